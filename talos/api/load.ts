@@ -1,9 +1,4 @@
-import {
-  loadSync,
-  type MessageTypeDefinition,
-  type PackageDefinition,
-  type ServiceDefinition,
-} from "@grpc/proto-loader";
+import { loadSync, type PackageDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import { fileURLToPath } from "node:url";
 
 /** A message that travels outside a call, such as the content of an `Event`. */
