@@ -1,0 +1,7 @@
+export {
+  getConfiguration,
+  type GetConfigurationArgs,
+  getConfigurationOutput,
+  type GetConfigurationOutputArgs,
+  type GetConfigurationResult,
+} from "./getConfiguration.ts";
