@@ -1,0 +1,233 @@
+import type { ServiceDefinition } from "@grpc/proto-loader";
+import { getResource, listResources } from "./cosi.ts";
+import { isTransient, TalosError } from "./errors.ts";
+import { loadTalosApi, type TalosApi } from "./load.ts";
+import type {
+  CallOptions,
+  EtcdAlarm,
+  EtcdMember,
+  EtcdStatus,
+  InstalledExtension,
+  MachineStatus,
+  RunningService,
+  RunningVersion,
+  TalosClient,
+} from "./talosClient.ts";
+import { Transport, type TalosConnection } from "./transport.ts";
+import * as wire from "./wire.ts";
+
+/** Connects to a node's API. Nothing is sent before the first call. */
+export function connectTalos(connection: TalosConnection): TalosClient {
+  return new GrpcTalosClient(new Transport(connection));
+}
+
+// CRI's containerd, namespace "system": where installer images are kept (siderolabs/talos v1.13 talosctl upgrade).
+const systemImages = { driver: "CRI", namespace: "NS_SYSTEM" };
+const minute = 60_000;
+
+class GrpcTalosClient implements TalosClient {
+  readonly #transport: Transport;
+  readonly #api: TalosApi = loadTalosApi();
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  get node(): string {
+    return this.#transport.node;
+  }
+
+  async version(call?: CallOptions): Promise<RunningVersion> {
+    return wire.runningVersion(await this.#one("Version", {}, call));
+  }
+
+  async bootId(call?: CallOptions): Promise<string | undefined> {
+    try {
+      return (await this.#read("/proc/sys/kernel/random/boot_id", call)).trim();
+    } catch (error) {
+      if (error instanceof TalosError && error.kind === "denied") return undefined;
+      throw error;
+    }
+  }
+
+  async machineStatus(call?: CallOptions): Promise<MachineStatus> {
+    return wire.machineStatus(
+      (await getResource(this.#transport, "runtime", "MachineStatuses.runtime.talos.dev", "machine", call))
+        ?.spec ?? {},
+    );
+  }
+
+  async services(call?: CallOptions): Promise<RunningService[]> {
+    return wire.services(await this.#one("ServiceList", {}, call));
+  }
+
+  async extensions(
+    call?: CallOptions,
+  ): Promise<{ installed: InstalledExtension[]; schematicId: string | undefined }> {
+    const [extensions, factory] = await Promise.all([
+      listResources(this.#transport, "runtime", "ExtensionStatuses.runtime.talos.dev", call),
+      // From Talos 1.14 on; the older releases show the schematic as an extension only.
+      getResource(
+        this.#transport,
+        "runtime",
+        "ImageFactorySchematics.runtime.talos.dev",
+        "image-factory-schematic",
+        call,
+      ),
+    ]);
+    return wire.extensions(
+      extensions.map((resource) => resource.spec),
+      factory?.spec,
+    );
+  }
+
+  async kubernetesNode(call?: CallOptions): Promise<string | undefined> {
+    const [name] = await listResources(this.#transport, "k8s", "Nodenames.kubernetes.talos.dev", call);
+    const value = name?.spec["nodename"];
+    return typeof value === "string" && value !== "" ? value : undefined;
+  }
+
+  async hasFile(path: string, call?: CallOptions): Promise<boolean> {
+    try {
+      for await (const entry of this.#transport.stream(this.#api.machine, "List", { root: path }, call)) {
+        if (entry["error"] === "") return true;
+      }
+      return false;
+    } catch (error) {
+      if (error instanceof TalosError && isNoSuchFile(error)) return false;
+      throw error;
+    }
+  }
+
+  async readText(path: string, call?: CallOptions): Promise<string | undefined> {
+    try {
+      return await this.#read(path, call);
+    } catch (error) {
+      if (error instanceof TalosError && isNoSuchFile(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async startService(id: string, call?: CallOptions): Promise<void> {
+    await this.#one("ServiceStart", { id }, call);
+  }
+
+  async etcdMembers(call?: CallOptions): Promise<EtcdMember[]> {
+    return wire.etcdMembers(await this.#one("EtcdMemberList", {}, call));
+  }
+
+  async etcdStatus(call?: CallOptions): Promise<EtcdStatus> {
+    return wire.etcdStatus(await this.#one("EtcdStatus", {}, call));
+  }
+
+  async etcdAlarms(call?: CallOptions): Promise<EtcdAlarm[]> {
+    const response = await this.#transport.unary(this.#api.machine, "EtcdAlarmList", {}, call);
+    return wire.messages(response, this.node, "MachineService.EtcdAlarmList").flatMap(wire.etcdAlarms);
+  }
+
+  async pull(
+    image: string,
+    onProgress: (done: number, total: number) => void,
+    call?: CallOptions,
+  ): Promise<string> {
+    const layers = new Map<string, { done: number; total: number }>();
+    let name: string | undefined;
+    const request = { containerd: systemImages, imageRef: image };
+    for await (const message of this.#transport.stream(this.#api.image, "Pull", request, long(call))) {
+      if (message["response"] === "name") {
+        name = String(message["name"]);
+      } else {
+        wire.layerProgress(message, layers);
+        const all = [...layers.values()];
+        onProgress(
+          all.reduce((sum, layer) => sum + layer.done, 0),
+          all.reduce((sum, layer) => sum + layer.total, 0),
+        );
+      }
+    }
+    if (name === undefined) {
+      throw new TalosError(
+        "unreachable",
+        this.node,
+        "ImageService.Pull",
+        "the stream ended before the image was there",
+      );
+    }
+    return name;
+  }
+
+  async pullLegacy(image: string, call?: CallOptions): Promise<void> {
+    await this.#one("ImagePull", { namespace: "NS_SYSTEM", reference: image }, long(call));
+  }
+
+  async install(
+    image: string,
+    onMessage: (text: string) => void,
+    call?: CallOptions,
+  ): Promise<number | undefined> {
+    let exitCode: number | undefined;
+    const request = { containerd: systemImages, source: { imageName: image } };
+    for await (const message of this.#transport.stream(this.#api.lifecycle, "Upgrade", request, long(call))) {
+      const progress = wire.installProgress(message);
+      if (progress.exitCode !== undefined) exitCode = progress.exitCode;
+      if (progress.message !== undefined) onMessage(progress.message);
+    }
+    return exitCode;
+  }
+
+  async reboot(call?: CallOptions): Promise<void> {
+    await this.#one("Reboot", {}, call);
+  }
+
+  async upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string> {
+    const reply = await this.#one("Upgrade", request, long(call));
+    return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
+  }
+
+  async upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined> {
+    // The events that came before this call are asked for too, so that a failure cannot slip in between.
+    const request = { tailEvents: -1, withActorId: actorId };
+    try {
+      for await (const event of this.#transport.stream(this.#api.machine, "Events", request, long(call))) {
+        const failure = wire.sequenceFailure(event, this.#api);
+        if (failure !== undefined) return failure;
+      }
+    } catch (error) {
+      if (!isTransient(error) && !(error instanceof TalosError && error.kind === "cancelled")) throw error;
+    }
+    return undefined;
+  }
+
+  reconnect(): void {
+    this.#transport.reconnect();
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #read(path: string, call?: CallOptions): Promise<string> {
+    const chunks: Buffer[] = [];
+    for await (const piece of this.#transport.stream(this.#api.machine, "Read", { path }, call)) {
+      if (Buffer.isBuffer(piece["bytes"])) chunks.push(piece["bytes"]);
+    }
+    return Buffer.concat(chunks).toString("utf8");
+  }
+
+  /** A call of MachineService that one node answers. */
+  async #one(method: string, request: object, call?: CallOptions): Promise<Record<string, unknown>> {
+    const service: ServiceDefinition = this.#api.machine;
+    const response = await this.#transport.unary(service, method, request, call);
+    const [first] = wire.messages(response, this.node, `MachineService.${method}`);
+    return first ?? {};
+  }
+}
+
+function isNoSuchFile(error: TalosError): boolean {
+  return error.kind === "notFound" || /no such file|not exist/i.test(error.detail);
+}
+
+/** Calls that download or install. */
+function long(call: CallOptions | undefined): CallOptions {
+  return { deadlineMs: 30 * minute, ...call };
+}

@@ -1,0 +1,29 @@
+/** The client credentials of a talosconfig context; each value is base64 of PEM text, as it stands in the file. */
+export interface TalosCredentials {
+  caCertificate: string;
+  clientCertificate: string;
+  clientKey: string;
+}
+
+/** The same as PEM, in a form that OpenSSL reads. */
+export function pemCredentials(credentials: TalosCredentials): {
+  ca: Buffer;
+  certificate: Buffer;
+  key: Buffer;
+} {
+  return {
+    ca: decode(credentials.caCertificate),
+    certificate: decode(credentials.clientCertificate),
+    key: Buffer.from(readableKey(decode(credentials.clientKey).toString("utf8"))),
+  };
+}
+
+function decode(value: string): Buffer {
+  return value.startsWith("-----BEGIN ") ? Buffer.from(value) : Buffer.from(value, "base64");
+}
+
+// Talos labels its Ed25519 keys "ED25519 PRIVATE KEY" (siderolabs/crypto x509), though the content is PKCS #8; OpenSSL
+// knows that content only under the label "PRIVATE KEY".
+function readableKey(pem: string): string {
+  return pem.replace(/(BEGIN|END) ED25519 PRIVATE KEY/g, "$1 PRIVATE KEY");
+}

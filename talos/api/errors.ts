@@ -1,0 +1,127 @@
+/** What went wrong in a call to the Talos API, as far as a caller can act on it. */
+export type TalosErrorKind =
+  /** nothing answers, or the connection broke in the middle */
+  | "unreachable"
+  /** no answer within the deadline; whether the call had an effect is not known */
+  | "timeout"
+  /** TLS failed: another cluster's CA, an expired certificate, a node in maintenance mode, a wrong clock */
+  | "certificate"
+  /** the role in the client certificate does not allow this call */
+  | "denied"
+  /** this Talos release does not have the call */
+  | "unimplemented"
+  | "notFound"
+  /** the node is in the middle of another upgrade, reboot or reset */
+  | "locked"
+  /** the caller stopped the call */
+  | "cancelled"
+  /** the node answered with an error of its own */
+  | "failed";
+
+/** An error of the Talos API. Its message names the node, the call and what the node said. */
+export class TalosError extends Error {
+  override readonly name = "TalosError";
+  readonly kind: TalosErrorKind;
+  readonly node: string;
+  /** The method, for example `MachineService.Version`. */
+  readonly call: string;
+  /** What was said, in one line. */
+  readonly detail: string;
+
+  constructor(kind: TalosErrorKind, node: string, call: string, detail: string) {
+    super(`${node}: ${call}: ${detail}`);
+    this.kind = kind;
+    this.node = node;
+    this.call = call;
+    this.detail = detail;
+  }
+}
+
+/** True for an error that says nothing about the node's state: it may be booting, or the network is gone for a while. */
+export function isTransient(error: unknown): error is TalosError {
+  return error instanceof TalosError && (error.kind === "unreachable" || error.kind === "timeout");
+}
+
+export function isUnimplemented(error: unknown): error is TalosError {
+  return error instanceof TalosError && error.kind === "unimplemented";
+}
+
+/** gRPC's status codes by number (https://grpc.io/docs/guides/status-codes). */
+const status = {
+  cancelled: 1,
+  deadlineExceeded: 4,
+  notFound: 5,
+  permissionDenied: 7,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  unauthenticated: 16,
+} as const;
+
+const certificateTrouble =
+  /certificate|self.signed|CERT_|ERR_TLS|SSL routines|tlsv1|sslv3|alert (bad|unknown|handshake)|altnames|EPROTO/i;
+// grpc-js reports a connection that broke under a running call as INTERNAL or CANCELLED.
+const brokenConnection =
+  /RST_STREAM|ECONNRESET|ECONNREFUSED|EPIPE|connection (dropped|reset|closed)|EOF|socket hang up|Call cancelled/i;
+// siderolabs/talos v1.13 lifecycle.go ("another installation/upgrade is already in progress"), v1alpha1_server.go
+// ("failed to acquire upgrade mutex"), runtime/errors.go ("locked").
+const anotherSequence = /already in progress|upgrade mutex|\blocked\b/i;
+
+interface GrpcError {
+  code: number;
+  details: string;
+}
+
+function isGrpcError(error: unknown): error is GrpcError {
+  return typeof error === "object" && error !== null && "code" in error && "details" in error;
+}
+
+/** Turns what grpc-js throws into a TalosError. */
+export function talosError(error: unknown, node: string, call: string, stoppedByCaller: boolean): TalosError {
+  if (error instanceof TalosError) return error;
+  if (!isGrpcError(error)) {
+    return new TalosError(
+      "failed",
+      node,
+      call,
+      oneLine(error instanceof Error ? error.message : String(error)),
+    );
+  }
+  const detail = oneLine(error.details);
+  return new TalosError(stoppedByCaller ? "cancelled" : kindOf(error.code, detail), node, call, detail);
+}
+
+function kindOf(code: number, detail: string): TalosErrorKind {
+  switch (code) {
+    case status.unavailable:
+      return certificateTrouble.test(detail) ? "certificate" : "unreachable";
+    case status.deadlineExceeded:
+      return "timeout";
+    case status.permissionDenied:
+    case status.unauthenticated:
+      return "denied";
+    case status.unimplemented:
+      return "unimplemented";
+    case status.notFound:
+      return "notFound";
+    case status.cancelled:
+      return "unreachable";
+    case status.internal:
+      return brokenConnection.test(detail) ? "unreachable" : "failed";
+    default:
+      return anotherSequence.test(detail) ? "locked" : "failed";
+  }
+}
+
+const pem = /-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(-----END [A-Z0-9 ]+-----|$)/g;
+const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]+/g;
+
+/** Errors travel to terminals and logs: one line, and no key material whoever put it there. */
+function oneLine(text: string): string {
+  return text
+    .replace(pem, "[PEM]")
+    .replace(base64Pem, "[PEM]")
+    .replace(/\s*Resolution note:\s*$/, "")
+    .replace(/\s+/g, " ")
+    .trim();
+}

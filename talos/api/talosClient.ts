@@ -1,0 +1,110 @@
+/** What a caller says about one call. */
+export interface CallOptions {
+  /** How long to wait for the answer, in milliseconds. */
+  deadlineMs?: number;
+  /** Stops the call. */
+  signal?: AbortSignal;
+}
+
+export interface RunningVersion {
+  /** The release that runs, for example `v1.13.9`. */
+  tag: string;
+  /** Where it runs: `metal`, `vmware`, `container`, … */
+  platform: string;
+  /** CPU architecture: `amd64` or `arm64`. */
+  arch: string;
+}
+
+/** One system extension of the running image. */
+export interface InstalledExtension {
+  /** Without the publisher: `iscsi-tools`. */
+  name: string;
+  version: string;
+}
+
+export interface RunningService {
+  id: string;
+  /** `Running`, `Finished`, `Failed`, `Waiting`, `Preparing`, … */
+  state: string;
+  /** Services without a health check, extension services among them, are never `unhealthy`. */
+  health: "healthy" | "unhealthy" | "unknown";
+  /** The latest thing the service's own log of events says. */
+  lastEvent: string;
+}
+
+/** The whole machine at a glance (COSI resource MachineStatus). */
+export interface MachineStatus {
+  /** `booting`, `running`, `rebooting`, `upgrading`, `maintenance`, … */
+  stage: string;
+  ready: boolean;
+  /** Why it is not ready. */
+  unmet: { name: string; reason: string }[];
+}
+
+export interface EtcdMember {
+  id: string;
+  /** Empty for a member that was added and has never started. */
+  hostname: string;
+  /** The hosts in its peer URLs. */
+  addresses: string[];
+  learner: boolean;
+}
+
+export interface EtcdStatus {
+  memberId: string;
+  /** The leader's member id; `0` while there is none. */
+  leader: string;
+  learner: boolean;
+  errors: string[];
+}
+
+export interface EtcdAlarm {
+  memberId: string;
+  /** `NOSPACE` or `CORRUPT`. */
+  alarm: string;
+}
+
+/** One connection to one Talos node. Every method throws a TalosError. */
+export interface TalosClient {
+  /** The address of the node that answers. */
+  readonly node: string;
+
+  version(call?: CallOptions): Promise<RunningVersion>;
+  /** Another value after each boot; undefined where the client certificate's role may not read it. */
+  bootId(call?: CallOptions): Promise<string | undefined>;
+  machineStatus(call?: CallOptions): Promise<MachineStatus>;
+  services(call?: CallOptions): Promise<RunningService[]>;
+  /** The extensions of the running image and its schematic ID, if it came from an Image Factory. */
+  extensions(
+    call?: CallOptions,
+  ): Promise<{ installed: InstalledExtension[]; schematicId: string | undefined }>;
+  /** The node's name in Kubernetes; undefined before it has one. */
+  kubernetesNode(call?: CallOptions): Promise<string | undefined>;
+  hasFile(path: string, call?: CallOptions): Promise<boolean>;
+  /** A text file's content; undefined if there is none. */
+  readText(path: string, call?: CallOptions): Promise<string | undefined>;
+  startService(id: string, call?: CallOptions): Promise<void>;
+
+  etcdMembers(call?: CallOptions): Promise<EtcdMember[]>;
+  etcdStatus(call?: CallOptions): Promise<EtcdStatus>;
+  etcdAlarms(call?: CallOptions): Promise<EtcdAlarm[]>;
+
+  /** ImageService.Pull, Talos 1.13 and newer. Returns the name that `install` takes. */
+  pull(image: string, onProgress: (done: number, total: number) => void, call?: CallOptions): Promise<string>;
+  /** MachineService.ImagePull, before Talos 1.13. */
+  pullLegacy(image: string, call?: CallOptions): Promise<void>;
+  /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
+  install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
+  reboot(call?: CallOptions): Promise<void>;
+  /** MachineService.Upgrade: installs and reboots. Returns the id that events of this upgrade carry. */
+  upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string>;
+  /**
+   * Waits for an upgrade, started by `upgradeLegacy`, to fail on the node: resolves with what failed, or with undefined
+   * once the connection is gone.
+   */
+  upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined>;
+
+  /** Drops the connection: the next call makes a new one. For a connection that may be half open. */
+  reconnect(): void;
+  close(): void;
+}

@@ -1,0 +1,149 @@
+import { TalosError } from "./errors.ts";
+import type { TalosApi } from "./load.ts";
+import { splitEndpoint } from "./transport.ts";
+import type {
+  EtcdAlarm,
+  EtcdMember,
+  EtcdStatus,
+  InstalledExtension,
+  MachineStatus,
+  RunningService,
+  RunningVersion,
+} from "./talosClient.ts";
+
+// From what proto-loader and YAML hand over to the types of this program. The shapes are those of the .proto files
+// beside this one, whose loading fills in every default (load.ts), and of the specs in siderolabs/talos
+// pkg/machinery/resources.
+
+type Message = Record<string, unknown>;
+
+/** The replies in a response of MachineService: one a node, each of which may be an error. */
+export function messages(response: Message, node: string, call: string): Message[] {
+  const list = response["messages"] as Message[];
+  for (const message of list) {
+    const metadata = message["metadata"] as { error?: string } | null;
+    if (metadata?.error) throw new TalosError("failed", node, call, metadata.error);
+  }
+  return list;
+}
+
+export function runningVersion(message: Message): RunningVersion {
+  const version = message["version"] as { tag: string; arch: string } | null;
+  const platform = message["platform"] as { name: string } | null;
+  return { tag: version?.tag ?? "", arch: version?.arch ?? "", platform: platform?.name ?? "" };
+}
+
+export function machineStatus(spec: Message): MachineStatus {
+  const status = spec["status"] as
+    { ready?: boolean; unmetConditions?: { name?: string; reason?: string }[] | null } | undefined;
+  return {
+    stage: typeof spec["stage"] === "string" ? spec["stage"] : "unknown",
+    ready: status?.ready ?? false,
+    unmet: (status?.unmetConditions ?? []).map(({ name, reason }) => ({
+      name: name ?? "",
+      reason: reason ?? "",
+    })),
+  };
+}
+
+interface WireService {
+  id: string;
+  state: string;
+  health: { unknown: boolean; healthy: boolean } | null;
+  events: { events: { msg: string }[] } | null;
+}
+
+export function services(message: Message): RunningService[] {
+  return (message["services"] as WireService[]).map(({ id, state, health, events }) => ({
+    id,
+    state,
+    health: health === null || health.unknown ? "unknown" : health.healthy ? "healthy" : "unhealthy",
+    lastEvent: events?.events.at(-1)?.msg ?? "",
+  }));
+}
+
+export function extensions(
+  specs: Message[],
+  factory: Message | undefined,
+): { installed: InstalledExtension[]; schematicId: string | undefined } {
+  const all = specs.map((spec) => {
+    const metadata = spec["metadata"] as { name?: string; version?: string | number } | undefined;
+    return { name: metadata?.name ?? "", version: String(metadata?.version ?? "") };
+  });
+  const fromFactory = factory?.["schematicId"];
+  return {
+    // The factory adds entries of its own: the schematic, and the modules' dependency list of the whole image.
+    installed: all.filter(({ name }) => name !== "schematic" && name !== "modules.dep"),
+    schematicId:
+      all.find(({ name }) => name === "schematic")?.version ??
+      (typeof fromFactory === "string" && fromFactory !== "" ? fromFactory : undefined),
+  };
+}
+
+interface WireEtcdMember {
+  id: string;
+  hostname: string;
+  peerUrls: string[];
+  isLearner: boolean;
+}
+
+export function etcdMembers(message: Message): EtcdMember[] {
+  return (message["members"] as WireEtcdMember[]).map(({ id, hostname, peerUrls, isLearner }) => ({
+    id,
+    hostname,
+    addresses: peerUrls.map((url) => splitEndpoint(url.replace(/^[a-z]+:\/\//, "")).host),
+    learner: isLearner,
+  }));
+}
+
+export function etcdStatus(message: Message): EtcdStatus {
+  const status = message["memberStatus"] as {
+    memberId: string;
+    leader: string;
+    isLearner: boolean;
+    errors: string[];
+  } | null;
+  return {
+    memberId: status?.memberId ?? "0",
+    leader: status?.leader ?? "0",
+    learner: status?.isLearner ?? false,
+    errors: status?.errors ?? [],
+  };
+}
+
+export function etcdAlarms(message: Message): EtcdAlarm[] {
+  return (message["memberAlarms"] as { memberId: string; alarm: string }[]).filter(
+    ({ alarm }) => alarm !== "NONE",
+  );
+}
+
+/** Counts one message of a pull into what is known of its layers. */
+export function layerProgress(message: Message, layers: Map<string, { done: number; total: number }>): void {
+  const pull = message["pullProgress"] as {
+    layerId: string;
+    progress: { status: string; offset: string; total: string } | null;
+  } | null;
+  if (!pull?.progress) return;
+  const { status, offset, total } = pull.progress;
+  const known = layers.get(pull.layerId);
+  const size = Math.max(Number(total), known?.total ?? 0);
+  // While a layer is unpacked its offset starts again from zero.
+  layers.set(pull.layerId, { done: status === "DOWNLOADING" ? Number(offset) : size, total: size });
+}
+
+export function installProgress(message: Message): { exitCode?: number; message?: string } {
+  const progress = message["progress"] as { response?: string; message?: string; exitCode?: number } | null;
+  if (progress?.response === "exitCode") return { exitCode: progress.exitCode ?? 0 };
+  if (progress?.response === "message") return { message: progress.message ?? "" };
+  return {};
+}
+
+/** What a sequence (upgrade, reboot, …) failed with, if this event says that one did. */
+export function sequenceFailure(event: Message, api: TalosApi): string | undefined {
+  // proto-loader unwraps an Any only if told each type, so the content is decoded here.
+  const data = event["data"] as { typeUrl?: string; value?: Buffer } | null;
+  if (!data?.typeUrl?.endsWith("/machine.SequenceEvent") || !data.value) return undefined;
+  const sequence = api.message("machine.SequenceEvent").decode(data.value);
+  const error = sequence["error"] as { message?: string } | null;
+  return error?.message ? `${String(sequence["sequence"])}: ${error.message}` : undefined;
+}
