@@ -1,0 +1,92 @@
+import type { Tool } from "./catalogue.ts";
+import { build, BuildFailure, type BuildJob, type Folders } from "./goBuild.ts";
+import { duration, type ProgressSink } from "./progress.ts";
+import { buildsFailed } from "./toolError.ts";
+
+export interface BuildAllOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+}
+
+/** Two builds at a time: while one links or fetches, the other compiles (docs/tools.md has figures). */
+const atATime = 2;
+
+/**
+ * Does all build jobs, long ones first, and shows how far they are. A failed one does not stop the others: what
+ * they build is there the next time, and all failures are told together.
+ * @returns the tools that were built
+ */
+export async function buildAll(
+  folders: Folders,
+  jobs: readonly BuildJob[],
+  { env, progress, signal }: BuildAllOptions,
+): Promise<Tool[]> {
+  const queue = jobs
+    .toSorted((a, b) => b.module.weight - a.module.weight)
+    .map((job, index) => ({ job, index }));
+  const running = new Map<BuildJob, string>();
+  const built: Tool[] = [];
+  const failures: BuildFailure[] = [];
+
+  const buildOne = async (job: BuildJob, label: string): Promise<void> => {
+    const start = Date.now();
+    let state = "fetching modules";
+    let waiting = false;
+    const showState = (): void =>
+      void running.set(job, `${label} ${job.module.folder}: ${state}, ${duration(Date.now() - start)}`);
+    showState();
+    const ticker = setInterval(showState, 500);
+    progress.onProgress?.(`${label} ${describe(job)}: building`);
+    try {
+      const now = await build(folders, job, {
+        env,
+        signal,
+        onWait: (holder) => {
+          waiting = true;
+          state = `waiting for ${holder}`;
+          progress.onProgress?.(`${label} ${describe(job)}: ${holder} is building it already, waiting`);
+        },
+        onPackage: (compiled, all) => (state = `package ${compiled} of ${all}`),
+      });
+      built.push(...now);
+      const what = now.length === 0 && waiting ? "built by the other process" : "built";
+      progress.onProgress?.(`${label} ${describe(job)}: ${what} in ${duration(Date.now() - start)}`);
+    } catch (error) {
+      if (!(error instanceof BuildFailure)) {
+        throw error;
+      }
+      failures.push(error);
+      progress.onProgress?.(`${label} ${describe(job)}: failed after ${duration(Date.now() - start)}`);
+    } finally {
+      clearInterval(ticker);
+      running.delete(job);
+    }
+  };
+
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      await buildOne(next.job, `[${next.index + 1}/${jobs.length}]`);
+    }
+  };
+
+  const status = setInterval(() => progress.onStatus?.([...running.values()].join("  ")), 500);
+  try {
+    const workers = await Promise.allSettled(Array.from({ length: atATime }, worker));
+    const broken = workers.find((result) => result.status === "rejected");
+    if (broken !== undefined) {
+      throw broken.reason;
+    }
+  } finally {
+    clearInterval(status);
+  }
+  if (failures.length > 0) {
+    throw buildsFailed(failures);
+  }
+  return built;
+}
+
+function describe(job: BuildJob): string {
+  const names = job.tools.map(({ name }) => name).join(", ");
+  return `${names} ${job.pin.version}`;
+}

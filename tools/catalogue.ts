@@ -1,0 +1,194 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import semver from "semver";
+
+/** A real program that the lab and its tests run. */
+export type ToolName =
+  | "pulumi"
+  | "talosctl"
+  | "kube-apiserver"
+  | "kube-controller-manager"
+  | "kube-scheduler"
+  | "kubectl"
+  | "etcd"
+  | "kwok";
+
+/** One Go module under tools/: it pins the version of the tools that are built from it. */
+export interface ToolModule {
+  /** Folder under tools/ with go.mod and go.sum. */
+  readonly folder: string;
+  /** The required module whose version is the version of the tools. */
+  readonly source: string;
+  /** Linker flags for that version. A tool that is not told its version calls itself a development build. */
+  readonly ldflags: (version: string) => string;
+  /** Estimated share of the whole cold build, only to start the long builds first. */
+  readonly weight: number;
+}
+
+export interface Tool {
+  readonly name: ToolName;
+  readonly module: ToolModule;
+  /** The main package, an import path. */
+  readonly package: string;
+  /** Arguments that make the binary print its version without touching the network or a cluster. */
+  readonly versionArguments: readonly string[];
+  /** Finds the version in what the binary printed; the first group is the version. */
+  readonly versionPattern: RegExp;
+  /** Range of versions that may be taken from PATH in place of the pinned one. */
+  readonly fitting: (pinned: semver.SemVer) => string;
+}
+
+const stripped = "-s -w";
+
+const pulumi: ToolModule = {
+  folder: "pulumi",
+  source: "github.com/pulumi/pulumi/pkg/v3",
+  ldflags: (version) => `${stripped} -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${version}`,
+  weight: 3,
+};
+
+const talosctl: ToolModule = {
+  folder: "talosctl",
+  source: "github.com/siderolabs/talos",
+  // No -X: the machinery module embeds its own tag (pkg/machinery/gendata/data/tag), which `version --client`
+  // and the image defaults of `gen config` read; the variable is filled at start, after what -X would set.
+  ldflags: () => stripped,
+  weight: 4,
+};
+
+const kubernetes: ToolModule = {
+  folder: "kubernetes",
+  source: "k8s.io/kubernetes",
+  // Both packages carry a copy (kubernetes hack/lib/version.sh): the first is what a component says of itself,
+  // the second what it sends as its user agent.
+  ldflags: (version) => {
+    const { major, minor } = parsed(version);
+    const fields = [
+      `gitVersion=${version}`,
+      `gitMajor=${major}`,
+      `gitMinor=${minor}`,
+      "gitTreeState=archive",
+      "gitCommit=",
+    ];
+    const packages = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"];
+    return [stripped, ...packages.flatMap((name) => fields.map((field) => `-X ${name}.${field}`))].join(" ");
+  },
+  weight: 5,
+};
+
+const etcd: ToolModule = {
+  folder: "etcd",
+  source: "go.etcd.io/etcd/server/v3",
+  ldflags: () => stripped,
+  weight: 1,
+};
+
+const kwok: ToolModule = {
+  folder: "kwok",
+  source: "sigs.k8s.io/kwok",
+  ldflags: () => stripped,
+  weight: 2,
+};
+
+const sameMinor = ({ major, minor }: semver.SemVer): string =>
+  `>=${major}.${minor}.0 <${major}.${minor + 1}.0`;
+
+/** kubectl serves an API server one minor version older or newer (Kubernetes version skew policy). */
+const kubectlSkew = ({ major, minor }: semver.SemVer): string =>
+  `>=${major}.${minor - 1}.0 <${major}.${minor + 2}.0`;
+
+/** The engine keeps its protocol through a major version; older than the pin was not tried with this SDK. */
+const pinnedOrNewer = (pinned: semver.SemVer): string => `>=${pinned.version} <${pinned.major + 1}.0.0`;
+
+const kubernetesServer = (name: ToolName): Tool => ({
+  name,
+  module: kubernetes,
+  package: `k8s.io/kubernetes/cmd/${name}`,
+  versionArguments: ["--version"],
+  versionPattern: /^Kubernetes (v\S+)/m,
+  fitting: sameMinor,
+});
+
+/** Every tool, by name. */
+export const tools: Readonly<Record<ToolName, Tool>> = {
+  pulumi: {
+    name: "pulumi",
+    module: pulumi,
+    package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    versionArguments: ["version"],
+    versionPattern: /^(v\d\S*)$/m,
+    fitting: pinnedOrNewer,
+  },
+  talosctl: {
+    name: "talosctl",
+    module: talosctl,
+    package: "github.com/siderolabs/talos/cmd/talosctl",
+    versionArguments: ["version", "--client"],
+    versionPattern: /^\s*Tag:\s+(v\S+)/m,
+    fitting: sameMinor,
+  },
+  "kube-apiserver": kubernetesServer("kube-apiserver"),
+  "kube-controller-manager": kubernetesServer("kube-controller-manager"),
+  "kube-scheduler": kubernetesServer("kube-scheduler"),
+  kubectl: {
+    name: "kubectl",
+    module: kubernetes,
+    package: "k8s.io/kubernetes/cmd/kubectl",
+    versionArguments: ["version", "--client"],
+    versionPattern: /^Client Version: (v\S+)/m,
+    fitting: kubectlSkew,
+  },
+  etcd: {
+    name: "etcd",
+    module: etcd,
+    package: "go.etcd.io/etcd/server/v3",
+    versionArguments: ["--version"],
+    versionPattern: /^etcd Version: (\S+)/m,
+    fitting: sameMinor,
+  },
+  kwok: {
+    name: "kwok",
+    module: kwok,
+    package: "sigs.k8s.io/kwok/cmd/kwok",
+    versionArguments: ["--version"],
+    versionPattern: /^kwok version (v\S+)/m,
+    fitting: sameMinor,
+  },
+};
+
+/** All tool names, in the order in which they are listed to people. */
+export const toolNames = Object.keys(tools) as ToolName[];
+
+/** What a module's go.mod says: the version of its tools and the oldest Go that can build them. */
+export interface Pin {
+  /** Version with its leading v, as Go writes it. */
+  readonly version: string;
+  /** Version of Go, such as `1.26.6`. */
+  readonly go: string;
+}
+
+/** Reads the pinned version from go.mod, so that it stands in one place. */
+export function readPin(modulesFolder: string, module: ToolModule): Pin {
+  const file = join(modulesFolder, module.folder, "go.mod");
+  const text = readFileSync(file, "utf8");
+  const source = module.source.replaceAll(".", "\\.");
+  const version = new RegExp(`^(?:require\\s+|\\s+)${source}\\s+(v\\S+)`, "m").exec(text)?.[1];
+  const go = /^go\s+(\d\S*)/m.exec(text)?.[1];
+  if (version === undefined || go === undefined) {
+    throw new Error(`${file}: needs a go line and a require line for ${module.source}`);
+  }
+  return { version, go };
+}
+
+/** The range of versions of a tool that may be taken from PATH. */
+export function fittingRange(tool: Tool, pin: Pin): string {
+  return tool.fitting(parsed(pin.version));
+}
+
+function parsed(version: string): semver.SemVer {
+  const result = semver.parse(version);
+  if (result === null) {
+    throw new Error(`${version} is not a version`);
+  }
+  return result;
+}

@@ -1,0 +1,62 @@
+import { Command, InvalidArgumentError } from "commander";
+import Table from "cli-table3";
+import { relative } from "node:path";
+import { toolNames, type ToolName } from "./catalogue.ts";
+import { progressOn } from "./progress.ts";
+import { locateTools, ToolError, type ResolvedTool } from "./resolve.ts";
+
+const program = new Command("tools")
+  .description(
+    "Finds the real programs that the lab and its tests run: on PATH in a fitting version, else built before\n" +
+      "into .tools/, else builds them there with Go. A second run finds everything in place.",
+  )
+  .argument("[tool...]", `only these of ${toolNames.join(", ")}`, toolName)
+  .option("--json", "print path, version and origin of each tool as JSON")
+  .addHelpText("after", "\nMore in docs/tools.md.")
+  .action(async (names: ToolName[], { json }: { json?: true }) => {
+    const progress = progressOn(process.stderr);
+    try {
+      const resolved = await locateTools(names.length === 0 ? toolNames : names, progress);
+      progress.end();
+      process.stdout.write(
+        `${json === true ? JSON.stringify(byName(resolved), undefined, 2) : table(resolved)}\n`,
+      );
+    } catch (error) {
+      progress.end();
+      if (!(error instanceof ToolError)) {
+        throw error;
+      }
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = 1;
+    }
+  });
+
+await program.parseAsync();
+
+function toolName(value: string, previous: ToolName[] | undefined): ToolName[] {
+  const name = toolNames.find((known) => known === value);
+  if (name === undefined) {
+    throw new InvalidArgumentError(`The tools are ${toolNames.join(", ")}.`);
+  }
+  return [...(previous ?? []), name];
+}
+
+function byName(resolved: readonly ResolvedTool[]): Record<string, Omit<ResolvedTool, "name">> {
+  return Object.fromEntries(resolved.map(({ name, ...rest }) => [name, rest]));
+}
+
+function table(resolved: readonly ResolvedTool[]): string {
+  const result = new Table({ head: ["Tool", "Version", "From", "Path"], style: { head: [], border: [] } });
+  for (const { name, version, origin, path, refused } of resolved) {
+    result.push([name, version, origin, shortened(path)]);
+    for (const { path: other, reason } of refused) {
+      result.push(["", "", "passed over", `${other} ${reason}`]);
+    }
+  }
+  return result.toString();
+}
+
+function shortened(path: string): string {
+  const here = relative(process.cwd(), path);
+  return here.startsWith("..") ? path : here;
+}

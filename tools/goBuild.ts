@@ -1,0 +1,175 @@
+import { createHash, randomUUID } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Pin, Tool, ToolModule } from "./catalogue.ts";
+import { GoRun, goEnvironment, quoted } from "./goRun.ts";
+import { takeLock } from "./lock.ts";
+import { askVersion } from "./onPath.ts";
+
+/** Where the modules are, and where what is built from them goes. */
+export interface Folders {
+  /** The folder with one Go module per folder. */
+  readonly modules: string;
+  /** The ignored folder for binaries and logs. */
+  readonly builds: string;
+}
+
+/** Binaries to be built from one module by one `go build`. */
+export interface BuildJob {
+  readonly module: ToolModule;
+  readonly pin: Pin;
+  readonly tools: readonly Tool[];
+  /** Where the binaries go, see `buildFolder`. */
+  readonly folder: string;
+}
+
+export interface BuildOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  /** Another process has the lock and is building the same. */
+  readonly onWait?: (holder: string) => void;
+  /** Packages of the build that are compiled by now, of those it has; some may come from Go's own cache. */
+  readonly onPackage?: (compiled: number, all: number) => void;
+}
+
+/** A build that failed: what a person needs to find out why. */
+export class BuildFailure extends Error {
+  readonly job: BuildJob;
+  /** The module's folder, where the command ran. */
+  readonly folder: string;
+  readonly command: string;
+  readonly lastLines: readonly string[];
+  readonly log: string;
+
+  constructor(
+    reason: string,
+    details: Pick<BuildFailure, "job" | "folder" | "command" | "lastLines" | "log">,
+  ) {
+    super(reason);
+    this.name = "BuildFailure";
+    this.job = details.job;
+    this.folder = details.folder;
+    this.command = details.command;
+    this.lastLines = details.lastLines;
+    this.log = details.log;
+  }
+}
+
+/**
+ * Compiler flags. The linker drops debug information from the binaries (`-s -w`), so it is not generated in the
+ * first place; docs/tools.md has what that saves.
+ */
+const compilerFlags = "-gcflags=all=-dwarf=false";
+
+/**
+ * Where the binaries of a module belong: the name changes with everything that decides what they contain, so
+ * that a changed pin is built anew and going back to the former pin finds the former binaries.
+ * The binaries are in `bin/`, as in an installation of Pulumi.
+ */
+export function buildFolder(folders: Folders, module: ToolModule, pin: Pin): string {
+  const hash = createHash("sha256");
+  for (const file of ["go.mod", "go.sum"]) {
+    hash.update(readFileSync(join(folders.modules, module.folder, file))).update("\0");
+  }
+  hash.update(module.ldflags(pin.version)).update("\0").update(compilerFlags);
+  const platform = `${process.platform}-${process.arch}`;
+  return join(
+    folders.builds,
+    `${module.folder}-${pin.version}-${platform}-${hash.digest("hex").slice(0, 12)}`,
+  );
+}
+
+/** Path of a built tool inside its build folder. */
+export function builtPath(folder: string, tool: Tool): string {
+  return join(folder, "bin", executableName(tool));
+}
+
+/**
+ * Builds the tools of a job that are not there yet. Works in a folder of its own and puts finished binaries in
+ * place with a rename: a half-built one is never seen, whatever happens to this process.
+ * @returns the tools that this call built; fewer than asked for if another process was quicker.
+ */
+export async function build(folders: Folders, job: BuildJob, options: BuildOptions): Promise<Tool[]> {
+  const name = basename(job.folder);
+  await mkdir(join(folders.builds, "logs"), { recursive: true });
+  const lock = await takeLock(join(folders.builds, `${name}.lock`), options);
+  const work = join(folders.builds, `${name}.partial-${randomUUID()}`);
+  try {
+    removePartialBuilds(folders, name);
+    const missing = job.tools.filter((tool) => !existsSync(builtPath(job.folder, tool)));
+    if (missing.length > 0) {
+      await mkdir(join(work, "bin"), { recursive: true });
+      await compile(folders, { ...job, tools: missing }, work, options);
+      await mkdir(join(job.folder, "bin"), { recursive: true });
+      for (const tool of missing) {
+        await rename(builtPath(work, tool), builtPath(job.folder, tool));
+      }
+    }
+    return missing;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+    lock.release();
+  }
+}
+
+/** What a killed process left behind. */
+function removePartialBuilds(folders: Folders, name: string): void {
+  for (const entry of readdirSync(folders.builds)) {
+    if (entry.startsWith(`${name}.partial-`)) {
+      rmSync(join(folders.builds, entry), { recursive: true, force: true });
+    }
+  }
+}
+
+async function compile(folders: Folders, job: BuildJob, work: string, options: BuildOptions): Promise<void> {
+  const log = join(folders.builds, "logs", `${job.module.folder}.log`);
+  const folder = join(folders.modules, job.module.folder);
+  const go = new GoRun(folder, goEnvironment(options.env), log, options.signal);
+  const fail = (reason: string, command: string): BuildFailure =>
+    new BuildFailure(reason, { job, folder, command, lastLines: go.lastLines, log });
+  try {
+    // Fetches what the packages need (and no more than that), and tells how many there are.
+    const packages = job.tools.map((tool) => tool.package);
+    const all = new Set<string>();
+    const list = ["list", "-deps", "-mod=readonly", ...packages];
+    let code = await go.run(list, { onOutput: (line) => all.add(line) });
+    if (code !== 0) {
+      throw fail("the modules could not be fetched", `go ${list.join(" ")}`);
+    }
+    const ldflags = job.module.ldflags(job.pin.version);
+    const only = job.tools.length === 1 ? job.tools[0] : undefined;
+    const target = only === undefined ? join(work, "bin") : builtPath(work, only);
+    const flags = ["-v", "-trimpath", "-mod=readonly", compilerFlags, `-ldflags=${ldflags}`, "-o", target];
+    let compiled = 0;
+    code = await go.run(["build", ...flags, ...packages], {
+      // -v names each package as it is compiled; the log keeps what is not such a name.
+      isNoise: (line) => {
+        if (!all.has(line)) {
+          return false;
+        }
+        options.onPackage?.(++compiled, all.size);
+        return true;
+      },
+    });
+    if (code !== 0) {
+      throw fail(
+        `go build ended with ${code}`,
+        `go build ${flags.map(quoted).join(" ")} ${packages.join(" ")}`,
+      );
+    }
+    for (const tool of job.tools) {
+      const answer = await askVersion(tool, builtPath(work, tool), options.env);
+      const seen = "version" in answer ? `says it is ${answer.version}` : answer.reason;
+      if (!("version" in answer) || answer.version !== job.pin.version) {
+        throw fail(`the binary ${tool.name} ${seen}, not ${job.pin.version}`, `go build ${flags.join(" ")}`);
+      }
+    }
+  } finally {
+    await go.close();
+  }
+}
+
+function executableName(tool: Tool): string {
+  return process.platform === "win32" ? `${tool.name}.exe` : tool.name;
+}

@@ -1,0 +1,58 @@
+import { fittingRange, type Pin, type Tool, type ToolName } from "./catalogue.ts";
+import type { BuildFailure } from "./goBuild.ts";
+import type { Refused } from "./onPath.ts";
+
+/** Tools that cannot be had. The message is for people: what is missing, why, and what to do about it. */
+export class ToolError extends Error {
+  /** The tools that are missing. */
+  readonly missing: readonly ToolName[];
+
+  constructor(message: string, missing: readonly ToolName[]) {
+    super(message);
+    this.name = "ToolError";
+    this.missing = missing;
+  }
+}
+
+/** A tool that is neither on PATH in a fitting version nor built here. */
+export interface MissingTool {
+  readonly tool: Tool;
+  readonly pin: Pin;
+  readonly refused: readonly Refused[];
+}
+
+/** One error for all missing tools when there is no Go that could build them. */
+export function cannotBuild(missing: readonly MissingTool[], problem: string, neededGo: string): ToolError {
+  const width = Math.max(...missing.map(({ tool }) => tool.name.length));
+  const lines = missing.flatMap(({ tool, pin, refused }) => [
+    `  ${tool.name.padEnd(width)}  ${fittingRange(tool, pin)}`,
+    ...refused.map(({ path, reason }) => `  ${" ".repeat(width)}    passed over: ${path} ${reason}`),
+  ]);
+  const text = [
+    `${missing.length === 1 ? "A tool is" : `${missing.length} tools are`} missing and cannot be built: ${problem}`,
+    `Install Go ${neededGo} or newer (https://go.dev/dl/), with which they are built here,`,
+    "or put these on PATH, in a version of the range given:",
+    ...lines,
+  ];
+  return new ToolError(text.join("\n"), names(missing));
+}
+
+/** The error for builds that were tried and failed. */
+export function buildsFailed(failures: readonly BuildFailure[]): ToolError {
+  const text = failures.map((failure) => {
+    const { job, command, lastLines, log } = failure;
+    return [
+      `Building ${job.tools.map(({ name }) => name).join(", ")} ${job.pin.version} failed: ${failure.message}`,
+      `  in:  ${failure.folder}`,
+      `  ran: ${command}`,
+      ...(lastLines.length === 0 ? [] : ["  it last said:", ...lastLines.map((line) => `    ${line}`)]),
+      `  all of its output: ${log}`,
+    ].join("\n");
+  });
+  return new ToolError(
+    text.join("\n\n"),
+    failures.flatMap(({ job }) => job.tools.map(({ name }) => name)),
+  );
+}
+
+const names = (missing: readonly MissingTool[]): ToolName[] => missing.map(({ tool }) => tool.name);
