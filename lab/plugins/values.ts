@@ -143,8 +143,7 @@ export function sameValue(a: PropertyValue | undefined, b: PropertyValue | undef
     return false;
   }
   if (isArray(a) && isArray(b)) {
-    const others: PropertyValue[] = b;
-    return a.length === others.length && a.every((element, index) => sameValue(element, others[index]));
+    return a.length === b.length && [...a.keys()].every((index) => sameValue(a.at(index), b.at(index)));
   }
   if (isObject(a) && isObject(b)) {
     return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => sameValue(a[key], b[key]));

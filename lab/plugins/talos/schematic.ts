@@ -1,0 +1,74 @@
+import { parse, stringify } from "yaml";
+import { readText } from "../read.ts";
+import { isArray, isObject } from "../values.ts";
+import type { Properties, PropertyValue } from "../values.ts";
+import type { ResourceHandler } from "./handler.ts";
+import type { FactoryClient } from "./factoryClient.ts";
+
+/** `all`: everything below is kept. */
+type Fields = { [key: string]: Fields | "all" };
+
+// The document as the Image Factory library v1.1.0 knows it, which is what is in the published provider. It drops every other key
+// without a word, and the factory then answers the ID of what was left (image-factory v1.1.0 pkg/schematic).
+const KNOWN: Fields = {
+  overlay: { image: "all", name: "all", options: "all" },
+  customization: {
+    extraKernelArgs: "all",
+    meta: { key: "all", value: "all" },
+    systemExtensions: { officialExtensions: "all" },
+    bootloader: "all",
+    secureboot: { includeWellKnownCertificates: "all" },
+  },
+};
+
+/** talos:imageFactory/schematic:Schematic: registers a schematic; its id is the factory's. */
+export function schematicResource(factory: () => FactoryClient): ResourceHandler {
+  const register = async (inputs: Properties, signal: AbortSignal) =>
+    factory().register(knownPart(readText(inputs, "schematic") ?? ""), signal);
+  return {
+    async create({ inputs, preview, signal }) {
+      return { id: preview ? "" : await register(inputs, signal), state: inputs };
+    },
+
+    // The engine keeps a resource's id through an update, so that the id of a schematic that was changed is that of
+    // the one before; it takes a replacement (`replaceOnChanges`) to get the new one. So it is with the published provider.
+    async update({ inputs, preview, signal }) {
+      if (!preview) {
+        await register(inputs, signal);
+      }
+      return inputs;
+    },
+  };
+}
+
+function knownPart(schematic: string): string {
+  let document: PropertyValue;
+  try {
+    document = parse(schematic) as PropertyValue;
+  } catch (error) {
+    throw new Error(`schematic: is not YAML: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  return stringify(keep(document ?? {}, KNOWN), { lineWidth: 0 });
+}
+
+function keep(value: PropertyValue, fields: Fields | "all"): PropertyValue {
+  if (fields === "all") {
+    return value;
+  }
+  if (isArray(value)) {
+    return value.map((element) => keep(element, fields));
+  }
+  if (!isObject(value)) {
+    return value;
+  }
+  const kept: Properties = {};
+  for (const [key, field] of Object.entries(value)) {
+    const known = fields[key];
+    if (known !== undefined && field !== undefined) {
+      kept[key] = keep(field, known);
+    }
+  }
+  return kept;
+}

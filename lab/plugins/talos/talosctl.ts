@@ -1,0 +1,101 @@
+import { execFile } from "node:child_process";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** talosctl said no. The message is what it wrote, without the paths of our temporary files. */
+export class TalosctlError extends Error {
+  /** The gRPC code in what it wrote, such as `InvalidArgument`, if a server answered. */
+  readonly code: string | undefined;
+
+  constructor(command: string, output: string) {
+    super(`talosctl ${command}: ${output}`);
+    this.name = "TalosctlError";
+    this.code = /code = (\w+)/.exec(output)?.[1];
+  }
+}
+
+/**
+ * Files that talosctl reads and writes: secrets go in and out through them alone, never through the command line,
+ * which every user of the machine can read. The folder is readable by its owner only and goes away afterwards.
+ */
+export class Workspace {
+  readonly path: string;
+  readonly #signal: AbortSignal;
+
+  private constructor(path: string, signal: AbortSignal) {
+    this.path = path;
+    this.#signal = signal;
+  }
+
+  static async use<T>(signal: AbortSignal, work: (workspace: Workspace) => Promise<T>): Promise<T> {
+    const path = await mkdtemp(join(tmpdir(), "talos-iscsi-"));
+    try {
+      await chmod(path, 0o700);
+      return await work(new Workspace(path, signal));
+    } finally {
+      await rm(path, { recursive: true, force: true });
+    }
+  }
+
+  async write(name: string, content: string): Promise<string> {
+    const path = join(this.path, name);
+    await writeFile(path, content, { mode: 0o600 });
+    return path;
+  }
+
+  /**
+   * Runs talosctl and answers its stdout. It sees nothing of the user's own talosconfig.
+   *
+   * @throws TalosctlError when it fails, when it takes longer than `timeoutMs`, and when the user cancels.
+   */
+  async talosctl(args: string[], options: { timeoutMs: number }): Promise<string> {
+    const command = args[0] ?? "";
+    const program = process.env["TALOS_ISCSI_TALOSCTL"] ?? "talosctl";
+    const { TALOSCONFIG: _talosconfig, ...env } = process.env;
+    return new Promise((resolve, reject) => {
+      execFile(
+        program,
+        args,
+        {
+          cwd: process.cwd(),
+          env: { ...env, HOME: this.path },
+          maxBuffer: 64 * 1024 * 1024,
+          timeout: Math.max(1, Math.ceil(options.timeoutMs)),
+          killSignal: "SIGKILL",
+          signal: this.#signal,
+        },
+        (error, stdout, stderr) => {
+          if (error === null) {
+            resolve(stdout);
+          } else {
+            reject(new TalosctlError(command, this.#explain(error, program, stderr)));
+          }
+        },
+      );
+    });
+  }
+
+  #explain(
+    error: Error & { code?: string | number | null; killed?: boolean },
+    program: string,
+    stderr: string,
+  ): string {
+    if (this.#signal.aborted) {
+      return "cancelled";
+    }
+    if (error.code === "ENOENT") {
+      return `${program} was not found: put talosctl on PATH, or its path into TALOS_ISCSI_TALOSCTL`;
+    }
+    const said = stderr
+      .replaceAll(`${this.path}/`, "")
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "" && line !== "generating PKI and tokens")
+      .join("; ");
+    if (error.killed === true) {
+      return said === "" ? "no answer in time" : `no answer in time; last seen: ${said}`;
+    }
+    return said === "" ? `failed (${String(error.code ?? "killed")})` : said.replace(/^error: /i, "");
+  }
+}
