@@ -1,0 +1,196 @@
+import { z } from "zod";
+
+/** Values of one command line flag; Talos takes one or several (extraArgs of Talos 1.12 and newer). */
+export type ExtraArgs = Record<string, string[]>;
+
+/** An admission plugin and its own configuration. */
+export interface AdmissionPlugin {
+  readonly name: string;
+  readonly configuration: Record<string, unknown>;
+}
+
+/** A certificate and its key, each in base64 of PEM, as machine configurations carry them. */
+export interface KeyPair {
+  readonly crt: string;
+  readonly key: string;
+}
+
+/** What a machine configuration of a control plane says about Kubernetes. */
+export interface ControlPlaneSettings {
+  readonly clusterName: string;
+  readonly endpoint: URL;
+  readonly ca: KeyPair;
+  readonly acceptedCAs: readonly string[];
+  readonly aggregatorCA: KeyPair;
+  readonly etcdCA: KeyPair;
+  readonly serviceAccountKey: string;
+  readonly bootstrapToken: string;
+  readonly secretboxEncryptionSecret: string | undefined;
+  readonly aescbcEncryptionSecret: string | undefined;
+  readonly podSubnets: readonly string[];
+  readonly serviceSubnets: readonly string[];
+  readonly dnsDomain: string;
+  readonly apiServer: ApiServerSettings;
+  readonly controllerManagerArgs: ExtraArgs;
+  readonly schedulerArgs: ExtraArgs;
+}
+
+/** What concerns kube-apiserver alone: a change of this restarts it. */
+export interface ApiServerSettings {
+  readonly certSANs: readonly string[];
+  readonly extraArgs: ExtraArgs;
+  readonly admission: readonly AdmissionPlugin[];
+  readonly auditPolicy: Record<string, unknown>;
+}
+
+/** What a machine configuration says about the machine's Node object. */
+export interface NodeSettings {
+  readonly kubeletVersion: string;
+  readonly labels: Record<string, string>;
+  readonly annotations: Record<string, string>;
+  readonly taints: readonly { key: string; value: string; effect: string }[];
+}
+
+/** The configuration cannot make a control plane; the message says which field and why. */
+export class ClusterConfigurationError extends Error {
+  override readonly name = "ClusterConfigurationError";
+}
+
+const keyPair = z.looseObject({ crt: z.string().min(1), key: z.string().min(1) });
+const extraArgs = z.record(z.string(), z.union([z.coerce.string(), z.array(z.coerce.string())])).optional();
+const record = z.record(z.string(), z.unknown());
+const strings = z.record(z.string(), z.coerce.string()).optional();
+
+const machineSchema = z.looseObject({
+  type: z.string().optional(),
+  kubelet: z.looseObject({ image: z.string().optional() }).optional(),
+  nodeLabels: strings,
+  nodeAnnotations: strings,
+  nodeTaints: strings,
+});
+
+const clusterSchema = z.looseObject({
+  clusterName: z.string().default("talos"),
+  controlPlane: z.looseObject({ endpoint: z.url() }),
+  network: z
+    .looseObject({
+      dnsDomain: z.string().optional(),
+      podSubnets: z.array(z.string()).optional(),
+      serviceSubnets: z.array(z.string()).optional(),
+    })
+    .optional(),
+  token: z.string(),
+  secretboxEncryptionSecret: z.string().optional(),
+  aescbcEncryptionSecret: z.string().optional(),
+  ca: keyPair,
+  acceptedCAs: z.array(z.looseObject({ crt: z.string() })).optional(),
+  aggregatorCA: keyPair,
+  serviceAccount: z.looseObject({ key: z.string().min(1) }),
+  etcd: z.looseObject({ ca: keyPair }),
+  apiServer: z
+    .looseObject({
+      certSANs: z.array(z.string()).optional(),
+      extraArgs,
+      admissionControl: z.array(z.looseObject({ name: z.string(), configuration: record })).optional(),
+      auditPolicy: record.optional(),
+    })
+    .optional(),
+  controllerManager: z.looseObject({ extraArgs }).optional(),
+  scheduler: z.looseObject({ extraArgs }).optional(),
+});
+
+/** The v1alpha1 document of a machine configuration: the one that has no kind of its own. */
+function mainDocument(documents: readonly Record<string, unknown>[]): Record<string, unknown> {
+  return documents.find((document) => document.kind === undefined && document.version !== undefined) ?? {};
+}
+
+function argumentLists(args: Record<string, string | string[]> | undefined): ExtraArgs {
+  return Object.fromEntries(
+    Object.entries(args ?? {}).map(([name, value]) => [name, Array.isArray(value) ? value : [value]]),
+  );
+}
+
+/** Talos's defaults where a configuration is silent. */
+const defaults = {
+  podSubnets: ["10.244.0.0/16"],
+  serviceSubnets: ["10.96.0.0/12"],
+  dnsDomain: "cluster.local",
+  auditPolicy: { apiVersion: "audit.k8s.io/v1", kind: "Policy", rules: [{ level: "Metadata" }] },
+};
+
+/** Reads the settings of a control plane. */
+export function controlPlaneSettings(documents: readonly Record<string, unknown>[]): ControlPlaneSettings {
+  const parsed = clusterSchema.safeParse(mainDocument(documents).cluster ?? {});
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `cluster.${issue.path.join(".")}: ${issue.message}`);
+    throw new ClusterConfigurationError(
+      `the machine configuration cannot start a Kubernetes control plane: ${problems.join("; ")}`,
+    );
+  }
+  const cluster = parsed.data;
+  return {
+    clusterName: cluster.clusterName,
+    endpoint: new URL(cluster.controlPlane.endpoint),
+    ca: cluster.ca,
+    acceptedCAs: (cluster.acceptedCAs ?? []).map((ca) => ca.crt),
+    aggregatorCA: cluster.aggregatorCA,
+    etcdCA: cluster.etcd.ca,
+    serviceAccountKey: cluster.serviceAccount.key,
+    bootstrapToken: cluster.token,
+    secretboxEncryptionSecret: cluster.secretboxEncryptionSecret,
+    aescbcEncryptionSecret: cluster.aescbcEncryptionSecret,
+    podSubnets: cluster.network?.podSubnets ?? defaults.podSubnets,
+    serviceSubnets: cluster.network?.serviceSubnets ?? defaults.serviceSubnets,
+    dnsDomain: cluster.network?.dnsDomain ?? defaults.dnsDomain,
+    apiServer: {
+      certSANs: cluster.apiServer?.certSANs ?? [],
+      extraArgs: argumentLists(cluster.apiServer?.extraArgs),
+      admission: admissionPlugins(documents, cluster.apiServer?.admissionControl ?? []),
+      auditPolicy: cluster.apiServer?.auditPolicy ?? defaults.auditPolicy,
+    },
+    controllerManagerArgs: argumentLists(cluster.controllerManager?.extraArgs),
+    schedulerArgs: argumentLists(cluster.scheduler?.extraArgs),
+  };
+}
+
+/** Up to contract 1.13 plugins are a list in the main document, from 1.14 on a KubeAdmissionControlConfig document each. */
+function admissionPlugins(
+  documents: readonly Record<string, unknown>[],
+  inMain: readonly AdmissionPlugin[],
+): AdmissionPlugin[] {
+  const own = documents
+    .filter((document) => document.kind === "KubeAdmissionControlConfig")
+    .map((document) => z.looseObject({ name: z.string(), configuration: record }).parse(document));
+  return [...inMain, ...own].map(({ name, configuration }) => ({ name, configuration }));
+}
+
+/** Reads what concerns the Node object, with the labels and taints that Talos adds by itself. */
+export function nodeSettings(documents: readonly Record<string, unknown>[]): NodeSettings {
+  const main = mainDocument(documents);
+  const machine = machineSchema.parse(main.machine ?? {});
+  const cluster = z
+    .looseObject({ allowSchedulingOnControlPlanes: z.boolean().optional() })
+    .parse(main.cluster ?? {});
+  const controlPlane = machine.type === "controlplane" || machine.type === "init";
+  const image = machine.kubelet?.image ?? "";
+  const taints = Object.entries(machine.nodeTaints ?? {}).map(([key, text]) => {
+    const colon = text.indexOf(":");
+    return {
+      key,
+      value: colon < 0 ? "" : text.slice(0, colon),
+      effect: colon < 0 ? text : text.slice(colon + 1),
+    };
+  });
+  if (controlPlane && cluster.allowSchedulingOnControlPlanes !== true) {
+    taints.unshift({ key: "node-role.kubernetes.io/control-plane", value: "", effect: "NoSchedule" });
+  }
+  return {
+    kubeletVersion: /:(v[^@]+)/.exec(image)?.[1] ?? "v0.0.0",
+    labels: {
+      ...machine.nodeLabels,
+      ...(controlPlane ? { "node-role.kubernetes.io/control-plane": "" } : {}),
+    },
+    annotations: machine.nodeAnnotations ?? {},
+    taints,
+  };
+}

@@ -1,0 +1,271 @@
+import { lookup } from "node:dns/promises";
+import { rmSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { ApiServer, probe } from "./apiServer.ts";
+import {
+  type ComponentContext,
+  controllerManagerArgs,
+  etcdArgs,
+  etcdClientPort,
+  kwokArgs,
+  schedulerArgs,
+} from "./commands.ts";
+import { ClusterConfigurationError, type ControlPlaneSettings } from "./configuration.ts";
+import {
+  type Authorities,
+  issueKubeconfig,
+  loadAuthorities,
+  SecretFolder,
+  writeClusterSecrets,
+} from "./credentials.ts";
+import { ManagedProcess } from "./process.ts";
+
+/** Absolute paths of the programs that make a control plane, by their own names. */
+export type KubernetesTools = Record<
+  "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kwok",
+  string
+>;
+
+/** Where a control plane keeps its files, and what it is made of. */
+export interface ControlPlaneOptions {
+  readonly directory: string;
+  readonly tools: KubernetesTools;
+  readonly log: (line: string) => void;
+  /** Called when a process has ended that nobody asked to. */
+  readonly onCrash: () => void;
+  /** How long kube-apiserver may take to become ready. */
+  readonly startTimeoutMilliseconds: number;
+}
+
+const stages = fileURLToPath(new URL("stages.yaml", import.meta.url));
+
+/** etcd and the Kubernetes components of one cluster as real processes on one loopback address. */
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #settings: ControlPlaneSettings;
+  readonly #secrets: SecretFolder;
+  readonly #authorities: Authorities;
+  readonly #address: string;
+  readonly #processes = new Map<string, { process: ManagedProcess; args: string }>();
+  #current: ControlPlaneSettings;
+  #apiServer: ApiServer | undefined;
+  #generation = 0;
+  readonly #retiring = new Set<Promise<void>>();
+
+  private constructor(
+    options: ControlPlaneOptions,
+    settings: ControlPlaneSettings,
+    secrets: SecretFolder,
+    authorities: Authorities,
+    address: string,
+  ) {
+    this.#options = options;
+    this.#settings = settings;
+    this.#current = settings;
+    this.#secrets = secrets;
+    this.#authorities = authorities;
+    this.#address = address;
+  }
+
+  /** Makes the secrets of a control plane from its settings. Nothing runs yet. */
+  static async prepare(options: ControlPlaneOptions, settings: ControlPlaneSettings): Promise<ControlPlane> {
+    const address = await loopbackAddress(settings.endpoint);
+    const authorities = await loadAuthorities(settings);
+    const secrets = new SecretFolder(join(options.directory, "pki"));
+    await writeClusterSecrets(secrets, settings, authorities, address);
+    const server = `https://${address}:${settings.endpoint.port || "443"}`;
+    const users = {
+      "controller-manager": { name: "system:kube-controller-manager" },
+      scheduler: { name: "system:kube-scheduler" },
+      kwok: { name: "lab-kubelets", organizations: ["system:masters"] },
+      admin: { name: "admin", organizations: ["system:masters"] },
+    };
+    await Promise.all(
+      Object.entries(users).map(async ([file, user]) =>
+        secrets.write(
+          `${file}.kubeconfig`,
+          await issueKubeconfig(settings, authorities.kubernetes, user, server),
+        ),
+      ),
+    );
+    return new ControlPlane(options, settings, secrets, authorities, address);
+  }
+
+  /** Path of a kubeconfig with all rights. */
+  get adminKubeconfigFile(): string {
+    return this.#secrets.path("admin.kubeconfig");
+  }
+
+  /** Does kube-apiserver run (it may still be starting)? */
+  get running(): boolean {
+    return this.#apiServer !== undefined && this.#apiServer.process.exited === undefined;
+  }
+
+  /** Starts whatever does not run, with the given settings; replaces what runs with others. */
+  async ensure(
+    settings: ControlPlaneSettings,
+    nodeAddresses: readonly string[],
+    rolling: boolean,
+  ): Promise<void> {
+    await this.#ensureEtcd();
+    await this.#ensureApiServer(settings, nodeAddresses, rolling);
+    const context = this.#context(settings);
+    await Promise.all([
+      this.#ensureProcess("kube-controller-manager", controllerManagerArgs(context)),
+      this.#ensureProcess("kube-scheduler", schedulerArgs(context)),
+      this.#ensureProcess("kwok", kwokArgs(context, stages)),
+    ]);
+    this.#current = settings;
+  }
+
+  /** Is this the configuration that kube-apiserver runs with? */
+  runsWith(settings: ControlPlaneSettings): boolean {
+    return this.running && fingerprint(settings) === fingerprint(this.#current);
+  }
+
+  /** Does the Kubernetes API answer? */
+  async answers(): Promise<boolean> {
+    return (await probe(this.#address, Number(this.#settings.endpoint.port || "443"), this.#secrets)).ready;
+  }
+
+  /** Ends all processes; etcd's data stays. */
+  async stop(): Promise<void> {
+    const components = [...this.#processes]
+      .filter(([name]) => name !== "etcd")
+      .map(([, entry]) => entry.process);
+    await Promise.all([...components.map((process) => process.stop(2000)), ...this.#retiring]);
+    await this.#apiServer?.process.stop();
+    await this.#processes.get("etcd")?.process.stop();
+    await this.#apiServer?.stop();
+    this.#apiServer = undefined;
+    this.#processes.clear();
+  }
+
+  /** Removes what etcd has stored: the cluster is gone. */
+  wipe(): void {
+    rmSync(this.#etcdDirectory, { recursive: true, force: true });
+  }
+
+  get #etcdDirectory(): string {
+    return join(this.#options.directory, "etcd");
+  }
+
+  #context(settings: ControlPlaneSettings): ComponentContext {
+    return {
+      settings,
+      address: this.#address,
+      file: (name) => this.#secrets.path(name),
+      dataDirectory: this.#etcdDirectory,
+      logDirectory: join(this.#options.directory, "logs"),
+    };
+  }
+
+  async #ensureEtcd(): Promise<void> {
+    const etcd = await this.#ensureProcess("etcd", etcdArgs(this.#context(this.#settings)));
+    while (!(await accepts(this.#address, etcdClientPort))) {
+      if (etcd.exited !== undefined)
+        throw new Error(`etcd: ${etcd.exited}: ${etcd.logTail(3)} (${etcd.logFile})`);
+      await sleep(20);
+    }
+  }
+
+  async #ensureApiServer(
+    settings: ControlPlaneSettings,
+    nodeAddresses: readonly string[],
+    rolling: boolean,
+  ): Promise<void> {
+    if (this.runsWith(settings)) return;
+    const before = this.#apiServer;
+    if (before !== undefined && !rolling) await before.stop();
+    let next: ApiServer | undefined;
+    try {
+      next = await ApiServer.start({
+        command: this.#options.tools["kube-apiserver"],
+        generation: ++this.#generation,
+        context: this.#context(settings),
+        secrets: this.#secrets,
+        authorities: this.#authorities,
+        nodeAddresses,
+        runDirectory: this.#runDirectory,
+      });
+      await next.ready(this.#options.startTimeoutMilliseconds);
+      this.#apiServer = next;
+      this.#current = settings;
+      this.#watch(next.process);
+    } catch (error) {
+      await next?.stop();
+      this.#apiServer = undefined;
+      throw error;
+    } finally {
+      // Also when the new one failed: every control plane has the new configuration, so none would run the old one.
+      if (before !== undefined) this.#retire(before);
+    }
+    this.#options.log(`kube-apiserver is ready (generation ${this.#generation})`);
+  }
+
+  #retire(server: ApiServer): void {
+    const ended = server.stop().finally(() => this.#retiring.delete(ended));
+    this.#retiring.add(ended);
+  }
+
+  async #ensureProcess(name: keyof KubernetesTools, args: string[]): Promise<ManagedProcess> {
+    const wanted = args.join("\0");
+    const before = this.#processes.get(name);
+    if (before !== undefined && before.process.exited === undefined) {
+      if (before.args === wanted) return before.process;
+      await before.process.stop();
+    }
+    const process = new ManagedProcess({
+      name,
+      command: this.#options.tools[name],
+      args,
+      logDirectory: join(this.#options.directory, "logs"),
+      runDirectory: this.#runDirectory,
+    });
+    this.#processes.set(name, { process, args: wanted });
+    this.#watch(process);
+    return process;
+  }
+
+  #watch(process: ManagedProcess): void {
+    void process.exit.then((how) => {
+      if (process.stopping) return;
+      this.#options.log(`${process.name}: ${how}: ${process.logTail(2)}`);
+      // A moment's pause, so that a process that cannot run does not take the machine with it.
+      setTimeout(this.#options.onCrash, 2000).unref();
+    });
+  }
+
+  get #runDirectory(): string {
+    return join(this.#options.directory, "run");
+  }
+}
+
+function fingerprint(settings: ControlPlaneSettings): string {
+  return JSON.stringify(settings.apiServer);
+}
+
+/** The lab stays on its own machine: an endpoint anywhere else is a mistake in the configuration. */
+async function loopbackAddress(endpoint: URL): Promise<string> {
+  const { address } = await lookup(endpoint.hostname, { family: 4 }).catch(() => ({ address: "" }));
+  if (!address.startsWith("127.")) {
+    throw new ClusterConfigurationError(
+      `cluster.controlPlane.endpoint: ${endpoint.href} is ${address || "not a known host"}; the lab runs on loopback addresses only (127.0.0.0/8)`,
+    );
+  }
+  return address;
+}
+
+function accepts(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => end(true)).once("error", () => end(false));
+  });
+}

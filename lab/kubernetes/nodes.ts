@@ -1,0 +1,167 @@
+import {
+  ApiException,
+  CoordinationV1Api,
+  CoreV1Api,
+  KubeConfig,
+  KubernetesObjectApi,
+  PatchStrategy,
+  setHeaderOptions,
+  type V1Node,
+  type V1NodeCondition,
+} from "@kubernetes/client-node";
+import type { NodeIdentity } from "../node/runtime.ts";
+import { kubeletLabel } from "./commands.ts";
+import type { NodeSettings } from "./configuration.ts";
+
+/** The owner of the fields below: Talos's machined labels and taints nodes by itself, its kubelet does the rest. */
+const fieldManager = "talos";
+
+/** Does to Node objects what a kubelet and machined do. */
+export class NodeRegistry {
+  readonly #core: CoreV1Api;
+  readonly #objects: KubernetesObjectApi;
+  readonly #leases: CoordinationV1Api;
+
+  constructor(kubeconfig: string) {
+    const config = new KubeConfig();
+    config.loadFromString(kubeconfig);
+    this.#core = config.makeApiClient(CoreV1Api);
+    this.#objects = KubernetesObjectApi.makeApiClient(config);
+    this.#leases = config.makeApiClient(CoordinationV1Api);
+  }
+
+  /** Registers the node if it is new, writes its labels and taints, and reports it as Ready. */
+  async up(node: NodeIdentity, settings: NodeSettings): Promise<void> {
+    // A lease that an earlier kwok held would keep this one off the node's pods until it runs out.
+    await ignoreMissing(
+      this.#leases.deleteNamespacedLease({ name: node.name, namespace: "kube-node-lease" }),
+    );
+    await this.#apply({
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: {
+        name: node.name,
+        labels: {
+          "kubernetes.io/arch": "amd64",
+          "kubernetes.io/hostname": node.name,
+          "kubernetes.io/os": "linux",
+          ...settings.labels,
+          [kubeletLabel.key]: kubeletLabel.value,
+        },
+        annotations: settings.annotations,
+      },
+      spec: { taints: settings.taints.map((taint) => ({ ...taint })) },
+    });
+    await this.#writeStatus(node, settings, true);
+  }
+
+  /** What a kubelet's graceful shutdown leaves: the node is NotReady, its pods stay as they are. */
+  async down(node: NodeIdentity, settings: NodeSettings): Promise<void> {
+    if ((await this.#read(node.name)) === undefined) return;
+    await this.#writeStatus(node, settings, false);
+    await this.#objects.patch(
+      {
+        apiVersion: "v1",
+        kind: "Node",
+        metadata: { name: node.name, labels: { [kubeletLabel.key]: null } },
+      } as unknown as V1Node,
+      undefined,
+      undefined,
+      fieldManager,
+      undefined,
+      PatchStrategy.MergePatch,
+    );
+  }
+
+  async remove(name: string): Promise<void> {
+    await ignoreMissing(this.#core.deleteNode({ name }));
+  }
+
+  async ready(name: string): Promise<boolean> {
+    const node = await this.#read(name);
+    return node?.status?.conditions?.find((condition) => condition.type === "Ready")?.status === "True";
+  }
+
+  async #read(name: string): Promise<V1Node | undefined> {
+    return ignoreMissing(this.#core.readNode({ name }));
+  }
+
+  async #apply(node: V1Node): Promise<void> {
+    await this.#objects.patch(node, undefined, undefined, fieldManager, true, PatchStrategy.ServerSideApply);
+  }
+
+  async #writeStatus(node: NodeIdentity, settings: NodeSettings, ready: boolean): Promise<void> {
+    const before = (await this.#read(node.name))?.status?.conditions ?? [];
+    const conditions = nodeConditions(ready).map((condition) => {
+      const old = before.find((entry) => entry.type === condition.type);
+      const since = old?.status === condition.status ? old.lastTransitionTime : undefined;
+      return { ...condition, lastHeartbeatTime: new Date(), lastTransitionTime: since ?? new Date() };
+    });
+    await this.#core.patchNodeStatus(
+      {
+        name: node.name,
+        fieldManager: "kubelet",
+        body: {
+          status: {
+            conditions,
+            addresses: [
+              { type: "InternalIP", address: node.address },
+              { type: "Hostname", address: node.name },
+            ],
+            capacity: capacity,
+            allocatable: capacity,
+            daemonEndpoints: { kubeletEndpoint: { Port: 10250 } },
+            nodeInfo: nodeInfo(node, settings),
+          },
+        },
+      },
+      setHeaderOptions("Content-Type", PatchStrategy.StrategicMergePatch),
+    );
+  }
+}
+
+const capacity = { cpu: "4", memory: "8Gi", "ephemeral-storage": "100Gi", pods: "110" };
+
+function nodeConditions(ready: boolean): V1NodeCondition[] {
+  const fine = (type: string, reason: string, message: string): V1NodeCondition => ({
+    type,
+    status: "False",
+    reason,
+    message,
+  });
+  return [
+    fine("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    fine("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    fine("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ready
+      ? { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" }
+      : { type: "Ready", status: "False", reason: "KubeletNotReady", message: "node is shutting down" },
+  ];
+}
+
+function nodeInfo(
+  node: NodeIdentity,
+  settings: NodeSettings,
+): NonNullable<NonNullable<V1Node["status"]>["nodeInfo"]> {
+  return {
+    architecture: "amd64",
+    bootID: "",
+    containerRuntimeVersion: "containerd://2.1.6",
+    kernelVersion: "6.18.0-talos",
+    kubeProxyVersion: "",
+    kubeletVersion: settings.kubeletVersion,
+    machineID: "",
+    operatingSystem: "linux",
+    osImage: `Talos (${node.talosVersion})`,
+    systemUUID: "",
+  };
+}
+
+async function ignoreMissing<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (error instanceof ApiException && error.code === 404) return undefined;
+    throw error;
+  }
+}

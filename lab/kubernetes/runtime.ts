@@ -1,0 +1,275 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ClusterRuntime, NodeIdentity } from "../node/runtime.ts";
+import {
+  type ControlPlaneSettings,
+  controlPlaneSettings,
+  type NodeSettings,
+  nodeSettings,
+} from "./configuration.ts";
+import { ControlPlane, type KubernetesTools } from "./controlPlane.ts";
+import { NodeRegistry } from "./nodes.ts";
+import { reapLeftovers } from "./process.ts";
+
+/** How a lab's Kubernetes is set up. */
+export interface KubernetesRuntimeOptions {
+  /** Folder for secrets, data, logs and pid files; made if it is not there, readable for its owner only. */
+  readonly directory: string;
+  readonly tools: KubernetesTools;
+  /** Gets a line for what happens to the control plane. Default: nothing is said. */
+  readonly log?: (line: string) => void;
+  /** How long kube-apiserver may take to become ready, in milliseconds. Default: 60 000. */
+  readonly startTimeoutMilliseconds?: number;
+}
+
+interface NodeState {
+  identity: NodeIdentity;
+  node: NodeSettings | undefined;
+  controlPlane: ControlPlaneSettings | undefined;
+  kubelet: boolean;
+  /** Has been part of the cluster: an etcd member, if it is a control plane. */
+  joined: boolean;
+  /** What the Node object was last told, as text to compare. */
+  reported: string;
+}
+
+/** How long a node waits for its news to reach the API server before it goes on without. */
+const patienceMilliseconds = 5000;
+
+/** The real Kubernetes of a lab: follows what happens to the simulated nodes. */
+export class KubernetesRuntime implements ClusterRuntime {
+  readonly #options: KubernetesRuntimeOptions;
+  readonly #log: (line: string) => void;
+  readonly #nodes = new Map<string, NodeState>();
+  readonly #gone = new Set<string>();
+  #bootstrapped = false;
+  #stopped = false;
+  #controlPlane: ControlPlane | undefined;
+  #registry: NodeRegistry | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #failure: { message: string; fingerprint: string } | undefined;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(options: KubernetesRuntimeOptions) {
+    this.#options = options;
+    this.#log = options.log ?? (() => undefined);
+  }
+
+  async configActive(node: NodeIdentity, documents: Record<string, unknown>[]): Promise<void> {
+    const state = this.#state(node);
+    state.node = nodeSettings(documents);
+    state.controlPlane = node.role === "controlplane" ? controlPlaneSettings(documents) : undefined;
+    void this.#reconcileSoon();
+  }
+
+  async bootstrapped(node: NodeIdentity): Promise<void> {
+    this.#state(node);
+    this.#bootstrapped = true;
+    for (const state of this.#nodes.values()) state.joined = state.kubelet;
+    void this.#reconcileSoon();
+  }
+
+  async kubeletUp(node: NodeIdentity): Promise<void> {
+    const state = this.#state(node);
+    state.kubelet = true;
+    state.joined ||= this.#bootstrapped;
+    await this.#patiently(this.#reconcileSoon());
+  }
+
+  async kubeletDown(node: NodeIdentity): Promise<void> {
+    this.#state(node).kubelet = false;
+    await this.#patiently(this.#reconcileSoon());
+  }
+
+  async removed(node: NodeIdentity): Promise<void> {
+    this.#nodes.delete(node.name);
+    this.#gone.add(node.name);
+    await this.#patiently(this.#reconcileSoon());
+  }
+
+  async health(node: NodeIdentity): Promise<{ apiServer: boolean; nodeReady: boolean }> {
+    const apiServer = (await this.#controlPlane?.answers()) ?? false;
+    if (!apiServer || this.#registry === undefined) return { apiServer, nodeReady: false };
+    return { apiServer, nodeReady: await this.#registry.ready(node.name).catch(() => false) };
+  }
+
+  /** Why the control plane does not run although it should, or undefined. */
+  get failure(): string | undefined {
+    return this.#failure?.message;
+  }
+
+  /** Resolves when everything that has been reported so far has had its effect (or has failed: see `failure`). */
+  async settled(): Promise<void> {
+    let work;
+    do {
+      work = this.#work;
+      await work;
+    } while (work !== this.#work);
+  }
+
+  /** A kubeconfig with all rights on the cluster, once it has been bootstrapped. */
+  adminKubeconfig(): string {
+    return readFileSync(this.adminKubeconfigFile, "utf8");
+  }
+
+  /** Path of that kubeconfig; only its owner may read it. */
+  get adminKubeconfigFile(): string {
+    const file = this.#controlPlane?.adminKubeconfigFile;
+    if (file === undefined || !existsSync(file))
+      throw new Error("the lab's cluster has not been bootstrapped yet");
+    return file;
+  }
+
+  /** Ends every process. What etcd has stored stays in the folder. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    await this.#work;
+    await this.#controlPlane?.stop();
+  }
+
+  #state(node: NodeIdentity): NodeState {
+    const known = this.#nodes.get(node.name);
+    if (known !== undefined) {
+      known.identity = { ...node };
+      return known;
+    }
+    const state: NodeState = {
+      identity: { ...node },
+      node: undefined,
+      controlPlane: undefined,
+      kubelet: false,
+      joined: false,
+      reported: "",
+    };
+    this.#nodes.set(node.name, state);
+    this.#gone.delete(node.name);
+    return state;
+  }
+
+  async #patiently(work: Promise<void>): Promise<void> {
+    const given = new AbortController();
+    await Promise.race([
+      work,
+      sleep(patienceMilliseconds, undefined, { signal: given.signal }).catch(() => undefined),
+    ]);
+    given.abort();
+  }
+
+  /** One reconciliation after the other; failures are kept and tried again. */
+  #reconcileSoon(): Promise<void> {
+    this.#work = this.#work.then(async () => {
+      if (this.#stopped) return;
+      clearTimeout(this.#retry);
+      try {
+        await this.#reconcile();
+      } catch (error) {
+        this.#log(`kubernetes: ${error instanceof Error ? error.message : String(error)}`);
+        this.#retry = setTimeout(() => void this.#reconcileSoon(), 2000).unref();
+      }
+    });
+    return this.#work;
+  }
+
+  async #reconcile(): Promise<void> {
+    const controlPlanes = [...this.#nodes.values()].filter((node) => node.controlPlane !== undefined);
+    if (this.#bootstrapped && controlPlanes.length === 0) return this.#forget();
+    // A kubelet that goes says so before the control plane on its machine goes too.
+    await this.#report((node) => !node.kubelet);
+    if (!this.#bootstrapped) return;
+    if (this.#hasQuorum(controlPlanes)) await this.#run(controlPlanes);
+    else await this.#controlPlane?.stop();
+    await this.#report(() => true);
+  }
+
+  /** etcd, and with it the API, answers only while most of its members run. */
+  #hasQuorum(controlPlanes: NodeState[]): boolean {
+    const members = controlPlanes.filter((node) => node.joined);
+    const up = members.filter((node) => node.kubelet).length;
+    // Bootstrap may come before the first kubelet's report.
+    return members.length === 0 || up > members.length / 2;
+  }
+
+  async #run(controlPlanes: NodeState[]): Promise<void> {
+    const settings = this.#wanted(controlPlanes);
+    if (settings === undefined) return;
+    const fingerprint = JSON.stringify(settings);
+    if (this.#failure?.fingerprint === fingerprint && this.#controlPlane?.running !== true) return;
+    if (this.#controlPlane === undefined) {
+      const reaped = await reapLeftovers(join(this.#options.directory, "run"));
+      if (reaped.length > 0) this.#log(`ended what an earlier lab left running: ${reaped.join(", ")}`);
+      this.#controlPlane = await ControlPlane.prepare(
+        {
+          directory: this.#options.directory,
+          tools: this.#options.tools,
+          log: this.#log,
+          onCrash: () => void this.#reconcileSoon(),
+          startTimeoutMilliseconds: this.#options.startTimeoutMilliseconds ?? 60_000,
+        },
+        settings,
+      );
+      this.#registry = new NodeRegistry(readFileSync(this.#controlPlane.adminKubeconfigFile, "utf8"));
+    }
+    try {
+      const addresses = controlPlanes.map((node) => node.identity.address);
+      await this.#controlPlane.ensure(settings, addresses, controlPlanes.length > 1);
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure = { message: error instanceof Error ? error.message : String(error), fingerprint };
+      throw error;
+    }
+  }
+
+  /**
+   * The settings that the one kube-apiserver of the lab stands for: those that all control planes agree on. Until the
+   * last one has a change, the endpoint could be served without it, so it is not in effect.
+   */
+  #wanted(controlPlanes: NodeState[]): ControlPlaneSettings | undefined {
+    const all = controlPlanes.flatMap((node) => (node.controlPlane === undefined ? [] : [node.controlPlane]));
+    const [first] = all;
+    if (first === undefined) return undefined;
+    const shared = ({ apiServer, controllerManagerArgs, schedulerArgs }: ControlPlaneSettings) =>
+      JSON.stringify({ ...apiServer, certSANs: [], controllerManagerArgs, schedulerArgs });
+    const agreed = all.every((settings) => shared(settings) === shared(first));
+    if (!agreed && this.#inEffect !== undefined) return this.#inEffect;
+    const certSANs = [...new Set(all.flatMap((settings) => settings.apiServer.certSANs))].sort();
+    this.#inEffect = { ...first, apiServer: { ...first.apiServer, certSANs } };
+    return this.#inEffect;
+  }
+  #inEffect: ControlPlaneSettings | undefined;
+
+  /** Brings the Node objects to where the nodes are. */
+  async #report(which: (node: NodeState) => boolean): Promise<void> {
+    const registry = this.#registry;
+    if (registry === undefined || this.#controlPlane?.running !== true) return;
+    for (const name of this.#gone) {
+      await registry.remove(name);
+      this.#gone.delete(name);
+    }
+    await Promise.all(
+      [...this.#nodes.values()].filter(which).map(async (state) => {
+        if (state.node === undefined || (!state.kubelet && state.reported === "")) return;
+        const news = JSON.stringify([state.identity, state.node, state.kubelet]);
+        if (news === state.reported) return;
+        await (state.kubelet
+          ? registry.up(state.identity, state.node)
+          : registry.down(state.identity, state.node));
+        state.reported = news;
+      }),
+    );
+  }
+
+  /** The last control plane was reset: with it the cluster is gone. */
+  async #forget(): Promise<void> {
+    await this.#controlPlane?.stop();
+    this.#controlPlane?.wipe();
+    this.#controlPlane = undefined;
+    this.#registry = undefined;
+    this.#inEffect = undefined;
+    this.#failure = undefined;
+    this.#bootstrapped = false;
+    this.#gone.clear();
+    for (const state of this.#nodes.values()) Object.assign(state, { joined: false, reported: "" });
+  }
+}
