@@ -1,7 +1,7 @@
 import type { Tool } from "./catalogue.ts";
 import { build, BuildFailure, type BuildJob, type Folders } from "./goBuild.ts";
 import { duration, type ProgressSink } from "./progress.ts";
-import { buildsFailed } from "./toolError.ts";
+import { buildsFailed, cannotWrite } from "./toolError.ts";
 
 export interface BuildAllOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -54,7 +54,7 @@ export async function buildAll(
       progress.onProgress?.(`${label} ${describe(job)}: ${what} in ${duration(Date.now() - start)}`);
     } catch (error) {
       if (!(error instanceof BuildFailure)) {
-        throw error;
+        throw cannotWrite(error, folders.builds, job) ?? error;
       }
       failures.push(error);
       progress.onProgress?.(`${label} ${describe(job)}: failed after ${duration(Date.now() - start)}`);

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Pin, Tool, ToolModule } from "./catalogue.ts";
 import { GoRun, goEnvironment, quoted } from "./goRun.ts";
 import { takeLock } from "./lock.ts";
@@ -92,11 +92,11 @@ export function builtPath(folder: string, tool: Tool): string {
  */
 export async function build(folders: Folders, job: BuildJob, options: BuildOptions): Promise<Tool[]> {
   const name = basename(job.folder);
-  await mkdir(join(folders.builds, "logs"), { recursive: true });
+  await mkdir(dirname(logFile(folders, job)), { recursive: true });
   const lock = await takeLock(join(folders.builds, `${name}.lock`), options);
   const work = join(folders.builds, `${name}.partial-${randomUUID()}`);
   try {
-    removePartialBuilds(folders, name);
+    removeAbandoned(folders, name);
     const missing = job.tools.filter((tool) => !existsSync(builtPath(job.folder, tool)));
     if (missing.length > 0) {
       await mkdir(join(work, "bin"), { recursive: true });
@@ -113,17 +113,23 @@ export async function build(folders: Folders, job: BuildJob, options: BuildOptio
   }
 }
 
-/** What a killed process left behind. */
-function removePartialBuilds(folders: Folders, name: string): void {
-  for (const entry of readdirSync(folders.builds)) {
-    if (entry.startsWith(`${name}.partial-`)) {
-      rmSync(join(folders.builds, entry), { recursive: true, force: true });
+function logFile(folders: Folders, job: BuildJob): string {
+  return join(folders.builds, "logs", `${basename(job.folder)}.log`);
+}
+
+/** What killed processes left behind; an hour, because no build takes as long. */
+function removeAbandoned(folders: Folders, name: string): void {
+  for (const entry of readdirSync(folders.builds).filter((other) => other.startsWith(`${name}.partial-`))) {
+    const path = join(folders.builds, entry);
+    const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+    if (touched !== undefined && Date.now() - touched > 3_600_000) {
+      rmSync(path, { recursive: true, force: true });
     }
   }
 }
 
 async function compile(folders: Folders, job: BuildJob, work: string, options: BuildOptions): Promise<void> {
-  const log = join(folders.builds, "logs", `${job.module.folder}.log`);
+  const log = logFile(folders, job);
   const folder = join(folders.modules, job.module.folder);
   const go = new GoRun(folder, goEnvironment(options.env), log, options.signal);
   const fail = (reason: string, command: string): BuildFailure =>

@@ -16,11 +16,17 @@ interface Holder {
   readonly host: string;
 }
 
+/** Since when a waiting process has seen the lock untouched, by its own clock: that survives a suspended laptop. */
+interface Watched {
+  readonly touched: number;
+  readonly since: number;
+}
+
 export interface LockOptions {
   /** Called once when somebody else holds the lock. */
   readonly onWait?: (holder: string) => void;
   readonly signal?: AbortSignal;
-  /** How long a lock lives that nobody touches, in milliseconds. */
+  /** How long a lock is respected that nobody touches, in milliseconds; 20000 by default. */
   readonly staleAfter?: number;
 }
 
@@ -33,23 +39,24 @@ export interface LockOptions {
 export async function takeLock(file: string, options: LockOptions = {}): Promise<Lock> {
   const staleAfter = options.staleAfter ?? 20_000;
   const holder: Holder = { token: randomUUID(), pid: process.pid, host: hostname() };
-  let waited = false;
+  let watched: Watched | undefined;
   for (;;) {
     options.signal?.throwIfAborted();
     if (await createExclusively(file, JSON.stringify(holder))) {
       return held(file, holder.token, staleAfter);
     }
-    const other = await readHolder(file);
-    if (other !== "gone") {
-      if (await isStale(file, other, staleAfter)) {
+    const seen = await look(file);
+    if (seen !== undefined) {
+      const stale = watched !== undefined && performance.now() - watched.since > staleAfter;
+      if (isDead(seen.holder) || (stale && watched?.touched === seen.touched)) {
         await breakLock(file);
         continue;
       }
-      if (!waited) {
-        waited = true;
-        options.onWait?.(
-          other === "unreadable" ? "another process" : `process ${other.pid} on ${other.host}`,
-        );
+      if (watched === undefined) {
+        options.onWait?.(seen.holder === undefined ? "another process" : `process ${seen.holder.pid}`);
+      }
+      if (watched?.touched !== seen.touched) {
+        watched = { touched: seen.touched, since: performance.now() };
       }
     }
     await delay(250, undefined, options.signal === undefined ? {} : { signal: options.signal });
@@ -91,23 +98,23 @@ async function createExclusively(file: string, content: string): Promise<boolean
   }
 }
 
-async function readHolder(file: string): Promise<Holder | "unreadable" | "gone"> {
+/** The lock of somebody else as it is now; nothing if it is gone. */
+async function look(file: string): Promise<{ holder?: Holder; touched: number } | undefined> {
   try {
-    return JSON.parse(await readFile(file, "utf8")) as Holder;
+    const [content, { mtimeMs: touched }] = await Promise.all([readFile(file, "utf8"), stat(file)]);
+    // Empty for the instant between its creation and its holder's name.
+    return content === "" ? { touched } : { holder: JSON.parse(content) as Holder, touched };
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" ? "gone" : "unreadable";
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+      return undefined;
+    }
+    throw error;
   }
 }
 
-async function isStale(file: string, holder: Holder | "unreadable", staleAfter: number): Promise<boolean> {
-  if (holder !== "unreadable" && holder.host === hostname() && !isAlive(holder.pid)) {
-    return true;
-  }
-  try {
-    return Date.now() - (await stat(file)).mtimeMs > staleAfter;
-  } catch {
-    return false;
-  }
+/** Known to be dead at once, which is possible for a process of this machine only. */
+function isDead(holder: Holder | undefined): boolean {
+  return holder !== undefined && holder.host === hostname() && !isAlive(holder.pid);
 }
 
 function isAlive(pid: number): boolean {

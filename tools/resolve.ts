@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fittingRange, readPin, tools, type Pin, type Tool, type ToolName } from "./catalogue.ts";
 import { buildAll } from "./buildAll.ts";
 import { buildFolder, builtPath, type BuildJob, type Folders } from "./goBuild.ts";
@@ -77,12 +77,11 @@ export async function locateTools(
 }
 
 function thisRepository(): Surroundings {
+  const { env } = process;
   const modules = import.meta.dirname;
-  return {
-    folders: { modules, builds: resolve(modules, "..", ".tools") },
-    env: process.env,
-    catalogue: tools,
-  };
+  // Several checkouts, or the runs of a CI, can share what is built.
+  const builds = env["TALOS_ISCSI_TOOLS"] || join(modules, "..", ".tools");
+  return { folders: { modules, builds: resolve(builds) }, env, catalogue: tools };
 }
 
 /** A tool, and where it is or will be. */

@@ -1,5 +1,5 @@
 import { fittingRange, type Pin, type Tool, type ToolName } from "./catalogue.ts";
-import type { BuildFailure } from "./goBuild.ts";
+import type { BuildFailure, BuildJob } from "./goBuild.ts";
 import type { Refused } from "./onPath.ts";
 
 /** Tools that cannot be had. The message is for people: what is missing, why, and what to do about it. */
@@ -52,6 +52,21 @@ export function buildsFailed(failures: readonly BuildFailure[]): ToolError {
   return new ToolError(
     text.join("\n\n"),
     failures.flatMap(({ job }) => job.tools.map(({ name }) => name)),
+  );
+}
+
+/** The error for a folder that is read-only or full; nothing if that is not what happened. */
+export function cannotWrite(error: unknown, folder: string, job: BuildJob): ToolError | undefined {
+  const codes = ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT"];
+  if (!(error instanceof Error && "code" in error && codes.includes(String(error.code)))) {
+    return undefined;
+  }
+  const text =
+    `${folder} cannot be written: ${error.message}\n` +
+    "Tools are built there; all of them take about 700 MB, and Go's own cache several GB more.";
+  return new ToolError(
+    text,
+    job.tools.map(({ name }) => name),
   );
 }
 
