@@ -1,0 +1,124 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type * as k8s from "@pulumi/kubernetes";
+import type { ControllerSidecar, IscsiDriver } from "./iscsiDriver.ts";
+import {
+  healthCheck,
+  labelsOf,
+  pluginImage,
+  pluginResources,
+  pullSecrets,
+  secretMount,
+  secretVolume,
+  sidecarContainer,
+  socketDirectory,
+  socketPath,
+  templateAnnotations,
+  unprivileged,
+} from "./podParts.ts";
+
+type Container = k8s.types.input.core.v1.Container;
+
+/** Arguments of a sidecar besides the socket and leader election. */
+const sidecarArgs: Readonly<Record<ControllerSidecar, readonly string[]>> = {
+  // The metadata of a claim helps to recognise its volume on the storage. ext4 for volumes of foreign classes without a file system.
+  provisioner: ["--timeout=60s", "--extra-create-metadata", "--default-fstype=ext4"],
+  attacher: ["--timeout=60s"],
+  resizer: ["--timeout=60s"],
+  snapshotter: ["--timeout=60s", "--extra-create-metadata"],
+};
+
+/**
+ * The driver's controller. It only talks to the Kubernetes API and the storage's API: no host path, no privilege, and
+ * the node's network only on request.
+ */
+export function controllerDeployment(
+  driver: IscsiDriver,
+  checksum: pulumi.Input<string>,
+): k8s.types.input.apps.v1.Deployment {
+  const { controller, prefix } = driver;
+  const labels = labelsOf(driver, "controller");
+  const several = controller.replicas > 1;
+  return {
+    metadata: { name: `${prefix}-controller`, namespace: driver.namespace, labels },
+    spec: {
+      replicas: controller.replicas,
+      selector: { matchLabels: { app: labels.app ?? "" } },
+      // Without leader election two pods at once would both answer a claim, so a single replica goes before the next one comes.
+      strategy: several
+        ? { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } }
+        : { type: "Recreate" },
+      template: {
+        metadata: { labels, annotations: templateAnnotations(controller.plugin.readsSecret, checksum) },
+        spec: {
+          serviceAccountName: `${prefix}-controller-service-account`,
+          priorityClassName: "system-cluster-critical",
+          ...(controller.hostNetwork ? { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" } : {}),
+          nodeSelector: { "kubernetes.io/os": "linux", ...controller.nodeSelector },
+          tolerations: controller.tolerations,
+          ...(several ? { affinity: spread(labels.app ?? "") } : {}),
+          ...pullSecrets(driver),
+          containers: [
+            pluginContainer(driver),
+            ...controller.sidecars.map((sidecar) => controllerSidecar(driver, sidecar, several)),
+            livenessContainer(driver),
+          ],
+          volumes: [
+            { name: "socket-dir", emptyDir: {} },
+            ...(controller.plugin.readsSecret ? [secretVolume(driver)] : []),
+          ],
+        },
+      },
+    },
+  };
+}
+
+function pluginContainer(driver: IscsiDriver): Container {
+  const { plugin, hostNetwork } = driver.controller;
+  return {
+    name: plugin.container,
+    image: pluginImage(driver),
+    imagePullPolicy: "IfNotPresent",
+    args: plugin.args,
+    env: plugin.env ?? [],
+    securityContext: unprivileged,
+    resources: pluginResources,
+    livenessProbe: healthCheck(driver.healthPorts.controller, hostNetwork).probe,
+    volumeMounts: [
+      { name: "socket-dir", mountPath: socketDirectory },
+      ...(plugin.readsSecret ? [secretMount(driver)] : []),
+    ],
+  };
+}
+
+function controllerSidecar(
+  driver: IscsiDriver,
+  sidecar: ControllerSidecar,
+  leaderElection: boolean,
+): Container {
+  return sidecarContainer(driver, sidecar, {
+    name: `csi-${sidecar}`,
+    args: [
+      `--csi-address=${socketPath}`,
+      ...sidecarArgs[sidecar],
+      ...(leaderElection ? ["--leader-election", `--leader-election-namespace=${driver.namespace}`] : []),
+    ],
+  });
+}
+
+function livenessContainer(driver: IscsiDriver): Container {
+  const { endpoint } = healthCheck(driver.healthPorts.controller, driver.controller.hostNetwork);
+  return sidecarContainer(driver, "livenessProbe", {
+    name: "liveness-probe",
+    args: [`--csi-address=${socketPath}`, `--http-endpoint=${endpoint}`],
+  });
+}
+
+// Preferred, not required: a cluster with a single worker still gets all replicas.
+function spread(app: string): k8s.types.input.core.v1.Affinity {
+  const term = { labelSelector: { matchLabels: { app } }, topologyKey: "kubernetes.io/hostname" };
+  return {
+    podAntiAffinity: {
+      preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: term }],
+    },
+  };
+}

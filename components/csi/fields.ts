@@ -1,0 +1,130 @@
+import { z } from "zod";
+import { imageProblem } from "./imageReference.ts";
+
+/** A section of the settings: an object that refuses keys it does not know and says which ones it does. */
+export function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code === "unrecognized_keys")
+        return `unknown key; known here are ${Object.keys(shape).join(", ")}`;
+      if (issue.input === undefined)
+        return `missing; give an object with the keys ${Object.keys(shape).join(", ")}`;
+      return `must be an object with the keys ${Object.keys(shape).join(", ")}`;
+    },
+  });
+}
+
+/** A text that may not be empty. `example` shows a right one in the error. */
+export function text(what: string, example: string) {
+  return z
+    .string({
+      error: (issue) =>
+        `${issue.input === undefined ? "missing" : "must be text"}; give ${what}, such as ${example}`,
+    })
+    .refine((value) => value.trim() !== "", {
+      error: `is empty; give ${what}, such as ${example}`,
+      abort: true,
+    });
+}
+
+/** A list with at least one entry. */
+export function listOf<Item extends z.ZodType>(item: Item, what: string, example: string) {
+  return z
+    .array(item, {
+      error: (issue) =>
+        `${issue.input === undefined ? "missing" : "must be a list"}; give ${what}, such as ${example}`,
+    })
+    .min(1, { error: `is empty; give ${what}, such as ${example}` });
+}
+
+/** One of a few words. */
+export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, { error: (issue) => `${shown(issue.input)} is not known here; use ${choice(words)}` });
+}
+
+/** A switch. */
+export function flag() {
+  return z.boolean({ error: (issue) => `${shown(issue.input)} is not a switch; use true or false` });
+}
+
+/** A whole number within bounds. */
+export function count(what: string, least: number, most: number) {
+  const error = (issue: { input?: unknown }) =>
+    `${shown(issue.input)} is not ${what}; use a whole number from ${least} to ${most}`;
+  return z.int({ error }).min(least, { error }).max(most, { error });
+}
+
+/** A TCP port. */
+export function port() {
+  return count("a port", 1, 65535);
+}
+
+const hostName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+const ipv4 = z.ipv4();
+const ipv6 = z.ipv6();
+
+/** An IPv4 or IPv6 address or a host name, without scheme and port. */
+export function address() {
+  return text("an address", "192.168.0.100").refine(
+    // "999.1.1.1" looks like a host name to the letter of the rules; nobody means one.
+    (value) =>
+      ipv4.safeParse(value).success ||
+      ipv6.safeParse(value).success ||
+      (hostName.test(value) && !/^[\d.]+$/.test(value)),
+    {
+      error: (issue) =>
+        `${shown(issue.input)} is not an address; give an IP address or a host name without scheme or port, such as 192.168.0.100`,
+    },
+  );
+}
+
+const dnsLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const dnsSubdomain = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+
+/** The name of a Kubernetes namespace (RFC 1123 label). */
+export function namespaceName() {
+  return text("a namespace", "joviandss-csi").refine((value) => dnsLabel.test(value), {
+    error: (issue) =>
+      `${shown(issue.input)} is not a namespace name; use up to 63 small letters, digits and "-", such as joviandss-csi`,
+  });
+}
+
+/** The name of most Kubernetes objects (RFC 1123 subdomain). */
+export function objectName(example: string) {
+  return text("a name", example).refine((value) => dnsSubdomain.test(value), {
+    error: (issue) =>
+      `${shown(issue.input)} is not a Kubernetes name; use small letters, digits, "-" and ".", such as ${example}`,
+  });
+}
+
+/** A container image with a tag other than latest, or with a digest. */
+export function image(example: string) {
+  return text("an image with a tag or, better, a digest", example).superRefine((value, context) => {
+    const reason = imageProblem(value);
+    if (reason !== undefined) context.addIssue({ code: "custom", message: `${reason}, such as ${example}` });
+  });
+}
+
+/** An absolute path without "..". */
+export function absolutePath(example: string) {
+  return text("an absolute path", example).refine(
+    (value) => /^(\/[A-Za-z0-9._-]+)+$/.test(value) && !value.split("/").includes(".."),
+    {
+      error: (issue) => `${shown(issue.input)} is not an absolute path; give one such as ${example}`,
+    },
+  );
+}
+
+/** A wrong value as an error shows it: short, and never more than its kind when it is not a plain value. */
+export function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") return `"${value.length > 80 ? `${value.slice(0, 77)}...` : value}"`;
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (value === null) return "null";
+  return Array.isArray(value) ? "a list" : "an object";
+}
+
+/** "a, b or c" */
+export function choice(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}

@@ -1,0 +1,67 @@
+/** What a container image reference is made of. */
+export interface ImageReference {
+  /** The registry's host, with its port if any: `registry.k8s.io`. Absent for Docker Hub's short form. */
+  host: string | undefined;
+  /** The path below the host: `sig-storage/csi-provisioner`. */
+  path: string;
+  tag: string | undefined;
+  /** `sha256:…` */
+  digest: string | undefined;
+}
+
+const path = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$/;
+const host = /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:\d{1,5})?$/;
+const tag = /^\w[\w.-]{0,127}$/;
+const digest = /^sha256:[0-9a-f]{64}$/;
+
+/** Takes an image reference apart; undefined when it is none. */
+export function parseImageReference(reference: string): ImageReference | undefined {
+  const at = reference.indexOf("@");
+  const named = at < 0 ? reference : reference.slice(0, at);
+  const digestPart = at < 0 ? undefined : reference.slice(at + 1);
+  const slash = named.indexOf("/");
+  const first = named.slice(0, slash);
+  // The rule of the container tools: the first part is a host when it has a dot or a port or is localhost.
+  const hasHost = slash > 0 && (/[.:]/.test(first) || first === "localhost");
+  const rest = hasHost ? named.slice(slash + 1) : named;
+  const colon = rest.indexOf(":");
+  const parsed = {
+    host: hasHost ? first : undefined,
+    path: colon < 0 ? rest : rest.slice(0, colon),
+    tag: colon < 0 ? undefined : rest.slice(colon + 1),
+    digest: digestPart,
+  };
+  const legal =
+    path.test(parsed.path) &&
+    (parsed.host === undefined || host.test(parsed.host)) &&
+    (parsed.tag === undefined || tag.test(parsed.tag)) &&
+    (parsed.digest === undefined || digest.test(parsed.digest));
+  return legal ? parsed : undefined;
+}
+
+/**
+ * Why an image may not be used: not a reference, or one whose content changes without a change here.
+ * A node that restarts would then run another driver than its neighbour.
+ */
+export function imageProblem(reference: string): string | undefined {
+  const parsed = parseImageReference(reference);
+  if (parsed === undefined)
+    return `"${reference}" is not an image reference; give host/path:tag or host/path@sha256:<64 hex digits>`;
+  if (parsed.digest !== undefined) return undefined;
+  if (parsed.tag === undefined)
+    return `"${reference}" has neither tag nor digest, which means :latest; give the one that was tested`;
+  if (parsed.tag === "latest")
+    return `"${reference}" may become another image at any time; give a version's tag or a digest`;
+  return undefined;
+}
+
+/**
+ * The same image in another registry: the host is replaced, the path below it, tag and digest stay
+ * (`registry.k8s.io/sig-storage/csi-attacher:v4.12.0` in `mirror.example.com/k8s` is `mirror.example.com/k8s/sig-storage/csi-attacher:v4.12.0`).
+ */
+export function inRegistry(reference: string, registry: string | undefined): string {
+  const parsed = parseImageReference(reference);
+  if (registry === undefined || parsed === undefined) return reference;
+  const suffix = `${parsed.tag === undefined ? "" : `:${parsed.tag}`}${parsed.digest === undefined ? "" : `@${parsed.digest}`}`;
+  return `${registry.replace(/\/+$/, "")}/${parsed.path}${suffix}`;
+}

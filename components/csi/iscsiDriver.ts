@@ -1,0 +1,106 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type * as k8s from "@pulumi/kubernetes";
+import type { Iscsiadm } from "./driverSettings.ts";
+import type { ImageSource } from "./sidecars.ts";
+
+/** The helpers that a driver's controller can have, beside the plugin itself. */
+export type ControllerSidecar = "provisioner" | "attacher" | "resizer" | "snapshotter";
+
+/** How one of the driver's processes is started. */
+export interface PluginProcess {
+  /** Name of the container. */
+  container: string;
+  args: string[];
+  env?: { name: string; value: string }[];
+  /** Whether it reads the driver's Secret, mounted at `IscsiDriver.secret.mountPath`. */
+  readsSecret: boolean;
+}
+
+/** A StorageClass of a driver. */
+export interface IscsiStorageClass {
+  name: string;
+  reclaimPolicy: "Delete" | "Retain";
+  volumeBindingMode: "Immediate" | "WaitForFirstConsumer";
+  default: boolean;
+  mountOptions: string[];
+  allowVolumeExpansion: boolean;
+  parameters: Record<string, string>;
+}
+
+/** The class of a driver's snapshots. */
+export interface IscsiSnapshotClass {
+  name: string;
+  deletionPolicy: "Delete" | "Retain";
+  default: boolean;
+  parameters: Record<string, string>;
+}
+
+/** Ports of a driver's health checks. In the node's network every driver needs ports of its own. */
+export interface HealthPorts {
+  node: number;
+  registrar: number;
+  controller: number;
+}
+
+/** How many ports `healthPorts` takes. */
+export const portsPerDriver = 3;
+
+/** The ports from `first` on. */
+export function healthPorts(first: number): HealthPorts {
+  return { node: first, registrar: first + 1, controller: first + 2 };
+}
+
+/** Where the pods of a driver run. */
+export interface Placement {
+  nodeSelector: Record<string, string>;
+  tolerations: k8s.types.input.core.v1.Toleration[];
+}
+
+/**
+ * All that `IscsiCsiDriver` has to know of a driver: what to run, with what configuration, and what to offer.
+ * The rest, what every iSCSI driver on Talos needs, is in the base.
+ */
+export interface IscsiDriver {
+  /** The name the driver answers with (CSI GetPluginInfo), and thus of the CSIDriver object. */
+  driverName: string;
+  /** First part of the names of its objects: `joviandss-csi` makes `joviandss-csi-controller`. One driver's alone in the cluster. */
+  prefix: string;
+  /** Its namespace, of which it is the only driver. */
+  namespace: string;
+  /** The driver's own image, from whatever registry it really comes from. */
+  image: string;
+  imageSource: ImageSource;
+  imagePullSecrets: string[];
+  /** The configuration file, with its credentials. */
+  secret: { name: string; key: string; content: pulumi.Input<string>; mountPath: string };
+  csiDriver: { attachRequired: boolean; podInfoOnMount: boolean };
+  iscsiadm: Iscsiadm;
+  /** Where the image expects iscsiadm; the wrapper of strategy nsenter is mounted there. */
+  wrapperPath: string;
+  healthPorts: HealthPorts;
+  controller: Placement & {
+    plugin: PluginProcess;
+    sidecars: ControllerSidecar[];
+    replicas: number;
+    hostNetwork: boolean;
+  };
+  node: Placement & {
+    plugin: PluginProcess;
+    /** Whether the plugin opens devices under /dev rather than /host/dev. */
+    mountsDev: boolean;
+    controlPlanes: boolean;
+    maxUnavailable: number | string;
+  };
+  storageClasses: IscsiStorageClass[];
+  snapshotClass?: IscsiSnapshotClass | undefined;
+  /**
+   * Access modes that claims of each StorageClass may have, for a driver that does not refuse the others itself.
+   * The cluster then refuses them, and raw block volumes too.
+   */
+  accessModes?: Record<string, string[]> | undefined;
+}
+
+/** The directory of a driver's socket on the node, outside of the kubelet's registration directory (which the kubelet walks). */
+export function pluginDirectory(driverName: string): string {
+  return `/var/lib/kubelet/plugins/${driverName}`;
+}

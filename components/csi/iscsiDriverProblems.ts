@@ -1,0 +1,24 @@
+import { imageProblem } from "./imageReference.ts";
+import type { IscsiDriver } from "./iscsiDriver.ts";
+import type { Problem } from "./problems.ts";
+
+/** What no iSCSI driver on Talos may ask for. Paths are those of the description. */
+export function driverProblems(driver: IscsiDriver, workloadIsolation: boolean): Problem[] {
+  const problems: Problem[] = [];
+  const image = imageProblem(driver.image);
+  if (image !== undefined) problems.push({ path: "image", reason: image });
+  if (workloadIsolation && driver.iscsiadm.strategy === "nsenter") {
+    problems.push({ path: "iscsiadm.strategy", reason: nsenterReason });
+  }
+  if (/^(kube-|default$)/.test(driver.namespace)) {
+    problems.push({
+      path: "namespace",
+      reason: `${driver.namespace} belongs to Kubernetes and would be deleted with the driver; give the driver one of its own`,
+    });
+  }
+  return problems;
+}
+
+/** Why nsenter cannot work with workload isolation. */
+export const nsenterReason =
+  "nsenter needs to see the process iscsid, and with workload isolation (clusters made with Talos 1.14 or newer) no pod can, hostPID or not; use chroot";

@@ -1,0 +1,190 @@
+import * as pulumi from "@pulumi/pulumi";
+import { IscsiCsiDriver } from "./iscsiCsiDriver.ts";
+import type { IscsiCsiDriverTransforms } from "./iscsiCsiDriver.ts";
+import { healthPorts, portsPerDriver } from "./iscsiDriver.ts";
+import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
+import { joviandssConfigSecret } from "./joviandssConfig.ts";
+import { joviandssDriverName, joviandssSchema, joviandssStorageClassSchema } from "./joviandssSettings.ts";
+import type { JovianDssPool, JovianDssSettings, JovianDssSettingsInput } from "./joviandssSettings.ts";
+import { placement, slug } from "./naming.ts";
+import { inputError, problemsFromIssues } from "./problems.ts";
+import { socketPath } from "./podParts.ts";
+
+/** Arguments of `JovianDssCsi`: the settings of a stack's file, with a password that may be an Output. */
+export interface JovianDssCsiArgs extends Omit<JovianDssSettingsInput, "endpoint"> {
+  /** The JovianDSS REST API. */
+  endpoint: Omit<JovianDssSettingsInput["endpoint"], "password"> & {
+    /** The REST user's password. It is treated as a secret whether or not it is marked as one. */
+    password: pulumi.Input<string>;
+  };
+  /** Changes to single children, for every pool's driver. Default: none. */
+  transform?: IscsiCsiDriverTransforms;
+  /** See `IscsiCsiDriverArgs.workloadIsolation`. Default: false. */
+  workloadIsolation?: boolean;
+}
+
+/**
+ * The JovianDSS CSI driver: one `IscsiCsiDriver` for each pool, since one driver serves one pool.
+ *
+ * ```ts
+ * new JovianDssCsi("joviandss", {
+ *   image: "docker.io/opene/joviandss-csi@sha256:…",
+ *   endpoint: { addresses: ["192.168.0.100"], user: "admin", password: config.requireSecret("password") },
+ *   iscsi: { addresses: ["192.168.0.100"] },
+ *   pools: [{ name: "Pool-0", storageClasses: [{ name: "joviandss-sc", default: true }] }],
+ * }, { provider });
+ * ```
+ *
+ * Throws `InputPropertiesError` with every problem of the arguments.
+ */
+export class JovianDssCsi extends pulumi.ComponentResource {
+  /** Namespace of the first pool's driver. */
+  declare readonly namespace: pulumi.Output<string>;
+  /** Deployment of the first pool's controller. */
+  declare readonly controllerName: pulumi.Output<string>;
+  /** DaemonSet of the first pool's node part. */
+  declare readonly daemonSetName: pulumi.Output<string>;
+  /** Names of all StorageClasses, pool by pool. */
+  declare readonly storageClassNames: pulumi.Output<string[]>;
+  /** The drivers, in the order of the pools. */
+  declare readonly drivers: IscsiCsiDriver[];
+
+  constructor(name: string, args: JovianDssCsiArgs, opts?: pulumi.ComponentResourceOptions) {
+    const settings = checked(name, args);
+    // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so this is where a reviewer sees what changes in it.
+    const { transform, workloadIsolation, ...shown } = args;
+    super(
+      "talos-iscsi:index:JovianDssCsi",
+      name,
+      { ...shown, endpoint: { ...args.endpoint, password: pulumi.secret(args.endpoint.password) } },
+      opts,
+    );
+
+    this.drivers = settings.pools.map((pool) => {
+      const driver = joviandssDriver(settings, pool, args.endpoint.password);
+      const childName = pool.driver === undefined ? name : `${name}-${slug(pool.name)}`;
+      return new IscsiCsiDriver(childName, { driver, transform, workloadIsolation }, { parent: this });
+    });
+
+    const [first] = this.drivers as [IscsiCsiDriver];
+    this.namespace = first.namespace;
+    this.controllerName = first.controllerName;
+    this.daemonSetName = first.daemonSetName;
+    this.storageClassNames = pulumi
+      .all(this.drivers.map((driver) => driver.storageClassNames))
+      .apply((names) => names.flat());
+    this.registerOutputs({
+      namespace: this.namespace,
+      controllerName: this.controllerName,
+      daemonSetName: this.daemonSetName,
+      storageClassNames: this.storageClassNames,
+    });
+  }
+}
+
+/** What the base has to know of the JovianDSS driver for one pool. */
+export function joviandssDriver(
+  settings: JovianDssSettings,
+  pool: JovianDssPool,
+  password: pulumi.Input<string>,
+): IscsiDriver {
+  const index = settings.pools.indexOf(pool);
+  const suffix = pool.driver === undefined ? "" : `-${slug(pool.name)}`;
+  const classes = pool.storageClasses ?? [
+    joviandssStorageClassSchema.parse({ name: `joviandss-sc${suffix}` }),
+  ];
+  const { snapshots } = settings;
+  return {
+    driverName: pool.driver?.name ?? joviandssDriverName,
+    prefix: `joviandss-csi${suffix}`,
+    namespace: `${settings.namespace}${suffix}`,
+    image: pool.driver?.image ?? settings.image,
+    imageSource: { registry: settings.registry, images: settings.images },
+    imagePullSecrets: settings.imagePullSecrets ?? [],
+    secret: {
+      name: "jdss-controller-cfg",
+      key: "cfg.yaml",
+      content: joviandssConfigSecret(settings, pool.name, password),
+      mountPath: "/config",
+    },
+    csiDriver: { attachRequired: true, podInfoOnMount: false },
+    iscsiadm: settings.iscsiadm,
+    wrapperPath: "/usr/local/bin/iscsiadm",
+    healthPorts: healthPorts(settings.healthPort + portsPerDriver * index),
+    controller: {
+      ...placement(settings.controller),
+      replicas: settings.controller.replicas,
+      hostNetwork: settings.controller.hostNetwork,
+      plugin: controllerPlugin,
+      // No resizer: the driver cannot expand. No capacity tracking either: GetCapacity ends its process.
+      sidecars: ["provisioner", "attacher", ...(snapshots.enabled ? (["snapshotter"] as const) : [])],
+    },
+    node: {
+      ...placement(settings.node),
+      controlPlanes: settings.node.controlPlanes,
+      maxUnavailable: settings.node.maxUnavailable,
+      plugin: nodePlugin(settings),
+      mountsDev: false,
+    },
+    storageClasses: classes.map((entry) => ({
+      ...entry,
+      allowVolumeExpansion: false,
+      parameters: { "csi.storage.k8s.io/fstype": entry.fsType },
+    })),
+    ...(snapshots.enabled
+      ? { snapshotClass: { ...snapshots, name: `${snapshots.className}${suffix}`, parameters: {} } }
+      : {}),
+    ...(settings.guardAccessModes
+      ? { accessModes: Object.fromEntries(classes.map((entry) => [entry.name, entry.accessModes])) }
+      : {}),
+  };
+}
+
+const controllerPlugin: PluginProcess = {
+  container: "csi-controller",
+  // The default of --soc-type is tcp.
+  args: [
+    `--csi-address=${socketPath}`,
+    "--soc-type=unix",
+    "--config=/config/cfg.yaml",
+    "--controller",
+    "--identity",
+  ],
+  readsSecret: true,
+};
+
+// The image's iscsiadm is a script that is told by environment how to reach the node's.
+function nodePlugin(settings: JovianDssSettings): PluginProcess {
+  return {
+    container: "csi-node",
+    args: [
+      `--csi-address=${socketPath}`,
+      "--soc-type=unix",
+      "--nodeid=$(KUBE_NODE_NAME)",
+      "--node",
+      "--identity",
+      `--loglevel=${settings.logLevel}`,
+    ],
+    env: [
+      { name: "ISCSIADM_HOST_STRATEGY", value: settings.iscsiadm.strategy },
+      { name: "ISCSIADM_HOST_PATH", value: settings.iscsiadm.path },
+    ],
+    readsSecret: false,
+  };
+}
+
+/** The settings in a component's arguments, with every default; or the error with all that is wrong. */
+function checked(name: string, args: JovianDssCsiArgs): JovianDssSettings {
+  const { transform: _transform, workloadIsolation: _isolation, ...plain } = args;
+  // A password that another resource makes is not known yet: anything that is there passes.
+  const known = (password: unknown) =>
+    pulumi.Output.isInstance(password) || password instanceof Promise ? "known later" : password;
+  const endpoint: unknown = plain.endpoint;
+  const settled =
+    typeof endpoint === "object" && endpoint !== null && "password" in endpoint
+      ? { ...plain, endpoint: { ...endpoint, password: known(endpoint.password) } }
+      : plain;
+  const result = joviandssSchema.safeParse(settled);
+  if (!result.success) throw inputError("JovianDssCsi", name, problemsFromIssues(result.error.issues));
+  return result.data;
+}

@@ -1,0 +1,24 @@
+import type { Placement } from "./iscsiDriver.ts";
+
+/** A part of a Kubernetes name from any text: `Pool_1` becomes `pool-1`. */
+export function slug(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "");
+}
+
+type Settings = {
+  nodeSelector: Record<string, string>;
+  tolerations: Record<string, string | number | undefined>[];
+};
+
+/** Where pods run, from the settings; keys that were left out stay out of the object. */
+export function placement(settings: Settings): Placement {
+  return {
+    nodeSelector: settings.nodeSelector,
+    tolerations: settings.tolerations.map((entry) =>
+      Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined)),
+    ),
+  };
+}

@@ -1,0 +1,144 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type * as k8s from "@pulumi/kubernetes";
+import { pluginDirectory } from "./iscsiDriver.ts";
+import type { IscsiDriver } from "./iscsiDriver.ts";
+import {
+  healthCheck,
+  labelsOf,
+  pluginImage,
+  pluginResources,
+  pullSecrets,
+  secretMount,
+  secretVolume,
+  sidecarContainer,
+  socketDirectory,
+  socketPath,
+  templateAnnotations,
+} from "./podParts.ts";
+
+type Container = k8s.types.input.core.v1.Container;
+type Volume = k8s.types.input.core.v1.Volume;
+type VolumeMount = k8s.types.input.core.v1.VolumeMount;
+
+/** Name of the ConfigMap with the wrapper of strategy nsenter, and of the file in it. */
+export const wrapperConfigMap = (driver: IscsiDriver): string => `${driver.prefix}-iscsiadm`;
+export const wrapperFile = "iscsiadm";
+
+/**
+ * The driver's node part, one pod a node. It needs much of the node, for reasons of iSCSI itself:
+ *
+ * - `hostNetwork`: iscsiadm reaches iscsid over an abstract socket, which belongs to a network namespace (open-iscsi issue 48).
+ * - the node's root at /host, to run the extension's iscsiadm there, with new mounts coming in.
+ * - /var/lib/kubelet shared both ways, the staging directory included: without it a restarted driver finds its staging
+ *   record gone and says "unstaged" without logging out.
+ * - the socket outside of plugins_registry: the kubelet takes every socket in there for a registration.
+ */
+export function nodeDaemonSet(
+  driver: IscsiDriver,
+  checksum: pulumi.Input<string>,
+): k8s.types.input.apps.v1.DaemonSet {
+  const { node, prefix } = driver;
+  const labels = labelsOf(driver, "node");
+  return {
+    metadata: { name: `${prefix}-node`, namespace: driver.namespace, labels },
+    spec: {
+      selector: { matchLabels: { app: labels.app ?? "" } },
+      updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: node.maxUnavailable } },
+      template: {
+        metadata: { labels, annotations: templateAnnotations(node.plugin.readsSecret, checksum) },
+        spec: {
+          serviceAccountName: `${prefix}-node-service-account`,
+          priorityClassName: "system-node-critical",
+          hostNetwork: true,
+          dnsPolicy: "ClusterFirstWithHostNet",
+          ...(driver.iscsiadm.strategy === "nsenter" ? { hostPID: true } : {}),
+          nodeSelector: { "kubernetes.io/os": "linux", ...node.nodeSelector },
+          tolerations: node.tolerations,
+          ...(node.controlPlanes ? {} : { affinity: workersOnly }),
+          ...pullSecrets(driver),
+          containers: [pluginContainer(driver), registrarContainer(driver), livenessContainer(driver)],
+          volumes: volumes(driver),
+        },
+      },
+    },
+  };
+}
+
+const workersOnly: k8s.types.input.core.v1.Affinity = {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [
+        { matchExpressions: [{ key: "node-role.kubernetes.io/control-plane", operator: "DoesNotExist" }] },
+      ],
+    },
+  },
+};
+
+function pluginContainer(driver: IscsiDriver): Container {
+  const { plugin, mountsDev } = driver.node;
+  const mounts: VolumeMount[] = [
+    { name: "socket-dir", mountPath: socketDirectory },
+    { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
+    { name: "host-root", mountPath: "/host", mountPropagation: "HostToContainer" },
+  ];
+  if (mountsDev) mounts.push({ name: "device-dir", mountPath: "/dev" });
+  if (plugin.readsSecret) mounts.push(secretMount(driver));
+  if (driver.iscsiadm.strategy === "nsenter") {
+    mounts.push({ name: "iscsiadm", mountPath: driver.wrapperPath, subPath: wrapperFile, readOnly: true });
+  }
+  return {
+    name: plugin.container,
+    image: pluginImage(driver),
+    imagePullPolicy: "IfNotPresent",
+    args: plugin.args,
+    env: [
+      { name: "KUBE_NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
+      ...(plugin.env ?? []),
+    ],
+    // Formatting and mounting for the kubelet takes a privileged container: Bidirectional mounts are allowed to no other.
+    securityContext: { privileged: true },
+    resources: pluginResources,
+    livenessProbe: healthCheck(driver.healthPorts.node, true).probe,
+    volumeMounts: mounts,
+  };
+}
+
+function registrarContainer(driver: IscsiDriver): Container {
+  const { endpoint, probe } = healthCheck(driver.healthPorts.registrar, true);
+  return sidecarContainer(driver, "registrar", {
+    name: "csi-registrar",
+    args: [
+      `--csi-address=${socketPath}`,
+      `--kubelet-registration-path=${pluginDirectory(driver.driverName)}/csi.sock`,
+      `--http-endpoint=${endpoint}`,
+    ],
+    volumeMounts: [{ name: "registration-dir", mountPath: "/registration" }],
+    livenessProbe: probe,
+  });
+}
+
+function livenessContainer(driver: IscsiDriver): Container {
+  const { endpoint } = healthCheck(driver.healthPorts.node, true);
+  return sidecarContainer(driver, "livenessProbe", {
+    name: "liveness-probe",
+    args: [`--csi-address=${socketPath}`, `--http-endpoint=${endpoint}`],
+  });
+}
+
+function volumes(driver: IscsiDriver): Volume[] {
+  const list: Volume[] = [
+    {
+      name: "socket-dir",
+      hostPath: { path: `${pluginDirectory(driver.driverName)}/`, type: "DirectoryOrCreate" },
+    },
+    { name: "registration-dir", hostPath: { path: "/var/lib/kubelet/plugins_registry/", type: "Directory" } },
+    { name: "kubelet-dir", hostPath: { path: "/var/lib/kubelet", type: "Directory" } },
+    { name: "host-root", hostPath: { path: "/", type: "Directory" } },
+  ];
+  if (driver.node.mountsDev) list.push({ name: "device-dir", hostPath: { path: "/dev", type: "Directory" } });
+  if (driver.node.plugin.readsSecret) list.push(secretVolume(driver));
+  if (driver.iscsiadm.strategy === "nsenter") {
+    list.push({ name: "iscsiadm", configMap: { name: wrapperConfigMap(driver), defaultMode: 0o555 } });
+  }
+  return list;
+}

@@ -1,0 +1,46 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
+
+/** One thing that is wrong with the settings of a component. */
+export interface Problem {
+  /** Where, as a path in the stack's file: `pools[0].storageClasses[1].name`. */
+  path: string;
+  /** What is wrong and what would be right. */
+  reason: string;
+}
+
+/** Writes a path the way a reader of the stack's file would: `["pools", 0, "name"]` becomes `pools[0].name`. */
+export function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === "number") return `${text}[${part}]`;
+    return text === "" ? String(part) : `${text}.${String(part)}`;
+  }, "");
+}
+
+/** Every problem a schema has with a value; none when the value is right. */
+export function problemsOf(schema: z.ZodType, value: unknown): Problem[] {
+  const result = schema.safeParse(value);
+  return result.success ? [] : problemsFromIssues(result.error.issues);
+}
+
+/** Turns the issues of a schema into problems: one for each unknown key, the others one to one. */
+export function problemsFromIssues(issues: readonly z.core.$ZodIssue[]): Problem[] {
+  return issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys"
+      ? issue.keys.map((key) => ({ path: pathText([...issue.path, key]), reason: issue.message }))
+      : [{ path: pathText(issue.path), reason: issue.message }],
+  );
+}
+
+/** The error of a component whose arguments are wrong: all problems at once, each with its property path. */
+export function inputError(
+  component: string,
+  name: string,
+  problems: readonly Problem[],
+): pulumi.InputPropertiesError {
+  const lines = problems.map(({ path, reason }) => `  ${path === "" ? "(arguments)" : path}: ${reason}`);
+  return new pulumi.InputPropertiesError({
+    message: `${component} "${name}" cannot be made from these arguments:\n${lines.join("\n")}`,
+    errors: problems.map(({ path, reason }) => ({ propertyPath: path, reason })),
+  });
+}

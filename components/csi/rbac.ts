@@ -1,0 +1,96 @@
+import type { ControllerSidecar } from "./iscsiDriver.ts";
+
+/** A rule of a Role or ClusterRole. */
+export interface Rule {
+  apiGroups: string[];
+  resources: string[];
+  verbs: string[];
+}
+
+const read = ["get", "list", "watch"];
+const core = (resources: string[], verbs: string[]): Rule => ({ apiGroups: [""], resources, verbs });
+const storage = (resources: string[], verbs: string[]): Rule => ({
+  apiGroups: ["storage.k8s.io"],
+  resources,
+  verbs,
+});
+const snapshot = (resources: string[], verbs: string[]): Rule => ({
+  apiGroups: ["snapshot.storage.k8s.io"],
+  resources,
+  verbs,
+});
+
+const events = core(["events"], ["list", "watch", "create", "update", "patch"]);
+
+/**
+ * What each sidecar does with the API, at the versions in sidecars.ts (their own deploy/kubernetes/rbac.yaml).
+ * Nothing about Secrets: only the kubelet reads those that StorageClasses name for staging.
+ */
+const sidecarRules: Readonly<Record<ControllerSidecar, readonly Rule[]>> = {
+  provisioner: [
+    core(["persistentvolumes"], ["get", "list", "watch", "create", "patch", "delete"]),
+    core(["persistentvolumeclaims"], ["get", "list", "watch", "update"]),
+    core(["nodes"], read),
+    storage(["storageclasses", "csinodes", "volumeattachments"], read),
+    events,
+  ],
+  attacher: [
+    core(["persistentvolumes"], ["get", "list", "watch", "patch"]),
+    storage(["csinodes"], read),
+    storage(["volumeattachments"], ["get", "list", "watch", "patch"]),
+    storage(["volumeattachments/status"], ["patch"]),
+  ],
+  resizer: [
+    core(["persistentvolumes"], ["get", "list", "watch", "patch"]),
+    core(["persistentvolumeclaims", "pods"], read),
+    core(["persistentvolumeclaims/status"], ["patch"]),
+    storage(["volumeattributesclasses"], read),
+    events,
+  ],
+  snapshotter: [
+    snapshot(["volumesnapshotclasses"], read),
+    snapshot(["volumesnapshotcontents"], ["get", "list", "watch", "update", "patch"]),
+    snapshot(["volumesnapshotcontents/status"], ["update", "patch"]),
+    events,
+  ],
+};
+
+// The provisioner makes volumes from snapshots, where the driver has any.
+const restoreRules: readonly Rule[] = [
+  snapshot(["volumesnapshots"], ["get", "list", "watch", "update"]),
+  snapshot(["volumesnapshotcontents"], ["get", "list"]),
+];
+
+/** The least a controller with these sidecars needs in the whole cluster: one rule a resource, its verbs united. */
+export function controllerRules(sidecars: readonly ControllerSidecar[]): Rule[] {
+  const rules = sidecars.flatMap((sidecar) => sidecarRules[sidecar]);
+  return united(sidecars.includes("snapshotter") ? [...rules, ...restoreRules] : rules);
+}
+
+/** What leader election needs in the driver's own namespace. */
+export const leaderElectionRules: readonly Rule[] = [
+  {
+    apiGroups: ["coordination.k8s.io"],
+    resources: ["leases"],
+    verbs: ["get", "watch", "list", "delete", "update", "create"],
+  },
+];
+
+function united(rules: readonly Rule[]): Rule[] {
+  const verbs = new Map<string, { group: string; resource: string; verbs: Set<string> }>();
+  for (const rule of rules) {
+    for (const group of rule.apiGroups) {
+      for (const resource of rule.resources) {
+        const key = `${group}/${resource}`;
+        const entry = verbs.get(key) ?? { group, resource, verbs: new Set<string>() };
+        for (const verb of rule.verbs) entry.verbs.add(verb);
+        verbs.set(key, entry);
+      }
+    }
+  }
+  return [...verbs.values()].map((entry) => ({
+    apiGroups: [entry.group],
+    resources: [entry.resource],
+    verbs: [...entry.verbs],
+  }));
+}

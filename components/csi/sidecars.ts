@@ -1,0 +1,38 @@
+import { inRegistry } from "./imageReference.ts";
+
+/** The Kubernetes project's helpers that run beside a CSI driver, and the cluster's snapshot controller. */
+export type Sidecar =
+  | "provisioner"
+  | "attacher"
+  | "resizer"
+  | "snapshotter"
+  | "registrar"
+  | "livenessProbe"
+  | "snapshotController";
+
+/**
+ * Every image that is not a driver's own, with its version: the one place to look at and to change.
+ * The set that csi-driver-host-path and the AWS EBS driver ship together (2026-08).
+ */
+export const sidecarImages: Readonly<Record<Sidecar, string>> = {
+  provisioner: "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0",
+  attacher: "registry.k8s.io/sig-storage/csi-attacher:v4.12.0",
+  resizer: "registry.k8s.io/sig-storage/csi-resizer:v2.2.1",
+  snapshotter: "registry.k8s.io/sig-storage/csi-snapshotter:v8.6.0",
+  registrar: "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.17.0",
+  livenessProbe: "registry.k8s.io/sig-storage/livenessprobe:v2.19.0",
+  snapshotController: "registry.k8s.io/sig-storage/snapshot-controller:v8.6.0",
+};
+
+/** Where images come from, when not from the registries they were published in. */
+export interface ImageSource {
+  /** Replaces the registry of every image, those of the driver included. */
+  registry?: string | undefined;
+  /** Replaces single images; an entry here is used as it is, whatever `registry` says. */
+  images?: Partial<Record<Sidecar, string | undefined>> | undefined;
+}
+
+/** The image to run for a sidecar. */
+export function sidecarImage(sidecar: Sidecar, source: ImageSource): string {
+  return source.images?.[sidecar] ?? inRegistry(sidecarImages[sidecar], source.registry);
+}

@@ -1,0 +1,30 @@
+import type * as pulumi from "@pulumi/pulumi";
+
+/**
+ * Changes what a component gives one of its children, so that nobody has to fork the component for one field.
+ * An object is merged over the child's arguments (objects deeply, anything else replaces, undefined removes);
+ * a function gets them (and the child's options) and returns the ones to use.
+ */
+export type Transform<Args> = Partial<Args> | ((args: Args, options: pulumi.CustomResourceOptions) => Args);
+
+/** The arguments of a child after its transform. */
+export function transformed<Args extends object>(
+  transform: Transform<Args> | undefined,
+  args: Args,
+  options: pulumi.CustomResourceOptions,
+): Args {
+  if (transform === undefined) return args;
+  return typeof transform === "function" ? transform(args, options) : (merged(args, transform) as Args);
+}
+
+function merged(base: unknown, over: unknown): unknown {
+  if (!isPlainObject(base) || !isPlainObject(over)) return over;
+  const result: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) result[key] = merged(base[key], value);
+  return result;
+}
+
+// Outputs, promises and assets have prototypes of their own and are replaced as a whole.
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
