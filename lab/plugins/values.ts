@@ -118,7 +118,7 @@ function some(value: PropertyValue | undefined, test: (value: PropertyValue) => 
   if (value instanceof Secret) {
     return some(value.value, test);
   }
-  if (Array.isArray(value)) {
+  if (isArray(value)) {
     return value.some((element) => some(element, test));
   }
   return isObject(value) && Object.values(value).some((element) => some(element, test));

@@ -1,0 +1,69 @@
+import semver from "semver";
+
+/** Talos releases that the stand-in offers: the last ones of each line that the project names, oldest first. */
+export const talosVersions: readonly string[] = [
+  ...["v1.6.7", "v1.7.7", "v1.8.4", "v1.9.6", "v1.10.9", "v1.11.6"],
+  ...["v1.12.5", "v1.12.7", "v1.12.9", "v1.12.11"],
+  ...["v1.13.0-beta.0", "v1.13.0", "v1.13.4", "v1.13.7", "v1.13.9"],
+  ...["v1.14.0-rc.1", "v1.14.0", "v1.14.1"],
+];
+
+interface Extension {
+  name: string;
+  description: string;
+  /** First and last Talos release lines that have it. */
+  since?: string;
+  until?: string;
+}
+
+const extensions: readonly Extension[] = [
+  { name: "amd-ucode", description: "AMD CPU microcode" },
+  { name: "amdgpu", description: "AMD GPU driver and firmware", since: "1.8.0" },
+  { name: "amdgpu-firmware", description: "AMD GPU firmware", until: "1.8.0" },
+  { name: "gvisor", description: "gVisor container runtime" },
+  { name: "i915", description: "Intel GPU driver and firmware", since: "1.8.0" },
+  { name: "i915-ucode", description: "Intel GPU firmware", until: "1.8.0" },
+  { name: "intel-ucode", description: "Intel CPU microcode" },
+  { name: "iscsi-tools", description: "iSCSI initiator: iscsid and iscsiadm" },
+  { name: "nvme-cli", description: "NVMe command line tools", since: "1.10.0" },
+  { name: "qemu-guest-agent", description: "QEMU guest agent" },
+  { name: "tailscale", description: "Tailscale client" },
+  { name: "util-linux-tools", description: "util-linux programs such as fstrim and nsenter" },
+  { name: "zfs", description: "ZFS kernel module and tools" },
+];
+
+export interface ExtensionInfo {
+  name: string;
+  ref: string;
+  digest: string;
+  author: string;
+  description: string;
+}
+
+/** The official extensions of a release, in the shape of `GET /version/:v/extensions/official`. */
+export function officialExtensions(talosVersion: string, digest: (ref: string) => string): ExtensionInfo[] {
+  return extensions
+    .filter(({ since = "0.0.0", until }) => {
+      const release = semver.coerce(talosVersion) ?? "0.0.0";
+      return semver.gte(release, since) && (until === undefined || semver.lt(release, until));
+    })
+    .map(({ name, description }) => {
+      const ref = `ghcr.io/siderolabs/${name}:${extensionVersion(name, talosVersion)}`;
+      return { name: `siderolabs/${name}`, ref, digest: digest(ref), author: "Sidero Labs", description };
+    });
+}
+
+/** Exact for iscsi-tools (siderolabs/extensions storage/iscsi-tools, by release branch); the others carry the Talos release. */
+function extensionVersion(name: string, talosVersion: string): string {
+  if (name !== "iscsi-tools") {
+    return talosVersion;
+  }
+  const release = semver.coerce(talosVersion) ?? "0.0.0";
+  if (semver.gte(release, "1.10.0")) {
+    return "v0.2.0";
+  }
+  if (semver.gte(release, "1.9.0")) {
+    return "v0.1.6";
+  }
+  return semver.gte(release, "1.8.0") ? "v0.1.5" : "v0.1.4";
+}

@@ -1,0 +1,250 @@
+import { createHash } from "node:crypto";
+import { parse, Scalar, stringify, visit, Document, isScalar } from "yaml";
+
+// The factory's own reading of a schematic, on purpose not the program's (`talos/schematic.ts`): if the program
+// computed an ID wrongly, asking the program's code here would hide it.
+// Fields and their order: siderolabs/image-factory v1.5.0 pkg/schematic/schematic.go.
+
+/** What the factory has against a document; it answers 400 with it. */
+export class InvalidSchematicError extends Error {
+  constructor(path: string, reason: string) {
+    super(path === "" ? reason : `${path}: ${reason}`);
+    this.name = "InvalidSchematicError";
+  }
+}
+
+export interface FactorySchematic {
+  id: string;
+  /** The canonical document, whose SHA-256 the ID is. */
+  yaml: string;
+  extensions: string[];
+}
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+interface Field {
+  key: string;
+  read: (value: Json, path: string) => Json;
+  /** Written even if empty. */
+  always?: true;
+}
+
+const overlay: Field[] = [
+  { key: "image", read: text, always: true },
+  { key: "name", read: text, always: true },
+  { key: "options", read: options },
+];
+
+const customization: Field[] = [
+  { key: "embeddedMachineConfiguration", read: text },
+  { key: "extraKernelArgs", read: texts },
+  { key: "meta", read: metaValues },
+  { key: "systemExtensions", read: record([{ key: "officialExtensions", read: texts }]) },
+  { key: "bootloader", read: oneOf("none", "dual-boot", "sd-boot", "grub") },
+  {
+    key: "secureboot",
+    read: record([
+      { key: "enrollKeys", read: oneOf("off", "manual", "if-safe", "force") },
+      { key: "includeWellKnownCertificates", read: flag },
+    ]),
+  },
+  { key: "diskImage", read: record([{ key: "sectorSize", read: unsigned(2 ** 32) }]) },
+];
+
+const schematic: Field[] = [
+  { key: "owner", read: owner },
+  { key: "overlay", read: record(overlay) },
+  { key: "customization", read: record(customization), always: true },
+];
+
+/** @throws InvalidSchematicError for what the factory refuses: unknown keys and wrong types among it. */
+export function readSchematic(source: string): FactorySchematic {
+  let document: Json;
+  try {
+    document = parse(source) as Json;
+  } catch (error) {
+    throw new InvalidSchematicError("", error instanceof Error ? error.message : String(error));
+  }
+  if (document === null) {
+    // The decoder of the real one stops at an empty document.
+    throw new InvalidSchematicError("", "EOF");
+  }
+  const canonical = record(schematic)(document, "") as { customization: Json };
+  const yaml = toGoYaml(canonical);
+  const { systemExtensions } = canonical.customization as {
+    systemExtensions?: { officialExtensions: string[] };
+  };
+  return {
+    id: createHash("sha256").update(yaml).digest("hex"),
+    yaml,
+    extensions: systemExtensions?.officialExtensions ?? [],
+  };
+}
+
+function record(fields: Field[]): (value: Json, path: string) => Json {
+  return (value, path) => {
+    const given = value ?? {};
+    if (typeof given !== "object" || Array.isArray(given)) {
+      throw new InvalidSchematicError(path, "a mapping is needed");
+    }
+    const unknownKey = Object.keys(given).find((key) => !fields.some((field) => field.key === key));
+    if (unknownKey !== undefined) {
+      throw new InvalidSchematicError(join(path, unknownKey), "unknown field");
+    }
+    const kept: Record<string, Json> = {};
+    for (const { key, read, always } of fields) {
+      const field = read(given[key] ?? null, join(path, key));
+      if (!isEmpty(field) || (always === true && !allEmpty(given))) {
+        kept[key] = field;
+      } else if (always === true && path === "") {
+        kept[key] = {};
+      }
+    }
+    return kept;
+  };
+}
+
+/** A record of zero values is omitted as a whole where its key may be, so its always-written fields do not count then. */
+function allEmpty(given: Record<string, Json>): boolean {
+  return Object.values(given).every(isEmpty);
+}
+
+function isEmpty(value: Json): boolean {
+  if (value === null || value === "" || value === 0 || value === false) {
+    return true;
+  }
+  return typeof value === "object" && Object.keys(value).length === 0;
+}
+
+function text(value: Json, path: string): Json {
+  if (value !== null && typeof value === "object") {
+    throw new InvalidSchematicError(path, "a string is needed");
+  }
+  // Go decodes any scalar into a string.
+  return value === null ? "" : String(value);
+}
+
+function texts(value: Json, path: string): Json {
+  if (value === null) {
+    return [];
+  }
+  if (!Array.isArray(value)) {
+    throw new InvalidSchematicError(path, "a list of strings is needed");
+  }
+  return value.map((element, index) => text(element, `${path}[${index}]`));
+}
+
+function flag(value: Json, path: string): Json {
+  if (value !== null && typeof value !== "boolean") {
+    throw new InvalidSchematicError(path, "true or false is needed");
+  }
+  return value;
+}
+
+function unsigned(limit: number): (value: Json, path: string) => Json {
+  return (value, path) => {
+    if (
+      value !== null &&
+      !(typeof value === "number" && Number.isInteger(value) && value >= 0 && value < limit)
+    ) {
+      throw new InvalidSchematicError(path, `a whole number below ${limit} is needed`);
+    }
+    return value ?? 0;
+  };
+}
+
+function oneOf(...allowed: string[]): (value: Json, path: string) => Json {
+  return (value, path) => {
+    if (value !== null && !(typeof value === "string" && (value === "" || allowed.includes(value)))) {
+      throw new InvalidSchematicError(path, `one of ${allowed.join(", ")} is needed`);
+    }
+    // The first bootloader kind is the zero value, which is not written.
+    return value === "none" ? "" : value;
+  };
+}
+
+function metaValues(value: Json, path: string): Json {
+  if (value === null) {
+    return [];
+  }
+  if (!Array.isArray(value)) {
+    throw new InvalidSchematicError(path, "a list is needed");
+  }
+  return value.map((element, index) => {
+    const at = `${path}[${index}]`;
+    if (element === null || typeof element !== "object" || Array.isArray(element)) {
+      throw new InvalidSchematicError(at, "a mapping with key and value is needed");
+    }
+    const { key = null, value: content = null, ...rest } = element;
+    const [unknownKey] = Object.keys(rest);
+    if (unknownKey !== undefined) {
+      throw new InvalidSchematicError(join(at, unknownKey), "unknown field");
+    }
+    return { key: unsigned(256)(key, `${at}.key`), value: text(content, `${at}.value`) };
+  });
+}
+
+function options(value: Json, path: string): Json {
+  if (value === null) {
+    return {};
+  }
+  if (typeof value !== "object" || Array.isArray(value)) {
+    throw new InvalidSchematicError(path, "a mapping is needed");
+  }
+  return sorted(value);
+}
+
+/** Go writes the keys of a map in order, at every depth. */
+function sorted(value: Json): Json {
+  if (value === null || typeof value !== "object") {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    return value.map(sorted);
+  }
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, sorted(value[key] ?? null)]),
+  );
+}
+
+function owner(value: Json, path: string): Json {
+  const name = text(value, path);
+  if (name !== "") {
+    throw new InvalidSchematicError(path, "owner field is only supported in Enterprise edition");
+  }
+  return name;
+}
+
+function join(path: string, key: string): string {
+  return path === "" ? key : `${path}.${key}`;
+}
+
+// What Go's encoder puts in double quotes: a string that a reader would take for something else.
+const LOOKS_LIKE_ANOTHER_TYPE =
+  /^(|~|null|true|false|y|n|yes|no|on|off|[-+]?\.inf|\.nan|[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-f_]+|[0-9][0-9_]*(\.[0-9_]*)?(e[-+]?[0-9]+)?|\.[0-9_]+(e[-+]?[0-9]+)?)|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|\d{4}-\d\d?-\d\d?.*)$/i;
+
+/** Four spaces, sequences indented too, no line breaking: the layout of go.yaml.in/yaml/v4. */
+function toGoYaml(value: Json): string {
+  const document = new Document(value);
+  visit(document, {
+    Scalar(_key, node) {
+      if (typeof node.value !== "string" || !isScalar(node)) {
+        return;
+      }
+      if (node.value.includes("\n")) {
+        node.type = Scalar.BLOCK_LITERAL;
+      } else if (LOOKS_LIKE_ANOTHER_TYPE.test(node.value)) {
+        node.type = Scalar.QUOTE_DOUBLE;
+      }
+    },
+  });
+  return stringify(document, {
+    indent: 4,
+    indentSeq: true,
+    lineWidth: 0,
+    singleQuote: true,
+    blockQuote: "literal",
+  });
+}
