@@ -1,0 +1,138 @@
+/** References to what the Image Factory makes of a schematic: installer images, ISO and PXE addresses. */
+import { hasPlatformInstaller, parseVersion } from "./version.ts";
+
+/** A reference that is not one of an Image Factory installer. */
+export class ImageError extends Error {
+  override readonly name = "ImageError";
+}
+
+/** The schematic that customises nothing: `customization: {}`. */
+export const VANILLA_SCHEMATIC_ID = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
+
+/** The public factory, and the default everywhere here. */
+export const PUBLIC_FACTORY = "https://factory.talos.dev";
+
+/** What a factory image is made of. */
+export interface FactoryImageSpec {
+  /** The factory's address, `https://factory.talos.dev`; a bare host is taken for https. */
+  readonly factory: string;
+  /** The platform the image is made for, `metal`, `vmware`, `aws`. */
+  readonly platform: string;
+  readonly secureBoot: boolean;
+  /** 64 hexadecimal digits. */
+  readonly schematicId: string;
+  /** The Talos release, `v1.13.9`. */
+  readonly version: string;
+}
+
+/** Machine architectures that Talos is built for. */
+export type Architecture = "amd64" | "arm64";
+
+const SCHEMATIC_ID = /^[0-9a-f]{64}$/;
+const PLATFORM = /^[a-z0-9][a-z0-9.-]*$/;
+
+/** Is this the form of a schematic's ID? */
+export function isSchematicId(text: string): boolean {
+  return SCHEMATIC_ID.test(text);
+}
+
+/**
+ * The installer image of a schematic: `factory.talos.dev/metal-installer/<id>:v1.13.9`. Releases before 1.10 have one
+ * installer for every platform: `factory.talos.dev/installer/<id>:v1.6.7`.
+ */
+export function installerImage(spec: FactoryImageSpec): string {
+  const { schematicId, version } = checked(spec);
+  return `${registryOf(spec.factory)}/${installerName(spec)}/${schematicId}:${version}`;
+}
+
+/** The name of the installer repository: `metal-installer-secureboot`, or before 1.10 `installer-secureboot`. */
+function installerName({ platform, secureBoot, version }: FactoryImageSpec): string {
+  const name = hasPlatformInstaller(version) ? `${platform}-installer` : "installer";
+  return secureBoot ? `${name}-secureboot` : name;
+}
+
+/** Where to fetch the ISO to boot a new machine from. */
+export function isoUrl(spec: FactoryImageSpec, architecture: Architecture = "amd64"): string {
+  const { schematicId, version } = checked(spec);
+  return `${baseUrl(spec.factory)}/image/${schematicId}/${version}/${assetName(spec, architecture)}.iso`;
+}
+
+/** The iPXE script to boot a new machine from over the network. */
+export function pxeUrl(spec: FactoryImageSpec, architecture: Architecture = "amd64"): string {
+  const { schematicId, version } = checked(spec);
+  const base = new URL(baseUrl(spec.factory));
+  // The public factory serves PXE scripts from a host of its own (factory.talos.dev shows pxe.factory.talos.dev).
+  if (base.host === "factory.talos.dev") base.host = "pxe.factory.talos.dev";
+  return `${trimSlash(base.href)}/pxe/${schematicId}/${version}/${assetName(spec, architecture)}`;
+}
+
+function assetName({ platform, secureBoot }: FactoryImageSpec, architecture: Architecture): string {
+  return `${platform}-${architecture}${secureBoot ? "-secureboot" : ""}`;
+}
+
+/** What can be read off an installer reference. */
+export interface InstallerReference {
+  /** Registry host and path prefix: `factory.talos.dev`, `127.10.0.2:8080`. */
+  readonly registry: string;
+  /** `metal`; absent in the form without a platform that releases before 1.10 have. */
+  readonly platform?: string;
+  readonly secureBoot: boolean;
+  /** Absent for an installer that no factory made, `ghcr.io/siderolabs/installer:v1.12.7`: it has no customisation. */
+  readonly schematicId?: string;
+  /** The tag, `v1.13.9`; absent where the reference has only a digest. */
+  readonly version?: string;
+  /** `sha256:…`, where the reference is pinned. */
+  readonly digest?: string;
+}
+
+/** Takes an installer reference apart. Throws `ImageError` for a reference that cannot be an installer of Talos. */
+export function parseInstallerImage(reference: string): InstallerReference {
+  const match = /^([^@]+?)(?::([A-Za-z0-9_][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference);
+  const path = match?.[1]?.split("/") ?? [];
+  const last = path.at(-1) ?? "";
+  const schematicId = isSchematicId(last) ? last : undefined;
+  const name = schematicId === undefined ? last : (path.at(-2) ?? "");
+  const registry = path.slice(0, schematicId === undefined ? -1 : -2).join("/");
+  const installer = /^(?:(.+)-)?installer(-secureboot)?$/.exec(name);
+  if (match === null || installer === null || registry === "" || (match[2] ?? match[3]) === undefined) {
+    throw new ImageError(
+      `"${reference}" is not an installer image such as ` +
+        `"factory.talos.dev/metal-installer/<schematic>:v1.13.9" or "ghcr.io/siderolabs/installer:v1.12.7"`,
+    );
+  }
+  return {
+    registry,
+    ...(installer[1] === undefined ? {} : { platform: installer[1] }),
+    secureBoot: installer[2] !== undefined,
+    ...(schematicId === undefined ? {} : { schematicId }),
+    ...(match[2] === undefined ? {} : { version: match[2] }),
+    ...(match[3] === undefined ? {} : { digest: match[3] }),
+  };
+}
+
+function checked(spec: FactoryImageSpec): FactoryImageSpec {
+  if (!isSchematicId(spec.schematicId)) {
+    throw new ImageError(`"${spec.schematicId}" is not a schematic ID: 64 hexadecimal digits are wanted`);
+  }
+  if (!PLATFORM.test(spec.platform)) {
+    throw new ImageError(`"${spec.platform}" is not a platform such as "metal" or "vmware"`);
+  }
+  parseVersion(spec.version);
+  return spec;
+}
+
+function baseUrl(factory: string): string {
+  const text = factory.includes("://") ? factory : `https://${factory}`;
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new ImageError(`"${factory}" is not the address of an Image Factory such as "${PUBLIC_FACTORY}"`);
+  }
+  return trimSlash(new URL(text).href);
+}
+
+function registryOf(factory: string): string {
+  return baseUrl(factory).replace(/^https?:\/\//, "");
+}
+
+function trimSlash(text: string): string {
+  return text.replace(/\/+$/, "");
+}

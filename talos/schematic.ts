@@ -1,0 +1,294 @@
+/**
+ * The Image Factory's schematic: which extensions, kernel arguments and so on an image has. Its ID is the SHA-256 of
+ * the document as the factory writes it (siderolabs/image-factory pkg/schematic), so it can be known without asking.
+ * The factory serves an ID only after the document was registered there.
+ */
+import { createHash } from "node:crypto";
+import { GoStruct, marshalGoYaml, type GoValue } from "./goYaml.ts";
+
+/** A schematic, field for field as the Image Factory takes it. Lists keep their order: it is part of the ID. */
+export interface Schematic {
+  /** Who owns it; only the factory's Enterprise edition takes one. */
+  readonly owner?: string;
+  /** A board's overlay, for single-board computers. */
+  readonly overlay?: {
+    /** The overlay's image, `siderolabs/sbc-raspberrypi`. */
+    readonly image?: string;
+    /** The overlay's name, `rpi_generic`. */
+    readonly name?: string;
+    /** Whatever the overlay takes, `{ configTxtAppend: "…" }`. */
+    readonly options?: { readonly [key: string]: OverlayOption };
+  };
+  readonly customization?: {
+    /** A machine configuration that the image brings along. */
+    readonly embeddedMachineConfiguration?: string;
+    readonly extraKernelArgs?: readonly string[];
+    /** Initial META values: the key as a number from 0 to 255, `{ key: 10, value: "…" }`. */
+    readonly meta?: readonly { readonly key: number; readonly value: string }[];
+    readonly systemExtensions?: {
+      /** `siderolabs/iscsi-tools` and others of the factory's list for the release. */
+      readonly officialExtensions?: readonly string[];
+    };
+    /** Which bootloader the image has; `none` leaves it to Talos. */
+    readonly bootloader?: Bootloader;
+    readonly secureboot?: {
+      /** When the SecureBoot keys are enrolled on first boot. */
+      readonly enrollKeys?: EnrollKeys;
+      readonly includeWellKnownCertificates?: boolean;
+    };
+    readonly diskImage?: {
+      /** In bytes; 512 where absent. */
+      readonly sectorSize?: number;
+    };
+  };
+}
+
+/** A value in an overlay's options. */
+export type OverlayOption =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly OverlayOption[]
+  | { readonly [key: string]: OverlayOption };
+
+const BOOTLOADERS = ["none", "dual-boot", "sd-boot", "grub"] as const;
+export type Bootloader = (typeof BOOTLOADERS)[number];
+
+const ENROLL_KEYS = ["off", "manual", "if-safe", "force"] as const;
+export type EnrollKeys = (typeof ENROLL_KEYS)[number];
+
+/** One thing that is wrong with a schematic. */
+export interface SchematicProblem {
+  /** `customization.meta[0].key`; empty for the document itself. */
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** A document that is no schematic; lists everything that is wrong with it at once. */
+export class SchematicError extends Error {
+  override readonly name = "SchematicError";
+  readonly problems: readonly SchematicProblem[];
+
+  constructor(problems: readonly SchematicProblem[]) {
+    const lines = problems.map(({ path, reason }) => `  ${path === "" ? "(document)" : path}: ${reason}`);
+    super(`the schematic cannot be used:\n${lines.join("\n")}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Checks a value read from a settings file. Unknown keys, wrong types and values that the factory would refuse are
+ * problems; an empty key (`systemExtensions:` without a value) counts as absent, as it does for the factory.
+ */
+export function parseSchematic(value: unknown): Schematic {
+  const problems: SchematicProblem[] = [];
+  const parsed = schematic(value, "", (path, reason) => problems.push({ path, reason }));
+  if (problems.length > 0) throw new SchematicError(problems);
+  return parsed as Schematic;
+}
+
+type Report = (path: string, reason: string) => void;
+type Check = (value: unknown, path: string, report: Report) => unknown;
+
+const text: Check = (value, path, report) => {
+  if (typeof value !== "string") report(path, `must be text, not ${kind(value)}`);
+  else if (!value.isWellFormed())
+    report(path, "has half of a surrogate pair, so it is no valid Unicode text");
+  return value;
+};
+
+const flag: Check = (value, path, report) => {
+  if (typeof value !== "boolean") report(path, `must be true or false, not ${kind(value)}`);
+  return value;
+};
+
+function integer(most: number): Check {
+  return (value, path, report) => {
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) {
+      report(
+        path,
+        `must be a whole number from 0 to ${most}, not ${typeof value === "number" ? value : kind(value)}`,
+      );
+    }
+    return value;
+  };
+}
+
+function oneOf(values: readonly string[]): Check {
+  return (value, path, report) => {
+    if (typeof value !== "string" || !values.includes(value)) {
+      report(
+        path,
+        `must be one of ${values.join(", ")}, not ${typeof value === "string" ? `"${value}"` : kind(value)}`,
+      );
+    }
+    return value;
+  };
+}
+
+function list(check: Check): Check {
+  return (value, path, report) => {
+    if (!Array.isArray(value)) return void report(path, `must be a list, not ${kind(value)}`);
+    return (value as unknown[]).map((item, i) => check(item, `${path}[${i}]`, report));
+  };
+}
+
+function object(fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
+  return (value, path, report) => {
+    if (!isMapping(value)) return void report(path, `must be a mapping, not ${kind(value)}`);
+    const at = (key: string): string => (path === "" ? key : `${path}.${key}`);
+    for (const key of required) if (value[key] === undefined) report(at(key), "is missing");
+    const present = Object.entries(value).filter(([, item]) => item !== undefined);
+    const checked = present.map(([key, item]) => {
+      const check = Object.hasOwn(fields, key) ? fields[key] : undefined;
+      if (check === undefined) report(at(key), `is not known; known here: ${Object.keys(fields).join(", ")}`);
+      else if (item === null && required.includes(key)) report(at(key), "is missing");
+      else if (item !== null) return [key, check(item, at(key), report)] as const;
+      return [key, undefined] as const;
+    });
+    return Object.fromEntries(checked.filter(([, item]) => item !== undefined));
+  };
+}
+
+const option: Check = (value, path, report) => {
+  if (value === null || typeof value === "boolean") return value;
+  if (typeof value === "string") return text(value, path, report);
+  if (typeof value === "number") return optionNumber(value, path, report);
+  if (typeof value === "bigint") return optionBigint(value, path, report);
+  if (Array.isArray(value)) return list(option)(value, path, report);
+  if (isMapping(value)) return options(value, path, report);
+  report(path, `must be text, a number, true, false, null, a list or a mapping, not ${kind(value)}`);
+  return value;
+};
+
+const options: Check = (value, path, report) => {
+  if (!isMapping(value)) return void report(path, `must be a mapping, not ${kind(value)}`);
+  const present = Object.entries(value).filter(([, item]) => item !== undefined);
+  for (const [key] of present)
+    if (!key.isWellFormed()) report(path, "has a key that is no valid Unicode text");
+  // A key such as __proto__ must stay a key.
+  return Object.fromEntries(
+    present.map(([key, item]) => [key, option(item, `${path}.${key}`, report)] as const),
+  );
+};
+
+// Between 2^53 and 2^64 the factory reads whole numbers exactly, which a JavaScript number can no longer tell apart.
+const optionNumber: Check = (value, path, report) => {
+  const number = value as number;
+  if (Number.isInteger(number) && !Number.isSafeInteger(number) && Math.abs(number) < 2 ** 64) {
+    report(path, "is too large to be exact as a number; give it as text");
+  }
+  return value;
+};
+
+const optionBigint: Check = (value, path, report) => {
+  const integer = value as bigint;
+  if (integer >= 2n ** 64n || integer < -(2n ** 63n)) report(path, "does not fit into 64 bits");
+  return value;
+};
+
+const schematic = object({
+  owner: text,
+  overlay: object({ image: text, name: text, options }),
+  customization: object({
+    embeddedMachineConfiguration: text,
+    extraKernelArgs: list(text),
+    meta: list(object({ key: integer(255), value: text }, ["key", "value"])),
+    systemExtensions: object({ officialExtensions: list(text) }),
+    bootloader: oneOf(BOOTLOADERS),
+    secureboot: object({ enrollKeys: oneOf(ENROLL_KEYS), includeWellKnownCertificates: flag }),
+    diskImage: object({ sectorSize: integer(Number.MAX_SAFE_INTEGER) }),
+  }),
+});
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function kind(value: unknown): string {
+  if (value === null) return "empty";
+  if (value === undefined) return "absent";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return isMapping(value) ? "a mapping" : `a ${value.constructor.name}`;
+  return typeof value === "string" ? "text" : `a ${typeof value}`;
+}
+
+/** The ID of a schematic: 64 hexadecimal digits. Throws `SchematicError` for a document the factory would refuse. */
+export function schematicId(schematic: Schematic): string {
+  return createHash("sha256").update(canonicalSchematic(schematic), "utf8").digest("hex");
+}
+
+/** The bytes whose hash is the ID: the factory's own form of the document. For showing and comparing. */
+export function canonicalSchematic(schematic: Schematic): string {
+  return marshalGoYaml(toGo(parseSchematic(schematic)));
+}
+
+/** The document to register at the factory. The canonical form, but for texts which that form could not carry there. */
+export function schematicYaml(schematic: Schematic): string {
+  return marshalGoYaml(toGo(parseSchematic(schematic)), { portable: true });
+}
+
+type Field = readonly [name: string, value: GoValue];
+
+// Fields in the order of the factory's structs; what is empty is left out (omitempty), but for `customization`.
+function toGo({ owner, overlay, customization = {} }: Schematic): GoStruct {
+  const overlayFields: readonly Field[] = [
+    ["image", overlay?.image ?? ""],
+    ["name", overlay?.name ?? ""],
+    ...filled("options", overlay?.options),
+  ];
+  const hasOverlay = overlayFields.some(([, value]) => value !== "");
+  return new GoStruct([
+    ...filled("owner", owner),
+    ...(hasOverlay ? [["overlay", new GoStruct(overlayFields)] as const] : []),
+    [
+      "customization",
+      new GoStruct([
+        ...filled("embeddedMachineConfiguration", customization.embeddedMachineConfiguration),
+        ...filled("extraKernelArgs", customization.extraKernelArgs),
+        ...filled(
+          "meta",
+          customization.meta?.map(
+            ({ key, value }) =>
+              new GoStruct([
+                ["key", key],
+                ["value", value],
+              ]),
+          ),
+        ),
+        ...struct(
+          "systemExtensions",
+          filled("officialExtensions", customization.systemExtensions?.officialExtensions),
+        ),
+        ...filled("bootloader", customization.bootloader === "none" ? undefined : customization.bootloader),
+        ...struct("secureboot", [
+          ...filled("enrollKeys", customization.secureboot?.enrollKeys),
+          ...filled("includeWellKnownCertificates", customization.secureboot?.includeWellKnownCertificates),
+        ]),
+        ...struct("diskImage", filled("sectorSize", customization.diskImage?.sectorSize)),
+      ]),
+    ],
+  ]);
+}
+
+function filled(name: string, value: GoValue | undefined): readonly Field[] {
+  const empty =
+    value === undefined ||
+    value === "" ||
+    value === 0 ||
+    value === false ||
+    (Array.isArray(value) && value.length === 0) ||
+    (typeof value === "object" &&
+      !(value instanceof GoStruct) &&
+      value !== null &&
+      Object.keys(value).length === 0);
+  return empty ? [] : [[name, value]];
+}
+
+function struct(name: string, fields: readonly Field[]): readonly Field[] {
+  return fields.length === 0 ? [] : [[name, new GoStruct(fields)]];
+}

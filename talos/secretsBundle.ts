@@ -1,0 +1,267 @@
+/**
+ * What the owner of a running cluster has on file, read into what the Talos provider takes: a secrets bundle
+ * (`talosctl gen secrets`), a talosconfig, or the cluster's `controlplane.yaml`. Errors name the path, never a value.
+ */
+import { LineCounter, parseAllDocuments } from "yaml";
+
+/** A PEM pair, base64 as in the files. */
+export interface CertificateAndKey {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** A cluster's secrets in the shape of the provider's type `talos:machine/generated:MachineSecrets`. */
+export interface MachineSecrets {
+  readonly cluster: { readonly id: string; readonly secret: string };
+  readonly secrets: {
+    readonly bootstrapToken: string;
+    readonly secretboxEncryptionSecret: string;
+    /** Only clusters that began before Talos 1.3 have it. */
+    readonly aescbcEncryptionSecret?: string;
+  };
+  readonly trustdinfo: { readonly token: string };
+  readonly certs: {
+    readonly etcd: CertificateAndKey;
+    readonly k8s: CertificateAndKey;
+    readonly k8sAggregator: CertificateAndKey;
+    readonly k8sServiceaccount: { readonly key: string };
+    readonly os: CertificateAndKey;
+  };
+}
+
+/** The client side of a Talos cluster, out of one context of a talosconfig. Certificates and key are base64 PEM. */
+export interface ClientCredentials {
+  readonly context: string;
+  readonly caCertificate: string;
+  readonly clientCertificate: string;
+  readonly clientKey: string;
+  readonly endpoints: readonly string[];
+  readonly nodes: readonly string[];
+}
+
+/** One thing that is wrong with a file. */
+export interface FileProblem {
+  /** Where: `certs.etcd.key`, or `line 4` for a file that is not YAML. */
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** A file that cannot be used; lists everything that is wrong with it at once. */
+export class SecretsError extends Error {
+  override readonly name = "SecretsError";
+  readonly problems: readonly FileProblem[];
+
+  constructor(what: string, problems: readonly FileProblem[]) {
+    super(
+      `${what} cannot be used:\n${problems.map(({ path, reason }) => `  ${path}: ${reason}`).join("\n")}`,
+    );
+    this.problems = problems;
+  }
+}
+
+type Mapping = Readonly<Record<string, unknown>>;
+
+/** Reads `secrets.yaml` as `talosctl gen secrets` writes it. */
+export function parseSecretsBundle(text: string): MachineSecrets {
+  const read = new Reader("the secrets bundle", firstDocument("the secrets bundle", text));
+  const aescbc = read.optional("secrets.aescbcencryptionsecret");
+  // Bundles of clusters that began before Talos 1.3 have only the AES-CBC secret; the provider wants the other field.
+  const secretbox =
+    aescbc === undefined
+      ? read.text("secrets.secretboxencryptionsecret")
+      : (read.optional("secrets.secretboxencryptionsecret") ?? "");
+  const secrets: MachineSecrets = {
+    cluster: { id: read.text("cluster.id"), secret: read.text("cluster.secret") },
+    secrets: {
+      bootstrapToken: read.token("secrets.bootstraptoken"),
+      secretboxEncryptionSecret: secretbox,
+      ...(aescbc === undefined ? {} : { aescbcEncryptionSecret: aescbc }),
+    },
+    trustdinfo: { token: read.token("trustdinfo.token") },
+    certs: {
+      etcd: read.pair("certs.etcd", "crt"),
+      k8s: read.pair("certs.k8s", "crt"),
+      k8sAggregator: read.pair("certs.k8saggregator", "crt"),
+      k8sServiceaccount: { key: read.pem("certs.k8sserviceaccount.key", "KEY") },
+      os: read.pair("certs.os", "crt"),
+    },
+  };
+  read.done();
+  return secrets;
+}
+
+/** Reads one context of a talosconfig: the named one, or the one the file says is current. */
+export function parseTalosconfig(text: string, context?: string): ClientCredentials {
+  const what = "the talosconfig";
+  const root = firstDocument(what, text);
+  const name = context ?? root["context"];
+  const contexts = isMapping(root["contexts"]) ? Object.keys(root["contexts"]) : [];
+  if (typeof name !== "string" || name === "") {
+    const known = contexts.length === 0 ? "" : ` (it has ${contexts.join(", ")})`;
+    throw new SecretsError(what, [
+      { path: "context", reason: `is not set, so no context is current${known}` },
+    ]);
+  }
+  if (!contexts.includes(name)) {
+    const known = contexts.length === 0 ? "it has none" : `it has ${contexts.join(", ")}`;
+    throw new SecretsError(what, [{ path: `contexts.${name}`, reason: `no such context; ${known}` }]);
+  }
+  const read = new Reader(what, (root["contexts"] as Mapping)[name], `contexts.${name}.`);
+  const credentials: ClientCredentials = {
+    context: name,
+    caCertificate: read.pem("ca", "CERTIFICATE"),
+    clientCertificate: read.pem("crt", "CERTIFICATE"),
+    clientKey: read.pem("key", "KEY"),
+    endpoints: read.list("endpoints"),
+    nodes: read.list("nodes"),
+  };
+  read.done();
+  return credentials;
+}
+
+/**
+ * Reads a cluster's secrets out of a control plane's machine configuration. A worker's does not do: it has neither
+ * the keys of the authorities nor etcd's. Documents other than the v1alpha1 one are passed over.
+ */
+export function secretsFromMachineConfig(text: string): MachineSecrets {
+  const what = "the machine configuration";
+  const documents = allDocuments(what, text);
+  const config = documents.find((document) => isMapping(document["machine"]));
+  if (config === undefined) {
+    throw new SecretsError(what, [{ path: "machine", reason: "no document with a machine section" }]);
+  }
+  if ((config["machine"] as Mapping)["type"] === "worker") {
+    throw new SecretsError(what, [
+      {
+        path: "machine.type",
+        reason: "is worker; a worker's configuration lacks the authorities' keys, give a control plane's",
+      },
+    ]);
+  }
+  const read = new Reader(what, config);
+  const aescbc = read.optional("cluster.aescbcEncryptionSecret");
+  const secretbox =
+    aescbc === undefined
+      ? read.text("cluster.secretboxEncryptionSecret")
+      : (read.optional("cluster.secretboxEncryptionSecret") ?? "");
+  const secrets: MachineSecrets = {
+    cluster: { id: read.text("cluster.id"), secret: read.text("cluster.secret") },
+    secrets: {
+      bootstrapToken: read.token("cluster.token"),
+      secretboxEncryptionSecret: secretbox,
+      ...(aescbc === undefined ? {} : { aescbcEncryptionSecret: aescbc }),
+    },
+    trustdinfo: { token: read.token("machine.token") },
+    certs: {
+      etcd: read.pair("cluster.etcd.ca", "crt"),
+      k8s: read.pair("cluster.ca", "crt"),
+      k8sAggregator: read.pair("cluster.aggregatorCA", "crt"),
+      k8sServiceaccount: { key: read.pem("cluster.serviceAccount.key", "KEY") },
+      os: read.pair("machine.ca", "crt"),
+    },
+  };
+  read.done();
+  return secrets;
+}
+
+/** Reads fields by path and collects what is wrong, so that an owner hears of everything at once. */
+class Reader {
+  readonly #what: string;
+  readonly #root: unknown;
+  readonly #prefix: string;
+  readonly #problems: FileProblem[] = [];
+
+  constructor(what: string, root: unknown, prefix = "") {
+    this.#what = what;
+    this.#root = root;
+    this.#prefix = prefix;
+  }
+
+  done(): void {
+    if (this.#problems.length > 0) throw new SecretsError(this.#what, this.#problems);
+  }
+
+  optional(path: string): string | undefined {
+    const value = this.#at(path);
+    return value === undefined || value === null || value === "" ? undefined : this.text(path);
+  }
+
+  text(path: string): string {
+    const value = this.#at(path);
+    if (typeof value === "string" && value !== "") return value;
+    return this.#bad(
+      path,
+      value === undefined || value === null || value === "" ? "is missing" : `is not text`,
+    );
+  }
+
+  // Bootstrap and trustd tokens have the form of kubeadm's (siderolabs/talos generate/secrets).
+  token(path: string): string {
+    const value = this.text(path);
+    if (value === "" || /^[^.\s]+\.[^.\s]+$/.test(value)) return value;
+    return this.#bad(path, 'does not have the form "<id>.<secret>"');
+  }
+
+  pem(path: string, label: "CERTIFICATE" | "KEY"): string {
+    const value = this.text(path);
+    if (value === "") return value;
+    const decoded = /^[A-Za-z0-9+/\s]+=*\s*$/.test(value)
+      ? Buffer.from(value, "base64").toString("latin1")
+      : "";
+    if (new RegExp(`-----BEGIN (?:[A-Z0-9]+ )*${label}-----`).test(decoded)) return value;
+    return this.#bad(path, `is not base64 of a PEM ${label === "KEY" ? "private key" : "certificate"}`);
+  }
+
+  pair(path: string, certificate: string): CertificateAndKey {
+    return { cert: this.pem(`${path}.${certificate}`, "CERTIFICATE"), key: this.pem(`${path}.key`, "KEY") };
+  }
+
+  list(path: string): readonly string[] {
+    const value = this.#at(path);
+    if (value === undefined || value === null) return [];
+    if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+    this.#bad(path, "is not a list of addresses");
+    return [];
+  }
+
+  #at(path: string): unknown {
+    let value = this.#root;
+    for (const key of path.split(".")) value = isMapping(value) ? value[key] : undefined;
+    return value;
+  }
+
+  #bad(path: string, reason: string): string {
+    const full = this.#prefix + path;
+    if (!this.#problems.some((problem) => problem.path === full)) this.#problems.push({ path: full, reason });
+    return "";
+  }
+}
+
+function firstDocument(what: string, text: string): Mapping {
+  const [first] = allDocuments(what, text);
+  if (first === undefined) throw new SecretsError(what, [{ path: "line 1", reason: "the file is empty" }]);
+  return first;
+}
+
+function allDocuments(what: string, text: string): Mapping[] {
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
+  const documents = Array.isArray(parsed) ? parsed : [];
+  const problems = documents.flatMap((document) =>
+    // The parser's own message may quote the file, so only its code and the line are passed on.
+    document.errors.map(({ code, pos }) => ({
+      path: `line ${lines.linePos(pos[0]).line}`,
+      reason: `is not YAML (${code.toLowerCase().replaceAll("_", " ")})`,
+    })),
+  );
+  if (problems.length > 0) throw new SecretsError(what, problems);
+  const values = documents.map((document) => document.toJS() as unknown).filter((value) => value !== null);
+  if (!values.every(isMapping)) {
+    throw new SecretsError(what, [{ path: "line 1", reason: "is not a YAML mapping" }]);
+  }
+  return values;
+}
+
+function isMapping(value: unknown): value is Mapping {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
