@@ -43,7 +43,7 @@ export interface ProviderArgs {
 export declare namespace Provider {
   /** What {@link Provider.terraformConfig} returns. */
   export interface TerraformConfigResult {
-    /** Setting by setting, in snake case. */
+    /** Setting by setting, in snake case. The published SDK says `any`; code for `unknown` fits both. */
     readonly result: { [key: string]: unknown };
   }
 }
