@@ -374,6 +374,8 @@ export interface ConfigurationForms {
   readonly install: "v1alpha1" | "UnattendedInstallConfig";
   /** Hostname: `machine.network.hostname`, or a HostnameConfig document. */
   readonly hostname: "v1alpha1" | "HostnameConfig";
+  /** Pod and service subnets: `cluster.network`, or a KubeNetworkConfig document. */
+  readonly network: "v1alpha1" | "KubeNetworkConfig";
 }
 
 /** The forms of a contract. Mixing the old and the new one is refused by Talos for admission, install and hostname. */
@@ -383,6 +385,7 @@ export function configurationForms(contract: string): ConfigurationForms {
     admission: documents ? "KubeAdmissionControlConfig" : "v1alpha1",
     modules: documents ? "KernelModuleConfig" : "v1alpha1",
     install: documents ? "UnattendedInstallConfig" : "v1alpha1",
+    network: documents ? "KubeNetworkConfig" : "v1alpha1",
     hostname: contractAtLeast(contract, 12) ? "HostnameConfig" : "v1alpha1",
   };
 }

@@ -1,0 +1,229 @@
+/**
+ * The patches this program puts into machine configurations, right for the contract: YAML text for
+ * `talosctl machineconfig patch` and the provider's `configPatches`. Lists in a patch are appended to what is there
+ * (siderolabs/talos pkg/machinery/config/merge), so a patch names only what is new, and is applied once.
+ */
+import { stringify } from "yaml";
+import { configurationForms, kernelArguments } from "./version.ts";
+
+/** Arguments that no configuration could be made of. */
+export class PatchError extends Error {
+  override readonly name = "PatchError";
+}
+
+/** The one namespace that Talos exempts by itself. Naming it twice stops kube-apiserver (siderolabs/talos#14397). */
+export const EXEMPT_BY_TALOS = "kube-system";
+
+/**
+ * Exempts namespaces from PodSecurity admission. For control planes only: workers have no such section. Undefined where
+ * nothing is left to exempt.
+ */
+export function securityPatch({
+  namespaces,
+  contract,
+}: {
+  readonly namespaces: readonly string[];
+  readonly contract: string;
+}): string | undefined {
+  const wanted = distinct(namespaces).filter((name) => name !== EXEMPT_BY_TALOS);
+  const bad = wanted.filter((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name));
+  if (bad.length > 0)
+    throw new PatchError(`not a namespace's name: ${bad.map((name) => `"${name}"`).join(", ")}`);
+  if (wanted.length === 0) return undefined;
+
+  const configuration = { exemptions: { namespaces: wanted } };
+  if (configurationForms(contract).admission === "KubeAdmissionControlConfig") {
+    return documents({
+      apiVersion: "v1alpha1",
+      kind: "KubeAdmissionControlConfig",
+      name: "PodSecurity",
+      configuration,
+    });
+  }
+  return documents({
+    cluster: { apiServer: { admissionControl: [{ name: "PodSecurity", configuration }] } },
+  });
+}
+
+/** A kernel module by its name, or with parameters, `{ name: "nvme_core", parameters: ["multipath=N"] }`. */
+export type KernelModule = string | { readonly name: string; readonly parameters?: readonly string[] };
+
+// Asking for iscsi_tcp always comes with this argument in JovianDSS's own instructions for Talos 1.6. Talos has the
+// module built in, so neither does harm or good there (siderolabs/pkgs CONFIG_ISCSI_TCP=y).
+const ARGUMENTS_OF_MODULES: Readonly<Record<string, readonly string[]>> = { iscsi_tcp: ["iscsi_tcp=1"] };
+
+/**
+ * Loads kernel modules at boot, for both roles. Kernel arguments are written where `install.extraKernelArgs` is
+ * honoured; elsewhere those of the modules are left out, and arguments given by name are an error, because they belong
+ * into the schematic. Undefined where there is nothing to patch.
+ */
+export function modulePatch({
+  modules,
+  contract,
+  talosVersion,
+  kernelArgs,
+}: {
+  readonly modules: readonly KernelModule[];
+  readonly contract: string;
+  /** The release that runs, where it is known: from 1.10 on kernel arguments belong into the schematic. */
+  readonly talosVersion?: string;
+  /** Kernel arguments. Default: those that belong to the modules (`iscsi_tcp=1` for `iscsi_tcp`). */
+  readonly kernelArgs?: readonly string[];
+}): string | undefined {
+  const { place, reason } = kernelArguments(contract, talosVersion);
+  if (kernelArgs !== undefined && kernelArgs.length > 0 && place === "schematic") {
+    throw new PatchError(
+      `kernel arguments ${kernelArgs.join(" ")} would not take effect: ${reason}. ` +
+        "Put them into the schematic, customization.extraKernelArgs.",
+    );
+  }
+  const wanted = distinctModules(modules);
+  const extraKernelArgs =
+    place === "install"
+      ? distinct(kernelArgs ?? wanted.flatMap(({ name }) => ARGUMENTS_OF_MODULES[name] ?? []))
+      : [];
+
+  if (configurationForms(contract).modules === "KernelModuleConfig") {
+    return documents(
+      ...wanted.map((module) => ({ apiVersion: "v1alpha1", kind: "KernelModuleConfig", ...module })),
+    );
+  }
+  if (wanted.length === 0 && extraKernelArgs.length === 0) return undefined;
+  return documents({
+    machine: {
+      ...(extraKernelArgs.length === 0 ? {} : { install: { extraKernelArgs } }),
+      ...(wanted.length === 0 ? {} : { kernel: { modules: wanted } }),
+    },
+  });
+}
+
+/** Where to install to: a device, or what tells the disk, in the contract's own form. */
+export type InstallDisk =
+  | { readonly disk?: string; readonly diskSelector?: undefined; readonly diskMatch?: undefined }
+  | {
+      readonly disk?: undefined;
+      /** `machine.install.diskSelector` of contracts up to v1.13, `{ size: ">= 100GB" }`. */
+      readonly diskSelector: Readonly<Record<string, unknown>>;
+      readonly diskMatch?: undefined;
+    }
+  | {
+      readonly disk?: undefined;
+      readonly diskSelector?: undefined;
+      /** The expression of contracts from v1.14 on, `disk.transport == "nvme"`. */
+      readonly diskMatch: string;
+    };
+
+/** Sets the installer image, and where given the disk to install to; undefined where neither is given. */
+export function installImagePatch({
+  image,
+  contract,
+  disk,
+  diskSelector,
+  diskMatch,
+  wipe,
+}: { readonly image?: string; readonly contract: string; readonly wipe?: boolean } & InstallDisk):
+  string | undefined {
+  if (image === undefined && disk === undefined && diskSelector === undefined && diskMatch === undefined) {
+    if (wipe === undefined) return undefined;
+  }
+  if (configurationForms(contract).install === "UnattendedInstallConfig") {
+    if (diskSelector !== undefined) {
+      throw new PatchError(
+        `contract ${contract} has no diskSelector of properties: give diskMatch, an expression`,
+      );
+    }
+    const match = diskMatch ?? (disk === undefined ? undefined : `disk.dev_path == ${JSON.stringify(disk)}`);
+    const provisioning = {
+      ...(match === undefined ? {} : { diskSelector: { match } }),
+      ...(wipe === undefined ? {} : { wipe }),
+    };
+    return documents({
+      apiVersion: "v1alpha1",
+      kind: "UnattendedInstallConfig",
+      ...(image === undefined ? {} : { installer: { image } }),
+      ...(Object.keys(provisioning).length === 0 ? {} : { provisioning }),
+    });
+  }
+  if (diskMatch !== undefined) {
+    throw new PatchError(
+      `contract ${contract} has no disk expression: give diskSelector, a mapping of properties`,
+    );
+  }
+  return documents({
+    machine: {
+      install: {
+        ...(disk === undefined ? {} : { disk }),
+        ...(diskSelector === undefined ? {} : { diskSelector }),
+        ...(image === undefined ? {} : { image }),
+        ...(wipe === undefined ? {} : { wipe }),
+      },
+    },
+  });
+}
+
+/**
+ * Sets a static hostname. From v1.12 on a HostnameConfig document says `auto: stable`, which excludes a name of one's
+ * own, so the patch switches it off.
+ */
+export function hostnamePatch({
+  name,
+  contract,
+}: {
+  readonly name: string;
+  readonly contract: string;
+}): string {
+  if (
+    name.length > 253 ||
+    !/^[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*$/.test(
+      name,
+    )
+  ) {
+    throw new PatchError(`"${name}" is not a hostname`);
+  }
+  return configurationForms(contract).hostname === "HostnameConfig"
+    ? documents({ apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: name })
+    : documents({ machine: { network: { hostname: name } } });
+}
+
+/** Sets the subnets of pods and services, which replace what is there; undefined where neither is given. */
+export function subnetPatch({
+  podSubnets = [],
+  serviceSubnets = [],
+  contract,
+}: {
+  readonly podSubnets?: readonly string[];
+  readonly serviceSubnets?: readonly string[];
+  readonly contract: string;
+}): string | undefined {
+  if (podSubnets.length === 0 && serviceSubnets.length === 0) return undefined;
+  const subnets = {
+    ...(podSubnets.length === 0 ? {} : { podSubnets: [...podSubnets] }),
+    ...(serviceSubnets.length === 0 ? {} : { serviceSubnets: [...serviceSubnets] }),
+  };
+  return configurationForms(contract).network === "KubeNetworkConfig"
+    ? documents({ apiVersion: "v1alpha1", kind: "KubeNetworkConfig", ...subnets })
+    : documents({ cluster: { network: subnets } });
+}
+
+function distinct(items: readonly string[]): string[] {
+  return [...new Set(items)];
+}
+
+function distinctModules(modules: readonly KernelModule[]): { name: string; parameters?: string[] }[] {
+  const byName = new Map<string, { name: string; parameters?: string[] }>();
+  for (const module of modules) {
+    const { name, parameters = [] } = typeof module === "string" ? { name: module } : module;
+    if (!/^[\w-]+$/.test(name)) throw new PatchError(`"${name}" is not a kernel module's name`);
+    const all = distinct([...(byName.get(name)?.parameters ?? []), ...parameters]);
+    byName.set(name, { name, ...(all.length === 0 ? {} : { parameters: all }) });
+  }
+  return [...byName.values()];
+}
+
+function documents(part: object): string;
+function documents(...parts: object[]): string | undefined;
+function documents(...parts: object[]): string | undefined {
+  return parts.length === 0
+    ? undefined
+    : parts.map((part) => stringify(part, { lineWidth: 0 })).join("---\n");
+}
