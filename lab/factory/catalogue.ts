@@ -1,12 +1,26 @@
 import semver from "semver";
 
-/** Talos releases that the stand-in offers: the last ones of each line that the project names, oldest first. */
-export const talosVersions: readonly string[] = [
-  ...["v1.6.7", "v1.7.7", "v1.8.4", "v1.9.6", "v1.10.9", "v1.11.6"],
-  ...["v1.12.5", "v1.12.7", "v1.12.9", "v1.12.11"],
-  ...["v1.13.0-beta.0", "v1.13.0", "v1.13.4", "v1.13.7", "v1.13.9"],
-  ...["v1.14.0-rc.1", "v1.14.0", "v1.14.1"],
-];
+/** The last patch release of each line (siderolabs/talos tags, November 2026). */
+const lastPatch = {
+  "1.6": 7,
+  "1.7": 7,
+  "1.8": 4,
+  "1.9": 6,
+  "1.10": 9,
+  "1.11": 6,
+  "1.12": 11,
+  "1.13": 9,
+  "1.14": 1,
+};
+const preReleases = ["v1.13.0-beta.0", "v1.14.0-rc.1"];
+
+/** Talos releases that the stand-in offers, oldest first: every stable one, and a pre-release of the newest lines. */
+export const talosVersions: readonly string[] = semver.sort([
+  ...Object.entries(lastPatch).flatMap(([line, last]) =>
+    Array.from({ length: last + 1 }, (_, patch) => `v${line}.${patch}`),
+  ),
+  ...preReleases,
+]);
 
 interface Extension {
   name: string;
