@@ -29,6 +29,7 @@ export const iscsiadmSchema = z
       section({
         strategy: z
           .literal("chroot")
+          .default("chroot")
           .describe("chroot into the node's root, mounted at /host. Right for every supported Talos."),
         path: iscsiadmPath,
       }),
@@ -43,7 +44,7 @@ export const iscsiadmSchema = z
     ],
     { error: () => `must be an object whose strategy is ${choice(["chroot", "nsenter"])}` },
   )
-  .prefault({ strategy: "chroot" })
+  .prefault({})
   .describe("How the driver reaches the node's iscsiadm.");
 
 /** How iscsiadm is reached, with its path. */
@@ -148,7 +149,7 @@ export function snapshotsSchema<Extra extends z.ZodRawShape>(className: string, 
     default: flag().default(false).describe("Whether this is the driver's default snapshot class."),
     ...extra,
   })
-    .prefault({} as never)
+    .prefault({})
     .describe("Volume snapshots.");
 }
 

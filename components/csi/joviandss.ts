@@ -8,6 +8,7 @@ import { joviandssDriverName, joviandssSchema, joviandssStorageClassSchema } fro
 import type { JovianDssPool, JovianDssSettings, JovianDssSettingsInput } from "./joviandssSettings.ts";
 import { placement, slug } from "./naming.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
+import { knownLater } from "./secretInput.ts";
 import { socketPath } from "./podParts.ts";
 
 /** Arguments of `JovianDssCsi`: the settings of a stack's file, with a password that may be an Output. */
@@ -18,9 +19,9 @@ export interface JovianDssCsiArgs extends Omit<JovianDssSettingsInput, "endpoint
     password: pulumi.Input<string>;
   };
   /** Changes to single children, for every pool's driver. Default: none. */
-  transform?: IscsiCsiDriverTransforms;
+  transform?: IscsiCsiDriverTransforms | undefined;
   /** See `IscsiCsiDriverArgs.workloadIsolation`. Default: false. */
-  workloadIsolation?: boolean;
+  workloadIsolation?: boolean | undefined;
 }
 
 /**
@@ -176,14 +177,7 @@ function nodePlugin(settings: JovianDssSettings): PluginProcess {
 /** The settings in a component's arguments, with every default; or the error with all that is wrong. */
 function checked(name: string, args: JovianDssCsiArgs): JovianDssSettings {
   const { transform: _transform, workloadIsolation: _isolation, ...plain } = args;
-  // A password that another resource makes is not known yet: anything that is there passes.
-  const known = (password: unknown) =>
-    pulumi.Output.isInstance(password) || password instanceof Promise ? "known later" : password;
-  const endpoint: unknown = plain.endpoint;
-  const settled =
-    typeof endpoint === "object" && endpoint !== null && "password" in endpoint
-      ? { ...plain, endpoint: { ...endpoint, password: known(endpoint.password) } }
-      : plain;
+  const settled = { ...plain, endpoint: knownLater(plain.endpoint) };
   const result = joviandssSchema.safeParse(settled);
   if (!result.success) throw inputError("JovianDssCsi", name, problemsFromIssues(result.error.issues));
   return result.data;

@@ -1,0 +1,196 @@
+import * as pulumi from "@pulumi/pulumi";
+import { stringify } from "yaml";
+import { IscsiCsiDriver } from "./iscsiCsiDriver.ts";
+import type { IscsiCsiDriverTransforms } from "./iscsiCsiDriver.ts";
+import { healthPorts } from "./iscsiDriver.ts";
+import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
+import { placement } from "./naming.ts";
+import { socketPath } from "./podParts.ts";
+import { inputError, problemsFromIssues } from "./problems.ts";
+import { knownLater } from "./secretInput.ts";
+import { synologyDriverName, synologySchema } from "./synologySettings.ts";
+import type { SynologySettings, SynologySettingsInput } from "./synologySettings.ts";
+import { synologyMountOptions, synologyParameters } from "./synologyStorageClass.ts";
+
+/** A Synology array, with a password that may be an Output. */
+export type SynologyArrayArgs = Omit<SynologySettingsInput["arrays"][number], "password"> & {
+  /** The DSM user's password. It is treated as a secret whether or not it is marked as one. */
+  password: pulumi.Input<string>;
+};
+
+/** Arguments of `SynologyCsi`: the settings of a stack's file, with passwords that may be Outputs. */
+export interface SynologyCsiArgs extends Omit<SynologySettingsInput, "arrays"> {
+  /** The arrays that volumes are made on. */
+  arrays: SynologyArrayArgs[];
+  /** Changes to single children. Default: none. */
+  transform?: IscsiCsiDriverTransforms | undefined;
+  /** See `IscsiCsiDriverArgs.workloadIsolation`. Default: false. */
+  workloadIsolation?: boolean | undefined;
+}
+
+/**
+ * The Synology CSI driver with upstream's own image.
+ *
+ * ```ts
+ * new SynologyCsi("synology", {
+ *   arrays: [{ host: "192.168.0.20", username: "kubernetes", password: config.requireSecret("password") }],
+ *   storageClasses: [{ name: "synology-iscsi-storage", location: "/volume1", fsType: "ext4" }],
+ * }, { provider });
+ * ```
+ *
+ * Throws `InputPropertiesError` with every problem of the arguments.
+ */
+export class SynologyCsi extends pulumi.ComponentResource {
+  /** Namespace of the driver. */
+  declare readonly namespace: pulumi.Output<string>;
+  /** Deployment of the controller. */
+  declare readonly controllerName: pulumi.Output<string>;
+  /** DaemonSet of the node part. */
+  declare readonly daemonSetName: pulumi.Output<string>;
+  /** Names of the StorageClasses. */
+  declare readonly storageClassNames: pulumi.Output<string[]>;
+  /** The driver itself. */
+  declare readonly driver: IscsiCsiDriver;
+
+  constructor(name: string, args: SynologyCsiArgs, opts?: pulumi.ComponentResourceOptions) {
+    const settings = checked(name, args);
+    const passwords = args.arrays.map(({ password }) => password);
+    const { transform, workloadIsolation, ...shown } = args;
+    const arrays = args.arrays.map((array) => ({ ...array, password: pulumi.secret(array.password) }));
+    super("talos-iscsi:index:SynologyCsi", name, { ...shown, arrays }, opts);
+
+    const driver = synologyDriver(settings, passwords);
+    this.driver = new IscsiCsiDriver(name, { driver, transform, workloadIsolation }, { parent: this });
+    this.namespace = this.driver.namespace;
+    this.controllerName = this.driver.controllerName;
+    this.daemonSetName = this.driver.daemonSetName;
+    this.storageClassNames = this.driver.storageClassNames;
+    this.registerOutputs({
+      namespace: this.namespace,
+      controllerName: this.controllerName,
+      daemonSetName: this.daemonSetName,
+      storageClassNames: this.storageClassNames,
+    });
+  }
+}
+
+const configDirectory = "/etc/synology";
+const configKey = "client-info.yml";
+const wrapperPath = "/usr/local/bin/iscsiadm";
+
+/** What the base has to know of the Synology driver. `passwords` in the order of `settings.arrays`. */
+export function synologyDriver(
+  settings: SynologySettings,
+  passwords: readonly pulumi.Input<string>[],
+): IscsiDriver {
+  const { snapshots } = settings;
+  return {
+    driverName: synologyDriverName,
+    prefix: "synology-csi",
+    namespace: settings.namespace,
+    image: settings.image,
+    imageSource: { registry: settings.registry, images: settings.images },
+    imagePullSecrets: settings.imagePullSecrets ?? [],
+    secret: {
+      name: "client-info-secret",
+      key: configKey,
+      content: pulumi.secret(pulumi.all([...passwords]).apply((plain) => clientInfo(settings.arrays, plain))),
+      mountPath: configDirectory,
+    },
+    // The driver has nothing to attach, but an attachment is what keeps a volume off a second node while the first still has it.
+    csiDriver: { attachRequired: true, podInfoOnMount: true },
+    iscsiadm: settings.iscsiadm,
+    wrapperPath,
+    healthPorts: healthPorts(settings.healthPort),
+    controller: {
+      ...placement(settings.controller),
+      replicas: settings.controller.replicas,
+      hostNetwork: settings.controller.hostNetwork,
+      plugin: plugin("NotUsed", settings, []),
+      sidecars: [
+        "provisioner",
+        "attacher",
+        "resizer",
+        ...(snapshots.enabled ? (["snapshotter"] as const) : []),
+      ],
+    },
+    node: {
+      ...placement(settings.node),
+      controlPlanes: settings.node.controlPlanes,
+      maxUnavailable: settings.node.maxUnavailable,
+      plugin: plugin("$(KUBE_NODE_NAME)", settings, nodeArgs(settings)),
+      mountsDev: true,
+    },
+    storageClasses: settings.storageClasses.map((entry) => ({
+      ...entry,
+      mountOptions: synologyMountOptions(entry),
+      parameters: synologyParameters(entry),
+    })),
+    ...(snapshots.enabled
+      ? {
+          snapshotClass: {
+            ...snapshots,
+            name: snapshots.className,
+            parameters: snapshotParameters(snapshots),
+          },
+        }
+      : {}),
+  };
+}
+
+/** The driver's client-info.yml (synology-csi pkg/dsm/common/config.go). */
+export function clientInfo(arrays: SynologySettings["arrays"], passwords: readonly string[]): string {
+  const clients = arrays.map((array, index) => ({
+    host: array.host,
+    port: array.port ?? (array.https ? 5001 : 5000),
+    https: array.https,
+    username: array.username,
+    password: passwords[index] ?? "",
+  }));
+  return stringify({ clients }, { defaultStringType: "QUOTE_DOUBLE", defaultKeyType: "PLAIN", lineWidth: 0 });
+}
+
+// Controller and node are the same process with other arguments; both log in to the arrays.
+function plugin(nodeId: string, settings: SynologySettings, more: string[]): PluginProcess {
+  return {
+    container: "csi-plugin",
+    args: [
+      `--nodeid=${nodeId}`,
+      `--endpoint=unix://${socketPath}`,
+      `--client-info=${configDirectory}/${configKey}`,
+      `--log-level=${settings.logLevel}`,
+      ...more,
+    ],
+    readsSecret: true,
+  };
+}
+
+function nodeArgs({ iscsiadm, multipath }: SynologySettings): string[] {
+  // With a path of its own the driver does not look for /usr/bin/env in the chroot, which Talos does not have.
+  const iscsi =
+    iscsiadm.strategy === "chroot"
+      ? ["--chroot-dir=/host", `--iscsiadm-path=${iscsiadm.path}`]
+      : [`--iscsiadm-path=${wrapperPath}`];
+  const paths =
+    multipath === undefined
+      ? ["--multipath=false"]
+      : [`--multipath-path=${multipath.multipathPath}`, `--multipathd-path=${multipath.multipathdPath}`];
+  return [...iscsi, ...paths];
+}
+
+function snapshotParameters(snapshots: SynologySettings["snapshots"]): Record<string, string> {
+  return {
+    ...(snapshots.description === undefined ? {} : { description: snapshots.description }),
+    is_locked: String(snapshots.locked),
+  };
+}
+
+/** The settings in a component's arguments, with every default; or the error with all that is wrong. */
+function checked(name: string, args: SynologyCsiArgs): SynologySettings {
+  const { transform: _transform, workloadIsolation: _isolation, ...plain } = args;
+  const arrays: unknown = plain.arrays;
+  const settled = Array.isArray(arrays) ? { ...plain, arrays: arrays.map(knownLater) } : plain;
+  const result = synologySchema.safeParse(settled);
+  if (!result.success) throw inputError("SynologyCsi", name, problemsFromIssues(result.error.issues));
+  return result.data;
+}

@@ -1,0 +1,126 @@
+import type { z } from "zod";
+import { driverShape, snapshotsSchema } from "./driverSettings.ts";
+import { absolutePath, address, flag, image, listOf, oneOf, port, section, text } from "./fields.ts";
+import { problemsOf } from "./problems.ts";
+import type { Problem } from "./problems.ts";
+import { synologyStorageClassSchema } from "./synologyStorageClass.ts";
+
+/** The name in the published driver (synology-csi pkg/driver/driver.go, DriverName). */
+export const synologyDriverName = "csi.san.synology.com";
+
+/** Upstream's image of the release this was written for. */
+const upstreamImage = "docker.io/synology/synology-csi:v1.2.1";
+
+const array = section({
+  host: address().describe("Address or name of the DSM."),
+  port: port().optional().describe("Port of the DSM's web API. Default: 5001 with https, 5000 without."),
+  https: flag().default(true).describe("Whether the API is spoken to over https."),
+  allowHttp: flag()
+    .default(false)
+    .describe("Has to be true for https: false: the password then crosses the network in clear text."),
+  username: text("a DSM user of the group administrators", "kubernetes").describe(
+    "A DSM user of the group administrators.",
+  ),
+  password: text("the DSM user's password", "a secret set with `pulumi config set --secret --path`").describe(
+    "The user's password, as a secret.",
+  ),
+}).refine((value) => value.https || value.allowHttp, {
+  path: ["https"],
+  error:
+    "false would send the password in clear text; use https, or say allowHttp: true if the network is yours alone",
+});
+
+/** `synology` in a stack's file. */
+export const synologySchema = section({
+  image: image(upstreamImage)
+    .default(upstreamImage)
+    .describe("The driver's image; upstream's own serves Talos, no fork is needed."),
+  arrays: listOf(
+    array,
+    "the Synology arrays",
+    "[{ host: 192.168.0.20, username: kubernetes, password: … }]",
+  ).describe("The arrays that volumes are made on."),
+  storageClasses: listOf(
+    synologyStorageClassSchema,
+    "the StorageClasses",
+    "[{ name: synology-iscsi-storage }]",
+  )
+    .default(() => [synologyStorageClassSchema.parse({ name: "synology-iscsi-storage" })])
+    .describe("The StorageClasses. Default: one for iSCSI, synology-iscsi-storage."),
+  logLevel: oneOf(["debug", "info", "warn", "error", "fatal"])
+    .default("info")
+    .describe("How much the driver logs."),
+  multipath: section({
+    multipathPath: absolutePath("/usr/local/sbin/multipath")
+      .default("/usr/local/sbin/multipath")
+      .describe("multipath on the node."),
+    multipathdPath: absolutePath("/usr/local/sbin/multipathd")
+      .default("/usr/local/sbin/multipathd")
+      .describe("multipathd on the node."),
+  })
+    .optional()
+    .describe(
+      "For arrays of the UC series with two controllers; needs the Talos extension multipath-tools. Default: no multipath.",
+    ),
+  snapshots: snapshotsSchema("synology-snapshotclass", {
+    description: text("a description", "made by Kubernetes")
+      .optional()
+      .describe("Description of the snapshots on the array (iSCSI)."),
+    locked: flag()
+      .default(false)
+      .describe("Whether snapshots are locked against deletion by the array's own rules."),
+  }),
+  ...driverShape({ namespace: "synology-csi", healthPort: 29800 }),
+})
+  .superRefine((settings, context) => {
+    for (const { path, reason } of crossProblems(settings))
+      context.addIssue({ code: "custom", path, message: reason });
+  })
+  .describe("The Synology CSI driver.");
+
+/** `synology` as a stack's file has it, with every default filled in. */
+export type SynologySettings = z.output<typeof synologySchema>;
+/** `synology` as it may be written. */
+export type SynologySettingsInput = z.input<typeof synologySchema>;
+
+/** Everything that is wrong with plain Synology settings; none when they can be deployed. */
+export function synologyProblems(settings: unknown): Problem[] {
+  return problemsOf(synologySchema, settings);
+}
+
+interface Crossed {
+  arrays: { host: string }[];
+  storageClasses: { name: string; array?: string | undefined }[];
+}
+
+function crossProblems({ arrays, storageClasses }: Crossed): { path: (string | number)[]; reason: string }[] {
+  const hosts = arrays.map(({ host }) => host);
+  const names = storageClasses.map(({ name }) => name);
+  return [
+    ...hosts.flatMap((host, index) =>
+      hosts.indexOf(host) === index
+        ? []
+        : [{ path: ["arrays", index, "host"], reason: `${host} is arrays[${hosts.indexOf(host)}] already` }],
+    ),
+    ...names.flatMap((name, index) =>
+      names.indexOf(name) === index
+        ? []
+        : [
+            {
+              path: ["storageClasses", index, "name"],
+              reason: `StorageClass ${name} is storageClasses[${names.indexOf(name)}] already`,
+            },
+          ],
+    ),
+    ...storageClasses.flatMap(({ array: host }, index) =>
+      host === undefined || hosts.includes(host)
+        ? []
+        : [
+            {
+              path: ["storageClasses", index, "array"],
+              reason: `${host} is not among arrays; use ${hosts.join(" or ")}`,
+            },
+          ],
+    ),
+  ];
+}

@@ -1,0 +1,135 @@
+import { z } from "zod";
+import { storageClassShape } from "./driverSettings.ts";
+import {
+  absolutePath,
+  address,
+  choice,
+  flag,
+  namespaceName,
+  objectName,
+  oneOf,
+  section,
+  shown,
+  text,
+} from "./fields.ts";
+
+// What every class has, whatever the protocol.
+const common = {
+  name: objectName("synology-iscsi-storage").describe("Name of the StorageClass."),
+  ...storageClassShape,
+  reclaimPolicy: storageClassShape.reclaimPolicy
+    .default("Retain")
+    .describe("What becomes of a volume when its claim is deleted."),
+  allowVolumeExpansion: flag().default(true).describe("Whether claims may grow."),
+  array: address()
+    .optional()
+    .describe("Host of the array to use (one of `arrays`). Default: any that has room."),
+  location: absolutePath("/volume1")
+    .optional()
+    .describe("Volume on the array. Default: the first with room."),
+};
+
+const iscsiClass = section({
+  ...common,
+  protocol: z
+    .literal("iscsi")
+    .default("iscsi")
+    .describe("One LUN for each volume, used by one node at a time."),
+  fsType: oneOf(["ext4", "xfs", "btrfs"])
+    .default("ext4")
+    .describe("File system of new volumes. btrfs needs the Talos extension siderolabs/btrfs."),
+  formatOptions: text("options of mkfs", "-O ^metadata_csum").optional().describe("Further options of mkfs."),
+  thinProvisioning: flag()
+    .default(true)
+    .describe("Whether space is taken when it is written rather than at once."),
+  lunType: oneOf(["BLUN", "BLUN_THICK", "THIN", "ADV", "FILE"])
+    .optional()
+    .describe(
+      "Kind of LUN, in place of the one that follows from thinProvisioning and the location's file system.",
+    ),
+  spaceReclamation: flag()
+    .default(false)
+    .describe("Whether freed blocks go back to the array. Thin LUNs on btrfs only; costs speed."),
+  fuaSyncCache: flag().default(false).describe("Whether the LUN honours FUA and SYNCHRONIZE CACHE."),
+}).refine((value) => !value.spaceReclamation || value.thinProvisioning, {
+  path: ["spaceReclamation"],
+  error:
+    "is for thin LUNs only, and the driver refuses every claim otherwise; set thinProvisioning: true or leave it out",
+});
+
+const smbClass = section({
+  ...common,
+  protocol: z.literal("smb").describe("One shared folder for each volume, over SMB."),
+  nodeStageSecret: section({
+    name: objectName("smb-credentials").describe("Name of the Secret."),
+    namespace: namespaceName().describe("Its namespace."),
+  }).describe(
+    "A Secret with `username` and `password` (and `domain`) of the DSM user who mounts. It has to exist when a pod uses a volume.",
+  ),
+});
+
+const nfsClass = section({
+  ...common,
+  protocol: z.literal("nfs").describe("One shared folder for each volume, over NFS."),
+  nfsVersion: oneOf(["3", "4", "4.0", "4.1"])
+    .default("4.1")
+    .describe("Version of NFS; becomes the mount option nfsvers."),
+  mountPermissions: text("octal permissions", '"0750"')
+    .refine((value) => /^0?[0-7]{3,4}$/.test(value), {
+      error: (issue) => `${shown(issue.input)} is not an octal mode; give one in quotes such as "0750"`,
+    })
+    .optional()
+    .describe('Mode given to the mounted folder, in quotes. The driver\'s default is "0750".'),
+}).refine((value) => !value.mountOptions.some((option) => option.startsWith("nfsvers")), {
+  path: ["mountOptions"],
+  error: "names nfsvers; say nfsVersion instead",
+});
+
+/** One StorageClass of the Synology driver; without a protocol it is one for iSCSI. */
+export const synologyStorageClassSchema = z.discriminatedUnion("protocol", [iscsiClass, smbClass, nfsClass], {
+  error: (issue) =>
+    typeof issue.input === "object" && issue.input !== null && "protocol" in issue.input
+      ? `${shown(issue.input.protocol)} is not a protocol of this driver; use ${choice(["iscsi", "smb", "nfs"])}`
+      : "must be an object with a name",
+});
+
+/** A StorageClass with every default filled in. */
+export type SynologyStorageClass = z.output<typeof synologyStorageClassSchema>;
+
+/** The parameters of a class as the driver reads them (synology-csi v1.2.1 pkg/driver/controllerserver.go). */
+export function synologyParameters(spec: SynologyStorageClass): Record<string, string> {
+  const place = {
+    protocol: spec.protocol,
+    ...(spec.array === undefined ? {} : { dsm: spec.array }),
+    ...(spec.location === undefined ? {} : { location: spec.location }),
+  };
+  switch (spec.protocol) {
+    case "iscsi":
+      return {
+        ...place,
+        // The provisioner's own key; the driver's older `fsType` still works but warns.
+        "csi.storage.k8s.io/fstype": spec.fsType,
+        thin_provisioning: String(spec.thinProvisioning),
+        enableSpaceReclamation: String(spec.spaceReclamation),
+        enableFuaSyncCache: String(spec.fuaSyncCache),
+        ...(spec.formatOptions === undefined ? {} : { formatOptions: spec.formatOptions }),
+        ...(spec.lunType === undefined ? {} : { type: spec.lunType }),
+      };
+    case "smb":
+      return {
+        ...place,
+        "csi.storage.k8s.io/node-stage-secret-name": spec.nodeStageSecret.name,
+        "csi.storage.k8s.io/node-stage-secret-namespace": spec.nodeStageSecret.namespace,
+      };
+    case "nfs":
+      return {
+        ...place,
+        ...(spec.mountPermissions === undefined ? {} : { mountPermissions: spec.mountPermissions }),
+      };
+  }
+}
+
+/** The mount options of a class. */
+export function synologyMountOptions(spec: SynologyStorageClass): string[] {
+  return spec.protocol === "nfs" ? [`nfsvers=${spec.nfsVersion}`, ...spec.mountOptions] : spec.mountOptions;
+}

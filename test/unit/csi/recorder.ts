@@ -1,0 +1,102 @@
+import * as pulumi from "@pulumi/pulumi";
+import { getMonitor } from "@pulumi/pulumi/runtime/settings.js";
+import type struct from "google-protobuf/google/protobuf/struct_pb.js";
+
+/** A resource as its registration left the program for the engine. */
+export interface Registered {
+  type: string;
+  name: string;
+  /** Its inputs, with `{ secret: value }` where the program marked a secret. */
+  inputs: Record<string, unknown>;
+  /** Type and name of the parent: `talos-iscsi:index:IscsiCsiDriver::joviandss`. */
+  parent: string;
+  /** The provider it was given. */
+  provider: string;
+  additionalSecretOutputs: string[];
+  deleteBeforeReplace: boolean;
+  /** Names of the resources it waits for. */
+  after: string[];
+}
+
+/** The uid that the stand-in for the Kubernetes API gives every object. */
+export const uid = "0b4cdef2-5f0e-4a8e-9d3c-3f6a5a5d3a10";
+
+/** The wire boundary: what a registration request can be asked (sdk/proto/pulumi/resource.proto). */
+interface RegisterRequest {
+  getType(): string;
+  getName(): string;
+  getParent(): string;
+  getProvider(): string;
+  getObject(): struct.Struct;
+  getAdditionalsecretoutputsList(): string[];
+  getDeletebeforereplace(): boolean;
+  getDependenciesList(): string[];
+}
+type Register = (request: RegisterRequest, callback: unknown) => Promise<void>;
+
+// How a secret looks on the wire (sdk/nodejs/runtime/rpc.ts).
+const signature = "4dabf18193072939515e22adb298388d";
+
+/** Runs a piece of program under Pulumi's mocks and returns all that it registered. */
+export async function record<Result>(program: () => Result): Promise<{ result: Result; resources: Registered[] }> {
+  const resources: Registered[] = [];
+  await pulumi.runtime.setMocks(
+    {
+      newResource: ({ name, inputs }) => {
+        const metadata = (inputs as { metadata?: object }).metadata;
+        const state = { ...(inputs as object), ...(metadata === undefined ? {} : { metadata: { ...metadata, uid } }) };
+        return { id: `${name}-id`, state };
+      },
+      call: ({ inputs }) => inputs as Record<string, unknown>,
+    },
+    "talos-iscsi",
+    "test",
+    false,
+  );
+  const monitor = getMonitor() as unknown as { registerResource: Register };
+  const original = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, callback) => {
+    resources.push({
+      type: request.getType(),
+      name: request.getName(),
+      inputs: plain(request.getObject().toJavaScript()) as Record<string, unknown>,
+      parent: typeAndName(request.getParent()),
+      provider: request.getProvider(),
+      additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+      deleteBeforeReplace: request.getDeletebeforereplace(),
+      after: request.getDependenciesList().map((urn) => urn.split("::").at(-1) ?? ""),
+    });
+    return original(request, callback);
+  };
+  const result = program();
+  await pulumi.runtime.disconnect();
+  return { result, resources };
+}
+
+/** The one resource of a type, or the one of that name. */
+export function only(resources: readonly Registered[], type: string, name?: string): Registered {
+  const found = resources.filter((resource) => resource.type === type && (name === undefined || resource.name === name));
+  const [first] = found;
+  if (found.length !== 1 || first === undefined) {
+    const all = resources.map((resource) => `${resource.type} ${resource.name}`).join("\n");
+    throw new Error(`${found.length} resources are ${type} ${name ?? ""}; there are\n${all}`);
+  }
+  return first;
+}
+
+/** A value inside of something plain. */
+export function at(value: unknown, ...path: (string | number)[]): unknown {
+  return path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
+}
+
+function typeAndName(urn: string): string {
+  const [, , qualifiedType = "", name = ""] = urn.split("::");
+  return urn === "" ? "" : `${qualifiedType.split("$").at(-1)}::${name}`;
+}
+
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  if (signature in value) return { secret: plain((value as Record<string, unknown>)["value"]) };
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
+}
