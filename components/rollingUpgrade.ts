@@ -1,0 +1,132 @@
+import * as pulumi from "@pulumi/pulumi";
+import { NodeUpgrade, type NodeUpgradeArgs } from "./nodeUpgrade.ts";
+import type { IscsiRequirements } from "../talos/iscsi.ts";
+import { upgradeLanes } from "../talos/lanes.ts";
+
+/** A node of the rollout: what is its own; the rest is shared by all nodes. */
+export interface RollingUpgradeNode {
+  /** Name of the node, as in the settings. */
+  name: string;
+  /** Address of its Talos API. */
+  address: string;
+  role: "controlplane" | "worker";
+  /** The Talos release it is to run, such as `v1.13.9`. */
+  talosVersion: string;
+  /** The installer image of that release and schematic. */
+  image: pulumi.Input<string>;
+  /** What must be there afterwards: extensions, services, files. */
+  requirements: IscsiRequirements;
+}
+
+/** A node after the rollout, for people and for the programs that come after this one. */
+export interface RollingUpgradeRow {
+  name: string;
+  address: string;
+  role: "controlplane" | "worker";
+  /** Talos release that runs. */
+  version: string;
+  schematic: string;
+  extensions: string[];
+  services: string[];
+  /** iSCSI qualified name to allow on the array; absent without iscsi-tools. */
+  initiatorName: string | undefined;
+}
+
+export interface RollingUpgradeArgs {
+  /** All nodes of the cluster. Their order is the order of the rollout within each role. */
+  nodes: RollingUpgradeNode[];
+  /** What has to be done before the first node may be touched, such as the machine configurations of all. */
+  after: pulumi.Resource[];
+  /** Schematic that every node is to run. */
+  schematicId: pulumi.Input<string>;
+  /** Talos API credentials (role os:admin), base64 as in a talosconfig. */
+  clientConfiguration: NodeUpgradeArgs["clientConfiguration"];
+  /** Kubeconfig for drain, uncordon and the Ready check. */
+  kubeconfig?: pulumi.Input<string> | undefined;
+  /** The cluster's Kubernetes release; the target Talos must support it. */
+  kubernetesVersion?: string | undefined;
+  /** Draining before an upgrade; a cluster of one node is never drained. */
+  drain: { enabled: boolean; timeoutSeconds: number };
+  /** How many workers at once: a number, or a percentage such as `25%` (rounded down, at least one). */
+  maxUnavailableWorkers: number | string;
+  /** How long one node may take, in seconds. */
+  timeoutSeconds: number;
+  /** Allow a step over more than one Talos minor release. */
+  allowSkew: boolean;
+  /** Fetch the image on all nodes before the first is drained. */
+  prePull: boolean;
+}
+
+/**
+ * Takes a cluster to one installer image: control planes one at a time, then workers in lanes.
+ *
+ * The order is made of dependencies between the nodes' resources, so the engine keeps it whatever `--parallel` says,
+ * and a failed node stops every node after it.
+ */
+export class RollingUpgrade extends pulumi.ComponentResource {
+  /** One resource per node, by the node's name. */
+  declare readonly nodes: Record<string, NodeUpgrade>;
+  /** What each node runs, as it was read from the node itself. */
+  declare readonly table: pulumi.Output<RollingUpgradeRow[]>;
+
+  constructor(name: string, args: RollingUpgradeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("talos-iscsi:index:RollingUpgrade", name, {}, opts);
+    const controlPlanes = args.nodes
+      .filter((node) => node.role === "controlplane")
+      .map((node) => node.address);
+    const single = args.nodes.length === 1;
+    this.nodes = {};
+    for (const step of upgradeLanes(args.nodes, args.maxUnavailableWorkers)) {
+      const node = step.node;
+      const before = step.after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
+      this.nodes[node.name] = new NodeUpgrade(
+        `${name}-${node.name}`,
+        {
+          name: node.name,
+          node: node.address,
+          role: node.role,
+          talosVersion: node.talosVersion,
+          schematicId: args.schematicId,
+          image: node.image,
+          ...node.requirements,
+          controlPlanes,
+          clientConfiguration: args.clientConfiguration,
+          ...(args.kubeconfig === undefined ? {} : { kubeconfig: args.kubeconfig }),
+          ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
+          drain: { enabled: args.drain.enabled && !single, timeoutSeconds: args.drain.timeoutSeconds },
+          timeoutSeconds: args.timeoutSeconds,
+          allowSkew: args.allowSkew,
+          prePull: args.prePull,
+        },
+        { parent: this, dependsOn: [...before, ...args.after] },
+      );
+    }
+    this.table = pulumi.all(args.nodes.map((node) => this.row(node)));
+    this.registerOutputs({ table: this.table });
+  }
+
+  private row({ name, address, role }: RollingUpgradeNode): pulumi.Output<RollingUpgradeRow> {
+    const upgraded = this.nodes[name];
+    if (upgraded === undefined) throw new Error(`node ${name} is missing from the rollout's own order`);
+    return pulumi.unsecret(
+      pulumi
+        .all([
+          upgraded.runningVersion,
+          upgraded.runningSchematic,
+          upgraded.installedExtensions,
+          upgraded.runningServices,
+          upgraded.initiatorName,
+        ])
+        .apply(([version, schematic, extensions, services, initiatorName]) => ({
+          name,
+          address,
+          role,
+          version,
+          schematic,
+          extensions,
+          services,
+          initiatorName,
+        })),
+    );
+  }
+}

@@ -1,0 +1,236 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as talos from "@pulumiverse/talos";
+import { machineConfigPatches } from "../talos/machineConfigPatches.ts";
+import type { ClientCredentials, MachineSecrets } from "../talos/secretsBundle.ts";
+
+/** Talos API credentials: PEM, base64 as in a talosconfig. */
+export type ClientConfiguration = Pick<
+  ClientCredentials,
+  "caCertificate" | "clientCertificate" | "clientKey"
+>;
+
+/** A node of the cluster as its machine configuration needs it. */
+export interface TalosClusterNode {
+  /** Host name, and part of the names of its resources. */
+  name: string;
+  /** IP address or DNS name of its Talos API, without a port. */
+  address: string;
+  role: "controlplane" | "worker";
+  /** Installer image that its machine configuration names, so that a re-installed machine comes back as it was. */
+  installerImage: pulumi.Input<string>;
+  /** Disk that Talos is installed to, such as `/dev/nvme0n1`. Default: what Talos generates. */
+  installDisk?: string | undefined;
+  /** Machine configuration patches for this node alone (YAML), applied last. */
+  patches: string[];
+}
+
+/** Secrets of a cluster that was made elsewhere and is taken over. */
+export interface ExistingCluster {
+  /** Its secrets, as `talosctl gen secrets` or its machine configurations hold them. */
+  machineSecrets: pulumi.Input<MachineSecrets>;
+  /** Credentials of its talosconfig, role os:admin. */
+  clientConfiguration: pulumi.Input<ClientConfiguration>;
+}
+
+export interface TalosClusterArgs {
+  /** Name of the cluster. */
+  clusterName: string;
+  /** URL of the Kubernetes API, such as `https://10.0.0.10:6443`. */
+  endpoint: string;
+  /** All nodes. The first control plane bootstraps a new cluster. */
+  nodes: TalosClusterNode[];
+  /**
+   * Shape of the machine configuration, such as `v1.12`: the Talos minor release the cluster was made with. Required for an existing
+   * cluster. For a new one it is recorded with the secrets at the first `up`, and later releases do not move it
+   * (a moved contract is how clusters lost their secretbox key, siderolabs/talos#13885).
+   */
+  contract?: string | undefined;
+  /** Contract that a new cluster starts with when `contract` is absent, such as `v1.13`. */
+  initialContract: string;
+  /** Kubernetes release in the machine configuration, such as `v1.35.4`. Default: that of the Talos provider. */
+  kubernetesVersion?: string | undefined;
+  /** Namespaces whose pods PodSecurity leaves alone: those of the CSI drivers. Empty: no security patch. */
+  exemptNamespaces: string[];
+  /** Kernel modules to load at boot. */
+  kernelModules: string[];
+  podSubnets?: string[] | undefined;
+  serviceSubnets?: string[] | undefined;
+  /** Patches (YAML) by role, applied after ours and before those of a node. */
+  patches: { all: string[]; controlplane: string[]; worker: string[] };
+  /** Refuse to delete the secrets made here, as `pulumi destroy` would. Without effect on an existing cluster. */
+  protectSecrets: boolean;
+  /** The cluster runs already: its secrets. Absent: a new cluster, bootstrapped here. */
+  existing?: ExistingCluster | undefined;
+}
+
+/**
+ * A Talos cluster: secrets, a machine configuration per node with the security and the module patch, their application, the
+ * bootstrap of a new cluster, and the credentials to use it.
+ *
+ * Configurations are applied to the control planes one after the other (a change of the admission control restarts
+ * kube-apiserver), then to all workers.
+ */
+export class TalosCluster extends pulumi.ComponentResource {
+  /** Talos API credentials, role os:admin, base64 as in a talosconfig. Secret. */
+  declare readonly clientConfiguration: pulumi.Output<ClientConfiguration>;
+  /** A talosconfig for talosctl. Secret. */
+  declare readonly talosconfig: pulumi.Output<string>;
+  /** An admin kubeconfig. Secret. */
+  declare readonly kubeconfig: pulumi.Output<string>;
+  /** What has to be done before anything else is done with the nodes: all configurations applied, etcd bootstrapped. */
+  declare readonly ready: pulumi.Resource[];
+
+  private readonly cluster: string;
+
+  constructor(name: string, args: TalosClusterArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("talos-iscsi:index:TalosCluster", name, {}, opts);
+    this.cluster = name;
+    const first = firstControlPlane(args.nodes);
+    const identity = this.identity(args);
+    this.clientConfiguration = identity.clientConfiguration;
+    const applied = this.applyConfigurations(args, identity);
+    const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];
+    this.ready = [...applied, ...bootstrap];
+    this.kubeconfig = this.fetchKubeconfig(first);
+    this.talosconfig = this.makeTalosconfig(args);
+    this.registerOutputs({
+      clientConfiguration: this.clientConfiguration,
+      talosconfig: this.talosconfig,
+      kubeconfig: this.kubeconfig,
+    });
+  }
+
+  /** The cluster's secrets, and the contract they were made for: brought along, or made once and kept in the state. */
+  private identity(args: TalosClusterArgs): Identity {
+    if (args.existing !== undefined) {
+      return {
+        machineSecrets: pulumi.secret(args.existing.machineSecrets),
+        clientConfiguration: pulumi.secret(args.existing.clientConfiguration),
+        contract: pulumi.output(args.contract ?? args.initialContract),
+      };
+    }
+    const secrets = new talos.machine.Secrets(
+      `${this.cluster}-secrets`,
+      { talosVersion: args.contract ?? args.initialContract },
+      // ignoreChanges keeps the contract of the first `up`; protect, since with these secrets goes the only way into the cluster.
+      { parent: this, ignoreChanges: ["talosVersion"], protect: args.protectSecrets },
+    );
+    return {
+      machineSecrets: pulumi.secret(secrets.machineSecrets),
+      clientConfiguration: pulumi.secret(secrets.clientConfiguration),
+      contract: args.contract === undefined ? secrets.talosVersion : pulumi.output(args.contract),
+    };
+  }
+
+  private applyConfigurations(args: TalosClusterArgs, identity: Identity): pulumi.Resource[] {
+    const applied: pulumi.Resource[] = [];
+    let lastControlPlane: pulumi.Resource | undefined;
+    for (const node of inApplyOrder(args.nodes)) {
+      const apply: pulumi.Resource = new talos.machine.ConfigurationApply(
+        `${this.cluster}-config-${node.name}`,
+        {
+          clientConfiguration: identity.clientConfiguration,
+          machineConfigurationInput: machineConfiguration(args, node, identity),
+          node: node.address,
+          endpoint: node.address,
+          applyMode: args.existing === undefined ? "auto" : "staged_if_needing_reboot",
+        },
+        { parent: this, ...(lastControlPlane === undefined ? {} : { dependsOn: [lastControlPlane] }) },
+      );
+      if (node.role === "controlplane") lastControlPlane = apply;
+      applied.push(apply);
+    }
+    return applied;
+  }
+
+  private bootstrap(first: TalosClusterNode, applied: pulumi.Resource[]): pulumi.Resource {
+    return new talos.machine.Bootstrap(
+      `${this.cluster}-bootstrap`,
+      { clientConfiguration: this.clientConfiguration, node: first.address, endpoint: first.address },
+      { parent: this, dependsOn: applied },
+    );
+  }
+
+  private fetchKubeconfig(first: TalosClusterNode): pulumi.Output<string> {
+    const kubeconfig = new talos.cluster.Kubeconfig(
+      `${this.cluster}-kubeconfig`,
+      { clientConfiguration: this.clientConfiguration, node: first.address, endpoint: first.address },
+      { parent: this, dependsOn: this.ready },
+    );
+    return pulumi.secret(kubeconfig.kubeconfigRaw);
+  }
+
+  private makeTalosconfig(args: TalosClusterArgs): pulumi.Output<string> {
+    const endpoints = args.nodes.filter((node) => node.role === "controlplane").map((node) => node.address);
+    const made = talos.client.getConfigurationOutput(
+      {
+        clusterName: args.clusterName,
+        clientConfiguration: this.clientConfiguration,
+        endpoints,
+        nodes: args.nodes.map((node) => node.address),
+      },
+      { parent: this },
+    );
+    return pulumi.secret(made.talosConfig);
+  }
+}
+
+interface Identity {
+  machineSecrets: pulumi.Output<MachineSecrets>;
+  clientConfiguration: pulumi.Output<ClientConfiguration>;
+  contract: pulumi.Output<string>;
+}
+
+function firstControlPlane(nodes: TalosClusterNode[]): TalosClusterNode {
+  const first = nodes.find((node) => node.role === "controlplane");
+  if (first === undefined) {
+    throw new pulumi.InputPropertyError({
+      propertyPath: "nodes",
+      reason: "has no control plane; at least one node needs role controlplane",
+    });
+  }
+  return first;
+}
+
+/** Control planes first: a worker that joins needs a Kubernetes API. */
+function inApplyOrder(nodes: TalosClusterNode[]): TalosClusterNode[] {
+  return [
+    ...nodes.filter((node) => node.role === "controlplane"),
+    ...nodes.filter((node) => node.role === "worker"),
+  ];
+}
+
+/** The node's machine configuration with every patch, each applied exactly once: lists append when a patch is applied twice. */
+function machineConfiguration(
+  args: TalosClusterArgs,
+  node: TalosClusterNode,
+  identity: Identity,
+): pulumi.Output<string> {
+  const configPatches = pulumi.all([identity.contract, node.installerImage]).apply(([contract, image]) =>
+    machineConfigPatches({
+      contract,
+      role: node.role,
+      // A running cluster keeps the host names it has: another name is another Kubernetes node.
+      hostname: args.existing === undefined ? node.name : undefined,
+      installerImage: image,
+      installDisk: node.installDisk,
+      exemptNamespaces: args.exemptNamespaces,
+      kernelModules: args.kernelModules,
+      podSubnets: args.podSubnets,
+      serviceSubnets: args.serviceSubnets,
+      user: [...args.patches.all, ...args.patches[node.role], ...node.patches],
+    }),
+  );
+  const generated = talos.machine.getConfigurationOutput({
+    clusterName: args.clusterName,
+    clusterEndpoint: args.endpoint,
+    machineType: node.role,
+    machineSecrets: identity.machineSecrets,
+    talosVersion: identity.contract,
+    ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
+    configPatches,
+    docs: false,
+    examples: false,
+  });
+  return pulumi.secret(generated.machineConfiguration);
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import { problemsFromIssues } from "./components/csi/problems.ts";
+import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settingsRules.ts";
+
+export type { Settings } from "./settingsRules.ts";
+
+/** One mistake in a stack's file. */
+export interface Problem {
+  /** Where it is, as in the file: `cluster.nodes[2].address`. */
+  path: string;
+  /** What is wrong, and what would be right. */
+  reason: string;
+}
+
+/** A configuration that cannot be used. It lists every mistake, so that one correction is enough. */
+export class SettingsError extends Error {
+  readonly problems: Problem[];
+
+  constructor(problems: Problem[]) {
+    const count = problems.length === 1 ? "1 mistake" : `${problems.length} mistakes`;
+    super(
+      `the configuration has ${count}:\n${problems.map(({ path, reason }) => `  ${path === "" ? "" : `${path} `}${reason}`).join("\n")}`,
+    );
+    this.name = "SettingsError";
+    this.problems = problems;
+  }
+}
+
+/**
+ * The typed settings of a stack.
+ *
+ * @param config the keys of the stack's file without the project's prefix, structured values as objects.
+ * @param readFile how the files that the settings name are read; default: from the working folder.
+ * @throws SettingsError with every mistake at once.
+ * @example `parseSettings({ talosVersion: "v1.13.9", cluster: { name: "dev", endpoint: "https://10.0.0.10:6443", nodes: [...] } })`
+ */
+export function parseSettings(
+  config: Record<string, unknown>,
+  readFile: ReadFile = fromWorkingFolder,
+): Settings {
+  const parsed = settingsSchema.safeParse(config);
+  const problems = parsed.success ? [] : problemsFromIssues(parsed.error.issues);
+  const completed = completeSettings(config, parsed.data, readFile);
+  const all = withoutRepeats([...problems, ...completed.problems]);
+  if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);
+  return completed.settings;
+}
+
+/**
+ * The settings of the running program's stack: the one place that reads Pulumi's configuration.
+ * @throws pulumi.RunError (which the engine shows as it is, without a stack trace) for a configuration that cannot be used.
+ */
+export function loadSettings(): Settings {
+  try {
+    return parseSettings(readConfig());
+  } catch (error) {
+    throw settingsMessage(error) === undefined ? error : new pulumi.RunError(settingsMessage(error) ?? "");
+  }
+}
+
+/** What to show a person for this error if it is a mistake in the configuration; undefined for any other. */
+export function settingsMessage(error: unknown): string | undefined {
+  if (!(error instanceof SettingsError)) return undefined;
+  return `${error.message}\nCorrect them in Pulumi.<stack>.yaml (keys there begin with the project's name, \`talos-iscsi:\`) or with \`pulumi config set\`.`;
+}
+
+/** All keys of this project; structured values arrive as JSON text. */
+function readConfig(): Record<string, unknown> {
+  const prefix = `${pulumi.getProject()}:`;
+  return Object.fromEntries(
+    Object.entries(pulumi.runtime.allConfig())
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, value]) => [key.slice(prefix.length), structured(value)]),
+  );
+}
+
+function structured(value: string): unknown {
+  if (!/^\s*[[{]/.test(value)) return value;
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    return value; // a text that only begins like JSON; the schema says what it should have been
+  }
+}
+
+function fromWorkingFolder(path: string): string {
+  return readFileSync(path, "utf8");
+}
+
+function withoutRepeats(problems: Problem[]): Problem[] {
+  const seen = new Set<string>();
+  return problems.filter(({ path, reason }) => {
+    const key = `${path}\0${reason}`;
+    return seen.has(key) ? false : seen.add(key);
+  });
+}

@@ -1,0 +1,85 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { JovianDssCsi } from "./components/csi/joviandss.ts";
+import { SynologyCsi } from "./components/csi/synology.ts";
+import { FactoryImage } from "./components/factoryImage.ts";
+import { RollingUpgrade } from "./components/rollingUpgrade.ts";
+import { TalosCluster } from "./components/talosCluster.ts";
+import { loadSettings } from "./config.ts";
+import { iscsiRequirements, newestContract } from "./talos/iscsi.ts";
+
+const settings = loadSettings();
+const { cluster: wanted, upgrade } = settings;
+for (const { path, reason } of settings.warnings) void pulumi.log.warn(`${path} ${reason}`);
+
+const factory = new FactoryImage("image", { ...settings.image, talosVersion: settings.talosVersion });
+
+const cluster = new TalosCluster("cluster", {
+  clusterName: wanted.name,
+  endpoint: wanted.endpoint,
+  nodes: wanted.nodes.map((node) => ({
+    ...node,
+    installerImage: factory.installerImageOf(node.talosVersion),
+  })),
+  contract: settings.talosContract,
+  initialContract: newestContract(settings.talosVersion),
+  kubernetesVersion: settings.kubernetesVersion,
+  exemptNamespaces: [settings.joviandss, settings.synology].flatMap((csi) =>
+    csi === undefined ? [] : [csi.namespace],
+  ),
+  kernelModules: ["iscsi_tcp"],
+  podSubnets: wanted.podSubnets,
+  serviceSubnets: wanted.serviceSubnets,
+  patches: wanted.patches,
+  protectSecrets: wanted.protectSecrets,
+  existing: wanted.secrets,
+});
+
+const rollout = new RollingUpgrade("upgrade", {
+  nodes: wanted.nodes.map((node) => ({
+    ...node,
+    image: factory.installerImageOf(node.talosVersion),
+    requirements: iscsiRequirements(settings.image.schematic, node.talosVersion),
+  })),
+  after: cluster.ready,
+  schematicId: factory.schematicId,
+  clientConfiguration: cluster.clientConfiguration,
+  kubeconfig: cluster.kubeconfig,
+  kubernetesVersion: settings.kubernetesVersion,
+  drain: { enabled: upgrade.drain.enabled, timeoutSeconds: upgrade.drain.timeout },
+  maxUnavailableWorkers: upgrade.workers.maxUnavailable,
+  timeoutSeconds: upgrade.timeout,
+  allowSkew: upgrade.allowSkew,
+  prePull: upgrade.prePull,
+});
+
+const kubernetes = new k8s.Provider("kubernetes", {
+  kubeconfig: cluster.kubeconfig,
+  enableServerSideApply: true,
+});
+const onIscsiNodes = { provider: kubernetes, dependsOn: Object.values(rollout.nodes) };
+const joviandss =
+  settings.joviandss === undefined
+    ? undefined
+    : new JovianDssCsi("joviandss", settings.joviandss, onIscsiNodes);
+const synology =
+  settings.synology === undefined ? undefined : new SynologyCsi("synology", settings.synology, onIscsiNodes);
+
+/** ID of the Image Factory's schematic. */
+export const schematicId = factory.schematicId;
+/** Installer image that the nodes run. */
+export const installerImage = factory.installerImage;
+/** ISO and iPXE script to boot new machines from. */
+export const isoUrl = factory.isoUrl;
+export const pxeUrl = factory.pxeUrl;
+/** URL of the Kubernetes API. */
+export const endpoint = wanted.endpoint;
+/** Admin credentials: `pulumi stack output talosconfig --show-secrets > talosconfig`. */
+export const talosconfig = cluster.talosconfig;
+export const kubeconfig = cluster.kubeconfig;
+/** What each node runs, as it was read from the node itself. */
+export const nodes = rollout.table;
+/** StorageClasses that workloads can ask for. */
+export const storageClasses = pulumi
+  .all([joviandss?.storageClassNames ?? [], synology?.storageClassNames ?? []])
+  .apply((names) => names.flat());

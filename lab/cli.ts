@@ -1,0 +1,117 @@
+import { Command, Option } from "commander";
+import { settingsMessage } from "../config.ts";
+import { ToolError } from "../tools/resolve.ts";
+import { addFaultCommands } from "./faultCommands.ts";
+import { labFiles, stackOf, type LabMode } from "./layout.ts";
+import { LabError, runningLab, startLab, stopLab } from "./lifecycle.ts";
+import { destroy, preview, refresh, up } from "./operations.ts";
+import { ToolFailure } from "./process.ts";
+import { pulumiEnvironment } from "./stack.ts";
+import { nextSteps, nodeTable, statusOf } from "./status.ts";
+
+/** `npm run lab -- <command>`: an embedded cluster to see the whole job without hardware. */
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+async function start(mode: LabMode): Promise<void> {
+  const lab = await startLab(mode, say);
+  say(lab.started ? "the lab is up; it stays until: npm run lab -- stop" : "the lab runs already");
+}
+
+function program(): Command {
+  const root = new Command("lab").description(
+    "An embedded cluster: simulated Talos nodes, a real Kubernetes control plane, the real Pulumi engine.",
+  );
+  const isNew = () =>
+    new Option(
+      "--new",
+      "from empty machines in maintenance mode instead of a running cluster (stack dev-new)",
+    ).default(false);
+
+  root
+    .command("start")
+    .description("start the lab without deploying anything")
+    .addOption(isNew())
+    .action(async ({ new: fresh }: { new: boolean }) => {
+      const mode: LabMode = fresh ? "new" : "running";
+      await start(mode);
+      process.stdout.write(`${environmentText(stackOf[mode])}\n`);
+    });
+
+  root
+    .command("up")
+    .description("start the lab if none runs, deploy the stack on it, and show the nodes")
+    .addOption(isNew())
+    .action(async ({ new: fresh }: { new: boolean }) => {
+      const mode: LabMode = fresh ? "new" : "running";
+      await start(mode);
+      await up(stackOf[mode]);
+      const status = await statusOf(await runningLab());
+      process.stdout.write(`\n${nodeTable(status)}\n\n${nextSteps(stackOf[mode])}\n`);
+    });
+
+  root
+    .command("preview")
+    .description("what `up` would change, property by property; nothing is changed")
+    .option("--refresh", "compare with the live cluster first", false)
+    .action(async (options: { refresh: boolean }) => preview((await runningLab()).stack, options));
+
+  root
+    .command("refresh")
+    .description("bring the state up to what the cluster really is")
+    .action(async () => refresh((await runningLab()).stack));
+
+  root
+    .command("destroy")
+    .description("remove what the stack deployed; the machines stay")
+    .action(async () => destroy((await runningLab()).stack));
+
+  root
+    .command("status")
+    .description("the nodes as their own APIs tell")
+    .option("--json", "as data", false)
+    .action(async ({ json }: { json: boolean }) => {
+      const status = await statusOf(await runningLab());
+      process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : `${nodeTable(status)}\n`);
+    });
+
+  root
+    .command("stop")
+    .description("stop the lab and remove everything that belongs to it")
+    .action(async () => {
+      say(
+        (await stopLab(say))
+          ? "the lab is stopped; its machines and its state are gone"
+          : "no lab was running",
+      );
+    });
+
+  addFaultCommands(root);
+  return root;
+}
+
+/** How plain `pulumi` is pointed at the lab. */
+function environmentText(stack: string): string {
+  const environment = pulumiEnvironment();
+  return [
+    "For plain pulumi (with its nodejs language host on PATH):",
+    ...Object.entries({ ...environment, PATH: `${labFiles.bin}:$PATH` }).map(
+      ([name, value]) => `  export ${name}="${value}"`,
+    ),
+    `  pulumi preview -s ${stack}`,
+  ].join("\n");
+}
+
+/** What a person reads when a command fails: the message, and a stack trace only for what nobody foresaw. */
+function failureText(error: unknown): string {
+  const known = [LabError, ToolError, ToolFailure].some((kind) => error instanceof kind);
+  if (known) return (error as Error).message;
+  return settingsMessage(error) ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  say(`error: ${failureText(error)}`);
+  process.exitCode = 1;
+}

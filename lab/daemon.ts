@@ -1,0 +1,54 @@
+import { rmSync } from "node:fs";
+import { serveControl, type ControlRequest } from "./control.ts";
+import { handleFault } from "./faultControl.ts";
+import { Lab } from "./lab.ts";
+import { labFiles, readLayout, stackOf, type LabMode } from "./layout.ts";
+
+/** The lab's own process: machines, factory and Kubernetes live here until it is told to stop. */
+
+const mode: LabMode = process.argv[2] === "new" ? "new" : "running";
+const say = (line: string) => console.log(`${new Date().toISOString()} ${line}`);
+const lab = await Lab.start(readLayout(stackOf[mode]), mode, say);
+let ready = false;
+let failure: string | undefined;
+
+async function handle({ path, body }: ControlRequest): Promise<unknown> {
+  switch (path) {
+    case "/report":
+      return {
+        pid: process.pid,
+        mode,
+        stack: stackOf[mode],
+        ready,
+        nodes: lab.report(),
+        ...(failure === undefined ? {} : { failure }),
+      };
+    case "/ready":
+      ready = true;
+      return {};
+    case "/failed":
+      failure = (body as { why: string }).why;
+      return {};
+    case "/stop":
+      setImmediate(() => void stop());
+      return {};
+    default:
+      return handleFault(lab, path, body);
+  }
+}
+
+const control = await serveControl(labFiles.socket, handle);
+
+let stopping = false;
+async function stop(): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  control.close();
+  await lab.stop();
+  rmSync(labFiles.socket, { force: true });
+  process.exit(0);
+}
+process.on("SIGTERM", () => void stop());
+process.on("SIGINT", () => void stop());
+// A mistake in one simulated machine must not take the others down; it is written where a person looks for it.
+process.on("unhandledRejection", (error) => console.error("unhandled in the lab:", error));

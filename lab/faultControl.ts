@@ -1,0 +1,31 @@
+import { faultCatalogue, isFaultId } from "./node/faults.ts";
+import type { Lab } from "./lab.ts";
+
+/** A fault to set or lift on one machine. */
+export interface FaultRequest {
+  node: string;
+  fault: string;
+  value?: number;
+  once?: boolean;
+  /** Lift it instead of setting it; `fault: "all"` lifts every fault. */
+  lift?: boolean;
+}
+
+/** The fault commands as the lab's process answers them. */
+export async function handleFault(lab: Lab, path: string, body: unknown): Promise<unknown> {
+  if (path === "/faults") return faultCatalogue;
+  if (path !== "/fault") throw new Error(`the lab knows no ${path}`);
+  const { node: name, fault, value, once, lift } = body as FaultRequest;
+  const node = lab.node(name);
+  if (lift === true) {
+    if (fault !== "all" && !isFaultId(fault))
+      throw new Error(`there is no fault "${fault}"; see: npm run lab -- faults`);
+    node.faults.clear(fault === "all" ? undefined : fault);
+  } else {
+    node.faults.set(fault, {
+      ...(value === undefined ? {} : { value }),
+      ...(once === undefined ? {} : { once }),
+    });
+  }
+  return { faults: node.faults.active().map(({ id }) => id) };
+}

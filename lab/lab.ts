@@ -1,0 +1,88 @@
+import { join } from "node:path";
+import type { NodeReport } from "./control.ts";
+import { FactoryServer } from "./factory/server.ts";
+import type { KubernetesTools } from "./kubernetes/controlPlane.ts";
+import { KubernetesRuntime } from "./kubernetes/runtime.ts";
+import { bootImage, labFiles, type LabLayout, type LabMode } from "./layout.ts";
+import { LabNetwork } from "./node/network.ts";
+import { SimulatedNode } from "./node/node.ts";
+
+const kubernetesTools = [
+  "etcd",
+  "kube-apiserver",
+  "kube-controller-manager",
+  "kube-scheduler",
+  "kwok",
+] as const;
+
+/** The parts of a lab, joined: machines that pull from the factory, and whose kubelets and control plane are Kubernetes's own. */
+export class Lab {
+  readonly #nodes: SimulatedNode[];
+  readonly #kubernetes: KubernetesRuntime;
+  readonly #factory: FactoryServer;
+
+  /** Switches everything on; the machines are empty and wait in maintenance mode. */
+  static async start(layout: LabLayout, mode: LabMode, say: (line: string) => void): Promise<Lab> {
+    const lab = new Lab(layout, mode, say);
+    await lab.#factory.start();
+    await Promise.all(lab.#nodes.map((node) => node.start()));
+    return lab;
+  }
+
+  private constructor(layout: LabLayout, mode: LabMode, say: (line: string) => void) {
+    const { hostname, port } = new URL(layout.factory);
+    this.#factory = new FactoryServer({
+      host: hostname,
+      port: Number(port),
+      log: (line) => say(`factory: ${line}`),
+    });
+    this.#kubernetes = new KubernetesRuntime({
+      directory: labFiles.kubernetes,
+      tools: Object.fromEntries(
+        kubernetesTools.map((name) => [name, join(labFiles.bin, name)]),
+      ) as KubernetesTools,
+      log: (line) => say(`kubernetes: ${line}`),
+    });
+    const network = new LabNetwork();
+    this.#nodes = layout.nodes.map(
+      ({ name, address }) =>
+        new SimulatedNode({
+          name,
+          address,
+          network,
+          runtime: this.#kubernetes,
+          image: bootImage[mode],
+          log: (line) => say(`${name}: ${line}`),
+        }),
+    );
+  }
+
+  node(name: string): SimulatedNode {
+    const found = this.#nodes.find((node) => node.name === name);
+    if (found === undefined)
+      throw new Error(
+        `the lab has no node "${name}"; its nodes are ${this.#nodes.map((node) => node.name).join(", ")}`,
+      );
+    return found;
+  }
+
+  report(): NodeReport[] {
+    return this.#nodes.map((node) => {
+      const { name, address, stage, boots, upgrades, reboots, faults } = node.snapshot();
+      return {
+        name,
+        address,
+        stage,
+        boots: boots.length,
+        reboots,
+        upgrades,
+        faults: faults.map(({ id }) => id),
+      };
+    });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.stop()));
+    await Promise.all([this.#kubernetes.stop(), this.#factory.stop()]);
+  }
+}

@@ -1,0 +1,146 @@
+import { spawn } from "node:child_process";
+import { openSync, readFileSync, rmSync } from "node:fs";
+import { resolveTools, type ToolName } from "../tools/resolve.ts";
+import { askLab, labReport, noLabText, type LabReport } from "./control.ts";
+import {
+  daemonFile,
+  labFiles,
+  makeLabFolders,
+  projectDir,
+  readLayout,
+  stackOf,
+  type LabMode,
+} from "./layout.ts";
+import { reapLeftovers } from "./leftovers.ts";
+import type { PluginChoice } from "./pluginPaths.ts";
+import { seedCluster } from "./seedCluster.ts";
+import { linkTools } from "./stack.ts";
+
+/** Starting and stopping a lab: a process of its own that outlives the command that started it. */
+
+const toolNames: ToolName[] = [
+  "pulumi",
+  "talosctl",
+  "etcd",
+  "kube-apiserver",
+  "kube-controller-manager",
+  "kube-scheduler",
+  "kubectl",
+  "kwok",
+];
+
+/** A mistake or obstacle that a person at the command line can do something about: shown without a stack trace. */
+export class LabError extends Error {}
+
+export interface StartedLab {
+  report: LabReport;
+  plugins: PluginChoice[];
+  /** False where it ran already. */
+  started: boolean;
+}
+
+type Say = (line: string) => void;
+
+/** The lab in the wanted mode, started if none runs. A lab in the other mode is not touched. */
+export async function startLab(mode: LabMode, say: Say): Promise<StartedLab> {
+  refuseElsewhere();
+  const tools = await resolveTools(toolNames, { onProgress: say });
+  const running = await labReport(labFiles.socket);
+  if (running !== undefined) {
+    if (running.mode !== mode) throw otherMode(running.mode, mode);
+    if (running.failure !== undefined)
+      throw new LabError(
+        `the lab that runs could not be made: ${running.failure}\nThrow it away with: npm run lab -- stop`,
+      );
+    return { report: running, plugins: linkTools(tools), started: false };
+  }
+  reapLeftovers(say);
+  makeLabFolders();
+  const plugins = linkTools(tools);
+  for (const plugin of plugins) say(`provider ${plugin.name}: ${plugin.kind} (${plugin.path})`);
+  await launch(mode);
+  try {
+    const layout = readLayout(stackOf[mode]);
+    if (mode === "running") await seedCluster(tools.talosctl, layout, say);
+    await askLab(labFiles.socket, { method: "POST", path: "/ready" });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    await askLab(labFiles.socket, { method: "POST", path: "/failed", body: { why } }).catch(() => undefined);
+    throw new LabError(
+      `the lab's cluster could not be made: ${why}\nIt is left as it is, to be looked at (${labFiles.log}); throw it away with: npm run lab -- stop`,
+    );
+  }
+  const report = await askLab<LabReport>(labFiles.socket, { method: "GET", path: "/report" });
+  return { report, plugins, started: true };
+}
+
+function refuseElsewhere(): void {
+  if (process.platform === "linux") return;
+  throw new LabError(
+    `the lab runs on Linux only (it binds addresses all over 127.0.0.0/8 and starts Linux programs); this is ${process.platform}.\n` +
+      "The program itself runs here: use `pulumi preview` and `pulumi up` against your own cluster.",
+  );
+}
+
+function otherMode(is: LabMode, wanted: LabMode): LabError {
+  const wantedFlag = wanted === "new" ? " --new" : "";
+  return new LabError(
+    `a lab is running with ${is === "new" ? "machines that were empty (--new)" : "a running cluster"}; the other kind was asked for.\n` +
+      `Throw it away first: npm run lab -- stop && npm run lab -- up${wantedFlag}`,
+  );
+}
+
+/** Starts the lab's process and waits until it answers. */
+async function launch(mode: LabMode): Promise<void> {
+  const log = openSync(labFiles.log, "a", 0o600);
+  const child = spawn(process.execPath, [daemonFile, mode], {
+    cwd: projectDir,
+    detached: true,
+    stdio: ["ignore", log, log],
+    env: { ...process.env, PATH: `${labFiles.bin}:${process.env["PATH"] ?? ""}` },
+  });
+  let ended: string | undefined;
+  child.once("exit", (code, signal) => (ended = signal ?? `exit code ${code ?? "?"}`));
+  child.unref();
+  for (;;) {
+    if (ended !== undefined)
+      throw new LabError(`the lab's process ended at once (${ended}):\n${lastLines(labFiles.log)}`);
+    if ((await labReport(labFiles.socket)) !== undefined) return;
+    await sleep(50);
+  }
+}
+
+function lastLines(file: string): string {
+  return readFileSync(file, "utf8").trim().split("\n").slice(-12).join("\n");
+}
+
+/** Stops the lab and removes what belongs to it: its machines are gone, and so is any state that spoke of them. */
+export async function stopLab(say: Say): Promise<boolean> {
+  const report = await labReport(labFiles.socket);
+  if (report === undefined) {
+    reapLeftovers(say);
+    return false;
+  }
+  await askLab(labFiles.socket, { method: "POST", path: "/stop" });
+  while (isAlive(report.pid)) await sleep(50);
+  rmSync(labFiles.dir, { recursive: true, force: true });
+  return true;
+}
+
+/** The running lab; an error that says how to start one where there is none. */
+export async function runningLab(): Promise<LabReport> {
+  const report = await labReport(labFiles.socket);
+  if (report === undefined) throw new LabError(noLabText);
+  return report;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

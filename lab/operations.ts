@@ -1,0 +1,62 @@
+import { CommandError } from "@pulumi/pulumi/automation/index.js";
+import { LabError } from "./lifecycle.ts";
+import { hasState, openStack } from "./stack.ts";
+
+/** The engine's operations as the lab offers them; the engine's own display is what the user sees. */
+
+const display = {
+  onOutput: (text: string) => void process.stdout.write(text),
+  color: process.stdout.isTTY ? "always" : "never",
+} as const;
+
+/** Preview, then update: what `pulumi up --yes` does. */
+export async function up(stackName: string): Promise<void> {
+  await engine(stackName, async (stack) => {
+    const planned = await stack.preview({ ...display, diff: true });
+    if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
+      process.stdout.write("Nothing to change: every resource is as the program wants it.\n");
+      return;
+    }
+    await stack.up({ ...display, suppressOutputs: true });
+  });
+}
+
+export async function preview(stackName: string, options: { refresh: boolean }): Promise<void> {
+  await engine(stackName, (stack) =>
+    stack.preview({ ...display, diff: true, ...(options.refresh ? { refresh: true } : {}) }),
+  );
+}
+
+export async function refresh(stackName: string): Promise<void> {
+  needState(stackName);
+  await engine(stackName, (stack) => stack.refresh({ ...display }));
+}
+
+export async function destroy(stackName: string): Promise<void> {
+  needState(stackName);
+  await engine(stackName, (stack) => stack.destroy({ ...display }));
+}
+
+function needState(stackName: string): void {
+  if (!hasState(stackName))
+    throw new LabError(
+      `nothing is deployed on this lab yet (stack ${stackName}); deploy with: npm run lab -- up`,
+    );
+}
+
+type Stack = Awaited<ReturnType<typeof openStack>>;
+
+/** The engine has shown its own diagnostics; what is added says that it failed and that nothing was lost. */
+async function engine(stackName: string, operation: (stack: Stack) => Promise<unknown>): Promise<void> {
+  const stack = await openStack(stackName);
+  try {
+    await operation(stack);
+  } catch (error) {
+    if (error instanceof CommandError) {
+      throw new LabError(
+        "the engine's operation failed; what went wrong stands above. The lab and the state are left as they are: mend it and repeat the command.",
+      );
+    }
+    throw error;
+  }
+}

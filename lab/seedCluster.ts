@@ -1,0 +1,95 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { initialImage, initialTalosVersion, labFiles, type LabLayout } from "./layout.ts";
+import { run } from "./process.ts";
+
+/**
+ * Makes the cluster that the seeds' reader already has: Talos v1.12 from the vanilla image, with talosctl alone and nothing of
+ * this project, so that taking it over is shown on something this project did not make.
+ */
+export async function seedCluster(
+  talosctl: string,
+  layout: LabLayout,
+  say: (line: string) => void,
+): Promise<void> {
+  const contract = initialTalosVersion.split(".").slice(0, 2).join(".");
+  const controlPlanes = layout.nodes.filter((node) => node.role === "controlplane");
+  const first = controlPlanes[0];
+  if (first === undefined)
+    throw new Error("the stack's file has no control plane to bootstrap the lab's cluster with");
+  const scratch = mkdtempSync(join(labFiles.dir, "talosctl-"));
+  try {
+    say("talosctl gen secrets, gen config");
+    await run(talosctl, [
+      "gen",
+      "secrets",
+      "--talos-version",
+      contract,
+      "--output-file",
+      labFiles.secretsBundle,
+      "--force",
+    ]);
+    await run(talosctl, [
+      "gen", "config", layout.clusterName, layout.endpoint,
+      "--with-secrets", labFiles.secretsBundle,
+      "--talos-version", contract,
+      "--kubernetes-version", layout.kubernetesVersion.replace(/^v/, ""),
+      "--install-image", initialImage,
+      "--with-docs=false", "--with-examples=false",
+      "--output", scratch, "--force",
+    ]); // prettier-ignore
+    const talosconfig = join(scratch, "talosconfig");
+    await run(talosctl, [
+      "--talosconfig",
+      talosconfig,
+      "config",
+      "endpoint",
+      ...controlPlanes.map((node) => node.address),
+    ]);
+    await run(talosctl, ["--talosconfig", talosconfig, "config", "node", first.address]);
+    await run("cp", ["--", talosconfig, labFiles.talosconfig]);
+
+    say(`talosctl apply-config --insecure to ${layout.nodes.map((node) => node.name).join(", ")}`);
+    await Promise.all(
+      layout.nodes.map((node) =>
+        run(talosctl, [
+          "apply-config",
+          "--insecure",
+          "--nodes",
+          node.address,
+          "--file",
+          join(scratch, `${node.role}.yaml`),
+        ]),
+      ),
+    );
+    const authenticated = ["--talosconfig", labFiles.talosconfig];
+    say(`talosctl bootstrap on ${first.name}`);
+    await untilAccepted(() =>
+      run(talosctl, [...authenticated, "--nodes", first.address, "--endpoints", first.address, "bootstrap"]),
+    );
+    say("talosctl health");
+    await run(talosctl, [
+      ...authenticated, "--nodes", first.address, "health", "--wait-timeout", "3m",
+      "--control-plane-nodes", controlPlanes.map((node) => node.address).join(","),
+      "--worker-nodes", layout.nodes.filter((node) => node.role === "worker").map((node) => node.address).join(","),
+    ]); // prettier-ignore
+    const kubeconfig = await run(talosctl, [...authenticated, "--nodes", first.address, "kubeconfig", "-"]);
+    writeFileSync(labFiles.kubeconfig, kubeconfig, { mode: 0o600 });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** A machine that has just installed Talos reboots before its API takes a bootstrap; what it says in the meantime is no failure. */
+async function untilAccepted(attempt: () => Promise<unknown>, patienceMs = 120_000): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  }
+}

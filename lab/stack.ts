@@ -1,0 +1,97 @@
+import { existsSync, readdirSync, symlinkSync, unlinkSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import {
+  LocalWorkspace,
+  PulumiCommand,
+  type InlineProgramArgs,
+  type Stack,
+} from "@pulumi/pulumi/automation/index.js";
+import { labFiles, projectDir } from "./layout.ts";
+import { choosePlugins, type PluginChoice } from "./pluginPaths.ts";
+
+/**
+ * The real engine on the lab's stack. Where no nodejs language host is installed the program runs inline, through the
+ * Automation API, on the same engine, backend and stack file as plain `pulumi`.
+ */
+
+/** The lab's state never leaves the machine and goes with the lab; the passphrase only keeps secrets out of plain sight in it. */
+const labPassphrase = "talos-iscsi-lab";
+
+export interface LabEngine {
+  stack: Stack;
+  plugins: PluginChoice[];
+}
+
+/** The three variables that plain `pulumi` needs to work on a started lab. */
+export function pulumiEnvironment(): Record<
+  "PULUMI_BACKEND_URL" | "PULUMI_CONFIG_PASSPHRASE" | "PATH",
+  string
+> {
+  return {
+    PULUMI_BACKEND_URL: pathToFileURL(labFiles.backend).href,
+    PULUMI_CONFIG_PASSPHRASE: labPassphrase,
+    PATH: [
+      labFiles.bin,
+      ...(process.env["PATH"] ?? "").split(delimiter).filter((dir) => dir !== labFiles.bin),
+    ].join(delimiter),
+  };
+}
+
+/** Puts the lab's tools and the needed stand-ins into one folder that goes first on PATH. */
+export function linkTools(tools: Record<string, string>): PluginChoice[] {
+  for (const entry of readdirSync(labFiles.bin)) unlinkSync(join(labFiles.bin, entry));
+  const plugins = choosePlugins();
+  const standIns = plugins
+    .filter((plugin) => plugin.kind === "stand-in")
+    .map((plugin) => [`pulumi-resource-${plugin.name}`, plugin.path]);
+  for (const [name, path] of [...Object.entries(tools), ["node", process.execPath], ...standIns] as [
+    string,
+    string,
+  ][]) {
+    symlinkSync(path, join(labFiles.bin, name));
+  }
+  return plugins;
+}
+
+/** Opens the stack, making it on first use. */
+export async function openStack(stackName: string): Promise<Stack> {
+  const environment = pulumiEnvironment();
+  Object.assign(process.env, environment); // the engine, its plugins and PulumiCommand all look at this process's environment
+  const project: InlineProgramArgs = { stackName, projectName: "talos-iscsi", program: inlineProgram() };
+  const pulumiCommand = await PulumiCommand.get({ skipVersionCheck: true });
+  return LocalWorkspace.createOrSelectStack(project, {
+    workDir: projectDir,
+    pulumiCommand,
+    envVars: {
+      ...environment,
+      PULUMI_SKIP_UPDATE_CHECK: "true",
+      // What a lab lacks is said at once; the engine does not go and look for it elsewhere.
+      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+    },
+  });
+}
+
+/** The program as the engine's language host would load it: the module itself, fresh for every operation. */
+function inlineProgram(): InlineProgramArgs["program"] {
+  let runs = 0;
+  return async () => {
+    runs += 1;
+    const entry = pathToFileURL(join(projectDir, "index.ts"));
+    entry.searchParams.set("run", String(runs));
+    return { ...((await import(entry.href)) as Record<string, unknown>) };
+  };
+}
+
+/** Has this lab a stack already? Asking the engine would make one. */
+export function hasState(stackName: string): boolean {
+  return existsSync(join(labFiles.backend, ".pulumi", "stacks", "talos-iscsi", `${stackName}.json`));
+}
+
+/** One output of the stack in plain text, or undefined where nothing is deployed yet. For this process only: outputs may be secret. */
+export async function stackOutput(stackName: string, name: string): Promise<string | undefined> {
+  if (!hasState(stackName)) return undefined;
+  const outputs = await (await openStack(stackName)).outputs();
+  const value: unknown = outputs[name]?.value;
+  return typeof value === "string" ? value : undefined;
+}

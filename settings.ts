@@ -1,0 +1,249 @@
+import { z } from "zod";
+import { flag, section } from "./components/csi/fields.ts";
+
+/**
+ * The shape of a stack's settings (`Pulumi.<stack>.yaml` without the project's prefix): keys, types, defaults and
+ * what each value must look like. Rules that concern several keys at once are in `settingsRules.ts`.
+ */
+
+/** Says what would be right, and tells "not there" from "there, but wrong". */
+function must(right: string): { error: (issue: { input?: unknown }) => string } {
+  return {
+    error: ({ input }) =>
+      input === undefined ? `is missing; it must be ${right}` : `is ${show(input)}; it must be ${right}`,
+  };
+}
+
+/** A wrong value as a person wrote it, short. Never used for values that may hold a secret. */
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+const durationText = "a duration such as 90s, 5m or 1h30m";
+
+/** Seconds in a duration written as Go and Talos write it: `90s`, `5m`, `1h30m`. Undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text);
+  if (!match || text === "") return undefined;
+  const [hours, minutes, seconds] = match.slice(1).map((part) => Number(part ?? 0)) as [
+    number,
+    number,
+    number,
+  ];
+  return hours * 3600 + minutes * 60 + seconds;
+}
+
+/** A duration in the file, seconds in the settings. */
+const duration = (byDefault: string) =>
+  z
+    .string(must(durationText))
+    .refine((text) => (parseDuration(text) ?? 0) > 0, must(`${durationText}, greater than zero`))
+    .default(byDefault)
+    .transform((text) => parseDuration(text) ?? 0);
+
+const talosVersion = z
+  .string(must("a Talos release such as v1.13.9"))
+  .regex(/^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/, must("a Talos release with its v, such as v1.13.9"));
+
+const kubernetesVersion = z
+  .string(must("a Kubernetes release such as v1.35.4"))
+  .regex(
+    /^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/,
+    must("a Kubernetes release with its v, such as v1.35.4"),
+  );
+
+function isUrl(text: string, protocols: string[]): boolean {
+  const url = URL.parse(text);
+  return (
+    url !== null &&
+    protocols.includes(url.protocol) &&
+    url.hostname !== "" &&
+    url.username === "" &&
+    url.password === ""
+  );
+}
+
+const hostPattern = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
+const ipv4Pattern = /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/;
+
+/** An IPv4 or IPv6 address or a DNS name. Something that looks like an IPv4 address has to be one. */
+export function isHost(text: string): boolean {
+  if (/^[\d.]+$/.test(text)) return ipv4Pattern.test(text);
+  return z.ipv6().safeParse(text).success || hostPattern.test(text);
+}
+
+function isCidr(text: string): boolean {
+  return z.cidrv4().safeParse(text).success || z.cidrv6().safeParse(text).success;
+}
+
+const cidrs = z
+  .array(
+    z.string(must("a CIDR such as 10.244.0.0/16")).refine(isCidr, must("a CIDR such as 10.244.0.0/16")),
+    must("a list of CIDRs"),
+  )
+  .min(1, must("a list of at least one CIDR"));
+
+const patchText = "a machine configuration patch: a YAML text or a mapping";
+
+/** A patch as a person writes it (a YAML text or a mapping); `settingsRules.ts` checks what it says. */
+const patch = z.union(
+  [
+    z.string().refine((text) => text.trim() !== "", must(patchText)),
+    z.record(z.string(), z.unknown()).refine((map) => Object.keys(map).length > 0, must(patchText)),
+  ],
+  must(patchText),
+);
+const patches = z.array(patch, must("a list of machine configuration patches")).default([]);
+
+const node = section({
+  name: z
+    .string(must("the node's name, such as cp1"))
+    .regex(
+      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+      must("a host name: lower-case letters, digits and dashes, at most 63"),
+    )
+    .describe("Name of the node: its host name, and part of the names of its resources."),
+  address: z
+    .string(must("an IP address or DNS name of the node's Talos API"))
+    .refine(isHost, must("an IP address or DNS name, without a port"))
+    .describe("IP address or DNS name at which the node's Talos API (port 50000) is reached."),
+  role: z
+    .enum(["controlplane", "worker"], must("controlplane or worker"))
+    .describe("What the node is: controlplane or worker."),
+  talosVersion: talosVersion.optional().describe("Talos release of this node alone; default: talosVersion."),
+  installDisk: z
+    .string(must("the device to install to, such as /dev/nvme0n1"))
+    .startsWith("/dev/", must("the device to install to, such as /dev/nvme0n1"))
+    .optional()
+    .describe("Disk that Talos is installed to; default: what the machine configuration has (/dev/sda)."),
+  patches: patches.describe("Machine configuration patches for this node alone, applied last."),
+});
+
+const file = (what: string) =>
+  z
+    .string(must(`the path of ${what}, from the project's folder`))
+    .min(1, must(`the path of ${what}`))
+    .optional();
+/** Contents that may be secret: the value never appears in a message. */
+const contents = (what: string) =>
+  z.string({ error: () => `must be the contents of ${what}, as text` }).optional();
+
+const secrets = section({
+  bundle: contents("secrets.yaml").describe(
+    "Contents of the secrets bundle (`talosctl gen secrets`). Set it with --secret.",
+  ),
+  bundleFile: file("secrets.yaml").describe("Path of the secrets bundle instead of its contents."),
+  controlplane: contents("controlplane.yaml").describe(
+    "Contents of a control plane's machine configuration, in place of a bundle.",
+  ),
+  controlplaneFile: file("controlplane.yaml").describe(
+    "Path of a control plane's machine configuration instead of its contents.",
+  ),
+  talosconfig: contents("talosconfig").describe(
+    "Contents of the cluster's talosconfig. Set it with --secret.",
+  ),
+  talosconfigFile: file("talosconfig").describe("Path of the talosconfig instead of its contents."),
+});
+
+const cluster = section({
+  name: z
+    .string(must("the cluster's name"))
+    .regex(/^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/, must("letters, digits and dashes, at most 63"))
+    .describe("Name of the cluster, as in its machine configuration and talosconfig."),
+  endpoint: z
+    .string(must("the Kubernetes API's URL, such as https://10.0.0.10:6443"))
+    .refine(
+      (text) => isUrl(text, ["https:"]),
+      must("an https URL with host and port, such as https://10.0.0.10:6443"),
+    )
+    .describe("URL of the Kubernetes API: a load balancer, a virtual IP or a control plane."),
+  nodes: z
+    .array(node, must("a list of nodes"))
+    .min(1, must("a list of nodes with at least one control plane"))
+    .describe("Every node of the cluster; the first control plane is the one that bootstraps a new cluster."),
+  secrets: secrets
+    .optional()
+    .describe(
+      "Secrets of a running cluster that is taken over. Absent: the cluster is new, and its secrets are made here.",
+    ),
+  protectSecrets: flag()
+    .default(true)
+    .describe("Refuse to delete secrets that were made here, as `pulumi destroy` would."),
+  podSubnets: cidrs.optional().describe("Pod subnets; default: Talos's own (10.244.0.0/16)."),
+  serviceSubnets: cidrs.optional().describe("Service subnets; default: Talos's own (10.96.0.0/12)."),
+  patches: section({ all: patches, controlplane: patches, worker: patches })
+    .prefault({})
+    .describe(
+      "Machine configuration patches for all nodes, control planes or workers, before those of a node.",
+    ),
+});
+
+const image = section({
+  factory: z
+    .string(must("the Image Factory's URL"))
+    .refine((text) => isUrl(text, ["https:", "http:"]), must("a URL such as https://factory.talos.dev"))
+    .default("https://factory.talos.dev")
+    .describe("URL of the Image Factory that builds the images."),
+  platform: z
+    .string(must("a Talos platform such as metal"))
+    .regex(/^[a-z0-9-]+$/, must("a Talos platform such as metal, nocloud or vmware"))
+    .default("metal")
+    .describe("Talos platform of the image: metal, nocloud, vmware, …"),
+  secureBoot: flag().default(false).describe("Use the SecureBoot variant of the images."),
+  schematic: z
+    .record(z.string(), z.unknown(), must("the Image Factory's schematic as a mapping"))
+    .default({ customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } })
+    .describe("The schematic: extensions, kernel arguments and so on, as the Image Factory documents it."),
+});
+
+const percentage = /^(100|[1-9]?\d)%$/;
+
+const upgrade = section({
+  prePull: flag().default(true).describe("Fetch the image on every node before the first one is drained."),
+  drain: section({
+    enabled: flag().default(true).describe("Drain a node before it is upgraded (never on a single node)."),
+    timeout: duration("5m").describe("How long pods may take to leave a node."),
+  }).prefault({}),
+  workers: section({
+    maxUnavailable: z
+      .union(
+        [z.int().min(1), z.string().regex(percentage)],
+        must("a number of nodes, at least 1, or a percentage of the workers such as 25%"),
+      )
+      .default(1)
+      .describe(
+        "How many workers may be upgraded at the same time: a number or a percentage (rounded down, at least one).",
+      ),
+  }).prefault({}),
+  timeout: duration("30m").describe("How long the upgrade of one node may take in all."),
+  allowSkew: flag()
+    .default(false)
+    .describe("Allow a step over more than one Talos minor release, which Talos does not test."),
+}).prefault({});
+
+/** Everything that a stack's file may say, except what the CSI drivers add. */
+export const baseShape = {
+  talosVersion: talosVersion.describe("The Talos release that every node runs; a node may override it."),
+  talosContract: z
+    .string(must("a machine configuration contract such as v1.12"))
+    .regex(/^v\d+\.\d+$/, must("major and minor release only, such as v1.12"))
+    .optional()
+    .describe(
+      "Shape of the machine configuration: the minor release the cluster was made with. Never raise it afterwards.",
+    ),
+  kubernetesVersion: kubernetesVersion
+    .optional()
+    .describe("Kubernetes release in the machine configuration."),
+  image: image.prefault({}),
+  cluster,
+  upgrade,
+};
+
+export type NodeSettings = z.output<typeof node>;
+export type ClusterSettings = z.output<typeof cluster>;
+export type ImageSettings = z.output<typeof image>;
+export type UpgradeSettings = z.output<typeof upgrade>;
+/** A patch as the stack's file has it: YAML text or a mapping. */
+export type PatchSetting = z.output<typeof patch>;
+export type SecretsSetting = z.output<typeof secrets>;

@@ -1,0 +1,288 @@
+import { stringify } from "yaml";
+import { z } from "zod";
+import type { Problem } from "./components/csi/problems.ts";
+import { joviandssSchema } from "./components/csi/joviandssSettings.ts";
+import { synologySchema } from "./components/csi/synologySettings.ts";
+import { section } from "./components/csi/fields.ts";
+import {
+  baseShape,
+  type ClusterSettings,
+  type ImageSettings,
+  type NodeSettings,
+  type PatchSetting,
+} from "./settings.ts";
+import { existingSecrets, type ExistingSecrets, type ReadFile } from "./settingsSecrets.ts";
+import { patchProblems } from "./talos/patchProblems.ts";
+import { parseSchematic, SchematicError, type Schematic } from "./talos/schematic.ts";
+import {
+  badRelease,
+  contractAtLeast,
+  contractOf,
+  extensionAvailable,
+  extensionName,
+  kubernetesProblem,
+  parseContract,
+  parseVersion,
+  VersionError,
+} from "./talos/version.ts";
+
+export type { ReadFile } from "./settingsSecrets.ts";
+
+/** The rules of a stack's settings that concern several keys, or what a value means rather than how it looks. */
+
+/** Everything that a stack's file may say. */
+export const settingsSchema = section({
+  ...baseShape,
+  joviandss: joviandssSchema.optional().describe("The JovianDSS CSI driver. Absent: not deployed."),
+  synology: synologySchema.optional().describe("The Synology CSI driver. Absent: not deployed."),
+});
+type Draft = z.output<typeof settingsSchema>;
+
+/** A patch of a machine configuration as YAML text. */
+type Patches = string[];
+
+/** Checked settings with every default filled in. */
+export interface Settings extends Omit<Draft, "image" | "cluster"> {
+  image: Omit<ImageSettings, "schematic"> & { schematic: Schematic };
+  cluster: Omit<ClusterSettings, "nodes" | "secrets" | "patches"> & {
+    nodes: (Omit<NodeSettings, "patches" | "talosVersion"> & { patches: Patches; talosVersion: string })[];
+    patches: { all: Patches; controlplane: Patches; worker: Patches };
+    /** Secrets of a running cluster. Absent: the cluster is new. */
+    secrets?: ExistingSecrets;
+  };
+  /** What is allowed but probably not meant; shown in the preview. */
+  warnings: Problem[];
+}
+
+/** The extension this program is about. */
+const iscsiTools = "siderolabs/iscsi-tools";
+
+/**
+ * Checks what the schema cannot, on as much as is well formed, so that one run shows all mistakes.
+ * @param raw the settings as given. @param draft what the schema made of them, if they fit it.
+ */
+export function completeSettings(
+  raw: Record<string, unknown>,
+  draft: Draft | undefined,
+  readFile: ReadFile,
+): { settings?: Settings; problems: Problem[] } {
+  const problems: Problem[] = [];
+  const warnings: Problem[] = [];
+  checkNodes(raw, problems, warnings);
+  checkVersions(raw, problems, warnings);
+  const schematic = checkSchematic(raw, problems);
+  checkPatches(raw, problems);
+  const secretsGiven = at(raw, "cluster", "secrets");
+  const parsedSecrets =
+    secretsGiven === undefined ? undefined : baseShape.cluster.shape.secrets.safeParse(secretsGiven);
+  const existing =
+    parsedSecrets?.data === undefined ? undefined : existingSecrets(parsedSecrets.data, readFile);
+  problems.push(...(existing?.problems ?? []));
+  if (draft === undefined || schematic === undefined) return { problems };
+  const { secrets: _secrets, ...cluster } = draft.cluster;
+  const settings: Settings = {
+    ...draft,
+    image: { ...draft.image, schematic },
+    cluster: {
+      ...cluster,
+      nodes: cluster.nodes.map((node) => ({
+        ...node,
+        talosVersion: node.talosVersion ?? draft.talosVersion,
+        patches: node.patches.map(patchText),
+      })),
+      patches: {
+        all: cluster.patches.all.map(patchText),
+        controlplane: cluster.patches.controlplane.map(patchText),
+        worker: cluster.patches.worker.map(patchText),
+      },
+      ...(existing?.secrets === undefined ? {} : { secrets: existing.secrets }),
+    },
+    warnings,
+  };
+  return { settings, problems };
+}
+
+/** A value inside of something that may have any shape. */
+function at(value: unknown, ...keys: string[]): unknown {
+  return keys.reduce<unknown>((inner, key) => (isRecord(inner) ? inner[key] : undefined), value);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function listAt(value: unknown, ...keys: string[]): unknown[] {
+  const list = at(value, ...keys);
+  return Array.isArray(list) ? list : [];
+}
+
+function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): void {
+  const nodes = listAt(raw, "cluster", "nodes");
+  for (const key of ["name", "address"] as const) {
+    const first = new Map<string, number>();
+    nodes.forEach((node, index) => {
+      const value = at(node, key);
+      if (typeof value !== "string") return;
+      const other = first.get(value.toLowerCase());
+      if (other === undefined) first.set(value.toLowerCase(), index);
+      else
+        problems.push({
+          path: `cluster.nodes[${index}].${key}`,
+          reason: `is "${value}", as is that of cluster.nodes[${other}]; every node has its own ${key}`,
+        });
+    });
+  }
+  const controlPlanes = nodes.filter((node) => at(node, "role") === "controlplane").length;
+  if (nodes.length > 0 && controlPlanes === 0) {
+    problems.push({
+      path: "cluster.nodes",
+      reason: "has no control plane; at least one node needs role: controlplane",
+    });
+  }
+  if (controlPlanes > 0 && controlPlanes % 2 === 0) {
+    const advice =
+      controlPlanes === 2
+        ? "with two, the loss of either stops the cluster"
+        : `${controlPlanes} tolerate no more failures than ${controlPlanes - 1}`;
+    warnings.push({
+      path: "cluster.nodes",
+      reason: `has an even number of control planes (${controlPlanes}); ${advice}. Use an odd number`,
+    });
+  }
+}
+
+/** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
+function wellFormed(value: unknown, parse: (text: string) => unknown): string | undefined {
+  if (typeof value !== "string") return undefined;
+  try {
+    parse(value);
+    return value;
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}
+
+function checkVersions(raw: unknown, problems: Problem[], warnings: Problem[]): void {
+  const extensions = listAt(
+    raw,
+    "image",
+    "schematic",
+    "customization",
+    "systemExtensions",
+    "officialExtensions",
+  ).filter((name) => typeof name === "string");
+  const wanted = extensions.length > 0 ? extensions : [iscsiTools];
+  const contract = wellFormed(at(raw, "talosContract"), parseContract);
+  const running = at(raw, "cluster", "secrets") !== undefined;
+  const kubernetes = at(raw, "kubernetesVersion");
+  const places = [
+    { path: "talosVersion", value: at(raw, "talosVersion") },
+    ...listAt(raw, "cluster", "nodes").map((node, index) => ({
+      path: `cluster.nodes[${index}].talosVersion`,
+      value: at(node, "talosVersion"),
+    })),
+  ];
+  for (const { path, value } of places) {
+    const version = wellFormed(value, parseVersion);
+    if (version === undefined) continue;
+    for (const extension of wanted) {
+      if (extensionAvailable(extension, version) === false) {
+        problems.push({
+          path,
+          reason: `is ${version}, which has no extension ${extensionName(extension)}; choose a newer release, or take it out of image.schematic`,
+        });
+      }
+    }
+    const bad = badRelease(version, wanted);
+    if (bad !== undefined)
+      problems.push({ path, reason: `is ${version}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
+    if (contract !== undefined && contractAtLeast(contract, parseVersion(version).minor + 1)) {
+      problems.push({
+        path: "talosContract",
+        reason: `is ${contract}, newer than ${path} (${version}); a release cannot read a newer machine configuration`,
+      });
+    }
+    if (typeof kubernetes === "string" && /^v\d+\.\d+\.\d+/.test(kubernetes)) {
+      const unsupported = kubernetesProblem(version, kubernetes);
+      if (unsupported !== undefined)
+        problems.push({ path: "kubernetesVersion", reason: `does not fit ${path}: ${unsupported}` });
+    }
+  }
+  if (running && at(raw, "talosContract") === undefined) {
+    problems.push({
+      path: "talosContract",
+      reason:
+        "is missing; a running cluster (cluster.secrets) needs it: the Talos minor release it was made with, such as v1.12",
+    });
+  }
+  if (running && kubernetes === undefined) {
+    problems.push({
+      path: "kubernetesVersion",
+      reason:
+        "is missing; a running cluster (cluster.secrets) needs it: the Kubernetes release it runs, or applying its configuration would change that",
+    });
+  }
+  const version = wellFormed(at(raw, "talosVersion"), parseVersion);
+  if (!running && contract !== undefined && version !== undefined && contract !== contractOf(version)) {
+    warnings.push({
+      path: "talosContract",
+      reason: `is ${contract} while talosVersion is ${version}; right for a cluster that was made with ${contract}, else leave it out`,
+    });
+  }
+}
+
+function checkSchematic(raw: unknown, problems: Problem[]): Schematic | undefined {
+  const given = at(raw, "image", "schematic") ?? {
+    customization: { systemExtensions: { officialExtensions: [iscsiTools] } },
+  };
+  if (!isRecord(given)) return undefined; // the schema says so
+  try {
+    const schematic = parseSchematic(given);
+    const has = schematic.customization?.systemExtensions?.officialExtensions ?? [];
+    if (!has.includes(iscsiTools)) {
+      problems.push({
+        path: "image.schematic.customization.systemExtensions.officialExtensions",
+        reason: `has no ${iscsiTools}; without it no node can reach iSCSI storage`,
+      });
+    }
+    return schematic;
+  } catch (error) {
+    if (!(error instanceof SchematicError)) throw error;
+    problems.push(
+      ...error.problems.map(({ path, reason }) => ({
+        path: path === "" ? "image.schematic" : `image.schematic.${path}`,
+        reason,
+      })),
+    );
+    return undefined;
+  }
+}
+
+/** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
+function patchText(patch: PatchSetting): string {
+  return typeof patch === "string" ? patch : stringify(patch);
+}
+
+function checkPatches(raw: unknown, problems: Problem[]): void {
+  const contract = wellFormed(at(raw, "talosContract"), parseContract);
+  const check = (list: unknown[], path: string, role?: "controlplane" | "worker") =>
+    list.forEach((patch, index) => {
+      if (typeof patch !== "string" && !isRecord(patch)) return; // the schema says so
+      for (const problem of patchProblems(patchText(patch as PatchSetting), {
+        ...(role === undefined ? {} : { role }),
+        ...(contract === undefined ? {} : { contract }),
+      })) {
+        const line = problem.line === undefined ? "" : `line ${problem.line}: `;
+        problems.push({ path: `${path}[${index}]`, reason: `${line}${problem.reason}` });
+      }
+    });
+  check(listAt(raw, "cluster", "patches", "all"), "cluster.patches.all");
+  for (const role of ["controlplane", "worker"] as const)
+    check(listAt(raw, "cluster", "patches", role), `cluster.patches.${role}`, role);
+  listAt(raw, "cluster", "nodes").forEach((node, index) => {
+    const role = at(node, "role");
+    const known = role === "controlplane" || role === "worker" ? role : undefined;
+    check(listAt(node, "patches"), `cluster.nodes[${index}].patches`, known);
+  });
+}

@@ -1,0 +1,31 @@
+import type { Schematic } from "./schematic.ts";
+import { contractAtLeast, contractOf, extensionName, iscsiServices } from "./version.ts";
+
+/** What makes a node able to use iSCSI storage, and how one sees that it is. */
+
+/** Where iscsi-tools puts the program that CSI drivers call; missing in a broken release (siderolabs/talos#12951). */
+export const iscsiadmPath = "/usr/local/sbin/iscsiadm";
+
+/** Newest contract that the Talos provider can generate: it is built with the machinery of v1.13 (pulumi-talos 0.8.1). */
+const newestGenerated = 13;
+
+/** The contract a new cluster starts with: that of its release, or the newest that can be generated. */
+export function newestContract(talosVersion: string): string {
+  const own = contractOf(talosVersion);
+  return contractAtLeast(own, newestGenerated + 1) ? `v1.${newestGenerated}` : own;
+}
+
+export interface IscsiRequirements {
+  /** Extensions by their own names, as a node lists them: `iscsi-tools`. */
+  extensions: string[];
+  /** Services that have to run. */
+  services: string[];
+  /** Files that have to exist. */
+  files: string[];
+}
+
+/** What has to be there on a node that runs this schematic. */
+export function iscsiRequirements(schematic: Schematic, talosVersion: string): IscsiRequirements {
+  const extensions = (schematic.customization?.systemExtensions?.officialExtensions ?? []).map(extensionName);
+  return { extensions, services: [...iscsiServices(talosVersion)], files: [iscsiadmPath] };
+}
