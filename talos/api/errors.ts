@@ -38,11 +38,11 @@ export class TalosError extends Error {
 }
 
 /** True for an error that says nothing about the node's state: it may be booting, or the network is gone for a while. */
-export function isTransient(error: unknown): error is TalosError {
+export function isTransient(error: unknown): boolean {
   return error instanceof TalosError && (error.kind === "unreachable" || error.kind === "timeout");
 }
 
-export function isUnimplemented(error: unknown): error is TalosError {
+export function isUnimplemented(error: unknown): boolean {
   return error instanceof TalosError && error.kind === "unimplemented";
 }
 

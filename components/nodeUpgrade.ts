@@ -1,0 +1,107 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** The wanted state of one node. A bad value is refused in the preview, with the input's name in brackets. */
+export interface NodeUpgradeArgs {
+  /** What to call the node in progress lines and errors: `cp1`. */
+  name: pulumi.Input<string>;
+  /**
+   * Address of the node's Talos API, without a port: `10.0.0.11`. Another address is another node: the resource is
+   * replaced, and nothing happens to the old one.
+   */
+  node: pulumi.Input<string>;
+  /**
+   * `host` or `host:port` to reach the node through, such as a control plane that forwards or a load balancer.
+   * Default: the node itself, port 50000.
+   */
+  endpoint?: pulumi.Input<string>;
+  /** A control plane is only taken down while etcd keeps a majority without it and no other control plane is down. */
+  role: pulumi.Input<"controlplane" | "worker">;
+  /** The Talos release to run: `v1.13.9`. */
+  talosVersion: pulumi.Input<string>;
+  /** The schematic to run: 64 hexadecimal digits. A node of the right release with another schematic is upgraded too. */
+  schematicId: pulumi.Input<string>;
+  /** The installer image of that release and schematic: `factory.talos.dev/metal-installer/<schematic>:v1.13.9`. */
+  image: pulumi.Input<string>;
+  /** Extensions that must be there afterwards: `iscsi-tools` (with or without `siderolabs/`). Default: none. */
+  extensions?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Services that must run afterwards: `ext-iscsid`. One that was stopped is started. Default: none. */
+  services?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Files that must exist afterwards: `/usr/local/sbin/iscsiadm`. Default: none. */
+  files?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Addresses of all control planes, this node included if it is one. Their etcd is checked before one goes down. */
+  controlPlanes: pulumi.Input<pulumi.Input<string>[]>;
+  /** The cluster's Kubernetes release, which the target Talos must support: `v1.35.4`. With a kubeconfig the cluster is asked instead. */
+  kubernetesVersion?: pulumi.Input<string>;
+  /** Credentials for the Talos API, role os:admin: PEM, base64 as in a talosconfig. Always a secret. */
+  clientConfiguration: pulumi.Input<{
+    caCertificate: pulumi.Input<string>;
+    clientCertificate: pulumi.Input<string>;
+    clientKey: pulumi.Input<string>;
+  }>;
+  /** For drain, uncordon and the Ready check. Needed unless `drain` is disabled. Always a secret. */
+  kubeconfig?: pulumi.Input<string>;
+  /** Pull the image before the node is drained, not after. Default: true. */
+  prePull?: pulumi.Input<boolean>;
+  /**
+   * Cordon and evict before the upgrade, PodDisruptionBudgets honoured. A node that its pods would not leave within
+   * `timeoutSeconds` is uncordoned again, untouched. The only node of a cluster is never drained. Default: enabled, 300.
+   */
+  drain?: pulumi.Input<{ enabled?: pulumi.Input<boolean>; timeoutSeconds?: pulumi.Input<number> }>;
+  /** How long the whole upgrade may take, in seconds. Default: 1800. */
+  timeoutSeconds?: pulumi.Input<number>;
+  /** Allow a step over more than one minor release, which Talos does not test. Default: false. */
+  allowSkew?: pulumi.Input<boolean>;
+}
+
+/**
+ * One node runs the wanted installer image, with its extensions and services. Creating it upgrades the node, or finds
+ * that it is there already and leaves it alone; changing `talosVersion` or `schematicId` upgrades it; deleting it leaves
+ * the node as it is. `pulumi refresh` reads the node, so that drift shows as a change of these inputs.
+ *
+ * The order of several nodes is the caller's, by `dependsOn`.
+ */
+export class NodeUpgrade extends pulumi.CustomResource {
+  declare readonly name: pulumi.Output<string>;
+  /** Address of the node. */
+  declare readonly node: pulumi.Output<string>;
+  declare readonly role: pulumi.Output<"controlplane" | "worker">;
+  /** The wanted release; after a refresh, or a failed upgrade, the one that was found. */
+  declare readonly talosVersion: pulumi.Output<string>;
+  /** The wanted schematic; after a refresh, or a failed upgrade, the one that was found. */
+  declare readonly schematicId: pulumi.Output<string>;
+  declare readonly image: pulumi.Output<string>;
+  /** The release that runs, as the node said last. */
+  declare readonly runningVersion: pulumi.Output<string>;
+  /** The schematic that runs; empty for an image that no factory made. */
+  declare readonly runningSchematic: pulumi.Output<string>;
+  /** Every extension of the running image. */
+  declare readonly installedExtensions: pulumi.Output<string[]>;
+  /** Every service that runs, without those that report themselves unhealthy. */
+  declare readonly runningServices: pulumi.Output<string[]>;
+  /** iSCSI qualified name, to be allowed on the array; undefined without iscsi-tools. */
+  declare readonly initiatorName: pulumi.Output<string | undefined>;
+  /** The node's name in Kubernetes; undefined before it has joined. */
+  declare readonly kubernetesNode: pulumi.Output<string | undefined>;
+
+  constructor(name: string, args: NodeUpgradeArgs, opts?: pulumi.CustomResourceOptions) {
+    super(
+      nodeUpgradeToken,
+      name,
+      {
+        ...args,
+        clientConfiguration: pulumi.secret(args.clientConfiguration),
+        kubeconfig: args.kubeconfig === undefined ? undefined : pulumi.secret(args.kubeconfig),
+        // Only the node knows these.
+        runningVersion: undefined,
+        runningSchematic: undefined,
+        installedExtensions: undefined,
+        runningServices: undefined,
+        initiatorName: undefined,
+        kubernetesNode: undefined,
+      },
+      pulumi.mergeOptions(opts, { additionalSecretOutputs: ["clientConfiguration", "kubeconfig"] }),
+    );
+  }
+}
+
+const nodeUpgradeToken = "talos-node:index:NodeUpgrade";

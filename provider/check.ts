@@ -1,0 +1,156 @@
+import { isIP } from "node:net";
+import { parseVersion, VersionError } from "../talos/version.ts";
+import { hasUnknown, type Properties } from "./secrets.ts";
+
+/** What is wrong with one input. */
+export interface CheckFailure {
+  property: string;
+  reason: string;
+}
+
+type Rule = (value: unknown) => string | undefined;
+
+const text: Rule = (value) =>
+  typeof value === "string" && value.trim() !== "" ? undefined : `must be a text, not ${shown(value)}`;
+const flag: Rule = (value) =>
+  typeof value === "boolean" ? undefined : `must be true or false, not ${shown(value)}`;
+const seconds: Rule = (value) =>
+  typeof value === "number" && Number.isFinite(value) && value > 0
+    ? undefined
+    : `must be a number of seconds greater than 0, not ${shown(value)}`;
+const texts: Rule = (value) =>
+  Array.isArray(value) && value.every((item) => text(item) === undefined)
+    ? undefined
+    : `must be a list of texts, not ${shown(value)}`;
+
+// Addresses and host names; a port belongs into `endpoint`.
+const host: Rule = (value) => {
+  const problem = text(value);
+  if (problem !== undefined) return problem;
+  const name = value as string;
+  if (isIP(name) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(name)) return undefined;
+  return `must be an address or a host name such as "10.0.0.11", not ${shown(value)}`;
+};
+
+const release: Rule = (value) => {
+  const problem = text(value);
+  if (problem !== undefined) return problem;
+  try {
+    parseVersion(value as string);
+    return undefined;
+  } catch (error) {
+    if (error instanceof VersionError) return error.message;
+    throw error;
+  }
+};
+
+const schematic: Rule = (value) =>
+  typeof value === "string" && /^[0-9a-f]{64}$/.test(value)
+    ? undefined
+    : `must be a schematic ID of 64 hexadecimal digits, not ${shown(value)}`;
+
+const role: Rule = (value) =>
+  value === "controlplane" || value === "worker"
+    ? undefined
+    : `must be "controlplane" or "worker", not ${shown(value)}`;
+
+const credentials: Rule = (value) => {
+  const parts = ["caCertificate", "clientCertificate", "clientKey"];
+  const given = typeof value === "object" && value !== null ? (value as Properties) : {};
+  const missing = parts.filter((part) => text(given[part]) !== undefined);
+  return missing.length === 0
+    ? undefined
+    : `must have ${parts.join(", ")} of a talosconfig; lacks ${missing.join(", ")}`;
+};
+
+const drain: Rule = (value) => {
+  if (typeof value !== "object" || value === null)
+    return `must be { enabled, timeoutSeconds }, not ${shown(value)}`;
+  const { enabled, timeoutSeconds, ...others } = value as Properties;
+  const strange = Object.keys(others);
+  if (strange.length > 0) return `has no ${strange.join(", ")}; there are enabled and timeoutSeconds`;
+  const problem = enabled === undefined ? undefined : flag(enabled);
+  if (problem !== undefined) return `enabled ${problem}`;
+  const late = timeoutSeconds === undefined ? undefined : seconds(timeoutSeconds);
+  return late === undefined ? undefined : `timeoutSeconds ${late}`;
+};
+
+const required: Record<string, Rule> = {
+  name: text,
+  node: host,
+  role,
+  talosVersion: release,
+  schematicId: schematic,
+  image: text,
+  controlPlanes: texts,
+  clientConfiguration: credentials,
+};
+
+const optional: Record<string, Rule> = {
+  endpoint: text,
+  extensions: texts,
+  services: texts,
+  files: texts,
+  kubernetesVersion: text,
+  kubeconfig: text,
+  prePull: flag,
+  drain,
+  timeoutSeconds: seconds,
+  allowSkew: flag,
+};
+
+// Never shown, not even a part of them.
+const hidden = new Set(["clientConfiguration", "kubeconfig"]);
+
+/** All that is wrong with the inputs. A value that only the deployment will know is left for then. */
+export function checkInputs(inputs: Properties): CheckFailure[] {
+  const failures: CheckFailure[] = [];
+  const judge = (property: string, rule: Rule): void => {
+    const value = inputs[property];
+    const reason = hasUnknown(value) ? undefined : rule(value);
+    if (reason !== undefined)
+      failures.push({ property, reason: `[${property}] ${tactful(property, reason)}` });
+  };
+  for (const [property, rule] of Object.entries(required)) {
+    if (inputs[property] === undefined) failures.push({ property, reason: `[${property}] is missing` });
+    else judge(property, rule);
+  }
+  for (const [property, rule] of Object.entries(optional)) {
+    if (inputs[property] !== undefined) judge(property, rule);
+  }
+  for (const property of Object.keys(inputs)) {
+    if (property in required || property in optional || property.startsWith("__")) continue;
+    failures.push({ property, reason: `[${property}] is no input of a NodeUpgrade` });
+  }
+  return failures.length > 0 ? failures : agreement(inputs);
+}
+
+/** What only two inputs together can get wrong. */
+function agreement(inputs: Properties): CheckFailure[] {
+  const failures: CheckFailure[] = [];
+  const { role, node, controlPlanes, drain: drained, kubeconfig } = inputs;
+  if (role === "controlplane" && !hasUnknown(controlPlanes) && !hasUnknown(node)) {
+    if (!(controlPlanes as unknown[]).includes(node)) {
+      failures.push({
+        property: "controlPlanes",
+        reason: `[controlPlanes] must hold the address of every control plane, this node's [node] ${shown(node)} included`,
+      });
+    }
+  }
+  const enabled = (drained as { enabled?: unknown } | undefined)?.enabled ?? true;
+  if (enabled === true && kubeconfig === undefined) {
+    failures.push({
+      property: "kubeconfig",
+      reason: "[kubeconfig] is needed to drain the node; give it, or set [drain] to { enabled: false }",
+    });
+  }
+  return failures;
+}
+
+function tactful(property: string, reason: string): string {
+  return hidden.has(property) ? reason.replace(/, not .*$/s, "") : reason;
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? "nothing" : JSON.stringify(value);
+}

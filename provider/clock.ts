@@ -1,0 +1,35 @@
+import { Cancelled } from "./errors.ts";
+
+/** Time as the steps see it, so that tests can hold it. */
+export interface Clock {
+  /** Milliseconds, only good for differences. */
+  now(): number;
+  /** Throws `Cancelled` as soon as the signal says so. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export const realClock: Clock = {
+  now: () => performance.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(new Cancelled());
+        return;
+      }
+      const stop = (): void => {
+        clearTimeout(timer);
+        reject(new Cancelled());
+      };
+      const timer = setTimeout(() => {
+        signal.removeEventListener("abort", stop);
+        resolve();
+      }, ms);
+      signal.addEventListener("abort", stop, { once: true });
+    }),
+};
+
+/** `4 s`, `2 min 5 s` */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}

@@ -1,0 +1,47 @@
+/** The steps of an upgrade, in order. Progress lines and errors use these names. */
+export const stepNames = [
+  "inspect",
+  "settled?",
+  "guard",
+  "pull",
+  "drain",
+  "install",
+  "reboot",
+  "verify",
+  "uncordon",
+] as const;
+
+export type StepName = (typeof stepNames)[number];
+
+/** Why a node is not what it should be: one error for people, whatever went wrong underneath. */
+export class UpgradeError extends Error {
+  override readonly name = "UpgradeError";
+  /** `cp1 (127.10.0.11)` */
+  readonly node: string;
+  readonly step: StepName;
+  /** What was seen last. */
+  readonly seen: string;
+  /** What to do about it. */
+  readonly hint: string;
+
+  constructor(node: string, step: StepName, seen: string, hint: string) {
+    super(`${node}, step "${step}": ${sentence(seen)} ${hint}`);
+    this.node = node;
+    this.step = step;
+    this.seen = seen;
+    this.hint = hint;
+  }
+}
+
+/** The engine asked to stop; nothing is wrong with the node. */
+export class Cancelled extends Error {
+  override readonly name = "Cancelled";
+
+  constructor() {
+    super("cancelled");
+  }
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -1,0 +1,127 @@
+import type {
+  CallOptions,
+  InstalledExtension,
+  MachineStatus,
+  RunningService,
+  TalosClient,
+} from "../talos/api/talosClient.ts";
+import { extensionName, hasSchematicExtension, parseVersion, VersionError } from "../talos/version.ts";
+import type { NodeUpgradeInputs } from "./inputs.ts";
+
+/** What a node says of itself at one moment. */
+export interface NodeFacts {
+  version: string;
+  schematicId: string | undefined;
+  extensions: InstalledExtension[];
+  services: RunningService[];
+  machine: MachineStatus;
+  bootId: string | undefined;
+  kubernetesNode: string | undefined;
+  /** iSCSI qualified name; undefined without iscsi-tools. */
+  initiatorName: string | undefined;
+  /** Those of the wanted files that exist. */
+  files: string[];
+}
+
+// The newer layout first: since iscsi-tools v0.2.0 (Talos 1.10) it is /etc/iscsi (siderolabs/extensions 4a2e536).
+const initiatorFiles = ["/etc/iscsi/initiatorname.iscsi", "/usr/local/etc/iscsi/initiatorname.iscsi"];
+
+/** Reads everything at once over one connection. */
+export async function readFacts(
+  talos: TalosClient,
+  wanted: Pick<NodeUpgradeInputs, "files">,
+  call: CallOptions,
+): Promise<NodeFacts> {
+  const [version, extensions, services, machine, bootId, kubernetesNode, initiatorName, files] =
+    await Promise.all([
+      talos.version(call),
+      talos.extensions(call),
+      talos.services(call),
+      talos.machineStatus(call),
+      talos.bootId(call),
+      talos.kubernetesNode(call),
+      readInitiatorName(talos, call),
+      presentFiles(talos, wanted.files, call),
+    ]);
+  return {
+    version: version.tag,
+    schematicId: extensions.schematicId,
+    extensions: extensions.installed,
+    services,
+    machine,
+    bootId,
+    kubernetesNode,
+    initiatorName,
+    files,
+  };
+}
+
+async function presentFiles(talos: TalosClient, paths: string[], call: CallOptions): Promise<string[]> {
+  const present = await Promise.all(paths.map((path) => talos.hasFile(path, call)));
+  return paths.filter((_, i) => present[i]);
+}
+
+async function readInitiatorName(talos: TalosClient, call: CallOptions): Promise<string | undefined> {
+  const texts = await Promise.all(initiatorFiles.map((path) => talos.readText(path, call)));
+  return texts
+    .map((text) => /^\s*InitiatorName\s*=\s*(\S+)/m.exec(text ?? "")?.[1])
+    .find((name) => name !== undefined);
+}
+
+/** Does the node run the wanted image? Then it is never rebooted. */
+export function isSettled(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+  return facts.version === wanted.talosVersion && runsSchematic(facts, wanted);
+}
+
+/** Before Talos 1.7 a node does not tell its schematic; there the extensions have to do. */
+export function runsSchematic(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+  if (facts.schematicId !== undefined) return facts.schematicId === wanted.schematicId;
+  return !tellsSchematic(facts.version) && missingExtensions(facts, wanted).length === 0;
+}
+
+function tellsSchematic(version: string): boolean {
+  try {
+    parseVersion(version);
+  } catch (error) {
+    // A build of one's own, with a tag that is no release: those are newer than 1.7.
+    if (error instanceof VersionError) return true;
+    throw error;
+  }
+  return hasSchematicExtension(version);
+}
+
+export function missingExtensions(facts: NodeFacts, wanted: Pick<NodeUpgradeInputs, "extensions">): string[] {
+  const installed = new Set(facts.extensions.map(({ name }) => name));
+  return wanted.extensions.filter((extension) => !installed.has(extensionName(extension)));
+}
+
+/** Services that do not do their work, and how they are. */
+export function lackingServices(facts: NodeFacts, wanted: Pick<NodeUpgradeInputs, "services">): string[] {
+  return wanted.services.filter((id) => !runs(facts.services.find((service) => service.id === id)));
+}
+
+// Extension services have no health check: running is all that can be known of them.
+export function runs(service: RunningService | undefined): boolean {
+  return service?.state === "Running" && service.health !== "unhealthy";
+}
+
+export function describeService(id: string, facts: NodeFacts): string {
+  const service = facts.services.find((candidate) => candidate.id === id);
+  if (service === undefined) return `${id} (not there)`;
+  const health = service.health === "unhealthy" ? ", unhealthy" : "";
+  return `${id} (${service.state}${health}${service.lastEvent === "" ? "" : `: ${service.lastEvent}`})`;
+}
+
+/** `v1.13.9 with schematic c9078f94…` */
+export function describeImage(version: string, schematicId: string | undefined): string {
+  return `${version} with ${schematicId === undefined ? "no schematic" : `schematic ${schematicId.slice(0, 12)}…`}`;
+}
+
+/** `running, not ready: services (etcd not healthy)` */
+export function describeMachine(machine: MachineStatus): string {
+  if (machine.ready) return `${machine.stage}, ready`;
+  const unmet = machine.unmet
+    .map(({ name, reason }) => (reason === "" ? name : `${name} (${reason})`))
+    .join(", ");
+  return `${machine.stage}, not ready${unmet === "" ? "" : `: ${unmet}`}`;
+}

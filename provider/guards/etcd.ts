@@ -1,0 +1,145 @@
+import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
+import type { Finding } from "./finding.ts";
+
+/** What one control plane says of itself, or why it says nothing. */
+export type PeerReport = { address: string } & (
+  { error: string } | { error?: never; machine: MachineStatus; etcd: EtcdStatus | { error: string } }
+);
+
+/** The control plane as seen just before one of its nodes goes down. */
+export interface ControlPlaneReport {
+  /** The node that is to be upgraded. */
+  self: string;
+  members: EtcdMember[];
+  alarms: EtcdAlarm[];
+  /** Every control plane, this node included. */
+  peers: PeerReport[];
+}
+
+/**
+ * May this node leave for a reboot? From Talos 1.13 on the server checks none of this (siderolabs/talos v1.13
+ * internal/app/lifecycle/lifecycle.go).
+ */
+export function etcdFindings(report: ControlPlaneReport): Finding[] {
+  const findings: Finding[] = [];
+  const wait = (problem: string, hint: string): void => {
+    findings.push({ problem, hint, mayPass: true });
+  };
+  const name = (id: string): string =>
+    report.members.find((member) => member.id === id)?.hostname ?? `member ${id}`;
+
+  for (const peer of report.peers) {
+    if (peer.error !== undefined) {
+      wait(
+        `control plane ${peer.address} is down: ${peer.error}`,
+        "Bring it back first: only one may be down at a time.",
+      );
+      continue;
+    }
+    if (peer.address !== report.self && !(peer.machine.stage === "running" && peer.machine.ready)) {
+      const unmet = peer.machine.unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
+      wait(
+        `control plane ${peer.address} is ${peer.machine.stage}, not ready${unmet === "" ? "" : ` (${unmet})`}`,
+        "Only one control plane may be down at a time: wait until it is ready.",
+      );
+    }
+    if ("error" in peer.etcd) {
+      wait(
+        `etcd on ${peer.address} does not answer: ${peer.etcd.error}`,
+        "Look at `talosctl service etcd` there.",
+      );
+      continue;
+    }
+    if (peer.etcd.errors.length > 0) {
+      wait(
+        `etcd on ${peer.address} reports ${peer.etcd.errors.join(", ")}`,
+        "Look at `talosctl etcd status`.",
+      );
+    }
+    if (peer.etcd.leader === "0") {
+      wait(
+        `etcd on ${peer.address} knows no leader`,
+        "Wait for an election, or look at `talosctl etcd status`.",
+      );
+    }
+    if (peer.etcd.learner)
+      wait(`etcd on ${peer.address} is a learner`, "Wait until it has caught up and votes.");
+  }
+
+  for (const member of report.members) {
+    if (member.hostname === "") {
+      wait(
+        `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
+        "Start it, or remove it with `talosctl etcd remove-member`.",
+      );
+    } else if (member.learner) {
+      wait(`etcd member ${member.hostname} is a learner`, "Wait until it has caught up and votes.");
+    }
+  }
+  findings.push(...membershipFindings(report));
+  for (const { memberId, alarm } of report.alarms) {
+    findings.push({
+      problem: `etcd alarm ${alarm} at ${name(memberId)}`,
+      hint:
+        alarm === "NOSPACE"
+          ? "Free space with `talosctl etcd defrag`, then `talosctl etcd alarm disarm`."
+          : "Recover that member before anything else: its data differs from the others'.",
+      mayPass: false,
+    });
+  }
+  findings.push(...quorumFindings(report));
+  return findings;
+}
+
+/** Control planes and members have to be the same machines. Members are known by id: their addresses may be on another network. */
+function membershipFindings({ members, peers }: ControlPlaneReport): Finding[] {
+  const ids = new Map(
+    peers.flatMap((peer) => (hasEtcd(peer) ? [[peer.etcd.memberId, peer.address] as const] : [])),
+  );
+  const findings: Finding[] = [];
+  for (const [id, address] of ids) {
+    if (!members.some((member) => member.id === id)) {
+      findings.push({
+        problem: `control plane ${address} is no member of this etcd`,
+        hint: "Let it join first: `talosctl etcd members` shows who has.",
+        mayPass: true,
+      });
+    }
+  }
+  // While a control plane gives no answer, any member that is left over may be its own.
+  if (ids.size < peers.length) return findings;
+  for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
+    findings.push({
+      problem: `etcd member ${member.hostname} is on none of the control planes ${[...ids.values()].join(", ")}`,
+      hint: "Add its control plane to the settings, or remove the member with `talosctl etcd remove-member`.",
+      mayPass: false,
+    });
+  }
+  return findings;
+}
+
+/** Would a majority be left? A single control plane has none to lose: its cluster is down while it boots. */
+function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[] {
+  const voters = members.filter((member) => !member.learner);
+  if (voters.length <= 1) return [];
+  const others = new Set(
+    peers.filter(hasEtcd).flatMap((peer) => (peer.address === self ? [] : [peer.etcd.memberId])),
+  );
+  const left = voters.filter(({ id }) => others.has(id)).length;
+  const majority = Math.floor(voters.length / 2) + 1;
+  if (left >= majority) return [];
+  return [
+    {
+      problem: `etcd would lose its majority: ${left} of ${voters.length} members left, ${majority} needed`,
+      hint:
+        voters.length === 2
+          ? "A cluster of two control planes cannot lose one: add a third (or go back to one) first."
+          : "Bring the other members back first.",
+      mayPass: true,
+    },
+  ];
+}
+
+function hasEtcd(peer: PeerReport): peer is Extract<PeerReport, { error?: never }> & { etcd: EtcdStatus } {
+  return peer.error === undefined && !("error" in peer.etcd);
+}

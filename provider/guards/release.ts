@@ -1,0 +1,43 @@
+import { badRelease, kubernetesProblem, skew, VersionError } from "../../talos/version.ts";
+import type { NodeUpgradeInputs } from "../inputs.ts";
+import type { Finding } from "./finding.ts";
+
+/** Is the way from the running release to the wanted one a good one? */
+export function releaseFindings(
+  running: string,
+  kubernetesVersion: string | undefined,
+  wanted: Pick<NodeUpgradeInputs, "talosVersion" | "extensions" | "allowSkew">,
+): Finding[] {
+  const findings: Finding[] = [];
+  const refuse = (problem: string, hint: string): void => {
+    findings.push({ problem, hint, mayPass: false });
+  };
+
+  try {
+    const step = skew(running, wanted.talosVersion);
+    if (!step.allowed) refuse(step.reason, "Set talosVersion to the next release on the way.");
+    else if (!step.adjacent && !wanted.allowSkew) {
+      refuse(
+        step.reason,
+        "Set talosVersion to the next release on the way, or allowSkew if you accept the risk.",
+      );
+    }
+  } catch (error) {
+    if (!(error instanceof VersionError)) throw error;
+    if (!wanted.allowSkew) {
+      refuse(
+        `the distance from ${running} cannot be judged: ${error.message}`,
+        "Set allowSkew if you accept the risk.",
+      );
+    }
+  }
+
+  const bad = badRelease(wanted.talosVersion, wanted.extensions);
+  if (bad !== undefined)
+    refuse(`${bad.version} is a bad release: ${bad.reason} (${bad.source})`, `Use ${bad.instead}.`);
+
+  const unsupported =
+    kubernetesVersion === undefined ? undefined : kubernetesProblem(wanted.talosVersion, kubernetesVersion);
+  if (unsupported !== undefined) refuse(unsupported, "Bring Kubernetes and Talos together first.");
+  return findings;
+}

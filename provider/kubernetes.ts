@@ -1,0 +1,64 @@
+/** A node as Kubernetes sees it. */
+export interface KubernetesNode {
+  name: string;
+  unschedulable: boolean;
+  ready: boolean;
+  /** Why it is not ready, in the kubelet's words. */
+  reason: string;
+  /** The boot that the kubelet reported last; empty if it reports none. */
+  bootId: string;
+  annotations: Record<string, string>;
+  addresses: string[];
+}
+
+export interface KubernetesPod {
+  namespace: string;
+  name: string;
+  uid: string;
+  /** The kind of the object that manages it; undefined for a bare pod. */
+  owner: string | undefined;
+  /** A static pod's image in the API. */
+  mirror: boolean;
+  /** Succeeded or Failed. */
+  finished: boolean;
+}
+
+/** `blocked`: a PodDisruptionBudget does not allow it now. */
+export type Eviction = { outcome: "accepted" | "gone" } | { outcome: "blocked"; reason: string };
+
+/** What an upgrade asks of a cluster. Every method throws a KubernetesError. */
+export interface KubernetesClient {
+  /** `v1.35.4` */
+  version(): Promise<string>;
+  nodes(): Promise<KubernetesNode[]>;
+  node(name: string): Promise<KubernetesNode | undefined>;
+  /** One write: schedulable or not, and annotations (null takes one away). */
+  patchNode(
+    name: string,
+    change: { unschedulable?: boolean; annotations: Record<string, string | null> },
+  ): Promise<void>;
+  podsOn(node: string): Promise<KubernetesPod[]>;
+  evict(pod: KubernetesPod): Promise<Eviction>;
+}
+
+/** The Kubernetes API refused, or did not answer. */
+export class KubernetesError extends Error {
+  override readonly name = "KubernetesError";
+  /** HTTP status; undefined if there was no answer. */
+  readonly status: number | undefined;
+
+  constructor(message: string, status?: number) {
+    super(message);
+    this.status = status;
+  }
+
+  /** Worth another try: no answer, or the API server or etcd is busy. */
+  get transient(): boolean {
+    return this.status === undefined || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** Says on the Kubernetes node that this program cordoned it, so that a later run uncordons it, and no other. */
+export const cordonedBy = "talos-iscsi/cordoned-by";
+/** Says what was installed in which boot and waits for a reboot, so that a later run does not install it again. */
+export const installedImage = "talos-iscsi/installed";

@@ -1,0 +1,196 @@
+import type {
+  ConfigurationOptions,
+  CoreV1Api,
+  ObservableMiddleware,
+  V1Node,
+  V1ObjectMeta,
+  V1Pod,
+  VersionApi,
+} from "@kubernetes/client-node";
+import {
+  KubernetesError,
+  type Eviction,
+  type KubernetesClient,
+  type KubernetesNode,
+  type KubernetesPod,
+} from "./kubernetes.ts";
+
+const requestMs = 10_000;
+
+/** Connects to the cluster of a kubeconfig. The client library takes its time to load, so only whoever needs it loads it. */
+export async function connectKubernetes(kubeconfig: string): Promise<KubernetesClient> {
+  const library = await import("@kubernetes/client-node");
+  const config = new library.KubeConfig();
+  try {
+    config.loadFromString(kubeconfig);
+  } catch {
+    // The parser's message would quote the file.
+    throw new KubernetesError("the kubeconfig cannot be read", 400);
+  }
+  if (config.getCurrentCluster() === null) {
+    throw new KubernetesError("the kubeconfig has no current context with a cluster", 400);
+  }
+  const limit: ObservableMiddleware = {
+    pre: (request) => {
+      request.setSignal(AbortSignal.timeout(requestMs));
+      return new library.Observable(Promise.resolve(request));
+    },
+    post: (response) => new library.Observable(Promise.resolve(response)),
+  };
+  const once: ConfigurationOptions<ObservableMiddleware> = {
+    middleware: [limit],
+    middlewareMergeStrategy: "append",
+  };
+  return new ApiClient(
+    config.makeApiClient(library.CoreV1Api),
+    config.makeApiClient(library.VersionApi),
+    once,
+    library.setHeaderOptions("Content-Type", library.PatchStrategy.MergePatch, once),
+  );
+}
+
+class ApiClient implements KubernetesClient {
+  readonly #core: CoreV1Api;
+  readonly #version: VersionApi;
+  readonly #once: ConfigurationOptions<ObservableMiddleware>;
+  readonly #patch: ConfigurationOptions<ObservableMiddleware>;
+
+  constructor(
+    core: CoreV1Api,
+    version: VersionApi,
+    once: ConfigurationOptions<ObservableMiddleware>,
+    patch: ConfigurationOptions<ObservableMiddleware>,
+  ) {
+    this.#core = core;
+    this.#version = version;
+    this.#once = once;
+    this.#patch = patch;
+  }
+
+  async version(): Promise<string> {
+    return (await told(this.#version.getCode({}, this.#once))).gitVersion;
+  }
+
+  async nodes(): Promise<KubernetesNode[]> {
+    return (await told(this.#core.listNode({}, this.#once))).items.map(kubernetesNode);
+  }
+
+  async node(name: string): Promise<KubernetesNode | undefined> {
+    try {
+      return kubernetesNode(await told(this.#core.readNode({ name }, this.#once)));
+    } catch (error) {
+      if (error instanceof KubernetesError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async patchNode(
+    name: string,
+    change: { unschedulable?: boolean; annotations: Record<string, string | null> },
+  ): Promise<void> {
+    const body = {
+      metadata: { annotations: change.annotations },
+      // Absent means schedulable; null takes the field away.
+      ...(change.unschedulable === undefined
+        ? {}
+        : { spec: { unschedulable: change.unschedulable || null } }),
+    };
+    await told(this.#core.patchNode({ name, body }, this.#patch));
+  }
+
+  async podsOn(node: string): Promise<KubernetesPod[]> {
+    const fieldSelector = `spec.nodeName=${node}`;
+    return (await told(this.#core.listPodForAllNamespaces({ fieldSelector }, this.#once))).items.map(
+      kubernetesPod,
+    );
+  }
+
+  async evict(pod: KubernetesPod): Promise<Eviction> {
+    const { namespace, name, uid } = pod;
+    // With the uid a new pod of the same name (a StatefulSet's) is safe from an eviction meant for the one before.
+    const body = { metadata: { name, namespace }, deleteOptions: { preconditions: { uid } } };
+    try {
+      await told(this.#core.createNamespacedPodEviction({ namespace, name, body }, this.#once));
+      return { outcome: "accepted" };
+    } catch (error) {
+      if (!(error instanceof KubernetesError)) throw error;
+      // 409: the uid is another one by now.
+      if (error.status === 404 || error.status === 409) return { outcome: "gone" };
+      // 429: a budget says no, for now. 403: the namespace is being deleted, which takes the pod away by itself.
+      if (error.status === 429 || error.status === 403) return { outcome: "blocked", reason: error.message };
+      throw error;
+    }
+  }
+}
+
+function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  return {
+    name: metadata?.name ?? "",
+    unschedulable: spec?.unschedulable ?? false,
+    ready: ready?.status === "True",
+    reason:
+      ready === undefined ? "no kubelet has reported yet" : (ready.message ?? ready.reason ?? ready.status),
+    bootId: status?.nodeInfo?.bootID ?? "",
+    annotations: metadata?.annotations ?? {},
+    addresses: (status?.addresses ?? []).map(({ address }) => address),
+  };
+}
+
+function kubernetesPod({ metadata, status }: V1Pod): KubernetesPod {
+  return {
+    namespace: metadata?.namespace ?? "",
+    name: metadata?.name ?? "",
+    uid: metadata?.uid ?? "",
+    owner: ownerKind(metadata),
+    mirror: metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined,
+    finished: status?.phase === "Succeeded" || status?.phase === "Failed",
+  };
+}
+
+function ownerKind(metadata: V1ObjectMeta | undefined): string | undefined {
+  return metadata?.ownerReferences?.find(({ controller }) => controller)?.kind;
+}
+
+/** Waits for an answer; what goes wrong becomes one line without headers, which is where credentials would be. */
+async function told<T>(request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    throw kubernetesError(error);
+  }
+}
+
+function kubernetesError(error: unknown): KubernetesError {
+  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
+    return new KubernetesError(
+      statusText("body" in error ? error.body : undefined) ?? `HTTP ${error.code}`,
+      error.code,
+    );
+  }
+  // fetch says only "fetch failed"; why is in its cause.
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return new KubernetesError(cause instanceof Error ? cause.message || cause.name : String(cause));
+}
+
+interface Status {
+  message?: string;
+  details?: { causes?: { message?: string }[] };
+}
+
+function statusText(body: unknown): string | undefined {
+  const status = parsed(body);
+  if (status === undefined) return undefined;
+  const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
+  return causes.length > 0 ? causes.join(", ") : status.message;
+}
+
+function parsed(body: unknown): Status | undefined {
+  if (typeof body === "object" && body !== null) return body;
+  if (typeof body !== "string") return undefined;
+  try {
+    return JSON.parse(body) as Status;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,162 @@
+import type {
+  CheckResult,
+  CreateResult,
+  DiffResult,
+  Provider,
+  ReadResult,
+  UpdateResult,
+} from "@pulumi/pulumi/provider/provider.js";
+import { TalosError } from "../talos/api/errors.ts";
+import { checkInputs } from "./check.ts";
+import { describeImage, readFacts } from "./facts.ts";
+import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
+import { unwrap, wrap, type Properties } from "./secrets.ts";
+import { Session, type Surroundings } from "./session.ts";
+import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
+import { upgradeNode } from "./upgrade.ts";
+
+const nodeUpgradeType = "talos-node:index:NodeUpgrade";
+
+/**
+ * An operation that left the node in a state of its own. The engine keeps `properties` as the resource's state, marks
+ * it as unfinished, and calls `update` in the next deployment (pulumirpc.ErrorResourceInitFailed).
+ */
+class UnfinishedError extends Error {
+  override readonly name = "UnfinishedError";
+  readonly id: string;
+  readonly properties: Properties;
+  readonly reasons: string[];
+
+  constructor(message: string, id: string, properties: Properties) {
+    super(message);
+    this.id = id;
+    this.properties = properties;
+    this.reasons = [message];
+  }
+}
+
+/** The plugin `talos-node`: one resource, NodeUpgrade. */
+export class TalosNodeProvider implements Provider {
+  readonly version = "0.1.0";
+  readonly #surroundings: Surroundings;
+  readonly #stop = new AbortController();
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  // Arrow functions: the SDK's server takes the methods off the object in places.
+  readonly check = async (urn: string, _olds: Properties, news: Properties): Promise<CheckResult> => {
+    const type = typeOf(urn);
+    if (type !== nodeUpgradeType) {
+      return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
+    }
+    const { values, secrets } = unwrap(news);
+    // Only what arrives plain is touched, so that unknown values and other secrets stay as the engine wrote them.
+    const marked = wrap(
+      news,
+      alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
+    );
+    return { inputs: marked, failures: checkInputs(values) };
+  };
+
+  readonly diff = async (
+    _id: string,
+    _urn: string,
+    olds: Properties,
+    news: Properties,
+  ): Promise<DiffResult> => {
+    const before = unwrap(olds).values;
+    const after = unwrap(news).values;
+    // Anything else is left to the engine, which compares the inputs: it shows each of them in the preview, and new
+    // credentials are an update that stores them and finds the node settled.
+    return before["node"] === after["node"] ? {} : { changes: true, replaces: ["node"] };
+  };
+
+  readonly create = async (urn: string, inputs: Properties): Promise<CreateResult> => {
+    const { id, outputs } = await this.#bring(urn, inputs, undefined);
+    return { id, outs: outputs };
+  };
+
+  readonly update = async (
+    id: string,
+    urn: string,
+    _olds: Properties,
+    news: Properties,
+  ): Promise<UpdateResult> => {
+    return { outs: (await this.#bring(urn, news, id)).outputs };
+  };
+
+  readonly read = async (id: string, urn: string, state: Properties): Promise<ReadResult> => {
+    const { values, secrets } = unwrap(state);
+    const marked = new Set([...secrets, ...alwaysSecret]);
+    if (values["clientConfiguration"] === undefined) {
+      throw new Error(
+        `${id}: a NodeUpgrade cannot be imported, since reading a node takes credentials. Declare it instead: a node that runs the wanted image already is taken as it is.`,
+      );
+    }
+    const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
+    const { talos, patience, progress, wanted } = session.context;
+    try {
+      const facts = await readFacts(talos, wanted, {
+        deadlineMs: patience.probeMs * 4,
+        signal: this.#stop.signal,
+      });
+      const inputs = liveInputs(inputsOf(values), facts);
+      return {
+        id,
+        inputs: wrap(inputs, marked),
+        props: wrap({ ...inputs, ...liveOutputs(facts) }, marked),
+      };
+    } catch (error) {
+      if (!(error instanceof TalosError)) throw error;
+      // A node that is away is still a node: what is known of it stays.
+      progress.warn(`${nodeLabel(wanted)} could not be read, its state is kept as it was: ${error.detail}`);
+      return { id, inputs: wrap(inputsOf(values), marked), props: wrap(values, marked) };
+    } finally {
+      session.close();
+    }
+  };
+
+  /** The node keeps what it runs: there is nothing to take back. */
+  readonly delete = async (): Promise<void> => undefined;
+
+  readonly cancel = async (): Promise<void> => {
+    this.#stop.abort();
+  };
+
+  async #bring(
+    urn: string,
+    given: Properties,
+    id: string | undefined,
+  ): Promise<{ id: string; outputs: Properties }> {
+    const { values, secrets } = unwrap(given);
+    const marked = new Set([...secrets, ...alwaysSecret]);
+    const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
+    const { wanted, progress } = session.context;
+    try {
+      const outcome = await upgradeNode(session.context);
+      if (outcome.ok) {
+        const took = progress.summary();
+        const image = describeImage(outcome.facts.version, outcome.facts.schematicId);
+        progress.info(
+          `${nodeLabel(wanted)} ${outcome.upgraded ? "upgraded: runs" : "runs"} ${image}${took === "" ? "" : ` (${took})`}`,
+        );
+        return { id: id ?? wanted.node, outputs: wrap({ ...values, ...liveOutputs(outcome.facts) }, marked) };
+      }
+      const { facts, error } = outcome;
+      // A node that never answered is not there as far as anyone knows: nothing to keep a state of.
+      if (facts === undefined && id === undefined) throw error;
+      const properties =
+        facts === undefined ? values : { ...liveInputs(values, facts), ...liveOutputs(facts) };
+      throw new UnfinishedError(error.message, id ?? wanted.node, wrap(properties, marked));
+    } finally {
+      session.close();
+    }
+  }
+}
+
+/** The type in a URN: `urn:pulumi:<stack>::<project>::<parents>$<type>::<name>`. */
+function typeOf(urn: string): string {
+  return urn.split("::")[2]?.split("$").at(-1) ?? "";
+}

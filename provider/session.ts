@@ -1,0 +1,75 @@
+import type { TalosClient } from "../talos/api/talosClient.ts";
+import type { TalosConnection } from "../talos/api/transport.ts";
+import type { Clock } from "./clock.ts";
+import type { Patience, UpgradeContext } from "./context.ts";
+import type { NodeUpgradeInputs } from "./inputs.ts";
+import type { KubernetesClient } from "./kubernetes.ts";
+import { StepProgress, type StatusSink } from "./progress.ts";
+
+/** What the provider needs from outside; tests put something else in its place. */
+export interface Surroundings {
+  /** Resolves once the client library is there; connecting itself is immediate. */
+  talos(): Promise<(connection: TalosConnection) => TalosClient>;
+  connectKubernetes(kubeconfig: string): Promise<KubernetesClient>;
+  clock: Clock;
+  patience: Patience;
+  /** Where the status lines of a resource go. */
+  statusOf(urn: string): StatusSink;
+}
+
+/** One operation on one node: its connections, made when they are first used and closed together. */
+export class Session {
+  readonly context: UpgradeContext;
+  readonly #open = new Map<string, TalosClient>();
+
+  static async open(
+    surroundings: Surroundings,
+    urn: string,
+    wanted: NodeUpgradeInputs,
+    signal: AbortSignal,
+  ): Promise<Session> {
+    return new Session(surroundings, await surroundings.talos(), urn, wanted, signal);
+  }
+
+  private constructor(
+    surroundings: Surroundings,
+    connectTalos: (connection: TalosConnection) => TalosClient,
+    urn: string,
+    wanted: NodeUpgradeInputs,
+    signal: AbortSignal,
+  ) {
+    const { clock, patience } = surroundings;
+    const connect = (address: string): TalosClient => {
+      const known = this.#open.get(address);
+      if (known !== undefined) return known;
+      const client = connectTalos({
+        endpoint: wanted.endpoint ?? address,
+        node: address,
+        credentials: wanted.clientConfiguration,
+      });
+      this.#open.set(address, client);
+      return client;
+    };
+    let kubernetes: Promise<KubernetesClient> | undefined;
+    this.context = {
+      wanted,
+      talos: connect(wanted.node),
+      peer: connect,
+      kubernetes: async () => {
+        if (wanted.kubeconfig === undefined) return undefined;
+        kubernetes ??= surroundings.connectKubernetes(wanted.kubeconfig);
+        return kubernetes;
+      },
+      clock,
+      progress: new StepProgress(surroundings.statusOf(urn), clock),
+      signal,
+      deadline: clock.now() + wanted.timeoutSeconds * 1000,
+      patience,
+    };
+  }
+
+  close(): void {
+    for (const client of this.#open.values()) client.close();
+    this.#open.clear();
+  }
+}

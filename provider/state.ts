@@ -1,0 +1,57 @@
+import { extensionName } from "../talos/version.ts";
+import { missingExtensions, runs, runsSchematic, type NodeFacts } from "./facts.ts";
+import { nodeUpgradeInputs } from "./inputs.ts";
+import type { Properties } from "./secrets.ts";
+
+/** Properties that are secret whatever the program says. */
+export const alwaysSecret = ["clientConfiguration", "kubeconfig"] as const;
+
+const outputNames: readonly string[] = [
+  "runningVersion",
+  "runningSchematic",
+  "installedExtensions",
+  "runningServices",
+  "initiatorName",
+  "kubernetesNode",
+];
+
+/** What a node is, as outputs of the resource. */
+export function liveOutputs(facts: NodeFacts): Properties {
+  return {
+    runningVersion: facts.version,
+    runningSchematic: facts.schematicId ?? "",
+    installedExtensions: facts.extensions.map(({ name }) => name).sort(),
+    runningServices: facts.services
+      .filter(runs)
+      .map(({ id }) => id)
+      .sort(),
+    ...(facts.initiatorName === undefined ? {} : { initiatorName: facts.initiatorName }),
+    ...(facts.kubernetesNode === undefined ? {} : { kubernetesNode: facts.kubernetesNode }),
+  };
+}
+
+/** The inputs as the node fulfils them: where one differs from what the program wants, the engine shows it as drift. */
+export function liveInputs(inputs: Properties, facts: NodeFacts): Properties {
+  const wanted = nodeUpgradeInputs(inputs);
+  const missing = new Set(missingExtensions(facts, wanted).map(extensionName));
+  const running = new Set(facts.services.filter(runs).map(({ id }) => id));
+  return {
+    ...inputs,
+    talosVersion: facts.version,
+    schematicId: runsSchematic(facts, wanted) ? wanted.schematicId : (facts.schematicId ?? ""),
+    ...(inputs["extensions"] === undefined
+      ? {}
+      : { extensions: wanted.extensions.filter((extension) => !missing.has(extensionName(extension))) }),
+    ...(inputs["services"] === undefined
+      ? {}
+      : { services: wanted.services.filter((id) => running.has(id)) }),
+    ...(inputs["files"] === undefined
+      ? {}
+      : { files: wanted.files.filter((path) => facts.files.includes(path)) }),
+  };
+}
+
+/** A state's properties without the outputs: what the program gave. */
+export function inputsOf(state: Properties): Properties {
+  return Object.fromEntries(Object.entries(state).filter(([key]) => !outputNames.includes(key)));
+}

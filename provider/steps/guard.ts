@@ -1,0 +1,107 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import type { StepName } from "../errors.ts";
+import { describeMachine, type NodeFacts } from "../facts.ts";
+import { controlPlaneFindings } from "../guards/controlPlane.ts";
+import type { Finding } from "../guards/finding.ts";
+import { releaseFindings } from "../guards/release.ts";
+import { KubernetesError } from "../kubernetes.ts";
+
+/** Step `guard`: everything that must hold before anything is disturbed. All problems are told at once. */
+export async function guard(context: UpgradeContext, facts: NodeFacts): Promise<void> {
+  const [kubernetes, ...live] = await Promise.all([
+    kubernetesVersion(context),
+    settle(context, () => machineFindings(context)),
+    settle(context, () => etcd(context)),
+  ]);
+  const version = kubernetes.version ?? context.wanted.kubernetesVersion;
+  refuse(context, "guard", [
+    ...releaseFindings(facts.version, version, context.wanted),
+    ...kubernetes.findings,
+    ...live.flat(),
+  ]);
+}
+
+/** The part of the guard that other nodes can change: asked again right before the node goes down. */
+export async function guardAgain(context: UpgradeContext, step: StepName): Promise<void> {
+  refuse(context, step, await settle(context, () => etcd(context)));
+}
+
+function refuse(context: UpgradeContext, step: StepName, findings: Finding[]): void {
+  if (findings.length === 0) return;
+  throw failure(
+    context,
+    step,
+    findings.map(({ problem }) => problem).join("; "),
+    [...new Set(findings.map(({ hint }) => hint))].join(" "),
+  );
+}
+
+/** Gives what may pass by itself some time to pass. */
+async function settle(context: UpgradeContext, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  let findings: Finding[] = [];
+  await waitFor(context, context.clock.now() + context.patience.guardMs, async () => {
+    findings = await look();
+    if (findings.length > 0) context.progress.detail(findings.map(({ problem }) => problem).join("; "));
+    return findings.every(({ mayPass }) => !mayPass) ? true : undefined;
+  });
+  return findings;
+}
+
+async function etcd(context: UpgradeContext): Promise<Finding[]> {
+  return context.wanted.role === "controlplane" ? controlPlaneFindings(context) : [];
+}
+
+async function machineFindings(context: UpgradeContext): Promise<Finding[]> {
+  const { talos, patience, signal } = context;
+  try {
+    const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal });
+    if (machine.stage === "running" && machine.ready) return [];
+    return [
+      {
+        problem: `the node is ${describeMachine(machine)}`,
+        hint: "Mend it first: an upgrade of a node that is not well hides what is wrong with it.",
+        mayPass: true,
+      },
+    ];
+  } catch (error) {
+    if (!(error instanceof TalosError)) throw error;
+    return [
+      {
+        problem: `the node stopped answering: ${error.detail}`,
+        hint: "Check its network and console.",
+        mayPass: true,
+      },
+    ];
+  }
+}
+
+/** The version that really runs counts, not the one in the settings; where it is needed for the drain it has to answer. */
+async function kubernetesVersion(
+  context: UpgradeContext,
+): Promise<{ version: string | undefined; findings: Finding[] }> {
+  const kubernetes = await context.kubernetes();
+  if (kubernetes === undefined) return { version: undefined, findings: [] };
+  let last = "";
+  const version = await waitFor(context, context.clock.now() + context.patience.guardMs, async () => {
+    try {
+      return await kubernetes.version();
+    } catch (error) {
+      if (!(error instanceof KubernetesError)) throw error;
+      last = error.message;
+      context.progress.detail(`the Kubernetes API does not answer: ${last}`);
+      return undefined;
+    }
+  });
+  if (version !== undefined) return { version, findings: [] };
+  return {
+    version: undefined,
+    findings: [
+      {
+        problem: `the Kubernetes API does not answer: ${last}`,
+        hint: "It is needed to drain the node. Check the control planes and the kubeconfig.",
+        mayPass: true,
+      },
+    ],
+  };
+}

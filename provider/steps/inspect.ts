@@ -1,0 +1,59 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { describeMachine, readFacts, type NodeFacts } from "../facts.ts";
+
+/**
+ * Step `inspect`: version, schematic, extensions, services, machine stage, boot id. A node in the middle of a boot or
+ * of an upgrade that someone else, or an earlier run, has begun is waited for: it is read when it has arrived.
+ */
+export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
+  const { talos, clock, patience, progress } = context;
+  const begun = clock.now();
+  let last: NodeFacts | TalosError | undefined;
+  const facts = await waitFor(context, context.deadline, async () => {
+    try {
+      last = await readFacts(talos, context.wanted, {
+        deadlineMs: patience.probeMs * 2,
+        signal: context.signal,
+      });
+      if (last.machine.stage === "running") return last;
+      progress.detail(`the machine is ${last.machine.stage}`);
+    } catch (error) {
+      if (!(error instanceof TalosError)) throw error;
+      last = error;
+      if (error.kind === "timeout") talos.reconnect();
+      if (clock.now() - begun > allowance(error, context)) throw noContact(error, context);
+      if (error.kind !== "cancelled") progress.detail(`no answer yet: ${error.detail}`);
+    }
+    return undefined;
+  });
+  if (facts !== undefined) return facts;
+  if (last instanceof TalosError) throw noContact(last, context);
+  throw failure(
+    context,
+    "inspect",
+    `the machine is ${last === undefined ? "unknown" : describeMachine(last.machine)}`,
+    "It has to be running before it can be upgraded: look at its console or `talosctl dmesg`, then run `pulumi up` again.",
+  );
+}
+
+function allowance(error: TalosError, { patience }: UpgradeContext): number {
+  if (error.kind === "denied") return 0;
+  return error.kind === "certificate" ? patience.certificateMs : patience.contactMs;
+}
+
+function noContact(error: TalosError, context: UpgradeContext): Error {
+  const where = context.wanted.endpoint ?? context.wanted.node;
+  const hints: Partial<Record<TalosError["kind"], string>> = {
+    certificate:
+      "The client configuration has to be that of this node's cluster, and not expired; the clocks of the node and of this machine have to agree.",
+    denied: "The client certificate needs the role os:admin.",
+  };
+  return failure(
+    context,
+    "inspect",
+    `the Talos API at ${where} cannot be used: ${error.detail}`,
+    hints[error.kind] ??
+      `Check that the node is on and that port 50000 of ${where} can be reached from here.`,
+  );
+}

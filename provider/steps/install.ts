@@ -1,0 +1,113 @@
+import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
+import { preserveNeeded, VersionError } from "../../talos/version.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import type { NodeFacts } from "../facts.ts";
+import { remaining, type UpgradePath } from "./pull.ts";
+
+/** What the node does next. */
+export type Installed =
+  /** installed, and waits for a reboot request */
+  | { reboots: "on request" }
+  /** reboots by itself; events of this actor tell if it fails instead */
+  | { reboots: "by itself"; actorId: string };
+
+/**
+ * Step `install`: `LifecycleService.Upgrade` where the node has it, `MachineService.Upgrade` elsewhere. It is not
+ * interrupted by a cancel: an installer that is stopped half-way leaves half an image behind.
+ */
+export async function install(
+  context: UpgradeContext,
+  facts: NodeFacts,
+  path: UpgradePath,
+): Promise<Installed> {
+  if (path.api === "lifecycle") {
+    try {
+      return await installNew(context, path.imageName);
+    } catch (error) {
+      if (!isUnimplemented(error)) throw error;
+    }
+  }
+  return installOld(context, facts);
+}
+
+async function installNew(context: UpgradeContext, imageName: string): Promise<Installed> {
+  const { talos, progress } = context;
+  let lastMessage = "";
+  let exitCode: number | undefined;
+  try {
+    exitCode = await talos.install(
+      imageName,
+      (message) => {
+        lastMessage = message.trim() === "" ? lastMessage : message.trim();
+        progress.detail(lastMessage);
+      },
+      { deadlineMs: remaining(context) },
+    );
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "unimplemented") throw error;
+    throw failure(
+      context,
+      "install",
+      `${isTransient(error) ? "the connection broke while the installer ran" : "the installer did not run"}: ${error.detail}`,
+      error.kind === "locked"
+        ? "Wait until the other upgrade is over, then run `pulumi up` again."
+        : "The node still runs its old image and was not rebooted. Run `pulumi up` again.",
+    );
+  }
+  if (exitCode === 0) return { reboots: "on request" };
+  throw failure(
+    context,
+    "install",
+    exitCode === undefined
+      ? "the installer's output ended without an exit code"
+      : `the installer failed with exit code ${exitCode}${lastMessage === "" ? "" : `, its last words: ${lastMessage}`}`,
+    "The node still runs its old image and was not rebooted. `talosctl dmesg` has the rest; then run `pulumi up` again.",
+  );
+}
+
+async function installOld(context: UpgradeContext, facts: NodeFacts): Promise<Installed> {
+  const { talos, wanted } = context;
+  const request = { image: wanted.image, preserve: preserve(facts.version) };
+  try {
+    const actorId = await talos.upgradeLegacy(request, { deadlineMs: remaining(context) });
+    return { reboots: "by itself", actorId };
+  } catch (error) {
+    if (!(error instanceof TalosError)) throw error;
+    // The answer got lost, or a request that came before is at work: look what the node does, and do not ask twice.
+    if ((isTransient(error) || error.kind === "locked") && (await isUnderWay(context, facts))) {
+      return { reboots: "by itself", actorId: "" };
+    }
+    throw failure(
+      context,
+      "install",
+      `the node refused the upgrade: ${error.detail}`,
+      "It still runs its old image and was not rebooted. Mend what it names, then run `pulumi up` again.",
+    );
+  }
+}
+
+function preserve(version: string): boolean {
+  try {
+    return preserveNeeded(version);
+  } catch (error) {
+    if (error instanceof VersionError) return false;
+    throw error;
+  }
+}
+
+/** Is the node upgrading, rebooting or back from it? */
+async function isUnderWay(context: UpgradeContext, facts: NodeFacts): Promise<boolean> {
+  const { talos, clock, patience } = context;
+  const call = { deadlineMs: patience.probeMs };
+  const seen = await waitFor(context, clock.now() + patience.rebootMs, async () => {
+    try {
+      const [machine, bootId] = await Promise.all([talos.machineStatus(call), talos.bootId(call)]);
+      return machine.stage !== "running" || bootId !== facts.bootId ? true : undefined;
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      talos.reconnect();
+      return undefined;
+    }
+  });
+  return seen ?? false;
+}

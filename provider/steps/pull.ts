@@ -1,0 +1,89 @@
+import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
+import { upgradeApi, VersionError } from "../../talos/version.ts";
+import { failure, type UpgradeContext } from "../context.ts";
+import type { NodeFacts } from "../facts.ts";
+
+/** How this node is going to be upgraded, as its server answered. */
+export type UpgradePath =
+  | { api: "lifecycle"; /** the image's name in the node's own store */ imageName: string }
+  | { api: "machine" };
+
+const attempts = 3;
+
+/**
+ * Step `pull`: the installer image, before anything is disturbed. Which of the two upgrade APIs the node has shows
+ * here: the one that its version should have is asked, and an answer "unimplemented" leads to the other.
+ */
+export async function pull(context: UpgradeContext, facts: NodeFacts): Promise<UpgradePath> {
+  if (expectedApi(facts.version) === "lifecycle") {
+    try {
+      return { api: "lifecycle", imageName: await patiently(context, () => pullNew(context)) };
+    } catch (error) {
+      if (!isUnimplemented(error)) throw pullFailure(context, error);
+    }
+  }
+  try {
+    await patiently(context, () => pullOld(context));
+  } catch (error) {
+    // Talos 1.6 has no call for it: there the upgrade itself pulls, before it touches anything.
+    if (!isUnimplemented(error)) throw pullFailure(context, error);
+  }
+  return { api: "machine" };
+}
+
+function pullNew(context: UpgradeContext): Promise<string> {
+  const { talos, wanted, progress } = context;
+  return talos.pull(
+    wanted.image,
+    (done, total) => {
+      if (total > 0)
+        progress.detail(`${Math.floor((100 * done) / total)} % of ${Math.ceil(total / 1_000_000)} MB`);
+    },
+    { deadlineMs: remaining(context), signal: context.signal },
+  );
+}
+
+function pullOld(context: UpgradeContext): Promise<void> {
+  const { talos, wanted, signal } = context;
+  return talos.pullLegacy(wanted.image, { deadlineMs: remaining(context), signal });
+}
+
+export function remaining({ deadline, clock }: UpgradeContext): number {
+  return Math.max(1, deadline - clock.now());
+}
+
+export function expectedApi(version: string): "lifecycle" | "machine" {
+  try {
+    return upgradeApi(version);
+  } catch (error) {
+    // A tag that is no release comes from a build of one's own, which is newer than 1.12 more often than not.
+    if (error instanceof VersionError) return "lifecycle";
+    throw error;
+  }
+}
+
+/** A pull changes nothing that matters, so one that broke off is simply begun again. */
+async function patiently<T>(context: UpgradeContext, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TalosError) || !isTransient(error)) throw error;
+      if (attempt === attempts || remaining(context) === 1) throw error;
+      context.progress.detail(`the pull broke off (${error.detail}), trying again`);
+      await context.clock.sleep(context.patience.pollMs * 10, context.signal);
+    }
+  }
+}
+
+function pullFailure(context: UpgradeContext, error: unknown): unknown {
+  if (!(error instanceof TalosError) || error.kind === "cancelled") return error;
+  return failure(
+    context,
+    "pull",
+    `the node could not pull ${context.wanted.image}: ${error.detail}`,
+    error.kind === "notFound"
+      ? "The registry does not have it: is the schematic registered at the factory, and does the factory build this release?"
+      : "Check that the node can reach the registry (proxy, mirror, DNS). The node is untouched.",
+  );
+}

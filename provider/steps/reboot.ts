@@ -1,0 +1,136 @@
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import type { MachineStatus } from "../../talos/api/talosClient.ts";
+import { duration } from "../clock.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { describeMachine, type NodeFacts } from "../facts.ts";
+import type { Installed } from "./install.ts";
+
+/** Step `reboot`, second half: waits until the boot id has changed and the machine is running and ready again. */
+export async function awaitReboot(
+  context: UpgradeContext,
+  before: NodeFacts,
+  installed: Installed,
+): Promise<void> {
+  const watch = new AbortController();
+  const failed = watchForFailure(context, installed, watch.signal);
+  try {
+    await newBoot(context, before, installed, failed);
+  } finally {
+    watch.abort();
+  }
+  await ready(context);
+}
+
+/** Step `reboot`, first half, where the node does not do it by itself. */
+export async function requestReboot(context: UpgradeContext): Promise<void> {
+  const { talos, patience } = context;
+  try {
+    await talos.reboot({ deadlineMs: patience.probeMs * 2 });
+  } catch (error) {
+    // A node that goes down may not get its answer out. Whether it went shows in the boot id.
+    if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return;
+    if (!(error instanceof TalosError)) throw error;
+    throw failure(
+      context,
+      "reboot",
+      `the new image is installed, but the node refused to reboot: ${error.detail}`,
+      "It still runs its old image. Run `pulumi up` again, or reboot it with `talosctl reboot`.",
+    );
+  }
+}
+
+/** Holds what failed on the node, once its events tell. */
+interface Failure {
+  text?: string;
+}
+
+function watchForFailure(context: UpgradeContext, installed: Installed, signal: AbortSignal): Failure {
+  const failed: Failure = {};
+  if (installed.reboots === "by itself" && installed.actorId !== "") {
+    context.talos
+      .upgradeFailure(installed.actorId, { signal })
+      .then((text) => {
+        if (text !== undefined) failed.text = text;
+      })
+      // Events are an extra: without them a failed upgrade is found by its time running out.
+      .catch(() => undefined);
+  }
+  return failed;
+}
+
+async function newBoot(
+  context: UpgradeContext,
+  before: NodeFacts,
+  installed: Installed,
+  failed: Failure,
+): Promise<void> {
+  const { talos, clock, patience, progress } = context;
+  const begun = clock.now();
+  let asked = begun;
+  let gone = false;
+  let last = "still in its old boot";
+  const back = await waitFor(context, context.deadline, async () => {
+    if (failed.text !== undefined) throw upgradeFailed(context, failed.text);
+    try {
+      const call = { deadlineMs: patience.probeMs, signal: context.signal };
+      const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
+      last = `${describeMachine(machine)}, still in its old boot`;
+      progress.detail(gone ? "answering again" : machine.stage);
+      // Without leave to read the boot id, having been away counts.
+      if (bootId === undefined ? gone : bootId !== before.bootId) return true;
+      const idle = machine.stage === "running" && machine.ready && !gone;
+      if (idle && installed.reboots === "on request" && clock.now() - asked > patience.rebootMs) {
+        asked = clock.now();
+        await requestReboot(context);
+      }
+    } catch (error) {
+      if (!(error instanceof TalosError)) throw error;
+      gone = true;
+      last = `no answer: ${error.detail}`;
+      // A connection from before the reboot may look alive for minutes.
+      if (error.kind === "timeout") talos.reconnect();
+      if (error.kind !== "cancelled") progress.detail("rebooting");
+    }
+    return undefined;
+  });
+  if (back) return;
+  throw failure(
+    context,
+    "reboot",
+    `the node did not come back within ${duration(clock.now() - begun)}; last seen: ${last}`,
+    "Look at its console. Once it is back, run `pulumi up` again: it goes on from there, whichever image the node then runs.",
+  );
+}
+
+function upgradeFailed(context: UpgradeContext, text: string): Error {
+  return failure(
+    context,
+    "install",
+    `the upgrade failed on the node: ${text}`,
+    "`talosctl dmesg` has the rest. Once the node is running and ready, run `pulumi up` again.",
+  );
+}
+
+async function ready(context: UpgradeContext): Promise<void> {
+  const { talos, patience, progress } = context;
+  let last: MachineStatus | string = "no answer";
+  const arrived = await waitFor(context, context.deadline, async () => {
+    try {
+      last = await talos.machineStatus({ deadlineMs: patience.probeMs, signal: context.signal });
+      if (last.stage === "running" && last.ready) return true;
+      progress.detail(describeMachine(last));
+    } catch (error) {
+      if (!(error instanceof TalosError)) throw error;
+      last = error.detail;
+      if (error.kind === "timeout") talos.reconnect();
+    }
+    return undefined;
+  });
+  if (arrived) return;
+  throw failure(
+    context,
+    "reboot",
+    `the node has rebooted and is not ready: ${typeof last === "string" ? last : describeMachine(last)}`,
+    "Look at `talosctl health` and `talosctl dmesg`; run `pulumi up` again when it is ready.",
+  );
+}

@@ -1,0 +1,70 @@
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import type { NodeFacts } from "../facts.ts";
+import {
+  cordonedBy,
+  installedImage,
+  KubernetesError,
+  type KubernetesClient,
+  type KubernetesNode,
+} from "../kubernetes.ts";
+import { findNode } from "./drain.ts";
+
+/**
+ * Step `uncordon`: waits until Kubernetes says the node is Ready in its present boot, and lifts the cordon if it is one
+ * of ours, this run's or one that was left by a run that was killed.
+ */
+export async function uncordon(context: UpgradeContext, before: NodeFacts, after: NodeFacts): Promise<void> {
+  const kubernetes = await context.kubernetes();
+  if (kubernetes === undefined) return;
+  const { wanted, progress } = context;
+  const rebooted = after.bootId !== before.bootId;
+  let last = "the Kubernetes API does not answer";
+
+  const done = await waitFor(context, context.deadline, async () => {
+    try {
+      const node =
+        after.kubernetesNode === undefined
+          ? findNode(await kubernetes.nodes(), undefined, wanted.node)
+          : await kubernetes.node(after.kubernetesNode);
+      if (node === undefined) {
+        last = "Kubernetes does not know this node";
+      } else if (!node.ready) {
+        last = `Kubernetes says the node is not Ready: ${node.reason}`;
+      } else if (rebooted && node.bootId !== "" && node.bootId === before.bootId) {
+        last = "the kubelet has not reported since the reboot";
+      } else {
+        await release(kubernetes, node, { installedToo: true });
+        return true;
+      }
+    } catch (error) {
+      if (!(error instanceof KubernetesError)) throw error;
+      last = error.message;
+      if (!error.transient) return undefined;
+    }
+    progress.detail(last);
+    return undefined;
+  });
+  if (done) return;
+  throw failure(
+    context,
+    "uncordon",
+    last,
+    "The node runs the wanted image. Look at its kubelet (`talosctl logs kubelet`); run `pulumi up` again when it is Ready.",
+  );
+}
+
+/** Takes back what this program wrote on a node, in one write; a cordon of somebody else stays. */
+export async function release(
+  kubernetes: Pick<KubernetesClient, "patchNode">,
+  node: KubernetesNode,
+  options: { installedToo: boolean },
+): Promise<boolean> {
+  const ours = node.annotations[cordonedBy] !== undefined;
+  const noted = options.installedToo && node.annotations[installedImage] !== undefined;
+  if (!ours && !noted) return false;
+  await kubernetes.patchNode(node.name, {
+    ...(ours ? { unschedulable: false } : {}),
+    annotations: { ...(ours ? { [cordonedBy]: null } : {}), ...(noted ? { [installedImage]: null } : {}) },
+  });
+  return ours;
+}

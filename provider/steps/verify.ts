@@ -1,0 +1,171 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import { extensionName } from "../../talos/version.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import {
+  describeImage,
+  describeMachine,
+  describeService,
+  isSettled,
+  lackingServices,
+  missingExtensions,
+  readFacts,
+  type NodeFacts,
+} from "../facts.ts";
+
+interface Shortcoming {
+  seen: string;
+  hint: string;
+  /** How long it may last on a machine that is ready. */
+  forMs: number;
+}
+
+/**
+ * Step `verify`: the wanted version and schematic run (a node that fell back to its old image is running and ready with
+ * a new boot id too), every extension and file is there, every service runs, and a control plane is back in etcd.
+ */
+export async function verify(context: UpgradeContext, before: NodeFacts): Promise<NodeFacts> {
+  const { clock, patience, progress, talos } = context;
+  let facts: NodeFacts | undefined;
+  let shortcoming: Shortcoming = noAnswer("nothing", context);
+  let readySince: number | undefined;
+  const started = new Set<string>();
+
+  const verified = await waitFor(context, context.deadline, async () => {
+    try {
+      facts = await readFacts(talos, context.wanted, {
+        deadlineMs: patience.probeMs * 2,
+        signal: context.signal,
+      });
+      const found = judge(facts, before, context) ?? (await etcdShortcoming(context));
+      if (found === undefined) return facts;
+      shortcoming = found;
+      if (facts.machine.ready) {
+        readySince ??= clock.now();
+        await startStopped(context, facts, started);
+      } else {
+        readySince = undefined;
+      }
+    } catch (error) {
+      if (!(error instanceof TalosError)) throw error;
+      if (error.kind === "timeout") talos.reconnect();
+      readySince = undefined;
+      shortcoming = noAnswer(error.detail, context);
+    }
+    progress.detail(shortcoming.seen);
+    if (readySince !== undefined && clock.now() - readySince >= shortcoming.forMs) {
+      throw failure(context, "verify", shortcoming.seen, shortcoming.hint);
+    }
+    return undefined;
+  });
+  if (verified !== undefined) return verified;
+  throw failure(context, "verify", shortcoming.seen, shortcoming.hint);
+}
+
+function noAnswer(detail: string, { patience }: UpgradeContext): Shortcoming {
+  return {
+    seen: `the node does not answer: ${detail}`,
+    hint: "Look at its console; run `pulumi up` again when it is back.",
+    forMs: patience.contactMs,
+  };
+}
+
+/** What is wrong with the node; undefined if it is as wanted. */
+export function judge(
+  facts: NodeFacts,
+  before: NodeFacts,
+  { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
+): Shortcoming | undefined {
+  if (facts.machine.stage !== "running" || !facts.machine.ready) {
+    return {
+      seen: `the machine is ${describeMachine(facts.machine)}`,
+      hint: "Look at `talosctl health` and `talosctl dmesg`; run `pulumi up` again when it is ready.",
+      forMs: Infinity,
+    };
+  }
+  if (!isSettled(facts, wanted)) return wrongImage(facts, before, { wanted, patience });
+
+  const missing = missingExtensions(facts, wanted);
+  if (missing.length > 0) {
+    const there = facts.extensions.map(({ name }) => name).join(", ") || "none";
+    return {
+      seen: `the image runs without ${missing.map(extensionName).join(", ")} (extensions there: ${there})`,
+      hint: `Its schematic is the wanted one, so look whether that names the extension, and at what the factory built for ${wanted.talosVersion}. Another patch release is a way round.`,
+      forMs: patience.settleMs,
+    };
+  }
+  const absent = wanted.files.filter((path) => !facts.files.includes(path));
+  if (absent.length > 0) {
+    return {
+      seen: `the extension is there, but not ${absent.join(", ")}`,
+      hint: `The extension's build for ${wanted.talosVersion} is incomplete (siderolabs/talos#12951 was such a case). Use another patch release.`,
+      forMs: patience.settleMs,
+    };
+  }
+  const lacking = lackingServices(facts, wanted);
+  if (lacking.length > 0) {
+    return {
+      seen: `not running: ${lacking.map((id) => describeService(id, facts)).join(", ")}`,
+      hint: `Look at ${lacking.map((id) => `\`talosctl logs ${id}\``).join(" and ")}; run \`pulumi up\` again when it runs.`,
+      forMs: patience.serviceMs,
+    };
+  }
+  return undefined;
+}
+
+function wrongImage(
+  facts: NodeFacts,
+  before: NodeFacts,
+  { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
+): Shortcoming {
+  const runs = describeImage(facts.version, facts.schematicId);
+  const wants = describeImage(wanted.talosVersion, wanted.schematicId);
+  const old = facts.version === before.version && facts.schematicId === before.schematicId;
+  if (old && !isSettled(before, wanted)) {
+    return {
+      seen: `the node rebooted, but runs its old image again: ${runs}, not ${wants}`,
+      hint: "Talos falls back when the new image does not boot, and runs the old one when nothing was installed: the console of the node shows which. Run `pulumi up` again once the cause is mended.",
+      forMs: 0,
+    };
+  }
+  return {
+    seen: `the node runs ${runs}, not ${wants}`,
+    hint: `Is ${wanted.image} the image of that release and schematic?`,
+    // The extensions, the schematic among them, are reported a moment after the machine.
+    forMs: facts.schematicId === undefined ? patience.settleMs : 0,
+  };
+}
+
+async function etcdShortcoming(context: UpgradeContext): Promise<Shortcoming | undefined> {
+  const { wanted, talos, patience, signal } = context;
+  if (wanted.role !== "controlplane") return undefined;
+  const report = (seen: string): Shortcoming => ({
+    seen,
+    hint: "Look at `talosctl service etcd` and `talosctl etcd status`; run `pulumi up` again when it is well.",
+    forMs: patience.serviceMs,
+  });
+  try {
+    const status = await talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal });
+    if (status.errors.length > 0) return report(`etcd reports ${status.errors.join(", ")}`);
+    if (status.leader === "0") return report("etcd knows no leader");
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    return report(`etcd does not answer: ${error.detail}`);
+  }
+}
+
+/** A service that was stopped by hand is started, once; one that fails by itself is not helped by that. */
+async function startStopped(context: UpgradeContext, facts: NodeFacts, started: Set<string>): Promise<void> {
+  for (const id of context.wanted.services) {
+    const service = facts.services.find((candidate) => candidate.id === id);
+    if (service?.state !== "Finished" || started.has(id)) continue;
+    started.add(id);
+    try {
+      await context.talos.startService(id, { signal: context.signal });
+      context.progress.info(`${id} was stopped, started it`);
+    } catch (error) {
+      if (!(error instanceof TalosError)) throw error;
+      context.progress.detail(`${id} could not be started: ${error.detail}`);
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import { TalosError } from "../talos/api/errors.ts";
+import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
+import { realClock } from "./clock.ts";
+import { stepNames, UpgradeError, type StepName } from "./errors.ts";
+import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import { installedImage, KubernetesError } from "./kubernetes.ts";
+import { drain, findNode } from "./steps/drain.ts";
+import { guard, guardAgain } from "./steps/guard.ts";
+import { inspect } from "./steps/inspect.ts";
+import { install, type Installed } from "./steps/install.ts";
+import { pull, type UpgradePath } from "./steps/pull.ts";
+import { awaitReboot, requestReboot } from "./steps/reboot.ts";
+import { release, uncordon } from "./steps/uncordon.ts";
+import { verify } from "./steps/verify.ts";
+
+/** How an upgrade ended, with what is known of the node in either case. */
+export type Outcome =
+  | { ok: true; facts: NodeFacts; upgraded: boolean }
+  | {
+      ok: false;
+      error: UpgradeError;
+      /** the latest; undefined if the node never answered */ facts: NodeFacts | undefined;
+    };
+
+/** How far the node has been taken, for what has to be undone or told when something fails. */
+interface Journal {
+  step: StepName;
+  facts?: NodeFacts;
+  /** From the first moment at which the node may go down. */
+  committed: boolean;
+  installed: boolean;
+  cordoned: boolean;
+}
+
+/**
+ * Takes one node to the wanted image and proves it, or finds that it is there already. Never throws for anything that
+ * happens to the node; safe to call again at any time after any failure.
+ */
+export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
+  const journal: Journal = { step: "inspect", committed: false, installed: false, cordoned: false };
+  try {
+    const upgraded = await run(context, journal);
+    if (journal.facts === undefined) throw new Error("an upgrade ended without a look at the node");
+    return { ok: true, facts: journal.facts, upgraded };
+  } catch (error) {
+    return conclude(context, journal, error);
+  }
+}
+
+async function run(context: UpgradeContext, journal: Journal): Promise<boolean> {
+  const begin = (step: StepName): void => {
+    stopIfCancelled(context);
+    journal.step = step;
+    context.progress.step(step);
+  };
+
+  begin("inspect");
+  const before = await inspect(context);
+  journal.facts = before;
+
+  begin("settled?");
+  const settled = isSettled(before, context.wanted);
+  if (!settled) await bringOver(context, journal, before, begin);
+
+  // A node that is over there is not given back before it has been verified.
+  journal.committed = true;
+  begin("verify");
+  journal.facts = await verify(context, before);
+  begin("uncordon");
+  await uncordon(context, before, journal.facts);
+  return !settled;
+}
+
+async function bringOver(
+  context: UpgradeContext,
+  journal: Journal,
+  before: NodeFacts,
+  begin: (step: StepName) => void,
+): Promise<void> {
+  const { wanted, progress } = context;
+  progress.detail(`${describeImage(before.version, before.schematicId)} to ${wanted.talosVersion}`);
+  begin("guard");
+  await guard(context, before);
+
+  const waiting = await installedBefore(context, before);
+  let path: UpgradePath | undefined;
+  if (!waiting && wanted.prePull) {
+    begin("pull");
+    path = await pull(context, before);
+  }
+  begin("drain");
+  let kubernetesNode: string | undefined;
+  await drain(context, before, ({ node, ours }) => {
+    kubernetesNode = node.name;
+    journal.cordoned = ours;
+  });
+
+  let installed: Installed = { reboots: "on request" };
+  if (!waiting) {
+    if (path === undefined) {
+      begin("pull");
+      path = await pull(context, before);
+    }
+    begin("install");
+    await guardAgain(context, "install");
+    installed = await startInstall(context, journal, before, path);
+    journal.installed = true;
+    if (installed.reboots === "on request") await noteInstalled(context, before, kubernetesNode);
+  }
+  journal.installed = true;
+  begin("reboot");
+  if (installed.reboots === "on request") {
+    if (waiting) await guardAgain(context, "reboot");
+    await requestReboot(context);
+  }
+  journal.committed = true;
+  await awaitReboot(context, before, installed);
+}
+
+async function startInstall(
+  context: UpgradeContext,
+  journal: Journal,
+  before: NodeFacts,
+  path: UpgradePath,
+): Promise<Installed> {
+  // The older API reboots by itself: from the request on the node may be down.
+  journal.committed = path.api === "machine";
+  try {
+    const installed = await install(context, before, path);
+    journal.committed = installed.reboots === "by itself";
+    return installed;
+  } catch (error) {
+    // An error of the step itself is only told once it is certain that nothing is under way.
+    if (error instanceof UpgradeError) journal.committed = false;
+    throw error;
+  }
+}
+
+/** Did an earlier run install this image in this very boot, and end before the reboot? */
+async function installedBefore(context: UpgradeContext, before: NodeFacts): Promise<boolean> {
+  const kubernetes = await context.kubernetes();
+  if (kubernetes === undefined || before.bootId === undefined) return false;
+  const node = findNode(await kubernetes.nodes(), before.kubernetesNode, context.wanted.node);
+  return node?.annotations[installedImage] === note(before.bootId, context.wanted.image);
+}
+
+async function noteInstalled(
+  context: UpgradeContext,
+  before: NodeFacts,
+  node: string | undefined,
+): Promise<void> {
+  if (node === undefined || before.bootId === undefined) return;
+  const kubernetes = await context.kubernetes();
+  try {
+    await kubernetes?.patchNode(node, {
+      annotations: { [installedImage]: note(before.bootId, context.wanted.image) },
+    });
+  } catch (error) {
+    // Only spares a second installation after a crash; the upgrade itself does not need it.
+    if (!(error instanceof KubernetesError)) throw error;
+  }
+}
+
+function note(bootId: string, image: string): string {
+  return `${bootId} ${image}`;
+}
+
+/** How long tidying up may take after a cancel, and after any other failure. */
+const tidyMs = { cancelled: 700, failed: 5_000 };
+
+async function conclude(context: UpgradeContext, journal: Journal, error: unknown): Promise<Outcome> {
+  const cancelled = context.signal.aborted && !(error instanceof UpgradeError);
+  const told = cancelled ? cancellation(context, journal) : explain(context, journal, error);
+  const limitMs = cancelled ? tidyMs.cancelled : tidyMs.failed;
+  const [cordon, facts] = await Promise.all([
+    within(
+      limitMs,
+      journal.committed ? Promise.resolve("kept" as const) : putBack(context, journal),
+      "kept" as const,
+    ),
+    journal.facts === undefined
+      ? undefined
+      : latestFacts(context, Math.min(limitMs, context.patience.probeMs)),
+  ]);
+  const hint = `${told.hint}${cordonText(cordon, journal)}`;
+  return {
+    ok: false,
+    error: new UpgradeError(told.node, told.step, told.seen, hint),
+    facts: facts ?? journal.facts,
+  };
+}
+
+function explain(context: UpgradeContext, journal: Journal, error: unknown): UpgradeError {
+  if (error instanceof UpgradeError) return error;
+  const again = "Run `pulumi up` again once it is mended: it goes on from here.";
+  if (error instanceof TalosError)
+    return failure(context, journal.step, `${error.call}: ${error.detail}`, again);
+  if (error instanceof KubernetesError)
+    return failure(context, journal.step, `Kubernetes: ${error.message}`, again);
+  throw error;
+}
+
+function cancellation(context: UpgradeContext, journal: Journal): UpgradeError {
+  const undone = stepNames.slice(stepNames.indexOf(journal.step)).filter((step) => step !== "settled?");
+  const state = journal.committed
+    ? "The node is on its way into the new image."
+    : journal.installed
+      ? "The new image is installed and starts with the next reboot, whoever asks for it."
+      : "The node runs its old image, untouched.";
+  return failure(
+    context,
+    journal.step,
+    `cancelled; left undone: ${undone.join(", ")}`,
+    `${state} The next \`pulumi up\` goes on from here.`,
+  );
+}
+
+type CordonState = "none" | "lifted" | "kept";
+
+function cordonText(cordon: CordonState, journal: Journal): string {
+  if (cordon === "lifted") return " It was uncordoned.";
+  return cordon === "kept" && journal.cordoned
+    ? " It stays cordoned until a later `pulumi up` has verified it."
+    : "";
+}
+
+/** The node is still in its old boot: whatever was cordoned for it, by this run or one before, can work again. */
+async function putBack(context: UpgradeContext, journal: Journal): Promise<CordonState> {
+  const { facts } = journal;
+  if (facts === undefined) return "none";
+  try {
+    const kubernetes = await context.kubernetes();
+    if (kubernetes === undefined) return "none";
+    const node = findNode(await kubernetes.nodes(), facts.kubernetesNode, context.wanted.node);
+    if (node === undefined) return "none";
+    return (await release(kubernetes, node, { installedToo: false })) ? "lifted" : "none";
+  } catch (error) {
+    if (error instanceof KubernetesError) return "kept";
+    throw error;
+  }
+}
+
+async function latestFacts(context: UpgradeContext, deadlineMs: number): Promise<NodeFacts | undefined> {
+  try {
+    return await readFacts(context.talos, context.wanted, { deadlineMs });
+  } catch (error) {
+    if (error instanceof TalosError) return undefined;
+    throw error;
+  }
+}
+
+async function within<T>(limitMs: number, work: Promise<T>, otherwise: T): Promise<T> {
+  const timeout = new AbortController();
+  try {
+    return await Promise.race([
+      work,
+      realClock.sleep(limitMs, timeout.signal).then(
+        () => otherwise,
+        () => otherwise,
+      ),
+    ]);
+  } finally {
+    timeout.abort();
+  }
+}
