@@ -66,9 +66,9 @@ export function modulePatch({
   readonly modules: readonly KernelModule[];
   readonly contract: string;
   /** The release that runs, where it is known: from 1.10 on kernel arguments belong into the schematic. */
-  readonly talosVersion?: string;
+  readonly talosVersion?: string | undefined;
   /** Kernel arguments. Default: those that belong to the modules (`iscsi_tcp=1` for `iscsi_tcp`). */
-  readonly kernelArgs?: readonly string[];
+  readonly kernelArgs?: readonly string[] | undefined;
 }): string | undefined {
   const { place, reason } = kernelArguments(contract, talosVersion);
   if (kernelArgs !== undefined && kernelArgs.length > 0 && place === "schematic") {
@@ -99,7 +99,7 @@ export function modulePatch({
 
 /** Where to install to: a device, or what tells the disk, in the contract's own form. */
 export type InstallDisk =
-  | { readonly disk?: string; readonly diskSelector?: undefined; readonly diskMatch?: undefined }
+  | { readonly disk?: string | undefined; readonly diskSelector?: undefined; readonly diskMatch?: undefined }
   | {
       readonly disk?: undefined;
       /** `machine.install.diskSelector` of contracts up to v1.13, `{ size: ">= 100GB" }`. */
@@ -121,8 +121,11 @@ export function installImagePatch({
   diskSelector,
   diskMatch,
   wipe,
-}: { readonly image?: string; readonly contract: string; readonly wipe?: boolean } & InstallDisk):
-  string | undefined {
+}: {
+  readonly image?: string | undefined;
+  readonly contract: string;
+  readonly wipe?: boolean | undefined;
+} & InstallDisk): string | undefined {
   if (image === undefined && disk === undefined && diskSelector === undefined && diskMatch === undefined) {
     if (wipe === undefined) return undefined;
   }
@@ -191,8 +194,8 @@ export function subnetPatch({
   serviceSubnets = [],
   contract,
 }: {
-  readonly podSubnets?: readonly string[];
-  readonly serviceSubnets?: readonly string[];
+  readonly podSubnets?: readonly string[] | undefined;
+  readonly serviceSubnets?: readonly string[] | undefined;
   readonly contract: string;
 }): string | undefined {
   if (podSubnets.length === 0 && serviceSubnets.length === 0) return undefined;

@@ -1,0 +1,307 @@
+/**
+ * What is known of Talos releases and of the way from one to another, as data with a source: shown in the preview as a
+ * warning, or refused. Nothing here is about the state of a node; the guards of an upgrade look at that.
+ */
+import type { Schematic } from "./schematic.ts";
+import { parseInstallerImage, ImageError } from "./image.ts";
+import {
+  badRelease,
+  compareVersions,
+  contractAtLeast,
+  contractOf,
+  extensionAvailable,
+  extensionName,
+  hasSchematicExtension,
+  hasTgtd,
+  initiatorNameChanges,
+  initiatorNameSource,
+  parseVersion,
+  versionAtLeast,
+  workloadIsolation,
+} from "./version.ts";
+
+/** What the advisories are asked about. */
+export interface AdvisoryQuestion {
+  /** The release that runs; absent for a machine that is new. */
+  readonly from?: string | undefined;
+  /** The release that shall run. */
+  readonly to: string;
+  /** The contract of the machine configuration. */
+  readonly contract: string;
+  /** The contract so far, where it is known and may differ. */
+  readonly contractBefore?: string | undefined;
+  /** The extensions that are wanted, `iscsi-tools` or `siderolabs/iscsi-tools`. */
+  readonly extensions: readonly string[];
+  /** The schematic of the image. */
+  readonly schematic?: Schematic | undefined;
+  /** The installer image. */
+  readonly image?: string | undefined;
+  /** Kernel arguments in `machine.install.extraKernelArgs`, from whatever patch. */
+  readonly installKernelArgs?: readonly string[] | undefined;
+  /** Does `machine.install.grubUseUKICmdline` hold? Default: what the contract generates. */
+  readonly grubUseUKICmdline?: boolean | undefined;
+  /** CSI drivers on the cluster, and how each reaches iscsiadm. */
+  readonly drivers?:
+    readonly { readonly name: string; readonly strategy: "chroot" | "nsenter" }[] | undefined;
+}
+
+/** One thing to know before going on. */
+export interface Advisory {
+  /** Stable: `initiator-name-changes`. */
+  readonly id: string;
+  /** `warning` is shown; `refuse` stops the preview. */
+  readonly severity: "warning" | "refuse";
+  /** What happens and what to do about it. */
+  readonly text: string;
+  /** Where this is known from. */
+  readonly source: string;
+}
+
+interface Row extends Omit<Advisory, "text"> {
+  /** The text where the row applies, else undefined. */
+  readonly applies: (question: AdvisoryQuestion) => string | undefined;
+}
+
+const ISCSI = "iscsi-tools";
+const wants = ({ extensions }: AdvisoryQuestion, name: string): boolean =>
+  extensions.map(extensionName).includes(name);
+const text = (condition: boolean, message: string): string | undefined => (condition ? message : undefined);
+
+const ROWS: readonly Row[] = [
+  {
+    id: "initiator-name-changes",
+    severity: "warning",
+    source: "siderolabs/extensions 4a2e536 (iscsi-tools v0.2.0)",
+    applies: (question) => {
+      const { from, to } = question;
+      if (from === undefined || !wants(question, ISCSI) || !initiatorNameChanges(from, to)) return undefined;
+      return initiatorNameSource(to) === "machine-id"
+        ? `from ${from} to ${to} every node's iSCSI initiator name becomes iqn.2017-11.dev.talos:<machine id>; ` +
+            "before the upgrade allow the new names on the array (they are outputs of this stack afterwards), " +
+            "or volumes will not attach"
+        : `from ${from} to ${to} every node's iSCSI initiator name is generated anew; allow the new names on the array`;
+    },
+  },
+  {
+    id: "tgtd-gone",
+    severity: "warning",
+    source: "siderolabs/extensions 4a2e536 (iscsi-tools v0.2.0)",
+    applies: (question) => {
+      const { from, to } = question;
+      const applies = from !== undefined && wants(question, ISCSI) && hasTgtd(from) && !hasTgtd(to);
+      return text(
+        applies,
+        `${to} has no ext-tgtd any more; checks and monitoring that expect the service will fail`,
+      );
+    },
+  },
+  {
+    id: "iscsi-paths-gone",
+    severity: "warning",
+    source: "democratic-csi/democratic-csi#543, siderolabs/extensions#688",
+    applies: (question) => {
+      const { from, to } = question;
+      const applies =
+        from !== undefined && wants(question, ISCSI) && !versionAtLeast(from, 10) && versionAtLeast(to, 10);
+      return text(
+        applies,
+        `${to} has neither /usr/local/etc/iscsi nor /system/iscsi; a CSI driver that mounts one of them must be changed ` +
+          "to /etc/iscsi and /var/lib/iscsi first",
+      );
+    },
+  },
+  {
+    id: "iscsi-node-records",
+    severity: "warning",
+    source: "siderolabs/extensions#1182, fenio/tns-csi#194",
+    applies: (question) => {
+      const { from, to } = question;
+      const applies =
+        from !== undefined &&
+        wants(question, ISCSI) &&
+        compareVersions(from, "v1.13.8") < 0 &&
+        compareVersions(to, "v1.13.8") >= 0;
+      return text(
+        applies,
+        `${to} carries open-iscsi 2.1.12. Node records in /var/lib/iscsi were written by an older one, and a CSI driver ` +
+          "that brings its own iscsiadm must match it: if logins fail after the upgrade, discover the targets again",
+      );
+    },
+  },
+  {
+    id: "bad-release",
+    severity: "refuse",
+    source: "siderolabs/talos#12951, siderolabs/extensions#1006, siderolabs/extensions#1182",
+    applies: ({ to, extensions }) => {
+      const bad = badRelease(to, extensions);
+      return bad && `${to} cannot be used with ${bad.extension}: ${bad.reason}. Use ${bad.instead}.`;
+    },
+  },
+  {
+    id: "extension-unavailable",
+    severity: "refuse",
+    source: "siderolabs/extensions",
+    applies: ({ to, extensions }) => {
+      const missing = extensions.filter((extension) => extensionAvailable(extension, to) === false);
+      return text(missing.length > 0, `${to} does not offer ${missing.join(", ")}; choose a newer release`);
+    },
+  },
+  {
+    id: "extension-not-in-schematic",
+    severity: "refuse",
+    source: "siderolabs/image-factory pkg/schematic",
+    applies: ({ extensions, schematic }) => {
+      if (schematic === undefined) return undefined;
+      const given = schematic.customization?.systemExtensions?.officialExtensions?.map(extensionName) ?? [];
+      const missing = extensions.filter((extension) => !given.includes(extensionName(extension)));
+      return text(
+        missing.length > 0,
+        `the schematic lacks ${missing.join(", ")}; add it to customization.systemExtensions.officialExtensions`,
+      );
+    },
+  },
+  {
+    id: "nsenter-isolated",
+    severity: "refuse",
+    source: "siderolabs/talos v1.14 SecurityProfileConfig",
+    applies: ({ contract, drivers = [] }) => {
+      const names = drivers.filter(({ strategy }) => strategy === "nsenter").map(({ name }) => name);
+      return text(
+        names.length > 0 && workloadIsolation(contract),
+        `contract ${contract} isolates workloads (SecurityProfileConfig.workloadIsolation), so ${names.join(", ")} cannot ` +
+          'find iscsid by its process. Use the strategy "chroot", or patch workloadIsolation to false on every node.',
+      );
+    },
+  },
+  {
+    id: "kernel-arguments-conflict",
+    severity: "refuse",
+    source: "siderolabs/talos v1.12 v1alpha1_validation.go",
+    applies: ({ contract, installKernelArgs = [], grubUseUKICmdline = contractAtLeast(contract, 12) }) =>
+      text(
+        installKernelArgs.length > 0 && grubUseUKICmdline,
+        "machine.install.extraKernelArgs and machine.install.grubUseUKICmdline cannot be used together " +
+          `(contract ${contract} sets the latter): put ${installKernelArgs.join(" ")} into the schematic, ` +
+          "customization.extraKernelArgs",
+      ),
+  },
+  {
+    id: "kernel-arguments-ignored",
+    severity: "warning",
+    source: "siderolabs/docs v1.10 bootloader.mdx",
+    applies: ({ to, installKernelArgs = [] }) =>
+      text(
+        installKernelArgs.length > 0 && versionAtLeast(to, 10),
+        `nodes that boot with systemd-boot ignore machine.install.extraKernelArgs (${installKernelArgs.join(" ")}); ` +
+          "put them into the schematic, customization.extraKernelArgs",
+      ),
+  },
+  {
+    id: "kernel-arguments-dropped",
+    severity: "warning",
+    source: "siderolabs/docs v1.13 upgrading-talos.mdx",
+    applies: ({ from, installKernelArgs = [] }) =>
+      text(
+        from !== undefined && installKernelArgs.length > 0 && versionAtLeast(from, 13),
+        `${from} upgrades through LifecycleService, which does not pass machine.install.extraKernelArgs on: on nodes that ` +
+          `boot with GRUB ${installKernelArgs.join(" ")} will be gone; put them into the schematic`,
+      ),
+  },
+  {
+    id: "schematic-kernel-arguments-ignored",
+    severity: "warning",
+    source: "siderolabs/docs v1.9 boot-assets, siderolabs/image-factory registry.go",
+    applies: ({ from, to, schematic }) => {
+      const args = schematic?.customization?.extraKernelArgs ?? [];
+      return text(
+        from !== undefined && args.length > 0 && !versionAtLeast(to, 10),
+        `installers before 1.10 ignore the schematic's kernel arguments on upgrade (${args.join(" ")}); ` +
+          `for ${to} use machine.install.extraKernelArgs`,
+      );
+    },
+  },
+  {
+    id: "schematic-kernel-arguments-lost",
+    severity: "warning",
+    source: "siderolabs/talos 78e378a48",
+    applies: ({ to, schematic, contract }) => {
+      const args = schematic?.customization?.extraKernelArgs ?? [];
+      const { minor, prerelease } = parseVersion(to);
+      return text(
+        args.length > 0 && minor === 14 && prerelease !== undefined && contractAtLeast(contract, 14),
+        `pre-releases of 1.14 lose the schematic's kernel arguments (${args.join(" ")}) on nodes that boot with GRUB; use a final release`,
+      );
+    },
+  },
+  {
+    id: "contract-changed",
+    severity: "refuse",
+    source: "siderolabs/talos#13885, siderolabs/terraform-provider-talos#381",
+    applies: ({ contract, contractBefore }) =>
+      text(
+        contractBefore !== undefined && contractBefore !== contract,
+        `the configuration contract would change from ${contractBefore} to ${contract}. It stays where the cluster was made: ` +
+          "a newer one generates other encryption keys, and kube-apiserver can no longer read its secrets. " +
+          `Set talosContract: ${contractBefore}; talosVersion alone moves the OS.`,
+      ),
+  },
+  {
+    id: "contract-ahead",
+    severity: "refuse",
+    source: "siderolabs/talos pkg/machinery/config/contract.go",
+    applies: ({ from, to, contract }) => {
+      const minor = Number(contract.split(".")[1]);
+      const behind = [from, to]
+        .filter((version) => version !== undefined)
+        .find((version) => !versionAtLeast(version, minor));
+      return (
+        behind &&
+        `contract ${contract} has documents that ${behind} does not know; use ${contractOf(behind)} or older`
+      );
+    },
+  },
+  {
+    id: "installer-not-published",
+    severity: "refuse",
+    source: "siderolabs/talos v1.14 release notes, home-operations/tuppr#576",
+    applies: ({ to, image }) =>
+      text(
+        image !== undefined && versionAtLeast(to, 14) && registryOf(image) === "ghcr.io/siderolabs",
+        `ghcr.io/siderolabs/installer is not published for ${to} any more; use the factory's installer`,
+      ),
+  },
+  {
+    id: "schematic-unreadable",
+    severity: "warning",
+    source: "siderolabs/talos v1.7 release notes",
+    applies: ({ to }) =>
+      text(
+        !hasSchematicExtension(to),
+        `nodes on ${to} do not report their schematic, so only the version and the extensions can be verified`,
+      ),
+  },
+];
+
+function registryOf(image: string): string | undefined {
+  try {
+    return parseInstallerImage(image).registry;
+  } catch (error) {
+    if (error instanceof ImageError) return undefined; // an image of the user's own making
+    throw error;
+  }
+}
+
+/** Everything that is known about the question, refusals first. */
+export function advisories(question: AdvisoryQuestion): readonly Advisory[] {
+  const found = ROWS.flatMap(({ id, severity, source, applies }): Advisory[] => {
+    const message = applies(question);
+    return message === undefined ? [] : [{ id, severity, text: message, source }];
+  });
+  return [
+    ...found.filter(({ severity }) => severity === "refuse"),
+    ...found.filter(({ severity }) => severity === "warning"),
+  ];
+}
+
+/** The ids of all rows; each has a test. */
+export const ADVISORY_IDS: readonly string[] = ROWS.map(({ id }) => id);

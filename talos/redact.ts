@@ -1,0 +1,194 @@
+/**
+ * Configurations made fit to be read in a preview: each secret becomes a short mark that stays the same as long as the
+ * secret does, `«secret 3f9a12bc»`. The text is written anew without comments, so that equal configurations give equal lines.
+ *
+ * What is a secret is told by where it stands (names such as key, token, password), by what it looks like (private
+ * keys, random text) and by what it is part of (a password in an address). Names nobody knows yet are meant to be caught
+ * by this too: better a mark too many.
+ */
+import { createHmac } from "node:crypto";
+import { parseAllDocuments, stringify } from "yaml";
+
+/** How secrets are marked. */
+export interface RedactOptions {
+  /**
+   * Key of the marks, so that nobody can guess a secret and compare. Default: the cluster's own secret, where the
+   * configuration has it. Give the same key for configurations whose marks shall be comparable.
+   */
+  readonly key?: string;
+}
+
+/** What stands in place of a text that is not YAML, since nothing can be told of it. */
+export const UNREADABLE = "«not YAML, so not shown»\n";
+
+/** A machine configuration, of any number of documents, without its secrets. */
+export function redactMachineConfig(text: string, options: RedactOptions = {}): string {
+  return redactYaml(text, options);
+}
+
+/** A talosconfig or a kubeconfig without its secrets. */
+export function redactClientConfig(text: string, options: RedactOptions = {}): string {
+  return redactYaml(text, options);
+}
+
+function redactYaml(text: string, options: RedactOptions): string {
+  const documents = read(text);
+  if (documents === undefined) return UNREADABLE;
+  const key = options.key ?? keyOf(documents);
+  const mark = (secret: string): string =>
+    `«secret ${createHmac("sha256", key).update(secret, "utf8").digest("hex").slice(0, 8)}»`;
+  return documents
+    .map((document) => stringify(redacted(document, { name: "", inherited: false, mark }), { lineWidth: 0 }))
+    .join("---\n");
+}
+
+function read(text: string): unknown[] | undefined {
+  const parsed = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: false });
+  const documents = Array.isArray(parsed) ? parsed : [];
+  if (documents.some(({ errors }) => errors.length > 0)) return undefined;
+  try {
+    return documents.map((document) => document.toJS() as unknown).filter((value) => value !== null);
+  } catch {
+    return undefined; // an alias without its anchor, or a bomb of aliases
+  }
+}
+
+// The cluster's secret is the same on all its nodes and stays, so marks of different nodes can be compared.
+function keyOf(documents: readonly unknown[]): string {
+  for (const document of documents) {
+    if (!isMapping(document)) continue;
+    const { cluster, clusterSecret } = document;
+    if (typeof clusterSecret === "string" && clusterSecret !== "") return clusterSecret;
+    if (isMapping(cluster) && typeof cluster["secret"] === "string" && cluster["secret"] !== "")
+      return cluster["secret"];
+  }
+  return JSON.stringify(documents);
+}
+
+interface Context {
+  /** The name of the field that the value stands in; of its list, for an item. */
+  readonly name: string;
+  /** Does it stand in a mapping that is secret as a whole, such as a Secret's data? */
+  readonly inherited: boolean;
+  readonly mark: (secret: string) => string;
+}
+
+function redacted(value: unknown, context: Context): unknown {
+  if (typeof value === "string") return redactedText(value, context);
+  if (typeof value === "number" || typeof value === "bigint") {
+    return context.inherited || /token|password|passphrase|secret|pin$/i.test(context.name)
+      ? context.mark(String(value))
+      : value;
+  }
+  if (Array.isArray(value)) return value.map((item) => redacted(item, context));
+  if (!isMapping(value)) return value;
+
+  const secretObject = value["kind"] === "Secret";
+  const entries = Object.entries(value).map(([name, item]) => {
+    const inherited =
+      context.inherited ||
+      (secretObject && /^(?:data|stringData)$/.test(name)) ||
+      (isMapping(item) && isSecretName(name));
+    return [scrubbed(name, context.mark), redacted(item, { ...context, name, inherited })] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+// Fields of files and manifests: their text can hold anything.
+const EMBEDDED = /^(?:contents?|inlineManifest)$/i;
+// Fields whose random-looking text is public.
+const PUBLIC = /^(?:id|clusterid|uid|uuid|schematicid|digest|checksum|publickey|fingerprint|image|version)$/;
+
+function redactedText(text: string, { name, inherited, mark }: Context): string {
+  if (text === "" || isCertificate(text)) return text;
+  if (EMBEDDED.test(name)) return embedded(text, mark);
+  if (inherited || isSecretName(name) || isPrivateKey(text)) return mark(text);
+  if (!PUBLIC.test(plain(name)) && looksRandom(text)) return mark(text);
+  return scrubbed(text, mark);
+}
+
+/** Text of a file: a manifest of Kubernetes is looked through, anything else is not shown at all. */
+function embedded(text: string, mark: Context["mark"]): string {
+  const documents = read(text);
+  const manifest = documents?.every(
+    (document) => isMapping(document) && typeof document["kind"] === "string",
+  );
+  if (documents === undefined || documents.length === 0 || manifest !== true) return mark(text);
+  return documents
+    .map((document) => stringify(redacted(document, { name: "", inherited: false, mark }), { lineWidth: 0 }))
+    .join("---\n");
+}
+
+const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
+
+// Names that tell of a secret but hold something public: a reference, a file's name, a lifetime, a size.
+const HARMLESS =
+  /(?:name|names|ref|file|path|url|uri|ttl|size|type|count|id|expiration|length|usages|issuer|audience|audiences)$/;
+
+function isSecretName(name: string): boolean {
+  const flat = plain(name);
+  if (/^(?:secretbox|aescbc|imagepullsecrets)$/.test(flat)) return false; // sections that hold secrets beside names
+  if (/^(?:key|keys|auth|pass|psk|pin|seed|cookie|authkey)$/.test(flat)) return true;
+  if (/public/.test(flat) || HARMLESS.test(flat)) return false;
+  return /secret|token|passw|passphrase|credential|privatekey|presharedkey|apikey|accesskey|authkey|signingkey|encryptionkey|keydata|bearer|authorization/.test(
+    flat,
+  );
+}
+
+function isCertificate(text: string): boolean {
+  const pem = decodedPem(text);
+  return pem !== undefined && !/PRIVATE/.test(pem) && /-----BEGIN (?:CERTIFICATE|PUBLIC KEY)/.test(pem);
+}
+
+function isPrivateKey(text: string): boolean {
+  return /PRIVATE KEY/.test(decodedPem(text) ?? "");
+}
+
+function decodedPem(text: string): string | undefined {
+  if (text.includes("-----BEGIN ")) return text;
+  // "LS0tLS" is the base64 of "-----".
+  return text.startsWith("LS0tLS") ? Buffer.from(text, "base64").toString("latin1") : undefined;
+}
+
+/** Long text without spaces in which letters and digits are spread as if by chance: a key, a token, a digest. */
+function looksRandom(text: string): boolean {
+  if (/^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(text)) return true; // a JSON web token
+  if (/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(text)) return true; // a bootstrap token
+  if (!/^[A-Za-z0-9+/_-]{20,}={0,2}$/.test(text) || !/[0-9]/.test(text) || !/[A-Za-z]/.test(text))
+    return false;
+  if (/^(?:\/[a-z0-9._-]+)+\/?$/.test(text) || /^[a-z]+(?:[-_/][a-z0-9]+)+$/.test(text)) return false; // a path, a name
+  return entropy(text) >= 3.3;
+}
+
+function entropy(text: string): number {
+  const counts = new Map<string, number>();
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
+  return [...counts.values()].reduce((sum, n) => sum - (n / text.length) * Math.log2(n / text.length), 0);
+}
+
+/** Text of which only a part is secret: a password in an address, a query, a kernel argument, an environment variable. */
+function scrubbed(text: string, mark: Context["mark"]): string {
+  return text
+    .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, (key) =>
+      mark(key),
+    )
+    .replace(
+      /(\b[a-z][a-z0-9+.-]*:\/\/)([^/\s:@]*):([^/\s@]+)@/gi,
+      (_, scheme: string, user: string, password: string) => `${scheme}${user}:${mark(password)}@`,
+    )
+    .replace(
+      /([\w.-]+)(=|:\s*)("[^"]*"|'[^']*'|[^\s&"',;«»]+)/g,
+      (whole, name: string, sign: string, value: string) =>
+        isSecretName(name.split(".").at(-1) ?? "") || (looksRandom(value) && !/^sha\d+$/.test(name))
+          ? `${name}${sign}${mark(value)}`
+          : whole,
+    )
+    .replace(
+      /\b(Bearer|Basic)(\s+)([^\s"',;«»]+)/g,
+      (_, scheme: string, space: string, value: string) => `${scheme}${space}${mark(value)}`,
+    );
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
