@@ -1,5 +1,5 @@
-import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -45,7 +45,6 @@ export interface KubectlAnswer {
 export interface RunOptions {
   readonly input?: string;
   readonly signal?: AbortSignal;
-  readonly timeoutMs?: number;
 }
 
 /** Where kubectl finds its cluster. */
@@ -59,7 +58,7 @@ export interface ClusterAccess {
 /** Runs the real kubectl against one cluster. */
 export class Kubectl {
   readonly #access: ClusterAccess;
-  #folder: string | undefined;
+  #kubeconfig: number | undefined;
 
   constructor(access: ClusterAccess) {
     this.#access = access;
@@ -67,119 +66,122 @@ export class Kubectl {
 
   /** The namespace of the kubeconfig's context, for objects that name none. */
   async contextNamespace(): Promise<string | undefined> {
-    const { stdout } = await this.run(["config", "view", "--minify", "-o", "jsonpath={..namespace}"]).catch(
-      () => ({ stdout: "" }),
-    );
+    const view = this.run(["config", "view", "--minify", "--output=jsonpath={..namespace}"]);
+    const { stdout } = await view.catch(() => ({ stdout: "" }));
     return stdout.trim() === "" ? undefined : stdout.trim();
   }
 
-  run(args: readonly string[], options: RunOptions = {}): Promise<KubectlAnswer> {
-    const { program, argv } = this.#command(args);
-    return new Promise((resolve, reject) => {
-      const child = execFile(
-        program,
-        argv,
-        {
-          maxBuffer: 64 * 1024 * 1024,
-          killSignal: "SIGKILL",
-          ...(options.timeoutMs === undefined ? {} : { timeout: Math.max(1, options.timeoutMs) }),
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
-        },
-        (error, stdout, stderr) => {
-          const lines = stderr.split("\n").filter((line) => line.trim() !== "");
-          const warnings = lines
-            .filter((line) => line.startsWith("Warning: "))
-            .map((line) => line.slice("Warning: ".length));
-          if (error === null) return resolve({ stdout, warnings });
-          reject(
-            new KubectlError(
-              explain(
-                error,
-                program,
-                lines.filter((line) => !line.startsWith("Warning: ")),
-              ),
-            ),
-          );
-        },
+  async run(args: readonly string[], options: RunOptions = {}): Promise<KubectlAnswer> {
+    const chunks: string[] = [];
+    const ended = await this.#spawn(args, options, (chunk) => void chunks.push(chunk));
+    const lines = ended.stderr.split("\n").filter((line) => line.trim() !== "");
+    const isWarning = (line: string) => line.startsWith("Warning: ");
+    if (ended.failure !== undefined) {
+      throw new KubectlError(
+        explain(
+          ended.failure,
+          lines.filter((line) => !isWarning(line)),
+        ),
       );
-      // kubectl may end before it has read everything, and says why by its exit code.
-      child.stdin?.on("error", () => undefined);
-      child.stdin?.end(options.input ?? "");
-    });
-  }
-
-  /**
-   * Follows one object: `seen` gets its JSON for every change until it answers true. Ends with an error when the signal
-   * does, or when kubectl gives up.
-   */
-  async watch(args: readonly string[], signal: AbortSignal, seen: (json: string) => boolean): Promise<void> {
-    const { program, argv } = this.#command([...args, "--watch", "-o", "json"]);
-    await new Promise<void>((resolve, reject) => {
-      const child = spawn(program, argv, {
-        stdio: ["ignore", "pipe", "pipe"],
-        signal,
-        killSignal: "SIGKILL",
-      });
-      let text = "";
-      let said = "";
-      let done = false;
-      child.stderr.setEncoding("utf8").on("data", (chunk: string) => (said += chunk));
-      child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-        text += chunk;
-        // Objects come indented, one after the other: only the end of one has its brace in the first column.
-        for (let end = text.indexOf("\n}\n"); end >= 0 && !done; end = text.indexOf("\n}\n")) {
-          done = seen(text.slice(0, end + 2));
-          text = text.slice(end + 3);
-        }
-        if (done) child.kill("SIGKILL");
-      });
-      child.once("error", reject);
-      child.once("close", () => {
-        if (done) resolve();
-        else reject(new KubectlError(said.trim() || "the watch ended"));
-      });
-    });
-  }
-
-  /** Removes the files with credentials. */
-  dispose(): void {
-    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
-    this.#folder = undefined;
-  }
-
-  #command(args: readonly string[]): { program: string; argv: string[] } {
-    const { context, cluster } = this.#access;
-    const kubeconfig = this.#kubeconfigFile();
+    }
     return {
-      program: process.env["TALOS_ISCSI_KUBECTL"] ?? "kubectl",
-      argv: [
-        ...args,
-        ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
-        ...(context === undefined ? [] : [`--context=${context}`]),
-        ...(cluster === undefined ? [] : [`--cluster=${cluster}`]),
-        // Its own, so that one run of the plugin discovers the API once and no file of the user is touched.
-        `--cache-dir=${join(this.#ownFolder(), "cache")}`,
-      ],
+      stdout: chunks.join(""),
+      warnings: lines.filter(isWarning).map((line) => line.slice("Warning: ".length)),
     };
   }
 
-  #ownFolder(): string {
-    // mkdtemp makes it readable for its owner only.
-    if (this.#folder === undefined) {
-      this.#folder = mkdtempSync(join(tmpdir(), "talos-iscsi-kubectl-"));
-      process.once("exit", () => this.dispose());
-    }
-    return this.#folder;
+  /**
+   * Follows one object: `seen` gets its JSON for every change until it answers true. Fails when the signal is aborted
+   * and when kubectl gives up.
+   */
+  async watch(args: readonly string[], signal: AbortSignal, seen: (json: string) => boolean): Promise<void> {
+    const enough = new AbortController();
+    let text = "";
+    const ended = await this.#spawn(
+      [...args, "--watch", "--output=json"],
+      { signal: AbortSignal.any([signal, enough.signal]) },
+      (chunk) => {
+        text += chunk;
+        // Objects come indented, one after the other: only the end of one has its brace in the first column.
+        for (
+          let end = text.indexOf("\n}\n");
+          end >= 0 && !enough.signal.aborted;
+          end = text.indexOf("\n}\n")
+        ) {
+          if (seen(text.slice(0, end + 2))) enough.abort();
+          text = text.slice(end + 3);
+        }
+      },
+    );
+    if (!enough.signal.aborted)
+      throw new KubectlError(explain(ended.failure ?? "ended", [ended.stderr.trim()]));
   }
 
-  #kubeconfigFile(): string | undefined {
-    const given = this.#access.kubeconfig;
-    if (given === undefined) return undefined;
-    if (!isKubeconfig(given)) return given;
-    const file = join(this.#ownFolder(), "kubeconfig");
-    writeFileSync(file, given, { mode: 0o600 });
-    return file;
+  /** `failure` is undefined after a success. */
+  #spawn(
+    args: readonly string[],
+    options: RunOptions,
+    output: (chunk: string) => void,
+  ): Promise<{ failure: string | undefined; stderr: string }> {
+    const program = process.env["TALOS_ISCSI_KUBECTL"] ?? "kubectl";
+    const { argv, kubeconfig } = this.#arguments(args);
+    return new Promise((resolve) => {
+      const child = spawn(program, argv, {
+        stdio: ["pipe", "pipe", "pipe", ...(kubeconfig === undefined ? [] : [kubeconfig])],
+        killSignal: "SIGKILL",
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      }) as ChildProcessWithoutNullStreams;
+      let stderr = "";
+      let failure: string | undefined;
+      child.stdout.setEncoding("utf8").on("data", output);
+      child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
+      child.once("error", (error: NodeJS.ErrnoException) => {
+        if (error.name === "AbortError") failure = "cancelled";
+        else failure = error.code === "ENOENT" ? notFound(program) : error.message;
+        if (child.pid === undefined) resolve({ failure, stderr });
+      });
+      child.once("close", (code, signal) => {
+        if (code !== 0) failure ??= `kubectl ended with ${signal ?? `exit code ${String(code)}`}`;
+        resolve({ failure, stderr });
+      });
+      // kubectl may end before it has read everything, and says why by its exit code.
+      child.stdin.on("error", () => undefined);
+      child.stdin.end(options.input ?? "");
+    });
   }
+
+  #arguments(args: readonly string[]): { argv: string[]; kubeconfig: number | undefined } {
+    const { context, cluster, kubeconfig: given } = this.#access;
+    const inside = given !== undefined && isKubeconfig(given);
+    return {
+      argv: [
+        ...args,
+        ...(given === undefined ? [] : [`--kubeconfig=${inside ? "/dev/fd/3" : given}`]),
+        ...(context === undefined ? [] : [`--context=${context}`]),
+        ...(cluster === undefined ? [] : [`--cluster=${cluster}`]),
+      ],
+      kubeconfig: inside ? (this.#kubeconfig ??= nameless(given)) : undefined,
+    };
+  }
+}
+
+/**
+ * An open file with this content that has no name any more. The engine ends its plugins with SIGKILL, and a kubeconfig
+ * must not stay behind when nothing can clean up.
+ */
+function nameless(content: string): number {
+  const folder = mkdtempSync(join(tmpdir(), "talos-iscsi-"));
+  try {
+    const file = join(folder, "kubeconfig");
+    writeFileSync(file, content, { mode: 0o600 });
+    return openSync(file, "r");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function notFound(program: string): string {
+  return `${program} was not found: put kubectl on PATH, or its path into TALOS_ISCSI_KUBECTL`;
 }
 
 /** Contents, as opposed to a path? */
@@ -193,22 +195,11 @@ function isKubeconfig(text: string): boolean {
   }
 }
 
-function explain(
-  error: Error & { code?: string | number | null; killed?: boolean },
-  program: string,
-  lines: readonly string[],
-): string {
-  if (error.name === "AbortError") return "cancelled";
-  if (error.code === "ENOENT") {
-    return `${program} was not found: put kubectl on PATH, or its path into TALOS_ISCSI_KUBECTL`;
-  }
+function explain(failure: string, lines: readonly string[]): string {
   const said = lines
     // client-go's own log lines, which repeat what kubectl says last.
-    .filter((line) => !/^[EIW]\d{4} /.test(line))
+    .filter((line) => line !== "" && !/^[EIW]\d{4} /.test(line))
     .map((line) => line.replaceAll(/error when (creating|patching|applying patch to)[^:]*"STDIN": /g, ""))
     .join("; ");
-  return (
-    said ||
-    (error.killed === true ? "kubectl gave no answer in time" : `kubectl ended with ${String(error.code)}`)
-  );
+  return failure === "cancelled" || said === "" ? failure : said;
 }

@@ -16,6 +16,7 @@ export async function retryUntil<T>(
 ): Promise<T> {
   const deadline = Date.now() + options.timeoutMs;
   let pause = FIRST_PAUSE_MS;
+  let lastAnswer = "none";
   for (;;) {
     try {
       return await attempt(Math.max(1, deadline - Date.now()));
@@ -26,9 +27,11 @@ export async function retryUntil<T>(
       if (final) {
         throw new Error(`${options.what}: ${message}`, { cause: error });
       }
+      // The last attempt is often cut short; what was answered before it says more.
+      lastAnswer = error.timedOut && lastAnswer !== "none" ? lastAnswer : message;
       if (Date.now() + pause >= deadline) {
         const waited = formatDuration(options.timeoutMs);
-        throw new Error(`${options.what}: gave up after ${waited}; last answer: ${message}`, {
+        throw new Error(`${options.what}: gave up after ${waited}; last answer: ${lastAnswer}`, {
           cause: error,
         });
       }

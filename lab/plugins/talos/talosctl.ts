@@ -7,10 +7,13 @@ import { join } from "node:path";
 export class TalosctlError extends Error {
   /** The gRPC code in what it wrote, such as `InvalidArgument`, if a server answered. */
   readonly code: string | undefined;
+  /** It was stopped because its time was up. */
+  readonly timedOut: boolean;
 
-  constructor(command: string, output: string) {
+  constructor(command: string, output: string, timedOut = false) {
     super(`talosctl ${command}: ${output}`);
     this.name = "TalosctlError";
+    this.timedOut = timedOut;
     this.code = /code = (\w+)/.exec(output)?.[1];
   }
 }
@@ -69,7 +72,7 @@ export class Workspace {
           if (error === null) {
             resolve(stdout);
           } else {
-            reject(new TalosctlError(command, this.#explain(error, program, stderr)));
+            reject(new TalosctlError(command, this.#explain(error, program, stderr), error.killed === true));
           }
         },
       );
