@@ -149,7 +149,7 @@ export function snapshotsSchema<Extra extends z.ZodRawShape>(className: string, 
     default: flag().default(false).describe("Whether this is the driver's default snapshot class."),
     ...extra,
   })
-    .prefault({})
+    .prefault({} as never)
     .describe("Volume snapshots.");
 }
 

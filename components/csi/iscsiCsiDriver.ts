@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { keyedChecksum } from "./checksum.ts";
+import { childMaker } from "./children.ts";
 import { claimPolicy, claimPolicyBinding, storageClass, volumeSnapshotClass } from "./classes.ts";
 import { controllerDeployment } from "./controllerPod.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
@@ -8,8 +9,7 @@ import { driverProblems } from "./iscsiDriverProblems.ts";
 import { nodeDaemonSet, wrapperConfigMap, wrapperFile } from "./nodePod.ts";
 import { nsenterWrapper } from "./nsenterWrapper.ts";
 import { inputError } from "./problems.ts";
-import { controllerRules, leaderElectionRules } from "./rbac.ts";
-import { transformed } from "./transform.ts";
+import { controllerRules, leaderElectionRules, roleReference } from "./rbac.ts";
 import type { Transform } from "./transform.ts";
 
 /** Changes to the children of a driver, by child; see `Transform`. */
@@ -72,18 +72,11 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
     if (problems.length > 0) throw inputError("IscsiCsiDriver", name, problems);
     super("talos-iscsi:index:IscsiCsiDriver", name, {}, opts);
 
-    // Names are explicit and many fields of these objects cannot be changed in place: the old object has to go first.
-    const child = (dependsOn: pulumi.Resource[] = []): pulumi.CustomResourceOptions => ({
-      parent: this,
-      deleteBeforeReplace: true,
-      dependsOn,
-    });
-    const controllerAccount = `${driver.prefix}-controller-service-account`;
-
+    const make = childMaker(this, name);
     const namespace = createNamespace();
     const secret = createSecret();
     const checksum = keyedChecksum(secret.metadata.uid, driver.secret.content);
-    const rights = createRights();
+    const rights = [...createAccounts(), ...createClusterRights(), ...createLeaseRights()];
     const csiDriver = createCsiDriver();
     const controller = createController();
     const node = createNode();
@@ -96,8 +89,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
     this.controllerName = controller.metadata.name;
     this.daemonSetName = node.metadata.name;
     this.storageClassNames = pulumi.all(classes.map((entry) => entry.metadata.name));
-    this.snapshotClassName =
-      snapshotClass === undefined ? pulumi.output(undefined) : snapshotClass.metadata.name;
+    this.snapshotClassName = pulumi.output(snapshotClass?.metadata.name);
     this.registerOutputs({
       driverName: this.driverName,
       namespace: this.namespace,
@@ -107,8 +99,8 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       snapshotClassName: this.snapshotClassName,
     });
 
-    // On the object itself, before any pod: Talos enforces `baseline`, which refuses the node part. `audit` and `warn` too,
-    // or every rollout warns. The versions keep the meaning fixed to the cluster's own.
+    // Labels on the object itself, before any pod: Talos enforces `baseline`, which refuses the node part. `audit` and
+    // `warn` too, or every rollout warns.
     function createNamespace() {
       const labels = Object.fromEntries(
         ["enforce", "audit", "warn"].flatMap((mode) => [
@@ -116,211 +108,187 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
           [`pod-security.kubernetes.io/${mode}-version`, "latest"],
         ]),
       );
-      const options = child();
-      const wanted = {
-        metadata: {
-          name: driver.namespace,
-          labels: { ...labels, "app.kubernetes.io/part-of": "talos-iscsi" },
+      return make(k8s.core.v1.Namespace, {
+        suffix: "namespace",
+        transform: transform.namespace,
+        args: {
+          metadata: {
+            name: driver.namespace,
+            labels: { ...labels, "app.kubernetes.io/part-of": "talos-iscsi" },
+          },
         },
-      };
-      return new k8s.core.v1.Namespace(
-        `${name}-namespace`,
-        transformed(transform.namespace, wanted, options),
-        options,
-      );
+      });
     }
 
     function createSecret() {
-      // The uid in its metadata keys the checksum (checksum.ts) and so may not be readable in the state.
-      const options: pulumi.CustomResourceOptions = {
-        ...child([namespace]),
-        additionalSecretOutputs: ["metadata"],
-      };
-      const wanted = {
-        metadata: { name: driver.secret.name, namespace: driver.namespace },
-        type: "Opaque",
-        stringData: { [driver.secret.key]: pulumi.secret(driver.secret.content) },
-      };
-      return new k8s.core.v1.Secret(
-        `${name}-config`,
-        transformed(transform.secret, wanted, options),
-        options,
-      );
-    }
-
-    function createRights(): pulumi.Resource[] {
-      const subjects = [{ kind: "ServiceAccount", name: controllerAccount, namespace: driver.namespace }];
-      return [
-        ...createAccounts(),
-        ...createClusterRights(),
-        ...(driver.controller.replicas > 1 ? createLeaseRights() : []),
-      ];
-
-      // The node part asks nothing of the API: no rights, no token.
-      function createAccounts() {
-        const forController = child([namespace]);
-        const forNode = child([namespace]);
-        const account = (part: "controller" | "node", token: boolean) => ({
-          metadata: { name: `${driver.prefix}-${part}-service-account`, namespace: driver.namespace },
-          automountServiceAccountToken: token,
-        });
-        return [
-          new k8s.core.v1.ServiceAccount(
-            `${name}-controller-account`,
-            transformed(transform.controllerServiceAccount, account("controller", true), forController),
-            forController,
-          ),
-          new k8s.core.v1.ServiceAccount(
-            `${name}-node-account`,
-            transformed(transform.nodeServiceAccount, account("node", false), forNode),
-            forNode,
-          ),
-        ];
-      }
-
-      function createClusterRights() {
-        const roleName = `${driver.prefix}-controller-cluster-role`;
-        const roleOptions = child();
-        const role = new k8s.rbac.v1.ClusterRole(
-          `${name}-cluster-role`,
-          transformed(
-            transform.clusterRole,
-            { metadata: { name: roleName }, rules: controllerRules(driver.controller.sidecars) },
-            roleOptions,
-          ),
-          roleOptions,
-        );
-        const bindingOptions = child([role]);
-        const binding = {
-          metadata: { name: `${roleName}-binding` },
-          subjects,
-          roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: roleName },
-        };
-        return [
-          role,
-          new k8s.rbac.v1.ClusterRoleBinding(
-            `${name}-cluster-role-binding`,
-            transformed(transform.clusterRoleBinding, binding, bindingOptions),
-            bindingOptions,
-          ),
-        ];
-      }
-
-      function createLeaseRights() {
-        const roleName = `${driver.prefix}-leader-election`;
-        const metadata = { name: roleName, namespace: driver.namespace };
-        const roleOptions = child([namespace]);
-        const role = new k8s.rbac.v1.Role(
-          `${name}-leader-election`,
-          transformed(transform.role, { metadata, rules: [...leaderElectionRules] }, roleOptions),
-          roleOptions,
-        );
-        const bindingOptions = child([role]);
-        const binding = {
-          metadata,
-          subjects,
-          roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: roleName },
-        };
-        return [
-          role,
-          new k8s.rbac.v1.RoleBinding(
-            `${name}-leader-election-binding`,
-            transformed(transform.roleBinding, binding, bindingOptions),
-            bindingOptions,
-          ),
-        ];
-      }
-    }
-
-    // fsGroupPolicy File: the volumes are local file systems, so a pod's fsGroup is applied by the kubelet.
-    function createCsiDriver() {
-      const options = child();
-      const wanted = {
-        metadata: { name: driver.driverName },
-        spec: {
-          attachRequired: driver.csiDriver.attachRequired,
-          podInfoOnMount: driver.csiDriver.podInfoOnMount,
-          fsGroupPolicy: "File",
-          volumeLifecycleModes: ["Persistent"],
+      return make(k8s.core.v1.Secret, {
+        suffix: "config",
+        transform: transform.secret,
+        args: {
+          metadata: { name: driver.secret.name, namespace: driver.namespace },
+          type: "Opaque",
+          stringData: { [driver.secret.key]: pulumi.secret(driver.secret.content) },
         },
-      };
-      return new k8s.storage.v1.CSIDriver(
-        `${name}-csi-driver`,
-        transformed(transform.csiDriver, wanted, options),
-        options,
-      );
+        dependsOn: [namespace],
+        // The uid in its metadata keys the checksum (checksum.ts) and so may not be readable in the state.
+        additionalSecretOutputs: ["metadata"],
+      });
+    }
+
+    // The node part asks nothing of the API: no rights, no token.
+    function createAccounts(): pulumi.Resource[] {
+      const account = (part: "controller" | "node", token: boolean) => ({
+        metadata: { name: `${driver.prefix}-${part}-service-account`, namespace: driver.namespace },
+        automountServiceAccountToken: token,
+      });
+      return [
+        make(k8s.core.v1.ServiceAccount, {
+          suffix: "controller-account",
+          transform: transform.controllerServiceAccount,
+          args: account("controller", true),
+          dependsOn: [namespace],
+        }),
+        make(k8s.core.v1.ServiceAccount, {
+          suffix: "node-account",
+          transform: transform.nodeServiceAccount,
+          args: account("node", false),
+          dependsOn: [namespace],
+        }),
+      ];
+    }
+
+    function createClusterRights(): pulumi.Resource[] {
+      const roleName = `${driver.prefix}-controller-cluster-role`;
+      const role = make(k8s.rbac.v1.ClusterRole, {
+        suffix: "cluster-role",
+        transform: transform.clusterRole,
+        args: { metadata: { name: roleName }, rules: controllerRules(driver.controller.sidecars) },
+      });
+      const binding = make(k8s.rbac.v1.ClusterRoleBinding, {
+        suffix: "cluster-role-binding",
+        transform: transform.clusterRoleBinding,
+        args: {
+          metadata: { name: `${roleName}-binding` },
+          subjects: controllerSubjects(),
+          roleRef: roleReference("ClusterRole", roleName),
+        },
+        dependsOn: [role],
+      });
+      return [role, binding];
+    }
+
+    function createLeaseRights(): pulumi.Resource[] {
+      if (driver.controller.replicas === 1) return [];
+      const metadata = { name: `${driver.prefix}-leader-election`, namespace: driver.namespace };
+      const role = make(k8s.rbac.v1.Role, {
+        suffix: "leader-election",
+        transform: transform.role,
+        args: { metadata, rules: [...leaderElectionRules] },
+        dependsOn: [namespace],
+      });
+      const binding = make(k8s.rbac.v1.RoleBinding, {
+        suffix: "leader-election-binding",
+        transform: transform.roleBinding,
+        args: { metadata, subjects: controllerSubjects(), roleRef: roleReference("Role", metadata.name) },
+        dependsOn: [role],
+      });
+      return [role, binding];
+    }
+
+    function controllerSubjects() {
+      return [
+        {
+          kind: "ServiceAccount",
+          name: `${driver.prefix}-controller-service-account`,
+          namespace: driver.namespace,
+        },
+      ];
+    }
+
+    function createCsiDriver() {
+      return make(k8s.storage.v1.CSIDriver, {
+        suffix: "csi-driver",
+        transform: transform.csiDriver,
+        args: {
+          metadata: { name: driver.driverName },
+          spec: {
+            attachRequired: driver.csiDriver.attachRequired,
+            podInfoOnMount: driver.csiDriver.podInfoOnMount,
+            // The volumes are file systems of one node: the kubelet applies a pod's fsGroup.
+            fsGroupPolicy: "File",
+            volumeLifecycleModes: ["Persistent"],
+          },
+        },
+      });
     }
 
     function createController() {
-      const options = child([namespace, secret, csiDriver, ...rights]);
-      const wanted = controllerDeployment(driver, checksum);
-      return new k8s.apps.v1.Deployment(
-        `${name}-controller`,
-        transformed(transform.controller, wanted, options),
-        options,
-      );
+      return make(k8s.apps.v1.Deployment, {
+        suffix: "controller",
+        transform: transform.controller,
+        args: controllerDeployment(driver, checksum),
+        dependsOn: [namespace, secret, csiDriver, ...rights],
+      });
     }
 
     function createNode() {
-      const wrapper = driver.iscsiadm.strategy === "nsenter" ? [createWrapper()] : [];
-      const options = child([namespace, secret, csiDriver, ...rights, ...wrapper]);
-      return new k8s.apps.v1.DaemonSet(
-        `${name}-node`,
-        transformed(transform.node, nodeDaemonSet(driver, checksum), options),
-        options,
-      );
+      return make(k8s.apps.v1.DaemonSet, {
+        suffix: "node",
+        transform: transform.node,
+        args: nodeDaemonSet(driver, checksum),
+        dependsOn: [namespace, secret, csiDriver, ...rights, ...createWrapper()],
+      });
     }
 
-    function createWrapper() {
-      const options = child([namespace]);
-      const wanted = {
-        metadata: { name: wrapperConfigMap(driver), namespace: driver.namespace },
-        data: { [wrapperFile]: nsenterWrapper },
-      };
-      return new k8s.core.v1.ConfigMap(
-        `${name}-iscsiadm`,
-        transformed(transform.iscsiadmConfigMap, wanted, options),
-        options,
-      );
+    function createWrapper(): pulumi.Resource[] {
+      if (driver.iscsiadm.strategy !== "nsenter") return [];
+      const wrapper = make(k8s.core.v1.ConfigMap, {
+        suffix: "iscsiadm",
+        transform: transform.iscsiadmConfigMap,
+        args: {
+          metadata: { name: wrapperConfigMap(driver), namespace: driver.namespace },
+          data: { [wrapperFile]: nsenterWrapper },
+        },
+        dependsOn: [namespace],
+      });
+      return [wrapper];
     }
 
     function createStorageClasses() {
-      return driver.storageClasses.map((entry) => {
-        const options = child([csiDriver]);
-        return new k8s.storage.v1.StorageClass(
-          `${name}-${entry.name}`,
-          transformed(transform.storageClass, storageClass(driver, entry), options),
-          options,
-        );
-      });
+      return driver.storageClasses.map((entry) =>
+        make(k8s.storage.v1.StorageClass, {
+          suffix: entry.name,
+          transform: transform.storageClass,
+          args: storageClass(driver, entry),
+          dependsOn: [csiDriver],
+        }),
+      );
     }
 
     function createSnapshotClass() {
       if (driver.snapshotClass === undefined) return undefined;
-      const options = child([csiDriver]);
-      const wanted = volumeSnapshotClass(driver, driver.snapshotClass);
-      return new k8s.apiextensions.CustomResource(
-        `${name}-snapshot-class`,
-        transformed(transform.snapshotClass, wanted, options),
-        options,
-      );
+      return make(k8s.apiextensions.CustomResource, {
+        suffix: "snapshot-class",
+        transform: transform.snapshotClass,
+        args: volumeSnapshotClass(driver, driver.snapshotClass),
+        dependsOn: [csiDriver],
+      });
     }
 
-    function createClaimPolicy() {
+    function createClaimPolicy(): void {
       if (driver.accessModes === undefined) return;
       const policyName = `${driver.prefix}-claims`;
-      const options = child();
-      const policy = new k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
-        `${name}-claims`,
-        transformed(transform.claimPolicy, claimPolicy(policyName, driver.accessModes), options),
-        options,
-      );
-      const bindingOptions = child([policy]);
-      new k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
-        `${name}-claims-binding`,
-        transformed(transform.claimPolicyBinding, claimPolicyBinding(policyName), bindingOptions),
-        bindingOptions,
-      );
+      const policy = make(k8s.admissionregistration.v1.ValidatingAdmissionPolicy, {
+        suffix: "claims",
+        transform: transform.claimPolicy,
+        args: claimPolicy(policyName, driver.accessModes),
+      });
+      make(k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding, {
+        suffix: "claims-binding",
+        transform: transform.claimPolicyBinding,
+        args: claimPolicyBinding(policyName),
+        dependsOn: [policy],
+      });
     }
   }
 }

@@ -67,6 +67,18 @@ export function controllerRules(sidecars: readonly ControllerSidecar[]): Rule[] 
   return united(sidecars.includes("snapshotter") ? [...rules, ...restoreRules] : rules);
 }
 
+/** What the cluster's snapshot controller does with the API (external-snapshotter v8.6.0, without group snapshots). */
+export const snapshotControllerRules: readonly Rule[] = [
+  core(["persistentvolumes"], read),
+  core(["persistentvolumeclaims"], ["get", "list", "watch", "update"]),
+  events,
+  snapshot(["volumesnapshotclasses"], read),
+  snapshot(["volumesnapshotcontents"], ["create", "get", "list", "watch", "update", "delete", "patch"]),
+  snapshot(["volumesnapshotcontents/status"], ["patch"]),
+  snapshot(["volumesnapshots"], ["create", "get", "list", "watch", "update", "patch", "delete"]),
+  snapshot(["volumesnapshots/status"], ["update", "patch"]),
+];
+
 /** What leader election needs in the driver's own namespace. */
 export const leaderElectionRules: readonly Rule[] = [
   {
@@ -75,6 +87,11 @@ export const leaderElectionRules: readonly Rule[] = [
     verbs: ["get", "watch", "list", "delete", "update", "create"],
   },
 ];
+
+/** The `roleRef` of a binding. */
+export function roleReference(kind: "Role" | "ClusterRole", name: string) {
+  return { apiGroup: "rbac.authorization.k8s.io", kind, name };
+}
 
 function united(rules: readonly Rule[]): Rule[] {
   const verbs = new Map<string, { group: string; resource: string; verbs: Set<string> }>();

@@ -1,0 +1,34 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { transformed } from "./transform.ts";
+import type { Transform } from "./transform.ts";
+
+/** What a child of a component is made of. */
+export interface Child<Args> {
+  /** Second part of the child's Pulumi name, after the component's. */
+  suffix: string;
+  args: Args;
+  transform?: Transform<Args> | undefined;
+  dependsOn?: pulumi.Resource[];
+  additionalSecretOutputs?: string[];
+}
+
+type ResourceClass<Args, Made> = new (
+  name: string,
+  args: Args,
+  options: pulumi.CustomResourceOptions,
+) => Made;
+
+/** Makes the children of a component: named after it, parented to it, changed by the user's transform. */
+export function childMaker(component: pulumi.ComponentResource, name: string) {
+  return function make<Args extends object, Made>(type: ResourceClass<Args, Made>, child: Child<Args>): Made {
+    const { suffix, args, transform, dependsOn = [], ...more } = child;
+    // Names in the cluster are explicit and much of these objects cannot be changed in place: the old one has to go first.
+    const options: pulumi.CustomResourceOptions = {
+      parent: component,
+      deleteBeforeReplace: true,
+      dependsOn,
+      ...more,
+    };
+    return new type(`${name}-${suffix}`, transformed(transform, args, options), options);
+  };
+}

@@ -1,0 +1,137 @@
+import { healthPorts, portsPerDriver } from "./iscsiDriver.ts";
+import type { HealthPorts } from "./iscsiDriver.ts";
+import { nsenterReason } from "./iscsiDriverProblems.ts";
+import { joviandssDriverName } from "./joviandssSettings.ts";
+import type { JovianDssSettings } from "./joviandssSettings.ts";
+import { slug } from "./naming.ts";
+import type { Problem } from "./problems.ts";
+import type { SnapshotControllerSettings } from "./snapshotsSettings.ts";
+import { synologyDriverName } from "./synologySettings.ts";
+import type { SynologySettings } from "./synologySettings.ts";
+
+/** The drivers that one cluster is to have, each valid by itself. */
+export interface CsiSettings {
+  joviandss?: JovianDssSettings | undefined;
+  synology?: SynologySettings | undefined;
+  snapshotController?: SnapshotControllerSettings | undefined;
+}
+
+/** What the cluster brings along. */
+export interface CsiSurroundings {
+  /** Whether nodes isolate workloads from extensions (clusters made with Talos 1.14 or newer). Default: false. */
+  workloadIsolation?: boolean | undefined;
+}
+
+/** What several drivers on one cluster must not share, and what a driver needs of the cluster. Paths begin with the settings' key. */
+export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings = {}): Problem[] {
+  const drivers = driversOf(settings);
+  return [
+    ...taken(
+      drivers.map(({ path, driverName }) => ({ value: driverName, path: path.driver, what: "driver" })),
+    ),
+    ...taken(
+      drivers.map(({ path, namespace }) => ({ value: namespace, path: path.namespace, what: "namespace" })),
+    ),
+    ...taken(
+      drivers.flatMap(({ ports, path }) =>
+        ports.map((port) => ({ value: String(port), path: path.ports, what: "health port" })),
+      ),
+    ),
+    ...taken(
+      drivers.flatMap(({ classes }) =>
+        classes.map(({ name, path }) => ({ value: name, path: `${path}.name`, what: "StorageClass" })),
+      ),
+    ),
+    ...severalDefaults(drivers),
+    ...nsenterProblems(settings, surroundings),
+    ...snapshotProblems(settings),
+  ];
+}
+
+interface Driver {
+  driverName: string;
+  namespace: string;
+  ports: number[];
+  classes: { name: string; path: string; default: boolean }[];
+  path: { driver: string; namespace: string; ports: string };
+}
+
+function driversOf({ joviandss, synology }: CsiSettings): Driver[] {
+  const pools = (joviandss?.pools ?? []).map((pool, index): Driver => {
+    const settings = joviandss as JovianDssSettings;
+    const suffix = pool.driver === undefined ? "" : `-${slug(pool.name)}`;
+    const classes = pool.storageClasses ?? [{ name: `joviandss-sc${suffix}`, default: false }];
+    return {
+      driverName: pool.driver?.name ?? joviandssDriverName,
+      namespace: `${settings.namespace}${suffix}`,
+      ports: portList(healthPorts(settings.healthPort + portsPerDriver * index)),
+      classes: classes.map((entry, position) => ({
+        name: entry.name,
+        default: entry.default,
+        path: `joviandss.pools[${index}].storageClasses[${position}]`,
+      })),
+      path: {
+        driver: `joviandss.pools[${index}].driver.name`,
+        namespace: "joviandss.namespace",
+        ports: "joviandss.healthPort",
+      },
+    };
+  });
+  if (synology === undefined) return pools;
+  return [
+    ...pools,
+    {
+      driverName: synologyDriverName,
+      namespace: synology.namespace,
+      ports: portList(healthPorts(synology.healthPort)),
+      classes: synology.storageClasses.map((entry, index) => ({
+        name: entry.name,
+        default: entry.default,
+        path: `synology.storageClasses[${index}]`,
+      })),
+      path: { driver: "synology", namespace: "synology.namespace", ports: "synology.healthPort" },
+    },
+  ];
+}
+
+function portList({ node, registrar, controller }: HealthPorts): number[] {
+  return [node, registrar, controller];
+}
+
+function taken(values: { value: string; path: string; what: string }[]): Problem[] {
+  const first = new Map<string, string>();
+  return values.flatMap(({ value, path, what }) => {
+    const other = first.get(value);
+    if (other !== undefined)
+      return [{ path, reason: `${what} ${value} is taken by ${other}; every driver needs its own` }];
+    first.set(value, path);
+    return [];
+  });
+}
+
+function severalDefaults(drivers: Driver[]): Problem[] {
+  const [first, ...more] = drivers.flatMap(({ classes }) => classes).filter((entry) => entry.default);
+  return more.map(({ path }) => ({
+    path: `${path}.default`,
+    reason: `${first?.name} is the default StorageClass already; a cluster has one`,
+  }));
+}
+
+function nsenterProblems(
+  { joviandss, synology }: CsiSettings,
+  { workloadIsolation = false }: CsiSurroundings,
+): Problem[] {
+  const strategies = { joviandss: joviandss?.iscsiadm.strategy, synology: synology?.iscsiadm.strategy };
+  return Object.entries(strategies)
+    .filter(([, strategy]) => workloadIsolation && strategy === "nsenter")
+    .map(([driver]) => ({ path: `${driver}.iscsiadm.strategy`, reason: nsenterReason }));
+}
+
+function snapshotProblems({ joviandss, synology, snapshotController }: CsiSettings): Problem[] {
+  if (snapshotController !== undefined) return [];
+  const reason =
+    "needs the snapshot CRDs and controller, which nothing here installs; add `snapshotController: {}`, or `snapshotController: { install: false }` if the cluster has them";
+  return Object.entries({ joviandss, synology })
+    .filter(([, settings]) => settings?.snapshots.enabled)
+    .map(([driver]) => ({ path: `${driver}.snapshots.enabled`, reason }));
+}
