@@ -1,0 +1,99 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { EventLog } from "./events.ts";
+import type { Slot } from "./disk.ts";
+import type { NodeImage } from "./images.ts";
+import type { MachineConfig } from "./machineConfig.ts";
+import { ServiceTable } from "./services.ts";
+
+/** The stages of a machine, as its status names them. */
+export type Stage =
+  | "unknown"
+  | "booting"
+  | "installing"
+  | "maintenance"
+  | "running"
+  | "rebooting"
+  | "shutting down"
+  | "resetting"
+  | "upgrading";
+
+export interface UnmetCondition {
+  name: string;
+  reason: string;
+}
+
+/** Everything that ends with a loss of power. */
+export class Boot {
+  readonly id = randomUUID();
+  readonly startedAt = new Date();
+  readonly events = new EventLog();
+  readonly services: ServiceTable;
+  readonly image: NodeImage;
+  /** The kernel arguments it was booted with. */
+  readonly kernelArgs: string[];
+  /** Absent when booted from the medium. */
+  readonly slot: Slot | undefined;
+  /** Services that somebody has stopped through the API. */
+  readonly stopped = new Set<string>();
+  readonly #power = new AbortController();
+  readonly #changed: () => void;
+  /** The active machine configuration, which is not the one on disk while one is staged or tried. */
+  config: MachineConfig | undefined;
+  /** Set once the kubelet has been started. */
+  kubelet = false;
+  /** A sequence that excludes others, such as an upgrade. */
+  busy: string | undefined;
+  stage: Stage = "booting";
+  unmet: UnmetCondition[] = [];
+
+  constructor(image: NodeImage, kernelArgs: string[], slot: Slot | undefined, changed: () => void) {
+    this.image = image;
+    this.kernelArgs = kernelArgs;
+    this.slot = slot;
+    this.#changed = changed;
+    this.services = new ServiceTable(this.events, changed);
+  }
+
+  get power(): AbortSignal {
+    return this.#power.signal;
+  }
+
+  /** Ready is a matter of a running machine; before, nobody has looked. */
+  get ready(): boolean {
+    return (this.stage === "running" || this.stage === "maintenance") && this.unmet.length === 0;
+  }
+
+  setStatus(stage: Stage, unmet: UnmetCondition[] = this.unmet, actorId = ""): void {
+    if (this.stage === stage && JSON.stringify(this.unmet) === JSON.stringify(unmet)) return;
+    this.stage = stage;
+    this.unmet = unmet;
+    this.emitStatus(actorId);
+    this.#changed();
+  }
+
+  emitStatus(actorId = ""): void {
+    this.events.emit(
+      "MachineStatusEvent",
+      {
+        stage: this.stage.toUpperCase().replace(" ", "_"),
+        status: { ready: this.ready, unmetConditions: this.unmet },
+      },
+      actorId,
+    );
+  }
+
+  cutPower(): void {
+    this.#power.abort();
+  }
+
+  /** @throws AbortError when the power goes first */
+  async sleep(seconds: number): Promise<void> {
+    await delay(seconds * 1000, undefined, { signal: this.power });
+  }
+}
+
+/** The power is gone, or the node was stopped: no error, just the end. */
+export function isPowerLoss(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}

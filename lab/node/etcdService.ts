@@ -1,0 +1,78 @@
+import { status } from "@grpc/grpc-js";
+import { controlPlane } from "./configService.ts";
+import { CallFailure } from "./failure.ts";
+import { EtcdView, newMemberId } from "./etcd.ts";
+import type { SimulatedNode } from "./node.ts";
+import { booted } from "./sequence.ts";
+
+const service = "/machine.MachineService";
+
+/** Bootstrapping etcd, and looking at it. Only control planes have one. */
+export function registerEtcdService(node: SimulatedNode): void {
+  const { handlers } = node;
+  const etcd = new EtcdView(node);
+
+  handlers.unary(`${service}/Bootstrap`, () => {
+    controlPlane(node, "bootstrap");
+    if (booted(node).services.get("etcd") === undefined) {
+      throw new CallFailure(status.FAILED_PRECONDITION, "bootstrap is not available yet");
+    }
+    if (node.faults.has("clock-skewed"))
+      throw new CallFailure(status.FAILED_PRECONDITION, "time is not in sync yet");
+    if (node.disk.etcd !== undefined)
+      throw new CallFailure(status.ALREADY_EXISTS, "etcd data directory is not empty");
+    node.disk.etcd = { memberId: newMemberId() };
+    node.bootstrapPending = true;
+    node.saveDisk();
+    node.changed();
+    return { messages: [{}] };
+  });
+
+  handlers.unary<{ queryLocal: boolean }>(`${service}/EtcdMemberList`, ({ queryLocal }) => {
+    controlPlane(node, "member list");
+    if (queryLocal) etcd.requireLocal("failed to list members");
+    if (etcd.serving() === 0) throw new CallFailure(status.DEADLINE_EXCEEDED, "context deadline exceeded");
+    etcd.requireLeader();
+    const members = etcd.members();
+    return { messages: [{ legacyMembers: members.map(({ hostname }) => hostname), members }] };
+  });
+
+  handlers.unary(`${service}/EtcdStatus`, () => {
+    controlPlane(node, "etcd status");
+    return { messages: [{ memberStatus: etcd.status() }] };
+  });
+
+  handlers.unary(`${service}/EtcdAlarmList`, () => {
+    controlPlane(node, "etcd alarm list");
+    etcd.requireLocal("failed to list etcd alarms");
+    return { messages: [{ memberAlarms: etcd.alarms() }] };
+  });
+
+  handlers.unary(`${service}/EtcdAlarmDisarm`, () => {
+    controlPlane(node, "etcd alarm disarm");
+    etcd.requireLocal("failed to disarm etcd alarms");
+    return { messages: [{ memberAlarms: etcd.disarm() }] };
+  });
+
+  handlers.unary<{ memberId: string }>(`${service}/EtcdRemoveMemberByID`, ({ memberId }) => {
+    controlPlane(node, "etcd remove member");
+    etcd.removeMember(memberId);
+    return { messages: [{}] };
+  });
+
+  handlers.unary(`${service}/EtcdForfeitLeadership`, () => {
+    controlPlane(node, "etcd forfeit leadership");
+    etcd.requireLeader();
+    const member = etcd.forfeit();
+    return { messages: [member === undefined ? {} : { member: member.hostname }] };
+  });
+
+  handlers.unary(`${service}/EtcdLeaveCluster`, () => {
+    controlPlane(node, "etcd leave");
+    etcd.requireLeader();
+    delete node.disk.etcd;
+    node.saveDisk();
+    booted(node).services.put("etcd", "Finished", "Service finished successfully");
+    return { messages: [{}] };
+  });
+}

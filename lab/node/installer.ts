@@ -1,0 +1,140 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { status } from "@grpc/grpc-js";
+import { CallFailure } from "./failure.ts";
+import type { Slot } from "./disk.ts";
+import { pinned, preflight, resolveImage, type NodeImage } from "./images.ts";
+import type { MachineConfig } from "./machineConfig.ts";
+import type { SimulatedNode } from "./node.ts";
+
+/** How an installation came about: it decides which kernel arguments the new image boots with. */
+export type InstallVia = "apply" | "legacy" | "lifecycle";
+
+export interface InstallRecord {
+  at: string;
+  via: InstallVia;
+  image: string;
+  version: string;
+  schematic?: string;
+  exitCode: number;
+}
+
+const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
+
+/** Pulls an image into the node's containerd; one that is there already costs nothing. */
+export async function pull(
+  node: SimulatedNode,
+  reference: string,
+  signal: AbortSignal,
+  progress: (share: number) => void = () => {},
+  mirrors = node.config?.mirrors ?? {},
+): Promise<NodeImage> {
+  const present = node.disk.images[reference];
+  if (present !== undefined) return present;
+  const { faults } = node;
+  if (faults.has("pull-hangs")) {
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    throw new CallFailure(status.CANCELLED, "context canceled");
+  }
+  if (faults.strikes("pull-not-found")) {
+    throw new CallFailure(status.NOT_FOUND, `error pulling image: ${reference}: not found`);
+  }
+  if (faults.strikes("pull-fails")) {
+    throw new CallFailure(
+      status.UNKNOWN,
+      `failed to pull image "${reference}": unexpected status from GET request: 503 Service Unavailable`,
+    );
+  }
+  const image = await resolveImage(reference, mirrors, signal);
+  const seconds = node.timings.pullSeconds * faults.factor("slow-pull");
+  const steps = Math.max(4, Math.ceil(seconds / 0.5));
+  for (let step = 1; step <= steps; step++) {
+    await delay((seconds * 1000) / steps, undefined, { signal });
+    progress(step / steps);
+  }
+  node.disk.images[reference] = image;
+  node.disk.images[pinned(image)] = image;
+  node.saveDisk();
+  return image;
+}
+
+/** The kernel arguments of an installed image (docs: bootloader; facts on GRUB and the lifecycle API). */
+function bootArgs(
+  node: SimulatedNode,
+  image: NodeImage,
+  via: InstallVia,
+  config: MachineConfig | undefined,
+): string[] {
+  const configured = config?.extraKernelArgs ?? [];
+  // systemd-boot takes them from the image alone; LifecycleService does not hand them to the installer.
+  return node.disk.bootloader === "sd-boot" || via === "lifecycle"
+    ? image.kernelArgs
+    : [...image.kernelArgs, ...configured];
+}
+
+/**
+ * Runs the installer of an image: writes the slot that is not booted, and makes the next boot take it.
+ * @returns the installer's exit code
+ */
+export async function install(
+  node: SimulatedNode,
+  image: NodeImage,
+  via: InstallVia,
+  say: (line: string) => void,
+  signal: AbortSignal,
+  config = node.config,
+): Promise<number> {
+  const { faults, disk } = node;
+  const seconds = node.timings.installSeconds * faults.factor("slow-install");
+  const finish = (exitCode: number): number => {
+    node.installs.push({
+      at: new Date().toISOString(),
+      via,
+      image: image.reference,
+      version: image.version,
+      ...(image.schematic === undefined ? {} : { schematic: image.schematic }),
+      exitCode,
+    });
+    return exitCode;
+  };
+  say(`running Talos installer ${image.version}\n`);
+  if (via !== "apply") {
+    const refusal = preflight(node.version, image.version);
+    if (refusal !== undefined) {
+      say(`error: pre-flight checks failed: ${refusal}\n`);
+      return finish(1);
+    }
+    say(`host Talos version: ${node.version}\n`);
+    if (node.disk.bootloader === "sd-boot" && (config?.extraKernelArgs.length ?? 0) > 0) {
+      say("WARNING: config.machine.install.extraKernelArgs is not supported when booting using SDBoot\n");
+    }
+  }
+  await delay(seconds * 500, undefined, { signal });
+  if (faults.has("install-exits-nonzero")) {
+    const exitCode = faults.value("install-exits-nonzero");
+    faults.strikes("install-exits-nonzero");
+    say("error: failed to write the boot assets: input/output error\n");
+    return finish(exitCode);
+  }
+  say("installing the boot assets\n");
+  await delay(seconds * 500, undefined, { signal });
+  if (!faults.strikes("install-not-written")) {
+    const slot: Slot = node.boot?.slot === "A" ? "B" : "A";
+    const written = faults.strikes("schematic-differs") ? differently(image) : image;
+    disk.slots[slot] = { ...written, bootArgs: bootArgs(node, written, via, config) };
+    if (disk.active !== undefined && disk.active !== slot) disk.fallback = disk.active;
+    disk.active = slot;
+    node.saveDisk();
+  }
+  say(`installation of ${image.version} complete\n`);
+  return finish(0);
+}
+
+function differently(image: NodeImage): NodeImage {
+  return {
+    ...image,
+    schematic: vanilla,
+    schematicYaml: "customization: {}\n",
+    extensions: [],
+    kernelArgs: [],
+  };
+}

@@ -1,0 +1,118 @@
+import semver from "semver";
+import { clusterTypes } from "./clusterResources.ts";
+import type { SimulatedNode } from "./node.ts";
+import { machineTypes } from "./machineResources.ts";
+
+/** One resource: its content as YAML shows it, and as the type's own message. */
+export interface ResourceContent {
+  id: string;
+  spec: unknown;
+  message?: object;
+  annotations?: Record<string, string>;
+}
+
+/** A kind of resource, with everything that clients ask about it before they show one. */
+export interface ResourceType {
+  type: string;
+  namespace: string;
+  /** Message in specs.proto. */
+  codec?: string;
+  aliases?: string[];
+  /** Columns of a table: name and JSON path. */
+  columns?: [string, string][];
+  /** For administrators only. */
+  sensitive?: boolean;
+  /** The first release that has it, and the first that has it no more. */
+  since?: string;
+  until?: string;
+  contents: (node: SimulatedNode) => ResourceContent[];
+}
+
+const metaType: ResourceType = {
+  type: "ResourceDefinitions.meta.cosi.dev",
+  namespace: "meta",
+  codec: "ResourceDefinition",
+  aliases: ["api-resources"],
+  columns: [["Aliases", "{.aliases[:]}"]],
+  contents: (node) => resourceTypes(node).map(definition),
+};
+
+const namespaceType: ResourceType = {
+  type: "Namespaces.meta.cosi.dev",
+  namespace: "meta",
+  codec: "Namespace",
+  aliases: ["ns"],
+  contents: (node) =>
+    [...namespaces(node)].map((id) => ({ id, spec: { description: "" }, message: { description: "" } })),
+};
+
+const allTypes = [metaType, namespaceType, ...machineTypes, ...clusterTypes];
+
+/** The types that the running release knows. */
+export function resourceTypes(node: SimulatedNode): ResourceType[] {
+  const { version } = node;
+  return allTypes.filter(
+    ({ since, until }) =>
+      (since === undefined || semver.gte(version, since)) &&
+      (until === undefined || semver.lt(version, until)),
+  );
+}
+
+export function namespaces(node: SimulatedNode): Set<string> {
+  return new Set([
+    ...resourceTypes(node).map(({ namespace }) => namespace),
+    "files",
+    "perf",
+    "secrets",
+    "kubespan",
+  ]);
+}
+
+/** `MachineStatuses` -> `MachineStatus`: names of types are plurals, tables show one. */
+function singular(name: string): string {
+  if (/(ss|us)es$/.test(name)) return name.slice(0, -2);
+  return name.endsWith("ies") ? `${name.slice(0, -3)}y` : name.replace(/s$/, "");
+}
+
+/** The names that a person may type for a type (cosi-project/runtime resource_definition.go Fill). */
+function definition({
+  type,
+  namespace,
+  aliases = [],
+  columns = [],
+  sensitive,
+}: ResourceType): ResourceContent {
+  const [name = "", ...suffix] = type.split(".");
+  const displayType = singular(name);
+  const initials = name.replace(/[^A-Z]/g, "").toLowerCase();
+  const own = [
+    ...aliases,
+    displayType.toLowerCase(),
+    ...(initials.length > 1 ? [initials, ...(initials.endsWith("s") ? [] : [`${initials}s`])] : []),
+  ];
+  const qualified = suffix
+    .slice(1)
+    .map((_, index) => [name.toLowerCase(), ...suffix.slice(0, index + 1)].join("."));
+  const allAliases = [name.toLowerCase(), ...qualified, ...own];
+  return {
+    id: type.toLowerCase(),
+    spec: {
+      type,
+      displayType,
+      defaultNamespace: namespace,
+      aliases: own,
+      allAliases,
+      printColumns: columns.map(([column, jsonPath]) => ({ name: column, jsonPath })),
+      ...(sensitive === true ? { sensitivity: "sensitive" } : {}),
+    },
+    message: {
+      resourceType: type,
+      displayType,
+      defaultNamespace: namespace,
+      aliases: own,
+      allAliases,
+      printColumns: columns.map(([column, jsonPath]) => ({ name: column, jsonPath })),
+      sensitivity: sensitive === true ? 1 : 0,
+    },
+  };
+}

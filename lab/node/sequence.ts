@@ -1,0 +1,91 @@
+import { randomUUID } from "node:crypto";
+import { status } from "@grpc/grpc-js";
+import { isPowerLoss, type Boot } from "./boot.ts";
+import { CallFailure } from "./failure.ts";
+import type { SimulatedNode } from "./node.ts";
+
+/** A phase of a sequence, with the name of its only task. */
+export interface Phase {
+  name: string;
+  task: string;
+  run: () => Promise<void>;
+}
+
+export function newActorId(): string {
+  return randomUUID();
+}
+
+/** The running boot; calls that need one cannot arrive without, except in the moment of a power cut. */
+export function booted(node: SimulatedNode): Boot {
+  if (node.boot === undefined) throw new CallFailure(status.UNAVAILABLE, "the node is going down");
+  return node.boot;
+}
+
+/**
+ * Runs a sequence as Talos does: one at a time, every step an event that carries the id of who asked. A failure ends
+ * it, with an event that says so, and the machine goes on running.
+ */
+export async function runSequence(
+  node: SimulatedNode,
+  name: string,
+  actorId: string,
+  phases: Phase[],
+): Promise<void> {
+  const boot = booted(node);
+  if (boot.busy !== undefined)
+    throw new CallFailure(status.FAILED_PRECONDITION, `sequence ${boot.busy} is in progress`);
+  boot.busy = name;
+  const emit = (action: "NOOP" | "START" | "STOP", error?: string): void =>
+    boot.events.emit(
+      "SequenceEvent",
+      {
+        sequence: name,
+        action,
+        ...(error === undefined ? {} : { error: { code: "FATAL", message: error } }),
+      },
+      actorId,
+    );
+  emit("START");
+  try {
+    for (const { name: phase, task, run } of phases) {
+      boot.events.emit("PhaseEvent", { phase, action: "START" }, actorId);
+      boot.events.emit("TaskEvent", { task, action: "START" }, actorId);
+      await run();
+      boot.events.emit("TaskEvent", { task, action: "STOP" }, actorId);
+      boot.events.emit("PhaseEvent", { phase, action: "STOP" }, actorId);
+    }
+    emit("STOP");
+  } catch (error) {
+    boot.busy = undefined;
+    if (isPowerLoss(error) || boot.power.aborted) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    node.log(`${name} failed: ${reason}`);
+    emit("NOOP", reason);
+    boot.setStatus("running", boot.unmet);
+    node.changed();
+  }
+}
+
+/** Stops everything but the API, which goes with the power. */
+export function stopServices(node: SimulatedNode, actorId: string): Phase {
+  return {
+    name: "stopEverything",
+    task: "stopAllServices",
+    run: async () => {
+      booted(node).services.stopAll(actorId, ["apid", "machined"]);
+      await node.stopKubelet();
+    },
+  };
+}
+
+export function goDown(node: SimulatedNode, next: "reboot" | "off"): Phase {
+  return {
+    name: next === "reboot" ? "reboot" : "shutdown",
+    task: next === "reboot" ? "reboot" : "shutdown",
+    run: async () => {
+      // The event before this one still leaves.
+      await booted(node).sleep(0.02);
+      node.powerCut(next);
+    },
+  };
+}

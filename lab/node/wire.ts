@@ -1,0 +1,86 @@
+import { createServer, connect, type Server, type Socket } from "node:net";
+
+/**
+ * The node's network port. It stands in front of the API server, so that a node can lose its connections as machines
+ * do: cut off at once when it resets, or silent while both sides believe the connection is fine.
+ */
+export class Wire {
+  #server: Server | undefined;
+  readonly #pairs = new Set<{ outside: Socket; inside: Socket }>();
+  #silent = false;
+  #target = "";
+
+  /** @param target the path of the API server's socket; new connections go there */
+  pointTo(target: string): void {
+    this.#target = target;
+  }
+
+  async listen(address: string, port: number): Promise<void> {
+    if (this.#server !== undefined) return;
+    const server = createServer((outside) => this.#accept(outside));
+    this.#server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, address, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+  }
+
+  #accept(outside: Socket): void {
+    const inside = connect(this.#target);
+    const pair = { outside, inside };
+    this.#pairs.add(pair);
+    const close = (): void => {
+      this.#pairs.delete(pair);
+      outside.destroy();
+      inside.destroy();
+    };
+    for (const socket of [outside, inside]) {
+      socket.setNoDelay(true);
+      socket.on("error", close);
+      socket.on("close", () => {
+        // A silent line does not tell its other end that this one is gone.
+        if (!this.#silent) close();
+      });
+    }
+    outside.on("data", (chunk) => this.#pass(chunk, outside, inside));
+    inside.on("data", (chunk) => this.#pass(chunk, inside, outside));
+    outside.on("end", () => inside.end());
+    inside.on("end", () => outside.end());
+  }
+
+  #pass(chunk: Buffer, from: Socket, to: Socket): void {
+    if (this.#silent || to.destroyed) return;
+    if (!to.write(chunk)) {
+      from.pause();
+      to.once("drain", () => from.resume());
+    }
+  }
+
+  /** While silent, bytes are dropped in both directions and nobody is told. */
+  setSilent(silent: boolean): void {
+    if (this.#silent === silent) return;
+    this.#silent = silent;
+    // TLS does not survive lost bytes: what was open during the silence is lost afterwards.
+    if (!silent) this.cut();
+  }
+
+  /** Ends every connection at once, without a good-bye. */
+  cut(): void {
+    for (const { outside, inside } of this.#pairs) {
+      outside.resetAndDestroy();
+      inside.destroy();
+    }
+    this.#pairs.clear();
+  }
+
+  /** Cuts and stops listening: connections are refused from now on. */
+  async close(): Promise<void> {
+    this.cut();
+    const server = this.#server;
+    this.#server = undefined;
+    if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+}
