@@ -6,6 +6,7 @@ import { hasState, openStack } from "./stack.ts";
 
 const display = {
   onOutput: (text: string) => void process.stdout.write(text),
+  onError: (text: string) => void process.stderr.write(text),
   color: process.stdout.isTTY ? "always" : "never",
 } as const;
 
