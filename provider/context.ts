@@ -21,9 +21,9 @@ export interface Patience {
   kubernetesMs: number;
   /** For a node to act on a reboot request, before asking again. */
   rebootMs: number;
-  /** For extensions and files to show up on a machine that is ready. */
+  /** For extensions and files to show up on a machine that is running. */
   settleMs: number;
-  /** For services to run on a machine that is ready. */
+  /** For services to run on a machine that is running. */
   serviceMs: number;
   /** Between two tries to evict a pod. */
   evictMs: number;
@@ -38,7 +38,7 @@ export const defaultPatience: Patience = {
   kubernetesMs: 30_000,
   rebootMs: 10_000,
   settleMs: 10_000,
-  serviceMs: 60_000,
+  serviceMs: 120_000,
   evictMs: 1_000,
 };
 

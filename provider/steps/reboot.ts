@@ -1,11 +1,10 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import type { MachineStatus } from "../../talos/api/talosClient.ts";
 import { duration } from "../clock.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { describeMachine, type NodeFacts } from "../facts.ts";
 import type { Installed } from "./install.ts";
 
-/** Step `reboot`, second half: waits until the boot id has changed and the machine is running and ready again. */
+/** Step `reboot`, second half: waits until the boot id has changed. How the node is then is for `verify`. */
 export async function awaitReboot(
   context: UpgradeContext,
   before: NodeFacts,
@@ -18,7 +17,6 @@ export async function awaitReboot(
   } finally {
     watch.abort();
   }
-  await ready(context);
 }
 
 /** Step `reboot`, first half, where the node does not do it by itself. */
@@ -108,29 +106,5 @@ function upgradeFailed(context: UpgradeContext, text: string): Error {
     "install",
     `the upgrade failed on the node: ${text}`,
     "`talosctl dmesg` has the rest. Once the node is running and ready, run `pulumi up` again.",
-  );
-}
-
-async function ready(context: UpgradeContext): Promise<void> {
-  const { talos, patience, progress } = context;
-  let last: MachineStatus | string = "no answer";
-  const arrived = await waitFor(context, context.deadline, async () => {
-    try {
-      last = await talos.machineStatus({ deadlineMs: patience.probeMs, signal: context.signal });
-      if (last.stage === "running" && last.ready) return true;
-      progress.detail(describeMachine(last));
-    } catch (error) {
-      if (!(error instanceof TalosError)) throw error;
-      last = error.detail;
-      if (error.kind === "timeout") talos.reconnect();
-    }
-    return undefined;
-  });
-  if (arrived) return;
-  throw failure(
-    context,
-    "reboot",
-    `the node has rebooted and is not ready: ${typeof last === "string" ? last : describeMachine(last)}`,
-    "Look at `talosctl health` and `talosctl dmesg`; run `pulumi up` again when it is ready.",
   );
 }

@@ -15,7 +15,7 @@ import {
 interface Shortcoming {
   seen: string;
   hint: string;
-  /** How long it may last on a machine that is ready. */
+  /** How long it may last on a machine that is running. */
   forMs: number;
 }
 
@@ -27,7 +27,7 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
   const { clock, patience, progress, talos } = context;
   let facts: NodeFacts | undefined;
   let shortcoming: Shortcoming = noAnswer("nothing", context);
-  let readySince: number | undefined;
+  let runningSince: number | undefined;
   const started = new Set<string>();
 
   const verified = await waitFor(context, context.deadline, async () => {
@@ -39,20 +39,20 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
       const found = judge(facts, before, context) ?? (await etcdShortcoming(context));
       if (found === undefined) return facts;
       shortcoming = found;
-      if (facts.machine.ready) {
-        readySince ??= clock.now();
+      if (facts.machine.stage === "running") {
+        runningSince ??= clock.now();
         await startStopped(context, facts, started);
       } else {
-        readySince = undefined;
+        runningSince = undefined;
       }
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
       if (error.kind === "timeout") talos.reconnect();
-      readySince = undefined;
+      runningSince = undefined;
       shortcoming = noAnswer(error.detail, context);
     }
     progress.detail(shortcoming.seen);
-    if (readySince !== undefined && clock.now() - readySince >= shortcoming.forMs) {
+    if (runningSince !== undefined && clock.now() - runningSince >= shortcoming.forMs) {
       throw failure(context, "verify", shortcoming.seen, shortcoming.hint);
     }
     return undefined;
@@ -75,13 +75,7 @@ export function judge(
   before: NodeFacts,
   { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
 ): Shortcoming | undefined {
-  if (facts.machine.stage !== "running" || !facts.machine.ready) {
-    return {
-      seen: `the machine is ${describeMachine(facts.machine)}`,
-      hint: "Look at `talosctl health` and `talosctl dmesg`; run `pulumi up` again when it is ready.",
-      forMs: Infinity,
-    };
-  }
+  if (facts.machine.stage !== "running") return notReady(facts);
   if (!isSettled(facts, wanted)) return wrongImage(facts, before, { wanted, patience });
 
   const missing = missingExtensions(facts, wanted);
@@ -109,7 +103,15 @@ export function judge(
       forMs: patience.serviceMs,
     };
   }
-  return undefined;
+  return facts.machine.ready ? undefined : notReady(facts);
+}
+
+function notReady({ machine }: NodeFacts): Shortcoming {
+  return {
+    seen: `the machine is ${describeMachine(machine)}`,
+    hint: "Look at `talosctl health` and `talosctl dmesg`; run `pulumi up` again when it is ready.",
+    forMs: Infinity,
+  };
 }
 
 function wrongImage(

@@ -175,6 +175,13 @@ class GrpcTalosClient implements TalosClient {
     return exitCode;
   }
 
+  async installPending(call?: CallOptions): Promise<boolean> {
+    // The installer leaves the name of the old boot entry in META until the new one has come up (siderolabs/talos v1.13
+    // cmd/installer/pkg/install, drop_upgrade_fallback.go).
+    const tag = await getResource(this.#transport, "runtime", "MetaKeys.runtime.talos.dev", "0x06", call);
+    return tag !== undefined;
+  }
+
   async reboot(call?: CallOptions): Promise<void> {
     await this.#one("Reboot", {}, call);
   }

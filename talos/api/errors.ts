@@ -65,7 +65,7 @@ const brokenConnection =
   /RST_STREAM|ECONNRESET|ECONNREFUSED|EPIPE|connection (dropped|reset|closed)|EOF|socket hang up|Call cancelled/i;
 // siderolabs/talos v1.13 lifecycle.go ("another installation/upgrade is already in progress"), v1alpha1_server.go
 // ("failed to acquire upgrade mutex"), runtime/errors.go ("locked").
-const anotherSequence = /already in progress|upgrade mutex|\blocked\b/i;
+const anotherSequence = /in progress|upgrade mutex|\blocked\b/i;
 
 interface GrpcError {
   code: number;

@@ -95,6 +95,8 @@ export interface TalosClient {
   pullLegacy(image: string, call?: CallOptions): Promise<void>;
   /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
   install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
+  /** Is an image installed that waits for the next boot? A `false` is no proof: the node may not have looked yet. */
+  installPending(call?: CallOptions): Promise<boolean>;
   reboot(call?: CallOptions): Promise<void>;
   /** MachineService.Upgrade: installs and reboots. Returns the id that events of this upgrade carry. */
   upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string>;
