@@ -15,7 +15,7 @@ export type StepName = (typeof stepNames)[number];
 
 /** Why a node is not what it should be: one error for people, whatever went wrong underneath. */
 export class UpgradeError extends Error {
-  override readonly name = "UpgradeError";
+  override readonly name: string = "UpgradeError";
   /** `cp1 (127.10.0.11)` */
   readonly node: string;
   readonly step: StepName;

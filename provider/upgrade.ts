@@ -3,11 +3,12 @@ import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
 import { stepNames, UpgradeError, type StepName } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
-import { installedImage, KubernetesError } from "./kubernetes.ts";
+import { KubernetesError } from "./kubernetes.ts";
 import { drain, findNode } from "./steps/drain.ts";
 import { guard, guardAgain } from "./steps/guard.ts";
 import { inspect } from "./steps/inspect.ts";
 import { install, type Installed } from "./steps/install.ts";
+import { earlierInstall, noteInstall, type EarlierInstall } from "./steps/installNote.ts";
 import { pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot } from "./steps/reboot.ts";
 import { release, uncordon } from "./steps/uncordon.ts";
@@ -82,7 +83,8 @@ async function bringOver(
   begin("guard");
   await guard(context, before);
 
-  const waiting = await installedBefore(context, before);
+  const earlier = await earlierInstall(context, before);
+  const waiting = earlier === "done";
   let path: UpgradePath | undefined;
   if (!waiting && wanted.prePull) {
     begin("pull");
@@ -103,9 +105,10 @@ async function bringOver(
     }
     begin("install");
     await guardAgain(context, "install");
-    installed = await startInstall(context, journal, before, path);
+    if (path.api === "lifecycle") await noteInstall(context, before, kubernetesNode, "begun");
+    installed = await startInstall(context, journal, before, path, earlier);
     journal.installed = true;
-    if (installed.reboots === "on request") await noteInstalled(context, before, kubernetesNode);
+    if (installed.reboots === "on request") await noteInstall(context, before, kubernetesNode, "done");
   }
   journal.installed = true;
   begin("reboot");
@@ -122,11 +125,12 @@ async function startInstall(
   journal: Journal,
   before: NodeFacts,
   path: UpgradePath,
+  earlier: EarlierInstall,
 ): Promise<Installed> {
   // The older API reboots by itself: from the request on the node may be down.
   journal.committed = path.api === "machine";
   try {
-    const installed = await install(context, before, path);
+    const installed = await install(context, before, path, earlier);
     journal.committed = installed.reboots === "by itself";
     return installed;
   } catch (error) {
@@ -134,35 +138,6 @@ async function startInstall(
     if (error instanceof UpgradeError) journal.committed = false;
     throw error;
   }
-}
-
-/** Did an earlier run install this image in this very boot, and end before the reboot? */
-async function installedBefore(context: UpgradeContext, before: NodeFacts): Promise<boolean> {
-  const kubernetes = await context.kubernetes();
-  if (kubernetes === undefined || before.bootId === undefined) return false;
-  const node = findNode(await kubernetes.nodes(), before.kubernetesNode, context.wanted.node);
-  return node?.annotations[installedImage] === note(before.bootId, context.wanted.image);
-}
-
-async function noteInstalled(
-  context: UpgradeContext,
-  before: NodeFacts,
-  node: string | undefined,
-): Promise<void> {
-  if (node === undefined || before.bootId === undefined) return;
-  const kubernetes = await context.kubernetes();
-  try {
-    await kubernetes?.patchNode(node, {
-      annotations: { [installedImage]: note(before.bootId, context.wanted.image) },
-    });
-  } catch (error) {
-    // Only spares a second installation after a crash; the upgrade itself does not need it.
-    if (!(error instanceof KubernetesError)) throw error;
-  }
-}
-
-function note(bootId: string, image: string): string {
-  return `${bootId} ${image}`;
 }
 
 /** How long tidying up may take after a cancel, and after any other failure. */

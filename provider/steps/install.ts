@@ -2,6 +2,9 @@ import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors
 import { preserveNeeded, VersionError } from "../../talos/version.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
+import { UpgradeError } from "../errors.ts";
+import { nodeLabel } from "../inputs.ts";
+import type { EarlierInstall } from "./installNote.ts";
 import { remaining, type UpgradePath } from "./pull.ts";
 
 /** What the node does next. */
@@ -19,10 +22,11 @@ export async function install(
   context: UpgradeContext,
   facts: NodeFacts,
   path: UpgradePath,
+  earlier: EarlierInstall,
 ): Promise<Installed> {
   if (path.api === "lifecycle") {
     try {
-      return await installNew(context, path.imageName);
+      return await installNew(context, path.imageName, earlier);
     } catch (error) {
       if (!isUnimplemented(error)) throw error;
     }
@@ -30,7 +34,29 @@ export async function install(
   return installOld(context, facts);
 }
 
-async function installNew(context: UpgradeContext, imageName: string): Promise<Installed> {
+async function installNew(
+  context: UpgradeContext,
+  imageName: string,
+  earlier: EarlierInstall,
+): Promise<Installed> {
+  if (earlier === "nothing") return runInstaller(context, imageName);
+  // An installer lives on when its caller is gone: its work counts, and two at once are refused by the node.
+  const installed = await waitFor(context, context.deadline, async () => {
+    if (await context.talos.installPending({ deadlineMs: context.patience.probeMs })) {
+      return { reboots: "on request" } as const;
+    }
+    try {
+      return await runInstaller(context, imageName);
+    } catch (error) {
+      if (!(error instanceof InstallerBusy)) throw error;
+      context.progress.detail("the installer that an earlier run has started is still at work");
+      return undefined;
+    }
+  });
+  return installed ?? runInstaller(context, imageName);
+}
+
+async function runInstaller(context: UpgradeContext, imageName: string): Promise<Installed> {
   const { talos, progress } = context;
   let lastMessage = "";
   let exitCode: number | undefined;
@@ -45,13 +71,12 @@ async function installNew(context: UpgradeContext, imageName: string): Promise<I
     );
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "unimplemented") throw error;
+    if (error.kind === "locked") throw new InstallerBusy(context, error);
     throw failure(
       context,
       "install",
       `${isTransient(error) ? "the connection broke while the installer ran" : "the installer did not run"}: ${error.detail}`,
-      error.kind === "locked"
-        ? "Wait until the other upgrade is over, then run `pulumi up` again."
-        : "The node still runs its old image and was not rebooted. Run `pulumi up` again.",
+      "The node was not rebooted. Run `pulumi up` again.",
     );
   }
   if (exitCode === 0) return { reboots: "on request" };
@@ -63,6 +88,18 @@ async function installNew(context: UpgradeContext, imageName: string): Promise<I
       : `the installer failed with exit code ${exitCode}${lastMessage === "" ? "" : `, its last words: ${lastMessage}`}`,
     "The node still runs its old image and was not rebooted. `talosctl dmesg` has the rest; then run `pulumi up` again.",
   );
+}
+
+/** Another installer is at work on the node. */
+class InstallerBusy extends UpgradeError {
+  constructor(context: UpgradeContext, error: TalosError) {
+    super(
+      nodeLabel(context.wanted),
+      "install",
+      `the node is busy with another upgrade: ${error.detail}`,
+      "It was not touched. Wait until the other upgrade is over, then run `pulumi up` again.",
+    );
+  }
 }
 
 async function installOld(context: UpgradeContext, facts: NodeFacts): Promise<Installed> {

@@ -1,0 +1,150 @@
+import { webcrypto } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { stringify } from "yaml";
+import { FactoryServer } from "../../lab/factory/server.ts";
+import { newMemberId } from "../../lab/node/etcd.ts";
+import { resolveImage } from "../../lab/node/images.ts";
+import { LabNetwork } from "../../lab/node/network.ts";
+import { SimulatedNode, type Timings } from "../../lab/node/node.ts";
+import type { ClusterRuntime } from "../../lab/node/runtime.ts";
+import { createAuthority, issueLeaf } from "../../lab/pki.ts";
+import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { schematicId } from "../../talos/schematic.ts";
+
+export const iscsiSchematic = { customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } };
+export const iscsiSchematicId = schematicId(iscsiSchematic);
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+/** Kubernetes, as far as a node asks: always well. */
+const healthy: ClusterRuntime = {
+  configActive: async () => undefined,
+  bootstrapped: async () => undefined,
+  kubeletUp: async () => undefined,
+  kubeletDown: async () => undefined,
+  health: async () => ({ apiServer: true, nodeReady: true }),
+  removed: async () => undefined,
+};
+
+export const fastTimings: Timings = { pullSeconds: 0.1, installSeconds: 0.2, rebootSeconds: 0.2, bootSeconds: 0.2 };
+
+/** Simulated Talos nodes that run already, with a factory to pull from. */
+export class SimulatedCluster {
+  readonly nodes: SimulatedNode[];
+  readonly factory: FactoryServer;
+  /** As in a talosconfig, role os:admin. */
+  readonly credentials: TalosCredentials;
+
+  private constructor(nodes: SimulatedNode[], factory: FactoryServer, credentials: TalosCredentials) {
+    this.nodes = nodes;
+    this.factory = factory;
+    this.credentials = credentials;
+  }
+
+  /** @param subnet the first two numbers of the loopback addresses, `127.44` for instance, and a third */
+  static async start(options: {
+    subnet: string;
+    controlPlanes?: number;
+    workers?: number;
+    version?: string;
+    timings?: Partial<Timings>;
+    runtime?: Partial<ClusterRuntime>;
+  }): Promise<SimulatedCluster> {
+    const { subnet, controlPlanes = 1, workers = 0, version = "v1.12.7" } = options;
+    const factory = new FactoryServer({ host: `${subnet}.2` });
+    await factory.start();
+    await fetch(`${factory.url}/schematics`, { method: "POST", body: stringify(iscsiSchematic) });
+
+    const talosCa = await createAuthority("talos", "ed25519");
+    const caKey = await issueKeyOf(talosCa);
+    const kubernetesCa = await createAuthority("kubernetes");
+    const client = await issueLeaf(talosCa, {
+      commonName: "admin",
+      organizations: ["os:admin"],
+      usages: ["client"],
+      keyKind: "ed25519",
+    });
+    const config = (name: string, type: "controlplane" | "worker"): string =>
+      stringify({
+        version: "v1alpha1",
+        machine: {
+          type,
+          ca: { crt: base64(talosCa.pem), ...(type === "controlplane" ? { key: base64(caKey) } : {}) },
+          network: { hostname: name },
+          install: { disk: "/dev/sda", image: `ghcr.io/siderolabs/installer:${version}` },
+        },
+        cluster: {
+          id: `cluster-${subnet}`,
+          clusterName: "test",
+          controlPlane: { endpoint: `https://${subnet}.10:6443` },
+          ca: {
+            crt: base64(kubernetesCa.pem),
+            ...(type === "controlplane" ? { key: base64("not used") } : {}),
+          },
+        },
+      });
+    const image = await resolveImage(`ghcr.io/siderolabs/installer:${version}`, {}, AbortSignal.timeout(5_000));
+    const network = new LabNetwork();
+    const make = (name: string, address: string, type: "controlplane" | "worker"): SimulatedNode => {
+      const node = new SimulatedNode({
+        name,
+        address,
+        network,
+        runtime: { ...healthy, ...options.runtime },
+        image: image.reference,
+        timings: { ...fastTimings, ...options.timings },
+      });
+      node.disk.slots.A = { ...image, bootArgs: [] };
+      node.disk.active = "A";
+      node.disk.config = config(name, type);
+      if (type === "controlplane") node.disk.etcd = { memberId: newMemberId() };
+      return node;
+    };
+    const nodes = [
+      ...Array.from({ length: controlPlanes }, (_, i) => make(`cp${i + 1}`, `${subnet}.${11 + i}`, "controlplane")),
+      ...Array.from({ length: workers }, (_, i) => make(`w${i + 1}`, `${subnet}.${21 + i}`, "worker")),
+    ];
+    await Promise.all(nodes.map((node) => node.start()));
+    const cluster = new SimulatedCluster(nodes, factory, {
+      caCertificate: base64(talosCa.pem),
+      clientCertificate: base64(client.certificate),
+      clientKey: base64(client.key),
+    });
+    await cluster.ready();
+    return cluster;
+  }
+
+  node(name: string): SimulatedNode {
+    const found = this.nodes.find((node) => node.name === name);
+    if (found === undefined) throw new Error(`no node ${name}`);
+    return found;
+  }
+
+  /** The installer image of a release with iscsi-tools, at this cluster's factory. */
+  image(version: string): string {
+    return `${this.factory.url.replace("http://", "")}/metal-installer/${iscsiSchematicId}:${version}`;
+  }
+
+  async ready(): Promise<void> {
+    await Promise.all(
+      this.nodes.map(async (node) => {
+        const limit = Date.now() + 20_000;
+        while (!(node.snapshot().stage === "running" && node.snapshot().ready)) {
+          if (Date.now() > limit) throw new Error(`${node.name} did not get ready: ${JSON.stringify(node.snapshot().unmet)}`);
+          await delay(20);
+        }
+      }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()));
+    await this.factory.stop();
+  }
+}
+
+async function issueKeyOf(authority: { key: webcrypto.CryptoKey }): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", authority.key));
+  const lines = der.toString("base64").replace(/(.{64})/g, "$1\n");
+  return `-----BEGIN PRIVATE KEY-----\n${lines.trimEnd()}\n-----END PRIVATE KEY-----\n`;
+}
