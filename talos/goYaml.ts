@@ -313,6 +313,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '"': '"',
   "\\": "\\",
   "\x85": "N",
+  "\xa0": "_",
   "\u2028": "L",
   "\u2029": "P",
 };
@@ -327,9 +328,10 @@ function writeDoubleQuoted(page: Page, text: string): void {
 }
 
 function escaped(character: string, all: boolean): string {
+  const asItIs = isPrintable(character) && !isBreak(character) && character !== '"' && character !== "\\";
+  if (asItIs && !all) return character;
   const short = ESCAPES[character];
   if (short !== undefined) return `\\${short}`;
-  if (isPrintable(character) && !all) return character;
   const code = character.codePointAt(0) ?? 0;
   const [letter, width] = code <= 0xff ? ["x", 2] : code <= 0xffff ? ["u", 4] : ["U", 8];
   return `\\${letter}${code.toString(16).toUpperCase().padStart(width, "0")}`;
