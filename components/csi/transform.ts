@@ -5,7 +5,14 @@ import type * as pulumi from "@pulumi/pulumi";
  * An object is merged over the child's arguments (objects deeply, anything else replaces, undefined removes);
  * a function gets them (and the child's options) and returns the ones to use.
  */
-export type Transform<Args> = Partial<Args> | ((args: Args, options: pulumi.CustomResourceOptions) => Args);
+export type Transform<Args> = Overrides<Args> | ((args: Args, options: pulumi.CustomResourceOptions) => Args);
+
+/** Any part of an object, at any depth; lists and Outputs as a whole. */
+export type Overrides<Value> = Value extends readonly unknown[] | Promise<unknown> | pulumi.OutputInstance<unknown>
+  ? Value
+  : Value extends object
+    ? { [Key in keyof Value]?: Overrides<Value[Key]> | undefined }
+    : Value;
 
 /** The arguments of a child after its transform. */
 export function transformed<Args extends object>(

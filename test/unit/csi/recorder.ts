@@ -38,13 +38,18 @@ type Register = (request: RegisterRequest, callback: unknown) => Promise<void>;
 const signature = "4dabf18193072939515e22adb298388d";
 
 /** Runs a piece of program under Pulumi's mocks and returns all that it registered. */
-export async function record<Result>(program: () => Result): Promise<{ result: Result; resources: Registered[] }> {
+export async function record<Result>(
+  program: () => Result,
+): Promise<{ result: Result; resources: Registered[] }> {
   const resources: Registered[] = [];
   await pulumi.runtime.setMocks(
     {
       newResource: ({ name, inputs }) => {
         const metadata = (inputs as { metadata?: object }).metadata;
-        const state = { ...(inputs as object), ...(metadata === undefined ? {} : { metadata: { ...metadata, uid } }) };
+        const state = {
+          ...(inputs as object),
+          ...(metadata === undefined ? {} : { metadata: { ...metadata, uid } }),
+        };
         return { id: `${name}-id`, state };
       },
       call: ({ inputs }) => inputs as Record<string, unknown>,
@@ -75,7 +80,9 @@ export async function record<Result>(program: () => Result): Promise<{ result: R
 
 /** The one resource of a type, or the one of that name. */
 export function only(resources: readonly Registered[], type: string, name?: string): Registered {
-  const found = resources.filter((resource) => resource.type === type && (name === undefined || resource.name === name));
+  const found = resources.filter(
+    (resource) => resource.type === type && (name === undefined || resource.name === name),
+  );
   const [first] = found;
   if (found.length !== 1 || first === undefined) {
     const all = resources.map((resource) => `${resource.type} ${resource.name}`).join("\n");
@@ -86,7 +93,10 @@ export function only(resources: readonly Registered[], type: string, name?: stri
 
 /** A value inside of something plain. */
 export function at(value: unknown, ...path: (string | number)[]): unknown {
-  return path.reduce<unknown>((inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key], value);
+  return path.reduce<unknown>(
+    (inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key],
+    value,
+  );
 }
 
 function typeAndName(urn: string): string {
