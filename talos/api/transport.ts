@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/proto-loader";
 import { pemCredentials, type TalosCredentials } from "./credentials.ts";
@@ -37,17 +39,24 @@ export class Transport {
   readonly #address: string;
   readonly #forwardTo: string | undefined;
   readonly #credentials: grpc.ChannelCredentials;
+  readonly #options: grpc.ChannelOptions;
   #client: grpc.Client | undefined;
 
   constructor(connection: TalosConnection) {
     const { host, port } = splitEndpoint(connection.endpoint);
     this.#address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     this.node = connection.node ?? host;
+    // TLS has no server names that are addresses (RFC 6066), and Node warns of one. The certificate is still held
+    // against the address, below; the name that is sent instead means nothing to apid.
+    this.#options =
+      isIP(host) === 0 ? channelOptions : { ...channelOptions, "grpc.ssl_target_name_override": "talos" };
     // A worker's apid forwards nothing, so a node that is spoken to directly is not named in the metadata.
     this.#forwardTo = this.node === host ? undefined : this.node;
     const pem = pemCredentials(connection.credentials);
     try {
-      this.#credentials = grpc.credentials.createSsl(pem.ca, pem.key, pem.certificate);
+      this.#credentials = grpc.credentials.createSsl(pem.ca, pem.key, pem.certificate, {
+        checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+      });
     } catch {
       // OpenSSL's own text may quote what it was given.
       throw new TalosError(
@@ -131,7 +140,7 @@ export class Transport {
   }
 
   #connected(): grpc.Client {
-    this.#client ??= new grpc.Client(this.#address, this.#credentials, channelOptions);
+    this.#client ??= new grpc.Client(this.#address, this.#credentials, this.#options);
     return this.#client;
   }
 

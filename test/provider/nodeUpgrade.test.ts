@@ -1,46 +1,41 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TalosNodeProvider } from "../../provider/plugin.ts";
-import { SimulatedCluster, iscsiSchematicId } from "./simulatedCluster.ts";
-import { realClock } from "../../provider/clock.ts";
-import { defaultPatience } from "../../provider/context.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { afterEach, describe, expect, it } from "vitest";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { iscsiSchematicId, SimulatedCluster } from "./simulatedCluster.ts";
 
-describe("a single node", () => {
-  let cluster: SimulatedCluster;
-  beforeAll(async () => {
-    cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
-  });
-  afterAll(async () => {
-    await cluster.stop();
-  });
-  it("goes from 1.12 to 1.13", async () => {
-    const lines: string[] = [];
-    const provider = new TalosNodeProvider({
-      talos: async () => connectTalos,
-      connectKubernetes: async () => {
-        throw new Error("no");
-      },
-      clock: realClock,
-      patience: defaultPatience,
-      statusOf: () => ({ status: (t) => lines.push(t), info: (t) => lines.push(`I ${t}`), warn: (t) => lines.push(`W ${t}`) }),
+let cluster: SimulatedCluster | undefined;
+afterEach(async () => {
+  await cluster?.stop();
+  cluster = undefined;
+});
+
+async function oneNode(version: string): Promise<SimulatedCluster> {
+  cluster = await SimulatedCluster.start({ subnet: "127.44.1", version });
+  return cluster;
+}
+
+describe("a node is taken to the wanted image", () => {
+  it.each([
+    ["v1.12.7", "v1.13.9", "legacy"],
+    ["v1.13.8", "v1.13.9", "lifecycle"],
+  ])("from %s to %s, by the API that its server has (%s)", async (from, to, via) => {
+    const { nodes, ...rest } = await oneNode(from);
+    const { provider, info } = harness();
+    const { outs } = await provider.create(
+      urn,
+      inputsFor(Object.assign(cluster!, rest), "cp1", { talosVersion: to }),
+    );
+
+    const snapshot = nodes[0]!.snapshot();
+    expect(snapshot).toMatchObject({ version: to, schematic: iscsiSchematicId, upgrades: 1, reboots: 1 });
+    expect(snapshot.installs.map((install) => install.via)).toEqual([via]);
+    expect(outs).toMatchObject({
+      runningVersion: to,
+      runningSchematic: iscsiSchematicId,
+      installedExtensions: ["iscsi-tools"],
+      initiatorName: snapshot.initiatorName,
     });
-    const begun = performance.now();
-    const result = await provider.create("urn:pulumi:dev::p::talos-node:index:NodeUpgrade::cp1", {
-      name: "cp1",
-      node: "127.44.1.11",
-      role: "controlplane",
-      talosVersion: "v1.13.9",
-      schematicId: iscsiSchematicId,
-      image: cluster.image("v1.13.9"),
-      extensions: ["iscsi-tools"],
-      services: ["ext-iscsid"],
-      files: ["/usr/local/sbin/iscsiadm"],
-      controlPlanes: ["127.44.1.11"],
-      clientConfiguration: { ...cluster.credentials },
-      drain: { enabled: false },
-      timeoutSeconds: 20,
-    }).catch((e) => { console.log(lines); throw e; });
-    console.log(performance.now() - begun, lines, result.outs.runningVersion);
-    expect(cluster.node("cp1").snapshot().version).toBe("v1.13.9");
+    expect(info).toEqual([
+      expect.stringMatching(/^cp1 \(127\.44\.1\.11\) upgraded: runs v1\.13\.9 with schematic c9078f94/),
+    ]);
   });
 });

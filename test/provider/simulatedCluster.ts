@@ -11,7 +11,9 @@ import { createAuthority, issueLeaf } from "../../lab/pki.ts";
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { schematicId } from "../../talos/schematic.ts";
 
-export const iscsiSchematic = { customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } };
+export const iscsiSchematic = {
+  customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
+};
 export const iscsiSchematicId = schematicId(iscsiSchematic);
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
@@ -26,7 +28,12 @@ const healthy: ClusterRuntime = {
   removed: async () => undefined,
 };
 
-export const fastTimings: Timings = { pullSeconds: 0.1, installSeconds: 0.2, rebootSeconds: 0.2, bootSeconds: 0.2 };
+export const fastTimings: Timings = {
+  pullSeconds: 0.1,
+  installSeconds: 0.2,
+  rebootSeconds: 0.2,
+  bootSeconds: 0.2,
+};
 
 /** Simulated Talos nodes that run already, with a factory to pull from. */
 export class SimulatedCluster {
@@ -83,7 +90,11 @@ export class SimulatedCluster {
           },
         },
       });
-    const image = await resolveImage(`ghcr.io/siderolabs/installer:${version}`, {}, AbortSignal.timeout(5_000));
+    const image = await resolveImage(
+      `ghcr.io/siderolabs/installer:${version}`,
+      {},
+      AbortSignal.timeout(5_000),
+    );
     const network = new LabNetwork();
     const make = (name: string, address: string, type: "controlplane" | "worker"): SimulatedNode => {
       const node = new SimulatedNode({
@@ -101,7 +112,9 @@ export class SimulatedCluster {
       return node;
     };
     const nodes = [
-      ...Array.from({ length: controlPlanes }, (_, i) => make(`cp${i + 1}`, `${subnet}.${11 + i}`, "controlplane")),
+      ...Array.from({ length: controlPlanes }, (_, i) =>
+        make(`cp${i + 1}`, `${subnet}.${11 + i}`, "controlplane"),
+      ),
       ...Array.from({ length: workers }, (_, i) => make(`w${i + 1}`, `${subnet}.${21 + i}`, "worker")),
     ];
     await Promise.all(nodes.map((node) => node.start()));
@@ -130,7 +143,8 @@ export class SimulatedCluster {
       this.nodes.map(async (node) => {
         const limit = Date.now() + 20_000;
         while (!(node.snapshot().stage === "running" && node.snapshot().ready)) {
-          if (Date.now() > limit) throw new Error(`${node.name} did not get ready: ${JSON.stringify(node.snapshot().unmet)}`);
+          if (Date.now() > limit)
+            throw new Error(`${node.name} did not get ready: ${JSON.stringify(node.snapshot().unmet)}`);
           await delay(20);
         }
       }),

@@ -1,0 +1,90 @@
+import type { Provider } from "@pulumi/pulumi/provider/provider.js";
+import { realClock } from "../../provider/clock.ts";
+import { defaultPatience, type Patience } from "../../provider/context.ts";
+import { KubernetesError } from "../../provider/kubernetes.ts";
+import { TalosNodeProvider } from "../../provider/plugin.ts";
+import type { Properties } from "../../provider/secrets.ts";
+import { connectTalos } from "../../talos/api/client.ts";
+import type { FakeKubernetes } from "./fakeKubernetes.ts";
+import { iscsiSchematicId, type SimulatedCluster } from "./simulatedCluster.ts";
+
+/** Shorter than in life, so that what never gets well is known soon. */
+export const shortPatience: Patience = {
+  ...defaultPatience,
+  probeMs: 500,
+  contactMs: 1_500,
+  certificateMs: 600,
+  guardMs: 400,
+  kubernetesMs: 400,
+  rebootMs: 1_000,
+  settleMs: 300,
+  serviceMs: 500,
+  evictMs: 100,
+};
+
+/** The provider over simulated nodes, and everything it said. */
+export interface Harness {
+  provider: Required<Pick<Provider, "check" | "diff" | "create" | "read" | "update" | "cancel">>;
+  status: string[];
+  info: string[];
+  warnings: string[];
+}
+
+export function harness(kubernetes?: FakeKubernetes, patience: Partial<Patience> = {}): Harness {
+  const status: string[] = [];
+  const info: string[] = [];
+  const warnings: string[] = [];
+  const provider = new TalosNodeProvider({
+    talos: async () => connectTalos,
+    connectKubernetes: async () => {
+      if (kubernetes === undefined) throw new KubernetesError("no Kubernetes in this test", 500);
+      return kubernetes;
+    },
+    clock: realClock,
+    patience: { ...shortPatience, ...patience },
+    statusOf: () => ({
+      status: (text) => void status.push(text),
+      info: (text) => void info.push(text),
+      warn: (text) => void warnings.push(text),
+    }),
+  });
+  return { provider, status, info, warnings };
+}
+
+export const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeUpgrade::node";
+
+/** Inputs that take a node of the cluster to a release with iscsi-tools. */
+export function inputsFor(cluster: SimulatedCluster, name: string, change: Properties = {}): Properties {
+  const node = cluster.node(name);
+  const version = typeof change["talosVersion"] === "string" ? change["talosVersion"] : "v1.13.9";
+  return {
+    name,
+    node: node.address,
+    role: node.identity().role,
+    talosVersion: version,
+    schematicId: iscsiSchematicId,
+    image: cluster.image(version),
+    extensions: ["siderolabs/iscsi-tools"],
+    services: ["ext-iscsid"],
+    files: ["/usr/local/sbin/iscsiadm"],
+    controlPlanes: cluster.nodes
+      .filter((other) => other.identity().role === "controlplane")
+      .map(({ address }) => address),
+    clientConfiguration: { ...cluster.credentials },
+    drain: { enabled: false },
+    timeoutSeconds: 8,
+    ...change,
+  };
+}
+
+/** An operation that has to fail, and how it did. */
+export async function failureOf(
+  work: Promise<unknown>,
+): Promise<{ message: string; id?: string; properties?: Properties }> {
+  try {
+    await work;
+  } catch (error) {
+    return error as Error & { id?: string; properties?: Properties };
+  }
+  throw new Error("it should have failed");
+}
