@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
 import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settingsRules.ts";
+import { meantKey } from "./settingsSuggestions.ts";
 
 export type { Settings } from "./settingsRules.ts";
 
@@ -20,7 +22,7 @@ export class SettingsError extends Error {
   constructor(problems: Problem[]) {
     const count = problems.length === 1 ? "1 mistake" : `${problems.length} mistakes`;
     super(
-      `the configuration has ${count}:\n${problems.map(({ path, reason }) => `  ${path === "" ? "" : `${path} `}${reason}`).join("\n")}`,
+      `the configuration has ${count}:\n${problems.map(({ path, reason }) => `  ${path === "" ? "" : `${path}: `}${reason}`).join("\n")}`,
     );
     this.name = "SettingsError";
     this.problems = problems;
@@ -39,8 +41,10 @@ export function parseSettings(
   config: Record<string, unknown>,
   readFile: ReadFile = fromWorkingFolder,
 ): Settings {
+  const bottomless = tooDeep(config);
+  if (bottomless.length > 0) throw new SettingsError(bottomless);
   const parsed = settingsSchema.safeParse(config);
-  const problems = parsed.success ? [] : problemsFromIssues(parsed.error.issues);
+  const problems = parsed.success ? [] : parsed.error.issues.flatMap(problemsFrom);
   const completed = completeSettings(config, parsed.data, readFile);
   const all = withoutRepeats([...problems, ...completed.problems]);
   if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);
@@ -63,6 +67,36 @@ export function loadSettings(): Settings {
 export function settingsMessage(error: unknown): string | undefined {
   if (!(error instanceof SettingsError)) return undefined;
   return `${error.message}\nCorrect them in Pulumi.<stack>.yaml (keys there begin with the project's name, \`talos-iscsi:\`) or with \`pulumi config set\`.`;
+}
+
+/** What the schema says, with a hint for a key that is misspelt. */
+function problemsFrom(issue: z.core.$ZodIssue): Problem[] {
+  return problemsFromIssues([issue]).map((problem, index) => {
+    const key = issue.code === "unrecognized_keys" ? issue.keys[index] : undefined;
+    const meant = key === undefined ? undefined : meantKey(settingsSchema, issue.path, key);
+    return meant === undefined
+      ? problem
+      : { ...problem, reason: `${problem.reason}. Did you mean ${meant}?` };
+  });
+}
+
+/** Far deeper than any real settings, and far above where checks that call themselves run out of stack. */
+const deepest = 100;
+
+/** The keys whose values are nested too deeply to look into; a value that contains itself has no end at all. */
+function tooDeep(config: Record<string, unknown>): Problem[] {
+  return Object.entries(config).flatMap(([path, value]) => {
+    let level = new Set<unknown>([value]);
+    for (let depth = 0; depth < deepest; depth++) {
+      level = new Set([...level].flatMap(children));
+      if (level.size === 0) return [];
+    }
+    return [{ path, reason: `is nested deeper than ${deepest} levels; no setting is` }];
+  });
+}
+
+function children(value: unknown): unknown[] {
+  return typeof value === "object" && value !== null ? (Object.values(value) as unknown[]) : [];
 }
 
 /** All keys of this project; structured values arrive as JSON text. */

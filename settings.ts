@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { flag, section } from "./components/csi/fields.ts";
+import { parseContract, parseVersion, VersionError } from "./talos/version.ts";
 
 /**
  * The shape of a stack's settings (`Pulumi.<stack>.yaml` without the project's prefix): keys, types, defaults and
@@ -14,13 +15,42 @@ function must(right: string): { error: (issue: { input?: unknown }) => string } 
   };
 }
 
-/** A wrong value as a person wrote it, short. Never used for values that may hold a secret. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+/** For values that may hold a secret, wherever they are put by mistake: says what would be right, and shows nothing. */
+function mustUnseen(right: string): { error: (issue: { input?: unknown }) => string } {
+  return {
+    error: ({ input }) => (input === undefined ? `is missing; it must be ${right}` : `must be ${right}`),
+  };
 }
 
+/**
+ * A wrong value as a person wrote it if it is short and plain, else only what it is: a mapping or a text of several lines may
+ * be a file that was pasted into the wrong place, keys and all.
+ */
+export function show(value: unknown): string {
+  if (value === null) return "empty";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return "a mapping";
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (typeof value !== "string") return `a ${typeof value}`;
+  if (value.length > 100 || /[\r\n]/.test(value)) return `a text of ${value.length} characters`;
+  // A user name and a password in a URL: nobody needs to see them to find the mistake.
+  return JSON.stringify(value.replace(/\/\/.*@/, "//…@"));
+}
+
+/** Whether a version or contract can be read. */
+const readable = (parse: (text: string) => unknown) => (text: string) => {
+  try {
+    parse(text);
+    return true;
+  } catch (error) {
+    if (error instanceof VersionError) return false;
+    throw error;
+  }
+};
+
 const durationText = "a duration such as 90s, 5m or 1h30m";
+/** Longer than any upgrade takes, and far below where timers overflow (2^31 ms). */
+const longestDuration = 24 * 3600;
 
 /** Seconds in a duration written as Go and Talos write it: `90s`, `5m`, `1h30m`. Undefined for anything else. */
 export function parseDuration(text: string): number | undefined {
@@ -38,38 +68,45 @@ export function parseDuration(text: string): number | undefined {
 const duration = (byDefault: string) =>
   z
     .string(must(durationText))
-    .refine((text) => (parseDuration(text) ?? 0) > 0, must(`${durationText}, greater than zero`))
+    .refine(
+      (text) => {
+        const seconds = parseDuration(text) ?? 0;
+        return seconds > 0 && seconds <= longestDuration;
+      },
+      must(`${durationText}, greater than zero and at most 24h`),
+    )
     .default(byDefault)
     .transform((text) => parseDuration(text) ?? 0);
 
 const talosVersion = z
   .string(must("a Talos release such as v1.13.9"))
-  .regex(/^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/, must("a Talos release with its v, such as v1.13.9"));
+  .refine(readable(parseVersion), must("a Talos release in full and with its v, such as v1.13.9"));
 
 const kubernetesVersion = z
   .string(must("a Kubernetes release such as v1.35.4"))
   .regex(
-    /^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/,
-    must("a Kubernetes release with its v, such as v1.35.4"),
+    /^v(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-(alpha|beta|rc)\.\d+)?$/,
+    must("a Kubernetes release in full and with its v, such as v1.35.4"),
   );
 
-function isUrl(text: string, protocols: string[]): boolean {
-  const url = URL.parse(text);
+/** Scheme, host and perhaps a port, nothing else: no user, path or query. */
+function isUrl(text: string, schemes: string[]): boolean {
+  const match = /^([a-z]+):\/\/(?:\[([^\]]+)\]|([^:[\]]+?))(?::(\d{1,5}))?\/?$/i.exec(text);
+  if (match === null) return false;
+  const [, scheme = "", ipv6, host, port] = match;
   return (
-    url !== null &&
-    protocols.includes(url.protocol) &&
-    url.hostname !== "" &&
-    url.username === "" &&
-    url.password === ""
+    schemes.includes(scheme.toLowerCase()) &&
+    (ipv6 === undefined ? isHost(host ?? "") : z.ipv6().safeParse(ipv6).success) &&
+    (port === undefined || (Number(port) > 0 && Number(port) < 65_536))
   );
 }
 
-const hostPattern = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
-const ipv4Pattern = /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/;
+const hostPattern =
+  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 
 /** An IPv4 or IPv6 address or a DNS name. Something that looks like an IPv4 address has to be one. */
 export function isHost(text: string): boolean {
-  if (/^[\d.]+$/.test(text)) return ipv4Pattern.test(text);
+  if (/^[\d.]+$/.test(text)) return z.ipv4().safeParse(text).success;
   return z.ipv6().safeParse(text).success || hostPattern.test(text);
 }
 
@@ -89,12 +126,12 @@ const patchText = "a machine configuration patch: a YAML text or a mapping";
 /** A patch as a person writes it (a YAML text or a mapping); `settingsRules.ts` checks what it says. */
 const patch = z.union(
   [
-    z.string().refine((text) => text.trim() !== "", must(patchText)),
-    z.record(z.string(), z.unknown()).refine((map) => Object.keys(map).length > 0, must(patchText)),
+    z.string().refine((text) => text.trim() !== "", mustUnseen(patchText)),
+    z.record(z.string(), z.unknown()).refine((map) => Object.keys(map).length > 0, mustUnseen(patchText)),
   ],
-  must(patchText),
+  mustUnseen(patchText),
 );
-const patches = z.array(patch, must("a list of machine configuration patches")).default([]);
+const patches = z.array(patch, mustUnseen("a list of machine configuration patches")).default([]);
 
 const node = section({
   name: z
@@ -149,13 +186,16 @@ const secrets = section({
 const cluster = section({
   name: z
     .string(must("the cluster's name"))
-    .regex(/^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/, must("letters, digits and dashes, at most 63"))
+    .regex(
+      /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+      must("letters, digits, dashes, dots and underscores, at most 63"),
+    )
     .describe("Name of the cluster, as in its machine configuration and talosconfig."),
   endpoint: z
     .string(must("the Kubernetes API's URL, such as https://10.0.0.10:6443"))
     .refine(
-      (text) => isUrl(text, ["https:"]),
-      must("an https URL with host and port, such as https://10.0.0.10:6443"),
+      (text) => isUrl(text, ["https"]),
+      must("an https URL of host and port alone, such as https://10.0.0.10:6443"),
     )
     .describe("URL of the Kubernetes API: a load balancer, a virtual IP or a control plane."),
   nodes: z
@@ -182,7 +222,10 @@ const cluster = section({
 const image = section({
   factory: z
     .string(must("the Image Factory's URL"))
-    .refine((text) => isUrl(text, ["https:", "http:"]), must("a URL such as https://factory.talos.dev"))
+    .refine(
+      (text) => isUrl(text, ["https", "http"]),
+      must("a URL of scheme and host alone, such as https://factory.talos.dev"),
+    )
     .default("https://factory.talos.dev")
     .describe("URL of the Image Factory that builds the images."),
   platform: z
@@ -197,7 +240,7 @@ const image = section({
     .describe("The schematic: extensions, kernel arguments and so on, as the Image Factory documents it."),
 });
 
-const percentage = /^(100|[1-9]?\d)%$/;
+const percentage = /^(100|[1-9]\d?)%$/;
 
 const upgrade = section({
   prePull: flag().default(true).describe("Fetch the image on every node before the first one is drained."),
@@ -209,7 +252,7 @@ const upgrade = section({
     maxUnavailable: z
       .union(
         [z.int().min(1), z.string().regex(percentage)],
-        must("a number of nodes, at least 1, or a percentage of the workers such as 25%"),
+        must("a number of nodes, at least 1, or a percentage of the workers from 1% to 100%, such as 25%"),
       )
       .default(1)
       .describe(
@@ -227,7 +270,7 @@ export const baseShape = {
   talosVersion: talosVersion.describe("The Talos release that every node runs; a node may override it."),
   talosContract: z
     .string(must("a machine configuration contract such as v1.12"))
-    .regex(/^v\d+\.\d+$/, must("major and minor release only, such as v1.12"))
+    .refine(readable(parseContract), must("major and minor release only and with its v, such as v1.12"))
     .optional()
     .describe(
       "Shape of the machine configuration: the minor release the cluster was made with. Never raise it afterwards.",

@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { z } from "zod";
+import type { z } from "zod";
 import type { Problem } from "./components/csi/problems.ts";
 import { joviandssSchema } from "./components/csi/joviandssSettings.ts";
 import { synologySchema } from "./components/csi/synologySettings.ts";
@@ -269,7 +269,7 @@ function checkPatches(raw: unknown, problems: Problem[]): void {
   const check = (list: unknown[], path: string, role?: "controlplane" | "worker") =>
     list.forEach((patch, index) => {
       if (typeof patch !== "string" && !isRecord(patch)) return; // the schema says so
-      for (const problem of patchProblems(patchText(patch as PatchSetting), {
+      for (const problem of patchProblems(patchText(patch), {
         ...(role === undefined ? {} : { role }),
         ...(contract === undefined ? {} : { contract }),
       })) {

@@ -1,5 +1,5 @@
 import type { Problem } from "./components/csi/problems.ts";
-import type { SecretsSetting } from "./settings.ts";
+import { show, type SecretsSetting } from "./settings.ts";
 import {
   parseSecretsBundle,
   parseTalosconfig,
@@ -101,7 +101,7 @@ function sourceOf(
           : `it cannot be read (${code ?? String(error)})`;
     problems.push({
       path: `${base}.${fileKey}`,
-      reason: `is "${file}", but ${why}; paths are taken from the project's folder`,
+      reason: `is ${show(file)}, but ${why}; paths are taken from the project's folder`,
     });
     return undefined;
   }
