@@ -1,0 +1,43 @@
+import { z } from "zod";
+
+/** The known key that a person most likely meant by an unknown one: the same but for case, or one edit away. */
+export function meantKey(schema: z.ZodType, path: readonly PropertyKey[], key: string): string | undefined {
+  const known = knownKeys(schema, path);
+  return (
+    known.find((other) => other.toLowerCase() === key.toLowerCase()) ??
+    known.find((other) => oneEditApart(other.toLowerCase(), key.toLowerCase()))
+  );
+}
+
+/** The keys of the section at a path; none where the path leads to something else. */
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  const inner = unwrapped(schema);
+  if (inner instanceof z.ZodUnion)
+    return inner.options.flatMap((option) => knownKeys(option as z.ZodType, path));
+  const [first, ...rest] = path;
+  if (inner instanceof z.ZodArray) return knownKeys(inner.element as z.ZodType, rest);
+  if (!(inner instanceof z.ZodObject)) return [];
+  if (first === undefined) return Object.keys(inner.shape);
+  const child = Object.entries(inner.shape).find(([name]) => name === first);
+  return child === undefined ? [] : knownKeys(child[1] as z.ZodType, rest);
+}
+
+function unwrapped(schema: z.ZodType): z.ZodType {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
+    return unwrapped(schema.unwrap() as z.ZodType);
+  return schema instanceof z.ZodPipe ? unwrapped(schema.in as z.ZodType) : schema;
+}
+
+/** One letter too many, missing, wrong, or two neighbours swapped. */
+function oneEditApart(a: string, b: string): boolean {
+  if (Math.min(a.length, b.length) < 3) return false; // among short words everything is one edit apart
+  let start = 0;
+  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++;
+  const [restA, restB] = [a.slice(start), b.slice(start)];
+  return (
+    restA.slice(1) === restB ||
+    restA === restB.slice(1) ||
+    restA.slice(1) === restB.slice(1) ||
+    (restA[0] === restB[1] && restA[1] === restB[0] && restA.slice(2) === restB.slice(2))
+  );
+}
