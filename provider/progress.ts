@@ -12,8 +12,8 @@ export interface StatusSink {
 
 /** One line a node, that moves through the names of the steps. */
 export interface Progress {
-  step(name: StepName): void;
-  /** More about the current step. */
+  step(name: StepName, detail?: string): void;
+  /** More about the current step, shown now and then. */
   detail(text: string): void;
   info(text: string): void;
   warn(text: string): void;
@@ -21,7 +21,7 @@ export interface Progress {
   summary(): string;
 }
 
-// Often enough for a person who watches; without a terminal every line is kept, so not oftener.
+// Often enough for a person who watches. Without a terminal every line is printed: there a step is to be one line.
 const tickMs = 10_000;
 const shownInSummaryMs = 950;
 
@@ -42,18 +42,18 @@ export class StepProgress implements Progress {
     this.#stepBegun = this.#begun;
   }
 
-  step(name: StepName): void {
+  step(name: StepName, detail = ""): void {
     const now = this.#clock.now();
     this.#taken.push({ name: this.#step, ms: now - this.#stepBegun });
     this.#step = name;
     this.#stepBegun = now;
-    this.#detail = "";
+    this.#detail = detail;
     this.#show(now);
   }
 
   detail(text: string): void {
     const now = this.#clock.now();
-    if (text === this.#detail && now - this.#shownAt < tickMs) return;
+    if (now - this.#shownAt < tickMs) return;
     this.#detail = text;
     this.#show(now);
   }

@@ -33,6 +33,8 @@ interface Journal {
   cordoned: boolean;
 }
 
+type Begin = (step: StepName, detail?: string) => void;
+
 /**
  * Takes one node to the wanted image and proves it, or finds that it is there already. Never throws for anything that
  * happens to the node; safe to call again at any time after any failure.
@@ -49,10 +51,10 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
 }
 
 async function run(context: UpgradeContext, journal: Journal): Promise<boolean> {
-  const begin = (step: StepName): void => {
+  const begin: Begin = (step, detail) => {
     stopIfCancelled(context);
     journal.step = step;
-    context.progress.step(step);
+    context.progress.step(step, detail);
   };
 
   begin("inspect");
@@ -76,11 +78,10 @@ async function bringOver(
   context: UpgradeContext,
   journal: Journal,
   before: NodeFacts,
-  begin: (step: StepName) => void,
+  begin: Begin,
 ): Promise<void> {
-  const { wanted, progress } = context;
-  progress.detail(`${describeImage(before.version, before.schematicId)} to ${wanted.talosVersion}`);
-  begin("guard");
+  const { wanted } = context;
+  begin("guard", `${describeImage(before.version, before.schematicId)} to ${wanted.talosVersion}`);
   await guard(context, before);
 
   const earlier = await earlierInstall(context, before);
