@@ -120,8 +120,8 @@ export function parseTalosconfig(text: string, context?: string): ClientCredenti
 }
 
 /**
- * Reads a cluster's secrets out of a control plane's machine configuration. A worker's does not do: it has neither
- * the keys of the authorities nor etcd's. Documents other than the v1alpha1 one are passed over.
+ * Reads a cluster's secrets out of a control plane's machine configuration. A worker's does not do: it has neither the
+ * keys of the authorities nor etcd's. From contract v1.14 on most of them stand in documents of their own, as PEM.
  */
 export function secretsFromMachineConfig(text: string): MachineSecrets {
   const what = "the machine configuration";
@@ -138,30 +138,75 @@ export function secretsFromMachineConfig(text: string): MachineSecrets {
       },
     ]);
   }
-  const read = new Reader(what, config);
-  const aescbc = read.optional("cluster.aescbcEncryptionSecret");
-  const secretbox =
-    aescbc === undefined
-      ? read.text("cluster.secretboxEncryptionSecret")
-      : (read.optional("cluster.secretboxEncryptionSecret") ?? "");
+  const read = new Reader(what, withKinds(config, documents));
+  const encryption = encryptionPaths(documents);
+  const aescbc = read.optional(encryption.aescbc);
+  const has = (kind: string): boolean => documents.some((document) => document["kind"] === kind);
+  const identity = has("DiscoveryIdentityConfig");
   const secrets: MachineSecrets = {
-    cluster: { id: read.text("cluster.id"), secret: read.text("cluster.secret") },
+    cluster: {
+      id: read.text(identity ? "DiscoveryIdentityConfig.clusterID" : "cluster.id"),
+      secret: read.text(identity ? "DiscoveryIdentityConfig.clusterSecret" : "cluster.secret"),
+    },
     secrets: {
       bootstrapToken: read.token("cluster.token"),
-      secretboxEncryptionSecret: secretbox,
+      secretboxEncryptionSecret:
+        aescbc === undefined ? read.text(encryption.secretbox) : (read.optional(encryption.secretbox) ?? ""),
       ...(aescbc === undefined ? {} : { aescbcEncryptionSecret: aescbc }),
     },
     trustdinfo: { token: read.token("machine.token") },
     certs: {
       etcd: read.pair("cluster.etcd.ca", "crt"),
-      k8s: read.pair("cluster.ca", "crt"),
-      k8sAggregator: read.pair("cluster.aggregatorCA", "crt"),
-      k8sServiceaccount: { key: read.pem("cluster.serviceAccount.key", "KEY") },
+      k8s: has("KubeAPIServerCAConfig")
+        ? read.pair("KubeAPIServerCAConfig.issuingCA", "cert")
+        : read.pair("cluster.ca", "crt"),
+      k8sAggregator: has("KubeAggregatorCAConfig")
+        ? read.pair("KubeAggregatorCAConfig.issuingCA", "cert")
+        : read.pair("cluster.aggregatorCA", "crt"),
+      k8sServiceaccount: {
+        key: read.pem(
+          has("KubeServiceAccountConfig")
+            ? "KubeServiceAccountConfig.issuer.privateKey"
+            : "cluster.serviceAccount.key",
+          "KEY",
+        ),
+      },
       os: read.pair("machine.ca", "crt"),
     },
   };
   read.done();
   return secrets;
+}
+
+/** The v1alpha1 document with the other ones as fields by their kind, so that all have a path. */
+function withKinds(config: Mapping, documents: readonly Mapping[]): Mapping {
+  return {
+    ...Object.fromEntries(documents.map((document) => [String(document["kind"]), document])),
+    ...config,
+  };
+}
+
+// From v1.14 on the secrets that encrypt etcd stand in a list of providers, each with a list of keys.
+function encryptionPaths(documents: readonly Mapping[]): { secretbox: string; aescbc: string } {
+  const document = documents.find(({ kind }) => kind === "KubeEtcdEncryptionConfig");
+  if (document === undefined) {
+    return { secretbox: "cluster.secretboxEncryptionSecret", aescbc: "cluster.aescbcEncryptionSecret" };
+  }
+  const at = (provider: string): string => {
+    const resources = isMapping(document["config"]) ? document["config"]["resources"] : undefined;
+    for (const [r, resource] of list(resources).entries()) {
+      const providers = isMapping(resource) ? list(resource["providers"]) : [];
+      const p = providers.findIndex((item) => isMapping(item) && item[provider] !== undefined);
+      if (p >= 0)
+        return `KubeEtcdEncryptionConfig.config.resources.${r}.providers.${p}.${provider}.keys.0.secret`;
+    }
+    return `KubeEtcdEncryptionConfig.config.resources.0.providers.0.${provider}.keys.0.secret`;
+  };
+  return { secretbox: at("secretbox"), aescbc: at("aescbc") };
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 /** Reads fields by path and collects what is wrong, so that an owner hears of everything at once. */
@@ -205,10 +250,17 @@ class Reader {
   pem(path: string, label: "CERTIFICATE" | "KEY"): string {
     const value = this.text(path);
     if (value === "") return value;
+    // Newer documents hold PEM as it is; the provider takes base64 of it everywhere.
+    if (value.includes("-----BEGIN "))
+      return this.#labelled(path, value, Buffer.from(value).toString("base64"), label);
     const decoded = /^[A-Za-z0-9+/\s]+=*\s*$/.test(value)
       ? Buffer.from(value, "base64").toString("latin1")
       : "";
-    if (new RegExp(`-----BEGIN (?:[A-Z0-9]+ )*${label}-----`).test(decoded)) return value;
+    return this.#labelled(path, decoded, value, label);
+  }
+
+  #labelled(path: string, pem: string, base64: string, label: "CERTIFICATE" | "KEY"): string {
+    if (new RegExp(`-----BEGIN (?:[A-Z0-9]+ )*${label}-----`).test(pem)) return base64;
     return this.#bad(path, `is not base64 of a PEM ${label === "KEY" ? "private key" : "certificate"}`);
   }
 
@@ -226,7 +278,13 @@ class Reader {
 
   #at(path: string): unknown {
     let value = this.#root;
-    for (const key of path.split(".")) value = isMapping(value) ? value[key] : undefined;
+    for (const key of path.split(".")) {
+      value = isMapping(value)
+        ? value[key]
+        : Array.isArray(value)
+          ? (value as unknown[])[Number(key)]
+          : undefined;
+    }
     return value;
   }
 

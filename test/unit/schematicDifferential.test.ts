@@ -112,7 +112,7 @@ const option = fc.letrec<{ any: OverlayOption; map: Record<string, OverlayOption
     fc.constant(null),
     fc.array(tie("any"), { maxLength: 4 }),
     tie("map"),
-  ) as fc.Arbitrary<OverlayOption>,
+  ),
   map: fc.dictionary(key, tie("any"), { maxKeys: 6, noNullPrototype: true }).filter(ordered),
 }));
 
@@ -141,7 +141,7 @@ const schematic: fc.Arbitrary<Schematic> = fc.record(
     ),
   },
   optional,
-) as fc.Arbitrary<Schematic>;
+);
 
 const TOTAL = 5000;
 

@@ -1,0 +1,124 @@
+// Command machinery114 does with the configuration machinery of Talos 1.14 what `talosctl gen config`, `machineconfig
+// patch` and `validate --mode metal --strict` do with older ones (no talosctl 1.14 can be built from what Go's module
+// proxy serves). It reads one JSON object a line, {"role": "controlplane", "patches": ["…"]}, and answers each with the
+// merged configuration, or with why it is refused.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/configpatcher"
+	"github.com/siderolabs/talos/pkg/machinery/config/encoder"
+	"github.com/siderolabs/talos/pkg/machinery/config/generate"
+	"github.com/siderolabs/talos/pkg/machinery/config/machine"
+	"github.com/siderolabs/talos/pkg/machinery/config/validation"
+)
+
+type question struct {
+	Role    string   `json:"role"`
+	Patches []string `json:"patches"`
+}
+
+type answer struct {
+	Config   string   `json:"config,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Error    string   `json:"error,omitempty"`
+}
+
+// metal is a machine that Talos gets installed on.
+type metal struct{}
+
+func (metal) String() string        { return "metal" }
+func (metal) RequiresInstall() bool { return true }
+func (metal) InContainer() bool     { return false }
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	input, err := generate.NewInput(
+		"cluster",
+		"https://127.10.0.10:6443",
+		"1.36.1",
+		generate.WithVersionContract(&config.VersionContract{Major: 1, Minor: 14}),
+		generate.WithInstallDisk("/dev/sda"),
+		generate.WithInstallImage("factory.talos.dev/metal-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba:v1.14.1"),
+	)
+	if err != nil {
+		return err
+	}
+
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 64<<20)
+
+	out := json.NewEncoder(os.Stdout)
+
+	for lines.Scan() {
+		var q question
+
+		if err = json.Unmarshal(lines.Bytes(), &q); err != nil {
+			return err
+		}
+
+		a, err := reply(input, q)
+		if err != nil {
+			a.Error = err.Error()
+		}
+
+		if err = out.Encode(a); err != nil {
+			return err
+		}
+	}
+
+	return lines.Err()
+}
+
+func reply(input *generate.Input, q question) (answer, error) {
+	role, err := machine.ParseType(q.Role)
+	if err != nil {
+		return answer{}, err
+	}
+
+	generated, err := input.Config(role)
+	if err != nil {
+		return answer{}, err
+	}
+
+	patches, err := configpatcher.LoadPatches(q.Patches)
+	if err != nil {
+		return answer{}, err
+	}
+
+	patched, err := configpatcher.Apply(configpatcher.WithConfig(generated), patches)
+	if err != nil {
+		return answer{}, err
+	}
+
+	merged, err := patched.Config()
+	if err != nil {
+		return answer{}, err
+	}
+
+	text, err := merged.EncodeBytes(encoder.WithComments(encoder.CommentsDisabled))
+	if err != nil {
+		return answer{}, err
+	}
+
+	a := answer{Config: string(text)}
+
+	a.Warnings, err = merged.ValidateAsClient(metal{}, validation.WithLocal(), validation.WithStrict())
+	if err == nil && len(a.Warnings) > 0 {
+		err = errors.New("strict: warnings are errors")
+	}
+
+	return a, err
+}
