@@ -21,8 +21,6 @@ export interface Authority {
 export interface Leaf {
   readonly certificate: string;
   readonly key: string;
-  /** Serial number in upper-case hex, as TLS libraries show it. */
-  readonly serial: string;
 }
 
 /** What a leaf certificate is for and whom it names. */
@@ -132,7 +130,6 @@ export async function issueLeaf(authority: Authority, request: LeafRequest): Pro
   return {
     certificate: certificate.toString("pem"),
     key: x509.PemConverter.encode(der, "PRIVATE KEY"),
-    serial: certificate.serialNumber.toUpperCase(),
   };
 }
 

@@ -1,12 +1,14 @@
 import { readFileSync, rmSync } from "node:fs";
 import { request } from "node:https";
-import type { TLSSocket } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
 import { apiServerArgs, type ComponentContext } from "./commands.ts";
 import type { ControlPlaneSettings } from "./configuration.ts";
 import { type Authorities, issueServingCertificate, type SecretFolder } from "./credentials.ts";
 import { ManagedProcess } from "./process.ts";
+
+/** Generations of kube-apiserver listen behind the endpoint on this port and the next one, in turn. */
+const backendPort = 16443;
 
 /** kube-apiserver did not come up; the message has its own words. */
 export class ApiServerError extends Error {
@@ -27,18 +29,19 @@ export interface ApiServerOptions {
 /** One process of kube-apiserver with the configuration files that belong to it. */
 export class ApiServer {
   readonly process: ManagedProcess;
-  readonly #serial: string;
-  readonly #probe: () => Promise<Answer>;
+  /** Where it listens: another port than the one before it, so that both can run for a while. */
+  readonly port: number;
+  readonly #probe: () => Promise<boolean>;
   readonly #files: readonly string[];
 
   private constructor(
     process: ManagedProcess,
-    serial: string,
-    probe: () => Promise<Answer>,
+    port: number,
+    probe: () => Promise<boolean>,
     files: readonly string[],
   ) {
     this.process = process;
-    this.#serial = serial;
+    this.port = port;
     this.#probe = probe;
     this.#files = files;
   }
@@ -51,8 +54,9 @@ export class ApiServer {
       admission: `admission-${generation}.yaml`,
       auditPolicy: `audit-policy-${generation}.yaml`,
     };
-    const args = apiServerArgs(context, files);
-    const serial = await issueServingCertificate(
+    const port = backendPort + (generation % 2);
+    const args = apiServerArgs(context, files, port);
+    await issueServingCertificate(
       secrets,
       files.servingCertificate,
       settings,
@@ -69,7 +73,6 @@ export class ApiServer {
       logDirectory: context.logDirectory,
       runDirectory: options.runDirectory,
     });
-    const port = Number(settings.endpoint.port || "443");
     const written = [
       `${files.servingCertificate}.crt`,
       `${files.servingCertificate}.key`,
@@ -78,24 +81,20 @@ export class ApiServer {
     ];
     return new ApiServer(
       process,
-      serial,
+      port,
       () => probe(address, port, secrets),
       written.map((name) => secrets.path(name)),
     );
   }
 
-  /**
-   * Waits until this very process answers. Two generations may listen on the port at once, and the serial number of the
-   * certificate tells which of them took the connection.
-   */
+  /** Waits until it is ready. */
   async ready(timeoutMilliseconds: number): Promise<void> {
     const deadline = Date.now() + timeoutMilliseconds;
-    for (;;) {
+    while (!(await this.#probe())) {
       if (this.process.exited !== undefined) throw new ApiServerError(this.#failure(this.process.exited));
-      const answer = await this.#probe();
-      if (answer.ready && sameSerial(answer.serial, this.#serial)) return;
-      if (Date.now() > deadline)
+      if (Date.now() > deadline) {
         throw new ApiServerError(this.#failure(`not ready after ${timeoutMilliseconds / 1000} s`));
+      }
       await sleep(50);
     }
   }
@@ -112,14 +111,8 @@ export class ApiServer {
   }
 }
 
-interface Answer {
-  readonly ready: boolean;
-  readonly serial: string;
-}
-
-/** One question on a connection of its own. */
-export function probe(address: string, port: number, secrets: SecretFolder): Promise<Answer> {
-  const unready: Answer = { ready: false, serial: "" };
+/** Is the API at this address ready? Asked on a connection of its own. */
+export function probe(address: string, port: number, secrets: SecretFolder): Promise<boolean> {
   return new Promise((resolve) => {
     const question = request(
       {
@@ -133,20 +126,14 @@ export function probe(address: string, port: number, secrets: SecretFolder): Pro
         key: readFileSync(secrets.path("kubelet-client.key")),
       },
       (response) => {
-        const serial = (response.socket as TLSSocket).getPeerX509Certificate()?.serialNumber ?? "";
         response.resume().on("error", () => undefined);
-        resolve({ ready: response.statusCode === 200, serial });
+        resolve(response.statusCode === 200);
       },
     );
-    question.on("error", () => resolve(unready));
+    question.on("error", () => resolve(false));
     question.on("timeout", () => question.destroy());
     question.end();
   });
-}
-
-function sameSerial(one: string, other: string): boolean {
-  const plain = (serial: string) => serial.toUpperCase().replace(/^0+/, "");
-  return plain(one) === plain(other);
 }
 
 function admissionConfiguration(settings: ControlPlaneSettings): object {

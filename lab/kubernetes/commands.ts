@@ -96,6 +96,7 @@ export interface ApiServerFiles {
 export function apiServerArgs(
   { settings, address, file, logDirectory }: ComponentContext,
   files: ApiServerFiles,
+  port: number,
 ): string[] {
   const issuer = settings.endpoint.origin;
   return mergeArgs(
@@ -124,8 +125,6 @@ export function apiServerArgs(
       "kubelet-client-certificate": file("kubelet-client.crt"),
       "kubelet-client-key": file("kubelet-client.key"),
       "kubelet-preferred-address-types": "InternalIP,ExternalIP,Hostname",
-      // Lets the next generation listen before this one ends, as the other control planes of a real cluster do.
-      "permit-port-sharing": "true",
       profiling: "false",
       "proxy-client-cert-file": file("front-proxy.crt"),
       "proxy-client-key-file": file("front-proxy.key"),
@@ -134,7 +133,7 @@ export function apiServerArgs(
       "requestheader-extra-headers-prefix": "X-Remote-Extra-",
       "requestheader-group-headers": "X-Remote-Group",
       "requestheader-username-headers": "X-Remote-User",
-      "secure-port": settings.endpoint.port || "443",
+      "secure-port": String(port),
       "service-account-issuer": issuer,
       "service-account-key-file": file("service-account.pub"),
       "service-account-signing-key-file": file("service-account.key"),

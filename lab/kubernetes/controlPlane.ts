@@ -1,6 +1,4 @@
-import { lookup } from "node:dns/promises";
 import { rmSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -13,7 +11,7 @@ import {
   kwokArgs,
   schedulerArgs,
 } from "./commands.ts";
-import { ClusterConfigurationError, type ControlPlaneSettings } from "./configuration.ts";
+import type { ControlPlaneSettings } from "./configuration.ts";
 import {
   type Authorities,
   issueKubeconfig,
@@ -21,6 +19,8 @@ import {
   SecretFolder,
   writeClusterSecrets,
 } from "./credentials.ts";
+import type { FrontDoorAnswer, FrontDoorRequest } from "./frontDoor.ts";
+import { accepts, loopbackAddress } from "./loopback.ts";
 import { ManagedProcess } from "./process.ts";
 
 /** Absolute paths of the programs that make a control plane, by their own names. */
@@ -40,6 +40,7 @@ export interface ControlPlaneOptions {
   readonly startTimeoutMilliseconds: number;
 }
 
+const frontDoor = fileURLToPath(new URL("frontDoorProcess.ts", import.meta.url));
 const stages = fileURLToPath(new URL("stages.yaml", import.meta.url));
 
 /** etcd and the Kubernetes components of one cluster as real processes on one loopback address. */
@@ -76,7 +77,7 @@ export class ControlPlane {
     const authorities = await loadAuthorities(settings);
     const secrets = new SecretFolder(join(options.directory, "pki"));
     await writeClusterSecrets(secrets, settings, authorities, address);
-    const server = `https://${address}:${settings.endpoint.port || "443"}`;
+    const server = `https://${address}:${portOf(settings.endpoint)}`;
     const users = {
       "controller-manager": { name: "system:kube-controller-manager" },
       scheduler: { name: "system:kube-scheduler" },
@@ -114,9 +115,9 @@ export class ControlPlane {
     await this.#ensureApiServer(settings, nodeAddresses, rolling);
     const context = this.#context(settings);
     await Promise.all([
-      this.#ensureProcess("kube-controller-manager", controllerManagerArgs(context)),
-      this.#ensureProcess("kube-scheduler", schedulerArgs(context)),
-      this.#ensureProcess("kwok", kwokArgs(context, stages)),
+      this.#ensureTool("kube-controller-manager", controllerManagerArgs(context)),
+      this.#ensureTool("kube-scheduler", schedulerArgs(context)),
+      this.#ensureTool("kwok", kwokArgs(context, stages)),
     ]);
     this.#current = settings;
   }
@@ -128,7 +129,7 @@ export class ControlPlane {
 
   /** Does the Kubernetes API answer? */
   async answers(): Promise<boolean> {
-    return (await probe(this.#address, Number(this.#settings.endpoint.port || "443"), this.#secrets)).ready;
+    return probe(this.#address, portOf(this.#settings.endpoint), this.#secrets);
   }
 
   /** Ends all processes; etcd's data stays. */
@@ -164,7 +165,7 @@ export class ControlPlane {
   }
 
   async #ensureEtcd(): Promise<void> {
-    const etcd = await this.#ensureProcess("etcd", etcdArgs(this.#context(this.#settings)));
+    const etcd = await this.#ensureTool("etcd", etcdArgs(this.#context(this.#settings)));
     while (!(await accepts(this.#address, etcdClientPort))) {
       if (etcd.exited !== undefined)
         throw new Error(`etcd: ${etcd.exited}: ${etcd.logTail(3)} (${etcd.logFile})`);
@@ -179,7 +180,10 @@ export class ControlPlane {
   ): Promise<void> {
     if (this.runsWith(settings)) return;
     const before = this.#apiServer;
-    if (before !== undefined && !rolling) await before.stop();
+    if (before !== undefined && !rolling) {
+      await this.#openTo(null);
+      await before.stop();
+    }
     let next: ApiServer | undefined;
     try {
       next = await ApiServer.start({
@@ -192,11 +196,13 @@ export class ControlPlane {
         runDirectory: this.#runDirectory,
       });
       await next.ready(this.#options.startTimeoutMilliseconds);
+      await this.#openTo(next.port);
       this.#apiServer = next;
       this.#current = settings;
       this.#watch(next.process);
     } catch (error) {
       await next?.stop();
+      await this.#openTo(null);
       this.#apiServer = undefined;
       throw error;
     } finally {
@@ -211,23 +217,43 @@ export class ControlPlane {
     this.#retiring.add(ended);
   }
 
-  async #ensureProcess(name: keyof KubernetesTools, args: string[]): Promise<ManagedProcess> {
+  #ensureTool(name: keyof KubernetesTools, args: string[]): Promise<ManagedProcess> {
+    return this.#ensureProcess(name, this.#options.tools[name], args);
+  }
+
+  async #ensureProcess(name: string, command: string, args: string[], ipc = false): Promise<ManagedProcess> {
     const wanted = args.join("\0");
     const before = this.#processes.get(name);
     if (before !== undefined && before.process.exited === undefined) {
       if (before.args === wanted) return before.process;
       await before.process.stop();
     }
-    const process = new ManagedProcess({
+    const started = new ManagedProcess({
       name,
-      command: this.#options.tools[name],
+      command,
       args,
+      ipc,
       logDirectory: join(this.#options.directory, "logs"),
       runDirectory: this.#runDirectory,
     });
-    this.#processes.set(name, { process, args: wanted });
-    this.#watch(process);
-    return process;
+    this.#processes.set(name, { process: started, args: wanted });
+    this.#watch(started);
+    return started;
+  }
+
+  /** Has the endpoint hand connections to this port, or refuse them. */
+  async #openTo(backend: number | null): Promise<void> {
+    const running = this.#processes.get("endpoint")?.process;
+    if (backend === null && (running === undefined || running.exited !== undefined)) return;
+    const port = String(portOf(this.#settings.endpoint));
+    const door = await this.#ensureProcess(
+      "endpoint",
+      process.execPath,
+      [frontDoor, this.#address, port],
+      true,
+    );
+    const { problem } = (await door.ask({ backend } satisfies FrontDoorRequest)) as FrontDoorAnswer;
+    if (problem !== undefined) throw new Error(`the endpoint ${this.#settings.endpoint.href}: ${problem}`);
   }
 
   #watch(process: ManagedProcess): void {
@@ -244,28 +270,10 @@ export class ControlPlane {
   }
 }
 
+function portOf(endpoint: URL): number {
+  return Number(endpoint.port || "443");
+}
+
 function fingerprint(settings: ControlPlaneSettings): string {
   return JSON.stringify(settings.apiServer);
-}
-
-/** The lab stays on its own machine: an endpoint anywhere else is a mistake in the configuration. */
-async function loopbackAddress(endpoint: URL): Promise<string> {
-  const { address } = await lookup(endpoint.hostname, { family: 4 }).catch(() => ({ address: "" }));
-  if (!address.startsWith("127.")) {
-    throw new ClusterConfigurationError(
-      `cluster.controlPlane.endpoint: ${endpoint.href} is ${address || "not a known host"}; the lab runs on loopback addresses only (127.0.0.0/8)`,
-    );
-  }
-  return address;
-}
-
-function accepts(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    const end = (answer: boolean) => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("connect", () => end(true)).once("error", () => end(false));
-  });
 }

@@ -40,12 +40,11 @@ export class SecretFolder {
     return this.path(name);
   }
 
-  /** Issues a certificate as <name>.crt and <name>.key; returns its serial number. */
-  async issue(name: string, authority: Authority, request: LeafRequest): Promise<string> {
+  /** Issues a certificate as <name>.crt and <name>.key. */
+  async issue(name: string, authority: Authority, request: LeafRequest): Promise<void> {
     const leaf = await issueLeaf(authority, request);
     this.write(`${name}.crt`, leaf.certificate);
     this.write(`${name}.key`, leaf.key);
-    return leaf.serial;
   }
 }
 
@@ -95,7 +94,7 @@ export async function issueServingCertificate(
   authority: Authority,
   address: string,
   extraNames: readonly string[],
-): Promise<string> {
+): Promise<void> {
   const names = new Set([
     "kubernetes",
     "kubernetes.default",
@@ -108,7 +107,7 @@ export async function issueServingCertificate(
     ...settings.apiServer.certSANs,
     ...extraNames,
   ]);
-  return folder.issue(name, authority, {
+  await folder.issue(name, authority, {
     commonName: "kube-apiserver",
     organizations: ["kube-master"],
     usages: ["server"],

@@ -9,6 +9,7 @@ import {
   type V1Node,
   type V1NodeCondition,
 } from "@kubernetes/client-node";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { NodeIdentity } from "../node/runtime.ts";
 import { kubeletLabel } from "./commands.ts";
 import type { NodeSettings } from "./configuration.ts";
@@ -55,7 +56,7 @@ export class NodeRegistry {
     await this.#writeStatus(node, settings, true);
   }
 
-  /** What a kubelet's graceful shutdown leaves: the node is NotReady, its pods stay as they are. */
+  /** What a kubelet's graceful shutdown leaves: the node is NotReady, and so are its pods. */
   async down(node: NodeIdentity, settings: NodeSettings): Promise<void> {
     if ((await this.#read(node.name)) === undefined) return;
     await this.#writeStatus(node, settings, false);
@@ -70,6 +71,40 @@ export class NodeRegistry {
       fieldManager,
       undefined,
       PatchStrategy.MergePatch,
+    );
+    // Until kwok has heard of that it would start the pods again.
+    await sleep(200);
+    await this.#stopPods(node.name);
+  }
+
+  /** The pods' containers have ended; the pods are still the node's, and run again when it is back. */
+  async #stopPods(nodeName: string): Promise<void> {
+    const { items } = await this.#core.listPodForAllNamespaces({
+      fieldSelector: `spec.nodeName=${nodeName}`,
+    });
+    const since = new Date();
+    const conditions = ["Ready", "ContainersReady"].map((type) => ({
+      type,
+      status: "False",
+      reason: "ContainersNotReady",
+      message: "the node is shutting down",
+      lastTransitionTime: since,
+    }));
+    await Promise.all(
+      items
+        .filter((pod) => pod.status?.phase === "Running")
+        .map(async ({ metadata }) =>
+          ignoreMissing(
+            this.#core.patchNamespacedPodStatus(
+              {
+                name: metadata?.name ?? "",
+                namespace: metadata?.namespace ?? "",
+                body: { status: { conditions } },
+              },
+              setHeaderOptions("Content-Type", PatchStrategy.StrategicMergePatch),
+            ),
+          ),
+        ),
     );
   }
 

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** What a child process is started with. */
@@ -21,6 +22,8 @@ export interface ProcessOptions {
   readonly logDirectory: string;
   /** Holds one file per running process, so that a lab that died can be cleaned up by the next one. */
   readonly runDirectory: string;
+  /** For a Node program: a channel for messages, and for it to see that this process has ended. */
+  readonly ipc?: boolean;
 }
 
 interface PidFile {
@@ -49,7 +52,9 @@ export class ManagedProcess {
     this.logFile = join(options.logDirectory, `${options.name}.log`);
     const log = openSync(this.logFile, "a", 0o600);
     try {
-      this.#child = spawn(options.command, options.args, { stdio: ["ignore", log, log] });
+      this.#child = spawn(options.command, options.args, {
+        stdio: ["ignore", log, log, ...(options.ipc === true ? (["ipc"] as const) : [])],
+      });
     } finally {
       closeSync(log);
     }
@@ -91,6 +96,16 @@ export class ManagedProcess {
   /** Resolves with how it ended. */
   get exit(): Promise<string> {
     return this.#exit;
+  }
+
+  /** Sends a message and resolves with the answer; a process that ends instead is an error. */
+  async ask(message: object): Promise<unknown> {
+    const answer = once(this.#child, "message").then(([reply]) => reply as unknown);
+    this.#child.send(message);
+    return Promise.race([
+      answer,
+      this.#exit.then((how) => Promise.reject(new Error(`${this.name}: ${how}: ${this.logTail(3)}`))),
+    ]);
   }
 
   /** The last lines of its log. */

@@ -196,22 +196,8 @@ export class KubernetesRuntime implements ClusterRuntime {
     if (settings === undefined) return;
     const fingerprint = JSON.stringify(settings);
     if (this.#failure?.fingerprint === fingerprint && this.#controlPlane?.running !== true) return;
-    if (this.#controlPlane === undefined) {
-      const reaped = await reapLeftovers(join(this.#options.directory, "run"));
-      if (reaped.length > 0) this.#log(`ended what an earlier lab left running: ${reaped.join(", ")}`);
-      this.#controlPlane = await ControlPlane.prepare(
-        {
-          directory: this.#options.directory,
-          tools: this.#options.tools,
-          log: this.#log,
-          onCrash: () => void this.#reconcileSoon(),
-          startTimeoutMilliseconds: this.#options.startTimeoutMilliseconds ?? 60_000,
-        },
-        settings,
-      );
-      this.#registry = new NodeRegistry(readFileSync(this.#controlPlane.adminKubeconfigFile, "utf8"));
-    }
     try {
+      this.#controlPlane ??= await this.#prepare(settings);
       const addresses = controlPlanes.map((node) => node.identity.address);
       await this.#controlPlane.ensure(settings, addresses, controlPlanes.length > 1);
       this.#failure = undefined;
@@ -219,6 +205,19 @@ export class KubernetesRuntime implements ClusterRuntime {
       this.#failure = { message: error instanceof Error ? error.message : String(error), fingerprint };
       throw error;
     }
+  }
+
+  async #prepare(settings: ControlPlaneSettings): Promise<ControlPlane> {
+    const { directory, tools, startTimeoutMilliseconds = 60_000 } = this.#options;
+    const reaped = await reapLeftovers(join(directory, "run"));
+    if (reaped.length > 0) this.#log(`ended what an earlier lab left running: ${reaped.join(", ")}`);
+    const onCrash = () => void this.#reconcileSoon();
+    const controlPlane = await ControlPlane.prepare(
+      { directory, tools, log: this.#log, onCrash, startTimeoutMilliseconds },
+      settings,
+    );
+    this.#registry = new NodeRegistry(readFileSync(controlPlane.adminKubeconfigFile, "utf8"));
+    return controlPlane;
   }
 
   /**

@@ -1,0 +1,66 @@
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** What the process of a front door is asked: the port to hand connections to, or null for none. */
+export interface FrontDoorRequest {
+  readonly backend: number | null;
+}
+
+/** Its answer; `problem` is absent after a success. */
+export interface FrontDoorAnswer {
+  readonly problem?: string;
+}
+
+/**
+ * The cluster's endpoint: hands connections to the kube-apiserver that is ready, as the load balancer or virtual
+ * address in front of several control planes does. While there is none it refuses connections.
+ */
+export class FrontDoor {
+  readonly #address: string;
+  readonly #port: number;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+  #backend = 0;
+
+  constructor(address: string, port: number) {
+    this.#address = address;
+    this.#port = port;
+  }
+
+  /** New connections go to this port from now on; those that exist end with the server they are connected to. */
+  async open(backend: number): Promise<void> {
+    this.#backend = backend;
+    if (this.#server !== undefined) return;
+    const server = createServer({ noDelay: true }, (socket) => this.#connect(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(this.#port, this.#address, resolve);
+    });
+    this.#server = server;
+  }
+
+  /** Refuses new connections and ends the existing ones. */
+  async close(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    this.#server = undefined;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #connect(client: Socket): void {
+    const backend = connect({ host: this.#address, port: this.#backend, noDelay: true });
+    for (const [one, other] of [
+      [client, backend],
+      [backend, client],
+    ] as const) {
+      this.#sockets.add(one);
+      one.on("error", () => other.destroy());
+      one.on("close", () => {
+        this.#sockets.delete(one);
+        other.destroySoon();
+      });
+      one.pipe(other);
+    }
+  }
+}
