@@ -112,6 +112,10 @@ class GrpcTalosClient implements TalosClient {
     await this.#one("ServiceStart", { id }, call);
   }
 
+  async stopService(id: string, call?: CallOptions): Promise<void> {
+    await this.#one("ServiceStop", { id }, call);
+  }
+
   async etcdMembers(call?: CallOptions): Promise<EtcdMember[]> {
     return wire.etcdMembers(await this.#one("EtcdMemberList", {}, call));
   }

@@ -84,6 +84,7 @@ export interface TalosClient {
   /** A text file's content; undefined if there is none. */
   readText(path: string, call?: CallOptions): Promise<string | undefined>;
   startService(id: string, call?: CallOptions): Promise<void>;
+  stopService(id: string, call?: CallOptions): Promise<void>;
 
   etcdMembers(call?: CallOptions): Promise<EtcdMember[]>;
   etcdStatus(call?: CallOptions): Promise<EtcdStatus>;

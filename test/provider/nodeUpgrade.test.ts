@@ -1,41 +1,166 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { iscsiSchematicId, SimulatedCluster } from "./simulatedCluster.ts";
 
-let cluster: SimulatedCluster | undefined;
+let cluster: SimulatedCluster;
 afterEach(async () => {
-  await cluster?.stop();
-  cluster = undefined;
+  await cluster.stop();
 });
-
-async function oneNode(version: string): Promise<SimulatedCluster> {
-  cluster = await SimulatedCluster.start({ subnet: "127.44.1", version });
-  return cluster;
-}
 
 describe("a node is taken to the wanted image", () => {
   it.each([
     ["v1.12.7", "v1.13.9", "legacy"],
-    ["v1.13.8", "v1.13.9", "lifecycle"],
+    ["v1.13.7", "v1.13.9", "lifecycle"],
+    ["v1.7.5", "v1.8.4", "legacy"],
   ])("from %s to %s, by the API that its server has (%s)", async (from, to, via) => {
-    const { nodes, ...rest } = await oneNode(from);
-    const { provider, info } = harness();
-    const { outs } = await provider.create(
-      urn,
-      inputsFor(Object.assign(cluster!, rest), "cp1", { talosVersion: to }),
-    );
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: from });
+    const { provider, info, warnings } = harness();
+    const { outs } = await provider.create(urn, inputsFor(cluster, "cp1", { talosVersion: to }));
 
-    const snapshot = nodes[0]!.snapshot();
+    const snapshot = cluster.node("cp1").snapshot();
     expect(snapshot).toMatchObject({ version: to, schematic: iscsiSchematicId, upgrades: 1, reboots: 1 });
     expect(snapshot.installs.map((install) => install.via)).toEqual([via]);
+    expect(snapshot.dataWipes).toBe(0);
     expect(outs).toMatchObject({
       runningVersion: to,
       runningSchematic: iscsiSchematicId,
       installedExtensions: ["iscsi-tools"],
+      kubernetesNode: "cp1",
       initiatorName: snapshot.initiatorName,
     });
-    expect(info).toEqual([
-      expect.stringMatching(/^cp1 \(127\.44\.1\.11\) upgraded: runs v1\.13\.9 with schematic c9078f94/),
+    expect(info).toEqual([`cp1 (127.44.1.11) upgraded: runs ${to} with schematic c9078f941996…`]);
+    expect(warnings).toEqual([]);
+  });
+
+  it("takes a node of the right release with another schematic over as well", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.9" });
+    await harness().provider.create(urn, inputsFor(cluster, "cp1"));
+    expect(cluster.node("cp1").snapshot()).toMatchObject({ schematic: iscsiSchematicId, reboots: 1 });
+  });
+
+  it("never reboots a node that is there already", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
+    const inputs = inputsFor(cluster, "cp1");
+    await harness().provider.create(urn, inputs);
+    const { provider, info, status } = harness();
+    await provider.create(urn, inputs);
+    await provider.update("127.44.1.11", urn, inputs, { ...inputs, timeoutSeconds: 9 });
+
+    expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1, reboots: 1 });
+    expect(info[0]).toBe("cp1 (127.44.1.11) runs v1.13.9 with schematic c9078f941996…");
+    expect(status.map((line) => line.split(" · ")[0])).toEqual(
+      ["inspect", "settled?", "verify", "uncordon", "inspect", "settled?", "verify", "uncordon"].map(
+        (step) => expect.stringMatching(new RegExp(`^\\[\\d/9\\] ${step.replace("?", "\\?")}$`)) as string,
+      ),
+    );
+  });
+
+  it("tells one status line a step", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
+    const { provider, status } = harness();
+    await provider.create(urn, inputsFor(cluster, "cp1"));
+    expect(status.map((line) => line.split(" · ")[0])).toEqual([
+      "[1/9] inspect",
+      "[2/9] settled?",
+      "[3/9] guard",
+      "[4/9] pull",
+      "[5/9] drain",
+      "[6/9] install",
+      "[7/9] reboot",
+      "[8/9] verify",
+      "[9/9] uncordon",
+    ]);
+  });
+
+  it("takes at most a second longer than the node itself", async () => {
+    const timings = { pullSeconds: 0.5, installSeconds: 1, rebootSeconds: 0.7, bootSeconds: 0.8 };
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.7", timings });
+    const begun = performance.now();
+    await harness().provider.create(urn, inputsFor(cluster, "cp1"));
+    expect((performance.now() - begun) / 1000).toBeLessThan(0.5 + 1 + 0.7 + 0.8 + 1);
+  });
+
+  it("reaches a node through a control plane that forwards", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
+    const { provider } = harness();
+    await provider.create(urn, inputsFor(cluster, "w1", { endpoint: "127.44.1.11" }));
+    expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
+    expect(cluster.node("cp1").snapshot().version).toBe("v1.12.7");
+  });
+
+  it("waits for a node that is in the middle of an upgrade, and does not ask for a second one", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", timings: { installSeconds: 0.6 } });
+    const inputs = inputsFor(cluster, "cp1");
+    const first = harness();
+    const killed = first.provider.create(urn, inputs).catch(() => undefined);
+    while (cluster.node("cp1").snapshot().stage !== "upgrading") await new Promise((r) => setTimeout(r, 10));
+    await first.provider.cancel();
+    await killed;
+
+    await harness().provider.create(urn, inputs);
+    expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+  });
+});
+
+describe("refresh", () => {
+  it("shows what a node has become as a change of its inputs, and an update mends it", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
+    const inputs = inputsFor(cluster, "w1");
+    const { provider } = harness();
+    const { id, outs } = await provider.create(urn, inputs);
+
+    const node = cluster.node("w1");
+    node.faults.set("iscsid-not-running");
+    const drifted = await provider.read(id, urn, outs);
+    expect(drifted.inputs).toMatchObject({ services: [], talosVersion: "v1.13.9", files: inputs["files"] });
+    expect(drifted.props).toMatchObject({ services: [] });
+    expect((drifted.props as { runningServices: string[] }).runningServices).not.toContain("ext-iscsid");
+
+    node.faults.clear();
+    const mended = await provider.update(id, urn, drifted.props, inputs);
+    expect(mended.outs).toMatchObject({ services: ["ext-iscsid"] });
+    expect(node.snapshot().reboots).toBe(1);
+  });
+
+  it("starts a service that somebody has stopped", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
+    const inputs = inputsFor(cluster, "w1");
+    const { provider, info } = harness();
+    const { id, outs } = await provider.create(urn, inputs);
+    const { connectTalos } = await import("../../talos/api/client.ts");
+    const talos = connectTalos({ endpoint: "127.44.1.21", credentials: cluster.credentials });
+    await talos.stopService("ext-iscsid");
+    talos.close();
+
+    await provider.update(id, urn, outs, inputs);
+    expect(info).toContain("ext-iscsid was stopped, started it");
+    expect(cluster.node("w1").snapshot().services).toContainEqual({
+      id: "ext-iscsid",
+      state: "Running",
+      healthy: null,
+    });
+  });
+
+  it("shows another release and schematic than the wanted ones", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
+    const { provider } = harness();
+    const state = { ...inputsFor(cluster, "cp1"), runningVersion: "v1.13.9" };
+    const read = await provider.read("127.44.1.11", urn, state);
+    expect(read.inputs).toMatchObject({ talosVersion: "v1.12.7", schematicId: "", extensions: [] });
+    expect(read.inputs).not.toHaveProperty("runningVersion");
+    expect(read.props).toMatchObject({ runningVersion: "v1.12.7" });
+  });
+
+  it("keeps the state of a node that cannot be reached, and says so", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
+    const inputs = inputsFor(cluster, "cp1");
+    const { provider, warnings } = harness();
+    const { id, outs } = await provider.create(urn, inputs);
+    await cluster.node("cp1").stop();
+    const read = await provider.read(id, urn, outs);
+    expect(read).toMatchObject({ id, props: outs as object });
+    expect(warnings).toEqual([
+      expect.stringMatching(/^cp1 \(127\.44\.1\.11\) could not be read, its state is kept/),
     ]);
   });
 });

@@ -1,0 +1,213 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+let cluster: SimulatedCluster;
+afterEach(async () => {
+  await cluster.stop();
+});
+
+interface Case {
+  fault: string;
+  value?: number;
+  /** Where the fault is; the node that is upgraded is cp1. */
+  on?: string;
+  from?: "v1.12.7" | "v1.13.7";
+  step: string;
+  says: RegExp;
+  /** How the old or new node is left. */
+  runs: "v1.12.7" | "v1.13.7" | "v1.13.9" | "nothing";
+  /** Reboots before the fault is lifted. */
+  reboots: number;
+}
+
+const lifecycle = { from: "v1.13.7", runs: "v1.13.7", reboots: 0 } as const;
+const untouched = { runs: "v1.12.7", reboots: 0 } as const;
+const cases: Case[] = [
+  { fault: "pull-fails", ...untouched, step: "pull", says: /could not pull .*503 Service Unavailable/ },
+  { fault: "pull-not-found", ...untouched, step: "pull", says: /not found.*is the schematic registered/ },
+  { fault: "pull-fails", ...lifecycle, step: "pull", says: /503 Service Unavailable/ },
+  { fault: "pull-hangs", ...lifecycle, step: "pull", says: /could not pull/ },
+  { fault: "slow-pull", value: 1000, ...lifecycle, step: "pull", says: /could not pull/ },
+  {
+    fault: "install-exits-nonzero",
+    ...lifecycle,
+    step: "install",
+    says: /exit code 3, its last words: error: failed to write/,
+  },
+  { fault: "install-exits-nonzero", ...untouched, step: "install", says: /exit code 3|upgrade failed/ },
+  {
+    fault: "stream-breaks",
+    ...lifecycle,
+    step: "install",
+    says: /the connection broke while the installer ran/,
+  },
+  {
+    fault: "stream-breaks-late",
+    ...lifecycle,
+    step: "install",
+    says: /the connection broke while the installer ran/,
+  },
+  { fault: "upgrade-locked", ...lifecycle, step: "install", says: /busy with another upgrade/ },
+  {
+    fault: "install-not-written",
+    ...lifecycle,
+    reboots: 1,
+    step: "verify",
+    says: /runs its old image again: v1\.13\.7/,
+  },
+  {
+    fault: "falls-back",
+    ...lifecycle,
+    reboots: 1,
+    step: "verify",
+    says: /runs its old image again: v1\.13\.7/,
+  },
+  {
+    fault: "falls-back",
+    ...untouched,
+    reboots: 1,
+    step: "verify",
+    says: /runs its old image again: v1\.12\.7 with no schematic, not v1\.13\.9/,
+  },
+  {
+    fault: "never-returns",
+    from: "v1.13.7",
+    runs: "nothing",
+    reboots: 0,
+    step: "reboot",
+    says: /did not come back within .*last seen: no answer/,
+  },
+  {
+    fault: "reboot-ignored",
+    ...lifecycle,
+    step: "reboot",
+    says: /did not come back within .*still in its old boot/,
+  },
+  {
+    fault: "schematic-differs",
+    ...lifecycle,
+    runs: "v1.13.9",
+    reboots: 1,
+    step: "verify",
+    says: /runs v1\.13\.9 with schematic 376567988ad3…, not v1\.13\.9 with schematic c9078f941996…/,
+  },
+  {
+    fault: "extension-missing",
+    ...lifecycle,
+    runs: "v1.13.9",
+    reboots: 1,
+    step: "verify",
+    says: /without iscsi-tools \(extensions there: none\)|runs v1\.13\.9 with no schematic/,
+  },
+  {
+    fault: "iscsiadm-missing",
+    ...lifecycle,
+    runs: "v1.13.9",
+    reboots: 1,
+    step: "verify",
+    says: /not \/usr\/local\/sbin\/iscsiadm/,
+  },
+  {
+    fault: "certificates-refused",
+    ...lifecycle,
+    step: "inspect",
+    says: /cannot be used: .*(certificate|unknown ca|alert)/i,
+  },
+  { fault: "clock-skewed", ...lifecycle, step: "inspect", says: /certificate has expired.*clocks/ },
+  { fault: "permission-denied", ...lifecycle, step: "inspect", says: /os:admin/ },
+  { fault: "half-open", ...lifecycle, step: "inspect", says: /cannot be used/ },
+  {
+    fault: "node-down",
+    ...lifecycle,
+    runs: "nothing",
+    step: "inspect",
+    says: /cannot be used: .*Check that the node is on/,
+  },
+  { fault: "not-ready", ...lifecycle, step: "guard", says: /the node is running, not ready/ },
+  { fault: "etcd-learner", on: "cp2", ...lifecycle, step: "guard", says: /etcd member cp2 is a learner/ },
+  { fault: "etcd-alarm-nospace", on: "cp2", ...lifecycle, step: "guard", says: /etcd alarm NOSPACE at cp2/ },
+  { fault: "etcd-alarm-corrupt", on: "cp3", ...lifecycle, step: "guard", says: /etcd alarm CORRUPT at cp3/ },
+  { fault: "etcd-member-unhealthy", on: "cp2", ...lifecycle, step: "guard", says: /etcd on 127\.44\.2\.12/ },
+  {
+    fault: "etcd-member-not-started",
+    on: "cp2",
+    ...lifecycle,
+    step: "guard",
+    says: /192\.0\.2\.1 was added and has never started/,
+  },
+  {
+    fault: "node-down",
+    on: "cp3",
+    ...lifecycle,
+    step: "guard",
+    says: /control plane 127\.44\.2\.13 is down/,
+  },
+  {
+    fault: "not-ready",
+    on: "cp3",
+    ...lifecycle,
+    step: "guard",
+    says: /control plane 127\.44\.2\.13 is running, not ready/,
+  },
+];
+
+describe("a fault stops the upgrade with an error that names it; once it is lifted the next run finishes", () => {
+  it.each(cases)("$fault on $on (from $from): step $step", async (test) => {
+    const { fault, value, on = "cp1", from = "v1.12.7", step, says, runs, reboots } = test;
+    const inThree = on !== "cp1";
+    cluster = await SimulatedCluster.start({
+      subnet: "127.44.2",
+      version: from,
+      controlPlanes: inThree ? 3 : 1,
+    });
+    const inputs = inputsFor(cluster, "cp1", { timeoutSeconds: 3 });
+    const node = cluster.node("cp1");
+    const faulty = cluster.node(on);
+    faulty.faults.set(fault, value === undefined ? {} : { value });
+    if (fault === "node-down") while (faulty.snapshot().powered) await new Promise((r) => setTimeout(r, 10));
+
+    const { provider } = harness();
+    const failed = await failureOf(provider.create(urn, inputs));
+    expect(failed.message).toMatch(new RegExp(`^cp1 \\(127\\.44\\.2\\.11\\), step "${step}": `));
+    expect(failed.message).toMatch(says);
+    expect(failed.message).not.toContain(cluster.credentials.clientKey);
+    const after = node.snapshot();
+    expect(after.powered ? after.version : "nothing").toBe(runs);
+    expect(after.reboots).toBe(reboots);
+
+    faulty.faults.clear();
+    await cluster.ready();
+    const again = harness();
+    const inputsAgain = { ...inputs, timeoutSeconds: 15 };
+    if (failed.id === undefined) await again.provider.create(urn, inputsAgain);
+    else {
+      expect(failed.properties).toMatchObject({
+        node: "127.44.2.11",
+        clientConfiguration: { value: cluster.credentials },
+      });
+      await again.provider.update(failed.id, urn, failed.properties ?? {}, inputsAgain);
+    }
+    expect(node.snapshot().version).toBe("v1.13.9");
+  });
+});
+
+describe("a fault that passes is lived with", () => {
+  it.each([
+    ["reply-lost", "v1.13.7"],
+    ["reply-lost", "v1.12.7"],
+    ["lifecycle-unimplemented", "v1.13.7"],
+    ["slow-boot", "v1.13.7"],
+    ["reboots-during-install", "v1.12.7"],
+  ])("%s from %s", async (fault, from) => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.2", version: from });
+    cluster.node("cp1").faults.set(fault, { value: 5, once: fault === "reply-lost" });
+    const work = harness().provider.create(urn, inputsFor(cluster, "cp1", { timeoutSeconds: 10 }));
+    if (fault === "reboots-during-install") {
+      expect((await failureOf(work)).message).toMatch(/old image/);
+      return;
+    }
+    await work;
+    expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+  });
+});
