@@ -77,6 +77,8 @@ export const endpoint = wanted.endpoint;
 /** Admin credentials: `pulumi stack output talosconfig --show-secrets > talosconfig`. */
 export const talosconfig = cluster.talosconfig;
 export const kubeconfig = cluster.kubeconfig;
+/** Every node's machine configuration with marks in place of its secrets. */
+export const machineConfigurations = cluster.redactedConfigurations;
 /** What each node runs, as it was read from the node itself. */
 export const nodes = rollout.table;
 /** StorageClasses that workloads can ask for. */

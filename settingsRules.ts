@@ -12,7 +12,7 @@ import {
   type PatchSetting,
 } from "./settings.ts";
 import { existingSecrets, type ExistingSecrets, type ReadFile } from "./settingsSecrets.ts";
-import { patchProblems } from "./talos/patchProblems.ts";
+import { patchProblems } from "./talos/userPatches.ts";
 import { parseSchematic, SchematicError, type Schematic } from "./talos/schematic.ts";
 import {
   badRelease,
@@ -116,6 +116,11 @@ function listAt(value: unknown, ...keys: string[]): unknown[] {
   return Array.isArray(list) ? list : [];
 }
 
+/** One text for all ways to write the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */
+function sameFor(host: string): string {
+  return URL.parse(`http://[${host}]`)?.hostname ?? host.toLowerCase();
+}
+
 function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): void {
   const nodes = listAt(raw, "cluster", "nodes");
   for (const key of ["name", "address"] as const) {
@@ -123,8 +128,8 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
     nodes.forEach((node, index) => {
       const value = at(node, key);
       if (typeof value !== "string") return;
-      const other = first.get(value.toLowerCase());
-      if (other === undefined) first.set(value.toLowerCase(), index);
+      const other = first.get(sameFor(value));
+      if (other === undefined) first.set(sameFor(value), index);
       else
         problems.push({
           path: `cluster.nodes[${index}].${key}`,
@@ -133,7 +138,9 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
     });
   }
   const controlPlanes = nodes.filter((node) => at(node, "role") === "controlplane").length;
-  if (nodes.length > 0 && controlPlanes === 0) {
+  const workers = nodes.filter((node) => at(node, "role") === "worker").length;
+  // With a role that cannot be read, nobody knows yet whether a control plane is missing.
+  if (workers > 0 && workers === nodes.length) {
     problems.push({
       path: "cluster.nodes",
       reason: "has no control plane; at least one node needs role: controlplane",
@@ -264,25 +271,32 @@ function patchText(patch: PatchSetting): string {
   return typeof patch === "string" ? patch : stringify(patch);
 }
 
+/** Patches are judged together, as a node gets them: those of all, of its role, and its own. */
 function checkPatches(raw: unknown, problems: Problem[]): void {
   const contract = wellFormed(at(raw, "talosContract"), parseContract);
-  const check = (list: unknown[], path: string, role?: "controlplane" | "worker") =>
-    list.forEach((patch, index) => {
-      if (typeof patch !== "string" && !isRecord(patch)) return; // the schema says so
-      for (const problem of patchProblems(patchText(patch), {
-        ...(role === undefined ? {} : { role }),
-        ...(contract === undefined ? {} : { contract }),
-      })) {
-        const line = problem.line === undefined ? "" : `line ${problem.line}: `;
-        problems.push({ path: `${path}[${index}]`, reason: `${line}${problem.reason}` });
-      }
-    });
-  check(listAt(raw, "cluster", "patches", "all"), "cluster.patches.all");
-  for (const role of ["controlplane", "worker"] as const)
-    check(listAt(raw, "cluster", "patches", role), `cluster.patches.${role}`, role);
+  const namespaces = (["joviandss", "synology"] as const)
+    .map((driver) => at(raw, driver, "namespace"))
+    .filter((name) => typeof name === "string");
   listAt(raw, "cluster", "nodes").forEach((node, index) => {
     const role = at(node, "role");
-    const known = role === "controlplane" || role === "worker" ? role : undefined;
-    check(listAt(node, "patches"), `cluster.nodes[${index}].patches`, known);
+    if (role !== "controlplane" && role !== "worker") return; // the schema says so
+    const located = [
+      ["cluster.patches.all", listAt(raw, "cluster", "patches", "all")] as const,
+      [`cluster.patches.${role}`, listAt(raw, "cluster", "patches", role)] as const,
+      [`cluster.nodes[${index}].patches`, listAt(node, "patches")] as const,
+    ].flatMap(([path, list]) =>
+      list.flatMap((patch, position) =>
+        typeof patch === "string" || isRecord(patch)
+          ? [{ path: `${path}[${position}]`, text: patchText(patch) }]
+          : [],
+      ),
+    );
+    const found = patchProblems(
+      located.map(({ text }) => text),
+      { role, contract, namespaces },
+    );
+    for (const { patch, line, reason } of found) {
+      problems.push({ path: located[patch]?.path ?? "cluster.patches", reason: `line ${line}: ${reason}` });
+    }
   });
 }

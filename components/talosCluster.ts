@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import { machineConfigPatches } from "../talos/machineConfigPatches.ts";
 import type { ClientCredentials, MachineSecrets } from "../talos/secretsBundle.ts";
+import { MachineConfiguration } from "./machineConfiguration.ts";
 
 /** Talos API credentials: PEM, base64 as in a talosconfig. */
 export type ClientConfiguration = Pick<
@@ -77,6 +78,8 @@ export class TalosCluster extends pulumi.ComponentResource {
   declare readonly talosconfig: pulumi.Output<string>;
   /** An admin kubeconfig. Secret. */
   declare readonly kubeconfig: pulumi.Output<string>;
+  /** Every node's machine configuration with marks in place of its secrets, by the node's name. */
+  declare readonly redactedConfigurations: pulumi.Output<Record<string, string>>;
   /** What has to be done before anything else is done with the nodes: all configurations applied, etcd bootstrapped. */
   declare readonly ready: pulumi.Resource[];
 
@@ -88,9 +91,13 @@ export class TalosCluster extends pulumi.ComponentResource {
     const first = firstControlPlane(args.nodes);
     const identity = this.identity(args);
     this.clientConfiguration = identity.clientConfiguration;
-    const applied = this.applyConfigurations(args, identity);
+    const configurations = this.applyConfigurations(args, identity);
+    const applied = Object.values(configurations);
     const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];
     this.ready = [...applied, ...bootstrap];
+    this.redactedConfigurations = pulumi.all(
+      Object.fromEntries(Object.entries(configurations).map(([node, { redacted }]) => [node, redacted])),
+    );
     this.kubeconfig = this.fetchKubeconfig(first);
     this.talosconfig = this.makeTalosconfig(args);
     this.registerOutputs({
@@ -122,23 +129,25 @@ export class TalosCluster extends pulumi.ComponentResource {
     };
   }
 
-  private applyConfigurations(args: TalosClusterArgs, identity: Identity): pulumi.Resource[] {
-    const applied: pulumi.Resource[] = [];
-    let lastControlPlane: pulumi.Resource | undefined;
+  private applyConfigurations(
+    args: TalosClusterArgs,
+    identity: Identity,
+  ): Record<string, MachineConfiguration> {
+    const applied: Record<string, MachineConfiguration> = {};
+    let lastControlPlane: MachineConfiguration | undefined;
     for (const node of inApplyOrder(args.nodes)) {
-      const apply: pulumi.Resource = new talos.machine.ConfigurationApply(
+      const apply: MachineConfiguration = new MachineConfiguration(
         `${this.cluster}-config-${node.name}`,
         {
           clientConfiguration: identity.clientConfiguration,
-          machineConfigurationInput: machineConfiguration(args, node, identity),
+          configuration: machineConfiguration(args, node, identity),
           node: node.address,
-          endpoint: node.address,
           applyMode: args.existing === undefined ? "auto" : "staged_if_needing_reboot",
         },
         { parent: this, ...(lastControlPlane === undefined ? {} : { dependsOn: [lastControlPlane] }) },
       );
       if (node.role === "controlplane") lastControlPlane = apply;
-      applied.push(apply);
+      applied[node.name] = apply;
     }
     return applied;
   }

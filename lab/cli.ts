@@ -7,7 +7,7 @@ import { LabError, runningLab, startLab, stopLab } from "./lifecycle.ts";
 import { destroy, preview, refresh, up } from "./operations.ts";
 import { ToolFailure } from "./process.ts";
 import { pulumiEnvironment } from "./stack.ts";
-import { nextSteps, nodeTable, statusOf } from "./status.ts";
+import { nextSteps, nodeTable, statusOf, writeKubeconfig } from "./status.ts";
 
 /** `npm run lab -- <command>`: an embedded cluster to see the whole job without hardware. */
 
@@ -46,6 +46,7 @@ function program(): Command {
       const mode: LabMode = fresh ? "new" : "running";
       await start(mode);
       await up(stackOf[mode]);
+      await writeKubeconfig(stackOf[mode]);
       const status = await statusOf(await runningLab());
       process.stdout.write(`\n${nodeTable(status)}\n\n${nextSteps(stackOf[mode])}\n`);
     });

@@ -13,7 +13,7 @@ const display = {
 /** Preview, then update: what `pulumi up --yes` does. */
 export async function up(stackName: string): Promise<void> {
   await engine(stackName, async (stack) => {
-    const planned = await stack.preview({ ...display, diff: true });
+    const planned = await stack.preview({ ...display });
     if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
       process.stdout.write("Nothing to change: every resource is as the program wants it.\n");
       return;

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import Table from "cli-table3";
 import { readFacts, type NodeFacts } from "../provider/facts.ts";
 import { connectTalos } from "../talos/api/client.ts";
@@ -109,6 +109,14 @@ export function nodeTable(status: LabStatus): string {
     problem === undefined ? [] : [`${name}: ${problem}`],
   );
   return [table.toString(), ...problems].join("\n");
+}
+
+/** Puts the kubeconfig that the stack gives out where the next steps name it. */
+export async function writeKubeconfig(stack: string): Promise<void> {
+  const kubeconfig = await stackOutput(stack, "kubeconfig");
+  if (kubeconfig === undefined) return;
+  rmSync(labFiles.kubeconfig, { force: true }); // a file that is there keeps its mode; this one has to be 0600
+  writeFileSync(labFiles.kubeconfig, kubeconfig, { mode: 0o600 });
 }
 
 /** What a person does after a finished `up`. */
