@@ -84,8 +84,8 @@ function problemsFrom(issue: z.core.$ZodIssue): Problem[] {
 const deepest = 100;
 
 /** The keys whose values are nested too deeply to look into; a value that contains itself has no end at all. */
-function tooDeep(config: Record<string, unknown>): Problem[] {
-  return Object.entries(config).flatMap(([path, value]) => {
+function tooDeep(config: Record<string, unknown> | null | undefined): Problem[] {
+  return Object.entries(config ?? {}).flatMap(([path, value]) => {
     let level = new Set<unknown>([value]);
     for (let depth = 0; depth < deepest; depth++) {
       level = new Set([...level].flatMap(children));

@@ -32,7 +32,7 @@ export function show(value: unknown): string {
   if (typeof value === "object") return "a mapping";
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (typeof value !== "string") return `a ${typeof value}`;
-  if (value.length > 100 || /[\r\n]/.test(value)) return `a text of ${value.length} characters`;
+  if (value.length > 100 || /[\r\n]/.test(value)) return `a text of ${value.length} letters`;
   // A user name and a password in a URL: nobody needs to see them to find the mistake.
   return JSON.stringify(value.replace(/\/\/.*@/, "//…@"));
 }
@@ -241,6 +241,8 @@ const image = section({
 });
 
 const percentage = /^(100|[1-9]\d?)%$/;
+const shareText =
+  "a number of nodes, at least 1, or a percentage of the workers from 1% to 100%, such as 25%";
 
 const upgrade = section({
   prePull: flag().default(true).describe("Fetch the image on every node before the first one is drained."),
@@ -250,9 +252,12 @@ const upgrade = section({
   }).prefault({}),
   workers: section({
     maxUnavailable: z
-      .union(
-        [z.int().min(1), z.string().regex(percentage)],
-        must("a number of nodes, at least 1, or a percentage of the workers from 1% to 100%, such as 25%"),
+      .union([z.number(), z.string()], must(shareText))
+      // Not inside of the union: a union shows the complaint of the one member whose type fits, in words of its own.
+      .refine(
+        (value) =>
+          typeof value === "number" ? Number.isSafeInteger(value) && value >= 1 : percentage.test(value),
+        must(shareText),
       )
       .default(1)
       .describe(

@@ -36,10 +36,7 @@ export function existingSecrets(
     try {
       return parse(source.text);
     } catch (error) {
-      if (!(error instanceof SecretsError)) throw error;
-      problems.push(
-        ...error.problems.map(({ path, reason }) => ({ path: source.path, reason: `${path} ${reason}` })),
-      );
+      problems.push(...unusable(error).map((reason) => ({ path: source.path, reason })));
       return undefined;
     }
   };
@@ -68,6 +65,15 @@ export function existingSecrets(
   return { secrets: { machineSecrets, clientConfiguration }, problems };
 }
 
+/** Why a text could not be taken apart. Nothing of the text itself is in the reasons. */
+function unusable(error: unknown): string[] {
+  if (error instanceof SecretsError) return error.problems.map(({ path, reason }) => `${path}: ${reason}`);
+  // The YAML library's own limits: aliases without end, nesting without end.
+  if (error instanceof ReferenceError || error instanceof RangeError)
+    return ["has aliases or nesting without end, so it is not a file that talosctl wrote"];
+  throw error;
+}
+
 function given(setting: SecretsSetting, key: "bundle" | "controlplane" | "talosconfig"): boolean {
   return setting[key] !== undefined || setting[`${key}File`] !== undefined;
 }
@@ -89,6 +95,13 @@ function sourceOf(
   }
   if (text !== undefined) return { path: `${base}.${key}`, text };
   if (file === undefined) return undefined;
+  if (/[\r\n]/.test(file)) {
+    problems.push({
+      path: `${base}.${fileKey}`,
+      reason: `is not a path but ${show(file)}; if these are the file's contents, they belong under ${key}`,
+    });
+    return undefined;
+  }
   try {
     return { path: `${base}.${fileKey}`, text: readFile(file) };
   } catch (error) {
