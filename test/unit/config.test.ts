@@ -1,0 +1,443 @@
+import { describe, expect, it } from "vitest";
+import { SettingsError } from "../../config.ts";
+import { parseDuration } from "../../settings.ts";
+import { changed, minimal, outcome, usual } from "./settings/example.ts";
+
+describe("settings that are right", () => {
+  it("needs a cluster, one control plane and a release; every default is one for production", () => {
+    expect(outcome(minimal())).toEqual({
+      message: "",
+      problems: [],
+      settings: {
+        talosVersion: "v1.13.9",
+        image: {
+          factory: "https://factory.talos.dev",
+          platform: "metal",
+          secureBoot: false,
+          schematic: {
+            customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
+          },
+        },
+        cluster: {
+          name: "dev",
+          endpoint: "https://10.0.0.10:6443",
+          nodes: [
+            {
+              name: "cp1",
+              address: "10.0.0.11",
+              role: "controlplane",
+              talosVersion: "v1.13.9",
+              patches: [],
+            },
+          ],
+          protectSecrets: true,
+          patches: { all: [], controlplane: [], worker: [] },
+        },
+        upgrade: {
+          prePull: true,
+          drain: { enabled: true, timeout: 300 },
+          workers: { maxUnavailable: 1 },
+          timeout: 1800,
+          allowSkew: false,
+        },
+        warnings: [],
+      },
+    });
+  });
+
+  it("fills in the release of nodes that have none of their own, and turns patches into YAML text", () => {
+    const { settings } = outcome(
+      changed(usual(), {
+        "cluster.nodes[3].talosVersion": "v1.13.7",
+        "cluster.nodes[3].patches": [{ machine: { sysctls: { "vm.nr_hugepages": "1024" } } }],
+        "cluster.patches.worker": ["machine:\n  sysctls:\n    vm.max_map_count: '262144'\n"],
+      }),
+    );
+    expect(settings?.cluster.nodes.map((node) => node.talosVersion)).toEqual([
+      ...["v1.13.9", "v1.13.9", "v1.13.9", "v1.13.7", "v1.13.9"],
+    ]);
+    expect(settings?.cluster.nodes[3]?.patches).toEqual([
+      'machine:\n  sysctls:\n    vm.nr_hugepages: "1024"\n',
+    ]);
+    expect(settings?.cluster.patches.worker).toEqual([
+      "machine:\n  sysctls:\n    vm.max_map_count: '262144'\n",
+    ]);
+  });
+
+  it.each([
+    ["cluster.endpoint", "https://[fd00::10]:6443"],
+    ["cluster.endpoint", "https://kubernetes.example.com:6443"],
+    ["cluster.nodes[0].address", "fd00::11"],
+    ["cluster.nodes[0].address", "cp1.example.com"],
+    ["cluster.name", "prod.eu_1"],
+    ["cluster.podSubnets", ["10.244.0.0/16", "fd00:10:244::/56"]],
+    ["image.factory", "http://127.10.0.2:8080"],
+    ["image.factory", "https://factory.example.com/"],
+    ["upgrade.workers.maxUnavailable", "100%"],
+    ["upgrade.workers.maxUnavailable", 3],
+    ["upgrade.timeout", "1h30m"],
+    ["upgrade.drain", { enabled: false }],
+    ["talosContract", "v1.13"],
+    ["cluster.nodes[0].installDisk", "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4"],
+  ])("takes %s: %j", (path, value) => {
+    expect(outcome(changed(minimal(), { [path]: value })).problems).toEqual([]);
+  });
+
+  it.each([
+    ["90s", 90],
+    ["5m", 300],
+    ["1h30m", 5400],
+    ["2h0m1s", 7201],
+  ])("reads the duration %s", (text, seconds) => {
+    expect(parseDuration(text)).toBe(seconds);
+  });
+});
+
+/** A wrong value at a path: where the problem is shown (the same path, if nothing else is said) and what is said. */
+type Mistake = [path: string, value: unknown, reason: RegExp, at?: string];
+
+const mistakes: Mistake[] = [
+  // Missing keys.
+  ["talosVersion", undefined, /^is missing; it must be a Talos release such as v1\.13\.9$/],
+  ["cluster", undefined, /^missing; give an object with the keys name, endpoint, nodes/],
+  ["cluster.name", undefined, /^is missing; it must be the cluster's name$/],
+  ["cluster.endpoint", undefined, /^is missing; it must be .* such as https:\/\/10\.0\.0\.10:6443$/],
+  ["cluster.nodes", undefined, /^is missing; it must be a list of nodes$/],
+  ["cluster.nodes[0].name", undefined, /^is missing; it must be the node's name, such as cp1$/],
+  ["cluster.nodes[0].address", undefined, /^is missing; it must be an IP address or DNS name/],
+  ["cluster.nodes[0].role", undefined, /^is missing; it must be controlplane or worker$/],
+  // Unknown keys, at every level.
+  ["talosVerson", "v1.13.9", /^unknown key; known here are talosVersion, .*Did you mean talosVersion\?$/],
+  ["kubernetesversion", "v1.35.4", /Did you mean kubernetesVersion\?$/],
+  ["image.platfrom", "metal", /^unknown key; known here are factory, .*Did you mean platform\?$/],
+  ["cluster.ednpoint", "x", /Did you mean endpoint\?$/],
+  ["cluster.nodes[0].adress", "10.0.0.11", /Did you mean address\?$/],
+  ["cluster.nodes[0].colour", "red", /^unknown key; known here are name, address, role.*patches$/],
+  ["cluster.patches.workers", [], /Did you mean worker\?$/],
+  ["upgrade.drian", {}, /Did you mean drain\?$/],
+  ["upgrade.drain.timeuot", "5m", /Did you mean timeout\?$/],
+  ["upgrade.workers.maxUnavailible", 1, /Did you mean maxUnavailable\?$/],
+  // Wrong types.
+  ["talosVersion", 1.13, /^is 1\.13; it must be a Talos release such as/],
+  ["talosVersion", null, /^is empty; it must be a Talos release/],
+  ["cluster", [], /^must be an object with the keys name, endpoint/],
+  ["cluster.nodes", {}, /^is a mapping; it must be a list of nodes$/],
+  ["cluster.nodes", [], /^is a list; it must be a list of nodes with at least one control plane$/],
+  ["cluster.nodes[0]", "cp1", /^must be an object with the keys name, address, role/],
+  ["cluster.nodes[0].role", "master", /^is "master"; it must be controlplane or worker$/],
+  ["cluster.protectSecrets", "yes", /^"yes" is not a switch; use true or false$/],
+  ["image.secureBoot", 1, /use true or false$/],
+  ["upgrade", "fast", /^must be an object with the keys prePull/],
+  ["upgrade.prePull", "true", /use true or false$/],
+  ["cluster.patches.all", "machine: {}", /^must be a list of machine configuration patches$/],
+  [
+    "cluster.patches.all",
+    [7],
+    /^must be a machine configuration patch: a YAML text or a mapping$/,
+    "cluster.patches.all[0]",
+  ],
+  ["cluster.nodes[0].patches", [{}], /^must be a machine configuration patch/, "cluster.nodes[0].patches[0]"],
+  [
+    "cluster.nodes[0].patches",
+    ["  "],
+    /^must be a machine configuration patch/,
+    "cluster.nodes[0].patches[0]",
+  ],
+  // Names and addresses.
+  ["cluster.name", "a b", /^is "a b"; it must be letters, digits, dashes, dots and underscores, at most 63$/],
+  ["cluster.nodes[0].name", "CP_1", /^is "CP_1"; it must be a host name: lower-case letters/],
+  ["cluster.nodes[0].name", "a".repeat(64), /it must be a host name.*at most 63$/],
+  [
+    "cluster.nodes[0].address",
+    "10.0.0.256",
+    /^is "10\.0\.0\.256"; it must be an IP address or DNS name, without a port$/,
+  ],
+  ["cluster.nodes[0].address", "10.0.0.01", /it must be an IP address/],
+  ["cluster.nodes[0].address", "10.0.0.11:50000", /without a port$/],
+  ["cluster.nodes[0].address", "https://10.0.0.11", /without a port$/],
+  ["cluster.nodes[0].address", "fd00::1::2", /it must be an IP address/],
+  ["cluster.nodes[0].address", `${"a".repeat(64)}.example.com`, /it must be an IP address or DNS name/],
+  [
+    "cluster.nodes[1].name",
+    "cp1",
+    /^is "cp1", as is that of cluster\.nodes\[0\]; every node has its own name$/,
+  ],
+  ["cluster.nodes[4].address", "10.0.0.11", /^is "10\.0\.0\.11", as is that of cluster\.nodes\[0\]/],
+  [
+    "cluster.nodes[0].installDisk",
+    "sda",
+    /^is "sda"; it must be the device to install to, such as \/dev\/nvme0n1$/,
+  ],
+  // Releases.
+  [
+    "talosVersion",
+    "1.13.9",
+    /^is "1\.13\.9"; it must be a Talos release in full and with its v, such as v1\.13\.9$/,
+  ],
+  ["talosVersion", "latest", /^is "latest"; it must be a Talos release in full/],
+  ["talosVersion", "v1.13", /^is "v1\.13"; it must be a Talos release in full/],
+  ["talosVersion", "v1.13.09", /in full and with its v/],
+  ["talosVersion", "v1.13.9-dirty", /in full and with its v/],
+  ["talosVersion", " v1.13.9", /in full and with its v/],
+  ["talosVersion", "v1.5.5", /^is v1\.5\.5, which has no extension iscsi-tools; choose a newer release/],
+  [
+    "talosVersion",
+    "v1.12.5",
+    /^is v1\.12\.5: .*without \/usr\/local\/sbin\/iscsiadm.*; use v1\.12\.7 \(siderolabs\/talos#12951/,
+  ],
+  ["talosVersion", "v1.13.8", /^is v1\.13\.8: .*; use v1\.13\.9 \(/],
+  ["cluster.nodes[1].talosVersion", "v1.13.8", /^is v1\.13\.8: .*; use v1\.13\.9 \(/],
+  ["cluster.nodes[1].talosVersion", "1.13", /in full and with its v/],
+  [
+    "talosContract",
+    "v1.12.3",
+    /^is "v1\.12\.3"; it must be major and minor release only and with its v, such as v1\.12$/,
+  ],
+  ["talosContract", "1.12", /with its v, such as v1\.12$/],
+  [
+    "talosContract",
+    "v1.14",
+    /^is v1\.14, newer than talosVersion \(v1\.13\.9\); a release cannot read a newer machine configuration$/,
+  ],
+  [
+    "kubernetesVersion",
+    "1.35.4",
+    /^is "1\.35\.4"; it must be a Kubernetes release in full and with its v, such as v1\.35\.4$/,
+  ],
+  ["kubernetesVersion", "stable", /in full and with its v/],
+  [
+    "kubernetesVersion",
+    "v1.30.0",
+    /^does not fit talosVersion: Talos v1\.13\.9 runs Kubernetes v1\.31 to v1\.36, not v1\.30\.0: upgrade Kubernetes to v1\.31/,
+  ],
+  [
+    "kubernetesVersion",
+    "v1.37.0",
+    /^does not fit talosVersion: .*choose a newer Talos or Kubernetes v1\.36$/,
+  ],
+  // URLs and networks.
+  [
+    "cluster.endpoint",
+    "http://10.0.0.10:6443",
+    /^is "http:\/\/10\.0\.0\.10:6443"; it must be an https URL of host and port alone/,
+  ],
+  ["cluster.endpoint", "10.0.0.10:6443", /it must be an https URL/],
+  ["cluster.endpoint", "https://", /it must be an https URL/],
+  ["cluster.endpoint", "https://:6443", /it must be an https URL/],
+  ["cluster.endpoint", "https://10.0.0.999:6443", /it must be an https URL/],
+  ["cluster.endpoint", "https://10.0.0.10:99999", /it must be an https URL/],
+  ["cluster.endpoint", "https://10.0.0.10:6443/api", /of host and port alone/],
+  [
+    "cluster.endpoint",
+    "https://admin:hunter2@10.0.0.10:6443",
+    /^is "https:\/\/…@10\.0\.0\.10:6443"; it must be an https URL of host and port alone/,
+  ],
+  [
+    "image.factory",
+    "factory.talos.dev",
+    /^is "factory\.talos\.dev"; it must be a URL of scheme and host alone, such as https:\/\/factory\.talos\.dev$/,
+  ],
+  ["image.factory", "ftp://factory.talos.dev", /of scheme and host alone/],
+  ["image.factory", "https://factory.talos.dev/image?arch=amd64", /of scheme and host alone/],
+  ["image.platform", "Metal!", /^is "Metal!"; it must be a Talos platform such as metal, nocloud or vmware$/],
+  [
+    "cluster.podSubnets",
+    ["10.244.0.0/33"],
+    /^is "10\.244\.0\.0\/33"; it must be a CIDR such as 10\.244\.0\.0\/16$/,
+    "cluster.podSubnets[0]",
+  ],
+  ["cluster.podSubnets", ["10.244.0.0"], /it must be a CIDR/, "cluster.podSubnets[0]"],
+  ["cluster.podSubnets", [], /it must be a list of at least one CIDR$/],
+  ["cluster.serviceSubnets", "10.96.0.0/12", /^is "10\.96\.0\.0\/12"; it must be a list of CIDRs$/],
+  // Durations and numbers.
+  [
+    "upgrade.timeout",
+    "30",
+    /^is "30"; it must be a duration such as 90s, 5m or 1h30m, greater than zero and at most 24h$/,
+  ],
+  ["upgrade.timeout", 1800, /^is 1800; it must be a duration such as/],
+  ["upgrade.timeout", "0s", /greater than zero/],
+  ["upgrade.timeout", "-5m", /it must be a duration/],
+  ["upgrade.timeout", "99999h", /at most 24h$/],
+  ["upgrade.drain.timeout", "5 minutes", /it must be a duration/],
+  ["upgrade.workers.maxUnavailable", 0, /^is 0; it must be a number of nodes, at least 1, or a percentage/],
+  ["upgrade.workers.maxUnavailable", "0%", /from 1% to 100%, such as 25%$/],
+  ["upgrade.workers.maxUnavailable", "101%", /from 1% to 100%/],
+  ["upgrade.workers.maxUnavailable", "2", /it must be a number of nodes/],
+  ["upgrade.workers.maxUnavailable", 1.5, /it must be a number of nodes/],
+  // The schematic.
+  [
+    "image.schematic",
+    "iscsi-tools",
+    /^is "iscsi-tools"; it must be the Image Factory's schematic as a mapping$/,
+  ],
+  [
+    "image.schematic.extensions",
+    ["siderolabs/iscsi-tools"],
+    /^is not known; known here: owner, overlay, customization$/,
+  ],
+  ["image.schematic.customization.systemExtension", {}, /^is not known; known here: .*systemExtensions/],
+  ["image.schematic.customization.extraKernelArgs", "quiet", /^must be a list, not text$/],
+  [
+    "image.schematic.customization.systemExtensions.officialExtensions",
+    ["siderolabs/util-linux-tools"],
+    /^has no siderolabs\/iscsi-tools; without it no node can reach iSCSI storage$/,
+  ],
+];
+
+describe("a mistake is named by its path, with what is wrong and what would be right", () => {
+  it.each(mistakes)("%s: %j", (path, value, reason, at = path) => {
+    const withSchematic = path.startsWith("image.schematic.")
+      ? {
+          "image.schematic": {
+            customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
+          },
+        }
+      : {};
+    const { problems, message } = outcome(changed(changed(usual(), withSchematic), { [path]: value }));
+    expect(problems).toEqual([{ path: at, reason: expect.stringMatching(reason) as string }]);
+    expect(message).toBe(`the configuration has 1 mistake:\n  ${at}: ${problems[0]?.reason}`);
+  });
+
+  it("an extension that came later than the release", () => {
+    const { problems } = outcome(
+      changed(minimal(), {
+        talosVersion: "v1.8.4",
+        "image.schematic.customization.systemExtensions.officialExtensions": [
+          ...["siderolabs/iscsi-tools", "siderolabs/multipath-tools"],
+        ],
+      }),
+    );
+    expect(problems).toEqual([
+      {
+        path: "talosVersion",
+        reason:
+          "is v1.8.4, which has no extension multipath-tools; choose a newer release, or take it out of image.schematic",
+      },
+    ]);
+  });
+
+  it("the same address written in two ways", () => {
+    const { problems } = outcome(
+      changed(usual(), {
+        "cluster.nodes[0].address": "fd00::1",
+        "cluster.nodes[1].address": "FD00:0:0:0:0:0:0:1",
+      }),
+    );
+    expect(problems.map(({ path }) => path)).toEqual(["cluster.nodes[1].address"]);
+  });
+
+  it("no control plane", () => {
+    const { problems } = outcome(changed(minimal(), { "cluster.nodes[0].role": "worker" }));
+    expect(problems).toEqual([
+      { path: "cluster.nodes", reason: "has no control plane; at least one node needs role: controlplane" },
+    ]);
+  });
+
+  it("a node whose own release does not run the cluster's Kubernetes or cannot read its configuration", () => {
+    const { problems } = outcome(
+      changed(usual(), {
+        talosContract: "v1.13",
+        kubernetesVersion: "v1.36.0",
+        "cluster.nodes[4].talosVersion": "v1.12.7",
+      }),
+    );
+    expect(problems).toEqual([
+      {
+        path: "talosContract",
+        reason:
+          "is v1.13, newer than cluster.nodes[4].talosVersion (v1.12.7); a release cannot read a newer machine configuration",
+      },
+      {
+        path: "kubernetesVersion",
+        reason: expect.stringContaining(
+          "does not fit cluster.nodes[4].talosVersion: Talos v1.12.7",
+        ) as string,
+      },
+    ]);
+  });
+});
+
+describe("several mistakes", () => {
+  it("are all reported at once, each once", () => {
+    const { problems, message } = outcome({
+      talosVersion: "1.13.9",
+      kubernetesVersion: "1.35",
+      image: { factory: "factory.talos.dev", schematic: { customization: { extraKernelArgs: "quiet" } } },
+      cluster: {
+        name: "dev",
+        endpoint: "http://10.0.0.10:6443",
+        nodes: [
+          { name: "w1", address: "10.0.0.21", role: "worker" },
+          { name: "w1", address: "10.0.0.21", role: "worker" },
+        ],
+        podSubnets: ["10.244.0.0"],
+      },
+      upgrade: { timeout: "soon", drain: { timeout: 300 } },
+      joviandss: {},
+      synologie: {},
+    });
+    const paths = problems.map(({ path }) => path);
+    expect(paths).toEqual([...new Set(paths)]);
+    expect(new Set(paths)).toEqual(
+      new Set([
+        ...["talosVersion", "kubernetesVersion", "image.factory"],
+        "image.schematic.customization.extraKernelArgs",
+        ...["cluster.endpoint", "cluster.nodes", "cluster.nodes[1].name", "cluster.nodes[1].address"],
+        ...["cluster.podSubnets[0]", "upgrade.timeout", "upgrade.drain.timeout"],
+        ...["joviandss.image", "joviandss.endpoint", "joviandss.iscsi", "joviandss.pools", "synologie"],
+      ]),
+    );
+    expect(message.split("\n")).toHaveLength(1 + problems.length);
+    expect(message).toMatch(
+      /^the configuration has 16 mistakes:\n {2}talosVersion: is "1\.13\.9"; it must be/,
+    );
+  });
+
+  it("are those of the error itself, too", () => {
+    const error = new SettingsError([
+      { path: "", reason: "must be an object" },
+      { path: "a", reason: "is wrong" },
+    ]);
+    expect(error.message).toBe("the configuration has 2 mistakes:\n  must be an object\n  a: is wrong");
+    expect(error.name).toBe("SettingsError");
+  });
+});
+
+describe("what is allowed but probably not meant", () => {
+  const warnings = (values: Record<string, unknown>) => {
+    const { settings, problems } = outcome(changed(usual(), values));
+    expect(problems).toEqual([]);
+    return settings?.warnings;
+  };
+
+  it("nothing for the usual cluster", () => {
+    expect(warnings({})).toEqual([]);
+  });
+
+  it.each([
+    [2, "with two, the loss of either stops the cluster"],
+    [4, "4 tolerate no more failures than 3"],
+  ])("%i control planes are an even number: a warning, no mistake", (count, advice) => {
+    const nodes = Array.from({ length: count }, (_, index) => ({
+      name: `cp${index}`,
+      address: `10.0.0.${index + 11}`,
+      role: "controlplane",
+    }));
+    expect(warnings({ "cluster.nodes": nodes })).toEqual([
+      {
+        path: "cluster.nodes",
+        reason: `has an even number of control planes (${count}); ${advice}. Use an odd number`,
+      },
+    ]);
+  });
+
+  it("a contract other than that of the release, where no running cluster explains it", () => {
+    expect(warnings({ talosContract: "v1.11" })).toEqual([
+      {
+        path: "talosContract",
+        reason: expect.stringMatching(/^is v1\.11 while talosVersion is v1\.13\.9/) as string,
+      },
+    ]);
+  });
+});

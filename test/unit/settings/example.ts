@@ -1,0 +1,139 @@
+import { parseSettings, SettingsError, type Problem, type Settings } from "../../../config.ts";
+
+/** Settings that are right, as a stack's file would have them: the least that is needed. */
+export function minimal(): Record<string, unknown> {
+  return {
+    talosVersion: "v1.13.9",
+    cluster: {
+      name: "dev",
+      endpoint: "https://10.0.0.10:6443",
+      nodes: [{ name: "cp1", address: "10.0.0.11", role: "controlplane" }],
+    },
+  };
+}
+
+/** A cluster as most are: three control planes and two workers. */
+export function usual(): Record<string, unknown> {
+  return changed(minimal(), {
+    "cluster.nodes": [
+      { name: "cp1", address: "10.0.0.11", role: "controlplane" },
+      { name: "cp2", address: "10.0.0.12", role: "controlplane" },
+      { name: "cp3", address: "10.0.0.13", role: "controlplane" },
+      { name: "w1", address: "10.0.0.21", role: "worker" },
+      { name: "w2", address: "10.0.0.22", role: "worker" },
+    ],
+  });
+}
+
+/** A copy with some values replaced, by their paths as errors write them; undefined takes a key out. */
+export function changed(
+  settings: Record<string, unknown>,
+  values: Record<string, unknown>,
+): Record<string, unknown> {
+  const copy = structuredClone(settings);
+  for (const [path, value] of Object.entries(values)) {
+    const keys = path.split(/[.[\]]+/).filter((key) => key !== "");
+    const last = keys.pop() ?? "";
+    let inner = copy;
+    for (const key of keys) inner = (inner[key] ??= {}) as Record<string, unknown>;
+    if (value === undefined) delete inner[last];
+    else inner[last] = structuredClone(value);
+  }
+  return copy;
+}
+
+/** Files by their path; every other path is missing. */
+export function filesOf(files: Record<string, string>): (path: string) => string {
+  return (path) => {
+    const text = files[path];
+    if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
+    return text;
+  };
+}
+
+/** Settings or every problem with them; an error of another kind is a bug and thrown on. */
+export function outcome(
+  config: unknown,
+  files: Record<string, string> = {},
+): { settings?: Settings; problems: Problem[]; message: string } {
+  try {
+    const settings = parseSettings(config as Record<string, unknown>, filesOf(files));
+    return { settings, problems: [], message: "" };
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return { problems: error.problems, message: error.message };
+  }
+}
+
+/** What a secret in the tests' files is recognized by, in the clear and inside of base64. */
+export const canary = "CANARYc4n4ryCANARY";
+
+/** Base64 of a PEM block that carries the canary, as Talos's files have them. */
+export function pem(label: string, mark = canary): string {
+  return Buffer.from(`-----BEGIN ${label}-----\n${mark}\n-----END ${label}-----\n`).toString("base64");
+}
+
+const certificate = pem("CERTIFICATE");
+const key = pem("EC PRIVATE KEY");
+
+/** A secrets bundle as `talosctl gen secrets` lays it out. */
+export const bundle = `cluster:
+    id: ${canary}id=
+    secret: ${canary}secret=
+secrets:
+    bootstraptoken: ${canary}.boot
+    secretboxencryptionsecret: ${canary}box=
+trustdinfo:
+    token: ${canary}.trustd
+certs:
+    etcd: { crt: ${certificate}, key: ${key} }
+    k8s: { crt: ${certificate}, key: ${key} }
+    k8saggregator: { crt: ${certificate}, key: ${key} }
+    k8sserviceaccount: { key: ${key} }
+    os: { crt: ${certificate}, key: ${key} }
+`;
+
+/** A control plane's machine configuration, as far as the secrets are in it. */
+export const controlplane = `version: v1alpha1
+machine:
+    type: controlplane
+    token: ${canary}.trustd
+    ca: { crt: ${certificate}, key: ${key} }
+cluster:
+    id: ${canary}id=
+    secret: ${canary}secret=
+    token: ${canary}.boot
+    secretboxEncryptionSecret: ${canary}box=
+    ca: { crt: ${certificate}, key: ${key} }
+    aggregatorCA: { crt: ${certificate}, key: ${key} }
+    serviceAccount: { key: ${key} }
+    etcd:
+        ca: { crt: ${certificate}, key: ${key} }
+`;
+
+export const talosconfig = `context: dev
+contexts:
+    dev:
+        endpoints: [10.0.0.11]
+        ca: ${certificate}
+        crt: ${certificate}
+        key: ${key}
+`;
+
+/** Does a text have one of the secrets above in it, in the clear or as the base64 of the files? */
+export function leaks(text: string): boolean {
+  return [canary, Buffer.from(canary).toString("base64").slice(0, 20), certificate, key].some((secret) =>
+    text.includes(secret),
+  );
+}
+
+/** A running cluster that is taken over. */
+export function adopted(): Record<string, unknown> {
+  return changed(usual(), {
+    talosContract: "v1.12",
+    kubernetesVersion: "v1.35.4",
+    "cluster.secrets": { bundleFile: "secrets.yaml", talosconfigFile: "talosconfig" },
+  });
+}
+
+export const adoptedFiles = { "secrets.yaml": bundle, talosconfig, "controlplane.yaml": controlplane };
