@@ -110,6 +110,8 @@ export const controllerSchema = section({
   .prefault({})
   .describe("The driver's controller: it talks to the storage's API and needs no access to the node.");
 
+const atLeastOne = { error: 'must be a whole number from 1 or a percentage from 1% to 100%, such as "10%"' };
+
 /** `node`: where and how the driver's node part runs. */
 export const nodeSchema = section({
   controlPlanes: flag()
@@ -123,9 +125,10 @@ export const nodeSchema = section({
     .default([{ operator: "Exists" }])
     .describe("Taints it bears; by default all, since pods with volumes may run anywhere."),
   maxUnavailable: z
-    .union([z.int().min(1), z.string().regex(/^([1-9]\d?|100)%$/)], {
-      error: 'must be a whole number from 1 or a percentage such as "10%"',
-    })
+    .union(
+      [z.int(atLeastOne).min(1, atLeastOne), z.string().regex(/^([1-9]\d?|100)%$/, atLeastOne)],
+      atLeastOne,
+    )
     .default("10%")
     .describe(
       "How many nodes may be without the driver during a rollout; a percentage is rounded up to at least one.",

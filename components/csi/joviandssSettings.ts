@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { driverShape, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
 import { address, flag, image, listOf, objectName, oneOf, port, section, shown, text } from "./fields.ts";
+import { slug } from "./naming.ts";
 import { problemsOf } from "./problems.ts";
 import type { Problem } from "./problems.ts";
 
@@ -92,9 +93,9 @@ export const joviandssStorageClassSchema = section({
 
 const pool = section({
   name: text("a JovianDSS pool", "Pool-0")
-    .refine((value) => /^[A-Za-z0-9_.:-]+$/.test(value) && /[A-Za-z0-9]/.test(value), {
+    .refine((value) => /^(?=.*[A-Za-z0-9])[A-Za-z0-9_.:-]{1,40}$/.test(value), {
       error: (issue) =>
-        `${shown(issue.input)} is not a pool name; give it as JovianDSS shows it, such as Pool-0`,
+        `${shown(issue.input)} is not a pool name; give it as JovianDSS shows it (up to 40 letters, digits and _ . : -), such as Pool-0`,
     })
     .describe("The pool as JovianDSS names it."),
   storageClasses: listOf(
@@ -196,13 +197,12 @@ function poolProblems(pools: readonly JovianDssPool[]): { path: (string | number
         "give this pool driver.name and driver.image of an image built with another name (docs/joviandss.md)";
       problems.push({ path, reason });
     } else drivers.set(driver, index);
-    const twin = names.get(entry.name);
-    if (twin !== undefined)
-      problems.push({
-        path: ["pools", index, "name"],
-        reason: `pool ${entry.name} is pools[${twin}] already`,
-      });
-    else names.set(entry.name, index);
+    // Names in the cluster are made of the pool's, and keep fewer characters apart.
+    const twin = names.get(slug(entry.name));
+    if (twin !== undefined) {
+      const reason = `pool ${entry.name} cannot be told from pools[${twin}] (${pools[twin]?.name}) in names of Kubernetes objects`;
+      problems.push({ path: ["pools", index, "name"], reason });
+    } else names.set(slug(entry.name), index);
     for (const [position, { name }] of (entry.storageClasses ?? []).entries()) {
       const path = ["pools", index, "storageClasses", position, "name"];
       const taken = classes.get(name);

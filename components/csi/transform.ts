@@ -5,10 +5,14 @@ import type * as pulumi from "@pulumi/pulumi";
  * An object is merged over the child's arguments (objects deeply, anything else replaces, undefined removes);
  * a function gets them (and the child's options) and returns the ones to use.
  */
-export type Transform<Args> = Overrides<Args> | ((args: Args, options: pulumi.CustomResourceOptions) => Args);
+export type Transform<Args> = Overrides<Args> | TransformFunction<Args>;
+
+/** Gets a child's arguments and options (which it may change) and returns the arguments to use. */
+export type TransformFunction<Args> = (args: Args, options: pulumi.CustomResourceOptions) => Args;
 
 /** Any part of an object, at any depth; lists and Outputs as a whole. */
-export type Overrides<Value> = Value extends readonly unknown[] | Promise<unknown> | pulumi.OutputInstance<unknown>
+export type Overrides<Value> = Value extends
+  readonly unknown[] | Promise<unknown> | pulumi.OutputInstance<unknown>
   ? Value
   : Value extends object
     ? { [Key in keyof Value]?: Overrides<Value[Key]> | undefined }
@@ -21,7 +25,9 @@ export function transformed<Args extends object>(
   options: pulumi.CustomResourceOptions,
 ): Args {
   if (transform === undefined) return args;
-  return typeof transform === "function" ? transform(args, options) : (merged(args, transform) as Args);
+  // The compiler cannot tell an override from a function for every kind of arguments.
+  if (typeof transform === "function") return (transform as TransformFunction<Args>)(args, options);
+  return merged(args, transform) as Args;
 }
 
 function merged(base: unknown, over: unknown): unknown {

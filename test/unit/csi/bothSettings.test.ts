@@ -1,0 +1,78 @@
+import { describe, expect, test } from "vitest";
+import { csiProblems } from "../../../components/csi/csiProblems.ts";
+import { joviandssSchema } from "../../../components/csi/joviandssSettings.ts";
+import { snapshotControllerSchema } from "../../../components/csi/snapshotsSettings.ts";
+import { synologySchema } from "../../../components/csi/synologySettings.ts";
+import { joviandss, synology } from "./plainSettings.ts";
+
+describe("both drivers on one cluster", () => {
+  const both = (more: { joviandss?: object; synology?: object } = {}) => ({
+    joviandss: joviandssSchema.parse({ ...joviandss, ...more.joviandss }),
+    synology: synologySchema.parse({ ...synology, ...more.synology }),
+  });
+
+  test("get along by default", () => {
+    expect(csiProblems(both())).toEqual([]);
+  });
+
+  test.each<[string, Parameters<typeof both>[0], string, RegExp]>([
+    [
+      "a namespace",
+      { synology: { namespace: "joviandss-csi" } },
+      "synology.namespace",
+      /namespace joviandss-csi is taken by joviandss.namespace/,
+    ],
+    [
+      "a health port",
+      { synology: { healthPort: 29808 } },
+      "synology.healthPort",
+      /health port 29810 is taken by joviandss.healthPort/,
+    ],
+    [
+      "a StorageClass",
+      { synology: { storageClasses: [{ name: "joviandss-sc" }] } },
+      "synology.storageClasses[0].name",
+      /is taken by joviandss.pools\[0\].storageClasses\[0\].name/,
+    ],
+    [
+      "the default",
+      {
+        joviandss: { pools: [{ name: "P", storageClasses: [{ name: "j", default: true }] }] },
+        synology: { storageClasses: [{ name: "s", default: true }] },
+      },
+      "synology.storageClasses[0].default",
+      /j is the default StorageClass already/,
+    ],
+  ])("may not share %s", (_, more, where, reason) => {
+    expect(csiProblems(both(more))).toEqual([
+      { path: where, reason: expect.stringMatching(reason) as string },
+    ]);
+  });
+
+  test("nsenter is refused with workload isolation, for each driver", () => {
+    const settings = both({
+      joviandss: { iscsiadm: { strategy: "nsenter" } },
+      synology: { iscsiadm: { strategy: "nsenter" } },
+    });
+    expect(csiProblems(settings)).toEqual([]);
+    expect(csiProblems(settings, { workloadIsolation: true }).map(({ path }) => path)).toEqual([
+      "joviandss.iscsiadm.strategy",
+      "synology.iscsiadm.strategy",
+    ]);
+  });
+
+  test("snapshots need the cluster's part of them", () => {
+    const settings = both({ joviandss: { snapshots: { enabled: true } } });
+    expect(csiProblems(settings)).toEqual([
+      {
+        path: "joviandss.snapshots.enabled",
+        reason: expect.stringContaining("snapshotController: {}") as string,
+      },
+    ]);
+    for (const install of [true, false]) {
+      expect(
+        csiProblems({ ...settings, snapshotController: snapshotControllerSchema.parse({ install }) }),
+      ).toEqual([]);
+    }
+  });
+});

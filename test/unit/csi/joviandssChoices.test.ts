@@ -1,0 +1,176 @@
+import { describe, expect, test } from "vitest";
+import { nsenterWrapper } from "../../../components/csi/nsenterWrapper.ts";
+import { deploy } from "./joviandssDeployment.ts";
+import { digest } from "./plainSettings.ts";
+import { at, only } from "./recorder.ts";
+import { container, containers, daemonSet, deployment, objectNames, pod } from "./workloads.ts";
+
+describe("choices", () => {
+  test("nsenter sets hostPID and puts the wrapper in the place of iscsiadm", async () => {
+    const resources = await deploy({ iscsiadm: { strategy: "nsenter" } });
+    expect(pod(daemonSet(resources)).hostPID).toBe(true);
+    expect(container(daemonSet(resources), "csi-node").volumeMounts).toContainEqual({
+      name: "iscsiadm",
+      mountPath: "/usr/local/bin/iscsiadm",
+      subPath: "iscsiadm",
+      readOnly: true,
+    });
+    expect(pod(daemonSet(resources)).volumes).toContainEqual({
+      name: "iscsiadm",
+      // 0555
+      configMap: { name: "joviandss-csi-iscsiadm", defaultMode: 365 },
+    });
+    const wrapper = only(resources, "kubernetes:core/v1:ConfigMap");
+    expect(wrapper.inputs).toMatchObject({
+      metadata: { name: "joviandss-csi-iscsiadm", namespace: "joviandss-csi" },
+      data: { iscsiadm: nsenterWrapper },
+    });
+    expect(only(resources, "kubernetes:apps/v1:DaemonSet").after).toContain(wrapper.name);
+  });
+
+  test("more replicas elect a leader, with the right to leases in their own namespace", async () => {
+    const resources = await deploy({ controller: { replicas: 2 } });
+    for (const sidecar of ["csi-provisioner", "csi-attacher"]) {
+      expect(container(deployment(resources), sidecar).args).toEqual(
+        expect.arrayContaining(["--leader-election", "--leader-election-namespace=joviandss-csi"]),
+      );
+    }
+    expect(only(resources, "kubernetes:rbac.authorization.k8s.io/v1:Role").inputs).toMatchObject({
+      metadata: { namespace: "joviandss-csi" },
+      rules: [{ apiGroups: ["coordination.k8s.io"], resources: ["leases"] }],
+    });
+    expect(
+      at(only(resources, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").inputs, "subjects"),
+    ).toEqual([
+      {
+        kind: "ServiceAccount",
+        name: "joviandss-csi-controller-service-account",
+        namespace: "joviandss-csi",
+      },
+    ]);
+    expect(at(deployment(resources), "spec", "strategy")).toEqual({
+      type: "RollingUpdate",
+      rollingUpdate: { maxUnavailable: 1, maxSurge: 0 },
+    });
+  });
+
+  test("snapshots add the snapshotter, its rights and the class", async () => {
+    const resources = await deploy({ snapshots: { enabled: true, default: true } });
+    expect(container(deployment(resources), "csi-snapshotter").image).toBe(
+      "registry.k8s.io/sig-storage/csi-snapshotter:v8.6.0",
+    );
+    expect(only(resources, "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass").inputs).toEqual({
+      apiVersion: "snapshot.storage.k8s.io/v1",
+      kind: "VolumeSnapshotClass",
+      metadata: {
+        name: "joviandss-snapshot-sc",
+        annotations: { "snapshot.storage.kubernetes.io/is-default-class": "true" },
+      },
+      driver: "iscsi.csi.joviandss.open-e.com",
+      deletionPolicy: "Delete",
+    });
+  });
+
+  test("a StorageClass for each file system, one of them the default", async () => {
+    const storageClasses = [
+      { name: "fast", default: true, fsType: "xfs" as const, mountOptions: ["noatime"] },
+      { name: "plain", reclaimPolicy: "Retain" as const },
+    ];
+    const resources = await deploy({ pools: [{ name: "Pool-0", storageClasses }] });
+    expect(
+      only(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-fast").inputs,
+    ).toMatchObject({
+      metadata: { name: "fast", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },
+      parameters: { "csi.storage.k8s.io/fstype": "xfs" },
+      mountOptions: ["noatime"],
+    });
+    expect(
+      only(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-plain").inputs,
+    ).toMatchObject({ reclaimPolicy: "Retain" });
+  });
+
+  test("a mirror holds all images, the driver's included, and single ones can be replaced", async () => {
+    const resources = await deploy({
+      registry: "mirror.example.com:5000/k8s",
+      images: { attacher: "example.com/attacher:v1" },
+    });
+    const images = [...containers(deployment(resources)), ...containers(daemonSet(resources))].map(
+      ({ name, image }) => [name, image],
+    );
+    expect(Object.fromEntries(images)).toEqual({
+      "csi-controller": `mirror.example.com:5000/k8s/opene/joviandss-csi@${digest}`,
+      "csi-node": `mirror.example.com:5000/k8s/opene/joviandss-csi@${digest}`,
+      "csi-provisioner": "mirror.example.com:5000/k8s/sig-storage/csi-provisioner:v6.3.0",
+      "csi-attacher": "example.com/attacher:v1",
+      "csi-registrar": "mirror.example.com:5000/k8s/sig-storage/csi-node-driver-registrar:v2.17.0",
+      "liveness-probe": "mirror.example.com:5000/k8s/sig-storage/livenessprobe:v2.19.0",
+    });
+  });
+
+  test("the controller in the node's network has its health check on loopback", async () => {
+    const resources = await deploy({ controller: { hostNetwork: true } });
+    expect(pod(deployment(resources))).toMatchObject({
+      hostNetwork: true,
+      dnsPolicy: "ClusterFirstWithHostNet",
+    });
+    expect(container(deployment(resources), "liveness-probe").args).toContain(
+      "--http-endpoint=127.0.0.1:29812",
+    );
+    expect(container(deployment(resources), "csi-controller").livenessProbe?.httpGet).toEqual({
+      path: "/healthz",
+      port: 29812,
+      host: "127.0.0.1",
+    });
+  });
+
+  test("the node part can be kept off control planes", async () => {
+    const resources = await deploy({ node: { controlPlanes: false } });
+    expect(JSON.stringify(pod(daemonSet(resources)).affinity)).toContain(
+      '"key":"node-role.kubernetes.io/control-plane","operator":"DoesNotExist"',
+    );
+  });
+
+  test("transform changes one field of a child and leaves the rest", async () => {
+    const plain = await deploy();
+    const resources = await deploy({
+      transform: {
+        node: { spec: { template: { spec: { terminationGracePeriodSeconds: 5 } } } },
+        namespace: (args) => ({
+          ...args,
+          metadata: { ...(args.metadata as object), annotations: { team: "storage" } },
+        }),
+      },
+    });
+    const changed = structuredClone(daemonSet(plain));
+    Object.assign(pod(changed), { terminationGracePeriodSeconds: 5 });
+    expect(daemonSet(resources)).toEqual(changed);
+    expect(only(resources, "kubernetes:core/v1:Namespace").inputs.metadata).toMatchObject({
+      name: "joviandss-csi",
+      annotations: { team: "storage" },
+    });
+  });
+
+  test("a second pool is a driver of its own, from an image with a name of its own", async () => {
+    const image = `registry.example.com/joviandss-csi-pool1@${digest}`;
+    const resources = await deploy({
+      pools: [{ name: "Pool-0" }, { name: "Pool_1", driver: { name: "pool-1.csi.example.com", image } }],
+    });
+    const drivers = resources
+      .filter(({ type }) => type === "kubernetes:storage.k8s.io/v1:CSIDriver")
+      .map(({ inputs }) => at(inputs, "metadata", "name"));
+    expect(drivers).toEqual(["iscsi.csi.joviandss.open-e.com", "pool-1.csi.example.com"]);
+    const second = only(resources, "kubernetes:apps/v1:DaemonSet", "joviandss-pool-1-node").inputs;
+    expect(second.metadata).toMatchObject({
+      name: "joviandss-csi-pool-1-node",
+      namespace: "joviandss-csi-pool-1",
+    });
+    expect(container(second, "csi-node").image).toBe(image);
+    expect(container(second, "liveness-probe").args).toContain("--http-endpoint=127.0.0.1:29813");
+    expect(
+      only(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-pool-1-joviandss-sc-pool-1")
+        .inputs.provisioner,
+    ).toBe("pool-1.csi.example.com");
+    const names = objectNames(resources);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});

@@ -1,0 +1,95 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { checksum } from "../../../components/csi/checksum.ts";
+import { deploy, minimal } from "./joviandssDeployment.ts";
+import { at, only } from "./recorder.ts";
+import type { Registered } from "./recorder.ts";
+import { checksumOf, daemonSet, deployment } from "./workloads.ts";
+
+describe("the configuration", () => {
+  const config = (resources: Registered[]) =>
+    parse(
+      (
+        at(only(resources, "kubernetes:core/v1:Secret").inputs, "stringData", "secret") as {
+          "cfg.yaml": string;
+        }
+      )["cfg.yaml"],
+    ) as unknown;
+
+  test("has the keys that the driver reads, where it reads them", async () => {
+    expect(config(await deploy())).toEqual({
+      loglevel: "info",
+      pool: "Pool-0",
+      endpoint: {
+        addrs: ["192.168.0.100"],
+        port: 82,
+        prot: "https",
+        user: "admin",
+        pass: "hunter2",
+        idletimeout: "30s",
+      },
+      iscsi: { iqn: "iqn.csi.2019-04", addrs: ["192.168.0.101"], port: 3260 },
+    });
+  });
+
+  test.each(["yes", "0123", "1e3", "a: b", "#1", "\"'\\", "ü€ 😀", "multi\nline", " leading", "~"])(
+    "carries the password %j unchanged",
+    async (password) => {
+      const resources = await deploy({ endpoint: { ...minimal.endpoint, password } });
+      expect(at(config(resources), "endpoint", "pass")).toBe(password);
+    },
+  );
+
+  test("the password is nowhere but in secrets", async () => {
+    const withoutSecrets = (value: unknown): unknown =>
+      typeof value !== "object" || value === null
+        ? value
+        : "secret" in value && Object.keys(value).length === 1
+          ? "[secret]"
+          : Array.isArray(value)
+            ? value.map(withoutSecrets)
+            : Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner)]));
+    const resources = await deploy();
+    expect(JSON.stringify(resources)).toContain("hunter2");
+    expect(JSON.stringify(withoutSecrets(resources))).not.toContain("hunter2");
+    const [component] = resources;
+    expect(at(component?.inputs, "endpoint")).toMatchObject({
+      password: { secret: "hunter2" },
+      addresses: ["192.168.0.100"],
+    });
+  });
+
+  test("a password that another resource makes is used and kept secret", async () => {
+    const resources = await deploy({
+      endpoint: { ...minimal.endpoint, password: pulumi.output(Promise.resolve("made later")) },
+    });
+    expect(at(config(resources), "endpoint", "pass")).toBe("made later");
+    expect(at(resources[0]?.inputs, "endpoint", "password")).toEqual({ secret: "made later" });
+  });
+
+  test("a changed password changes the controller's pods and not the node's, which do not read it", async () => {
+    const before = await deploy();
+    const after = await deploy({ endpoint: { ...minimal.endpoint, password: "hunter3" } });
+    expect(checksumOf(deployment(before))).toMatch(/^[0-9a-f]{16}$/);
+    expect(checksumOf(deployment(after))).not.toBe(checksumOf(deployment(before)));
+    expect(checksumOf(deployment(await deploy()))).toBe(checksumOf(deployment(before)));
+    expect(daemonSet(after)).toEqual(daemonSet(before));
+  });
+
+  test("the checksum's key, the Secret's uid, is kept out of the state", async () => {
+    const secret = only(await deploy(), "kubernetes:core/v1:Secret");
+    expect(secret.additionalSecretOutputs).toContain("metadata");
+  });
+});
+
+describe("the checksum", () => {
+  test("is keyed: without the uid nobody can try passwords out", () => {
+    expect(checksum("one uid", "content")).not.toBe(checksum("another uid", "content"));
+    expect(checksum("one uid", "content")).toBe(checksum("one uid", "content"));
+  });
+
+  test("without a uid there is none, rather than a hash that can be tried out", () => {
+    expect(checksum(undefined, "content")).toBe(checksum("", "other content"));
+  });
+});

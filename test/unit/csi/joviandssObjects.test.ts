@@ -1,0 +1,200 @@
+import * as pulumi from "@pulumi/pulumi";
+import { beforeAll, describe, expect, test } from "vitest";
+import { JovianDssCsi } from "../../../components/csi/joviandss.ts";
+import { deploy, minimal } from "./joviandssDeployment.ts";
+import { at, only, record } from "./recorder.ts";
+import type { Registered } from "./recorder.ts";
+import { containers, daemonSet, deployment } from "./workloads.ts";
+
+describe("what the driver is given by default", () => {
+  let resources: Registered[];
+  beforeAll(async () => {
+    resources = await deploy();
+  });
+
+  test("every child belongs to the component's driver and is named after it", () => {
+    const [component, driver, ...children] = resources;
+    expect([component?.type, component?.name]).toEqual(["talos-iscsi:index:JovianDssCsi", "joviandss"]);
+    expect([driver?.type, driver?.parent]).toEqual([
+      "talos-iscsi:index:IscsiCsiDriver",
+      "talos-iscsi:index:JovianDssCsi::joviandss",
+    ]);
+    for (const child of children) {
+      expect(child.parent).toBe("talos-iscsi:index:IscsiCsiDriver::joviandss");
+      expect(child.name).toMatch(/^joviandss-/);
+    }
+  });
+
+  // facts: open-e/joviandss-kubernetescsi c466239, its official objects, with their defects mended
+  test.each([
+    ["kubernetes:core/v1:Namespace", "joviandss-namespace", "joviandss-csi"],
+    ["kubernetes:core/v1:Secret", "joviandss-config", "jdss-controller-cfg"],
+    [
+      "kubernetes:core/v1:ServiceAccount",
+      "joviandss-controller-account",
+      "joviandss-csi-controller-service-account",
+    ],
+    ["kubernetes:core/v1:ServiceAccount", "joviandss-node-account", "joviandss-csi-node-service-account"],
+    [
+      "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole",
+      "joviandss-cluster-role",
+      "joviandss-csi-controller-cluster-role",
+    ],
+    [
+      "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
+      "joviandss-cluster-role-binding",
+      "joviandss-csi-controller-cluster-role-binding",
+    ],
+    ["kubernetes:storage.k8s.io/v1:CSIDriver", "joviandss-csi-driver", "iscsi.csi.joviandss.open-e.com"],
+    ["kubernetes:apps/v1:Deployment", "joviandss-controller", "joviandss-csi-controller"],
+    ["kubernetes:apps/v1:DaemonSet", "joviandss-node", "joviandss-csi-node"],
+    ["kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-joviandss-sc", "joviandss-sc"],
+    [
+      "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
+      "joviandss-claims",
+      "joviandss-csi-claims",
+    ],
+    [
+      "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding",
+      "joviandss-claims-binding",
+      "joviandss-csi-claims",
+    ],
+  ])("%s %s is %s in the cluster", (type, name, objectName) => {
+    expect(at(only(resources, type, name).inputs, "metadata", "name")).toBe(objectName);
+  });
+
+  test("there is nothing else: no lease rights, no wrapper, no snapshot class", () => {
+    expect(resources.filter((resource) => resource.type.startsWith("kubernetes:"))).toHaveLength(12);
+  });
+
+  test("everything with a namespace is in the driver's", () => {
+    const kinds = ["Secret", "ServiceAccount", "Deployment", "DaemonSet"];
+    for (const { inputs } of resources.filter((resource) => kinds.includes(String(resource.inputs.kind)))) {
+      expect(at(inputs, "metadata", "namespace")).toBe("joviandss-csi");
+    }
+  });
+
+  test.each(["enforce", "audit", "warn"])(
+    "the namespace's pod-security label %s is privileged, with a version",
+    (mode) => {
+      const labels = at(only(resources, "kubernetes:core/v1:Namespace").inputs, "metadata", "labels");
+      expect(at(labels, `pod-security.kubernetes.io/${mode}`)).toBe("privileged");
+      expect(at(labels, `pod-security.kubernetes.io/${mode}-version`)).toBe("latest");
+    },
+  );
+
+  test("pods come after the namespace, the secret and the rights", () => {
+    const rights = [
+      "joviandss-namespace",
+      "joviandss-config",
+      "joviandss-controller-account",
+      "joviandss-cluster-role-binding",
+      "joviandss-csi-driver",
+    ];
+    for (const type of ["kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:DaemonSet"]) {
+      expect(only(resources, type).after).toEqual(expect.arrayContaining(rights));
+    }
+  });
+
+  test("the CSIDriver says what the driver can do", () => {
+    expect(only(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs.spec).toEqual({
+      attachRequired: true,
+      podInfoOnMount: false,
+      fsGroupPolicy: "File",
+      volumeLifecycleModes: ["Persistent"],
+    });
+  });
+
+  test("the StorageClass leaves out what the driver cannot do", () => {
+    expect(only(resources, "kubernetes:storage.k8s.io/v1:StorageClass").inputs).toMatchObject({
+      provisioner: "iscsi.csi.joviandss.open-e.com",
+      parameters: { "csi.storage.k8s.io/fstype": "ext4" },
+      reclaimPolicy: "Delete",
+      volumeBindingMode: "Immediate",
+      allowVolumeExpansion: false,
+    });
+  });
+
+  test("D3: the sidecars are the current ones, and every container has requests and a memory limit", () => {
+    const all = [...containers(deployment(resources)), ...containers(daemonSet(resources))];
+    expect(Object.fromEntries(all.map(({ name, image }) => [name, image]))).toEqual({
+      "csi-controller": minimal.image,
+      "csi-node": minimal.image,
+      "csi-provisioner": "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0",
+      "csi-attacher": "registry.k8s.io/sig-storage/csi-attacher:v4.12.0",
+      "csi-registrar": "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.17.0",
+      "liveness-probe": "registry.k8s.io/sig-storage/livenessprobe:v2.19.0",
+    });
+    for (const { resources: wanted } of all) {
+      expect(wanted).toEqual({
+        requests: { cpu: "10m", memory: expect.any(String) as string },
+        limits: { memory: expect.any(String) as string },
+      });
+    }
+  });
+
+  test("D8: the cluster refuses claims that two nodes could mount, and raw block volumes", () => {
+    const policy = only(
+      resources,
+      "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
+    ).inputs;
+    expect(at(policy, "spec", "matchConstraints", "resourceRules", 0, "operations")).toEqual(["CREATE"]);
+    const expressions = (at(policy, "spec", "validations") as { expression: string }[]).map(
+      ({ expression }) => expression,
+    );
+    expect(expressions).toEqual([
+      "object.spec.accessModes.all(mode, mode in {'joviandss-sc': ['ReadWriteOnce', 'ReadWriteOncePod']}[object.spec.storageClassName])",
+      "!has(object.spec.volumeMode) || object.spec.volumeMode == 'Filesystem'",
+    ]);
+    expect(
+      only(resources, "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding").inputs
+        .spec,
+    ).toEqual({
+      policyName: "joviandss-csi-claims",
+      validationActions: ["Deny"],
+    });
+  });
+});
+
+test("outputs name what the program may need", async () => {
+  const { result } = await record(() => new JovianDssCsi("joviandss", minimal));
+  const { namespace, controllerName, daemonSetName, storageClassNames } = result;
+  const values = await new Promise((resolve) => {
+    pulumi.all([namespace, controllerName, daemonSetName, storageClassNames]).apply(resolve);
+  });
+  expect(values).toEqual([
+    "joviandss-csi",
+    "joviandss-csi-controller",
+    "joviandss-csi-node",
+    ["joviandss-sc"],
+  ]);
+});
+
+test("wrong arguments are one error with every path", () => {
+  const wrong = {
+    ...minimal,
+    image: "opene/joviandss-csi:latest",
+    pools: [],
+    endpoint: { ...minimal.endpoint, protocol: "http" as const },
+  };
+  expect(() => new JovianDssCsi("joviandss", wrong)).toThrow(
+    expect.objectContaining({
+      errors: [
+        expect.objectContaining({ propertyPath: "image" }),
+        expect.objectContaining({ propertyPath: "endpoint.protocol" }),
+        expect.objectContaining({ propertyPath: "pools" }),
+      ],
+    }),
+  );
+});
+
+test("nsenter with workload isolation is refused", () => {
+  expect(
+    () =>
+      new JovianDssCsi("joviandss", {
+        ...minimal,
+        iscsiadm: { strategy: "nsenter" },
+        workloadIsolation: true,
+      }),
+  ).toThrow(/iscsiadm\.strategy: .*use chroot/);
+});

@@ -1,0 +1,198 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { deploy } from "./joviandssDeployment.ts";
+import { at, only } from "./recorder.ts";
+import type { Registered } from "./recorder.ts";
+import { container, containers, daemonSet, deployment, pod } from "./workloads.ts";
+
+// What each process of the driver is given, against the official objects (open-e/joviandss-kubernetescsi c466239) with
+// their defects D1 to D8 mended (docs/joviandss.md).
+describe("what the driver's processes are given", () => {
+  let resources: Registered[];
+  beforeAll(async () => {
+    resources = await deploy();
+  });
+
+  describe("controller", () => {
+    test.each([
+      [
+        "csi-controller",
+        [
+          "--csi-address=/csi/csi.sock",
+          "--soc-type=unix",
+          "--config=/config/cfg.yaml",
+          "--controller",
+          "--identity",
+        ],
+      ],
+      [
+        "csi-provisioner",
+        ["--csi-address=/csi/csi.sock", "--timeout=60s", "--extra-create-metadata", "--default-fstype=ext4"],
+      ],
+      ["csi-attacher", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
+      ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=:29812"]],
+    ])("%s is started with %j", (name, args) => {
+      expect(container(deployment(resources), name).args).toEqual(args);
+    });
+
+    test("there is no other container: no resizer (no expansion), no snapshotter unless asked", () => {
+      expect(containers(deployment(resources)).map(({ name }) => name)).toEqual([
+        "csi-controller",
+        "csi-provisioner",
+        "csi-attacher",
+        "liveness-probe",
+      ]);
+    });
+
+    test("D4: it has nothing of the node", () => {
+      expect(pod(deployment(resources))).not.toHaveProperty("hostNetwork");
+      expect(pod(deployment(resources))).not.toHaveProperty("hostPID");
+      expect(pod(deployment(resources)).volumes).toEqual([
+        { name: "socket-dir", emptyDir: {} },
+        // 0400
+        { name: "config", secret: { secretName: "jdss-controller-cfg", defaultMode: 256 } },
+      ]);
+      for (const { securityContext } of containers(deployment(resources))) {
+        expect(securityContext).toEqual({
+          privileged: false,
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ["ALL"] },
+          seccompProfile: { type: "RuntimeDefault" },
+        });
+      }
+    });
+
+    test("only the plugin sees the configuration", () => {
+      const mount = { name: "config", mountPath: "/config", readOnly: true };
+      for (const { name, volumeMounts } of containers(deployment(resources))) {
+        const expected = [
+          { name: "socket-dir", mountPath: "/csi" },
+          ...(name === "csi-controller" ? [mount] : []),
+        ];
+        expect(volumeMounts).toEqual(expected);
+      }
+    });
+
+    test("a single replica never runs twice and elects no leader", () => {
+      expect(at(deployment(resources), "spec", "replicas")).toBe(1);
+      expect(at(deployment(resources), "spec", "strategy")).toEqual({ type: "Recreate" });
+    });
+  });
+
+  describe("node", () => {
+    test.each([
+      [
+        "csi-node",
+        [
+          "--csi-address=/csi/csi.sock",
+          "--soc-type=unix",
+          "--nodeid=$(KUBE_NODE_NAME)",
+          "--node",
+          "--identity",
+          "--loglevel=info",
+        ],
+      ],
+      [
+        "csi-registrar",
+        [
+          "--csi-address=/csi/csi.sock",
+          "--kubelet-registration-path=/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/csi.sock",
+          "--http-endpoint=127.0.0.1:29811",
+        ],
+      ],
+      ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=127.0.0.1:29810"]],
+    ])("%s is started with %j", (name, args) => {
+      expect(container(daemonSet(resources), name).args).toEqual(args);
+    });
+
+    test("the driver's iscsiadm is told to use the node's by chroot", () => {
+      expect(container(daemonSet(resources), "csi-node").env).toEqual([
+        { name: "KUBE_NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
+        { name: "ISCSIADM_HOST_STRATEGY", value: "chroot" },
+        { name: "ISCSIADM_HOST_PATH", value: "/usr/local/sbin/iscsiadm" },
+      ]);
+    });
+
+    test("D2: the staging directory is shared with the kubelet", () => {
+      expect(container(daemonSet(resources), "csi-node").volumeMounts).toEqual([
+        { name: "socket-dir", mountPath: "/csi" },
+        { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
+        { name: "host-root", mountPath: "/host", mountPropagation: "HostToContainer" },
+      ]);
+    });
+
+    test("D1: the socket is outside of the directory that the kubelet walks", () => {
+      expect(pod(daemonSet(resources)).volumes).toEqual([
+        {
+          name: "socket-dir",
+          hostPath: {
+            path: "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/",
+            type: "DirectoryOrCreate",
+          },
+        },
+        {
+          name: "registration-dir",
+          hostPath: { path: "/var/lib/kubelet/plugins_registry/", type: "Directory" },
+        },
+        { name: "kubelet-dir", hostPath: { path: "/var/lib/kubelet", type: "Directory" } },
+        { name: "host-root", hostPath: { path: "/", type: "Directory" } },
+      ]);
+    });
+
+    test("D5: the registrar runs no shell and has no power", () => {
+      const registrar = container(daemonSet(resources), "csi-registrar");
+      expect(registrar).not.toHaveProperty("lifecycle");
+      expect(registrar.securityContext).toMatchObject({ privileged: false, capabilities: { drop: ["ALL"] } });
+      expect(registrar.volumeMounts).toEqual([
+        { name: "socket-dir", mountPath: "/csi" },
+        { name: "registration-dir", mountPath: "/registration" },
+      ]);
+    });
+
+    test("D6: it runs on every node, control planes included, and is updated a few nodes at a time", () => {
+      expect(pod(daemonSet(resources))).toMatchObject({
+        hostNetwork: true,
+        dnsPolicy: "ClusterFirstWithHostNet",
+        priorityClassName: "system-node-critical",
+        nodeSelector: { "kubernetes.io/os": "linux" },
+        tolerations: [{ operator: "Exists" }],
+        serviceAccountName: "joviandss-csi-node-service-account",
+      });
+      expect(pod(daemonSet(resources))).not.toHaveProperty("affinity");
+      expect(pod(daemonSet(resources))).not.toHaveProperty("hostPID");
+      expect(at(daemonSet(resources), "spec", "updateStrategy")).toEqual({
+        type: "RollingUpdate",
+        rollingUpdate: { maxUnavailable: "10%" },
+      });
+    });
+
+    test("health checks listen and are asked on loopback only, and no port is opened on the node", () => {
+      const ports = { "csi-node": 29810, "csi-registrar": 29811 };
+      for (const [name, port] of Object.entries(ports)) {
+        expect(container(daemonSet(resources), name).livenessProbe?.httpGet).toEqual({
+          path: "/healthz",
+          port,
+          host: "127.0.0.1",
+        });
+      }
+      for (const entry of containers(daemonSet(resources))) expect(entry).not.toHaveProperty("ports");
+    });
+
+    test("only the plugin is privileged", () => {
+      const privileged = containers(daemonSet(resources)).filter(
+        ({ securityContext }) => securityContext.privileged === true,
+      );
+      expect(privileged.map(({ name }) => name)).toEqual(["csi-node"]);
+    });
+
+    test("it asks nothing of the API: no token, no role", () => {
+      expect(
+        only(resources, "kubernetes:core/v1:ServiceAccount", "joviandss-node-account").inputs
+          .automountServiceAccountToken,
+      ).toBe(false);
+      expect(JSON.stringify(resources.filter(({ type }) => type.includes("Binding")))).not.toContain(
+        "node-service-account",
+      );
+    });
+  });
+});

@@ -1,0 +1,284 @@
+import { describe, expect, test } from "vitest";
+import {
+  joviandssProblems,
+  joviandssSchema,
+  joviandssWarnings,
+} from "../../../components/csi/joviandssSettings.ts";
+import { changed, digest, joviandss } from "./plainSettings.ts";
+import type { Path } from "./plainSettings.ts";
+
+test("the least that is needed is enough", () => {
+  expect(joviandssProblems(joviandss)).toEqual([]);
+});
+
+// Each row: what is changed, the path that is named, and what the reason says (what was seen, what would be right).
+describe("JovianDSS refuses", () => {
+  test.each<[string, Path, unknown, string, RegExp]>([
+    ["no image", ["image"], undefined, "image", /missing; give an image with a tag or, better, a digest/],
+    [
+      "the tag latest",
+      ["image"],
+      "opene/joviandss-csi:latest",
+      "image",
+      /may become another image at any time/,
+    ],
+    ["no tag", ["image"], "opene/joviandss-csi", "image", /neither tag nor digest, which means :latest/],
+    [
+      "something that is no image",
+      ["image"],
+      "https://hub.docker.com/x",
+      "image",
+      /is not an image reference/,
+    ],
+    ["a cut digest", ["image"], "opene/joviandss-csi@sha256:abc", "image", /is not an image reference/],
+    [
+      "no endpoint",
+      ["endpoint"],
+      undefined,
+      "endpoint",
+      /missing; give an object with the keys addresses, port/,
+    ],
+    [
+      "no address",
+      ["endpoint", "addresses"],
+      undefined,
+      "endpoint.addresses",
+      /missing; give the addresses of the JovianDSS REST API/,
+    ],
+    ["an empty list of addresses", ["endpoint", "addresses"], [], "endpoint.addresses", /is empty/],
+    [
+      "an address with a scheme",
+      ["endpoint", "addresses"],
+      ["https://10.0.0.1"],
+      "endpoint.addresses[0]",
+      /"https:\/\/10.0.0.1" is not an address.*without scheme or port/,
+    ],
+    [
+      "an address with a port",
+      ["endpoint", "addresses"],
+      ["10.0.0.1", "10.0.0.2:82"],
+      "endpoint.addresses[1]",
+      /is not an address/,
+    ],
+    [
+      "an address that cannot be",
+      ["endpoint", "addresses"],
+      ["999.1.1.1"],
+      "endpoint.addresses[0]",
+      /is not an address/,
+    ],
+    ["no user", ["endpoint", "user"], undefined, "endpoint.user", /missing/],
+    [
+      "no password",
+      ["endpoint", "password"],
+      undefined,
+      "endpoint.password",
+      /missing; give the REST user's password/,
+    ],
+    ["an empty password", ["endpoint", "password"], "", "endpoint.password", /is empty/],
+    [
+      "a port of 0",
+      ["endpoint", "port"],
+      0,
+      "endpoint.port",
+      /0 is not a port; use a whole number from 1 to 65535/,
+    ],
+    ["a port of 65536", ["endpoint", "port"], 65536, "endpoint.port", /65536 is not a port/],
+    ["a port in quotes", ["endpoint", "port"], "82", "endpoint.port", /"82" is not a port/],
+    [
+      "http without saying so",
+      ["endpoint", "protocol"],
+      "http",
+      "endpoint.protocol",
+      /clear text.*allowHttp: true/,
+    ],
+    [
+      "another protocol",
+      ["endpoint", "protocol"],
+      "ftp",
+      "endpoint.protocol",
+      /"ftp" is not known here; use https or http/,
+    ],
+    [
+      "a time the driver cannot read",
+      ["endpoint", "idleTimeout"],
+      "30 seconds",
+      "endpoint.idleTimeout",
+      /Go duration.*crash/,
+    ],
+    [
+      "no iSCSI address",
+      ["iscsi", "addresses"],
+      [],
+      "iscsi.addresses",
+      /is empty; give the iSCSI portal addresses/,
+    ],
+    [
+      "an iSCSI port the driver would not use",
+      ["iscsi", "port"],
+      3261,
+      "iscsi.port",
+      /3261 would never be used.*only 3260 works/,
+    ],
+    [
+      "a target prefix that is none",
+      ["iscsi", "targetPrefix"],
+      "IQN.2019",
+      "iscsi.targetPrefix",
+      /is not the start of an iSCSI name/,
+    ],
+    ["no pool", ["pools"], undefined, "pools", /missing; give the pools/],
+    ["an empty list of pools", ["pools"], [], "pools", /is empty/],
+    ["a pool with a slash", ["pools", 0, "name"], "Pool/0", "pools[0].name", /is not a pool name/],
+    [
+      "ReadWriteMany",
+      ["pools", 0, "storageClasses"],
+      [{ name: "a", accessModes: ["ReadWriteMany"] }],
+      "pools[0].storageClasses[0].accessModes[0]",
+      /"ReadWriteMany" is not possible.*two nodes.*ReadWriteOnce/,
+    ],
+    [
+      "ReadOnlyMany",
+      ["pools", 0, "storageClasses"],
+      [{ name: "a", accessModes: ["ReadWriteOnce", "ReadOnlyMany"] }],
+      "pools[0].storageClasses[0].accessModes[1]",
+      /"ReadOnlyMany" is not possible/,
+    ],
+    [
+      "raw block volumes",
+      ["pools", 0, "storageClasses"],
+      [{ name: "a", volumeMode: "Block" }],
+      "pools[0].storageClasses[0].volumeMode",
+      /"Block" is not possible/,
+    ],
+    [
+      "a file system the image cannot make",
+      ["pools", 0, "storageClasses"],
+      [{ name: "a", fsType: "btrfs" }],
+      "pools[0].storageClasses[0].fsType",
+      /use ext4, ext3 or xfs/,
+    ],
+    [
+      "a name that Kubernetes refuses",
+      ["pools", 0, "storageClasses"],
+      [{ name: "Fast Disks" }],
+      "pools[0].storageClasses[0].name",
+      /is not a Kubernetes name/,
+    ],
+    [
+      "one StorageClass twice",
+      ["pools", 0, "storageClasses"],
+      [{ name: "a" }, { name: "a" }],
+      "pools[0].storageClasses[1].name",
+      /a is pools\[0\]\.storageClasses\[0\] already/,
+    ],
+    [
+      "a second pool of the same driver",
+      ["pools"],
+      [{ name: "Pool-0" }, { name: "Pool-1" }],
+      "pools[1].driver",
+      /already serves pools\[0\] \(Pool-0\)/,
+    ],
+    [
+      "one pool twice",
+      ["pools"],
+      [{ name: "P" }, { name: "P", driver: { name: "p.example.com", image: `example.com/p@${digest}` } }],
+      "pools[1].name",
+      /pool P cannot be told from pools\[0\] \(P\)/,
+    ],
+    [
+      "an unknown key",
+      ["endpoint", "adresses"],
+      ["10.0.0.1"],
+      "endpoint.adresses",
+      /unknown key; known here are addresses, port/,
+    ],
+    ["an unknown strategy", ["iscsiadm"], { strategy: "ssh" }, "iscsiadm.strategy", /chroot or nsenter/],
+    [
+      "a relative iscsiadm",
+      ["iscsiadm"],
+      { path: "sbin/iscsiadm" },
+      "iscsiadm.path",
+      /is not an absolute path/,
+    ],
+    ["a namespace that is none", ["namespace"], "Joviandss", "namespace", /is not a namespace name/],
+    ["a registry with a scheme", ["registry"], "https://mirror.example.com", "registry", /without scheme/],
+    [
+      "a sidecar without a version",
+      ["images"],
+      { attacher: "example.com/attacher" },
+      "images.attacher",
+      /neither tag nor digest/,
+    ],
+    [
+      "a sidecar that does not exist",
+      ["images"],
+      { healthmonitor: "a:1" },
+      "images.healthmonitor",
+      /unknown key; known here are provisioner/,
+    ],
+    [
+      "no nodes at all during a rollout",
+      ["node"],
+      { maxUnavailable: 0 },
+      "node.maxUnavailable",
+      /from 1 or a percentage/,
+    ],
+    [
+      "a switch in quotes",
+      ["guardAccessModes"],
+      "yes",
+      "guardAccessModes",
+      /"yes" is not a switch; use true or false/,
+    ],
+  ])("%s", (_, path, value, where, reason) => {
+    const problems = joviandssProblems(changed(joviandss, path, value));
+    expect(problems).toEqual([{ path: where, reason: expect.stringMatching(reason) as string }]);
+  });
+
+  test("everything at once", () => {
+    expect(joviandssProblems({}).map(({ path }) => path)).toEqual(["image", "endpoint", "iscsi", "pools"]);
+  });
+
+  test("without ever showing the password", () => {
+    const wrong = {
+      ...joviandss,
+      image: "x",
+      endpoint: { ...joviandss.endpoint, protocol: "http", password: ["hunter2"], pass: "hunter2" },
+    };
+    expect(JSON.stringify(joviandssProblems(wrong))).not.toContain("hunter2");
+  });
+});
+
+test("http is allowed to those who say so", () => {
+  const endpoint = { ...joviandss.endpoint, protocol: "http", allowHttp: true };
+  expect(joviandssProblems({ ...joviandss, endpoint })).toEqual([]);
+});
+
+test.each(["10.0.0.1", "2001:db8::1", "storage.example.com", "nas"])("%s is an address", (address) => {
+  expect(joviandssProblems(changed(joviandss, ["endpoint", "addresses"], [address]))).toEqual([]);
+});
+
+test.each([
+  "opene/joviandss-csi:v1.1.0",
+  `opene/joviandss-csi@${digest}`,
+  `localhost:5000/a/b:1@${digest}`,
+  "joviandss:1",
+])("%s is an image", (image) => {
+  expect(joviandssProblems({ ...joviandss, image })).toEqual([]);
+});
+
+test("what is legal but does less than it seems is a warning", () => {
+  const settings = joviandssSchema.parse({
+    ...joviandss,
+    image: "opene/joviandss-csi:v1.1.0",
+    endpoint: { ...joviandss.endpoint, addresses: ["10.0.0.1", "10.0.0.2"] },
+    iscsi: { addresses: ["10.0.0.1", "10.0.0.2"] },
+  });
+  expect(joviandssWarnings(settings).map(({ path }) => path)).toEqual([
+    "endpoint.addresses",
+    "iscsi.addresses",
+    "image",
+  ]);
+  expect(joviandssWarnings(joviandssSchema.parse(joviandss))).toEqual([]);
+});

@@ -1,0 +1,91 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { SnapshotController } from "../../../components/csi/snapshots.ts";
+import type { SnapshotControllerArgs } from "../../../components/csi/snapshots.ts";
+import { at, only, record } from "./recorder.ts";
+import type { Registered } from "./recorder.ts";
+import { containers, deployment, pod } from "./workloads.ts";
+
+async function deploy(args?: SnapshotControllerArgs): Promise<Registered[]> {
+  return (await record(() => new SnapshotController("snapshots", args))).resources;
+}
+
+// Against external-snapshotter v8.6.0 (deploy/kubernetes/snapshot-controller, client/config/crd).
+describe("the snapshot controller", () => {
+  let resources: Registered[];
+  beforeAll(async () => {
+    resources = await deploy();
+  });
+
+  test.each([
+    ["snapshots-volumesnapshotclasses", "Cluster", "VolumeSnapshotClass", false],
+    ["snapshots-volumesnapshotcontents", "Cluster", "VolumeSnapshotContent", true],
+    ["snapshots-volumesnapshots", "Namespaced", "VolumeSnapshot", true],
+  ])("%s: %s %s", (name, scope, kind, hasStatus) => {
+    const { metadata, spec } = only(
+      resources,
+      "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
+      name,
+    ).inputs;
+    expect(metadata).toMatchObject({
+      annotations: { "api-approved.kubernetes.io": expect.stringMatching(/^https:/) as string },
+    });
+    expect(spec).toMatchObject({
+      group: "snapshot.storage.k8s.io",
+      scope,
+      names: { kind },
+      versions: [{ name: "v1", served: true, storage: true }],
+    });
+    expect(at(spec, "versions", 0, "subresources")).toEqual(hasStatus ? { status: {} } : undefined);
+    expect(at(spec, "versions", 0, "schema", "openAPIV3Schema", "type")).toBe("object");
+  });
+
+  test("starts after its CRDs and rights, twice, with a leader", () => {
+    const controller = only(resources, "kubernetes:apps/v1:Deployment");
+    expect(controller.after).toEqual(
+      expect.arrayContaining([
+        "snapshots-volumesnapshots",
+        "snapshots-volumesnapshotclasses",
+        "snapshots-volumesnapshotcontents",
+        "snapshots-cluster-role-binding",
+        "snapshots-leader-election-binding",
+      ]),
+    );
+    expect(controller.inputs.spec).toMatchObject({ replicas: 2, minReadySeconds: 35 });
+    const [container] = containers(deployment(resources));
+    expect(container?.image).toBe("registry.k8s.io/sig-storage/snapshot-controller:v8.6.0");
+    expect(container?.args).toEqual(["--leader-election", "--leader-election-namespace=kube-system"]);
+  });
+
+  test("fits the pod security standard restricted", () => {
+    expect(pod(deployment(resources)).securityContext).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: "RuntimeDefault" },
+    });
+    expect(containers(deployment(resources))[0]?.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+  });
+
+  test("makes no namespace: the one it is given is somebody else's", () => {
+    expect(resources.some(({ type }) => type === "kubernetes:core/v1:Namespace")).toBe(false);
+  });
+});
+
+test("one replica needs no leader; the mirror serves its image too", async () => {
+  const resources = await deploy({ replicas: 1, registry: "mirror.example.com", namespace: "snapshots" });
+  expect(resources.some(({ type }) => type === "kubernetes:rbac.authorization.k8s.io/v1:Role")).toBe(false);
+  const [container] = containers(deployment(resources));
+  expect(container).toMatchObject({
+    image: "mirror.example.com/sig-storage/snapshot-controller:v8.6.0",
+    args: [],
+  });
+  expect(at(deployment(resources), "metadata", "namespace")).toBe("snapshots");
+});
+
+test("wrong arguments are refused with their path", () => {
+  expect(() => new SnapshotController("snapshots", { replicas: 0 })).toThrow(
+    /replicas: 0 is not a number of replicas/,
+  );
+});

@@ -1,0 +1,285 @@
+import * as pulumi from "@pulumi/pulumi";
+import { beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { SynologyCsi } from "../../../components/csi/synology.ts";
+import type { SynologyCsiArgs } from "../../../components/csi/synology.ts";
+import { at, only, record } from "./recorder.ts";
+import type { Registered } from "./recorder.ts";
+import { checksumOf, container, containers, daemonSet, deployment, pod } from "./workloads.ts";
+
+const minimal: SynologyCsiArgs = {
+  arrays: [{ host: "192.168.0.20", username: "kubernetes", password: "hunter2" }],
+};
+
+async function deploy(args: Partial<SynologyCsiArgs> = {}): Promise<Registered[]> {
+  return (await record(() => new SynologyCsi("synology", { ...minimal, ...args }))).resources;
+}
+
+const config = (resources: Registered[]) => {
+  const data = at(only(resources, "kubernetes:core/v1:Secret").inputs, "stringData", "secret");
+  return parse((data as { "client-info.yml": string })["client-info.yml"]) as unknown;
+};
+
+// Against synology-csi 2807900 (v1.2.1) deploy/kubernetes/v1.20.
+describe("what the driver is given by default", () => {
+  let resources: Registered[];
+  beforeAll(async () => {
+    resources = await deploy();
+  });
+
+  test("upstream's image, no fork", () => {
+    expect(container(deployment(resources), "csi-plugin").image).toBe(
+      "docker.io/synology/synology-csi:v1.2.1",
+    );
+    expect(container(daemonSet(resources), "csi-plugin").image).toBe(
+      "docker.io/synology/synology-csi:v1.2.1",
+    );
+  });
+
+  test.each([
+    [
+      "csi-plugin",
+      [
+        "--nodeid=NotUsed",
+        "--endpoint=unix:///csi/csi.sock",
+        "--client-info=/etc/synology/client-info.yml",
+        "--log-level=info",
+      ],
+    ],
+    [
+      "csi-provisioner",
+      ["--csi-address=/csi/csi.sock", "--timeout=60s", "--extra-create-metadata", "--default-fstype=ext4"],
+    ],
+    ["csi-attacher", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
+    ["csi-resizer", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
+    ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=:29802"]],
+  ])("the controller's %s is started with %j", (name, args) => {
+    expect(container(deployment(resources), name).args).toEqual(args);
+  });
+
+  test.each([
+    [
+      "csi-plugin",
+      [
+        "--nodeid=$(KUBE_NODE_NAME)",
+        "--endpoint=unix:///csi/csi.sock",
+        "--client-info=/etc/synology/client-info.yml",
+        "--log-level=info",
+        "--chroot-dir=/host",
+        "--iscsiadm-path=/usr/local/sbin/iscsiadm",
+        "--multipath=false",
+      ],
+    ],
+    [
+      "csi-registrar",
+      [
+        "--csi-address=/csi/csi.sock",
+        "--kubelet-registration-path=/var/lib/kubelet/plugins/csi.san.synology.com/csi.sock",
+        "--http-endpoint=127.0.0.1:29801",
+      ],
+    ],
+    ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=127.0.0.1:29800"]],
+  ])("the node's %s is started with %j", (name, args) => {
+    expect(container(daemonSet(resources), name).args).toEqual(args);
+  });
+
+  test("the node's plugin is mounted what it needs", () => {
+    expect(container(daemonSet(resources), "csi-plugin").volumeMounts).toEqual([
+      { name: "socket-dir", mountPath: "/csi" },
+      { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
+      { name: "host-root", mountPath: "/host", mountPropagation: "HostToContainer" },
+      { name: "device-dir", mountPath: "/dev" },
+      { name: "config", mountPath: "/etc/synology", readOnly: true },
+    ]);
+    expect(pod(daemonSet(resources)).volumes).toEqual([
+      {
+        name: "socket-dir",
+        hostPath: { path: "/var/lib/kubelet/plugins/csi.san.synology.com/", type: "DirectoryOrCreate" },
+      },
+      {
+        name: "registration-dir",
+        hostPath: { path: "/var/lib/kubelet/plugins_registry/", type: "Directory" },
+      },
+      { name: "kubelet-dir", hostPath: { path: "/var/lib/kubelet", type: "Directory" } },
+      { name: "host-root", hostPath: { path: "/", type: "Directory" } },
+      { name: "device-dir", hostPath: { path: "/dev", type: "Directory" } },
+      { name: "config", secret: { secretName: "client-info-secret", defaultMode: 256 } },
+    ]);
+  });
+
+  test("client-info.yml names the array, with the port that goes with https", () => {
+    expect(config(resources)).toEqual({
+      clients: [
+        { host: "192.168.0.20", port: 5001, https: true, username: "kubernetes", password: "hunter2" },
+      ],
+    });
+  });
+
+  test("the driver's objects", () => {
+    expect(only(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs).toMatchObject({
+      metadata: { name: "csi.san.synology.com" },
+      spec: { attachRequired: true, podInfoOnMount: true, volumeLifecycleModes: ["Persistent"] },
+    });
+    expect(only(resources, "kubernetes:storage.k8s.io/v1:StorageClass").inputs).toMatchObject({
+      metadata: { name: "synology-iscsi-storage" },
+      provisioner: "csi.san.synology.com",
+      reclaimPolicy: "Retain",
+      allowVolumeExpansion: true,
+      parameters: {
+        protocol: "iscsi",
+        "csi.storage.k8s.io/fstype": "ext4",
+        thin_provisioning: "true",
+        enableSpaceReclamation: "false",
+        enableFuaSyncCache: "false",
+      },
+    });
+  });
+
+  test("the resizer may do what it does, and Secrets are nobody's business", () => {
+    const { rules } = only(resources, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole").inputs as {
+      rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+    };
+    expect(rules).toContainEqual({
+      apiGroups: [""],
+      resources: ["persistentvolumeclaims/status"],
+      verbs: ["patch"],
+    });
+    expect(rules.flatMap((rule) => rule.resources)).not.toContain("secrets");
+    const named = rules.map(({ apiGroups, resources: [resource] }) => `${apiGroups[0]}/${resource}`);
+    expect(new Set(named).size).toBe(named.length);
+  });
+});
+
+test("several arrays, with and without https, in their order and with their own passwords", async () => {
+  const arrays: SynologyCsiArgs["arrays"] = [
+    { host: "a.example.com", username: "u1", password: "p1" },
+    { host: "b.example.com", username: "u2", password: pulumi.secret("p2"), https: false, allowHttp: true },
+    { host: "c.example.com", username: "u3", password: "p3", port: 8443 },
+  ];
+  const resources = await deploy({ arrays });
+  expect(config(resources)).toEqual({
+    clients: [
+      { host: "a.example.com", port: 5001, https: true, username: "u1", password: "p1" },
+      { host: "b.example.com", port: 5000, https: false, username: "u2", password: "p2" },
+      { host: "c.example.com", port: 8443, https: true, username: "u3", password: "p3" },
+    ],
+  });
+  expect(at(resources[0]?.inputs, "arrays", 0)).toMatchObject({
+    host: "a.example.com",
+    password: { secret: "p1" },
+  });
+});
+
+test("a changed password restarts both parts, since both log in", async () => {
+  const before = await deploy();
+  const after = await deploy({
+    arrays: [{ host: "192.168.0.20", username: "kubernetes", password: "hunter3" }],
+  });
+  for (const workload of [deployment, daemonSet]) {
+    expect(checksumOf(workload(before))).toMatch(/^[0-9a-f]{16}$/);
+    expect(checksumOf(workload(after))).not.toBe(checksumOf(workload(before)));
+  }
+});
+
+describe("StorageClasses", () => {
+  test.each<[string, NonNullable<SynologyCsiArgs["storageClasses"]>[number], object]>([
+    [
+      "iSCSI, every parameter",
+      {
+        name: "s",
+        array: "192.168.0.20",
+        location: "/volume2",
+        fsType: "btrfs",
+        formatOptions: "-K",
+        lunType: "BLUN",
+        spaceReclamation: true,
+        fuaSyncCache: true,
+        reclaimPolicy: "Delete",
+        volumeBindingMode: "WaitForFirstConsumer",
+        allowVolumeExpansion: false,
+        mountOptions: ["noatime"],
+      },
+      {
+        parameters: {
+          protocol: "iscsi",
+          dsm: "192.168.0.20",
+          location: "/volume2",
+          "csi.storage.k8s.io/fstype": "btrfs",
+          formatOptions: "-K",
+          type: "BLUN",
+          thin_provisioning: "true",
+          enableSpaceReclamation: "true",
+          enableFuaSyncCache: "true",
+        },
+        reclaimPolicy: "Delete",
+        volumeBindingMode: "WaitForFirstConsumer",
+        allowVolumeExpansion: false,
+        mountOptions: ["noatime"],
+      },
+    ],
+    [
+      "SMB",
+      {
+        name: "s",
+        protocol: "smb",
+        nodeStageSecret: { name: "smb", namespace: "default" },
+        mountOptions: ["dir_mode=0750"],
+      },
+      {
+        parameters: {
+          protocol: "smb",
+          "csi.storage.k8s.io/node-stage-secret-name": "smb",
+          "csi.storage.k8s.io/node-stage-secret-namespace": "default",
+        },
+        mountOptions: ["dir_mode=0750"],
+      },
+    ],
+    [
+      "NFS",
+      { name: "s", protocol: "nfs", nfsVersion: "4", mountPermissions: "0770", mountOptions: ["hard"] },
+      { parameters: { protocol: "nfs", mountPermissions: "0770" }, mountOptions: ["nfsvers=4", "hard"] },
+    ],
+  ])("%s", async (_, entry, expected) => {
+    const inputs = only(
+      await deploy({ storageClasses: [entry] }),
+      "kubernetes:storage.k8s.io/v1:StorageClass",
+    ).inputs;
+    expect(inputs).toMatchObject(expected);
+    expect(inputs.parameters).toEqual((expected as { parameters: unknown }).parameters);
+  });
+});
+
+test("snapshots: the snapshotter and a class with the driver's parameters", async () => {
+  const resources = await deploy({ snapshots: { enabled: true, description: "nightly", locked: true } });
+  expect(containers(deployment(resources)).map(({ name }) => name)).toContain("csi-snapshotter");
+  expect(only(resources, "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass").inputs).toMatchObject({
+    metadata: { name: "synology-snapshotclass" },
+    driver: "csi.san.synology.com",
+    parameters: { description: "nightly", is_locked: "true" },
+  });
+});
+
+test("nsenter: no chroot, the wrapper instead of the node's path", async () => {
+  const resources = await deploy({ iscsiadm: { strategy: "nsenter" } });
+  const { args, volumeMounts } = container(daemonSet(resources), "csi-plugin");
+  expect(args).toContain("--iscsiadm-path=/usr/local/bin/iscsiadm");
+  expect(args.join(" ")).not.toContain("--chroot-dir");
+  expect(volumeMounts).toContainEqual({
+    name: "iscsiadm",
+    mountPath: "/usr/local/bin/iscsiadm",
+    subPath: "iscsiadm",
+    readOnly: true,
+  });
+  expect(pod(daemonSet(resources)).hostPID).toBe(true);
+});
+
+test("multipath is told where its tools are", async () => {
+  const { args } = container(daemonSet(await deploy({ multipath: {} })), "csi-plugin");
+  expect(args).toEqual(
+    expect.arrayContaining([
+      "--multipath-path=/usr/local/sbin/multipath",
+      "--multipathd-path=/usr/local/sbin/multipathd",
+    ]),
+  );
+  expect(args).not.toContain("--multipath=false");
+});

@@ -1,0 +1,121 @@
+import { describe, expect, test } from "vitest";
+import { synologyProblems } from "../../../components/csi/synologySettings.ts";
+import { changed, synology } from "./plainSettings.ts";
+
+test("the least that is needed is enough", () => {
+  expect(synologyProblems(synology)).toEqual([]);
+});
+
+test("http is allowed to those who say so", () => {
+  expect(synologyProblems({ arrays: [{ ...synology.arrays[0], https: false, allowHttp: true }] })).toEqual(
+    [],
+  );
+});
+
+describe("Synology refuses", () => {
+  const storageClass = (entry: object) => ({ ...synology, storageClasses: [{ name: "a", ...entry }] });
+  test.each<[string, object, string, RegExp]>([
+    ["no arrays", {}, "arrays", /missing; give the Synology arrays/],
+    ["an empty list of arrays", { arrays: [] }, "arrays", /is empty/],
+    [
+      "an array without a host",
+      changed(synology, ["arrays", 0, "host"], undefined),
+      "arrays[0].host",
+      /missing; give an address/,
+    ],
+    [
+      "an array without a password",
+      changed(synology, ["arrays", 0, "password"], undefined),
+      "arrays[0].password",
+      /missing/,
+    ],
+    [
+      "http without saying so",
+      changed(synology, ["arrays", 0, "https"], false),
+      "arrays[0].https",
+      /clear text.*allowHttp: true/,
+    ],
+    [
+      "a port out of range",
+      changed(synology, ["arrays", 0, "port"], 70000),
+      "arrays[0].port",
+      /70000 is not a port/,
+    ],
+    [
+      "one array twice",
+      { arrays: [synology.arrays[0], synology.arrays[0]] },
+      "arrays[1].host",
+      /is arrays\[0\] already/,
+    ],
+    [
+      "the tag latest",
+      { ...synology, image: "synology/synology-csi:latest" },
+      "image",
+      /may become another image/,
+    ],
+    [
+      "another protocol",
+      storageClass({ protocol: "fc" }),
+      "storageClasses[0].protocol",
+      /"fc" is not a protocol of this driver; use iscsi, smb or nfs/,
+    ],
+    [
+      "an array it does not know",
+      storageClass({ array: "10.9.9.9" }),
+      "storageClasses[0].array",
+      /10.9.9.9 is not among arrays; use 192.168.0.20/,
+    ],
+    [
+      "reclamation of thick LUNs",
+      storageClass({ thinProvisioning: false, spaceReclamation: true }),
+      "storageClasses[0].spaceReclamation",
+      /thin LUNs only/,
+    ],
+    [
+      "SMB without credentials",
+      storageClass({ protocol: "smb" }),
+      "storageClasses[0].nodeStageSecret",
+      /missing/,
+    ],
+    [
+      "a parameter of another protocol",
+      storageClass({ protocol: "nfs", fsType: "ext4" }),
+      "storageClasses[0].fsType",
+      /unknown key/,
+    ],
+    [
+      "permissions that are none",
+      storageClass({ protocol: "nfs", mountPermissions: "0980" }),
+      "storageClasses[0].mountPermissions",
+      /octal/,
+    ],
+    [
+      "permissions as a number",
+      storageClass({ protocol: "nfs", mountPermissions: 750 }),
+      "storageClasses[0].mountPermissions",
+      /must be text.*"0750"/,
+    ],
+    [
+      "a version of NFS the driver refuses",
+      storageClass({ protocol: "nfs", nfsVersion: "4.2" }),
+      "storageClasses[0].nfsVersion",
+      /use 3, 4, 4.0 or 4.1/,
+    ],
+    [
+      "the version of NFS twice",
+      storageClass({ protocol: "nfs", mountOptions: ["nfsvers=3"] }),
+      "storageClasses[0].mountOptions",
+      /say nfsVersion/,
+    ],
+    [
+      "one StorageClass twice",
+      { ...synology, storageClasses: [{ name: "a" }, { name: "a" }] },
+      "storageClasses[1].name",
+      /a is storageClasses\[0\] already/,
+    ],
+  ])("%s", (_, settings, where, reason) => {
+    expect(synologyProblems(settings)).toEqual([
+      { path: where, reason: expect.stringMatching(reason) as string },
+    ]);
+  });
+});

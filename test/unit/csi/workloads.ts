@@ -1,0 +1,55 @@
+import { at, only } from "./recorder.ts";
+import type { Registered } from "./recorder.ts";
+
+/** A container as it was registered. */
+export interface Container {
+  name: string;
+  image: string;
+  args: string[];
+  env?: { name: string; value?: string }[];
+  securityContext: Record<string, unknown>;
+  volumeMounts: {
+    name: string;
+    mountPath: string;
+    mountPropagation?: string;
+    readOnly?: boolean;
+    subPath?: string;
+  }[];
+  livenessProbe?: { httpGet: Record<string, unknown> };
+  resources: unknown;
+}
+
+/** The one Deployment. */
+export const deployment = (resources: Registered[]) =>
+  only(resources, "kubernetes:apps/v1:Deployment").inputs;
+/** The one DaemonSet. */
+export const daemonSet = (resources: Registered[]) => only(resources, "kubernetes:apps/v1:DaemonSet").inputs;
+/** The pod of a workload. */
+export const pod = (workload: unknown) => at(workload, "spec", "template", "spec") as Record<string, unknown>;
+/** The containers of a workload. */
+export const containers = (workload: unknown) => pod(workload).containers as Container[];
+
+/** A workload's container of that name. */
+export function container(workload: unknown, name: string): Container {
+  const found = containers(workload).find((entry) => entry.name === name);
+  if (found !== undefined) return found;
+  throw new Error(
+    `no container ${name} among ${containers(workload)
+      .map((entry) => entry.name)
+      .join(", ")}`,
+  );
+}
+
+/** The checksum of the configuration in a workload's pod template. */
+export const checksumOf = (workload: unknown) =>
+  at(workload, "spec", "template", "metadata", "annotations", "talos-iscsi/config-checksum");
+
+/** "Namespace/name" of every object in the cluster, with its type. */
+export function objectNames(resources: Registered[]): string[] {
+  return resources
+    .filter(({ type }) => type.startsWith("kubernetes:"))
+    .map(
+      ({ inputs, type }) =>
+        `${type} ${String(at(inputs, "metadata", "namespace"))}/${String(at(inputs, "metadata", "name"))}`,
+    );
+}
