@@ -5,12 +5,14 @@
 import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from "yaml";
 import { CONTROL_PLANE_KINDS, KINDS_SINCE_1_14, KINDS_UP_TO_1_13 } from "./documentKinds.ts";
 import { EXEMPT_BY_TALOS } from "./patches.ts";
-import { configurationForms, contractAtLeast } from "./version.ts";
+import { configurationForms, contractAtLeast, type ConfigurationForms } from "./version.ts";
 
 /** What the patches are for, and what this program sets itself. */
 export interface UserPatchContext {
-  readonly role: "controlplane" | "worker";
-  readonly contract: string;
+  /** Absent for patches of both roles: what only one of them refuses is passed over. */
+  readonly role?: "controlplane" | "worker" | undefined;
+  /** Absent where it is not known: what only some contracts refuse is passed over. */
+  readonly contract?: string | undefined;
   /** The installer image that is set by settings. */
   readonly image?: string | undefined;
   /** The hostname that is set by settings. */
@@ -116,7 +118,7 @@ class PatchSet {
 
   readonly #jsonPatch: Check = (part) => {
     const { contract } = this.#context;
-    return contractAtLeast(contract, 12)
+    return isAtLeast(contract, 12)
       ? [
           part.problem(
             undefined,
@@ -134,7 +136,7 @@ class PatchSet {
     if (!KINDS_UP_TO_1_13.has(kind) && !KINDS_SINCE_1_14.has(kind)) {
       return say(`document kind ${kind} is not known to Talos up to v1.14`);
     }
-    if (KINDS_SINCE_1_14.has(kind) && !contractAtLeast(contract, 14)) {
+    if (KINDS_SINCE_1_14.has(kind) && contract !== undefined && !contractAtLeast(contract, 14)) {
       return say(
         `document kind ${kind} exists from v1.14 on; contract ${contract} has its content in the v1alpha1 document`,
       );
@@ -149,7 +151,7 @@ class PatchSet {
     const name = part.root.get("hostname");
     const problems = this.#otherHostname(part, ["hostname"], name);
     // `auto: off` is text here, as YAML 1.2 and Talos read it.
-    if (part.root.get("auto") === "off" || !contractAtLeast(this.#context.contract, 12)) return problems;
+    if (part.root.get("auto") === "off" || !isAtLeast(this.#context.contract, 12)) return problems;
     return [
       ...problems,
       part.problem(
@@ -201,7 +203,7 @@ class PatchSet {
     (part) => {
       const type = part.root.getIn(["machine", "type"]);
       const { role } = this.#context;
-      if (type === undefined || type === role) return [];
+      if (type === undefined || role === undefined || type === role) return [];
       return [
         part.problem(
           nodeAt(part, ["machine", "type"]),
@@ -218,15 +220,14 @@ class PatchSet {
       ),
     (part) => {
       const etcd = part.root.getIn(["cluster", "etcd"]);
-      if (this.#context.role === "controlplane" || etcd === undefined) return [];
+      if (this.#context.role !== "worker" || etcd === undefined) return [];
       return [part.problem(nodeAt(part, ["cluster", "etcd"]), "cluster.etcd is for control planes only")];
     },
     (part) => {
       const install = ["machine", "install"];
       if (!part.root.hasIn(install)) return [];
       const { contract } = this.#context;
-      if (configurationForms(contract).install === "v1alpha1")
-        return this.#otherImage(part, [...install, "image"]);
+      if (formsOf(contract).install === "v1alpha1") return this.#otherImage(part, [...install, "image"]);
       const reason = `machine.install cannot be used with the UnattendedInstallConfig document of contract ${contract}; patch that one`;
       return [part.problem(nodeAt(part, install), reason)];
     },
@@ -235,7 +236,7 @@ class PatchSet {
       const { contract } = this.#context;
       const uki = ["machine", "install", "grubUseUKICmdline"];
       const released = this.#parts.some(({ root }) => isMap(root.contents) && root.getIn(uki) === false);
-      if (!part.root.hasIn(path) || released || !contractAtLeast(contract, 12)) return [];
+      if (!part.root.hasIn(path) || released || !isAtLeast(contract, 12)) return [];
       const reason =
         `machine.install.extraKernelArgs cannot be used together with grubUseUKICmdline, which contract ${contract} sets; ` +
         "put the arguments into the schematic, customization.extraKernelArgs";
@@ -249,15 +250,14 @@ class PatchSet {
       const deleted = this.#parts.some(
         (other) => kindOf(other).kind === "HostnameConfig" && other.root.get("$patch") === "delete",
       );
-      if (configurationForms(contract).hostname === "v1alpha1" || deleted)
-        return this.#otherHostname(part, path, name);
+      if (formsOf(contract).hostname === "v1alpha1" || deleted) return this.#otherHostname(part, path, name);
       const reason = `machine.network.hostname cannot be used with the HostnameConfig document of contract ${contract}; patch that one`;
       return [part.problem(nodeAt(part, path), reason)];
     },
     (part) => {
       const path = ["cluster", "apiServer", "admissionControl"];
       const { contract } = this.#context;
-      if (!part.root.hasIn(path) || configurationForms(contract).admission === "v1alpha1") return [];
+      if (!part.root.hasIn(path) || formsOf(contract).admission === "v1alpha1") return [];
       const reason =
         "cluster.apiServer.admissionControl cannot be used with the KubeAdmissionControlConfig document of contract " +
         `${contract}; patch that one`;
@@ -299,6 +299,15 @@ const SECRETS: readonly (readonly string[])[] = [
   ["cluster", "aescbcEncryptionSecret"],
   ["cluster", "etcd", "ca"],
 ];
+
+function isAtLeast(contract: string | undefined, minor: number): boolean {
+  return contract !== undefined && contractAtLeast(contract, minor);
+}
+
+/** Without a contract the oldest forms, which exclude nothing. */
+function formsOf(contract = "v1.0"): ConfigurationForms {
+  return configurationForms(contract);
+}
 
 function exemptions(part: Part): Node[] {
   const { root } = part;
