@@ -9,6 +9,7 @@ import { patchMachineConfiguration } from "./machineConfiguration.ts";
 import { readTarget, timeoutOf, withNode } from "./node.ts";
 import type { NodeCommands, Target } from "./node.ts";
 import { retryUntil } from "./retry.ts";
+import type { Output } from "./talosctl.ts";
 
 // talos:machine/configurationApply:ConfigurationApply. As the published provider does: what is applied is the input
 // with the patches; a machine in maintenance mode is spoken to without credentials; nothing is read back at refresh;
@@ -137,8 +138,9 @@ async function resolveMode(
   const target = readTarget(inputs);
   try {
     const needsReboot = await withNode(target, signal, async (node) => {
-      const answer = await send(node, rendered, "auto", DRY_RUN_TIMEOUT_MS, ["--dry-run"]);
-      return /with a reboot/i.test(answer);
+      // talosctl tells what happens with the configuration on stderr.
+      const { stderr } = await send(node, rendered, "auto", DRY_RUN_TIMEOUT_MS, ["--dry-run"]);
+      return /with a reboot/i.test(stderr);
     });
     if (needsReboot) {
       log.warning(
@@ -179,7 +181,7 @@ async function send(
   mode: string,
   timeoutMs: number,
   flags: string[] = [],
-): Promise<string> {
+): Promise<Output> {
   const file = await node.workspace.write("machine.yaml", configuration);
   const args = ["apply-config", "--file", file, "--mode", mode.replaceAll("_", "-"), ...flags];
   return (await node.inMaintenance(timeoutMs))

@@ -87,12 +87,12 @@ async function fetchKubeconfig(
   wait: { timeoutMs: number; signal: AbortSignal; log: ResourceLog },
 ): Promise<Fetched> {
   const target = readTarget(inputs);
-  const raw = await withNode(target, wait.signal, (node) =>
+  const { stdout } = await withNode(target, wait.signal, (node) =>
     retryUntil({ what: `get the kubeconfig from node ${target.node}`, ...wait }, (remaining) =>
       node.secure(["kubeconfig", "-", "--merge=false"], remaining),
     ),
   );
-  return parts(raw);
+  return parts(stdout);
 }
 
 interface KubeconfigFile {

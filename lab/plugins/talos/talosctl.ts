@@ -18,6 +18,11 @@ export class TalosctlError extends Error {
   }
 }
 
+export interface Output {
+  stdout: string;
+  stderr: string;
+}
+
 /**
  * Files that talosctl reads and writes: secrets go in and out through them alone, never through the command line,
  * which every user of the machine can read. The folder is readable by its owner only and goes away afterwards.
@@ -47,12 +52,17 @@ export class Workspace {
     return path;
   }
 
+  /** What talosctl writes to stdout. */
+  async talosctl(args: string[], options: { timeoutMs: number }): Promise<string> {
+    return (await this.run(args, options)).stdout;
+  }
+
   /**
-   * Runs talosctl and answers its stdout. It sees nothing of the user's own talosconfig.
+   * Runs talosctl. It sees nothing of the user's own talosconfig.
    *
    * @throws TalosctlError when it fails, when it takes longer than `timeoutMs`, and when the user cancels.
    */
-  async talosctl(args: string[], options: { timeoutMs: number }): Promise<string> {
+  async run(args: string[], options: { timeoutMs: number }): Promise<Output> {
     const command = args[0] ?? "";
     const program = process.env["TALOS_ISCSI_TALOSCTL"] ?? "talosctl";
     const { TALOSCONFIG: _talosconfig, ...env } = process.env;
@@ -70,7 +80,7 @@ export class Workspace {
         },
         (error, stdout, stderr) => {
           if (error === null) {
-            resolve(stdout);
+            resolve({ stdout, stderr });
           } else {
             reject(new TalosctlError(command, this.#explain(error, program, stderr), error.killed === true));
           }
