@@ -126,7 +126,7 @@ const patchText = "a machine configuration patch: a YAML text or a mapping";
 /** A patch as a person writes it (a YAML text or a mapping); `settingsRules.ts` checks what it says. */
 const patch = z.union(
   [
-    z.string().refine((text) => text.trim() !== "", mustUnseen(patchText)),
+    z.string(),
     z.record(z.string(), z.unknown()).refine((map) => Object.keys(map).length > 0, mustUnseen(patchText)),
   ],
   mustUnseen(patchText),

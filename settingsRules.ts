@@ -1,30 +1,14 @@
-import { stringify } from "yaml";
 import type { z } from "zod";
 import type { Problem } from "./components/csi/problems.ts";
 import { joviandssSchema } from "./components/csi/joviandssSettings.ts";
 import { synologySchema } from "./components/csi/synologySettings.ts";
 import { section } from "./components/csi/fields.ts";
-import {
-  baseShape,
-  type ClusterSettings,
-  type ImageSettings,
-  type NodeSettings,
-  type PatchSetting,
-} from "./settings.ts";
+import { baseShape, type ClusterSettings, type ImageSettings, type NodeSettings } from "./settings.ts";
+import { checkPatches, patchText } from "./settingsPatches.ts";
+import { at, isRecord, listAt } from "./settingsRaw.ts";
 import { existingSecrets, type ExistingSecrets, type ReadFile } from "./settingsSecrets.ts";
-import { patchProblems } from "./talos/userPatches.ts";
+import { checkVersions, iscsiTools } from "./settingsVersions.ts";
 import { parseSchematic, SchematicError, type Schematic } from "./talos/schematic.ts";
-import {
-  badRelease,
-  contractAtLeast,
-  contractOf,
-  extensionAvailable,
-  extensionName,
-  kubernetesProblem,
-  parseContract,
-  parseVersion,
-  VersionError,
-} from "./talos/version.ts";
 
 export type { ReadFile } from "./settingsSecrets.ts";
 
@@ -53,9 +37,6 @@ export interface Settings extends Omit<Draft, "image" | "cluster"> {
   /** What is allowed but probably not meant; shown in the preview. */
   warnings: Problem[];
 }
-
-/** The extension this program is about. */
-const iscsiTools = "siderolabs/iscsi-tools";
 
 /**
  * Checks what the schema cannot, on as much as is well formed, so that one run shows all mistakes.
@@ -102,20 +83,6 @@ export function completeSettings(
   return { settings, problems };
 }
 
-/** A value inside of something that may have any shape. */
-function at(value: unknown, ...keys: string[]): unknown {
-  return keys.reduce<unknown>((inner, key) => (isRecord(inner) ? inner[key] : undefined), value);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function listAt(value: unknown, ...keys: string[]): unknown[] {
-  const list = at(value, ...keys);
-  return Array.isArray(list) ? list : [];
-}
-
 /** One text for all ways to write the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */
 function sameFor(host: string): string {
   return URL.parse(`http://[${host}]`)?.hostname ?? host.toLowerCase();
@@ -158,87 +125,6 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
   }
 }
 
-/** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
-function wellFormed(value: unknown, parse: (text: string) => unknown): string | undefined {
-  if (typeof value !== "string") return undefined;
-  try {
-    parse(value);
-    return value;
-  } catch (error) {
-    if (error instanceof VersionError) return undefined;
-    throw error;
-  }
-}
-
-function checkVersions(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const extensions = listAt(
-    raw,
-    "image",
-    "schematic",
-    "customization",
-    "systemExtensions",
-    "officialExtensions",
-  ).filter((name) => typeof name === "string");
-  const wanted = extensions.length > 0 ? extensions : [iscsiTools];
-  const contract = wellFormed(at(raw, "talosContract"), parseContract);
-  const running = at(raw, "cluster", "secrets") !== undefined;
-  const kubernetes = at(raw, "kubernetesVersion");
-  const places = [
-    { path: "talosVersion", value: at(raw, "talosVersion") },
-    ...listAt(raw, "cluster", "nodes").map((node, index) => ({
-      path: `cluster.nodes[${index}].talosVersion`,
-      value: at(node, "talosVersion"),
-    })),
-  ];
-  for (const { path, value } of places) {
-    const version = wellFormed(value, parseVersion);
-    if (version === undefined) continue;
-    for (const extension of wanted) {
-      if (extensionAvailable(extension, version) === false) {
-        problems.push({
-          path,
-          reason: `is ${version}, which has no extension ${extensionName(extension)}; choose a newer release, or take it out of image.schematic`,
-        });
-      }
-    }
-    const bad = badRelease(version, wanted);
-    if (bad !== undefined)
-      problems.push({ path, reason: `is ${version}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
-    if (contract !== undefined && contractAtLeast(contract, parseVersion(version).minor + 1)) {
-      problems.push({
-        path: "talosContract",
-        reason: `is ${contract}, newer than ${path} (${version}); a release cannot read a newer machine configuration`,
-      });
-    }
-    if (typeof kubernetes === "string" && /^v\d+\.\d+\.\d+/.test(kubernetes)) {
-      const unsupported = kubernetesProblem(version, kubernetes);
-      if (unsupported !== undefined)
-        problems.push({ path: "kubernetesVersion", reason: `does not fit ${path}: ${unsupported}` });
-    }
-  }
-  if (running && at(raw, "talosContract") === undefined) {
-    problems.push({
-      path: "talosContract",
-      reason:
-        "is missing; a running cluster (cluster.secrets) needs it: the Talos minor release it was made with, such as v1.12",
-    });
-  }
-  if (running && kubernetes === undefined) {
-    problems.push({
-      path: "kubernetesVersion",
-      reason:
-        "is missing; a running cluster (cluster.secrets) needs it: the Kubernetes release it runs, or applying its configuration would change that",
-    });
-  }
-  const version = wellFormed(at(raw, "talosVersion"), parseVersion);
-  if (!running && contract !== undefined && version !== undefined && contract !== contractOf(version)) {
-    warnings.push({
-      path: "talosContract",
-      reason: `is ${contract} while talosVersion is ${version}; right for a cluster that was made with ${contract}, else leave it out`,
-    });
-  }
-}
-
 function checkSchematic(raw: unknown, problems: Problem[]): Schematic | undefined {
   const given = at(raw, "image", "schematic") ?? {
     customization: { systemExtensions: { officialExtensions: [iscsiTools] } },
@@ -264,39 +150,4 @@ function checkSchematic(raw: unknown, problems: Problem[]): Schematic | undefine
     );
     return undefined;
   }
-}
-
-/** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
-function patchText(patch: PatchSetting): string {
-  return typeof patch === "string" ? patch : stringify(patch);
-}
-
-/** Patches are judged together, as a node gets them: those of all, of its role, and its own. */
-function checkPatches(raw: unknown, problems: Problem[]): void {
-  const contract = wellFormed(at(raw, "talosContract"), parseContract);
-  const namespaces = (["joviandss", "synology"] as const)
-    .map((driver) => at(raw, driver, "namespace"))
-    .filter((name) => typeof name === "string");
-  listAt(raw, "cluster", "nodes").forEach((node, index) => {
-    const role = at(node, "role");
-    if (role !== "controlplane" && role !== "worker") return; // the schema says so
-    const located = [
-      ["cluster.patches.all", listAt(raw, "cluster", "patches", "all")] as const,
-      [`cluster.patches.${role}`, listAt(raw, "cluster", "patches", role)] as const,
-      [`cluster.nodes[${index}].patches`, listAt(node, "patches")] as const,
-    ].flatMap(([path, list]) =>
-      list.flatMap((patch, position) =>
-        typeof patch === "string" || isRecord(patch)
-          ? [{ path: `${path}[${position}]`, text: patchText(patch) }]
-          : [],
-      ),
-    );
-    const found = patchProblems(
-      located.map(({ text }) => text),
-      { role, contract, namespaces },
-    );
-    for (const { patch, line, reason } of found) {
-      problems.push({ path: located[patch]?.path ?? "cluster.patches", reason: `line ${line}: ${reason}` });
-    }
-  });
 }

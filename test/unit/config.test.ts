@@ -137,12 +137,7 @@ const mistakes: Mistake[] = [
     "cluster.patches.all[0]",
   ],
   ["cluster.nodes[0].patches", [{}], /^must be a machine configuration patch/, "cluster.nodes[0].patches[0]"],
-  [
-    "cluster.nodes[0].patches",
-    ["  "],
-    /^must be a machine configuration patch/,
-    "cluster.nodes[0].patches[0]",
-  ],
+  ["cluster.nodes[0].patches", ["  "], /^line 1: is empty$/, "cluster.nodes[0].patches[0]"],
   // Names and addresses.
   ["cluster.name", "a b", /^is "a b"; it must be letters, digits, dashes, dots and underscores, at most 63$/],
   ["cluster.nodes[0].name", "CP_1", /^is "CP_1"; it must be a host name: lower-case letters/],

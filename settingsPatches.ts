@@ -1,0 +1,58 @@
+import { stringify } from "yaml";
+import type { Problem } from "./components/csi/problems.ts";
+import { joviandssSchema } from "./components/csi/joviandssSettings.ts";
+import { synologySchema } from "./components/csi/synologySettings.ts";
+import type { PatchSetting } from "./settings.ts";
+import { at, isRecord, listAt } from "./settingsRaw.ts";
+import { wellFormed } from "./settingsVersions.ts";
+import { newestContract } from "./talos/iscsi.ts";
+import { patchProblems } from "./talos/userPatches.ts";
+import { parseContract, parseVersion } from "./talos/version.ts";
+
+/** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
+export function patchText(patch: PatchSetting): string {
+  return typeof patch === "string" ? patch : stringify(patch);
+}
+
+/** Patches are judged together, as a node gets them: those of all, of its role, and its own. */
+export function checkPatches(raw: unknown, problems: Problem[]): void {
+  const version = wellFormed(at(raw, "talosVersion"), parseVersion);
+  const contract =
+    wellFormed(at(raw, "talosContract"), parseContract) ??
+    (version === undefined ? undefined : newestContract(version));
+  const isNew = at(raw, "cluster", "secrets") === undefined;
+  const namespaces = Object.entries({ joviandss: joviandssSchema, synology: synologySchema }).flatMap(
+    ([driver, schema]) =>
+      at(raw, driver) === undefined
+        ? []
+        : (schema.shape.namespace.safeParse(at(raw, driver, "namespace")).data ?? []),
+  );
+  listAt(raw, "cluster", "nodes").forEach((node, index) => {
+    const role = at(node, "role");
+    if (role !== "controlplane" && role !== "worker") return; // the schema says so
+    const located = [
+      ["cluster.patches.all", listAt(raw, "cluster", "patches", "all")] as const,
+      [`cluster.patches.${role}`, listAt(raw, "cluster", "patches", role)] as const,
+      [`cluster.nodes[${index}].patches`, listAt(node, "patches")] as const,
+    ].flatMap(([path, list]) =>
+      list.flatMap((patch, position) =>
+        typeof patch === "string" || isRecord(patch)
+          ? [{ path: `${path}[${position}]`, text: patchText(patch) }]
+          : [],
+      ),
+    );
+    const found = patchProblems(
+      located.map(({ text }) => text),
+      // Our own host name is set on new clusters alone.
+      { role, contract, namespaces, hostname: isNew ? textAt(node, "name") : undefined },
+    );
+    for (const { patch, line, reason } of found) {
+      problems.push({ path: located[patch]?.path ?? "cluster.patches", reason: `line ${line}: ${reason}` });
+    }
+  });
+}
+
+function textAt(value: unknown, key: string): string | undefined {
+  const text = at(value, key);
+  return typeof text === "string" ? text : undefined;
+}
