@@ -15,6 +15,7 @@ import { loadTalosApi } from "../../talos/api/load.ts";
 import type { Faults } from "./faults.ts";
 import { CallFailure, asCallFailure, notAuthorized } from "./failure.ts";
 import type { CallContext, Handlers, Send } from "./handlers.ts";
+import { storageService } from "./labApi.ts";
 import { Forwarder, errorMetadata, type ForwardingIdentity } from "./proxy.ts";
 import { admin, impersonator, mayCall, oldMaintenanceApi, reader, type Role } from "./roles.ts";
 import type { Wire } from "./wire.ts";
@@ -70,7 +71,7 @@ export class Apid {
 
   async start(): Promise<void> {
     const { machine, lifecycle, image, cluster, state } = loadTalosApi();
-    for (const service of [machine, lifecycle, image, cluster, state]) {
+    for (const service of [machine, lifecycle, image, cluster, state, storageService()]) {
       const implementation: UntypedServiceImplementation = {};
       for (const [name, method] of Object.entries(service)) {
         implementation[name] = method.responseStream
@@ -133,7 +134,10 @@ export class Apid {
       if (wanted.length === 1 && this.#host.isLocal(first)) return { many: false, targets: [undefined] };
       throw new CallFailure(status.PERMISSION_DENIED, "no request forwarding");
     }
-    if (nodes.length > 0 && !/^\/(machine\.MachineService|cluster\.ClusterService)\//.test(method.path)) {
+    if (
+      nodes.length > 0 &&
+      !/^\/(machine\.MachineService|cluster\.ClusterService|storage\.StorageService)\//.test(method.path)
+    ) {
       throw new CallFailure(
         status.INVALID_ARGUMENT,
         `one-2-many proxying is not supported for method ${method.path}`,

@@ -24,7 +24,10 @@ export async function bringUp(node: SimulatedNode, boot: Boot): Promise<void> {
   }
   boot.setStatus("booting", [{ name: "services", reason: "the boot sequence is under way" }]);
   await serve(node, boot);
-  await node.tellRuntime((runtime) => runtime.configActive(node.identity(), config.documents), boot.power);
+  await node.kubernetes.tell(
+    (runtime) => runtime.configActive(node.identity(), config.documents),
+    boot.power,
+  );
   await startServices(node, boot, config);
   delete node.disk.fallback;
   node.saveDisk();
@@ -33,13 +36,13 @@ export async function bringUp(node: SimulatedNode, boot: Boot): Promise<void> {
 
 /** Waits for a configuration, without any credentials. */
 async function maintenance(node: SimulatedNode, boot: Boot): Promise<MachineConfig> {
-  await node.serveMaintenance();
+  await node.api.serveMaintenance();
   boot.services.put("apid", "Running", "Started task apid", true);
   boot.setStatus("maintenance", []);
   const config = await node.nextConfig(boot.power);
   // The reply leaves before the service that sends it is gone.
   await boot.sleep(0.05);
-  if (node.minor() < 13) await node.closeApi();
+  if (node.minor() < 13) await node.api.close();
   return config;
 }
 
@@ -47,7 +50,7 @@ async function maintenance(node: SimulatedNode, boot: Boot): Promise<MachineConf
 async function serve(node: SimulatedNode, boot: Boot): Promise<void> {
   if (node.config?.role === "controlplane")
     boot.services.put("trustd", "Running", "Started task trustd", true);
-  while (!(await node.serveConfigured())) {
+  while (!(await node.api.serveConfigured())) {
     boot.services.put("apid", "Preparing", "Running pre state");
     node.settled();
     await boot.sleep(0.1);
@@ -57,7 +60,7 @@ async function serve(node: SimulatedNode, boot: Boot): Promise<void> {
 
 /** A new machine: the installer image of the configuration goes to the disk, and the machine reboots into it. */
 async function installOnDisk(node: SimulatedNode, boot: Boot, config: MachineConfig): Promise<void> {
-  if (node.minor() >= 13) await node.serveConfigured();
+  if (node.minor() >= 13) await node.api.serveConfigured();
   boot.setStatus("installing", []);
   const reference = config.installImage ?? `ghcr.io/siderolabs/installer:${boot.image.version}`;
   for (;;) {
@@ -90,8 +93,7 @@ async function startServices(node: SimulatedNode, boot: Boot, config: MachineCon
   boot.services.put("cri", "Running", "Started task containerd", true);
   refreshServices(node, boot);
   boot.services.put("kubelet", "Running", "Started task kubelet", !node.faults.has("kubelet-unhealthy"));
-  boot.kubelet = true;
-  node.kubeletUp(boot);
+  node.kubernetes.kubeletUp(boot);
   await boot.sleep(seconds * 0.3);
   if (config.role === "controlplane") await startEtcd(node, boot);
   await boot.sleep(seconds * 0.4);
@@ -110,7 +112,7 @@ async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
   boot.services.put("etcd", "Running", "Started task etcd", !node.faults.has("etcd-member-unhealthy"));
   if (node.bootstrapPending) {
     node.bootstrapPending = false;
-    void node.tellRuntime((runtime) => runtime.bootstrapped(node.identity()), boot.power);
+    void node.kubernetes.tell((runtime) => runtime.bootstrapped(node.identity()), boot.power);
   }
 }
 
@@ -156,7 +158,7 @@ async function unmetConditions(node: SimulatedNode, boot: Boot): Promise<UnmetCo
     });
   }
   if (node.faults.has("not-ready")) unmet.push({ name: "services", reason: 'service "cri" to be "up"' });
-  const { apiServer, nodeReady } = await node.kubernetesHealth();
+  const { apiServer, nodeReady } = await node.kubernetes.health();
   if (node.config?.role === "controlplane" && !apiServer) {
     unmet.push({ name: "staticPods", reason: `kube-system/kube-apiserver-${node.hostname} not ready` });
   }
@@ -172,6 +174,6 @@ async function watchOver(node: SimulatedNode, boot: Boot): Promise<void> {
       // Something may have begun while Kubernetes was asked.
       if (boot.busy === undefined && !boot.power.aborted) boot.setStatus("running", unmet);
     }
-    await node.nextChange(boot.ready ? 2 : 0.25, boot.power);
+    await node.changes.next(boot.ready ? 2 : 0.25, boot.power);
   }
 }

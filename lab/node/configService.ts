@@ -157,9 +157,12 @@ async function activate(node: SimulatedNode, config: MachineConfig): Promise<voi
   node.remember(config);
   const names = (of: MachineConfig | undefined): string =>
     JSON.stringify([of?.certSans, of?.machineCa.crt, of?.acceptedCas, of?.hostname]);
-  if (names(before) !== names(config)) await node.serveConfigured(true);
-  node.changed();
-  await node.tellRuntime((runtime) => runtime.configActive(node.identity(), config.documents), boot.power);
+  if (names(before) !== names(config)) await node.api.serveConfigured(true);
+  node.changes.notify();
+  await node.kubernetes.tell(
+    (runtime) => runtime.configActive(node.identity(), config.documents),
+    boot.power,
+  );
 }
 
 /** Access to Kubernetes for its administrator, as Talos hands it out. */

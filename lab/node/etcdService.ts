@@ -24,7 +24,7 @@ export function registerEtcdService(node: SimulatedNode): void {
     node.disk.etcd = { memberId: newMemberId() };
     node.bootstrapPending = true;
     node.saveDisk();
-    node.changed();
+    node.changes.notify();
     return { messages: [{}] };
   });
 

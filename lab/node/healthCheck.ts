@@ -49,7 +49,7 @@ async function kubernetes(
   const addresses = [...cluster.controlPlanes, ...cluster.workers];
   const good = await Promise.all(
     addresses.map(async (address) => {
-      const health = await cluster.node.network.node(address)?.kubernetesHealth();
+      const health = await cluster.node.network.node(address)?.kubernetes.health();
       return health !== undefined && judge(health);
     }),
   );
@@ -132,7 +132,7 @@ export function registerHealthCheck(node: SimulatedNode): void {
           if (Date.now() >= until)
             throw new CallFailure(status.DEADLINE_EXCEEDED, "context deadline exceeded");
           try {
-            await node.nextChange(0.3, AbortSignal.any([signal, boot.power]));
+            await node.changes.next(0.3, AbortSignal.any([signal, boot.power]));
           } catch (error) {
             if (isPowerLoss(error)) return;
             throw error;

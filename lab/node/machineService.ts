@@ -44,6 +44,21 @@ export function registerMachineService(node: SimulatedNode): void {
       },
     ],
   }));
+  handlers.unary("/storage.StorageService/Disks", () => ({
+    messages: [
+      {
+        disks: [
+          {
+            size: "107374182400",
+            model: "LAB-DISK",
+            deviceName: "/dev/sda",
+            serial: node.disk.uuid.slice(0, 8),
+            systemDisk: node.disk.active !== undefined,
+          },
+        ],
+      },
+    ],
+  }));
   handlers.stream<Parameters<ReturnType<typeof booted>["events"]["watch"]>[0]>(
     `${service}/Events`,
     async (request, send, { signal }) => {
@@ -146,7 +161,7 @@ function registerServiceControl(node: SimulatedNode): void {
       if (verb === "stop") boot.stopped.add(id);
       else boot.stopped.delete(id);
       refreshServices(node, boot);
-      node.changed();
+      node.changes.notify();
       return { messages: [{ resp: `Service "${id}" ${done}` }] };
     });
   };
@@ -182,7 +197,7 @@ function reset(node: SimulatedNode, request: ResetRequest, actorId: string): voi
         node.disk.images = {};
       }
       node.saveDisk();
-      if (everything || labels.includes("EPHEMERAL")) await node.removedFromCluster(identity);
+      if (everything || labels.includes("EPHEMERAL")) await node.kubernetes.removed(identity);
     },
   };
   void runSequence(node, "reset", actorId, [

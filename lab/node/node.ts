@@ -1,28 +1,30 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import semver from "semver";
-import { Apid, type ApidHost, type ApidIdentity } from "./apid.ts";
+import { ApiPort } from "./apiPort.ts";
+import type { ApidHost } from "./apid.ts";
 import { bringUp, refreshServices } from "./bringUp.ts";
-import { Boot, isPowerLoss } from "./boot.ts";
+import { isPowerLoss, type Boot } from "./boot.ts";
+import { loadImage } from "./bootLoader.ts";
+import { Changes } from "./changes.ts";
+import { registerConfigService } from "./configService.ts";
 import { DiskStore, blankDisk, type Disk } from "./disk.ts";
 import { registerEtcdService } from "./etcdService.ts";
 import { Faults, type FaultId } from "./faults.ts";
-import { initiatorName } from "./files.ts";
 import { registerFileService } from "./fileService.ts";
 import { Handlers } from "./handlers.ts";
 import { registerHealthCheck } from "./healthCheck.ts";
-import { configuredIdentity, maintenanceIdentity } from "./identity.ts";
 import { resolveImage, type ImageExtension, type NodeImage } from "./images.ts";
 import type { InstallRecord } from "./installer.ts";
+import { KubernetesLink } from "./kubernetesLink.ts";
 import { registerLifecycleService } from "./lifecycleService.ts";
 import { parseMachineConfig, type MachineConfig } from "./machineConfig.ts";
-import { registerConfigService } from "./configService.ts";
 import { registerMachineService } from "./machineService.ts";
 import type { LabNetwork } from "./network.ts";
 import type { ClusterRuntime, NodeIdentity } from "./runtime.ts";
-import type { AppliedConfig, BootRecord, NodeSnapshot } from "./snapshot.ts";
+import { snapshotOf, type AppliedConfig, type BootRecord, type NodeSnapshot } from "./snapshot.ts";
 import { registerStateService } from "./stateService.ts";
-import { Wire } from "./wire.ts";
+import type { Wire } from "./wire.ts";
 
 /** How long things take, in seconds. */
 export interface Timings {
@@ -54,7 +56,6 @@ export interface SimulatedNodeOptions {
 }
 
 const defaultTimings: Timings = { pullSeconds: 0.5, installSeconds: 1, rebootSeconds: 0.7, bootSeconds: 0.8 };
-const apiPort = 50000;
 const off = AbortSignal.abort();
 
 /** A machine that runs Talos, as far as its API shows. */
@@ -65,7 +66,9 @@ export class SimulatedNode implements ApidHost {
   readonly timings: Timings;
   readonly faults: Faults;
   readonly handlers = new Handlers();
-  readonly wire = new Wire();
+  readonly changes = new Changes();
+  readonly kubernetes: KubernetesLink;
+  readonly api = new ApiPort(this);
   /** Every run of an installer, with its outcome. */
   readonly installs: InstallRecord[] = [];
   readonly boots: BootRecord[] = [];
@@ -79,13 +82,10 @@ export class SimulatedNode implements ApidHost {
   readonly #options: SimulatedNodeOptions;
   readonly #store: DiskStore;
   readonly #life = new AbortController();
-  readonly #changes = new Set<() => void>();
   #medium: NodeImage | undefined;
-  #apid: Apid | undefined;
   #known: MachineConfig | undefined;
   #next: "reboot" | "off" = "off";
   #running: Promise<void> | undefined;
-  #kubelet: Promise<void> = Promise.resolve();
   #configured: ((config: MachineConfig) => void) | undefined;
   #settled: (() => void) | undefined;
 
@@ -96,6 +96,7 @@ export class SimulatedNode implements ApidHost {
     this.network = options.network;
     this.timings = { ...defaultTimings, ...options.timings };
     this.faults = new Faults((id, isSet) => this.#faultChanged(id, isSet));
+    this.kubernetes = new KubernetesLink(this, options.runtime, this.#life.signal);
     this.#store = new DiskStore(options.stateDirectory);
     this.disk = this.#store.load() ?? blankDisk(options.bootloader ?? "sd-boot");
     for (const register of [
@@ -140,14 +141,14 @@ export class SimulatedNode implements ApidHost {
   powerCut(next: "reboot" | "off"): void {
     this.#next = next;
     this.boot?.cutPower();
-    this.changed();
+    this.changes.notify();
   }
 
   async #run(): Promise<void> {
     do {
       await this.#whileDown();
       if (this.#life.signal.aborted) return;
-      const boot = this.#loadImage();
+      const boot = loadImage(this, this.#medium);
       this.#next = "off";
       this.boot = boot;
       try {
@@ -164,9 +165,9 @@ export class SimulatedNode implements ApidHost {
         }
       }
       this.boot = undefined;
-      await this.closeApi();
-      this.#kubeletDown(boot);
-      this.changed();
+      await this.api.close();
+      this.kubernetes.kubeletDown(boot);
+      this.changes.notify();
       if (this.#next === "reboot") await this.#pause(this.timings.rebootSeconds);
     } while (this.#next === "reboot" && !this.#life.signal.aborted);
   }
@@ -179,42 +180,12 @@ export class SimulatedNode implements ApidHost {
     while (this.faults.has("never-returns") || this.faults.has("node-down")) {
       if (this.#life.signal.aborted || (this.boots.length === 0 && !this.faults.has("node-down"))) return;
       this.settled();
-      await this.nextChange(1, this.#life.signal).catch(() => {});
+      await this.changes.next(1, this.#life.signal).catch(() => {});
     }
   }
 
-  /** The boot loader: takes the active slot, or returns to the other when a new image does not come up. */
-  #loadImage(): Boot {
-    const { disk } = this;
-    let slot = disk.active;
-    if (slot !== undefined && disk.fallback !== undefined && this.faults.strikes("falls-back")) {
-      this.#record(disk.slots[slot], slot, "failed");
-      disk.active = slot = disk.fallback;
-      delete disk.fallback;
-      this.saveDisk();
-    }
-    const installed = slot === undefined ? undefined : disk.slots[slot];
-    const image = installed ?? this.#medium;
-    if (image === undefined) throw new Error(`${this.name} has nothing to boot from`);
-    const boot = new Boot(image, installed?.bootArgs ?? image.kernelArgs, slot, () => this.changed());
-    this.#record(image, slot, "booted", boot.id);
-    return boot;
-  }
-
-  #record(
-    image: NodeImage | undefined,
-    slot: string | undefined,
-    outcome: BootRecord["outcome"],
-    bootId = "",
-  ): void {
-    this.boots.push({
-      at: new Date().toISOString(),
-      bootId,
-      version: image?.version ?? "",
-      outcome,
-      ...(image?.schematic === undefined ? {} : { schematic: image.schematic }),
-      ...(slot === undefined ? {} : { slot }),
-    });
+  get wire(): Wire {
+    return this.api.wire;
   }
 
   get power(): AbortSignal {
@@ -286,50 +257,12 @@ export class SimulatedNode implements ApidHost {
   }
 
   log(line: string): void {
-    this.#options.log?.(`${this.name}: ${line.trimEnd()}`);
+    this.#options.log?.(line.trimEnd());
   }
 
   settled(): void {
     this.#settled?.();
     this.#settled = undefined;
-  }
-
-  async #serve(identity: ApidIdentity, gracefully: boolean): Promise<void> {
-    const before = this.#apid;
-    const apid = new Apid(this, identity);
-    await apid.start();
-    this.#apid = apid;
-    await this.wire.listen(this.address, apiPort);
-    this.settled();
-    if (gracefully) void before?.stop(true);
-    else await before?.stop();
-  }
-
-  async serveMaintenance(): Promise<void> {
-    await this.#serve(await maintenanceIdentity(this), false);
-  }
-
-  /**
-   * @param gracefully let calls on the old certificates finish
-   * @returns false while nobody can sign this node's certificate
-   */
-  async serveConfigured(gracefully = false): Promise<boolean> {
-    const { config } = this;
-    if (config === undefined) return false;
-    const identity = await configuredIdentity(config, this, this.network, {
-      clockSkewed: this.faults.has("clock-skewed"),
-      refusesCertificates: this.faults.has("certificates-refused"),
-    });
-    if (identity === undefined) return false;
-    await this.#serve(identity, gracefully);
-    return true;
-  }
-
-  async closeApi(): Promise<void> {
-    await this.wire.close();
-    const apid = this.#apid;
-    this.#apid = undefined;
-    await apid?.stop();
   }
 
   /** The next configuration that is applied in maintenance mode. */
@@ -347,86 +280,14 @@ export class SimulatedNode implements ApidHost {
     this.#configured = undefined;
   }
 
-  /** Tells everything that watches this node that something is different. */
-  changed(): void {
-    for (const listener of [...this.#changes]) listener();
-  }
-
-  onChange(listener: () => void): () => void {
-    this.#changes.add(listener);
-    return () => this.#changes.delete(listener);
-  }
-
-  /** @throws AbortError when the signal aborts first */
-  async nextChange(seconds: number, signal: AbortSignal): Promise<void> {
-    const woken = new AbortController();
-    const unsubscribe = this.onChange(() => woken.abort());
-    try {
-      await delay(seconds * 1000, undefined, { signal: AbortSignal.any([woken.signal, signal]) });
-    } catch (error) {
-      if (signal.aborted) throw error;
-    } finally {
-      unsubscribe();
-    }
-  }
-
   #faultChanged(id: FaultId, isSet: boolean): void {
     if (id === "half-open") this.wire.setSilent(isSet);
     if (id === "node-down" && isSet) this.powerCut("reboot");
     if ((id === "certificates-refused" || id === "clock-skewed") && this.config !== undefined) {
-      void this.serveConfigured().then(() => this.wire.cut());
+      void this.api.serveConfigured().then(() => this.wire.cut());
     }
     if (this.boot !== undefined) refreshServices(this, this.boot);
-    this.changed();
-  }
-
-  /** Calls the Kubernetes side, again and again until it takes it or the power goes. */
-  async tellRuntime(call: (runtime: ClusterRuntime) => Promise<void>, power: AbortSignal): Promise<void> {
-    while (!power.aborted) {
-      try {
-        await call(this.#options.runtime);
-        return;
-      } catch (error) {
-        this.log(`Kubernetes: ${error instanceof Error ? error.message : String(error)}`);
-        await this.nextChange(1, AbortSignal.any([power, this.#life.signal])).catch(() => {});
-      }
-    }
-  }
-
-  kubeletUp(boot: Boot): void {
-    this.#kubelet = this.#kubelet.then(() =>
-      this.tellRuntime((runtime) => runtime.kubeletUp(this.identity()), boot.power),
-    );
-  }
-
-  #kubeletDown(boot: Boot): void {
-    if (!boot.kubelet || this.#life.signal.aborted) return;
-    boot.kubelet = false;
-    const identity = this.identity();
-    this.#kubelet = this.#kubelet.then(() =>
-      this.#options.runtime
-        .kubeletDown(identity)
-        .catch((error: unknown) => this.log(`Kubernetes: ${String(error)}`)),
-    );
-  }
-
-  /** The kubelet stops while the machine still runs, as before an installation. */
-  async stopKubelet(): Promise<void> {
-    if (this.boot !== undefined) this.#kubeletDown(this.boot);
-    await this.#kubelet;
-  }
-
-  async removedFromCluster(identity: NodeIdentity): Promise<void> {
-    await this.stopKubelet();
-    await this.#options.runtime
-      .removed(identity)
-      .catch((error: unknown) => this.log(`Kubernetes: ${String(error)}`));
-  }
-
-  async kubernetesHealth(): Promise<{ apiServer: boolean; nodeReady: boolean }> {
-    return await this.#options.runtime
-      .health(this.identity())
-      .catch(() => ({ apiServer: false, nodeReady: false }));
+    this.changes.notify();
   }
 
   /** The active machine configuration's text. It holds the cluster's secrets. */
@@ -444,34 +305,6 @@ export class SimulatedNode implements ApidHost {
 
   /** What a test or a status table wants to know, without any secret. */
   snapshot(): NodeSnapshot {
-    const { boot } = this;
-    const iqn = initiatorName(this);
-    return {
-      name: this.hostname,
-      address: this.address,
-      role: this.identity().role,
-      configured: this.config !== undefined,
-      powered: boot !== undefined,
-      stage: boot?.stage ?? "off",
-      ready: boot?.ready ?? false,
-      unmet: boot?.unmet ?? [],
-      bootId: boot?.id ?? "",
-      version: this.version,
-      image: boot?.image.reference ?? "",
-      ...(boot?.image.schematic === undefined ? {} : { schematic: boot.image.schematic }),
-      extensions: this.extensions(),
-      services:
-        boot?.services.list().map(({ id, state, healthy }) => ({ id, state, healthy: healthy ?? null })) ??
-        [],
-      ...(iqn === undefined ? {} : { initiatorName: iqn }),
-      kernelArgs: boot?.kernelArgs ?? [],
-      upgrades: this.installs.filter(({ via, exitCode }) => via !== "apply" && exitCode === 0).length,
-      reboots: Math.max(0, this.boots.filter(({ outcome }) => outcome === "booted").length - 1),
-      boots: [...this.boots],
-      installs: [...this.installs],
-      appliedConfigs: [...this.appliedConfigs],
-      dataWipes: this.dataWipes,
-      faults: this.faults.active(),
-    };
+    return snapshotOf(this);
   }
 }

@@ -1,4 +1,5 @@
 import { Client, Metadata, credentials, status, type CallOptions, type ServiceError } from "@grpc/grpc-js";
+import { checkServerIdentity } from "node:tls";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import type { CallContext, Send } from "./handlers.ts";
 import { CallFailure, asCallFailure } from "./failure.ts";
@@ -27,11 +28,15 @@ export class Forwarder {
       const { authority, certificate, key } = this.#identity;
       client = new Client(
         `${target}:50000`,
-        credentials.createSsl(Buffer.from(authority), Buffer.from(key), Buffer.from(certificate)),
+        credentials.createSsl(Buffer.from(authority), Buffer.from(key), Buffer.from(certificate), {
+          checkServerIdentity: (_, presented) => checkServerIdentity(target, presented),
+        }),
         {
           "grpc.initial_reconnect_backoff_ms": 200,
           "grpc.max_reconnect_backoff_ms": 1000,
           "grpc.enable_http_proxy": 0,
+          // An address is no server name (RFC 6066): without one here it would be sent as such.
+          "grpc.ssl_target_name_override": "apid",
         },
       );
       this.#clients.set(target, client);

@@ -37,6 +37,7 @@ const rules: Record<string, readonly Role[]> = {
   "/machine.MachineService/ServiceStop": operators,
   "/machine.MachineService/Shutdown": operators,
   "/machine.MachineService/Version": readers,
+  "/storage.StorageService/Disks": readers,
   "/cosi.resource.State/Get": readers,
   "/cosi.resource.State/List": readers,
   "/cosi.resource.State/Watch": readers,
@@ -49,6 +50,7 @@ export function mayCall(path: string, roles: ReadonlySet<Role>): boolean {
 /** What the maintenance service of Talos 1.12 and older has at all, for a caller from the network. */
 export const oldMaintenanceApi: ReadonlySet<string> = new Set([
   "/machine.MachineService/ApplyConfiguration",
+  "/storage.StorageService/Disks",
   "/cosi.resource.State/Get",
   "/cosi.resource.State/List",
   "/cosi.resource.State/Watch",

@@ -62,7 +62,7 @@ export async function runSequence(
     node.log(`${name} failed: ${reason}`);
     emit("NOOP", reason);
     boot.setStatus("running", boot.unmet);
-    node.changed();
+    node.changes.notify();
   }
 }
 
@@ -73,7 +73,7 @@ export function stopServices(node: SimulatedNode, actorId: string): Phase {
     task: "stopAllServices",
     run: async () => {
       booted(node).services.stopAll(actorId, ["apid", "machined"]);
-      await node.stopKubelet();
+      await node.kubernetes.stopKubelet(booted(node));
     },
   };
 }

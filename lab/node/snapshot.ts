@@ -1,7 +1,9 @@
 import type { Stage, UnmetCondition } from "./boot.ts";
 import type { ActiveFault } from "./faults.ts";
 import type { ImageExtension } from "./images.ts";
+import { initiatorName } from "./files.ts";
 import type { InstallRecord } from "./installer.ts";
+import type { SimulatedNode } from "./node.ts";
 
 /** One start of a machine. */
 export interface BootRecord {
@@ -50,4 +52,36 @@ export interface NodeSnapshot {
   appliedConfigs: AppliedConfig[];
   dataWipes: number;
   faults: ActiveFault[];
+}
+
+/** How a node is now, without any secret. */
+export function snapshotOf(node: SimulatedNode): NodeSnapshot {
+  const { boot, boots, installs } = node;
+  const iqn = initiatorName(node);
+  return {
+    name: node.hostname,
+    address: node.address,
+    role: node.identity().role,
+    configured: node.config !== undefined,
+    powered: boot !== undefined,
+    stage: boot?.stage ?? "off",
+    ready: boot?.ready ?? false,
+    unmet: boot?.unmet ?? [],
+    bootId: boot?.id ?? "",
+    version: node.version,
+    image: boot?.image.reference ?? "",
+    ...(boot?.image.schematic === undefined ? {} : { schematic: boot.image.schematic }),
+    extensions: node.extensions(),
+    services:
+      boot?.services.list().map(({ id, state, healthy }) => ({ id, state, healthy: healthy ?? null })) ?? [],
+    ...(iqn === undefined ? {} : { initiatorName: iqn }),
+    kernelArgs: boot?.kernelArgs ?? [],
+    upgrades: installs.filter(({ via, exitCode }) => via !== "apply" && exitCode === 0).length,
+    reboots: Math.max(0, boots.filter(({ outcome }) => outcome === "booted").length - 1),
+    boots: [...boots],
+    installs: [...installs],
+    appliedConfigs: [...node.appliedConfigs],
+    dataWipes: node.dataWipes,
+    faults: node.faults.active(),
+  };
 }

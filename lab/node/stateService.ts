@@ -1,10 +1,8 @@
-import { fileURLToPath } from "node:url";
 import { status } from "@grpc/grpc-js";
-import { loadSync, type PackageDefinition } from "@grpc/proto-loader";
 import { stringify } from "yaml";
-import { messageCodec, wireOptions } from "../../talos/api/load.ts";
 import { CallFailure, notAuthorized } from "./failure.ts";
 import type { CallContext } from "./handlers.ts";
+import { encodeSpec } from "./labApi.ts";
 import type { SimulatedNode } from "./node.ts";
 import { namespaces, resourceTypes, type ResourceType } from "./resourceTypes.ts";
 import { admin } from "./roles.ts";
@@ -29,16 +27,6 @@ interface Kind {
 interface Resource {
   metadata: { id: string; version: string; annotations: Record<string, string> };
   spec: { protoSpec: Buffer; yamlSpec: string };
-}
-
-let specs: PackageDefinition | undefined;
-
-function encode(codec: string, message: object): Buffer {
-  specs ??= loadSync("specs.proto", {
-    ...wireOptions,
-    includeDirs: [fileURLToPath(new URL(".", import.meta.url))],
-  });
-  return messageCodec(specs, `lab.specs.${codec}`).encode(message);
 }
 
 const timestamp = (at: number): object => ({
@@ -94,7 +82,7 @@ class ResourceView {
           labels: {},
         },
         spec: {
-          protoSpec: type.codec === undefined ? Buffer.alloc(0) : encode(type.codec, message ?? {}),
+          protoSpec: type.codec === undefined ? Buffer.alloc(0) : encodeSpec(type.codec, message ?? {}),
           yamlSpec: yaml,
         },
       };
@@ -164,7 +152,7 @@ export function registerStateService(node: SimulatedNode): void {
       before = after;
       if (events.length > 0) emit(events);
     };
-    const unsubscribe = node.onChange(check);
+    const unsubscribe = node.changes.subscribe(check);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });

@@ -1,0 +1,55 @@
+import { Apid, type ApidIdentity } from "./apid.ts";
+import { configuredIdentity, maintenanceIdentity } from "./identity.ts";
+import type { SimulatedNode } from "./node.ts";
+import { Wire } from "./wire.ts";
+
+const port = 50000;
+
+/** The API of a node on its network address: without credentials, then with those of its configuration. */
+export class ApiPort {
+  readonly wire = new Wire();
+  readonly #node: SimulatedNode;
+  #apid: Apid | undefined;
+
+  constructor(node: SimulatedNode) {
+    this.#node = node;
+  }
+
+  async #serve(identity: ApidIdentity, gracefully: boolean): Promise<void> {
+    const before = this.#apid;
+    const apid = new Apid(this.#node, identity);
+    await apid.start();
+    this.#apid = apid;
+    await this.wire.listen(this.#node.address, port);
+    this.#node.settled();
+    if (gracefully) void before?.stop(true);
+    else await before?.stop();
+  }
+
+  async serveMaintenance(): Promise<void> {
+    await this.#serve(await maintenanceIdentity(this.#node), false);
+  }
+
+  /**
+   * @param gracefully let calls on the old certificates finish
+   * @returns false while nobody can sign this node's certificate
+   */
+  async serveConfigured(gracefully = false): Promise<boolean> {
+    const { config, faults, network } = this.#node;
+    if (config === undefined) return false;
+    const identity = await configuredIdentity(config, this.#node, network, {
+      clockSkewed: faults.has("clock-skewed"),
+      refusesCertificates: faults.has("certificates-refused"),
+    });
+    if (identity === undefined) return false;
+    await this.#serve(identity, gracefully);
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await this.wire.close();
+    const apid = this.#apid;
+    this.#apid = undefined;
+    await apid?.stop();
+  }
+}

@@ -1,0 +1,43 @@
+import { Boot } from "./boot.ts";
+import type { Slot } from "./disk.ts";
+import type { NodeImage } from "./images.ts";
+import type { SimulatedNode } from "./node.ts";
+import type { BootRecord } from "./snapshot.ts";
+
+/**
+ * Takes the active slot, or returns to the other one when a new image does not come up. With an empty disk it boots from the
+ * medium.
+ */
+export function loadImage(node: SimulatedNode, medium: NodeImage | undefined): Boot {
+  const { disk, faults } = node;
+  let slot = disk.active;
+  if (slot !== undefined && disk.fallback !== undefined && faults.strikes("falls-back")) {
+    record(node, disk.slots[slot], slot, "failed");
+    disk.active = slot = disk.fallback;
+    delete disk.fallback;
+    node.saveDisk();
+  }
+  const installed = slot === undefined ? undefined : disk.slots[slot];
+  const image = installed ?? medium;
+  if (image === undefined) throw new Error(`${node.name} has nothing to boot from`);
+  const boot = new Boot(image, installed?.bootArgs ?? image.kernelArgs, slot, () => node.changes.notify());
+  record(node, image, slot, "booted", boot.id);
+  return boot;
+}
+
+function record(
+  node: SimulatedNode,
+  image: NodeImage | undefined,
+  slot: Slot | undefined,
+  outcome: BootRecord["outcome"],
+  bootId = "",
+): void {
+  node.boots.push({
+    at: new Date().toISOString(),
+    bootId,
+    version: image?.version ?? "",
+    outcome,
+    ...(image?.schematic === undefined ? {} : { schematic: image.schematic }),
+    ...(slot === undefined ? {} : { slot }),
+  });
+}

@@ -1,0 +1,68 @@
+import type { Boot } from "./boot.ts";
+import type { SimulatedNode } from "./node.ts";
+import type { ClusterRuntime, NodeIdentity } from "./runtime.ts";
+
+/** What a node tells Kubernetes, in the order in which it happened. */
+export class KubernetesLink {
+  readonly #node: SimulatedNode;
+  readonly #runtime: ClusterRuntime;
+  readonly #life: AbortSignal;
+  #kubelet: Promise<void> = Promise.resolve();
+
+  /** @param life aborts when the node is stopped for good: then Kubernetes is told nothing any more */
+  constructor(node: SimulatedNode, runtime: ClusterRuntime, life: AbortSignal) {
+    this.#node = node;
+    this.#runtime = runtime;
+    this.#life = life;
+  }
+
+  /** Calls the Kubernetes side, again and again until it takes it or the power goes. */
+  async tell(call: (runtime: ClusterRuntime) => Promise<void>, power: AbortSignal): Promise<void> {
+    while (!power.aborted) {
+      try {
+        await call(this.#runtime);
+        return;
+      } catch (error) {
+        this.#complain(error);
+        await this.#node.changes.next(1, AbortSignal.any([power, this.#life])).catch(() => {});
+      }
+    }
+  }
+
+  #complain(error: unknown): void {
+    this.#node.log(`Kubernetes: ${error instanceof Error ? error.message : String(error)}`);
+  }
+
+  kubeletUp(boot: Boot): void {
+    boot.kubelet = true;
+    this.#kubelet = this.#kubelet.then(() =>
+      this.tell((runtime) => runtime.kubeletUp(this.#node.identity()), boot.power),
+    );
+  }
+
+  kubeletDown(boot: Boot): void {
+    if (!boot.kubelet || this.#life.aborted) return;
+    boot.kubelet = false;
+    const identity = this.#node.identity();
+    this.#kubelet = this.#kubelet
+      .then(() => this.#runtime.kubeletDown(identity))
+      .catch((error: unknown) => this.#complain(error));
+  }
+
+  /** The kubelet stops while the machine still runs, as before an installation. */
+  async stopKubelet(boot: Boot): Promise<void> {
+    this.kubeletDown(boot);
+    // One that has not come up yet tries until the power goes: nobody waits for that.
+    await Promise.race([this.#kubelet, this.#node.changes.next(5, boot.power).catch(() => {})]);
+  }
+
+  async removed(identity: NodeIdentity): Promise<void> {
+    await this.#runtime.removed(identity).catch((error: unknown) => this.#complain(error));
+  }
+
+  async health(): Promise<{ apiServer: boolean; nodeReady: boolean }> {
+    return await this.#runtime
+      .health(this.#node.identity())
+      .catch(() => ({ apiServer: false, nodeReady: false }));
+  }
+}
