@@ -15,12 +15,15 @@ export interface Child<Args> {
 type ResourceClass<Args, Made> = new (
   name: string,
   args: Args,
-  options: pulumi.CustomResourceOptions,
+  options?: pulumi.CustomResourceOptions,
 ) => Made;
 
 /** Makes the children of a component: named after it, parented to it, changed by the user's transform. */
 export function childMaker(component: pulumi.ComponentResource, name: string) {
-  return function make<Args extends object, Made>(type: ResourceClass<Args, Made>, child: Child<Args>): Made {
+  return function make<Args, Made>(
+    type: ResourceClass<Args, Made>,
+    child: Child<NonNullable<NoInfer<Args>>>,
+  ): Made {
     const { suffix, args, transform, dependsOn = [], ...more } = child;
     // Names in the cluster are explicit and much of these objects cannot be changed in place: the old one has to go first.
     const options: pulumi.CustomResourceOptions = {
