@@ -86,6 +86,8 @@ export function kubernetesPlugin(): ProviderPlugin {
         try {
           const object = manifest(inputs);
           if (!upsert && (await cluster.get(referenceOf(inputs), call.signal)) !== undefined) {
+            // It may be the one that this replaces, and gone by then.
+            if (preview) return unseen;
             throw new Error(
               "already exists in the cluster; import it, or set upsertExistingObjects on the provider",
             );
