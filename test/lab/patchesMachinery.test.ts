@@ -1,0 +1,240 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseAllDocuments } from "yaml";
+import {
+  hostnamePatch,
+  installImagePatch,
+  modulePatch,
+  securityPatch,
+  subnetPatch,
+} from "../../talos/patches.ts";
+import { secretsFromMachineConfig, parseSecretsBundle, SecretsError } from "../../talos/secretsBundle.ts";
+import { redactMachineConfig } from "../../talos/redact.ts";
+import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/version.ts";
+import { resolveTools } from "../../tools/resolve.ts";
+import { askGo } from "../unit/goProgram.ts";
+
+// Our patches, judged by Talos's own machinery: talosctl up to contract 1.13, tools/machinery114 for 1.14.
+
+type Role = "controlplane" | "worker";
+const ROLES: readonly Role[] = ["controlplane", "worker"];
+const IMAGE =
+  "factory.talos.dev/metal-installer/c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac:v1.13.9";
+
+function patchesFor(role: Role, contract: string): string[] {
+  return [
+    installImagePatch({ image: IMAGE, disk: "/dev/vda", contract }),
+    hostnamePatch({ name: "node-1", contract }),
+    subnetPatch({ podSubnets: ["10.1.0.0/16"], serviceSubnets: ["10.2.0.0/16"], contract }),
+    role === "controlplane"
+      ? securityPatch({ namespaces: ["joviandss-csi", "synology-csi"], contract })
+      : undefined,
+    modulePatch({ modules: ["iscsi_tcp", "dm_multipath"], contract }),
+  ].filter((patch) => patch !== undefined);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function documentsOf(text: string): { main: Fields; of: (kind: string, name?: string) => unknown } {
+  const all = parseAllDocuments(text).map((document) => document.toJS() as Fields);
+  const main = all.find((document) => "machine" in document) ?? {};
+  return {
+    main,
+    of: (kind, name) =>
+      all.find((document) => document["kind"] === kind && (name === undefined || document["name"] === name)),
+  };
+}
+
+const folder = await mkdtemp(join(tmpdir(), "talos-iscsi-patches-"));
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe("talosctl", () => {
+  const run = promisify(execFile);
+  let talosctl: (...args: string[]) => Promise<unknown>;
+  let file: (...parts: string[]) => string;
+
+  beforeAll(async () => {
+    const { talosctl: program } = await resolveTools(["talosctl"]);
+    talosctl = (...args) => run(program, args, { cwd: folder });
+    file = (...parts) => join(folder, ...parts);
+    await talosctl("gen", "secrets", "-o", file("secrets.yaml"));
+  }, 900_000);
+
+  describe.each(KNOWN_CONTRACTS.filter((contract) => contract !== "v1.14"))("contract %s", (contract) => {
+    const newest = supportedKubernetes(`${contract}.0`)?.newest.slice(1) ?? "";
+
+    beforeAll(async () => {
+      const secrets = ["--with-secrets", file("secrets.yaml"), "--output-dir", file(contract)];
+      const form = ["--with-docs=false", "--with-examples=false", "--kubernetes-version", `${newest}.0`];
+      await talosctl(
+        "gen",
+        "config",
+        "c",
+        "https://127.10.0.10:6443",
+        "--talos-version",
+        contract,
+        ...secrets,
+        ...form,
+      );
+    });
+
+    test.each(ROLES)("a %s takes the patches and is valid, strictly", async (role) => {
+      const flags: string[] = [];
+      for (const [i, patch] of patchesFor(role, contract).entries()) {
+        await writeFile(file(contract, `${role}-${i}.patch`), patch);
+        flags.push("--patch", `@${file(contract, `${role}-${i}.patch`)}`);
+      }
+      const merged = file(contract, `${role}.merged.yaml`);
+      await talosctl("machineconfig", "patch", file(contract, `${role}.yaml`), ...flags, "-o", merged);
+      await talosctl("validate", "--mode", "metal", "--strict", "--config", merged);
+
+      const { main, of } = documentsOf(await readFile(merged, "utf8"));
+      const withArgs = ["v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11"].includes(contract);
+      expect(main).toMatchObject({
+        machine: {
+          type: role,
+          install: { disk: "/dev/vda", image: IMAGE },
+          kernel: { modules: [{ name: "iscsi_tcp" }, { name: "dm_multipath" }] },
+        },
+        cluster: { network: { podSubnets: ["10.1.0.0/16"], serviceSubnets: ["10.2.0.0/16"] } },
+      });
+      const machine = main["machine"] as { install: Fields; network?: Fields };
+      expect(machine.install["extraKernelArgs"]).toEqual(withArgs ? ["iscsi_tcp=1"] : undefined);
+      if (["v1.12", "v1.13"].includes(contract)) {
+        expect(of("HostnameConfig")).toMatchObject({ auto: "off", hostname: "node-1" });
+      } else {
+        expect(machine.network).toMatchObject({ hostname: "node-1" });
+      }
+      const plugins = (main["cluster"] as { apiServer?: { admissionControl?: Fields[] } }).apiServer
+        ?.admissionControl;
+      if (role === "worker") {
+        expect(plugins).toBeUndefined();
+      } else {
+        expect(plugins).toHaveLength(1);
+        expect(plugins?.[0]).toMatchObject({
+          name: "PodSecurity",
+          configuration: {
+            defaults: { enforce: "baseline" },
+            exemptions: { namespaces: ["kube-system", "joviandss-csi", "synology-csi"] },
+          },
+        });
+      }
+    });
+
+    test("the secrets of its control plane's configuration are those of the bundle", async () => {
+      const bundle = parseSecretsBundle(await readFile(file("secrets.yaml"), "utf8"));
+      expect(secretsFromMachineConfig(await readFile(file(contract, "controlplane.yaml"), "utf8"))).toEqual(
+        bundle,
+      );
+      const worker = await readFile(file(contract, "worker.yaml"), "utf8");
+      expect(() => secretsFromMachineConfig(worker)).toThrow(SecretsError);
+    });
+
+    test.each(ROLES)("nothing secret of a %s is left after redaction", async (role) => {
+      const bundle = parseSecretsBundle(await readFile(file("secrets.yaml"), "utf8"));
+      const shown = redactMachineConfig(await readFile(file(contract, `${role}.yaml`), "utf8"));
+      expect(secretStrings(bundle).filter((secret) => shown.includes(secret))).toEqual([]);
+      expect(shown).toContain("«secret ");
+    });
+  });
+
+  test("the instructions' own patch is refused from contract 1.12 on, as ours would be without its care", async () => {
+    const patch = file("seed.patch");
+    await writeFile(patch, modulePatch({ modules: ["iscsi_tcp"], contract: "v1.6" }) ?? "");
+    await talosctl(
+      "machineconfig",
+      "patch",
+      file("v1.12", "worker.yaml"),
+      "--patch",
+      `@${patch}`,
+      "-o",
+      file("seed.yaml"),
+    );
+    await expect(talosctl("validate", "--mode", "metal", "--config", file("seed.yaml"))).rejects.toThrow(
+      /grubUseUKICmdline/,
+    );
+  });
+});
+
+/** The leaves of a bundle that must not be seen: all but certificates and the cluster's id. */
+function secretStrings(bundle: unknown): string[] {
+  const { cluster, certs, secrets, trustdinfo } = bundle as ReturnType<typeof parseSecretsBundle>;
+  const keys = Object.values(certs).map((pair) => (pair as { key: string }).key);
+  return [cluster.secret, ...Object.values(secrets), trustdinfo.token, ...keys].filter((text) => text !== "");
+}
+
+describe("the machinery of 1.14", () => {
+  interface Answer {
+    config?: string;
+    error?: string;
+  }
+  const contract = "v1.14";
+  const oldPatch = securityPatch({ namespaces: ["joviandss-csi"], contract: "v1.13" }) ?? "";
+  const document = securityPatch({ namespaces: ["joviandss-csi"], contract }) ?? "";
+  const questions = [
+    ...ROLES.map((role) => ({ role, patches: patchesFor(role, contract) })),
+    { role: "controlplane", patches: [oldPatch] },
+    { role: "worker", patches: [document] },
+  ];
+  let answers: Answer[];
+  beforeAll(async () => {
+    answers = await askGo<Answer>("machinery114", questions);
+  }, 900_000);
+
+  test.each(ROLES)("a %s takes the patches and is valid, strictly", (role) => {
+    const answer = answers[ROLES.indexOf(role)];
+    expect(answer?.error).toBeUndefined();
+    const { main, of } = documentsOf(answer?.config ?? "");
+    expect(main["machine"]).not.toHaveProperty("install");
+    expect(main["machine"]).not.toHaveProperty("kernel");
+    expect(of("UnattendedInstallConfig")).toMatchObject({
+      installer: { image: IMAGE },
+      provisioning: { diskSelector: { match: 'disk.dev_path == "/dev/vda"' } },
+    });
+    expect(of("HostnameConfig")).toMatchObject({ auto: "off", hostname: "node-1" });
+    expect(of("KubeNetworkConfig")).toMatchObject({
+      podSubnets: ["10.1.0.0/16"],
+      serviceSubnets: ["10.2.0.0/16"],
+    });
+    expect(of("KernelModuleConfig", "iscsi_tcp")).toBeDefined();
+    expect(of("KernelModuleConfig", "dm_multipath")).toBeDefined();
+    const admission = of("KubeAdmissionControlConfig");
+    if (role === "worker") expect(admission).toBeUndefined();
+    else {
+      expect(admission).toMatchObject({
+        configuration: {
+          defaults: { enforce: "baseline" },
+          exemptions: { namespaces: ["kube-system", "joviandss-csi", "synology-csi"] },
+        },
+      });
+    }
+  });
+
+  test("what older contracts take is refused, and so is the document on a worker", () => {
+    expect(answers[2]?.error).toContain("admission control plugin config is already set");
+    expect(answers[3]?.error).toContain("only allowed on control plane machines");
+  });
+
+  test("the control plane's secrets are read out of its documents, and none of them is shown", () => {
+    const config = answers[0]?.config ?? "";
+    const secrets = secretsFromMachineConfig(config);
+    expect(secrets.secrets.secretboxEncryptionSecret).toMatch(/^[A-Za-z0-9+/]{43}=$/);
+    expect(Buffer.from(secrets.certs.k8s.key, "base64").toString("utf8")).toMatch(
+      /^-----BEGIN EC PRIVATE KEY-----/,
+    );
+    const shown = redactMachineConfig(config);
+    const plain = secretStrings(secrets).flatMap((secret) => [
+      secret,
+      ...Buffer.from(secret, "base64")
+        .toString("utf8")
+        .split("\n")
+        .filter((line) => line.length > 30 && !line.startsWith("-----")),
+    ]);
+    expect(plain.filter((secret) => shown.includes(secret))).toEqual([]);
+    expect(() => secretsFromMachineConfig(answers[1]?.config ?? "")).toThrow(SecretsError);
+  });
+});
