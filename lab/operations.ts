@@ -4,15 +4,39 @@ import { hasState, openStack } from "./stack.ts";
 
 /** The engine's operations as the lab offers them; the engine's own display is what the user sees. */
 
-const display = {
-  onOutput: (text: string) => void process.stdout.write(text),
-  onError: (text: string) => void process.stderr.write(text),
-  color: process.stdout.isTTY ? "always" : "never",
-} as const;
+/**
+ * Where the engine's words go. It says an error in its display and again on its standard error; only what the display did not have is
+ * printed from there.
+ */
+class Display {
+  readonly color = process.stdout.isTTY ? "always" : "never";
+  #shown = "";
+  #errors = "";
+
+  readonly onOutput = (text: string): void => {
+    this.#shown += text;
+    process.stdout.write(text);
+  };
+  readonly onError = (text: string): void => {
+    this.#errors += text;
+  };
+
+  /** Prints what only standard error had. */
+  finish(): void {
+    const unseen = this.#errors
+      .split("\n")
+      .filter((line) => line.trim() !== "" && !this.#shown.includes(line.trim()));
+    if (unseen.length > 0) process.stderr.write(`${unseen.join("\n")}\n`);
+  }
+
+  get options() {
+    return { onOutput: this.onOutput, onError: this.onError, color: this.color } as const;
+  }
+}
 
 /** Preview, then update: what `pulumi up --yes` does. */
 export async function up(stackName: string): Promise<void> {
-  await engine(stackName, async (stack) => {
+  await engine(stackName, async (stack, display) => {
     const planned = await stack.preview({ ...display });
     if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
       process.stdout.write("Nothing to change: every resource is as the program wants it.\n");
@@ -23,19 +47,19 @@ export async function up(stackName: string): Promise<void> {
 }
 
 export async function preview(stackName: string, options: { refresh: boolean }): Promise<void> {
-  await engine(stackName, (stack) =>
+  await engine(stackName, (stack, display) =>
     stack.preview({ ...display, diff: true, ...(options.refresh ? { refresh: true } : {}) }),
   );
 }
 
 export async function refresh(stackName: string): Promise<void> {
   needState(stackName);
-  await engine(stackName, (stack) => stack.refresh({ ...display }));
+  await engine(stackName, (stack, display) => stack.refresh({ ...display }));
 }
 
 export async function destroy(stackName: string): Promise<void> {
   needState(stackName);
-  await engine(stackName, (stack) => stack.destroy({ ...display }));
+  await engine(stackName, (stack, display) => stack.destroy({ ...display }));
 }
 
 function needState(stackName: string): void {
@@ -48,10 +72,14 @@ function needState(stackName: string): void {
 type Stack = Awaited<ReturnType<typeof openStack>>;
 
 /** The engine has shown its own diagnostics; what is added says that it failed and that nothing was lost. */
-async function engine(stackName: string, operation: (stack: Stack) => Promise<unknown>): Promise<void> {
+async function engine(
+  stackName: string,
+  operation: (stack: Stack, display: Display["options"]) => Promise<unknown>,
+): Promise<void> {
   const stack = await openStack(stackName);
+  const display = new Display();
   try {
-    await operation(stack);
+    await operation(stack, display.options);
   } catch (error) {
     if (error instanceof CommandError) {
       throw new LabError(
@@ -59,5 +87,7 @@ async function engine(stackName: string, operation: (stack: Stack) => Promise<un
       );
     }
     throw error;
+  } finally {
+    display.finish();
   }
 }

@@ -50,18 +50,10 @@ export async function seedCluster(
     await run("cp", ["--", talosconfig, labFiles.talosconfig]);
 
     say(`talosctl apply-config --insecure to ${layout.nodes.map((node) => node.name).join(", ")}`);
-    await Promise.all(
-      layout.nodes.map((node) =>
-        run(talosctl, [
-          "apply-config",
-          "--insecure",
-          "--nodes",
-          node.address,
-          "--file",
-          join(scratch, `${node.role}.yaml`),
-        ]),
-      ),
+    const applied = layout.nodes.map((node) =>
+      applyOnce(talosctl, node.address, join(scratch, `${node.role}.yaml`)),
     );
+    await Promise.all(applied);
     const authenticated = ["--talosconfig", labFiles.talosconfig];
     say(`talosctl bootstrap on ${first.name}`);
     await untilAccepted(() =>
@@ -78,6 +70,31 @@ export async function seedCluster(
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/**
+ * The first configuration of a machine. Its API restarts with other certificates as soon as it has the configuration, and then the reply may be
+ * lost: so after a failure the machine is asked what it has, and only one that still waits gets the configuration again.
+ */
+async function applyOnce(talosctl: string, address: string, file: string): Promise<void> {
+  await untilAccepted(async () => {
+    try {
+      await run(talosctl, ["apply-config", "--insecure", "--nodes", address, "--file", file]);
+    } catch (error) {
+      const asked = [
+        "--talosconfig",
+        labFiles.talosconfig,
+        "--nodes",
+        address,
+        "--endpoints",
+        address,
+        "version",
+      ];
+      await run(talosctl, asked).catch(() => {
+        throw error;
+      });
+    }
+  });
 }
 
 /** A machine that has just installed Talos reboots before its API takes a bootstrap; what it says in the meantime is no failure. */

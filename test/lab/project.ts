@@ -1,0 +1,121 @@
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { labReport } from "../../lab/control.ts";
+import { labFiles } from "../../lab/layout.ts";
+
+/**
+ * A copy of this project to run a lab in, so that a test may change the stacks' files and never touches the lab of whoever runs the test. Only the
+ * installed packages and the built tools are shared.
+ */
+
+const source = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** Tools are built once for all copies. */
+const sharedTools = process.env["TALOS_ISCSI_TOOLS"] ?? join(source, ".tools");
+
+export interface Finished {
+  code: number | null;
+  /** Standard output and error, as they came. */
+  text: string;
+  stdout: string;
+}
+
+export class LabProject {
+  readonly dir: string;
+
+  static async make(): Promise<LabProject> {
+    if ((await labReport(labFiles.socket)) !== undefined) {
+      throw new Error(
+        "A lab is running, and the tests need its addresses (127.10.0.0/16). Stop it first: npm run lab -- stop",
+      );
+    }
+    return new LabProject();
+  }
+
+  private constructor() {
+    this.dir = mkdtempSync(join(tmpdir(), "talos-iscsi-"));
+    const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
+      cwd: source,
+      encoding: "utf8",
+    });
+    for (const file of files.split("\0").filter((name) => name !== "")) {
+      mkdirSync(dirname(join(this.dir, file)), { recursive: true });
+      cpSync(join(source, file), join(this.dir, file), { force: true });
+    }
+    symlinkSync(join(source, "node_modules"), join(this.dir, "node_modules"));
+  }
+
+  /** Runs `npm run lab -- <args>`, as its script does. */
+  lab(...args: string[]): Promise<Finished> {
+    return this.run(process.execPath, [join("lab", "cli.ts"), ...args]);
+  }
+
+  /** The lab's command has to succeed: its output, or an error with what it printed. */
+  async labOk(...args: string[]): Promise<Finished> {
+    const finished = await this.lab(...args);
+    if (finished.code !== 0)
+      throw new Error(`lab ${args.join(" ")} ended with ${finished.code}:\n${finished.text.slice(-6000)}`);
+    return finished;
+  }
+
+  /** One of the lab's tools, against the lab's cluster. */
+  async tool(name: "talosctl" | "kubectl", ...args: string[]): Promise<string> {
+    const credentials =
+      name === "talosctl"
+        ? ["--talosconfig", this.file("talosconfig")]
+        : ["--kubeconfig", this.file("kubeconfig")];
+    const finished = await this.run(join(this.dir, ".lab", "bin", name), [...credentials, ...args]);
+    if (finished.code !== 0)
+      throw new Error(`${name} ${args.join(" ")} ended with ${finished.code}:\n${finished.text}`);
+    return finished.stdout;
+  }
+
+  run(file: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(file, args, {
+        cwd: this.dir,
+        env: { ...process.env, NO_COLOR: "1", TALOS_ISCSI_TOOLS: sharedTools, ...env },
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let text = "";
+      let stdout = "";
+      child.stdout.on("data", (chunk: Buffer) => {
+        text += chunk.toString("utf8");
+        stdout += chunk.toString("utf8");
+      });
+      child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
+      child.once("error", reject);
+      child.once("close", (code) => resolve({ code, text, stdout }));
+    });
+  }
+
+  file(name: string): string {
+    return join(this.dir, ".lab", name);
+  }
+
+  /** Changes a stack's file for as long as `work` takes. */
+  async withStackFile<T>(
+    stack: string,
+    change: (text: string) => string,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const path = join(this.dir, `Pulumi.${stack}.yaml`);
+    const before = readFileSync(path, "utf8");
+    const after = change(before);
+    if (after === before) throw new Error(`the change of ${path} changed nothing`);
+    writeFileSync(path, after);
+    try {
+      return await work();
+    } finally {
+      writeFileSync(path, before);
+    }
+  }
+
+  async remove(): Promise<void> {
+    await this.lab("stop");
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
