@@ -100,7 +100,7 @@ describe("the first up", () => {
 
   test("the namespace has its three labels, the controller runs, the DaemonSet runs on every node", async () => {
     const get = async (...what: string[]) =>
-      JSON.parse(await lab.tool("kubectl", "get", ...what, "--output", "json")) as Record<string, never>;
+      JSON.parse(await lab.tool("kubectl", "get", ...what, "--output", "json")) as Record<string, unknown>;
     expect((await get("namespace", "joviandss-csi"))["metadata"]).toMatchObject({
       labels: {
         "pod-security.kubernetes.io/audit": "privileged",
