@@ -23,8 +23,13 @@ export interface NodeFacts {
   files: string[];
 }
 
-// The newer layout first: since iscsi-tools v0.2.0 (Talos 1.10) it is /etc/iscsi (siderolabs/extensions 4a2e536).
-const initiatorFiles = ["/etc/iscsi/initiatorname.iscsi", "/usr/local/etc/iscsi/initiatorname.iscsi"];
+// /etc/iscsi since iscsi-tools v0.2.0 (Talos 1.10, siderolabs/extensions 4a2e536); before, the extension kept its files
+// in its own root, which is bound to /system/iscsi.
+const initiatorFiles = [
+  "/etc/iscsi/initiatorname.iscsi",
+  "/system/iscsi/initiatorname.iscsi",
+  "/usr/local/etc/iscsi/initiatorname.iscsi",
+];
 
 /** Reads everything at once over one connection. */
 export async function readFacts(

@@ -1,11 +1,4 @@
-import type {
-  CheckResult,
-  CreateResult,
-  DiffResult,
-  Provider,
-  ReadResult,
-  UpdateResult,
-} from "@pulumi/pulumi/provider/provider.js";
+import type { CheckResult, DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { checkInputs } from "./check.ts";
 import { describeImage, readFacts } from "./facts.ts";
@@ -73,7 +66,7 @@ export class TalosNodeProvider implements Provider {
     return before["node"] === after["node"] ? {} : { changes: true, replaces: ["node"] };
   };
 
-  readonly create = async (urn: string, inputs: Properties): Promise<CreateResult> => {
+  readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
     const { id, outputs } = await this.#bring(urn, inputs, undefined);
     return { id, outs: outputs };
   };
@@ -83,11 +76,15 @@ export class TalosNodeProvider implements Provider {
     urn: string,
     _olds: Properties,
     news: Properties,
-  ): Promise<UpdateResult> => {
+  ): Promise<{ outs: Properties }> => {
     return { outs: (await this.#bring(urn, news, id)).outputs };
   };
 
-  readonly read = async (id: string, urn: string, state: Properties): Promise<ReadResult> => {
+  readonly read = async (
+    id: string,
+    urn: string,
+    state: Properties,
+  ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     const { values, secrets } = unwrap(state);
     const marked = new Set([...secrets, ...alwaysSecret]);
     if (values["clientConfiguration"] === undefined) {

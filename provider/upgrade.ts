@@ -10,7 +10,7 @@ import { inspect } from "./steps/inspect.ts";
 import { install, type Installed } from "./steps/install.ts";
 import { earlierInstall, noteInstall, type EarlierInstall } from "./steps/installNote.ts";
 import { pull, type UpgradePath } from "./steps/pull.ts";
-import { awaitReboot, requestReboot } from "./steps/reboot.ts";
+import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
 import { release, uncordon } from "./steps/uncordon.ts";
 import { verify } from "./steps/verify.ts";
 
@@ -52,8 +52,8 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
 
 async function run(context: UpgradeContext, journal: Journal): Promise<boolean> {
   const begin: Begin = (step, detail) => {
-    stopIfCancelled(context);
     journal.step = step;
+    stopIfCancelled(context);
     context.progress.step(step, detail);
   };
 
@@ -118,7 +118,12 @@ async function bringOver(
     await requestReboot(context);
   }
   journal.committed = true;
-  await awaitReboot(context, before, installed);
+  try {
+    await awaitReboot(context, before, installed);
+  } catch (error) {
+    if (error instanceof UpgradeFailed) journal.committed = !error.recovered;
+    throw error;
+  }
 }
 
 async function startInstall(

@@ -60,7 +60,7 @@ async function machineFindings(context: UpgradeContext): Promise<Finding[]> {
     return [
       {
         problem: `the node is ${describeMachine(machine)}`,
-        hint: "Mend it first: an upgrade of a node that is not well hides what is wrong with it.",
+        hint: "Mend it first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with `talosctl reboot`.",
         mayPass: true,
       },
     ];

@@ -22,8 +22,11 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
       if (!(error instanceof TalosError)) throw error;
       last = error;
       if (error.kind === "timeout") talos.reconnect();
-      if (clock.now() - begun > allowance(error, context)) throw noContact(error, context);
-      if (error.kind !== "cancelled") progress.detail(`no answer yet: ${error.detail}`);
+      const waited = clock.now() - begun;
+      if (error.kind === "unreachable" && waited > patience.certificateMs)
+        last = await closerLook(error, context);
+      if (waited > allowance(last, context)) throw noContact(last, context);
+      if (error.kind !== "cancelled") progress.detail(`no answer yet: ${last.detail}`);
     }
     return undefined;
   });
@@ -35,6 +38,12 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
     `the machine is ${last === undefined ? "unknown" : describeMachine(last.machine)}`,
     "It has to be running before it can be upgraded: look at its console or `talosctl dmesg`, then run `pulumi up` again.",
   );
+}
+
+/** A node that refuses the client certificate looks like one that is not there, at first. */
+async function closerLook(error: TalosError, { talos }: UpgradeContext): Promise<TalosError> {
+  const reason = await talos.diagnose();
+  return reason === undefined ? error : new TalosError("certificate", error.node, error.call, reason);
 }
 
 function allowance(error: TalosError, { patience }: UpgradeContext): number {

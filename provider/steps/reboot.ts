@@ -1,7 +1,9 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { duration } from "../clock.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { UpgradeError } from "../errors.ts";
 import { describeMachine, type NodeFacts } from "../facts.ts";
+import { nodeLabel } from "../inputs.ts";
 import type { Installed } from "./install.ts";
 
 /** Step `reboot`, second half: waits until the boot id has changed. How the node is then is for `verify`. */
@@ -68,7 +70,7 @@ async function newBoot(
   let gone = false;
   let last = "still in its old boot";
   const back = await waitFor(context, context.deadline, async () => {
-    if (failed.text !== undefined) throw upgradeFailed(context, failed.text);
+    if (failed.text !== undefined) throw await upgradeFailed(context, before, failed.text);
     try {
       const call = { deadlineMs: patience.probeMs, signal: context.signal };
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
@@ -100,11 +102,47 @@ async function newBoot(
   );
 }
 
-function upgradeFailed(context: UpgradeContext, text: string): Error {
-  return failure(
-    context,
-    "install",
-    `the upgrade failed on the node: ${text}`,
-    "`talosctl dmesg` has the rest. Once the node is running and ready, run `pulumi up` again.",
-  );
+/** The upgrade failed on the node itself, after it had stopped its services. */
+export class UpgradeFailed extends UpgradeError {
+  /** The node runs its old image again, services and all. */
+  readonly recovered: boolean;
+
+  constructor(context: UpgradeContext, text: string, recovered: boolean) {
+    super(
+      nodeLabel(context.wanted),
+      "install",
+      `the upgrade failed on the node: ${text}`,
+      recovered
+        ? "It was rebooted and runs its old image. `talosctl dmesg` has the rest; run `pulumi up` again once the cause is mended."
+        : "Its services are stopped and it did not come back from a reboot so far. Look at its console; once it runs, run `pulumi up` again.",
+    );
+    this.recovered = recovered;
+  }
+}
+
+/** Nothing on the node starts its services again after a failed upgrade; a boot into the old image does. */
+async function upgradeFailed(
+  context: UpgradeContext,
+  before: NodeFacts,
+  text: string,
+): Promise<UpgradeFailed> {
+  const { talos, patience, progress } = context;
+  progress.detail(`the upgrade failed (${text}), rebooting into the old image`);
+  const call = { deadlineMs: patience.probeMs, signal: context.signal };
+  await talos.reboot(call).catch(ignoreTalosError);
+  const back = await waitFor(context, context.deadline, async () => {
+    try {
+      const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
+      return bootId !== before.bootId && machine.stage === "running" ? true : undefined;
+    } catch (error) {
+      ignoreTalosError(error);
+      talos.reconnect();
+      return undefined;
+    }
+  });
+  return new UpgradeFailed(context, text, back ?? false);
+}
+
+function ignoreTalosError(error: unknown): void {
+  if (!(error instanceof TalosError)) throw error;
 }

@@ -1,5 +1,6 @@
 import type { ServiceDefinition } from "@grpc/proto-loader";
 import { getResource, listResources } from "./cosi.ts";
+import { diagnoseTls } from "./diagnose.ts";
 import { isTransient, TalosError } from "./errors.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
 import type {
@@ -13,12 +14,12 @@ import type {
   RunningVersion,
   TalosClient,
 } from "./talosClient.ts";
-import { Transport, type TalosConnection } from "./transport.ts";
+import { splitEndpoint, Transport, type TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
 
 /** Connects to a node's API. Nothing is sent before the first call. */
 export function connectTalos(connection: TalosConnection): TalosClient {
-  return new GrpcTalosClient(new Transport(connection));
+  return new GrpcTalosClient(connection);
 }
 
 // CRI's containerd, namespace "system": where installer images are kept (siderolabs/talos v1.13 talosctl upgrade).
@@ -29,8 +30,11 @@ class GrpcTalosClient implements TalosClient {
   readonly #transport: Transport;
   readonly #api: TalosApi = loadTalosApi();
 
-  constructor(transport: Transport) {
-    this.#transport = transport;
+  readonly #connection: TalosConnection;
+
+  constructor(connection: TalosConnection) {
+    this.#connection = connection;
+    this.#transport = new Transport(connection);
   }
 
   get node(): string {
@@ -207,6 +211,11 @@ class GrpcTalosClient implements TalosClient {
       if (!isTransient(error) && !(error instanceof TalosError && error.kind === "cancelled")) throw error;
     }
     return undefined;
+  }
+
+  async diagnose(): Promise<string | undefined> {
+    const { host, port } = splitEndpoint(this.#connection.endpoint);
+    return diagnoseTls(host, port, this.#connection.credentials);
   }
 
   reconnect(): void {

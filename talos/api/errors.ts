@@ -58,7 +58,8 @@ const status = {
   unauthenticated: 16,
 } as const;
 
-const certificateTrouble =
+/** Recognises what TLS libraries say when it is the certificates that do not fit. */
+export const certificateTrouble =
   /certificate|self.signed|CERT_|ERR_TLS|SSL routines|tlsv1|sslv3|alert (bad|unknown|handshake)|altnames|EPROTO/i;
 // grpc-js reports a connection that broke under a running call as INTERNAL or CANCELLED.
 const brokenConnection =
@@ -118,10 +119,16 @@ const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]+/g;
 
 /** Errors travel to terminals and logs: one line, and no key material whoever put it there. */
 function oneLine(text: string): string {
-  return text
-    .replace(pem, "[PEM]")
-    .replace(base64Pem, "[PEM]")
-    .replace(/\s*Resolution note:\s*$/, "")
-    .replace(/\s+/g, " ")
-    .trim();
+  return (
+    text
+      .replace(pem, "[PEM]")
+      .replace(base64Pem, "[PEM]")
+      .replace(/\s*Resolution note:\s*$/, "")
+      // What grpc-js wraps around the reason.
+      .replace(/^No connection established\. Last error: (Error: )?/, "")
+      .replace(/ \(\d{4}-\d\d-\d\dT[^)]*\)/, "")
+      .replace(/^Deadline exceeded after ([\d.]+)s.*$/s, "no answer within $1 s")
+      .replace(/\s+/g, " ")
+      .trim()
+  );
 }

@@ -107,6 +107,8 @@ export interface TalosClient {
    */
   upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined>;
 
+  /** After an `unreachable`: whether the certificates are the reason, and which one; undefined if they are not. */
+  diagnose(): Promise<string | undefined>;
   /** Drops the connection: the next call makes a new one. For a connection that may be half open. */
   reconnect(): void;
   close(): void;

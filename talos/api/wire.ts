@@ -141,8 +141,9 @@ export function installProgress(message: Message): { exitCode?: number; message?
 /** What a sequence (upgrade, reboot, …) failed with, if this event says that one did. */
 export function sequenceFailure(event: Message, api: TalosApi): string | undefined {
   // proto-loader unwraps an Any only if told each type, so the content is decoded here.
-  const data = event["data"] as { typeUrl?: string; value?: Buffer } | null;
-  if (!data?.typeUrl?.endsWith("/machine.SequenceEvent") || !data.value) return undefined;
+  // Its own Any also keeps the name `type_url`.
+  const data = event["data"] as { type_url?: string; value?: Buffer } | null;
+  if (!data?.type_url?.endsWith("/machine.SequenceEvent") || !data.value) return undefined;
   const sequence = api.message("machine.SequenceEvent").decode(data.value);
   const error = sequence["error"] as { message?: string } | null;
   return error?.message ? `${String(sequence["sequence"])}: ${error.message}` : undefined;

@@ -158,7 +158,7 @@ describe("refresh", () => {
     const { id, outs } = await provider.create(urn, inputs);
     await cluster.node("cp1").stop();
     const read = await provider.read(id, urn, outs);
-    expect(read).toMatchObject({ id, props: outs as object });
+    expect(read).toMatchObject({ id, props: outs });
     expect(warnings).toEqual([
       expect.stringMatching(/^cp1 \(127\.44\.1\.11\) could not be read, its state is kept/),
     ]);

@@ -1,4 +1,3 @@
-import type { Provider } from "@pulumi/pulumi/provider/provider.js";
 import { realClock } from "../../provider/clock.ts";
 import { defaultPatience, type Patience } from "../../provider/context.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
@@ -24,7 +23,7 @@ export const shortPatience: Patience = {
 
 /** The provider over simulated nodes, and everything it said. */
 export interface Harness {
-  provider: Required<Pick<Provider, "check" | "diff" | "create" | "read" | "update" | "cancel">>;
+  provider: TalosNodeProvider;
   status: string[];
   info: string[];
   warnings: string[];

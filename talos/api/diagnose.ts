@@ -1,0 +1,45 @@
+import { connect } from "node:tls";
+import { pemCredentials, type TalosCredentials } from "./credentials.ts";
+import { certificateTrouble } from "./errors.ts";
+
+const limitMs = 2_000;
+
+/**
+ * Why TLS to a node fails; undefined if it does not, or if nothing answers at all. gRPC says only "failed to connect"
+ * when a node refuses the client certificate, because in TLS 1.3 the refusal comes after the handshake.
+ */
+export async function diagnoseTls(
+  host: string,
+  port: number,
+  credentials: TalosCredentials,
+): Promise<string | undefined> {
+  const { ca, certificate, key } = pemCredentials(credentials);
+  return new Promise((resolve) => {
+    let shookHands = false;
+    const socket = connect({ host, port, ca, cert: certificate, key, ALPNProtocols: ["h2"] });
+    const finish = (result: string | undefined): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(result);
+    };
+    const timer = setTimeout(() => {
+      finish(undefined);
+    }, limitMs);
+    socket.once("secureConnect", () => (shookHands = true));
+    // An HTTP/2 server speaks first: whoever gets a byte has been let in.
+    socket.once("data", () => {
+      finish(undefined);
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      const told = error.code === undefined ? error.message : `${error.message} (${error.code})`;
+      finish(shookHands || certificateTrouble.test(told) ? explain(shookHands, told) : undefined);
+    });
+    socket.once("end", () => {
+      finish(shookHands ? explain(true, "connection closed") : undefined);
+    });
+  });
+}
+
+function explain(shookHands: boolean, told: string): string {
+  return shookHands ? `the node does not accept the client certificate: ${told}` : told;
+}

@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cordonedBy, installedImage } from "../../provider/kubernetes.ts";
+import { FakeKubernetes } from "./fakeKubernetes.ts";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+let cluster: SimulatedCluster;
+let kubernetes: FakeKubernetes;
+const drained = { drain: { enabled: true, timeoutSeconds: 0.6 }, kubeconfig: "of a test" };
+
+beforeEach(async () => {
+  cluster = await SimulatedCluster.start({
+    subnet: "127.44.5",
+    version: "v1.13.7",
+    workers: 1,
+    runtime: {
+      // The kubelet reports the boot that it runs in.
+      kubeletUp: async ({ name }) => {
+        const node = kubernetes?.cluster.get(name);
+        if (node !== undefined)
+          Object.assign(node, { ready: true, bootId: cluster.node(name).snapshot().bootId });
+      },
+      kubeletDown: async ({ name }) => {
+        const node = kubernetes?.cluster.get(name);
+        if (node !== undefined)
+          Object.assign(node, { ready: false, reason: "Kubelet stopped posting node status." });
+      },
+    },
+  });
+  kubernetes = new FakeKubernetes().add("cp1", "127.44.5.11").add("w1", "127.44.5.21");
+});
+afterEach(async () => {
+  await cluster.stop();
+});
+
+describe("drain", () => {
+  it("evicts what a drain evicts, before anything is installed, and gives the node back at the end", async () => {
+    kubernetes
+      .pod("w1", "web")
+      .pod("w1", "logs", { owner: "DaemonSet" })
+      .pod("w1", "static", { mirror: true, owner: "Node" })
+      .pod("w1", "done", { finished: true, owner: "Job" })
+      .pod("w1", "bare", { owner: undefined })
+      .pod("cp1", "elsewhere");
+    const { provider, warnings } = harness(kubernetes);
+    await provider.create(urn, inputsFor(cluster, "w1", drained));
+
+    expect(kubernetes.log).toEqual(["cordon w1", "evict web", "evict bare", "uncordon w1"]);
+    expect(warnings).toEqual(["evicting pods that nothing will start again: default/bare"]);
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+  });
+
+  it("tells which pods would not leave and why, and uncordons the node, untouched", async () => {
+    kubernetes.pod("w1", "web").pod("w1", "db-0", { owner: "StatefulSet" });
+    kubernetes.blocked.set("db-0", "The disruption budget db needs 1 healthy pods and has 1 currently");
+    const { provider } = harness(kubernetes);
+    const { message, id } = await failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+
+    expect(message).toContain(
+      'w1 (127.44.5.21), step "drain": 1 pods had not left after 1 s: default/db-0 (The disruption budget db needs 1 healthy pods and has 1 currently).',
+    );
+    expect(message).toMatch(/It was uncordoned\.$/);
+    expect(id).toBe("127.44.5.21");
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+    expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.7", upgrades: 0, reboots: 0 });
+  });
+
+  it("waits for a budget to allow it", async () => {
+    kubernetes.pod("w1", "web");
+    kubernetes.blocked.set("web", "not now");
+    setTimeout(() => kubernetes.blocked.clear(), 300);
+    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    expect(kubernetes.log).toEqual(["cordon w1", "evict web", "uncordon w1"]);
+  });
+
+  it("leaves a node cordoned that somebody else has cordoned", async () => {
+    kubernetes.get("w1").unschedulable = true;
+    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
+    expect(kubernetes.get("w1").unschedulable).toBe(true);
+  });
+
+  it("does not drain the only node of its cluster", async () => {
+    kubernetes.cluster.delete("cp1");
+    kubernetes.pod("w1", "web");
+    const { provider, info } = harness(kubernetes);
+    await provider.create(urn, inputsFor(cluster, "w1", drained));
+    expect(kubernetes.log).toEqual([]);
+    expect(info[0]).toMatch(/^the only node of its cluster: not drained/);
+  });
+
+  it("stops before anything is disturbed while the Kubernetes API does not answer", async () => {
+    kubernetes.down = "connect ECONNREFUSED";
+    const { message } = await failureOf(
+      harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained)),
+    );
+    expect(message).toMatch(/step "guard": the Kubernetes API does not answer: connect ECONNREFUSED/);
+    expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
+  });
+
+  it("says that the node stays cordoned when the API goes away in the middle of the drain", async () => {
+    kubernetes.pod("w1", "web");
+    kubernetes.blocked.set("web", "not now");
+    const { provider } = harness(kubernetes);
+    const work = failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+    while (!kubernetes.get("w1").unschedulable) await new Promise((r) => setTimeout(r, 5));
+    kubernetes.down = "connect ECONNREFUSED";
+    const { message } = await work;
+    expect(message).toMatch(
+      /step "drain": the Kubernetes API did not answer.*It stays cordoned until a later/,
+    );
+
+    kubernetes.down = undefined;
+    kubernetes.blocked.clear();
+    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+  });
+
+  it("refuses a Kubernetes that the target does not run, as the cluster says and not as the settings do", async () => {
+    kubernetes.gitVersion = "v1.29.4";
+    const inputs = inputsFor(cluster, "w1", { ...drained, kubernetesVersion: "v1.35.4" });
+    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    expect(message).toMatch(/step "guard": Talos v1\.13\.9 runs Kubernetes v1\.31 to v1\.36, not v1\.29\.4/);
+  });
+
+  it("waits until Kubernetes says Ready in the new boot", async () => {
+    const { provider } = harness(kubernetes);
+    const before = cluster.node("w1").snapshot().bootId;
+    Object.assign(kubernetes.get("w1"), { bootId: before });
+    await provider.create(urn, inputsFor(cluster, "w1", drained));
+    expect(kubernetes.get("w1").bootId).not.toBe(before);
+  });
+});
+
+describe("what a run that was killed has left", () => {
+  it("an uncordon of ours is done by the next run", async () => {
+    const inputs = inputsFor(cluster, "w1", drained);
+    await harness(kubernetes).provider.create(urn, inputs);
+    Object.assign(kubernetes.get("w1"), { unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
+    await harness(kubernetes).provider.create(urn, inputs);
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+    expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 1, reboots: 1 });
+  });
+
+  it("a cordon of ours is lifted when the guard does not let the upgrade begin", async () => {
+    Object.assign(kubernetes.get("w1"), { unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
+    const inputs = inputsFor(cluster, "w1", { ...drained, talosVersion: "v1.11.6" });
+    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    expect(message).toMatch(/step "guard".*It was uncordoned\.$/);
+    expect(kubernetes.get("w1").unschedulable).toBe(false);
+  });
+
+  it("an image that was installed and not booted is not installed again", async () => {
+    const inputs = inputsFor(cluster, "w1", drained);
+    const node = cluster.node("w1");
+    const first = harness(kubernetes);
+    const stopped = failureOf(first.provider.create(urn, inputs));
+    while (kubernetes.get("w1").annotations[installedImage]?.startsWith("begun") !== true) {
+      await new Promise((r) => setTimeout(r, 5));
+    }
+    await first.provider.cancel();
+    const { message } = await stopped;
+    expect(message).toMatch(
+      /step "reboot": cancelled; left undone: reboot, verify, uncordon\. The new image is installed and starts with the next reboot/,
+    );
+    expect(node.snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
+    expect(kubernetes.get("w1").unschedulable).toBe(false);
+
+    await harness(kubernetes).provider.create(urn, inputs);
+    expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+  });
+
+  it("an installer that is still at work is waited for, not doubled", async () => {
+    const inputs = inputsFor(cluster, "w1", drained);
+    const node = cluster.node("w1");
+    const image = String(inputs["image"]);
+    const { connectTalos } = await import("../../talos/api/client.ts");
+    const killed = connectTalos({ endpoint: "127.44.5.21", credentials: cluster.credentials });
+    const name = await killed.pull(image, () => undefined);
+    kubernetes.get("w1").annotations = {
+      [cordonedBy]: "talos-node",
+      [installedImage]: `begun ${node.snapshot().bootId} ${image}`,
+    };
+    kubernetes.get("w1").unschedulable = true;
+    void killed.install(name, () => undefined).catch(() => undefined);
+    await new Promise((r) => setTimeout(r, 30));
+    killed.close();
+
+    await harness(kubernetes).provider.create(urn, inputs);
+    expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+    expect(kubernetes.get("w1").unschedulable).toBe(false);
+  });
+});
+
+describe("cancel", () => {
+  it("takes effect within a second, says what is left undone, and gives the node back", async () => {
+    kubernetes.pod("w1", "web");
+    kubernetes.blocked.set("web", "not now");
+    const { provider } = harness(kubernetes);
+    const work = failureOf(
+      provider.create(
+        urn,
+        inputsFor(cluster, "w1", { ...drained, drain: { enabled: true, timeoutSeconds: 60 } }),
+      ),
+    );
+    while (!kubernetes.get("w1").unschedulable) await new Promise((r) => setTimeout(r, 5));
+    const asked = performance.now();
+    await provider.cancel();
+    const { message } = await work;
+    expect(performance.now() - asked).toBeLessThan(1_000);
+    expect(message).toBe(
+      'w1 (127.44.5.21), step "drain": cancelled; left undone: drain, install, reboot, verify, uncordon. ' +
+        "The node runs its old image, untouched. The next `pulumi up` goes on from here. It was uncordoned.",
+    );
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+  });
+
+  it("lets a reboot that is under way go on, and the next run finishes", async () => {
+    const first = harness(kubernetes);
+    const inputs = inputsFor(cluster, "w1", drained);
+    const work = failureOf(first.provider.create(urn, inputs));
+    while (cluster.node("w1").snapshot().powered) await new Promise((r) => setTimeout(r, 5));
+    const asked = performance.now();
+    await first.provider.cancel();
+    const { message } = await work;
+    expect(performance.now() - asked).toBeLessThan(1_000);
+    expect(message).toMatch(
+      /step "reboot": cancelled; left undone: reboot, verify, uncordon\. The node is on its way/,
+    );
+    expect(message).toMatch(/It stays cordoned until a later `pulumi up` has verified it\.$/);
+
+    await harness(kubernetes).provider.create(urn, inputs);
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+    expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+  });
+});
