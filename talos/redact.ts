@@ -154,10 +154,16 @@ function decodedPem(text: string): string | undefined {
 function looksRandom(text: string): boolean {
   if (/^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(text)) return true; // a JSON web token
   if (/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(text)) return true; // a bootstrap token
-  if (!/^[A-Za-z0-9+/_-]{20,}={0,2}$/.test(text) || !/[0-9]/.test(text) || !/[A-Za-z]/.test(text))
-    return false;
+  if (/^[0-9a-fA-F]{24,}$/.test(text)) return new Set(text).size >= 6;
+  if (!/^[A-Za-z0-9+/_-]{20,}={0,2}$/.test(text) || !/[A-Za-z]/.test(text)) return false;
   if (/^(?:\/[a-z0-9._-]+)+\/?$/.test(text) || /^[a-z]+(?:[-_/][a-z0-9]+)+$/.test(text)) return false; // a path, a name
+  if (!/[0-9]/.test(text) && caseChanges(text) < 0.27 * text.length) return false; // words, NodeRestriction and the like
   return entropy(text) >= 3.3;
+}
+
+function caseChanges(text: string): number {
+  const pairs = text.match(/(?:[a-z](?=[A-Z])|[A-Z](?=[a-z]))/g);
+  return pairs?.length ?? 0;
 }
 
 function entropy(text: string): number {
@@ -168,25 +174,38 @@ function entropy(text: string): number {
 
 /** Text of which only a part is secret: a password in an address, a query, a kernel argument, an environment variable. */
 function scrubbed(text: string, mark: Context["mark"]): string {
-  return text
+  const keysMarked = text
     .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, (key) =>
       mark(key),
     )
     .replace(
-      /(\b[a-z][a-z0-9+.-]*:\/\/)([^/\s:@]*):([^/\s@]+)@/gi,
-      (_, scheme: string, user: string, password: string) => `${scheme}${user}:${mark(password)}@`,
+      /(\b[a-z][a-z0-9+.-]*:\/\/[^/\s:@]*:)([^/\s@]+)@/gi,
+      (_, before: string, password: string) => `${before}${mark(password)}@`,
     )
     .replace(
-      /([\w.-]+)(=|:\s*)("[^"]*"|'[^']*'|[^\s&"',;«»]+)/g,
-      (whole, name: string, sign: string, value: string) =>
-        isSecretName(name.split(".").at(-1) ?? "") || (looksRandom(value) && !/^sha\d+$/.test(name))
-          ? `${name}${sign}${mark(value)}`
-          : whole,
-    )
-    .replace(
-      /\b(Bearer|Basic)(\s+)([^\s"',;«»]+)/g,
-      (_, scheme: string, space: string, value: string) => `${scheme}${space}${mark(value)}`,
+      /\b((?:Bearer|Basic)\s+)([^\s"',;«»]+)/g,
+      (_, before: string, credentials: string) => `${before}${mark(credentials)}`,
     );
+  return assignmentsMarked(keysMarked, mark);
+}
+
+/** `name=value` and `name: value` anywhere in a text; a value that is not secret is itself looked through for more. */
+function assignmentsMarked(text: string, mark: Context["mark"]): string {
+  const assignment = /([\w.-]+)(?:=|:\s*)/g;
+  const value = /"[^"]*"|'[^']*'|[^\s&"',;«»]+/y;
+  let [result, done] = ["", 0];
+  for (let match = assignment.exec(text); match !== null; match = assignment.exec(text)) {
+    const start = assignment.lastIndex;
+    value.lastIndex = start;
+    const found = value.exec(text)?.[0];
+    const name = match[1]?.split(".").at(-1) ?? "";
+    if (found === undefined || !(isSecretName(name) || (looksRandom(found) && !/^sha\d+$/.test(name))))
+      continue;
+    result += text.slice(done, start) + mark(found);
+    done = start + found.length;
+    assignment.lastIndex = done;
+  }
+  return result + text.slice(done);
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {

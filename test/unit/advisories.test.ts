@@ -1,0 +1,194 @@
+import { describe, expect, test } from "vitest";
+import { advisories, ADVISORY_IDS, type AdvisoryQuestion } from "../../talos/advisories.ts";
+
+const schematic = { customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } };
+const withArgs = { customization: { ...schematic.customization, extraKernelArgs: ["quiet"] } };
+const quiet: AdvisoryQuestion = {
+  from: "v1.12.7",
+  to: "v1.13.7",
+  contract: "v1.11",
+  extensions: ["iscsi-tools"],
+  schematic,
+};
+
+// Each row: what has to be asked for it to speak, its neighbour for which it has to be silent, and what it must say.
+interface Case {
+  id: string;
+  severity: "warning" | "refuse";
+  speaks: Partial<AdvisoryQuestion>;
+  silent: Partial<AdvisoryQuestion>;
+  says: RegExp;
+}
+
+const cases: Case[] = [
+  {
+    id: "initiator-name-changes",
+    severity: "warning",
+    speaks: { from: "v1.9.5", to: "v1.10.9", contract: "v1.6" },
+    silent: { from: "v1.9.5", to: "v1.10.9", contract: "v1.6", extensions: [] },
+    says: /iqn\.2017-11\.dev\.talos:<machine id>.*array/,
+  },
+  {
+    id: "tgtd-gone",
+    severity: "warning",
+    speaks: { from: "v1.9.5", to: "v1.10.9", contract: "v1.6" },
+    silent: { from: "v1.10.0", to: "v1.10.9", contract: "v1.6" },
+    says: /no ext-tgtd/,
+  },
+  {
+    id: "iscsi-paths-gone",
+    severity: "warning",
+    speaks: { from: "v1.9.5", to: "v1.10.9", contract: "v1.6" },
+    silent: { from: "v1.8.0", to: "v1.9.5", contract: "v1.6" },
+    says: /\/usr\/local\/etc\/iscsi/,
+  },
+  {
+    id: "iscsi-node-records",
+    severity: "warning",
+    speaks: { from: "v1.12.7", to: "v1.13.9" },
+    silent: { from: "v1.13.9", to: "v1.14.1" },
+    says: /open-iscsi 2\.1\.12.*discover the targets again/,
+  },
+  {
+    id: "bad-release",
+    severity: "refuse",
+    speaks: { to: "v1.13.8" },
+    silent: { to: "v1.13.9" },
+    says: /Use v1\.13\.9/,
+  },
+  {
+    id: "bad-release",
+    severity: "refuse",
+    speaks: { to: "v1.12.5" },
+    silent: { to: "v1.12.5", extensions: [] },
+    says: /without \/usr\/local\/sbin\/iscsiadm.*Use v1\.12\.7/,
+  },
+  {
+    id: "extension-unavailable",
+    severity: "refuse",
+    speaks: { from: "v1.7.0", to: "v1.8.4", contract: "v1.6", extensions: ["siderolabs/multipath-tools"] },
+    silent: { from: "v1.8.4", to: "v1.9.0", contract: "v1.6", extensions: ["siderolabs/multipath-tools"] },
+    says: /v1\.8\.4 does not offer siderolabs\/multipath-tools/,
+  },
+  {
+    id: "extension-not-in-schematic",
+    severity: "refuse",
+    speaks: { schematic: {} },
+    silent: { schematic, extensions: ["siderolabs/iscsi-tools"] },
+    says: /lacks iscsi-tools/,
+  },
+  {
+    id: "nsenter-isolated",
+    severity: "refuse",
+    speaks: {
+      from: undefined,
+      to: "v1.14.1",
+      contract: "v1.14",
+      drivers: [{ name: "synology", strategy: "nsenter" }],
+    },
+    silent: {
+      from: undefined,
+      to: "v1.14.1",
+      contract: "v1.13",
+      drivers: [{ name: "synology", strategy: "nsenter" }],
+    },
+    says: /synology cannot find iscsid.*strategy "chroot".*workloadIsolation to false/,
+  },
+  {
+    id: "kernel-arguments-conflict",
+    severity: "refuse",
+    speaks: { contract: "v1.12", installKernelArgs: ["quiet"] },
+    silent: { contract: "v1.12", installKernelArgs: ["quiet"], grubUseUKICmdline: false },
+    says: /cannot be used together.*quiet into the schematic/,
+  },
+  {
+    id: "kernel-arguments-ignored",
+    severity: "warning",
+    speaks: { from: "v1.9.5", to: "v1.10.0", contract: "v1.9", installKernelArgs: ["quiet"] },
+    silent: { from: "v1.8.0", to: "v1.9.5", contract: "v1.8", installKernelArgs: ["quiet"] },
+    says: /systemd-boot/,
+  },
+  {
+    id: "kernel-arguments-dropped",
+    severity: "warning",
+    speaks: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["quiet"] },
+    silent: { from: "v1.12.7", to: "v1.13.7", installKernelArgs: ["quiet"] },
+    says: /LifecycleService.*GRUB/,
+  },
+  {
+    id: "schematic-kernel-arguments-ignored",
+    severity: "warning",
+    speaks: { from: "v1.8.0", to: "v1.9.5", contract: "v1.8", schematic: withArgs },
+    silent: { from: "v1.9.5", to: "v1.10.0", contract: "v1.8", schematic: withArgs },
+    says: /before 1\.10 ignore/,
+  },
+  {
+    id: "schematic-kernel-arguments-lost",
+    severity: "warning",
+    speaks: { from: undefined, to: "v1.14.0-rc.1", contract: "v1.14", schematic: withArgs },
+    silent: { from: undefined, to: "v1.14.1", contract: "v1.14", schematic: withArgs },
+    says: /use a final release/,
+  },
+  {
+    id: "contract-changed",
+    severity: "refuse",
+    speaks: { contract: "v1.12", contractBefore: "v1.11" },
+    silent: { contract: "v1.11", contractBefore: "v1.11" },
+    says: /Set talosContract: v1\.11/,
+  },
+  {
+    id: "contract-ahead",
+    severity: "refuse",
+    speaks: { contract: "v1.13" },
+    silent: { contract: "v1.12" },
+    says: /v1\.12\.7 does not know; use v1\.12 or older/,
+  },
+  {
+    id: "installer-not-published",
+    severity: "refuse",
+    speaks: { from: "v1.13.9", to: "v1.14.1", image: "ghcr.io/siderolabs/installer:v1.14.1" },
+    silent: { from: "v1.12.7", to: "v1.13.7", image: "ghcr.io/siderolabs/installer:v1.13.7" },
+    says: /use the factory's installer/,
+  },
+  {
+    id: "schematic-unreadable",
+    severity: "warning",
+    speaks: { from: undefined, to: "v1.6.7", contract: "v1.6" },
+    silent: { from: undefined, to: "v1.7.0", contract: "v1.6" },
+    says: /do not report their schematic/,
+  },
+];
+
+describe.each(cases)("$id", ({ id, severity, speaks, silent, says }) => {
+  test("speaks, with its severity and a source", () => {
+    const found = advisories({ ...quiet, ...speaks }).find((advisory) => advisory.id === id);
+    expect(found).toMatchObject({ severity });
+    expect(found?.text).toMatch(says);
+    expect(found?.source).not.toBe("");
+  });
+
+  test("is silent next to it", () => {
+    expect(advisories({ ...quiet, ...silent }).map((advisory) => advisory.id)).not.toContain(id);
+  });
+});
+
+test("every row has a case", () => {
+  expect([...new Set(cases.map(({ id }) => id))].sort()).toEqual([...ADVISORY_IDS].sort());
+});
+
+test("an upgrade of which nothing is known says nothing", () => {
+  expect(advisories(quiet)).toEqual([]);
+});
+
+test("refusals come first, and an image of one's own making is nobody's business", () => {
+  const found = advisories({
+    ...quiet,
+    from: "v1.9.5",
+    to: "v1.10.0",
+    contract: "v1.10",
+    image: "example.org/mine",
+  });
+  const severities = found.map(({ severity }) => severity);
+  expect(severities).toContain("refuse");
+  expect(severities).toEqual([...severities].sort());
+});
