@@ -87,7 +87,7 @@ export interface InstallerReference {
 
 /** Takes an installer reference apart. Throws `ImageError` for a reference that cannot be an installer of Talos. */
 export function parseInstallerImage(reference: string): InstallerReference {
-  const match = /^([^@]+?)(?::([A-Za-z0-9_][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference);
+  const match = /^([^@\s]+?)(?::([A-Za-z0-9_][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference);
   const path = match?.[1]?.split("/") ?? [];
   const last = path.at(-1) ?? "";
   const schematicId = isSchematicId(last) ? last : undefined;

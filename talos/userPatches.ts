@@ -2,8 +2,9 @@
  * The patches a user brings, looked at before a node sees them: are they YAML, do they name what the role may have, do
  * they contradict what this program sets. What only Talos can judge is left to Talos.
  */
-import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from "yaml";
+import { isMap, isScalar, isSeq, type Node } from "yaml";
 import { CONTROL_PLANE_KINDS, KINDS_SINCE_1_14, KINDS_UP_TO_1_13 } from "./documentKinds.ts";
+import { kindOf, nodeAt, PatchSource, type PatchDocument, type PatchProblem } from "./patchSource.ts";
 import { EXEMPT_BY_TALOS } from "./patches.ts";
 import { configurationForms, contractAtLeast, type ConfigurationForms } from "./version.ts";
 
@@ -21,21 +22,12 @@ export interface UserPatchContext {
   readonly namespaces?: readonly string[] | undefined;
 }
 
-/** One thing that is wrong with a patch. */
-export interface PatchProblem {
-  /** Its place in the list, from 0. */
-  readonly patch: number;
-  /** The line in the patch, from 1. */
-  readonly line: number;
-  readonly reason: string;
-}
-
 /** Everything that is wrong with a node's patches, in their order; they are applied in this order. */
 export function patchProblems(
   patches: readonly string[],
   context: UserPatchContext,
 ): readonly PatchProblem[] {
-  const sources = patches.map((text, patch) => new Source(text, patch));
+  const sources = patches.map((text, patch) => new PatchSource(text, patch));
   const parts = sources.flatMap((source) => source.parts());
   const set = new PatchSet(parts, context);
   return [...sources.flatMap(({ problems }) => problems), ...set.problems()].sort(
@@ -43,57 +35,13 @@ export function patchProblems(
   );
 }
 
-/** One document of a patch. */
-interface Part {
-  readonly root: Document.Parsed;
-  readonly problem: (node: Node | undefined, reason: string) => PatchProblem;
-}
-
-class Source {
-  readonly problems: PatchProblem[] = [];
-  readonly #text: string;
-  readonly #patch: number;
-
-  constructor(text: string, patch: number) {
-    this.#text = text;
-    this.#patch = patch;
-  }
-
-  parts(): Part[] {
-    const lines = new LineCounter();
-    const parsed = parseAllDocuments(this.#text, { lineCounter: lines, prettyErrors: false });
-    const documents = Array.isArray(parsed) ? parsed : [];
-    const at = (offset: number | undefined): number => Math.max(1, lines.linePos(offset ?? 0).line);
-    for (const { errors } of documents) {
-      for (const { pos, message } of errors) this.#report(at(pos[0]), `is not YAML: ${message}`);
-    }
-    if (this.problems.length > 0) return [];
-    const filled = documents.filter(
-      ({ contents }) => contents !== null && !(isScalar(contents) && contents.value === null),
-    );
-    if (filled.length === 0) this.#report(1, "is empty");
-    return filled.map((root) => ({
-      root: root,
-      problem: (node, reason) => ({
-        patch: this.#patch,
-        line: at((node ?? root.contents)?.range?.[0]),
-        reason,
-      }),
-    }));
-  }
-
-  #report(line: number, reason: string): void {
-    this.problems.push({ patch: this.#patch, line, reason });
-  }
-}
-
-type Check = (part: Part) => PatchProblem[];
+type Check = (part: PatchDocument) => PatchProblem[];
 
 class PatchSet {
-  readonly #parts: readonly Part[];
+  readonly #parts: readonly PatchDocument[];
   readonly #context: UserPatchContext;
 
-  constructor(parts: readonly Part[], context: UserPatchContext) {
+  constructor(parts: readonly PatchDocument[], context: UserPatchContext) {
     this.#parts = parts;
     this.#context = context;
   }
@@ -102,7 +50,7 @@ class PatchSet {
     return [...this.#parts.flatMap((part) => this.#ofPart(part)), ...this.#namespaces()];
   }
 
-  #ofPart(part: Part): PatchProblem[] {
+  #ofPart(part: PatchDocument): PatchProblem[] {
     const { contents } = part.root;
     if (isSeq(contents)) return this.#jsonPatch(part);
     if (!isMap(contents))
@@ -161,7 +109,7 @@ class PatchSet {
     ];
   };
 
-  #otherHostname(part: Part, path: readonly string[], name: unknown): PatchProblem[] {
+  #otherHostname(part: PatchDocument, path: readonly string[], name: unknown): PatchProblem[] {
     const { hostname } = this.#context;
     if (hostname === undefined || name === hostname) return [];
     return [
@@ -175,7 +123,7 @@ class PatchSet {
   readonly #imageDocument: Check = (part) =>
     kindOf(part).kind === "UnattendedInstallConfig" ? this.#otherImage(part, ["installer", "image"]) : [];
 
-  #otherImage(part: Part, path: readonly string[]): PatchProblem[] {
+  #otherImage(part: PatchDocument, path: readonly string[]): PatchProblem[] {
     const { image } = this.#context;
     const given = part.root.getIn(path);
     if (image === undefined || given === undefined || given === image) return [];
@@ -309,7 +257,7 @@ function formsOf(contract = "v1.0"): ConfigurationForms {
   return configurationForms(contract);
 }
 
-function exemptions(part: Part): Node[] {
+function exemptions(part: PatchDocument): Node[] {
   const { root } = part;
   if (!isMap(root.contents)) return [];
   const inPlugin = ["configuration", "exemptions", "namespaces"];
@@ -319,14 +267,4 @@ function exemptions(part: Part): Node[] {
     : [];
   if (kindOf(part).kind === "KubeAdmissionControlConfig") lists.push(root.getIn(inPlugin));
   return lists.filter((list) => isSeq(list)).flatMap(({ items }) => items.filter((item) => isScalar(item)));
-}
-
-function kindOf({ root }: Part): { kind: string; node: Node | undefined } {
-  const node = isMap(root.contents) ? root.get("kind", true) : undefined;
-  return { kind: isScalar(node) ? String(node.value) : "", node: isScalar(node) ? node : undefined };
-}
-
-function nodeAt({ root }: Part, path: readonly string[]): Node | undefined {
-  const node = root.getIn(path, true);
-  return isMap(node) || isSeq(node) || isScalar(node) ? node : undefined;
 }
