@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag, section } from "./components/csi/fields.ts";
+import { section } from "./components/csi/fields.ts";
 import { parseContract, parseVersion, VersionError } from "./talos/version.ts";
 
 /**
@@ -37,8 +37,11 @@ export function show(value: unknown): string {
   return JSON.stringify(value.replace(/\/\/.*@/, "//…@"));
 }
 
-/** Whether a version or contract can be read. */
-const readable = (parse: (text: string) => unknown) => (text: string) => {
+const flag = () => z.boolean(must("true or false"));
+
+/** Whether a version or contract can be read. Numbers of ten digits are none: JavaScript would write long ones as 1e+21. */
+export const readable = (parse: (text: string) => unknown) => (text: string) => {
+  if (/\d{10}/.test(text)) return false;
   try {
     parse(text);
     return true;

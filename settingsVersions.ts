@@ -1,4 +1,5 @@
 import type { Problem } from "./components/csi/problems.ts";
+import { readable } from "./settings.ts";
 import { at, listAt } from "./settingsRaw.ts";
 import {
   badRelease,
@@ -9,7 +10,6 @@ import {
   kubernetesProblem,
   parseContract,
   parseVersion,
-  VersionError,
 } from "./talos/version.ts";
 
 /** The extension this program is about. */
@@ -17,14 +17,7 @@ export const iscsiTools = "siderolabs/iscsi-tools";
 
 /** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
 export function wellFormed(value: unknown, parse: (text: string) => unknown): string | undefined {
-  if (typeof value !== "string") return undefined;
-  try {
-    parse(value);
-    return value;
-  } catch (error) {
-    if (error instanceof VersionError) return undefined;
-    throw error;
-  }
+  return typeof value === "string" && readable(parse)(value) ? value : undefined;
 }
 
 /** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */

@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import { canary, changed, leaks, outcome, usual } from "./settings/example.ts";
+
+function problemsOf(values: Record<string, unknown>) {
+  return outcome(changed(usual(), values)).problems;
+}
+
+const exempting = (namespace: string) => ({
+  cluster: {
+    apiServer: {
+      admissionControl: [{ name: "PodSecurity", configuration: { exemptions: { namespaces: [namespace] } } }],
+    },
+  },
+});
+
+const jovian = {
+  image: "docker.io/opene/joviandss-csi:v1.0",
+  endpoint: { addresses: ["192.168.0.100"], user: "admin", password: canary },
+  iscsi: { addresses: ["192.168.0.100"] },
+  pools: [{ name: "Pool-0" }],
+};
+
+describe("patches in the settings are judged before a node sees them", () => {
+  it("as text: the line that is not YAML", () => {
+    expect(problemsOf({ "cluster.patches.all": ["machine:\n  sysctls: [\n"] })).toEqual([
+      { path: "cluster.patches.all[0]", reason: expect.stringMatching(/^line \d+: is not YAML/) as string },
+    ]);
+  });
+
+  it("a patch of all nodes that is wrong for all is reported once, not once a node", () => {
+    expect(problemsOf({ "cluster.patches.all": [{}, { machin: {} }].slice(1) })).toEqual([
+      { path: "cluster.patches.all[0]", reason: expect.stringMatching(/machin is no section/) as string },
+    ]);
+  });
+
+  it("by its place in its own list, whatever stands before it", () => {
+    expect(
+      problemsOf({
+        "cluster.patches.all": [{ machine: { sysctls: { a: "1" } } }],
+        "cluster.patches.worker": [{ machine: { sysctls: { b: "1" } } }],
+        "cluster.nodes[3].patches": [
+          { machine: { sysctls: { c: "1" } } },
+          { machine: { type: "controlplane" } },
+        ],
+      }),
+    ).toEqual([
+      {
+        path: "cluster.nodes[3].patches[1]",
+        reason: expect.stringContaining("contradicts the node's role, worker") as string,
+      },
+    ]);
+  });
+
+  it("for the contract that a new cluster gets, though the settings do not name one", () => {
+    const patch = { apiVersion: "v1alpha1", kind: "KubeAdmissionControlConfig", name: "PodSecurity" };
+    expect(problemsOf({ "cluster.patches.controlplane": [patch] })).toEqual([
+      {
+        path: "cluster.patches.controlplane[0]",
+        reason: expect.stringMatching(/exists from v1\.14 on; contract v1\.13/) as string,
+      },
+    ]);
+  });
+
+  it.each([
+    ["the default namespace of a driver", jovian, "joviandss-csi"],
+    ["the chosen namespace of a driver", { ...jovian, namespace: "storage" }, "storage"],
+    ["the namespace that Talos exempts by itself", jovian, "kube-system"],
+  ])("%s must not be exempted a second time: kube-apiserver would not start", (_, joviandss, namespace) => {
+    const patches = [exempting(namespace)];
+    expect(problemsOf({ joviandss, "cluster.patches.controlplane": patches })).toEqual([
+      {
+        path: "cluster.patches.controlplane[0]",
+        reason: expect.stringContaining(`namespace ${namespace} must not be exempted again`) as string,
+      },
+    ]);
+  });
+
+  it("another namespace may be exempted, and that of a driver that is not deployed", () => {
+    expect(
+      problemsOf({ "cluster.patches.controlplane": [exempting("joviandss-csi"), exempting("monitoring")] }),
+    ).toEqual([]);
+  });
+
+  it("a host name other than the node's own, which a new cluster sets", () => {
+    const patch = { apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: "other" };
+    expect(problemsOf({ "cluster.nodes[0].patches": [patch] })).toEqual([
+      {
+        path: "cluster.nodes[0].patches[0]",
+        reason: expect.stringContaining('hostname "other" contradicts the node\'s own, cp1') as string,
+      },
+    ]);
+  });
+
+  it("a secret in a patch is not shown, wherever the mistake is", () => {
+    const { message, problems } = outcome(
+      changed(usual(), {
+        "cluster.patches.all": [
+          `machine:\n  registries: { config: { r: { auth: { password: ${canary} } } }`,
+          { machine: { token: canary }, cluster: { token: canary } },
+          [canary],
+          { [canary.toLowerCase()]: 1 },
+        ].slice(0, 3),
+        "cluster.patches.worker": `machine: { token: ${canary} }`,
+      }),
+    );
+    expect(problems.length).toBeGreaterThanOrEqual(3);
+    expect(leaks(message)).toBe(false);
+  });
+});

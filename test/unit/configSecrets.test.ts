@@ -1,0 +1,260 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parseSettings } from "../../config.ts";
+import {
+  adopted,
+  adoptedFiles,
+  bundle,
+  canary,
+  changed,
+  controlplane,
+  leaks,
+  outcome,
+  pem,
+  talosconfig,
+} from "./settings/example.ts";
+
+/** Problems with the secrets of a running cluster; fails the test if any of them shows a secret. */
+function problemsWith(secrets: unknown, files: Record<string, string> = adoptedFiles) {
+  const { problems, message } = outcome(changed(adopted(), { "cluster.secrets": secrets }), files);
+  expect(leaks(message)).toBe(false);
+  return problems;
+}
+
+describe("the secrets of a running cluster", () => {
+  it.each([
+    ["a bundle by its path", { bundleFile: "secrets.yaml", talosconfigFile: "talosconfig" }],
+    ["a bundle by its contents", { bundle, talosconfig }],
+    [
+      "a machine configuration by its path",
+      { controlplaneFile: "controlplane.yaml", talosconfigFile: "talosconfig" },
+    ],
+    ["a machine configuration by its contents", { controlplane, talosconfig }],
+  ])("come in as %s", (_, secrets) => {
+    const { settings, problems } = outcome(changed(adopted(), { "cluster.secrets": secrets }), adoptedFiles);
+    expect(problems).toEqual([]);
+    expect(settings?.cluster.secrets?.machineSecrets).toMatchObject({
+      cluster: { id: `${canary}id=`, secret: `${canary}secret=` },
+      secrets: { bootstrapToken: `${canary}.boot`, secretboxEncryptionSecret: `${canary}box=` },
+      trustdinfo: { token: `${canary}.trustd` },
+      certs: { os: { cert: pem("CERTIFICATE"), key: pem("EC PRIVATE KEY") } },
+    });
+    expect(settings?.cluster.secrets?.clientConfiguration).toMatchObject({
+      caCertificate: pem("CERTIFICATE"),
+      clientCertificate: pem("CERTIFICATE"),
+      clientKey: pem("EC PRIVATE KEY"),
+    });
+  });
+
+  it("a running cluster needs to say its contract and its Kubernetes release", () => {
+    const { problems } = outcome(
+      changed(adopted(), { talosContract: undefined, kubernetesVersion: undefined }),
+      adoptedFiles,
+    );
+    expect(problems).toEqual([
+      {
+        path: "talosContract",
+        reason:
+          "is missing; a running cluster (cluster.secrets) needs it: the Talos minor release it was made with, such as v1.12",
+      },
+      {
+        path: "kubernetesVersion",
+        reason:
+          "is missing; a running cluster (cluster.secrets) needs it: the Kubernetes release it runs, or applying its configuration would change that",
+      },
+    ]);
+  });
+
+  it("a contract older than the release needs no warning on a running cluster", () => {
+    expect(outcome(adopted(), adoptedFiles).settings?.warnings).toEqual([]);
+  });
+
+  it.each([
+    ["nothing at all", {}, [/^has no secrets: give bundleFile/, /^has no talosconfig: give talosconfigFile/]],
+    ["no talosconfig", { bundleFile: "secrets.yaml" }, [/^has no talosconfig/]],
+    ["no machine secrets", { talosconfigFile: "talosconfig" }, [/^has no secrets/]],
+    [
+      "a bundle and a machine configuration",
+      { bundleFile: "secrets.yaml", controlplaneFile: "controlplane.yaml", talosconfigFile: "talosconfig" },
+      [/^has both a bundle and a machine configuration; give one of them$/],
+    ],
+  ])("%s", (_, secrets, reasons) => {
+    expect(problemsWith(secrets)).toEqual(
+      reasons.map((reason) => ({
+        path: "cluster.secrets",
+        reason: expect.stringMatching(reason) as string,
+      })),
+    );
+  });
+
+  it("a path and the contents of the same file", () => {
+    expect(
+      problemsWith({ bundle, bundleFile: "secrets.yaml", talosconfig, talosconfigFile: "talosconfig" }),
+    ).toEqual([
+      {
+        path: "cluster.secrets.bundleFile",
+        reason: "stands beside bundle, which says the same; give one of them",
+      },
+      {
+        path: "cluster.secrets.talosconfigFile",
+        reason: "stands beside talosconfig, which says the same; give one of them",
+      },
+    ]);
+  });
+
+  it("files that are not there", () => {
+    expect(problemsWith({ bundleFile: "nowhere.yaml", talosconfigFile: "gone" }, {})).toEqual([
+      {
+        path: "cluster.secrets.bundleFile",
+        reason: 'is "nowhere.yaml", but there is no such file; paths are taken from the project\'s folder',
+      },
+      {
+        path: "cluster.secrets.talosconfigFile",
+        reason: 'is "gone", but there is no such file; paths are taken from the project\'s folder',
+      },
+    ]);
+  });
+
+  it("contents where a path belongs are not shown", () => {
+    expect(problemsWith({ bundleFile: bundle, talosconfig })).toEqual([
+      {
+        path: "cluster.secrets.bundleFile",
+        reason: `is not a path but a text of ${bundle.length} letters; if these are the file's contents, they belong under bundle`,
+      },
+    ]);
+  });
+
+  it.each([
+    ["a list", [bundle]],
+    ["a mapping", { cluster: { secret: canary } }],
+    ["a number", 7],
+  ])("contents that are %s are not shown", (_, value) => {
+    expect(problemsWith({ bundle: value, talosconfig })).toEqual([
+      { path: "cluster.secrets.bundle", reason: "must be the contents of secrets.yaml, as text" },
+    ]);
+  });
+
+  it("secrets that are no section are not shown", () => {
+    expect(problemsWith(bundle)).toEqual([
+      {
+        path: "cluster.secrets",
+        reason: expect.stringMatching(/^must be an object with the keys bundle, bundleFile/) as string,
+      },
+    ]);
+  });
+
+  it.each([
+    ["text that is not YAML", `a: "${canary}`, /^line \d+: is not YAML/],
+    ["an alias of an anchor that is not there", `a: *${canary}`, /^line 1: is not YAML|without end/],
+    ["a list", `- ${canary}`, /^line 1: is not a YAML mapping$/],
+    ["nothing", "", /^line 1: the file is empty$/],
+    ["a bundle without its keys", "cluster: { id: x }", /: is missing$/],
+    [
+      "a key that is no key",
+      bundle.replaceAll(pem("EC PRIVATE KEY"), canary),
+      /^certs\.etcd\.key: is not base64/,
+    ],
+    [
+      "aliases without end",
+      bomb(),
+      /^has aliases or nesting without end, so it is not a file that talosctl wrote$/,
+    ],
+    ["nesting without end", "[".repeat(50_000), /^line 1: is not YAML|^has aliases or nesting without end/],
+  ])("a bundle that is %s: what is wrong, and no secret", (_, text, reason) => {
+    const problems = problemsWith({ bundle: text, talosconfig });
+    expect(problems.length).toBeGreaterThan(0);
+    expect(problems[0]).toEqual({
+      path: "cluster.secrets.bundle",
+      reason: expect.stringMatching(reason) as string,
+    });
+    expect(problems.every(({ path }) => path === "cluster.secrets.bundle")).toBe(true);
+  });
+
+  it("a worker's machine configuration, which lacks the authorities' keys", () => {
+    const worker = controlplane.replace("type: controlplane", "type: worker");
+    expect(problemsWith({ controlplane: worker, talosconfig })).toEqual([
+      {
+        path: "cluster.secrets.controlplane",
+        reason: expect.stringMatching(/^machine\.type: is worker; .*give a control plane's$/) as string,
+      },
+    ]);
+  });
+
+  it("a talosconfig without a current context", () => {
+    const none = talosconfig.replace("context: dev\n", "");
+    expect(problemsWith({ bundle, talosconfig: none })).toEqual([
+      {
+        path: "cluster.secrets.talosconfig",
+        reason: "context: is not set, so no context is current (it has dev)",
+      },
+    ]);
+  });
+
+  it("secrets beside other mistakes: all are reported, none is shown", () => {
+    const { problems, message } = outcome(
+      changed(adopted(), {
+        talosVersion: "latest",
+        "cluster.endpoint": `https://admin:${canary}@10.0.0.10:6443`,
+        "cluster.secrets": { bundle: bundle.replace("trustdinfo", "trustinfo"), talosconfig },
+        "cluster.patches.all": `machine:\n  token: ${canary}`,
+        "image.factory": `https://${canary}@factory.talos.dev`,
+      }),
+    );
+    expect(problems.map(({ path }) => path).sort()).toEqual([
+      "cluster.endpoint",
+      "cluster.patches.all",
+      "cluster.secrets.bundle",
+      "image.factory",
+      "talosVersion",
+    ]);
+    expect(leaks(message)).toBe(false);
+  });
+});
+
+describe("files on disk", () => {
+  let folder = "";
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "settings-"))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it("are read from the working folder where nothing else is said", () => {
+    const [secrets, client] = [join(folder, "secrets.yaml"), join(folder, "talosconfig")];
+    writeFileSync(secrets, bundle, { mode: 0o600 });
+    writeFileSync(client, talosconfig, { mode: 0o600 });
+    const settings = parseSettings(
+      changed(adopted(), { "cluster.secrets": { bundleFile: secrets, talosconfigFile: client } }),
+    );
+    expect(settings.cluster.secrets?.machineSecrets.cluster.id).toBe(`${canary}id=`);
+  });
+
+  it("that are folders, or that cannot be read, are named with the cause", () => {
+    const unreadable = join(folder, "talosconfig");
+    writeFileSync(unreadable, talosconfig);
+    chmodSync(unreadable, 0);
+    const root = process.getuid?.() === 0; // root may read everything
+    let message = "";
+    try {
+      parseSettings(
+        changed(adopted(), { "cluster.secrets": { bundleFile: folder, talosconfigFile: unreadable } }),
+      );
+    } catch (error) {
+      message = String(error);
+    }
+    expect(message).toContain("cluster.secrets.bundleFile: is");
+    expect(message).toContain("it cannot be read (EISDIR)");
+    if (!root) expect(message).toContain("this user may not read it");
+    expect(message).not.toContain("    at ");
+  });
+});
+
+/** Ten lines of YAML that would unfold to 9^9 texts. */
+function bomb(): string {
+  const names = [..."abcdefghi"];
+  return names
+    .map((name, index) => {
+      const items = Array.from({ length: 9 }, () => (index === 0 ? "x" : `*${names[index - 1]}`));
+      return `${name}: &${name} [${items.join(", ")}]`;
+    })
+    .join("\n");
+}
