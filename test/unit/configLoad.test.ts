@@ -1,0 +1,74 @@
+import * as pulumi from "@pulumi/pulumi";
+import { beforeEach, describe, expect, it } from "vitest";
+import { loadSettings, settingsMessage } from "../../config.ts";
+import { minimal } from "./settings/example.ts";
+
+/** Gives the program a stack's configuration as the engine hands it over: text, structured values as JSON. */
+function configure(values: Record<string, unknown>, others: Record<string, string> = {}): void {
+  const own = Object.entries(values).map(([key, value]) => [
+    `talos-iscsi:${key}`,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  pulumi.runtime.setAllConfig({ ...others, ...(Object.fromEntries(own) as Record<string, string>) });
+}
+
+function failure(): unknown {
+  try {
+    loadSettings();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("the settings were taken");
+}
+
+describe("loadSettings", () => {
+  beforeEach(async () => {
+    await pulumi.runtime.setMocks(
+      { newResource: ({ name }) => ({ id: name, state: {} }), call: () => ({}) },
+      "talos-iscsi",
+      "test",
+    );
+  });
+
+  it("reads the project's own keys, structured ones from their JSON, and nothing of other projects", () => {
+    configure(minimal(), { "kubernetes:context": "other", "other:talosVersion": "v1.2.3" });
+    const settings = loadSettings();
+    expect(settings.talosVersion).toBe("v1.13.9");
+    expect(settings.cluster.nodes).toHaveLength(1);
+    expect(settings.cluster.nodes[0]).toMatchObject({ name: "cp1", role: "controlplane" });
+  });
+
+  it("a mistake becomes an error that the engine shows as it is: every mistake, where to mend it, no stack", () => {
+    configure({ ...minimal(), talosVersion: "latest", nonsense: "yes" });
+    const error = failure();
+    expect(pulumi.RunError.isInstance(error)).toBe(true);
+    const message = (error as Error).message;
+    expect(message.split("\n")).toEqual([
+      "the configuration has 2 mistakes:",
+      '  talosVersion: is "latest"; it must be a Talos release in full and with its v, such as v1.13.9',
+      expect.stringMatching(/^ {2}nonsense: unknown key; known here are talosVersion/),
+      "Correct them in Pulumi.<stack>.yaml (keys there begin with the project's name, `talos-iscsi:`) or with `pulumi config set`.",
+    ]);
+    expect(message).not.toMatch(/^\s+at /m);
+  });
+
+  it("no configuration at all: says what is missing", () => {
+    configure({});
+    expect((failure() as Error).message).toMatch(/talosVersion: is missing[\s\S]*cluster: missing/);
+  });
+
+  it.each([["{not: json"], ["[1, 2"], ["plain text"], [""]])(
+    "a structured key that holds %j: says that it must be an object",
+    (text) => {
+      configure({ ...minimal(), cluster: text });
+      expect((failure() as Error).message).toMatch(
+        /cluster: must be an object with the keys name, endpoint, nodes/,
+      );
+    },
+  );
+
+  it("a bug stays what it is, with its stack", () => {
+    expect(settingsMessage(new TypeError("x is not a function"))).toBeUndefined();
+    expect(settingsMessage("text")).toBeUndefined();
+  });
+});
