@@ -17,23 +17,22 @@ export interface Unwrapped {
 
 /** Takes every secret and output out of its wrapping, at any depth. */
 export function unwrap(properties: Properties): Unwrapped {
-  const secrets = new Set<string>();
-  const values: Properties = {};
-  for (const [key, value] of Object.entries(properties)) {
-    const { plain, secret } = bare(value);
-    values[key] = plain;
-    if (secret) secrets.add(key);
-  }
-  return { values, secrets };
+  const parts = Object.entries(properties).map(([key, value]) => [key, bare(value)] as const);
+  return {
+    values: Object.fromEntries(parts.map(([key, { plain }]) => [key, plain])),
+    secrets: new Set(parts.flatMap(([key, { secret }]) => (secret ? [key] : []))),
+  };
 }
 
 /** Marks properties as secret again, on the way out; every way out has to do this, or the engine shows them. */
 export function wrap(values: Properties, secrets: Iterable<string>): Properties {
-  const wrapped = { ...values };
-  for (const key of secrets) {
-    if (wrapped[key] !== undefined) wrapped[key] = { [signature]: secretSignature, value: wrapped[key] };
-  }
-  return wrapped;
+  const marked = new Set(secrets);
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [
+      key,
+      marked.has(key) && value !== undefined ? { [signature]: secretSignature, value } : value,
+    ]),
+  );
 }
 
 /** True if some part of the value is unknown yet. */

@@ -85,7 +85,10 @@ export class PluginClient {
     type: string,
     inputs: Properties,
   ): Promise<{ inputs: Properties; failures: Record<string, string> }> {
-    const request = new providerPb.CheckRequest().setUrn(urnOf(type)).setNews(marshalProperties(inputs));
+    const request = new providerPb.CheckRequest()
+      .setUrn(urnOf(type))
+      .setOlds(marshalProperties({}))
+      .setNews(marshalProperties(inputs));
     const response = await this.#call<providerPb.CheckResponse>((callback) =>
       this.#client.check(request, callback),
     );

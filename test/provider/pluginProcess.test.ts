@@ -1,0 +1,185 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as grpc from "@grpc/grpc-js";
+import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
+import type enginePb from "@pulumi/pulumi/proto/engine_pb.js";
+import providerPb from "@pulumi/pulumi/proto/provider_pb.js";
+import statusPb from "@pulumi/pulumi/proto/status_pb.js";
+import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
+import { Secret, unmarshalProperties, type Properties } from "../../lab/plugins/values.ts";
+import { inputsFor } from "./nodeUpgradeHarness.ts";
+import { PluginClient, urnOf } from "./pluginClient.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+const executable = join(import.meta.dirname, "../../provider/pulumi-resource-talos-node");
+const type = "talos-node:index:NodeUpgrade";
+
+/** What the engine's side of the log hears. */
+interface Heard {
+  urn: string;
+  message: string;
+  ephemeral: boolean;
+}
+
+let cluster: SimulatedCluster;
+let engine: grpc.Server;
+let engineAddress: string;
+const heard: Heard[] = [];
+let plugin: PluginClient;
+
+beforeAll(async () => {
+  cluster = await SimulatedCluster.start({ subnet: "127.44.6", workers: 1 });
+  engine = new grpc.Server();
+  engine.addService(engineGrpc.EngineService, {
+    log: (call: { request: enginePb.LogRequest }, callback: grpc.sendUnaryData<emptyPb.Empty>) => {
+      const { request } = call;
+      heard.push({ urn: request.getUrn(), message: request.getMessage(), ephemeral: request.getEphemeral() });
+      callback(null, new emptyPb.Empty());
+    },
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    engine.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(error);
+    });
+  });
+  engineAddress = `127.0.0.1:${port}`;
+  plugin = await PluginClient.start(executable, [engineAddress]);
+});
+afterAll(async () => {
+  await plugin.stop();
+  engine.forceShutdown();
+  await cluster.stop();
+});
+
+/** No credential in plain text anywhere in it. */
+function expectNoLeak(value: unknown): void {
+  const text = JSON.stringify(value);
+  for (const secret of Object.values(cluster.credentials) as string[]) expect(text).not.toContain(secret);
+}
+
+const asProperties = (values: Record<string, unknown>): Properties => values as Properties;
+
+describe("the plugin process, spoken to as the engine does", () => {
+  it("marks the credentials as secrets from the first answer on", async () => {
+    const { inputs, failures } = await plugin.check(type, asProperties(inputsFor(cluster, "w1")));
+    expect(failures).toEqual({});
+    expect(inputs["clientConfiguration"]).toBeInstanceOf(Secret);
+    expect(inputs["talosVersion"]).toBe("v1.13.9");
+    expectNoLeak(inputs);
+  });
+
+  it("refuses bad inputs by name, and a resource that it does not have", async () => {
+    const bad = asProperties(inputsFor(cluster, "w1", { talosVersion: "1.13" }));
+    expect((await plugin.check(type, bad)).failures).toEqual({
+      talosVersion: expect.stringMatching(/^\[talosVersion\] /) as string,
+    });
+    const other = await plugin.check("talos-node:index:Other", {});
+    expect(Object.values(other.failures)).toEqual(["this plugin has no resource talos-node:index:Other"]);
+  });
+
+  it("leaves the comparison of inputs to the engine, and replaces a node that moved to another address", async () => {
+    const inputs = asProperties(inputsFor(cluster, "w1"));
+    const same = { inputs, state: inputs };
+    expect(await plugin.diff(type, same, { ...inputs, talosVersion: "v1.14.0" })).toMatchObject({
+      replaces: [],
+    });
+    expect(await plugin.diff(type, same, { ...inputs, node: "127.44.6.99" })).toEqual({
+      changes: true,
+      detailed: {},
+      replaces: ["node"],
+    });
+  });
+
+  it("a failure keeps the node's true state, an upgrade finishes it, a read repeats it, and no way out shows a secret", async () => {
+    const { inputs } = await plugin.check(
+      type,
+      asProperties(inputsFor(cluster, "w1", { timeoutSeconds: 20 })),
+    );
+    const node = cluster.node("w1");
+    node.faults.set("pull-not-found");
+    const error = await plugin.create(type, inputs).then(
+      () => undefined,
+      (reason: unknown) => reason as grpc.ServiceError,
+    );
+    expect(error?.details).toMatch(/^w1 \(127\.44\.6\.21\), step "pull": the node could not pull/);
+    const unfinished = initFailure(error);
+    expect(unfinished.id).toBe("127.44.6.21");
+    expect(unfinished.reasons).toEqual([error?.details]);
+    expect(unfinished.state).toMatchObject({
+      talosVersion: "v1.12.7",
+      runningVersion: "v1.12.7",
+      extensions: [],
+    });
+    expect(unfinished.state["clientConfiguration"]).toBeInstanceOf(Secret);
+
+    node.faults.clear();
+    const before = { id: unfinished.id, inputs, state: unfinished.state };
+    const state = await plugin.update(type, before, inputs);
+    expect(state).toMatchObject({
+      talosVersion: "v1.13.9",
+      runningVersion: "v1.13.9",
+      extensions: ["siderolabs/iscsi-tools"],
+    });
+    expect(state["clientConfiguration"]).toBeInstanceOf(Secret);
+
+    const read = await plugin.read(type, unfinished.id, { inputs, state });
+    expect(read.state).toEqual(state);
+    expect(read.inputs).toEqual(inputs);
+    expectNoLeak([error?.message, unfinished.state, state, read, heard]);
+
+    await plugin.delete(type, unfinished.id, inputs, state);
+    expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+  });
+
+  it("moves one status line through the steps, beside its resource", () => {
+    const urn = urnOf(type);
+    const lines = heard.filter((line) => line.urn === urn && line.ephemeral).map(({ message }) => message);
+    expect(lines).toContainEqual(expect.stringMatching(/^\[5\/9\] drain · \d+ s$/));
+    expect(heard.filter((line) => line.urn === urn && !line.ephemeral).map(({ message }) => message)).toEqual(
+      ["w1 (127.44.6.21) upgraded: runs v1.13.9 with schematic c9078f941996…"],
+    );
+  });
+
+  it("stops within a second when the engine says so", async () => {
+    const own = await PluginClient.start(executable, [engineAddress]);
+    try {
+      cluster.node("cp1").faults.set("not-ready");
+      const work = own
+        .create(type, asProperties(inputsFor(cluster, "cp1")))
+        .catch((reason: unknown) => reason);
+      const before = heard.length;
+      while (!heard.slice(before).some(({ message }) => message.includes("guard"))) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      const asked = performance.now();
+      await own.cancel();
+      expect(String(await work)).toMatch(
+        /step "guard": cancelled; left undone: guard, pull, drain, install, reboot, verify, uncordon/,
+      );
+      expect(performance.now() - asked).toBeLessThan(1_000);
+      expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.12.7", reboots: 0 });
+    } finally {
+      cluster.node("cp1").faults.clear();
+      await own.stop();
+    }
+  });
+});
+
+/** The details of a create or update that left something behind. */
+function initFailure(error: grpc.ServiceError | undefined): {
+  id: string;
+  reasons: string[];
+  state: Properties;
+} {
+  const [details] = error?.metadata.get("grpc-status-details-bin") ?? [];
+  const status = statusPb.Status.deserializeBinary(details as Buffer);
+  const failed = providerPb.ErrorResourceInitFailed.deserializeBinary(
+    status.getDetailsList()[0]!.getValue_asU8(),
+  );
+  return {
+    id: failed.getId(),
+    reasons: failed.getReasonsList(),
+    state: unmarshalProperties(failed.getProperties()),
+  };
+}

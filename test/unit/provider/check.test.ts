@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest";
+import { checkInputs } from "../../../provider/check.ts";
+import { unknownValue } from "../../../provider/secrets.ts";
+
+const good = {
+  name: "cp1",
+  node: "10.0.0.11",
+  role: "controlplane",
+  talosVersion: "v1.13.9",
+  schematicId: "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac",
+  image: "factory.talos.dev/metal-installer/c9078f94:v1.13.9",
+  controlPlanes: ["10.0.0.11"],
+  clientConfiguration: { caCertificate: "Y2E=", clientCertificate: "Y3J0", clientKey: "hunter2" },
+  kubeconfig: "apiVersion: v1",
+};
+
+describe("inputs of a NodeUpgrade", () => {
+  it("are accepted when they are right, with or without the optional ones", () => {
+    expect(checkInputs(good)).toEqual([]);
+    expect(
+      checkInputs({
+        ...good,
+        endpoint: "lb.example.org:50000",
+        extensions: ["iscsi-tools"],
+        services: [],
+        files: ["/x"],
+        kubernetesVersion: "v1.35.4",
+        prePull: false,
+        drain: { enabled: true, timeoutSeconds: 60 },
+        timeoutSeconds: 600,
+        allowSkew: true,
+      }),
+    ).toEqual([]);
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ["talosVersion", "1.13.9", /^\[talosVersion\] .*Did you mean "v1\.13\.9"\?/],
+    [
+      "schematicId",
+      "c9078f",
+      /^\[schematicId\] must be a schematic ID of 64 hexadecimal digits, not "c9078f"/,
+    ],
+    ["role", "master", /^\[role\] must be "controlplane" or "worker", not "master"/],
+    ["node", "10.0.0.11:50000", /^\[node\] must be an address or a host name/],
+    ["controlPlanes", "10.0.0.11", /^\[controlPlanes\] must be a list of texts/],
+    [
+      "controlPlanes",
+      ["10.0.0.12"],
+      /^\[controlPlanes\] must hold the address of every control plane.*"10\.0\.0\.11"/,
+    ],
+    ["timeoutSeconds", 0, /^\[timeoutSeconds\] must be a number of seconds greater than 0, not 0/],
+    ["drain", { enable: true }, /^\[drain\] has no enable; there are enabled and timeoutSeconds/],
+    ["drain", { timeoutSeconds: "5m" }, /^\[drain\] timeoutSeconds must be a number of seconds/],
+    ["allowSkew", "yes", /^\[allowSkew\] must be true or false, not "yes"/],
+    ["image", "", /^\[image\] must be a text/],
+    ["nodes", [], /^\[nodes\] is no input of a NodeUpgrade/],
+    [
+      "clientConfiguration",
+      { clientKey: "hunter2" },
+      /^\[clientConfiguration\] must have .*; lacks caCertificate, clientCertificate$/,
+    ],
+  ])("a bad %s (%j) is told by name", (property, value, says) => {
+    const failures = checkInputs({ ...good, [property]: value });
+    expect(failures).toEqual([{ property, reason: expect.stringMatching(says) as string }]);
+  });
+
+  it("never shows credentials", () => {
+    const failures = checkInputs({
+      ...good,
+      clientConfiguration: "hunter2",
+      kubeconfig: { users: "hunter2" },
+    });
+    expect(failures).toHaveLength(2);
+    expect(JSON.stringify(failures)).not.toContain("hunter2");
+  });
+
+  it("lists what is missing, all of it", () => {
+    expect(checkInputs({}).map(({ property }) => property)).toEqual([
+      "name",
+      "node",
+      "role",
+      "talosVersion",
+      "schematicId",
+      "image",
+      "controlPlanes",
+      "clientConfiguration",
+    ]);
+  });
+
+  it("asks for a kubeconfig unless the drain is off", () => {
+    const { kubeconfig: _, ...without } = good;
+    expect(checkInputs(without)[0]?.reason).toMatch(/^\[kubeconfig\] is needed to drain the node/);
+    expect(checkInputs({ ...without, drain: { enabled: false } })).toEqual([]);
+  });
+
+  it("waits for values that only the deployment will know", () => {
+    const unknown = { ...good, schematicId: unknownValue, image: unknownValue, kubeconfig: unknownValue };
+    expect(checkInputs({ ...unknown, clientConfiguration: { clientKey: unknownValue } })).toEqual([]);
+    expect(checkInputs({ ...good, controlPlanes: [unknownValue] })).toEqual([]);
+  });
+});

@@ -1,0 +1,143 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { etcdFindings, type ControlPlaneReport, type PeerReport } from "../../../provider/guards/etcd.ts";
+
+const address = (i: number): string => `10.0.0.${11 + i}`;
+const id = (i: number): string => String(1000 + i);
+
+/** A control plane in which all is well; node 0 is the one to upgrade. */
+function well(size: number): ControlPlaneReport {
+  return {
+    self: address(0),
+    members: Array.from({ length: size }, (_, i) => ({
+      id: id(i),
+      hostname: `cp${i + 1}`,
+      // Peer addresses may be on a network of their own.
+      addresses: [`192.168.0.${i + 1}`],
+      learner: false,
+    })),
+    alarms: [],
+    peers: Array.from({ length: size }, (_, i) => healthyPeer(i)),
+  };
+}
+
+function healthyPeer(i: number): PeerReport {
+  return {
+    address: address(i),
+    machine: { stage: "running", ready: true, unmet: [] },
+    etcd: { memberId: id(i), leader: id(0), learner: false, errors: [] },
+  };
+}
+
+const problems = (report: ControlPlaneReport): string[] => etcdFindings(report).map(({ problem }) => problem);
+
+describe("may a control plane leave for a reboot?", () => {
+  it.each([1, 3, 5, 7, 9])("yes, where all of %i are well", (size) => {
+    expect(problems(well(size))).toEqual([]);
+  });
+
+  it("not one of two: the other is no majority", () => {
+    expect(problems(well(2))).toEqual(["etcd would lose its majority: 1 of 2 members left, 2 needed"]);
+  });
+
+  it("never while another control plane gives no answer, however many there are", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 9 }), fc.nat(), (size, which) => {
+        const report = well(size);
+        const down = 1 + (which % (size - 1));
+        report.peers[down] = { address: address(down), error: "connection refused" };
+        expect(problems(report)).toContain(`control plane ${address(down)} is down: connection refused`);
+      }),
+    );
+  });
+
+  it("keeps a majority among those that answer, or says that it would be lost", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 9 }),
+        fc.uniqueArray(fc.integer({ min: 1, max: 8 })),
+        (size, broken) => {
+          const report = well(size);
+          const down = broken.filter((i) => i < size);
+          for (const i of down) report.peers[i] = { address: address(i), error: "no answer" };
+          const left = size - 1 - down.length;
+          const lost = left < Math.floor(size / 2) + 1;
+          expect(problems(report).some((problem) => problem.startsWith("etcd would lose its majority"))).toBe(
+            lost,
+          );
+        },
+      ),
+    );
+  });
+
+  it.each<[string, (report: ControlPlaneReport) => void, RegExp, boolean]>([
+    ["a learner", (r) => (r.members[1]!.learner = true), /^etcd member cp2 is a learner$/, true],
+    [
+      "a member that never started",
+      (r) => r.members.push({ id: "9", hostname: "", addresses: ["10.0.0.99"], learner: false }),
+      /10\.0\.0\.99 was added and has never started/,
+      true,
+    ],
+    [
+      "a member of a machine that is gone",
+      (r) => r.members.push({ id: "9", hostname: "old", addresses: ["10.0.0.99"], learner: false }),
+      /^etcd member old is on none of the control planes 10\.0\.0\.11, 10\.0\.0\.12, 10\.0\.0\.13$/,
+      false,
+    ],
+    [
+      "NOSPACE",
+      (r) => r.alarms.push({ memberId: id(2), alarm: "NOSPACE" }),
+      /^etcd alarm NOSPACE at cp3$/,
+      false,
+    ],
+    [
+      "CORRUPT",
+      (r) => r.alarms.push({ memberId: "77", alarm: "CORRUPT" }),
+      /^etcd alarm CORRUPT at member 77$/,
+      false,
+    ],
+    [
+      "a control plane that boots",
+      (r) =>
+        Object.assign(r.peers[1]!, {
+          machine: { stage: "booting", ready: false, unmet: [{ name: "services", reason: "etcd" }] },
+        }),
+      /^control plane 10\.0\.0\.12 is booting, not ready \(services etcd\)$/,
+      true,
+    ],
+    [
+      "an etcd without a leader",
+      (r) =>
+        Object.assign(r.peers[1]!, { etcd: { memberId: id(1), leader: "0", learner: false, errors: [] } }),
+      /^etcd on 10\.0\.0\.12 knows no leader$/,
+      true,
+    ],
+    [
+      "an etcd that reports errors",
+      (r) =>
+        Object.assign(r.peers[0]!, {
+          etcd: { memberId: id(0), leader: id(0), learner: false, errors: ["etcdserver: no leader"] },
+        }),
+      /^etcd on 10\.0\.0\.11 reports etcdserver: no leader$/,
+      true,
+    ],
+    [
+      "a control plane with another etcd",
+      (r) => Object.assign(r.peers[1]!, { etcd: { memberId: "5", leader: "5", learner: false, errors: [] } }),
+      /^control plane 10\.0\.0\.12 is no member of this etcd$/,
+      true,
+    ],
+  ])("no, with %s", (_, spoil, says, mayPass) => {
+    const report = well(3);
+    spoil(report);
+    const found = etcdFindings(report).find(({ problem }) => says.test(problem));
+    expect(found?.mayPass).toBe(mayPass);
+    expect(found?.hint).toMatch(/\.$/);
+  });
+
+  it("does not judge the readiness of the node itself: that is another guard's", () => {
+    const report = well(3);
+    Object.assign(report.peers[0]!, { machine: { stage: "running", ready: false, unmet: [] } });
+    expect(problems(report)).toEqual([]);
+  });
+});

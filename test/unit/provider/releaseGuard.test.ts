@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest";
+import { releaseFindings } from "../../../provider/guards/release.ts";
+
+const wanted = { talosVersion: "v1.13.9", extensions: ["siderolabs/iscsi-tools"], allowSkew: false };
+const problems = (...args: Parameters<typeof releaseFindings>): string[] =>
+  releaseFindings(...args).map(({ problem }) => problem);
+
+describe("the way from the running release to the wanted one", () => {
+  it("is fine between neighbours, with a Kubernetes that both run", () => {
+    expect(problems("v1.12.7", "v1.35.4", wanted)).toEqual([]);
+    expect(problems("v1.13.9", undefined, wanted)).toEqual([]);
+  });
+
+  it("takes an explicit override over more than one minor", () => {
+    expect(problems("v1.11.6", "v1.34.0", wanted)).toEqual([expect.stringMatching(/skips v1\.12/)]);
+    expect(problems("v1.11.6", "v1.34.0", { ...wanted, allowSkew: true })).toEqual([]);
+  });
+
+  it("is refused where the installer refuses it, override or not", () => {
+    for (const allowSkew of [false, true]) {
+      expect(problems("v1.9.5", undefined, { ...wanted, allowSkew })).toEqual([
+        expect.stringMatching(/refuses nodes older/),
+      ]);
+    }
+  });
+
+  it("is refused to a release that is known to be bad with an extension of the node", () => {
+    const bad = { ...wanted, talosVersion: "v1.13.8" };
+    expect(problems("v1.12.7", undefined, bad)).toEqual([
+      expect.stringMatching(/^v1\.13\.8 is a bad release: /),
+    ]);
+    expect(problems("v1.12.7", undefined, { ...bad, extensions: [] })).toEqual([]);
+  });
+
+  it("is refused with a Kubernetes that the target does not run", () => {
+    expect(problems("v1.12.7", "v1.30.1", wanted)).toEqual([expect.stringMatching(/not v1\.30\.1/)]);
+  });
+
+  it("tells everything at once", () => {
+    expect(problems("v1.10.1", "v1.30.1", { ...wanted, talosVersion: "v1.12.5" })).toHaveLength(2);
+  });
+
+  it("asks for the override where the running release has a name of its own", () => {
+    expect(problems("v1.13.0-mine", undefined, wanted)).toEqual([expect.stringMatching(/cannot be judged/)]);
+    expect(problems("v1.13.0-mine", undefined, { ...wanted, allowSkew: true })).toEqual([]);
+  });
+});
