@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { parse, Scalar, stringify, visit, Document, isScalar } from "yaml";
+import { Document, parse, Scalar, stringify, visit } from "yaml";
 
 // The factory's own reading of a schematic, on purpose not the program's (`talos/schematic.ts`): if the program
 // computed an ID wrongly, asking the program's code here would hide it.
@@ -10,6 +10,16 @@ export class InvalidSchematicError extends Error {
   constructor(path: string, reason: string) {
     super(path === "" ? reason : `${path}: ${reason}`);
     this.name = "InvalidSchematicError";
+  }
+}
+
+/** A document that the real factory may well take; the stand-in cannot tell how it would write it. */
+export class UnsupportedSchematicError extends Error {
+  constructor(text: string) {
+    super(
+      `the stand-in of the image factory cannot tell the canonical form of the string ${JSON.stringify(text)}`,
+    );
+    this.name = "UnsupportedSchematicError";
   }
 }
 
@@ -44,7 +54,7 @@ const customization: Field[] = [
   {
     key: "secureboot",
     read: record([
-      { key: "enrollKeys", read: oneOf("off", "manual", "if-safe", "force") },
+      { key: "enrollKeys", read: text },
       { key: "includeWellKnownCertificates", read: flag },
     ]),
   },
@@ -222,29 +232,55 @@ function join(path: string, key: string): string {
 }
 
 // What Go's encoder puts in double quotes: a string that a reader would take for something else.
-const LOOKS_LIKE_ANOTHER_TYPE =
-  /^(|~|null|true|false|y|n|yes|no|on|off|[-+]?\.inf|\.nan|[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-f_]+|[0-9][0-9_]*(\.[0-9_]*)?(e[-+]?[0-9]+)?|\.[0-9_]+(e[-+]?[0-9]+)?)|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|\d{4}-\d\d?-\d\d?.*)$/i;
+const LOOKS_LIKE_ANOTHER_TYPE = new RegExp(
+  [
+    "|~|<<|null|Null|NULL|true|True|TRUE|false|False|FALSE",
+    "y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF",
+    "[-+]?\\.(inf|Inf|INF)|\\.(nan|NaN|NAN)",
+    "[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+)",
+    "[-+]?([0-9][0-9_]*(\\.[0-9_]*)?|\\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?",
+    "[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\\.[0-9_]*)?",
+    "\\d{4}-\\d\\d?-\\d\\d?.*",
+  ]
+    .map((alternative) => `^(${alternative})$`)
+    .join("|"),
+);
+
+/** Where the two encoders' rules for quoting were seen to agree; of the rest the stand-in claims nothing. */
+const UNDERSTOOD = /^[\n\x20-\x7e\xa1-\u1fff]*$/;
+
+const LAYOUT = { indent: 4, indentSeq: true, lineWidth: 0, blockQuote: "literal" } as const;
 
 /** Four spaces, sequences indented too, no line breaking: the layout of go.yaml.in/yaml/v4. */
 function toGoYaml(value: Json): string {
   const document = new Document(value);
   visit(document, {
     Scalar(_key, node) {
-      if (typeof node.value !== "string" || !isScalar(node)) {
-        return;
-      }
-      if (node.value.includes("\n")) {
-        node.type = Scalar.BLOCK_LITERAL;
-      } else if (LOOKS_LIKE_ANOTHER_TYPE.test(node.value)) {
-        node.type = Scalar.QUOTE_DOUBLE;
+      if (typeof node.value === "string") {
+        node.type = styleOf(node.value);
       }
     },
   });
-  return stringify(document, {
-    indent: 4,
-    indentSeq: true,
-    lineWidth: 0,
-    singleQuote: true,
-    blockQuote: "literal",
-  });
+  // In an item of a list Go counts a block's indentation from the list's column, the library from the item's.
+  return stringify(document, LAYOUT).replace(/^ {10}value: \|-\n(?:(?: {14}.*)?\n)+/gm, (block) =>
+    block.replace(/^ {14}/gm, " ".repeat(12)),
+  );
+}
+
+function styleOf(text: string): Scalar.Type {
+  // Whether digits with underscores are a number has rules of its own in Go.
+  if (/^[-+.0-9]*_/.test(text)) {
+    throw new UnsupportedSchematicError(text);
+  }
+  if (!UNDERSTOOD.test(text) || /^ *\n|^ .*\n|[ ]\n|\n.* $|\n$/.test(text)) {
+    throw new UnsupportedSchematicError(text);
+  }
+  if (text.includes("\n")) {
+    return Scalar.BLOCK_LITERAL;
+  }
+  if (LOOKS_LIKE_ANOTHER_TYPE.test(text)) {
+    return Scalar.QUOTE_DOUBLE;
+  }
+  const needsQuotes = /^(---|\.\.\.)|^ *$/.test(text) || /^["']/.test(stringify(text, LAYOUT));
+  return needsQuotes ? Scalar.QUOTE_SINGLE : Scalar.PLAIN;
 }

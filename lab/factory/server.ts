@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import semver from "semver";
 import { officialExtensions, talosVersions } from "./catalogue.ts";
-import { InvalidSchematicError, readSchematic } from "./document.ts";
+import { InvalidSchematicError, readSchematic, UnsupportedSchematicError } from "./document.ts";
 import type { FactorySchematic } from "./document.ts";
 import { HttpFailure, json, readBody } from "./http.ts";
 import type { Answer } from "./http.ts";
@@ -175,6 +175,9 @@ export class FactoryServer {
     try {
       schematic = readSchematic(body);
     } catch (error) {
+      if (error instanceof UnsupportedSchematicError) {
+        throw new HttpFailure(501, error.message);
+      }
       throw error instanceof InvalidSchematicError ? new HttpFailure(400, error.message) : error;
     }
     this.#add(schematic);

@@ -323,9 +323,9 @@ describe("ConfigurationApply", () => {
   });
 
   it("gives up on a machine that is not there, and says how that went", async () => {
-    const timed = { ...(await inputs()), timeouts: { create: "4s" } };
+    const timed = { ...(await inputs()), timeouts: { create: "6s" } };
     await expect(plugin.create(APPLY, timed)).rejects.toThrow(
-      /apply the machine configuration to node 127\.47\.0\.99: gave up after 4s; last answer: .*connection refused/,
+      /apply the machine configuration to node 127\.47\.0\.99: gave up after 6s; last answer: .*connection refused/,
     );
   });
 });

@@ -1,8 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { readSchematic, UnsupportedSchematicError } from "../../lab/factory/document.ts";
 import { FactoryServer } from "../../lab/factory/server.ts";
+import { schematicId } from "../../talos/schematic.ts";
 
 const VANILLA = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
 const ISCSI = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
@@ -107,6 +110,55 @@ describe("schematics", () => {
     } finally {
       await rm(directory, { recursive: true });
     }
+  });
+});
+
+describe("its own reading of a schematic", () => {
+  const words = fc.oneof(
+    fc.string(),
+    fc.stringMatching(/^[-+.:,0-9a-fxoTZ_ ]{0,12}$/),
+    fc.stringMatching(/^[ab:#'"{}\n -]{0,12}$/),
+    fc.constantFrom(
+      "yes",
+      "No",
+      "~",
+      "0x1f",
+      "1e3",
+      "2020-01-01",
+      "12:30",
+      "=",
+      "---",
+      "a: b",
+      "console=ttyS0",
+      "x #y",
+    ),
+  );
+  const documents = fc.record(
+    {
+      extraKernelArgs: fc.array(words, { maxLength: 3 }),
+      meta: fc.array(fc.record({ key: fc.integer({ min: 0, max: 255 }), value: words }), { maxLength: 2 }),
+      systemExtensions: fc.record({ officialExtensions: fc.array(words, { maxLength: 3 }) }),
+      bootloader: fc.constantFrom("none" as const, "dual-boot" as const, "sd-boot" as const, "grub" as const),
+      secureboot: fc.record({ includeWellKnownCertificates: fc.boolean() }),
+      diskImage: fc.record({ sectorSize: fc.constantFrom(0, 512, 4096) }),
+    },
+    { requiredKeys: [] },
+  );
+
+  it("comes to the program's IDs by another way, or says that it cannot", () => {
+    let compared = 0;
+    fc.assert(
+      fc.property(documents, (customization) => {
+        try {
+          expect(readSchematic(JSON.stringify({ customization })).id).toBe(schematicId({ customization }));
+          compared += 1;
+        } catch (error) {
+          if (!(error instanceof UnsupportedSchematicError)) throw error;
+        }
+      }),
+      { numRuns: 500 },
+    );
+    expect(compared).toBeGreaterThan(250);
   });
 });
 
