@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type ConfigDocument, sections } from "./documents.ts";
 
 /** Values of one command line flag; Talos takes one or several (extraArgs of Talos 1.12 and newer). */
 export type ExtraArgs = Record<string, string[]>;
@@ -25,8 +26,8 @@ export interface ControlPlaneSettings {
   readonly etcdCA: KeyPair;
   readonly serviceAccountKey: string;
   readonly bootstrapToken: string;
-  readonly secretboxEncryptionSecret: string | undefined;
-  readonly aescbcEncryptionSecret: string | undefined;
+  /** How Secrets are encrypted in etcd: the `resources` of kube-apiserver's EncryptionConfiguration. */
+  readonly encryption: readonly unknown[];
   readonly podSubnets: readonly string[];
   readonly serviceSubnets: readonly string[];
   readonly dnsDomain: string;
@@ -57,7 +58,7 @@ export class ClusterConfigurationError extends Error {
 }
 
 const keyPair = z.looseObject({ crt: z.string().min(1), key: z.string().min(1) });
-const extraArgs = z.record(z.string(), z.union([z.coerce.string(), z.array(z.coerce.string())])).optional();
+const extraArgs = z.record(z.string(), z.union([z.array(z.coerce.string()), z.coerce.string()])).optional();
 const record = z.record(z.string(), z.unknown());
 const strings = z.record(z.string(), z.coerce.string()).optional();
 
@@ -80,6 +81,7 @@ const clusterSchema = z.looseObject({
     })
     .optional(),
   token: z.string(),
+  encryption: z.looseObject({ resources: z.array(z.unknown()) }).optional(),
   secretboxEncryptionSecret: z.string().optional(),
   aescbcEncryptionSecret: z.string().optional(),
   ca: keyPair,
@@ -99,11 +101,6 @@ const clusterSchema = z.looseObject({
   scheduler: z.looseObject({ extraArgs }).optional(),
 });
 
-/** The v1alpha1 document of a machine configuration: the one that has no kind of its own. */
-function mainDocument(documents: readonly Record<string, unknown>[]): Record<string, unknown> {
-  return documents.find((document) => document.kind === undefined && document.version !== undefined) ?? {};
-}
-
 function argumentLists(args: Record<string, string | string[]> | undefined): ExtraArgs {
   return Object.fromEntries(
     Object.entries(args ?? {}).map(([name, value]) => [name, Array.isArray(value) ? value : [value]]),
@@ -119,8 +116,8 @@ const defaults = {
 };
 
 /** Reads the settings of a control plane. */
-export function controlPlaneSettings(documents: readonly Record<string, unknown>[]): ControlPlaneSettings {
-  const parsed = clusterSchema.safeParse(mainDocument(documents).cluster ?? {});
+export function controlPlaneSettings(documents: readonly ConfigDocument[]): ControlPlaneSettings {
+  const parsed = clusterSchema.safeParse(sections(documents).cluster);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `cluster.${issue.path.join(".")}: ${issue.message}`);
     throw new ClusterConfigurationError(
@@ -137,15 +134,17 @@ export function controlPlaneSettings(documents: readonly Record<string, unknown>
     etcdCA: cluster.etcd.ca,
     serviceAccountKey: cluster.serviceAccount.key,
     bootstrapToken: cluster.token,
-    secretboxEncryptionSecret: cluster.secretboxEncryptionSecret,
-    aescbcEncryptionSecret: cluster.aescbcEncryptionSecret,
+    encryption: cluster.encryption?.resources ?? legacyEncryption(cluster),
     podSubnets: cluster.network?.podSubnets ?? defaults.podSubnets,
     serviceSubnets: cluster.network?.serviceSubnets ?? defaults.serviceSubnets,
     dnsDomain: cluster.network?.dnsDomain ?? defaults.dnsDomain,
     apiServer: {
       certSANs: cluster.apiServer?.certSANs ?? [],
       extraArgs: argumentLists(cluster.apiServer?.extraArgs),
-      admission: admissionPlugins(documents, cluster.apiServer?.admissionControl ?? []),
+      admission: (cluster.apiServer?.admissionControl ?? []).map(({ name, configuration }) => ({
+        name,
+        configuration,
+      })),
       auditPolicy: cluster.apiServer?.auditPolicy ?? defaults.auditPolicy,
     },
     controllerManagerArgs: argumentLists(cluster.controllerManager?.extraArgs),
@@ -153,24 +152,28 @@ export function controlPlaneSettings(documents: readonly Record<string, unknown>
   };
 }
 
-/** Up to contract 1.13 plugins are a list in the main document, from 1.14 on a KubeAdmissionControlConfig document each. */
-function admissionPlugins(
-  documents: readonly Record<string, unknown>[],
-  inMain: readonly AdmissionPlugin[],
-): AdmissionPlugin[] {
-  const own = documents
-    .filter((document) => document.kind === "KubeAdmissionControlConfig")
-    .map((document) => z.looseObject({ name: z.string(), configuration: record }).parse(document));
-  return [...inMain, ...own].map(({ name, configuration }) => ({ name, configuration }));
+/** Up to contract 1.13: one key of either kind. Plain text comes last, so that what was stored without a key is read. */
+function legacyEncryption(secrets: {
+  secretboxEncryptionSecret?: string | undefined;
+  aescbcEncryptionSecret?: string | undefined;
+}): unknown[] {
+  const keys = (name: string, secret: string) => ({ keys: [{ name, secret }] });
+  const { secretboxEncryptionSecret: secretbox, aescbcEncryptionSecret: aescbc } = secrets;
+  const providers = [
+    ...(secretbox === undefined ? [] : [{ secretbox: keys("key2", secretbox) }]),
+    ...(aescbc === undefined ? [] : [{ aescbc: keys("key1", aescbc) }]),
+    { identity: {} },
+  ];
+  return [{ resources: ["secrets"], providers }];
 }
 
 /** Reads what concerns the Node object, with the labels and taints that Talos adds by itself. */
-export function nodeSettings(documents: readonly Record<string, unknown>[]): NodeSettings {
-  const main = mainDocument(documents);
-  const machine = machineSchema.parse(main.machine ?? {});
+export function nodeSettings(documents: readonly ConfigDocument[]): NodeSettings {
+  const all = sections(documents);
+  const machine = machineSchema.parse(all.machine);
   const cluster = z
     .looseObject({ allowSchedulingOnControlPlanes: z.boolean().optional() })
-    .parse(main.cluster ?? {});
+    .parse(all.cluster);
   const controlPlane = machine.type === "controlplane" || machine.type === "init";
   const image = machine.kubelet?.image ?? "";
   const taints = Object.entries(machine.nodeTaints ?? {}).map(([key, text]) => {

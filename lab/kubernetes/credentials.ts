@@ -65,7 +65,14 @@ export async function writeClusterSecrets(
   folder.write("etcd-ca.crt", authorities.etcd.pem);
   folder.write("service-account.key", pemText(settings.serviceAccountKey));
   folder.write("service-account.pub", publicKeyPem(settings.serviceAccountKey));
-  folder.write("encryption.yaml", stringify(encryptionConfiguration(settings)));
+  folder.write(
+    "encryption.yaml",
+    stringify({
+      apiVersion: "apiserver.config.k8s.io/v1",
+      kind: "EncryptionConfiguration",
+      resources: settings.encryption,
+    }),
+  );
   await Promise.all([
     folder.issue("etcd", authorities.etcd, {
       commonName: "etcd",
@@ -157,27 +164,4 @@ export async function issueKubeconfig(
     ],
     "current-context": context,
   });
-}
-
-/** Encryption of Secrets at rest: with the keys that the configuration has, plain text last so that old data is read. */
-function encryptionConfiguration(settings: ControlPlaneSettings): object {
-  const key = (secret: string) => ({ keys: [{ name: "key2", secret }] });
-  return {
-    apiVersion: "apiserver.config.k8s.io/v1",
-    kind: "EncryptionConfiguration",
-    resources: [
-      {
-        resources: ["secrets"],
-        providers: [
-          ...(settings.secretboxEncryptionSecret === undefined
-            ? []
-            : [{ secretbox: key(settings.secretboxEncryptionSecret) }]),
-          ...(settings.aescbcEncryptionSecret === undefined
-            ? []
-            : [{ aescbc: key(settings.aescbcEncryptionSecret) }]),
-          { identity: {} },
-        ],
-      },
-    ],
-  };
 }

@@ -11,6 +11,7 @@ import {
 import { ControlPlane, type KubernetesTools } from "./controlPlane.ts";
 import { NodeRegistry } from "./nodes.ts";
 import { reapLeftovers } from "./process.ts";
+import { applySystemObjects } from "./systemObjects.ts";
 
 /** How a lab's Kubernetes is set up. */
 export interface KubernetesRuntimeOptions {
@@ -47,6 +48,9 @@ export class KubernetesRuntime implements ClusterRuntime {
   #stopped = false;
   #controlPlane: ControlPlane | undefined;
   #registry: NodeRegistry | undefined;
+  /** Has the cluster got what Talos itself puts into it? */
+  #furnished = false;
+  #inEffect: ControlPlaneSettings | undefined;
   #work: Promise<void> = Promise.resolve();
   #failure: { message: string; fingerprint: string } | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -58,8 +62,15 @@ export class KubernetesRuntime implements ClusterRuntime {
 
   async configActive(node: NodeIdentity, documents: Record<string, unknown>[]): Promise<void> {
     const state = this.#state(node);
-    state.node = nodeSettings(documents);
-    state.controlPlane = node.role === "controlplane" ? controlPlaneSettings(documents) : undefined;
+    try {
+      state.node = nodeSettings(documents);
+      state.controlPlane = node.role === "controlplane" ? controlPlaneSettings(documents) : undefined;
+    } catch (error) {
+      // As on a real machine: the configuration is applied, and what it cannot start is missing.
+      const message = `${node.name}: ${error instanceof Error ? error.message : String(error)}`;
+      this.#failure = { message, fingerprint: "" };
+      this.#log(`kubernetes: ${message}`);
+    }
     void this.#reconcileSoon();
   }
 
@@ -201,6 +212,8 @@ export class KubernetesRuntime implements ClusterRuntime {
       const addresses = controlPlanes.map((node) => node.identity.address);
       await this.#controlPlane.ensure(settings, addresses, controlPlanes.length > 1);
       this.#failure = undefined;
+      if (!this.#furnished) await applySystemObjects(this.adminKubeconfig(), settings.bootstrapToken);
+      this.#furnished = true;
     } catch (error) {
       this.#failure = { message: error instanceof Error ? error.message : String(error), fingerprint };
       throw error;
@@ -236,7 +249,6 @@ export class KubernetesRuntime implements ClusterRuntime {
     this.#inEffect = { ...first, apiServer: { ...first.apiServer, certSANs } };
     return this.#inEffect;
   }
-  #inEffect: ControlPlaneSettings | undefined;
 
   /** Brings the Node objects to where the nodes are. */
   async #report(which: (node: NodeState) => boolean): Promise<void> {
@@ -266,6 +278,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     this.#controlPlane = undefined;
     this.#registry = undefined;
     this.#inEffect = undefined;
+    this.#furnished = false;
     this.#failure = undefined;
     this.#bootstrapped = false;
     this.#gone.clear();

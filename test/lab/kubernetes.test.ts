@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { reapLeftovers } from "../../lab/kubernetes/process.ts";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
 
@@ -149,6 +149,20 @@ describe("a control plane from a machine configuration", () => {
       .join("");
     expect(data).toContain(`${marker}x`);
     expect(data.replaceAll(`${marker}x`, "")).not.toContain(marker);
+  });
+
+  it("lets a kubelet in with the configuration's token", () => {
+    const main = cluster.configurations.controlPlane[0] as { cluster: { token: string } };
+    const kubeconfig = parse(cluster.runtime.adminKubeconfig()) as { users: { user: unknown }[] };
+    for (const entry of kubeconfig.users) entry.user = { token: main.cluster.token };
+    const file = join(cluster.directory, "bootstrap-kubeconfig");
+    writeFileSync(file, stringify(kubeconfig), { mode: 0o600 });
+    const kubectl = (...args: string[]) =>
+      execFileSync(cluster.tools.kubectl, [`--kubeconfig=${file}`, ...args], { encoding: "utf8" }).trim();
+    expect(kubectl("auth", "whoami", "--output=jsonpath={.status.userInfo.groups}")).toContain(
+      "system:bootstrappers",
+    );
+    expect(kubectl("auth", "can-i", "create", "certificatesigningrequests")).toBe("yes");
   });
 
   it("keeps its files from other users", () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as kubernetes from "@pulumi/kubernetes";
@@ -132,7 +132,8 @@ beforeAll(async () => {
   await cluster.boot(nodes);
   const bin = join(cluster.directory, "bin");
   const state = join(cluster.directory, "state");
-  for (const folder of [bin, state]) mkdirSync(folder);
+  const temporary = join(cluster.directory, "tmp");
+  for (const folder of [bin, state, temporary]) mkdirSync(folder);
   symlinkSync(executable, join(bin, "pulumi-resource-kubernetes"));
   symlinkSync(process.execPath, join(bin, "node"));
   symlinkSync(cluster.tools.pulumi, join(bin, "pulumi"));
@@ -144,6 +145,7 @@ beforeAll(async () => {
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     TALOS_ISCSI_KUBECTL: cluster.tools.kubectl,
+    TMPDIR: temporary,
   };
   Object.assign(process.env, environment);
   stack = await LocalWorkspace.createOrSelectStack(
@@ -284,6 +286,11 @@ describe("the Kubernetes stand-in under the real engine", () => {
     await stack.destroy();
     expect(cluster.kubectl(["get", "storageclass", "--output=name"])).toBe("");
     expect(cluster.kubectl(["get", "namespaces", "--output=name"])).not.toContain("driver");
+    // The engine ends plugins with SIGKILL, so nothing of theirs may depend on being cleaned up.
+    const left = readdirSync(join(cluster.directory, "tmp")).filter((name) =>
+      name.startsWith("talos-iscsi-"),
+    );
+    expect(left).toEqual([]);
   });
 
   it("fails with the reason where pods are refused, and goes on once the cause is gone", async () => {

@@ -83,11 +83,10 @@ export function kubernetesPlugin(): ProviderPlugin {
         const unseen = { id: preview ? "" : name, state: echo(inputs, fieldManager) };
         if (preview && (cluster === undefined || containsUnknown(inputs))) return unseen;
         if (cluster === undefined) throw new Error("the provider's kubeconfig is not known");
+        const exists = async () => (await cluster.get(referenceOf(inputs), call.signal)) !== undefined;
         try {
           const object = manifest(inputs);
-          if (!upsert && (await cluster.get(referenceOf(inputs), call.signal)) !== undefined) {
-            // It may be the one that this replaces, and gone by then.
-            if (preview) return unseen;
+          if (!preview && !upsert && (await exists())) {
             throw new Error(
               "already exists in the cluster; import it, or set upsertExistingObjects on the provider",
             );
@@ -99,8 +98,10 @@ export function kubernetesPlugin(): ProviderPlugin {
           if (preview) return { id: idOf(live), state: previewed(state) };
           return { id: idOf(live), state: await awaited(call, live, fieldManager) };
         } catch (error) {
-          // Its namespace or its kind may be part of the same update, and so may the cluster.
-          if (preview && error instanceof KubectlError && (error.missing || error.unreachable)) return unseen;
+          // Its namespace or its kind may be part of the same update, and so may the cluster; and what cannot be
+          // changed into it may be the object that it replaces, and gone by then.
+          const lacking = error instanceof KubectlError && (error.missing || error.unreachable);
+          if (preview && (lacking || (await exists()))) return unseen;
           throw error;
         }
       });

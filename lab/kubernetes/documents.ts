@@ -1,0 +1,87 @@
+/** A parsed document of a machine configuration. */
+export type ConfigDocument = Record<string, unknown>;
+
+type Fields = Record<string, unknown>;
+
+/**
+ * The `machine` and `cluster` sections as contracts up to 1.13 have them. From contract 1.14 on most of what concerns
+ * Kubernetes is in documents of its own (siderolabs/talos v1.14 config/types/k8s); they are put back in their old places, so
+ * that the rest of the lab knows one form.
+ */
+export function sections(documents: readonly ConfigDocument[]): { machine: Fields; cluster: Fields } {
+  const main =
+    documents.find((document) => document.kind === undefined && document.version !== undefined) ?? {};
+  const machine = fields(main.machine);
+  const cluster = fields(main.cluster);
+  for (const document of documents) {
+    const place = typeof document.kind === "string" ? places[document.kind] : undefined;
+    place?.(document, machine, cluster);
+  }
+  return { machine, cluster };
+}
+
+const places: Record<string, (document: ConfigDocument, machine: Fields, cluster: Fields) => void> = {
+  KubeClusterConfig: ({ clusterName, endpoint }, _machine, cluster) => {
+    cluster.clusterName = clusterName;
+    cluster.controlPlane = { ...fields(cluster.controlPlane), endpoint };
+  },
+  KubeNetworkConfig: ({ dnsDomain, podSubnets, serviceSubnets }, _machine, cluster) => {
+    cluster.network = { ...fields(cluster.network), dnsDomain, podSubnets, serviceSubnets };
+  },
+  KubeAPIServerCAConfig: (document, _machine, cluster) => {
+    cluster.ca = keyPair(document);
+    cluster.acceptedCAs = list(document.acceptedCAs).map((crt) => ({ crt }));
+  },
+  KubeAggregatorCAConfig: (document, _machine, cluster) => {
+    cluster.aggregatorCA = keyPair(document);
+  },
+  KubeServiceAccountConfig: ({ issuer }, _machine, cluster) => {
+    cluster.serviceAccount = { key: fields(issuer).privateKey };
+  },
+  KubeEtcdEncryptionConfig: ({ config }, _machine, cluster) => {
+    cluster.encryption = config;
+  },
+  KubeAPIServerConfig: ({ extraArgs, certExtraSANs }, _machine, cluster) => {
+    cluster.apiServer = { ...fields(cluster.apiServer), extraArgs, certSANs: certExtraSANs };
+  },
+  KubeAdmissionControlConfig: ({ name, configuration }, _machine, cluster) => {
+    const apiServer = fields(cluster.apiServer);
+    cluster.apiServer = {
+      ...apiServer,
+      admissionControl: [...list(apiServer.admissionControl), { name, configuration }],
+    };
+  },
+  KubeAuditPolicyConfig: ({ configuration }, _machine, cluster) => {
+    cluster.apiServer = { ...fields(cluster.apiServer), auditPolicy: configuration };
+  },
+  KubeControllerManagerConfig: ({ extraArgs }, _machine, cluster) => {
+    cluster.controllerManager = { extraArgs };
+  },
+  KubeSchedulerConfig: ({ extraArgs }, _machine, cluster) => {
+    cluster.scheduler = { extraArgs };
+  },
+  KubeletConfig: ({ image }, machine) => {
+    machine.kubelet = { image };
+  },
+  KubeNodeConfig: ({ labels, annotations, taints }, machine, cluster) => {
+    machine.nodeLabels = labels;
+    machine.nodeAnnotations = annotations;
+    machine.nodeTaints = taints;
+    // The taint of control planes is among them where it is wanted.
+    cluster.allowSchedulingOnControlPlanes = true;
+  },
+};
+
+function keyPair({ issuingCA }: ConfigDocument): Fields {
+  const { cert, key } = fields(issuingCA);
+  return { crt: cert, key };
+}
+
+/** A copy of an object; an empty one in place of anything else. */
+function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [];
+}
