@@ -1,0 +1,209 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+import {
+  RollingUpgrade,
+  type RollingUpgradeArgs,
+  type RollingUpgradeNode,
+} from "../../components/rollingUpgrade.ts";
+import {
+  isSecret,
+  ofType,
+  only,
+  record,
+  valueOf,
+  type Registered,
+  type RecordOptions,
+} from "./components/recorder.ts";
+
+const type = "talos-node:index:NodeUpgrade";
+const schematicId = "c9".repeat(32);
+const requirements = {
+  extensions: ["iscsi-tools"],
+  services: ["ext-iscsid"],
+  files: ["/usr/local/sbin/iscsiadm"],
+};
+
+function nodes(controlPlanes: number, workers: number): RollingUpgradeNode[] {
+  const make = (role: "controlplane" | "worker", name: string, address: string) => ({
+    ...{ name, address, role, requirements },
+    ...{ talosVersion: "v1.13.9", image: `factory.talos.dev/metal-installer/${schematicId}:v1.13.9` },
+  });
+  return [
+    ...Array.from({ length: workers }, (_, i) => make("worker", `w${i + 1}`, `10.0.0.${i + 21}`)),
+    ...Array.from({ length: controlPlanes }, (_, i) =>
+      make("controlplane", `cp${i + 1}`, `10.0.0.${i + 11}`),
+    ),
+  ];
+}
+
+class Before extends pulumi.CustomResource {
+  constructor(name: string) {
+    super("test:index:Before", name, {});
+  }
+}
+
+function args(changes: Partial<RollingUpgradeArgs> = {}): RollingUpgradeArgs {
+  return {
+    nodes: nodes(3, 2),
+    after: [],
+    schematicId,
+    clientConfiguration: { caCertificate: "ca", clientCertificate: "crt", clientKey: "key" },
+    kubeconfig: "kubeconfig",
+    kubernetesVersion: "v1.35.4",
+    drain: { enabled: true, timeoutSeconds: 300 },
+    maxUnavailableWorkers: 1,
+    timeoutSeconds: 1800,
+    allowSkew: false,
+    prePull: true,
+    ...changes,
+  };
+}
+
+/** What the node says of itself after its upgrade. */
+const after = {
+  ...{ runningVersion: "v1.13.9", runningSchematic: schematicId, installedExtensions: ["iscsi-tools"] },
+  ...{ runningServices: ["apid", "ext-iscsid"], initiatorName: "iqn.2004-10.com.talos:0123" },
+};
+
+function roll(changes: Partial<RollingUpgradeArgs> = {}, options: RecordOptions = {}) {
+  return record(
+    () => new RollingUpgrade("upgrade", args({ after: [new Before("configured")], ...changes })),
+    {
+      made: (resource) => (resource.type === type ? { state: after } : {}),
+      ...options,
+    },
+  );
+}
+
+/** Which nodes a node directly waits for, without the component itself and what came before the rollout. */
+function order(resources: Registered[]): Record<string, string[]> {
+  return Object.fromEntries(
+    ofType(resources, type).map(({ name, after: names }) => [
+      name.replace("upgrade-", ""),
+      names.filter((other) => other.startsWith("upgrade-")).map((other) => other.replace("upgrade-", "")),
+    ]),
+  );
+}
+
+describe("RollingUpgrade", () => {
+  it("makes one NodeUpgrade a node, with all that the node needs", async () => {
+    const { resources } = await roll();
+    expect(ofType(resources, type)).toHaveLength(5);
+    const { inputs, parent } = only(resources, type, "upgrade-w1");
+    expect(parent).toBe("talos-iscsi:index:RollingUpgrade::upgrade");
+    expect(inputs).toEqual({
+      name: "w1",
+      node: "10.0.0.21",
+      role: "worker",
+      talosVersion: "v1.13.9",
+      schematicId,
+      image: `factory.talos.dev/metal-installer/${schematicId}:v1.13.9`,
+      ...requirements,
+      controlPlanes: ["10.0.0.11", "10.0.0.12", "10.0.0.13"],
+      clientConfiguration: { secret: { caCertificate: "ca", clientCertificate: "crt", clientKey: "key" } },
+      kubeconfig: { secret: "kubeconfig" },
+      kubernetesVersion: "v1.35.4",
+      drain: { enabled: true, timeoutSeconds: 300 },
+      timeoutSeconds: 1800,
+      allowSkew: false,
+      prePull: true,
+    });
+  });
+
+  it("keeps credentials secret in the state, whatever the provider answers", async () => {
+    const { resources } = await roll();
+    for (const { additionalSecretOutputs } of ofType(resources, type)) {
+      expect(additionalSecretOutputs).toEqual(["clientConfiguration", "kubeconfig"]);
+    }
+  });
+
+  it("goes without a kubeconfig and a Kubernetes release where there is none", async () => {
+    const { resources } = await roll({ kubeconfig: undefined, kubernetesVersion: undefined });
+    const { inputs } = only(resources, type, "upgrade-cp1");
+    expect(inputs).not.toHaveProperty("kubeconfig");
+    expect(inputs).not.toHaveProperty("kubernetesVersion");
+  });
+
+  it.each([
+    ["drains where it is asked to", nodes(1, 1), true, true],
+    ["does not where it is not", nodes(3, 2), false, false],
+    ["never drains the only node of a cluster", nodes(1, 0), true, false],
+  ])("%s", async (_, all, enabled, expected) => {
+    const { resources } = await roll({ nodes: all, drain: { enabled, timeoutSeconds: 60 } });
+    expect(ofType(resources, type).map(({ inputs }) => inputs["drain"])).toEqual(
+      all.map(() => ({ enabled: expected, timeoutSeconds: 60 })),
+    );
+  });
+
+  it("waits with every node for what has to be done before", async () => {
+    const { resources } = await roll();
+    for (const node of ofType(resources, type)) expect(node.after).toContain("configured");
+  });
+
+  it.each<[number, number, number | string, Record<string, string[]>]>([
+    [1, 0, 1, { cp1: [] }],
+    [3, 0, 5, { cp1: [], cp2: ["cp1"], cp3: ["cp2"] }],
+    [1, 3, 1, { cp1: [], w1: ["cp1"], w2: ["w1"], w3: ["w2"] }],
+    [2, 4, 2, { cp1: [], cp2: ["cp1"], w1: ["cp2"], w2: ["cp2"], w3: ["w1"], w4: ["w2"] }],
+    [1, 4, "50%", { cp1: [], w1: ["cp1"], w2: ["cp1"], w3: ["w1"], w4: ["w2"] }],
+    [1, 3, "25%", { cp1: [], w1: ["cp1"], w2: ["w1"], w3: ["w2"] }],
+    [1, 3, "100%", { cp1: [], w1: ["cp1"], w2: ["cp1"], w3: ["cp1"] }],
+  ])(
+    "%i control planes and %i workers, %j at once",
+    async (controlPlanes, workers, maxUnavailableWorkers, expected) => {
+      const { resources } = await roll({ nodes: nodes(controlPlanes, workers), maxUnavailableWorkers });
+      expect(order(resources)).toEqual(expected);
+    },
+  );
+
+  it("run, it never has two control planes in work, nor more workers than allowed, nor a worker before the control planes", async () => {
+    const roles = new Map(nodes(3, 9).map(({ name, role }) => [`upgrade-${name}`, role]));
+    let turn = 0;
+    const { resources } = await roll(
+      { nodes: nodes(3, 9), maxUnavailableWorkers: 3 },
+      {
+        made: (resource) =>
+          resource.type === type ? { state: after, takes: [3, 17, 8, 1, 12][turn++ % 5] ?? 1 } : {},
+      },
+    );
+    const spans = ofType(resources, type);
+    expect(spans.every(({ end }) => end < Infinity)).toBe(true);
+    const atOnce = (role: string) =>
+      Math.max(
+        ...spans
+          .filter(({ name }) => roles.get(name) === role)
+          .map(
+            ({ start }, _, all) => all.filter((other) => other.start <= start && start < other.end).length,
+          ),
+      );
+    expect(atOnce("controlplane")).toBe(1);
+    expect(atOnce("worker")).toBe(3);
+    const of = (role: string) => spans.filter(({ name }) => roles.get(name) === role);
+    const lastControlPlane = Math.max(...of("controlplane").map(({ end }) => end));
+    expect(Math.min(...of("worker").map(({ start }) => start))).toBeGreaterThan(lastControlPlane);
+  });
+
+  it("gives a table of what each node says it runs, in the order of the settings, free of secrets", async () => {
+    const { result: rollout } = await roll({ nodes: nodes(1, 1) });
+    expect(await valueOf(rollout.table)).toEqual(
+      [
+        { name: "w1", address: "10.0.0.21", role: "worker" },
+        { name: "cp1", address: "10.0.0.11", role: "controlplane" },
+      ].map((node) => ({
+        ...node,
+        version: "v1.13.9",
+        schematic: schematicId,
+        extensions: ["iscsi-tools"],
+        services: ["apid", "ext-iscsid"],
+        initiatorName: "iqn.2004-10.com.talos:0123",
+      })),
+    );
+    expect(await isSecret(rollout.table)).toBe(false);
+  });
+
+  it("registers the same resources in a preview", async () => {
+    const names = async (preview: boolean) =>
+      (await roll({}, { preview })).resources.map((resource) => `${resource.type} ${resource.name}`).sort();
+    expect(await names(true)).toEqual(await names(false));
+  });
+});
