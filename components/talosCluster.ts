@@ -17,6 +17,8 @@ export interface TalosClusterNode {
   /** IP address or DNS name of its Talos API, without a port. */
   address: string;
   role: "controlplane" | "worker";
+  /** Talos release that the node is to run, such as `v1.13.9`. */
+  talosVersion: string;
   /** Installer image that its machine configuration names, so that a re-installed machine comes back as it was. */
   installerImage: pulumi.Input<string>;
   /** Disk that Talos is installed to, such as `/dev/nvme0n1`. Default: what Talos generates. */
@@ -219,6 +221,7 @@ function machineConfiguration(
     machineConfigPatches({
       contract,
       role: node.role,
+      talosVersion: node.talosVersion,
       // A running cluster keeps the host names it has: another name is another Kubernetes node.
       hostname: args.existing === undefined ? node.name : undefined,
       installerImage: image,

@@ -54,9 +54,12 @@ export function linkTools(tools: Record<string, string>): PluginChoice[] {
   return plugins;
 }
 
-/** Opens the stack, making it on first use. */
-export async function openStack(stackName: string): Promise<Stack> {
-  const environment = pulumiEnvironment();
+/** Opens the stack, making it on first use. @param backend where its state is; default: the lab's own. */
+export async function openStack(stackName: string, backend?: string): Promise<Stack> {
+  const environment = {
+    ...pulumiEnvironment(),
+    ...(backend === undefined ? {} : { PULUMI_BACKEND_URL: backend }),
+  };
   Object.assign(process.env, environment); // the engine, its plugins and PulumiCommand all look at this process's environment
   const project: InlineProgramArgs = { stackName, projectName: "talos-iscsi", program: inlineProgram() };
   const pulumiCommand = await PulumiCommand.get({ skipVersionCheck: true });

@@ -1,11 +1,11 @@
-import { stringify } from "yaml";
-import { hostnamePatch, installImagePatch, modulePatch, securityPatch } from "./patches.ts";
-import { contractAtLeast } from "./version.ts";
+import { hostnamePatch, installImagePatch, modulePatch, securityPatch, subnetPatch } from "./patches.ts";
 
 /** Everything that is patched into the generated machine configuration of one node. */
 export interface MachineConfigPatchSpec {
   /** The contract that the configuration is generated for, `v1.12`. */
   contract: string;
+  /** The release that the node is to run, `v1.13.9`: from 1.10 on kernel arguments belong into the schematic. */
+  talosVersion: string;
   role: "controlplane" | "worker";
   /** Host name to set. Absent: the configuration's own. */
   hostname?: string | undefined;
@@ -25,32 +25,17 @@ export interface MachineConfigPatchSpec {
 
 /** The patches in the order they are applied, each once: a list in a patch appends, so a patch applied twice doubles its entries. */
 export function machineConfigPatches(spec: MachineConfigPatchSpec): string[] {
-  const { contract, role, hostname, installDisk } = spec;
-  const disk =
-    installDisk === undefined
-      ? {}
-      : contractAtLeast(contract, 14)
-        ? { diskMatch: diskExpression(installDisk) }
-        : { disk: installDisk };
+  const { contract, role, hostname, installDisk, talosVersion } = spec;
   const ours = [
-    installImagePatch({ image: spec.installerImage, contract, ...disk }),
+    installImagePatch({
+      image: spec.installerImage,
+      contract,
+      ...(installDisk === undefined ? {} : { disk: installDisk }),
+    }),
     hostname === undefined ? undefined : hostnamePatch({ name: hostname, contract }),
     subnetPatch(spec),
     role === "controlplane" ? securityPatch({ namespaces: spec.exemptNamespaces, contract }) : undefined,
-    modulePatch({ modules: spec.kernelModules, contract }),
+    modulePatch({ modules: spec.kernelModules, contract, talosVersion }),
   ];
   return [...ours.filter((patch) => patch !== undefined), ...spec.user];
-}
-
-/** From contract v1.14 on a disk is matched by an expression instead of being named. */
-function diskExpression(device: string): string {
-  return `disk.dev_path == ${JSON.stringify(device)}`;
-}
-
-/** Subnets replace the generated ones: Talos merges these two lists by replacement (machinery config/merge). */
-function subnetPatch({ podSubnets, serviceSubnets }: MachineConfigPatchSpec): string | undefined {
-  if (podSubnets === undefined && serviceSubnets === undefined) return undefined;
-  return stringify({
-    cluster: { network: { ...(podSubnets && { podSubnets }), ...(serviceSubnets && { serviceSubnets }) } },
-  });
 }

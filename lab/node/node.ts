@@ -26,7 +26,10 @@ import { snapshotOf, type AppliedConfig, type BootRecord, type NodeSnapshot } fr
 import { registerStateService } from "./stateService.ts";
 import type { Wire } from "./wire.ts";
 
-/** How long things take, in seconds. */
+/**
+ * How long things take, in seconds. talosctl looks again a second after it saw a reboot begin and misses what was over by then:
+ * for its sake reboot and boot should take longer than that together.
+ */
 export interface Timings {
   pullSeconds: number;
   installSeconds: number;
@@ -55,7 +58,13 @@ export interface SimulatedNodeOptions {
   log?: (line: string) => void;
 }
 
-const defaultTimings: Timings = { pullSeconds: 0.5, installSeconds: 1, rebootSeconds: 0.7, bootSeconds: 0.8 };
+/** How long each part of an upgrade takes by default, in seconds. */
+export const defaultTimings: Timings = {
+  pullSeconds: 0.5,
+  installSeconds: 1,
+  rebootSeconds: 0.7,
+  bootSeconds: 0.8,
+};
 const off = AbortSignal.abort();
 
 /** A machine that runs Talos, as far as its API shows. */

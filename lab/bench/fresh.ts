@@ -1,0 +1,30 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { labReport } from "../control.ts";
+import { labFiles, projectDir } from "../layout.ts";
+import { run } from "../process.ts";
+import { timed } from "./figures.ts";
+
+/** From a fresh clone to a finished `lab -- up`, with the tools built before or from nothing. */
+export async function benchFresh(build: boolean): Promise<void> {
+  if ((await labReport(labFiles.socket)) !== undefined)
+    throw new Error("a lab is running and has the addresses; stop it first: npm run lab -- stop");
+  const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-fresh-"));
+  const clone = join(scratch, "clone");
+  // From nothing means Go's own cache of compiled packages as well; downloaded modules are left, as they depend on the network alone.
+  const env = build
+    ? { ...process.env, TALOS_ISCSI_TOOLS: join(scratch, "tools"), GOCACHE: join(scratch, "go-cache") }
+    : { ...process.env, TALOS_ISCSI_TOOLS: process.env["TALOS_ISCSI_TOOLS"] ?? join(projectDir, ".tools") };
+  try {
+    await run("git", ["clone", "--quiet", projectDir, clone]);
+    const install = await timed(() => run("npm", ["--prefix", clone, "install"], { env }));
+    const up = await timed(() => run("npm", ["--prefix", clone, "run", "lab", "--", "up"], { env }));
+    process.stdout.write(
+      `npm install: ${install.toFixed(1)} s\nnpm run lab -- up: ${up.toFixed(1)} s\nin all: ${(install + up).toFixed(1)} s; aim: at most ${build ? "900" : "60"} s\n`,
+    );
+  } finally {
+    await run("npm", ["--prefix", clone, "run", "lab", "--", "stop"], { env }).catch(() => undefined);
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}

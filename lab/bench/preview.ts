@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import {
+  LocalWorkspace,
+  type EngineEvent,
+  type PulumiFn,
+  type Stack,
+} from "@pulumi/pulumi/automation/index.js";
+import * as talos from "@pulumiverse/talos";
+import { stringify } from "yaml";
+import { labReport } from "../control.ts";
+import { labFiles, projectDir } from "../layout.ts";
+import { openStack, pulumiEnvironment } from "../stack.ts";
+import { figure, seconds, timed } from "./figures.ts";
+
+/**
+ * What the program itself costs on top of the engine and the SDKs: the first preview of the stack dev, and that of a bare program which
+ * imports the same SDKs and registers the same resources with plain values. In turn, so that a machine that slows down slows both.
+ */
+export async function benchPreview(runs: number): Promise<void> {
+  const lab = await labReport(labFiles.socket);
+  if (lab?.mode !== "running")
+    throw new Error("this figure needs a lab with a running cluster; start one with: npm run lab -- start");
+  // An empty backend of its own: the preview is that of a first `up`, whatever is deployed on the lab.
+  const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-bench-"));
+  try {
+    const program = await openStack("dev", pathToFileURL(scratch).href);
+    const resources = await registeredResources(program);
+    const bare = await bareStack(scratch, resources);
+    const times = { program: [] as number[], bare: [] as number[] };
+    await bare.preview();
+    for (let run = 0; run < runs; run += 1) {
+      times.program.push(await timed(() => program.preview()));
+      times.bare.push(await timed(() => bare.preview()));
+    }
+    const ratios = times.program.map((time, index) => time / (times.bare[index] ?? Number.NaN));
+    const ratio = figure(ratios);
+    process.stdout.write(
+      [
+        `preview of dev, ${resources.length} resources: ${seconds(figure(times.program))}`,
+        `bare program, as many resources:  ${seconds(figure(times.bare))}`,
+        `ratio, pair by pair:              ${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)}); aim: at most 1.30`,
+        "",
+      ].join("\n"),
+    );
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+interface Registered {
+  type: string;
+  name: string;
+  custom: boolean;
+  inputs: Record<string, unknown>;
+}
+
+/** What the program registers, as the engine saw it. */
+async function registeredResources(stack: Stack): Promise<Registered[]> {
+  const registered: Registered[] = [];
+  await stack.preview({
+    onEvent: ({ resourcePreEvent }: EngineEvent) => {
+      const step = resourcePreEvent?.metadata;
+      if (step === undefined || step.type === "pulumi:pulumi:Stack") return;
+      const inputs = (step.new?.inputs ?? {}) as Record<string, unknown>;
+      const name = step.urn.split("::").at(-1) ?? "";
+      registered.push({
+        type: step.type,
+        name,
+        custom: step.new?.custom === true,
+        inputs: plain(inputs),
+      });
+    },
+  });
+  return registered;
+}
+
+const credentials = { caCertificate: "Y2E=", clientCertificate: "Y2VydA==", clientKey: "a2V5" };
+// How secrets and unknown values stand in the engine's events (sdk/go/common/resource).
+const secretMark = "4dabf18193072939515e22adb298388d";
+const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+/** Plain values only: any other of the same form in place of secrets and unknown values. */
+function plain(inputs: Record<string, unknown>): Record<string, unknown> {
+  const text = JSON.stringify(inputs, (key, value: unknown) => {
+    const isSecret = typeof value === "object" && value !== null && secretMark in value;
+    if (!isSecret && value !== unknownMark) return value;
+    return key === "clientConfiguration" ? credentials : "value";
+  });
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
+async function bareStack(scratch: string, resources: Registered[]): Promise<Stack> {
+  const project = {
+    name: "bare",
+    runtime: "nodejs",
+    plugins: { providers: [{ name: "talos-node", path: join(projectDir, "provider") }] },
+  };
+  writeFileSync(join(scratch, "Pulumi.yaml"), stringify(project));
+  return LocalWorkspace.createOrSelectStack(
+    { projectName: "bare", stackName: "bare", program: bareProgram(resources) },
+    {
+      workDir: scratch,
+      envVars: {
+        ...pulumiEnvironment(),
+        PULUMI_BACKEND_URL: pathToFileURL(scratch).href,
+        PULUMI_SKIP_UPDATE_CHECK: "true",
+      },
+    },
+  );
+}
+
+class Custom extends pulumi.CustomResource {}
+class Component extends pulumi.ComponentResource {}
+
+/** The same resources from the same SDKs; one provider of each kind, as in the program. */
+function bareProgram(resources: Registered[]): PulumiFn {
+  return async () => {
+    const kubeconfig = new talos.cluster.Kubeconfig("kubeconfig", {
+      endpoint: "127.0.0.1",
+      clientConfiguration: credentials,
+      node: "127.0.0.1",
+    });
+    const kubernetes = new k8s.Provider("kubernetes", { kubeconfig: kubeconfig.kubeconfigRaw });
+    const factory = new talos.Provider("factory", {});
+    for (const { type, name, custom, inputs } of resources) {
+      if (type.startsWith("pulumi:providers:") || type === "talos:cluster/kubeconfig:Kubeconfig") continue;
+      const provider = type.startsWith("kubernetes:")
+        ? { provider: kubernetes }
+        : type.startsWith("talos:imageFactory")
+          ? { provider: factory }
+          : {};
+      if (custom) new Custom(type, name, inputs, provider);
+      else new Component(type, name, inputs);
+    }
+  };
+}
