@@ -36,7 +36,7 @@ export async function configuredIdentity(
   const authority = key === undefined ? await network.issuer(crt) : await loadAuthority({ crt, key });
   if (authority === undefined) return undefined;
   // A clock that is off: the certificate has run out for everybody whose clock is right.
-  const days = faults.clockSkewed ? -0.5 : 1;
+  const days = faults.clockSkewed ? -0.5 : 365;
   const isAddress = (san: string): boolean => /^[0-9.]+$|:/.test(san);
   const server = await issueLeaf(authority, {
     commonName: hostname,

@@ -8,6 +8,8 @@ export class KubernetesLink {
   readonly #runtime: ClusterRuntime;
   readonly #life: AbortSignal;
   #kubelet: Promise<void> = Promise.resolve();
+  /** Ends the attempts of a kubelet that has not come up yet. */
+  #starting = new AbortController();
 
   /** @param life aborts when the node is stopped for good: then Kubernetes is told nothing any more */
   constructor(node: SimulatedNode, runtime: ClusterRuntime, life: AbortSignal) {
@@ -35,14 +37,17 @@ export class KubernetesLink {
 
   kubeletUp(boot: Boot): void {
     boot.kubelet = true;
+    this.#starting = new AbortController();
+    const until = AbortSignal.any([boot.power, this.#starting.signal]);
     this.#kubelet = this.#kubelet.then(() =>
-      this.tell((runtime) => runtime.kubeletUp(this.#node.identity()), boot.power),
+      this.tell((runtime) => runtime.kubeletUp(this.#node.identity()), until),
     );
   }
 
   kubeletDown(boot: Boot): void {
     if (!boot.kubelet || this.#life.aborted) return;
     boot.kubelet = false;
+    this.#starting.abort();
     const identity = this.#node.identity();
     this.#kubelet = this.#kubelet
       .then(() => this.#runtime.kubeletDown(identity))
@@ -52,7 +57,7 @@ export class KubernetesLink {
   /** The kubelet stops while the machine still runs, as before an installation. */
   async stopKubelet(boot: Boot): Promise<void> {
     this.kubeletDown(boot);
-    // One that has not come up yet tries until the power goes: nobody waits for that.
+    // A Kubernetes that does not answer keeps no machine from going down.
     await Promise.race([this.#kubelet, this.#node.changes.next(5, boot.power).catch(() => {})]);
   }
 

@@ -29,9 +29,9 @@ export class LabNetwork {
     return this.#nodes.get(address);
   }
 
-  /** All nodes with a configuration of this cluster. */
+  /** All nodes with a configuration of this cluster, also those that are off. */
   cluster(clusterId: string): SimulatedNode[] {
-    return this.nodes().filter((node) => node.config?.clusterId === clusterId);
+    return this.nodes().filter((node) => node.clusterId === clusterId);
   }
 
   /** Who can issue for a machine CA now: a control plane that has its key and is up. */
