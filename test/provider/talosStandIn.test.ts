@@ -395,6 +395,33 @@ describe("what others on the machine can see of it", () => {
     expect(new Set(modes)).toEqual(new Set([0o700]));
   });
 
+  it("no file of a plugin that was killed in the middle: the next one removes it", async () => {
+    const executable = join(import.meta.dirname, "../../lab/plugins/talos/pulumi-resource-talos");
+    const { talosctl } = await resolveTools(["talosctl"]);
+    const env = {
+      ...process.env,
+      TALOS_ISCSI_TALOSCTL: talosctl,
+      TMPDIR: await mkdtemp(join(tmpdir(), "stand-in-")),
+    };
+    const killed = await PluginClient.start(executable, [], env);
+    const interrupted = expect(
+      killed.create(APPLY, {
+        node: "127.47.0.98",
+        clientConfiguration: secrets.state["clientConfiguration"],
+        machineConfigurationInput: "machine: {}",
+      }),
+    ).rejects.toThrow();
+    await expect.poll(() => readdirSync(env.TMPDIR)).toHaveLength(1);
+    await killed.stop();
+    await interrupted;
+    expect(readdirSync(env.TMPDIR)).toHaveLength(1);
+    const next = await PluginClient.start(executable, [], env);
+    await next.create(SECRETS, {});
+    expect(readdirSync(env.TMPDIR)).toEqual([]);
+    await next.stop();
+    await rm(env.TMPDIR, { recursive: true });
+  });
+
   it("no secret on a command line", async () => {
     const commandLines = await readFile(join(records, "arguments"), "utf8");
     expect(commandLines).toContain("gen config dev");

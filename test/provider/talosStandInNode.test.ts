@@ -157,12 +157,8 @@ describe("a machine, from its first configuration to its reset", () => {
   });
 
   it("does not repeat what the machine will never take", async () => {
-    const inputs = {
-      ...applied.inputs,
-      applyMode: "auto",
-      machineConfigurationInput: "machine: {type: nonsense}",
-    };
-    const { configPatches: _none, ...wrong } = inputs;
+    const { configPatches: _none, ...rest } = applied.inputs;
+    const wrong = { ...rest, applyMode: "auto", machineConfigurationInput: "machine: {type: nonsense}" };
     const started = Date.now();
     await expect(update(wrong)).rejects.toThrow(
       /apply the machine configuration to node 127\.47\.1\.11: .*InvalidArgument/,

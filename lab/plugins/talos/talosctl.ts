@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -15,6 +15,29 @@ export class TalosctlError extends Error {
     this.name = "TalosctlError";
     this.timedOut = timedOut;
     this.code = /code = (\w+)/.exec(output)?.[1];
+  }
+}
+
+const PREFIX = "talos-iscsi-stand-in-";
+let swept: Promise<void> | undefined;
+
+/** The engine kills a plugin that does not end in time, and then nobody tidies up: the next plugin does it. */
+async function sweepLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = name.startsWith(PREFIX) ? Number.parseInt(name.slice(PREFIX.length), 10) : Number.NaN;
+    if (Number.isInteger(pid) && !isAlive(pid)) {
+      // What belongs to another user stays: it is not ours to remove.
+      await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
@@ -37,7 +60,9 @@ export class Workspace {
   }
 
   static async use<T>(signal: AbortSignal, work: (workspace: Workspace) => Promise<T>): Promise<T> {
-    const path = await mkdtemp(join(tmpdir(), "talos-iscsi-"));
+    swept ??= sweepLeftovers();
+    await swept;
+    const path = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
     try {
       await chmod(path, 0o700);
       return await work(new Workspace(path, signal));
