@@ -15,7 +15,7 @@ export type StepName = (typeof stepNames)[number];
 
 /** Why a node is not what it should be: one error for people, whatever went wrong underneath. */
 export class UpgradeError extends Error {
-  override readonly name: string = "UpgradeError";
+  override readonly name = "UpgradeError";
   /** `cp1 (127.10.0.11)` */
   readonly node: string;
   readonly step: StepName;
@@ -31,6 +31,11 @@ export class UpgradeError extends Error {
     this.seen = seen;
     this.hint = hint;
   }
+}
+
+/** The node went down or rebooted while it was only being looked at: look again from the start. */
+export class NodeMoved extends Error {
+  override readonly name = "NodeMoved";
 }
 
 /** The engine asked to stop; nothing is wrong with the node. */

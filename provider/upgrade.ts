@@ -1,7 +1,7 @@
 import { TalosError } from "../talos/api/errors.ts";
 import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
-import { stepNames, UpgradeError, type StepName } from "./errors.ts";
+import { NodeMoved, stepNames, UpgradeError, type StepName } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { drain, findNode } from "./steps/drain.ts";
@@ -33,6 +33,9 @@ interface Journal {
   cordoned: boolean;
 }
 
+/** How often a node may reboot under our eyes before that is an error of its own. */
+const rounds = 3;
+
 type Begin = (step: StepName, detail?: string) => void;
 
 /**
@@ -42,11 +45,23 @@ type Begin = (step: StepName, detail?: string) => void;
 export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
   const journal: Journal = { step: "inspect", committed: false, installed: false, cordoned: false };
   try {
-    const upgraded = await run(context, journal);
+    const upgraded = await runAgainIfMoved(context, journal);
     if (journal.facts === undefined) throw new Error("an upgrade ended without a look at the node");
     return { ok: true, facts: journal.facts, upgraded };
   } catch (error) {
     return conclude(context, journal, error);
+  }
+}
+
+/** A node that turns out to be in motion is looked at once more when it has come to rest: it may be settled then. */
+async function runAgainIfMoved(context: UpgradeContext, journal: Journal): Promise<boolean> {
+  for (let round = 1; ; round++) {
+    try {
+      return await run(context, journal);
+    } catch (error) {
+      if (!(error instanceof NodeMoved) || round === rounds) throw error;
+      context.talos.reconnect();
+    }
   }
 }
 
@@ -105,7 +120,7 @@ async function bringOver(
       path = await pull(context, before);
     }
     begin("install");
-    await guardAgain(context, "install");
+    await guardAgain(context, "install", before);
     if (path.api === "lifecycle") await noteInstall(context, before, kubernetesNode, "begun");
     installed = await startInstall(context, journal, before, path, earlier);
     journal.installed = true;
@@ -114,7 +129,7 @@ async function bringOver(
   journal.installed = true;
   begin("reboot");
   if (installed.reboots === "on request") {
-    if (waiting) await guardAgain(context, "reboot");
+    if (waiting) await guardAgain(context, "reboot", before);
     await requestReboot(context);
   }
   journal.committed = true;

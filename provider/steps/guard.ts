@@ -1,6 +1,6 @@
-import { TalosError } from "../../talos/api/errors.ts";
+import { isTransient } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
-import type { StepName } from "../errors.ts";
+import { NodeMoved, type StepName } from "../errors.ts";
 import { describeMachine, type NodeFacts } from "../facts.ts";
 import { controlPlaneFindings } from "../guards/controlPlane.ts";
 import type { Finding } from "../guards/finding.ts";
@@ -22,9 +22,26 @@ export async function guard(context: UpgradeContext, facts: NodeFacts): Promise<
   ]);
 }
 
-/** The part of the guard that other nodes can change: asked again right before the node goes down. */
-export async function guardAgain(context: UpgradeContext, step: StepName): Promise<void> {
-  refuse(context, step, await settle(context, () => etcd(context)));
+/** The part of the guard that can have changed by now: asked again right before the node goes down. */
+export async function guardAgain(context: UpgradeContext, step: StepName, before: NodeFacts): Promise<void> {
+  const [findings] = await Promise.all([
+    settle(context, () => etcd(context)),
+    requireSameBoot(context, before),
+  ]);
+  refuse(context, step, findings);
+}
+
+async function requireSameBoot(
+  { talos, patience, signal }: UpgradeContext,
+  before: NodeFacts,
+): Promise<void> {
+  const bootId = await talos.bootId({ deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
+  if (bootId !== before.bootId) throw new NodeMoved("the node has rebooted");
+}
+
+/** No answer now, from a node that answered a moment ago. */
+function movedIfAway(error: unknown): never {
+  throw isTransient(error) ? new NodeMoved("the node stopped answering") : error;
 }
 
 function refuse(context: UpgradeContext, step: StepName, findings: Finding[]): void {
@@ -52,28 +69,18 @@ async function etcd(context: UpgradeContext): Promise<Finding[]> {
   return context.wanted.role === "controlplane" ? controlPlaneFindings(context) : [];
 }
 
-async function machineFindings(context: UpgradeContext): Promise<Finding[]> {
-  const { talos, patience, signal } = context;
-  try {
-    const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal });
-    if (machine.stage === "running" && machine.ready) return [];
-    return [
-      {
-        problem: `the node is ${describeMachine(machine)}`,
-        hint: "Mend it first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with `talosctl reboot`.",
-        mayPass: true,
-      },
-    ];
-  } catch (error) {
-    if (!(error instanceof TalosError)) throw error;
-    return [
-      {
-        problem: `the node stopped answering: ${error.detail}`,
-        hint: "Check its network and console.",
-        mayPass: true,
-      },
-    ];
-  }
+async function machineFindings({ talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
+  const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
+  // It was running when it was inspected: a request of an earlier run, that was on its way, has arrived.
+  if (machine.stage !== "running") throw new NodeMoved(`the machine is ${machine.stage}`);
+  if (machine.ready) return [];
+  return [
+    {
+      problem: `the node is ${describeMachine(machine)}`,
+      hint: "Mend it first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with `talosctl reboot`.",
+      mayPass: true,
+    },
+  ];
 }
 
 /** The version that really runs counts, not the one in the settings; where it is needed for the drain it has to answer. */

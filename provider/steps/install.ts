@@ -2,8 +2,6 @@ import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors
 import { preserveNeeded, VersionError } from "../../talos/version.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
-import { UpgradeError } from "../errors.ts";
-import { nodeLabel } from "../inputs.ts";
 import type { EarlierInstall } from "./installNote.ts";
 import { remaining, type UpgradePath } from "./pull.ts";
 
@@ -40,20 +38,15 @@ async function installNew(
   earlier: EarlierInstall,
 ): Promise<Installed> {
   if (earlier === "nothing") return runInstaller(context, imageName);
-  // An installer lives on when its caller is gone: its work counts, and two at once are refused by the node.
-  const installed = await waitFor(context, context.deadline, async () => {
-    if (await context.talos.installPending({ deadlineMs: context.patience.probeMs })) {
-      return { reboots: "on request" } as const;
-    }
-    try {
-      return await runInstaller(context, imageName);
-    } catch (error) {
-      if (!(error instanceof InstallerBusy)) throw error;
-      context.progress.detail("the installer that an earlier run has started is still at work");
-      return undefined;
-    }
+  // An installer lives on when its caller is gone. First it has to end, then it shows whether its work was done.
+  const { talos, patience, progress } = context;
+  const call = { deadlineMs: patience.probeMs };
+  await waitFor(context, context.deadline, async () => {
+    if (!(await talos.installerBusy(call))) return true;
+    progress.detail("the installer that an earlier run has started is still at work");
+    return undefined;
   });
-  return installed ?? runInstaller(context, imageName);
+  return (await talos.installPending(call)) ? { reboots: "on request" } : runInstaller(context, imageName);
 }
 
 async function runInstaller(context: UpgradeContext, imageName: string): Promise<Installed> {
@@ -71,7 +64,7 @@ async function runInstaller(context: UpgradeContext, imageName: string): Promise
     );
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "unimplemented") throw error;
-    if (error.kind === "locked") throw new InstallerBusy(context, error);
+    if (error.kind === "locked") throw busy(context, error);
     throw failure(
       context,
       "install",
@@ -90,16 +83,13 @@ async function runInstaller(context: UpgradeContext, imageName: string): Promise
   );
 }
 
-/** Another installer is at work on the node. */
-class InstallerBusy extends UpgradeError {
-  constructor(context: UpgradeContext, error: TalosError) {
-    super(
-      nodeLabel(context.wanted),
-      "install",
-      `the node is busy with another upgrade: ${error.detail}`,
-      "It was not touched. Wait until the other upgrade is over, then run `pulumi up` again.",
-    );
-  }
+function busy(context: UpgradeContext, error: TalosError): Error {
+  return failure(
+    context,
+    "install",
+    `the node is busy with another upgrade: ${error.detail}`,
+    "It was not touched. Wait until the other upgrade is over, then run `pulumi up` again.",
+  );
 }
 
 async function installOld(context: UpgradeContext, facts: NodeFacts): Promise<Installed> {

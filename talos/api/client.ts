@@ -183,6 +183,19 @@ class GrpcTalosClient implements TalosClient {
     return exitCode;
   }
 
+  async installerBusy(call?: CallOptions): Promise<boolean> {
+    try {
+      // A request without an image: the server looks at its lock first, and then at the image's name (siderolabs/talos
+      // v1.13 internal/app/lifecycle/lifecycle.go).
+      await this.install("", () => undefined, call);
+      return false;
+    } catch (error) {
+      if (error instanceof TalosError && error.kind === "locked") return true;
+      if (error instanceof TalosError && error.kind === "failed") return false;
+      throw error;
+    }
+  }
+
   async installPending(call?: CallOptions): Promise<boolean> {
     // The installer leaves the name of the old boot entry in META until the new one has come up (siderolabs/talos v1.13
     // cmd/installer/pkg/install, drop_upgrade_fallback.go).

@@ -96,6 +96,8 @@ export interface TalosClient {
   pullLegacy(image: string, call?: CallOptions): Promise<void>;
   /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
   install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
+  /** Is an installer of LifecycleService at work? Asks without starting one. */
+  installerBusy(call?: CallOptions): Promise<boolean>;
   /** Is an image installed that waits for the next boot? A `false` is no proof: the node may not have looked yet. */
   installPending(call?: CallOptions): Promise<boolean>;
   reboot(call?: CallOptions): Promise<void>;
