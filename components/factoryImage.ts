@@ -44,11 +44,16 @@ export class FactoryImage extends pulumi.ComponentResource {
   constructor(name: string, args: FactoryImageArgs, opts?: pulumi.ComponentResourceOptions) {
     super("talos-iscsi:index:FactoryImage", name, { ...args }, opts);
     this.args = args;
-    const provider = new talos.Provider(`${name}-factory`, { imageFactoryUrl: args.factory }, { parent: this });
+    const provider = new talos.Provider(
+      `${name}-factory`,
+      { imageFactoryUrl: args.factory },
+      { parent: this },
+    );
     const registration = new talos.imagefactory.Schematic(
       `${name}-schematic`,
       { schematic: schematicYaml(args.schematic) },
-      { parent: this, provider },
+      // Updated in place it would keep the ID of the document before (the engine takes no new ID from an update).
+      { parent: this, provider, replaceOnChanges: ["schematic"] },
     );
     this.schematicId = confirmedId(registration, schematicId(args.schematic), args.factory);
     this.installerImage = this.installerImageOf(args.talosVersion);

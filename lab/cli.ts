@@ -6,7 +6,7 @@ import { labFiles, stackOf, type LabMode } from "./layout.ts";
 import { LabError, runningLab, startLab, stopLab } from "./lifecycle.ts";
 import { destroy, preview, refresh, up } from "./operations.ts";
 import { ToolFailure } from "./process.ts";
-import { pulumiEnvironment } from "./stack.ts";
+import { openStack, pulumiEnvironment } from "./stack.ts";
 import { nextSteps, nodeTable, statusOf, writeKubeconfig } from "./status.ts";
 
 /** `npm run lab -- <command>`: an embedded cluster to see the whole job without hardware. */
@@ -35,6 +35,7 @@ function program(): Command {
     .action(async ({ new: fresh }: { new: boolean }) => {
       const mode: LabMode = fresh ? "new" : "running";
       await start(mode);
+      await openStack(stackOf[mode]); // plain pulumi does not make a stack by itself
       process.stdout.write(`${environmentText(stackOf[mode])}\n`);
     });
 

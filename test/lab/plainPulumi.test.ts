@@ -1,0 +1,59 @@
+import { delimiter, join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { LabProject, type Finished } from "./project.ts";
+
+/** Plain `pulumi` against a started lab, with the three variables that the lab prints. */
+
+let lab: LabProject;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  lab = await LabProject.make();
+  const started = await lab.labOk("start");
+  environment = Object.fromEntries(
+    [...started.stdout.matchAll(/export (\w+)="(.*)"/g)].map(([, name, value]) => [name ?? "", value ?? ""]),
+  );
+});
+
+afterAll(async () => lab?.remove());
+
+function pulumi(...args: string[]): Promise<Finished> {
+  const path = (environment["PATH"] ?? "").replace(
+    "$PATH",
+    [join(lab.dir, "test", "lab", "languageHost"), process.env["PATH"]].join(delimiter),
+  );
+  const pulumiBinary = join(lab.dir, ".lab", "bin", "pulumi");
+  return lab.run(pulumiBinary, [...args, "--stack", "dev", "--non-interactive"], {
+    ...environment,
+    PATH: path,
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+  });
+}
+
+test("the lab prints the three variables", () => {
+  expect(Object.keys(environment).sort()).toEqual(["PATH", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"]);
+});
+
+test("pulumi preview and pulumi up, loaded as the language host loads a program", async () => {
+  const preview = await pulumi("preview");
+  expect(preview.text).toMatch(/\+ \d+ to create/);
+  expect(preview.code).toBe(0);
+  const up = await pulumi("up", "--yes", "--skip-preview");
+  expect(up.text).toMatch(/\+ \d+ created/);
+  expect(up.code).toBe(0);
+});
+
+test("what plain pulumi deployed is unchanged for the lab's own command", async () => {
+  expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
+});
+
+test("a mistake in the configuration is told without a stack trace", async () => {
+  const preview = await lab.withStackFile(
+    "dev",
+    (text) => text.replace("talosVersion: v1.13.9", "talosVersion: latest"),
+    () => pulumi("preview"),
+  );
+  expect(preview.code).not.toBe(0);
+  expect(preview.text).toContain('talosVersion: is "latest"');
+  expect(preview.text).not.toMatch(/^\s+at .*\.ts:\d+/m);
+});
