@@ -331,6 +331,24 @@ describe("the Kubernetes stand-in without a cluster", () => {
     }
   });
 
+  it("decodes YAML for the SDK's ConfigGroup", async () => {
+    const plugin = await PluginClient.start(executable);
+    try {
+      const text =
+        "kind: ConfigMap\nmetadata: { name: a }\n---\n---\nkind: Secret\nmetadata: { name: b, namespace: own }\n";
+      const { result } = await plugin.invoke("kubernetes:yaml:decode", { text, defaultNamespace: "driver" });
+      expect(result["result"]).toEqual([
+        { kind: "ConfigMap", metadata: { name: "a", namespace: "driver" } },
+        { kind: "Secret", metadata: { name: "b", namespace: "own" } },
+      ]);
+      await expect(plugin.invoke("kubernetes:yaml:decode", { text: "a: [" })).rejects.toThrow(
+        /text: is no YAML/,
+      );
+    } finally {
+      await plugin.stop();
+    }
+  });
+
   it("previews while no API server answers, and says so when it is asked to act", async () => {
     const plugin = await PluginClient.start(executable, [], {
       ...process.env,

@@ -1,20 +1,17 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseAllDocuments } from "yaml";
 import {
   type CheckFailure,
   type CreateCall,
-  type InvokeCall,
-  type InvokeResult,
   type ProviderPlugin,
   ResourceInitError,
   type UpdateCall,
 } from "../plugin.ts";
-import { readText, requireText } from "../read.ts";
-import { containsUnknown, isObject, revealAll, Unknown } from "../values.ts";
+import { readText } from "../read.ts";
+import { containsUnknown, isObject, revealAll } from "../values.ts";
 import type { PlainValue, Properties } from "../values.ts";
-import { Cluster, NotReadyError } from "./cluster.ts";
-import { Kubectl, KubectlError } from "./kubectl.ts";
+import { NotReadyError } from "./cluster.ts";
+import { KubectlError } from "./kubectl.ts";
 import {
   annotationOf,
   displayName,
@@ -30,21 +27,11 @@ import {
 import { echo, fieldManagerKey, importedInputs, liveInputs, outputsOf, previewed } from "./outputs.ts";
 import { readiness } from "./readiness.ts";
 import { diffObject } from "./replacement.ts";
+import { readSettings, type Settings } from "./settings.ts";
+import { invoke } from "./yamlDecode.ts";
 
 /** How long an object may take to become ready, and to go, where nothing says otherwise; as in the published provider. */
 const defaultTimeoutSeconds = 600;
-
-interface Settings {
-  /** Undefined where the kubeconfig is not known yet: a preview of a cluster that does not exist. */
-  cluster: Cluster | undefined;
-  /** For objects that name none: the provider's, else that of the kubeconfig's context. */
-  namespace: () => Promise<string>;
-  configMapMutable: boolean;
-  secretMutable: boolean;
-  patchForce: boolean;
-  upsert: boolean;
-  deleteUnreachable: boolean;
-}
 
 /** Stands in for the published Kubernetes provider: the real kubectl does the work, by server-side apply. */
 export function kubernetesPlugin(): ProviderPlugin {
@@ -212,28 +199,6 @@ export function kubernetesPlugin(): ProviderPlugin {
   }
 }
 
-function readSettings(config: Properties): Settings {
-  const flag = (key: string) => (config[key] instanceof Unknown ? false : readText(config, key) === "true");
-  const { kubeconfig } = config;
-  const kubectl = containsUnknown(kubeconfig)
-    ? undefined
-    : new Kubectl({
-        kubeconfig: readText(config, "kubeconfig"),
-        context: readText(config, "context"),
-        cluster: readText(config, "cluster"),
-      });
-  const namespace = containsUnknown(config["namespace"]) ? undefined : readText(config, "namespace");
-  return {
-    cluster: kubectl === undefined ? undefined : new Cluster(kubectl),
-    namespace: async () => namespace ?? (await kubectl?.contextNamespace()) ?? "default",
-    configMapMutable: flag("enableConfigMapMutable"),
-    secretMutable: flag("enableSecretMutable"),
-    patchForce: flag("enablePatchForce"),
-    upsert: flag("upsertExistingObjects"),
-    deleteUnreachable: flag("deleteUnreachable"),
-  };
-}
-
 function typeFailures(inputs: Properties, type: string): CheckFailure[] {
   if (/(Patch|List)$/.test(type.split(":").at(-1) ?? "")) {
     return [{ property: "kind", reason: `the stand-in of the kubernetes plugin has no resource ${type}` }];
@@ -296,22 +261,4 @@ async function explained<T>(inputs: Properties, fallback: string, work: () => Pr
     error.message = `${displayName(inputs, fallback)}: ${message}`;
     throw error;
   }
-}
-
-async function invoke({ token, args }: InvokeCall): Promise<InvokeResult> {
-  if (token !== "kubernetes:yaml:decode") {
-    throw new Error(`the stand-in of the kubernetes plugin has no function ${token}`);
-  }
-  const documents = parseAllDocuments(requireText(args, "text"));
-  const problem = documents.flatMap((document) => document.errors)[0];
-  if (problem !== undefined) throw new Error(`text: is no YAML: ${problem.message}`);
-  const namespace = readText(args, "defaultNamespace");
-  const objects = documents
-    .map((document) => document.toJS() as Properties | null)
-    .filter((object) => object !== null);
-  return { result: { result: objects.map((object) => defaultNamespaced(object, namespace)) } };
-}
-
-function defaultNamespaced(object: Properties, namespace: string | undefined): Properties {
-  return namespace === undefined ? object : withNamespace(object, namespace);
 }
