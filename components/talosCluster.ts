@@ -114,7 +114,16 @@ export class TalosCluster extends pulumi.ComponentResource {
     if (args.existing !== undefined) {
       return {
         machineSecrets: pulumi.secret(args.existing.machineSecrets),
-        clientConfiguration: pulumi.secret(args.existing.clientConfiguration),
+        clientConfiguration: pulumi.secret(
+          // These three alone: a talosconfig's context, endpoints and nodes are no inputs of the provider's resources.
+          pulumi
+            .output(args.existing.clientConfiguration)
+            .apply(({ caCertificate, clientCertificate, clientKey }) => ({
+              caCertificate,
+              clientCertificate,
+              clientKey,
+            })),
+        ),
         contract: pulumi.output(args.contract ?? args.initialContract),
       };
     }
@@ -142,7 +151,7 @@ export class TalosCluster extends pulumi.ComponentResource {
         `${this.cluster}-config-${node.name}`,
         {
           clientConfiguration: identity.clientConfiguration,
-          configuration: machineConfiguration(args, node, identity),
+          configuration: machineConfiguration(args, node, identity, this),
           node: node.address,
           applyMode: args.existing === undefined ? "auto" : "staged_if_needing_reboot",
         },
@@ -216,6 +225,7 @@ function machineConfiguration(
   args: TalosClusterArgs,
   node: TalosClusterNode,
   identity: Identity,
+  parent: pulumi.Resource,
 ): pulumi.Output<string> {
   const configPatches = pulumi.all([identity.contract, node.installerImage]).apply(([contract, image]) =>
     machineConfigPatches({
@@ -233,16 +243,19 @@ function machineConfiguration(
       user: [...args.patches.all, ...args.patches[node.role], ...node.patches],
     }),
   );
-  const generated = talos.machine.getConfigurationOutput({
-    clusterName: args.clusterName,
-    clusterEndpoint: args.endpoint,
-    machineType: node.role,
-    machineSecrets: identity.machineSecrets,
-    talosVersion: identity.contract,
-    ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
-    configPatches,
-    docs: false,
-    examples: false,
-  });
+  const generated = talos.machine.getConfigurationOutput(
+    {
+      clusterName: args.clusterName,
+      clusterEndpoint: args.endpoint,
+      machineType: node.role,
+      machineSecrets: identity.machineSecrets,
+      talosVersion: identity.contract,
+      ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
+      configPatches,
+      docs: false,
+      examples: false,
+    },
+    { parent },
+  );
   return pulumi.secret(generated.machineConfiguration);
 }
