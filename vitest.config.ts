@@ -5,8 +5,15 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
-      { test: { name: "provider", include: ["test/provider/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 120_000 } },
+      {
+        test: {
+          name: "provider",
+          include: ["test/provider/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
       {
         test: {
           name: "lab",
