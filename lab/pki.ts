@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, webcrypto } from "node:crypto";
-import "./reflectMetadata.ts";
+import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 
 x509.cryptoProvider.set(webcrypto);
