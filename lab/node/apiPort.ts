@@ -10,15 +10,22 @@ export class ApiPort {
   readonly wire = new Wire();
   readonly #node: SimulatedNode;
   #apid: Apid | undefined;
+  /** Changes of credentials, one after the other: the last one asked for is the one that stays. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(node: SimulatedNode) {
     this.#node = node;
   }
 
   async #serve(identity: ApidIdentity, gracefully: boolean): Promise<void> {
-    const before = this.#apid;
+    const { power } = this.#node;
     const apid = new Apid(this.#node, identity);
     await apid.start();
+    if (power.aborted) {
+      await apid.stop();
+      return;
+    }
+    const before = this.#apid;
     this.#apid = apid;
     await this.wire.listen(this.#node.address, port);
     this.#node.settled();
@@ -35,6 +42,12 @@ export class ApiPort {
    * @returns false while nobody can sign this node's certificate
    */
   async serveConfigured(gracefully = false): Promise<boolean> {
+    const turn = this.#turn.then(() => this.#configure(gracefully));
+    this.#turn = turn.catch(() => {});
+    return await turn;
+  }
+
+  async #configure(gracefully: boolean): Promise<boolean> {
     const { config, faults, network } = this.#node;
     if (config === undefined) return false;
     const identity = await configuredIdentity(config, this.#node, network, {

@@ -293,7 +293,8 @@ export class SimulatedNode implements ApidHost {
     if (id === "half-open") this.wire.setSilent(isSet);
     if (id === "node-down" && isSet) this.powerCut("reboot");
     if ((id === "certificates-refused" || id === "clock-skewed") && this.config !== undefined) {
-      void this.api.serveConfigured().then(() => this.wire.cut());
+      // Connections that stand were made with what was good before.
+      void this.api.serveConfigured().then(() => (isSet ? this.wire.cut() : undefined));
     }
     if (this.boot !== undefined) refreshServices(this, this.boot);
     this.changes.notify();

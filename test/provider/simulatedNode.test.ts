@@ -64,6 +64,14 @@ afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
   for (const node of cluster.nodes) node.faults.clear();
   await cluster.ready();
+  // New certificates take a moment.
+  await until(
+    "its API is well",
+    async () =>
+      (await connect(worker)
+        .version(quick)
+        .catch(() => undefined)) !== undefined,
+  );
 });
 
 afterAll(async () => cluster.stop());
