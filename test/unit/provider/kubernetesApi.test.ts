@@ -1,0 +1,225 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { KubernetesError, type KubernetesClient } from "../../../provider/kubernetes.ts";
+import { connectKubernetes } from "../../../provider/kubernetesApi.ts";
+
+interface Request {
+  method: string;
+  url: string;
+  type: string;
+  body: unknown;
+}
+
+let server: Server;
+let kubernetes: KubernetesClient;
+let asked: Request[] = [];
+let answer: { status: number; body: unknown } = { status: 200, body: {} };
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    let text = "";
+    request.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    request.on("end", () => {
+      asked.push({
+        method: request.method ?? "",
+        url: decodeURIComponent(request.url ?? ""),
+        type: request.headers["content-type"] ?? "",
+        body: text === "" ? undefined : JSON.parse(text),
+      });
+      response.writeHead(answer.status, { "content-type": "application/json", "x-secret": "hunter2" });
+      response.end(JSON.stringify(answer.body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  kubernetes = await connectKubernetes(
+    JSON.stringify({
+      clusters: [
+        { name: "c", cluster: { server: `http://127.0.0.1:${port}`, "insecure-skip-tls-verify": true } },
+      ],
+      users: [{ name: "u", user: { token: "hunter2" } }],
+      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+      "current-context": "x",
+    }),
+  );
+});
+beforeEach(() => {
+  asked = [];
+});
+afterAll(() => {
+  server.close();
+});
+
+const pod = {
+  namespace: "default",
+  name: "db-0",
+  uid: "u-1",
+  owner: "StatefulSet",
+  mirror: false,
+  finished: false,
+};
+const reject = async (work: Promise<unknown>): Promise<KubernetesError> =>
+  work.then(
+    () => expect.fail("it should have failed"),
+    (error: unknown) => error as KubernetesError,
+  );
+
+describe("the Kubernetes API", () => {
+  it("is told to cordon, and to take the mark away again, in one write each", async () => {
+    answer = { status: 200, body: { metadata: { name: "w1" } } };
+    await kubernetes.patchNode("w1", {
+      unschedulable: true,
+      annotations: { "talos-iscsi/cordoned-by": "x" },
+    });
+    await kubernetes.patchNode("w1", {
+      unschedulable: false,
+      annotations: { "talos-iscsi/cordoned-by": null },
+    });
+    await kubernetes.patchNode("w1", { annotations: { a: "b" } });
+    expect(asked).toEqual(
+      [
+        { metadata: { annotations: { "talos-iscsi/cordoned-by": "x" } }, spec: { unschedulable: true } },
+        { metadata: { annotations: { "talos-iscsi/cordoned-by": null } }, spec: { unschedulable: null } },
+        { metadata: { annotations: { a: "b" } } },
+      ].map((body) => ({
+        method: "PATCH",
+        url: "/api/v1/nodes/w1",
+        type: "application/merge-patch+json",
+        body,
+      })),
+    );
+  });
+
+  it("is asked for an eviction of this very pod", async () => {
+    answer = { status: 201, body: {} };
+    expect(await kubernetes.evict(pod)).toEqual({ outcome: "accepted" });
+    expect(asked[0]).toMatchObject({
+      method: "POST",
+      url: "/api/v1/namespaces/default/pods/db-0/eviction",
+      body: {
+        metadata: { name: "db-0", namespace: "default" },
+        deleteOptions: { preconditions: { uid: "u-1" } },
+      },
+    });
+  });
+
+  it.each([
+    [404, {}, { outcome: "gone" }],
+    [409, { message: "uid changed" }, { outcome: "gone" }],
+    [
+      429,
+      {
+        message: "Cannot evict pod as it would violate the pod's disruption budget.",
+        details: {
+          causes: [{ message: "The disruption budget db needs 1 healthy pods and has 1 currently" }],
+        },
+      },
+      { outcome: "blocked", reason: "The disruption budget db needs 1 healthy pods and has 1 currently" },
+    ],
+    [
+      403,
+      { message: "the namespace is being terminated" },
+      { outcome: "blocked", reason: "the namespace is being terminated" },
+    ],
+  ])("an eviction answered with %i", async (status, body, outcome) => {
+    answer = { status, body };
+    expect(await kubernetes.evict(pod)).toEqual(outcome);
+  });
+
+  it("tells a pod's kind and the node's readiness", async () => {
+    answer = {
+      status: 200,
+      body: {
+        items: [
+          {
+            metadata: {
+              name: "a",
+              namespace: "n",
+              uid: "1",
+              ownerReferences: [
+                { kind: "DaemonSet", controller: true, apiVersion: "apps/v1", name: "x", uid: "y" },
+              ],
+            },
+          },
+          {
+            metadata: {
+              name: "b",
+              namespace: "n",
+              uid: "2",
+              annotations: { "kubernetes.io/config.mirror": "x" },
+            },
+            status: { phase: "Running" },
+          },
+          { metadata: { name: "c", namespace: "n", uid: "3" }, status: { phase: "Succeeded" } },
+        ],
+      },
+    };
+    expect(await kubernetes.podsOn("w1")).toMatchObject([
+      { owner: "DaemonSet" },
+      { mirror: true },
+      { finished: true, owner: undefined },
+    ]);
+    expect(asked[0]?.url).toBe("/api/v1/pods?fieldSelector=spec.nodeName=w1");
+
+    answer = {
+      status: 200,
+      body: {
+        metadata: { name: "w1" },
+        spec: { unschedulable: true },
+        status: {
+          conditions: [{ type: "Ready", status: "False", reason: "KubeletNotReady", message: "no CNI" }],
+          nodeInfo: { bootID: "b-1" },
+          addresses: [{ type: "InternalIP", address: "10.0.0.21" }],
+        },
+      },
+    };
+    expect(await kubernetes.node("w1")).toEqual({
+      name: "w1",
+      unschedulable: true,
+      ready: false,
+      reason: "no CNI",
+      bootId: "b-1",
+      annotations: {},
+      addresses: ["10.0.0.21"],
+    });
+    answer = { status: 404, body: { message: "not found" } };
+    expect(await kubernetes.node("w2")).toBeUndefined();
+  });
+
+  it("fails in one line, without headers or tokens, and says whether another try makes sense", async () => {
+    answer = { status: 403, body: { message: "nodes is forbidden" } };
+    const refused = await reject(kubernetes.nodes());
+    expect(refused).toMatchObject({ message: "nodes is forbidden", transient: false });
+    answer = { status: 500, body: "etcdserver: request timed out" };
+    expect(await reject(kubernetes.nodes())).toMatchObject({ message: "HTTP 500", transient: true });
+
+    const nobody = await connectKubernetes(
+      JSON.stringify({
+        clusters: [
+          { name: "c", cluster: { server: "http://127.44.9.9:6443", "insecure-skip-tls-verify": true } },
+        ],
+        users: [{ name: "u", user: { token: "hunter2" } }],
+        contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+        "current-context": "x",
+      }),
+    );
+    expect(await reject(nobody.version())).toMatchObject({
+      message: "connect ECONNREFUSED 127.44.9.9:6443",
+      transient: true,
+    });
+  });
+
+  it("a kubeconfig that is none is refused without being quoted", async () => {
+    for (const text of [
+      "{ hunter2",
+      "hunter2: 1",
+      JSON.stringify({ clusters: [], users: [], contexts: [] }),
+    ]) {
+      const error = await reject(connectKubernetes(text));
+      expect(error).toBeInstanceOf(KubernetesError);
+      expect(error.message).toMatch(/^the kubeconfig /);
+      expect(error.message).not.toContain("hunter2");
+    }
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, it } from "vitest";
+import { duration, type Clock } from "../../../provider/clock.ts";
+import { StepProgress } from "../../../provider/progress.ts";
+
+function progressAt(): { progress: StepProgress; lines: string[]; pass: (ms: number) => void } {
+  let now = 0;
+  const clock: Clock = { now: () => now, sleep: async () => undefined };
+  const lines: string[] = [];
+  const progress = new StepProgress(
+    { status: (text) => void lines.push(text), info: () => undefined, warn: () => undefined },
+    clock,
+  );
+  return { progress, lines, pass: (ms) => void (now += ms) };
+}
+
+describe("the status line of a node", () => {
+  it("moves through the steps with the time since the beginning", () => {
+    const { progress, lines, pass } = progressAt();
+    progress.step("inspect");
+    pass(3_400);
+    progress.step("guard", "v1.12.7 to v1.13.9");
+    pass(80_000);
+    progress.step("drain");
+    expect(lines).toEqual([
+      "[1/9] inspect · 0 s",
+      "[3/9] guard · 3 s · v1.12.7 to v1.13.9",
+      "[5/9] drain · 1 min 23 s",
+    ]);
+  });
+
+  it("tells details of a long step now and then, not every time there is one", () => {
+    const { progress, lines, pass } = progressAt();
+    progress.step("drain");
+    for (let i = 0; i < 250; i++) {
+      pass(100);
+      progress.detail(`${250 - i} pods left`);
+    }
+    expect(lines).toEqual([
+      "[5/9] drain · 0 s",
+      "[5/9] drain · 10 s · 151 pods left",
+      "[5/9] drain · 20 s · 51 pods left",
+    ]);
+  });
+
+  it("sums up the steps that took their time", () => {
+    const { progress, pass } = progressAt();
+    progress.step("inspect");
+    pass(100);
+    progress.step("drain");
+    pass(3_000);
+    progress.step("reboot");
+    pass(125_000);
+    expect(progress.summary()).toBe("drain 3 s, reboot 2 min 5 s");
+  });
+
+  it("writes durations as people do", () => {
+    expect([0, 499, 59_400, 60_000, 3_725_000].map(duration)).toEqual([
+      "0 s",
+      "0 s",
+      "59 s",
+      "1 min 0 s",
+      "62 min 5 s",
+    ]);
+  });
+});
