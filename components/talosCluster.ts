@@ -131,7 +131,13 @@ export class TalosCluster extends pulumi.ComponentResource {
       `${this.cluster}-secrets`,
       { talosVersion: args.contract ?? args.initialContract },
       // ignoreChanges keeps the contract of the first `up`; protect, since with these secrets goes the only way into the cluster.
-      { parent: this, ignoreChanges: ["talosVersion"], protect: args.protectSecrets },
+      // Secret as a whole: which fields inside are secret is for the provider to know, and a new field may be forgotten.
+      {
+        parent: this,
+        ignoreChanges: ["talosVersion"],
+        protect: args.protectSecrets,
+        additionalSecretOutputs: ["machineSecrets", "clientConfiguration"],
+      },
     );
     return {
       machineSecrets: pulumi.secret(secrets.machineSecrets),

@@ -1,0 +1,407 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { TalosCluster, type TalosClusterArgs, type TalosClusterNode } from "../../components/talosCluster.ts";
+import { parseSecretsBundle, parseTalosconfig } from "../../talos/secretsBundle.ts";
+import {
+  isSecret,
+  ofType,
+  only,
+  record,
+  unknown,
+  valueOf,
+  type Called,
+  type RecordOptions,
+  type Registered,
+} from "./components/recorder.ts";
+import { bundle, canary, leaks, talosconfig } from "./settings/example.ts";
+
+const types = {
+  apply: "talos:machine/configurationApply:ConfigurationApply",
+  configuration: "talos-iscsi:index:MachineConfiguration",
+  secrets: "talos:machine/secrets:Secrets",
+  bootstrap: "talos:machine/bootstrap:Bootstrap",
+  kubeconfig: "talos:cluster/kubeconfig:Kubeconfig",
+};
+const generate = "talos:machine/getConfiguration:getConfiguration";
+
+function node(
+  name: string,
+  last: number,
+  role: "controlplane" | "worker",
+  more: object = {},
+): TalosClusterNode {
+  return {
+    ...{ name, address: `10.0.0.${last}`, role, talosVersion: "v1.13.9", patches: [] },
+    installerImage: "factory.talos.dev/metal-installer/c9:v1.13.9",
+    ...more,
+  };
+}
+
+const nodes = [
+  node("w1", 21, "worker"),
+  node("cp1", 11, "controlplane"),
+  node("cp2", 12, "controlplane"),
+  node("w2", 22, "worker"),
+  node("cp3", 13, "controlplane"),
+];
+
+function args(changes: Partial<TalosClusterArgs> = {}): TalosClusterArgs {
+  return {
+    clusterName: "dev",
+    endpoint: "https://10.0.0.10:6443",
+    nodes,
+    initialContract: "v1.13",
+    kubernetesVersion: "v1.35.4",
+    exemptNamespaces: ["joviandss-csi", "synology-csi"],
+    kernelModules: ["iscsi_tcp"],
+    patches: { all: [], controlplane: [], worker: [] },
+    protectSecrets: true,
+    ...changes,
+  };
+}
+
+/** A running cluster, with its secrets as its owner has them on file. */
+const running: Partial<TalosClusterArgs> = {
+  contract: "v1.12",
+  existing: {
+    machineSecrets: parseSecretsBundle(bundle),
+    clientConfiguration: parseTalosconfig(talosconfig),
+  },
+};
+
+const madeSecrets = {
+  machineSecrets: parseSecretsBundle(bundle),
+  clientConfiguration: { caCertificate: "made-ca", clientCertificate: "made-crt", clientKey: canary },
+};
+
+/** What the provider makes: configurations with a secret in them, credentials, a kubeconfig. */
+const provider: RecordOptions = {
+  made: ({ type }) => {
+    if (type === types.secrets) return { state: madeSecrets };
+    return type === types.kubeconfig ? { state: { kubeconfigRaw: `kubeconfig ${canary}` } } : {};
+  },
+  answer: ({ token, inputs }) =>
+    token === generate
+      ? { machineConfiguration: `machine:\n  type: ${String(inputs["machineType"])}\n  token: ${canary}\n` }
+      : { talosConfig: `talosconfig ${canary}` },
+};
+
+function make(changes: Partial<TalosClusterArgs> = {}, options: RecordOptions = {}) {
+  return record(() => new TalosCluster("cluster", args(changes)), { ...provider, ...options });
+}
+
+/** The inputs of the calls that generate machine configurations, in the nodes' order of application. */
+function generated(calls: Called[]): Record<string, unknown>[] {
+  return calls.filter(({ token }) => token === generate).map(({ inputs }) => inputs);
+}
+
+/** The patches of one role's first node as data. */
+function patchesOf(calls: Called[], role: string): Record<string, unknown>[] {
+  const call = generated(calls).find((inputs) => inputs["machineType"] === role);
+  return (call?.["configPatches"] as string[]).map((text) => parse(text) as Record<string, unknown>);
+}
+
+const admission = (namespaces: string[]) => ({
+  cluster: {
+    apiServer: {
+      admissionControl: [{ name: "PodSecurity", configuration: { exemptions: { namespaces } } }],
+    },
+  },
+});
+
+describe("machine configurations", () => {
+  it("are generated a node each, from the cluster's secrets, contract and Kubernetes release", async () => {
+    const { calls } = await make(running);
+    expect(generated(calls)).toHaveLength(5);
+    for (const inputs of generated(calls)) {
+      expect(inputs).toMatchObject({
+        clusterName: "dev",
+        clusterEndpoint: "https://10.0.0.10:6443",
+        talosVersion: "v1.12",
+        kubernetesVersion: "v1.35.4",
+        docs: false,
+        examples: false,
+      });
+      expect(inputs["machineSecrets"]).toEqual(parseSecretsBundle(bundle));
+    }
+    expect(
+      generated(calls)
+        .map((inputs) => inputs["machineType"])
+        .sort(),
+    ).toEqual([...["controlplane", "controlplane", "controlplane", "worker", "worker"]]);
+  });
+
+  it("exempt the drivers' namespaces on control planes alone, once, without the one Talos exempts itself", async () => {
+    const { calls } = await make({
+      ...running,
+      exemptNamespaces: ["kube-system", "joviandss-csi", "joviandss-csi", "synology-csi"],
+    });
+    expect(patchesOf(calls, "controlplane")).toContainEqual(admission(["joviandss-csi", "synology-csi"]));
+    expect(JSON.stringify(patchesOf(calls, "worker"))).not.toContain("apiServer");
+  });
+
+  it("have no security patch where there is no driver", async () => {
+    const { calls } = await make({ ...running, exemptNamespaces: [] });
+    expect(JSON.stringify(patchesOf(calls, "controlplane"))).not.toContain("apiServer");
+  });
+
+  it("load the kernel module on every node", async () => {
+    const { calls } = await make(running);
+    for (const role of ["controlplane", "worker"]) {
+      expect(patchesOf(calls, role)).toContainEqual({
+        machine: { kernel: { modules: [{ name: "iscsi_tcp" }] } },
+      });
+    }
+  });
+
+  it("carry a kernel argument where the node's release honours it, as the first seed's did", async () => {
+    const { calls } = await make({
+      ...running,
+      contract: "v1.6",
+      nodes: [node("cp1", 11, "controlplane", { talosVersion: "v1.6.7" })],
+    });
+    expect(patchesOf(calls, "controlplane")).toContainEqual({
+      machine: {
+        install: { extraKernelArgs: ["iscsi_tcp=1"] },
+        kernel: { modules: [{ name: "iscsi_tcp" }] },
+      },
+    });
+  });
+
+  it("name the node's own installer image and disk", async () => {
+    const own = {
+      installerImage: "factory.talos.dev/metal-installer/ab:v1.13.7",
+      installDisk: "/dev/nvme0n1",
+    };
+    const { calls } = await make({ ...running, nodes: [node("cp1", 11, "controlplane", own)] });
+    expect(patchesOf(calls, "controlplane")[0]).toEqual({
+      machine: { install: { disk: "/dev/nvme0n1", image: own.installerImage } },
+    });
+  });
+
+  it("have the subnets that were chosen, and none where none were", async () => {
+    const { calls } = await make({
+      ...running,
+      podSubnets: ["10.1.0.0/16"],
+      serviceSubnets: ["10.2.0.0/16"],
+    });
+    expect(patchesOf(calls, "worker")).toContainEqual({
+      cluster: { network: { podSubnets: ["10.1.0.0/16"], serviceSubnets: ["10.2.0.0/16"] } },
+    });
+    expect(JSON.stringify(patchesOf((await make(running)).calls, "worker"))).not.toContain("Subnets");
+  });
+
+  it("end with the user's patches: of all, of the role, of the node, each once", async () => {
+    const patch = (name: string) => `machine:\n  sysctls:\n    ${name}: "1"\n`;
+    const { calls } = await make({
+      ...running,
+      patches: { all: [patch("all")], controlplane: [patch("cp")], worker: [patch("w")] },
+      nodes: [node("cp1", 11, "controlplane", { patches: [patch("own")] }), node("w1", 21, "worker")],
+    });
+    const texts = (role: string) =>
+      generated(calls).find((inputs) => inputs["machineType"] === role)?.["configPatches"] as string[];
+    expect(texts("controlplane").slice(-3)).toEqual(["all", "cp", "own"].map(patch));
+    expect(texts("worker").slice(-2)).toEqual(["all", "w"].map(patch));
+    for (const role of ["controlplane", "worker"]) expect(texts(role)).toEqual([...new Set(texts(role))]);
+  });
+});
+
+describe("applying them", () => {
+  it("goes to every node at its own address, with credentials and configuration secret", async () => {
+    const { resources } = await make(running);
+    expect(ofType(resources, types.apply)).toHaveLength(5);
+    const { clientConfiguration, machineConfigurationInput, ...inputs } = only(
+      resources,
+      types.apply,
+      "cluster-config-w1",
+    ).inputs;
+    expect(inputs).toEqual({
+      node: "10.0.0.21",
+      endpoint: "10.0.0.21",
+      applyMode: "staged_if_needing_reboot",
+    });
+    const { caCertificate, clientCertificate, clientKey } = parseTalosconfig(talosconfig);
+    expect(clientConfiguration).toEqual({ secret: { caCertificate, clientCertificate, clientKey } });
+    expect(machineConfigurationInput).toEqual({ secret: `machine:\n  type: worker\n  token: ${canary}\n` });
+  });
+
+  it("lets Talos reboot an empty machine, and leaves a running one's reboot to the upgrade", async () => {
+    const modes = async (changes: Partial<TalosClusterArgs>) =>
+      new Set(ofType((await make(changes)).resources, types.apply).map(({ inputs }) => inputs["applyMode"]));
+    expect(await modes({})).toEqual(new Set(["auto"]));
+    expect(await modes(running)).toEqual(new Set(["staged_if_needing_reboot"]));
+  });
+
+  it("takes control planes one after the other, then all workers at once, whatever their order in the settings", async () => {
+    const { resources } = await make(running, {
+      made: (resource) => ({
+        ...provider.made?.(resource),
+        ...(resource.type === types.apply ? { takes: resource.name.endsWith("w1") ? 30 : 10 } : {}),
+      }),
+    });
+    const spans = ofType(resources, types.apply);
+    const [cp1, cp2, cp3, w1, w2] = ["cp1", "cp2", "cp3", "w1", "w2"].map((name) =>
+      spans.find((span) => span.name === `cluster-config-${name}`),
+    ) as [Registered, Registered, Registered, Registered, Registered];
+    for (const [before, later] of [
+      [cp1, cp2],
+      [cp2, cp3],
+      [cp3, w1],
+      [cp3, w2],
+    ] as const) {
+      expect(later.start, `${later.name} after ${before.name}`).toBeGreaterThan(before.end);
+      expect(later.after).toContain(before.name);
+    }
+    expect(w1.start).toBeLessThan(w2.end);
+    expect(w2.start).toBeLessThan(w1.end);
+  });
+
+  it("shows in the preview what each node gets, with marks in place of secrets", async () => {
+    const { resources, result: cluster } = await make(running, { preview: true });
+    const shown = only(resources, types.configuration, "cluster-config-cp1").inputs;
+    expect(shown).toEqual({
+      node: "10.0.0.11",
+      configuration: expect.stringMatching(
+        /^machine:\n {2}type: controlplane\n {2}token: «secret [0-9a-f]{8}»\n$/,
+      ) as string,
+    });
+    const redacted = await valueOf(cluster.redactedConfigurations);
+    expect(Object.keys(redacted).sort()).toEqual(["cp1", "cp2", "cp3", "w1", "w2"]);
+    expect(await isSecret(cluster.redactedConfigurations)).toBe(false);
+    expect(leaks(JSON.stringify(redacted))).toBe(false);
+  });
+});
+
+describe("a new cluster", () => {
+  it("makes its secrets, protected, and keeps the contract of its first day", async () => {
+    const { resources, calls } = await make();
+    const secrets = only(resources, types.secrets);
+    expect(secrets.inputs).toEqual({ talosVersion: "v1.13" });
+    expect(secrets.ignoreChanges).toEqual(["talosVersion"]);
+    expect(secrets.protect).toBe(true);
+    expect(secrets.additionalSecretOutputs).toEqual(["machineSecrets", "clientConfiguration"]);
+    for (const inputs of generated(calls)) expect(inputs["talosVersion"]).toBe("v1.13");
+  });
+
+  it("goes by the contract that its secrets were made with, not by that of a newer release", async () => {
+    const { calls } = await make(
+      { initialContract: "v1.13" },
+      {
+        // As the engine answers with ignoreChanges: the contract in the state.
+        made: (resource) =>
+          resource.type === types.secrets
+            ? { state: { ...madeSecrets, talosVersion: "v1.11" } }
+            : (provider.made?.(resource) ?? {}),
+      },
+    );
+    for (const inputs of generated(calls)) expect(inputs["talosVersion"]).toBe("v1.11");
+  });
+
+  it("goes by a contract that the settings name", async () => {
+    const { calls, resources } = await make({ contract: "v1.12" });
+    expect(only(resources, types.secrets).inputs).toEqual({ talosVersion: "v1.12" });
+    for (const inputs of generated(calls)) expect(inputs["talosVersion"]).toBe("v1.12");
+  });
+
+  it("may be thrown away where its settings say so", async () => {
+    const { resources } = await make({ protectSecrets: false });
+    expect(only(resources, types.secrets).protect).toBe(false);
+  });
+
+  it("names its hosts", async () => {
+    const { calls } = await make();
+    expect(patchesOf(calls, "controlplane")).toContainEqual({
+      ...{ apiVersion: "v1alpha1", kind: "HostnameConfig" },
+      ...{ auto: "off", hostname: "cp1" },
+    });
+  });
+
+  it("is bootstrapped once, on the first control plane, after all configurations are applied", async () => {
+    const { resources } = await make();
+    const bootstrap = only(resources, types.bootstrap);
+    expect(bootstrap.inputs).toEqual({
+      clientConfiguration: { secret: madeSecrets.clientConfiguration },
+      node: "10.0.0.11",
+      endpoint: "10.0.0.11",
+    });
+    const applied = ofType(resources, types.apply);
+    expect(bootstrap.after).toEqual(expect.arrayContaining(applied.map(({ name }) => name)));
+    for (const { end } of applied) expect(bootstrap.start).toBeGreaterThan(end);
+  });
+
+  it("knows in the first preview what it will make, though no secret exists yet", async () => {
+    const update = await make();
+    const preview = await make({}, { preview: true });
+    const all = (resources: Registered[]) => resources.map(({ type, name }) => `${type} ${name}`).sort();
+    expect(all(preview.resources)).toEqual(all(update.resources));
+    expect(generated(preview.calls)).toEqual([]);
+    const { inputs } = only(preview.resources, types.apply, "cluster-config-cp1");
+    expect(JSON.stringify(inputs["machineConfigurationInput"])).toContain(unknown);
+  });
+});
+
+describe("a running cluster", () => {
+  it("keeps its secrets, host names and etcd: nothing is made, named or bootstrapped", async () => {
+    const { resources, calls } = await make(running);
+    expect(ofType(resources, types.secrets)).toEqual([]);
+    expect(ofType(resources, types.bootstrap)).toEqual([]);
+    for (const role of ["controlplane", "worker"]) {
+      expect(JSON.stringify(patchesOf(calls, role))).not.toMatch(/hostname/i);
+    }
+  });
+});
+
+describe("what comes out of it", () => {
+  it.each([
+    ["new", {}, madeSecrets.clientConfiguration],
+    ["running", running, pick(parseTalosconfig(talosconfig))],
+  ])("of a %s cluster: credentials, talosconfig and kubeconfig, all secret", async (_, changes, client) => {
+    const { result: cluster, resources, calls } = await make(changes);
+    expect(await valueOf(cluster.clientConfiguration)).toEqual(client);
+    expect(await valueOf(cluster.talosconfig)).toBe(`talosconfig ${canary}`);
+    expect(await valueOf(cluster.kubeconfig)).toBe(`kubeconfig ${canary}`);
+    for (const output of [cluster.clientConfiguration, cluster.talosconfig, cluster.kubeconfig]) {
+      expect(await isSecret(output)).toBe(true);
+    }
+    expect(calls.find(({ token }) => token.startsWith("talos:client/"))?.inputs).toMatchObject({
+      clusterName: "dev",
+      endpoints: ["10.0.0.11", "10.0.0.12", "10.0.0.13"],
+      nodes: ["10.0.0.21", "10.0.0.11", "10.0.0.12", "10.0.0.22", "10.0.0.13"],
+    });
+    const kubeconfig = only(resources, types.kubeconfig);
+    expect(kubeconfig.inputs).toMatchObject({ node: "10.0.0.11", endpoint: "10.0.0.11" });
+    for (const { end } of ofType(resources, types.apply)) expect(kubeconfig.start).toBeGreaterThan(end);
+  });
+
+  it("no input of any resource has a secret in the clear", async () => {
+    for (const changes of [{}, running]) {
+      const { resources } = await make(changes);
+      const inputs = resources.map((resource) => withoutSecrets(resource.inputs));
+      expect(leaks(JSON.stringify(inputs))).toBe(false);
+    }
+  });
+
+  it("ready stands for every configuration and the bootstrap", async () => {
+    expect((await make()).result.ready).toHaveLength(6);
+    expect((await make(running)).result.ready).toHaveLength(5);
+  });
+
+  it("a cluster without a control plane is refused with the property's name", async () => {
+    await expect(make({ nodes: [node("w1", 21, "worker")] })).rejects.toMatchObject({
+      propertyPath: "nodes",
+      reason: "has no control plane; at least one node needs role controlplane",
+    });
+  });
+});
+
+function pick({ caCertificate, clientCertificate, clientKey }: ReturnType<typeof parseTalosconfig>) {
+  return { caCertificate, clientCertificate, clientKey };
+}
+
+/** The rest of some inputs when everything that is marked secret is taken out. */
+function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== "object" || value === null) return value;
+  if ("secret" in value && Object.keys(value).length === 1) return "(secret)";
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner)]));
+}
