@@ -1,0 +1,198 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { parseSettings } from "../../config.ts";
+import { settingsFiles } from "../../tools/settings/files.ts";
+import { allKeys, settingsKeys, type Key } from "../../tools/settings/keys.ts";
+import { examples, introductions } from "../../tools/settings/texts.ts";
+import { bundle, talosconfig } from "./settings/example.ts";
+
+const root = join(import.meta.dirname, "../..");
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+
+/** The settings in the text of a stack's file, as the program gets them. */
+function settingsIn(text: string): Record<string, unknown> {
+  const { config } = parse(text) as { config: Record<string, unknown> };
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), decrypted(value)]),
+  );
+}
+
+/** What the engine does before the program sees a value: `{ secure: … }` is the text again. */
+function decrypted(value: unknown, name = ""): unknown {
+  if (Array.isArray(value)) return value.map((item) => decrypted(item));
+  if (typeof value !== "object" || value === null) return value;
+  if ("secure" in value) return { bundle, talosconfig }[name] ?? "decrypted";
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decrypted(inner, key)]));
+}
+
+/** The template with every key switched on. */
+function switchedOn(): Record<string, unknown> {
+  return settingsIn(read("Pulumi.template.yaml").replace(/^( *)#(?![#!]|$| (?! ))/gm, "$1"));
+}
+
+describe("what is written from the settings' schema", () => {
+  let written: Record<string, string>;
+  beforeAll(async () => {
+    written = await settingsFiles(root);
+  });
+
+  it.each(["docs/settings.md", "Pulumi.template.yaml", "settings.schema.json"])(
+    "%s is in step with it (else run `npm run docs:settings`)",
+    (path) => {
+      expect(read(path)).toBe(written[path]);
+    },
+  );
+
+  it("has a description for every key, and an example or a default for every value", () => {
+    const keys = allKeys(settingsKeys());
+    expect(keys.length).toBeGreaterThan(100);
+    expect(keys.filter(({ description }) => description === "").map(({ path }) => path)).toEqual([]);
+    const bare = keys.filter(
+      ({ variants, byDefault, example }) =>
+        variants.length === 0 && byDefault === undefined && example === undefined,
+    );
+    // Keys of entries that are named in one line, and of the sets of keys that are not the first, stand in the reference alone.
+    expect(bare.map(({ path }) => path).filter((path) => !isUnshown(path))).toEqual([]);
+  });
+
+  it("keeps no text or example of a key that is gone", () => {
+    const keys = allKeys(settingsKeys());
+    const paths = new Set(keys.map(({ path }) => path));
+    expect(
+      [...Object.keys(examples), ...Object.keys(introductions)].filter((path) => !paths.has(path)),
+    ).toEqual([]);
+  });
+
+  it("names every key in the reference", () => {
+    const reference = read("docs/settings.md");
+    const missing = allKeys(settingsKeys()).filter(({ name }) => !reference.includes(`| \`${name}\` `));
+    expect(missing).toEqual([]);
+  });
+
+  it("links to sections that are there", () => {
+    const reference = read("docs/settings.md");
+    const anchors = [...reference.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^a-z0-9 -]/g, "")
+        .replaceAll(" ", "-"),
+    );
+    const links = [...reference.matchAll(/\]\(#([^)]*)\)/g)].map(([, target]) => target);
+    expect(links.length).toBeGreaterThan(20);
+    expect(links.filter((target) => !anchors.includes(target ?? ""))).toEqual([]);
+  });
+});
+
+describe("Pulumi.template.yaml", () => {
+  it("is a stack's file as it stands, with what is required and nothing else", () => {
+    const settings = settingsIn(read("Pulumi.template.yaml"));
+    expect(Object.keys(settings)).toEqual(["talosVersion", "cluster"]);
+    expect(parseSettings(settings).warnings).toEqual([]);
+  });
+
+  it("has every key once all of them are switched on", () => {
+    const there = new Set(pathsIn(switchedOn()));
+    const missing = allKeys(settingsKeys()).filter(({ path }) => !there.has(path) && !isUnshown(path));
+    expect(missing.map(({ path }) => path)).toEqual([]);
+  });
+
+  it("shows defaults that change nothing when they are switched on", () => {
+    const plain = settingsIn(read("Pulumi.template.yaml"));
+    const { image, upgrade } = switchedOn();
+    expect(parseSettings({ ...plain, image, upgrade })).toEqual(parseSettings(plain));
+  });
+
+  it.each(["joviandss", "synology"])("has a section %s that can be used once it is switched on", (driver) => {
+    const plain = settingsIn(read("Pulumi.template.yaml"));
+    expect(() => parseSettings({ ...plain, [driver]: switchedOn()[driver] })).not.toThrow();
+  });
+});
+
+describe.each(["Pulumi.staging.example.yaml", "Pulumi.prod.example.yaml"])("%s", (path) => {
+  it("is accepted without a warning", () => {
+    expect(parseSettings(settingsIn(read(path))).warnings).toEqual([]);
+  });
+
+  it("has no password as plain text", () => {
+    const { config } = parse(read(path)) as { config: Record<string, unknown> };
+    const passwords = leaves(config).filter(([name]) => name.endsWith("password"));
+    expect(passwords).toEqual([]); // only `….password.secure`
+    expect(leaves(config).some(([name]) => name.endsWith("password.secure"))).toBe(true);
+  });
+});
+
+describe("settings.schema.json", () => {
+  const schema = (): z.ZodType => z.fromJSONSchema(JSON.parse(read("settings.schema.json")) as never);
+  const stack = (path: string): unknown => parse(read(path));
+
+  it.each([
+    "Pulumi.dev.yaml",
+    "Pulumi.dev-new.yaml",
+    "Pulumi.template.yaml",
+    "Pulumi.staging.example.yaml",
+    "Pulumi.prod.example.yaml",
+  ])("accepts %s", (path) => {
+    expect(schema().safeParse(stack(path)).error?.issues ?? []).toEqual([]);
+  });
+
+  it.each<[string, (config: Record<string, unknown>) => void]>([
+    ["an unknown key of this project", (config) => (config["talos-iscsi:talosVersoin"] = "v1.13.9")],
+    ["an unknown key in a section", (config) => (config["talos-iscsi:upgrade"] = { prepull: true })],
+    ["a missing key", (config) => delete config["talos-iscsi:talosVersion"]],
+    ["a wrong type", (config) => (config["talos-iscsi:image"] = { secureBoot: "yes" })],
+    ["a wrong word", (config) => (config["talos-iscsi:joviandss"] = { logLevel: "loud" })],
+  ])("refuses %s", (_, spoil) => {
+    const file = stack("Pulumi.dev.yaml") as { config: Record<string, unknown> };
+    spoil(file.config);
+    expect(schema().safeParse(file).success).toBe(false);
+  });
+
+  it("lets keys of other providers, encrypted texts and ESC environments be", () => {
+    const file = stack("Pulumi.dev.yaml") as { config: Record<string, unknown> };
+    file.config["kubernetes:namespace"] = "x";
+    file.config["talos-iscsi:talosVersion"] = { secure: "v1:abc" };
+    expect(schema().safeParse(file).success).toBe(true);
+    expect(schema().safeParse({ environment: ["prod/talos"], config: {} }).success).toBe(true);
+  });
+});
+
+const hidden = unshown(settingsKeys());
+
+function isUnshown(path: string): boolean {
+  return hidden.has(path);
+}
+
+/** Keys that the template leaves to the reference. */
+function unshown(keys: Key[]): Set<string> {
+  return new Set(
+    keys.flatMap((key) => {
+      const [first, ...others] = key.variants;
+      const shown = new Set(first?.keys.map(({ path }) => path));
+      const hidden = others.flatMap((variant) => allKeys(variant.keys)).map(({ path }) => path);
+      const optionalEntries =
+        key.list && key.byDefault !== undefined && first?.keys.every(({ required }) => !required) === true;
+      return [
+        ...hidden.filter((path) => !shown.has(path)),
+        ...(optionalEntries ? (first?.keys ?? []).map(({ path }) => path) : []),
+        ...unshown(first?.keys ?? []),
+      ];
+    }),
+  );
+}
+
+function pathsIn(value: unknown, parent = ""): string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => pathsIn(item, `${parent}[]`));
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const path = parent === "" ? key : `${parent}.${key}`;
+    return [path, ...pathsIn(inner, path)];
+  });
+}
+
+function leaves(value: unknown, path = ""): [string, unknown][] {
+  if (typeof value !== "object" || value === null) return [[path, value]];
+  return Object.entries(value).flatMap(([key, inner]) => leaves(inner, `${path}.${key}`));
+}

@@ -1,0 +1,25 @@
+import { format, resolveConfig } from "prettier";
+import { jsonSchemaOfSettings, settingsKeys } from "./keys.ts";
+import { settingsReference } from "./reference.ts";
+import { stackFileSchema } from "./schema.ts";
+import { settingsTemplate } from "./template.ts";
+
+/** What is written from the settings' schema, by path in the repository. */
+export async function settingsFiles(root: string): Promise<Record<string, string>> {
+  const schema = jsonSchemaOfSettings();
+  const keys = settingsKeys(schema);
+  const texts = {
+    "docs/settings.md": settingsReference(keys),
+    "Pulumi.template.yaml": settingsTemplate(keys),
+    "settings.schema.json": JSON.stringify(stackFileSchema(schema), undefined, 2),
+  };
+  const style = await resolveConfig(`${root}/package.json`);
+  return Object.fromEntries(
+    await Promise.all(
+      Object.entries(texts).map(async ([path, text]) => [
+        path,
+        await format(text, { ...style, filepath: path }),
+      ]),
+    ),
+  ) as Record<string, string>;
+}

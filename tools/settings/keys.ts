@@ -1,0 +1,156 @@
+import { z } from "zod";
+import { settingsSchema } from "../../settingsRules.ts";
+import { examples, introductions } from "./texts.ts";
+import { inline } from "./inline.ts";
+
+/** The part of a JSON Schema that zod writes for the settings. */
+export interface JsonSchema {
+  type?: string | string[];
+  description?: string;
+  default?: unknown;
+  enum?: unknown[];
+  const?: unknown;
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
+  minimum?: number;
+  maximum?: number;
+  [keyword: string]: unknown;
+}
+
+/** One key of a stack's file, with what is below it. */
+export interface Key {
+  name: string;
+  /** From the top, lists with brackets: `cluster.nodes[].address`. */
+  path: string;
+  description: string;
+  required: boolean;
+  /** What holds without the key; undefined where there is nothing, and for a section, whose keys have their own. */
+  byDefault: unknown;
+  /** For a key that has neither a default nor keys below it. */
+  example: unknown;
+  type: string;
+  /** Is it a list of what is below? */
+  list: boolean;
+  /** The keys below; more than one set where the value of one key decides about the others. */
+  variants: Variant[];
+}
+
+/** One set of keys that go together. */
+export interface Variant {
+  /** `strategy: chroot`; undefined where there is only one set. */
+  when: string | undefined;
+  keys: Key[];
+}
+
+/** The settings as JSON Schema of what a person may write (before defaults), with a description at every key. */
+export function jsonSchemaOfSettings(): JsonSchema {
+  const schema = z.toJSONSchema(settingsSchema, { io: "input", target: "draft-7", reused: "inline" });
+  return described(schema as JsonSchema, "");
+}
+
+/** Every top-level key of a stack's file, in the order of the schema. */
+export function settingsKeys(schema: JsonSchema = jsonSchemaOfSettings()): Key[] {
+  return keysOf(schema, "");
+}
+
+/** Every key, those below included. */
+export function allKeys(keys: Key[]): Key[] {
+  return keys.flatMap((key) => [key, ...key.variants.flatMap((variant) => allKeys(variant.keys))]);
+}
+
+function keysOf(schema: JsonSchema, parent: string): Key[] {
+  return Object.entries(schema.properties ?? {}).map(([name, child]) =>
+    keyOf(name, join(parent, name), child, schema.required?.includes(name) ?? false),
+  );
+}
+
+function keyOf(name: string, path: string, schema: JsonSchema, required: boolean): Key {
+  const inner = schema.items ?? schema;
+  const list = schema.items !== undefined;
+  const variants = variantsOf(inner, list ? `${path}[]` : path);
+  const section = variants.length > 0 && !list;
+  return {
+    name,
+    path,
+    required,
+    list,
+    variants,
+    description: schema.description ?? "",
+    byDefault: section ? undefined : schema.default,
+    example: examples[path] ?? schema.const,
+    type: typeOf(schema),
+  };
+}
+
+function variantsOf(schema: JsonSchema, path: string): Variant[] {
+  if (schema.properties !== undefined) return [{ when: undefined, keys: keysOf(schema, path) }];
+  const sections = alternatives(schema).filter(({ properties }) => properties !== undefined);
+  return sections.map((section) => ({ when: whenOf(section), keys: keysOf(section, path) }));
+}
+
+function alternatives(schema: JsonSchema): JsonSchema[] {
+  return schema.anyOf ?? schema.oneOf ?? [];
+}
+
+/** The key with one fixed value tells the alternatives apart. */
+function whenOf({ properties = {} }: JsonSchema): string | undefined {
+  const [name, schema] = Object.entries(properties).find(([, { const: fixed }]) => fixed !== undefined) ?? [];
+  return name === undefined ? undefined : `${name}: ${inline(schema?.const)}`;
+}
+
+/** What a value has to be, in words. */
+function typeOf(schema: JsonSchema): string {
+  if (schema.const !== undefined) return `\`${inline(schema.const)}\``;
+  if (schema.enum !== undefined) return words(schema.enum.map((value) => `\`${String(value)}\``));
+  if (schema.items !== undefined) return `list of ${plural(typeOf(schema.items))}`;
+  const types = Array.isArray(schema.type) ? schema.type : alternatives(schema).map(typeOf);
+  if (types.length > 0) return words([...new Set(types.map(simpleType))]);
+  if (schema.type === "integer" && (schema.minimum ?? 0) >= 0 && schema.maximum !== undefined)
+    return `number from ${schema.minimum ?? 0} to ${schema.maximum}`;
+  return simpleType(schema.type ?? "any");
+}
+
+function simpleType(type: string | string[]): string {
+  const names: Record<string, string> = {
+    string: "text",
+    boolean: "`true` or `false`",
+    integer: "number",
+    object: "mapping",
+  };
+  return names[String(type)] ?? String(type);
+}
+
+function plural(type: string): string {
+  return { text: "texts", mapping: "mappings" }[type] ?? type;
+}
+
+function words(list: string[]): string {
+  return list.length < 2 ? list.join("") : `${list.slice(0, -1).join(", ")} or ${list.at(-1) ?? ""}`;
+}
+
+/** The schema with the introductions of sections that say nothing about themselves. */
+function described(schema: JsonSchema, path: string): JsonSchema {
+  const description = schema.description ?? introductions[path];
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...schema,
+    ...(schema.properties === undefined
+      ? {}
+      : {
+          properties: Object.fromEntries(
+            Object.entries(schema.properties).map(([name, child]) => [
+              name,
+              described(child, join(path, name)),
+            ]),
+          ),
+        }),
+    ...(schema.items === undefined ? {} : { items: described(schema.items, `${path}[]`) }),
+  };
+}
+
+function join(parent: string, name: string): string {
+  return parent === "" ? name : `${parent}.${name}`;
+}

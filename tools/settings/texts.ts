@@ -1,0 +1,71 @@
+import { sidecarImages } from "../../components/csi/sidecars.ts";
+
+/** What the reference and the template say beside the schema: about sections, and values where nothing is the default. */
+
+/** For sections that say nothing about themselves in the schema. */
+export const introductions: Readonly<Record<string, string>> = {
+  image: "The image that the nodes run: the Image Factory, the platform and the schematic it is made from.",
+  cluster: "The cluster: its name, its nodes, their patches and, for a running cluster, its secrets.",
+  "cluster.patches.all": "Patches for every node.",
+  "cluster.patches.controlplane": "Patches for control planes, after those for every node.",
+  "cluster.patches.worker": "Patches for workers, after those for every node.",
+  upgrade: "How nodes are brought to the image.",
+  "upgrade.drain": "How a node's pods leave it before the node is upgraded.",
+  "upgrade.workers": "How workers are upgraded. Control planes always go one at a time.",
+};
+
+const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
+
+// The same for both drivers.
+const ofDrivers: Readonly<Record<string, unknown>> = {
+  registry: "registry.example.com/mirror",
+  imagePullSecrets: ["registry-credentials"],
+  "iscsiadm.strategy": "chroot",
+  ...Object.fromEntries(Object.entries(sidecarImages).map(([name, image]) => [`images.${name}`, image])),
+};
+
+/** For keys that have no default: a value of the right form. */
+export const examples: Readonly<Record<string, unknown>> = {
+  talosVersion: "v1.13.9",
+  talosContract: "v1.13",
+  kubernetesVersion: "v1.35.4",
+  "cluster.name": "prod",
+  "cluster.endpoint": "https://10.0.0.10:6443",
+  "cluster.nodes[].name": "cp1",
+  "cluster.nodes[].address": "10.0.0.11",
+  "cluster.nodes[].role": "controlplane",
+  "cluster.nodes[].talosVersion": "v1.13.9",
+  "cluster.nodes[].installDisk": "/dev/sda",
+  "cluster.secrets.bundle": "…",
+  "cluster.secrets.bundleFile": "secrets.yaml",
+  "cluster.secrets.controlplane": "…",
+  "cluster.secrets.controlplaneFile": "controlplane.yaml",
+  "cluster.secrets.talosconfig": "…",
+  "cluster.secrets.talosconfigFile": "talosconfig",
+  "cluster.podSubnets": ["10.244.0.0/16"],
+  "cluster.serviceSubnets": ["10.96.0.0/12"],
+  "joviandss.image": `docker.io/opene/joviandss-csi@${digest}`,
+  "joviandss.endpoint.addresses": ["192.168.21.100"],
+  "joviandss.endpoint.user": "admin",
+  "joviandss.endpoint.password": "…",
+  "joviandss.iscsi.addresses": ["192.168.21.100"],
+  "joviandss.pools[].name": "Pool-0",
+  "joviandss.pools[].storageClasses[].name": "joviandss-sc",
+  "joviandss.pools[].driver.name": "pool-1.csi.joviandss.open-e.com",
+  "joviandss.pools[].driver.image": `registry.example.com/joviandss-csi-pool-1@${digest}`,
+  "synology.arrays[].host": "192.168.21.20",
+  "synology.arrays[].port": 5001,
+  "synology.arrays[].username": "kubernetes",
+  "synology.arrays[].password": "…",
+  "synology.storageClasses[].name": "synology-iscsi-storage",
+  "synology.storageClasses[].array": "192.168.21.20",
+  "synology.storageClasses[].location": "/volume1",
+  "synology.storageClasses[].formatOptions": "-O ^metadata_csum",
+  "synology.storageClasses[].lunType": "THIN",
+  "synology.snapshots.description": "made by Kubernetes",
+  ...Object.fromEntries(
+    ["joviandss", "synology"].flatMap((driver) =>
+      Object.entries(ofDrivers).map(([path, value]) => [`${driver}.${path}`, value]),
+    ),
+  ),
+};

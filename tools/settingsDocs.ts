@@ -1,0 +1,10 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { settingsFiles } from "./settings/files.ts";
+
+// `npm run docs:settings`: writes docs/settings.md, Pulumi.template.yaml and settings.schema.json from the settings' schema.
+const root = join(import.meta.dirname, "..");
+for (const [path, text] of Object.entries(await settingsFiles(root))) {
+  writeFileSync(join(root, path), text);
+  console.log(path);
+}
