@@ -1,0 +1,220 @@
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { schematicId } from "../../talos/schematic.ts";
+import {
+  isSecret,
+  ofType,
+  only,
+  record,
+  valueOf,
+  type RecordOptions,
+  type Registered,
+} from "./components/recorder.ts";
+import { bundle, canary, changed, leaks, minimal, talosconfig } from "./settings/example.ts";
+
+type Program = Record<string, unknown>;
+
+const id = schematicId({
+  customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
+});
+
+/** What the providers make of resources in an update. */
+const providers: RecordOptions = {
+  made: ({ type }) => {
+    const clientConfiguration = { caCertificate: "ca", clientCertificate: "crt", clientKey: canary };
+    switch (type) {
+      case "talos:imageFactory/schematic:Schematic":
+        return { id };
+      case "talos:machine/secrets:Secrets":
+        return { state: { machineSecrets: { cluster: { secret: canary } }, clientConfiguration } };
+      case "talos:cluster/kubeconfig:Kubeconfig":
+        return { state: { kubeconfigRaw: `kubeconfig ${canary}` } };
+      case "talos-node:index:NodeUpgrade":
+        return {
+          state: {
+            runningVersion: "v1.13.9",
+            runningSchematic: id,
+            initiatorName: "iqn.2004-10.com.talos:1",
+          },
+        };
+      default:
+        return {};
+    }
+  },
+  answer: ({ token }) =>
+    token === "talos:machine/getConfiguration:getConfiguration"
+      ? { machineConfiguration: `machine:\n  token: ${canary}\n` }
+      : { talosConfig: `talosconfig ${canary}` },
+};
+
+let run = 0;
+
+/** Runs index.ts as the language host would, with this configuration. */
+function program(config: Record<string, unknown>, preview = false) {
+  const entries = Object.entries(config).map(([key, value]) => [
+    `talos-iscsi:${key}`,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  return record(
+    async () => {
+      pulumi.runtime.setAllConfig(Object.fromEntries(entries) as Record<string, string>);
+      // Every run is a program of its own; what it imports is loaded once.
+      return (await import(/* @vite-ignore */ `../../index.ts?run=${run++}`)) as Program;
+    },
+    { ...providers, preview },
+  );
+}
+
+const joviandss = {
+  image: "docker.io/opene/joviandss-csi:v1.0",
+  endpoint: { addresses: ["192.168.0.100"], user: "admin", password: canary },
+  iscsi: { addresses: ["192.168.0.100"] },
+  pools: [{ name: "Pool-0" }],
+};
+const synology = { arrays: [{ host: "192.168.0.20", username: "kubernetes", password: canary }] };
+
+/** The stack of the lab, with its secrets given instead of named. */
+function dev(): Record<string, unknown> {
+  const text = readFileSync(new URL("../../Pulumi.dev.yaml", import.meta.url), "utf8");
+  const { config } = parse(text) as { config: Record<string, unknown> };
+  const own = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
+  return changed(Object.fromEntries(own) as Record<string, unknown>, {
+    "cluster.secrets": { bundle, talosconfig },
+    joviandss,
+    synology: undefined,
+  });
+}
+
+const fresh = () => changed(dev(), { "cluster.secrets": undefined, talosContract: undefined });
+
+/** What makes a resource's URN: its type, its name, and where it stands. */
+function urns(resources: Registered[]): string[] {
+  return resources.map(({ type, name, parent }) => `${parent} > ${type} ${name}`).sort();
+}
+
+function counts(resources: Registered[]): Record<string, number> {
+  const all = resources.filter(
+    ({ type }) => !type.startsWith("kubernetes:") && type !== "pulumi:pulumi:Stack",
+  );
+  return Object.fromEntries(all.map(({ type }) => [type, ofType(resources, type).length]));
+}
+
+const common = {
+  "talos-iscsi:index:FactoryImage": 1,
+  "talos:imageFactory/schematic:Schematic": 1,
+  "pulumi:providers:talos": 1,
+  "talos-iscsi:index:TalosCluster": 1,
+  "talos-iscsi:index:MachineConfiguration": 5,
+  "talos:machine/configurationApply:ConfigurationApply": 5,
+  "talos:cluster/kubeconfig:Kubeconfig": 1,
+  "talos-iscsi:index:RollingUpgrade": 1,
+  "talos-node:index:NodeUpgrade": 5,
+  "pulumi:providers:kubernetes": 1,
+};
+
+describe("the program", () => {
+  it("takes the lab's running cluster to iSCSI storage with these resources", async () => {
+    const { resources } = await program(dev());
+    expect(counts(resources)).toMatchObject(common);
+    expect(counts(resources)).not.toHaveProperty("talos:machine/secrets:Secrets");
+    expect(counts(resources)).not.toHaveProperty("talos:machine/bootstrap:Bootstrap");
+    expect(ofType(resources, "kubernetes:apps/v1:DaemonSet")).toHaveLength(1);
+  });
+
+  it("makes a new cluster with secrets and a bootstrap of its own beside them", async () => {
+    const { resources } = await program(fresh());
+    expect(counts(resources)).toMatchObject({
+      ...common,
+      "talos:machine/secrets:Secrets": 1,
+      "talos:machine/bootstrap:Bootstrap": 1,
+    });
+  });
+
+  it.each([
+    ["the lab's running cluster", dev],
+    ["a new cluster", fresh],
+    ["a cluster with both drivers", () => changed(dev(), { synology })],
+    ["the least that is needed", minimal],
+  ])("shows every resource of %s in its first preview, when nothing is known yet", async (_, config) => {
+    const preview = await program(config(), true);
+    const update = await program(config());
+    expect(urns(preview.resources)).toEqual(urns(update.resources));
+    expect(new Set(urns(update.resources)).size).toBe(update.resources.length);
+    expect(Object.keys(preview.result).sort()).toEqual(Object.keys(update.result).sort());
+  });
+
+  it("gives the outputs that it promises, credentials secret, everything else readable", async () => {
+    const { result } = await program(changed(dev(), { synology }));
+    const output = (name: string) => valueOf(pulumi.output(result[name]));
+    expect(await output("schematicId")).toBe(id);
+    expect(await output("installerImage")).toBe(`127.10.0.2:8080/metal-installer/${id}:v1.13.9`);
+    expect(await output("isoUrl")).toBe(`http://127.10.0.2:8080/image/${id}/v1.13.9/metal-amd64.iso`);
+    expect(await output("pxeUrl")).toBe(`http://127.10.0.2:8080/pxe/${id}/v1.13.9/metal-amd64`);
+    expect(await output("endpoint")).toBe("https://127.10.0.10:6443");
+    expect(await output("storageClasses")).toEqual(["joviandss-sc", "synology-iscsi-storage"]);
+    expect((await output("nodes")) as object[]).toMatchObject([
+      { name: "cp1", address: "127.10.0.11", version: "v1.13.9", schematic: id },
+      ...["cp2", "cp3", "w1", "w2"].map((name) => ({ name, initiatorName: "iqn.2004-10.com.talos:1" })),
+    ]);
+    for (const [name, value] of Object.entries(result)) {
+      const secret = await isSecret(pulumi.output(value));
+      expect(secret, name).toBe(["kubeconfig", "talosconfig"].includes(name));
+      if (!secret) expect(leaks(JSON.stringify(await output(name))), name).toBe(false);
+    }
+  });
+
+  it("touches no node before all configurations are applied, and no driver before all nodes are upgraded", async () => {
+    const { resources } = await program(dev());
+    const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
+    const configured = ofType(resources, "talos:machine/configurationApply:ConfigurationApply");
+    for (const upgrade of upgrades) {
+      expect(upgrade.after).toEqual(expect.arrayContaining(configured.map(({ name }) => name)));
+    }
+    const upgraded = Math.max(...upgrades.map(({ end }) => end));
+    const objects = resources.filter(({ type }) => type.startsWith("kubernetes:"));
+    expect(objects.length).toBeGreaterThan(5);
+    for (const object of objects) expect(object.start, object.name).toBeGreaterThan(upgraded);
+  });
+
+  it("gives Kubernetes objects the cluster's own kubeconfig, as a secret", async () => {
+    const { resources } = await program(dev());
+    const provider = only(resources, "pulumi:providers:kubernetes");
+    expect(provider.inputs["kubeconfig"]).toEqual({ secret: `kubeconfig ${canary}` });
+    const objects = resources.filter(({ type }) => type.startsWith("kubernetes:"));
+    expect(new Set(objects.map((object) => object.provider))).toEqual(new Set([provider.name]));
+  });
+
+  it("lets a node run a release of its own", async () => {
+    const { resources } = await program(changed(dev(), { "cluster.nodes[4].talosVersion": "v1.13.7" }));
+    const { inputs } = only(resources, "talos-node:index:NodeUpgrade", "upgrade-w2");
+    expect(inputs["talosVersion"]).toBe("v1.13.7");
+    expect(inputs["image"]).toBe(`127.10.0.2:8080/metal-installer/${id}:v1.13.7`);
+  });
+
+  it("has no secret in the clear in any input", async () => {
+    for (const config of [changed(dev(), { synology }), fresh()]) {
+      const { resources } = await program(config);
+      for (const resource of resources) expect(leaks(inTheClear(resource.inputs)), resource.name).toBe(false);
+    }
+  });
+
+  it("does nothing at all with a configuration that has mistakes", async () => {
+    const wrong = program(
+      changed(dev(), { talosVersion: "latest", "cluster.nodes[1].address": "127.10.0.11" }),
+    );
+    await expect(wrong).rejects.toSatisfy((error) => pulumi.RunError.isInstance(error));
+    await expect(wrong).rejects.toThrow(
+      /the configuration has 2 mistakes[\s\S]*cluster\.nodes\[1\]\.address/,
+    );
+  });
+});
+
+function inTheClear(inputs: unknown): string {
+  return JSON.stringify(inputs, (_, value: unknown) =>
+    typeof value === "object" && value !== null && Object.keys(value).join() === "secret"
+      ? "(secret)"
+      : value,
+  );
+}
