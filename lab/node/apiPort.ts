@@ -10,6 +10,8 @@ export class ApiPort {
   readonly wire = new Wire();
   readonly #node: SimulatedNode;
   #apid: Apid | undefined;
+  /** Replaced, and still busy with calls from before. */
+  readonly #draining = new Set<Apid>();
   /** Changes of credentials, one after the other: the last one asked for is the one that stays. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -29,8 +31,13 @@ export class ApiPort {
     this.#apid = apid;
     await this.wire.listen(this.#node.address, port);
     this.#node.settled();
-    if (gracefully) void before?.stop(true);
-    else await before?.stop();
+    if (before === undefined) return;
+    if (!gracefully) {
+      await before.stop();
+      return;
+    }
+    this.#draining.add(before);
+    void before.stop(true).finally(() => this.#draining.delete(before));
   }
 
   async serveMaintenance(): Promise<void> {
@@ -63,6 +70,8 @@ export class ApiPort {
     await this.wire.close();
     const apid = this.#apid;
     this.#apid = undefined;
-    await apid?.stop();
+    await Promise.all(
+      [...(apid === undefined ? [] : [apid]), ...this.#draining].map(async (each) => each.stop()),
+    );
   }
 }

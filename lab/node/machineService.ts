@@ -87,7 +87,7 @@ export function registerMachineService(node: SimulatedNode): void {
   handlers.unary(`${service}/Shutdown`, () => {
     const actorId = newActorId();
     booted(node).setStatus("shutting down", [], actorId);
-    void runSequence(node, "shutdown", actorId, [stopServices(node, actorId), goDown(node, "off")]);
+    void runSequence(node, "shutdown", actorId, [...stopServices(node, actorId), goDown(node, "off")]);
     return { messages: [{ actorId }] };
   });
   handlers.unary(`${service}/Rollback`, () => {
@@ -173,7 +173,7 @@ function registerServiceControl(node: SimulatedNode): void {
 /** Starts the reboot sequence; it goes on by itself. */
 export function reboot(node: SimulatedNode, actorId: string): void {
   booted(node).setStatus("rebooting", [], actorId);
-  void runSequence(node, "reboot", actorId, [stopServices(node, actorId), goDown(node, "reboot")]);
+  void runSequence(node, "reboot", actorId, [...stopServices(node, actorId), goDown(node, "reboot")]);
 }
 
 function reset(node: SimulatedNode, request: ResetRequest, actorId: string): void {
@@ -201,7 +201,7 @@ function reset(node: SimulatedNode, request: ResetRequest, actorId: string): voi
     },
   };
   void runSequence(node, "reset", actorId, [
-    stopServices(node, actorId),
+    ...stopServices(node, actorId),
     wipe,
     goDown(node, request.reboot ? "reboot" : "off"),
   ]);
@@ -254,7 +254,10 @@ async function runUpgrade(
   if (request.stage) {
     node.disk.stagedUpgrade = pulled;
     node.saveDisk();
-    await runSequence(node, "stageUpgrade", actorId, [stopServices(node, actorId), goDown(node, "reboot")]);
+    await runSequence(node, "stageUpgrade", actorId, [
+      ...stopServices(node, actorId),
+      goDown(node, "reboot"),
+    ]);
     return;
   }
   const write: Phase = {
@@ -275,5 +278,9 @@ async function runUpgrade(
       }
     },
   };
-  await runSequence(node, "upgrade", actorId, [stopServices(node, actorId), write, goDown(node, "reboot")]);
+  await runSequence(node, "upgrade", actorId, [
+    ...stopServices(node, actorId),
+    write,
+    goDown(node, "reboot"),
+  ]);
 }

@@ -22,6 +22,7 @@ import { parseMachineConfig, type MachineConfig } from "./machineConfig.ts";
 import { registerMachineService } from "./machineService.ts";
 import type { LabNetwork } from "./network.ts";
 import type { ClusterRuntime, NodeIdentity } from "./runtime.ts";
+import { shareOfStopping } from "./sequence.ts";
 import { snapshotOf, type AppliedConfig, type BootRecord, type NodeSnapshot } from "./snapshot.ts";
 import { registerStateService } from "./stateService.ts";
 import type { Wire } from "./wire.ts";
@@ -33,7 +34,7 @@ import type { Wire } from "./wire.ts";
 export interface Timings {
   pullSeconds: number;
   installSeconds: number;
-  /** From the loss of the API to its return. */
+  /** From the call to the return of the API. */
   rebootSeconds: number;
   /** From the return of the API to a running machine. */
   bootSeconds: number;
@@ -177,7 +178,7 @@ export class SimulatedNode implements ApidHost {
       await this.api.close();
       this.kubernetes.kubeletDown(boot);
       this.changes.notify();
-      if (this.#next === "reboot") await this.#pause(this.timings.rebootSeconds);
+      if (this.#next === "reboot") await this.#pause(this.timings.rebootSeconds * (1 - shareOfStopping));
     } while (this.#next === "reboot" && !this.#life.signal.aborted);
   }
 

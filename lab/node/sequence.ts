@@ -66,16 +66,27 @@ export async function runSequence(
   }
 }
 
+/** How much of a reboot's time goes by before the API is gone. */
+export const shareOfStopping = 0.3;
+
 /** Stops everything but the API, which goes with the power. */
-export function stopServices(node: SimulatedNode, actorId: string): Phase {
-  return {
-    name: "stopEverything",
-    task: "stopAllServices",
-    run: async () => {
-      booted(node).services.stopAll(actorId, ["apid", "machined"]);
-      await node.kubernetes.stopKubelet(booted(node));
+export function stopServices(node: SimulatedNode, actorId: string): Phase[] {
+  return [
+    {
+      name: "cleanup",
+      task: "stopAllPods",
+      // Pods need time to end. Whoever has just asked for this gets it to begin watching.
+      run: async () => booted(node).sleep(node.timings.rebootSeconds * shareOfStopping),
     },
-  };
+    {
+      name: "stopEverything",
+      task: "stopAllServices",
+      run: async () => {
+        booted(node).services.stopAll(actorId, ["apid", "machined"]);
+        await node.kubernetes.stopKubelet(booted(node));
+      },
+    },
+  ];
 }
 
 export function goDown(node: SimulatedNode, next: "reboot" | "off"): Phase {
