@@ -75,12 +75,14 @@ function roll(changes: Partial<RollingUpgradeArgs> = {}, options: RecordOptions 
   );
 }
 
-/** Which nodes a node directly waits for, without the component itself and what came before the rollout. */
+/** Which nodes a node directly waits for, without all else that it waits for. */
 function order(resources: Registered[]): Record<string, string[]> {
+  const upgrades = ofType(resources, type);
+  const nodeOf = (name: string) => name.replace("upgrade-", "");
   return Object.fromEntries(
-    ofType(resources, type).map(({ name, after: names }) => [
-      name.replace("upgrade-", ""),
-      names.filter((other) => other.startsWith("upgrade-")).map((other) => other.replace("upgrade-", "")),
+    upgrades.map(({ name, after: names }) => [
+      nodeOf(name),
+      names.filter((other) => upgrades.some((upgrade) => upgrade.name === other)).map(nodeOf),
     ]),
   );
 }
