@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { NodeUpgrade, type NodeUpgradeArgs } from "./nodeUpgrade.ts";
+import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { upgradeLanes } from "../talos/lanes.ts";
 
@@ -75,30 +76,29 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       .filter((node) => node.role === "controlplane")
       .map((node) => node.address);
     const single = args.nodes.length === 1;
+    const shared = {
+      schematicId: args.schematicId,
+      controlPlanes,
+      clientConfiguration: args.clientConfiguration,
+      ...(args.kubeconfig === undefined ? {} : { kubeconfig: args.kubeconfig }),
+      ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
+      drain: { enabled: args.drain.enabled && !single, timeoutSeconds: args.drain.timeoutSeconds },
+      timeoutSeconds: args.timeoutSeconds,
+      allowSkew: args.allowSkew,
+      prePull: args.prePull,
+    };
+    const preflight = new RolloutPreflight(
+      `${name}-preflight`,
+      { ...shared, nodes: args.nodes.map(ownInputs) },
+      { parent: this, dependsOn: args.after },
+    );
     this.nodes = {};
-    for (const step of upgradeLanes(args.nodes, args.maxUnavailableWorkers)) {
-      const node = step.node;
-      const before = step.after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
+    for (const { node, after } of upgradeLanes(args.nodes, args.maxUnavailableWorkers)) {
+      const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
       this.nodes[node.name] = new NodeUpgrade(
         `${name}-${node.name}`,
-        {
-          name: node.name,
-          node: node.address,
-          role: node.role,
-          talosVersion: node.talosVersion,
-          schematicId: args.schematicId,
-          image: node.image,
-          ...node.requirements,
-          controlPlanes,
-          clientConfiguration: args.clientConfiguration,
-          ...(args.kubeconfig === undefined ? {} : { kubeconfig: args.kubeconfig }),
-          ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
-          drain: { enabled: args.drain.enabled && !single, timeoutSeconds: args.drain.timeoutSeconds },
-          timeoutSeconds: args.timeoutSeconds,
-          allowSkew: args.allowSkew,
-          prePull: args.prePull,
-        },
-        { parent: this, dependsOn: [...before, ...args.after] },
+        { ...shared, ...ownInputs(node) },
+        { parent: this, dependsOn: [preflight, ...before, ...args.after] },
       );
     }
     this.table = pulumi.all(args.nodes.map((node) => this.row(node)));
@@ -129,4 +129,9 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         })),
     );
   }
+}
+
+/** What is a node's own among the inputs of its upgrade. */
+function ownInputs({ name, address, role, talosVersion, image, requirements }: RollingUpgradeNode) {
+  return { name, node: address, role, talosVersion, image, ...requirements };
 }

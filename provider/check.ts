@@ -154,3 +154,32 @@ function tactful(property: string, reason: string): string {
 function shown(value: unknown): string {
   return value === undefined ? "nothing" : JSON.stringify(value);
 }
+
+const ownOfNode = new Set([
+  "name",
+  "node",
+  "role",
+  "talosVersion",
+  "image",
+  "extensions",
+  "services",
+  "files",
+]);
+
+/** All that is wrong with the inputs of a RolloutPreflight: each node's as for a NodeUpgrade, what they share once. */
+export function checkPreflight({ nodes, ...shared }: Properties): CheckFailure[] {
+  if (hasUnknown(nodes)) return [];
+  if (!Array.isArray(nodes) || nodes.length === 0) {
+    return [{ property: "nodes", reason: "[nodes] must be a list of at least one node" }];
+  }
+  const failures = nodes.flatMap((node: Properties, index) =>
+    checkInputs({ ...shared, ...node }).map(({ property, reason }) => {
+      if (!ownOfNode.has(property)) return { property, reason };
+      const place = `nodes[${index}].${property}`;
+      return { property: place, reason: reason.replace(`[${property}]`, `[${place}]`) };
+    }),
+  );
+  return failures.filter(
+    ({ reason }, index) => failures.findIndex((other) => other.reason === reason) === index,
+  );
+}

@@ -1,14 +1,17 @@
 import type { CheckResult, DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
-import { checkInputs } from "./check.ts";
+import { pathAdvisories } from "./advice.ts";
+import { checkInputs, checkPreflight } from "./check.ts";
 import { describeImage, readFacts } from "./facts.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
+import { preflight } from "./preflight.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
 import { upgradeNode } from "./upgrade.ts";
 
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
+const preflightType = "talos-node:index:RolloutPreflight";
 
 /**
  * An operation that left the node in a state of its own. The engine keeps `properties` as the resource's state, marks
@@ -28,7 +31,7 @@ class UnfinishedError extends Error {
   }
 }
 
-/** The plugin `talos-node`: one resource, NodeUpgrade. */
+/** The plugin `talos-node`: NodeUpgrade, and RolloutPreflight before the first of them. */
 export class TalosNodeProvider implements Provider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
@@ -41,7 +44,7 @@ export class TalosNodeProvider implements Provider {
   // Arrow functions: the SDK's server takes the methods off the object in places.
   readonly check = async (urn: string, _olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
-    if (type !== nodeUpgradeType) {
+    if (type !== nodeUpgradeType && type !== preflightType) {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
     }
     const { values, secrets } = unwrap(news);
@@ -50,23 +53,29 @@ export class TalosNodeProvider implements Provider {
       news,
       alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
     );
-    return { inputs: marked, failures: checkInputs(values) };
+    return {
+      inputs: marked,
+      failures: type === preflightType ? checkPreflight(values) : checkInputs(values),
+    };
   };
 
   readonly diff = async (
     _id: string,
-    _urn: string,
+    urn: string,
     olds: Properties,
     news: Properties,
   ): Promise<DiffResult> => {
+    if (typeOf(urn) === preflightType) return {};
     const before = unwrap(olds).values;
     const after = unwrap(news).values;
+    this.#advise(urn, before, after);
     // Anything else is left to the engine, which compares the inputs: it shows each of them in the preview, and new
     // credentials are an update that stores them and finds the node settled.
     return before["node"] === after["node"] ? {} : { changes: true, replaces: ["node"] };
   };
 
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
+    if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
     const { id, outputs } = await this.#bring(urn, inputs, undefined);
     return { id, outs: outputs };
   };
@@ -77,6 +86,7 @@ export class TalosNodeProvider implements Provider {
     _olds: Properties,
     news: Properties,
   ): Promise<{ outs: Properties }> => {
+    if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
     return { outs: (await this.#bring(urn, news, id)).outputs };
   };
 
@@ -87,6 +97,10 @@ export class TalosNodeProvider implements Provider {
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     const { values, secrets } = unwrap(state);
     const marked = new Set([...secrets, ...alwaysSecret]);
+    if (typeOf(urn) === preflightType) {
+      const { due: _due, ...inputs } = values;
+      return { id, inputs: wrap(inputs, marked), props: wrap(values, marked) };
+    }
     if (values["clientConfiguration"] === undefined) {
       throw new Error(
         `${id}: a NodeUpgrade cannot be imported, since reading a node takes credentials. Declare it instead: a node that runs the wanted image already is taken as it is.`,
@@ -121,6 +135,21 @@ export class TalosNodeProvider implements Provider {
   readonly cancel = async (): Promise<void> => {
     this.#stop.abort();
   };
+
+  /** What is known of the way from the release that runs to the wanted one, where the state says which runs. */
+  #advise(urn: string, before: Properties, after: Properties): void {
+    const [from, to] = [before["runningVersion"], after["talosVersion"]];
+    if (typeof from !== "string" || typeof to !== "string" || from === to) return;
+    const sink = this.#surroundings.statusOf(urn);
+    for (const advice of pathAdvisories(from, to, after["extensions"], after["image"])) sink.warn(advice);
+  }
+
+  async #preflight(urn: string, given: Properties): Promise<Properties> {
+    const { values, secrets } = unwrap(given);
+    const found = await preflight(this.#surroundings, urn, values, this.#stop.signal);
+    const due = found.filter((node) => node.due).map(({ name }) => name);
+    return wrap({ ...values, due }, new Set([...secrets, ...alwaysSecret]));
+  }
 
   async #bring(
     urn: string,
