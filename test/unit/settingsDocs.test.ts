@@ -39,7 +39,7 @@ describe("what is written from the settings' schema", () => {
     written = await settingsFiles(root);
   });
 
-  it.each(["docs/settings.md", "Pulumi.template.yaml", "settings.schema.json"])(
+  it.each(["docs/settings.md", "docs/compatibility.md", "Pulumi.template.yaml", "settings.schema.json"])(
     "%s is in step with it (else run `npm run docs:settings`)",
     (path) => {
       expect(read(path)).toBe(written[path]);

@@ -1,15 +1,17 @@
 import { format, resolveConfig } from "prettier";
+import { compatibilityPage } from "./compatibility.ts";
 import { jsonSchemaOfSettings, settingsKeys } from "./keys.ts";
 import { settingsReference } from "./reference.ts";
 import { stackFileSchema } from "./schema.ts";
 import { settingsTemplate } from "./template.ts";
 
-/** What is written from the settings' schema, by path in the repository. */
+/** What is written from the settings' schema, and from what is known of Talos releases, by path in the repository. */
 export async function settingsFiles(root: string): Promise<Record<string, string>> {
   const schema = jsonSchemaOfSettings();
   const keys = settingsKeys(schema);
   const texts = {
     "docs/settings.md": settingsReference(keys),
+    "docs/compatibility.md": compatibilityPage(),
     "Pulumi.template.yaml": settingsTemplate(keys),
     "settings.schema.json": JSON.stringify(stackFileSchema(schema), undefined, 2),
   };

@@ -1,0 +1,126 @@
+import { newestContract } from "../../talos/iscsi.ts";
+import {
+  badRelease,
+  configurationForms,
+  hasPlatformInstaller,
+  hasSchematicExtension,
+  initiatorNameSource,
+  iscsiServices,
+  kernelArguments,
+  KNOWN_CONTRACTS,
+  preserveNeeded,
+  skew,
+  supportedKubernetes,
+  upgradeApi,
+  workloadIsolation,
+  type Contract,
+} from "../../talos/version.ts";
+
+/** `docs/compatibility.md`: what `talos/version.ts` knows of every Talos release line. */
+export function compatibilityPage(): string {
+  return [
+    introduction,
+    "## Releases\n",
+    table(releaseColumns),
+    "## Contracts\n",
+    "The contract (`talosContract`) is the shape of the machine configuration. It stays where the cluster was made, whatever `talosVersion` says.\n",
+    table(contractColumns),
+    "## Releases to keep away from\n",
+    badReleases(),
+    limits,
+  ].join("\n");
+}
+
+const introduction = `# Compatibility
+
+What the program knows of each Talos release line and does by itself. Written from \`talos/version.ts\` by \`npm run docs:settings\`; the sources
+are named there.
+`;
+
+const newest = newestContract("v1.99.0");
+
+const limits = `## Limits
+
+- New clusters start with the contract of their release, at most ${newest}: the Talos provider cannot generate a newer one yet. A cluster on a
+  newer release runs all the same, with the contract ${newest}.
+- A line that is not in the table is reached only from its neighbours, since nothing else is known of it.
+- Before Talos 1.7 a node does not tell its schematic. There the extensions count in its place.
+`;
+
+type Column = readonly [title: string, value: (contract: Contract) => string];
+
+const releaseColumns: readonly Column[] = [
+  ["Talos", (line) => line.slice(1)],
+  ["Reached from", reachedFrom],
+  ["Kubernetes", (line) => range(supportedKubernetes(release(line)))],
+  ["iSCSI services", (line) => iscsiServices(release(line)).map(code).join(", ")],
+  [
+    "Initiator name",
+    (line) => (initiatorNameSource(release(line)) === "machine-id" ? "from the machine's ID" : "generated"),
+  ],
+  ["Installer", (line) => code(hasPlatformInstaller(release(line)) ? "<platform>-installer" : "installer")],
+  [
+    "Its nodes are upgraded by",
+    (line) => code(upgradeApi(release(line)) === "lifecycle" ? "LifecycleService" : "MachineService"),
+  ],
+  ["Upgrade says `preserve`", (line) => (preserveNeeded(release(line)) ? "yes" : "no")],
+  ["Tells its schematic", (line) => (hasSchematicExtension(release(line)) ? "yes" : "no")],
+];
+
+const contractColumns: readonly Column[] = [
+  ["Contract", (line) => line],
+  ["PodSecurity exemption", (line) => place(configurationForms(line).admission, "cluster.apiServer")],
+  ["Kernel modules", (line) => place(configurationForms(line).modules, "machine.kernel")],
+  ["Installer image", (line) => place(configurationForms(line).install, "machine.install")],
+  ["Host name", (line) => place(configurationForms(line).hostname, "machine.network")],
+  [
+    "Kernel arguments",
+    (line) =>
+      kernelArguments(line, release(line)).place === "install" ? code("machine.install") : "the schematic",
+  ],
+  ["Workload isolation", (line) => (workloadIsolation(line) ? "yes: no `nsenter`" : "no")],
+];
+
+function table(columns: readonly Column[]): string {
+  const rows = KNOWN_CONTRACTS.toReversed().map((line) => columns.map(([, value]) => value(line)));
+  const all = [columns.map(([title]) => title), columns.map(() => "---"), ...rows];
+  return `${all.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
+}
+
+/** The lines whose nodes may be brought here: in one step, and with `upgrade.allowSkew`. */
+function reachedFrom(line: Contract): string {
+  const others = KNOWN_CONTRACTS.filter((other) => other !== line);
+  const steps = others.map((other) => ({ other, ...skew(release(other), release(line)) }));
+  const name = ({ other }: { other: Contract }): string => other.slice(1);
+  const tested = steps.filter(({ allowed, adjacent }) => allowed && adjacent).map(name);
+  const risky = steps.filter(({ allowed, adjacent }) => allowed && !adjacent).map(name);
+  return `${tested.join(", ")}${risky.length === 0 ? "" : `; with \`allowSkew\` ${risky.join(", ")}`}`;
+}
+
+function badReleases(): string {
+  const known = KNOWN_CONTRACTS.flatMap((line) =>
+    // No line has had more patch releases than this by far.
+    Array.from({ length: 50 }, (_, patch) => badRelease(`${line}.${patch}`) ?? []).flat(),
+  );
+  const rows = known.map(
+    ({ version, reason, instead, source }) => `| ${version} | ${reason} | ${instead} | ${source} |`,
+  );
+  return `The settings refuse them.\n\n| Release | Because | Instead | Source |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
+}
+
+/** A final release of the line. */
+function release(line: Contract): string {
+  return `${line}.1`;
+}
+
+function range(ends: { oldest: string; newest: string } | undefined): string {
+  return ends === undefined ? "not known" : `${ends.oldest.slice(1)} to ${ends.newest.slice(1)}`;
+}
+
+function place(form: string, v1alpha1: string): string {
+  return code(form === "v1alpha1" ? v1alpha1 : form);
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
