@@ -1,6 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { csiNamespaces } from "./components/csi/csiProblems.ts";
 import { JovianDssCsi } from "./components/csi/joviandss.ts";
+import { SnapshotController } from "./components/csi/snapshots.ts";
 import { SynologyCsi } from "./components/csi/synology.ts";
 import { FactoryImage } from "./components/factoryImage.ts";
 import { RollingUpgrade } from "./components/rollingUpgrade.ts";
@@ -24,9 +26,7 @@ const cluster = new TalosCluster("cluster", {
   contract: settings.talosContract,
   initialContract: newestContract(settings.talosVersion),
   kubernetesVersion: settings.kubernetesVersion,
-  exemptNamespaces: [settings.joviandss, settings.synology].flatMap((csi) =>
-    csi === undefined ? [] : [csi.namespace],
-  ),
+  exemptNamespaces: csiNamespaces(settings),
   kernelModules: ["iscsi_tcp"],
   podSubnets: wanted.podSubnets,
   serviceSubnets: wanted.serviceSubnets,
@@ -58,12 +58,22 @@ const kubernetes = new k8s.Provider("kubernetes", {
   enableServerSideApply: true,
 });
 const onIscsiNodes = { provider: kubernetes, dependsOn: Object.values(rollout.nodes) };
+const snapshots =
+  settings.snapshotController?.install === true
+    ? new SnapshotController("snapshots", settings.snapshotController, onIscsiNodes)
+    : undefined;
+const afterSnapshots = {
+  ...onIscsiNodes,
+  dependsOn: [...onIscsiNodes.dependsOn, ...(snapshots === undefined ? [] : [snapshots])],
+};
 const joviandss =
   settings.joviandss === undefined
     ? undefined
-    : new JovianDssCsi("joviandss", settings.joviandss, onIscsiNodes);
+    : new JovianDssCsi("joviandss", settings.joviandss, afterSnapshots);
 const synology =
-  settings.synology === undefined ? undefined : new SynologyCsi("synology", settings.synology, onIscsiNodes);
+  settings.synology === undefined
+    ? undefined
+    : new SynologyCsi("synology", settings.synology, afterSnapshots);
 
 /** ID of the Image Factory's schematic. */
 export const schematicId = factory.schematicId;

@@ -1,11 +1,13 @@
 import type { z } from "zod";
 import type { Problem } from "./components/csi/problems.ts";
 import { joviandssSchema } from "./components/csi/joviandssSettings.ts";
+import { snapshotControllerSchema } from "./components/csi/snapshotsSettings.ts";
 import { synologySchema } from "./components/csi/synologySettings.ts";
 import { section } from "./components/csi/fields.ts";
 import { baseShape, type ClusterSettings, type ImageSettings, type NodeSettings } from "./settings.ts";
 import { checkPatches, patchText } from "./settingsPatches.ts";
 import { at, isRecord, listAt } from "./settingsRaw.ts";
+import { checkCsi } from "./settingsCsi.ts";
 import { existingSecrets, type ExistingSecrets, type ReadFile } from "./settingsSecrets.ts";
 import { checkVersions, iscsiTools } from "./settingsVersions.ts";
 import { parseSchematic, SchematicError, type Schematic } from "./talos/schematic.ts";
@@ -18,6 +20,7 @@ export type { ReadFile } from "./settingsSecrets.ts";
 export const settingsSchema = section({
   ...baseShape,
   joviandss: joviandssSchema.optional().describe("The JovianDSS CSI driver. Absent: not deployed."),
+  snapshotController: snapshotControllerSchema.optional(),
   synology: synologySchema.optional().describe("The Synology CSI driver. Absent: not deployed."),
 });
 type Draft = z.output<typeof settingsSchema>;
@@ -60,6 +63,9 @@ export function completeSettings(
     parsedSecrets?.data === undefined ? undefined : existingSecrets(parsedSecrets.data, readFile);
   problems.push(...(existing?.problems ?? []));
   if (draft === undefined || schematic === undefined) return { problems };
+  const csi = checkCsi(draft, schematic);
+  problems.push(...csi.problems);
+  warnings.push(...csi.warnings);
   const { secrets: _secrets, ...cluster } = draft.cluster;
   const settings: Settings = {
     ...draft,

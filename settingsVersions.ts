@@ -1,6 +1,7 @@
 import type { Problem } from "./components/csi/problems.ts";
 import { readable } from "./settings.ts";
 import { at, listAt } from "./settingsRaw.ts";
+import { newestGenerated } from "./talos/iscsi.ts";
 import {
   badRelease,
   contractAtLeast,
@@ -66,6 +67,13 @@ export function checkVersions(raw: unknown, problems: Problem[], warnings: Probl
       if (unsupported !== undefined)
         problems.push({ path: "kubernetesVersion", reason: `does not fit ${path}: ${unsupported}` });
     }
+  }
+  const judged = problems.some(({ path }) => path === "talosContract");
+  if (!judged && contract !== undefined && contractAtLeast(contract, newestGenerated + 1)) {
+    problems.push({
+      path: "talosContract",
+      reason: `is ${contract}, but the Talos provider can generate machine configurations up to v1.${newestGenerated} only; nodes run newer releases with an older contract, so leave it at the one the cluster was made with`,
+    });
   }
   if (running && at(raw, "talosContract") === undefined) {
     problems.push({

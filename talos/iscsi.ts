@@ -6,8 +6,8 @@ import { contractAtLeast, contractOf, extensionName, iscsiServices } from "./ver
 /** Where iscsi-tools puts the program that CSI drivers call; missing in a broken release (siderolabs/talos#12951). */
 export const iscsiadmPath = "/usr/local/sbin/iscsiadm";
 
-/** Newest contract that the Talos provider can generate: it is built with the machinery of v1.13 (pulumi-talos 0.8.1). */
-const newestGenerated = 13;
+/** Minor release of the newest contract that the Talos provider can generate: it is built with the machinery of v1.13 (pulumi-talos 0.8.1). */
+export const newestGenerated = 13;
 
 /** The contract a new cluster starts with: that of its release, or the newest that can be generated. */
 export function newestContract(talosVersion: string): string {

@@ -48,6 +48,11 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
   ];
 }
 
+/** Every namespace that the drivers' pods live in. */
+export function csiNamespaces(settings: CsiSettings): string[] {
+  return driversOf(settings).map(({ namespace }) => namespace);
+}
+
 interface Driver {
   driverName: string;
   namespace: string;

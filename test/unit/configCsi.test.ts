@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { minimal, outcome } from "./settings/example.ts";
+
+/** What the drivers need of each other and of the cluster, told with all other mistakes of a configuration. */
+
+const joviandss = {
+  image:
+    "registry.example.com/joviandss-csi@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+  pools: [{ name: "Pool-0" }],
+  endpoint: { addresses: ["10.0.1.1"], user: "admin", password: "secret-of-a-test" },
+  iscsi: { addresses: ["10.0.1.1"] },
+};
+
+const paths = (settings: Record<string, unknown>) =>
+  outcome({ ...minimal(), ...settings }).problems.map(({ path }) => path);
+
+describe("drivers on one cluster", () => {
+  it("are no problem by themselves", () => {
+    expect(paths({ joviandss })).toEqual([]);
+  });
+
+  it("with snapshots need somebody who installs the snapshot CRDs", () => {
+    const snapshots = { enabled: true };
+    expect(paths({ joviandss: { ...joviandss, snapshots } })).toEqual(["joviandss.snapshots.enabled"]);
+    expect(paths({ joviandss: { ...joviandss, snapshots }, snapshotController: {} })).toEqual([]);
+    expect(paths({ joviandss: { ...joviandss, snapshots }, snapshotController: { install: false } })).toEqual(
+      [],
+    );
+  });
+});
+
+describe("the contract", () => {
+  it("is not newer than the Talos provider can generate", () => {
+    expect(outcome({ ...minimal(), talosVersion: "v1.14.1", talosContract: "v1.14" }).problems).toEqual([
+      {
+        path: "talosContract",
+        reason: expect.stringMatching(/^is v1\.14, but .* up to v1\.13 only/) as string,
+      },
+    ]);
+  });
+});
