@@ -1,0 +1,356 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
+import { CsiDeployment, widest } from "./csiDeployment.ts";
+import type { Deployed } from "./csiDeployment.ts";
+import {
+  all,
+  attacher,
+  leases,
+  never,
+  provisioner,
+  refused,
+  resizer,
+  snapshotController,
+  snapshotter,
+} from "./csiRights.ts";
+import type { Right } from "./csiRights.ts";
+
+const nodes = [
+  node("cp1", "127.47.1.11", "controlplane"),
+  node("w1", "127.47.1.21", "worker"),
+  node("w2", "127.47.1.22", "worker"),
+  node("w3", "127.47.1.23", "worker"),
+];
+
+let cluster: ClusterFixture;
+let csi: CsiDeployment;
+
+beforeAll(async () => {
+  cluster = await ClusterFixture.create("https://127.47.1.10:6443");
+  await cluster.boot(nodes);
+  csi = await CsiDeployment.prepare(cluster);
+});
+afterAll(async () => cluster.destroy());
+
+const quietly = (work: () => string): string => {
+  try {
+    return work();
+  } catch (error) {
+    return String((error as { stderr?: string }).stderr ?? error);
+  }
+};
+
+/** The nodes that a DaemonSet's pods run on. */
+function nodesOf(namespace: string, app: string): string[] {
+  const path = "--output=jsonpath={range .items[?(@.status.phase=='Running')]}{.spec.nodeName}{'\\n'}{end}";
+  return cluster
+    .kubectl(["get", "pods", `--namespace=${namespace}`, `--selector=app=${app}`, path])
+    .trim()
+    .split("\n")
+    .sort();
+}
+
+describe("both drivers and the snapshot controller on a real Kubernetes", () => {
+  it("a first preview shows everything, and up makes it", async () => {
+    const { steps } = await csi.preview();
+    expect(Object.values(steps).every((op) => op === "create")).toBe(true);
+    expect(Object.keys(steps)).toEqual(
+      expect.arrayContaining([
+        "joviandss-node",
+        "joviandss-joviandss-sc",
+        "joviandss-snapshot-class",
+        "synology-node",
+        "snapshots-controller",
+      ]),
+    );
+    await csi.up();
+    expect(csi.objects()).toHaveLength(Object.keys(steps).length);
+  });
+
+  it("the second time changes nothing", async () => {
+    await csi.settled();
+  });
+
+  it.each([
+    ["joviandss-csi", "joviandss-csi-node"],
+    ["synology-csi", "synology-csi-node"],
+  ])("%s: the node part runs on every node, tainted control planes included", (namespace, app) => {
+    expect(nodesOf(namespace, app)).toEqual(["cp1", "w1", "w2", "w3"]);
+    expect(cluster.kubectl(["get", "node", "cp1", "--output=jsonpath={.spec.taints[*].effect}"])).toContain(
+      "NoSchedule",
+    );
+  });
+
+  it("the controller stays off control planes, its replicas on different nodes", () => {
+    const on = nodesOf("joviandss-csi", "joviandss-csi-controller");
+    expect(new Set(on).size).toBe(2);
+    expect(on).not.toContain("cp1");
+  });
+
+  it("every object passes strict field validation", () => {
+    const documents = csi.objects().map(({ inputs }) => JSON.stringify(inputs));
+    const list = `{"apiVersion":"v1","kind":"List","items":[${documents.join(",")}]}`;
+    const validate = [
+      "apply",
+      "--server-side",
+      "--force-conflicts",
+      "--dry-run=server",
+      "--validate=strict",
+      "--filename=-",
+    ];
+    expect(cluster.kubectl(validate, list).trim().split("\n")).toHaveLength(documents.length);
+    const wrong = documents[0]?.replace('"metadata":{', '"metadata":{"lables":{},') ?? "";
+    expect(quietly(() => cluster.kubectl(validate, wrong))).toContain("lables");
+  });
+});
+
+describe("secrets", () => {
+  it("neither a password nor the key of its checksum is in the state", () => {
+    const state = csi.stateText();
+    const uid = cluster.kubectl([
+      "get",
+      "secret",
+      "jdss-controller-cfg",
+      "--namespace=joviandss-csi",
+      "--output=jsonpath={.metadata.uid}",
+    ]);
+    expect(uid).toMatch(/^[0-9a-f-]{36}$/);
+    for (const secret of ["first-jdss-password", "first-syno-password", uid]) {
+      expect(state).not.toContain(secret);
+      expect(state).not.toContain(Buffer.from(secret).toString("base64").replace(/=+$/, ""));
+    }
+    expect(state).toMatch(/"talos-iscsi\/config-checksum": ?"[0-9a-f]{16}"/);
+  });
+
+  it("a changed password is a readable change of the pods that read it, and of nothing else", async () => {
+    const { joviandss, synology } = widest;
+    const endpoint = { ...joviandss.endpoint, password: "second-jdss-password" };
+    csi.wants({ joviandss: { ...joviandss, endpoint }, synology });
+    const { steps, text } = await csi.preview();
+    expect(steps).toEqual({ "joviandss-config": "update", "joviandss-controller": "update" });
+    expect(text).toMatch(/talos-iscsi\/config-checksum: "[0-9a-f]{16}" => /);
+    expect(text).not.toMatch(/jdss-password/);
+    const before = checksum();
+    await csi.up();
+    expect(checksum()).not.toBe(before);
+    await csi.settled();
+  });
+
+  const checksum = () =>
+    cluster.kubectl([
+      "get",
+      "deployment",
+      "joviandss-csi-controller",
+      "--namespace=joviandss-csi",
+      "--output=jsonpath={.spec.template.metadata.annotations.talos-iscsi/config-checksum}",
+    ]);
+});
+
+describe("rights", () => {
+  const joviandss = "joviandss-csi:joviandss-csi-controller-service-account";
+  const synology = "synology-csi:synology-csi-controller-service-account";
+
+  it.each<[string, string, Right[], string | undefined]>([
+    ["the JovianDSS provisioner", joviandss, provisioner, undefined],
+    ["the JovianDSS attacher", joviandss, attacher, undefined],
+    ["the JovianDSS snapshotter", joviandss, snapshotter, undefined],
+    ["the JovianDSS sidecars' leader election", joviandss, leases, "joviandss-csi"],
+    ["the Synology provisioner", synology, provisioner, undefined],
+    ["the Synology attacher", synology, attacher, undefined],
+    ["the Synology resizer", synology, resizer, undefined],
+    ["the Synology snapshotter", synology, snapshotter, undefined],
+    ["the snapshot controller", "kube-system:snapshot-controller", snapshotController, undefined],
+    ["the snapshot controller's leader election", "kube-system:snapshot-controller", leases, "kube-system"],
+  ])("%s may do all that it does", (_, account, rights, namespace) => {
+    expect(refused(cluster, account, rights, namespace)).toEqual([]);
+  });
+
+  it.each([joviandss, synology, "kube-system:snapshot-controller"])(
+    "%s may do nothing of what would be a break-in",
+    (account) => {
+      expect(refused(cluster, account, never)).toEqual(all(never));
+    },
+  );
+
+  it("leases of other namespaces are out of reach", () => {
+    expect(refused(cluster, joviandss, leases, "kube-system")).toEqual(all(leases));
+  });
+
+  it.each([
+    "joviandss-csi:joviandss-csi-node-service-account",
+    "synology-csi:synology-csi-node-service-account",
+  ])("%s may do nothing at all", (account) => {
+    const rights = [...provisioner, ...attacher, ...resizer, ...snapshotter, ...never];
+    expect(refused(cluster, account, rights)).toEqual(all(rights));
+  });
+});
+
+describe("snapshots", () => {
+  const snapshot = (source: object) =>
+    quietly(() =>
+      cluster.kubectl(
+        ["create", "--dry-run=server", "--validate=strict", "--filename=-"],
+        JSON.stringify({
+          apiVersion: "snapshot.storage.k8s.io/v1",
+          kind: "VolumeSnapshot",
+          metadata: { name: "first", namespace: "default" },
+          spec: { volumeSnapshotClassName: "joviandss-snapshot-sc", source },
+        }),
+      ),
+    );
+
+  it("of a claim are accepted", () => {
+    expect(snapshot({ persistentVolumeClaimName: "data" })).toContain("created");
+  });
+
+  it("of two things at once, of nothing, or with an unknown field are not", () => {
+    expect(snapshot({ persistentVolumeClaimName: "data", volumeSnapshotContentName: "x" })).toContain(
+      "exactly one of",
+    );
+    expect(snapshot({})).toContain("exactly one of");
+    expect(snapshot({ persistentVolumeClaim: "data" })).toContain("persistentVolumeClaim");
+  });
+});
+
+describe("pod security", () => {
+  it("refuses the node part's pods in a namespace without the labels", async () => {
+    const daemonSet = structuredClone(object("DaemonSet", "joviandss-csi-node"));
+    daemonSet.metadata.namespace = "unlabelled";
+    const account = {
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: "joviandss-csi-node-service-account", namespace: "unlabelled" },
+    };
+    cluster.kubectl(["create", "namespace", "unlabelled"]);
+    try {
+      for (const entry of [account, daemonSet])
+        cluster.kubectl(["create", "--filename=-"], JSON.stringify(entry));
+      const failure = await eventually(
+        () =>
+          cluster.kubectl([
+            "get",
+            "events",
+            "--namespace=unlabelled",
+            "--field-selector=reason=FailedCreate",
+          ]),
+        (events) => events.includes("violates PodSecurity"),
+      );
+      expect(failure).toContain('violates PodSecurity "baseline:latest"');
+      expect(cluster.kubectl(["get", "pods", "--namespace=unlabelled", "--output=name"])).toBe("");
+    } finally {
+      cluster.kubectl(["delete", "namespace", "unlabelled"]);
+    }
+  });
+});
+
+describe("claims", () => {
+  const claim = (accessModes: string[], storageClassName: string, volumeMode?: string) =>
+    quietly(() =>
+      cluster.kubectl(
+        ["create", "--dry-run=server", "--filename=-"],
+        JSON.stringify({
+          apiVersion: "v1",
+          kind: "PersistentVolumeClaim",
+          metadata: { name: "data", namespace: "default" },
+          spec: { accessModes, storageClassName, volumeMode, resources: { requests: { storage: "1Gi" } } },
+        }),
+      ),
+    );
+
+  it.each([
+    [["ReadWriteOnce"], "joviandss-sc"],
+    [["ReadWriteOncePod"], "joviandss-sc"],
+    [["ReadWriteMany"], "synology-nfs"],
+  ])("%j is admitted for %s", async (modes, storageClass) => {
+    const answer = await eventually(
+      () => claim(modes, storageClass),
+      (text) => text.includes("created"),
+    );
+    expect(answer).toContain("created");
+  });
+
+  it.each([
+    [
+      ["ReadWriteMany"],
+      undefined,
+      /class joviandss-sc holds a file system that only one node may mount; use accessModes ReadWriteOnce or ReadWriteOncePod/,
+    ],
+    [["ReadOnlyMany"], undefined, /only one node may mount/],
+    [["ReadWriteOnce", "ReadWriteMany"], undefined, /only one node may mount/],
+    [["ReadWriteOnce"], "Block", /no raw block volumes: volumeMode must be Filesystem/],
+  ])("%j %s is refused for joviandss-sc", async (modes, volumeMode, reason) => {
+    // A policy is in force some moments after it was made.
+    expect(
+      await eventually(
+        () => claim(modes, "joviandss-sc", volumeMode),
+        (text) => reason.test(text),
+      ),
+    ).toMatch(reason);
+  });
+});
+
+describe("a new image", () => {
+  it("rolls over the nodes, at most one of them without the driver at a time", async () => {
+    const { joviandss, synology } = widest;
+    csi.wants({ joviandss: { ...joviandss, image: "docker.io/opene/joviandss-csi:v1.1.1" }, synology });
+    let most = 0;
+    const rollout = { done: false };
+    const watching = (async () => {
+      while (!rollout.done) {
+        const { status } = cluster.object<{ status: { numberUnavailable?: number } }>([
+          "get",
+          "daemonset",
+          "joviandss-csi-node",
+          "--namespace=joviandss-csi",
+        ]);
+        most = Math.max(most, status.numberUnavailable ?? 0);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    try {
+      await csi.up();
+    } finally {
+      rollout.done = true;
+      await watching;
+    }
+    expect(most).toBe(1);
+    const images = cluster.kubectl([
+      "get",
+      "pods",
+      "--namespace=joviandss-csi",
+      "--selector=app=joviandss-csi-node",
+      "--output=jsonpath={.items[*].spec.containers[0].image}",
+    ]);
+    expect(images.split(" ")).toEqual(Array(4).fill("docker.io/opene/joviandss-csi:v1.1.1"));
+  });
+});
+
+describe("the end", () => {
+  it("leaves nothing behind, and up makes it all again", async () => {
+    const there = csi.objects();
+    await csi.destroy();
+    const left = there.filter((entry) => exists(entry));
+    expect(left.map(({ urn }) => urn)).toEqual([]);
+    expect(cluster.kubectl(["api-resources", "--api-group=snapshot.storage.k8s.io", "--output=name"])).toBe(
+      "",
+    );
+    await csi.up();
+    expect(nodesOf("joviandss-csi", "joviandss-csi-node")).toHaveLength(4);
+    await csi.destroy();
+  });
+});
+
+function exists({ inputs: { kind, apiVersion, metadata } }: Deployed): boolean {
+  const [version, group] = apiVersion.split("/").reverse();
+  const type = group === undefined ? kind : `${kind}.${version}.${group}`;
+  const place = metadata.namespace === undefined ? [] : [`--namespace=${metadata.namespace}`];
+  return !/not ?found|doesn't have a resource type/i.test(
+    quietly(() => cluster.kubectl(["get", type, metadata.name, ...place, "--output=name"])),
+  );
+}
+
+function object(kind: string, name: string): Deployed["inputs"] {
+  const found = csi.objects().find(({ inputs }) => inputs.kind === kind && inputs.metadata.name === name);
+  if (found === undefined) throw new Error(`no ${kind} ${name} was deployed`);
+  return found.inputs;
+}
