@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parse } from "yaml";
+import { changed } from "./unit/settings/example.ts";
 
 /** The stack files under `examples/`, as a reader finds them. */
 
@@ -18,9 +20,24 @@ export interface Example {
 export function allExamples(): Example[] {
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
-    .map(({ name }) => {
-      const text = readFileSync(join(folder, name, "Pulumi.example.yaml"), "utf8");
-      const commands = [...text.matchAll(/pulumi config set --secret --path ('?)(\S+)\1$/gm)];
-      return { name, text, secrets: commands.map((command) => command[2] ?? "") };
-    });
+    .map(({ name }) => exampleNamed(name));
+}
+
+export function exampleNamed(name: string): Example {
+  const text = readFileSync(join(folder, name, "Pulumi.example.yaml"), "utf8");
+  const commands = [...text.matchAll(/pulumi config set --secret --path ('?)(\S+)\1$/gm)];
+  return { name, text, secrets: commands.map((command) => command[2] ?? "") };
+}
+
+/** The settings in an example as the program gets them: its secrets are set unless that is asked for. */
+export function settingsIn(
+  { text, secrets }: Example,
+  set: { secrets: boolean } = { secrets: true },
+): Record<string, unknown> {
+  const { config } = parse(text) as { config: Record<string, unknown> };
+  const own = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
+  return changed(
+    Object.fromEntries(own) as Record<string, unknown>,
+    Object.fromEntries(set.secrets ? secrets.map((path) => [path, "a password"]) : []),
+  );
 }

@@ -1,69 +1,57 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { allExamples } from "../exampleStacks.ts";
-import { changed, outcome } from "./settings/example.ts";
+import { allExamples, settingsIn } from "../exampleStacks.ts";
+import { outcome } from "./settings/example.ts";
 
 const root = join(import.meta.dirname, "../..");
-
-/** The settings in an example, as the program gets them once `secrets` are set. */
-function settingsIn(text: string, secrets: string[]): Record<string, unknown> {
-  const { config } = parse(text) as { config: Record<string, unknown> };
-  const own = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
-  return changed(
-    Object.fromEntries(own) as Record<string, unknown>,
-    Object.fromEntries(secrets.map((path) => [path, "a password"])),
-  );
-}
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 it("are these", () => {
-  expect(
-    allExamples()
-      .map(({ name }) => name)
-      .sort(),
-  ).toEqual(["both", "joviandss", "single-node", "synology"]);
+  const names = allExamples().map(({ name }) => name);
+  expect(names.sort()).toEqual(["both", "joviandss", "single-node", "synology"]);
 });
 
-describe.each(allExamples())("examples/$name", ({ name, text, secrets }) => {
+describe.each(allExamples())("examples/$name", (example) => {
+  const { name, text, secrets } = example;
+
   it("is accepted without a warning once its secrets are set", () => {
-    const { settings, message } = outcome(settingsIn(text, secrets));
+    const { settings, message } = outcome(settingsIn(example));
     expect(message).toBe("");
     expect(settings?.warnings).toEqual([]);
   });
 
   it("lacks its secrets alone, and tells how each is set", () => {
-    const { problems } = outcome(settingsIn(text, []));
+    const { problems } = outcome(settingsIn(example, { secrets: false }));
     expect(secrets.length).toBeGreaterThan(0);
     expect(problems.map(({ path }) => path).sort()).toEqual([...secrets].sort());
     for (const { reason } of problems) expect(reason).toContain("pulumi config set --secret --path");
   });
 
   it("is a new cluster, so that a preview asks no machine", () => {
-    expect(outcome(settingsIn(text, secrets)).settings?.cluster).not.toHaveProperty("secrets");
+    expect(outcome(settingsIn(example)).settings?.cluster).not.toHaveProperty("secrets");
   });
 
   it("is what an editor with the settings' schema accepts once its secrets are set", () => {
-    const config = settingsIn(text, secrets);
-    const file = {
-      config: Object.fromEntries(Object.entries(config).map(([key, value]) => [`talos-iscsi:${key}`, value])),
-    };
-    const schema = z.fromJSONSchema(
-      JSON.parse(readFileSync(join(root, "settings.schema.json"), "utf8")) as never,
+    const config = Object.entries(settingsIn(example)).map(([key, value]) => [`talos-iscsi:${key}`, value]);
+    const schema = z.fromJSONSchema(JSON.parse(read("settings.schema.json")) as never);
+    expect(schema.safeParse({ config: Object.fromEntries(config) as unknown }).error?.issues ?? []).toEqual(
+      [],
     );
-    expect(schema.safeParse(file).error?.issues ?? []).toEqual([]);
     expect(text).toMatch(/^# yaml-language-server: \$schema=settings\.schema\.json\n/);
   });
 
   it("stands in the table of examples/README.md, with the number of its nodes", () => {
-    const row = readFileSync(join(root, "examples/README.md"), "utf8")
-      .split("\n")
-      .find((line) => line.includes(`(${name}/Pulumi.example.yaml)`));
-    const nodes = outcome(settingsIn(text, secrets)).settings?.cluster.nodes ?? [];
-    const controlPlanes = nodes.filter(({ role }) => role === "controlplane").length;
-    expect(row).toContain(`| ${controlPlanes} control plane`);
-    if (nodes.length > controlPlanes) expect(row).toContain(`, ${nodes.length - controlPlanes} workers `);
-    else expect(row).not.toContain("workers |");
+    const rows = read("examples/README.md").split("\n");
+    const [, , nodes] = (rows.find((row) => row.includes(`(${name}/Pulumi.example.yaml)`)) ?? "").split("|");
+    const roles = (outcome(settingsIn(example)).settings?.cluster.nodes ?? []).map(({ role }) => role);
+    const count = (role: string, word: string): string[] => {
+      const number = roles.filter((each) => each === role).length;
+      return number === 0 ? [] : [`${number} ${word}${number === 1 ? "" : "s"}`];
+    };
+    expect(nodes?.trim()).toBe(
+      [...count("controlplane", "control plane"), ...count("worker", "worker")].join(", "),
+    );
   });
 });

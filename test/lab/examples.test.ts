@@ -1,0 +1,219 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseSettings } from "../../config.ts";
+import { resolveTools } from "../../tools/resolve.ts";
+import { exampleNamed, settingsIn } from "../exampleStacks.ts";
+import { PreviewProject, type Planned, type Preview, type PreviewTools } from "./examplePreview.ts";
+
+/** Every example, previewed by the real engine. No lab has to run, and one that runs is not touched. */
+
+const password = "CANARYc4n4ryCANARY";
+
+let tools: PreviewTools;
+let project: PreviewProject;
+
+beforeAll(async () => {
+  tools = await resolveTools(["pulumi", "talosctl", "kubectl"], { onProgress: console.error });
+  project = new PreviewProject(tools);
+});
+
+afterAll(() => project?.remove());
+
+type Counts = Record<string, number>;
+
+/** What a new cluster of this many nodes is made of. */
+const newCluster = (nodes: number): Counts => ({
+  "talos-iscsi:index:FactoryImage": 1,
+  "talos:imageFactory/schematic:Schematic": 1,
+  "talos-iscsi:index:TalosCluster": 1,
+  "talos:machine/secrets:Secrets": 1,
+  "talos-iscsi:index:MachineConfiguration": nodes,
+  "talos:machine/configurationApply:ConfigurationApply": nodes,
+  "talos:machine/bootstrap:Bootstrap": 1,
+  "talos:cluster/kubeconfig:Kubeconfig": 1,
+  "talos-iscsi:index:RollingUpgrade": 1,
+  "talos-node:index:RolloutPreflight": 1,
+  "talos-node:index:NodeUpgrade": nodes,
+});
+
+/** What every driver brings, whatever the storage. */
+const driver = (storageClasses: number): Counts => ({
+  "talos-iscsi:index:IscsiCsiDriver": 1,
+  "kubernetes:core/v1:Namespace": 1,
+  "kubernetes:core/v1:Secret": 1,
+  "kubernetes:core/v1:ServiceAccount": 2,
+  "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 1,
+  "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 1,
+  "kubernetes:storage.k8s.io/v1:CSIDriver": 1,
+  "kubernetes:storage.k8s.io/v1:StorageClass": storageClasses,
+  "kubernetes:apps/v1:Deployment": 1,
+  "kubernetes:apps/v1:DaemonSet": 1,
+});
+
+/** With more than one controller. */
+const leaderElection: Counts = {
+  "kubernetes:rbac.authorization.k8s.io/v1:Role": 1,
+  "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
+};
+
+const joviandss: Counts = {
+  "talos-iscsi:index:JovianDssCsi": 1,
+  "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": 1,
+  "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": 1,
+};
+const synology: Counts = { "talos-iscsi:index:SynologyCsi": 1 };
+
+const expected = {
+  joviandss: [newCluster(6), joviandss, driver(2), leaderElection],
+  synology: [newCluster(5), synology, driver(2)],
+  both: [newCluster(7), joviandss, driver(1), leaderElection, synology, driver(1), leaderElection],
+  "single-node": [newCluster(1), synology, driver(1)],
+} satisfies Record<string, Counts[]>;
+
+function sum(parts: Counts[]): Counts {
+  const total: Counts = {};
+  for (const [type, count] of parts.flatMap((part) => Object.entries(part)))
+    total[type] = (total[type] ?? 0) + count;
+  return total;
+}
+
+describe.each(Object.keys(expected) as (keyof typeof expected)[])("examples/%s", (name) => {
+  const example = exampleNamed(name);
+  let preview: Preview;
+
+  beforeAll(async () => {
+    preview = await project.preview(example, password);
+  });
+
+  test("plans these resources, all of them new", () => {
+    const own = preview.resources.filter(({ type }) => !type.startsWith("pulumi:"));
+    expect(sum(own.map(({ type }) => ({ [type]: 1 })))).toEqual(sum(expected[name]));
+    expect(new Set(own.map(({ operation }) => operation))).toEqual(new Set(["create"]));
+  });
+
+  test("shows no password, neither in print nor in the stack's file", () => {
+    expect(preview.text).toMatch(/password *: \[secret\]/);
+    for (const seen of [preview.text, preview.events, preview.stackFile]) {
+      expect(seen).not.toContain(password);
+      expect(seen).not.toContain(Buffer.from(password).toString("base64").slice(0, -4));
+    }
+    expect(preview.stackFile.match(/ secure: v1:/g)).toHaveLength(example.secrets.length);
+  });
+
+  test("keeps the comments of the file that was copied", () => {
+    const comments = (text: string) => text.split("\n").filter((line) => /^\s*#/.test(line)).length;
+    expect(comments(preview.stackFile)).toBe(comments(example.text));
+  });
+
+  test("warns of nothing but where plugins come from", () => {
+    const others = preview.complaints.filter(
+      (message) => !/^using pulumi-resource-[\w-]+ from \$PATH/.test(message.trim()),
+    );
+    expect(others).toEqual([]);
+  });
+
+  test("has a StorageClass that claims get by default, and no more than one", () => {
+    const classes = preview.resources.filter(({ type }) => type.endsWith(":StorageClass"));
+    const byDefault = classes.filter(
+      ({ inputs }) =>
+        at(inputs, "metadata", "annotations", "storageclass.kubernetes.io/is-default-class") === "true",
+    );
+    expect(byDefault).toHaveLength(1);
+  });
+
+  test("drains nodes before an upgrade, unless there is one alone", () => {
+    const { nodes } = parseSettings(settingsIn(example)).cluster;
+    const rollout = preview.resources.filter(({ type }) => type.startsWith("talos-node:"));
+    expect(rollout).toHaveLength(nodes.length + 1);
+    for (const { inputs } of rollout) expect(at(inputs, "drain", "enabled")).toBe(nodes.length > 1);
+  });
+
+  // On a new cluster the machine configurations are made with secrets that a preview does not have, so it says nothing of the patches.
+  test("has patches that talosctl makes valid machine configurations with", async () => {
+    const { name: cluster, endpoint, patches } = parseSettings(settingsIn(example)).cluster;
+    const dir = mkdtempSync(join(tmpdir(), "talos-iscsi-example-"));
+    try {
+      const flags = [
+        ...patches.all.flatMap((patch) => ["--config-patch", patch]),
+        ...patches.controlplane.flatMap((patch) => ["--config-patch-control-plane", patch]),
+        ...patches.worker.flatMap((patch) => ["--config-patch-worker", patch]),
+      ];
+      await run(tools.talosctl, ["gen", "config", cluster, endpoint, "--output", dir, ...flags]);
+      for (const role of ["controlplane", "worker"]) {
+        const file = join(dir, `${role}.yaml`);
+        const { stdout, stderr } = await run(tools.talosctl, [
+          "validate",
+          "--mode",
+          "metal",
+          "--config",
+          file,
+        ]);
+        expect(stdout + stderr).toBe(`${file} is valid for metal mode\n`);
+      }
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+
+  if (name === "both") {
+    test("gives the two drivers no name, namespace or health port in common", () => {
+      const objects = preview.resources.filter(({ type }) => type.startsWith("kubernetes:"));
+      const names = objects.map(({ type, inputs }) => {
+        const metadata = inputs["metadata"] as { name: string; namespace?: string };
+        return `${type} ${metadata.namespace ?? ""}/${metadata.name}`;
+      });
+      expect(duplicates(names)).toEqual([]);
+      expect(duplicates(preview.resources.map(({ urn }) => urn))).toEqual([]);
+      const namespaceOf = (which: string) =>
+        new Set(
+          objects
+            .filter(({ urn }) => urn.includes(which))
+            .flatMap(({ inputs }) => at(inputs, "metadata", "namespace") ?? []),
+        );
+      expect(namespaceOf("JovianDssCsi")).toEqual(new Set(["joviandss-csi"]));
+      expect(namespaceOf("SynologyCsi")).toEqual(new Set(["synology-csi"]));
+      const ports = objects.flatMap(healthPortsOf);
+      expect(ports).toHaveLength(6);
+      expect(duplicates(ports)).toEqual([]);
+    });
+  }
+
+  if (name === "single-node") {
+    test("has one control plane and nothing else, which runs the driver's controller", () => {
+      const upgrades = preview.resources.filter(({ type }) => type === "talos-node:index:NodeUpgrade");
+      expect(upgrades.map(({ inputs }) => inputs)).toEqual([
+        expect.objectContaining({ role: "controlplane", controlPlanes: ["192.168.1.50"] }),
+      ]);
+      expect(parseSettings(settingsIn(example)).cluster.patches.controlplane.join()).toContain(
+        "allowSchedulingOnControlPlanes: true",
+      );
+    });
+  }
+});
+
+const run = promisify(execFile);
+
+/** A value inside of a resource's inputs. */
+function at(value: unknown, ...keys: string[]): unknown {
+  return keys.reduce<unknown>(
+    (inner, key) =>
+      typeof inner === "object" && inner !== null ? (inner as Record<string, unknown>)[key] : undefined,
+    value,
+  );
+}
+
+function duplicates(values: string[]): string[] {
+  return values.filter((value, index) => values.indexOf(value) !== index);
+}
+
+/** The ports of a workload's health endpoints, wherever they listen. */
+function healthPortsOf({ inputs }: Planned): string[] {
+  const containers = (at(inputs, "spec", "template", "spec", "containers") ?? []) as { args?: string[] }[];
+  return containers.flatMap(({ args = [] }) =>
+    args.flatMap((arg) => /^--http-endpoint=.*:(\d+)$/.exec(arg)?.[1] ?? []),
+  );
+}
