@@ -41,8 +41,8 @@ const newest = newestContract("v1.99.0");
 
 const limits = `## Limits
 
-- New clusters start with the contract of their release, at most ${newest}: the Talos provider cannot generate a newer one yet. A cluster on a
-  newer release runs all the same, with the contract ${newest}.
+- New clusters start with the contract of their release, at most ${newest}: the Talos provider cannot generate a newer one yet, and a newer
+  \`talosContract\` is refused. A newer release runs all the same, with the contract ${newest} or an older one.
 - A line that is not in the table is reached only from its neighbours, since nothing else is known of it.
 - Before Talos 1.7 a node does not tell its schematic. There the extensions count in its place.
 `;

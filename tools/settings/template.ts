@@ -36,11 +36,18 @@ function lines(key: Key, place: Place): string[] {
 function assignment(key: Key, name: string, place: Place): string[] {
   const below = { ...place, depth: place.depth + 1 };
   const [variant] = key.variants;
-  if (variant === undefined) return [line(`${name}: ${inline(key.byDefault ?? key.example)}`, place)];
+  if (variant === undefined) return [line(`${name}: ${inline(shown(key))}`, place)];
   if (!key.list) return [line(`${name}:`, place), ...variant.keys.flatMap((child) => lines(child, below))];
   if (isOneLine(key)) return [line(`${name}: ${inline(briefDefault(key))}`, place)];
   const entry = variant.keys.flatMap((child) => lines(child, { ...below, depth: below.depth + 1 }));
   return [line(`${name}:`, place), ...asEntry(entry, below)];
+}
+
+function shown({ path, byDefault, example }: Key): unknown {
+  const value = byDefault ?? example;
+  if (value === undefined)
+    throw new Error(`${path} has neither a default nor an example; give it one in tools/settings/texts.ts`);
+  return value;
 }
 
 /** Entries that are all optional, such as tolerations, are named in a line of text. */

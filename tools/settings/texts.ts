@@ -16,11 +16,10 @@ export const introductions: Readonly<Record<string, string>> = {
 
 const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
 
-// The same for both drivers.
-const ofDrivers: Readonly<Record<string, unknown>> = {
+// The same wherever images are pulled.
+const ofImages: Readonly<Record<string, unknown>> = {
   registry: "registry.example.com/mirror",
   imagePullSecrets: ["registry-credentials"],
-  "iscsiadm.strategy": "chroot",
   ...Object.fromEntries(Object.entries(sidecarImages).map(([name, image]) => [`images.${name}`, image])),
 };
 
@@ -53,6 +52,8 @@ export const examples: Readonly<Record<string, unknown>> = {
   "joviandss.pools[].storageClasses[].name": "joviandss-sc",
   "joviandss.pools[].driver.name": "pool-1.csi.joviandss.open-e.com",
   "joviandss.pools[].driver.image": `registry.example.com/joviandss-csi-pool-1@${digest}`,
+  "joviandss.iscsiadm.strategy": "chroot",
+  "synology.iscsiadm.strategy": "chroot",
   "synology.arrays[].host": "192.168.21.20",
   "synology.arrays[].port": 5001,
   "synology.arrays[].username": "kubernetes",
@@ -64,8 +65,8 @@ export const examples: Readonly<Record<string, unknown>> = {
   "synology.storageClasses[].lunType": "THIN",
   "synology.snapshots.description": "made by Kubernetes",
   ...Object.fromEntries(
-    ["joviandss", "synology"].flatMap((driver) =>
-      Object.entries(ofDrivers).map(([path, value]) => [`${driver}.${path}`, value]),
+    ["joviandss", "synology", "snapshotController"].flatMap((section) =>
+      Object.entries(ofImages).map(([path, value]) => [`${section}.${path}`, value]),
     ),
   ),
 };

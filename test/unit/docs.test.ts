@@ -1,0 +1,118 @@
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parseAllDocuments } from "yaml";
+import { allKeys, settingsKeys } from "../../tools/settings/keys.ts";
+
+const root = join(import.meta.dirname, "../..");
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+const pages = globSync(["*.md", "docs/*.md"], { cwd: root }).sort();
+const ours = [
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "docs/adopt.md",
+  "docs/air-gapped.md",
+  "docs/compatibility.md",
+  "docs/how-it-works.md",
+  "docs/new-cluster.md",
+  "docs/settings.md",
+  "docs/troubleshooting.md",
+  "docs/upgrade.md",
+];
+
+describe("the documentation", () => {
+  it("has these pages", () => {
+    expect(pages).toEqual(expect.arrayContaining(ours));
+  });
+
+  describe.each(pages)("%s", (page) => {
+    const text = read(page);
+    const prose = text.replace(/^```[\s\S]*?^```/gm, "");
+
+    it("links to pages and sections that are there", () => {
+      const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
+      const broken = links.filter((target) => {
+        if (/^https?:/.test(target)) return false;
+        const [path = "", section] = target.split("#");
+        const file = path === "" ? page : join(dirname(page), path);
+        return !existsSync(join(root, file)) || (section !== undefined && !anchors(read(file)).has(section));
+      });
+      expect(broken).toEqual([]);
+    });
+
+    it("names npm scripts that are there", () => {
+      const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+      const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, script = ""]) => script);
+      expect(named.filter((script) => !(script in scripts))).toEqual([]);
+    });
+
+    it("shows YAML that is YAML", () => {
+      const blocks = [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, block = ""]) => block);
+      const errors = blocks.flatMap((block) =>
+        parseAllDocuments(block).flatMap((document) => document.errors ?? []),
+      );
+      expect(errors.map(({ message }) => message)).toEqual([]);
+    });
+  });
+
+  it.each(ours)("%s names settings that are there", (page) => {
+    const paths = new Set(allKeys(settingsKeys()).map(({ path }) => path));
+    const tops = [...paths].filter((path) => !path.includes(".")).join("|");
+    const named = [...read(page).matchAll(new RegExp(`\`((?:${tops})\\.[\\w.[\\]]+)`, "g"))].map(
+      ([, path = ""]) => path.replace(/\[\d+\]/g, "[]").replace(/\[\]$/, ""),
+    );
+    const wrong = named.filter((path) => !paths.has(path) && !insideSchematic(path) && !isMachinePart(path));
+    expect(wrong).toEqual([]);
+  });
+});
+
+/** Parts of a schematic, which is one setting here. */
+function insideSchematic(path: string): boolean {
+  return path.startsWith("image.schematic.");
+}
+
+/** `cluster.…` of a machine configuration, not of the settings. */
+function isMachinePart(path: string): boolean {
+  return /^cluster\.(apiServer|network|proxy|etcd)/.test(path);
+}
+
+describe("docs/troubleshooting.md", () => {
+  const code = globSync(["*.ts", "components/**/*.ts", "provider/**/*", "talos/**/*.ts"], {
+    cwd: root,
+    withFileTypes: true,
+  })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
+    .join("\n")
+    // A long message is written over several lines.
+    .replace(/["`'] \+\s*["`']/g, "");
+  const rows = [...read("docs/troubleshooting.md").matchAll(/^\| (.*?) +\|/gm)].map(([, cell = ""]) => cell);
+  const messages = rows
+    .flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, message = ""]) => message))
+    .filter((message) => message.includes(" "));
+
+  it("has a message for every step", () => {
+    expect(messages.length).toBeGreaterThan(50);
+    for (const step of ["inspect", "guard", "pull", "drain", "install", "reboot", "verify", "uncordon"]) {
+      expect(read("docs/troubleshooting.md")).toMatch(new RegExp(`^## Step ${step}\\b`, "m"));
+    }
+  });
+
+  it.each(messages)("quotes the program: %s", (message) => {
+    const parts = message.split("…").map((part) => part.trim());
+    expect(parts.filter((part) => part !== "" && !code.includes(part))).toEqual([]);
+  });
+});
+
+/** GitHub's anchors of a page's headings. */
+function anchors(text: string): Set<string> {
+  return new Set(
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, "")
+        .trim()
+        .replaceAll(" ", "-"),
+    ),
+  );
+}
