@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { parseVersion, VersionError } from "../talos/version.ts";
-import { hasUnknown, type Properties } from "./secrets.ts";
+import { hasUnknown, unknownValue, type Properties } from "./secrets.ts";
 
 /** What is wrong with one input. */
 export interface CheckFailure {
@@ -168,17 +168,19 @@ const ownOfNode = new Set([
 
 /** All that is wrong with the inputs of a RolloutPreflight: each node's as for a NodeUpgrade, what they share once. */
 export function checkPreflight({ nodes, ...shared }: Properties): CheckFailure[] {
-  if (hasUnknown(nodes)) return [];
+  if (nodes === unknownValue) return [];
   if (!Array.isArray(nodes) || nodes.length === 0) {
     return [{ property: "nodes", reason: "[nodes] must be a list of at least one node" }];
   }
-  const failures = nodes.flatMap((node: Properties, index) =>
-    checkInputs({ ...shared, ...node }).map(({ property, reason }) => {
-      if (!ownOfNode.has(property)) return { property, reason };
+  const failures = nodes.flatMap((node: unknown, index) => {
+    if (node === unknownValue) return [];
+    const own = typeof node === "object" && node !== null ? (node as Properties) : {};
+    return checkInputs({ ...shared, ...own }).map(({ property, reason }) => {
+      if (!ownOfNode.has(property) && !(property in own)) return { property, reason };
       const place = `nodes[${index}].${property}`;
       return { property: place, reason: reason.replace(`[${property}]`, `[${place}]`) };
-    }),
-  );
+    });
+  });
   return failures.filter(
     ({ reason }, index) => failures.findIndex((other) => other.reason === reason) === index,
   );

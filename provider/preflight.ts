@@ -1,12 +1,13 @@
 import { pathAdvisories } from "./advice.ts";
 import { stopIfCancelled, type UpgradeContext } from "./context.ts";
-import { UpgradeError } from "./errors.ts";
+import { NodeMoved, type StepName, type UpgradeError } from "./errors.ts";
 import { isSettled, type NodeFacts } from "./facts.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { guard } from "./steps/guard.ts";
 import { inspect } from "./steps/inspect.ts";
 import { pull } from "./steps/pull.ts";
+import { explain, rounds } from "./upgrade.ts";
 
 /** How many nodes fetch the image at once: enough to use a registry's line, not so many that it turns them away. */
 const pullsAtOnce = 8;
@@ -20,7 +21,7 @@ export interface PreflightNode {
   due: boolean;
 }
 
-/** What a rollout cannot be begun with: every node that would stop it, each with its reason. */
+/** Why a rollout is not begun: every node that would stop it, each with its reason. */
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
 
@@ -45,33 +46,26 @@ export async function preflight(
   const sessions = await Promise.all(
     wanted.map((node) => Session.open(speakingFor(surroundings, node.name), urn, node, signal)),
   );
+  const survey = new Survey(sessions.map(({ context }) => context));
   try {
-    const contexts = sessions.map(({ context }) => context);
-    const looked = await Promise.allSettled(contexts.map(look));
-    const failed = looked
-      .filter((result) => result.status === "rejected")
-      .map((result): unknown => result.reason);
-    const unforeseen = failed.find((reason) => !(reason instanceof UpgradeError));
-    if (unforeseen !== undefined) throw unforeseen;
-    if (failed.length > 0)
-      throw new PreflightError(
-        failed.map((reason) => (reason as UpgradeError).message),
-        wanted.length,
-      );
-    const found = looked.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
-    const due = found.filter((node) => node.due);
+    await survey.inspect();
+    await survey.guard();
+    survey.refuse();
     const sink = surroundings.statusOf(urn);
-    for (const advice of adviceFor(due)) sink.warn(advice);
-    if (inputs["prePull"] !== false)
-      await inTurns(due, pullsAtOnce, async ({ context, facts }) => {
-        context.progress.step("pull");
-        await pull(context, facts);
-      });
-    return found.map(({ context, facts, due: isDue }) => ({
+    for (const advice of adviceFor(survey.due())) sink.warn(advice);
+    if (inputs["prePull"] !== false) await survey.pull();
+    survey.refuse();
+    return survey.nodes.map(({ context, facts }) => ({
       name: context.wanted.name,
-      runs: facts.version,
-      due: isDue,
+      runs: facts?.version ?? "",
+      due: facts !== undefined && !isSettled(facts, context.wanted),
     }));
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new Error(
+      "cancelled before the rollout was begun: no node was touched. The next `pulumi up` begins again.",
+      { cause: error },
+    );
   } finally {
     for (const session of sessions) session.close();
   }
@@ -83,23 +77,108 @@ export function preflightNodes(inputs: Record<string, unknown>): NodeUpgradeInpu
   return (nodes as Record<string, unknown>[]).map((node) => nodeUpgradeInputs({ ...shared, ...node }));
 }
 
-interface Looked {
-  context: UpgradeContext;
-  facts: NodeFacts;
-  due: boolean;
+/** A node, as far as the survey has come with it. */
+interface Surveyed {
+  readonly context: UpgradeContext;
+  facts?: NodeFacts;
+  /** What stands against its upgrade. */
+  problem?: UpgradeError;
 }
 
-async function look(context: UpgradeContext): Promise<Looked> {
-  context.progress.step("inspect");
-  const facts = await inspect(context);
-  if (isSettled(facts, context.wanted)) return { context, facts, due: false };
-  context.progress.step("guard");
-  await guard(context, facts);
-  return { context, facts, due: true };
+interface Due extends Surveyed {
+  facts: NodeFacts;
+}
+
+/** Takes all nodes through each step before the next, so that a node that is just booting disturbs nobody's guard. */
+class Survey {
+  readonly nodes: Surveyed[];
+  /** A node had to be waited for: an earlier run was stopped while it rebooted. */
+  #waited = false;
+
+  constructor(contexts: readonly UpgradeContext[]) {
+    this.nodes = contexts.map((context) => ({ context }));
+  }
+
+  async inspect(): Promise<void> {
+    await this.#each("inspect", this.nodes, Infinity, async (node) => {
+      const { clock, patience } = node.context;
+      const begun = clock.now();
+      node.facts = await inspect(node.context);
+      this.#waited ||= clock.now() - begun > patience.probeMs;
+    });
+  }
+
+  async guard(): Promise<void> {
+    const due = this.due();
+    // Where a rollout goes on, the node that was upgraded last may still be starting its services.
+    const reached = this.nodes.filter(({ facts }) => facts !== undefined);
+    const resumes = this.#waited || due.length < reached.length;
+    await this.#each("guard", due, Infinity, async (node) => {
+      const { patience } = node.context;
+      const guardMs = resumes ? Math.max(patience.guardMs, patience.serviceMs) : patience.guardMs;
+      await guardAtRest({ ...node.context, patience: { ...patience, guardMs } }, node);
+    });
+  }
+
+  async pull(): Promise<void> {
+    await this.#each("pull", this.due(), pullsAtOnce, async ({ context, facts }) => {
+      await pull(context, facts);
+    });
+  }
+
+  /** Nodes that answered, and do not run the wanted image. */
+  due(): Due[] {
+    return this.nodes.filter(
+      (node): node is Due => node.facts !== undefined && !isSettled(node.facts, node.context.wanted),
+    );
+  }
+
+  /** @throws PreflightError with everything that was found */
+  refuse(): void {
+    const problems = this.nodes.flatMap(({ problem }) => (problem === undefined ? [] : [problem.message]));
+    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length);
+  }
+
+  /** The same step for many nodes, so many at a time; what goes wrong is kept with the node. */
+  async #each<N extends Surveyed>(
+    step: StepName,
+    nodes: readonly N[],
+    atOnce: number,
+    work: (node: N) => Promise<void>,
+  ): Promise<void> {
+    const queue = [...nodes];
+    const worker = async (): Promise<void> => {
+      for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
+        stopIfCancelled(node.context);
+        node.context.progress.step(step);
+        try {
+          await work(node);
+        } catch (error) {
+          stopIfCancelled(node.context);
+          node.problem = explain(node.context, step, error);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(atOnce, nodes.length) }, worker));
+  }
+}
+
+/** A node that goes down while it is looked at is looked at again when it is back; it may be settled then. */
+async function guardAtRest(context: UpgradeContext, node: Due): Promise<void> {
+  for (let round = 1; ; round++) {
+    try {
+      if (!isSettled(node.facts, context.wanted)) await guard(context, node.facts);
+      return;
+    } catch (error) {
+      if (!(error instanceof NodeMoved) || round === rounds) throw error;
+      context.talos.reconnect();
+      node.facts = await inspect(context);
+    }
+  }
 }
 
 /** What is known of the nodes' ways, each thing once with the nodes it concerns. */
-function adviceFor(due: readonly Looked[]): string[] {
+function adviceFor(due: readonly Due[]): string[] {
   const concerned = new Map<string, string[]>();
   for (const { context, facts } of due) {
     const { name, talosVersion, extensions, image } = context.wanted;
@@ -123,22 +202,4 @@ function speakingFor(surroundings: Surroundings, name: string): Surroundings {
       };
     },
   };
-}
-
-/** Works through a list, so many at a time; the first failure ends it when those under way are done. */
-async function inTurns(
-  list: readonly Looked[],
-  atOnce: number,
-  work: (item: Looked) => Promise<void>,
-): Promise<void> {
-  const queue = [...list];
-  const failures: unknown[] = [];
-  const worker = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined && failures.length === 0; next = queue.shift()) {
-      stopIfCancelled(next.context);
-      await work(next).catch((error: unknown) => failures.push(error));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, list.length) }, worker));
-  if (failures.length > 0) throw failures[0];
 }

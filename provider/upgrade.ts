@@ -34,7 +34,7 @@ interface Journal {
 }
 
 /** How often a node may reboot under our eyes before that is an error of its own. */
-const rounds = 3;
+export const rounds = 3;
 
 type Begin = (step: StepName, detail?: string) => void;
 
@@ -166,7 +166,7 @@ const tidyMs = { cancelled: 700, failed: 5_000 };
 
 async function conclude(context: UpgradeContext, journal: Journal, error: unknown): Promise<Outcome> {
   const cancelled = context.signal.aborted && !(error instanceof UpgradeError);
-  const told = cancelled ? cancellation(context, journal) : explain(context, journal, error);
+  const told = cancelled ? cancellation(context, journal) : explain(context, journal.step, error);
   const limitMs = cancelled ? tidyMs.cancelled : tidyMs.failed;
   const [cordon, facts] = await Promise.all([
     within(
@@ -186,13 +186,20 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
   };
 }
 
-function explain(context: UpgradeContext, journal: Journal, error: unknown): UpgradeError {
+/** The one error for people; what nobody foresaw is thrown as it is. */
+export function explain(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
   if (error instanceof UpgradeError) return error;
   const again = "Run `pulumi up` again once it is mended: it goes on from here.";
-  if (error instanceof TalosError)
-    return failure(context, journal.step, `${error.call}: ${error.detail}`, again);
-  if (error instanceof KubernetesError)
-    return failure(context, journal.step, `Kubernetes: ${error.message}`, again);
+  if (error instanceof TalosError) return failure(context, step, `${error.call}: ${error.detail}`, again);
+  if (error instanceof KubernetesError) return failure(context, step, `Kubernetes: ${error.message}`, again);
+  if (error instanceof NodeMoved) {
+    return failure(
+      context,
+      step,
+      `${error.message}, and did so ${rounds} times while it was looked at`,
+      "Somebody or something else restarts it: find out who, then run `pulumi up` again.",
+    );
+  }
   throw error;
 }
 

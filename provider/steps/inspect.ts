@@ -23,15 +23,14 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
       last = error;
       if (error.kind === "timeout") talos.reconnect();
       const waited = clock.now() - begun;
-      if (error.kind === "unreachable" && waited > patience.certificateMs)
-        last = await closerLook(error, context);
+      if (waited > patience.certificateMs) last = await closerLook(error, context);
       if (waited > allowance(last, context)) throw noContact(last, context);
       if (error.kind !== "cancelled") progress.detail(`no answer yet: ${last.detail}`);
     }
     return undefined;
   });
   if (facts !== undefined) return facts;
-  if (last instanceof TalosError) throw noContact(last, context);
+  if (last instanceof TalosError) throw noContact(await closerLook(last, context), context);
   throw failure(
     context,
     "inspect",
@@ -42,6 +41,7 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
 
 /** A node that refuses the client certificate looks like one that is not there, at first. */
 async function closerLook(error: TalosError, { talos }: UpgradeContext): Promise<TalosError> {
+  if (error.kind !== "unreachable") return error;
   const reason = await talos.diagnose();
   return reason === undefined ? error : new TalosError("certificate", error.node, error.call, reason);
 }

@@ -1,0 +1,249 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { SimulatedNode } from "../../lab/node/node.ts";
+import type { Properties } from "../../provider/secrets.ts";
+import { FakeKubernetes } from "./fakeKubernetes.ts";
+import { failureOf, harness, inputsFor, shortPatience, type Harness } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
+/** What only an upgrade, or a reboot, changes. */
+function touched(node: SimulatedNode): unknown {
+  const { version, boots, installs, upgrades } = node.snapshot();
+  return { version, boots: boots.length, installs: installs.length, upgrades };
+}
+
+const names = ["cp1", "cp2", "cp3", "w1", "w2"];
+
+/** Inputs of a preflight over nodes of the cluster, as the component gives them. */
+function preflightInputs(
+  cluster: SimulatedCluster,
+  shared: Properties = {},
+  own: Properties = {},
+): Properties {
+  const nodes = names.map((name) => {
+    const { node, role, talosVersion, image, extensions, services, files } = inputsFor(cluster, name);
+    return { name, node, role, talosVersion, image, extensions, services, files, ...own };
+  });
+  const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = inputsFor(
+    cluster,
+    "cp1",
+  );
+  return { nodes, schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds, ...shared };
+}
+
+describe.each([
+  ["v1.12.7", "127.48.1"],
+  ["v1.13.7", "127.48.2"],
+])("a preflight of five nodes on %s", (version, subnet) => {
+  let cluster: SimulatedCluster;
+  beforeAll(async () => {
+    cluster = await SimulatedCluster.start({ subnet, version, controlPlanes: 3, workers: 2 });
+  });
+  afterAll(async () => cluster?.stop());
+
+  /** The preflight has to fail, and to leave every node as it is. */
+  async function refused(inputs: Properties, own: Harness = harness()): Promise<string> {
+    const before = cluster.nodes.map(touched);
+    const failed = await failureOf(own.provider.create(urn, inputs));
+    expect(failed.message).not.toContain(cluster.credentials.clientKey);
+    expect(cluster.nodes.map(touched)).toEqual(before);
+    for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject({ version, upgrades: 0 });
+    return failed.message;
+  }
+
+  /** As `refused`, with faults on nodes meanwhile. */
+  async function refusedWith(
+    faults: Record<string, string>,
+    inputs = preflightInputs(cluster),
+  ): Promise<string> {
+    for (const [name, fault] of Object.entries(faults)) cluster.node(name).faults.set(fault);
+    // A node that loses its power, or changes its certificates, takes a moment to do so.
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    try {
+      return await refused(inputs);
+    } finally {
+      for (const node of cluster.nodes) node.faults.clear();
+      await cluster.ready();
+    }
+  }
+
+  /** A release whose image no node has fetched yet. */
+  const elsewhere = (release: string): Properties =>
+    preflightInputs(cluster, {}, { talosVersion: release, image: cluster.image(release) });
+
+  it.each([
+    ["w2", "not-ready", /^ {2}w2 \([\d.]+\), step "guard": the node is running, not ready/m, 1],
+    ["cp3", "etcd-learner", /etcd member cp3 is a learner/, 3],
+    ["cp2", "etcd-alarm-nospace", /etcd alarm NOSPACE at cp2/, 3],
+    ["cp2", "etcd-member-unhealthy", /etcd on 127\.48\.\d\.12/, 3],
+    ["cp1", "etcd-member-not-started", /was added and has never started/, 3],
+    [
+      "w1",
+      "node-down",
+      /^ {2}w1 \([\d.]+\), step "inspect": the Talos API at 127\.48\.\d\.21 cannot be used/m,
+      1,
+    ],
+    ["w1", "permission-denied", /^ {2}w1 .*os:admin/m, 1],
+    ["w2", "pull-not-found", /^ {2}w2 \([\d.]+\), step "pull": .*not found/m, 1],
+    ["cp2", "pull-fails", /^ {2}cp2 \([\d.]+\), step "pull": .*503/m, 1],
+  ])("%s with %s stops all of it", async (name, fault, says, count) => {
+    const message = await refusedWith(
+      { [name]: fault },
+      elsewhere(fault === "pull-fails" ? "v1.13.5" : "v1.13.6"),
+    );
+    expect(message).toMatch(
+      new RegExp(
+        `^the rollout was not begun, no node was touched: ${count} of 5 nodes could not be upgraded`,
+      ),
+    );
+    expect(message).toMatch(says);
+  });
+
+  it("a control plane that is down stops the others too, and each says why", async () => {
+    const message = await refusedWith({ cp3: "node-down" });
+    expect(message).toMatch(/3 of 5 nodes/);
+    expect(message).toMatch(/^ {2}cp1 .*step "guard": control plane 127\.48\.\d\.13 is down/m);
+    expect(message).toMatch(/^ {2}cp2 .*step "guard": control plane 127\.48\.\d\.13 is down/m);
+    expect(message).toMatch(/^ {2}cp3 .*step "inspect": /m);
+  });
+
+  it("all problems of all nodes are told at once, in the nodes' order", async () => {
+    const message = await refusedWith({
+      w2: "not-ready",
+      w1: "permission-denied",
+      cp2: "etcd-alarm-corrupt",
+    });
+    expect([...message.matchAll(/^ {2}(\w+) \(/gm)].map(([, name]) => name)).toEqual(names);
+    expect(message).toMatch(/^ {2}w1 .*os:admin/m);
+    expect(message).toMatch(/^ {2}w2 .*not ready/m);
+  });
+
+  it("a step that is too far, a bad release and an unsupported Kubernetes are refused for every node", async () => {
+    const far = await refused(preflightInputs(cluster, {}, { talosVersion: "v1.10.5" }));
+    expect(far).toMatch(/5 of 5 nodes/);
+    const bad = await refused(preflightInputs(cluster, {}, { talosVersion: "v1.13.8" }));
+    expect(bad.match(/v1\.13\.8 is a bad release/g)).toHaveLength(5);
+    const kubernetes = await refused(preflightInputs(cluster, { kubernetesVersion: "v1.20.0" }));
+    expect(kubernetes.match(/step "guard": .*v?1\.20/g)).toHaveLength(5);
+  });
+
+  it("a Kubernetes API that does not answer is told before anything is fetched", async () => {
+    const kubernetes = new FakeKubernetes();
+    kubernetes.down = "connect ECONNREFUSED";
+    const message = await refused(
+      preflightInputs(cluster, { kubeconfig: "of a test", drain: { enabled: true } }),
+      harness(kubernetes),
+    );
+    expect(message.match(/the Kubernetes API does not answer: connect ECONNREFUSED/g)).toHaveLength(5);
+  });
+
+  it("a cancel takes effect within a second and says that nothing was touched", async () => {
+    cluster.node("w1").faults.set("pull-hangs");
+    try {
+      const own = harness();
+      const work = refused(elsewhere("v1.13.4"), own);
+      while (!own.status.some((line) => line.includes("pull"))) await new Promise((r) => setTimeout(r, 10));
+      const asked = performance.now();
+      await own.provider.cancel();
+      expect(await work).toMatch(/^cancelled before the rollout was begun: no node was touched/);
+      expect(performance.now() - asked).toBeLessThan(1_000);
+    } finally {
+      cluster.node("w1").faults.clear();
+    }
+  });
+
+  it("a node that reboots meanwhile is waited for, and so are the services that it starts", async () => {
+    const { provider } = harness(undefined, { serviceMs: 10_000 });
+    cluster.node("cp2").powerCut("reboot");
+    const { outs } = await provider.create(urn, preflightInputs(cluster, { prePull: false }));
+    expect(outs["due"]).toEqual(names);
+    expect(cluster.node("cp2").snapshot().upgrades).toBe(0);
+  });
+
+  it("without prePull nothing is fetched", async () => {
+    cluster.node("w1").faults.set("pull-not-found");
+    try {
+      const { outs } = await harness().provider.create(urn, preflightInputs(cluster, { prePull: false }));
+      expect(outs["due"]).toEqual(names);
+    } finally {
+      cluster.node("w1").faults.clear();
+    }
+  });
+
+  it("every node that is due has its image, its credentials stay secret, and what is known of the way is told once", async () => {
+    const own = harness();
+    const { id, outs } = await own.provider.create(urn, preflightInputs(cluster));
+    expect(id).toBe("preflight");
+    expect(outs["due"]).toEqual(names);
+    const secret = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270" };
+    expect(outs["clientConfiguration"]).toMatchObject(secret);
+    const read = await own.provider.read(id, urn, outs);
+    expect(read.props["clientConfiguration"]).toMatchObject(secret);
+    expect(read.inputs["clientConfiguration"]).toMatchObject(secret);
+    expect(read.inputs).not.toHaveProperty("due");
+    for (const text of [...own.status, ...own.info, ...own.warnings])
+      expect(text).not.toContain(cluster.credentials.clientKey);
+    for (const name of names)
+      expect(own.status).toContainEqual(expect.stringMatching(new RegExp(`^${name}: \\[4/9\\] pull`)));
+    expect(new Set(own.warnings).size).toBe(own.warnings.length);
+    for (const warning of own.warnings) expect(warning).toMatch(/^cp1, cp2, cp3, w1, w2: /);
+    // The image is there: an upgrade needs no registry any more.
+    for (const node of cluster.nodes) node.faults.set("pull-not-found");
+    try {
+      await own.provider.create(urn, preflightInputs(cluster, { prePull: false }));
+    } finally {
+      for (const node of cluster.nodes) node.faults.clear();
+    }
+  });
+
+  it("after a refusal the same preflight goes on, as a first one and as a change", async () => {
+    const inputs = preflightInputs(cluster);
+    expect(await refusedWith({ w2: "not-ready" }, inputs)).toMatch(/w2/);
+    const { provider } = harness();
+    const { id, outs } = await provider.create(urn, inputs);
+    expect(await provider.update(id, urn, outs, inputs)).toMatchObject({ outs: { due: names } });
+  });
+
+  it("a node that runs the image already is left alone, whatever the registry says", async () => {
+    const upgrade = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeUpgrade::node";
+    await harness().provider.create(upgrade, inputsFor(cluster, "w1"));
+    const boots = cluster.node("w1").snapshot().boots.length;
+    cluster.node("w1").faults.set("pull-not-found");
+    try {
+      const own = harness(undefined, { serviceMs: shortPatience.serviceMs });
+      const { outs } = await own.provider.create(urn, preflightInputs(cluster));
+      expect(outs["due"]).toEqual(["cp1", "cp2", "cp3", "w2"]);
+      expect(own.status.filter((line) => line.startsWith("w1: "))).toEqual([
+        expect.stringMatching(/^w1: \[1\/9\] inspect/),
+      ]);
+    } finally {
+      cluster.node("w1").faults.clear();
+    }
+    expect(cluster.node("w1").snapshot().boots).toHaveLength(boots);
+  });
+
+  it("what is wrong with the inputs is told with the node's place in the list", async () => {
+    const { provider } = harness();
+    const inputs = preflightInputs(cluster, { timeoutSeconds: -1 });
+    const nodes = inputs["nodes"] as Properties[];
+    nodes[1] = { ...nodes[1], talosVersion: "1.13" };
+    const { name: _name, ...nameless } = nodes[3] ?? {};
+    nodes[3] = nameless;
+    nodes.push({ ...nodes[4], name: "w3", endpoint: "" });
+    const { failures, inputs: checked } = await provider.check(urn, {}, inputs);
+    expect(failures?.map(({ property }) => property)).toEqual([
+      "timeoutSeconds",
+      "nodes[1].talosVersion",
+      "nodes[3].name",
+      "nodes[5].endpoint",
+    ]);
+    expect(failures?.[1]?.reason).toMatch(/^\[nodes\[1\]\.talosVersion\] /);
+    expect(JSON.stringify(failures)).not.toContain(cluster.credentials.clientKey);
+    expect(checked?.["clientConfiguration"]).toMatchObject({
+      "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+    });
+    expect((await provider.check(urn, {}, { ...inputs, nodes: [] })).failures).toMatchObject([
+      { property: "nodes" },
+    ]);
+  });
+});
