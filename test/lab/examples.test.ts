@@ -60,6 +60,18 @@ const leaderElection: Counts = {
   "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
 };
 
+const snapshotClass: Counts = { "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass": 1 };
+
+/** What snapshots need, once in a cluster. */
+const snapshotController: Counts = {
+  "talos-iscsi:index:SnapshotController": 1,
+  "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": 3,
+  "kubernetes:core/v1:ServiceAccount": 1,
+  "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": 1,
+  "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": 1,
+  "kubernetes:apps/v1:Deployment": 1,
+};
+
 const joviandss: Counts = {
   "talos-iscsi:index:JovianDssCsi": 1,
   "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": 1,
@@ -70,7 +82,12 @@ const synology: Counts = { "talos-iscsi:index:SynologyCsi": 1 };
 const expected = {
   joviandss: [newCluster(6), joviandss, driver(2), leaderElection],
   synology: [newCluster(5), synology, driver(2)],
-  both: [newCluster(7), joviandss, driver(1), leaderElection, synology, driver(1), leaderElection],
+  both: [
+    newCluster(7),
+    ...[snapshotController, leaderElection],
+    ...[joviandss, driver(1), leaderElection, snapshotClass],
+    ...[synology, driver(1), leaderElection, snapshotClass],
+  ],
   "single-node": [newCluster(1), synology, driver(1)],
 } satisfies Record<string, Counts[]>;
 
