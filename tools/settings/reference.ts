@@ -16,7 +16,7 @@ In the file the keys at the top carry the project's name: \`talos-iscsi:talosVer
 \`cluster.nodes[].address\` is the address of each node. Every mistake in a file is reported at once, with its path.
 
 **Secrets.** Set them with \`pulumi config set --secret --path\`, for instance
-\`pulumi config set --secret --path talos-iscsi:joviandss.endpoint.password\`, which asks for the value and writes it encrypted. A Pulumi ESC
+\`pulumi config set --secret --path joviandss.endpoint.password\`, which asks for the value and writes it encrypted. A Pulumi ESC
 environment (\`environment:\` in the stack's file) can give any of the keys too.
 
 **Editors.** With \`# yaml-language-server: $schema=settings.schema.json\` as its first line, a stack's file is completed and checked while it is
