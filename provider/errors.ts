@@ -47,6 +47,15 @@ export class Cancelled extends Error {
   }
 }
 
+/** The engine that asked for the work was killed. Another may be at it by now, so nothing is tidied up. */
+export class EngineGone extends Error {
+  override readonly name = "EngineGone";
+
+  constructor() {
+    super("the engine is gone");
+  }
+}
+
 function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -9,9 +9,10 @@ const engine = args.find((argument) => !argument.startsWith("-"));
 if (engine !== undefined) process.env["PULUMI_NODEJS_ENGINE"] ??= engine;
 
 // What only a deployment needs is loaded then: a preview starts this plugin too, and waits for it.
-const [{ main }, { engineStatus }] = await Promise.all([
+const [{ main }, { engineStatus }, { watchEngine }] = await Promise.all([
   import("@pulumi/pulumi/provider/server.js"),
   import("./engineStatus.ts"),
+  import("./engineWatch.ts"),
 ]);
 
 const provider = new TalosNodeProvider({
@@ -23,3 +24,5 @@ const provider = new TalosNodeProvider({
 });
 
 await main(provider, args);
+
+if (engine !== undefined) watchEngine(engine, () => void provider.abandon().then(() => process.exit(1)));

@@ -2,6 +2,7 @@ import type { CheckResult, DiffResult, Provider } from "@pulumi/pulumi/provider/
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
 import { checkInputs, checkPreflight } from "./check.ts";
+import { EngineGone } from "./errors.ts";
 import { describeImage, readFacts } from "./facts.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
@@ -36,6 +37,8 @@ export class TalosNodeProvider implements Provider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
   readonly #stop = new AbortController();
+  /** Operations that change nodes, while they run. */
+  readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -76,7 +79,7 @@ export class TalosNodeProvider implements Provider {
 
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
     if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
-    const { id, outputs } = await this.#bring(urn, inputs, undefined);
+    const { id, outputs } = await this.#note(this.#bring(urn, inputs, undefined));
     return { id, outs: outputs };
   };
 
@@ -87,7 +90,7 @@ export class TalosNodeProvider implements Provider {
     news: Properties,
   ): Promise<{ outs: Properties }> => {
     if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
-    return { outs: (await this.#bring(urn, news, id)).outputs };
+    return { outs: (await this.#note(this.#bring(urn, news, id))).outputs };
   };
 
   readonly read = async (
@@ -132,6 +135,15 @@ export class TalosNodeProvider implements Provider {
   /** The node keeps what it runs: there is nothing to take back. */
   readonly delete = async (): Promise<void> => undefined;
 
+  /**
+   * The engine was killed: stops between steps, and leaves the rest to the next run. Resolves when nothing is under way any more; an
+   * installer that runs is let finish, since half an image is worse than a late one.
+   */
+  async abandon(): Promise<void> {
+    this.#stop.abort(new EngineGone());
+    await Promise.allSettled(this.#underWay);
+  }
+
   readonly cancel = async (): Promise<void> => {
     this.#stop.abort();
   };
@@ -142,6 +154,11 @@ export class TalosNodeProvider implements Provider {
     if (typeof from !== "string" || typeof to !== "string" || from === to) return;
     const sink = this.#surroundings.statusOf(urn);
     for (const advice of pathAdvisories(from, to, after["extensions"], after["image"])) sink.warn(advice);
+  }
+
+  async #note<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work);
+    return work.finally(() => this.#underWay.delete(work));
   }
 
   async #preflight(urn: string, given: Properties): Promise<Properties> {

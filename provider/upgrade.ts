@@ -1,7 +1,7 @@
 import { TalosError } from "../talos/api/errors.ts";
 import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
-import { NodeMoved, stepNames, UpgradeError, type StepName } from "./errors.ts";
+import { EngineGone, NodeMoved, stepNames, UpgradeError, type StepName } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { drain, findNode } from "./steps/drain.ts";
@@ -166,14 +166,12 @@ const tidyMs = { cancelled: 700, failed: 5_000 };
 
 async function conclude(context: UpgradeContext, journal: Journal, error: unknown): Promise<Outcome> {
   const cancelled = context.signal.aborted && !(error instanceof UpgradeError);
+  // The next run may have cordoned the node for itself by now.
+  const handsOff = journal.committed || context.signal.reason instanceof EngineGone;
   const told = cancelled ? cancellation(context, journal) : explain(context, journal.step, error);
   const limitMs = cancelled ? tidyMs.cancelled : tidyMs.failed;
   const [cordon, facts] = await Promise.all([
-    within(
-      limitMs,
-      journal.committed ? Promise.resolve("kept" as const) : putBack(context, journal),
-      "kept" as const,
-    ),
+    within(limitMs, handsOff ? Promise.resolve("kept" as const) : putBack(context, journal), "kept" as const),
     journal.facts === undefined
       ? undefined
       : latestFacts(context, Math.min(limitMs, context.patience.probeMs)),

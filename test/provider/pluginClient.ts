@@ -20,8 +20,11 @@ export interface DiffAnswer {
 export class PluginClient {
   readonly #client: providerGrpc.ResourceProviderClient;
   readonly #stop: () => Promise<void>;
+  /** Resolves when the plugin's process has ended by itself. */
+  readonly ended: Promise<unknown>;
 
-  private constructor(port: number, stop: () => Promise<void>) {
+  private constructor(port: number, stop: () => Promise<void>, ended: Promise<unknown>) {
+    this.ended = ended;
     const options = { "grpc.max_receive_message_length": -1 };
     this.#client = new providerGrpc.ResourceProviderClient(
       `127.0.0.1:${port}`,
@@ -45,16 +48,17 @@ export class PluginClient {
         Promise.reject(new Error(`${executable} ended with ${String(code)}`)),
       ),
     ])) as [string];
-    return new PluginClient(Number(line), async () => {
-      const exited = once(child, "exit");
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    const stop = async (): Promise<void> => {
       child.kill("SIGKILL");
       await exited;
-    });
+    };
+    return new PluginClient(Number(line), stop, exited);
   }
 
   /** A plugin that listens in this very process. */
   static at(server: { port: number; close: () => void }): PluginClient {
-    return new PluginClient(server.port, async () => server.close());
+    return new PluginClient(server.port, async () => server.close(), new Promise(() => undefined));
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,7 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as grpc from "@grpc/grpc-js";
 import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
@@ -161,6 +164,37 @@ describe("the plugin process, spoken to as the engine does", () => {
       expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.12.7", reboots: 0 });
     } finally {
       cluster.node("cp1").faults.clear();
+      await own.stop();
+    }
+  });
+
+  it("stops between steps when its engine is killed, tidies nothing up, and ends", async () => {
+    // An engine in a process of its own, which only has to be there.
+    const listener = `const s = new (require("@grpc/grpc-js").Server)(); s.bindAsync("127.0.0.1:0", require("@grpc/grpc-js").ServerCredentials.createInsecure(), (_, port) => console.log(port));`;
+    const killed = spawn(process.execPath, ["-e", listener], {
+      cwd: join(import.meta.dirname, "../.."),
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const [port] = (await once(createInterface({ input: killed.stdout }), "line")) as [string];
+    const own = await PluginClient.start(executable, [`127.0.0.1:${port}`]);
+    try {
+      const node = cluster.node("cp1");
+      node.faults.set("slow-pull", { value: 100 });
+      const work = own.create(type, asProperties(inputsFor(cluster, "cp1", { timeoutSeconds: 60 }))).then(
+        () => "finished",
+        (error: unknown) => String(error),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      killed.kill("SIGKILL");
+      expect(await Promise.race([work, own.ended.then(() => "ended")])).toMatch(
+        /ended|cancelled|UNAVAILABLE/,
+      );
+      await own.ended;
+      node.faults.clear();
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      expect(node.snapshot()).toMatchObject({ version: "v1.12.7", upgrades: 0, reboots: 0 });
+    } finally {
+      killed.kill("SIGKILL");
       await own.stop();
     }
   });

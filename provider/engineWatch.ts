@@ -1,0 +1,23 @@
+import * as grpc from "@grpc/grpc-js";
+
+/**
+ * Calls back once when the engine is gone. A provider whose engine was killed gets no cancel and would go on upgrading, beside the
+ * provider of the next `pulumi up`. Its connection to the engine ends with the engine, whatever killed it and on every platform.
+ */
+export function watchEngine(address: string, gone: () => void): void {
+  const engine = new grpc.Client(address, grpc.credentials.createInsecure());
+  const channel = engine.getChannel();
+  let connected = false;
+  const look = (): void => {
+    const state = channel.getConnectivityState(true);
+    connected ||= state === grpc.connectivityState.READY;
+    // A connection that broke for another reason comes back at once; to a process that is gone it does not.
+    if (connected && state === grpc.connectivityState.TRANSIENT_FAILURE) {
+      engine.close();
+      gone();
+      return;
+    }
+    channel.watchConnectivityState(state, Infinity, look);
+  };
+  look();
+}
