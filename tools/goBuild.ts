@@ -57,10 +57,11 @@ export class BuildFailure extends Error {
 }
 
 /**
- * Compiler flags. The linker drops debug information from the binaries (`-s -w`), so it is not generated in the
- * first place; docs/tools.md has what that saves.
+ * Compiler flags that make the first build short; docs/tools.md has what they save. The linker drops debug
+ * information (`-s -w`), so it is not generated in the first place. Inlining (`-l` turns it off) is kept in the
+ * standard library alone, where it does most for a running program.
  */
-const compilerFlags = "-gcflags=all=-dwarf=false";
+const compilerFlags = ["-gcflags=all=-dwarf=false -l", "-gcflags=std=-dwarf=false"];
 
 /**
  * Where the binaries of a module belong: the name changes with everything that decides what they contain, so
@@ -72,7 +73,7 @@ export function buildFolder(folders: Folders, module: ToolModule, pin: Pin): str
   for (const file of ["go.mod", "go.sum"]) {
     hash.update(readFileSync(join(folders.modules, module.folder, file))).update("\0");
   }
-  hash.update(module.ldflags(pin.version)).update("\0").update(compilerFlags);
+  hash.update(module.ldflags(pin.version)).update("\0").update(compilerFlags.join("\0"));
   const platform = `${process.platform}-${process.arch}`;
   return join(
     folders.builds,
@@ -146,7 +147,7 @@ async function compile(folders: Folders, job: BuildJob, work: string, options: B
     const ldflags = job.module.ldflags(job.pin.version);
     const only = job.tools.length === 1 ? job.tools[0] : undefined;
     const target = only === undefined ? join(work, "bin") : builtPath(work, only);
-    const flags = ["-v", "-trimpath", "-mod=readonly", compilerFlags, `-ldflags=${ldflags}`, "-o", target];
+    const flags = ["-v", "-trimpath", "-mod=readonly", ...compilerFlags, `-ldflags=${ldflags}`, "-o", target];
     let compiled = 0;
     code = await go.run(["build", ...flags, ...packages], {
       // -v names each package as it is compiled; the log keeps what is not such a name.
@@ -158,17 +159,15 @@ async function compile(folders: Folders, job: BuildJob, work: string, options: B
         return true;
       },
     });
+    const command = `go build ${[...flags, ...packages].map(quoted).join(" ")}`;
     if (code !== 0) {
-      throw fail(
-        `go build ended with ${code}`,
-        `go build ${flags.map(quoted).join(" ")} ${packages.join(" ")}`,
-      );
+      throw fail(`go build ended with ${code}`, command);
     }
     for (const tool of job.tools) {
       const answer = await askVersion(tool, builtPath(work, tool), options.env);
       const seen = "version" in answer ? `says it is ${answer.version}` : answer.reason;
       if (!("version" in answer) || answer.version !== job.pin.version) {
-        throw fail(`the binary ${tool.name} ${seen}, not ${job.pin.version}`, `go build ${flags.join(" ")}`);
+        throw fail(`the binary ${tool.name} ${seen}, not ${job.pin.version}`, command);
       }
     }
   } finally {

@@ -17,7 +17,7 @@ export function progressOn(stream: WriteStream): ProgressSink & { readonly end: 
   const wipe = "\r\u001b[2K";
   return {
     onProgress: (line) => void stream.write(`${wipe}${line}\n`),
-    onStatus: (line) => void stream.write(`${wipe}${line.slice(0, Math.max(10, stream.columns - 1))}`),
+    onStatus: (line) => void stream.write(`${wipe}${line.slice(0, (stream.columns || 80) - 1)}`),
     end: () => void stream.write(wipe),
   };
 }
