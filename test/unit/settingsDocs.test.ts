@@ -72,6 +72,13 @@ describe("what is written from the settings' schema", () => {
     expect(missing).toEqual([]);
   });
 
+  it("has every output of the program with what it is", () => {
+    const names = [...read("index.ts").matchAll(/^export const (\w+)/gm)].map(([, name = ""]) => name);
+    const outputs = read("docs/settings.md").split("## Outputs")[1] ?? "";
+    expect(names).toContain("kubeconfig");
+    expect(names.filter((name) => !new RegExp(`\\| \`${name}\` +\\| \\w`).test(outputs))).toEqual([]);
+  });
+
   it("links to sections that are there", () => {
     const reference = read("docs/settings.md");
     const anchors = [...reference.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>

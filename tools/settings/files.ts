@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { format, resolveConfig } from "prettier";
 import { compatibilityPage } from "./compatibility.ts";
 import { jsonSchemaOfSettings, settingsKeys } from "./keys.ts";
+import { outputsSection } from "./outputs.ts";
 import { settingsReference } from "./reference.ts";
 import { stackFileSchema } from "./schema.ts";
 import { settingsTemplate } from "./template.ts";
@@ -10,7 +13,7 @@ export async function settingsFiles(root: string): Promise<Record<string, string
   const schema = jsonSchemaOfSettings();
   const keys = settingsKeys(schema);
   const texts = {
-    "docs/settings.md": settingsReference(keys),
+    "docs/settings.md": `${settingsReference(keys)}\n${outputsSection(readFileSync(join(root, "index.ts"), "utf8"))}`,
     "docs/compatibility.md": compatibilityPage(),
     "Pulumi.template.yaml": settingsTemplate(keys),
     "settings.schema.json": JSON.stringify(stackFileSchema(schema), undefined, 2),
