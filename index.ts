@@ -56,6 +56,8 @@ const rollout = new RollingUpgrade("upgrade", {
 const kubernetes = new k8s.Provider("kubernetes", {
   kubeconfig: cluster.kubeconfig,
   enableServerSideApply: true,
+  // A changed password is an update of its Secret, which rolls the pods; replaced, the Secret would be gone for a moment.
+  enableSecretMutable: true,
 });
 const onIscsiNodes = { provider: kubernetes, dependsOn: Object.values(rollout.nodes) };
 const snapshots =

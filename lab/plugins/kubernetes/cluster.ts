@@ -129,7 +129,7 @@ export class Cluster {
       const left = deadline - Date.now();
       const signal = AbortSignal.any([options.signal, AbortSignal.timeout(Math.max(1, left))]);
       try {
-        await this.#kubectl.watch(["get", ...reference(object)], signal, (json) => {
+        await this.#kubectl.watch(["get", ...onlyItself(object)], signal, (json) => {
           latest = JSON.parse(json) as KubernetesObject;
           const { ready, failed, message } = readiness(latest);
           if (!ready) options.log.progress(message);
@@ -167,6 +167,15 @@ export class Cluster {
       ...new Map(items.map(({ reason, message }) => [reason, `${reason ?? ""}: ${message ?? ""}`])).values(),
     ];
   }
+}
+
+/**
+ * One object as a list of one. To watch: kubectl drops the first event of an object that is named, and with it a change that came
+ * between its look and its watch (kubectl get.go, 1.35); of a list it shows every one.
+ */
+function onlyItself(object: ObjectReference): string[] {
+  const [kind = "", , ...namespace] = reference(object);
+  return [kind, `--field-selector=metadata.name=${object.name}`, ...namespace];
 }
 
 function reference(object: ObjectReference): string[] {

@@ -216,15 +216,23 @@ function typeOfToken(type: string): { apiVersion: string; kind: string } {
 
 /** The object as the API server gets it. */
 function manifest(inputs: Properties): KubernetesObject {
-  return withoutNulls(revealAll(inputs) as Record<string, PlainValue>) as KubernetesObject;
+  return asWritten(revealAll(inputs) as Record<string, PlainValue>) as KubernetesObject;
 }
 
-/** A field without a value is an absent one. */
-function withoutNulls(value: PlainValue): PlainValue {
-  if (Array.isArray(value)) return value.map(withoutNulls);
+/**
+ * As a manifest has it: a field without a value is an absent one, and the extensions of a schema have dashes, which the SDK's
+ * property names cannot (`x_kubernetes_preserve_unknown_fields`).
+ */
+function asWritten(value: PlainValue): PlainValue {
+  if (Array.isArray(value)) return value.map(asWritten);
   if (!isObject(value)) return value;
   const entries = Object.entries(value as Record<string, PlainValue>).filter(([, field]) => field !== null);
-  return Object.fromEntries(entries.map(([key, field]) => [key, withoutNulls(field)]));
+  return Object.fromEntries(
+    entries.map(([key, field]) => [
+      key.startsWith("x_kubernetes_") ? key.replaceAll("_", "-") : key,
+      asWritten(field),
+    ]),
+  );
 }
 
 function referenceOf(inputs: Properties) {
