@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
-import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settingsRules.ts";
-import { meantKey } from "./settingsSuggestions.ts";
+import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settings/rules.ts";
+import { meantKey } from "./settings/suggestions.ts";
 
-export type { Settings } from "./settingsRules.ts";
+export type { Settings } from "./settings/rules.ts";
 
 /** One mistake in a stack's file. */
 export interface Problem {

@@ -16,24 +16,28 @@ for (const { path, reason } of settings.warnings) void pulumi.log.warn(`${path} 
 
 const factory = new FactoryImage("image", { ...settings.image, talosVersion: settings.talosVersion });
 
-const cluster = new TalosCluster("cluster", {
-  clusterName: wanted.name,
-  endpoint: wanted.endpoint,
-  nodes: wanted.nodes.map((node) => ({
-    ...node,
-    installerImage: factory.installerImageOf(node.talosVersion),
-  })),
-  contract: settings.talosContract,
-  initialContract: newestContract(settings.talosVersion),
-  kubernetesVersion: settings.kubernetesVersion,
-  exemptNamespaces: csiNamespaces(settings),
-  kernelModules: ["iscsi_tcp"],
-  podSubnets: wanted.podSubnets,
-  serviceSubnets: wanted.serviceSubnets,
-  patches: wanted.patches,
-  protectSecrets: wanted.protectSecrets,
-  existing: wanted.secrets,
-});
+const cluster = new TalosCluster(
+  "cluster",
+  {
+    clusterName: wanted.name,
+    endpoint: wanted.endpoint,
+    nodes: wanted.nodes.map((node) => ({
+      ...node,
+      installerImage: factory.installerImageOf(node.talosVersion),
+    })),
+    contract: settings.talosContract,
+    initialContract: newestContract(settings.talosVersion),
+    kubernetesVersion: settings.kubernetesVersion,
+    exemptNamespaces: csiNamespaces(settings),
+    kernelModules: ["iscsi_tcp"],
+    podSubnets: wanted.podSubnets,
+    serviceSubnets: wanted.serviceSubnets,
+    patches: wanted.patches,
+    protectSecrets: wanted.protectSecrets,
+    existing: wanted.secrets,
+  },
+  { provider: factory.provider },
+);
 
 const rollout = new RollingUpgrade("upgrade", {
   nodes: wanted.nodes.map((node) => ({
@@ -81,13 +85,15 @@ const synology =
 export const schematicId = factory.schematicId;
 /** Installer image that the nodes run. */
 export const installerImage = factory.installerImage;
-/** ISO and iPXE script to boot new machines from. */
+/** ISO that boots a new machine into maintenance mode. */
 export const isoUrl = factory.isoUrl;
+/** iPXE script that boots a new machine into maintenance mode. */
 export const pxeUrl = factory.pxeUrl;
 /** URL of the Kubernetes API. */
 export const endpoint = wanted.endpoint;
-/** Admin credentials: `pulumi stack output talosconfig --show-secrets > talosconfig`. */
+/** Admin credentials for talosctl: `pulumi stack output talosconfig --show-secrets > talosconfig`. */
 export const talosconfig = cluster.talosconfig;
+/** Admin credentials for kubectl: `pulumi stack output kubeconfig --show-secrets > kubeconfig`. */
 export const kubeconfig = cluster.kubeconfig;
 /** Every node's machine configuration with marks in place of its secrets. */
 export const machineConfigurations = cluster.redactedConfigurations;

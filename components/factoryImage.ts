@@ -38,13 +38,15 @@ export class FactoryImage extends pulumi.ComponentResource {
   declare readonly isoUrl: pulumi.Output<string>;
   /** URL of the iPXE script that boots a machine into maintenance mode. */
   declare readonly pxeUrl: pulumi.Output<string>;
+  /** The Talos provider that speaks to this factory; other Talos resources can share it, so that its plugin runs once. */
+  declare readonly provider: talos.Provider;
 
   private readonly args: FactoryImageArgs;
 
   constructor(name: string, args: FactoryImageArgs, opts?: pulumi.ComponentResourceOptions) {
     super("talos-iscsi:index:FactoryImage", name, { ...args }, opts);
     this.args = args;
-    const provider = new talos.Provider(
+    this.provider = new talos.Provider(
       `${name}-factory`,
       { imageFactoryUrl: args.factory },
       { parent: this },
@@ -53,7 +55,7 @@ export class FactoryImage extends pulumi.ComponentResource {
       `${name}-schematic`,
       { schematic: schematicYaml(args.schematic) },
       // Updated in place it would keep the ID of the document before (the engine takes no new ID from an update).
-      { parent: this, provider, replaceOnChanges: ["schematic"] },
+      { parent: this, provider: this.provider, replaceOnChanges: ["schematic"] },
     );
     this.schematicId = confirmedId(registration, schematicId(args.schematic), args.factory);
     this.installerImage = this.installerImageOf(args.talosVersion);

@@ -36,7 +36,8 @@ export class RolloutPreflight extends pulumi.CustomResource {
         ...(args.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(args.kubeconfig) }),
         due: undefined,
       },
-      opts,
+      // Each node's own upgrade shows the same: here a changed list is enough.
+      pulumi.mergeOptions(opts, { hideDiffs: ["nodes"] }),
     );
   }
 }

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import { machineConfigPatches } from "../talos/machineConfigPatches.ts";
 import type { ClientCredentials, MachineSecrets } from "../talos/secretsBundle.ts";
+import { redactMachineConfig } from "../talos/redact.ts";
 import { MachineConfiguration } from "./machineConfiguration.ts";
 
 /** Talos API credentials: PEM, base64 as in a talosconfig. */
@@ -88,7 +89,7 @@ export class TalosCluster extends pulumi.ComponentResource {
   private readonly cluster: string;
 
   constructor(name: string, args: TalosClusterArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("talos-iscsi:index:TalosCluster", name, {}, opts);
+    super("talos-iscsi:index:TalosCluster", name, shownInputs(args), opts);
     this.cluster = name;
     const first = firstControlPlane(args.nodes);
     const identity = this.identity(args);
@@ -205,6 +206,45 @@ interface Identity {
   machineSecrets: pulumi.Output<MachineSecrets>;
   clientConfiguration: pulumi.Output<ClientConfiguration>;
   contract: pulumi.Output<string>;
+}
+
+/**
+ * What a preview shows of the cluster: all that is asked for and no secret. For a new cluster the configurations themselves are unknown
+ * until its secrets are made, and this is all that a reviewer sees of them.
+ */
+function shownInputs({
+  clusterName,
+  endpoint,
+  contract,
+  initialContract,
+  kubernetesVersion,
+  ...args
+}: TalosClusterArgs) {
+  const withoutSecrets = (patches: string[]) =>
+    patches.map((patch) => redactMachineConfig(patch, { key: clusterName }));
+  return {
+    clusterName,
+    endpoint,
+    contract: contract ?? (args.existing === undefined ? initialContract : undefined),
+    kubernetesVersion,
+    exemptNamespaces: args.exemptNamespaces,
+    kernelModules: args.kernelModules,
+    podSubnets: args.podSubnets,
+    serviceSubnets: args.serviceSubnets,
+    nodes: args.nodes.map(({ name, address, role, installerImage, installDisk, patches }) => ({
+      name,
+      address,
+      role,
+      installerImage,
+      installDisk,
+      patches: withoutSecrets(patches),
+    })),
+    patches: {
+      all: withoutSecrets(args.patches.all),
+      controlplane: withoutSecrets(args.patches.controlplane),
+      worker: withoutSecrets(args.patches.worker),
+    },
+  };
 }
 
 function firstControlPlane(nodes: TalosClusterNode[]): TalosClusterNode {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { SettingsError } from "../../config.ts";
-import { parseDuration } from "../../settings.ts";
+import { parseDuration } from "../../settings/schema.ts";
 import { changed, minimal, outcome, usual } from "./settings/example.ts";
 
 describe("settings that are right", () => {

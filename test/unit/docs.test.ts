@@ -77,10 +77,13 @@ function isMachinePart(path: string): boolean {
 }
 
 describe("docs/troubleshooting.md", () => {
-  const code = globSync(["*.ts", "components/**/*.ts", "provider/**/*", "talos/**/*.ts"], {
-    cwd: root,
-    withFileTypes: true,
-  })
+  const code = globSync(
+    ["*.ts", "components/**/*.ts", "settings/**/*.ts", "provider/**/*", "talos/**/*.ts"],
+    {
+      cwd: root,
+      withFileTypes: true,
+    },
+  )
     .filter((entry) => entry.isFile())
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
     .join("\n")

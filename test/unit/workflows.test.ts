@@ -126,7 +126,7 @@ describe("the stacks of a change", () => {
   it.each<[string, string[] | undefined, string[]]>([
     ["its own file", ["Pulumi.prod.yaml"], ["prod"]],
     ["the program", ["components/talosCluster.ts"], stacks],
-    ["a setting's meaning", ["settings.ts"], stacks],
+    ["a setting's meaning", ["settings/schema.ts"], stacks],
     ["the project", ["Pulumi.yaml"], stacks],
     ["a dependency", ["package-lock.json"], stacks],
     ["the provider and a stack", ["provider/upgrade.ts", "Pulumi.prod.yaml"], stacks],

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { settingsSchema } from "../../settingsRules.ts";
+import { settingsSchema } from "../../settings/rules.ts";
 import { examples, introductions } from "./texts.ts";
 import { inline } from "./inline.ts";
 

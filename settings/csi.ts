@@ -1,10 +1,10 @@
-import { csiProblems, type CsiSettings } from "./components/csi/csiProblems.ts";
-import { joviandssWarnings } from "./components/csi/joviandssSettings.ts";
-import type { Problem } from "./components/csi/problems.ts";
-import { advisories } from "./talos/advisories.ts";
-import { newestContract } from "./talos/iscsi.ts";
-import type { Schematic } from "./talos/schematic.ts";
-import { workloadIsolation } from "./talos/version.ts";
+import { csiProblems, type CsiSettings } from "../components/csi/csiProblems.ts";
+import { joviandssWarnings } from "../components/csi/joviandssSettings.ts";
+import type { Problem } from "../components/csi/problems.ts";
+import { advisories } from "../talos/advisories.ts";
+import { newestContract } from "../talos/iscsi.ts";
+import type { Schematic } from "../talos/schematic.ts";
+import { workloadIsolation } from "../talos/version.ts";
 
 /** What the drivers need of each other and of the cluster. */
 export function checkCsi(

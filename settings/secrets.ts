@@ -1,5 +1,5 @@
-import type { Problem } from "./components/csi/problems.ts";
-import { show, type SecretsSetting } from "./settings.ts";
+import type { Problem } from "../components/csi/problems.ts";
+import { show, type SecretsSetting } from "./schema.ts";
 import {
   parseSecretsBundle,
   parseTalosconfig,
@@ -7,7 +7,7 @@ import {
   secretsFromMachineConfig,
   type ClientCredentials,
   type MachineSecrets,
-} from "./talos/secretsBundle.ts";
+} from "../talos/secretsBundle.ts";
 
 /** How a file that the settings name is read: its text, or an Error. */
 export type ReadFile = (path: string) => string;

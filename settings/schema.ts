@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { section } from "./components/csi/fields.ts";
-import { parseContract, parseVersion, VersionError } from "./talos/version.ts";
+import { section } from "../components/csi/fields.ts";
+import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
 
 /**
  * The shape of a stack's settings (`Pulumi.<stack>.yaml` without the project's prefix): keys, types, defaults and
- * what each value must look like. Rules that concern several keys at once are in `settingsRules.ts`.
+ * what each value must look like. Rules that concern several keys at once are in `rules.ts`.
  */
 
 /** Says what would be right, and tells "not there" from "there, but wrong". */
@@ -126,7 +126,7 @@ const cidrs = z
 
 const patchText = "a machine configuration patch: a YAML text or a mapping";
 
-/** A patch as a person writes it (a YAML text or a mapping); `settingsRules.ts` checks what it says. */
+/** A patch as a person writes it (a YAML text or a mapping); `rules.ts` checks what it says. */
 const patch = z.union(
   [
     z.string(),

@@ -1,7 +1,7 @@
-import type { Problem } from "./components/csi/problems.ts";
-import { readable } from "./settings.ts";
-import { at, listAt } from "./settingsRaw.ts";
-import { newestGenerated } from "./talos/iscsi.ts";
+import type { Problem } from "../components/csi/problems.ts";
+import { readable } from "./schema.ts";
+import { at, listAt } from "./raw.ts";
+import { newestGenerated } from "../talos/iscsi.ts";
 import {
   badRelease,
   contractAtLeast,
@@ -11,7 +11,7 @@ import {
   kubernetesProblem,
   parseContract,
   parseVersion,
-} from "./talos/version.ts";
+} from "../talos/version.ts";
 
 /** The extension this program is about. */
 export const iscsiTools = "siderolabs/iscsi-tools";

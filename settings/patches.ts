@@ -1,13 +1,13 @@
 import { stringify } from "yaml";
-import type { Problem } from "./components/csi/problems.ts";
-import { joviandssSchema } from "./components/csi/joviandssSettings.ts";
-import { synologySchema } from "./components/csi/synologySettings.ts";
-import type { PatchSetting } from "./settings.ts";
-import { at, isRecord, listAt } from "./settingsRaw.ts";
-import { wellFormed } from "./settingsVersions.ts";
-import { newestContract } from "./talos/iscsi.ts";
-import { patchProblems } from "./talos/userPatches.ts";
-import { parseContract, parseVersion } from "./talos/version.ts";
+import type { Problem } from "../components/csi/problems.ts";
+import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
+import { synologySchema } from "../components/csi/synologySettings.ts";
+import type { PatchSetting } from "./schema.ts";
+import { at, isRecord, listAt } from "./raw.ts";
+import { wellFormed } from "./versions.ts";
+import { newestContract } from "../talos/iscsi.ts";
+import { patchProblems } from "../talos/userPatches.ts";
+import { parseContract, parseVersion } from "../talos/version.ts";
 
 /** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
 export function patchText(patch: PatchSetting): string {

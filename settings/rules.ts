@@ -1,18 +1,18 @@
 import type { z } from "zod";
-import type { Problem } from "./components/csi/problems.ts";
-import { joviandssSchema } from "./components/csi/joviandssSettings.ts";
-import { snapshotControllerSchema } from "./components/csi/snapshotsSettings.ts";
-import { synologySchema } from "./components/csi/synologySettings.ts";
-import { section } from "./components/csi/fields.ts";
-import { baseShape, type ClusterSettings, type ImageSettings, type NodeSettings } from "./settings.ts";
-import { checkPatches, patchText } from "./settingsPatches.ts";
-import { at, isRecord, listAt } from "./settingsRaw.ts";
-import { checkCsi } from "./settingsCsi.ts";
-import { existingSecrets, type ExistingSecrets, type ReadFile } from "./settingsSecrets.ts";
-import { checkVersions, iscsiTools } from "./settingsVersions.ts";
-import { parseSchematic, SchematicError, type Schematic } from "./talos/schematic.ts";
+import type { Problem } from "../components/csi/problems.ts";
+import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
+import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
+import { synologySchema } from "../components/csi/synologySettings.ts";
+import { section } from "../components/csi/fields.ts";
+import { baseShape, type ClusterSettings, type ImageSettings, type NodeSettings } from "./schema.ts";
+import { checkPatches, patchText } from "./patches.ts";
+import { at, isRecord, listAt } from "./raw.ts";
+import { checkCsi } from "./csi.ts";
+import { existingSecrets, type ExistingSecrets, type ReadFile } from "./secrets.ts";
+import { checkVersions, iscsiTools } from "./versions.ts";
+import { parseSchematic, SchematicError, type Schematic } from "../talos/schematic.ts";
 
-export type { ReadFile } from "./settingsSecrets.ts";
+export type { ReadFile } from "./secrets.ts";
 
 /** The rules of a stack's settings that concern several keys, or what a value means rather than how it looks. */
 
