@@ -1,7 +1,9 @@
 import { Command } from "commander";
+import { benchCrash } from "./bench/crash.ts";
 import { benchFresh } from "./bench/fresh.ts";
 import { benchNodes } from "./bench/nodes.ts";
 import { benchPreview } from "./bench/preview.ts";
+import { benchRollout } from "./bench/rollout.ts";
 
 /** `npm run bench -- <figure>`: how long things take, measured, with what they are measured against. */
 const root = new Command("bench").description("Measures the figures that the documentation names.");
@@ -22,6 +24,18 @@ root
   .description("from a fresh clone to a finished `lab -- up`")
   .option("--build", "build the tools from nothing as well", false)
   .action(async ({ build }: { build: boolean }) => benchFresh(build));
+
+root
+  .command("rollout")
+  .description("a rollout of five nodes against the time the nodes need, and against talosctl upgrade --wait")
+  .option("--node-seconds <number>", "how long a node takes for an upgrade in all", Number, 5)
+  .action(async ({ nodeSeconds }: { nodeSeconds: number }) => benchRollout(nodeSeconds));
+
+root
+  .command("crash")
+  .description("rollouts whose engine or provider is killed with SIGKILL, and what comes of them")
+  .option("--kills <number>", "how often in all", Number, 40)
+  .action(async ({ kills }: { kills: number }) => benchCrash(kills));
 
 try {
   await root.parseAsync();

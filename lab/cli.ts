@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { settingsMessage } from "../config.ts";
 import { ToolError } from "../tools/resolve.ts";
 import { addFaultCommands } from "./faultCommands.ts";
-import { labFiles, stackOf, type LabMode } from "./layout.ts";
+import { labFiles, stackOf, type LabMode, type LabOptions } from "./layout.ts";
 import { LabError, runningLab, startLab, stopLab } from "./lifecycle.ts";
 import { destroy, preview, refresh, up } from "./operations.ts";
 import { ToolFailure } from "./process.ts";
@@ -13,8 +13,8 @@ import { nextSteps, nodeTable, statusOf, writeKubeconfig } from "./status.ts";
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
-async function start(mode: LabMode): Promise<void> {
-  const lab = await startLab(mode, say);
+async function start(options: LabOptions): Promise<void> {
+  const lab = await startLab(options, say);
   say(lab.started ? "the lab is up; it stays until: npm run lab -- stop" : "the lab runs already");
 }
 
@@ -32,9 +32,10 @@ function program(): Command {
     .command("start")
     .description("start the lab without deploying anything")
     .addOption(isNew())
-    .action(async ({ new: fresh }: { new: boolean }) => {
+    .option("--node-seconds <number>", "how long a machine takes for an upgrade in all (default: 3)", Number)
+    .action(async ({ new: fresh, ...options }: { new: boolean; nodeSeconds?: number }) => {
       const mode: LabMode = fresh ? "new" : "running";
-      await start(mode);
+      await start({ mode, ...options });
       await openStack(stackOf[mode]); // plain pulumi does not make a stack by itself
       process.stdout.write(`${environmentText(stackOf[mode])}\n`);
     });
@@ -45,7 +46,7 @@ function program(): Command {
     .addOption(isNew())
     .action(async ({ new: fresh }: { new: boolean }) => {
       const mode: LabMode = fresh ? "new" : "running";
-      await start(mode);
+      await start({ mode });
       await up(stackOf[mode]);
       await writeKubeconfig(stackOf[mode]);
       const status = await statusOf(await runningLab());

@@ -19,6 +19,7 @@ export interface NodeReport {
   name: string;
   address: string;
   stage: string;
+  ready: boolean;
   boots: number;
   reboots: number;
   upgrades: number;

@@ -8,7 +8,8 @@ import { labFiles, readLayout, stackOf, type LabMode } from "./layout.ts";
 
 const mode: LabMode = process.argv[2] === "new" ? "new" : "running";
 const say = (line: string) => console.log(`${new Date().toISOString()} ${line}`);
-const lab = await Lab.start(readLayout(stackOf[mode]), mode, say);
+const nodeSeconds = process.argv[3] === undefined ? {} : { nodeSeconds: Number(process.argv[3]) };
+const lab = await Lab.start(readLayout(stackOf[mode]), { mode, ...nodeSeconds }, say);
 let ready = false;
 let failure: string | undefined;
 

@@ -1,5 +1,6 @@
 import Table from "cli-table3";
 import type { Command } from "commander";
+import { clusterFaultCatalogue } from "./clusterFaults.ts";
 import { askLab } from "./control.ts";
 import type { FaultRequest } from "./faultControl.ts";
 import { labFiles } from "./layout.ts";
@@ -10,13 +11,13 @@ import { faultCatalogue } from "./node/faults.ts";
 export function addFaultCommands(root: Command): void {
   root
     .command("faults")
-    .description("every fault that a simulated node can have")
+    .description("every fault that a simulated node, or the Kubernetes around it, can have")
     .action(() => {
       const table = new Table({
-        head: ["fault", "what the node does", "value"],
+        head: ["fault", "what happens", "value"],
         style: { head: [], border: [], compact: true },
       });
-      for (const fault of faultCatalogue) {
+      for (const fault of [...faultCatalogue, ...clusterFaultCatalogue]) {
         const value = "value" in fault ? `${fault.value.means} (${fault.value.default})` : "";
         table.push([fault.id, fault.does, value]);
       }

@@ -1,7 +1,8 @@
-import { faultCatalogue, isFaultId } from "./node/faults.ts";
+import { isClusterFaultId } from "./clusterFaults.ts";
+import { isFaultId } from "./node/faults.ts";
 import type { Lab } from "./lab.ts";
 
-/** A fault to set or lift on one machine. */
+/** A fault to set or lift, on one machine or in the Kubernetes around it. */
 export interface FaultRequest {
   node: string;
   fault: string;
@@ -13,19 +14,23 @@ export interface FaultRequest {
 
 /** The fault commands as the lab's process answers them. */
 export async function handleFault(lab: Lab, path: string, body: unknown): Promise<unknown> {
-  if (path === "/faults") return faultCatalogue;
   if (path !== "/fault") throw new Error(`the lab knows no ${path}`);
   const { node: name, fault, value, once, lift } = body as FaultRequest;
   const node = lab.node(name);
+  const { clusterFaults } = lab;
   if (lift === true) {
-    if (fault !== "all" && !isFaultId(fault))
+    if (fault !== "all" && !isFaultId(fault) && !isClusterFaultId(fault))
       throw new Error(`there is no fault "${fault}"; see: npm run lab -- faults`);
-    node.faults.clear(fault === "all" ? undefined : fault);
+    if (fault === "all" || isFaultId(fault)) node.faults.clear(fault === "all" ? undefined : fault);
+    if (fault === "all" || isClusterFaultId(fault))
+      await clusterFaults.lift(name, fault === "all" ? undefined : fault);
+  } else if (isClusterFaultId(fault)) {
+    await clusterFaults.set(name, fault);
   } else {
     node.faults.set(fault, {
       ...(value === undefined ? {} : { value }),
       ...(once === undefined ? {} : { once }),
     });
   }
-  return { faults: node.faults.active().map(({ id }) => id) };
+  return { faults: [...node.faults.active().map(({ id }) => id), ...clusterFaults.active(name)] };
 }

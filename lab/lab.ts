@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import type { NodeReport } from "./control.ts";
+import { ClusterFaults } from "./clusterFaults.ts";
 import { FactoryServer } from "./factory/server.ts";
 import type { KubernetesTools } from "./kubernetes/controlPlane.ts";
 import { KubernetesRuntime } from "./kubernetes/runtime.ts";
-import { bootImage, labFiles, type LabLayout, type LabMode } from "./layout.ts";
+import { bootImage, labFiles, type LabLayout, type LabMode, type LabOptions } from "./layout.ts";
 import { LabNetwork } from "./node/network.ts";
-import { SimulatedNode } from "./node/node.ts";
+import { SimulatedNode, type Timings } from "./node/node.ts";
+import { timingsFor } from "./node/timings.ts";
 
 const kubernetesTools = [
   "etcd",
@@ -20,16 +22,21 @@ export class Lab {
   readonly #nodes: SimulatedNode[];
   readonly #kubernetes: KubernetesRuntime;
   readonly #factory: FactoryServer;
+  readonly clusterFaults: ClusterFaults;
 
   /** Switches everything on; the machines are empty and wait in maintenance mode. */
-  static async start(layout: LabLayout, mode: LabMode, say: (line: string) => void): Promise<Lab> {
-    const lab = new Lab(layout, mode, say);
+  static async start(
+    layout: LabLayout,
+    { mode, nodeSeconds }: LabOptions,
+    say: (line: string) => void,
+  ): Promise<Lab> {
+    const lab = new Lab(layout, mode, timingsFor(nodeSeconds), say);
     await lab.#factory.start();
     await Promise.all(lab.#nodes.map((node) => node.start()));
     return lab;
   }
 
-  private constructor(layout: LabLayout, mode: LabMode, say: (line: string) => void) {
+  private constructor(layout: LabLayout, mode: LabMode, timings: Timings, say: (line: string) => void) {
     const { hostname, port } = new URL(layout.factory);
     this.#factory = new FactoryServer({
       host: hostname,
@@ -43,6 +50,7 @@ export class Lab {
       ) as KubernetesTools,
       log: (line) => say(`kubernetes: ${line}`),
     });
+    this.clusterFaults = new ClusterFaults(this.#kubernetes);
     const network = new LabNetwork();
     this.#nodes = layout.nodes.map(
       ({ name, address }) =>
@@ -52,6 +60,7 @@ export class Lab {
           network,
           runtime: this.#kubernetes,
           image: bootImage[mode],
+          timings,
           log: (line) => say(`${name}: ${line}`),
         }),
     );
@@ -68,15 +77,16 @@ export class Lab {
 
   report(): NodeReport[] {
     return this.#nodes.map((node) => {
-      const { name, address, stage, boots, upgrades, reboots, faults } = node.snapshot();
+      const { name, address, stage, ready, boots, upgrades, reboots, faults } = node.snapshot();
       return {
         name,
         address,
         stage,
+        ready,
         boots: boots.length,
         reboots,
         upgrades,
-        faults: faults.map(({ id }) => id),
+        faults: [...faults.map(({ id }) => id), ...this.clusterFaults.active(name)],
       };
     });
   }

@@ -45,6 +45,13 @@ export function makeLabFolders(): void {
 /** How the lab's machines begin: as a running cluster that talosctl made, or empty. */
 export type LabMode = "running" | "new";
 
+/** How a lab is started. */
+export interface LabOptions {
+  mode: LabMode;
+  /** How long a machine takes for an upgrade in all; default: 3 s. */
+  nodeSeconds?: number;
+}
+
 /** The stack that belongs to each mode. Both are ordinary stacks: `Pulumi.<stack>.yaml`. */
 export const stackOf: Record<LabMode, string> = { running: "dev", new: "dev-new" };
 

@@ -10,6 +10,7 @@ import {
   readLayout,
   stackOf,
   type LabMode,
+  type LabOptions,
 } from "./layout.ts";
 import { reapLeftovers } from "./leftovers.ts";
 import type { PluginChoice } from "./pluginPaths.ts";
@@ -42,7 +43,8 @@ export interface StartedLab {
 type Say = (line: string) => void;
 
 /** The lab in the wanted mode, started if none runs. A lab in the other mode is not touched. */
-export async function startLab(mode: LabMode, say: Say): Promise<StartedLab> {
+export async function startLab(options: LabOptions, say: Say): Promise<StartedLab> {
+  const { mode } = options;
   refuseElsewhere();
   const tools = await resolveTools(toolNames, { onProgress: say });
   const running = await labReport(labFiles.socket);
@@ -58,7 +60,7 @@ export async function startLab(mode: LabMode, say: Say): Promise<StartedLab> {
   makeLabFolders();
   const plugins = linkTools(tools);
   for (const plugin of plugins) say(`provider ${plugin.name}: ${plugin.kind} (${plugin.path})`);
-  await launch(mode);
+  await launch(options);
   try {
     const layout = readLayout(stackOf[mode]);
     if (mode === "running") await seedCluster(tools.talosctl, layout, say);
@@ -91,14 +93,18 @@ function otherMode(is: LabMode, wanted: LabMode): LabError {
 }
 
 /** Starts the lab's process and waits until it answers. */
-async function launch(mode: LabMode): Promise<void> {
+async function launch({ mode, nodeSeconds }: LabOptions): Promise<void> {
   const log = openSync(labFiles.log, "a", 0o600);
-  const child = spawn(process.execPath, [daemonFile, mode], {
-    cwd: projectDir,
-    detached: true,
-    stdio: ["ignore", log, log],
-    env: { ...process.env, PATH: `${labFiles.bin}:${process.env["PATH"] ?? ""}` },
-  });
+  const child = spawn(
+    process.execPath,
+    [daemonFile, mode, ...(nodeSeconds === undefined ? [] : [String(nodeSeconds)])],
+    {
+      cwd: projectDir,
+      detached: true,
+      stdio: ["ignore", log, log],
+      env: { ...process.env, PATH: `${labFiles.bin}:${process.env["PATH"] ?? ""}` },
+    },
+  );
   let ended: string | undefined;
   child.once("exit", (code, signal) => (ended = signal ?? `exit code ${code ?? "?"}`));
   child.unref();

@@ -1,5 +1,6 @@
 import { CommandError } from "@pulumi/pulumi/automation/index.js";
 import { LabError } from "./lifecycle.ts";
+import { releaseDeadLocks } from "./stackLock.ts";
 import { hasState, openStack } from "./stack.ts";
 
 /** The engine's operations as the lab offers them; the engine's own display is what the user sees. */
@@ -77,6 +78,7 @@ async function engine(
   operation: (stack: Stack, display: Display["options"]) => Promise<unknown>,
 ): Promise<void> {
   const stack = await openStack(stackName);
+  await releaseDeadLocks(stack, (line) => process.stderr.write(`${line}\n`));
   const display = new Display();
   try {
     await operation(stack, display.options);

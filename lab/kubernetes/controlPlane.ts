@@ -53,6 +53,8 @@ export class ControlPlane {
   readonly #processes = new Map<string, { process: ManagedProcess; args: string }>();
   #current: ControlPlaneSettings;
   #apiServer: ApiServer | undefined;
+  /** A fault of the lab: nobody gets through the front door. */
+  #closed = false;
   #generation = 0;
   readonly #retiring = new Set<Promise<void>>();
 
@@ -125,6 +127,12 @@ export class ControlPlane {
   /** Is this the configuration that kube-apiserver runs with? */
   runsWith(settings: ControlPlaneSettings): boolean {
     return this.running && fingerprint(settings) === fingerprint(this.#current);
+  }
+
+  /** Has the endpoint refuse everybody, whatever runs behind it, or serve again. */
+  async close(closed: boolean): Promise<void> {
+    this.#closed = closed;
+    await this.#openTo(closed || !this.running ? null : (this.#apiServer?.port ?? null));
   }
 
   /** Does the Kubernetes API answer? */
@@ -242,7 +250,8 @@ export class ControlPlane {
   }
 
   /** Has the endpoint hand connections to this port, or refuse them. */
-  async #openTo(backend: number | null): Promise<void> {
+  async #openTo(wanted: number | null): Promise<void> {
+    const backend = this.#closed ? null : wanted;
     const running = this.#processes.get("endpoint")?.process;
     if (backend === null && (running === undefined || running.exited !== undefined)) return;
     const port = String(portOf(this.#settings.endpoint));

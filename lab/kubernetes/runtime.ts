@@ -119,6 +119,11 @@ export class KubernetesRuntime implements ClusterRuntime {
     } while (work !== this.#work);
   }
 
+  /** Has the cluster's endpoint refuse everybody, or serve again. */
+  async closeEndpoint(closed: boolean): Promise<void> {
+    await this.#controlPlane?.close(closed);
+  }
+
   /** A kubeconfig with all rights on the cluster, once it has been bootstrapped. */
   adminKubeconfig(): string {
     return readFileSync(this.adminKubeconfigFile, "utf8");

@@ -222,10 +222,11 @@ describe.each([
     const inputs = preflightInputs(cluster, { timeoutSeconds: -1 });
     const nodes = inputs["nodes"] as Properties[];
     nodes[1] = { ...nodes[1], talosVersion: "1.13" };
-    const { name: _name, ...nameless } = nodes[3] ?? {};
-    nodes[3] = nameless;
+    nodes[3] = Object.fromEntries(Object.entries(nodes[3] ?? {}).filter(([key]) => key !== "name"));
     nodes.push({ ...nodes[4], name: "w3", endpoint: "" });
-    const { failures, inputs: checked } = await provider.check(urn, {}, inputs);
+    const result = await provider.check(urn, {}, inputs);
+    const failures = result.failures;
+    const checked: unknown = result.inputs;
     expect(failures?.map(({ property }) => property)).toEqual([
       "timeoutSeconds",
       "nodes[1].talosVersion",
@@ -234,7 +235,7 @@ describe.each([
     ]);
     expect(failures?.[1]?.reason).toMatch(/^\[nodes\[1\]\.talosVersion\] /);
     expect(JSON.stringify(failures)).not.toContain(cluster.credentials.clientKey);
-    expect(checked?.["clientConfiguration"]).toMatchObject({
+    expect((checked as Properties)["clientConfiguration"]).toMatchObject({
       "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
     });
     expect((await provider.check(urn, {}, { ...inputs, nodes: [] })).failures).toMatchObject([

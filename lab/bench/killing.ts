@@ -1,0 +1,81 @@
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { projectDir } from "../layout.ts";
+
+export type Victim = "engine" | "provider";
+
+/** How an `up` ended. */
+export interface UpResult {
+  code: number | null;
+  text: string;
+  /** Whether the victim was there to be killed. */
+  killed: boolean;
+}
+
+/**
+ * `lab -- up` in a project's folder, whose engine or provider gets SIGKILL so many milliseconds after the engine has begun to change
+ * things. Without a victim it runs to its end.
+ */
+export async function upWithKill(dir: string, kill?: { victim: Victim; afterMs: number }): Promise<UpResult> {
+  const child = spawn(process.execPath, [join("lab", "cli.ts"), "up"], {
+    cwd: dir,
+    env: {
+      ...process.env,
+      NO_COLOR: "1",
+      // The tools are built once, for the copies of this project too.
+      TALOS_ISCSI_TOOLS: process.env["TALOS_ISCSI_TOOLS"] ?? join(projectDir, ".tools"),
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let text = "";
+  let begun: () => void = () => undefined;
+  const updating = new Promise<void>((resolve) => (begun = resolve));
+  const hear = (chunk: Buffer): void => {
+    text += chunk.toString("utf8");
+    if (text.includes("Updating (")) begun();
+  };
+  child.stdout.on("data", hear);
+  child.stderr.on("data", hear);
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  let killed = false;
+  if (kill !== undefined) {
+    const struck = updating.then(async () => {
+      await sleep(kill.afterMs);
+      killed = child.exitCode === null && strike(dir, kill.victim);
+    });
+    await Promise.race([struck, ended]);
+  }
+  return { code: await ended, text, killed };
+}
+
+/** @returns false where there is none */
+function strike(dir: string, victim: Victim): boolean {
+  const provider = readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .find((pid) => read(pid, "cmdline").includes(join(dir, "provider", "pulumi-resource-talos-node")));
+  if (provider === undefined) return false;
+  // The engine starts its plugins itself.
+  const parent = Number(/^PPid:\s*(\d+)$/m.exec(read(provider, "status"))?.[1]);
+  const target = victim === "provider" ? provider : parent;
+  if (victim === "engine" && !read(target, "cmdline").includes("pulumi")) return false;
+  try {
+    process.kill(target, "SIGKILL");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function read(pid: number, file: string): string {
+  try {
+    return readFileSync(join("/proc", String(pid), file), "utf8");
+  } catch {
+    return ""; // ended meanwhile
+  }
+}

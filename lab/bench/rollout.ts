@@ -1,0 +1,77 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { EngineEvent, Stack } from "@pulumi/pulumi/automation/index.js";
+import { schematicId } from "../../talos/schematic.ts";
+import { readLayout, stackOf } from "../layout.ts";
+import { timingsFor } from "../node/timings.ts";
+import { run } from "../process.ts";
+import { want } from "./crash.ts";
+import { timed } from "./figures.ts";
+import { inScratchLab } from "./scratch.ts";
+
+// All by LifecycleService, and each image new to the nodes when its turn comes.
+const versions = { before: "v1.13.7", rollout: "v1.13.9", talosctl: "v1.13.6" };
+const schematic = { customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } };
+
+/**
+ * A rollout against the time that the machines themselves need, and against `talosctl upgrade --wait`, one node after the other. With one
+ * worker at a time the bound is one pull, which all do at once, and then each node's installation, reboot and boot.
+ */
+export async function benchRollout(nodeSeconds: number): Promise<void> {
+  const { pullSeconds, installSeconds, rebootSeconds, bootSeconds } = timingsFor(nodeSeconds);
+  const { nodes, factory } = readLayout(stackOf.running);
+  const turn = installSeconds + rebootSeconds + bootSeconds;
+  const bound = pullSeconds + nodes.length * turn;
+  const say = (line: string) => process.stderr.write(`${line}\n`);
+  await inScratchLab({ nodeSeconds, say }, async (dir) => {
+    // The clone's own module: it knows the clone's lab.
+    const { openStack } = (await import(pathToFileURL(join(dir, "lab", "stack.ts")).href)) as {
+      openStack: (name: string) => Promise<Stack>;
+    };
+    want(dir, versions.before);
+    say(`bringing all nodes to ${versions.before}`);
+    await (await openStack(stackOf.running)).up();
+
+    say(`rollout to ${versions.rollout}`);
+    want(dir, versions.rollout);
+    const stack = await openStack(stackOf.running);
+    let begun: number | undefined;
+    let ended = 0;
+    const whole = await timed(() =>
+      stack.up({
+        onEvent: ({ resourcePreEvent, resOutputsEvent }: EngineEvent) => {
+          const now = performance.now() / 1000;
+          if (resourcePreEvent?.metadata.type === "talos-node:index:RolloutPreflight") begun ??= now;
+          if (resOutputsEvent?.metadata.type === "talos-node:index:NodeUpgrade") ended = now;
+        },
+      }),
+    );
+    if (begun === undefined) throw new Error("the rollout never began");
+    const rollout = ended - begun;
+
+    say(`talosctl upgrade --wait to ${versions.talosctl}`);
+    const image = `${new URL(factory).host}/metal-installer/${schematicId(schematic)}:${versions.talosctl}`;
+    const talosctl = await timed(async () => {
+      for (const { address } of nodes) await upgradeByHand(dir, address, image);
+    });
+    const over = (100 * (rollout - bound)) / bound;
+    process.stdout.write(
+      [
+        `nodes: ${nodes.length}, ${nodeSeconds} s each (pull ${pullSeconds.toFixed(1)} s, then ${turn.toFixed(1)} s), one at a time`,
+        `lower bound:              ${bound.toFixed(2)} s`,
+        `rollout:                  ${rollout.toFixed(2)} s, ${over.toFixed(1)} % over the bound; aim at 30 s a node: at most 3 %`,
+        `the whole up around it:   ${whole.toFixed(2)} s`,
+        `talosctl upgrade --wait:  ${talosctl.toFixed(2)} s; aim: the rollout takes less`,
+        "",
+      ].join("\n"),
+    );
+  });
+}
+
+async function upgradeByHand(dir: string, address: string, image: string): Promise<void> {
+  const talosconfig = join(dir, ".lab", "talosconfig");
+  await run(join(dir, ".lab", "bin", "talosctl"), [
+    "--talosconfig", talosconfig, "--nodes", address, "--endpoints", address,
+    "upgrade", "--image", image, "--wait", "--timeout", "10m",
+  ]); // prettier-ignore
+}

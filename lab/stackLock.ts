@@ -1,0 +1,47 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { Stack } from "@pulumi/pulumi/automation/index.js";
+import { labFiles } from "./layout.ts";
+
+/** Who holds a stack of the file backend, as the engine writes it (pkg/backend/diy/lock.go). */
+interface Lock {
+  pid: number;
+  hostname: string;
+}
+
+/**
+ * An engine that was killed leaves its lock on the stack. It is taken away where its owner is certainly dead; with one lock of
+ * a living engine, or of another machine, all stay.
+ */
+export async function releaseDeadLocks(stack: Stack, say: (line: string) => void): Promise<void> {
+  const locks = locksOf(stack.name);
+  if (locks.length === 0 || !locks.every(isDead)) return;
+  await stack.cancel();
+  const pids = locks.map(({ pid }) => pid).join(", ");
+  say(`the engine of an earlier run (process ${pids}) was killed and had left its lock; it was removed`);
+}
+
+function locksOf(stackName: string): Lock[] {
+  const folder = join(labFiles.backend, ".pulumi", "locks", "organization", "talos-iscsi", stackName);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((file) => file.endsWith(".json"))
+    .flatMap((file) => {
+      try {
+        return [JSON.parse(readFileSync(join(folder, file), "utf8")) as Lock];
+      } catch {
+        return []; // released meanwhile
+      }
+    });
+}
+
+function isDead(lock: Lock): boolean {
+  if (lock.hostname !== hostname()) return false;
+  try {
+    process.kill(lock.pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
