@@ -1,7 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import { redactMachineConfig } from "../talos/redact.ts";
-import type { ClientConfiguration } from "./talosCluster.ts";
+import type { ClientCredentials } from "../talos/secretsBundle.ts";
+
+/** Talos API credentials: PEM, base64 as in a talosconfig. */
+export type ClientConfiguration = Pick<
+  ClientCredentials,
+  "caCertificate" | "clientCertificate" | "clientKey"
+>;
 
 export interface MachineConfigurationArgs {
   /** Address of the node's Talos API. */

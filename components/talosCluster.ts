@@ -3,13 +3,7 @@ import * as talos from "@pulumiverse/talos";
 import { machineConfigPatches } from "../talos/machineConfigPatches.ts";
 import type { ClientCredentials, MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
-import { MachineConfiguration } from "./machineConfiguration.ts";
-
-/** Talos API credentials: PEM, base64 as in a talosconfig. */
-export type ClientConfiguration = Pick<
-  ClientCredentials,
-  "caCertificate" | "clientCertificate" | "clientKey"
->;
+import { MachineConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
 
 /** A node of the cluster as its machine configuration needs it. */
 export interface TalosClusterNode {
