@@ -9,9 +9,16 @@ import { labFiles, readLayout, stackOf, type LabMode } from "./layout.ts";
 const mode: LabMode = process.argv[2] === "new" ? "new" : "running";
 const say = (line: string) => console.log(`${new Date().toISOString()} ${line}`);
 const nodeSeconds = process.argv[3] === undefined ? {} : { nodeSeconds: Number(process.argv[3]) };
-const lab = await Lab.start(readLayout(stackOf[mode]), { mode, ...nodeSeconds }, say);
+const lab = await Lab.start(readLayout(stackOf[mode]), { mode, ...nodeSeconds }, say).catch(giveUp);
 let ready = false;
 let failure: string | undefined;
+
+/** What keeps a lab from starting, in one line: it is shown to whoever started it. */
+function giveUp(error: NodeJS.ErrnoException & { address?: string; port?: number }): never {
+  const taken = `${error.address ?? "an address of the lab"}:${error.port ?? "?"} is taken: another lab, from another folder, may be running`;
+  console.error(error.code === "EADDRINUSE" ? taken : (error.stack ?? error.message));
+  process.exit(1);
+}
 
 async function handle({ path, body }: ControlRequest): Promise<unknown> {
   switch (path) {
