@@ -45,12 +45,13 @@ export async function crashRollouts(options: {
   const watch = new RolloutWatch(socket);
   try {
     let done = 0;
+    let tries = 0;
     for (let rollout = 0; done < kills; rollout += 1) {
       want(dir, versions[rollout % 2] ?? versions[0]);
       const before = await upgrades(socket);
       for (let finished = false; !finished;) {
         const victim: Victim = done % 2 === 0 ? "engine" : "provider";
-        const afterMs = ((done * spread) % 1) * windowMs;
+        const afterMs = ((tries++ * spread) % 1) * windowMs;
         const { code, text, killed } = await upWithKill(dir, done < kills ? { victim, afterMs } : undefined);
         if (killed) {
           done += 1;

@@ -46,7 +46,8 @@ export async function upWithKill(dir: string, kill?: { victim: Victim; afterMs: 
   if (kill !== undefined) {
     const struck = updating.then(async () => {
       await sleep(kill.afterMs);
-      killed = child.exitCode === null && strike(dir, kill.victim);
+      // The engine starts its plugins a moment after it has begun.
+      while (child.exitCode === null && !(killed = strike(dir, kill.victim))) await sleep(20);
     });
     await Promise.race([struck, ended]);
   }

@@ -1,0 +1,95 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { askLab, labReport, type NodeReport } from "../../lab/control.ts";
+import type { FaultRequest } from "../../lab/faultControl.ts";
+import { LabProject, type Finished } from "./project.ts";
+
+/** A lab to run rollouts in, one after the other: quick machines, short limits, and nothing but the rollout in the stack. */
+export class RolloutLab {
+  readonly project: LabProject;
+
+  static async start(nodeSeconds: number): Promise<RolloutLab> {
+    const lab = new RolloutLab(await LabProject.make());
+    try {
+      lab.#edit((text) =>
+        text
+          .replace(/ {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/, "")
+          .replace(
+            "encryptionsalt:",
+            "  talos-iscsi:upgrade:\n    timeout: 15s\n    drain:\n      timeout: 3s\nencryptionsalt:",
+          ),
+      );
+      await lab.project.labOk("start", "--node-seconds", String(nodeSeconds));
+      return lab;
+    } catch (error) {
+      await lab.project.remove();
+      throw error;
+    }
+  }
+
+  private constructor(project: LabProject) {
+    this.project = project;
+  }
+
+  /** Which release the nodes are to run from now on. */
+  want(version: string): void {
+    this.#edit((text) => text.replace(/talosVersion: \S+/, `talosVersion: ${version}`));
+  }
+
+  up(): Promise<Finished> {
+    return this.project.lab("up");
+  }
+
+  /** An `up` that has to succeed. */
+  async finish(): Promise<Finished> {
+    const finished = await this.up();
+    expect(finished.text.slice(-6_000)).not.toContain("error:");
+    expect(finished.code).toBe(0);
+    return finished;
+  }
+
+  async nodes(): Promise<NodeReport[]> {
+    const report = await labReport(this.project.file("lab.sock"));
+    if (report === undefined) throw new Error("the lab does not run any more");
+    return report.nodes;
+  }
+
+  /** How often each node has been upgraded. */
+  async upgrades(): Promise<Record<string, number>> {
+    return Object.fromEntries((await this.nodes()).map(({ name, upgrades }) => [name, upgrades]));
+  }
+
+  async fault(request: FaultRequest): Promise<void> {
+    await askLab(this.project.file("lab.sock"), { method: "POST", path: "/fault", body: request });
+  }
+
+  /** Lifts every fault and waits until all machines run and are ready again. */
+  async lift(): Promise<void> {
+    for (const { name } of await this.nodes()) await this.fault({ node: name, fault: "all", lift: true });
+    const limit = Date.now() + 60_000;
+    for (;;) {
+      const down = (await this.nodes()).filter(({ stage, ready }) => stage !== "running" || !ready);
+      if (down.length === 0) return;
+      if (Date.now() > limit) throw new Error(`not ready again: ${down.map(({ name }) => name).join(", ")}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Names of the nodes on which Kubernetes starts nothing. */
+  async cordoned(): Promise<string[]> {
+    const list = await this.project.tool("kubectl", "get", "nodes", "--output", "json");
+    const { items } = JSON.parse(list) as {
+      items: { metadata: { name: string }; spec: { unschedulable?: boolean } }[];
+    };
+    return items.filter(({ spec }) => spec.unschedulable === true).map(({ metadata }) => metadata.name);
+  }
+
+  #edit(change: (text: string) => string): void {
+    const file = join(this.project.dir, "Pulumi.dev.yaml");
+    const before = readFileSync(file, "utf8");
+    const after = change(before);
+    if (after === before) throw new Error("the change of the stack's file changed nothing");
+    writeFileSync(file, after);
+  }
+}

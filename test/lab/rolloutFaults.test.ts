@@ -1,0 +1,245 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { clusterFaultCatalogue } from "../../lab/clusterFaults.ts";
+import { faultCatalogue } from "../../lab/node/faults.ts";
+import { RolloutLab } from "./rollout.ts";
+
+/**
+ * Every fault that the lab knows strikes a rollout of five nodes by the real engine. A fault that a preflight can see stops the
+ * rollout before it begins; any other stops it at its node, and the next `up` goes on from there into the next fault.
+ */
+
+const order = ["cp1", "cp2", "cp3", "w1", "w2"];
+let lab: RolloutLab;
+
+beforeAll(async () => {
+  lab = await RolloutLab.start(1.5);
+});
+afterAll(async () => lab?.project.remove());
+// Also after a failed test, so that the next one has no fault but its own.
+afterEach(() => lab.lift());
+
+interface Strike {
+  node: string;
+  fault: string;
+  value?: number;
+  once?: boolean;
+  says: RegExp;
+}
+
+const struck: string[] = [];
+async function set({ node, fault, value, once }: Omit<Strike, "says">): Promise<void> {
+  struck.push(fault);
+  await lab.fault({
+    node,
+    fault,
+    ...(value === undefined ? {} : { value }),
+    ...(once === undefined ? {} : { once }),
+  });
+}
+
+/** The engine breaks long messages nowhere, but repeats them in its summary: any of them will do. */
+async function failingUp(): Promise<string> {
+  const { code, text } = await lab.up();
+  expect(code, text.slice(-3_000)).toBe(1);
+  return text;
+}
+
+/** Faults on several nodes, all of them named in one error, and nothing touched. */
+function stopsBeforeItBegins(title: string, ...strikes: Strike[]): void {
+  test(`before it begins: ${title}`, async () => {
+    const before = await lab.upgrades();
+    for (const strike of strikes) await set(strike);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const text = await failingUp();
+    expect(text).toContain("the rollout was not begun, no node was touched");
+    for (const { says } of strikes) expect(text).toMatch(says);
+    expect(await lab.upgrades()).toEqual(before);
+  });
+}
+
+/** A fault in the middle: the nodes before it are finished, those after it are not touched. */
+function stopsAt({ says, ...strike }: Strike): void {
+  test(`${strike.fault} on ${strike.node}`, async () => {
+    const before = await lab.upgrades();
+    const bootsBefore = Object.fromEntries((await lab.nodes()).map(({ name, boots }) => [name, boots]));
+    await set(strike);
+    const text = await failingUp();
+    expect(text).toMatch(new RegExp(`${strike.node} \\([\\d.]+\\), step "${says.source}`, says.flags));
+    const [after, machines] = [await lab.upgrades(), await lab.nodes()];
+    for (const later of order.slice(order.indexOf(strike.node) + 1)) {
+      expect([later, after[later]]).toEqual([later, before[later]]);
+      expect([later, machines.find(({ name }) => name === later)?.boots]).toEqual([
+        later,
+        bootsBefore[later],
+      ]);
+    }
+    await lab.lift();
+  });
+}
+
+function finishes(): void {
+  test("the faults are lifted: up finishes, and nothing is left cordoned", async () => {
+    await lab.finish();
+    expect(await lab.cordoned()).toEqual([]);
+  });
+}
+
+describe("from v1.12.7, whose API is the older one", () => {
+  test("wanted", () => lab.want("v1.13.7"));
+  stopsBeforeItBegins(
+    "etcd, a worker's machine, another's certificates",
+    { node: "cp1", fault: "etcd-alarm-corrupt", says: /etcd alarm CORRUPT at cp1/ },
+    { node: "cp2", fault: "etcd-learner", says: /etcd member cp2 is a learner/ },
+    { node: "cp3", fault: "etcd-alarm-nospace", says: /etcd alarm NOSPACE at cp3/ },
+    { node: "w1", fault: "not-ready", says: /w1 \([\d.]+\), step "guard": the node is running, not ready/ },
+    { node: "w2", fault: "certificates-refused", says: /w2 \([\d.]+\), step "inspect": .*certificate/i },
+  );
+  stopsBeforeItBegins(
+    "an etcd member, a kubelet",
+    { node: "cp2", fault: "etcd-member-unhealthy", says: /etcd on 127\.10\.0\.12/ },
+    {
+      node: "w2",
+      fault: "kubelet-unhealthy",
+      says: /w2 \([\d.]+\), step "guard": the node is running, not ready.*kubelet/,
+    },
+  );
+  stopsBeforeItBegins(
+    "a second control plane is down; rights, network, clock",
+    {
+      node: "cp3",
+      fault: "node-down",
+      says: /cp1 \([\d.]+\), step "guard": .*control plane 127\.10\.0\.13 is down/,
+    },
+    { node: "cp2", fault: "permission-denied", says: /cp2 \([\d.]+\), step "inspect": .*os:admin/ },
+    {
+      node: "w1",
+      fault: "half-open",
+      says: /w1 \([\d.]+\), step "inspect": the Talos API at 127\.10\.0\.21 cannot be used/,
+    },
+    { node: "w2", fault: "clock-skewed", says: /w2 \([\d.]+\), step "inspect": .*expired.*clocks/ },
+  );
+  stopsBeforeItBegins(
+    "the Kubernetes API is down, and a member of etcd has never started",
+    { node: "cp1", fault: "kubernetes-api-down", says: /the Kubernetes API does not answer/ },
+    { node: "cp3", fault: "etcd-member-not-started", says: /was added and has never started/ },
+  );
+  stopsBeforeItBegins(
+    "the image cannot be had",
+    {
+      node: "cp2",
+      fault: "slow-pull",
+      value: 1000,
+      says: /cp2 \([\d.]+\), step "pull": the node could not pull/,
+    },
+    { node: "cp3", fault: "pull-fails", says: /cp3 \([\d.]+\), step "pull": .*503 Service Unavailable/ },
+    {
+      node: "w1",
+      fault: "pull-not-found",
+      says: /w1 \([\d.]+\), step "pull": .*is the schematic registered/,
+    },
+    { node: "w2", fault: "pull-hangs", says: /w2 \([\d.]+\), step "pull": the node could not pull/ },
+  );
+  stopsAt({ node: "cp1", fault: "install-exits-nonzero", says: /install": .*(exit code 3|upgrade failed)/ });
+  stopsAt({ node: "cp2", fault: "falls-back", says: /verify": .*runs its old image again: v1\.12\.7/ });
+  // Set before the first iscsi-tools are there: on a node that has them they would show before the upgrade.
+  stopsAt({ node: "w1", fault: "iscsid-not-running", says: /verify": not running: ext-iscsid/ });
+  stopsAt({ node: "w2", fault: "extension-missing", says: /verify": .*(without iscsi-tools|no schematic)/ });
+  finishes();
+});
+
+describe("from v1.13.7, by LifecycleService", () => {
+  test("wanted", () => lab.want("v1.13.9"));
+  stopsAt({
+    node: "cp1",
+    fault: "install-exits-nonzero",
+    says: /install": the installer failed with exit code 3/,
+  });
+  stopsAt({
+    node: "cp2",
+    fault: "stream-breaks",
+    says: /install": the connection broke while the installer ran/,
+  });
+  stopsAt({ node: "cp3", fault: "falls-back", says: /verify": .*runs its old image again: v1\.13\.7/ });
+  stopsAt({
+    node: "w1",
+    fault: "pdb-blocks",
+    says: /drain": .*default\/may-not-leave-w1.*disruption budget/,
+  });
+  finishes();
+});
+
+describe("from v1.13.9 to an older patch release", () => {
+  test("wanted", () => lab.want("v1.13.6"));
+  stopsAt({
+    node: "cp1",
+    fault: "install-not-written",
+    says: /verify": .*runs its old image again: v1\.13\.9/,
+  });
+  stopsAt({ node: "cp2", fault: "upgrade-locked", says: /install": the node is busy with another upgrade/ });
+  stopsAt({
+    node: "cp3",
+    fault: "reboot-ignored",
+    says: /reboot": .*did not come back.*still in its old boot/,
+  });
+  stopsAt({ node: "w1", fault: "never-returns", says: /reboot": .*did not come back.*no answer/ });
+  finishes();
+});
+
+describe("from v1.13.6", () => {
+  test("wanted", () => lab.want("v1.13.5"));
+  stopsAt({
+    node: "cp1",
+    fault: "schematic-differs",
+    says: /verify": .*runs v1\.13\.5 with schematic 376567988ad3/,
+  });
+  stopsAt({ node: "cp2", fault: "iscsiadm-missing", says: /verify": .*not \/usr\/local\/sbin\/iscsiadm/ });
+  stopsAt({
+    node: "cp3",
+    fault: "stream-breaks-late",
+    says: /install": the connection broke while the installer ran/,
+  });
+  stopsAt({
+    node: "w1",
+    fault: "kubernetes-api-down-in-drain",
+    says: /drain": .*the Kubernetes API did not answer after/,
+  });
+  stopsAt({
+    node: "w2",
+    fault: "reboots-during-install",
+    says: /(install|reboot|verify)": .*(broke|old image|rebooted)/,
+  });
+  finishes();
+});
+
+describe("from v1.13.5, with faults that pass or can be lived with", () => {
+  test("up finishes, with one upgrade of each node", async () => {
+    lab.want("v1.13.4");
+    const before = await lab.upgrades();
+    await set({ node: "cp1", fault: "reply-lost", once: true });
+    await set({ node: "cp2", fault: "lifecycle-unimplemented" });
+    await set({ node: "cp3", fault: "slow-boot", value: 3 });
+    await set({ node: "w1", fault: "slow-install", value: 3 });
+    await lab.finish();
+    expect(await lab.upgrades()).toEqual(
+      Object.fromEntries(Object.entries(before).map(([name, count]) => [name, count + 1])),
+    );
+    await lab.lift();
+    expect(await lab.cordoned()).toEqual([]);
+  });
+
+  test("an API that fails every second call is told by name, or lived with", async () => {
+    lab.want("v1.13.3");
+    await set({ node: "w2", fault: "flaky-api" });
+    const { code, text } = await lab.up();
+    if (code !== 0) expect(text).toMatch(/w2/);
+    await lab.lift();
+    await lab.finish();
+    expect(await lab.cordoned()).toEqual([]);
+  });
+
+  test("with these every fault of the list has struck", () => {
+    const all = [...faultCatalogue, ...clusterFaultCatalogue].map(({ id }) => id);
+    expect(all.length).toBeGreaterThanOrEqual(24);
+    expect(all.filter((id) => !struck.includes(id))).toEqual([]);
+  });
+});
