@@ -24,35 +24,48 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
   const bound = pullSeconds + nodes.length * turn;
   const say = (line: string) => process.stderr.write(`${line}\n`);
   await inScratchLab({ nodeSeconds, say }, async (dir) => {
-    // The clone's own module: it knows the clone's lab.
+    // The clone's own module and folder: the module knows the clone's lab, and the program takes paths from where it runs.
+    process.chdir(dir);
     const { openStack } = (await import(pathToFileURL(join(dir, "lab", "stack.ts")).href)) as {
       openStack: (name: string) => Promise<Stack>;
     };
     want(dir, versions.before);
     say(`bringing all nodes to ${versions.before}`);
-    await (await openStack(stackOf.running)).up();
+    const stack = await openStack(stackOf.running); // one for both: each counts its program's runs
+    await stack.up();
 
     say(`rollout to ${versions.rollout}`);
     want(dir, versions.rollout);
-    const stack = await openStack(stackOf.running);
     let begun: number | undefined;
     let ended = 0;
+    let upgraded = 0;
     const whole = await timed(() =>
       stack.up({
         onEvent: ({ resourcePreEvent, resOutputsEvent }: EngineEvent) => {
           const now = performance.now() / 1000;
           if (resourcePreEvent?.metadata.type === "talos-node:index:RolloutPreflight") begun ??= now;
-          if (resOutputsEvent?.metadata.type === "talos-node:index:NodeUpgrade") ended = now;
+          if (
+            resOutputsEvent?.metadata.type === "talos-node:index:NodeUpgrade" &&
+            resOutputsEvent.metadata.op === "update"
+          ) {
+            ended = now;
+            upgraded += 1;
+          }
         },
       }),
     );
-    if (begun === undefined) throw new Error("the rollout never began");
+    if (begun === undefined || upgraded !== nodes.length)
+      throw new Error(`the rollout upgraded ${upgraded} nodes, not ${nodes.length}`);
     const rollout = ended - begun;
 
     say(`talosctl upgrade --wait to ${versions.talosctl}`);
     const image = `${new URL(factory).host}/metal-installer/${schematicId(schematic)}:${versions.talosctl}`;
     const talosctl = await timed(async () => {
-      for (const { address } of nodes) await upgradeByHand(dir, address, image);
+      for (const { address } of nodes) {
+        // By way of a control plane that stays up; a worker has no kubeconfig for talosctl to drain with.
+        const endpoint = nodes.find((node) => node.role === "controlplane" && node.address !== address);
+        await upgradeByHand(dir, address, endpoint?.address ?? address, image);
+      }
     });
     const over = (100 * (rollout - bound)) / bound;
     process.stdout.write(
@@ -68,10 +81,10 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
   });
 }
 
-async function upgradeByHand(dir: string, address: string, image: string): Promise<void> {
+async function upgradeByHand(dir: string, address: string, endpoint: string, image: string): Promise<void> {
   const talosconfig = join(dir, ".lab", "talosconfig");
   await run(join(dir, ".lab", "bin", "talosctl"), [
-    "--talosconfig", talosconfig, "--nodes", address, "--endpoints", address,
+    "--talosconfig", talosconfig, "--nodes", address, "--endpoints", endpoint,
     "upgrade", "--image", image, "--wait", "--timeout", "10m",
   ]); // prettier-ignore
 }

@@ -36,6 +36,7 @@ export async function inScratchLab(
     await lab("start", "--node-seconds", String(nodeSeconds));
     await work(dir);
   } finally {
+    process.chdir(projectDir);
     await lab("stop").catch(() => undefined);
     rmSync(scratch, { recursive: true, force: true });
   }
