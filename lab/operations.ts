@@ -27,7 +27,8 @@ class Display {
     const unseen = this.#errors
       .split("\n")
       .filter((line) => line.trim() !== "" && !this.#shown.includes(line.trim()));
-    if (unseen.length > 0) process.stderr.write(`${unseen.join("\n")}\n`);
+    // The engine says an error when it happens and once more at the end.
+    if (unseen.length > 0) process.stderr.write(`${[...new Set(unseen)].join("\n")}\n`);
   }
 
   get options() {

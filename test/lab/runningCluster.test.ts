@@ -166,7 +166,7 @@ describe("afterwards", () => {
           "g",
         ),
       ),
-    ).toHaveLength(5);
+    ).toHaveLength(6); // five nodes and the preflight
     expect(preview.stdout).toContain('+ [1]: "util-linux-tools"');
   });
 
