@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import { machineConfigPatches } from "../talos/machineConfigPatches.ts";
-import type { ClientCredentials, MachineSecrets } from "../talos/secretsBundle.ts";
+import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import { MachineConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
 
