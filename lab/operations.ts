@@ -38,7 +38,13 @@ class Display {
 
 /** Preview, then update: what `pulumi up --yes` does. */
 export async function up(stackName: string): Promise<void> {
+  const isFirst = !hasState(stackName); // asked before the stack is opened, which makes it
   await engine(stackName, async (stack, display) => {
+    if (isFirst) {
+      process.stdout.write("Nothing is deployed yet, so everything is made now.\n");
+      await stack.up({ ...display, suppressOutputs: true });
+      return;
+    }
     const planned = await stack.preview({ ...display });
     if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
       process.stdout.write("Nothing to change: every resource is as the program wants it.\n");
