@@ -36,7 +36,7 @@ class Display {
   }
 }
 
-/** Preview, then update: what `pulumi up --yes` does. */
+/** Preview, then update, as `pulumi up --yes` does; a first deployment is updated at once. */
 export async function up(stackName: string): Promise<void> {
   const isFirst = !hasState(stackName); // asked before the stack is opened, which makes it
   await engine(stackName, async (stack, display) => {
