@@ -5,7 +5,9 @@ import type {
   RunningService,
   TalosClient,
 } from "../talos/api/talosClient.ts";
-import { extensionName, hasSchematicExtension, parseVersion, VersionError } from "../talos/version.ts";
+import { extensionName } from "../talos/extensions.ts";
+import { hasSchematicExtension } from "../talos/features.ts";
+import { parseVersion, VersionError } from "../talos/version.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 
 /** What a node says of itself at one moment. */

@@ -1,4 +1,4 @@
-import { extensionName } from "../talos/version.ts";
+import { extensionName } from "../talos/extensions.ts";
 import { missingExtensions, runs, runsSchematic, type NodeFacts } from "./facts.ts";
 import { nodeUpgradeInputs } from "./inputs.ts";
 import type { Properties } from "./secrets.ts";

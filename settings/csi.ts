@@ -4,7 +4,7 @@ import type { Problem } from "../components/csi/problems.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import type { Schematic } from "../talos/schematic.ts";
-import { workloadIsolation } from "../talos/version.ts";
+import { workloadIsolation } from "../talos/features.ts";
 
 /** What the drivers need of each other and of the cluster. */
 export function checkCsi(

@@ -2,16 +2,9 @@ import type { Problem } from "../components/csi/problems.ts";
 import { readable } from "./schema.ts";
 import { at, listAt } from "./raw.ts";
 import { newestGenerated } from "../talos/iscsi.ts";
-import {
-  badRelease,
-  contractAtLeast,
-  contractOf,
-  extensionAvailable,
-  extensionName,
-  kubernetesProblem,
-  parseContract,
-  parseVersion,
-} from "../talos/version.ts";
+import { badRelease, extensionAvailable, extensionName } from "../talos/extensions.ts";
+import { kubernetesProblem } from "../talos/releases.ts";
+import { contractAtLeast, contractOf, parseContract, parseVersion } from "../talos/version.ts";
 
 /** The extension this program is about. */
 export const iscsiTools = "siderolabs/iscsi-tools";

@@ -6,19 +6,14 @@ import type { Schematic } from "./schematic.ts";
 import { parseInstallerImage, ImageError } from "./image.ts";
 import {
   badRelease,
-  compareVersions,
-  contractAtLeast,
-  contractOf,
   extensionAvailable,
   extensionName,
-  hasSchematicExtension,
   hasTgtd,
   initiatorNameChanges,
   initiatorNameSource,
-  parseVersion,
-  versionAtLeast,
-  workloadIsolation,
-} from "./version.ts";
+} from "./extensions.ts";
+import { hasSchematicExtension, workloadIsolation } from "./features.ts";
+import { compareVersions, contractAtLeast, contractOf, parseVersion, versionAtLeast } from "./version.ts";
 
 /** What the advisories are asked about. */
 export interface AdvisoryQuestion {

@@ -1,5 +1,6 @@
 /** References to what the Image Factory makes of a schematic: installer images, ISO and PXE addresses. */
-import { hasPlatformInstaller, parseVersion } from "./version.ts";
+import { hasPlatformInstaller } from "./features.ts";
+import { parseVersion } from "./version.ts";
 
 /** A reference that is not one of an Image Factory installer. */
 export class ImageError extends Error {

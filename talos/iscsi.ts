@@ -1,5 +1,6 @@
 import type { Schematic } from "./schematic.ts";
-import { contractAtLeast, contractOf, extensionName, iscsiServices } from "./version.ts";
+import { extensionName, iscsiServices } from "./extensions.ts";
+import { contractAtLeast, contractOf } from "./version.ts";
 
 /** What makes a node able to use iSCSI storage, and how one sees that it is. */
 

@@ -4,7 +4,7 @@
  * (siderolabs/talos pkg/machinery/config/merge), so a patch names only what is new, and is applied once.
  */
 import { stringify } from "yaml";
-import { configurationForms, kernelArguments } from "./version.ts";
+import { configurationForms, kernelArguments } from "./features.ts";
 
 /** Arguments that no configuration could be made of. */
 export class PatchError extends Error {

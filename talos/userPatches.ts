@@ -6,7 +6,8 @@ import { isMap, isScalar, isSeq, type Node } from "yaml";
 import { CONTROL_PLANE_KINDS, KINDS_SINCE_1_14, KINDS_UP_TO_1_13 } from "./documentKinds.ts";
 import { kindOf, nodeAt, PatchSource, type PatchDocument, type PatchProblem } from "./patchSource.ts";
 import { EXEMPT_BY_TALOS } from "./patches.ts";
-import { configurationForms, contractAtLeast, type ConfigurationForms } from "./version.ts";
+import { configurationForms, type ConfigurationForms } from "./features.ts";
+import { contractAtLeast } from "./version.ts";
 
 /** What the patches are for, and what this program sets itself. */
 export interface UserPatchContext {

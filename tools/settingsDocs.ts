@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { settingsFiles } from "./settings/files.ts";
 
 // `npm run docs:settings`: writes docs/settings.md, Pulumi.template.yaml and settings.schema.json from the settings' schema,
-// and docs/compatibility.md from talos/version.ts.
+// and docs/compatibility.md from talos/releases.ts and its neighbours.
 const root = join(import.meta.dirname, "..");
 for (const [path, text] of Object.entries(await settingsFiles(root))) {
   writeFileSync(join(root, path), text);

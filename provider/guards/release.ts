@@ -1,4 +1,6 @@
-import { badRelease, kubernetesProblem, skew, VersionError } from "../../talos/version.ts";
+import { badRelease } from "../../talos/extensions.ts";
+import { kubernetesProblem, skew } from "../../talos/releases.ts";
+import { VersionError } from "../../talos/version.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 import type { Finding } from "./finding.ts";
 

@@ -1,5 +1,6 @@
 import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
-import { preserveNeeded, VersionError } from "../../talos/version.ts";
+import { preserveNeeded } from "../../talos/features.ts";
+import { VersionError } from "../../talos/version.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 import type { EarlierInstall } from "./installNote.ts";

@@ -1,5 +1,6 @@
 import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
-import { upgradeApi, VersionError } from "../../talos/version.ts";
+import { upgradeApi } from "../../talos/features.ts";
+import { VersionError } from "../../talos/version.ts";
 import { failure, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 

@@ -1,5 +1,5 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import { extensionName } from "../../talos/version.ts";
+import { extensionName } from "../../talos/extensions.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import {
   describeImage,

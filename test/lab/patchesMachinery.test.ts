@@ -14,7 +14,7 @@ import {
 } from "../../talos/patches.ts";
 import { secretsFromMachineConfig, parseSecretsBundle, SecretsError } from "../../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
-import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/version.ts";
+import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { askGo } from "../unit/goProgram.ts";
 

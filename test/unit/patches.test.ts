@@ -9,7 +9,7 @@ import {
   securityPatch,
   subnetPatch,
 } from "../../talos/patches.ts";
-import { KNOWN_CONTRACTS } from "../../talos/version.ts";
+import { KNOWN_CONTRACTS } from "../../talos/releases.ts";
 
 const old = KNOWN_CONTRACTS.filter((contract) => contract !== "v1.14");
 

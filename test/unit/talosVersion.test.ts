@@ -2,27 +2,28 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   badRelease,
-  compareVersions,
-  configurationForms,
-  contractAtLeast,
-  contractOf,
   extensionAvailable,
-  hasPlatformInstaller,
-  hasSchematicExtension,
   hasTgtd,
   initiatorNameChanges,
   iscsiServices,
+} from "../../talos/extensions.ts";
+import {
+  configurationForms,
+  hasPlatformInstaller,
+  hasSchematicExtension,
   kernelArguments,
-  KNOWN_CONTRACTS,
-  kubernetesProblem,
+  preserveNeeded,
+  upgradeApi,
+  workloadIsolation,
+} from "../../talos/features.ts";
+import { KNOWN_CONTRACTS, kubernetesProblem, skew, supportedKubernetes } from "../../talos/releases.ts";
+import {
+  compareVersions,
+  contractAtLeast,
+  contractOf,
   parseContract,
   parseVersion,
-  preserveNeeded,
-  skew,
-  supportedKubernetes,
-  upgradeApi,
   VersionError,
-  workloadIsolation,
 } from "../../talos/version.ts";
 
 describe("releases and contracts", () => {
@@ -47,6 +48,9 @@ describe("releases and contracts", () => {
     "",
     "v1.13.9+x",
     "V1.13.9",
+    "v1.13.99999",
+    "v1.99999999999999999999.0",
+    "v1.13.0-rc.99999999999999999999",
   ])("%j is no release", (text) => {
     expect(() => parseVersion(text)).toThrow(VersionError);
   });
@@ -55,6 +59,12 @@ describe("releases and contracts", () => {
     expect(() => parseVersion("1.13.9")).toThrow('Did you mean "v1.13.9"?');
     expect(() => parseContract("v1.12.3")).toThrow('Did you mean "v1.12"?');
     expect(() => parseContract("1.12")).toThrow('Did you mean "v1.12"?');
+    expect(() => parseContract("v1.99999999999999999999")).toThrow(
+      /a configuration contract such as "v1.12".$/,
+    );
+    expect(kubernetesProblem("v1.13.9", "v1.99999999999999999999.0")).toContain(
+      "is not a Kubernetes version",
+    );
   });
 
   test("minors are numbers, and pre-releases come before their release", () => {

@@ -7,7 +7,7 @@ import {
   subnetPatch,
 } from "../../talos/patches.ts";
 import { patchProblems, type UserPatchContext } from "../../talos/userPatches.ts";
-import { KNOWN_CONTRACTS } from "../../talos/version.ts";
+import { KNOWN_CONTRACTS } from "../../talos/releases.ts";
 
 const cp = (contract: string, more: Partial<UserPatchContext> = {}): UserPatchContext => ({
   role: "controlplane",

@@ -1,22 +1,18 @@
 import { newestContract } from "../../talos/iscsi.ts";
+import { badRelease, initiatorNameSource, iscsiServices } from "../../talos/extensions.ts";
 import {
-  badRelease,
   configurationForms,
   hasPlatformInstaller,
   hasSchematicExtension,
-  initiatorNameSource,
-  iscsiServices,
   kernelArguments,
-  KNOWN_CONTRACTS,
   preserveNeeded,
-  skew,
-  supportedKubernetes,
   upgradeApi,
   workloadIsolation,
-  type Contract,
-} from "../../talos/version.ts";
+} from "../../talos/features.ts";
+import { KNOWN_CONTRACTS, skew, supportedKubernetes } from "../../talos/releases.ts";
+import type { Contract } from "../../talos/version.ts";
 
-/** `docs/compatibility.md`: what `talos/version.ts` knows of every Talos release line. */
+/** `docs/compatibility.md`: what `talos/` knows of every Talos release line. */
 export function compatibilityPage(): string {
   return [
     introduction,
@@ -33,8 +29,8 @@ export function compatibilityPage(): string {
 
 const introduction = `# Compatibility
 
-What the program knows of each Talos release line and does by itself. Written from \`talos/version.ts\` by \`npm run docs:settings\`; the sources
-are named there.
+What the program knows of each Talos release line and does by itself. Written by \`npm run docs:settings\` from \`releases.ts\`,
+\`features.ts\` and \`extensions.ts\` in \`talos/\`; the sources are named there.
 `;
 
 const newest = newestContract("v1.99.0");
