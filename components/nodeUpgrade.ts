@@ -53,6 +53,28 @@ export interface NodeUpgradeArgs {
   allowSkew?: pulumi.Input<boolean>;
 }
 
+/** An image that a node ran, or was to run. */
+export interface UpgradeImage {
+  version: string;
+  /** Empty for an image that no factory made. */
+  schematicId: string;
+}
+
+/** The last upgrade of a node, as it went. Rollout reports are drawn from it. */
+export interface UpgradeTimeline {
+  from: UpgradeImage;
+  to: UpgradeImage & { image: string };
+  /** When it began, ISO 8601 in UTC. */
+  started: string;
+  /** How long it was worked at, in seconds. */
+  seconds: number;
+  ended: "upgraded" | "failed";
+  /** The step at which it failed, and why. */
+  failedStep?: string;
+  reason?: string;
+  steps: { name: string; started: string; seconds: number }[];
+}
+
 /**
  * One node runs the wanted installer image, with its extensions and services. Creating it upgrades the node, or finds
  * that it is there already and leaves it alone; changing `talosVersion` or `schematicId` upgrades it; deleting it leaves
@@ -82,6 +104,8 @@ export class NodeUpgrade extends pulumi.CustomResource {
   declare readonly initiatorName: pulumi.Output<string | undefined>;
   /** The node's name in Kubernetes; undefined before it has joined. */
   declare readonly kubernetesNode: pulumi.Output<string | undefined>;
+  /** The node's last upgrade, failed ones included; undefined for a node that was never upgraded here. */
+  declare readonly timeline: pulumi.Output<UpgradeTimeline | undefined>;
 
   constructor(name: string, args: NodeUpgradeArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -98,6 +122,7 @@ export class NodeUpgrade extends pulumi.CustomResource {
         runningServices: undefined,
         initiatorName: undefined,
         kubernetesNode: undefined,
+        timeline: undefined,
       },
       pulumi.mergeOptions(opts, { additionalSecretOutputs: ["clientConfiguration", "kubeconfig"] }),
     );

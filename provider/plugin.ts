@@ -2,6 +2,7 @@ import type { CheckResult, DiffResult, Provider } from "@pulumi/pulumi/provider/
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
 import { checkInputs, checkPreflight } from "./check.ts";
+import type { UpgradeContext } from "./context.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage, readFacts } from "./facts.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
@@ -9,7 +10,8 @@ import { unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
-import { upgradeNode } from "./upgrade.ts";
+import { timelineAfter, timelineProperty } from "./timeline.ts";
+import { upgradeNode, type Outcome } from "./upgrade.ts";
 
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 const preflightType = "talos-node:index:RolloutPreflight";
@@ -79,18 +81,19 @@ export class TalosNodeProvider implements Provider {
 
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
     if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
-    const { id, outputs } = await this.#note(this.#bring(urn, inputs, undefined));
+    const { id, outputs } = await this.#note(this.#bring(urn, inputs));
     return { id, outs: outputs };
   };
 
   readonly update = async (
     id: string,
     urn: string,
-    _olds: Properties,
+    olds: Properties,
     news: Properties,
   ): Promise<{ outs: Properties }> => {
     if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
-    return { outs: (await this.#note(this.#bring(urn, news, id))).outputs };
+    const timeline = unwrap(olds).values["timeline"];
+    return { outs: (await this.#note(this.#bring(urn, news, { id, timeline }))).outputs };
   };
 
   readonly read = async (
@@ -120,7 +123,7 @@ export class TalosNodeProvider implements Provider {
       return {
         id,
         inputs: wrap(inputs, marked),
-        props: wrap({ ...inputs, ...liveOutputs(facts) }, marked),
+        props: wrap({ ...inputs, ...liveOutputs(facts), ...timelineProperty(values["timeline"]) }, marked),
       };
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
@@ -171,32 +174,49 @@ export class TalosNodeProvider implements Provider {
   async #bring(
     urn: string,
     given: Properties,
-    id: string | undefined,
+    last?: { id: string; timeline: unknown },
   ): Promise<{ id: string; outputs: Properties }> {
     const { values, secrets } = unwrap(given);
+    const id = last?.id ?? nodeUpgradeInputs(values).node;
     const marked = new Set([...secrets, ...alwaysSecret]);
     const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
     const { wanted, progress } = session.context;
     try {
       const outcome = await upgradeNode(session.context);
+      const timeline = timelineProperty(timelineOf(session.context, outcome, last?.timeline));
       if (outcome.ok) {
         const took = progress.summary();
         const image = describeImage(outcome.facts.version, outcome.facts.schematicId);
         progress.info(
           `${nodeLabel(wanted)} ${outcome.upgraded ? "upgraded: runs" : "runs"} ${image}${took === "" ? "" : ` (${took})`}`,
         );
-        return { id: id ?? wanted.node, outputs: wrap({ ...values, ...liveOutputs(outcome.facts) }, marked) };
+        return { id, outputs: wrap({ ...values, ...liveOutputs(outcome.facts), ...timeline }, marked) };
       }
       const { facts, error } = outcome;
       // A node that never answered is not there as far as anyone knows: nothing to keep a state of.
-      if (facts === undefined && id === undefined) throw error;
+      if (facts === undefined && last === undefined) throw error;
       const properties =
         facts === undefined ? values : { ...liveInputs(values, facts), ...liveOutputs(facts) };
-      throw new UnfinishedError(error.message, id ?? wanted.node, wrap(properties, marked));
+      throw new UnfinishedError(error.message, id, wrap({ ...properties, ...timeline }, marked));
     } finally {
       session.close();
     }
   }
+}
+
+/** What the state tells of the last upgrade, this run included. */
+function timelineOf({ wanted, progress }: UpgradeContext, outcome: Outcome, last: unknown): unknown {
+  const { before } = outcome;
+  if (before === undefined) return last;
+  return timelineAfter(
+    {
+      from: { version: before.version, schematicId: before.schematicId ?? "" },
+      to: { version: wanted.talosVersion, schematicId: wanted.schematicId, image: wanted.image },
+      steps: progress.times(),
+      ...(outcome.ok ? {} : { failure: { step: outcome.error.step, reason: outcome.error.message } }),
+    },
+    last,
+  );
 }
 
 /** The type in a URN: `urn:pulumi:<stack>::<project>::<parents>$<type>::<name>`. */

@@ -10,6 +10,15 @@ export interface StatusSink {
   warn(text: string): void;
 }
 
+/** A step that was begun. */
+export interface StepTime {
+  name: StepName;
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  /** How long it took; until now for the one under way. */
+  ms: number;
+}
+
 /** One line a node, that moves through the names of the steps. */
 export interface Progress {
   step(name: StepName, detail?: string): void;
@@ -19,6 +28,8 @@ export interface Progress {
   warn(text: string): void;
   /** How long each step took so far: `drain 3 s, install 12 s`. */
   summary(): string;
+  /** Every step that was begun, in order. */
+  times(): StepTime[];
 }
 
 // Often enough for a person who watches. Without a terminal every line is printed: there a step is to be one line.
@@ -29,24 +40,22 @@ export class StepProgress implements Progress {
   readonly #sink: StatusSink;
   readonly #clock: Clock;
   readonly #begun: number;
-  readonly #taken: { name: StepName; ms: number }[] = [];
-  #step: StepName = "inspect";
-  #stepBegun: number;
+  /** When it began for people; steps are measured by the clock, which nobody sets. */
+  readonly #begunAt: number;
+  readonly #steps: { name: StepName; begun: number }[] = [];
   #detail = "";
   #shownAt = -Infinity;
 
-  constructor(sink: StatusSink, clock: Clock) {
+  constructor(sink: StatusSink, clock: Clock, begunAt = Date.now()) {
     this.#sink = sink;
     this.#clock = clock;
     this.#begun = clock.now();
-    this.#stepBegun = this.#begun;
+    this.#begunAt = begunAt;
   }
 
   step(name: StepName, detail = ""): void {
     const now = this.#clock.now();
-    this.#taken.push({ name: this.#step, ms: now - this.#stepBegun });
-    this.#step = name;
-    this.#stepBegun = now;
+    this.#steps.push({ name, begun: now });
     this.#detail = detail;
     this.#show(now);
   }
@@ -67,16 +76,25 @@ export class StepProgress implements Progress {
   }
 
   summary(): string {
-    const all = [...this.#taken, { name: this.#step, ms: this.#clock.now() - this.#stepBegun }];
-    return all
+    return this.times()
       .filter(({ ms }) => ms >= shownInSummaryMs)
       .map(({ name, ms }) => `${name} ${duration(ms)}`)
       .join(", ");
   }
 
+  times(): StepTime[] {
+    const now = this.#clock.now();
+    return this.#steps.map(({ name, begun }, index) => ({
+      name,
+      startedAt: this.#begunAt + Math.round(begun - this.#begun),
+      ms: (this.#steps[index + 1]?.begun ?? now) - begun,
+    }));
+  }
+
   #show(now: number): void {
     this.#shownAt = now;
-    const place = `[${stepNames.indexOf(this.#step) + 1}/${stepNames.length}] ${this.#step}`;
+    const step = this.#steps.at(-1)?.name ?? "inspect";
+    const place = `[${stepNames.indexOf(step) + 1}/${stepNames.length}] ${step}`;
     const detail = this.#detail === "" ? "" : ` · ${this.#detail}`;
     this.#sink.status(`${place} · ${duration(now - this.#begun)}${detail}`);
   }

@@ -13,6 +13,7 @@ const outputNames: readonly string[] = [
   "runningServices",
   "initiatorName",
   "kubernetesNode",
+  "timeline",
 ];
 
 /** What a node is, as outputs of the resource. */

@@ -16,16 +16,19 @@ import { verify } from "./steps/verify.ts";
 
 /** How an upgrade ended, with what is known of the node in either case. */
 export type Outcome =
-  | { ok: true; facts: NodeFacts; upgraded: boolean }
+  | { ok: true; facts: NodeFacts; /** as it was first seen */ before: NodeFacts; upgraded: boolean }
   | {
       ok: false;
       error: UpgradeError;
+      before: NodeFacts | undefined;
       /** the latest; undefined if the node never answered */ facts: NodeFacts | undefined;
     };
 
 /** How far the node has been taken, for what has to be undone or told when something fails. */
 interface Journal {
   step: StepName;
+  /** As it was first seen, and as it was seen last. */
+  before?: NodeFacts;
   facts?: NodeFacts;
   /** From the first moment at which the node may go down. */
   committed: boolean;
@@ -46,8 +49,9 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
   const journal: Journal = { step: "inspect", committed: false, installed: false, cordoned: false };
   try {
     const upgraded = await runAgainIfMoved(context, journal);
-    if (journal.facts === undefined) throw new Error("an upgrade ended without a look at the node");
-    return { ok: true, facts: journal.facts, upgraded };
+    if (journal.facts === undefined || journal.before === undefined)
+      throw new Error("an upgrade ended without a look at the node");
+    return { ok: true, facts: journal.facts, before: journal.before, upgraded };
   } catch (error) {
     return conclude(context, journal, error);
   }
@@ -75,6 +79,7 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
   begin("inspect");
   const before = await inspect(context);
   journal.facts = before;
+  journal.before ??= before;
 
   begin("settled?");
   const settled = isSettled(before, context.wanted);
@@ -180,6 +185,7 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
   return {
     ok: false,
     error: new UpgradeError(told.node, told.step, told.seen, hint),
+    before: journal.before,
     facts: facts ?? journal.facts,
   };
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import type { UpgradeTimeline } from "../../components/nodeUpgrade.ts";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { iscsiSchematicId, SimulatedCluster } from "./simulatedCluster.ts";
 
 let cluster: SimulatedCluster;
@@ -99,6 +100,56 @@ describe("a node is taken to the wanted image", () => {
 
     await harness().provider.create(urn, inputs);
     expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+  });
+});
+
+describe("the timeline of the last upgrade", () => {
+  it("is kept through verifications and refreshes, and a failed upgrade has its own", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.7", workers: 1 });
+    const inputs = inputsFor(cluster, "w1");
+    const { provider } = harness();
+    const { id, outs } = await provider.create(urn, inputs);
+    const { timeline } = outs as { timeline: UpgradeTimeline };
+    expect(timeline).toMatchObject({
+      from: { version: "v1.13.7" },
+      to: { version: "v1.13.9", schematicId: iscsiSchematicId, image: inputs["image"] },
+      ended: "upgraded",
+    });
+    expect(timeline.steps.map(({ name }) => name)).toEqual([
+      "inspect",
+      "settled?",
+      "guard",
+      "pull",
+      "drain",
+      "install",
+      "reboot",
+      "verify",
+      "uncordon",
+    ]);
+    expect(timeline.steps.every(({ seconds }) => seconds >= 0 && seconds < 60)).toBe(true);
+
+    const verified = await provider.update(id, urn, outs, { ...inputs, timeoutSeconds: 9 });
+    expect(verified.outs).toMatchObject({ timeline });
+    const refreshed = await provider.read(id, urn, verified.outs);
+    expect(refreshed.props).toMatchObject({ timeline });
+    expect(refreshed.inputs).not.toHaveProperty("timeline");
+
+    cluster.node("w1").faults.set("install-exits-nonzero");
+    const back = inputsFor(cluster, "w1", { talosVersion: "v1.13.7" });
+    const failed = await failureOf(provider.update(id, urn, refreshed.props, back));
+    expect(failed.properties).toMatchObject({
+      runningVersion: "v1.13.9",
+      timeline: {
+        from: { version: "v1.13.9" },
+        to: { version: "v1.13.7" },
+        ended: "failed",
+        failedStep: "install",
+        reason: failed.message,
+      },
+    });
+    await cluster.node("w1").stop();
+    const unreachable = await provider.read(id, urn, failed.properties ?? {});
+    expect(unreachable.props).toMatchObject({ timeline: { ended: "failed" } });
   });
 });
 

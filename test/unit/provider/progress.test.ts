@@ -9,6 +9,7 @@ function progressAt(): { progress: StepProgress; lines: string[]; pass: (ms: num
   const progress = new StepProgress(
     { status: (text) => void lines.push(text), info: () => undefined, warn: () => undefined },
     clock,
+    Date.parse("2026-11-21T03:00:00Z"),
   );
   return { progress, lines, pass: (ms) => void (now += ms) };
 }
@@ -51,6 +52,20 @@ describe("the status line of a node", () => {
     progress.step("reboot");
     pass(125_000);
     expect(progress.summary()).toBe("drain 3 s, reboot 2 min 5 s");
+  });
+
+  it("has the times of all steps, the one under way included", () => {
+    const { progress, pass } = progressAt();
+    pass(500);
+    progress.step("inspect");
+    pass(1_500);
+    progress.step("guard");
+    pass(250);
+    const at = Date.parse("2026-11-21T03:00:00Z");
+    expect(progress.times()).toEqual([
+      { name: "inspect", startedAt: at + 500, ms: 1_500 },
+      { name: "guard", startedAt: at + 2_000, ms: 250 },
+    ]);
   });
 
   it("writes durations as people do", () => {
