@@ -115,10 +115,32 @@ export function absolutePath(example: string) {
   );
 }
 
+/**
+ * A wrong text as an error shows it: in quotes, so that it is found in the file, or only how long it is, where it may be a secret in the wrong
+ * place: several lines (a pasted file), more than anyone writes by hand, or a word that mixes what passwords, tokens and keys mix.
+ */
+export function shownText(value: string): string {
+  if (value.length > 80 || /[\r\n]/.test(value) || value.split(/[^\p{L}\p{N}+=!$%^&*~]+/u).some(mayBeSecret))
+    return `a text of ${value.length} letters`;
+  // A user name and a password in a URL: nobody needs to see them to find the mistake.
+  return JSON.stringify(value.replace(/\/\/.*@/, "//…@"));
+}
+
+// What people name (hosts, pools, releases) has short parts of letters with a number at their end; `Pool0` passes, `x9Kq2LmB` does not.
+function mayBeSecret(word: string): boolean {
+  if (word.length < 8) return false;
+  const turns = word.match(/\p{L}\p{N}|\p{N}\p{L}|\p{Ll}\p{Lu}/gu)?.length ?? 0;
+  const bothCases = /\p{Lu}/u.test(word) && /\p{Ll}/u.test(word);
+  return (
+    turns >= (word.length >= 16 ? 1 : bothCases || word.length >= 12 ? 3 : Infinity) ||
+    /[+=!$%^&*~]/.test(word)
+  );
+}
+
 /** A wrong value as an error shows it: short, and never more than its kind when it is not a plain value. */
 export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
-  if (typeof value === "string") return `"${value.length > 80 ? `${value.slice(0, 77)}...` : value}"`;
+  if (typeof value === "string") return shownText(value);
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (value === null) return "null";
   return Array.isArray(value) ? "a list" : "an object";

@@ -1,0 +1,46 @@
+import { describe, expect, test } from "vitest";
+import { shown } from "../../../components/csi/fields.ts";
+import { show } from "../../../settings/schema.ts";
+
+/** A wrong value in an error: enough to find it in the file, and no secret that stands in the wrong place. */
+
+describe("what people write is shown as they wrote it", () => {
+  test.each([
+    "latest",
+    "Pool-0",
+    "v1.13.9",
+    "1.13",
+    "999.1.1.1",
+    "https://192.168.0.100:82",
+    "joviandss-iscsi_01.storage.example.com",
+    "iqn.2019-04.Example.com:Storage",
+    "/usr/local/sbin/iscsiadm",
+    "docker.io/opene/joviandss-csi:v1.1.0",
+    "ReadWriteMany",
+    "30 seconds",
+    "enp3s0f1",
+  ])("%s", (text) => {
+    expect(shown(text)).toBe(JSON.stringify(text));
+    expect(show(text)).toBe(JSON.stringify(text));
+  });
+});
+
+describe("what may be a secret is not", () => {
+  test.each([
+    "x9Kq2LmB",
+    "9f86d081884c7d659a2feaa0c55ad015",
+    "abcdef.0123456789abcdef",
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxIn0",
+    "correcthorse!battery",
+    "Ls0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==",
+    "-----BEGIN ED25519 PRIVATE KEY-----\nMC4C\n",
+    "words ".repeat(20),
+  ])("%j", (text) => {
+    expect(shown(text)).toBe(`a text of ${text.length} letters`);
+    expect(show(text)).toBe(`a text of ${text.length} letters`);
+  });
+
+  test("a password in a URL is cut out of it", () => {
+    expect(shown("https://admin:hunter@192.168.0.100")).toBe('"https://…@192.168.0.100"');
+  });
+});
