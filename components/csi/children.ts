@@ -10,6 +10,7 @@ export interface Child<Args> {
   transform?: Transform<Args> | undefined;
   dependsOn?: pulumi.Resource[];
   additionalSecretOutputs?: string[];
+  aliases?: pulumi.Alias[];
 }
 
 type ResourceClass<Args, Made> = new (

@@ -6,6 +6,7 @@ import { claimPolicy, claimPolicyBinding, storageClass, volumeSnapshotClass } fr
 import { controllerDeployment } from "./controllerPod.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
 import { driverProblems } from "./iscsiDriverProblems.ts";
+import { classSuffix } from "./naming.ts";
 import { nodeDaemonSet, wrapperConfigMap, wrapperFile } from "./nodePod.ts";
 import { nsenterWrapper } from "./nsenterWrapper.ts";
 import { inputError } from "./problems.ts";
@@ -88,7 +89,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
     this.namespace = pulumi.output(driver.namespace);
     this.controllerName = controller.metadata.name;
     this.daemonSetName = node.metadata.name;
-    this.storageClassNames = pulumi.all(classes.map((entry) => entry.metadata.name));
+    this.storageClassNames = storageClassNames();
     this.snapshotClassName = pulumi.output(snapshotClass?.metadata.name);
     this.registerOutputs({
       driverName: this.driverName,
@@ -255,14 +256,24 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
     }
 
     function createStorageClasses() {
+      const classNames = driver.storageClasses.map((entry) => entry.name);
       return driver.storageClasses.map((entry) =>
         make(k8s.storage.v1.StorageClass, {
-          suffix: entry.name,
+          suffix: classSuffix(name, entry.name, classNames),
           transform: transform.storageClass,
           args: storageClass(driver, entry),
           dependsOn: [csiDriver],
+          // Its name up to 0.1.0, which said joviandss-joviandss-sc: the class of a stack from then is this one.
+          aliases: [{ name: `${name}-${entry.name}` }],
         }),
       );
+    }
+
+    // In the first preview nothing of the cluster is known yet, but these names are settings; a transform may give others.
+    function storageClassNames(): pulumi.Output<string[]> {
+      return pulumi.runtime.isDryRun() && transform.storageClass === undefined
+        ? pulumi.output(driver.storageClasses.map((entry) => entry.name))
+        : pulumi.all(classes.map((entry) => entry.metadata.name));
     }
 
     function createSnapshotClass() {

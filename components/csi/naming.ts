@@ -8,6 +8,16 @@ export function slug(text: string): string {
     .replace(/^-+|-+$/g, "");
 }
 
+/**
+ * The part of a StorageClass's Pulumi name that follows its component's: `sc` for `joviandss-sc` of `joviandss`, so that the component's name
+ * stands in it once; the whole name where that would be another class's.
+ */
+export function classSuffix(component: string, className: string, classNames: readonly string[]): string {
+  const prefix = `${component}-`;
+  const rest = className.startsWith(prefix) ? className.slice(prefix.length) : "";
+  return rest === "" || classNames.includes(rest) ? className : rest;
+}
+
 type Settings = {
   nodeSelector: Record<string, string>;
   tolerations: Record<string, string | number | undefined>[];

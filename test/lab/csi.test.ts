@@ -57,7 +57,7 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
     expect(Object.keys(steps)).toEqual(
       expect.arrayContaining([
         "joviandss-node",
-        "joviandss-joviandss-sc",
+        "joviandss-sc",
         "joviandss-snapshot-class",
         "synology-node",
         "snapshots-controller",

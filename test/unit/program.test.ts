@@ -143,6 +143,10 @@ describe("the program", () => {
     expect(urns(preview.resources)).toEqual(urns(update.resources));
     expect(new Set(urns(update.resources)).size).toBe(update.resources.length);
     expect(Object.keys(preview.result).sort()).toEqual(Object.keys(update.result).sort());
+    // Names that the settings give are not unknown.
+    expect(await valueOf(pulumi.output(preview.result["storageClasses"]))).toEqual(
+      await valueOf(pulumi.output(update.result["storageClasses"])),
+    );
   });
 
   it("gives the outputs that it promises, credentials secret, everything else readable", async () => {

@@ -48,7 +48,7 @@ describe("what the driver is given by default", () => {
     ["kubernetes:storage.k8s.io/v1:CSIDriver", "joviandss-csi-driver", "iscsi.csi.joviandss.open-e.com"],
     ["kubernetes:apps/v1:Deployment", "joviandss-controller", "joviandss-csi-controller"],
     ["kubernetes:apps/v1:DaemonSet", "joviandss-node", "joviandss-csi-node"],
-    ["kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-joviandss-sc", "joviandss-sc"],
+    ["kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-sc", "joviandss-sc"],
     [
       "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
       "joviandss-claims",
@@ -154,6 +154,25 @@ describe("what the driver is given by default", () => {
       validationActions: ["Deny"],
     });
   });
+});
+
+test("a StorageClass has its component's name once in its own, and is found under the name it had before", async () => {
+  const pool = (...names: string[]) => ({
+    pools: [{ name: "Pool-0", storageClasses: names.map((name) => ({ name })) }],
+  });
+  const named = async (...names: string[]) =>
+    (await deploy(pool(...names)))
+      .filter((resource) => resource.type === "kubernetes:storage.k8s.io/v1:StorageClass")
+      .map(({ name, aliases }) => [name, aliases.filter((alias) => alias !== name)]);
+  expect(await named("joviandss-sc", "gold")).toEqual([
+    ["joviandss-sc", ["joviandss-joviandss-sc"]],
+    ["joviandss-gold", []],
+  ]);
+  // Two names that would become one stay apart.
+  expect(await named("joviandss-gold", "gold")).toEqual([
+    ["joviandss-joviandss-gold", []],
+    ["joviandss-gold", []],
+  ]);
 });
 
 test("outputs name what the program may need", async () => {

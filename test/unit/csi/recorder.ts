@@ -16,6 +16,8 @@ export interface Registered {
   deleteBeforeReplace: boolean;
   /** Names of the resources it waits for. */
   after: string[];
+  /** Names that it had before. */
+  aliases: string[];
 }
 
 /** The uid that the stand-in for the Kubernetes API gives every object. */
@@ -31,6 +33,8 @@ interface RegisterRequest {
   getAdditionalsecretoutputsList(): string[];
   getDeletebeforereplace(): boolean;
   getDependenciesList(): string[];
+  getAliasurnsList(): string[];
+  getAliasesList(): { getUrn(): string; getSpec(): { getName(): string } | undefined }[];
 }
 type Register = (request: RegisterRequest, callback: unknown) => Promise<void>;
 
@@ -69,7 +73,14 @@ export async function record<Result>(
       provider: request.getProvider(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deleteBeforeReplace: request.getDeletebeforereplace(),
-      after: request.getDependenciesList().map((urn) => urn.split("::").at(-1) ?? ""),
+      aliases: [
+        ...request.getAliasurnsList().map(nameIn),
+        // An alias of another type alone has no name of its own.
+        ...request
+          .getAliasesList()
+          .map((alias) => (alias.getSpec()?.getName() ?? nameIn(alias.getUrn())) || request.getName()),
+      ],
+      after: request.getDependenciesList().map(nameIn),
     });
     return original(request, callback);
   };
@@ -97,6 +108,10 @@ export function at(value: unknown, ...path: (string | number)[]): unknown {
     (inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key],
     value,
   );
+}
+
+function nameIn(urn: string): string {
+  return urn.split("::").at(-1) ?? "";
 }
 
 function typeAndName(urn: string): string {
