@@ -44,10 +44,11 @@ function program(): Command {
     .command("up")
     .description("start the lab if none runs, deploy the stack on it, and show the nodes")
     .addOption(isNew())
-    .action(async ({ new: fresh }: { new: boolean }) => {
+    .option("--skip-preview", "deploy at once, without looking first whether there is something to change", false)
+    .action(async ({ new: fresh, skipPreview }: { new: boolean; skipPreview: boolean }) => {
       const mode: LabMode = fresh ? "new" : "running";
       await start({ mode });
-      await up(stackOf[mode]);
+      await up(stackOf[mode], { skipPreview });
       await writeKubeconfig(stackOf[mode]);
       const status = await statusOf(await runningLab());
       process.stdout.write(`\n${nodeTable(status)}\n\n${nextSteps(stackOf[mode])}\n`);

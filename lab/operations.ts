@@ -36,8 +36,8 @@ class Display {
   }
 }
 
-/** Preview, then update, as `pulumi up --yes` does; a first deployment is updated at once. */
-export async function up(stackName: string): Promise<void> {
+/** Preview, then update, as `pulumi up --yes` does; a first deployment is updated at once, and so is any with `skipPreview`. */
+export async function up(stackName: string, options: { skipPreview: boolean }): Promise<void> {
   const isFirst = !hasState(stackName); // asked before the stack is opened, which makes it
   await engine(stackName, async (stack, display) => {
     if (isFirst) {
@@ -45,10 +45,12 @@ export async function up(stackName: string): Promise<void> {
       await stack.up({ ...display, suppressOutputs: true });
       return;
     }
-    const planned = await stack.preview({ ...display });
-    if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
-      process.stdout.write("Nothing to change: every resource is as the program wants it.\n");
-      return;
+    if (!options.skipPreview) {
+      const planned = await stack.preview({ ...display });
+      if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
+        process.stdout.write("Nothing to change: every resource is as the program wants it.\n");
+        return;
+      }
     }
     await stack.up({ ...display, suppressOutputs: true });
   });

@@ -132,3 +132,14 @@ export function describeMachine(machine: MachineStatus): string {
     .join(", ");
   return `${machine.stage}, not ready${unmet === "" ? "" : `: ${unmet}`}`;
 }
+
+/** Whether nothing but these services keeps a machine from being ready. */
+export function lacksOnly(machine: MachineStatus, services: readonly string[]): boolean {
+  // The list as Talos writes it: "ext-iscsid not running, kubelet not healthy" (v1.13.9, controllers/runtime/machine_status.go).
+  const lacking = machine.unmet.flatMap(({ name, reason }) =>
+    name === "services"
+      ? reason.split(", ").map((part) => /^(\S+) not (?:running|healthy)$/.exec(part)?.[1])
+      : [undefined],
+  );
+  return lacking.length > 0 && lacking.every((id) => id !== undefined && services.includes(id));
+}

@@ -19,7 +19,7 @@ export interface UpResult {
  * things. Without a victim it runs to its end.
  */
 export async function upWithKill(dir: string, kill?: { victim: Victim; afterMs: number }): Promise<UpResult> {
-  const child = spawn(process.execPath, [join("lab", "cli.ts"), "up"], {
+  const child = spawn(process.execPath, [join("lab", "cli.ts"), "up", "--skip-preview"], {
     cwd: dir,
     env: {
       ...process.env,

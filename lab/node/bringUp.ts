@@ -154,10 +154,13 @@ async function unmetConditions(node: SimulatedNode, boot: Boot): Promise<UnmetCo
   if (down.length > 0) {
     unmet.push({
       name: "services",
-      reason: down.map(({ id, state }) => `service "${id}" to be "up", is ${state}`).join(", "),
+      // In the words of Talos's own controller (siderolabs/talos v1.13.9, controllers/runtime/machine_status.go).
+      reason: down
+        .map(({ id, state }) => `${id} not ${state === "Running" ? "healthy" : "running"}`)
+        .join(", "),
     });
   }
-  if (node.faults.has("not-ready")) unmet.push({ name: "services", reason: 'service "cri" to be "up"' });
+  if (node.faults.has("not-ready")) unmet.push({ name: "services", reason: "cri not healthy" });
   const { apiServer, nodeReady } = await node.kubernetes.health();
   if (node.config?.role === "controlplane" && !apiServer) {
     unmet.push({ name: "staticPods", reason: `kube-system/kube-apiserver-${node.hostname} not ready` });

@@ -27,7 +27,13 @@ export async function controlPlaneFindings(context: UpgradeContext): Promise<Fin
     ];
   }
   const [members, alarms] = own.value;
-  const report: ControlPlaneReport = { self: wanted.node, members, alarms, peers };
+  const report: ControlPlaneReport = {
+    self: wanted.node,
+    members,
+    alarms,
+    mended: wanted.services,
+    peers,
+  };
   return etcdFindings(report);
 }
 

@@ -1,4 +1,5 @@
 import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
+import { lacksOnly } from "../facts.ts";
 import type { Finding } from "./finding.ts";
 
 /** What one control plane says of itself, or why it says nothing. */
@@ -12,6 +13,8 @@ export interface ControlPlaneReport {
   self: string;
   members: EtcdMember[];
   alarms: EtcdAlarm[];
+  /** Services that come with the image: a control plane where only they fail does its work, and is mended when its turn comes. */
+  mended: readonly string[];
   /** Every control plane, this node included. */
   peers: PeerReport[];
 }
@@ -36,7 +39,8 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
       );
       continue;
     }
-    if (peer.address !== report.self && !(peer.machine.stage === "running" && peer.machine.ready)) {
+    const works = peer.machine.ready || lacksOnly(peer.machine, report.mended);
+    if (peer.address !== report.self && !(peer.machine.stage === "running" && works)) {
       const unmet = peer.machine.unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
       wait(
         `control plane ${peer.address} is ${peer.machine.stage}, not ready${unmet === "" ? "" : ` (${unmet})`}`,

@@ -1,7 +1,7 @@
 import { isTransient } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { NodeMoved, type StepName } from "../errors.ts";
-import { describeMachine, type NodeFacts } from "../facts.ts";
+import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
 import { controlPlaneFindings } from "../guards/controlPlane.ts";
 import type { Finding } from "../guards/finding.ts";
 import { releaseFindings } from "../guards/release.ts";
@@ -69,11 +69,12 @@ async function etcd(context: UpgradeContext): Promise<Finding[]> {
   return context.wanted.role === "controlplane" ? controlPlaneFindings(context) : [];
 }
 
-async function machineFindings({ talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
+async function machineFindings({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
   const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
   // It was running when it was inspected: a request of an earlier run, that was on its way, has arrived.
   if (machine.stage !== "running") throw new NodeMoved(`the machine is ${machine.stage}`);
-  if (machine.ready) return [];
+  // Services that come with the image are what the upgrade is there for: a node where only they fail is mended by it.
+  if (machine.ready || lacksOnly(machine, wanted.services)) return [];
   return [
     {
       problem: `the node is ${describeMachine(machine)}`,

@@ -173,6 +173,30 @@ describe("refresh", () => {
     expect(node.snapshot().reboots).toBe(1);
   });
 
+  it("upgrades a node that only lacks what the new image brings, and no other that is not ready", async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
+    const { provider } = harness(undefined, { guardMs: 300 });
+    const { id, outs } = await provider.create(urn, inputsFor(cluster, "w1"));
+    const node = cluster.node("w1");
+    const wanted = inputsFor(cluster, "w1", { talosVersion: "v1.13.7" });
+    node.faults.set("iscsid-not-running");
+    node.faults.set("kubelet-unhealthy");
+    while (node.snapshot().ready) await new Promise((r) => setTimeout(r, 10));
+    const refused = await failureOf(provider.update(id, urn, outs, wanted));
+    expect(refused.message).toMatch(
+      /step "guard": the node is running, not ready: services \(.*kubelet not healthy/,
+    );
+
+    node.faults.clear("kubelet-unhealthy");
+    while (node.snapshot().unmet.some(({ reason }) => reason.includes("kubelet")))
+      await new Promise((r) => setTimeout(r, 10));
+    const upgrade = provider.update(id, urn, outs, wanted);
+    while (node.snapshot().stage === "running") await new Promise((r) => setTimeout(r, 10));
+    node.faults.clear();
+    await upgrade;
+    expect(node.snapshot()).toMatchObject({ version: "v1.13.7", upgrades: 2 });
+  });
+
   it("starts a service that somebody has stopped", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
     const inputs = inputsFor(cluster, "w1");

@@ -17,6 +17,7 @@ function well(size: number): ControlPlaneReport {
       learner: false,
     })),
     alarms: [],
+    mended: ["ext-iscsid"],
     peers: Array.from({ length: size }, (_, i) => healthyPeer(i)),
   };
 }
@@ -34,6 +35,20 @@ const problems = (report: ControlPlaneReport): string[] => etcdFindings(report).
 describe("may a control plane leave for a reboot?", () => {
   it.each([1, 3, 5, 7, 9])("yes, where all of %i are well", (size) => {
     expect(problems(well(size))).toEqual([]);
+  });
+
+  it("yes, where another lacks nothing but what the new image brings", () => {
+    const unmet = (reason: string) => {
+      const report = well(3);
+      const other = report.peers[1];
+      if (other?.error !== undefined || other === undefined) throw new Error("a healthy peer was expected");
+      other.machine = { stage: "running", ready: false, unmet: [{ name: "services", reason }] };
+      return problems(report);
+    };
+    expect(unmet("ext-iscsid not running")).toEqual([]);
+    expect(unmet("ext-iscsid not running, kubelet not healthy")).toEqual([
+      `control plane ${address(1)} is running, not ready (services ext-iscsid not running, kubelet not healthy)`,
+    ]);
   });
 
   it("not one of two: the other is no majority", () => {
