@@ -44,7 +44,11 @@ function program(): Command {
     .command("up")
     .description("start the lab if none runs, deploy the stack on it, and show the nodes")
     .addOption(isNew())
-    .option("--skip-preview", "deploy at once, without looking first whether there is something to change", false)
+    .option(
+      "--skip-preview",
+      "deploy at once, without looking first whether there is something to change",
+      false,
+    )
     .action(async ({ new: fresh, skipPreview }: { new: boolean; skipPreview: boolean }) => {
       const mode: LabMode = fresh ? "new" : "running";
       await start({ mode });
