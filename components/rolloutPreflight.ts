@@ -20,11 +20,17 @@ export interface RolloutPreflightArgs extends Omit<
  * Looks at every node before the first one is touched: release, version skew, Kubernetes version, etcd and machine. If one of them could
  * not be upgraded the rollout is not begun, and the error names all of them. Then every node that is due fetches its image (`prePull`).
  *
- * It runs when what the nodes are to run has changed, and not in previews.
+ * It runs when what the nodes are to run has changed; where a rollout was stopped in the middle, the next node's upgrade has it done again first.
+ * A preview of such a change reads the nodes too, shows what would happen as the input `plan`, and warns of what would stop the rollout.
  */
 export class RolloutPreflight extends pulumi.CustomResource {
   /** Names of the nodes that the rollout was going to upgrade when it last began. */
   declare readonly due: pulumi.Output<string[]>;
+  /**
+   * What the rollout was going to do to each node when it was last previewed or begun, a line a node in the order of the settings, such as
+   * `cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. Absent while credentials are unknown.
+   */
+  declare readonly plan: pulumi.Output<string[] | undefined>;
 
   constructor(name: string, args: RolloutPreflightArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -35,6 +41,7 @@ export class RolloutPreflight extends pulumi.CustomResource {
         clientConfiguration: pulumi.secret(args.clientConfiguration),
         ...(args.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(args.kubeconfig) }),
         due: undefined,
+        plan: undefined,
       },
       // Each node's own upgrade shows the same: here a changed list is enough.
       pulumi.mergeOptions(opts, { hideDiffs: ["nodes"] }),

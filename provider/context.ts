@@ -56,6 +56,8 @@ export interface UpgradeContext {
   /** When the whole upgrade has to be over, on the clock. */
   readonly deadline: number;
   readonly patience: Patience;
+  /** Makes sure that the whole rollout can finish, before its first node is disturbed. Absent for a node on its own. */
+  readonly wholeRollout?: () => Promise<void>;
 }
 
 export function failure(context: UpgradeContext, step: StepName, seen: string, hint: string): UpgradeError {

@@ -33,6 +33,19 @@ export class UpgradeError extends Error {
   }
 }
 
+/** Why a rollout is not begun, or not gone on with: every node that would stop it, each with its reason. */
+export class PreflightError extends Error {
+  override readonly name = "PreflightError";
+
+  constructor(problems: readonly string[], nodes: number, stage: "begun" | "resumed") {
+    const state =
+      stage === "begun" ? "not begun, no node was touched" : "not resumed, nothing more was touched";
+    super(
+      `the rollout was ${state}: ${problems.length} of ${nodes} nodes could not be upgraded.\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+    );
+  }
+}
+
 /** The node went down or rebooted while it was only being looked at: look again from the start. */
 export class NodeMoved extends Error {
   override readonly name = "NodeMoved";

@@ -7,7 +7,7 @@ import { EngineGone } from "./errors.ts";
 import { describeImage, readFacts } from "./facts.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
-import { preflight } from "./preflight.ts";
+import { Rollout } from "./rollout.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
 import { timelineAfter, timelineProperty } from "./timeline.ts";
@@ -42,12 +42,15 @@ export class TalosNodeProvider implements Provider {
   /** Operations that change nodes, while they run. */
   readonly #underWay = new Set<Promise<unknown>>();
 
+  readonly #rollout: Rollout;
+
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
+    this.#rollout = new Rollout(surroundings, this.#stop.signal);
   }
 
   // Arrow functions: the SDK's server takes the methods off the object in places.
-  readonly check = async (urn: string, _olds: Properties, news: Properties): Promise<CheckResult> => {
+  readonly check = async (urn: string, olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
     if (type !== nodeUpgradeType && type !== preflightType) {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
@@ -58,10 +61,11 @@ export class TalosNodeProvider implements Provider {
       news,
       alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
     );
-    return {
-      inputs: marked,
-      failures: type === preflightType ? checkPreflight(values) : checkInputs(values),
-    };
+    if (type === nodeUpgradeType) return { inputs: marked, failures: checkInputs(values) };
+    const failures = checkPreflight(values);
+    if (failures.length > 0) return { inputs: marked, failures };
+    const plan = await this.#rollout.plan(urn, unwrap(olds).values, values);
+    return { inputs: plan === undefined ? marked : { ...marked, plan }, failures };
   };
 
   readonly diff = async (
@@ -166,7 +170,7 @@ export class TalosNodeProvider implements Provider {
 
   async #preflight(urn: string, given: Properties): Promise<Properties> {
     const { values, secrets } = unwrap(given);
-    const found = await preflight(this.#surroundings, urn, values, this.#stop.signal);
+    const found = await this.#rollout.begin(urn, values);
     const due = found.filter((node) => node.due).map(({ name }) => name);
     return wrap({ ...values, due }, new Set([...secrets, ...alwaysSecret]));
   }
@@ -179,7 +183,13 @@ export class TalosNodeProvider implements Provider {
     const { values, secrets } = unwrap(given);
     const id = last?.id ?? nodeUpgradeInputs(values).node;
     const marked = new Set([...secrets, ...alwaysSecret]);
-    const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
+    const session = await Session.open(
+      this.#surroundings,
+      urn,
+      nodeUpgradeInputs(values),
+      this.#stop.signal,
+      () => this.#rollout.resume(),
+    );
     const { wanted, progress } = session.context;
     try {
       const outcome = await upgradeNode(session.context);

@@ -1,6 +1,6 @@
 import { pathAdvisories } from "./advice.ts";
 import { stopIfCancelled, type UpgradeContext } from "./context.ts";
-import { NodeMoved, type StepName, type UpgradeError } from "./errors.ts";
+import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
 import { isSettled, type NodeFacts } from "./facts.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
 import { Session, type Surroundings } from "./session.ts";
@@ -21,26 +21,17 @@ export interface PreflightNode {
   due: boolean;
 }
 
-/** Why a rollout is not begun: every node that would stop it, each with its reason. */
-export class PreflightError extends Error {
-  override readonly name = "PreflightError";
-
-  constructor(problems: readonly string[], nodes: number) {
-    super(
-      `the rollout was not begun, no node was touched: ${problems.length} of ${nodes} nodes could not be upgraded.\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
-    );
-  }
-}
-
 /**
  * Looks at every node before the first is touched: whoever cannot be upgraded stops all, since a rollout that ends in the
  * middle leaves a cluster of two releases. Then every node that is due fetches its image.
+ * @param stage whether this is the rollout's beginning, or an earlier run of it has stopped in the middle
  */
 export async function preflight(
   surroundings: Surroundings,
   urn: string,
   inputs: Record<string, unknown>,
   signal: AbortSignal,
+  stage: "begun" | "resumed" = "begun",
 ): Promise<PreflightNode[]> {
   const wanted = preflightNodes(inputs);
   const sessions = await Promise.all(
@@ -50,11 +41,11 @@ export async function preflight(
   try {
     await survey.inspect();
     await survey.guard();
-    survey.refuse();
+    survey.refuse(stage);
     const sink = surroundings.statusOf(urn);
     for (const advice of adviceFor(survey.due())) sink.warn(advice);
     if (inputs["prePull"] !== false) await survey.pull();
-    survey.refuse();
+    survey.refuse(stage);
     return survey.nodes.map(({ context, facts }) => ({
       name: context.wanted.name,
       runs: facts?.version ?? "",
@@ -134,9 +125,9 @@ class Survey {
   }
 
   /** @throws PreflightError with everything that was found */
-  refuse(): void {
+  refuse(stage: "begun" | "resumed"): void {
     const problems = this.nodes.flatMap(({ problem }) => (problem === undefined ? [] : [problem.message]));
-    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length);
+    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length, stage);
   }
 
   /** The same step for many nodes, so many at a time; what goes wrong is kept with the node. */
@@ -178,7 +169,9 @@ async function guardAtRest(context: UpgradeContext, node: Due): Promise<void> {
 }
 
 /** What is known of the nodes' ways, each thing once with the nodes it concerns. */
-function adviceFor(due: readonly Due[]): string[] {
+export function adviceFor(
+  due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],
+): string[] {
   const concerned = new Map<string, string[]>();
   for (const { context, facts } of due) {
     const { name, talosVersion, extensions, image } = context.wanted;

@@ -27,8 +27,9 @@ export class Session {
     urn: string,
     wanted: NodeUpgradeInputs,
     signal: AbortSignal,
+    wholeRollout?: () => Promise<void>,
   ): Promise<Session> {
-    return new Session(surroundings, await surroundings.talos(), urn, wanted, signal);
+    return new Session(surroundings, await surroundings.talos(), urn, wanted, signal, wholeRollout);
   }
 
   private constructor(
@@ -37,6 +38,7 @@ export class Session {
     urn: string,
     wanted: NodeUpgradeInputs,
     signal: AbortSignal,
+    wholeRollout: (() => Promise<void>) | undefined,
   ) {
     const { clock, patience } = surroundings;
     const connect = (address: string): TalosClient => {
@@ -65,6 +67,7 @@ export class Session {
       signal,
       deadline: clock.now() + wanted.timeoutSeconds * 1000,
       patience,
+      ...(wholeRollout === undefined ? {} : { wholeRollout }),
     };
   }
 

@@ -1,7 +1,7 @@
 import { TalosError } from "../talos/api/errors.ts";
 import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
-import { EngineGone, NodeMoved, stepNames, UpgradeError, type StepName } from "./errors.ts";
+import { EngineGone, NodeMoved, PreflightError, stepNames, UpgradeError, type StepName } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { drain, findNode } from "./steps/drain.ts";
@@ -102,6 +102,7 @@ async function bringOver(
 ): Promise<void> {
   const { wanted } = context;
   begin("guard", `${describeImage(before.version, before.schematicId)} to ${wanted.talosVersion}`);
+  await context.wholeRollout?.();
   await guard(context, before);
 
   const earlier = await earlierInstall(context, before);
@@ -196,6 +197,9 @@ export function explain(context: UpgradeContext, step: StepName, error: unknown)
   const again = "Run `pulumi up` again once it is mended: it goes on from here.";
   if (error instanceof TalosError) return failure(context, step, `${error.call}: ${error.detail}`, again);
   if (error instanceof KubernetesError) return failure(context, step, `Kubernetes: ${error.message}`, again);
+  if (error instanceof PreflightError) {
+    return failure(context, step, error.message, "Once that is mended `pulumi up` goes on from here.");
+  }
   if (error instanceof NodeMoved) {
     return failure(
       context,

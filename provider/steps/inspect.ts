@@ -51,7 +51,8 @@ function allowance(error: TalosError, { patience }: UpgradeContext): number {
   return error.kind === "certificate" ? patience.certificateMs : patience.contactMs;
 }
 
-function noContact(error: TalosError, context: UpgradeContext): Error {
+/** Why a node could not be asked, and what to do about it. */
+export function noContact(error: TalosError, context: UpgradeContext): Error {
   const where = context.wanted.endpoint ?? context.wanted.node;
   const hints: Partial<Record<TalosError["kind"], string>> = {
     certificate:

@@ -1,0 +1,130 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { unknownValue, type Properties } from "../../provider/secrets.ts";
+import { failureOf, harness, inputsFor, urn as upgradeUrn, type Harness } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
+const names = ["cp1", "cp2", "cp3", "w1"];
+
+let cluster: SimulatedCluster;
+beforeEach(async () => {
+  cluster = await SimulatedCluster.start({ subnet: "127.48.7", controlPlanes: 3, workers: 1 });
+});
+afterEach(async () => cluster?.stop());
+
+function preflightInputs(change: Properties = {}): Properties {
+  const nodes = names.map((name) => {
+    const { node, role, talosVersion, image, extensions, services, files } = inputsFor(cluster, name, change);
+    return { name, node, role, talosVersion, image, extensions, services, files };
+  });
+  const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = inputsFor(
+    cluster,
+    "cp1",
+  );
+  return { nodes, schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds };
+}
+
+async function checked(own: Harness, olds: Properties, news: Properties): Promise<Properties> {
+  const result = await own.provider.check(urn, olds, news);
+  expect(result.failures).toEqual([]);
+  const inputs: unknown = result.inputs;
+  return inputs as Properties;
+}
+
+async function notReady(name: string): Promise<void> {
+  cluster.node(name).faults.set("not-ready");
+  while (cluster.node(name).snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+describe("what a preview shows of a rollout", () => {
+  it("what every node runs and will run, read from the nodes", async () => {
+    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    const own = harness();
+    const { plan } = await checked(own, {}, preflightInputs());
+    expect(plan).toEqual([
+      "cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
+      "cp2: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
+      "cp3: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
+      "w1: v1.13.9 with schematic c9078f941996… already, no reboot",
+    ]);
+    expect(own.warnings.length).toBeGreaterThan(0);
+    for (const warning of own.warnings) expect(warning).toMatch(/^cp1, cp2, cp3: /);
+    expect(JSON.stringify([plan, own.warnings])).not.toContain(cluster.credentials.clientKey);
+  });
+
+  it("what would stop it as things are; a preview fails for none of it", async () => {
+    await notReady("cp3");
+    cluster.node("w1").faults.set("permission-denied");
+    const own = harness();
+    const { plan } = await checked(own, {}, preflightInputs());
+    expect((plan as string[])[3]).toBe("w1: not read -> v1.13.9 with schematic c9078f941996…");
+    const obstacles = own.warnings.filter((text) =>
+      text.startsWith("as things are, the rollout would not begin: "),
+    );
+    expect(obstacles).toHaveLength(4);
+    expect(obstacles[0]).toMatch(/cp1 .*control plane 127\.48\.7\.13 is running, not ready/);
+    expect(obstacles[2]).toMatch(/cp3 .*step "guard": the node is running, not ready/);
+    expect(obstacles[3]).toMatch(/w1 \(127\.48\.7\.21\), step "inspect": .*not authorized.*os:admin/);
+  });
+
+  it("nothing new while nothing has changed, and then no node is asked", async () => {
+    const first = await checked(harness(), {}, preflightInputs());
+    await Promise.all(cluster.nodes.map((node) => node.stop()));
+    const own = harness();
+    const again = await checked(own, first, preflightInputs());
+    expect(again["plan"]).toEqual(first["plan"]);
+    expect(own.warnings).toEqual([]);
+    const changed = await checked(own, first, preflightInputs({ talosVersion: "v1.13.7" }));
+    expect((changed["plan"] as string[])[0]).toMatch(/^cp1: not read -> v1\.13\.7/);
+  });
+
+  it.each(["clientConfiguration", "schematicId", "nodes"])("nothing while %s is unknown", async (key) => {
+    const own = harness();
+    const inputs = await checked(own, {}, { ...preflightInputs(), [key]: unknownValue });
+    expect(inputs).not.toHaveProperty("plan");
+    expect(own.warnings).toEqual([]);
+  });
+
+  it("the nodes' own side while the kubeconfig is unknown", async () => {
+    const inputs = await checked(harness(), {}, { ...preflightInputs(), kubeconfig: unknownValue });
+    expect(inputs["plan"]).toHaveLength(4);
+  });
+});
+
+describe("a rollout that an earlier deployment has begun", () => {
+  it("is gone on with when every other node can be upgraded too", async () => {
+    const first = harness();
+    const inputs = await checked(first, {}, preflightInputs());
+    await first.provider.create(urn, inputs);
+    await first.provider.create(upgradeUrn, inputsFor(cluster, "cp1"));
+
+    // The next deployment, in a process of its own: the preflight is unchanged, so only its check is asked for.
+    await notReady("w1");
+    const second = harness();
+    await checked(second, inputs, preflightInputs());
+    const refused = await failureOf(second.provider.create(upgradeUrn, inputsFor(cluster, "cp2")));
+    expect(refused.message).toMatch(
+      /^cp2 \(127\.48\.7\.12\), step "guard": the rollout was not resumed, nothing more was touched: 1 of 4 nodes could not be upgraded\.\n {2}w1 .*not ready/,
+    );
+    expect(cluster.node("cp2").snapshot()).toMatchObject({ version: "v1.12.7", upgrades: 0 });
+
+    cluster.node("w1").faults.clear();
+    await cluster.ready();
+    const third = harness();
+    await checked(third, inputs, preflightInputs());
+    await third.provider.create(upgradeUrn, inputsFor(cluster, "cp2"));
+    expect(cluster.node("cp2").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
+    expect(Object.keys(cluster.node("w1").disk.images).join()).toContain(":v1.13.9");
+  });
+
+  it("asks nobody where the node has arrived already", async () => {
+    const first = harness();
+    const inputs = await checked(first, {}, preflightInputs());
+    await first.provider.create(upgradeUrn, inputsFor(cluster, "cp1"));
+    await notReady("w1");
+    const second = harness();
+    await checked(second, inputs, preflightInputs());
+    await second.provider.create(upgradeUrn, inputsFor(cluster, "cp1"));
+    expect(second.status.filter((line) => line.startsWith("w1: "))).toEqual([]);
+  });
+});
