@@ -38,10 +38,12 @@ export class PreflightError extends Error {
   override readonly name = "PreflightError";
 
   constructor(problems: readonly string[], nodes: number, stage: "begun" | "resumed") {
-    const state =
-      stage === "begun" ? "not begun, no node was touched" : "not resumed, nothing more was touched";
+    const said =
+      stage === "begun"
+        ? "the rollout was not begun, no node was touched"
+        : "the rollout was not resumed, nothing more was touched";
     super(
-      `the rollout was ${state}: ${problems.length} of ${nodes} nodes could not be upgraded.\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+      `${said}: ${problems.length} of ${nodes} nodes could not be upgraded.\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
     );
   }
 }
