@@ -4,6 +4,7 @@ import { csiNamespaces } from "./components/csi/csiProblems.ts";
 import { JovianDssCsi } from "./components/csi/joviandss.ts";
 import { SnapshotController } from "./components/csi/snapshots.ts";
 import { SynologyCsi } from "./components/csi/synology.ts";
+import { ClusterMembership } from "./components/clusterMembership.ts";
 import { FactoryImage } from "./components/factoryImage.ts";
 import { RollingUpgrade } from "./components/rollingUpgrade.ts";
 import { TalosCluster } from "./components/talosCluster.ts";
@@ -39,18 +40,33 @@ const cluster = new TalosCluster(
   { provider: factory.provider },
 );
 
+const clientAccess = { clientConfiguration: cluster.clientConfiguration, kubeconfig: cluster.kubeconfig };
+const drain = { enabled: upgrade.drain.enabled, timeoutSeconds: upgrade.drain.timeout };
+
+// Before the rollout: who leaves is no longer a member of etcd when the others are looked at.
+const membership = new ClusterMembership(
+  "membership",
+  {
+    nodes: wanted.nodes.map(({ name, address, role, onRemove }) => ({ name, node: address, role, onRemove })),
+    onRemove: wanted.onRemove,
+    ...clientAccess,
+    drain,
+    timeoutSeconds: upgrade.timeout,
+  },
+  { dependsOn: cluster.ready },
+);
+
 const rollout = new RollingUpgrade("upgrade", {
   nodes: wanted.nodes.map((node) => ({
     ...node,
     image: factory.installerImageOf(node.talosVersion),
     requirements: iscsiRequirements(settings.image.schematic, node.talosVersion),
   })),
-  after: cluster.ready,
+  after: [...cluster.ready, membership],
   schematicId: factory.schematicId,
-  clientConfiguration: cluster.clientConfiguration,
-  kubeconfig: cluster.kubeconfig,
+  ...clientAccess,
   kubernetesVersion: settings.kubernetesVersion,
-  drain: { enabled: upgrade.drain.enabled, timeoutSeconds: upgrade.drain.timeout },
+  drain,
   maxUnavailableWorkers: upgrade.workers.maxUnavailable,
   timeoutSeconds: upgrade.timeout,
   allowSkew: upgrade.allowSkew,

@@ -97,7 +97,8 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
       this.nodes[node.name] = new NodeUpgrade(
         `${name}-${node.name}`,
-        { ...shared, ...ownInputs(node) },
+        // Only control planes look at each other: a worker's upgrade is not to change because one of them comes or goes.
+        { ...shared, ...ownInputs(node), ...(node.role === "worker" ? { controlPlanes: [] } : {}) },
         { parent: this, dependsOn: [preflight, ...before, ...args.after] },
       );
     }

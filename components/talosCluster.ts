@@ -168,7 +168,8 @@ export class TalosCluster extends pulumi.ComponentResource {
     return new talos.machine.Bootstrap(
       `${this.cluster}-bootstrap`,
       { clientConfiguration: this.clientConfiguration, node: first.address, endpoint: first.address },
-      { parent: this, dependsOn: applied },
+      // A cluster is bootstrapped once, wherever that was: another first control plane must not have it done again, which etcd refuses.
+      { parent: this, dependsOn: applied, ignoreChanges: ["node", "endpoint"] },
     );
   }
 

@@ -8,13 +8,13 @@ export interface CheckFailure {
   reason: string;
 }
 
-type Rule = (value: unknown) => string | undefined;
+export type Rule = (value: unknown) => string | undefined;
 
-const text: Rule = (value) =>
+export const text: Rule = (value) =>
   typeof value === "string" && value.trim() !== "" ? undefined : `must be a text, not ${shown(value)}`;
-const flag: Rule = (value) =>
+export const flag: Rule = (value) =>
   typeof value === "boolean" ? undefined : `must be true or false, not ${shown(value)}`;
-const seconds: Rule = (value) =>
+export const seconds: Rule = (value) =>
   typeof value === "number" && Number.isFinite(value) && value > 0
     ? undefined
     : `must be a number of seconds greater than 0, not ${shown(value)}`;
@@ -24,7 +24,7 @@ const texts: Rule = (value) =>
     : `must be a list of texts, not ${shown(value)}`;
 
 // Addresses and host names; a port belongs into `endpoint`.
-const host: Rule = (value) => {
+export const host: Rule = (value) => {
   const problem = text(value);
   if (problem !== undefined) return problem;
   const name = value as string;
@@ -49,12 +49,12 @@ const schematic: Rule = (value) =>
     ? undefined
     : `must be a schematic ID of 64 hexadecimal digits, not ${shown(value)}`;
 
-const role: Rule = (value) =>
+export const role: Rule = (value) =>
   value === "controlplane" || value === "worker"
     ? undefined
     : `must be "controlplane" or "worker", not ${shown(value)}`;
 
-const credentials: Rule = (value) => {
+export const credentials: Rule = (value) => {
   const parts = ["caCertificate", "clientCertificate", "clientKey"];
   const given = typeof value === "object" && value !== null ? (value as Properties) : {};
   const missing = parts.filter((part) => text(given[part]) !== undefined);
@@ -63,7 +63,7 @@ const credentials: Rule = (value) => {
     : `must have ${parts.join(", ")} of a talosconfig; lacks ${missing.join(", ")}`;
 };
 
-const drain: Rule = (value) => {
+export const drain: Rule = (value) => {
   if (typeof value !== "object" || value === null)
     return `must be { enabled, timeoutSeconds }, not ${shown(value)}`;
   const { enabled, timeoutSeconds, ...others } = value as Properties;
@@ -151,7 +151,7 @@ function tactful(property: string, reason: string): string {
   return hidden.has(property) ? reason.replace(/, not .*$/s, "") : reason;
 }
 
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   return value === undefined ? "nothing" : JSON.stringify(value);
 }
 

@@ -37,6 +37,8 @@ export interface KubernetesClient {
     name: string,
     change: { unschedulable?: boolean; annotations: Record<string, string | null> },
   ): Promise<void>;
+  /** Takes the Node object away; one that is not there is no error. */
+  deleteNode(name: string): Promise<void>;
   podsOn(node: string): Promise<KubernetesPod[]>;
   evict(pod: KubernetesPod): Promise<Eviction>;
 }

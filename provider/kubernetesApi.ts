@@ -98,6 +98,14 @@ class ApiClient implements KubernetesClient {
     await told(this.#core.patchNode({ name, body }, this.#patch));
   }
 
+  async deleteNode(name: string): Promise<void> {
+    try {
+      await told(this.#core.deleteNode({ name }, this.#once));
+    } catch (error) {
+      if (!(error instanceof KubernetesError) || error.status !== 404) throw error;
+    }
+  }
+
   async podsOn(node: string): Promise<KubernetesPod[]> {
     const fieldSelector = `spec.nodeName=${node}`;
     return (await told(this.#core.listPodForAllNamespaces({ fieldSelector }, this.#once))).items.map(

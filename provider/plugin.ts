@@ -10,29 +10,14 @@ import { unwrap, wrap, type Properties } from "./secrets.ts";
 import { Rollout } from "./rollout.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
+import { MembershipResource, membershipType } from "./membership/resource.ts";
+import type { OtherResource } from "./otherResource.ts";
 import { timelineAfter, timelineProperty } from "./timeline.ts";
+import { UnfinishedError } from "./unfinished.ts";
 import { upgradeNode, type Outcome } from "./upgrade.ts";
 
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 const preflightType = "talos-node:index:RolloutPreflight";
-
-/**
- * An operation that left the node in a state of its own. The engine keeps `properties` as the resource's state, marks
- * it as unfinished, and calls `update` in the next deployment (pulumirpc.ErrorResourceInitFailed).
- */
-class UnfinishedError extends Error {
-  override readonly name = "UnfinishedError";
-  readonly id: string;
-  readonly properties: Properties;
-  readonly reasons: string[];
-
-  constructor(message: string, id: string, properties: Properties) {
-    super(message);
-    this.id = id;
-    this.properties = properties;
-    this.reasons = [message];
-  }
-}
 
 /** The plugin `talos-node`: NodeUpgrade, and RolloutPreflight before the first of them. */
 export class TalosNodeProvider implements Provider {
@@ -41,18 +26,21 @@ export class TalosNodeProvider implements Provider {
   readonly #stop = new AbortController();
   /** Operations that change nodes, while they run. */
   readonly #underWay = new Set<Promise<unknown>>();
-
+  /** Resources that are no upgrade, by type. */
+  readonly #others: ReadonlyMap<string, OtherResource>;
   readonly #rollout: Rollout;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
     this.#rollout = new Rollout(surroundings, this.#stop.signal);
+    this.#others = new Map([[membershipType, new MembershipResource(surroundings, this.#stop.signal)]]);
   }
 
   // Arrow functions: the SDK's server takes the methods off the object in places.
   readonly check = async (urn: string, olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
-    if (type !== nodeUpgradeType && type !== preflightType) {
+    const other = this.#others.get(type);
+    if (other === undefined && type !== nodeUpgradeType && type !== preflightType) {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
     }
     const { values, secrets } = unwrap(news);
@@ -61,6 +49,7 @@ export class TalosNodeProvider implements Provider {
       news,
       alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
     );
+    if (other !== undefined) return { inputs: marked, failures: other.check(values) };
     if (type === nodeUpgradeType) return { inputs: marked, failures: checkInputs(values) };
     const failures = checkPreflight(values);
     if (failures.length > 0) return { inputs: marked, failures };
@@ -77,6 +66,8 @@ export class TalosNodeProvider implements Provider {
     if (typeOf(urn) === preflightType) return {};
     const before = unwrap(olds).values;
     const after = unwrap(news).values;
+    const other = this.#others.get(typeOf(urn));
+    if (other !== undefined) return other.diff(urn, before, after);
     this.#advise(urn, before, after);
     // Anything else is left to the engine, which compares the inputs: it shows each of them in the preview, and new
     // credentials are an update that stores them and finds the node settled.
@@ -84,6 +75,8 @@ export class TalosNodeProvider implements Provider {
   };
 
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
+    const other = this.#others.get(typeOf(urn));
+    if (other !== undefined) return this.#note(other.create(urn, unwrap(inputs)));
     if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
     const { id, outputs } = await this.#note(this.#bring(urn, inputs));
     return { id, outs: outputs };
@@ -95,6 +88,10 @@ export class TalosNodeProvider implements Provider {
     olds: Properties,
     news: Properties,
   ): Promise<{ outs: Properties }> => {
+    const other = this.#others.get(typeOf(urn));
+    if (other !== undefined) {
+      return { outs: await this.#note(other.update(id, urn, unwrap(olds).values, unwrap(news))) };
+    }
     if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
     const timeline = unwrap(olds).values["timeline"];
     return { outs: (await this.#note(this.#bring(urn, news, { id, timeline }))).outputs };
@@ -107,6 +104,10 @@ export class TalosNodeProvider implements Provider {
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     const { values, secrets } = unwrap(state);
     const marked = new Set([...secrets, ...alwaysSecret]);
+    const other = this.#others.get(typeOf(urn));
+    if (other !== undefined) {
+      return { id, inputs: wrap(other.inputsOf(values), marked), props: wrap(values, marked) };
+    }
     if (typeOf(urn) === preflightType) {
       const { due: _due, ...inputs } = values;
       return { id, inputs: wrap(inputs, marked), props: wrap(values, marked) };
@@ -139,7 +140,7 @@ export class TalosNodeProvider implements Provider {
     }
   };
 
-  /** The node keeps what it runs: there is nothing to take back. */
+  /** The node keeps what it runs, and a cluster its nodes: there is nothing to take back, and `pulumi destroy` touches no machine. */
   readonly delete = async (): Promise<void> => undefined;
 
   /**

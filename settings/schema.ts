@@ -1,36 +1,12 @@
 import { z } from "zod";
-import { section, shownText } from "../components/csi/fields.ts";
+import { section } from "../components/csi/fields.ts";
 import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
+import { must, mustUnseen } from "./words.ts";
 
 /**
  * The shape of a stack's settings (`Pulumi.<stack>.yaml` without the project's prefix): keys, types, defaults and
  * what each value must look like. Rules that concern several keys at once are in `rules.ts`.
  */
-
-/** Says what would be right, and tells "not there" from "there, but wrong". */
-function must(right: string): { error: (issue: { input?: unknown }) => string } {
-  return {
-    error: ({ input }) =>
-      input === undefined ? `is missing; it must be ${right}` : `is ${show(input)}; it must be ${right}`,
-  };
-}
-
-/** For values that may hold a secret, wherever they are put by mistake: says what would be right, and shows nothing. */
-function mustUnseen(right: string): { error: (issue: { input?: unknown }) => string } {
-  return {
-    error: ({ input }) => (input === undefined ? `is missing; it must be ${right}` : `must be ${right}`),
-  };
-}
-
-/** A wrong value as a person wrote it if it is short and plain, else only what it is: see `shownText`. */
-export function show(value: unknown): string {
-  if (value === null) return "empty";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return "a mapping";
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  if (typeof value !== "string") return `a ${typeof value}`;
-  return shownText(value);
-}
 
 const flag = () => z.boolean(must("true or false"));
 
@@ -130,6 +106,8 @@ const patch = z.union(
 );
 const patches = z.array(patch, mustUnseen("a list of machine configuration patches")).default([]);
 
+const onRemove = z.enum(["keep", "reset"], must("keep or reset"));
+
 const node = section({
   name: z
     .string(must("the node's name, such as cp1"))
@@ -152,6 +130,11 @@ const node = section({
     .optional()
     .describe("Disk that Talos is installed to; default: what the machine configuration has (/dev/sda)."),
   patches: patches.describe("Machine configuration patches for this node alone, applied last."),
+  onRemove: onRemove
+    .optional()
+    .describe(
+      "What happens to the machine when the node is taken out of the settings: keep or reset; default: cluster.onRemove.",
+    ),
 });
 
 const file = (what: string) =>
@@ -203,6 +186,11 @@ const cluster = section({
     .optional()
     .describe(
       "Secrets of a running cluster that is taken over. Absent: the cluster is new, and its secrets are made here.",
+    ),
+  onRemove: onRemove
+    .default("keep")
+    .describe(
+      "What happens to the machine of a node that is taken out of the settings: keep leaves it alone; reset drains it, takes it out of etcd and Kubernetes, and wipes its configuration and data.",
     ),
   protectSecrets: flag()
     .default(true)

@@ -1,5 +1,6 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { show, type SecretsSetting } from "./schema.ts";
+import type { SecretsSetting } from "./schema.ts";
+import { show } from "./words.ts";
 import {
   parseSecretsBundle,
   parseTalosconfig,

@@ -207,6 +207,18 @@ class GrpcTalosClient implements TalosClient {
     await this.#one("Reboot", {}, call);
   }
 
+  async reset(call?: CallOptions): Promise<string> {
+    const request = {
+      graceful: true,
+      reboot: true,
+      mode: "SYSTEM_DISK",
+      // Whole disks of the user are never named here.
+      systemPartitionsToWipe: ["STATE", "EPHEMERAL"].map((label) => ({ label, wipe: true })),
+    };
+    const reply = await this.#one("Reset", request, long(call));
+    return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
+  }
+
   async upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string> {
     const reply = await this.#one("Upgrade", request, long(call));
     return typeof reply["actorId"] === "string" ? reply["actorId"] : "";

@@ -101,10 +101,15 @@ export interface TalosClient {
   /** Is an image installed that waits for the next boot? A `false` is no proof: the node may not have looked yet. */
   installPending(call?: CallOptions): Promise<boolean>;
   reboot(call?: CallOptions): Promise<void>;
+  /**
+   * MachineService.Reset, gracefully (a control plane leaves etcd), of the configuration and the data alone: Talos stays installed and boots
+   * into maintenance mode. Returns the id that events of this reset carry.
+   */
+  reset(call?: CallOptions): Promise<string>;
   /** MachineService.Upgrade: installs and reboots. Returns the id that events of this upgrade carry. */
   upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string>;
   /**
-   * Waits for an upgrade, started by `upgradeLegacy`, to fail on the node: resolves with what failed, or with undefined
+   * Waits for an upgrade or a reset, started by `upgradeLegacy` or `reset`, to fail on the node: resolves with what failed, or with undefined
    * once the connection is gone.
    */
   upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined>;

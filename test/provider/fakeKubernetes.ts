@@ -83,6 +83,11 @@ export class FakeKubernetes implements KubernetesClient {
     );
   }
 
+  async deleteNode(name: string): Promise<void> {
+    this.#answer();
+    if (this.cluster.delete(name)) this.log.push(`delete ${name}`);
+  }
+
   async podsOn(node: string): Promise<KubernetesPod[]> {
     this.#answer();
     return this.pods.filter((pod) => pod.node === node);

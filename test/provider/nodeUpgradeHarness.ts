@@ -29,12 +29,16 @@ export interface Harness {
   warnings: string[];
 }
 
-export function harness(kubernetes?: FakeKubernetes, patience: Partial<Patience> = {}): Harness {
+export function harness(
+  kubernetes?: FakeKubernetes,
+  patience: Partial<Patience> = {},
+  connect: typeof connectTalos = connectTalos,
+): Harness {
   const status: string[] = [];
   const info: string[] = [];
   const warnings: string[] = [];
   const provider = new TalosNodeProvider({
-    talos: async () => connectTalos,
+    talos: async () => connect,
     connectKubernetes: async () => {
       if (kubernetes === undefined) throw new KubernetesError("no Kubernetes in this test", 500);
       return kubernetes;

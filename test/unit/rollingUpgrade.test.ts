@@ -101,7 +101,7 @@ describe("RollingUpgrade", () => {
       schematicId,
       image: `factory.talos.dev/metal-installer/${schematicId}:v1.13.9`,
       ...requirements,
-      controlPlanes: ["10.0.0.11", "10.0.0.12", "10.0.0.13"],
+      controlPlanes: [],
       clientConfiguration: { secret: { caCertificate: "ca", clientCertificate: "crt", clientKey: "key" } },
       kubeconfig: { secret: "kubeconfig" },
       kubernetesVersion: "v1.35.4",
@@ -110,6 +110,16 @@ describe("RollingUpgrade", () => {
       allowSkew: false,
       prePull: true,
     });
+  });
+
+  it("has control planes look at each other, and workers not change when one of them comes or goes", async () => {
+    const controlPlanes = ["10.0.0.11", "10.0.0.12", "10.0.0.13"];
+    const { resources } = await roll();
+    for (const name of ["cp1", "cp3"]) {
+      expect(only(resources, type, `upgrade-${name}`).inputs).toMatchObject({ controlPlanes });
+    }
+    const { resources: fewer } = await roll({ nodes: nodes(1, 2) });
+    expect(only(fewer, type, "upgrade-w1").inputs).toEqual(only(resources, type, "upgrade-w1").inputs);
   });
 
   it("keeps credentials secret in the state, whatever the provider answers", async () => {

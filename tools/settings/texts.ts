@@ -35,6 +35,7 @@ export const examples: Readonly<Record<string, unknown>> = {
   "cluster.nodes[].role": "controlplane",
   "cluster.nodes[].talosVersion": "v1.13.9",
   "cluster.nodes[].installDisk": "/dev/sda",
+  "cluster.nodes[].onRemove": "keep",
   "cluster.secrets.bundle": "…",
   "cluster.secrets.bundleFile": "secrets.yaml",
   "cluster.secrets.controlplane": "…",

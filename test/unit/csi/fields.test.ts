@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { shown } from "../../../components/csi/fields.ts";
-import { show } from "../../../settings/schema.ts";
+import { show } from "../../../settings/words.ts";
 
 /** A wrong value in an error: enough to find it in the file, and no secret that stands in the wrong place. */
 

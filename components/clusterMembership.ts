@@ -1,0 +1,53 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
+
+/** A node of the cluster, as far as leaving it is concerned. */
+export interface ClusterMember {
+  name: string;
+  /** Address of its Talos API. */
+  node: string;
+  role: "controlplane" | "worker";
+  /** What happens to the machine when the node is taken off the list. Default: that of the cluster. */
+  onRemove?: "keep" | "reset" | undefined;
+}
+
+export interface ClusterMembershipArgs {
+  /** Every node. One that an earlier `up` had and that is no longer listed, neither by name nor by address, leaves the cluster. */
+  nodes: ClusterMember[];
+  /**
+   * What happens to the machine of a node that leaves: `keep` leaves it alone; with `reset` it is drained, leaves etcd, loses its
+   * configuration and its data, and boots into maintenance mode.
+   */
+  onRemove: "keep" | "reset";
+  /** Talos API credentials (role os:admin), base64 as in a talosconfig. Always a secret. */
+  clientConfiguration: NodeUpgradeArgs["clientConfiguration"];
+  /** For draining, and for taking the node out of Kubernetes. Always a secret. */
+  kubeconfig?: pulumi.Input<string> | undefined;
+  /** Draining before a reset. PodDisruptionBudgets are honoured. */
+  drain: { enabled: boolean; timeoutSeconds: number };
+  /** How long taking out one node may take, in seconds. */
+  timeoutSeconds: number;
+}
+
+/**
+ * The nodes of the cluster. Taking one off the list is a change of this resource, which says in the preview what happens to the machine, and
+ * refuses what etcd would not survive. Deleting the resource, as `pulumi destroy` does, touches no machine.
+ */
+export class ClusterMembership extends pulumi.CustomResource {
+  /** Who is in the cluster as far as this stack knows: after a removal that failed, more than the settings list. */
+  declare readonly members: pulumi.Output<ClusterMember[]>;
+
+  constructor(name: string, args: ClusterMembershipArgs, opts?: pulumi.CustomResourceOptions) {
+    super(
+      "talos-node:index:ClusterMembership",
+      name,
+      {
+        ...args,
+        clientConfiguration: pulumi.secret(args.clientConfiguration),
+        ...(args.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(args.kubeconfig) }),
+        members: undefined,
+      },
+      opts,
+    );
+  }
+}

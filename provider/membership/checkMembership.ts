@@ -1,0 +1,49 @@
+import {
+  credentials,
+  drain,
+  host,
+  role,
+  seconds,
+  shown,
+  text,
+  type CheckFailure,
+  type Rule,
+} from "../check.ts";
+import { hasUnknown, unknownValue, type Properties } from "../secrets.ts";
+
+const onRemove: Rule = (value) =>
+  value === "keep" || value === "reset" ? undefined : `must be "keep" or "reset", not ${shown(value)}`;
+
+const ofNode: Record<string, Rule> = { name: text, node: host, role };
+const required: Record<string, Rule> = { clientConfiguration: credentials };
+const optional: Record<string, Rule> = { onRemove, kubeconfig: text, drain, timeoutSeconds: seconds };
+// Never shown, not even a part of them.
+const hidden = new Set(["clientConfiguration", "kubeconfig"]);
+
+/** All that is wrong with the inputs of a ClusterMembership. A value that only the deployment will know is left for then. */
+export function checkMembership({ nodes, ...shared }: Properties): CheckFailure[] {
+  const failures: CheckFailure[] = [];
+  const judge = (path: string, value: unknown, rule: Rule, isRequired: boolean): void => {
+    if (value === undefined && isRequired) failures.push({ property: path, reason: `[${path}] is missing` });
+    const reason = value === undefined || hasUnknown(value) ? undefined : rule(value);
+    if (reason === undefined) return;
+    const told = hidden.has(path) ? reason.replace(/, not .*$/s, "") : reason;
+    failures.push({ property: path, reason: `[${path}] ${told}` });
+  };
+  for (const [property, rule] of Object.entries(required)) judge(property, shared[property], rule, true);
+  for (const [property, rule] of Object.entries(optional)) judge(property, shared[property], rule, false);
+  for (const property of Object.keys(shared)) {
+    if (property in required || property in optional || property.startsWith("__")) continue;
+    failures.push({ property, reason: `[${property}] is no input of a ClusterMembership` });
+  }
+  if (nodes === unknownValue) return failures;
+  if (!Array.isArray(nodes) || nodes.length === 0) {
+    return [...failures, { property: "nodes", reason: "[nodes] must be a list of at least one node" }];
+  }
+  nodes.forEach((entry: unknown, index) => {
+    const node = typeof entry === "object" && entry !== null ? (entry as Properties) : {};
+    for (const [key, rule] of Object.entries(ofNode)) judge(`nodes[${index}].${key}`, node[key], rule, true);
+    judge(`nodes[${index}].onRemove`, node["onRemove"], onRemove, false);
+  });
+  return failures;
+}

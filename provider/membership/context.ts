@@ -1,0 +1,79 @@
+import type { UpgradeContext } from "../context.ts";
+import type { Progress } from "../progress.ts";
+import { duration } from "../clock.ts";
+import { Session, type Surroundings } from "../session.ts";
+import { memberLabel, type Member, type MembershipInputs } from "./members.ts";
+
+/** The steps of a removal, in order. Progress lines and errors use these names. */
+export const removalSteps = ["look", "guard", "drain", "reset", "wait", "forget"] as const;
+export type RemovalStep = (typeof removalSteps)[number];
+
+/** Why a node is still in the cluster: one error for people, whatever went wrong underneath. */
+export class RemovalError extends Error {
+  override readonly name = "RemovalError";
+
+  constructor(member: Member, step: RemovalStep, seen: string, hint: string) {
+    const sentence = /[.!?]$/.test(seen) ? seen : `${seen}.`;
+    super(`${memberLabel(member)}, removal, step "${step}": ${sentence} ${hint}`);
+  }
+}
+
+/** Everything a step of a removal may use. */
+export interface RemovalContext {
+  readonly member: Member;
+  readonly inputs: MembershipInputs;
+  /** The nodes that stay. */
+  readonly staying: readonly Member[];
+  /** Connections, clock and patience, in the form that the steps of an upgrade take. */
+  readonly node: UpgradeContext;
+  step(name: RemovalStep): void;
+}
+
+/** Opens the connections for one removal. Whoever opens has to close. */
+export async function openRemoval(
+  surroundings: Surroundings,
+  urn: string,
+  member: Member,
+  inputs: MembershipInputs,
+  signal: AbortSignal,
+): Promise<{ context: RemovalContext; close: () => void }> {
+  const controlPlanes = inputs.nodes.filter(({ role }) => role === "controlplane").map(({ node }) => node);
+  const session = await Session.open(
+    surroundings,
+    urn,
+    {
+      ...{ name: member.name, node: member.node, role: member.role, controlPlanes },
+      ...{ clientConfiguration: inputs.clientConfiguration, drain: inputs.drain },
+      ...(inputs.kubeconfig === undefined ? {} : { kubeconfig: inputs.kubeconfig }),
+      timeoutSeconds: inputs.timeoutSeconds,
+      // What only an upgrade asks for.
+      ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
+      ...{ prePull: false, allowSkew: false },
+    },
+    signal,
+  );
+  const begun = surroundings.clock.now();
+  const sink = surroundings.statusOf(urn);
+  let current = "";
+  const show = (detail = ""): void => {
+    const took = duration(surroundings.clock.now() - begun);
+    sink.status(`${member.name}: ${current} · ${took}${detail === "" ? "" : ` · ${detail}`}`);
+  };
+  const step = (name: RemovalStep): void => {
+    current = `[${removalSteps.indexOf(name) + 1}/${removalSteps.length}] ${name}`;
+    show();
+  };
+  const progress: Progress = {
+    step: () => undefined,
+    detail: show,
+    info: (text) => sink.info(`${memberLabel(member)}: ${text}`),
+    warn: (text) => sink.warn(`${memberLabel(member)}: ${text}`),
+    summary: () => "",
+    times: () => [],
+  };
+  const node: UpgradeContext = { ...session.context, progress };
+  return {
+    context: { member, inputs, staying: inputs.nodes, node, step },
+    close: () => session.close(),
+  };
+}

@@ -1,0 +1,87 @@
+import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import type { Properties } from "../secrets.ts";
+
+/** What happens to the machine of a node that is taken out of the settings. */
+export type OnRemove = "keep" | "reset";
+
+/** A node of the cluster, as far as leaving it is concerned. */
+export interface Member {
+  name: string;
+  /** Address of its Talos API. */
+  node: string;
+  role: "controlplane" | "worker";
+  /** Absent: what the cluster says. */
+  onRemove?: OnRemove;
+}
+
+/** The inputs of a ClusterMembership as the steps use them: plain values, every default filled in. */
+export interface MembershipInputs {
+  nodes: Member[];
+  onRemove: OnRemove;
+  clientConfiguration: TalosCredentials;
+  kubeconfig?: string;
+  drain: { enabled: boolean; timeoutSeconds: number };
+  timeoutSeconds: number;
+}
+
+/** A node that is in the state and no longer in the settings. */
+export interface Departure {
+  member: Member;
+  /** `moved`: the same name is still listed, with another address. */
+  way: OnRemove | "moved";
+}
+
+/** Inputs that `checkMembership` has passed, with the defaults. */
+export function membershipInputs(checked: Properties): MembershipInputs {
+  const given = checked as unknown as Partial<MembershipInputs> &
+    Pick<MembershipInputs, "nodes" | "clientConfiguration">;
+  return {
+    onRemove: "keep",
+    timeoutSeconds: 1800,
+    ...given,
+    drain: { enabled: true, timeoutSeconds: 300, ...(given.drain as object | undefined) },
+  };
+}
+
+/** Whom the state knows: its own list, which a removal that failed has left longer than the settings' one. */
+export function knownMembers(state: Properties): Member[] {
+  const list = state["members"] ?? state["nodes"];
+  return Array.isArray(list) ? (list as Member[]) : [];
+}
+
+/**
+ * Who leaves. A node counts as gone only if neither its name nor its address is listed any more: a machine with a new name, or with a DNS
+ * name in place of its address, is still the same machine, and must not be wiped for it.
+ */
+export function departures(before: readonly Member[], inputs: MembershipInputs): Departure[] {
+  const addresses = new Set(inputs.nodes.map(({ node }) => node.toLowerCase()));
+  const names = new Set(inputs.nodes.map(({ name }) => name));
+  return before.flatMap((member): Departure[] => {
+    if (addresses.has(member.node.toLowerCase())) return [];
+    if (names.has(member.name)) return [{ member, way: "moved" }];
+    return [{ member, way: member.onRemove ?? inputs.onRemove }];
+  });
+}
+
+/** `w3 (10.0.0.23)` */
+export function memberLabel({ name, node }: Member): string {
+  return name === node ? node : `${name} (${node})`;
+}
+
+/** What is left to do about a machine that is not touched, for people. */
+export function farewell({ member, way }: Departure): string {
+  const label = memberLabel(member);
+  if (way === "moved") {
+    return `${label}: ${member.name} is listed with another address now; whatever runs at ${member.node} is left as it is.`;
+  }
+  const also =
+    member.role === "controlplane" ? " It stays a member of etcd, which stops the next rollout." : "";
+  const dead =
+    member.role === "controlplane"
+      ? "; if the machine is gone for good, `talosctl etcd remove-member` with its id from `talosctl etcd members`"
+      : "";
+  return (
+    `${label} leaves the settings and is left as it is (onRemove: keep): it runs on, and Kubernetes still knows it.${also} ` +
+    `To take it out of the cluster: \`talosctl reset --nodes ${member.node} --graceful\`${dead}, then \`kubectl delete node ${member.name}\`.`
+  );
+}

@@ -1,0 +1,157 @@
+import type { Surroundings } from "../session.ts";
+import type { Properties } from "../secrets.ts";
+import { Cancelled } from "../errors.ts";
+import { openRemoval, RemovalError, type RemovalContext } from "./context.ts";
+import { etcdReport, look } from "./look.ts";
+import {
+  departures,
+  farewell,
+  knownMembers,
+  memberLabel,
+  membershipInputs,
+  type Departure,
+  type Member,
+  type MembershipInputs,
+} from "./members.ts";
+import { etcdFindings, removeNode } from "./removal.ts";
+
+/** Some nodes could not be taken out; `members` is who is left to care for. */
+export class MembershipError extends Error {
+  override readonly name = "MembershipError";
+  readonly members: Member[];
+
+  constructor(message: string, members: Member[]) {
+    super(message);
+    this.members = members;
+  }
+}
+
+/** Would this change take nodes out, or are there some that an earlier one left behind? */
+export function pendingDepartures(state: Properties, news: Properties): Departure[] {
+  return departures(knownMembers(state), membershipInputs(news));
+}
+
+/**
+ * Says in a preview who leaves and what happens to the machine, and refuses what would be refused later.
+ * @throws Error with every reason
+ */
+export async function previewDepartures(
+  surroundings: Surroundings,
+  urn: string,
+  state: Properties,
+  news: Properties,
+  signal: AbortSignal,
+): Promise<void> {
+  const inputs = membershipInputs(news);
+  const leaving = pendingDepartures(state, news);
+  const begun = new Set(
+    pendingDepartures(state, { ...news, nodes: state["nodes"] }).map(({ member }) => member.node),
+  );
+  const sink = surroundings.statusOf(urn);
+  refuseRashness(leaving, inputs);
+  const problems: string[] = [];
+  for (const departure of leaving) {
+    if (departure.way !== "reset") {
+      sink.warn(farewell(departure));
+      continue;
+    }
+    const { context, close } = await openRemoval(surroundings, urn, departure.member, inputs, signal);
+    try {
+      const { problem, note } = await foresee(context);
+      if (problem === undefined || begun.has(departure.member.node)) {
+        sink.warn(`${announcement(departure)}${note === undefined ? "" : ` ${note}`}`);
+      } else problems.push(problem);
+    } finally {
+      close();
+    }
+  }
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+}
+
+function announcement({ member }: Departure): string {
+  const etcd = member.role === "controlplane" ? "leaves etcd, " : "";
+  return `${memberLabel(member)} leaves the settings, and its machine is reset (onRemove: reset): it is drained, ${etcd}loses its configuration and its data, and boots into maintenance mode.`;
+}
+
+/** What stands against the removal as things are now. */
+async function foresee(context: RemovalContext): Promise<{ problem?: string; note?: string }> {
+  const { member, node } = context;
+  try {
+    const found = await look(context, node.patience.guardMs);
+    if (member.role !== "controlplane" || found.is === "stranger") return {};
+    const findings = await etcdFindings(context, found.etcdMember);
+    if (findings.length === 0) return {};
+    const problem = findings.map((finding) => finding.problem).join("; ");
+    const hint = [...new Set(findings.map((finding) => finding.hint))].join(" ");
+    return { problem: new RemovalError(member, "guard", problem, hint).message };
+  } catch (error) {
+    if (!(error instanceof RemovalError)) throw error;
+    // From where nobody of the cluster answers, a preview can judge nothing.
+    if ((await etcdReport(context, undefined)) === undefined) {
+      return {
+        note: "No control plane answers from here, so that only `pulumi up` will see whether it can leave.",
+      };
+    }
+    return { problem: error.message };
+  }
+}
+
+/** What is never done, whatever the machines say. */
+function refuseRashness(leaving: readonly Departure[], inputs: MembershipInputs): void {
+  const controlPlanes = leaving.filter(
+    ({ member, way }) => way === "reset" && member.role === "controlplane",
+  );
+  const names = controlPlanes.map(({ member }) => memberLabel(member)).join(", ");
+  if (controlPlanes.length > 0 && !inputs.nodes.some(({ role }) => role === "controlplane")) {
+    throw new Error(
+      `${names}: no control plane would be left, and with it no cluster. \`pulumi destroy\` ends a stack; it leaves the machines as they are.`,
+    );
+  }
+  if (controlPlanes.length > 1) {
+    throw new Error(
+      `${names}: control planes leave one at a time, each in a \`pulumi up\` of its own, so that etcd can make up for it. Put all but one back into the settings.`,
+    );
+  }
+}
+
+/**
+ * Brings the cluster to the list in the settings: whoever is not on it any more leaves, as its `onRemove` says. Workers first; a node that
+ * fails stops the ones after it.
+ * @returns who is in the cluster now
+ * @throws MembershipError with who is still to be taken out
+ */
+export async function changeMembership(
+  surroundings: Surroundings,
+  urn: string,
+  state: Properties,
+  news: Properties,
+  signal: AbortSignal,
+): Promise<Member[]> {
+  const inputs = membershipInputs(news);
+  const leaving = departures(knownMembers(state), inputs);
+  refuseRashness(leaving, inputs);
+  const sink = surroundings.statusOf(urn);
+  const [machines, others] = [
+    leaving.filter(({ way }) => way === "reset"),
+    leaving.filter(({ way }) => way !== "reset"),
+  ];
+  machines.sort(
+    (a, b) => Number(a.member.role === "controlplane") - Number(b.member.role === "controlplane"),
+  );
+  for (const [index, { member }] of machines.entries()) {
+    const { context, close } = await openRemoval(surroundings, urn, member, inputs, signal);
+    try {
+      await removeNode(context);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const message =
+        error instanceof Cancelled ? `${memberLabel(member)}, removal: cancelled` : error.message;
+      const left = [...machines.slice(index), ...others].map((departure) => departure.member);
+      throw new MembershipError(message, [...inputs.nodes, ...left]);
+    } finally {
+      close();
+    }
+  }
+  for (const departure of others) sink.warn(farewell(departure));
+  return inputs.nodes;
+}

@@ -1,0 +1,68 @@
+import type { EtcdMember, EtcdStatus } from "../../talos/api/talosClient.ts";
+import type { Finding } from "../guards/finding.ts";
+
+/** etcd as it is seen before one of its members leaves it for good. */
+export interface EtcdReport {
+  /** The member that leaves; undefined where it is none (any more). */
+  leaving: string | undefined;
+  /** Name of the node that leaves. */
+  name: string;
+  members: EtcdMember[];
+  /** What each control plane that stays says of its member, by address; an error where it says nothing. */
+  staying: { address: string; etcd: EtcdStatus | { error: string } }[];
+}
+
+/**
+ * May this member leave? Those that are left have to be a quorum by themselves: healthy members, counted against the number that there will
+ * be afterwards.
+ */
+export function quorumFindings({ leaving, name, members, staying }: EtcdReport): Finding[] {
+  if (leaving === undefined) return [];
+  const left = members.filter(({ id }) => id !== leaving);
+  const findings: Finding[] = [];
+  for (const member of left) {
+    if (member.hostname === "") {
+      findings.push({
+        problem: `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
+        hint: "Start it, or remove it with `talosctl etcd remove-member`.",
+        mayPass: true,
+      });
+    } else if (member.learner) {
+      findings.push({
+        problem: `etcd member ${member.hostname} is a learner`,
+        hint: "Wait until it has caught up and votes.",
+        mayPass: true,
+      });
+    }
+  }
+  const sick = staying.flatMap(({ address, etcd }) => {
+    const why = unwell(etcd);
+    return why === undefined ? [] : [`${address}: ${why}`];
+  });
+  const healthy = new Set(
+    staying.flatMap(({ etcd }) => ("error" in etcd || unwell(etcd) !== undefined ? [] : [etcd.memberId])),
+  );
+  const voters = left.filter(({ learner }) => !learner);
+  const alive = voters.filter(({ id }) => healthy.has(id)).length;
+  const majority = Math.floor(voters.length / 2) + 1;
+  if (alive < majority) {
+    findings.push({
+      problem:
+        `without ${name} etcd would have no quorum: ${alive} of the ${voters.length} members left are healthy, ${majority} needed` +
+        (sick.length === 0 ? "" : ` (${sick.join("; ")})`),
+      hint:
+        voters.length === 0
+          ? "The last member of etcd is the cluster: destroy the cluster, or add a control plane first."
+          : "Bring the others back first: `talosctl etcd members` and `talosctl etcd status` show them.",
+      mayPass: true,
+    });
+  }
+  return findings;
+}
+
+function unwell(etcd: EtcdStatus | { error: string }): string | undefined {
+  if ("error" in etcd) return etcd.error;
+  if (etcd.errors.length > 0) return etcd.errors.join(", ");
+  if (etcd.leader === "0") return "it knows no leader";
+  return etcd.learner ? "it is a learner" : undefined;
+}

@@ -1,0 +1,262 @@
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import { stopIfCancelled, waitFor } from "../context.ts";
+import { EngineGone } from "../errors.ts";
+import type { NodeFacts } from "../facts.ts";
+import type { Finding } from "../guards/finding.ts";
+import { KubernetesError } from "../kubernetes.ts";
+import { answered, drain, findNode } from "../steps/drain.ts";
+import { release } from "../steps/uncordon.ts";
+import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
+import { etcdReport, look, strange, type Found } from "./look.ts";
+import { memberLabel } from "./members.ts";
+import { quorumFindings } from "./quorum.ts";
+
+type Member = Extract<Found, { is: "member" }>;
+
+/**
+ * Takes a node out of the cluster: drained, out of etcd, its configuration and data wiped, in maintenance mode, and out of Kubernetes. Safe to
+ * call again after any failure: a machine that has been reset is only forgotten.
+ */
+export async function removeNode(context: RemovalContext): Promise<void> {
+  const { node } = context;
+  let step: RemovalStep = "look";
+  const begin = (name: RemovalStep): void => {
+    step = name;
+    stopIfCancelled(node);
+    context.step(name);
+  };
+  let cordoned = false;
+  try {
+    begin("look");
+    const found = await look(context, node.patience.contactMs);
+    if (found.is === "stranger") {
+      node.progress.info(
+        `at its address answers a machine that is not, or no longer, of this cluster (${found.why}): nothing is reset`,
+      );
+    } else {
+      begin("guard");
+      await refuseSameMachine(context, found);
+      await guard(context, found.etcdMember, "guard");
+      begin("drain");
+      cordoned = true;
+      await drain(node, { kubernetesNode: found.kubernetesNode } as NodeFacts, () => undefined);
+      begin("reset");
+      await guard(context, found.etcdMember, "reset");
+      const asked = await reset(context);
+      cordoned = false;
+      begin("wait");
+      await untilReset(context, found, asked);
+    }
+    begin("forget");
+    await forget(context, found);
+    node.progress.info(
+      found.is === "member"
+        ? "left the cluster: the machine waits in maintenance mode, and Kubernetes has forgotten the node"
+        : "left the cluster: Kubernetes has forgotten the node",
+    );
+  } catch (error) {
+    if (cordoned) await putBack(context);
+    throw told(context, step, error);
+  }
+}
+
+function told(context: RemovalContext, step: RemovalStep, error: unknown): unknown {
+  const { member, node } = context;
+  if (node.signal.aborted) {
+    const undone = removalSteps.slice(removalSteps.indexOf(step)).join(", ");
+    return new RemovalError(
+      member,
+      step,
+      `cancelled; left undone: ${undone}`,
+      "The next `pulumi up` goes on from here.",
+    );
+  }
+  const again = "Run `pulumi up` again once it is mended: it goes on from here.";
+  if (error instanceof TalosError) {
+    return new RemovalError(member, step, `${error.call}: ${error.detail}`, again);
+  }
+  if (error instanceof KubernetesError) {
+    return new RemovalError(member, step, `Kubernetes: ${error.message}`, again);
+  }
+  return error;
+}
+
+/** An address may be written in two ways, and both may have been listed: the machine of a node that stays is not wiped. */
+async function refuseSameMachine({ member, staying, node }: RemovalContext, found: Member): Promise<void> {
+  if (found.bootId === undefined) return;
+  const call = { deadlineMs: node.patience.probeMs * 2, signal: node.signal };
+  const same = await Promise.all(
+    staying.map(async (other) => {
+      const bootId = await node
+        .peer(other.node)
+        .bootId(call)
+        .catch((error: unknown) => {
+          if (error instanceof TalosError) return undefined;
+          throw error;
+        });
+      return bootId === found.bootId ? [other] : [];
+    }),
+  );
+  const [other] = same.flat();
+  if (other === undefined) return;
+  throw new RemovalError(
+    member,
+    "guard",
+    `it is the same machine as ${memberLabel(other)}, which stays`,
+    `Nothing was reset. Put ${member.name} back into the settings with onRemove: keep, run \`pulumi up\`, and take it out again.`,
+  );
+}
+
+/** What etcd has to be like for this node to leave. What may pass by itself gets some time to pass. */
+async function guard(
+  context: RemovalContext,
+  known: string | undefined,
+  step: "guard" | "reset",
+): Promise<void> {
+  const { member, node } = context;
+  if (member.role !== "controlplane") return;
+  let findings: Finding[] = [];
+  await waitFor(node, node.clock.now() + node.patience.guardMs, async () => {
+    findings = await etcdFindings(context, known);
+    if (findings.length > 0) node.progress.detail(findings.map(({ problem }) => problem).join("; "));
+    return findings.every(({ mayPass }) => !mayPass) ? true : undefined;
+  });
+  if (findings.length === 0) return;
+  throw new RemovalError(
+    member,
+    step,
+    findings.map(({ problem }) => problem).join("; "),
+    [...new Set(findings.map(({ hint }) => hint))].join(" "),
+  );
+}
+
+/** What stands against a control plane's leaving, as far as etcd is concerned. */
+export async function etcdFindings(context: RemovalContext, known: string | undefined): Promise<Finding[]> {
+  const report = await etcdReport(context, known);
+  if (report !== undefined) return quorumFindings(report);
+  return [
+    {
+      problem: "etcd does not answer on any of the control planes that stay",
+      hint: "Look at `talosctl service etcd` and `talosctl etcd status` there.",
+      mayPass: true,
+    },
+  ];
+}
+
+/** Asks for the reset. @returns the id that its events carry; undefined if the answer was lost */
+async function reset({ node }: RemovalContext): Promise<string | undefined> {
+  try {
+    return await node.talos.reset({ deadlineMs: node.patience.probeMs * 5 });
+  } catch (error) {
+    // The request may have arrived, or an earlier one is being carried out: the machine shows which.
+    if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return undefined;
+    throw error;
+  }
+}
+
+/** Step `wait`: until the machine has forgotten the cluster. */
+async function untilReset(context: RemovalContext, before: Member, actor: string | undefined): Promise<void> {
+  const { node, member } = context;
+  const { talos, clock, patience, progress, signal } = node;
+  const asked = clock.now();
+  const watch = new AbortController();
+  let failure: string | undefined;
+  if (actor !== undefined) {
+    void talos
+      .upgradeFailure(actor, { signal: AbortSignal.any([signal, watch.signal]) })
+      .then((reason) => (failure = reason))
+      .catch(() => undefined);
+  }
+  let last = "no answer";
+  let awaySince: number | undefined;
+  const fail = (seen: string): RemovalError =>
+    new RemovalError(
+      member,
+      "wait",
+      seen,
+      "Look at the machine's console and `talosctl dmesg`, then run `pulumi up` again.",
+    );
+  try {
+    const done = await waitFor(node, node.deadline, async () => {
+      if (failure !== undefined) throw fail(`the reset failed on the machine: ${failure}`);
+      try {
+        const call = { deadlineMs: patience.probeMs, signal };
+        const [machine, bootId] = await Promise.all([talos.machineStatus(call), talos.bootId(call)]);
+        awaySince = undefined;
+        last = `the machine is ${machine.stage}`;
+        if (machine.stage === "running" && bootId !== before.bootId) {
+          throw fail("the machine has rebooted, and still has its configuration");
+        }
+        if (machine.stage === "running" && clock.now() - asked > patience.rebootMs) {
+          throw fail("the machine was asked to reset and goes on running");
+        }
+      } catch (error) {
+        if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+        if ((await strange(error, context)) !== undefined) return true;
+        if (error.kind === "timeout") talos.reconnect();
+        last = error.detail;
+        awaySince ??= clock.now();
+        // Without its configuration it may get another address: then it never answers at this one.
+        if (actor !== undefined && clock.now() - awaySince > patience.contactMs) {
+          progress.warn(
+            `was reset and no longer answers at ${member.node}; without its configuration it may have another address: look at its console`,
+          );
+          return true;
+        }
+      }
+      progress.detail(last);
+      return undefined;
+    });
+    if (done === undefined) throw fail(`it is not in maintenance mode yet: ${last}`);
+  } finally {
+    watch.abort();
+  }
+}
+
+/** Step `forget`: etcd has no member of it any more, and Kubernetes no node. */
+async function forget(context: RemovalContext, found: Found): Promise<void> {
+  const { member, node } = context;
+  if (member.role === "controlplane") {
+    const known = found.is === "member" ? found.etcdMember : undefined;
+    let left: string | undefined = "etcd does not answer";
+    await waitFor(node, node.clock.now() + node.patience.guardMs, async () => {
+      const report = await etcdReport(context, known);
+      left =
+        report === undefined
+          ? "etcd does not answer on any of the control planes that stay"
+          : report.leaving === undefined
+            ? undefined
+            : `etcd still has its member ${report.leaving}`;
+      return left === undefined ? true : undefined;
+    });
+    if (left !== undefined) {
+      throw new RemovalError(
+        member,
+        "forget",
+        left,
+        "Take the member out with `talosctl etcd remove-member` and its id from `talosctl etcd members`, then run `pulumi up` again.",
+      );
+    }
+  }
+  const kubernetes = await node.kubernetes();
+  if (kubernetes === undefined) return;
+  const nodes = await answered(node, () => kubernetes.nodes());
+  const known = found.is === "member" ? found.kubernetesNode : undefined;
+  const object =
+    findNode(nodes, known, member.node) ?? nodes.find(({ name, ready }) => name === member.name && !ready);
+  if (object !== undefined) await answered(node, () => kubernetes.deleteNode(object.name));
+}
+
+/** The node stays for now: pods may come back to it. */
+async function putBack({ node, member }: RemovalContext): Promise<void> {
+  if (node.signal.reason instanceof EngineGone) return;
+  try {
+    const kubernetes = await node.kubernetes();
+    const object = findNode((await kubernetes?.nodes()) ?? [], member.name, member.node);
+    if (kubernetes !== undefined && object !== undefined)
+      await release(kubernetes, object, { installedToo: false });
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    node.progress.warn(`could not be uncordoned: ${error.message}`);
+  }
+}

@@ -1,0 +1,281 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { Properties } from "../../provider/secrets.ts";
+import { connectTalos } from "../../talos/api/client.ts";
+import { FakeKubernetes } from "./fakeKubernetes.ts";
+import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+// Nodes that are taken off the list: what happens to their machines, and what is refused.
+
+const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:ClusterMembership::members";
+let cluster: SimulatedCluster;
+let kubernetes: FakeKubernetes;
+
+afterEach(async () => {
+  await cluster?.stop();
+});
+
+async function start(subnet: string, controlPlanes: number, workers: number): Promise<void> {
+  cluster = await SimulatedCluster.start({ subnet, controlPlanes, workers, version: "v1.13.7" });
+  kubernetes = new FakeKubernetes();
+  for (const { name, address } of cluster.nodes) kubernetes.add(name, address);
+}
+
+/** Inputs that list all nodes but those. */
+function without(names: string[], shared: Properties = {}, own: Record<string, Properties> = {}): Properties {
+  const nodes = cluster.nodes
+    .filter(({ name }) => !names.includes(name))
+    .map((node) => ({ name: node.name, node: node.address, role: node.identity().role, ...own[node.name] }));
+  return {
+    nodes,
+    onRemove: "reset",
+    clientConfiguration: { ...cluster.credentials },
+    kubeconfig: "of a test",
+    drain: { enabled: true, timeoutSeconds: 0.6 },
+    timeoutSeconds: 8,
+    ...shared,
+  };
+}
+
+/** The state of a stack that lists all nodes. */
+async function deployed(own: Harness, inputs = without([])): Promise<Properties> {
+  return (await own.provider.create(urn, inputs)).outs;
+}
+
+const listed = (state: Properties | undefined): string[] =>
+  (state?.["members"] as { name: string }[]).map(({ name }) => name);
+
+const untouched = { stage: "running", reboots: 0 };
+
+async function remove(own: Harness, state: Properties, inputs: Properties): Promise<Properties> {
+  await own.provider.diff("membership", urn, state, inputs);
+  return (await own.provider.update("membership", urn, state, inputs)).outs;
+}
+
+/** The preview says no, and so does the `up` of somebody who did not look: nothing has happened then. */
+async function refusedTwice(inputs: Properties): Promise<string> {
+  const own = harness(kubernetes);
+  const state = await deployed(own);
+  const preview = await failureOf(own.provider.diff("membership", urn, state, inputs));
+  const up = await failureOf(own.provider.update("membership", urn, state, inputs));
+  for (const node of cluster.nodes.filter(({ boot }) => boot !== undefined))
+    expect(node.snapshot()).toMatchObject(untouched);
+  expect(kubernetes.log.filter((line) => line.startsWith("delete"))).toEqual([]);
+  expect(up.message.split(":")[0]).toBe(preview.message.split(":")[0]);
+  return preview.message;
+}
+
+describe("a worker", () => {
+  it("with reset is drained, wiped, in maintenance mode, and no node of Kubernetes any more", async () => {
+    await start("127.44.61", 1, 2);
+    kubernetes.pod("w2", "web").pod("w2", "logs", { owner: "DaemonSet" });
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    const before = cluster.node("w1").snapshot();
+    const after = await remove(own, state, without(["w2"]));
+
+    expect(own.warnings[0]).toMatch(/^w2 \(127\.44\.61\.22\) leaves the settings, and its machine is reset/);
+    expect(kubernetes.log).toEqual(["cordon w2", "evict web", "delete w2"]);
+    expect(cluster.node("w2").snapshot()).toMatchObject({ stage: "maintenance", version: "v1.13.7" });
+    expect(cluster.node("w2").disk.config).toBeUndefined();
+    expect(cluster.node("w1").snapshot().boots).toEqual(before.boots);
+    expect(listed(after)).toEqual(["cp1", "w1"]);
+    // The next deployment has nothing to do with it.
+    expect(await own.provider.diff("membership", urn, after, without(["w2"]))).toEqual({});
+  });
+
+  it("with keep is left alone, and what is left to do is said", async () => {
+    await start("127.44.62", 1, 2);
+    const own = harness(kubernetes);
+    const keep = { w2: { onRemove: "keep" } };
+    const state = await deployed(own, without([], {}, keep));
+    const after = await remove(own, state, without(["w2"]));
+    expect(own.warnings.at(-1)).toMatch(
+      /^w2 .*is left as it is \(onRemove: keep\).*`talosctl reset --nodes 127\.44\.62\.22 --graceful`, then `kubectl delete node w2`\.$/,
+    );
+    expect(kubernetes.log).toEqual([]);
+    expect(cluster.node("w2").snapshot()).toMatchObject(untouched);
+    expect(listed(after)).toEqual(["cp1", "w1"]);
+  });
+
+  it("whose pods may not leave stays, uncordoned; the next deployment goes on", async () => {
+    await start("127.44.63", 1, 2);
+    kubernetes.pod("w2", "db-0", { owner: "StatefulSet" });
+    kubernetes.blocked.set("db-0", "The disruption budget db needs 1 healthy pods and has 1 currently");
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+    expect(failed.message).toMatch(
+      /w2 \(127\.44\.63\.22\), step "drain": 1 pods had not left.*The disruption budget db/,
+    );
+    expect(kubernetes.get("w2")).toMatchObject({ unschedulable: false, annotations: {} });
+    expect(cluster.node("w2").snapshot()).toMatchObject(untouched);
+    expect(listed(failed.properties)).toEqual(["cp1", "w1", "w2"]);
+
+    kubernetes.blocked.clear();
+    const after = await remove(own, failed.properties ?? {}, without(["w2"]));
+    expect(cluster.node("w2").snapshot().stage).toBe("maintenance");
+    expect(listed(after)).toEqual(["cp1", "w1"]);
+  });
+
+  it("that cannot be reached is not forgotten by itself; with keep it is", async () => {
+    await start("127.44.64", 1, 2);
+    await cluster.node("w2").stop();
+    const message = await refusedTwice(without(["w2"]));
+    expect(message).toMatch(
+      /^w2 \(127\.44\.64\.22\), removal, step "look": the Talos API at 127\.44\.64\.22 cannot be used: .*set cluster\.onRemove: keep.*`kubectl delete node w2`/,
+    );
+    const own = harness(kubernetes);
+    const after = await remove(own, await deployed(own), without(["w2"], { onRemove: "keep" }));
+    expect(listed(after)).toEqual(["cp1", "w1"]);
+  });
+
+  it("that was reset by a run which was killed is only forgotten", async () => {
+    await start("127.44.65", 1, 2);
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    const killed = own.provider.update("membership", urn, state, without(["w2"]));
+    while (cluster.node("w2").snapshot().stage !== "resetting") await new Promise((r) => setTimeout(r, 5));
+    await own.provider.cancel();
+    const { message, properties } = await failureOf(killed);
+    expect(message).toMatch(/step "wait": cancelled; left undone: wait, forget/);
+    expect(listed(properties)).toEqual(["cp1", "w1", "w2"]);
+    expect(kubernetes.cluster.has("w2")).toBe(true);
+
+    const again = harness(kubernetes);
+    // As after a kill: the state is the one from before.
+    const after = await remove(again, state, without(["w2"]));
+    expect(again.info.join("\n")).toMatch(
+      /is not, or no longer, of this cluster .*nothing is reset|left the cluster/,
+    );
+    expect(cluster.node("w2").snapshot()).toMatchObject({ stage: "maintenance" });
+    expect(kubernetes.cluster.has("w2")).toBe(false);
+    expect(listed(after)).toEqual(["cp1", "w1"]);
+  });
+
+  it("with another name or another address is not gone", async () => {
+    await start("127.44.66", 1, 2);
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    const renamed = without([]);
+    const nodes = renamed["nodes"] as { name: string; node: string }[];
+    Object.assign(nodes.find(({ name }) => name === "w2") ?? {}, { name: "worker-2" });
+    Object.assign(nodes.find(({ name }) => name === "w1") ?? {}, { node: "w1.example.org" });
+    await remove(own, state, renamed);
+    expect(own.warnings.at(-1)).toMatch(/^w1 .*is listed with another address now/);
+    for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject(untouched);
+  });
+
+  it("is not reset where a node that stays is the same machine under another address", async () => {
+    await start("127.44.67", 1, 1);
+    // DNS, as far as this test needs one.
+    const resolved = (host: string): string => (host === "w1.example.org" ? "127.44.67.21" : host);
+    const own = harness(kubernetes, {}, ({ endpoint, node = endpoint, ...rest }) =>
+      connectTalos({ ...rest, endpoint: resolved(endpoint), node: resolved(node) }),
+    );
+    const both = without([]);
+    const alias = { name: "worker-1", node: "w1.example.org", role: "worker" };
+    const renamed = { ...without(["w1"]), nodes: [...(without(["w1"])["nodes"] as object[]), alias] };
+    const { message } = await failureOf(
+      own.provider.update("membership", urn, await deployed(own, both), renamed),
+    );
+    expect(message).toMatch(
+      /^w1 \(127\.44\.67\.21\), removal, step "guard": it is the same machine as worker-1 \(w1\.example\.org\), which stays\. Nothing was reset/,
+    );
+    expect(cluster.node("w1").snapshot()).toMatchObject(untouched);
+  });
+});
+
+describe("a control plane", () => {
+  it("with reset leaves etcd, and the others keep their quorum", async () => {
+    await start("127.44.71", 3, 0);
+    const own = harness(kubernetes);
+    const after = await remove(own, await deployed(own), without(["cp1"]));
+    expect(own.warnings[0]).toMatch(/^cp1 .*leaves etcd/);
+    expect(cluster.node("cp1").snapshot()).toMatchObject({ stage: "maintenance" });
+    expect(cluster.nodes.filter(({ disk }) => disk.etcd !== undefined).map(({ name }) => name)).toEqual([
+      "cp2",
+      "cp3",
+    ]);
+    expect(kubernetes.log).toEqual(["cordon cp1", "delete cp1"]);
+    expect(listed(after)).toEqual(["cp2", "cp3"]);
+  });
+
+  it("stays where the members left would be no quorum", async () => {
+    await start("127.44.72", 3, 0);
+    cluster.node("cp2").faults.set("etcd-member-unhealthy");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await refusedTwice(without(["cp3"]))).toMatch(
+      /^cp3 \(127\.44\.72\.13\), removal, step "guard": .*without cp3 etcd would have no quorum: 1 of the 2 members left are healthy, 2 needed/,
+    );
+  });
+
+  it("stays while a member has never started, or is a learner", async () => {
+    await start("127.44.73", 3, 0);
+    cluster.node("cp1").faults.set("etcd-member-not-started");
+    expect(await refusedTwice(without(["cp3"]))).toMatch(/was added and has never started/);
+    cluster.node("cp1").faults.clear();
+    cluster.node("cp2").faults.set("etcd-learner");
+    expect(await refusedTwice(without(["cp3"]))).toMatch(/etcd member cp2 is a learner/);
+  });
+
+  it("leaves alone: not with another one, and never as the last", async () => {
+    await start("127.44.74", 3, 1);
+    expect(await refusedTwice(without(["cp2", "cp3"]))).toMatch(
+      /^cp2 .*, cp3 .*: control planes leave one at a time/,
+    );
+    expect(await refusedTwice(without(["cp1", "cp2", "cp3"]))).toMatch(/no control plane would be left/);
+  });
+
+  it("with keep is left in etcd, which is said", async () => {
+    await start("127.44.75", 3, 0);
+    const own = harness(kubernetes);
+    await remove(own, await deployed(own), without(["cp3"], { onRemove: "keep" }));
+    expect(own.warnings.at(-1)).toMatch(
+      /^cp3 .*It stays a member of etcd, which stops the next rollout\..*`talosctl etcd remove-member`/,
+    );
+    expect(cluster.node("cp3").snapshot()).toMatchObject(untouched);
+  });
+});
+
+describe("the whole stack", () => {
+  it("can be destroyed without any machine being touched", async () => {
+    await start("127.44.76", 1, 1);
+    const own = harness(kubernetes);
+    await deployed(own);
+    await own.provider.delete();
+    for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject(untouched);
+    expect(kubernetes.log).toEqual([]);
+  });
+
+  it("is read from the state, and has no secret in plain sight", async () => {
+    await start("127.44.77", 1, 1);
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    const read = await own.provider.read("membership", urn, state);
+    expect(read.props).toEqual(state);
+    expect(JSON.stringify(read.inputs)).toContain("1b47061264138c4ac30d75fd1eb44270");
+    expect(read.inputs).not.toHaveProperty("members");
+  });
+
+  it("refuses inputs that it cannot use, by their names", async () => {
+    await start("127.44.78", 1, 0);
+    const { failures } = await harness().provider.check(
+      urn,
+      {},
+      {
+        nodes: [{ name: "cp1", node: "10.0.0.11:50000", role: "master", onRemove: "wipe" }],
+        onRemove: "destroy",
+        strange: 1,
+      },
+    );
+    expect(failures?.map(({ property }) => property)).toEqual([
+      "clientConfiguration",
+      "onRemove",
+      "strange",
+      "nodes[0].node",
+      "nodes[0].role",
+      "nodes[0].onRemove",
+    ]);
+  });
+});
