@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { EngineEvent, Stack } from "@pulumi/pulumi/automation/index.js";
+import type { Deployment, EngineEvent, Stack } from "@pulumi/pulumi/automation/index.js";
+import type { UpgradeTimeline } from "../../components/nodeUpgrade.ts";
 import { schematicId } from "../../talos/schematic.ts";
 import { readLayout, stackOf } from "../layout.ts";
 import { timingsFor } from "../node/timings.ts";
@@ -57,6 +58,7 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
     if (begun === undefined || upgraded !== nodes.length)
       throw new Error(`the rollout upgraded ${upgraded} nodes, not ${nodes.length}`);
     const rollout = ended - begun;
+    const spent = stepsOf(await stack.exportStack());
 
     say(`talosctl upgrade --wait to ${versions.talosctl}`);
     const image = `${new URL(factory).host}/metal-installer/${schematicId(schematic)}:${versions.talosctl}`;
@@ -74,11 +76,31 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
         `lower bound:              ${bound.toFixed(2)} s`,
         `rollout:                  ${rollout.toFixed(2)} s, ${over.toFixed(1)} % over the bound; aim at 30 s a node: at most 3 %`,
         `the whole up around it:   ${whole.toFixed(2)} s`,
+        `where it went:            ${describeSteps(spent, rollout)}`,
         `talosctl upgrade --wait:  ${talosctl.toFixed(2)} s; aim: the rollout takes less`,
         "",
       ].join("\n"),
     );
   });
+}
+
+/** How long each step took over all nodes, in seconds, by the timelines in the state. */
+function stepsOf(state: Deployment): Map<string, number> {
+  const { resources = [] } = state.deployment as {
+    resources?: { type: string; outputs?: { timeline?: UpgradeTimeline } }[];
+  };
+  const steps = resources
+    .filter(({ type }) => type === "talos-node:index:NodeUpgrade")
+    .flatMap(({ outputs }) => outputs?.timeline?.steps ?? []);
+  const sums = new Map<string, number>();
+  for (const { name, seconds } of steps) sums.set(name, (sums.get(name) ?? 0) + seconds);
+  return sums;
+}
+
+function describeSteps(steps: Map<string, number>, rollout: number): string {
+  const known = [...steps.values()].reduce((sum, seconds) => sum + seconds, 0);
+  const parts = [...steps].map(([name, seconds]) => `${name} ${seconds.toFixed(2)} s`);
+  return [...parts, `preflight and between nodes ${(rollout - known).toFixed(2)} s`].join(", ");
 }
 
 async function upgradeByHand(dir: string, address: string, endpoint: string, image: string): Promise<void> {
