@@ -25,7 +25,15 @@ export default defineConfig({
         },
       },
       { test: { name: "lab", include: ["test/lab/**/*.test.ts"], exclude: night, ...lab } },
-      { test: { name: "night", include: night, ...lab, sequence: { groupOrder: 2 } } },
+      {
+        test: {
+          name: "night",
+          include: night,
+          ...lab,
+          testTimeout: 1_800_000, // 40 kills are one test
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });

@@ -4,7 +4,7 @@ import { RolloutLab } from "./rollout.ts";
 
 /** Rollouts whose engine or provider is killed with SIGKILL, over and over; `npm run bench -- crash` does it as often as one likes. */
 
-const kills = 12;
+const kills = 40;
 let lab: RolloutLab;
 
 beforeAll(async () => {
