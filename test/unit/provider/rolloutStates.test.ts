@@ -1,0 +1,238 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Clock } from "../../../provider/clock.ts";
+import { defaultPatience } from "../../../provider/context.ts";
+import { cordonedBy, installedImage } from "../../../provider/kubernetes.ts";
+import { nodeUpgradeInputs } from "../../../provider/inputs.ts";
+import { Session } from "../../../provider/session.ts";
+import { upgradeNode } from "../../../provider/upgrade.ts";
+import { laneCount, upgradeLanes } from "../../../talos/lanes.ts";
+import { bootIdOf, FakeFleet, type Image, type Machine, type Trouble } from "./fakeFleet.ts";
+
+/**
+ * Random clusters in random states, as earlier runs and other people leave them, through the very steps of an upgrade: in the order of the
+ * lanes, with nodes that fail on the way, and then once more without.
+ */
+
+const wanted: Image = { version: "v1.13.9", schematic: "a".repeat(64) };
+const image = `factory.talos.dev/metal-installer/${wanted.schematic}:${wanted.version}`;
+
+/** How a node is found. */
+const state = fc.constantFrom(
+  "on the older API",
+  "on the newer API",
+  "with another schematic",
+  "settled",
+  "settled, cordoned by us",
+  "cordoned by us",
+  "cordoned by somebody",
+  "installed, not rebooted",
+);
+const trouble = fc.constantFrom<(Trouble | undefined)[]>(
+  ...Array.from({ length: 30 }, () => undefined),
+  "pull fails",
+  "installer fails",
+  "falls back",
+  "budget blocks",
+);
+// Two control planes cannot lose one: the guard refuses them, which has tests of its own.
+const cluster = fc.record({
+  controlPlanes: fc
+    .array(fc.record({ state, trouble }), { minLength: 1, maxLength: 9 })
+    .filter((list) => list.length !== 2),
+  workers: fc.array(fc.record({ state, trouble }), { maxLength: 40 }),
+  maxUnavailable: fc.oneof(
+    fc.integer({ min: 1, max: 12 }),
+    fc.integer({ min: 1, max: 100 }).map((percent) => `${percent}%`),
+  ),
+});
+type Cluster = typeof cluster extends fc.Arbitrary<infer T> ? T : never;
+type State = typeof state extends fc.Arbitrary<infer T> ? T : never;
+
+function fleetOf({ controlPlanes, workers }: Cluster): FakeFleet {
+  const machine = (role: Machine["role"], number: number, found: State): Machine => {
+    const settled = found.startsWith("settled");
+    const old: Image =
+      found === "on the older API"
+        ? { version: "v1.12.7", schematic: "b".repeat(64) }
+        : found === "with another schematic"
+          ? { ...wanted, schematic: "b".repeat(64) }
+          : { version: "v1.13.7", schematic: "b".repeat(64) };
+    const name = `${role === "controlplane" ? "cp" : "w"}${number}`;
+    return {
+      name,
+      role,
+      address: `10.0.${role === "controlplane" ? 0 : 1}.${number}`,
+      runs: settled ? wanted : old,
+      ...(found === "installed, not rebooted" ? { installed: wanted } : {}),
+      boot: 0,
+      away: 0,
+      installs: 0,
+      boots: 0,
+    };
+  };
+  const all = [
+    ...controlPlanes.map((one, index) => ({
+      ...one,
+      machine: machine("controlplane", index + 1, one.state),
+    })),
+    ...workers.map((one, index) => ({ ...one, machine: machine("worker", index + 1, one.state) })),
+  ];
+  const fleet = new FakeFleet(all.map((one) => one.machine));
+  for (const {
+    machine: { name },
+    state: found,
+    trouble: wrong,
+  } of all) {
+    const node = fleet.kubernetes.get(name);
+    if (found.includes("cordoned") || found === "installed, not rebooted") node.unschedulable = true;
+    if (found.includes("cordoned by us") || found === "installed, not rebooted")
+      node.annotations[cordonedBy] = "talos-node";
+    if (found === "installed, not rebooted")
+      node.annotations[installedImage] = `done ${bootIdOf(name, 0)} ${image}`;
+    if (!found.startsWith("settled")) fleet.setTrouble(name, wrong);
+  }
+  return fleet;
+}
+
+/** Time goes by as it is waited for, and everything else that can run does so meanwhile. */
+function impatientClock(): Clock {
+  let now = 0;
+  return {
+    now: () => now,
+    sleep: async (ms) => {
+      now += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+/** One deployment, as the engine does it: a node starts when all it waits for have succeeded. @returns which nodes failed */
+async function deploy(fleet: FakeFleet, maxUnavailable: number | string): Promise<string[]> {
+  const failed: string[] = [];
+  const done = new Map<string, Promise<boolean>>();
+  const controlPlanes = fleet.machines
+    .filter(({ role }) => role === "controlplane")
+    .map(({ address }) => address);
+  for (const { node, after } of upgradeLanes(fleet.machines, maxUnavailable)) {
+    const before = Promise.all(after.map(async (name) => done.get(name)));
+    done.set(
+      node.name,
+      before.then(async (results) => {
+        if (results.includes(false)) return false;
+        const ok = await upgrade(fleet, node, controlPlanes);
+        if (!ok) failed.push(node.name);
+        return ok;
+      }),
+    );
+  }
+  await Promise.all(done.values());
+  return failed;
+}
+
+async function upgrade(
+  fleet: FakeFleet,
+  { name, address, role }: Machine,
+  controlPlanes: string[],
+): Promise<boolean> {
+  const inputs = nodeUpgradeInputs({
+    name,
+    node: address,
+    role,
+    talosVersion: wanted.version,
+    schematicId: wanted.schematic,
+    image,
+    extensions: ["siderolabs/iscsi-tools"],
+    services: ["ext-iscsid"],
+    controlPlanes,
+    clientConfiguration: {},
+    kubeconfig: "in memory",
+    drain: { timeoutSeconds: 5 },
+  });
+  const ignore = (): void => undefined;
+  const session = await Session.open(
+    {
+      talos:
+        async () =>
+        ({ endpoint }) =>
+          fleet.client(endpoint),
+      connectKubernetes: async () => fleet.kubernetes,
+      clock: impatientClock(),
+      patience: defaultPatience,
+      statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
+    },
+    "urn",
+    inputs,
+    new AbortController().signal,
+  );
+  const outcome = await upgradeNode(session.context);
+  return outcome.ok;
+}
+
+describe("a rollout over a random cluster in a random state", () => {
+  it("never takes down too many, touches nothing out of turn, and a second run finishes with every node upgraded once", async () => {
+    await fc.assert(
+      fc.asyncProperty(cluster, async (random) => {
+        const fleet = fleetOf(random);
+        const found = [...random.controlPlanes, ...random.workers];
+        const settled = fleet.machines.filter((_, index) => found[index]?.state.startsWith("settled"));
+        const foreign = fleet.machines
+          .filter((_, index) => found[index]?.state === "cordoned by somebody")
+          .map(({ name }) => name);
+
+        const failed = await deploy(fleet, random.maxUnavailable);
+        const troubled = fleet.machines
+          .filter((machine) => machine.trouble !== undefined)
+          .map(({ name }) => name);
+        expect(failed.filter((name) => !troubled.includes(name))).toEqual([]);
+        const disturbed = fleet.log.map((entry) => entry.split(" ") as [string, string]);
+        if (failed.some((name) => name.startsWith("cp"))) {
+          // A failed control plane stops the ones after it and every worker.
+          const first = Math.min(
+            ...failed.filter((name) => name.startsWith("cp")).map((name) => Number(name.slice(2))),
+          );
+          const later = disturbed.filter(
+            ([, name]) =>
+              /^(w|pod-of-w)/.test(name) || (name.startsWith("cp") && Number(name.slice(2)) > first),
+          );
+          expect(later).toEqual([]);
+        } else {
+          const lastControlPlane = disturbed.findLastIndex(
+            ([what, name]) => what === "reboot" && name.startsWith("cp"),
+          );
+          const firstWorker = disturbed.findIndex(
+            ([what, name]) => what !== "uncordon" && name.startsWith("w"),
+          );
+          if (firstWorker !== -1) expect(firstWorker).toBeGreaterThan(lastControlPlane);
+        }
+
+        for (const { name } of fleet.machines) fleet.setTrouble(name, undefined);
+        expect(await deploy(fleet, random.maxUnavailable)).toEqual([]);
+        for (const machine of fleet.machines)
+          expect([machine.name, machine.runs]).toEqual([machine.name, wanted]);
+        for (const { name, boots, installs } of settled)
+          expect([name, boots, installs]).toEqual([name, 0, 0]);
+        for (const [index, { name, boots, installs }] of fleet.machines.entries()) {
+          const { state: was, trouble: wrong } = found[index] ?? {};
+          const tried = failed.includes(name);
+          // What an earlier run has installed is only booted into.
+          const waiting = was === "installed, not rebooted" && !(tried && wrong === "falls back");
+          const expected = waiting || was?.startsWith("settled") ? 0 : 1;
+          const wasted = tried && !waiting && (wrong === "installer fails" || wrong === "falls back") ? 1 : 0;
+          const extra = was === "installed, not rebooted" ? 0 : wasted;
+          expect([name, was, wrong, installs]).toEqual([name, was, wrong, expected + extra]);
+          const reboots = was?.startsWith("settled") ? 0 : tried && wrong === "falls back" ? 2 : 1;
+          expect([name, was, wrong, boots]).toEqual([name, was, wrong, reboots]);
+        }
+        expect(fleet.mostDown.controlplane).toBeLessThanOrEqual(1);
+        expect(fleet.mostDown.worker).toBeLessThanOrEqual(
+          laneCount(random.workers.length, random.maxUnavailable),
+        );
+        const cordoned = [...fleet.kubernetes.cluster.values()].filter(({ unschedulable }) => unschedulable);
+        expect(cordoned.map(({ name }) => name).sort()).toEqual(foreign.sort());
+        for (const { annotations } of fleet.kubernetes.cluster.values()) expect(annotations).toEqual({});
+      }),
+      { numRuns: 300 },
+    );
+  }, 120_000);
+});
