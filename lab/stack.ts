@@ -45,10 +45,17 @@ export function linkTools(tools: Record<string, string>): PluginChoice[] {
   const standIns = plugins
     .filter((plugin) => plugin.kind === "stand-in")
     .map((plugin) => [`pulumi-resource-${plugin.name}`, plugin.path]);
-  for (const [name, path] of [...Object.entries(tools), ["node", process.execPath], ...standIns] as [
-    string,
-    string,
-  ][]) {
+  // The engine asks for it only where it finds no nodejs language host.
+  const policyRunner = [
+    "pulumi-analyzer-policy-nodejs",
+    join(projectDir, "lab", "plugins", "policy", "pulumi-analyzer-policy-nodejs"),
+  ];
+  for (const [name, path] of [
+    ...Object.entries(tools),
+    ["node", process.execPath],
+    ...standIns,
+    policyRunner,
+  ] as [string, string][]) {
     symlinkSync(path, join(labFiles.bin, name));
   }
   return plugins;

@@ -31,6 +31,17 @@ export function redactClientConfig(text: string, options: RedactOptions = {}): s
   return redactYaml(text, options);
 }
 
+/** How many secrets a text of YAML holds in plain text: what `redactMachineConfig` would mark and has not marked yet. */
+export function plainSecrets(text: string): number {
+  let found = 0;
+  const count = (secret: string): string => {
+    if (!/^«secret [0-9a-f]{8}»$/.test(secret)) found += 1;
+    return secret;
+  };
+  for (const document of read(text) ?? []) redacted(document, { name: "", inherited: false, mark: count });
+  return found;
+}
+
 function redactYaml(text: string, options: RedactOptions): string {
   const documents = read(text);
   if (documents === undefined) return UNREADABLE;

@@ -88,6 +88,9 @@ describe("what the workflows do with a stack", () => {
   it("previews it as a comment on the pull request", () => {
     expect(Object.keys(read("preview.yml").workflow.on)).toEqual(["pull_request"]);
     expect(pulumiOf("preview.yml")).toMatchObject({ command: "preview", diff: true, "comment-on-pr": true });
+    const { policyPacks, policyPackConfigs } = pulumiOf("preview.yml") as Record<string, string>;
+    expect(existsSync(join(root, policyPacks ?? "", "PulumiPolicy.yaml"))).toBe(true);
+    expect(JSON.parse(readFileSync(join(root, policyPackConfigs ?? ""), "utf8"))).toBeTypeOf("object");
   });
 
   it("deploys it after the merge, behind its environment, and shows no outputs", () => {
@@ -137,6 +140,7 @@ describe("the stacks of a change", () => {
         "docs/lab.md",
         "test/unit/config.test.ts",
         "lab/cli.ts",
+        "policy/images.ts",
         ".github/workflows/up.yml",
         ".gitignore",
       ],

@@ -1,0 +1,125 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { policySettings } from "./configuration.ts";
+import { evaluate, type Violation } from "./evaluate.ts";
+import { policies } from "./policies.ts";
+import { readResources } from "./resources.ts";
+import { PolicyRunError } from "./runError.ts";
+
+/**
+ * `npm run policy`: the pack's policies over an exported state or a saved preview, without an engine, a network or a passphrase. Ends with 0 where
+ * nothing mandatory was found, 1 where something was, 2 where it could not be run.
+ */
+
+const usage = `Usage: npm run policy -- --from <file> | --stack <name>  [--config <file>] [--json]
+
+  --from <file>    what "pulumi stack export" or "pulumi preview --json --show-sames" wrote; - for standard input
+  --stack <name>   the state of this stack; pulumi exports it
+  --config <file>  levels and settings of the policies, as for --policy-pack-config (docs/policy.md); default: policy/config.json
+  --json           the violations as data
+`;
+
+interface Options {
+  from?: string;
+  stack?: string;
+  config?: string;
+  json: boolean;
+}
+
+function options(): Options | undefined {
+  try {
+    const { values } = parseArgs({
+      options: {
+        from: { type: "string" },
+        stack: { type: "string" },
+        config: { type: "string" },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) return undefined;
+    if ((values.from === undefined) === (values.stack === undefined))
+      throw new PolicyRunError(`Give either --from or --stack.\n\n${usage}`);
+    return values;
+  } catch (error) {
+    if (error instanceof PolicyRunError) throw error;
+    throw new PolicyRunError(`${(error as Error).message}\n\n${usage}`);
+  }
+}
+
+async function main(): Promise<number> {
+  const wanted = options();
+  if (wanted === undefined) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const settings = policySettings(policies, file(wanted.config ?? join(import.meta.dirname, "config.json")));
+  const resources =
+    wanted.stack === undefined
+      ? readResources(
+          wanted.from === "-" ? readFileSync(0, "utf8") : file(wanted.from ?? ""),
+          wanted.from ?? "",
+        )
+      : readResources(exported(wanted.stack), `the state of ${wanted.stack}`);
+  const violations = await evaluate(policies, settings, resources);
+  const mandatory = violations.filter(({ level }) => level === "mandatory").length;
+  process.stdout.write(
+    wanted.json
+      ? `${JSON.stringify({ resources: resources.length, violations }, null, 2)}\n`
+      : report(violations, resources.length),
+  );
+  return mandatory > 0 ? 1 : 0;
+}
+
+function file(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new PolicyRunError(
+      code === "ENOENT" ? `There is no file ${path}.` : `${path} cannot be read (${code ?? String(error)}).`,
+    );
+  }
+}
+
+/** Secrets stay encrypted in an export, so this needs no passphrase; they are not written to a file either. */
+function exported(stack: string): string {
+  const result = spawnSync("pulumi", ["stack", "export", "--stack", stack, "--non-interactive"], {
+    encoding: "utf8",
+    maxBuffer: 1024 ** 3,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (result.error !== undefined)
+    throw new PolicyRunError(
+      `pulumi could not be started (${result.error.message}). Export the state yourself, and give it with --from.`,
+    );
+  if (result.status !== 0)
+    throw new PolicyRunError(`pulumi could not export ${stack}:\n  ${result.stderr.trim()}`);
+  return result.stdout;
+}
+
+function report(violations: readonly Violation[], resources: number): string {
+  const lines = violations.flatMap(({ level, title, policy, urn, message }) => [
+    `${level}: ${title} [${policy}]`,
+    `  ${urn === undefined ? "the stack" : (urn.split("::").slice(2).join("::").split("$").at(-1) ?? urn)}`,
+    `  ${message}`,
+    "",
+  ]);
+  const mandatory = violations.filter(({ level }) => level === "mandatory").length;
+  const advisory = violations.length - mandatory;
+  lines.push(
+    `${policies.length} policies, ${resources} resources: ${mandatory} mandatory and ${advisory} advisory violations`,
+  );
+  return `${lines.join("\n")}\n`;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(
+    `${error instanceof PolicyRunError ? error.message : ((error as Error).stack ?? String(error))}\n`,
+  );
+  process.exitCode = 2;
+}

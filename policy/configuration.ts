@@ -1,0 +1,86 @@
+import type { EnforcementLevel, Policies } from "@pulumi/policy";
+import { PolicyRunError } from "./runError.ts";
+import { isMapping } from "./types.ts";
+
+/** What one policy is told: how a violation counts, and its own settings. */
+export interface PolicySettings {
+  level: EnforcementLevel;
+  config: Record<string, unknown>;
+}
+
+const levels: readonly string[] = ["advisory", "mandatory", "remediate", "disabled"];
+
+/**
+ * The settings of every policy, from a file as `--policy-pack-config` takes it: a level, or an object with settings and perhaps `enforcementLevel`,
+ * by the policy's name or `all`.
+ */
+export function policySettings(policies: Policies, text: string): Map<string, PolicySettings> {
+  const given = text.trim() === "" ? {} : parse(text);
+  const known = ["all", ...policies.map(({ name }) => name)];
+  const problems = Object.keys(given)
+    .filter((name) => !known.includes(name))
+    .map((name) => `"${name}" is no policy of this pack; there are ${known.join(", ")}`);
+  const settings = new Map<string, PolicySettings>();
+  const all = entry("all", given["all"], problems);
+  for (const { name, enforcementLevel, configSchema } of policies) {
+    const own = entry(name, given[name], problems);
+    const properties = configSchema?.properties ?? {};
+    const config: Record<string, unknown> = {};
+    for (const [key, { default: byDefault }] of Object.entries(properties))
+      if (byDefault !== undefined) config[key] = byDefault;
+    for (const [key, value] of Object.entries(own.config)) {
+      const wanted = properties[key]?.type;
+      if (wanted === undefined)
+        problems.push(
+          `${name} has no setting "${key}"; there are ${Object.keys(properties).join(", ") || "none"}`,
+        );
+      else if (!fits(value, wanted))
+        problems.push(`${name}.${key} must be ${described[String(wanted)] ?? String(wanted)}`);
+      config[key] = value;
+    }
+    settings.set(name, { level: own.level ?? all.level ?? enforcementLevel ?? "advisory", config });
+  }
+  if (problems.length > 0)
+    throw new PolicyRunError(`The policies' configuration is wrong:\n  ${problems.join("\n  ")}`);
+  return settings;
+}
+
+const described: Record<string, string> = {
+  string: "text",
+  boolean: "true or false",
+  array: "a list of texts",
+};
+
+function fits(value: unknown, type: unknown): boolean {
+  if (type === "array") return Array.isArray(value) && value.every((item) => typeof item === "string");
+  return typeof value === type;
+}
+
+function entry(
+  name: string,
+  value: unknown,
+  problems: string[],
+): { level?: EnforcementLevel; config: Record<string, unknown> } {
+  if (value === undefined) return { config: {} };
+  if (!isMapping(value) && typeof value !== "string") {
+    problems.push(`${name} must be a level (${levels.join(", ")}) or an object`);
+    return { config: {} };
+  }
+  const { enforcementLevel, ...config } = typeof value === "string" ? { enforcementLevel: value } : value;
+  if (enforcementLevel === undefined) return { config };
+  if (typeof enforcementLevel !== "string" || !levels.includes(enforcementLevel)) {
+    problems.push(`${name}: a level is one of ${levels.join(", ")}`);
+    return { config };
+  }
+  return { level: enforcementLevel as EnforcementLevel, config };
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    const content: unknown = JSON.parse(text);
+    if (isMapping(content)) return content;
+  } catch {
+    // said below
+  }
+  throw new PolicyRunError("The policies' configuration is not a JSON object.");
+}

@@ -1,0 +1,137 @@
+import type { ResourceValidationArgs, ResourceValidationPolicy } from "@pulumi/policy";
+import { parseAllDocuments } from "yaml";
+import { parseImageReference } from "../components/csi/imageReference.ts";
+import { ImageError, parseInstallerImage, PUBLIC_FACTORY } from "../talos/image.ts";
+import { isPlain } from "./seen.ts";
+import { isMapping, leaves, machineConfigurationType, nodeUpgradeType, type Leaf } from "./types.ts";
+
+/** An image whose tag or digest may be missing is another image tomorrow, and a node that restarts runs another than its neighbour. */
+export const imagesPinned: ResourceValidationPolicy = {
+  name: "images-pinned",
+  displayName: "Images are pinned",
+  description: "Every container and installer image has a tag or, better, a digest.",
+  enforcementLevel: "mandatory",
+  severity: "high",
+  remediationSteps: "Give the image the tag of a release or the digest that was tested.",
+  configSchema: {
+    properties: {
+      digest: { type: "boolean", description: "Demand a digest for container images: a tag can be moved." },
+    },
+  },
+  validateResource: (args, reportViolation) => {
+    const { digest = false } = args.getConfig<{ digest?: boolean }>();
+    for (const { path, value } of imagesOf(args)) {
+      const parsed = parseImageReference(value);
+      if (parsed === undefined) {
+        reportViolation(
+          `${path}: "${value}" is not an image reference; give host/path:tag or host/path@sha256:<64 hex digits>.`,
+        );
+      } else if (parsed.tag === undefined && parsed.digest === undefined) {
+        reportViolation(
+          `${path}: "${value}" has neither tag nor digest, which means :latest; give the one that was tested.`,
+        );
+      } else if (digest && parsed.digest === undefined && args.type.startsWith("kubernetes:")) {
+        reportViolation(
+          `${path}: "${value}" is a tag, which can be moved; give its digest (${parsed.path}@sha256:…).`,
+        );
+      }
+    }
+  },
+};
+
+/** `:latest` is a tag like any other to the runtime, and the one that is sure to move. */
+export const noLatest: ResourceValidationPolicy = {
+  name: "no-latest",
+  displayName: "No :latest",
+  description: "No image has the tag latest.",
+  enforcementLevel: "mandatory",
+  severity: "high",
+  remediationSteps: "Give the tag of a release, or a digest, in place of latest.",
+  validateResource: (args, reportViolation) => {
+    for (const { path, value } of imagesOf(args)) {
+      const parsed = parseImageReference(value);
+      if (parsed?.tag === "latest" && parsed.digest === undefined)
+        reportViolation(
+          `${path}: "${value}" may become another image at any time; give a release's tag or a digest.`,
+        );
+    }
+  },
+};
+
+/** The installer decides what runs on a node as root: it comes from the factory that was agreed on, and from nowhere else. */
+export const installerFromFactory: ResourceValidationPolicy = {
+  name: "installer-from-factory",
+  displayName: "Installers come from the configured Image Factory",
+  description:
+    "The installer image of every node comes from the Image Factory that this policy is configured with.",
+  enforcementLevel: "mandatory",
+  severity: "high",
+  remediationSteps:
+    "Set image.factory in the stack's settings to the agreed factory and take other installer images out of the patches, or configure the policy's factory.",
+  configSchema: {
+    properties: {
+      factory: {
+        type: "string",
+        description: "URL of the Image Factory, as image.factory has it.",
+        default: PUBLIC_FACTORY,
+      },
+    },
+  },
+  validateResource: (args, reportViolation) => {
+    const { factory = PUBLIC_FACTORY } = args.getConfig<{ factory?: string }>();
+    const wanted = factory.replace(/^https?:\/\//, "").replace(/\/+$/, "");
+    for (const { path, value } of installersOf(args)) {
+      const registry = registryOf(value);
+      if (registry !== wanted)
+        reportViolation(
+          `${path}: "${value}" does not come from the Image Factory ${wanted} that the policy allows. ` +
+            "Set image.factory to it, or configure this policy with the factory that you trust.",
+        );
+    }
+  },
+};
+
+interface Image {
+  path: string;
+  value: string;
+}
+
+/** Images of pods, whatever the kind of object they are in, and installers. */
+function imagesOf(args: ResourceValidationArgs): Image[] {
+  if (!args.type.startsWith("kubernetes:")) return installersOf(args);
+  return plainTexts(
+    args.props,
+    ({ name, path }) => name === "image" && /[cC]ontainers\[\d+\]\.image$/.test(path),
+  );
+}
+
+/** The installer images that a resource gives a node, in a machine configuration too. */
+function installersOf({ type, props }: ResourceValidationArgs): Image[] {
+  if (type === nodeUpgradeType) return plainTexts({ image: props["image"] as unknown }, () => true);
+  if (type !== machineConfigurationType || typeof props["configuration"] !== "string") return [];
+  return parseAllDocuments(props["configuration"]).flatMap((document) => {
+    const content: unknown = document.toJS();
+    if (!isMapping(content)) return [];
+    const machine = isMapping(content["machine"]) ? content["machine"]["install"] : undefined;
+    const install = content["kind"] === "UnattendedInstallConfig" ? content : machine;
+    const found = isMapping(install) ? plainTexts({ image: install["image"] }, () => true) : [];
+    return found.map(({ value }) => ({ path: "configuration: install.image", value }));
+  });
+}
+
+function plainTexts(value: unknown, which: (leaf: Leaf) => boolean): Image[] {
+  return [...leaves(value)].flatMap((leaf) =>
+    typeof leaf.value === "string" && isPlain(leaf.value) && which(leaf)
+      ? [{ path: leaf.path, value: leaf.value }]
+      : [],
+  );
+}
+
+function registryOf(installer: string): string | undefined {
+  try {
+    return parseInstallerImage(installer).registry;
+  } catch (error) {
+    if (error instanceof ImageError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,58 @@
+import { createRequire } from "node:module";
+
+/**
+ * What a policy gets to see of a resource: everything, with a mark in place of each secret and of what is not known yet. So a policy can tell a
+ * secret from plain text, no message of one can quote a secret, and a value that is unknown in a preview is one value that says nothing, not the
+ * end of the check.
+ */
+
+/** Stands in place of a secret, as it does in what `pulumi preview --json` prints. */
+export const secretMark = "[secret]";
+/** Stands in place of what a preview cannot know. */
+export const unknownMark = "[unknown]";
+
+// Keys and signature of a secret, and the texts that stand for unknown values (pulumi sdk/nodejs/runtime/rpc.ts, sdk/go/common/resource/plugin/rpc.go).
+const signatureKey = "4dabf18193072939515e22adb298388d";
+const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
+const unknowns = new Set([
+  "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+  "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+  "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+  "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+  "030794c1-ac77-496b-92df-f27374a8bd58",
+  "e48ece36-62e2-4504-bad9-02848725956a",
+  "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+]);
+
+/** A value as policies see it. */
+export function seen(value: unknown): unknown {
+  if (typeof value === "string") return unknowns.has(value) ? unknownMark : value;
+  if (Array.isArray(value)) return value.map(seen);
+  if (typeof value !== "object" || value === null) return value;
+  if ((value as Record<string, unknown>)[signatureKey] === secretSignature) return secretMark;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, seen(inner)]));
+}
+
+/** Is it neither a secret nor unknown? */
+export function isPlain(value: unknown): boolean {
+  return value !== secretMark && value !== unknownMark;
+}
+
+/** The part of @pulumi/policy 1.21 that turns what the engine sends into what a policy is given. */
+interface Deserialize {
+  deserializeProperties(struct: { toJavaScript(): Record<string, unknown> }, proxySecrets: boolean): unknown;
+}
+
+/**
+ * Has @pulumi/policy hand on what `seen` leaves. By itself it takes the mark off every secret before a policy looks, so that a password in plain
+ * text and a secret one are the same to it; and the whole check of a resource ends at its first unknown value.
+ */
+export function hideSecrets(): void {
+  const require = createRequire(import.meta.url);
+  const module = require("@pulumi/policy/deserialize.js") as Deserialize;
+  if (typeof module.deserializeProperties !== "function")
+    throw new Error(
+      "This release of @pulumi/policy keeps secrets in another way; the pack is written for 1.21.",
+    );
+  module.deserializeProperties = (struct) => seen(struct.toJavaScript());
+}

@@ -1,0 +1,74 @@
+import type { StackValidationPolicy } from "@pulumi/policy";
+import { skew } from "../talos/releases.ts";
+import { VersionError } from "../talos/version.ts";
+import { nodeUpgradeType } from "./types.ts";
+
+/**
+ * Talos is tested from one minor release to the next. Held against what runs on each node, where that is known (a state, a saved preview), and against
+ * the other nodes of the cluster, which is known always.
+ */
+export const upgradeSkew: StackValidationPolicy = {
+  name: "upgrade-skew",
+  displayName: "Upgrades go one minor release at a time",
+  description:
+    "No node skips a minor release of Talos, and no two nodes of a cluster are more than one apart.",
+  enforcementLevel: "mandatory",
+  severity: "high",
+  remediationSteps:
+    "Set talosVersion to a release of the next minor, finish that rollout, and go on from there.",
+  validateStack: ({ resources }, reportViolation) => {
+    const nodes = resources
+      .filter(({ type }) => type === nodeUpgradeType)
+      .map(({ urn, name, props }) => ({
+        urn,
+        name: typeof props["name"] === "string" ? props["name"] : name,
+        wanted: release(props["talosVersion"]),
+        running: release(props["runningVersion"]),
+      }));
+    for (const { urn, name, wanted, running } of nodes) {
+      const step = wanted === undefined || running === undefined ? undefined : stepBetween(running, wanted);
+      if (step === undefined || (step.allowed && step.adjacent)) continue;
+      const way = step.via.length === 0 ? "" : ` Go through ${step.via.join(", ")}, one rollout each.`;
+      reportViolation(`${name} runs ${running} and shall run ${wanted}: ${plainly(step.reason)}.${way}`, urn);
+    }
+    const apart = furthestApart(
+      nodes.flatMap(({ name, wanted }) => (wanted === undefined ? [] : [{ name, wanted }])),
+    );
+    if (apart !== undefined)
+      reportViolation(
+        `${apart[0].name} shall run ${apart[0].wanted} and ${apart[1].name} ${apart[1].wanted}: more than one minor release apart in one cluster. Bring the older one up first.`,
+      );
+  },
+};
+
+interface Wanted {
+  name: string;
+  wanted: string;
+}
+
+function furthestApart(nodes: readonly Wanted[]): [Wanted, Wanted] | undefined {
+  for (const a of nodes) {
+    const b = nodes.find((other) => stepBetween(a.wanted, other.wanted)?.adjacent === false);
+    if (b !== undefined) return [a, b];
+  }
+  return undefined;
+}
+
+// The reason's own advice is for who runs the upgrade, and may name the override that this policy is there to prevent.
+function plainly(reason: string): string {
+  return reason.split(/; Talos tests|\. Go through/)[0] ?? reason;
+}
+
+function release(value: unknown): string | undefined {
+  return typeof value === "string" && value.startsWith("v") ? value : undefined;
+}
+
+/** Undefined for what is no release: a state may hold the name of a build of one's own. */
+function stepBetween(from: string, to: string): ReturnType<typeof skew> | undefined {
+  try {
+    return skew(from, to);
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}

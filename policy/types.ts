@@ -1,0 +1,36 @@
+/** Types of the resources that policies look at, and how to look into what a resource is given. */
+
+export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
+export const machineConfigurationType = "talos-iscsi:index:MachineConfiguration";
+export const namespaceType = "kubernetes:core/v1:Namespace";
+export const secretType = "kubernetes:core/v1:Secret";
+
+/** Does the resource belong to one of this program's CSI drivers? The URN has the types of all its parents. */
+export function ofCsiDriver(urn: string): boolean {
+  return (urn.split("::")[2] ?? "").split("$").includes("talos-iscsi:index:IscsiCsiDriver");
+}
+
+/** A text inside of a value, and where it stands: `spec.template.spec.containers[0].image`. */
+export interface Leaf {
+  path: string;
+  /** Name of the field that it stands in; of its list, for an item. */
+  name: string;
+  value: string | number;
+}
+
+/** Every text and number inside of a value. Fields of Pulumi's own (`__internal`) are passed over. */
+export function* leaves(value: unknown, path = "", name = ""): Generator<Leaf> {
+  if (typeof value === "string" || typeof value === "number") yield { path, name, value };
+  else if (Array.isArray(value)) {
+    for (const [index, item] of (value as unknown[]).entries())
+      yield* leaves(item, `${path}[${index}]`, name);
+  } else if (isMapping(value)) {
+    for (const [key, item] of Object.entries(value)) {
+      if (!key.startsWith("__")) yield* leaves(item, path === "" ? key : `${path}.${key}`, key);
+    }
+  }
+}
+
+export function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

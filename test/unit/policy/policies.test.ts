@@ -1,0 +1,344 @@
+import { describe, expect, test } from "vitest";
+import { policySettings } from "../../../policy/configuration.ts";
+import { evaluate, type Violation } from "../../../policy/evaluate.ts";
+import { policies } from "../../../policy/policies.ts";
+import type { StackResource } from "../../../policy/resources.ts";
+import { secretMark, unknownMark } from "../../../policy/seen.ts";
+
+/** Each policy with what violates it and what keeps to it. Values that hold secrets are made up. */
+
+function resource(type: string, name: string, inputs: Record<string, unknown>, parents = ""): StackResource {
+  return {
+    type,
+    name,
+    urn: `urn:pulumi:prod::talos-iscsi::${parents}${type}::${name}`,
+    inputs,
+    outputs: inputs,
+  };
+}
+
+async function found(policy: string, resources: StackResource[], config: object = {}): Promise<Violation[]> {
+  const settings = policySettings(policies, JSON.stringify(config));
+  return (await evaluate(policies, settings, resources)).filter((violation) => violation.policy === policy);
+}
+
+const id = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
+const installer = `factory.talos.dev/metal-installer/${id}:v1.13.9`;
+
+const node = (name: string, more: Record<string, unknown> = {}) =>
+  resource("talos-node:index:NodeUpgrade", `upgrade-${name}`, {
+    name,
+    role: name.startsWith("cp") ? "controlplane" : "worker",
+    talosVersion: "v1.13.9",
+    image: installer,
+    ...more,
+  });
+const configured = (configuration: string) =>
+  resource("talos-iscsi:index:MachineConfiguration", "cluster-config-cp1", { configuration });
+const pods = (image: string, list = "containers") =>
+  resource("kubernetes:apps/v1:Deployment", "app", {
+    spec: { template: { spec: { [list]: [{ name: "app", image }] } } },
+  });
+
+describe("no-plaintext-secrets", () => {
+  const privateKey = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n";
+  const base64 = Buffer.from(privateKey).toString("base64");
+  const kubeconfig = `apiVersion: v1\nkind: Config\nusers:\n  - name: admin\n    user:\n      client-key-data: ${base64}\n`;
+  const talosconfig = `context: dev\ncontexts:\n  dev:\n    endpoints: [10.0.0.11]\n    key: ${base64}\n`;
+  const machineConfig = (token: string) => `version: v1alpha1\nmachine:\n  type: worker\n  token: ${token}\n`;
+
+  test.each<[string, string, Record<string, unknown>, string]>([
+    ["a private key", "x:y:Z", { text: privateKey }, "text holds a private key"],
+    ["a private key in base64", "x:y:Z", { a: { list: [base64] } }, "a.list[0] holds a private key"],
+    [
+      "a kubeconfig",
+      "pulumi:providers:kubernetes",
+      { kubeconfig },
+      "kubeconfig holds a configuration with a secret",
+    ],
+    ["a talosconfig", "x:y:Z", { content: talosconfig }, "content holds a configuration with a secret"],
+    [
+      "a machine configuration",
+      "talos-iscsi:index:MachineConfiguration",
+      { configuration: machineConfig("s3cret.0123456789abcdef") },
+      "configuration holds a configuration with a secret",
+    ],
+    [
+      "a password",
+      "x:y:Z",
+      { endpoint: { password: "correct horse" } },
+      "endpoint.password holds the value of password",
+    ],
+    ["a token", "x:y:Z", { apiToken: "abc123def" }, "apiToken holds the value of apiToken"],
+    [
+      "an environment variable",
+      "kubernetes:apps/v1:DaemonSet",
+      { spec: { containers: [{ env: [{ name: "DB_PASSWORD", value: "correct horse" }] }] } },
+      "spec.containers[0].env[0].value holds the value of DB_PASSWORD",
+    ],
+    [
+      "an argument",
+      "x:y:Z",
+      { args: ["--user=a", "--password=correct"] },
+      "args[1] holds the value of --password",
+    ],
+    ["an address", "x:y:Z", { url: "https://admin:horse@10.0.0.5" }, "url holds a password in an address"],
+    [
+      "a web token",
+      "x:y:Z",
+      { a: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl" },
+      "a holds a JSON web token",
+    ],
+    ["a bootstrap token", "x:y:Z", { a: "abcdef.0123456789abcdef" }, "a holds a bootstrap token"],
+    [
+      "the data of a Secret",
+      "kubernetes:core/v1:Secret",
+      { data: { "cfg.yaml": "aGVsbG8=" } },
+      "data.cfg.yaml holds the data of a Kubernetes Secret",
+    ],
+    [
+      "one entry of a Secret that is not secret",
+      "kubernetes:core/v1:Secret",
+      { stringData: { a: secretMark, b: "hello" } },
+      "stringData.b holds the data of a Kubernetes Secret",
+    ],
+  ])("%s", async (_, type, inputs, message) => {
+    const violations = await found("no-plaintext-secrets", [resource(type, "a", inputs)]);
+    expect(violations).toHaveLength(1);
+    expect(violations[0]).toMatchObject({ level: "mandatory", urn: expect.stringContaining(type) as string });
+    expect(violations[0]?.message).toContain(`${message}`);
+    expect(violations[0]?.message).not.toMatch(/horse|PRIVATE|MHcC|0123456789abcdef|aGVsbG8|abc123def/);
+  });
+
+  test.each<[string, string, Record<string, unknown>]>([
+    ["secrets", "x:y:Z", { password: secretMark, kubeconfig: secretMark, clientKey: unknownMark }],
+    ["a Secret whose data is one", "kubernetes:core/v1:Secret", { stringData: secretMark }],
+    [
+      "a redacted machine configuration",
+      "talos-iscsi:index:MachineConfiguration",
+      { configuration: machineConfig("«secret 0d80b176»") },
+    ],
+    [
+      "references to secrets",
+      "kubernetes:apps/v1:DaemonSet",
+      {
+        volumes: [{ secret: { secretName: "jdss-controller-cfg", defaultMode: 256 } }],
+        env: [{ name: "DB_PASSWORD", valueFrom: { secretKeyRef: { name: "db", key: "password" } } }],
+        imagePullSecrets: [{ name: "registry" }],
+        automountServiceAccountToken: false,
+        projected: { sources: [{ serviceAccountToken: { path: "token", expirationSeconds: 3600 } }] },
+      },
+    ],
+    [
+      "parameters of a StorageClass",
+      "kubernetes:storage.k8s.io/v1:StorageClass",
+      { parameters: { "csi.storage.k8s.io/node-stage-secret-name": "smb" } },
+    ],
+    [
+      "rights on secrets",
+      "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole",
+      { rules: [{ resources: ["secrets"] }] },
+    ],
+    [
+      "a certificate",
+      "x:y:Z",
+      { caCertificate: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n" },
+    ],
+    [
+      "a script",
+      "kubernetes:core/v1:ConfigMap",
+      { data: { run: "#!/bin/sh\nTOKEN=$1\nexec run --token=$TOKEN\n" } },
+    ],
+    ["an image and its digest", "x:y:Z", { image: installer, other: `docker.io/a/b@sha256:${id}` }],
+  ])("%s are fine", async (_, type, inputs) => {
+    expect(await found("no-plaintext-secrets", [resource(type, "a", inputs)])).toEqual([]);
+  });
+
+  test("texts it is told to look for, and paths it is told to leave", async () => {
+    const leaky = [resource("x:y:Z", "a", { note: "see canary-4711 there", password: "plain" })];
+    const config = { "no-plaintext-secrets": { texts: ["canary-4711"], ignore: ["password"] } };
+    const violations = await found("no-plaintext-secrets", leaky, config);
+    expect(violations.map(({ message }) => message)).toEqual([
+      expect.stringContaining("note holds a text that this policy was told to look for") as string,
+    ]);
+  });
+
+  test("outputs are a policy of their own", async () => {
+    const leaky = { ...resource("x:y:Z", "a", {}), outputs: { token: "abc123def" } };
+    expect(await found("no-plaintext-outputs", [leaky])).toMatchObject([
+      { urn: leaky.urn, level: "mandatory" },
+    ]);
+    expect(await found("no-plaintext-outputs", [{ ...leaky, outputs: { token: secretMark } }])).toEqual([]);
+    expect(await found("no-plaintext-secrets", [leaky])).toEqual([]);
+  });
+});
+
+describe("odd-control-planes", () => {
+  test("two and four are not odd", async () => {
+    const violations = await found("odd-control-planes", [node("cp1"), node("cp2"), node("w1")]);
+    expect(violations).toHaveLength(1);
+    expect(violations[0]?.message).toContain("2 control planes (cp1, cp2)");
+    expect(violations[0]?.urn).toBeUndefined();
+  });
+
+  test("one and three are, and a stack without nodes has none to count", async () => {
+    expect(await found("odd-control-planes", [node("cp1"), node("w1"), node("w2")])).toEqual([]);
+    expect(await found("odd-control-planes", [node("cp1"), node("cp2"), node("cp3")])).toEqual([]);
+    expect(await found("odd-control-planes", [])).toEqual([]);
+  });
+});
+
+describe("images-pinned and no-latest", () => {
+  test.each([
+    ["registry.example.com/app", "images-pinned"],
+    ["not an image", "images-pinned"],
+    ["registry.example.com/app:latest", "no-latest"],
+  ])("%s violates %s alone", async (image, policy) => {
+    for (const list of ["containers", "initContainers"]) {
+      const resources = [pods(image, list)];
+      expect(await found(policy, resources)).toHaveLength(1);
+      for (const other of ["images-pinned", "no-latest"].filter((name) => name !== policy))
+        expect(await found(other, resources)).toEqual([]);
+    }
+  });
+
+  test.each([
+    "registry.example.com/app:v1",
+    `registry.example.com/app@sha256:${id}`,
+    `a/b:latest@sha256:${id}`,
+    secretMark,
+  ])("%s is fine", async (image) => {
+    expect(await found("images-pinned", [pods(image)])).toEqual([]);
+    expect(await found("no-latest", [pods(image)])).toEqual([]);
+  });
+
+  test("installers too, and a digest where it is asked for", async () => {
+    const latest = installer.replace("v1.13.9", "latest");
+    expect(await found("no-latest", [node("cp1", { image: latest })])).toHaveLength(1);
+    expect(
+      await found("no-latest", [configured(`machine:\n  install:\n    image: ${latest}\n`)]),
+    ).toHaveLength(1);
+    const config = { "images-pinned": { digest: true } };
+    expect(await found("images-pinned", [pods("a.example.com/b:v1")], config)).toHaveLength(1);
+    expect(await found("images-pinned", [pods(`a.example.com/b@sha256:${id}`), node("cp1")], config)).toEqual(
+      [],
+    );
+  });
+});
+
+describe("installer-from-factory", () => {
+  test.each([
+    ["a node's image", node("cp1", { image: "ghcr.io/siderolabs/installer:v1.13.9" })],
+    [
+      "a node's configuration",
+      configured("machine:\n  install:\n    image: evil.example.com/installer:v1.13.9\n"),
+    ],
+    [
+      "a document of contract v1.14",
+      configured(
+        "apiVersion: v1alpha1\nkind: UnattendedInstallConfig\nimage: evil.example.com/installer:v1.13.9\n",
+      ),
+    ],
+  ])("%s from elsewhere", async (_, made) => {
+    const violations = await found("installer-from-factory", [made]);
+    expect(violations).toHaveLength(1);
+    expect(violations[0]?.message).toContain("does not come from the Image Factory factory.talos.dev");
+  });
+
+  test("the public factory by default, another by configuration", async () => {
+    const nodes = [node("cp1"), configured(`machine:\n  install:\n    image: ${installer}\n`)];
+    expect(await found("installer-from-factory", nodes)).toEqual([]);
+    const config = { "installer-from-factory": { factory: "https://factory.example.com/" } };
+    expect(await found("installer-from-factory", nodes, config)).toHaveLength(2);
+    const own = node("cp1", { image: `factory.example.com/metal-installer/${id}:v1.13.9` });
+    expect(await found("installer-from-factory", [own], config)).toEqual([]);
+    expect(await found("installer-from-factory", [node("cp1", { image: unknownMark })])).toEqual([]);
+  });
+});
+
+describe("upgrade-skew", () => {
+  test.each([
+    ["v1.11.6", "v1.13.9", "Go through v1.12, one rollout each."],
+    ["v1.13.9", "v1.10.7", "refuses to downgrade"],
+  ])("%s to %s", async (runningVersion, talosVersion, message) => {
+    const violations = await found("upgrade-skew", [
+      node("cp1", { runningVersion, talosVersion, allowSkew: true }),
+    ]);
+    expect(violations).toHaveLength(1);
+    expect(violations[0]?.message).toContain(`cp1 runs ${runningVersion} and shall run ${talosVersion}`);
+    expect(violations[0]?.message).toContain(message);
+  });
+
+  test("nodes of one cluster more than a minor apart", async () => {
+    const violations = await found("upgrade-skew", [node("cp1"), node("w1", { talosVersion: "v1.11.6" })]);
+    expect(violations.map(({ message }) => message)).toEqual([
+      expect.stringContaining("cp1 shall run v1.13.9 and w1 v1.11.6") as string,
+    ]);
+  });
+
+  test("the next minor, the same release, and what nobody knows yet", async () => {
+    const nodes = [
+      node("cp1", { runningVersion: "v1.12.7" }),
+      node("cp2", { runningVersion: "v1.13.9" }),
+      node("w1"),
+      node("w2", { runningVersion: unknownMark, talosVersion: "v1.12.7" }),
+    ];
+    expect(await found("upgrade-skew", nodes)).toEqual([]);
+  });
+});
+
+describe("privileged-namespaces and pod-security-exemptions", () => {
+  const driver = "talos-iscsi:index:JovianDssCsi$talos-iscsi:index:IscsiCsiDriver$";
+  const namespace = (name: string, enforce: string, parents = "") =>
+    resource(
+      "kubernetes:core/v1:Namespace",
+      name,
+      { metadata: { name, labels: { "pod-security.kubernetes.io/enforce": enforce } } },
+      parents,
+    );
+  const exempt = (...names: string[]) =>
+    configured(
+      `cluster:\n  apiServer:\n    admissionControl:\n      - name: PodSecurity\n        configuration:\n          exemptions:\n            namespaces: [${names.join(", ")}]\n`,
+    );
+  const exemptDocument = (...names: string[]) =>
+    configured(
+      `apiVersion: v1alpha1\nkind: KubeAdmissionControlConfig\nname: PodSecurity\nconfiguration:\n  exemptions:\n    namespaces: [${names.join(", ")}]\n`,
+    );
+
+  test("a privileged namespace of anything else", async () => {
+    const violations = await found("privileged-namespaces", [namespace("apps", "privileged")]);
+    expect(violations).toHaveLength(1);
+    expect(violations[0]?.message).toContain("Namespace apps lets any pod be root on its node");
+  });
+
+  test("the drivers' own, a restricted one, and one that is allowed", async () => {
+    const fine = [namespace("joviandss-csi", "privileged", driver), namespace("apps", "restricted")];
+    expect(await found("privileged-namespaces", fine)).toEqual([]);
+    const config = { "privileged-namespaces": { allowed: ["monitoring"] } };
+    expect(await found("privileged-namespaces", [namespace("monitoring", "privileged")], config)).toEqual([]);
+  });
+
+  test.each([exempt, exemptDocument])("exemptions of others, in either form", async (form) => {
+    const own = namespace("joviandss-csi", "privileged", driver);
+    const violations = await found("pod-security-exemptions", [
+      own,
+      form("kube-system", "joviandss-csi", "apps"),
+    ]);
+    expect(violations.map(({ message }) => message)).toEqual([
+      expect.stringContaining("PodSecurity exempts the namespace apps") as string,
+    ]);
+    expect(await found("pod-security-exemptions", [own, form("kube-system", "joviandss-csi")])).toEqual([]);
+    const config = { "pod-security-exemptions": { allowed: ["apps"] } };
+    expect(await found("pod-security-exemptions", [form("apps")], config)).toEqual([]);
+  });
+});
+
+test("every policy says what it is, what to do, and how much it matters", () => {
+  for (const policy of policies) {
+    expect(policy.displayName, policy.name).toBeTruthy();
+    expect(policy.description, policy.name).toMatch(/\.$/);
+    expect(policy.remediationSteps, policy.name).toMatch(/\.$/);
+    expect(policy.enforcementLevel, policy.name).toBe("mandatory");
+    expect(policy.severity, policy.name).toBeTruthy();
+  }
+});
