@@ -2,6 +2,7 @@ import { TalosError } from "../talos/api/errors.ts";
 import { NodeMoved, UpgradeError } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
+import { strangersCertificate } from "./maintenance.ts";
 import { adviceFor, preflightNodes } from "./preflight.ts";
 import type { Progress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
@@ -77,6 +78,10 @@ async function lookAt(
     return { wanted, facts, line, ...(obstacle === undefined ? {} : { obstacle }) };
   } catch (error) {
     if (!(error instanceof TalosError)) throw error;
+    // A node that is new: it gets its configuration, and with it the image, before the rollout begins.
+    if ((await strangersCertificate(error, context.talos)) !== undefined) {
+      return { wanted, line: `${wanted.name}: not of this cluster yet -> installed with ${target}` };
+    }
     return {
       wanted,
       line: `${wanted.name}: not read -> ${target}`,

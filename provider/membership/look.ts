@@ -1,5 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { waitFor } from "../context.ts";
+import { strangersCertificate } from "../maintenance.ts";
 import { RemovalError, type RemovalContext } from "./context.ts";
 import type { EtcdReport } from "./quorum.ts";
 
@@ -14,18 +15,6 @@ export type Found =
     }
   /** What answers at the address has no certificate of this cluster: reset already, or another machine. */
   | { is: "stranger"; why: string };
-
-// A machine in maintenance mode presents a certificate that it has signed itself.
-const notOfThisCluster = /self.signed|unable to (verify|get)|unknown authority/i;
-
-/** Why the certificate at the node's address is not one of this cluster; undefined if it is not known not to be. */
-export async function strange(error: unknown, { node }: RemovalContext): Promise<string | undefined> {
-  if (!(error instanceof TalosError)) return undefined;
-  if (error.kind === "certificate") return notOfThisCluster.test(error.detail) ? error.detail : undefined;
-  if (error.kind !== "unreachable") return undefined;
-  const told = await node.talos.diagnose();
-  return told !== undefined && notOfThisCluster.test(told) ? told : undefined;
-}
 
 /** Step `look`: what is at the node's address? A machine that is on its way down or up is waited for. */
 export async function look(context: RemovalContext, patienceMs: number): Promise<Found> {
@@ -49,7 +38,7 @@ export async function look(context: RemovalContext, patienceMs: number): Promise
       return { is: "member", bootId, kubernetesNode, etcdMember };
     } catch (error) {
       if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-      const why = await strange(error, context);
+      const why = await strangersCertificate(error, talos);
       if (why !== undefined) return { is: "stranger", why };
       if (error.kind === "timeout") talos.reconnect();
       last = `the Talos API at ${context.member.node} cannot be used: ${error.detail}`;

@@ -4,10 +4,11 @@ import { EngineGone } from "../errors.ts";
 import type { NodeFacts } from "../facts.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
+import { strangersCertificate } from "../maintenance.ts";
 import { answered, drain, findNode } from "../steps/drain.ts";
 import { release } from "../steps/uncordon.ts";
 import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
-import { etcdReport, look, strange, type Found } from "./look.ts";
+import { etcdReport, look, type Found } from "./look.ts";
 import { memberLabel } from "./members.ts";
 import { quorumFindings } from "./quorum.ts";
 
@@ -192,7 +193,7 @@ async function untilReset(context: RemovalContext, before: Member, actor: string
         }
       } catch (error) {
         if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-        if ((await strange(error, context)) !== undefined) return true;
+        if ((await strangersCertificate(error, talos)) !== undefined) return true;
         if (error.kind === "timeout") talos.reconnect();
         last = error.detail;
         awaySince ??= clock.now();

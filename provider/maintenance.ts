@@ -1,0 +1,20 @@
+import { TalosError } from "../talos/api/errors.ts";
+import type { TalosClient } from "../talos/api/talosClient.ts";
+
+// A machine in maintenance mode presents a certificate that it has signed itself.
+const signedElsewhere = /self.signed|unable to (verify|get)|unknown authority/i;
+
+/**
+ * A machine answers, with a certificate that is not one of this cluster: it waits in maintenance mode, or belongs to another cluster. Undefined for
+ * every other failure, an expired or refused client certificate among them.
+ */
+export async function strangersCertificate(
+  error: unknown,
+  talos: Pick<TalosClient, "diagnose">,
+): Promise<string | undefined> {
+  if (!(error instanceof TalosError)) return undefined;
+  if (error.kind === "certificate") return signedElsewhere.test(error.detail) ? error.detail : undefined;
+  if (error.kind !== "unreachable") return undefined;
+  const told = await talos.diagnose();
+  return told !== undefined && signedElsewhere.test(told) ? told : undefined;
+}
