@@ -33,6 +33,7 @@ const cluster = new TalosCluster(
     kernelModules: ["iscsi_tcp"],
     podSubnets: wanted.podSubnets,
     serviceSubnets: wanted.serviceSubnets,
+    vip: wanted.vip,
     patches: wanted.patches,
     protectSecrets: wanted.protectSecrets,
     existing: wanted.secrets,

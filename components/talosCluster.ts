@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
-import { machineConfigPatches } from "../talos/machineConfigPatches.ts";
+import { machineConfigPatches, type MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import { MachineConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
@@ -18,6 +18,12 @@ export interface TalosClusterNode {
   installerImage: pulumi.Input<string>;
   /** Disk that Talos is installed to, such as `/dev/nvme0n1`. Default: what Talos generates. */
   installDisk?: string | undefined;
+  /** The disk by what it is, in place of `installDisk`. */
+  diskSelector?: MachineConfigPatchSpec["diskSelector"];
+  /** Host name to set. Default: `name` on a new cluster; on an existing one nothing is set. */
+  hostname?: string | undefined;
+  /** Static addresses and name servers. Default: DHCP on every link. */
+  network?: MachineConfigPatchSpec["network"];
   /** Machine configuration patches for this node alone (YAML), applied last. */
   patches: string[];
 }
@@ -53,6 +59,8 @@ export interface TalosClusterArgs {
   kernelModules: string[];
   podSubnets?: string[] | undefined;
   serviceSubnets?: string[] | undefined;
+  /** A virtual IP that the control planes share. Default: none. */
+  vip?: MachineConfigPatchSpec["vip"];
   /** Patches (YAML) by role, applied after ours and before those of a node. */
   patches: { all: string[]; controlplane: string[]; worker: string[] };
   /** Refuse to delete the secrets made here, as `pulumi destroy` would. Without effect on an existing cluster. */
@@ -226,12 +234,9 @@ function shownInputs({
     kernelModules: args.kernelModules,
     podSubnets: args.podSubnets,
     serviceSubnets: args.serviceSubnets,
-    nodes: args.nodes.map(({ name, address, role, installerImage, installDisk, patches }) => ({
-      name,
-      address,
-      role,
-      installerImage,
-      installDisk,
+    vip: args.vip,
+    nodes: args.nodes.map(({ patches, ...node }) => ({
+      ...nodeInputs(node),
       patches: withoutSecrets(patches),
     })),
     patches: {
@@ -240,6 +245,12 @@ function shownInputs({
       worker: withoutSecrets(args.patches.worker),
     },
   };
+}
+
+/** What is asked for a node, and nothing else that its object may hold. */
+function nodeInputs(node: Omit<TalosClusterNode, "patches">) {
+  const { name, address, role, installerImage, installDisk, diskSelector, hostname, network } = node;
+  return { name, address, role, installerImage, installDisk, diskSelector, hostname, network };
 }
 
 function firstControlPlane(nodes: TalosClusterNode[]): TalosClusterNode {
@@ -274,9 +285,12 @@ function machineConfiguration(
       role: node.role,
       talosVersion: node.talosVersion,
       // A running cluster keeps the host names it has: another name is another Kubernetes node.
-      hostname: args.existing === undefined ? node.name : undefined,
+      hostname: node.hostname ?? (args.existing === undefined ? node.name : undefined),
       installerImage: image,
       installDisk: node.installDisk,
+      diskSelector: node.diskSelector,
+      network: node.network,
+      vip: args.vip,
       exemptNamespaces: args.exemptNamespaces,
       kernelModules: args.kernelModules,
       podSubnets: args.podSubnets,

@@ -3,6 +3,7 @@ import type { Problem } from "../components/csi/problems.ts";
 import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
 import type { PatchSetting } from "./schema.ts";
+import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { wellFormed } from "./versions.ts";
 import { newestContract } from "../talos/iscsi.ts";
@@ -30,26 +31,42 @@ export function checkPatches(raw: unknown, problems: Problem[]): void {
   listAt(raw, "cluster", "nodes").forEach((node, index) => {
     const role = at(node, "role");
     if (role !== "controlplane" && role !== "worker") return; // the schema says so
-    const located = [
-      ["cluster.patches.all", listAt(raw, "cluster", "patches", "all")] as const,
-      [`cluster.patches.${role}`, listAt(raw, "cluster", "patches", role)] as const,
-      [`cluster.nodes[${index}].patches`, listAt(node, "patches")] as const,
-    ].flatMap(([path, list]) =>
-      list.flatMap((patch, position) =>
-        typeof patch === "string" || isRecord(patch)
-          ? [{ path: `${path}[${position}]`, text: patchText(patch) }]
-          : [],
-      ),
-    );
+    const level = (key: "documents" | "patches"): LocatedText[] =>
+      [
+        [`cluster.${key}.all`, listAt(raw, "cluster", key, "all")] as const,
+        [`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)] as const,
+        [`cluster.nodes[${index}].${key}`, listAt(node, key)] as const,
+      ].flatMap(([path, list]) =>
+        list.flatMap((patch, position) =>
+          typeof patch === "string" || isRecord(patch)
+            ? [{ path: `${path}[${position}]`, text: patchText(patch) }]
+            : [],
+        ),
+      );
+    const hostname = textAt(node, "hostname") ?? (isNew ? textAt(node, "name") : undefined);
+    const documents = level("documents");
+    problems.push(...documentProblems(documents, ourDocuments(raw, node, hostname)));
+    const located = [...documents, ...level("patches")];
     const found = patchProblems(
       located.map(({ text }) => text),
-      // Our own host name is set on new clusters alone.
-      { role, contract, namespaces, hostname: isNew ? textAt(node, "name") : undefined },
+      // Our own host name is set on new clusters, and where it is given.
+      { role, contract, namespaces, hostname },
     );
     for (const { patch, line, reason } of found) {
       problems.push({ path: located[patch]?.path ?? "cluster.patches", reason: `line ${line}: ${reason}` });
     }
   });
+}
+
+function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined): OurDocuments {
+  const links = listAt(node, "network", "interfaces").map((link) => at(link, "interface"));
+  return {
+    hostname: hostname !== undefined,
+    subnets: ["podSubnets", "serviceSubnets"].some((key) => at(raw, "cluster", key) !== undefined),
+    nameservers: listAt(node, "network", "nameservers").length > 0,
+    vip: at(raw, "cluster", "vip") !== undefined && at(node, "role") === "controlplane",
+    links: links.filter((name) => typeof name === "string"),
+  };
 }
 
 function textAt(value: unknown, key: string): string | undefined {

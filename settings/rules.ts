@@ -4,11 +4,19 @@ import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
 import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
 import { section } from "../components/csi/fields.ts";
-import { baseShape, type ClusterSettings, type ImageSettings, type NodeSettings } from "./schema.ts";
+import {
+  baseShape,
+  type ClusterSettings,
+  type ImageSettings,
+  type NodeSettings,
+  type PatchSetting,
+} from "./schema.ts";
 import { checkPatches, patchText } from "./patches.ts";
+import { checkNetwork } from "./networkRules.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { checkCsi } from "./csi.ts";
 import { existingSecrets, type ExistingSecrets, type ReadFile } from "./secrets.ts";
+import { checkDisks } from "./diskRules.ts";
 import { checkVersions, iscsiTools } from "./versions.ts";
 import { parseSchematic, SchematicError, type Schematic } from "../talos/schematic.ts";
 
@@ -31,8 +39,11 @@ type Patches = string[];
 /** Checked settings with every default filled in. */
 export interface Settings extends Omit<Draft, "image" | "cluster"> {
   image: Omit<ImageSettings, "schematic"> & { schematic: Schematic };
-  cluster: Omit<ClusterSettings, "nodes" | "secrets" | "patches"> & {
-    nodes: (Omit<NodeSettings, "patches" | "talosVersion"> & { patches: Patches; talosVersion: string })[];
+  cluster: Omit<ClusterSettings, "nodes" | "secrets" | "documents" | "patches"> & {
+    nodes: (Omit<NodeSettings, "documents" | "patches" | "talosVersion"> & {
+      patches: Patches;
+      talosVersion: string;
+    })[];
     patches: { all: Patches; controlplane: Patches; worker: Patches };
     /** Secrets of a running cluster. Absent: the cluster is new. */
     secrets?: ExistingSecrets;
@@ -53,6 +64,8 @@ export function completeSettings(
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   checkNodes(raw, problems, warnings);
+  checkNetwork(raw, problems, warnings);
+  checkDisks(raw, problems);
   checkVersions(raw, problems, warnings);
   const schematic = checkSchematic(raw, problems);
   checkPatches(raw, problems);
@@ -66,21 +79,24 @@ export function completeSettings(
   const csi = checkCsi(draft, schematic);
   problems.push(...csi.problems);
   warnings.push(...csi.warnings);
-  const { secrets: _secrets, ...cluster } = draft.cluster;
+  const { secrets: _secrets, documents, ...cluster } = draft.cluster;
+  // A document is merged as a patch is: one that is not there yet is added.
+  const merged = (own: PatchSetting[], patches: PatchSetting[]): Patches =>
+    [...own, ...patches].map(patchText);
   const settings: Settings = {
     ...draft,
     image: { ...draft.image, schematic },
     cluster: {
       ...cluster,
-      nodes: cluster.nodes.map((node) => ({
+      nodes: cluster.nodes.map(({ documents: own, ...node }) => ({
         ...node,
         talosVersion: node.talosVersion ?? draft.talosVersion,
-        patches: node.patches.map(patchText),
+        patches: merged(own, node.patches),
       })),
       patches: {
-        all: cluster.patches.all.map(patchText),
-        controlplane: cluster.patches.controlplane.map(patchText),
-        worker: cluster.patches.worker.map(patchText),
+        all: merged(documents.all, cluster.patches.all),
+        controlplane: merged(documents.controlplane, cluster.patches.controlplane),
+        worker: merged(documents.worker, cluster.patches.worker),
       },
       ...(existing?.secrets === undefined ? {} : { secrets: existing.secrets }),
     },

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { section } from "../components/csi/fields.ts";
 import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
+import { diskSelector } from "./disk.ts";
+import { network, vip } from "./network.ts";
 import { must, mustUnseen } from "./words.ts";
 
 /**
@@ -106,6 +108,24 @@ const patch = z.union(
 );
 const patches = z.array(patch, mustUnseen("a list of machine configuration patches")).default([]);
 
+const documentText = "a machine configuration document: a YAML text or a mapping with a kind";
+
+/** A document as a person writes it; `documents.ts` checks what it says. */
+const documents = z
+  .array(
+    z.union(
+      [
+        z.string(),
+        z
+          .record(z.string(), z.unknown())
+          .refine((map) => Object.keys(map).length > 0, mustUnseen(documentText)),
+      ],
+      mustUnseen(documentText),
+    ),
+    mustUnseen("a list of machine configuration documents"),
+  )
+  .default([]);
+
 const onRemove = z.enum(["keep", "reset"], must("keep or reset"));
 
 const node = section({
@@ -129,6 +149,20 @@ const node = section({
     .startsWith("/dev/", must("the device to install to, such as /dev/nvme0n1"))
     .optional()
     .describe("Disk that Talos is installed to; default: what the machine configuration has (/dev/sda)."),
+  diskSelector: diskSelector
+    .optional()
+    .describe("Disk that Talos is installed to by what it is, in place of installDisk. Talos's own fields."),
+  hostname: z
+    .string(must("a host name such as cp1"))
+    .regex(hostPattern, must("a host name such as cp1 or cp1.example.org"))
+    .optional()
+    .describe(
+      "Host name to set; default: the node's name on a new cluster, nothing on one that is taken over. Give it to nodes that join such a cluster.",
+    ),
+  network: network.optional().describe("Static addresses and name servers; default: DHCP on every link."),
+  documents: documents.describe(
+    "Whole machine configuration documents for this node alone, such as UserVolumeConfig or ExtensionServiceConfig.",
+  ),
   patches: patches.describe("Machine configuration patches for this node alone, applied last."),
   onRemove: onRemove
     .optional()
@@ -197,6 +231,12 @@ const cluster = section({
     .describe("Refuse to delete secrets that were made here, as `pulumi destroy` would."),
   podSubnets: cidrs.optional().describe("Pod subnets; default: Talos's own (10.244.0.0/16)."),
   serviceSubnets: cidrs.optional().describe("Service subnets; default: Talos's own (10.96.0.0/12)."),
+  vip: vip
+    .optional()
+    .describe("A virtual IP that the control planes share, for cluster.endpoint; default: none."),
+  documents: section({ all: documents, controlplane: documents, worker: documents })
+    .prefault({})
+    .describe("Whole machine configuration documents for all nodes, control planes or workers."),
   patches: section({ all: patches, controlplane: patches, worker: patches })
     .prefault({})
     .describe(

@@ -1,4 +1,27 @@
-import { hostnamePatch, installImagePatch, modulePatch, securityPatch, subnetPatch } from "./patches.ts";
+import { networkPatch, type NetworkInterface, type VirtualIp } from "./networkPatch.ts";
+import {
+  hostnamePatch,
+  installImagePatch,
+  modulePatch,
+  securityPatch,
+  subnetPatch,
+  type InstallDisk,
+} from "./patches.ts";
+
+/** A disk by its properties (Talos's `machine.install.diskSelector`), or by an expression alone. */
+export interface DiskSelector {
+  readonly size?: string | undefined;
+  readonly name?: string | undefined;
+  readonly model?: string | undefined;
+  readonly serial?: string | undefined;
+  readonly modalias?: string | undefined;
+  readonly uuid?: string | undefined;
+  readonly wwid?: string | undefined;
+  readonly type?: string | undefined;
+  readonly busPath?: string | undefined;
+  /** Contracts from v1.14 on: `disk.transport == "nvme"`. */
+  readonly match?: string | undefined;
+}
 
 /** Everything that is patched into the generated machine configuration of one node. */
 export interface MachineConfigPatchSpec {
@@ -13,6 +36,12 @@ export interface MachineConfigPatchSpec {
   installerImage: string;
   /** Disk to install to. Absent: what Talos generates. */
   installDisk?: string | undefined;
+  /** Disk to install to, by its properties or, from contract v1.14 on, an expression (`match`). */
+  diskSelector?: DiskSelector | undefined;
+  /** Links and name servers. Absent: DHCP on every link. */
+  network?: { interfaces: readonly NetworkInterface[]; nameservers: readonly string[] } | undefined;
+  /** The address that the control planes share; workers ignore it. */
+  vip?: VirtualIp | undefined;
   /** Namespaces that PodSecurity leaves alone. */
   exemptNamespaces: string[];
   /** Kernel modules to load at boot. */
@@ -25,17 +54,23 @@ export interface MachineConfigPatchSpec {
 
 /** The patches in the order they are applied, each once: a list in a patch appends, so a patch applied twice doubles its entries. */
 export function machineConfigPatches(spec: MachineConfigPatchSpec): string[] {
-  const { contract, role, hostname, installDisk, talosVersion } = spec;
+  const { contract, role, hostname, talosVersion } = spec;
   const ours = [
-    installImagePatch({
-      image: spec.installerImage,
-      contract,
-      ...(installDisk === undefined ? {} : { disk: installDisk }),
-    }),
+    installImagePatch({ image: spec.installerImage, contract, ...installDisk(spec) }),
     hostname === undefined ? undefined : hostnamePatch({ name: hostname, contract }),
+    networkPatch({ ...spec.network, contract, ...(role === "controlplane" ? { vip: spec.vip } : {}) }),
     subnetPatch(spec),
     role === "controlplane" ? securityPatch({ namespaces: spec.exemptNamespaces, contract }) : undefined,
     modulePatch({ modules: spec.kernelModules, contract, talosVersion }),
   ];
   return [...ours.filter((patch) => patch !== undefined), ...spec.user];
+}
+
+function installDisk({ installDisk: disk, diskSelector }: MachineConfigPatchSpec): InstallDisk {
+  if (disk !== undefined) return { disk };
+  if (diskSelector === undefined) return {};
+  const { match, ...properties } = diskSelector;
+  if (match !== undefined) return { diskMatch: match };
+  const given = Object.entries(properties).filter(([, value]) => value !== undefined);
+  return { diskSelector: Object.fromEntries(given) };
 }

@@ -12,6 +12,7 @@ import {
   securityPatch,
   subnetPatch,
 } from "../../talos/patches.ts";
+import { networkPatch } from "../../talos/networkPatch.ts";
 import { secretsFromMachineConfig, parseSecretsBundle, SecretsError } from "../../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
@@ -34,7 +35,41 @@ function patchesFor(role: Role, contract: string): string[] {
       ? securityPatch({ namespaces: ["joviandss-csi", "synology-csi"], contract })
       : undefined,
     modulePatch({ modules: ["iscsi_tcp", "dm_multipath"], contract }),
+    networkOf(role, contract),
   ].filter((patch) => patch !== undefined);
+}
+
+/** Static addresses on two links, one of them by what it is, name servers, and on control planes the virtual IP. */
+function networkOf(role: Role, contract: string): string | undefined {
+  return networkPatch({
+    contract,
+    interfaces: [
+      {
+        interface: "enp1s0",
+        addresses: ["10.0.0.11/24", "fd00::11/64"],
+        routes: [{ gateway: "10.0.0.1" }, { network: "10.20.0.0/16", gateway: "10.0.0.2", metric: 50 }],
+        dhcp: false,
+      },
+      {
+        deviceSelector: { hardwareAddr: "00:1a:2b:*", driver: "ice", busPath: "0000:*", pciID: "8086:*" },
+        addresses: ["192.168.21.11/24"],
+        routes: [],
+        dhcp: true,
+        mtu: 9000,
+      },
+    ],
+    nameservers: ["10.0.0.2", "fd00::2"],
+    ...(role === "controlplane" ? { vip: { address: "10.0.0.10", interface: "enp1s0" } } : {}),
+  });
+}
+
+/** The disk by what it is, and a document of the user's, as a node may have them in place of a device. */
+function otherPatches(contract: string): string[] {
+  const disk =
+    contract === "v1.14"
+      ? { diskMatch: 'disk.transport == "nvme" && disk.size > 100u * GB' }
+      : { diskSelector: { size: ">= 100GB", type: "nvme", model: "WDC*", busPath: "/pci0000:00/*" } };
+  return [installImagePatch({ image: IMAGE, contract, ...disk })].filter((patch) => patch !== undefined);
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -103,6 +138,18 @@ describe("talosctl", () => {
         cluster: { network: { podSubnets: ["10.1.0.0/16"], serviceSubnets: ["10.2.0.0/16"] } },
       });
       const machine = main["machine"] as { install: Fields; network?: Fields };
+      expect(machine.network).toMatchObject({
+        nameservers: ["10.0.0.2", "fd00::2"],
+        interfaces: [
+          {
+            interface: "enp1s0",
+            addresses: ["10.0.0.11/24", "fd00::11/64"],
+            ...(role === "controlplane" ? { vip: { ip: "10.0.0.10" } } : {}),
+          },
+          { deviceSelector: { driver: "ice" }, dhcp: true, mtu: 9000 },
+        ],
+      });
+      expect(JSON.stringify(machine.network).includes("10.0.0.10")).toBe(role === "controlplane");
       expect(machine.install["extraKernelArgs"]).toEqual(withArgs ? ["iscsi_tcp=1"] : undefined);
       if (["v1.12", "v1.13"].includes(contract)) {
         expect(of("HostnameConfig")).toMatchObject({ auto: "off", hostname: "node-1" });
@@ -123,6 +170,19 @@ describe("talosctl", () => {
           },
         });
       }
+    });
+
+    test.each(ROLES)("a %s takes a disk selector, and is valid, strictly", async (role) => {
+      const [patch = ""] = otherPatches(contract);
+      await writeFile(file(contract, `${role}-disk.patch`), patch);
+      const merged = file(contract, `${role}.disk.yaml`);
+      const flag = `@${file(contract, `${role}-disk.patch`)}`;
+      await talosctl("machineconfig", "patch", file(contract, `${role}.yaml`), "--patch", flag, "-o", merged);
+      await talosctl("validate", "--mode", "metal", "--strict", "--config", merged);
+      const { main } = documentsOf(await readFile(merged, "utf8"));
+      expect(main["machine"]).toMatchObject({
+        install: { diskSelector: { size: ">= 100GB", type: "nvme", model: "WDC*" } },
+      });
     });
 
     test("the secrets of its control plane's configuration are those of the bundle", async () => {
@@ -179,6 +239,7 @@ describe("the machinery of 1.14", () => {
     ...ROLES.map((role) => ({ role, patches: patchesFor(role, contract) })),
     { role: "controlplane", patches: [oldPatch] },
     { role: "worker", patches: [document] },
+    { role: "worker", patches: otherPatches(contract) },
   ];
   let answers: Answer[];
   beforeAll(async () => {
@@ -202,6 +263,12 @@ describe("the machinery of 1.14", () => {
     });
     expect(of("KernelModuleConfig", "iscsi_tcp")).toBeDefined();
     expect(of("KernelModuleConfig", "dm_multipath")).toBeDefined();
+    expect(of("LinkConfig", "enp1s0")).toMatchObject({ addresses: [{ address: "10.0.0.11/24" }, {}] });
+    expect(of("LinkAliasConfig", "link-1")).toMatchObject({
+      selector: { match: expect.stringContaining('glob("00:1a:2b:*", mac(link.hardware_addr))') as string },
+    });
+    expect(of("DHCPv4Config", "link-1")).toBeDefined();
+    expect(of("Layer2VIPConfig", "10.0.0.10") !== undefined).toBe(role === "controlplane");
     const admission = of("KubeAdmissionControlConfig");
     if (role === "worker") expect(admission).toBeUndefined();
     else {
@@ -217,6 +284,15 @@ describe("the machinery of 1.14", () => {
   test("what older contracts take is refused, and so is the document on a worker", () => {
     expect(answers[2]?.error).toContain("admission control plugin config is already set");
     expect(answers[3]?.error).toContain("only allowed on control plane machines");
+  });
+
+  test("an expression names the disk", () => {
+    expect(answers[4]?.error).toBeUndefined();
+    expect(documentsOf(answers[4]?.config ?? "").of("UnattendedInstallConfig")).toMatchObject({
+      provisioning: {
+        diskSelector: { match: expect.stringContaining('disk.transport == "nvme"') as string },
+      },
+    });
   });
 
   test("the control plane's secrets are read out of its documents, and none of them is shown", () => {

@@ -183,7 +183,7 @@ function unshown(keys: Key[]): Set<string> {
         key.list && key.byDefault !== undefined && first?.keys.every(({ required }) => !required) === true;
       return [
         ...hidden.filter((path) => !shown.has(path)),
-        ...(optionalEntries ? (first?.keys ?? []).map(({ path }) => path) : []),
+        ...(optionalEntries ? allKeys(first?.keys ?? []).map(({ path }) => path) : []),
         ...unshown(first?.keys ?? []),
       ];
     }),

@@ -9,10 +9,28 @@ export const introductions: Readonly<Record<string, string>> = {
   "cluster.patches.all": "Patches for every node.",
   "cluster.patches.controlplane": "Patches for control planes, after those for every node.",
   "cluster.patches.worker": "Patches for workers, after those for every node.",
+  "cluster.documents.all": "Documents for every node.",
+  "cluster.documents.controlplane": "Documents for control planes.",
+  "cluster.documents.worker": "Documents for workers.",
   upgrade: "How nodes are brought to the image.",
   "upgrade.drain": "How a node's pods leave it before the node is upgraded.",
   "upgrade.workers": "How workers are upgraded. Control planes always go one at a time.",
 };
+
+function ofSelectors(...sections: string[]): Record<string, unknown> {
+  const fields = {
+    busPath: "00:*",
+    hardwareAddr: "00:1a:2b:*",
+    permanentAddr: "00:1a:2b:*",
+    pciID: "8086:1533",
+    driver: "virtio_net",
+  };
+  return Object.fromEntries(
+    sections.flatMap((path) =>
+      Object.entries(fields).map(([key, value]) => [`${path}.deviceSelector.${key}`, value]),
+    ),
+  );
+}
 
 const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
 
@@ -35,13 +53,32 @@ export const examples: Readonly<Record<string, unknown>> = {
   "cluster.nodes[].role": "controlplane",
   "cluster.nodes[].talosVersion": "v1.13.9",
   "cluster.nodes[].installDisk": "/dev/sda",
+  "cluster.nodes[].diskSelector.size": ">= 100GB",
+  "cluster.nodes[].diskSelector.name": "SD16G",
+  "cluster.nodes[].diskSelector.model": "WDC*",
+  "cluster.nodes[].diskSelector.serial": "S4EVNX0R",
+  "cluster.nodes[].diskSelector.modalias": "nvme:*",
+  "cluster.nodes[].diskSelector.uuid": "7f3a*",
+  "cluster.nodes[].diskSelector.wwid": "eui.0025*",
+  "cluster.nodes[].diskSelector.type": "nvme",
+  "cluster.nodes[].diskSelector.busPath": "/pci0000:00/*",
+  "cluster.nodes[].diskSelector.match": 'disk.transport == "nvme"',
+  "cluster.nodes[].hostname": "cp1",
+  "cluster.nodes[].network.interfaces[].interface": "enp1s0",
+  "cluster.nodes[].network.interfaces[].routes[].network": "10.20.0.0/16",
+  "cluster.nodes[].network.interfaces[].routes[].gateway": "10.0.0.1",
+  "cluster.nodes[].network.interfaces[].routes[].metric": 1024,
+  "cluster.nodes[].network.interfaces[].mtu": 9000,
   "cluster.nodes[].onRemove": "keep",
+  "cluster.vip.address": "10.0.0.10",
+  "cluster.vip.interface": "enp1s0",
   "cluster.secrets.bundle": "…",
   "cluster.secrets.bundleFile": "secrets.yaml",
   "cluster.secrets.controlplane": "…",
   "cluster.secrets.controlplaneFile": "controlplane.yaml",
   "cluster.secrets.talosconfig": "…",
   "cluster.secrets.talosconfigFile": "talosconfig",
+  ...ofSelectors("cluster.nodes[].network.interfaces[]", "cluster.vip"),
   "cluster.podSubnets": ["10.244.0.0/16"],
   "cluster.serviceSubnets": ["10.96.0.0/12"],
   "joviandss.image": `docker.io/opene/joviandss-csi@${digest}`,

@@ -1,0 +1,37 @@
+import { z } from "zod";
+import { section } from "../components/csi/fields.ts";
+import { must } from "./words.ts";
+
+const text = (what: string, example: string) =>
+  z
+    .string(must(`a text such as ${example}`))
+    .min(1, must(`a text such as ${example}`))
+    .optional()
+    .describe(what);
+
+/** `cluster.nodes[].diskSelector`: the fields of `machine.install.diskSelector`, and `match` of contracts from v1.14 on. */
+export const diskSelector = section({
+  size: z
+    .string(must('a size such as ">= 100GB"'))
+    .regex(/^(>=|<=|>|<|==)?\s*\d+(\.\d+)?\s*([KMGTP]i?B|B)?$/i, must('a size such as ">= 100GB"'))
+    .optional()
+    .describe("Size of the disk, such as `>= 100GB`."),
+  name: text("Name in /sys/block/…/device/name.", "SD16G"),
+  model: text("Model; may have * in it.", "WDC*"),
+  serial: text("Serial number.", "S4EVNX0R"),
+  modalias: text("Modalias.", "nvme:*"),
+  uuid: text("UUID.", "7f3a*"),
+  wwid: text("World wide identifier.", "eui.0025*"),
+  type: z
+    .enum(["ssd", "hdd", "nvme", "sd"], must("ssd, hdd, nvme or sd"))
+    .optional()
+    .describe("Kind of the disk: ssd, hdd, nvme or sd."),
+  busPath: text("Path on the bus.", "/pci0000:00/*"),
+  match: text(
+    'For contracts from v1.14 on, alone: an expression about the disk, such as `disk.transport == "nvme"`.',
+    'disk.transport == "nvme"',
+  ),
+}).refine(
+  (selector) => Object.values(selector).some((value) => value !== undefined),
+  must("a mapping with at least one property of the disk, such as size or type"),
+);

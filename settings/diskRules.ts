@@ -1,0 +1,37 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { newestContract } from "../talos/iscsi.ts";
+import { configurationForms } from "../talos/features.ts";
+import { parseContract, parseVersion } from "../talos/version.ts";
+import { at, isRecord, listAt } from "./raw.ts";
+import { wellFormed } from "./versions.ts";
+
+/** Each node's disk is named in one way, and in the form of the cluster's contract. */
+export function checkDisks(raw: unknown, problems: Problem[]): void {
+  const version = wellFormed(at(raw, "talosVersion"), parseVersion);
+  const contract =
+    wellFormed(at(raw, "talosContract"), parseContract) ??
+    (version === undefined ? undefined : newestContract(version));
+  listAt(raw, "cluster", "nodes").forEach((node, index) => {
+    const selector = at(node, "diskSelector");
+    if (!isRecord(selector)) return;
+    const path = `cluster.nodes[${index}].diskSelector`;
+    if (at(node, "installDisk") !== undefined)
+      problems.push({ path, reason: "stands beside installDisk, which says the same; give one of them" });
+    const { match, ...properties } = selector;
+    const others = Object.keys(properties);
+    if (match !== undefined && others.length > 0)
+      problems.push({ path, reason: `has match and ${others.join(", ")}; an expression stands alone` });
+    if (contract === undefined) return;
+    const documents = configurationForms(contract).install === "UnattendedInstallConfig";
+    if (documents && match === undefined)
+      problems.push({
+        path,
+        reason: `has ${others.join(", ")}; contract ${contract} takes an expression alone: match, such as disk.transport == "nvme"`,
+      });
+    if (!documents && match !== undefined)
+      problems.push({
+        path: `${path}.match`,
+        reason: `is for contracts from v1.14 on; contract ${contract} takes properties of the disk, such as size and type`,
+      });
+  });
+}

@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { section } from "../components/csi/fields.ts";
+import { must } from "./words.ts";
+
+/** How a node's network looks in the settings. The names are those of Talos's `machine.network`. */
+
+const ip = (example: string) =>
+  z
+    .string(must(`an IP address such as ${example}`))
+    .refine(isIp, must(`an IP address without a prefix, such as ${example}`));
+
+export function isIp(text: string): boolean {
+  return z.ipv4().safeParse(text).success || z.ipv6().safeParse(text).success;
+}
+
+function isPrefix(text: string): boolean {
+  return z.cidrv4().safeParse(text).success || z.cidrv6().safeParse(text).success;
+}
+
+const linkName = z
+  .string(must("a link's name such as enp1s0"))
+  .regex(/^[A-Za-z0-9._-]{1,15}$/, must("a link's name such as enp1s0, at most 15 letters"));
+
+const selectorText = "a text such as 00:1a:2b:*";
+const selectorField = (what: string) =>
+  z.string(must(selectorText)).min(1, must(selectorText)).optional().describe(what);
+
+const deviceSelector = section({
+  busPath: selectorField("Path on the bus, such as 00:*."),
+  hardwareAddr: selectorField("Hardware address, such as 00:1a:2b:*."),
+  permanentAddr: selectorField("Permanent hardware address, which bonds do not change."),
+  pciID: selectorField("PCI vendor and product, such as 8086:1533."),
+  driver: selectorField("Kernel driver, such as virtio_net."),
+}).refine(
+  (selector) => Object.values(selector).some((value) => value !== undefined),
+  must("a mapping with at least one of busPath, hardwareAddr, permanentAddr, pciID and driver"),
+);
+
+const address = z
+  .string(must("an address with its prefix, such as 10.0.0.11/24"))
+  .refine(isPrefix, must("an address with its prefix, such as 10.0.0.11/24"));
+
+const route = section({
+  network: z
+    .string(must("a network such as 10.20.0.0/16"))
+    .refine(isPrefix, must("a network such as 10.20.0.0/16"))
+    .optional()
+    .describe("Network that is reached by the gateway; default: every other, the default route."),
+  gateway: ip("10.0.0.1").describe("Gateway, an IP address."),
+  metric: z
+    .int(must("a whole number from 1 to 65535"))
+    .min(1, must("a whole number from 1 to 65535"))
+    .max(65_535, must("a whole number from 1 to 65535"))
+    .optional()
+    .describe("Metric of the route; the lowest wins. Default: Talos's own (1024)."),
+});
+
+const networkInterface = section({
+  interface: linkName.optional().describe("Name of the link, such as enp1s0; or give deviceSelector."),
+  deviceSelector: deviceSelector
+    .optional()
+    .describe("The link by what it is, in place of its name; it must fit exactly one."),
+  addresses: z
+    .array(address, must("a list of addresses with their prefixes"))
+    .default([])
+    .describe("Static addresses with their prefixes."),
+  routes: z.array(route, must("a list of routes")).default([]).describe("Static routes."),
+  dhcp: z
+    .boolean(must("true or false"))
+    .default(false)
+    .describe("Ask DHCP for addresses, beside those that are listed."),
+  mtu: z
+    .int(must("a whole number from 576 to 9216"))
+    .min(576, must("a whole number from 576 to 9216"))
+    .max(9216, must("a whole number from 576 to 9216"))
+    .optional()
+    .describe("Largest packet, in bytes, such as 9000; default: what the link has."),
+});
+
+/** `cluster.nodes[].network` */
+export const network = section({
+  interfaces: z
+    .array(networkInterface, must("a list of links"))
+    .default([])
+    .describe(
+      "Links with addresses of their own. One that is not listed asks DHCP, as Talos does by itself.",
+    ),
+  nameservers: z
+    .array(ip("10.0.0.1"), must("a list of IP addresses"))
+    .default([])
+    .describe("Name servers, IP addresses; default: those of DHCP, else Talos's own (1.1.1.1, 8.8.8.8)."),
+});
+
+/** `cluster.vip` */
+export const vip = section({
+  address: ip("10.0.0.10").describe(
+    "The virtual IP: an address that nothing else has, in the network of the control planes.",
+  ),
+  interface: linkName
+    .optional()
+    .describe(
+      "Link that bears it; default: the only one that a control plane lists under network.interfaces.",
+    ),
+  deviceSelector: deviceSelector.optional().describe("The link by what it is, in place of its name."),
+});

@@ -1,0 +1,191 @@
+import { BlockList, isIPv6 } from "node:net";
+import type { Problem } from "../components/csi/problems.ts";
+import { linkOfVip, type NetworkInterface, type VirtualIp } from "../talos/networkPatch.ts";
+import { isIp, network as networkSchema, vip as vipSchema } from "./network.ts";
+import { at, listAt } from "./raw.ts";
+
+/** What addresses, links and the virtual IP have to agree on, over all nodes. */
+
+interface Node {
+  path: string;
+  name: string;
+  address: string;
+  role: unknown;
+  /** Undefined where the settings say nothing of it, or nothing that fits the schema. */
+  interfaces: NetworkInterface[] | undefined;
+}
+
+/** Checks as much as is well formed; the rest is the schema's matter. */
+export function checkNetwork(raw: unknown, problems: Problem[], warnings: Problem[]): void {
+  const nodes = listAt(raw, "cluster", "nodes").map((node, index): Node => {
+    const parsed =
+      at(node, "network") === undefined ? undefined : networkSchema.safeParse(at(node, "network"));
+    return {
+      path: `cluster.nodes[${index}]`,
+      name: textAt(node, "name"),
+      address: textAt(node, "address"),
+      role: at(node, "role"),
+      interfaces: parsed?.data?.interfaces,
+    };
+  });
+  for (const node of nodes) checkLinks(node, problems);
+  checkAddresses(nodes, problems);
+  const given = at(raw, "cluster", "vip");
+  const vip = given === undefined ? undefined : vipSchema.safeParse(given).data;
+  if (vip !== undefined) checkVip(vip, nodes, at(raw, "cluster", "endpoint"), problems, warnings);
+}
+
+function checkLinks({ path, address, interfaces = [] }: Node, problems: Problem[]): void {
+  const seen = new Map<string, number>();
+  interfaces.forEach((link, index) => {
+    const place = `${path}.network.interfaces[${index}]`;
+    namesOneLink(link, place, problems);
+    const name = link.interface ?? JSON.stringify(link.deviceSelector ?? {});
+    const other = seen.get(name);
+    if (other === undefined) seen.set(name, index);
+    else
+      problems.push({
+        path: place,
+        reason: `is the same link as network.interfaces[${other}]; list it once, with all its addresses`,
+      });
+    if (link.addresses.length === 0 && !link.dhcp) {
+      problems.push({
+        path: place,
+        reason: "has neither addresses nor dhcp: true, so the link would have no address",
+      });
+    }
+    for (const [position, { gateway, network }] of link.routes.entries()) {
+      const route = `${place}.routes[${position}]`;
+      if (network !== undefined && isIPv6(network.split("/")[0] ?? "") !== isIPv6(gateway)) {
+        problems.push({
+          path: route,
+          reason: `has a gateway (${gateway}) of another family than its network (${network})`,
+        });
+      }
+      const sameFamily = link.addresses.filter((own) => isIPv6(own.split("/")[0] ?? "") === isIPv6(gateway));
+      const linkLocal = /^fe[89ab]/i.test(gateway);
+      if (!linkLocal && !link.dhcp && !sameFamily.some((own) => contains(own, gateway))) {
+        problems.push({
+          path: `${route}.gateway`,
+          reason: `is ${gateway}, which is in no network of the link's addresses (${link.addresses.join(", ") || "none"})`,
+        });
+      }
+    }
+  });
+  const fixed = interfaces.flatMap(({ addresses }) => addresses.map(hostOf));
+  const all = interfaces.length > 0 && interfaces.every(({ dhcp }) => !dhcp);
+  if (all && isIp(address) && fixed.length > 0 && !fixed.some((own) => sameIp(own, address))) {
+    problems.push({
+      path: `${path}.network.interfaces`,
+      reason: `have ${fixed.join(", ")}, but not ${address}, the node's own address: it could not be reached once it has its configuration`,
+    });
+  }
+}
+
+function namesOneLink(
+  link: { interface?: string | undefined; deviceSelector?: object | undefined },
+  path: string,
+  problems: Problem[],
+): void {
+  if (link.interface !== undefined && link.deviceSelector !== undefined)
+    problems.push({ path, reason: "has both interface and deviceSelector; give one of them" });
+  if (link.interface === undefined && link.deviceSelector === undefined)
+    problems.push({ path, reason: "names no link: give interface, such as enp1s0, or deviceSelector" });
+}
+
+/** Every static address once, and none that another node is reached at. */
+function checkAddresses(nodes: Node[], problems: Problem[]): void {
+  const owners = nodes.flatMap(({ address, path }) => (isIp(address) ? [{ ip: address, path }] : []));
+  for (const { path, interfaces = [] } of nodes) {
+    interfaces.forEach(({ addresses }, link) => {
+      addresses.forEach((address, position) => {
+        const ip = hostOf(address);
+        const other = owners.find((owner) => owner.path !== path && sameIp(owner.ip, ip));
+        if (other !== undefined) {
+          problems.push({
+            path: `${path}.network.interfaces[${link}].addresses[${position}]`,
+            reason: `is ${address}, which ${other.path} has; every address is of one node`,
+          });
+        }
+        owners.push({ ip, path });
+      });
+    });
+  }
+}
+
+function checkVip(
+  vip: VirtualIp,
+  nodes: Node[],
+  endpoint: unknown,
+  problems: Problem[],
+  warnings: Problem[],
+): void {
+  const path = "cluster.vip";
+  const say = (reason: string, where = path): void => void problems.push({ path: where, reason });
+  if (vip.interface !== undefined && vip.deviceSelector !== undefined)
+    say("has both interface and deviceSelector; give one of them");
+  for (const node of nodes) {
+    const fixed = (node.interfaces ?? []).flatMap(({ addresses }) => addresses.map(hostOf));
+    if ([node.address, ...fixed].some((own) => isIp(own) && sameIp(own, vip.address))) {
+      say(
+        `is ${vip.address}, an address of ${node.path}; a virtual IP moves between the control planes, so no node has it for itself`,
+        `${path}.address`,
+      );
+    }
+  }
+  const named = vip.interface !== undefined || vip.deviceSelector !== undefined;
+  for (const { path: node, role, interfaces = [] } of nodes) {
+    if (role !== "controlplane") continue;
+    const link = linkOfVip(vip, interfaces);
+    if (link === undefined && interfaces.length > 0) {
+      say(
+        named
+          ? `is on a link that ${node}.network.interfaces does not list; list it there, the same way`
+          : `names no link, and ${node} lists ${interfaces.length}; give interface or deviceSelector`,
+      );
+    } else if (link === undefined && !named) {
+      say(`names no link, and ${node} lists none; give interface, such as enp1s0, or deviceSelector`);
+    } else if (
+      link !== undefined &&
+      !link.dhcp &&
+      !link.addresses.some((own) => contains(own, vip.address))
+    ) {
+      say(
+        `is ${vip.address}, which is in no network of that link's addresses on ${node} (${link.addresses.join(", ")})`,
+        `${path}.address`,
+      );
+    }
+  }
+  const host =
+    typeof endpoint === "string" ? URL.parse(endpoint)?.hostname.replace(/^\[|\]$/g, "") : undefined;
+  if (host !== undefined && isIp(host) && !sameIp(host, vip.address)) {
+    warnings.push({
+      path: "cluster.endpoint",
+      reason: `is at ${host}, and cluster.vip is ${vip.address}; nothing uses a virtual IP that is not the endpoint`,
+    });
+  }
+}
+
+function hostOf(address: string): string {
+  return address.split("/")[0] ?? address;
+}
+
+/** `fd00::1` and `fd00:0::1` are one address. */
+function sameIp(a: string, b: string): boolean {
+  if (!isIp(a) || !isIp(b) || isIPv6(a) !== isIPv6(b)) return false;
+  return contains(`${a}/${isIPv6(a) ? 128 : 32}`, b);
+}
+
+function contains(network: string, ip: string): boolean {
+  const [base = "", prefix = "0"] = network.split("/");
+  if (isIPv6(base) !== isIPv6(ip)) return false;
+  const list = new BlockList();
+  const family = isIPv6(base) ? "ipv6" : "ipv4";
+  list.addSubnet(base, Number(prefix), family);
+  return list.check(ip, family);
+}
+
+function textAt(value: unknown, key: string): string {
+  const text = at(value, key);
+  return typeof text === "string" ? text : "";
+}

@@ -1,0 +1,180 @@
+/**
+ * A node's links as its machine configuration has them: `machine.network` up to contract v1.13, and from v1.14 on a document for each thing
+ * (siderolabs/talos v1.14 pkg/machinery/config/types/network). Names are Talos's own.
+ */
+import { stringify } from "yaml";
+import { contractAtLeast } from "./version.ts";
+
+/** Which link is meant, by what it is. A value may have `*` in it where Talos allows a glob. */
+export interface DeviceSelector {
+  readonly busPath?: string | undefined;
+  readonly hardwareAddr?: string | undefined;
+  readonly permanentAddr?: string | undefined;
+  readonly pciID?: string | undefined;
+  readonly driver?: string | undefined;
+}
+
+/** A link by its name, or by what it is. */
+export interface LinkName {
+  readonly interface?: string | undefined;
+  readonly deviceSelector?: DeviceSelector | undefined;
+}
+
+/** A link and its addresses. */
+export interface NetworkInterface extends LinkName {
+  /** With their prefix: `10.0.0.11/24`. */
+  readonly addresses: readonly string[];
+  readonly routes: readonly Route[];
+  readonly dhcp: boolean;
+  readonly mtu?: number | undefined;
+}
+
+export interface Route {
+  /** Absent: the default route. */
+  readonly network?: string | undefined;
+  readonly gateway: string;
+  readonly metric?: number | undefined;
+}
+
+/** An address that the control planes share: one of them has it at a time. */
+export interface VirtualIp extends LinkName {
+  readonly address: string;
+}
+
+/** The links, the name servers and the virtual IP of one node; undefined where there is nothing to set. */
+export function networkPatch({
+  interfaces = [],
+  nameservers = [],
+  vip,
+  contract,
+}: {
+  readonly interfaces?: readonly NetworkInterface[] | undefined;
+  readonly nameservers?: readonly string[] | undefined;
+  readonly vip?: VirtualIp | undefined;
+  readonly contract: string;
+}): string | undefined {
+  const links = vip === undefined ? interfaces : withLinkOf(vip, interfaces);
+  if (links.length === 0 && nameservers.length === 0) return undefined;
+  return contractAtLeast(contract, 14)
+    ? asDocuments(links, nameservers, vip)
+    : asMachineNetwork(links, nameservers, vip);
+}
+
+/** The link that bears the virtual IP: the one that is named, or the only one there is. */
+export function linkOfVip(
+  vip: LinkName,
+  interfaces: readonly NetworkInterface[],
+): NetworkInterface | undefined {
+  const named = vip.interface !== undefined || vip.deviceSelector !== undefined;
+  if (!named) return interfaces.length === 1 ? interfaces[0] : undefined;
+  return interfaces.find((link) => sameLink(link, vip));
+}
+
+/** A link that nobody lists keeps its addresses from DHCP: Talos stops asking for them once a link is listed. */
+function withLinkOf(vip: VirtualIp, interfaces: readonly NetworkInterface[]): readonly NetworkInterface[] {
+  if (linkOfVip(vip, interfaces) !== undefined) return interfaces;
+  const { interface: name, deviceSelector } = vip;
+  return [...interfaces, { interface: name, deviceSelector, addresses: [], routes: [], dhcp: true }];
+}
+
+function sameLink(a: LinkName, b: LinkName): boolean {
+  if (a.interface !== undefined || b.interface !== undefined) return a.interface === b.interface;
+  const text = (selector: DeviceSelector = {}): string => JSON.stringify(Object.entries(selector).sort());
+  return text(a.deviceSelector) === text(b.deviceSelector);
+}
+
+function asMachineNetwork(
+  links: readonly NetworkInterface[],
+  nameservers: readonly string[],
+  vip: VirtualIp | undefined,
+): string {
+  const bearer = vip === undefined ? undefined : linkOfVip(vip, links);
+  const interfaces = links.map((link) => ({
+    ...(link.interface === undefined ? {} : { interface: link.interface }),
+    ...(link.deviceSelector === undefined ? {} : { deviceSelector: present(link.deviceSelector) }),
+    ...(link.mtu === undefined ? {} : { mtu: link.mtu }),
+    dhcp: link.dhcp,
+    ...(link.addresses.length === 0 ? {} : { addresses: link.addresses }),
+    ...(link.routes.length === 0
+      ? {}
+      : {
+          routes: link.routes.map(({ network, ...route }) =>
+            present({ network: network ?? everywhere(route), ...route }),
+          ),
+        }),
+    ...(link === bearer ? { vip: { ip: vip?.address } } : {}),
+  }));
+  const network = {
+    ...(interfaces.length === 0 ? {} : { interfaces }),
+    ...(nameservers.length === 0 ? {} : { nameservers }),
+  };
+  return stringify({ machine: { network } }, { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+function asDocuments(
+  links: readonly NetworkInterface[],
+  nameservers: readonly string[],
+  vip: VirtualIp | undefined,
+): string {
+  const bearer = vip === undefined ? undefined : linkOfVip(vip, links);
+  const documents = links.flatMap((link, index) => {
+    // Aliases must not look like names that the kernel gives.
+    const name = link.interface ?? `link-${index}`;
+    return [
+      ...(link.deviceSelector === undefined
+        ? []
+        : [{ kind: "LinkAliasConfig", name, selector: { match: expression(link.deviceSelector) } }]),
+      {
+        kind: "LinkConfig",
+        name,
+        up: true,
+        ...(link.mtu === undefined ? {} : { mtu: link.mtu }),
+        ...(link.addresses.length === 0 ? {} : { addresses: link.addresses.map((address) => ({ address })) }),
+        ...(link.routes.length === 0
+          ? {}
+          : {
+              routes: link.routes.map(({ network, ...route }) => present({ destination: network, ...route })),
+            }),
+      },
+      ...(link.dhcp ? [{ kind: "DHCPv4Config", name }] : []),
+      ...(link === bearer && vip !== undefined
+        ? [{ kind: "Layer2VIPConfig", name: vip.address, link: name }]
+        : []),
+    ];
+  });
+  const resolver =
+    nameservers.length === 0
+      ? []
+      : [{ kind: "ResolverConfig", nameservers: nameservers.map((address) => ({ address })) }];
+  return [...documents, ...resolver]
+    .map((document) => stringify({ apiVersion: "v1alpha1", ...document }, { lineWidth: 0 }))
+    .join("---\n");
+}
+
+/** The selector in the expression language of LinkAliasConfig; every property has to fit, and may be a glob. */
+function expression(selector: DeviceSelector): string {
+  const value: Record<keyof DeviceSelector, string> = {
+    busPath: "link.bus_path",
+    hardwareAddr: "mac(link.hardware_addr)",
+    permanentAddr: "mac(link.permanent_addr)",
+    pciID: "link.pciid",
+    driver: "link.driver",
+  };
+  return Object.entries(present(selector) as Record<keyof DeviceSelector, string>)
+    .map(([key, wanted]) => {
+      const found = value[key as keyof DeviceSelector];
+      return wanted.includes("*")
+        ? `glob(${JSON.stringify(wanted)}, ${found})`
+        : `${found} == ${JSON.stringify(wanted)}`;
+    })
+    .join(" && ");
+}
+
+/** The default route of the gateway's family. */
+function everywhere({ gateway }: { gateway: string }): string {
+  return gateway.includes(":") ? "::/0" : "0.0.0.0/0";
+}
+
+function present(fields: object): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

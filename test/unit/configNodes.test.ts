@@ -1,0 +1,278 @@
+import { describe, expect, it } from "vitest";
+import { parseSettings, SettingsError } from "../../config.ts";
+
+/** A node with static addresses. */
+function node(name: string, last: number, change: object = {}): Record<string, unknown> {
+  return {
+    name,
+    address: `10.0.0.${last}`,
+    role: name.startsWith("cp") ? "controlplane" : "worker",
+    network: {
+      interfaces: [
+        { interface: "enp1s0", addresses: [`10.0.0.${last}/24`], routes: [{ gateway: "10.0.0.1" }] },
+      ],
+      nameservers: ["10.0.0.2"],
+    },
+    ...change,
+  };
+}
+
+function settings(nodes: object[], cluster: object = {}, top: object = {}): Record<string, unknown> {
+  return {
+    talosVersion: "v1.13.9",
+    ...top,
+    cluster: { name: "dev", endpoint: "https://10.0.0.10:6443", nodes, ...cluster },
+  };
+}
+
+/** Every mistake as `path: reason`. */
+function mistakes(config: Record<string, unknown>): string[] {
+  try {
+    parseSettings(config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return error.problems.map(({ path, reason }) => `${path}: ${reason}`);
+  }
+}
+
+const three = [node("cp1", 11), node("cp2", 12), node("cp3", 13)];
+const links = (...interfaces: object[]): object => ({ network: { interfaces } });
+
+describe("a node's network", () => {
+  it("with static addresses and a virtual IP passes, and keeps Talos's own defaults", () => {
+    const vip = { address: "10.0.0.10" };
+    const { cluster, warnings } = parseSettings(settings(three, { vip }));
+    expect(cluster.vip).toEqual(vip);
+    expect(cluster.nodes[0]?.network).toEqual({
+      interfaces: [
+        {
+          interface: "enp1s0",
+          addresses: ["10.0.0.11/24"],
+          routes: [{ gateway: "10.0.0.1" }],
+          dhcp: false,
+        },
+      ],
+      nameservers: ["10.0.0.2"],
+    });
+    expect(warnings.filter(({ path }) => path.includes("endpoint"))).toEqual([]);
+  });
+
+  it.each([
+    [
+      "without the node's own address",
+      links({ interface: "eth0", addresses: ["10.0.0.99/24"] }),
+      "cluster.nodes[0].network.interfaces: have 10.0.0.99, but not 10.0.0.11, the node's own address: it could not be reached once it has its configuration",
+    ],
+    [
+      "by name and by selector",
+      links({ interface: "eth0", deviceSelector: { driver: "ice" }, dhcp: true }),
+      "cluster.nodes[0].network.interfaces[0]: has both interface and deviceSelector; give one of them",
+    ],
+    [
+      "without a name",
+      links({ dhcp: true }),
+      "cluster.nodes[0].network.interfaces[0]: names no link: give interface, such as enp1s0, or deviceSelector",
+    ],
+    [
+      "by an empty selector",
+      links({ deviceSelector: {}, dhcp: true }),
+      "cluster.nodes[0].network.interfaces[0].deviceSelector: is a mapping; it must be a mapping with at least one of busPath, hardwareAddr, permanentAddr, pciID and driver",
+    ],
+    [
+      "twice",
+      links(
+        { interface: "eth0", addresses: ["10.0.0.11/24"] },
+        { interface: "eth0", addresses: ["10.1.0.11/24"] },
+      ),
+      "cluster.nodes[0].network.interfaces[1]: is the same link as network.interfaces[0]; list it once, with all its addresses",
+    ],
+    [
+      "without any address",
+      links({ interface: "eth0" }),
+      "cluster.nodes[0].network.interfaces[0]: has neither addresses nor dhcp: true, so the link would have no address",
+    ],
+    [
+      "without a prefix",
+      links({ interface: "eth0", addresses: ["10.0.0.11"] }),
+      'cluster.nodes[0].network.interfaces[0].addresses[0]: is "10.0.0.11"; it must be an address with its prefix, such as 10.0.0.11/24',
+    ],
+    [
+      "with a gateway that is nowhere",
+      links({ interface: "eth0", addresses: ["10.0.0.11/24"], routes: [{ gateway: "10.9.0.1" }] }),
+      "cluster.nodes[0].network.interfaces[0].routes[0].gateway: is 10.9.0.1, which is in no network of the link's addresses (10.0.0.11/24)",
+    ],
+    [
+      "with an address of another node",
+      links({ interface: "eth0", addresses: ["10.0.0.11/24", "10.0.0.12/24"] }),
+      "cluster.nodes[0].network.interfaces[0].addresses[1]: is 10.0.0.12/24, which cluster.nodes[1] has; every address is of one node",
+    ],
+  ])("%s is refused", (_, change, says) => {
+    expect(mistakes(settings([node("cp1", 11, change), node("w1", 12)]))).toContain(says);
+  });
+
+  it("with DHCP beside its addresses may be reached at one of those it gets", () => {
+    const both = links({ interface: "eth0", addresses: ["192.168.21.11/24"], dhcp: true });
+    expect(mistakes(settings([node("cp1", 11, both)]))).toEqual([]);
+  });
+});
+
+describe("the virtual IP", () => {
+  it.each([
+    [
+      "that a node has",
+      { address: "10.0.0.12" },
+      three,
+      "cluster.vip.address: is 10.0.0.12, an address of cluster.nodes[1]; a virtual IP moves between the control planes, so no node has it for itself",
+    ],
+    [
+      "in another network than its link",
+      { address: "10.1.0.10" },
+      three,
+      "cluster.vip.address: is 10.1.0.10, which is in no network of that link's addresses on cluster.nodes[0] (10.0.0.11/24)",
+    ],
+    [
+      "on a link that is not listed",
+      { address: "10.0.0.10", interface: "eth7" },
+      three,
+      "cluster.vip: is on a link that cluster.nodes[0].network.interfaces does not list; list it there, the same way",
+    ],
+    [
+      "without a link, where none is listed",
+      { address: "10.0.0.10" },
+      [node("cp1", 11, { network: undefined })],
+      "cluster.vip: names no link, and cluster.nodes[0] lists none; give interface, such as enp1s0, or deviceSelector",
+    ],
+  ])("%s is refused", (_, vip, nodes, says) => {
+    expect(mistakes(settings(nodes, { vip }))).toContain(says);
+  });
+
+  it("that is not the endpoint is told", () => {
+    const { warnings } = parseSettings(settings(three, { vip: { address: "10.0.0.50" } }));
+    expect(warnings).toContainEqual({
+      path: "cluster.endpoint",
+      reason:
+        "is at 10.0.0.10, and cluster.vip is 10.0.0.50; nothing uses a virtual IP that is not the endpoint",
+    });
+  });
+});
+
+describe("the disk", () => {
+  const disk = (change: object, top: object = {}) => mistakes(settings([node("cp1", 11, change)], {}, top));
+
+  it("may be named by what it is", () => {
+    expect(disk({ diskSelector: { size: ">= 100GB", type: "nvme" } })).toEqual([]);
+  });
+
+  it.each([
+    [
+      { installDisk: "/dev/sda", diskSelector: { type: "ssd" } },
+      "stands beside installDisk, which says the same; give one of them",
+    ],
+    [{ diskSelector: { match: "x", type: "ssd" } }, "has match and type; an expression stands alone"],
+    [
+      { diskSelector: {} },
+      "is a mapping; it must be a mapping with at least one property of the disk, such as size or type",
+    ],
+  ])("%j is refused", (change, says) => {
+    expect(disk(change)).toContain(`cluster.nodes[0].diskSelector: ${says}`);
+  });
+
+  it("is an expression from contract v1.14 on alone, and a wrong size or type is told", () => {
+    expect(disk({ diskSelector: { match: 'disk.transport == "nvme"' } })).toEqual([
+      "cluster.nodes[0].diskSelector.match: is for contracts from v1.14 on; contract v1.13 takes properties of the disk, such as size and type",
+    ]);
+    expect(disk({ diskSelector: { size: "big", type: "tape" } })).toEqual([
+      'cluster.nodes[0].diskSelector.size: is "big"; it must be a size such as ">= 100GB"',
+      'cluster.nodes[0].diskSelector.type: is "tape"; it must be ssd, hdd, nvme or sd',
+    ]);
+  });
+});
+
+describe("documents", () => {
+  const volume = {
+    apiVersion: "v1alpha1",
+    kind: "UserVolumeConfig",
+    name: "data",
+    provisioning: { diskSelector: { match: "!system_disk" }, minSize: "10GB" },
+  };
+  const withDocuments = (documents: unknown[], change: object = {}) =>
+    settings([node("cp1", 11, { documents, ...change }), node("w1", 21)], { vip: { address: "10.0.0.10" } });
+
+  it("are added to the configuration before the patches", () => {
+    const patch = { machine: { sysctls: { "vm.swappiness": "1" } } };
+    const { cluster } = parseSettings(
+      settings([node("cp1", 11, { documents: [volume], patches: [patch] })], {
+        documents: { all: ["apiVersion: v1alpha1\nkind: WatchdogTimerConfig\ndevice: /dev/watchdog0\n"] },
+      }),
+    );
+    expect(cluster.patches.all).toEqual([
+      "apiVersion: v1alpha1\nkind: WatchdogTimerConfig\ndevice: /dev/watchdog0\n",
+    ]);
+    expect(cluster.nodes[0]?.patches[0]).toContain("kind: UserVolumeConfig");
+    expect(cluster.nodes[0]?.patches[1]).toContain("vm.swappiness");
+    expect(cluster).not.toHaveProperty("documents");
+  });
+
+  it.each([
+    [
+      "a patch",
+      { machine: { sysctls: {} } },
+      "line 1: has no kind, so it is no document of its own; what changes the main configuration belongs under patches",
+    ],
+    [
+      "a deletion",
+      { ...volume, $patch: "delete" },
+      "line 8: is a patch ($patch), not a document; put it under patches",
+    ],
+    [
+      "our virtual IP",
+      { apiVersion: "v1alpha1", kind: "Layer2VIPConfig", name: "10.0.0.10", link: "enp1s0" },
+      "line 2: document Layer2VIPConfig 10.0.0.10 is written by this program; use cluster.vip",
+    ],
+    [
+      "our link",
+      { apiVersion: "v1alpha1", kind: "LinkConfig", name: "enp1s0", up: true },
+      "line 2: document LinkConfig enp1s0 is written by this program; use the node's network.interfaces",
+    ],
+    [
+      "our host name",
+      { apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: "cp1" },
+      "line 2: document HostnameConfig is written by this program; use the node's name or hostname",
+    ],
+    [
+      "a kind that Talos does not know",
+      { apiVersion: "v1alpha1", kind: "DiskConfig" },
+      "line 2: document kind DiskConfig is not known to Talos up to v1.14",
+    ],
+  ])("%s is refused", (_, document, says) => {
+    expect(mistakes(withDocuments([document]))).toContain(`cluster.nodes[0].documents[0]: ${says}`);
+  });
+
+  it("are given once, over all levels", () => {
+    const config = settings([node("cp1", 11, { documents: [volume] })], { documents: { all: [volume] } });
+    expect(mistakes(config)).toEqual([
+      "cluster.nodes[0].documents[0]: line 2: document UserVolumeConfig data is given by cluster.documents.all[0] too; Talos takes each once",
+    ]);
+  });
+
+  it("for control planes are refused on workers, by their contract", () => {
+    const config = settings([node("cp1", 11), node("w1", 21)], {
+      documents: { worker: [{ apiVersion: "v1alpha1", kind: "KubeProxyConfig" }] },
+    });
+    expect(mistakes(config)[0]).toMatch(
+      /cluster\.documents\.worker\[0\]: line 2: document kind KubeProxyConfig exists from v1\.14 on/,
+    );
+  });
+});
+
+describe("what happens on removal", () => {
+  it("is nothing by default, and is said for a node or for all", () => {
+    const { cluster } = parseSettings(settings([node("cp1", 11), node("w1", 21, { onRemove: "reset" })]));
+    expect(cluster.onRemove).toBe("keep");
+    expect(cluster.nodes.map(({ onRemove }) => onRemove)).toEqual([undefined, "reset"]);
+    expect(mistakes(settings([node("cp1", 11)], { onRemove: "wipe" }))).toEqual([
+      'cluster.onRemove: is "wipe"; it must be keep or reset',
+    ]);
+  });
+});
