@@ -8,6 +8,7 @@ export default tseslint.config(
       ".tools/",
       ".lab/",
       "coverage/",
+      "reports/",
       "provider/pulumi-resource-talos-node",
       "**/*.js",
       "**/*.cjs",

@@ -6,6 +6,7 @@ import { labFiles, stackOf, type LabMode, type LabOptions } from "./layout.ts";
 import { LabError, runningLab, startLab, stopLab } from "./lifecycle.ts";
 import { destroy, preview, refresh, up } from "./operations.ts";
 import { ToolFailure } from "./process.ts";
+import { rolloutSince } from "./rolloutSummary.ts";
 import { openStack, pulumiEnvironment } from "./stack.ts";
 import { nextSteps, nodeTable, statusOf, writeKubeconfig } from "./status.ts";
 
@@ -52,7 +53,13 @@ function program(): Command {
     .action(async ({ new: fresh, skipPreview }: { new: boolean; skipPreview: boolean }) => {
       const mode: LabMode = fresh ? "new" : "running";
       await start({ mode });
-      await up(stackOf[mode], { skipPreview });
+      const begun = Date.now();
+      try {
+        await up(stackOf[mode], { skipPreview });
+      } finally {
+        // Of a failed rollout too, and then most of all.
+        process.stdout.write(await rolloutSince(stackOf[mode], begun));
+      }
       await writeKubeconfig(stackOf[mode]);
       const status = await statusOf(await runningLab());
       process.stdout.write(`\n${nodeTable(status)}\n\n${nextSteps(stackOf[mode])}\n`);

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, symlinkSync, unlinkSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   LocalWorkspace,
@@ -39,7 +39,14 @@ export function pulumiEnvironment(): Record<
 }
 
 /** Puts the lab's tools and the needed stand-ins into one folder that goes first on PATH. */
-export function linkTools(tools: Record<string, string>): PluginChoice[] {
+export function linkTools(found: Record<string, string>): PluginChoice[] {
+  // Who has put the lab's own folder on PATH, as `lab start` says, finds the links in it.
+  const tools = Object.fromEntries(
+    Object.entries(found).map(([name, path]) => [
+      name,
+      dirname(path) === labFiles.bin ? readlinkSync(path) : path,
+    ]),
+  );
   for (const entry of readdirSync(labFiles.bin)) unlinkSync(join(labFiles.bin, entry));
   const plugins = choosePlugins();
   const standIns = plugins

@@ -1,0 +1,19 @@
+import { CommandError } from "@pulumi/pulumi/automation/index.js";
+import { rolloutReport } from "../report/model/rollout.ts";
+import { rolloutTable } from "../report/render/rolloutTable.ts";
+import { hasState, openStack } from "./stack.ts";
+
+/** How the rollout went that began after this moment, as a table; empty where there was none. */
+export async function rolloutSince(stackName: string, moment: number): Promise<string> {
+  if (!hasState(stackName)) return "";
+  try {
+    const state = await (await openStack(stackName)).exportStack();
+    const { rollouts } = rolloutReport(state, Date.now());
+    const since = rollouts.filter(({ ended }) => ended >= moment).map(rolloutTable);
+    if (since.length === 0) return "";
+    return `\nRollout ${since.join("\n\n")}\nAs a page: npm run rollout:report -- --stack ${stackName}, with the variables that \`npm run lab -- start\` prints.\n`;
+  } catch (error) {
+    if (error instanceof CommandError) return ""; // what is wrong with the engine was told by the operation itself
+    throw error;
+  }
+}

@@ -1,0 +1,28 @@
+import { styleText } from "node:util";
+import { DigestError } from "./digest/digest.ts";
+import { ReportError } from "./reportError.ts";
+
+/** What both commands have in common. */
+
+/** Runs a command and gives the exit code: 1 for what is the user's to mend, told in words; anything else with its stack trace. */
+export async function exitCodeOf(command: () => Promise<number>): Promise<number> {
+  try {
+    return await command();
+  } catch (error) {
+    const known = error instanceof ReportError || error instanceof DigestError;
+    const text =
+      known || !(error instanceof Error)
+        ? String(known ? error.message : error)
+        : (error.stack ?? error.message);
+    process.stderr.write(`error: ${text}\n`);
+    return 1;
+  }
+}
+
+export function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+export function strong(text: string): string {
+  return styleText("bold", text, { stream: process.stdout });
+}

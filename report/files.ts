@@ -1,0 +1,44 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { ReportError } from "./reportError.ts";
+
+/** A file that somebody saved; `-` is what is piped in. */
+export function readSaved(path: string): string {
+  try {
+    return readFileSync(path === "-" ? 0 : path, "utf8");
+  } catch (error) {
+    throw new ReportError(`${path === "-" ? "the standard input" : path} cannot be read: ${reason(error)}`);
+  }
+}
+
+/**
+ * Writes the files of a report, readable for their owner alone: no secret is in them, but the plan of a cluster is.
+ * @returns the paths.
+ */
+export function writeReport(folder: string, files: Record<string, string>): string[] {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return Object.entries(files).map(([name, text]) => {
+      const path = resolve(join(folder, name));
+      writeFileSync(path, text, { mode: 0o600 });
+      chmodSync(path, 0o600); // one that was there keeps its mode otherwise
+      return path;
+    });
+  } catch (error) {
+    throw new ReportError(`the report cannot be written to ${folder}: ${reason(error)}`);
+  }
+}
+
+/** The stack in the name of a file: `organization/project/prod` is `prod`. */
+export function fileName(kind: string, stack: string, ending: string): string {
+  const own =
+    stack
+      .split("/")
+      .at(-1)
+      ?.replace(/[^\w.-]+/g, "-") ?? "";
+  return `${kind}-${own === "" ? "stack" : own}.${ending}`;
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

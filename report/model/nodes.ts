@@ -1,0 +1,178 @@
+import { laneCount } from "../../talos/lanes.ts";
+import type { Digest, Step } from "../digest/digest.ts";
+import { unknownMark, type Properties } from "../digest/values.ts";
+import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
+import { textDiff, type TextDiff } from "./lineDiff.ts";
+import { timelineOf, type Image, type Timeline } from "./timeline.ts";
+
+export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
+export const preflightType = "talos-node:index:RolloutPreflight";
+export const machineConfigurationType = "talos-iscsi:index:MachineConfiguration";
+export const configurationApplyType = "talos:machine/configurationApply:ConfigurationApply";
+
+/** What will be done with one node. */
+export interface NodePlan {
+  name: string;
+  address: string;
+  role: "controlplane" | "worker";
+  /**
+   * - `upgrade`: it runs another image than it is to run, and will be upgraded
+   * - `look`: what it runs is not known here; it is upgraded if it is another image
+   * - `verify`: it is looked at; the image stays
+   * - `leave`: it is taken out of the stack
+   * - `none`: nothing
+   */
+  action: "upgrade" | "look" | "verify" | "leave" | "none";
+  reboot: "yes" | "maybe" | "no";
+  /** What it runs; undefined where that is not known. */
+  from?: Image;
+  to?: Image;
+  /** Why its last operation was not finished; the next `up` takes it up again. */
+  unfinished: string[];
+  /** Inputs of its upgrade that change, apart from the image. */
+  changes: PropertyChange[];
+  last?: Timeline;
+  configuration: ConfigurationPlan;
+  /** Place in the order: control planes have one lane, workers have theirs. */
+  lane: number;
+}
+
+/** What happens to a node's machine configuration. */
+export type ConfigurationPlan =
+  | { kind: "same" }
+  /** First of this stack; nobody can say what the node has now. */
+  | { kind: "first"; text: string; mode: ApplyMode }
+  /** Not known before `up`: that of a new cluster, whose secrets are yet to be made. */
+  | { kind: "unknown"; mode: ApplyMode }
+  | { kind: "changed"; diff: TextDiff; mode: ApplyMode }
+  /** Applied anew, with not one readable line changed: a secret, or the way of applying. */
+  | { kind: "unseen"; mode: ApplyMode }
+  | { kind: "gone" };
+
+/** `auto` reboots the node where Talos needs it, `staged` leaves that to its next boot. */
+export type ApplyMode = "auto" | "staged";
+
+/** Every node of the stack, in the order of the rollout. */
+export function nodePlans(digest: Digest): NodePlan[] {
+  const upgrades = digest.steps.filter(({ type }) => type === nodeUpgradeType);
+  const plans = upgrades.map((step) => nodePlan(step, digest));
+  const order = orderOf(digest);
+  const place = ({ name }: NodePlan) => (order.includes(name) ? order.indexOf(name) : order.length);
+  const ordered = plans.toSorted((a, b) => place(a) - place(b));
+  const controlPlanes = ordered.filter(({ role }) => role === "controlplane");
+  const workers = ordered.filter(({ role }) => role === "worker");
+  const lanes = laneCount(workers.length, maxUnavailable(digest));
+  return [...controlPlanes, ...workers.map((node, index) => ({ ...node, lane: index % lanes }))];
+}
+
+/** The nodes as the preflight lists them, which is the order of the settings. */
+function orderOf(digest: Digest): string[] {
+  const preflight = digest.steps.find(({ type }) => type === preflightType);
+  const nodes = (preflight?.new ?? preflight?.old)?.inputs["nodes"];
+  const listed = Array.isArray(nodes) ? nodes : clusterNodes(digest);
+  return listed.flatMap((node) => {
+    const name = typeof node === "object" && node !== null ? (node as { name?: unknown }).name : undefined;
+    return typeof name === "string" ? [name] : [];
+  });
+}
+
+function clusterNodes(digest: Digest): unknown[] {
+  const { nodes } = setting(digest, "cluster") as { nodes?: unknown };
+  return Array.isArray(nodes) ? nodes : [];
+}
+
+/** How many workers may be down at once, as the stack's settings say. */
+function maxUnavailable(digest: Digest): number | string {
+  const { workers } = setting(digest, "upgrade") as { workers?: { maxUnavailable?: unknown } };
+  const wanted = workers?.maxUnavailable;
+  if (typeof wanted === "number" && wanted >= 1) return wanted;
+  return typeof wanted === "string" && /^\d+%?$/.test(wanted) ? wanted : 1;
+}
+
+function setting(digest: Digest, key: string): object {
+  try {
+    const value: unknown = JSON.parse(digest.config[`${digest.project}:${key}`] ?? "{}");
+    return typeof value === "object" && value !== null ? value : {};
+  } catch {
+    return {}; // secret as a whole
+  }
+}
+
+function nodePlan(step: Step, digest: Digest): NodePlan {
+  const state = step.new ?? step.old;
+  const inputs = state?.inputs ?? {};
+  const isLeaving = step.operation === "delete";
+  const outputs = step.operation === "create" ? {} : (step.old?.outputs ?? {});
+  const from = imageOf(outputs["runningVersion"], outputs["runningSchematic"]);
+  const to = isLeaving ? undefined : imageOf(inputs["talosVersion"], inputs["schematicId"]);
+  const last = timelineOf(outputs["timeline"]);
+  const configuration = configurationPlan(text(inputs["node"]), digest);
+  const unfinished = step.old?.initErrors ?? [];
+  const action = actionOf(step, from, to);
+  return {
+    name: text(inputs["name"]) || step.name,
+    address: text(inputs["node"]),
+    role: inputs["role"] === "controlplane" ? "controlplane" : "worker",
+    action,
+    reboot: rebootOf(action, configuration),
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+    unfinished,
+    changes: step.operation === "update" ? ownChanges(step.old?.inputs ?? {}, inputs) : [],
+    ...(last === undefined ? {} : { last }),
+    configuration,
+    lane: 0,
+  };
+}
+
+function actionOf({ operation }: Step, from: Image | undefined, to: Image | undefined): NodePlan["action"] {
+  if (operation === "delete") return "leave";
+  if (operation === "same" || operation === "read") return "none";
+  if (operation !== "update" || from === undefined || to === undefined) return "look";
+  return from.version === to.version && from.schematicId === to.schematicId ? "verify" : "upgrade";
+}
+
+function rebootOf(action: NodePlan["action"], configuration: ConfigurationPlan): NodePlan["reboot"] {
+  if (action === "upgrade") return "yes";
+  const mayReboot = "mode" in configuration && configuration.mode === "auto";
+  return action === "look" || mayReboot ? "maybe" : "no";
+}
+
+/** What says more than that the image changes. */
+const toldElsewhere = ["talosVersion", "schematicId", "image", "clientConfiguration", "kubeconfig"];
+
+function ownChanges(before: Properties, after: Properties): PropertyChange[] {
+  return propertyChanges(before, after).filter(
+    ({ path }) => !toldElsewhere.includes(path.split(/[.[]/)[0] ?? ""),
+  );
+}
+
+function configurationPlan(address: string, digest: Digest): ConfigurationPlan {
+  const of = (type: string) =>
+    digest.steps.find(
+      (step) =>
+        step.type === type && text((step.new ?? step.old)?.inputs["node"]) === address && address !== "",
+    );
+  const [shown, applied] = [of(machineConfigurationType), of(configurationApplyType)];
+  const mode: ApplyMode =
+    applied?.new?.inputs["applyMode"] === "staged_if_needing_reboot" ? "staged" : "auto";
+  const before = shown?.old?.inputs["configuration"];
+  const after = shown?.new?.inputs["configuration"];
+  if (shown?.operation === "delete") return { kind: "gone" };
+  if (after === unknownMark || (after === null && shown?.operation === "create"))
+    return { kind: "unknown", mode };
+  if (typeof after === "string" && typeof before !== "string") return { kind: "first", text: after, mode };
+  if (typeof after === "string" && typeof before === "string" && before !== after)
+    return { kind: "changed", diff: textDiff(before, after), mode };
+  const isApplied = applied !== undefined && ["create", "update", "replace"].includes(applied.operation);
+  return isApplied ? { kind: "unseen", mode } : { kind: "same" };
+}
+
+function imageOf(version: unknown, schematic: unknown): Image | undefined {
+  if (typeof version !== "string" || version === "" || version === unknownMark) return undefined;
+  return { version, schematicId: typeof schematic === "string" ? schematic : "" };
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

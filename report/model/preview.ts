@@ -1,0 +1,149 @@
+import type { Digest, Message } from "../digest/digest.ts";
+import { nodePlans, type ConfigurationPlan, type NodePlan } from "./nodes.ts";
+import { countsOf, resourceChanges, type Counts, type ResourceChange } from "./resources.ts";
+import { driverPlans, storageLosses, type DriverPlan, type StorageLoss } from "./storage.ts";
+import { verdictOf, type Verdict } from "./verdict.ts";
+
+/** Everything that a report on a preview says, in no form yet. */
+export interface PreviewReport {
+  project: string;
+  stack: string;
+  /** When it was made, milliseconds since 1970. */
+  made: number;
+  /** Compared with the live cluster, not with the state alone. */
+  refreshed: boolean;
+  verdict: Verdict;
+  counts: Counts;
+  /** All nodes, in the order of the rollout. */
+  nodes: NodePlan[];
+  /** How long the rollout took when it was last done, in seconds; undefined where no node that is due has been upgraded before. */
+  lastTook?: Estimate;
+  /** Changed machine configurations, nodes with the same change together. */
+  configurations: ConfigurationGroup[];
+  losses: StorageLoss[];
+  drivers: DriverPlan[];
+  resources: ResourceChange[];
+  errors: MessageGroup[];
+  warnings: MessageGroup[];
+}
+
+export interface Estimate {
+  seconds: number;
+  /** Of how many nodes the time is known, and how many are due. */
+  known: number;
+  due: number;
+}
+
+export interface ConfigurationGroup {
+  nodes: NodePlan[];
+  configuration: Exclude<ConfigurationPlan, { kind: "same" } | { kind: "gone" }>;
+}
+
+/** One text, and everything that it was said of. */
+export interface MessageGroup {
+  text: string;
+  resources: string[];
+}
+
+export function previewReport(digest: Digest, made: number): PreviewReport {
+  const nodes = nodePlans(digest);
+  const losses = storageLosses(digest);
+  const drivers = driverPlans(digest);
+  const counts = countsOf(digest);
+  const errors = groupMessages(digest.messages, "error");
+  const lastTook = estimate(nodes);
+  return {
+    project: digest.project,
+    stack: digest.stack,
+    made,
+    refreshed: digest.refreshed,
+    verdict: verdictOf({
+      nodes,
+      drivers,
+      losses,
+      counts,
+      errors: errors.length,
+      failed: digest.failed,
+      isNewCluster: isNewCluster(digest),
+    }),
+    counts,
+    nodes,
+    ...(lastTook === undefined ? {} : { lastTook }),
+    configurations: configurationGroups(nodes),
+    losses,
+    drivers,
+    resources: resourceChanges(digest, {
+      components: nodes.some((node) => node.configuration.kind === "unknown"),
+    }),
+    errors,
+    warnings: groupMessages(digest.messages, "warning"),
+  };
+}
+
+/** Does anything change at all? */
+export function hasChanges({ verdict, counts }: PreviewReport): boolean {
+  const { create, update, replace, delete: deleted } = counts;
+  return verdict.level !== "nothing" && create + update + replace + deleted > 0;
+}
+
+function isNewCluster({ steps }: Digest): boolean {
+  return steps.some(
+    ({ type, operation }) => type === "talos:machine/bootstrap:Bootstrap" && operation === "create",
+  );
+}
+
+/** Control planes one after the other, then the longest lane of workers. */
+function estimate(nodes: NodePlan[]): Estimate | undefined {
+  const due = nodes.filter(({ action }) => action === "upgrade" || action === "look");
+  const timed = due.filter(({ last }) => last?.result === "upgraded");
+  if (timed.length === 0) return undefined;
+  const mean = (role: NodePlan["role"]) => {
+    const own = timed.filter((node) => node.role === role);
+    const of = own.length > 0 ? own : timed;
+    return of.reduce((sum, { last }) => sum + (last?.seconds ?? 0), 0) / of.length;
+  };
+  const lanes = new Map<string, number>();
+  for (const node of due) {
+    const lane = node.role === "controlplane" ? "controlplane" : `worker ${node.lane}`;
+    const took = node.last?.result === "upgraded" ? node.last.seconds : mean(node.role);
+    lanes.set(lane, (lanes.get(lane) ?? 0) + took);
+  }
+  const workers = [...lanes].filter(([lane]) => lane !== "controlplane").map(([, seconds]) => seconds);
+  const seconds = (lanes.get("controlplane") ?? 0) + Math.max(0, ...workers);
+  return { seconds, known: timed.length, due: due.length };
+}
+
+/** The same change on several nodes is read once. */
+function configurationGroups(nodes: NodePlan[]): ConfigurationGroup[] {
+  const groups = new Map<string, ConfigurationGroup>();
+  for (const node of nodes) {
+    const { configuration } = node;
+    if (configuration.kind === "same" || configuration.kind === "gone") continue;
+    const key = JSON.stringify(sameness(configuration));
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { nodes: [node], configuration });
+    else group.nodes.push(node);
+  }
+  return [...groups.values()];
+}
+
+// Line numbers differ between a control plane and a worker; what changes is the same.
+function sameness(configuration: ConfigurationGroup["configuration"]): unknown {
+  if (configuration.kind !== "changed") return configuration;
+  const { diff, ...rest } = configuration;
+  return { ...rest, lines: diff.hunks.map(({ lines }) => lines) };
+}
+
+// How the engine says that it found a plugin outside its own home. Of no use to anybody who approves a change.
+const noise = /^using pulumi-\S+ from \$PATH at /;
+
+function groupMessages(messages: readonly Message[], severity: Message["severity"]): MessageGroup[] {
+  const groups = new Map<string, MessageGroup>();
+  for (const { severity: own, text, resource } of messages) {
+    if (own !== severity || noise.test(text)) continue;
+    const group = groups.get(text) ?? { text, resources: [] };
+    if (resource !== undefined && !group.resources.includes(resource)) group.resources.push(resource);
+    groups.set(text, group);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,199 @@
+import { z } from "zod";
+import { nameOf, withoutKeys } from "../digest/values.ts";
+import { nodeUpgradeType } from "./nodes.ts";
+import { timelineOf, type Image, type Timeline } from "./timeline.ts";
+import { count, names } from "./verdict.ts";
+
+/** The last upgrades of a stack's nodes, by what was one rollout. */
+export interface RolloutReport {
+  project: string;
+  stack: string;
+  /** When the report was made, milliseconds since 1970. */
+  made: number;
+  result: "done" | "failed" | "none";
+  /** One sentence, or two. */
+  verdict: string;
+  /** The latest first. */
+  rollouts: Rollout[];
+  /** Nodes that were never upgraded by this stack: they came with the image that they were to run. */
+  never: RolloutNode[];
+}
+
+export interface Rollout {
+  started: number;
+  ended: number;
+  to: Image[];
+  /** In the order in which they began. */
+  nodes: UpgradedNode[];
+}
+
+export interface RolloutNode {
+  name: string;
+  address: string;
+  role: "controlplane" | "worker";
+  /** The release that it ran when it was last seen. */
+  running: string;
+  /** Why its last operation was not finished, whatever that was. */
+  problems: string[];
+}
+
+export type UpgradedNode = RolloutNode & { timeline: Timeline };
+
+const text = z.string().catch("");
+const stateSchema = z.object({
+  deployment: z.object({
+    resources: z
+      .array(
+        z.object({
+          urn: z.string(),
+          type: z.string(),
+          outputs: z.record(z.string(), z.unknown()).nullish(),
+          initErrors: z.array(z.string()).nullish(),
+        }),
+      )
+      .nullish(),
+  }),
+});
+
+const nodeSchema = z.object({
+  name: text,
+  node: text,
+  role: z.enum(["controlplane", "worker"]).catch("worker"),
+  runningVersion: text,
+});
+
+/** All nodes that the report knows, those of the latest rollout first. */
+export function nodesOf({ rollouts, never }: RolloutReport): (RolloutNode & { timeline?: Timeline })[] {
+  return [...rollouts.flatMap(({ nodes }) => nodes), ...never];
+}
+
+/** Why a node is not what it should be: what stopped its upgrade, and what stopped its last operation if that is something else. */
+export function reasonsOf({ timeline, problems }: RolloutNode & { timeline?: Timeline }): string[] {
+  const failure =
+    timeline?.result === "failed"
+      ? [timeline.reason ?? `It failed at ${timeline.failedStep ?? "a step"}.`]
+      : [];
+  return [...new Set([...failure, ...problems])];
+}
+
+/** What was given is not a stack's state. */
+export class StateError extends Error {
+  override readonly name = "StateError";
+}
+
+/**
+ * @param state as `pulumi stack export` gives it.
+ * @throws StateError that says what is wrong with it.
+ */
+export function rolloutReport(state: unknown, made: number): RolloutReport {
+  const parsed = stateSchema.safeParse(state);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new StateError(
+      `it is not what \`pulumi stack export\` prints (${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""})`,
+    );
+  }
+  const resources = parsed.data.deployment.resources ?? [];
+  const nodes = resources.filter(({ type }) => type === nodeUpgradeType).map(nodeOf);
+  const rollouts = rolloutsOf(
+    nodes.flatMap((node) => (node.timeline === undefined ? [] : [{ ...node, timeline: node.timeline }])),
+  );
+  const [, stack = "", project = ""] = /^urn:pulumi:(.*?)::(.*?)::/.exec(resources[0]?.urn ?? "") ?? [];
+  const [latest] = rollouts;
+  return {
+    project,
+    stack,
+    made,
+    ...verdictOf(latest, nodes),
+    rollouts,
+    never: nodes
+      .filter(({ timeline }) => timeline === undefined)
+      .map(({ timeline: _timeline, ...node }) => node),
+  };
+}
+
+type StateResource = NonNullable<z.infer<typeof stateSchema>["deployment"]["resources"]>[number];
+
+function nodeOf({
+  urn,
+  outputs,
+  initErrors,
+}: StateResource): RolloutNode & { timeline: Timeline | undefined } {
+  const { name, node, role, runningVersion } = nodeSchema.parse(outputs ?? {});
+  return {
+    name: name === "" ? nameOf(urn) : name,
+    address: node,
+    role,
+    running: runningVersion,
+    problems: (initErrors ?? []).map((reason) => withoutKeys(reason)),
+    timeline: timelineOf(outputs?.["timeline"]),
+  };
+}
+
+// A node begins as soon as the one before it has ended, so a wait is the end of a rollout: a short one if the next node goes elsewhere.
+const longestWaitMs = { sameImage: 15 * 60_000, otherImage: 20_000 };
+
+function rolloutsOf(nodes: UpgradedNode[]): Rollout[] {
+  const rollouts: Rollout[] = [];
+  for (const node of nodes.toSorted((a, b) => a.timeline.started - b.timeline.started)) {
+    const { started, ended, to } = node.timeline;
+    const last = rollouts.at(-1);
+    const isSame = last?.to.some((other) => sameImage(other, to)) === true;
+    const wait = isSame ? longestWaitMs.sameImage : longestWaitMs.otherImage;
+    if (last === undefined || started - last.ended > wait) {
+      rollouts.push({ started, ended, to: [to], nodes: [node] });
+      continue;
+    }
+    last.nodes.push(node);
+    last.ended = Math.max(last.ended, ended);
+    if (!isSame) last.to.push(to);
+  }
+  return rollouts.toReversed();
+}
+
+function sameImage(a: Image, b: Image): boolean {
+  return a.version === b.version && a.schematicId === b.schematicId;
+}
+
+function verdictOf(
+  latest: Rollout | undefined,
+  nodes: readonly RolloutNode[],
+): Pick<RolloutReport, "result" | "verdict"> {
+  const troubled = nodes.filter(({ problems }) => problems.length > 0);
+  if (latest === undefined) {
+    const verdict =
+      nodes.length === 0 ? "This stack has no node yet." : "No node of this stack was ever upgraded by it.";
+    return troubled.length === 0
+      ? { result: "none", verdict }
+      : { result: "failed", verdict: `${names(troubled)} could not be brought to the end.` };
+  }
+  const failed = latest.nodes.filter(({ timeline }) => timeline.result === "failed");
+  const done = latest.nodes.filter(({ timeline }) => timeline.result === "upgraded");
+  const to = latest.to.map(({ version }) => version).join(" and ");
+  const waiting = nodes.filter(
+    (node) =>
+      !latest.nodes.some(({ name }) => name === node.name) &&
+      !latest.to.some(({ version }) => version === node.running),
+  );
+  if (failed.length > 0) {
+    const where = failed
+      .map(({ name, timeline }) => `${name} failed at the step ${timeline.failedStep ?? "unknown"}`)
+      .join(", ");
+    const rest =
+      waiting.length === 0 ? "" : `; ${names(waiting)} ${waiting.length === 1 ? "was" : "were"} not begun`;
+    return {
+      result: "failed",
+      verdict: `${where}: ${done.length} of ${count(nodes.length, "node")} reached ${to}${rest}.`,
+    };
+  }
+  const others = troubled.filter(({ name }) => !failed.some((node) => node.name === name));
+  if (others.length > 0)
+    return {
+      result: "failed",
+      verdict: `${count(done.length, "node")} reached ${to}; ${names(others)} could not be verified afterwards.`,
+    };
+  return {
+    result: "done",
+    verdict: `${count(done.length, "node")} reached ${to}, none failed.`,
+  };
+}

@@ -1,0 +1,61 @@
+import { z } from "zod";
+
+/** The last upgrade of a node as its state has it (the output `timeline` of a NodeUpgrade). */
+export interface Timeline {
+  from: Image;
+  to: Image;
+  /** Milliseconds since 1970. */
+  started: number;
+  ended: number;
+  /** How long it was worked at. */
+  seconds: number;
+  result: "upgraded" | "failed";
+  failedStep?: string;
+  reason?: string;
+  steps: TimelineStep[];
+}
+
+export interface Image {
+  version: string;
+  /** Empty for an image that no factory made. */
+  schematicId: string;
+}
+
+export interface TimelineStep {
+  name: string;
+  started: number;
+  seconds: number;
+}
+
+const moment = z.string().transform((text, context) => {
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) context.addIssue("is no point in time");
+  return at;
+});
+const seconds = z.number().nonnegative();
+const image = z.object({ version: z.string(), schematicId: z.string() });
+
+const schema = z.object({
+  from: image,
+  to: image,
+  started: moment,
+  seconds,
+  ended: z.enum(["upgraded", "failed"]),
+  failedStep: z.string().optional(),
+  reason: z.string().optional(),
+  steps: z.array(z.object({ name: z.string(), started: moment, seconds })).min(1),
+});
+
+/** Undefined for a node that was never upgraded, or whose state is of another form. */
+export function timelineOf(value: unknown): Timeline | undefined {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) return undefined;
+  const { ended: result, failedStep, reason, ...rest } = parsed.data;
+  return {
+    ...rest,
+    result,
+    ended: Math.max(...rest.steps.map((step) => step.started + step.seconds * 1000)),
+    ...(failedStep === undefined ? {} : { failedStep }),
+    ...(reason === undefined ? {} : { reason }),
+  };
+}

@@ -1,0 +1,147 @@
+import semver from "semver";
+import type { Counts } from "./resources.ts";
+import type { DriverPlan, StorageLoss } from "./storage.ts";
+import type { NodePlan } from "./nodes.ts";
+
+/** What a reader has to know before anything else. */
+export interface Verdict {
+  /**
+   * - `failed`: the preview could not be made to its end
+   * - `danger`: data, or the access to it, may be lost
+   * - `careful`: nodes reboot, or may
+   * - `calm`: something changes, no node goes down
+   * - `nothing`: nothing changes
+   */
+  level: "failed" | "danger" | "careful" | "calm" | "nothing";
+  /** One sentence, or two. */
+  text: string;
+}
+
+export interface VerdictFacts {
+  nodes: NodePlan[];
+  drivers: DriverPlan[];
+  losses: StorageLoss[];
+  counts: Counts;
+  errors: number;
+  failed: boolean;
+  isNewCluster: boolean;
+}
+
+export function verdictOf(facts: VerdictFacts): Verdict {
+  const text = sentences(facts);
+  if (facts.failed) {
+    const errors = facts.errors === 0 ? "" : ` with ${count(facts.errors, "error")}`;
+    return {
+      level: "failed",
+      text: `The preview failed${errors}: what is shown here is not all that would happen. Do not approve it.`,
+    };
+  }
+  const { create, update, replace, delete: deleted } = facts.counts;
+  if (create + update + replace + deleted === 0) return { level: "nothing", text: "Nothing changes." };
+  if (facts.losses.length > 0) return { level: "danger", text };
+  return { level: facts.nodes.some(({ reboot }) => reboot !== "no") ? "careful" : "calm", text };
+}
+
+function sentences(facts: VerdictFacts): string {
+  const parts = [nodesPart(facts), configurationPart(facts), driversPart(facts.drivers)].filter(
+    (part) => part !== "",
+  );
+  const text = parts.join("; ");
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
+  const upgraded = nodes.filter(({ action }) => action === "upgrade");
+  const looked = nodes.filter(({ action }) => action === "look");
+  const leaving = nodes.filter(({ action }) => action === "leave");
+  const parts: string[] = [];
+  if (upgraded.length > 0)
+    parts.push(
+      `${count(upgraded.length, "node")} will be ${upgraded.every(isBack) ? "taken back" : "upgraded"}${way(upgraded)} and ${upgraded.length === 1 ? "reboots" : "reboot"}${pace(upgraded)}`,
+    );
+  if (looked.length > 0 && isNewCluster) {
+    parts.push(`a new cluster of ${count(looked.length, "node")} is made`);
+  } else if (looked.length > 0) {
+    const releases = releasesOf(looked);
+    const one = looked.length === 1;
+    parts.push(
+      `${count(looked.length, "node")} ${one ? "comes" : "come"} into the stack: ${one ? "it reboots if it does" : "each reboots if it does"} not run ${releases} already${pace(looked)}`,
+    );
+  }
+  if (leaving.length > 0)
+    parts.push(`${names(leaving)} ${leaving.length === 1 ? "leaves" : "leave"} the stack`);
+  if (parts.length === 0) {
+    const may = nodes.filter(({ reboot }) => reboot === "maybe");
+    return may.length > 0
+      ? `no node is upgraded, ${names(may)} may reboot for the new configuration`
+      : "no node reboots";
+  }
+  return parts.join("; ");
+}
+
+function configurationPart({ nodes }: VerdictFacts): string {
+  if (nodes.some(({ action }) => action === "upgrade" || action === "look")) return "";
+  const changed = nodes.filter(({ configuration }) =>
+    ["changed", "unseen", "first"].includes(configuration.kind),
+  );
+  if (changed.length === 0) return "";
+  return `the machine ${changed.length === 1 ? "configuration" : "configurations"} of ${count(changed.length, "node")} ${changed.length === 1 ? "changes" : "change"}`;
+}
+
+function driversPart(drivers: DriverPlan[]): string {
+  if (drivers.length === 0) return "";
+  if (drivers.every(({ fate }) => fate === "stays")) return "storage drivers stay";
+  const told = { goes: "WILL BE DELETED", changes: "changes", new: "is new", stays: "stays" } as const;
+  return drivers
+    .map(({ name, fate }) =>
+      name === "Snapshot controller"
+        ? `the snapshot controller ${told[fate]}`
+        : `the ${name} driver ${told[fate]}`,
+    )
+    .join(", ");
+}
+
+/** ` from v1.12.7 to v1.13.9`, where all go the same way. */
+function way(nodes: NodePlan[]): string {
+  const ways = new Set(nodes.map(({ from, to }) => JSON.stringify([from?.version, to?.version])));
+  const [first] = nodes;
+  if (ways.size !== 1 || first?.from === undefined || first.to === undefined) return "";
+  return first.from.version === first.to.version
+    ? ` to another schematic of ${first.to.version}`
+    : ` from ${first.from.version} to ${first.to.version}`;
+}
+
+/** Is an older release installed? */
+export function isBack({ from, to }: NodePlan): boolean {
+  const [before, after] = [semver.parse(from?.version), semver.parse(to?.version)];
+  return before !== null && after !== null && semver.lt(after, before);
+}
+
+function pace(nodes: NodePlan[]): string {
+  const controlPlanes = nodes.filter(({ role }) => role === "controlplane").length;
+  const lanes = new Set(nodes.filter(({ role }) => role === "worker").map(({ lane }) => lane)).size;
+  const workers =
+    lanes === 0 ? "" : lanes === 1 ? "one worker at a time" : `up to ${lanes} workers at a time`;
+  if (nodes.length === 1) return "";
+  if (controlPlanes === 0) return `, ${workers}`;
+  if (lanes === 0) return ", one control plane at a time";
+  return lanes === 1
+    ? ", one at a time, control planes first"
+    : `, one control plane at a time, then ${workers}`;
+}
+
+function releasesOf(nodes: NodePlan[]): string {
+  const releases = [...new Set(nodes.flatMap(({ to }) => to?.version ?? []))];
+  return releases.length === 1 ? `${releases[0]} with the wanted schematic` : "the wanted image";
+}
+
+export function names(nodes: readonly { name: string }[]): string {
+  const all = nodes.map(({ name }) => name);
+  if (all.length > 5) return `${all.slice(0, 4).join(", ")} and ${all.length - 4} others`;
+  return all.length < 2 ? all.join("") : `${all.slice(0, -1).join(", ")} and ${all.at(-1)}`;
+}
+
+/** `1 node`, `5 nodes` */
+export function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,28 @@
+import { Command } from "commander";
+import { exitCodeOf } from "./command.ts";
+import { previewCommand, type PreviewOptions } from "./previewCommand.ts";
+
+/** `npm run preview:report -- --stack prod` */
+
+const exitCodes = `
+Exit codes:
+  0  the report is written
+  1  no report could be made
+  2  the report is written, and the preview failed: its errors are in it
+  3  --expect-no-changes, and something changes
+  4  --refuse-storage-loss, and something of the storage is deleted or replaced`;
+
+const command = new Command("preview:report")
+  .description("A preview of a stack as Markdown, for a comment, and as one HTML page.")
+  .option("-s, --stack <name>", "the stack to preview")
+  .option(
+    "--from <file>",
+    "a saved `pulumi preview --json` instead, or the engine's events; - for the standard input",
+  )
+  .option("-o, --out <folder>", "where the files go", "reports")
+  .option("-r, --refresh", "compare with the live cluster first", false)
+  .option("--expect-no-changes", "exit code 3 if anything changes", false)
+  .option("--refuse-storage-loss", "exit code 4 if something of the storage is deleted or replaced", false)
+  .addHelpText("after", exitCodes);
+await command.parseAsync();
+process.exitCode = await exitCodeOf(() => previewCommand(command.opts<PreviewOptions>()));

@@ -1,0 +1,66 @@
+import { say, strong } from "./command.ts";
+import { DigestError, type Digest } from "./digest/digest.ts";
+import { digestFromEvents, digestFromText } from "./digest/read.ts";
+import { enginePreview } from "./engine.ts";
+import { fileName, readSaved, writeReport } from "./files.ts";
+import { hasChanges, previewReport } from "./model/preview.ts";
+import { previewHtml } from "./render/previewHtml.ts";
+import { previewMarkdown } from "./render/previewMarkdown.ts";
+import { ReportError } from "./reportError.ts";
+
+/** As on the command line. */
+export interface PreviewOptions {
+  stack?: string;
+  from?: string;
+  out: string;
+  refresh: boolean;
+  expectNoChanges: boolean;
+  refuseStorageLoss: boolean;
+}
+
+/** Makes the report and gives the exit code. */
+export async function previewCommand(options: PreviewOptions): Promise<number> {
+  const digest = await digestFor(options);
+  const report = previewReport(digest, Date.now());
+  const paths = writeReport(options.out, {
+    [fileName("preview", report.stack, "md")]: previewMarkdown(report),
+    [fileName("preview", report.stack, "html")]: previewHtml(report),
+  });
+  say(strong(report.verdict.text));
+  for (const path of paths) say(`  ${path}`);
+  if (digest.failed) return 2;
+  if (options.expectNoChanges && hasChanges(report)) return 3;
+  return options.refuseStorageLoss && report.losses.length > 0 ? 4 : 0;
+}
+
+async function digestFor({ stack, from, refresh }: PreviewOptions): Promise<Digest> {
+  if (from !== undefined && refresh)
+    throw new ReportError(
+      "--refresh asks the live cluster, and --from reads what was saved: only one of them can be given",
+    );
+  if (from !== undefined) {
+    const digest = fromSaved(from);
+    return stack === undefined || digest.stack !== "" ? digest : { ...digest, stack };
+  }
+  if (stack === undefined)
+    throw new ReportError("which stack? Give --stack <name>, or --from <file> for a saved preview");
+  const { events, failure } = await enginePreview(stack, { refresh });
+  const names = { project: "talos-iscsi", stack: stack.split("/").at(-1) ?? stack };
+  const digest = digestFromEvents(events, names);
+  if (failure === undefined) return digest;
+  // An engine that could not even begin has told no event.
+  if (!digest.messages.some(({ severity }) => severity === "error"))
+    digest.messages.push({ severity: "error", text: failure });
+  return { ...digest, failed: true };
+}
+
+function fromSaved(path: string): Digest {
+  const text = readSaved(path);
+  try {
+    return digestFromText(text);
+  } catch (error) {
+    if (error instanceof DigestError)
+      throw new ReportError(`${path} is not a saved preview: ${error.message}`);
+    throw error;
+  }
+}

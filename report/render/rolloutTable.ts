@@ -1,0 +1,53 @@
+import Table from "cli-table3";
+import { nodesOf, reasonsOf, type Rollout, type RolloutReport, type UpgradedNode } from "../model/rollout.ts";
+import { count } from "../model/verdict.ts";
+import { phases, phaseSeconds, seconds } from "./steps.ts";
+import { clockTime, duration, imageName, moment } from "./words.ts";
+
+/** The last upgrades of a stack's nodes for a terminal: seconds by step, and what went wrong. */
+export function rolloutText(report: RolloutReport): string {
+  const { verdict, rollouts, never } = report;
+  const reasons = nodesOf(report).flatMap(reasonsOf);
+  return [
+    verdict,
+    ...rollouts.map(rolloutTable),
+    ...(never.length === 0
+      ? []
+      : [`Never upgraded by this stack: ${never.map(({ name }) => name).join(", ")}`]),
+    ...reasons,
+  ]
+    .map(printable)
+    .join("\n\n");
+}
+
+/** One rollout, with a line above it that says which. */
+export function rolloutTable({ nodes, started, ended, to }: Rollout): string {
+  const table = new Table({
+    head: ["node", "from", "to", "started", "total", ...phases.map(({ label }) => label), "result"],
+    colAligns: [...Array<"left">(4).fill("left"), ...Array<"right">(phases.length + 1).fill("right"), "left"],
+    style: { head: [], border: [], compact: true },
+  });
+  table.push(...nodes.map(row));
+  const images = to.map(({ version }) => version).join(", ");
+  return `${moment(started)}: ${images}, ${count(nodes.length, "node")} in ${duration((ended - started) / 1000)}; seconds by step\n${table.toString()}`;
+}
+
+function row({ name, timeline }: UpgradedNode): string[] {
+  const { from, to, started, seconds: total, steps, result, failedStep } = timeline;
+  const each = phaseSeconds(steps);
+  return [
+    name,
+    imageName(from, to),
+    imageName(to, from),
+    clockTime(started),
+    duration(total),
+    ...phases.map(({ id }) => seconds(each.get(id))),
+    result === "failed" ? `failed at ${failedStep ?? "a step"}` : "upgraded",
+  ];
+}
+
+/** What a node says must not move a terminal's cursor. */
+function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "�");
+}

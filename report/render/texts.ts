@@ -1,0 +1,103 @@
+import type { Estimate } from "../model/preview.ts";
+import type { ConfigurationPlan, NodePlan } from "../model/nodes.ts";
+import { isBack } from "../model/verdict.ts";
+import { duration, imageName } from "./words.ts";
+
+/** Words that Markdown and HTML share. */
+
+/** What is done with a node, in a few words. */
+export function actionText(node: NodePlan): string {
+  const [from, to] = [imageName(node.from, node.to), imageName(node.to, node.from)];
+  if (node.action === "upgrade") return `${isBack(node) ? "taken back" : "upgraded"} from ${from} to ${to}`;
+  if (node.action === "look") return `looked at; upgraded if it does not run ${to}`;
+  if (node.action === "verify") return `verified on ${to}`;
+  if (node.action === "leave") return "leaves the stack; its upgrade is no longer looked after";
+  return `stays on ${to}`;
+}
+
+export const rebootText: Record<NodePlan["reboot"], string> = {
+  yes: "reboots",
+  maybe: "may reboot",
+  no: "no reboot",
+};
+
+/** Why a node may reboot or not, where that is no matter of course. */
+export function rebootReason(node: NodePlan): string {
+  if (node.action === "upgrade") return "";
+  if (node.action === "look") return "A node that runs the wanted image already is not rebooted.";
+  if (node.reboot === "maybe") return "Talos reboots it by itself if the changed configuration needs that.";
+  return "";
+}
+
+/** What happens to the configuration of these nodes, and when it takes effect. */
+export function configurationText(configuration: ConfigurationPlan, nodes: readonly NodePlan[]): string {
+  const upgraded = nodes.every(({ action }) => action === "upgrade");
+  const when =
+    "mode" in configuration && configuration.mode === "auto"
+      ? "Applied at once; Talos reboots the node if a line needs that."
+      : upgraded
+        ? "Applied at once; what needs a reboot waits for the one of the upgrade."
+        : "Applied at once; what needs a reboot waits for the node's next boot.";
+  switch (configuration.kind) {
+    case "changed":
+      return when;
+    case "first":
+      return `The first that this stack applies: what the node has now is not known here, and what stands below takes its place. ${when}`;
+    case "unknown":
+      return "Known only when the cluster's secrets are made, in the first up. What was asked for stands with the cluster, below.";
+    case "unseen":
+      return `Applied anew without a readable change: a secret in it, or the credentials that it is applied with. ${when}`;
+    case "same":
+      return "Unchanged.";
+    case "gone":
+      return "No longer looked after by this stack; the node keeps what it has.";
+  }
+}
+
+/** `about 15 min, by the last upgrade of these nodes` */
+export function estimateText({ seconds, known, due }: Estimate): string {
+  const of =
+    known === due
+      ? "by the last upgrade of these nodes"
+      : `by the last upgrade of ${known} of the ${due} nodes`;
+  return `about ${duration(seconds)}, ${of}`;
+}
+
+/** The nodes that something is done with, in the order of the rollout: control planes in a row, then the lanes of workers. */
+export function stagesOf(nodes: readonly NodePlan[]): { title: string; lanes: NodePlan[][] }[] {
+  const touched = nodes.filter(
+    ({ action }) => action === "upgrade" || action === "look" || action === "verify",
+  );
+  const controlPlanes = touched.filter(({ role }) => role === "controlplane");
+  const workers = touched.filter(({ role }) => role === "worker");
+  const lanes = Map.groupBy(workers, ({ lane }) => lane);
+  return [
+    ...(controlPlanes.length === 0
+      ? []
+      : [{ title: "Control planes, one at a time", lanes: [controlPlanes] }]),
+    ...(workers.length === 0
+      ? []
+      : [
+          {
+            title: lanes.size === 1 ? "Workers, one at a time" : `Workers, ${lanes.size} at a time`,
+            lanes: [...lanes.values()],
+          },
+        ]),
+  ];
+}
+
+export const operationText = {
+  create: "create",
+  update: "update",
+  replace: "replace",
+  delete: "delete",
+  import: "import",
+} as const;
+
+export const operationSign = {
+  create: "+",
+  update: "~",
+  replace: "±",
+  delete: "−",
+  import: "=",
+} as const;

@@ -1,0 +1,39 @@
+import type { Image, Timeline } from "../model/timeline.ts";
+
+/** How reports write times and images. */
+
+/** `4.2 s`, `48 s`, `6 min 5 s`, `1 h 12 min` */
+export function duration(seconds: number): string {
+  if (seconds < 10) return `${Math.round(seconds * 10) / 10} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 === 0 ? "" : ` ${whole % 60} s`}`;
+  const minutes = Math.round(whole / 60);
+  return `${Math.floor(minutes / 60)} h${minutes % 60 === 0 ? "" : ` ${minutes % 60} min`}`;
+}
+
+/** `2026-11-21 03:04 UTC` */
+export function moment(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/** `03:04:05` */
+export function clockTime(at: number): string {
+  return new Date(at).toISOString().slice(11, 19);
+}
+
+/** `v1.13.9`, and the schematic too where the release alone does not tell two images apart. */
+export function imageName(image: Image | undefined, other?: Image): string {
+  if (image === undefined) return "not known yet";
+  if (other === undefined || other.version !== image.version || other.schematicId === image.schematicId)
+    return image.version;
+  return `${image.version} (${image.schematicId === "" ? "no schematic" : image.schematicId.slice(0, 8)})`;
+}
+
+/** `3 min 12 s on 2026-10-02` */
+export function lastTime(last: Timeline): string {
+  const day = new Date(last.started).toISOString().slice(0, 10);
+  return last.result === "failed"
+    ? `failed at ${last.failedStep ?? "a step"} on ${day}`
+    : `${duration(last.seconds)} on ${day}`;
+}
