@@ -32,7 +32,34 @@ class Display {
   }
 
   get options() {
-    return { onOutput: this.onOutput, onError: this.onError, color: this.color } as const;
+    return {
+      onOutput: this.onOutput,
+      onError: this.onError,
+      color: this.color,
+      signal: this.#stop.signal,
+    } as const;
+  }
+
+  readonly #stop = new AbortController();
+
+  /**
+   * Lives through a Ctrl-C: the terminal sends it to the engine as well, which stops between steps and says what is left undone. Other requests
+   * to end reach this process alone, and are handed on.
+   */
+  async surviving<T>(work: () => Promise<T>): Promise<T> {
+    const heard = (): void =>
+      void process.stderr.write("stopping: the engine ends what cannot be left half done\n");
+    const handOn = (): void => this.#stop.abort();
+    process.once("SIGINT", heard);
+    process.once("SIGTERM", handOn);
+    process.once("SIGHUP", handOn);
+    try {
+      return await work();
+    } finally {
+      process.off("SIGINT", heard);
+      process.off("SIGTERM", handOn);
+      process.off("SIGHUP", handOn);
+    }
   }
 }
 
@@ -90,7 +117,7 @@ async function engine(
   await releaseDeadLocks(stack, (line) => process.stderr.write(`${line}\n`));
   const display = new Display();
   try {
-    await operation(stack, display.options);
+    await display.surviving(() => operation(stack, display.options));
   } catch (error) {
     if (error instanceof CommandError) {
       throw new LabError(

@@ -14,6 +14,25 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.project.remove());
 
+test("Ctrl-C stops between steps, says what is left undone, and up goes on from there", async () => {
+  const before = await lab.upgrades();
+  lab.want("v1.13.9");
+  const { code, text } = await lab.interrupted(/upgrade-cp2 .*\[6\/9\] install/);
+  expect(code).not.toBe(0);
+  expect(text).toMatch(/cp2 \(127\.10\.0\.12\), step "\w+": cancelled; left undone: .*uncordon/);
+  expect(text).not.toMatch(/^\s+at .*\.ts:\d+/m);
+  const stopped = await lab.upgrades();
+  for (const later of ["cp3", "w1", "w2"]) expect([later, stopped[later]]).toEqual([later, before[later]]);
+
+  await lab.finish();
+  expect(await lab.upgrades()).toEqual(
+    Object.fromEntries(Object.entries(before).map(([name, count]) => [name, count + 1])),
+  );
+  expect(await lab.cordoned()).toEqual([]);
+  lab.want("v1.13.7");
+  await lab.finish();
+});
+
 test(`killed ${kills} times: no node is upgraded twice or left cordoned, and never are two down`, async () => {
   const figures = await crashRollouts({
     dir: lab.project.dir,

@@ -73,18 +73,25 @@ export class LabProject {
     return finished.stdout;
   }
 
-  run(file: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> {
+  /** @param interruptAt what it prints when it gets a Ctrl-C, as a terminal sends it: to it and all that it has started */
+  run(file: string, args: string[], env: NodeJS.ProcessEnv = {}, interruptAt?: RegExp): Promise<Finished> {
     return new Promise((resolve, reject) => {
       const child = spawn(file, args, {
         cwd: this.dir,
+        detached: interruptAt !== undefined, // a process group of its own
         env: { ...process.env, NO_COLOR: "1", TALOS_ISCSI_TOOLS: sharedTools, ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
       let text = "";
       let stdout = "";
+      let interrupt = interruptAt;
       child.stdout.on("data", (chunk: Buffer) => {
         text += chunk.toString("utf8");
         stdout += chunk.toString("utf8");
+        if (interrupt?.test(stdout) === true && child.pid !== undefined) {
+          interrupt = undefined;
+          process.kill(-child.pid, "SIGINT");
+        }
       });
       child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
       child.once("error", reject);

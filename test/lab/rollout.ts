@@ -51,6 +51,11 @@ export class RolloutLab {
     return finished;
   }
 
+  /** An `up` that gets a Ctrl-C, as a terminal sends it, when it prints something. */
+  interrupted(at: RegExp): Promise<Finished> {
+    return this.project.run(process.execPath, [join("lab", "cli.ts"), "up", "--skip-preview"], {}, at);
+  }
+
   async nodes(): Promise<NodeReport[]> {
     const report = await labReport(this.project.file("lab.sock"));
     if (report === undefined) throw new Error("the lab does not run any more");
