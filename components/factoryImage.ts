@@ -3,6 +3,7 @@ import * as talos from "@pulumiverse/talos";
 import { installerImage, isoUrl, pxeUrl } from "../talos/image.ts";
 import { schematicId, schematicYaml, type Schematic } from "../talos/schematic.ts";
 
+/** What image the factory is to build, and which factory. */
 export interface FactoryImageArgs {
   /**
    * URL of the Image Factory, without a path. It is also the registry that nodes pull from.

@@ -9,6 +9,7 @@ export type ClientConfiguration = Pick<
   "caCertificate" | "clientCertificate" | "clientKey"
 >;
 
+/** A node, its configuration, and how it gets there. */
 export interface MachineConfigurationArgs {
   /** Address of the node's Talos API. */
   node: string;

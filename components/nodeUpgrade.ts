@@ -55,6 +55,7 @@ export interface NodeUpgradeArgs {
 
 /** An image that a node ran, or was to run. */
 export interface UpgradeImage {
+  /** Talos release, such as `v1.13.9`. */
   version: string;
   /** Empty for an image that no factory made. */
   schematicId: string;
@@ -62,16 +63,21 @@ export interface UpgradeImage {
 
 /** The last upgrade of a node, as it went. Rollout reports are drawn from it. */
 export interface UpgradeTimeline {
+  /** What ran before. */
   from: UpgradeImage;
+  /** What was to run, and the installer image of it. */
   to: UpgradeImage & { image: string };
   /** When it began, ISO 8601 in UTC. */
   started: string;
   /** How long it was worked at, in seconds. */
   seconds: number;
+  /** How it ended. */
   ended: "upgraded" | "failed";
-  /** The step at which it failed, and why. */
+  /** The step at which it failed; absent where it did not. */
   failedStep?: string;
+  /** Why it failed. */
   reason?: string;
+  /** Its steps in order: when each began (ISO 8601 in UTC) and how many seconds it took. */
   steps: { name: string; started: string; seconds: number }[];
 }
 
@@ -83,14 +89,17 @@ export interface UpgradeTimeline {
  * The order of several nodes is the caller's, by `dependsOn`.
  */
 export class NodeUpgrade extends pulumi.CustomResource {
+  /** What the node is called in progress lines and errors. */
   declare readonly name: pulumi.Output<string>;
   /** Address of the node. */
   declare readonly node: pulumi.Output<string>;
+  /** The node's part in the cluster. */
   declare readonly role: pulumi.Output<"controlplane" | "worker">;
   /** The wanted release; after a refresh, or a failed upgrade, the one that was found. */
   declare readonly talosVersion: pulumi.Output<string>;
   /** The wanted schematic; after a refresh, or a failed upgrade, the one that was found. */
   declare readonly schematicId: pulumi.Output<string>;
+  /** The wanted installer image. */
   declare readonly image: pulumi.Output<string>;
   /** The release that runs, as the node said last. */
   declare readonly runningVersion: pulumi.Output<string>;

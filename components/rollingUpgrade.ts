@@ -10,6 +10,7 @@ export interface RollingUpgradeNode {
   name: string;
   /** Address of its Talos API. */
   address: string;
+  /** Control planes go first, one at a time. */
   role: "controlplane" | "worker";
   /** The Talos release it is to run, such as `v1.13.9`. */
   talosVersion: string;
@@ -21,18 +22,25 @@ export interface RollingUpgradeNode {
 
 /** A node after the rollout, for people and for the programs that come after this one. */
 export interface RollingUpgradeRow {
+  /** Name of the node, as in the settings. */
   name: string;
+  /** Address of its Talos API. */
   address: string;
+  /** Its part in the cluster. */
   role: "controlplane" | "worker";
   /** Talos release that runs. */
   version: string;
+  /** Schematic of the image that runs; empty for an image that no factory made. */
   schematic: string;
+  /** Extensions of the image that runs. */
   extensions: string[];
+  /** Services that run. */
   services: string[];
   /** iSCSI qualified name to allow on the array; absent without iscsi-tools. */
   initiatorName: string | undefined;
 }
 
+/** The nodes of a cluster, what each is to run, and how careful the rollout is. */
 export interface RollingUpgradeArgs {
   /** All nodes of the cluster. Their order is the order of the rollout within each role. */
   nodes: RollingUpgradeNode[];
@@ -46,7 +54,7 @@ export interface RollingUpgradeArgs {
   kubeconfig?: pulumi.Input<string> | undefined;
   /** The cluster's Kubernetes release; the target Talos must support it. */
   kubernetesVersion?: string | undefined;
-  /** Draining before an upgrade; a cluster of one node is never drained. */
+  /** Draining before an upgrade, and how many seconds pods have to leave; a cluster of one node is never drained. */
   drain: { enabled: boolean; timeoutSeconds: number };
   /** How many workers at once: a number, or a percentage such as `25%` (rounded down, at least one). */
   maxUnavailableWorkers: number | string;

@@ -11,6 +11,7 @@ export interface TalosClusterNode {
   name: string;
   /** IP address or DNS name of its Talos API, without a port. */
   address: string;
+  /** Control planes get their configurations first, one after the other. */
   role: "controlplane" | "worker";
   /** Talos release that the node is to run, such as `v1.13.9`. */
   talosVersion: string;
@@ -36,6 +37,7 @@ export interface ExistingCluster {
   clientConfiguration: pulumi.Input<ClientConfiguration>;
 }
 
+/** A cluster, new or running: its nodes, and what their machine configurations say. */
 export interface TalosClusterArgs {
   /** Name of the cluster. */
   clusterName: string;
@@ -57,7 +59,9 @@ export interface TalosClusterArgs {
   exemptNamespaces: string[];
   /** Kernel modules to load at boot. */
   kernelModules: string[];
+  /** CIDRs of the pods, such as `10.244.0.0/16`. Default: that of Talos. */
   podSubnets?: string[] | undefined;
+  /** CIDRs of the services, such as `10.96.0.0/12`. Default: that of Talos. */
   serviceSubnets?: string[] | undefined;
   /** A virtual IP that the control planes share. Default: none. */
   vip?: MachineConfigPatchSpec["vip"];

@@ -143,7 +143,7 @@ function authorityKeyIdentifier(certificate: x509.X509Certificate): x509.Extensi
 }
 
 /** Sign a certificate for a public key that the caller has (a certificate signing request, for example). */
-export async function certify(
+async function certify(
   authority: Authority,
   publicKey: webcrypto.CryptoKey | x509.PublicKey,
   request: LeafRequest,

@@ -18,11 +18,6 @@ import { choosePlugins, type PluginChoice } from "./pluginPaths.ts";
 /** The lab's state never leaves the machine and goes with the lab; the passphrase only keeps secrets out of plain sight in it. */
 const labPassphrase = "talos-iscsi-lab";
 
-export interface LabEngine {
-  stack: Stack;
-  plugins: PluginChoice[];
-}
-
 /** The three variables that plain `pulumi` needs to work on a started lab. */
 export function pulumiEnvironment(): Record<
   "PULUMI_BACKEND_URL" | "PULUMI_CONFIG_PASSPHRASE" | "PATH",

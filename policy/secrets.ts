@@ -68,7 +68,7 @@ interface Found {
 }
 
 /** Where a resource's properties hold a secret in plain text. */
-export function plaintextSecrets(
+function plaintextSecrets(
   type: string,
   props: Record<string, unknown>,
   { texts = [], ignore = [] }: Config = {},

@@ -12,7 +12,7 @@ export type Rule = (value: unknown) => string | undefined;
 
 export const text: Rule = (value) =>
   typeof value === "string" && value.trim() !== "" ? undefined : `must be a text, not ${shown(value)}`;
-export const flag: Rule = (value) =>
+const flag: Rule = (value) =>
   typeof value === "boolean" ? undefined : `must be true or false, not ${shown(value)}`;
 export const seconds: Rule = (value) =>
   typeof value === "number" && Number.isFinite(value) && value > 0

@@ -23,7 +23,7 @@ export interface NodeUpgradeInputs {
   allowSkew: boolean;
 }
 
-export const defaults = {
+const defaults = {
   extensions: [] as string[],
   services: [] as string[],
   files: [] as string[],

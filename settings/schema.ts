@@ -80,7 +80,7 @@ const hostPattern =
   /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 
 /** An IPv4 or IPv6 address or a DNS name. Something that looks like an IPv4 address has to be one. */
-export function isHost(text: string): boolean {
+function isHost(text: string): boolean {
   if (/^[\d.]+$/.test(text)) return z.ipv4().safeParse(text).success;
   return z.ipv6().safeParse(text).success || hostPattern.test(text);
 }
@@ -316,7 +316,6 @@ export const baseShape = {
 export type NodeSettings = z.output<typeof node>;
 export type ClusterSettings = z.output<typeof cluster>;
 export type ImageSettings = z.output<typeof image>;
-export type UpgradeSettings = z.output<typeof upgrade>;
 /** A patch as the stack's file has it: YAML text or a mapping. */
 export type PatchSetting = z.output<typeof patch>;
 export type SecretsSetting = z.output<typeof secrets>;

@@ -3,11 +3,15 @@ import { parseVersion, versionAtLeast } from "./version.ts";
 
 /** A release that should not be installed with a given extension. */
 export interface BadRelease {
+  /** The release, `v1.12.5`. */
   readonly version: string;
+  /** The extension that it is bad with, by its own name: `iscsi-tools`. */
   readonly extension: string;
+  /** What is wrong with it. */
   readonly reason: string;
   /** What to install instead. */
   readonly instead: string;
+  /** Where this is known from. */
   readonly source: string;
 }
 

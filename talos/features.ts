@@ -47,6 +47,7 @@ export function workloadIsolation(contract: string): boolean {
 export interface KernelArguments {
   /** `install`: `machine.install.extraKernelArgs`. `schematic`: `customization.extraKernelArgs` of the image. */
   readonly place: "install" | "schematic";
+  /** For people: why the other place is not honoured. */
   readonly reason: string;
 }
 

@@ -166,7 +166,7 @@ function writeMapping(page: Page, entries: Entries, indent: number, place: Place
  * A number as Go writes it: safe integers as int, others as float64 with the shortest digits that read back, in
  * exponent form below 1e-4 and from 1e+6 on (strconv.FormatFloat with 'g', -1).
  */
-export function goNumber(value: number): string {
+function goNumber(value: number): string {
   if (Number.isSafeInteger(value)) return String(value === 0 ? 0 : value);
   if (Number.isNaN(value)) return ".nan";
   if (!Number.isFinite(value)) return value > 0 ? ".inf" : "-.inf";

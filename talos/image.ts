@@ -19,6 +19,7 @@ export interface FactoryImageSpec {
   readonly factory: string;
   /** The platform the image is made for, `metal`, `vmware`, `aws`. */
   readonly platform: string;
+  /** Whether the SecureBoot variant is meant, which has an installer of its own. */
   readonly secureBoot: boolean;
   /** 64 hexadecimal digits. */
   readonly schematicId: string;
@@ -33,7 +34,7 @@ const SCHEMATIC_ID = /^[0-9a-f]{64}$/;
 const PLATFORM = /^[a-z0-9][a-z0-9.-]*$/;
 
 /** Is this the form of a schematic's ID? */
-export function isSchematicId(text: string): boolean {
+function isSchematicId(text: string): boolean {
   return SCHEMATIC_ID.test(text);
 }
 

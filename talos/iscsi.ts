@@ -5,7 +5,7 @@ import { contractAtLeast, contractOf } from "./version.ts";
 /** What makes a node able to use iSCSI storage, and how one sees that it is. */
 
 /** Where iscsi-tools puts the program that CSI drivers call; missing in a broken release (siderolabs/talos#12951). */
-export const iscsiadmPath = "/usr/local/sbin/iscsiadm";
+const iscsiadmPath = "/usr/local/sbin/iscsiadm";
 
 /** Minor release of the newest contract that the Talos provider can generate: it is built with the machinery of v1.13 (pulumi-talos 0.8.1). */
 export const newestGenerated = 13;
@@ -16,6 +16,7 @@ export function newestContract(talosVersion: string): string {
   return contractAtLeast(own, newestGenerated + 1) ? `v1.${newestGenerated}` : own;
 }
 
+/** What has to be on a node, and to run there, for its schematic to count as installed. */
 export interface IscsiRequirements {
   /** Extensions by their own names, as a node lists them: `iscsi-tools`. */
   extensions: string[];

@@ -44,6 +44,7 @@ export interface Skew {
   readonly allowed: boolean;
   /** True: at most one minor apart, the only step that Talos tests. Where false, an explicit override is needed. */
   readonly adjacent: boolean;
+  /** A downgrade is a step too, and allowed to the line before. */
   readonly direction: "same" | "upgrade" | "downgrade";
   /** For people: why it is refused, or what an override would risk, or that it is supported. */
   readonly reason: string;

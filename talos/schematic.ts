@@ -54,9 +54,11 @@ export type OverlayOption =
   | { readonly [key: string]: OverlayOption };
 
 const BOOTLOADERS = ["none", "dual-boot", "sd-boot", "grub"] as const;
+/** Which boot loader a disk image gets; the factory chooses by release and firmware where it is left out. */
 export type Bootloader = (typeof BOOTLOADERS)[number];
 
 const ENROLL_KEYS = ["off", "manual", "if-safe", "force"] as const;
+/** Whether the SecureBoot keys are enrolled at the first boot (systemd-boot's `secure-boot-enroll`). */
 export type EnrollKeys = (typeof ENROLL_KEYS)[number];
 
 /** One thing that is wrong with a schematic. */

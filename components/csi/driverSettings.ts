@@ -92,7 +92,7 @@ const labels = z.record(z.string(), z.string({ error: "must be text" }), {
 });
 
 /** `controller`: where and how the driver's controller runs. */
-export const controllerSchema = section({
+const controllerSchema = section({
   replicas: count("a number of replicas", 1, 5)
     .default(1)
     .describe("With more than one the sidecars elect a leader and a new pod takes over within seconds."),
@@ -113,7 +113,7 @@ export const controllerSchema = section({
 const atLeastOne = { error: 'must be a whole number from 1 or a percentage from 1% to 100%, such as "10%"' };
 
 /** `node`: where and how the driver's node part runs. */
-export const nodeSchema = section({
+const nodeSchema = section({
   controlPlanes: flag()
     .default(true)
     .describe("Whether control planes get it too. Without it no volume can be mounted there."),

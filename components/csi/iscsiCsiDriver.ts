@@ -15,22 +15,37 @@ import type { Transform } from "./transform.ts";
 
 /** Changes to the children of a driver, by child; see `Transform`. */
 export interface IscsiCsiDriverTransforms {
+  /** The namespace with its pod-security labels. */
   namespace?: Transform<k8s.core.v1.NamespaceArgs>;
+  /** The driver's configuration. */
   secret?: Transform<k8s.core.v1.SecretArgs>;
+  /** The script that stands in for iscsiadm, with the strategy nsenter. */
   iscsiadmConfigMap?: Transform<k8s.core.v1.ConfigMapArgs>;
+  /** The controller's account. */
   controllerServiceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
+  /** The node part's account, which has no rights. */
   nodeServiceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
+  /** The controller's rights. */
   clusterRole?: Transform<k8s.rbac.v1.ClusterRoleArgs>;
+  /** Gives the controller its rights. */
   clusterRoleBinding?: Transform<k8s.rbac.v1.ClusterRoleBindingArgs>;
+  /** The right to elect a leader, with more than one replica. */
   role?: Transform<k8s.rbac.v1.RoleArgs>;
+  /** Gives the controller that right. */
   roleBinding?: Transform<k8s.rbac.v1.RoleBindingArgs>;
+  /** The CSIDriver object. */
   csiDriver?: Transform<k8s.storage.v1.CSIDriverArgs>;
+  /** The Deployment of the controller. */
   controller?: Transform<k8s.apps.v1.DeploymentArgs>;
+  /** The DaemonSet of the node part. */
   node?: Transform<k8s.apps.v1.DaemonSetArgs>;
   /** Applied to every StorageClass. */
   storageClass?: Transform<k8s.storage.v1.StorageClassArgs>;
+  /** The VolumeSnapshotClass. */
   snapshotClass?: Transform<k8s.apiextensions.CustomResourceArgs>;
+  /** The admission policy for claims. */
   claimPolicy?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs>;
+  /** Puts that policy into force. */
   claimPolicyBinding?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyBindingArgs>;
 }
 

@@ -84,7 +84,7 @@ export class JovianDssCsi extends pulumi.ComponentResource {
 }
 
 /** What the base has to know of the JovianDSS driver for one pool. */
-export function joviandssDriver(
+function joviandssDriver(
   settings: JovianDssSettings,
   pool: JovianDssPool,
   password: pulumi.Input<string>,

@@ -10,7 +10,7 @@ export type JovianDssConfigSource = Pick<JovianDssSettings, "endpoint" | "iscsi"
  * pkg/common/common.go): `pool` at the top, while `endpoint.pool`, `endpoint.name`, `endpoint.tries` and `logpath` of the
  * official example are ignored, and without `logfile` it logs to stdout.
  */
-export function joviandssConfig(settings: JovianDssConfigSource, pool: string, password: string): string {
+function joviandssConfig(settings: JovianDssConfigSource, pool: string, password: string): string {
   const { endpoint, iscsi } = settings;
   return stringify(
     {

@@ -16,7 +16,7 @@ export const socketDirectory = "/csi";
 export const socketPath = `${socketDirectory}/csi.sock`;
 
 /** The annotation that changes with the driver's configuration. */
-export const checksumAnnotation = "talos-iscsi/config-checksum";
+const checksumAnnotation = "talos-iscsi/config-checksum";
 
 /** What a process without need of the node gets. Root, because the plugin's socket is root's; but root without any power. */
 export const unprivileged: k8s.types.input.core.v1.SecurityContext = {

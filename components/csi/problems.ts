@@ -10,7 +10,7 @@ export interface Problem {
 }
 
 /** Writes a path the way a reader of the stack's file would: `["pools", 0, "name"]` becomes `pools[0].name`. */
-export function pathText(path: readonly PropertyKey[]): string {
+function pathText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === "number") return `${text}[${part}]`;
     return text === "" ? String(part) : `${text}.${String(part)}`;

@@ -126,7 +126,7 @@ export class SnapshotController extends pulumi.ComponentResource {
 }
 
 /** The controller's Deployment. It fits the pod security standard `restricted`. */
-export function snapshotControllerDeployment(
+function snapshotControllerDeployment(
   settings: SnapshotControllerSettings,
 ): k8s.types.input.apps.v1.Deployment {
   const labels = {

@@ -79,10 +79,7 @@ const configKey = "client-info.yml";
 const wrapperPath = "/usr/local/bin/iscsiadm";
 
 /** What the base has to know of the Synology driver. `passwords` in the order of `settings.arrays`. */
-export function synologyDriver(
-  settings: SynologySettings,
-  passwords: readonly pulumi.Input<string>[],
-): IscsiDriver {
+function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.Input<string>[]): IscsiDriver {
   const { snapshots } = settings;
   return {
     driverName: synologyDriverName,
@@ -139,7 +136,7 @@ export function synologyDriver(
 }
 
 /** The driver's client-info.yml (synology-csi pkg/dsm/common/config.go). */
-export function clientInfo(arrays: SynologySettings["arrays"], passwords: readonly string[]): string {
+function clientInfo(arrays: SynologySettings["arrays"], passwords: readonly string[]): string {
   const clients = arrays.map((array, index) => ({
     host: array.host,
     port: array.port ?? (array.https ? 5001 : 5000),

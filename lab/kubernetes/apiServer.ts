@@ -11,7 +11,7 @@ import { ManagedProcess } from "./process.ts";
 const backendPort = 16443;
 
 /** kube-apiserver did not come up; the message has its own words. */
-export class ApiServerError extends Error {
+class ApiServerError extends Error {
   override readonly name = "ApiServerError";
 }
 

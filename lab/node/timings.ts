@@ -1,7 +1,7 @@
 import { defaultTimings, type Timings } from "./node.ts";
 
 /** What an upgrade takes in all, in seconds. */
-export function upgradeTime(timings: Timings): number {
+function upgradeTime(timings: Timings): number {
   return timings.pullSeconds + timings.installSeconds + timings.rebootSeconds + timings.bootSeconds;
 }
 

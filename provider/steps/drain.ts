@@ -62,7 +62,7 @@ export function findNode(
 }
 
 /** Does a drain move this pod? */
-export function movable(pod: KubernetesPod): boolean {
+function movable(pod: KubernetesPod): boolean {
   return !pod.mirror && !pod.finished && pod.owner !== "DaemonSet";
 }
 

@@ -53,7 +53,7 @@ export function remaining({ deadline, clock }: UpgradeContext): number {
   return Math.max(1, deadline - clock.now());
 }
 
-export function expectedApi(version: string): "lifecycle" | "machine" {
+function expectedApi(version: string): "lifecycle" | "machine" {
   try {
     return upgradeApi(version);
   } catch (error) {

@@ -70,7 +70,7 @@ function noAnswer(detail: string, { patience }: UpgradeContext): Shortcoming {
 }
 
 /** What is wrong with the node; undefined if it is as wanted. */
-export function judge(
+function judge(
   facts: NodeFacts,
   before: NodeFacts,
   { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,

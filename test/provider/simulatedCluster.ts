@@ -11,7 +11,7 @@ import { createAuthority, issueLeaf } from "../../lab/pki.ts";
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { schematicId } from "../../talos/schematic.ts";
 
-export const iscsiSchematic = {
+const iscsiSchematic = {
   customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
 };
 export const iscsiSchematicId = schematicId(iscsiSchematic);
@@ -28,7 +28,7 @@ const healthy: ClusterRuntime = {
   removed: async () => undefined,
 };
 
-export const fastTimings: Timings = {
+const fastTimings: Timings = {
   pullSeconds: 0.1,
   installSeconds: 0.2,
   rebootSeconds: 0.2,

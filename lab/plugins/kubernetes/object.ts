@@ -60,7 +60,7 @@ export function typeMeta(inputs: Properties): { apiVersion: string; kind: string
 }
 
 /** The metadata of inputs; none yet where it is unknown as a whole. */
-export function metadataOf(inputs: Properties): Properties {
+function metadataOf(inputs: Properties): Properties {
   const { metadata } = inputs;
   return isObject(metadata) ? metadata : {};
 }
@@ -79,7 +79,7 @@ export function annotationOf(inputs: Properties, name: string): string | undefin
 }
 
 /** Marks objects whose name was made by the provider: they are replaced by a new one before the old one goes. */
-export const autonamedAnnotation = "pulumi.com/autonamed";
+const autonamedAnnotation = "pulumi.com/autonamed";
 
 export function isAutonamed(inputs: Properties): boolean {
   return annotationOf(inputs, autonamedAnnotation) === "true";

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 
 /** When a certificate, base64 of its PEM, runs out; `undefined` if it is none. */
-export function expiryOf(certificate: string | undefined): Date | undefined {
+function expiryOf(certificate: string | undefined): Date | undefined {
   if (certificate === undefined || certificate === "") {
     return undefined;
   }

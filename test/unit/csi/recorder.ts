@@ -21,7 +21,7 @@ export interface Registered {
 }
 
 /** The uid that the stand-in for the Kubernetes API gives every object. */
-export const uid = "0b4cdef2-5f0e-4a8e-9d3c-3f6a5a5d3a10";
+const uid = "0b4cdef2-5f0e-4a8e-9d3c-3f6a5a5d3a10";
 
 /** The wire boundary: what a registration request can be asked (sdk/proto/pulumi/resource.proto). */
 interface RegisterRequest {

@@ -43,7 +43,7 @@ export function changed(
 }
 
 /** Files by their path; every other path is missing. */
-export function filesOf(files: Record<string, string>): (path: string) => string {
+function filesOf(files: Record<string, string>): (path: string) => string {
   return (path) => {
     const text = files[path];
     if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });

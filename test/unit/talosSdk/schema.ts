@@ -78,7 +78,7 @@ export function referencedType(spec: PropertySpec): string | undefined {
 }
 
 /** A value that fits a property, different for every property. */
-export function sample(spec: PropertySpec, path: string): unknown {
+function sample(spec: PropertySpec, path: string): unknown {
   const type = referencedType(spec);
   if (type !== undefined) {
     const properties = Object.entries(schema.types[type]?.properties ?? {});
