@@ -50,7 +50,7 @@ export function shownProperties(given: unknown, type: string): Properties {
 }
 
 /** A value without its secrets. @param name of the property that it stands in. */
-export function shown(value: unknown, name = ""): Value {
+function shown(value: unknown, name = ""): Value {
   if (value === null || value === undefined) return null;
   if (secretNames.test(name) && !isEmpty(value)) return isUnknown(value) ? unknownMark : secretMark;
   if (typeof value === "string") return shownText(value);

@@ -77,7 +77,7 @@ function joined(path: string, key: string): string {
 }
 
 /** A value on one line. */
-export function inline(value: Value): string {
+function inline(value: Value): string {
   return typeof value === "string" ? value.replace(/\n$/, "").replaceAll("\n", " ⏎ ") : JSON.stringify(value);
 }
 

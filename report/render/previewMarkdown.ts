@@ -16,7 +16,7 @@ import {
 import { lastTime, moment } from "./words.ts";
 
 /** What a comment may have at GitHub, and so at most pages that cut one; a little is left for what a pipeline puts around it. */
-export const markdownLimit = 62_000;
+const markdownLimit = 62_000;
 
 const signs = { failed: "🛑", danger: "🛑", careful: "⚠️", calm: "✅", nothing: "✅" } as const;
 
