@@ -19,7 +19,8 @@ export function load(app: Application): void {
 
 /** The text in `key: z.string()….describe("…")`, wherever in the chain it stands. */
 function descriptionOf(declaration: ts.Declaration): string | undefined {
-  if (!ts.isPropertyAssignment(declaration) && !ts.isShorthandPropertyAssignment(declaration)) return undefined;
+  if (!ts.isPropertyAssignment(declaration) && !ts.isShorthandPropertyAssignment(declaration))
+    return undefined;
   let call: ts.Node = ts.isPropertyAssignment(declaration) ? declaration.initializer : declaration.name;
   while (ts.isCallExpression(call) && ts.isPropertyAccessExpression(call.expression)) {
     const [text] = call.arguments;
