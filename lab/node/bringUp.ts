@@ -177,6 +177,6 @@ async function watchOver(node: SimulatedNode, boot: Boot): Promise<void> {
       // Something may have begun while Kubernetes was asked.
       if (boot.busy === undefined && !boot.power.aborted) boot.setStatus("running", unmet);
     }
-    await node.changes.next(boot.ready ? 2 : 0.25, boot.power);
+    await node.changes.next(boot.ready ? 2 : 0.1, boot.power);
   }
 }

@@ -25,7 +25,7 @@ const channelOptions: grpc.ChannelOptions = {
   "grpc.keepalive_time_ms": 10_000,
   "grpc.keepalive_timeout_ms": 5_000,
   "grpc.initial_reconnect_backoff_ms": 50,
-  "grpc.max_reconnect_backoff_ms": 250,
+  "grpc.max_reconnect_backoff_ms": 100,
   // The process-wide pool would hand a new channel the old, possibly half-open connection.
   "grpc.use_local_subchannel_pool": 1,
   "grpc.max_receive_message_length": 32 * 1024 * 1024,
