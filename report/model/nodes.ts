@@ -1,12 +1,18 @@
+import {
+  departures,
+  knownMembers,
+  membershipInputs,
+  type Departure,
+} from "../../provider/membership/members.ts";
 import { laneCount } from "../../talos/lanes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark, type Properties } from "../digest/values.ts";
+import { planOf, preflightType, type Found } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
 import { textDiff, type TextDiff } from "./lineDiff.ts";
 import { timelineOf, type Image, type Timeline } from "./timeline.ts";
 
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
-export const preflightType = "talos-node:index:RolloutPreflight";
 export const machineConfigurationType = "talos-iscsi:index:MachineConfiguration";
 export const configurationApplyType = "talos:machine/configurationApply:ConfigurationApply";
 
@@ -17,12 +23,14 @@ export interface NodePlan {
   role: "controlplane" | "worker";
   /**
    * - `upgrade`: it runs another image than it is to run, and will be upgraded
+   * - `join`: it is no node of the cluster yet; it is installed with the image that it is to run
    * - `look`: what it runs is not known here; it is upgraded if it is another image
    * - `verify`: it is looked at; the image stays
-   * - `leave`: it is taken out of the stack
+   * - `reset`: it leaves the cluster, and its machine is wiped
+   * - `leave`: it is taken out of the stack; its machine is left alone
    * - `none`: nothing
    */
-  action: "upgrade" | "look" | "verify" | "leave" | "none";
+  action: "upgrade" | "join" | "look" | "verify" | "reset" | "leave" | "none";
   reboot: "yes" | "maybe" | "no";
   /** What it runs; undefined where that is not known. */
   from?: Image;
@@ -55,7 +63,9 @@ export type ApplyMode = "auto" | "staged";
 /** Every node of the stack, in the order of the rollout. */
 export function nodePlans(digest: Digest): NodePlan[] {
   const upgrades = digest.steps.filter(({ type }) => type === nodeUpgradeType);
-  const plans = upgrades.map((step) => nodePlan(step, digest));
+  const plan = planOf(digest);
+  const leaving = leavingMembers(digest);
+  const plans = upgrades.map((step) => nodePlan(step, digest, plan, leaving));
   const order = orderOf(digest);
   const place = ({ name }: NodePlan) => (order.includes(name) ? order.indexOf(name) : order.length);
   const ordered = plans.toSorted((a, b) => place(a) - place(b));
@@ -98,19 +108,42 @@ function setting(digest: Digest, key: string): object {
   }
 }
 
-function nodePlan(step: Step, digest: Digest): NodePlan {
+const membershipType = "talos-node:index:ClusterMembership";
+
+/** Who is taken off the list of the cluster's nodes, and what becomes of the machine. */
+function leavingMembers({ steps }: Digest): Departure[] {
+  const step = steps.find(({ type, operation }) => type === membershipType && operation === "update");
+  if (step?.old === undefined || step.new === undefined || !Array.isArray(step.new.inputs["nodes"]))
+    return [];
+  return departures(
+    knownMembers({ ...step.old.inputs, ...step.old.outputs }),
+    membershipInputs(step.new.inputs),
+  );
+}
+
+function nodePlan(
+  step: Step,
+  digest: Digest,
+  plan: Map<string, Found>,
+  leaving: readonly Departure[],
+): NodePlan {
   const state = step.new ?? step.old;
   const inputs = state?.inputs ?? {};
   const isLeaving = step.operation === "delete";
   const outputs = step.operation === "create" ? {} : (step.old?.outputs ?? {});
-  const from = imageOf(outputs["runningVersion"], outputs["runningSchematic"]);
+  const name = text(inputs["name"]) || step.name;
+  const found = step.operation === "create" ? plan.get(name) : undefined;
+  const seen = imageOf(outputs["runningVersion"], outputs["runningSchematic"]) ?? found?.runs;
   const to = isLeaving ? undefined : imageOf(inputs["talosVersion"], inputs["schematicId"]);
+  // The plan names only the beginning of a schematic.
+  const from = seen !== undefined && to !== undefined && found?.fate === "stays" ? to : seen;
   const last = timelineOf(outputs["timeline"]);
   const configuration = configurationPlan(text(inputs["node"]), digest);
   const unfinished = step.old?.initErrors ?? [];
-  const action = actionOf(step, from, to);
+  const isReset = leaving.some(({ member, way }) => way === "reset" && member.node === text(inputs["node"]));
+  const action = isReset ? "reset" : actionOf(step, from, to, found);
   return {
-    name: text(inputs["name"]) || step.name,
+    name,
     address: text(inputs["node"]),
     role: inputs["role"] === "controlplane" ? "controlplane" : "worker",
     action,
@@ -125,16 +158,24 @@ function nodePlan(step: Step, digest: Digest): NodePlan {
   };
 }
 
-function actionOf({ operation }: Step, from: Image | undefined, to: Image | undefined): NodePlan["action"] {
+function actionOf(
+  { operation }: Step,
+  from: Image | undefined,
+  to: Image | undefined,
+  found: Found | undefined,
+): NodePlan["action"] {
   if (operation === "delete") return "leave";
   if (operation === "same" || operation === "read") return "none";
-  if (operation !== "update" || from === undefined || to === undefined) return "look";
+  if (found?.fate === "joins") return "join";
+  if (found?.fate === "upgrade") return "upgrade";
+  if (from === undefined || to === undefined || (operation !== "update" && found === undefined))
+    return "look";
   return from.version === to.version && from.schematicId === to.schematicId ? "verify" : "upgrade";
 }
 
 function rebootOf(action: NodePlan["action"], configuration: ConfigurationPlan): NodePlan["reboot"] {
-  if (action === "upgrade") return "yes";
-  const mayReboot = "mode" in configuration && configuration.mode === "auto";
+  if (action === "upgrade" || action === "reset") return "yes";
+  const mayReboot = "mode" in configuration && configuration.mode === "auto" && action !== "join";
   return action === "look" || mayReboot ? "maybe" : "no";
 }
 

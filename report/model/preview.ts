@@ -1,7 +1,7 @@
 import type { Digest, Message } from "../digest/digest.ts";
 import { nodePlans, type ConfigurationPlan, type NodePlan } from "./nodes.ts";
 import { countsOf, resourceChanges, type Counts, type ResourceChange } from "./resources.ts";
-import { driverPlans, storageLosses, type DriverPlan, type StorageLoss } from "./storage.ts";
+import { driverPlans, machineLosses, storageLosses, type DriverPlan, type StorageLoss } from "./storage.ts";
 import { verdictOf, type Verdict } from "./verdict.ts";
 
 /** Everything that a report on a preview says, in no form yet. */
@@ -47,7 +47,7 @@ export interface MessageGroup {
 
 export function previewReport(digest: Digest, made: number): PreviewReport {
   const nodes = nodePlans(digest);
-  const losses = storageLosses(digest);
+  const losses = [...machineLosses(nodes), ...storageLosses(digest)];
   const drivers = driverPlans(digest);
   const counts = countsOf(digest);
   const errors = groupMessages(digest.messages, "error");

@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
 import type { Digest, Operation, Step } from "../digest/digest.ts";
 import { secretMark } from "../digest/values.ts";
-import { configurationApplyType, machineConfigurationType, nodeUpgradeType, preflightType } from "./nodes.ts";
+import { configurationApplyType, machineConfigurationType, nodeUpgradeType } from "./nodes.ts";
+import { preflightType } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
 import { kindOf, objectName } from "./storage.ts";
 

@@ -1,11 +1,11 @@
+import type { NodePlan } from "./nodes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 
 /** Something whose loss is felt by those who have data on the cluster, and what its loss means. */
 export interface StorageLoss {
   /** `StorageClass joviandss-sc` */
   what: string;
-  urn: string;
-  operation: "delete" | "replace";
+  operation: "delete" | "replace" | "reset";
   meaning: string;
   /** The engine refuses it, so that `up` will stop there. */
   protected: boolean;
@@ -95,7 +95,6 @@ export function storageLosses({ steps }: Digest): StorageLoss[] {
       return [
         {
           what: `${kindOf(step.type)} ${objectName(step)}`,
-          urn: step.urn,
           operation: step.operation,
           meaning: step.operation === "delete" ? deleted : replaced,
           protected: step.old?.protect === true,
@@ -103,6 +102,18 @@ export function storageLosses({ steps }: Digest): StorageLoss[] {
       ];
     }),
   );
+}
+
+/** Machines that are wiped with all that is on their disks. */
+export function machineLosses(nodes: readonly NodePlan[]): StorageLoss[] {
+  return nodes
+    .filter(({ action }) => action === "reset")
+    .map(({ name, address, role }) => ({
+      what: `Machine ${name} (${address})`,
+      operation: "reset",
+      meaning: `Its disk is wiped: what pods keep on the node itself is lost.${role === "controlplane" ? " One member less in etcd." : ""}`,
+      protected: false,
+    }));
 }
 
 /** A driver of this program, and what becomes of it. */

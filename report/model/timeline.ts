@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { withoutKeys } from "../digest/values.ts";
 
 /** The last upgrade of a node as its state has it (the output `timeline` of a NodeUpgrade). */
 export interface Timeline {
@@ -56,6 +57,6 @@ export function timelineOf(value: unknown): Timeline | undefined {
     result,
     ended: Math.max(...rest.steps.map((step) => step.started + step.seconds * 1000)),
     ...(failedStep === undefined ? {} : { failedStep }),
-    ...(reason === undefined ? {} : { reason }),
+    ...(reason === undefined ? {} : { reason: withoutKeys(reason) }),
   };
 }

@@ -47,13 +47,16 @@ function sentences(facts: VerdictFacts): string {
     (part) => part !== "",
   );
   const text = parts.join("; ");
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+  // A node's name is written as it is.
+  return `${text.replace(/^(no|the|a|storage) /, (word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`)}.`;
 }
 
 function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
   const upgraded = nodes.filter(({ action }) => action === "upgrade");
   const looked = nodes.filter(({ action }) => action === "look");
+  const joining = nodes.filter(({ action }) => action === "join");
   const leaving = nodes.filter(({ action }) => action === "leave");
+  const wiped = nodes.filter(({ action }) => action === "reset");
   const parts: string[] = [];
   if (upgraded.length > 0)
     parts.push(
@@ -68,6 +71,12 @@ function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
       `${count(looked.length, "node")} ${one ? "comes" : "come"} into the stack: ${one ? "it reboots if it does" : "each reboots if it does"} not run ${releases} already${pace(looked)}`,
     );
   }
+  if (joining.length > 0 && isNewCluster)
+    parts.push(`a new cluster of ${count(joining.length, "node")} is made`);
+  else if (joining.length > 0)
+    parts.push(`${names(joining)} ${joining.length === 1 ? "joins" : "join"} the cluster`);
+  if (wiped.length > 0)
+    parts.push(`${names(wiped)} ${wiped.length === 1 ? "leaves" : "leave"} the cluster and WILL BE WIPED`);
   if (leaving.length > 0)
     parts.push(`${names(leaving)} ${leaving.length === 1 ? "leaves" : "leave"} the stack`);
   if (parts.length === 0) {

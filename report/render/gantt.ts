@@ -51,7 +51,14 @@ export function gantt({ nodes, started, ended }: Rollout, label: string): Html {
 ${axis.ticks.map(({ at, moment }) => tick(at, clockTime(moment), height))}
 ${axis.breaks.map(({ from, to, seconds }) => gap((from + to) / 2, seconds, height))}
 ${nodes.map((node, index) => lane(node, axis, top + index * laneHeight))}
-</svg><p class="soft">From ${clockTime(started)} to ${clockTime(ended)} UTC.</p>`;
+</svg><p class="soft">From ${clockTime(started)} to ${clockTime(ended)} UTC.${leftOut(axis)}</p>`;
+}
+
+function leftOut({ breaks }: TimeAxis): string {
+  const seconds = breaks.reduce((sum, each) => sum + each.seconds, 0);
+  return seconds === 0
+    ? ""
+    : ` ${duration(seconds)} in which nobody worked are left out where the dotted lines are.`;
 }
 
 function tick(at: number, text: string, height: number): Html {

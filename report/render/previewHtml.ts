@@ -1,7 +1,7 @@
 import type { ConfigurationGroup, MessageGroup, PreviewReport } from "../model/preview.ts";
 import type { NodePlan } from "../model/nodes.ts";
 import type { ResourceChange } from "../model/resources.ts";
-import { count, names } from "../model/verdict.ts";
+import { count } from "../model/verdict.ts";
 import { diffBlock, propertyList, textBlock } from "./diffHtml.ts";
 import { h, prose, type Html } from "./html.ts";
 import { page } from "./page.ts";
@@ -9,6 +9,7 @@ import {
   actionText,
   configurationText,
   estimateText,
+  lossText,
   operationText,
   rebootReason,
   rebootText,
@@ -105,14 +106,14 @@ function losses({ losses: found }: PreviewReport): Html {
   if (found.length === 0) return h``;
   const items = found.map(
     ({ what, operation, meaning, protected: kept }) =>
-      h`<li><h3>${operation === "delete" ? "Deleted" : "Replaced"}: ${what}</h3><p>${meaning}${kept ? " It is protected: the engine refuses, and up stops there." : ""}</p></li>`,
+      h`<li><h3>${lossText[operation]}: ${what}</h3><p>${meaning}${kept ? " It is protected: the engine refuses, and up stops there." : ""}</p></li>`,
   );
   return h`<section><h2>Storage at stake</h2><div class="card loud"><ul>${items}</ul></div></section>`;
 }
 
 function order({ nodes, lastTook }: PreviewReport): Html {
   const stages = stagesOf(nodes);
-  const leaving = nodes.filter(({ action }) => action === "leave");
+  const leaving = nodes.filter(({ action }) => action === "leave" || action === "reset");
   const still = nodes.filter(({ action }) => action === "none");
   if (nodes.length === 0) return h``;
   const due = nodes.some(({ action }) => action === "upgrade" || action === "look");
@@ -130,15 +131,10 @@ function order({ nodes, lastTook }: PreviewReport): Html {
       ({ title, lanes }) =>
         h`<div class="stage">
           <h3>${title}</h3>
-          ${lanes.map(
-            (lane, index) =>
-              h`<ol class="lane" ${lanes.length > 1 ? h` aria-label="lane ${index + 1}"` : ""}>
-                ${lane.map(nodeItem)}
-              </ol>`,
-          )}
+          ${lanes.map((lane, index) => h`${lanes.length > 1 ? h`<p class="soft">Lane ${index + 1}</p>` : ""}<ol class="lane">${lane.map(nodeItem)}</ol>`)}
         </div>`,
     )}
-    ${leaving.length === 0 ? "" : h`<p><b>${names(leaving)}</b>: ${leaving.map(actionText)[0]}.</p>`}
+    ${leaving.map((node) => h`<p><b>${node.name}</b> ${actionText(node)}.</p>`)}
     ${still.length === 0 ? "" : h`<p class="soft">Not touched: ${still.map(({ name }) => name).join(", ")}.</p>`}
   </section>`;
 }

@@ -9,6 +9,7 @@ import {
   configurationText,
   estimateText,
   operationSign,
+  lossText,
   operationText,
   rebootText,
   stagesOf,
@@ -56,7 +57,7 @@ function messages(title: string, groups: MessageGroup[]): string {
 function losses({ losses: found }: PreviewReport): string {
   if (found.length === 0) return "";
   const rows = found.map(({ what, operation, meaning, protected: kept }) => [
-    `**${operation === "delete" ? "deleted" : "replaced"}**`,
+    `**${lossText[operation]}**`,
     code(what),
     `${plain(meaning)}${kept ? " It is protected: the engine refuses." : ""}`,
   ]);
@@ -80,7 +81,7 @@ function order({ nodes, lastTook }: PreviewReport): string {
       ]),
     ),
   );
-  const leaving = nodes.filter(({ action }) => action === "leave");
+  const leaving = nodes.filter(({ action }) => action === "leave" || action === "reset");
   if (rows.length === 0 && leaving.length === 0) return "";
   const still = nodes.filter(({ action }) => action === "none").map(({ name }) => code(name));
   const unfinished = nodes.flatMap((node) =>

@@ -3,7 +3,7 @@ export const style = `
 :root {
   color-scheme: light dark;
   --paper: #f6f7f9; --card: #ffffff; --ink: #1b2330; --soft: #5b6676; --line: #dde2e9; --code: #f2f4f7;
-  --accent: #2458c5; --go: #1a7f45; --go-soft: #e3f4ea; --care: #9a5b00; --care-soft: #fff1d8;
+  --accent: #2458c5; --go: #166b3a; --go-soft: #e3f4ea; --care: #9a5b00; --care-soft: #fff1d8;
   --stop: #b3261e; --stop-soft: #fde8e6; --calm-soft: #e6eefc;
   --added: #e2f5e8; --added-ink: #10552e; --removed: #fde7e7; --removed-ink: #8c1d18;
 }
@@ -81,7 +81,7 @@ summary { cursor: pointer; padding: .6rem .95rem; border-radius: .6rem; }
 summary .what { font-weight: 600; } summary .tag { margin-right: .45rem; }
 .resource > div { padding: 0 .95rem .9rem; }
 .group { color: var(--soft); font-size: .85rem; font-weight: 600; margin: 1.1rem 0 .4rem; }
-.changes { display: grid; gap: .55rem; } .changes .path { font-weight: 600; font-size: .84em; }
+.changes { display: grid; grid-template-columns: minmax(0, 1fr); gap: .55rem; } .changes .path { font-weight: 600; font-size: .84em; }
 .value { display: block; padding: .1rem .55rem; border-radius: .3rem; white-space: pre-wrap; }
 .value.before { background: var(--removed); color: var(--removed-ink); } .value.after { background: var(--added); color: var(--added-ink); margin-top: .15rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; font-size: .85rem; margin: .75rem 0 0; }
@@ -107,7 +107,7 @@ footer { margin-top: 2.5rem; padding-top: 1rem; border-top: 1px solid var(--line
 }
 @media print {
   :root { color-scheme: light; --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --code: #fff;
-    --accent: #2458c5; --go: #1a7f45; --go-soft: #fff; --care: #9a5b00; --care-soft: #fff; --stop: #b3261e; --stop-soft: #fff; --calm-soft: #fff;
+    --accent: #2458c5; --go: #166b3a; --go-soft: #fff; --care: #9a5b00; --care-soft: #fff; --stop: #b3261e; --stop-soft: #fff; --calm-soft: #fff;
     --added: #e2f5e8; --added-ink: #10552e; --removed: #fde7e7; --removed-ink: #8c1d18; }
   body { font-size: 11px; } main { max-width: none; padding: 0; }
   .diff span, .gap { white-space: pre-wrap; } .scroll, .diff > div { overflow: visible; }

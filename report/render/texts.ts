@@ -11,7 +11,10 @@ export function actionText(node: NodePlan): string {
   if (node.action === "upgrade") return `${isBack(node) ? "taken back" : "upgraded"} from ${from} to ${to}`;
   if (node.action === "look") return `looked at; upgraded if it does not run ${to}`;
   if (node.action === "verify") return `verified on ${to}`;
-  if (node.action === "leave") return "leaves the stack; its upgrade is no longer looked after";
+  if (node.action === "join") return `joins the cluster, installed with ${to}`;
+  if (node.action === "reset")
+    return "leaves the cluster: drained, taken out of etcd if it is a control plane, then its machine is WIPED";
+  if (node.action === "leave") return "leaves the stack; its machine is left alone";
   return `stays on ${to}`;
 }
 
@@ -101,3 +104,6 @@ export const operationSign = {
   delete: "−",
   import: "=",
 } as const;
+
+/** What becomes of something of the storage. */
+export const lossText = { delete: "Deleted", replace: "Replaced", reset: "Wiped" } as const;

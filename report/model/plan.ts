@@ -1,0 +1,38 @@
+import type { Digest } from "../digest/digest.ts";
+import type { Image } from "./timeline.ts";
+
+/** What the preflight found when this preview looked at the nodes. */
+export interface Found {
+  /** What runs there; undefined where nobody could be asked. */
+  runs?: Image;
+  fate: "stays" | "upgrade" | "joins" | "unread";
+}
+
+export const preflightType = "talos-node:index:RolloutPreflight";
+
+/** By the node's name. Empty where the nodes were not asked: nothing that they run has changed, or it is not known yet. */
+export function planOf({ steps }: Digest): Map<string, Found> {
+  const step = steps.find(({ type }) => type === preflightType);
+  // An unchanged preflight has the plan of the rollout before.
+  if (step === undefined || !["create", "update", "replace"].includes(step.operation)) return new Map();
+  const lines = step.new?.inputs["plan"];
+  if (!Array.isArray(lines)) return new Map();
+  return new Map(
+    lines.flatMap((line) => {
+      const [, name, told] = /^(.+?): (.*)$/.exec(typeof line === "string" ? line : "") ?? [];
+      const found = told === undefined ? undefined : foundIn(told);
+      return name === undefined || found === undefined ? [] : [[name, found] as const];
+    }),
+  );
+}
+
+// The words of provider/plan.ts.
+function foundIn(told: string): Found | undefined {
+  if (told.startsWith("not of this cluster yet")) return { fate: "joins" };
+  if (told.startsWith("not read")) return { fate: "unread" };
+  const [, version = "", schematicId = ""] =
+    /^(\S+) with (?:no schematic|schematic ([0-9a-f]+))/.exec(told) ?? [];
+  if (version === "") return undefined;
+  if (told.endsWith("already, no reboot")) return { fate: "stays", runs: { version, schematicId } };
+  return told.endsWith("one reboot") ? { fate: "upgrade", runs: { version, schematicId } } : undefined;
+}

@@ -1,0 +1,231 @@
+import { describe, expect, it } from "vitest";
+import { digestFromText } from "../../../report/digest/read.ts";
+import { previewReport, type PreviewReport } from "../../../report/model/preview.ts";
+import {
+  driverSecret,
+  nodeSteps,
+  saved,
+  storageClass,
+  timeline,
+  urn,
+  type FixtureNode,
+} from "./savedPreview.ts";
+
+const at = Date.parse("2026-11-21T03:00:00Z");
+const report = (text: string): PreviewReport => previewReport(digestFromText(text), at);
+
+function cluster(workers: number, change: Partial<FixtureNode> = {}): FixtureNode[] {
+  const node = (name: string, role: FixtureNode["role"]): FixtureNode => ({
+    name,
+    role,
+    running: "v1.12.7",
+    wanted: "v1.13.9",
+    ...change,
+  });
+  return [
+    ...["cp1", "cp2", "cp3"].map((name) => node(name, "controlplane")),
+    ...Array.from({ length: workers }, (_, index) => node(`w${index + 1}`, "worker")),
+  ];
+}
+
+const twoLanes = { config: { "talos-iscsi:upgrade": '{"workers":{"maxUnavailable":2}}' } };
+
+describe("the verdict on a preview", () => {
+  it.each<[string, string, string, string]>([
+    [
+      "an upgrade",
+      saved([...nodeSteps(cluster(2)), ...storageClass("same")]),
+      "careful",
+      "5 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one at a time, control planes first; storage drivers stay.",
+    ],
+    [
+      "one with two workers at a time",
+      saved(nodeSteps(cluster(4)), twoLanes),
+      "careful",
+      "7 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one control plane at a time, then up to 2 workers at a time.",
+    ],
+    [
+      "the way back",
+      saved(nodeSteps(cluster(0, { running: "v1.13.9", wanted: "v1.12.7" }))),
+      "careful",
+      "3 nodes will be taken back from v1.13.9 to v1.12.7 and reboot, one control plane at a time.",
+    ],
+    [
+      "nodes that nobody knows yet",
+      saved(nodeSteps([{ name: "cp1", role: "controlplane", wanted: "v1.13.9" }])),
+      "careful",
+      "1 node comes into the stack: it reboots if it does not run v1.13.9 with the wanted schematic already.",
+    ],
+    [
+      "a secret of the driver",
+      saved(driverSecret()),
+      "calm",
+      "No node reboots; the JovianDSS driver changes.",
+    ],
+    [
+      "a storage class that goes",
+      saved([...nodeSteps(cluster(0)), ...storageClass("delete")]),
+      "danger",
+      "3 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one control plane at a time; the JovianDSS driver changes.",
+    ],
+    ["nothing", saved(storageClass("same")), "nothing", "Nothing changes."],
+    [
+      "a preview that failed",
+      saved(nodeSteps(cluster(0)), { diagnostics: [{ severity: "error", message: "error: no answer" }] }),
+      "failed",
+      "The preview failed with 1 error: what is shown here is not all that would happen. Do not approve it.",
+    ],
+  ])("of %s", (_, text, level, sentence) => {
+    expect(report(text).verdict).toEqual({ level, text: sentence });
+  });
+});
+
+describe("the nodes of a preview", () => {
+  it("are in the order of the rollout, in their lanes, whatever the order of the engine", () => {
+    const steps = nodeSteps(cluster(4));
+    const { nodes } = report(saved([...steps].reverse(), twoLanes));
+    expect(nodes.map(({ name, lane }) => `${name}/${lane}`)).toEqual([
+      ...["cp1/0", "cp2/0", "cp3/0"],
+      ...["w1/0", "w2/1", "w3/0", "w4/1"],
+    ]);
+  });
+
+  it("reboot only where another image is to run", () => {
+    const settled = cluster(1, { running: "v1.13.9" });
+    const { nodes } = report(saved(nodeSteps(settled)));
+    expect(nodes.map(({ action, reboot }) => [action, reboot])).toEqual(nodes.map(() => ["verify", "no"]));
+  });
+
+  it("have what the preflight found where the state knows nothing of them", () => {
+    const steps = nodeSteps([
+      { name: "cp1", role: "controlplane", wanted: "v1.13.9" },
+      { name: "w1", role: "worker", wanted: "v1.13.9" },
+      { name: "w2", role: "worker", wanted: "v1.13.9" },
+      { name: "w3", role: "worker", wanted: "v1.13.9" },
+    ]);
+    const preflight = steps[0]?.newState as { inputs: Record<string, unknown> };
+    preflight.inputs["plan"] = [
+      "cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
+      "w1: v1.13.9 with schematic c9078f941996… already, no reboot",
+      "w2: not of this cluster yet -> installed with v1.13.9 with schematic c9078f941996…",
+      "w3: not read -> v1.13.9 with schematic c9078f941996…",
+    ];
+    const { nodes, verdict } = report(saved(steps));
+    expect(nodes.map(({ action, reboot, from }) => [action, reboot, from?.version])).toEqual([
+      ["upgrade", "yes", "v1.12.7"],
+      ["verify", "no", "v1.13.9"],
+      ["join", "no", undefined],
+      ["look", "maybe", undefined],
+    ]);
+    expect(verdict.text).toMatch(
+      /^1 node will be upgraded from v1\.12\.7 to v1\.13\.9 and reboots; 1 node comes into/,
+    );
+  });
+
+  it("that leave with a reset are told as a loss", () => {
+    const [, , , ...worker] = nodeSteps([
+      { name: "w1", role: "worker", running: "v1.13.9", wanted: "v1.13.9", op: "delete" },
+    ]);
+    const members = [{ name: "w1", node: "10.0.0.1", role: "worker" }];
+    const membership = {
+      op: "update",
+      urn: urn("talos-node:index:ClusterMembership", "membership"),
+      oldState: { custom: true, inputs: { nodes: members, onRemove: "reset" }, outputs: { members } },
+      newState: { custom: true, inputs: { nodes: [], onRemove: "reset" } },
+    };
+    const { nodes, losses, verdict } = report(saved([membership, ...worker]));
+    expect(nodes).toMatchObject([{ name: "w1", action: "reset" }]);
+    expect(losses).toMatchObject([{ operation: "reset", what: "Machine w1 (10.0.0.1)" }]);
+    expect(verdict).toMatchObject({
+      level: "danger",
+      text: expect.stringContaining("w1 leaves the cluster and WILL BE WIPED") as string,
+    });
+  });
+
+  it("tell how long they took last time; the rollout is the control planes and the longest lane", () => {
+    const nodes = cluster(3).map((node, index) => ({ ...node, timeline: timeline(100 + index) }));
+    const { lastTook, nodes: plans } = report(saved(nodeSteps(nodes), twoLanes));
+    expect(plans.map(({ last }) => last?.seconds)).toEqual([100, 101, 102, 103, 104, 105]);
+    expect(lastTook).toEqual({ seconds: 100 + 101 + 102 + 103 + 105, known: 6, due: 6 });
+  });
+
+  it("whose last upgrade failed count with the mean of the others, and say what is not finished", () => {
+    const [cp1, cp2, cp3] = cluster(0);
+    if (cp1 === undefined || cp2 === undefined || cp3 === undefined) throw new Error("three are there");
+    const { lastTook, nodes } = report(
+      saved(
+        nodeSteps([
+          { ...cp1, timeline: timeline(100) },
+          { ...cp2, timeline: timeline(300) },
+          {
+            ...cp3,
+            timeline: timeline(5, { ended: "failed", failedStep: "reboot", reason: "it never went down" }),
+            initErrors: ["it never went down"],
+          },
+        ]),
+      ),
+    );
+    expect(lastTook).toEqual({ seconds: 600, known: 2, due: 3 });
+    expect(nodes[2]).toMatchObject({
+      unfinished: ["it never went down"],
+      last: { result: "failed", failedStep: "reboot" },
+    });
+  });
+
+  it("with the same change of their configuration are told together", () => {
+    const { configurations } = report(saved(nodeSteps(cluster(2))));
+    expect(configurations).toHaveLength(1);
+    expect(configurations[0]?.nodes).toHaveLength(5);
+    expect(configurations[0]?.configuration).toMatchObject({
+      kind: "changed",
+      diff: { added: 1, removed: 1 },
+    });
+  });
+});
+
+describe("the resources of a preview", () => {
+  it("have their changes by path, and a replacement is one", () => {
+    const { resources, counts, losses } = report(saved(storageClass("replace")));
+    expect(counts).toMatchObject({ replace: 1, create: 0, delete: 0 });
+    expect(resources).toMatchObject([
+      {
+        operation: "replace",
+        kind: "StorageClass",
+        group: "JovianDSS driver",
+        replaceKeys: ["parameters.pool"],
+        changes: [{ path: "parameters.pool", before: "Pool-0", after: "Pool-1" }],
+      },
+    ]);
+    expect(losses).toMatchObject([{ what: "StorageClass joviandss-sc", operation: "replace" }]);
+  });
+
+  it("show that a secret changes, and no more", () => {
+    const [change] = report(saved(driverSecret())).resources;
+    expect(change?.changes).toEqual([
+      { path: 'stringData["config.yaml"]', kind: "changed", before: "[secret]", after: "[secret]" },
+    ]);
+  });
+
+  it("that stay when they are deleted in the state are no loss", () => {
+    const [step] = storageClass("delete");
+    const kept = { ...step, oldState: { ...(step?.oldState as object), retainOnDelete: true } };
+    expect(report(saved([kept as never])).losses).toEqual([]);
+  });
+});
+
+describe("messages", () => {
+  it("of one text are one, with all that they are about; what the engine says of its plugins is left out", () => {
+    const warning = { severity: "warning", message: "warning: etcd has 2 members\n" };
+    const { warnings } = report(
+      saved(storageClass("same"), {
+        diagnostics: [
+          { severity: "warning", message: "warning: using pulumi-resource-talos from $PATH at /usr/bin/x\n" },
+          { ...warning, urn: urn("a:b:C", "cp1") },
+          { ...warning, urn: urn("a:b:C", "cp2") },
+          { severity: "info", message: "hello" },
+        ],
+      }),
+    );
+    expect(warnings).toEqual([{ text: "etcd has 2 members", resources: ["cp1", "cp2"] }]);
+  });
+});

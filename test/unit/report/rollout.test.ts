@@ -1,0 +1,154 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { rolloutReport, type RolloutReport } from "../../../report/model/rollout.ts";
+import { timeAxis } from "../../../report/model/timeAxis.ts";
+import { rolloutHtml } from "../../../report/render/rolloutHtml.ts";
+import { rolloutText } from "../../../report/render/rolloutTable.ts";
+import { canary } from "./savedPreview.ts";
+import { nodeSeconds, savedState, type UpgradedNode } from "./savedState.ts";
+
+const at = Date.parse("2026-11-21T03:00:00Z");
+const report = (nodes: UpgradedNode[]): RolloutReport => rolloutReport(savedState(nodes), at);
+
+const inTurn = (names: string[], change: Partial<UpgradedNode> = {}): UpgradedNode[] =>
+  names.map((name, index) => ({ name, begun: index * (nodeSeconds + 1), ...change }));
+
+describe("a rollout report", () => {
+  it("says that all nodes are done", () => {
+    const { verdict, result, rollouts } = report(inTurn(["cp1", "cp2", "cp3", "w1", "w2"]));
+    expect({ verdict, result }).toEqual({ verdict: "5 nodes reached v1.13.9, none failed.", result: "done" });
+    expect(rollouts).toHaveLength(1);
+  });
+
+  it("says where it failed and who was not begun", () => {
+    const nodes = inTurn(["cp1", "cp2", "cp3"]);
+    const failed = {
+      name: "w1",
+      begun: 3 * (nodeSeconds + 1),
+      failedStep: "reboot",
+      reason: "it never went down",
+    };
+    const waiting = { name: "w2", running: "v1.12.7" };
+    const found = report([...nodes, failed, waiting]);
+    expect(found).toMatchObject({
+      result: "failed",
+      verdict: "w1 failed at the step reboot: 3 of 5 nodes reached v1.13.9; w2 was not begun.",
+    });
+    const text = rolloutText(found);
+    expect(text).toContain("failed at reboot");
+    expect(text).toContain("it never went down");
+    expect(text).toContain("Never upgraded by this stack: w2");
+  });
+
+  it("tells of a node that was upgraded and could not be verified since", () => {
+    const [first, second] = inTurn(["cp1", "w1"]);
+    const found = report([
+      first ?? { name: "" },
+      { ...(second ?? { name: "" }), initErrors: ["ext-iscsid (Failed)"] },
+    ]);
+    expect(found.verdict).toBe("2 nodes reached v1.13.9; w1 could not be verified afterwards.");
+    expect(rolloutText(found)).toContain("ext-iscsid (Failed)");
+  });
+
+  it("keeps rollouts apart: by a long wait, and by another image after a short one", () => {
+    const sameImage = report([
+      { name: "w1", begun: 0 },
+      { name: "w2", begun: nodeSeconds + 600 },
+    ]);
+    expect(sameImage.rollouts).toHaveLength(1);
+    const nextDay = report([
+      { name: "w1", begun: 0 },
+      { name: "w2", begun: 86_400 },
+    ]);
+    expect(nextDay.rollouts.map(({ nodes }) => nodes.map(({ name }) => name))).toEqual([["w2"], ["w1"]]);
+    const otherImage = report([
+      { name: "w1", begun: 0 },
+      { name: "w2", begun: nodeSeconds + 60, to: "v1.13.7" },
+    ]);
+    expect(otherImage.rollouts).toHaveLength(2);
+    const mixed = report([
+      { name: "w1", begun: 0 },
+      { name: "w2", begun: nodeSeconds + 1, to: "v1.13.7" },
+    ]);
+    expect(mixed.rollouts).toMatchObject([{ to: [{ version: "v1.13.9" }, { version: "v1.13.7" }] }]);
+  });
+
+  it("has words for a stack without nodes, and for what is no state", () => {
+    expect(rolloutReport({ deployment: {} }, at)).toMatchObject({
+      result: "none",
+      verdict: "This stack has no node yet.",
+    });
+    expect(report([{ name: "w1" }])).toMatchObject({
+      result: "none",
+      verdict: "No node of this stack was ever upgraded by it.",
+    });
+    for (const odd of [null, [], {}, { deployment: { resources: [{}] } }])
+      expect(() => rolloutReport(odd, at)).toThrow(/not what `pulumi stack export` prints/);
+  });
+
+  it("has no secret of the state in it, and no mark-up of a reason", () => {
+    const failed = {
+      name: "<b>w1",
+      begun: 0,
+      failedStep: "drain",
+      reason: `<script>alert(1)</script> -----BEGIN RSA PRIVATE KEY-----\n${canary}`,
+    };
+    const found = report([
+      failed,
+      { name: "w2", initErrors: [`-----BEGIN RSA PRIVATE KEY-----\n${canary}`] },
+    ]);
+    expect(rolloutHtml(found)).not.toContain("<script");
+    expect(rolloutHtml(found)).not.toContain("<b>w1");
+    for (const text of [rolloutHtml(found), rolloutText(found)]) expect(text).not.toContain(canary);
+  });
+
+  it("draws every step with its words, marks the failure, and gives the same as numbers", () => {
+    const html = rolloutHtml(report([{ name: "w1", begun: 0, failedStep: "verify" }]));
+    for (const step of ["inspect", "pull", "drain", "install", "reboot", "verify"])
+      expect(html).toContain(`<title>${step}: `);
+    expect(html).toContain('class="failure-ground"');
+    expect(html).toMatch(/<td class="number">96<\/td>/);
+    expect(html).toContain('role="img"');
+  });
+
+  it("lets no control character of a node into a terminal", () => {
+    const failed = { name: "w1", begun: 0, failedStep: "drain", reason: "\u001b[2Jgone" };
+    expect(rolloutText(report([failed]))).not.toContain("\u001b");
+  });
+});
+
+describe("the time axis", () => {
+  it("leaves a long wait out, and keeps a short one in scale", () => {
+    const axis = timeAxis([
+      { from: 0, to: 100_000 },
+      { from: 7_200_000, to: 7_300_000 },
+    ]);
+    expect(axis.breaks).toMatchObject([{ seconds: 7_100 }]);
+    expect(axis.at(100_000)).toBeGreaterThan(45);
+    const whole = timeAxis([
+      { from: 0, to: 100_000 },
+      { from: 120_000, to: 200_000 },
+    ]);
+    expect(whole.breaks).toEqual([]);
+    expect(whole.at(100_000)).toBe(50);
+  });
+
+  it("goes from 0 to 100 and never back, with ticks that do not stand on each other", () => {
+    const span = fc
+      .tuple(fc.nat(10_000_000), fc.nat(100_000))
+      .map(([from, length]) => ({ from, to: from + length }));
+    fc.assert(
+      fc.property(fc.array(span, { minLength: 1, maxLength: 20 }), (work) => {
+        const axis = timeAxis(work);
+        const moments = work.flatMap(({ from, to }) => [from, to]).sort((a, b) => a - b);
+        const places = moments.map(axis.at);
+        expect(places).toEqual([...places].sort((a, b) => a - b));
+        expect(places[0]).toBe(0);
+        expect(places.at(-1)).toBeLessThanOrEqual(100);
+        const gaps = axis.ticks.slice(1).map(({ at: place }, index) => place - (axis.ticks[index]?.at ?? 0));
+        expect(gaps.filter((gap) => gap < 23.9)).toEqual([]);
+        expect(axis.ticks.length).toBeGreaterThan(0);
+      }),
+    );
+  });
+});
