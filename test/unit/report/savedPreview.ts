@@ -36,7 +36,7 @@ export const schematicId = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7
 const image = (version: string) => `factory.talos.dev/metal-installer/${schematicId}:${version}`;
 const addressOf = (index: number) => `10.0.${Math.floor(index / 250)}.${(index % 250) + 1}`;
 
-export function configurationText(version: string, extra = ""): string {
+function configurationText(version: string, extra = ""): string {
   return `machine:\n  type: controlplane\n  token: «secret 3f9a12bc»\n  install:\n    disk: /dev/sda\n    image: ${image(version)}\n${extra}cluster:\n  id: «secret 11111111»\n  network:\n    dnsDomain: cluster.local\n`;
 }
 

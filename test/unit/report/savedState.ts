@@ -33,7 +33,7 @@ export interface UpgradedNode {
 
 const start = Date.parse("2026-11-21T02:10:00Z");
 
-export function timelineOf({
+function timelineOf({
   begun = 0,
   failedStep,
   reason,
