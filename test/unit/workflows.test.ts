@@ -100,6 +100,20 @@ describe("what the workflows do with a stack", () => {
     expect(pulumiOf("up.yml")).toMatchObject({ command: "up", "suppress-outputs": true });
   });
 
+  it("keeps a preview and a rollout as pages, failed ones too", () => {
+    for (const [name, command] of [
+      ["preview.yml", "preview:report"],
+      ["up.yml", "rollout:report"],
+    ] as const) {
+      const { steps } = read(name);
+      const report = steps.findIndex(({ run }) => run?.includes(`npm run --silent ${command} -- --stack`));
+      expect(steps[report]).toMatchObject({
+        if: expect.stringMatching(/!cancelled\(\)|always\(\)/) as string,
+      });
+      expect(steps[report + 1]?.uses).toMatch(/^actions\/upload-artifact@/);
+    }
+  });
+
   it("looks for drift by night, and tells", () => {
     const { workflow, steps } = read("drift.yml");
     expect(workflow.on).toHaveProperty("schedule");

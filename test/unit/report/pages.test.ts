@@ -9,7 +9,7 @@ import { previewReport } from "../../../report/model/preview.ts";
 import { rolloutReport } from "../../../report/model/rollout.ts";
 import { previewHtml } from "../../../report/render/previewHtml.ts";
 import { rolloutHtml } from "../../../report/render/rolloutHtml.ts";
-import { bundled, findBrowser, openBrowser } from "./browser.ts";
+import { bundled, findBrowser, openBrowser } from "../../../tools/browser.ts";
 import {
   driverSecret,
   nodeSteps,

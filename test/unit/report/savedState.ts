@@ -33,14 +33,7 @@ export interface UpgradedNode {
 
 const start = Date.parse("2026-11-21T02:10:00Z");
 
-function timelineOf({
-  begun = 0,
-  failedStep,
-  reason,
-  slow = 1,
-  resumedAfter,
-  to = "v1.13.9",
-}: UpgradedNode) {
+function timelineOf({ begun = 0, failedStep, reason, slow = 1, resumedAfter, to = "v1.13.9" }: UpgradedNode) {
   const steps: { name: string; started: string; seconds: number }[] = [];
   let at = start + begun * 1000;
   const add = (name: string, seconds: number) => {

@@ -6,11 +6,11 @@ import { launch, type Browser } from "puppeteer-core";
 import { extract } from "tar-stream";
 
 /**
- * A headless Chromium for tests that look at pages: that of the variable CHROME, one on PATH, or the one that the npm package
+ * A headless Chromium, to look at the reports' pages in tests and to take pictures of them: that of the variable CHROME, one on PATH, or the one that the npm package
  * @sparticuz/chromium brings along for Linux on x64, with the libraries and the font that it needs.
  */
 
-const root = join(import.meta.dirname, "../../..");
+const root = join(import.meta.dirname, "..");
 const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
 export async function openBrowser(): Promise<Browser> {
@@ -48,7 +48,7 @@ export async function findBrowser(env: NodeJS.ProcessEnv = process.env): Promise
 }
 
 function howTo(why: string): string {
-  return `These tests look at pages in a headless Chromium, and there is none: not in the variable CHROME, not on PATH (${names.join(", ")}), and the npm package @sparticuz/chromium has one ${why}. Install one (Debian: apt-get install chromium; macOS: brew install --cask chromium) or set CHROME to its path.`;
+  return `The pages are looked at in a headless Chromium, and there is none: not in the variable CHROME, not on PATH (${names.join(", ")}), and the npm package @sparticuz/chromium has one ${why}. Install one (Debian: apt-get install chromium; macOS: brew install --cask chromium) or set CHROME to its path.`;
 }
 
 /** Unpacked once for each version, beside the package. */

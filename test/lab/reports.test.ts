@@ -1,0 +1,110 @@
+import { readFileSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Finished } from "./project.ts";
+import { RolloutLab } from "./rollout.ts";
+import { canaries, filesWith } from "./secrets.ts";
+
+/** Both reports by their commands, from the real engine: a preview, a rollout that fails at a node, and the one that goes on. */
+
+let lab: RolloutLab;
+
+beforeAll(async () => {
+  lab = await RolloutLab.start(1);
+});
+
+afterAll(async () => lab?.project.remove());
+
+/** As somebody has it who set the variables that `npm run lab -- start` prints. */
+function report(kind: "preview" | "rollout", ...args: string[]): Promise<Finished> {
+  const { project } = lab;
+  return project.run(process.execPath, [join("report", `${kind}Cli.ts`), "--out", "reports", ...args], {
+    PULUMI_BACKEND_URL: pathToFileURL(project.file("state")).href,
+    PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
+    PATH: [project.file("bin"), process.env["PATH"]].join(delimiter),
+  });
+}
+
+const read = (name: string) => readFileSync(join(lab.project.dir, "reports", name), "utf8");
+
+test("before anything is deployed the nodes are looked at: the first up's reboots are in the preview", async () => {
+  const preview = await report("preview", "--stack", "dev");
+  expect(preview.text).toContain(
+    "5 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one at a time, control planes first",
+  );
+  expect(preview.code).toBe(0);
+});
+
+test("the lab's own up shows how the rollout went", async () => {
+  const up = await lab.finish();
+  expect(up.stdout).toMatch(/Rollout .*: v1\.13\.9, 5 nodes in /);
+  expect(up.stdout).toMatch(/│ w2 +│ v1\.12\.7 │ v1\.13\.9 │.*│ upgraded/);
+});
+
+test("a preview has the order, the last time and the changed lines, and no secret", async () => {
+  expect((await report("preview", "--stack", "dev", "--expect-no-changes")).code).toBe(0);
+  lab.want("v1.13.7");
+  const preview = await report("preview", "--stack", "dev", "--expect-no-changes");
+  expect(preview.text).toContain("5 nodes will be taken back from v1.13.9 to v1.13.7 and reboot");
+  expect(preview.code).toBe(3);
+
+  const markdown = read("preview-dev.md");
+  expect(markdown.split("\n")[0]).toContain("5 nodes will be taken back");
+  expect(markdown).toMatch(
+    /^\| `cp1` \| control plane \| taken back from v1\.13\.9 to v1\.13\.7 \| \*\*reboots\*\* \| .* on \d{4}-/m,
+  );
+  expect(markdown).toMatch(/^-\s+image: .*:v1\.13\.9\n\+\s+image: .*:v1\.13\.7$/m);
+  expect(markdown).toContain("cp1, cp2, cp3");
+  const html = read("preview-dev.html");
+  expect(
+    html.match(/<li>\s*<div class="name"><span>(\w+)/g)?.map((item) => item.slice(-3).replace(">", "")),
+  ).toEqual(["cp1", "cp2", "cp3", "w1", "w2"]);
+  expect(html).toContain("«secret ");
+
+  const secrets = canaries(lab.project.file("secrets.yaml"), lab.project.file("talosconfig"));
+  expect(secrets.length).toBeGreaterThan(5);
+  expect(filesWith(join(lab.project.dir, "reports"), secrets)).toEqual([]);
+  expect(statSync(join(lab.project.dir, "reports", "preview-dev.html")).mode & 0o077).toBe(0);
+});
+
+test("a rollout that stops at a node says where and why, and which node was not begun", async () => {
+  await lab.fault({ node: "w1", fault: "falls-back" });
+  const up = await lab.up();
+  expect(up.code).not.toBe(0);
+  expect(up.stdout).toMatch(/│ w1 .*│ failed at verify/);
+
+  const rollout = await report("rollout", "--stack", "dev");
+  expect(rollout.code).toBe(2);
+  expect(rollout.text).toContain(
+    "w1 failed at the step verify: 3 of 5 nodes reached v1.13.7; w2 was not begun.",
+  );
+  expect(rollout.text).toContain("runs its old image again");
+  const page = read("rollout-dev.html");
+  expect(page).toContain("failure-ground");
+  expect(page).toContain("<title>reboot: ");
+  expect(filesWith(join(lab.project.dir, "reports"), canaries(lab.project.file("talosconfig")))).toEqual([]);
+
+  const preview = await report("preview", "--stack", "dev", "--refresh");
+  expect(preview.text).toContain("2 nodes will be taken back");
+  expect(read("preview-dev.md")).toContain("Not finished: w1");
+});
+
+test("the one that goes on is a rollout of the rest", async () => {
+  await lab.lift();
+  await lab.finish();
+  const rollout = await report("rollout", "--stack", "dev");
+  expect(rollout.text).toMatch(/nodes? reached v1\.13\.7, none failed\./);
+  expect(rollout.code).toBe(0);
+});
+
+test("what keeps a report from being made is told in words", async () => {
+  const none = await report("preview", "--stack", "nowhere");
+  expect(none.text).toMatch(/^error: the stack nowhere could not be opened: /);
+  expect(none.code).toBe(1);
+  lab.want("latest");
+  const mistaken = await report("preview", "--stack", "dev");
+  expect(mistaken.text).toContain("The preview failed with 1 error");
+  expect(mistaken.code).toBe(2);
+  expect(read("preview-dev.md")).toContain("it must be a Talos release in full");
+});
