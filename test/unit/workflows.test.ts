@@ -106,7 +106,7 @@ describe("what the workflows do with a stack", () => {
       ["up.yml", "rollout:report"],
     ] as const) {
       const { steps } = read(name);
-      const report = steps.findIndex(({ run }) => run?.includes(`npm run --silent ${command} -- --stack`));
+      const report = steps.findIndex(({ run }) => run?.includes(`npm run ${command} --silent -- --stack`));
       expect(steps[report]).toMatchObject({
         if: expect.stringMatching(/!cancelled\(\)|always\(\)/) as string,
       });
