@@ -27,6 +27,8 @@ export interface Patience {
   serviceMs: number;
   /** Between two tries to evict a pod. */
   evictMs: number;
+  /** How long the control planes have to be well before the next one's configuration is changed: a restart takes a moment to show. */
+  steadyMs: number;
 }
 
 export const defaultPatience: Patience = {
@@ -40,6 +42,7 @@ export const defaultPatience: Patience = {
   settleMs: 10_000,
   serviceMs: 120_000,
   evictMs: 1_000,
+  steadyMs: 2_000,
 };
 
 /** Everything a step may use. */

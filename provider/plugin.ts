@@ -5,6 +5,7 @@ import { checkInputs, checkPreflight } from "./check.ts";
 import type { UpgradeContext } from "./context.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage, readFacts } from "./facts.ts";
+import { admitConfiguration, checkGuard, guardType, readGuard } from "./guardResource.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
 import { Rollout } from "./rollout.ts";
@@ -19,7 +20,7 @@ import { upgradeNode, type Outcome } from "./upgrade.ts";
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 const preflightType = "talos-node:index:RolloutPreflight";
 
-/** The plugin `talos-node`: NodeUpgrade, and RolloutPreflight before the first of them. */
+/** The plugin `talos-node`: NodeUpgrade, RolloutPreflight before the first of them, and a ConfigurationGuard before every node's configuration. */
 export class TalosNodeProvider implements Provider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
@@ -39,6 +40,7 @@ export class TalosNodeProvider implements Provider {
   // Arrow functions: the SDK's server takes the methods off the object in places.
   readonly check = async (urn: string, olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
+    if (type === guardType) return checkGuard(this.#call(urn), olds, news);
     const other = this.#others.get(type);
     if (other === undefined && type !== nodeUpgradeType && type !== preflightType) {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
@@ -63,7 +65,7 @@ export class TalosNodeProvider implements Provider {
     olds: Properties,
     news: Properties,
   ): Promise<DiffResult> => {
-    if (typeOf(urn) === preflightType) return {};
+    if (typeOf(urn) === preflightType || typeOf(urn) === guardType) return {};
     const before = unwrap(olds).values;
     const after = unwrap(news).values;
     const other = this.#others.get(typeOf(urn));
@@ -78,6 +80,9 @@ export class TalosNodeProvider implements Provider {
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) return this.#note(other.create(urn, unwrap(inputs)));
     if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
+    if (typeOf(urn) === guardType) {
+      return { id: "guard", outs: await admitConfiguration(this.#call(urn), undefined, inputs) };
+    }
     const { id, outputs } = await this.#note(this.#bring(urn, inputs));
     return { id, outs: outputs };
   };
@@ -93,6 +98,7 @@ export class TalosNodeProvider implements Provider {
       return { outs: await this.#note(other.update(id, urn, unwrap(olds).values, unwrap(news))) };
     }
     if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
+    if (typeOf(urn) === guardType) return { outs: await admitConfiguration(this.#call(urn), olds, news) };
     const timeline = unwrap(olds).values["timeline"];
     return { outs: (await this.#note(this.#bring(urn, news, { id, timeline }))).outputs };
   };
@@ -102,6 +108,10 @@ export class TalosNodeProvider implements Provider {
     urn: string,
     state: Properties,
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
+    if (typeOf(urn) === guardType) {
+      const props = await readGuard(this.#call(urn), state);
+      return { id, inputs: props, props };
+    }
     const { values, secrets } = unwrap(state);
     const marked = new Set([...secrets, ...alwaysSecret]);
     const other = this.#others.get(typeOf(urn));
@@ -155,6 +165,10 @@ export class TalosNodeProvider implements Provider {
   readonly cancel = async (): Promise<void> => {
     this.#stop.abort();
   };
+
+  #call(urn: string) {
+    return { surroundings: this.#surroundings, urn, signal: this.#stop.signal };
+  }
 
   /** What is known of the way from the release that runs to the wanted one, where the state says which runs. */
   #advise(urn: string, before: Properties, after: Properties): void {

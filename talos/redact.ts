@@ -42,12 +42,54 @@ export function plainSecrets(text: string): number {
   return found;
 }
 
+/** Redacts single values and paths of one cluster's configurations, with the marks of `redactMachineConfig`. */
+export interface ConfigRedactor {
+  /** Key of the marks, for `redactMachineConfig` to make the same. */
+  readonly key: string;
+  /** A scalar by where it stands: the keys that lead to it, and the kind of its document. */
+  value(
+    leaf: { readonly text: string; readonly plain: boolean },
+    keys: readonly string[],
+    kind?: string,
+  ): string;
+  path(path: string): string;
+}
+
+/** A redactor whose marks are those of the given configuration. */
+export function configRedactor(text: string): ConfigRedactor {
+  const key = keyOf(read(text) ?? [text]);
+  const mark = marker(key);
+  return {
+    key,
+    value: ({ text: value, plain: bare }, keys, kind) => {
+      const name = keys.at(-1) ?? "";
+      const inherited = keys
+        .slice(0, -1)
+        .some(
+          (parent, depth) =>
+            isSecretName(parent) ||
+            (depth === 0 && kind === "Secret" && /^(?:data|stringData)$/.test(parent)),
+        );
+      if (bare && /^(?:true|false)$/.test(value)) return value;
+      if (bare && /^[-+\d.]+$/.test(value)) return String(redacted(Number(value), { name, inherited, mark }));
+      return redactedText(value, { name, inherited, mark });
+    },
+    path: (path) =>
+      scrubbed(path, mark).replace(/\[([^\]]+)\]/g, (label, inner: string) =>
+        looksRandom(inner) ? `[${mark(inner)}]` : label,
+      ),
+  };
+}
+
+function marker(key: string): (secret: string) => string {
+  return (secret) => `«secret ${createHmac("sha256", key).update(secret, "utf8").digest("hex").slice(0, 8)}»`;
+}
+
 function redactYaml(text: string, options: RedactOptions): string {
   const documents = read(text);
   if (documents === undefined) return UNREADABLE;
   const key = options.key ?? keyOf(documents);
-  const mark = (secret: string): string =>
-    `«secret ${createHmac("sha256", key).update(secret, "utf8").digest("hex").slice(0, 8)}»`;
+  const mark = marker(key);
   return documents
     .map((document) => stringify(redacted(document, { name: "", inherited: false, mark }), { lineWidth: 0 }))
     .join("---\n");

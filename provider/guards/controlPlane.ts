@@ -37,7 +37,12 @@ export async function controlPlaneFindings(context: UpgradeContext): Promise<Fin
   return etcdFindings(report);
 }
 
-async function peerReport(address: string, talos: TalosClient, call: CallOptions): Promise<PeerReport> {
+/** What one control plane says of itself. */
+export async function peerReport(
+  address: string,
+  talos: TalosClient,
+  call: CallOptions,
+): Promise<PeerReport> {
   const [machine, etcd] = await Promise.all([
     attempt(() => talos.machineStatus(call)),
     attempt<EtcdStatus>(() => talos.etcdStatus(call)),

@@ -31,7 +31,44 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
   const name = (id: string): string =>
     report.members.find((member) => member.id === id)?.hostname ?? `member ${id}`;
 
-  for (const peer of report.peers) {
+  findings.push(...peerFindings(report));
+
+  for (const member of report.members) {
+    if (member.hostname === "") {
+      wait(
+        `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
+        "Start it, or remove it with `talosctl etcd remove-member`.",
+      );
+    } else if (member.learner) {
+      wait(`etcd member ${member.hostname} is a learner`, "Wait until it has caught up and votes.");
+    }
+  }
+  findings.push(...membershipFindings(report));
+  for (const { memberId, alarm } of report.alarms) {
+    findings.push({
+      problem: `etcd alarm ${alarm} at ${name(memberId)}`,
+      hint:
+        alarm === "NOSPACE"
+          ? "Free space with `talosctl etcd defrag`, then `talosctl etcd alarm disarm`."
+          : "Recover that member before anything else: its data differs from the others'.",
+      mayPass: false,
+    });
+  }
+  findings.push(...quorumFindings(report));
+  return findings;
+}
+
+/** What stands against each control plane by what it says of itself; of the node itself only its etcd is judged. */
+export function peerFindings({
+  peers,
+  self,
+  mended,
+}: Pick<ControlPlaneReport, "peers" | "self" | "mended">): Finding[] {
+  const findings: Finding[] = [];
+  const wait = (problem: string, hint: string): void => {
+    findings.push({ problem, hint, mayPass: true });
+  };
+  for (const peer of peers) {
     if (peer.error !== undefined) {
       wait(
         `control plane ${peer.address} is down: ${peer.error}`,
@@ -39,8 +76,8 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
       );
       continue;
     }
-    const works = peer.machine.ready || lacksOnly(peer.machine, report.mended);
-    if (peer.address !== report.self && !(peer.machine.stage === "running" && works)) {
+    const works = peer.machine.ready || lacksOnly(peer.machine, mended);
+    if (peer.address !== self && !(peer.machine.stage === "running" && works)) {
       const unmet = peer.machine.unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
       wait(
         `control plane ${peer.address} is ${peer.machine.stage}, not ready${unmet === "" ? "" : ` (${unmet})`}`,
@@ -69,29 +106,6 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
     if (peer.etcd.learner)
       wait(`etcd on ${peer.address} is a learner`, "Wait until it has caught up and votes.");
   }
-
-  for (const member of report.members) {
-    if (member.hostname === "") {
-      wait(
-        `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
-        "Start it, or remove it with `talosctl etcd remove-member`.",
-      );
-    } else if (member.learner) {
-      wait(`etcd member ${member.hostname} is a learner`, "Wait until it has caught up and votes.");
-    }
-  }
-  findings.push(...membershipFindings(report));
-  for (const { memberId, alarm } of report.alarms) {
-    findings.push({
-      problem: `etcd alarm ${alarm} at ${name(memberId)}`,
-      hint:
-        alarm === "NOSPACE"
-          ? "Free space with `talosctl etcd defrag`, then `talosctl etcd alarm disarm`."
-          : "Recover that member before anything else: its data differs from the others'.",
-      mayPass: false,
-    });
-  }
-  findings.push(...quorumFindings(report));
   return findings;
 }
 

@@ -1,8 +1,9 @@
 import type { ServiceDefinition } from "@grpc/proto-loader";
-import { getResource, listResources } from "./cosi.ts";
-import { diagnoseTls } from "./diagnose.ts";
+import { getResource, getSpecText, listResources } from "./cosi.ts";
+import { diagnoseTls, letsAnyoneIn } from "./diagnose.ts";
 import { isTransient, TalosError } from "./errors.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
+import { apiServerPod, configurationText } from "./nodeState.ts";
 import type {
   CallOptions,
   EtcdAlarm,
@@ -12,6 +13,7 @@ import type {
   MachineStatus,
   RunningService,
   RunningVersion,
+  StaticPod,
   TalosClient,
 } from "./talosClient.ts";
 import { splitEndpoint, Transport, type TalosConnection } from "./transport.ts";
@@ -118,6 +120,21 @@ class GrpcTalosClient implements TalosClient {
 
   async stopService(id: string, call?: CallOptions): Promise<void> {
     await this.#one("ServiceStop", { id }, call);
+  }
+
+  async machineConfiguration(call?: CallOptions): Promise<string | undefined> {
+    const read = (id: string): Promise<string | undefined> =>
+      getSpecText(this.#transport, "config", "MachineConfigs.config.talos.dev", id, call);
+    const spec = (await read("persistent")) ?? (await read("v1alpha1"));
+    return spec === undefined ? undefined : configurationText(spec);
+  }
+
+  async apiServer(call?: CallOptions): Promise<StaticPod | undefined> {
+    const [pods, statuses] = await Promise.all([
+      listResources(this.#transport, "k8s", "StaticPods.kubernetes.talos.dev", call),
+      listResources(this.#transport, "k8s", "StaticPodStatuses.kubernetes.talos.dev", call),
+    ]);
+    return apiServerPod(pods, statuses);
   }
 
   async etcdMembers(call?: CallOptions): Promise<EtcdMember[]> {
@@ -236,6 +253,11 @@ class GrpcTalosClient implements TalosClient {
       if (!isTransient(error) && !(error instanceof TalosError && error.kind === "cancelled")) throw error;
     }
     return undefined;
+  }
+
+  async inMaintenance(): Promise<boolean> {
+    const { host, port } = splitEndpoint(this.#connection.endpoint);
+    return letsAnyoneIn(host, port);
   }
 
   async diagnose(): Promise<string | undefined> {

@@ -7,6 +7,8 @@ import type { Transport } from "./transport.ts";
 /** A resource of Talos's own state: its id and its spec. */
 export interface CosiResource {
   id: string;
+  /** When it was written last, in milliseconds since 1970; undefined where the server does not say. */
+  updatedMs: number | undefined;
   spec: Record<string, unknown>;
 }
 
@@ -21,6 +23,24 @@ export async function getResource(
   try {
     const response = await transport.unary(loadTalosApi().state, "Get", { namespace, type, id }, options);
     return cosiResource(response["resource"]);
+  } catch (error) {
+    if (error instanceof TalosError && isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The YAML of one resource's spec as it came; undefined if there is none. For specs that are no mapping. */
+export async function getSpecText(
+  transport: Transport,
+  namespace: string,
+  type: string,
+  id: string,
+  options?: CallOptions,
+): Promise<string | undefined> {
+  try {
+    const response = await transport.unary(loadTalosApi().state, "Get", { namespace, type, id }, options);
+    const resource = response["resource"] as WireResource | null | undefined;
+    return resource?.spec?.yamlSpec;
   } catch (error) {
     if (error instanceof TalosError && isAbsent(error)) return undefined;
     throw error;
@@ -59,7 +79,7 @@ function isAbsent(error: TalosError): boolean {
 }
 
 interface WireResource {
-  metadata?: { id?: string };
+  metadata?: { id?: string; updated?: { seconds?: string | number } | null };
   spec?: { yamlSpec?: string };
 }
 
@@ -71,6 +91,12 @@ function cosiResource(wire: unknown): CosiResource | undefined {
   const spec: unknown = parse(resource.spec?.yamlSpec ?? "");
   return {
     id: resource.metadata?.id ?? "",
+    updatedMs: milliseconds(resource.metadata?.updated?.seconds),
     spec: typeof spec === "object" && spec !== null ? (spec as Record<string, unknown>) : {},
   };
+}
+
+function milliseconds(seconds: string | number | undefined): number | undefined {
+  const value = Number(seconds ?? 0);
+  return value > 0 ? value * 1000 : undefined;
 }

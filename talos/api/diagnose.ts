@@ -40,6 +40,31 @@ export async function diagnoseTls(
   });
 }
 
+/** Does TLS to a node work without a client certificate? Only Talos in maintenance mode, which has no authority yet, allows that. */
+export async function letsAnyoneIn(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    // The certificate cannot be checked: the machine made it for itself. Nothing is sent to it here.
+    const socket = connect({ host, port, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+    const finish = (result: boolean): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(result);
+    };
+    const timer = setTimeout(() => {
+      finish(false);
+    }, limitMs);
+    // As above: whoever gets the server's first byte has been let in.
+    socket.once("data", () => {
+      finish(true);
+    });
+    for (const event of ["error", "end", "close"]) {
+      socket.once(event, () => {
+        finish(false);
+      });
+    }
+  });
+}
+
 function explain(shookHands: boolean, told: string): string {
   return shookHands ? `the node does not accept the client certificate: ${told}` : told;
 }

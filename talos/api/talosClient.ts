@@ -64,6 +64,13 @@ export interface EtcdAlarm {
   alarm: string;
 }
 
+/** A pod that the kubelet runs without Kubernetes. */
+export interface StaticPod {
+  ready: boolean;
+  /** The pod that runs was started before its manifest was changed last: the kubelet has not restarted it yet. */
+  outdated: boolean;
+}
+
 /** One connection to one Talos node. Every method throws a TalosError. */
 export interface TalosClient {
   /** The address of the node that answers. */
@@ -85,6 +92,13 @@ export interface TalosClient {
   readText(path: string, call?: CallOptions): Promise<string | undefined>;
   startService(id: string, call?: CallOptions): Promise<void>;
   stopService(id: string, call?: CallOptions): Promise<void>;
+
+  /**
+   * The machine configuration that the node has: the one on its disk, where one waits for the next boot. Undefined for a node that has none.
+   */
+  machineConfiguration(call?: CallOptions): Promise<string | undefined>;
+  /** kube-apiserver, as far as this control plane's kubelet tells; undefined where nothing is known of it. */
+  apiServer(call?: CallOptions): Promise<StaticPod | undefined>;
 
   etcdMembers(call?: CallOptions): Promise<EtcdMember[]>;
   etcdStatus(call?: CallOptions): Promise<EtcdStatus>;
@@ -114,6 +128,8 @@ export interface TalosClient {
    */
   upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined>;
 
+  /** Does the machine let anyone in, as Talos does before it has a configuration? False where nothing answers. */
+  inMaintenance(): Promise<boolean>;
   /** After an `unreachable`: whether the certificates are the reason, and which one; undefined if they are not. */
   diagnose(): Promise<string | undefined>;
   /** Drops the connection: the next call makes a new one. For a connection that may be half open. */

@@ -19,6 +19,7 @@ export const shortPatience: Patience = {
   settleMs: 300,
   serviceMs: 500,
   evictMs: 100,
+  steadyMs: 200,
 };
 
 /** The provider over simulated nodes, and everything it said. */

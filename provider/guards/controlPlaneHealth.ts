@@ -1,0 +1,71 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import type { CallOptions, TalosClient } from "../../talos/api/talosClient.ts";
+import { peerReport } from "./controlPlane.ts";
+import { peerFindings, type PeerReport } from "./etcd.ts";
+import type { Finding } from "./finding.ts";
+
+/** What a look at a cluster's control planes gave. */
+export interface ControlPlaneHealth {
+  /** False for a cluster that is not bootstrapped yet: nothing of it can be disturbed. */
+  readonly runs: boolean;
+  /** What is not well with the control planes other than the one in question. */
+  readonly findings: readonly Finding[];
+  /** kube-apiserver of one of them is well, but its kubelet has not taken its newest manifest over yet. */
+  readonly restarting: readonly Finding[];
+}
+
+interface Seen {
+  readonly report: PeerReport;
+  readonly maintenance: boolean;
+  readonly findings: Finding[];
+  readonly restarting: Finding[];
+}
+
+/**
+ * Looks at all control planes at once. Machines in maintenance mode are none yet and do not count.
+ * @param self the node whose configuration is to be applied: its own health is no obstacle, the change may be its cure.
+ */
+export async function controlPlaneHealth(
+  self: string,
+  controlPlanes: readonly string[],
+  peer: (address: string) => TalosClient,
+  call: CallOptions,
+): Promise<ControlPlaneHealth> {
+  const all = await Promise.all(
+    [...new Set(controlPlanes)].map((address) => look(address, peer(address), call)),
+  );
+  const seen = all.filter(({ maintenance }) => !maintenance);
+  const silent = seen.some(({ report }) => report.error !== undefined);
+  const etcd = seen.some(({ report }) => report.error === undefined && !("error" in report.etcd));
+  const others = seen.filter(({ report }) => report.address !== self);
+  return {
+    runs: etcd || silent,
+    findings: [
+      ...peerFindings({ peers: others.map(({ report }) => report), self }),
+      ...others.flatMap(({ findings }) => findings),
+    ],
+    restarting: others.flatMap(({ restarting }) => restarting),
+  };
+}
+
+async function look(address: string, talos: TalosClient, call: CallOptions): Promise<Seen> {
+  const [report, apiServer] = await Promise.all([
+    peerReport(address, talos, call),
+    talos.apiServer(call).catch((error: unknown) => {
+      if (error instanceof TalosError && error.kind !== "cancelled") return undefined; // told by the report
+      throw error;
+    }),
+  ]);
+  const maintenance = report.error !== undefined && (await talos.inMaintenance());
+  const hint = "Look at `talosctl containers --kubernetes` and at kube-apiserver's log there.";
+  const finding = (problem: string): Finding[] => [{ problem, hint, mayPass: true }];
+  return {
+    report,
+    maintenance,
+    findings: apiServer?.ready === false ? finding(`kube-apiserver on ${address} is not ready`) : [],
+    restarting:
+      apiServer?.ready === true && apiServer.outdated
+        ? finding(`kube-apiserver on ${address} has not been restarted with its new manifest yet`)
+        : [],
+  };
+}

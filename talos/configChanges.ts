@@ -1,0 +1,88 @@
+/**
+ * What becomes of a node when a machine configuration is applied to it: which values it gains, changes and loses, and which of them nobody asked
+ * for. All texts for people are redacted.
+ */
+import { configDifferences, type Difference } from "./configDiff.ts";
+import { parseConfig, type Leaf, type TreeMap } from "./configTree.ts";
+import { isWithin, patchReach } from "./patchReach.ts";
+import { configRedactor, type ConfigRedactor } from "./redact.ts";
+
+export interface ConfigComparison {
+  /** The configuration that the node has. */
+  readonly running: string;
+  /** The one that it is to get, patches included. */
+  readonly wanted: string;
+  /** The patches in it: what they set is meant to change. */
+  readonly patches: readonly string[];
+  /** The one that it was given last by this program. What stands there and no longer in `wanted` was taken out on purpose. */
+  readonly before?: string | undefined;
+  /** Paths whose loss is accepted, with all that is below them. */
+  readonly accepted: readonly string[];
+}
+
+export interface ConfigChanges {
+  /** A line each: `+ path: value`, `~ path: old -> new`, `- path: value`. Redacted. */
+  readonly lines: readonly string[];
+  /** The lines of what would be dropped though nobody asked for it. Redacted. */
+  readonly dropped: readonly { readonly path: string; readonly line: string }[];
+}
+
+/** Throws `ConfigTextError` where one of the configurations is not YAML. */
+export function configChanges({
+  running,
+  wanted,
+  patches,
+  before,
+  accepted,
+}: ConfigComparison): ConfigChanges {
+  const [has, gets] = [parseConfig(running), parseConfig(wanted)];
+  const redactor = configRedactor(wanted);
+  const meant = patchReach(patches);
+  const byHand = before === undefined ? () => true : handMade(parseConfig(before), has);
+  const differences = configDifferences(has, gets);
+  const line = lineOf(redactor);
+  const dropped = differences.filter(
+    (difference) =>
+      difference.change !== "gained" &&
+      byHand(difference) &&
+      !meant(difference.path) &&
+      !accepted.some((section) => isWithin(difference.path, section)),
+  );
+  return {
+    lines: differences.map(line),
+    dropped: dropped.map((difference) => ({ path: redactor.path(difference.path), line: line(difference) })),
+  };
+}
+
+/** What the node has otherwise than it was given: a value set by hand since. */
+function handMade(given: readonly TreeMap[], has: readonly TreeMap[]): (difference: Difference) => boolean {
+  const own = new Set(
+    configDifferences(given, has)
+      .filter(({ change }) => change !== "lost")
+      .map(({ path, after }) => place(path, after)),
+  );
+  return ({ path, before }) => own.has(place(path, before));
+}
+
+function place(path: string, value: Leaf | undefined): string {
+  return `${path}\0${value?.text ?? ""}`;
+}
+
+const marks = { gained: "+", changed: "~", lost: "-" } as const;
+
+function lineOf(redactor: ConfigRedactor): (difference: Difference) => string {
+  return ({ path, change, keys, kind, before, after }) => {
+    const shown = (leaf: Leaf | undefined): string =>
+      leaf === undefined ? "" : short(redactor.value(leaf, keys, kind));
+    const values = change === "changed" ? `${shown(before)} -> ${shown(after)}` : shown(after ?? before);
+    return `${marks[change]} ${redactor.path(path)}: ${values}`;
+  };
+}
+
+/** A line is a line: of a text of several, the first words. */
+function short(text: string): string {
+  const [first = "", ...more] = text.trimEnd().split("\n");
+  const cut = first.length > 200 ? `${first.slice(0, 200)}…` : first;
+  if (more.length > 0) return `${cut} … (${more.length + 1} lines)`;
+  return cut === "" ? '""' : cut;
+}

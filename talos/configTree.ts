@@ -1,0 +1,214 @@
+/**
+ * A machine configuration as a tree of maps, lists and texts. Scalars keep the text they were written with, so that what is written out again
+ * means the same to Talos: `0644`, `1e3`, `off` and dates are read differently by YAML's versions.
+ */
+import {
+  Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  Pair,
+  parseAllDocuments,
+  Scalar,
+  YAMLMap,
+  YAMLSeq,
+  type Node,
+} from "yaml";
+
+/** A scalar as it was written. */
+export interface Leaf {
+  readonly text: string;
+  /** Written without quotes, so that it may be a number, a flag or nothing. */
+  readonly plain: boolean;
+}
+
+export type TreeMap = ReadonlyMap<string, Tree>;
+export type Tree = Leaf | readonly Tree[] | TreeMap;
+
+/** A text that is no machine configuration. The message has the line and no part of the text. */
+export class ConfigTextError extends Error {
+  override readonly name = "ConfigTextError";
+}
+
+export function isTreeMap(tree: Tree | undefined): tree is TreeMap {
+  return tree instanceof Map;
+}
+
+export function isTreeList(tree: Tree | undefined): tree is readonly Tree[] {
+  return Array.isArray(tree);
+}
+
+export function isLeaf(tree: Tree | undefined): tree is Leaf {
+  return tree !== undefined && !isTreeMap(tree) && !isTreeList(tree);
+}
+
+/** The documents of a text; empty ones are left out. Throws `ConfigTextError`. */
+export function parseTree(text: string): Tree[] {
+  const lines = new LineCounter();
+  // With the failsafe schema every scalar is text.
+  const parsed = parseAllDocuments(text, { schema: "failsafe", prettyErrors: false, lineCounter: lines });
+  const documents = Array.isArray(parsed) ? parsed : [];
+  for (const { errors } of documents) {
+    for (const { code, pos } of errors) {
+      const why = code.toLowerCase().replaceAll("_", " ");
+      throw new ConfigTextError(`line ${Math.max(1, lines.linePos(pos[0]).line)}: is not YAML (${why})`);
+    }
+  }
+  return documents.flatMap((document) => {
+    const budget = { nodes: 200_000 };
+    const tree = document.contents === null ? undefined : treeOf(document.contents, document, budget);
+    return tree === undefined || isNothing(tree) ? [] : [tree];
+  });
+}
+
+/** The documents of a machine configuration, each a mapping. Throws `ConfigTextError`. */
+export function parseConfig(text: string): TreeMap[] {
+  return parseTree(text).map((tree) => {
+    if (!isTreeMap(tree))
+      throw new ConfigTextError("line 1: is not a YAML mapping, as a machine configuration is");
+    return tree;
+  });
+}
+
+/** The text of documents: equal trees give equal text. */
+export function configText(documents: readonly Tree[]): string {
+  return documents
+    .map((tree) => {
+      const document = new Document(undefined, { schema: "failsafe" });
+      document.contents = nodeOf(tree);
+      return document.toString({ lineWidth: 0 });
+    })
+    .join("---\n");
+}
+
+/** Says nothing: `null`, an empty text, map or list, or maps of such. Talos treats all of them as absent. */
+export function isNothing(tree: Tree): boolean {
+  if (isTreeMap(tree)) return [...tree.values()].every(isNothing);
+  if (isTreeList(tree)) return tree.length === 0;
+  return meaning(tree) === "";
+}
+
+/** What a scalar means, as one text for all ways to write it: `0o644` and `420`, `5m` and `5m0s`. */
+export function meaning({ text, plain }: Leaf): string {
+  if (plain) {
+    if (/^(?:~|null|Null|NULL)?$/.test(text)) return "";
+    if (/^(?:true|false)$/i.test(text)) return text.toLowerCase();
+    const number = integer(text);
+    if (number !== undefined) return String(number);
+  }
+  const duration = /^(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$/.exec(text);
+  if (duration === null) return text;
+  const [hours, minutes, seconds] = duration.slice(1).map((part) => Number(part ?? 0)) as [
+    number,
+    number,
+    number,
+  ];
+  return `${hours * 3600 + minutes * 60 + seconds}s`;
+}
+
+/** Do two trees say the same to Talos? Items of lists may stand in another order. */
+export function sameMeaning(a: Tree | undefined, b: Tree | undefined): boolean {
+  return canonical(a) === canonical(b);
+}
+
+/** One text for all trees of the same meaning. */
+export function canonical(tree: Tree | undefined): string {
+  if (tree === undefined || isNothing(tree)) return "null";
+  if (isTreeList(tree)) return `[${tree.map(canonical).sort().join(",")}]`;
+  if (!isTreeMap(tree)) return JSON.stringify(meaning(tree));
+  const entries = [...tree]
+    .filter(([, value]) => !isNothing(value))
+    .map(([key, value]) => `${JSON.stringify(key)}:${canonical(value)}`);
+  return `{${entries.sort().join(",")}}`;
+}
+
+/** The value at a path of keys. */
+export function treeAt(tree: Tree | undefined, ...keys: string[]): Tree | undefined {
+  return keys.reduce<Tree | undefined>((inner, key) => (isTreeMap(inner) ? inner.get(key) : undefined), tree);
+}
+
+/** The text at a path of keys; undefined where there is none. */
+export function textOf(tree: Tree | undefined, ...keys: string[]): string | undefined {
+  const leaf = treeAt(tree, ...keys);
+  return isLeaf(leaf) && meaning(leaf) !== "" ? leaf.text : undefined;
+}
+
+/** What a document is told by: empty for the v1alpha1 one, else its kind, with its name where it has one. */
+export function documentLabel(document: TreeMap): string {
+  const [kind, name] = [textOf(document, "kind"), textOf(document, "name")];
+  if (kind === undefined) return "";
+  return name === undefined ? kind : `${kind}[${name}]`;
+}
+
+// Go's YAML library reads a leading zero as octal, as YAML 1.1 has it.
+function integer(text: string): number | undefined {
+  const match = /^([-+]?)(?:0x([0-9a-fA-F]+)|0o?([0-7]+)|(0|[1-9]\d*))$/.exec(text);
+  if (match === null) return undefined;
+  const [, sign, hex, octal, decimal = ""] = match;
+  const value =
+    hex !== undefined
+      ? Number.parseInt(hex, 16)
+      : octal !== undefined
+        ? Number.parseInt(octal, 8)
+        : Number(decimal);
+  return Number.isSafeInteger(value) ? (sign === "-" ? -value : value) : undefined;
+}
+
+function treeOf(node: Node, document: Document.Parsed, budget: { nodes: number }): Tree {
+  if (--budget.nodes < 0) throw new ConfigTextError("line 1: has aliases without end");
+  if (isAlias(node)) {
+    const target = node.resolve(document);
+    if (target === undefined) throw new ConfigTextError("line 1: has an alias without its anchor");
+    return treeOf(target, document, budget);
+  }
+  if (isSeq(node)) return node.items.map((item) => treeOf(item as Node, document, budget));
+  if (isMap(node)) {
+    const own = new Map<string, Tree>();
+    const merged: Tree[] = [];
+    for (const { key, value } of node.items) {
+      const name = isScalar(key) && typeof key.value === "string" ? key.value : "";
+      const tree: Tree = value === null ? { text: "", plain: true } : treeOf(value as Node, document, budget);
+      if (name === "<<" && isScalar(key) && key.type === "PLAIN")
+        merged.push(...(isTreeList(tree) ? tree : [tree]));
+      else own.set(name, tree);
+    }
+    for (const map of merged) {
+      if (isTreeMap(map)) for (const [key, value] of map) if (!own.has(key)) own.set(key, value);
+    }
+    return own;
+  }
+  const scalar = node;
+  const value = scalar.value ?? "";
+  return {
+    text: typeof value === "string" ? value : "",
+    plain: (scalar.type === "PLAIN" || scalar.type === undefined) && scalar.tag !== "tag:yaml.org,2002:str!",
+  };
+}
+
+function nodeOf(tree: Tree): Node {
+  if (isTreeMap(tree)) {
+    const map = new YAMLMap<Scalar, Node>();
+    for (const [key, value] of tree)
+      map.items.push(new Pair(scalarOf({ text: key, plain: !ambiguous(key) }), nodeOf(value)));
+    return map;
+  }
+  if (isTreeList(tree)) {
+    const list = new YAMLSeq<Node>();
+    for (const item of tree) list.items.push(nodeOf(item));
+    return list;
+  }
+  return scalarOf(tree);
+}
+
+function scalarOf({ text, plain }: Leaf): Scalar {
+  const scalar = new Scalar(plain && text === "" ? "null" : text);
+  scalar.type = plain ? "PLAIN" : text.includes("\n") ? "BLOCK_LITERAL" : "QUOTE_DOUBLE";
+  return scalar;
+}
+
+/** Would YAML, in any of its versions, take this text for something else? */
+function ambiguous(text: string): boolean {
+  return /^(?:~|null|true|false|yes|no|on|off|y|n|[-+.\d].*|)$/i.test(text);
+}

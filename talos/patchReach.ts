@@ -1,0 +1,57 @@
+/** Which values of a machine configuration a set of patches means to set: those may differ from what a node has. */
+import { configDifferences } from "./configDiff.ts";
+import { isReplaced, placeOf } from "./configLists.ts";
+import {
+  documentLabel,
+  isTreeList,
+  isTreeMap,
+  parseTree,
+  textOf,
+  type Tree,
+  type TreeMap,
+} from "./configTree.ts";
+import { pointerKeys } from "./jsonPatch.ts";
+import { deletes } from "./mergeConfig.ts";
+
+/** Tells whether a path is meant by one of the patches. */
+export function patchReach(patches: readonly string[]): (path: string) => boolean {
+  const trees = patches.flatMap((patch) => parseTree(patch));
+  const values = new Set<string>();
+  const sections: string[] = [];
+  for (const tree of trees) {
+    if (isTreeList(tree)) {
+      for (const operation of tree) {
+        for (const key of ["path", "from"]) {
+          const pointer = textOf(operation, key);
+          if (pointer !== undefined)
+            sections.push(
+              pointerKeys(pointer)
+                .filter((name) => !/^(?:-|\d+)$/.test(name))
+                .join("."),
+            );
+        }
+      }
+    } else if (isTreeMap(tree)) {
+      for (const { path } of configDifferences([], [tree])) values.add(path);
+      sections.push(...wholes(tree, documentLabel(tree), textOf(tree, "kind") ?? ""));
+    }
+  }
+  return (path) => values.has(path) || sections.some((section) => isWithin(path, section));
+}
+
+/** Is the path the section itself or something in it? */
+export function isWithin(path: string, section: string): boolean {
+  return path === section || (path.startsWith(section) && /^[.[]/.test(path.slice(section.length)));
+}
+
+/** Sections that a patch takes away, or replaces as a whole. */
+function wholes(tree: Tree, path: string, place: string): string[] {
+  if (deletes(tree)) return [path];
+  if (isReplaced(place)) return [path];
+  if (isTreeList(tree))
+    return tree.some(deletes) ? [path] : tree.flatMap((item) => wholes(item, path, `${place}[]`));
+  if (!isTreeMap(tree)) return [];
+  return [...(tree as TreeMap)].flatMap(([key, value]) =>
+    wholes(value, placeOf(path, key), placeOf(place, key)),
+  );
+}
