@@ -35,6 +35,7 @@ const cluster = new TalosCluster(
     serviceSubnets: wanted.serviceSubnets,
     vip: wanted.vip,
     patches: wanted.patches,
+    acceptDropped: wanted.acceptDropped,
     protectSecrets: wanted.protectSecrets,
     existing: wanted.secrets,
   },

@@ -1,9 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
-import { machineConfigPatches, type MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
+import type { MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import { MachineConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
+import { nodeConfiguration, type NodeConfiguration } from "./nodeConfiguration.ts";
 
 /** A node of the cluster as its machine configuration needs it. */
 export interface TalosClusterNode {
@@ -27,6 +28,11 @@ export interface TalosClusterNode {
   network?: MachineConfigPatchSpec["network"];
   /** Machine configuration patches for this node alone (YAML), applied last. */
   patches: string[];
+  /**
+   * Machine configuration of a node that runs already, as its owner has it on file: all that is in it stays, and patches come on top. Secret.
+   * Default: one is generated from the cluster's secrets.
+   */
+  baseConfiguration?: string | undefined;
 }
 
 /** Secrets of a cluster that was made elsewhere and is taken over. */
@@ -67,6 +73,8 @@ export interface TalosClusterArgs {
   vip?: MachineConfigPatchSpec["vip"];
   /** Patches (YAML) by role, applied after ours and before those of a node. */
   patches: { all: string[]; controlplane: string[]; worker: string[] };
+  /** Paths of the machine configurations that nodes may lose, with all that is below: `machine.sysctls`. Default: none. */
+  acceptDropped?: string[] | undefined;
   /** Refuse to delete the secrets made here, as `pulumi destroy` would. Without effect on an existing cluster. */
   protectSecrets: boolean;
   /** The cluster runs already: its secrets. Absent: a new cluster, bootstrapped here. */
@@ -77,8 +85,8 @@ export interface TalosClusterArgs {
  * A Talos cluster: secrets, a machine configuration per node with the security and the module patch, their application, the
  * bootstrap of a new cluster, and the credentials to use it.
  *
- * Configurations are applied to the control planes one after the other (a change of the admission control restarts
- * kube-apiserver), then to all workers.
+ * Configurations are applied to the control planes one after the other, each well again before the next (a change of the admission control
+ * restarts kube-apiserver), then to all workers. What a running node has and would lose is refused in the preview.
  */
 export class TalosCluster extends pulumi.ComponentResource {
   /** Talos API credentials, role os:admin, base64 as in a talosconfig. Secret. */
@@ -158,15 +166,21 @@ export class TalosCluster extends pulumi.ComponentResource {
     identity: Identity,
   ): Record<string, MachineConfiguration> {
     const applied: Record<string, MachineConfiguration> = {};
+    const controlPlanes = addressesOf(args.nodes, "controlplane");
     let lastControlPlane: MachineConfiguration | undefined;
     for (const node of inApplyOrder(args.nodes)) {
+      const { text, patches } = machineConfiguration(args, node, identity, this);
       const apply: MachineConfiguration = new MachineConfiguration(
         `${this.cluster}-config-${node.name}`,
         {
-          clientConfiguration: identity.clientConfiguration,
-          configuration: machineConfiguration(args, node, identity, this),
+          name: node.name,
           node: node.address,
-          applyMode: args.existing === undefined ? "auto" : "staged_if_needing_reboot",
+          role: node.role,
+          controlPlanes,
+          clientConfiguration: identity.clientConfiguration,
+          configuration: text,
+          patches,
+          acceptDropped: args.acceptDropped ?? [],
         },
         { parent: this, ...(lastControlPlane === undefined ? {} : { dependsOn: [lastControlPlane] }) },
       );
@@ -195,7 +209,7 @@ export class TalosCluster extends pulumi.ComponentResource {
   }
 
   private makeTalosconfig(args: TalosClusterArgs): pulumi.Output<string> {
-    const endpoints = args.nodes.filter((node) => node.role === "controlplane").map((node) => node.address);
+    const endpoints = addressesOf(args.nodes, "controlplane");
     const made = talos.client.getConfigurationOutput(
       {
         clusterName: args.clusterName,
@@ -276,45 +290,40 @@ function inApplyOrder(nodes: TalosClusterNode[]): TalosClusterNode[] {
   ];
 }
 
-/** The node's machine configuration with every patch, each applied exactly once: lists append when a patch is applied twice. */
+function addressesOf(nodes: TalosClusterNode[], role: TalosClusterNode["role"]): string[] {
+  return nodes.filter((node) => node.role === role).map(({ address }) => address);
+}
+
 function machineConfiguration(
   args: TalosClusterArgs,
   node: TalosClusterNode,
   identity: Identity,
   parent: pulumi.Resource,
-): pulumi.Output<string> {
-  const configPatches = pulumi.all([identity.contract, node.installerImage]).apply(([contract, image]) =>
-    machineConfigPatches({
-      contract,
-      role: node.role,
-      talosVersion: node.talosVersion,
-      // A running cluster keeps the host names it has: another name is another Kubernetes node.
-      hostname: node.hostname ?? (args.existing === undefined ? node.name : undefined),
-      installerImage: image,
-      installDisk: node.installDisk,
-      diskSelector: node.diskSelector,
-      network: node.network,
-      vip: args.vip,
-      exemptNamespaces: args.exemptNamespaces,
-      kernelModules: args.kernelModules,
-      podSubnets: args.podSubnets,
-      serviceSubnets: args.serviceSubnets,
-      user: [...args.patches.all, ...args.patches[node.role], ...node.patches],
-    }),
-  );
-  const generated = talos.machine.getConfigurationOutput(
+): NodeConfiguration {
+  return nodeConfiguration(
     {
       clusterName: args.clusterName,
-      clusterEndpoint: args.endpoint,
-      machineType: node.role,
-      machineSecrets: identity.machineSecrets,
-      talosVersion: identity.contract,
-      ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
-      configPatches,
-      docs: false,
-      examples: false,
+      endpoint: args.endpoint,
+      kubernetesVersion: args.kubernetesVersion,
+      ...identity,
+      installerImage: node.installerImage,
+      base: node.baseConfiguration,
+      patches: {
+        role: node.role,
+        talosVersion: node.talosVersion,
+        // A running cluster keeps the host names it has: another name is another Kubernetes node.
+        hostname: node.hostname ?? (args.existing === undefined ? node.name : undefined),
+        installDisk: node.installDisk,
+        diskSelector: node.diskSelector,
+        network: node.network,
+        vip: args.vip,
+        exemptNamespaces: args.exemptNamespaces,
+        kernelModules: args.kernelModules,
+        podSubnets: args.podSubnets,
+        serviceSubnets: args.serviceSubnets,
+        user: [...args.patches.all, ...args.patches[node.role], ...node.patches],
+      },
     },
-    { parent },
+    parent,
   );
-  return pulumi.secret(generated.machineConfiguration);
 }

@@ -6,7 +6,10 @@ import type { PatchSetting } from "./schema.ts";
 import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { wellFormed } from "./versions.ts";
+import type { Source } from "./files.ts";
+import { ConfigTextError } from "../talos/configTree.ts";
 import { newestContract } from "../talos/iscsi.ts";
+import { MergeError, mergeConfig } from "../talos/mergeConfig.ts";
 import { patchProblems } from "../talos/userPatches.ts";
 import { parseContract, parseVersion } from "../talos/version.ts";
 
@@ -16,7 +19,11 @@ export function patchText(patch: PatchSetting): string {
 }
 
 /** Patches are judged together, as a node gets them: those of all, of its role, and its own. */
-export function checkPatches(raw: unknown, problems: Problem[]): void {
+export function checkPatches(
+  raw: unknown,
+  problems: Problem[],
+  bases: readonly (Source | undefined)[] = [],
+): void {
   const version = wellFormed(at(raw, "talosVersion"), parseVersion);
   const contract =
     wellFormed(at(raw, "talosContract"), parseContract) ??
@@ -55,6 +62,16 @@ export function checkPatches(raw: unknown, problems: Problem[]): void {
     for (const { patch, line, reason } of found) {
       problems.push({ path: located[patch]?.path ?? "cluster.patches", reason: `line ${line}: ${reason}` });
     }
+    const base = bases[index];
+    const misfit =
+      base === undefined || found.length > 0
+        ? undefined
+        : mergeProblem(
+            base.text,
+            located.map(({ text }) => text),
+          );
+    if (misfit !== undefined)
+      problems.push({ path: located[misfit.patch]?.path ?? "cluster.patches", reason: misfit.reason });
   });
 }
 
@@ -67,6 +84,18 @@ function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined)
     vip: at(raw, "cluster", "vip") !== undefined && at(node, "role") === "controlplane",
     links: links.filter((name) => typeof name === "string"),
   };
+}
+
+/** Why a patch cannot be put on a node's own machine configuration. What is wrong with that one is told elsewhere. */
+function mergeProblem(base: string, patches: readonly string[]): MergeError | undefined {
+  try {
+    mergeConfig(base, patches);
+    return undefined;
+  } catch (error) {
+    if (error instanceof MergeError) return error;
+    if (error instanceof ConfigTextError) return undefined;
+    throw error;
+  }
 }
 
 function textAt(value: unknown, key: string): string | undefined {

@@ -15,12 +15,15 @@ import { checkPatches, patchText } from "./patches.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { checkCsi } from "./csi.ts";
-import { existingSecrets, type ExistingSecrets, type ReadFile } from "./secrets.ts";
+import { baseFiles, checkBaseFiles } from "./baseFiles.ts";
+import type { ReadFile } from "./files.ts";
+import { existingSecrets, type ExistingSecrets } from "./secrets.ts";
+import { checkVersions, iscsiTools, wellFormed } from "./versions.ts";
+import { parseContract } from "../talos/version.ts";
 import { checkDisks } from "./diskRules.ts";
-import { checkVersions, iscsiTools } from "./versions.ts";
 import { parseSchematic, SchematicError, type Schematic } from "../talos/schematic.ts";
 
-export type { ReadFile } from "./secrets.ts";
+export type { ReadFile } from "./files.ts";
 
 /** The rules of a stack's settings that concern several keys, or what a value means rather than how it looks. */
 
@@ -40,9 +43,11 @@ type Patches = string[];
 export interface Settings extends Omit<Draft, "image" | "cluster"> {
   image: Omit<ImageSettings, "schematic"> & { schematic: Schematic };
   cluster: Omit<ClusterSettings, "nodes" | "secrets" | "documents" | "patches"> & {
-    nodes: (Omit<NodeSettings, "documents" | "patches" | "talosVersion"> & {
+    nodes: (Omit<NodeSettings, "documents" | "patches" | "talosVersion" | "config" | "configFile"> & {
       patches: Patches;
       talosVersion: string;
+      /** The machine configuration that the node has, as its owner has it on file. Absent: one is generated. */
+      baseConfiguration?: string;
     })[];
     patches: { all: Patches; controlplane: Patches; worker: Patches };
     /** Secrets of a running cluster. Absent: the cluster is new. */
@@ -66,15 +71,24 @@ export function completeSettings(
   checkNodes(raw, problems, warnings);
   checkNetwork(raw, problems, warnings);
   checkDisks(raw, problems);
-  checkVersions(raw, problems, warnings);
+  const sources = baseFiles(raw, readFile, problems);
+  checkVersions(raw, problems, warnings, { generated: sources.some((source) => source === undefined) });
   const schematic = checkSchematic(raw, problems);
-  checkPatches(raw, problems);
+  checkPatches(raw, problems, sources);
   const secretsGiven = at(raw, "cluster", "secrets");
   const parsedSecrets =
     secretsGiven === undefined ? undefined : baseShape.cluster.shape.secrets.safeParse(secretsGiven);
+  const ownOfControlPlane = sources.find(
+    (source, index) =>
+      source !== undefined && at(listAt(raw, "cluster", "nodes")[index], "role") === "controlplane",
+  );
   const existing =
-    parsedSecrets?.data === undefined ? undefined : existingSecrets(parsedSecrets.data, readFile);
+    parsedSecrets?.data === undefined
+      ? undefined
+      : existingSecrets(parsedSecrets.data, readFile, ownOfControlPlane);
   problems.push(...(existing?.problems ?? []));
+  const contract = wellFormed(at(raw, "talosContract"), parseContract);
+  problems.push(...checkBaseFiles(raw, sources, existing?.secrets?.machineSecrets, contract));
   if (draft === undefined || schematic === undefined) return { problems };
   const csi = checkCsi(draft, schematic);
   problems.push(...csi.problems);
@@ -88,11 +102,17 @@ export function completeSettings(
     image: { ...draft.image, schematic },
     cluster: {
       ...cluster,
-      nodes: cluster.nodes.map(({ documents: own, ...node }) => ({
-        ...node,
-        talosVersion: node.talosVersion ?? draft.talosVersion,
-        patches: merged(own, node.patches),
-      })),
+      nodes: cluster.nodes.map(
+        ({ documents: own, config: _config, configFile: _configFile, ...node }, index) => {
+          const source = sources[index];
+          return {
+            ...node,
+            talosVersion: node.talosVersion ?? draft.talosVersion,
+            patches: merged(own, node.patches),
+            ...(source === undefined ? {} : { baseConfiguration: source.text }),
+          };
+        },
+      ),
       patches: {
         all: merged(documents.all, cluster.patches.all),
         controlplane: merged(documents.controlplane, cluster.patches.controlplane),

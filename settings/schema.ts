@@ -128,6 +128,15 @@ const documents = z
 
 const onRemove = z.enum(["keep", "reset"], must("keep or reset"));
 
+const file = (what: string) =>
+  z
+    .string(must(`the path of ${what}, from the project's folder`))
+    .min(1, must(`the path of ${what}`))
+    .optional();
+/** Contents that may be secret: the value never appears in a message. */
+const contents = (what: string) =>
+  z.string({ error: () => `must be the contents of ${what}, as text` }).optional();
+
 const node = section({
   name: z
     .string(must("the node's name, such as cp1"))
@@ -163,6 +172,12 @@ const node = section({
   documents: documents.describe(
     "Whole machine configuration documents for this node alone, such as UserVolumeConfig or ExtensionServiceConfig.",
   ),
+  config: contents("the node's machine configuration").describe(
+    "Contents of this node's own machine configuration, on a running cluster: all that is in it stays. Set it with --secret.",
+  ),
+  configFile: file("the node's machine configuration").describe(
+    "Path of this node's own machine configuration instead of its contents.",
+  ),
   patches: patches.describe("Machine configuration patches for this node alone, applied last."),
   onRemove: onRemove
     .optional()
@@ -171,25 +186,22 @@ const node = section({
     ),
 });
 
-const file = (what: string) =>
-  z
-    .string(must(`the path of ${what}, from the project's folder`))
-    .min(1, must(`the path of ${what}`))
-    .optional();
-/** Contents that may be secret: the value never appears in a message. */
-const contents = (what: string) =>
-  z.string({ error: () => `must be the contents of ${what}, as text` }).optional();
-
 const secrets = section({
   bundle: contents("secrets.yaml").describe(
     "Contents of the secrets bundle (`talosctl gen secrets`). Set it with --secret.",
   ),
   bundleFile: file("secrets.yaml").describe("Path of the secrets bundle instead of its contents."),
   controlplane: contents("controlplane.yaml").describe(
-    "Contents of a control plane's machine configuration, in place of a bundle.",
+    "Contents of the control planes' machine configuration, in place of a bundle: all that is in it stays. Set it with --secret.",
   ),
   controlplaneFile: file("controlplane.yaml").describe(
-    "Path of a control plane's machine configuration instead of its contents.",
+    "Path of the control planes' machine configuration instead of its contents.",
+  ),
+  worker: contents("worker.yaml").describe(
+    "Contents of the workers' machine configuration, beside that of the control planes. Set it with --secret.",
+  ),
+  workerFile: file("worker.yaml").describe(
+    "Path of the workers' machine configuration instead of its contents.",
   ),
   talosconfig: contents("talosconfig").describe(
     "Contents of the cluster's talosconfig. Set it with --secret.",
@@ -229,6 +241,15 @@ const cluster = section({
   protectSecrets: flag()
     .default(true)
     .describe("Refuse to delete secrets that were made here, as `pulumi destroy` would."),
+  acceptDropped: z
+    .array(
+      z.string(must("a path such as machine.sysctls")).min(1, must("a path such as machine.sysctls")),
+      must("a list of paths"),
+    )
+    .default([])
+    .describe(
+      "Paths of the machine configuration, with all that is below them, that nodes may lose though they have them: machine.sysctls, RegistryMirrorConfig[docker.io].",
+    ),
   podSubnets: cidrs.optional().describe("Pod subnets; default: Talos's own (10.244.0.0/16)."),
   serviceSubnets: cidrs.optional().describe("Service subnets; default: Talos's own (10.96.0.0/12)."),
   vip: vip

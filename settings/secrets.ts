@@ -1,6 +1,8 @@
 import type { Problem } from "../components/csi/problems.ts";
 import type { SecretsSetting } from "./schema.ts";
-import { show } from "./words.ts";
+import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
+import { acceptedAuthorities, foreignTalosconfig } from "../talos/clusterIdentity.ts";
+import { ConfigTextError, parseConfig } from "../talos/configTree.ts";
 import {
   parseSecretsBundle,
   parseTalosconfig,
@@ -10,9 +12,6 @@ import {
   type MachineSecrets,
 } from "../talos/secretsBundle.ts";
 
-/** How a file that the settings name is read: its text, or an Error. */
-export type ReadFile = (path: string) => string;
-
 /** The secrets of a running cluster, read and taken apart. */
 export interface ExistingSecrets {
   machineSecrets: MachineSecrets;
@@ -21,18 +20,17 @@ export interface ExistingSecrets {
 
 const base = "cluster.secrets";
 
-/** Reads what `cluster.secrets` gives or names. No message ever has a value of a secret in it. */
+/**
+ * Reads what `cluster.secrets` gives or names. No message ever has a value of a secret in it.
+ * @param own a control plane's own machine configuration, which has the secrets where nothing else is given
+ */
 export function existingSecrets(
   setting: SecretsSetting,
   readFile: ReadFile,
+  own?: Source,
 ): { secrets?: ExistingSecrets; problems: Problem[] } {
   const problems: Problem[] = [];
-  const read = <T>(
-    key: keyof SecretsSetting,
-    fileKey: keyof SecretsSetting,
-    parse: (text: string) => T,
-  ): T | undefined => {
-    const source = sourceOf(setting, key, fileKey, readFile, problems);
+  const parsed = <T>(source: Source | undefined, parse: (text: string) => T): T | undefined => {
     if (source === undefined) return undefined;
     try {
       return parse(source.text);
@@ -41,10 +39,11 @@ export function existingSecrets(
       return undefined;
     }
   };
+  const read = (key: string): Source | undefined => sourceOf(setting, key, base, readFile, problems);
   const [bundle, machineConfig] = [given(setting, "bundle"), given(setting, "controlplane")];
   if (bundle && machineConfig) {
     problems.push({ path: base, reason: "has both a bundle and a machine configuration; give one of them" });
-  } else if (!bundle && !machineConfig) {
+  } else if (!bundle && !machineConfig && own === undefined) {
     problems.push({
       path: base,
       reason:
@@ -57,13 +56,31 @@ export function existingSecrets(
       reason: "has no talosconfig: give talosconfigFile or, as a secret, talosconfig",
     });
   }
+  const config = read("controlplane") ?? (bundle || machineConfig ? undefined : own);
   const machineSecrets =
-    read("bundle", "bundleFile", parseSecretsBundle) ??
-    read("controlplane", "controlplaneFile", secretsFromMachineConfig);
-  const clientConfiguration = read("talosconfig", "talosconfigFile", parseTalosconfig);
+    parsed(read("bundle"), parseSecretsBundle) ?? parsed(config, secretsFromMachineConfig);
+  const talosconfig = read("talosconfig");
+  const clientConfiguration = parsed(talosconfig, parseTalosconfig);
   if (problems.length > 0 || machineSecrets === undefined || clientConfiguration === undefined)
     return { problems };
+  const foreign = foreignTalosconfig(clientConfiguration, machineSecrets.certs.os.cert, acceptedBy(config));
+  if (foreign !== undefined) {
+    const [key, where] = [talosconfig?.path ?? base, config?.path ?? `${base}.bundle`];
+    return {
+      problems: [{ path: key, reason: `${foreign} (${where}): the files belong to different clusters` }],
+    };
+  }
   return { secrets: { machineSecrets, clientConfiguration }, problems };
+}
+
+function acceptedBy(config: Source | undefined): string[] {
+  if (config === undefined) return [];
+  try {
+    return acceptedAuthorities(parseConfig(config.text));
+  } catch (error) {
+    if (error instanceof ConfigTextError) return [];
+    throw error;
+  }
 }
 
 /** Why a text could not be taken apart. Nothing of the text itself is in the reasons. */
@@ -73,50 +90,4 @@ function unusable(error: unknown): string[] {
   if (error instanceof ReferenceError || error instanceof RangeError)
     return ["has aliases or nesting without end, so it is not a file that talosctl wrote"];
   throw error;
-}
-
-function given(setting: SecretsSetting, key: "bundle" | "controlplane" | "talosconfig"): boolean {
-  return setting[key] !== undefined || setting[`${key}File`] !== undefined;
-}
-
-function sourceOf(
-  setting: SecretsSetting,
-  key: keyof SecretsSetting,
-  fileKey: keyof SecretsSetting,
-  readFile: ReadFile,
-  problems: Problem[],
-): { path: string; text: string } | undefined {
-  const [text, file] = [setting[key], setting[fileKey]];
-  if (text !== undefined && file !== undefined) {
-    problems.push({
-      path: `${base}.${fileKey}`,
-      reason: `stands beside ${key}, which says the same; give one of them`,
-    });
-    return undefined;
-  }
-  if (text !== undefined) return { path: `${base}.${key}`, text };
-  if (file === undefined) return undefined;
-  if (/[\r\n]/.test(file)) {
-    problems.push({
-      path: `${base}.${fileKey}`,
-      reason: `is not a path but ${show(file)}; if these are the file's contents, they belong under ${key}`,
-    });
-    return undefined;
-  }
-  try {
-    return { path: `${base}.${fileKey}`, text: readFile(file) };
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why =
-      code === "ENOENT"
-        ? "there is no such file"
-        : code === "EACCES"
-          ? "this user may not read it"
-          : `it cannot be read (${code ?? String(error)})`;
-    problems.push({
-      path: `${base}.${fileKey}`,
-      reason: `is ${show(file)}, but ${why}; paths are taken from the project's folder`,
-    });
-    return undefined;
-  }
 }

@@ -15,7 +15,12 @@ export function wellFormed(value: unknown, parse: (text: string) => unknown): st
 }
 
 /** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */
-export function checkVersions(raw: unknown, problems: Problem[], warnings: Problem[]): void {
+export function checkVersions(
+  raw: unknown,
+  problems: Problem[],
+  warnings: Problem[],
+  { generated }: { generated: boolean },
+): void {
   const extensions = listAt(
     raw,
     "image",
@@ -62,7 +67,7 @@ export function checkVersions(raw: unknown, problems: Problem[], warnings: Probl
     }
   }
   const judged = problems.some(({ path }) => path === "talosContract");
-  if (!judged && contract !== undefined && contractAtLeast(contract, newestGenerated + 1)) {
+  if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGenerated + 1)) {
     problems.push({
       path: "talosContract",
       reason: `is ${contract}, but the Talos provider can generate machine configurations up to v1.${newestGenerated} only; nodes run newer releases with an older contract, so leave it at the one the cluster was made with`,

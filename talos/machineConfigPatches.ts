@@ -54,6 +54,11 @@ export interface MachineConfigPatchSpec {
 
 /** The patches in the order they are applied, each once: a list in a patch appends, so a patch applied twice doubles its entries. */
 export function machineConfigPatches(spec: MachineConfigPatchSpec): string[] {
+  return [...ownPatches(spec), ...spec.user];
+}
+
+/** The patches of this program, without the user's. */
+export function ownPatches(spec: MachineConfigPatchSpec): string[] {
   const { contract, role, hostname, talosVersion } = spec;
   const ours = [
     installImagePatch({ image: spec.installerImage, contract, ...installDisk(spec) }),
@@ -63,7 +68,7 @@ export function machineConfigPatches(spec: MachineConfigPatchSpec): string[] {
     role === "controlplane" ? securityPatch({ namespaces: spec.exemptNamespaces, contract }) : undefined,
     modulePatch({ modules: spec.kernelModules, contract, talosVersion }),
   ];
-  return [...ours.filter((patch) => patch !== undefined), ...spec.user];
+  return ours.filter((patch) => patch !== undefined);
 }
 
 function installDisk({ installDisk: disk, diskSelector }: MachineConfigPatchSpec): InstallDisk {

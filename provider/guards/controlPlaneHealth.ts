@@ -41,7 +41,7 @@ export async function controlPlaneHealth(
   return {
     runs: etcd || silent,
     findings: [
-      ...peerFindings({ peers: others.map(({ report }) => report), self }),
+      ...peerFindings({ peers: others.map(({ report }) => report), self, mended: [] }),
       ...others.flatMap(({ findings }) => findings),
     ],
     restarting: others.flatMap(({ restarting }) => restarting),

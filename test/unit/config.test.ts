@@ -32,6 +32,7 @@ describe("settings that are right", () => {
           ],
           onRemove: "keep",
           protectSecrets: true,
+          acceptDropped: [],
           patches: { all: [], controlplane: [], worker: [] },
         },
         upgrade: {

@@ -14,6 +14,7 @@ import {
   outcome,
   pem,
   talosconfig,
+  worker,
 } from "./settings/example.ts";
 
 /** Problems with the secrets of a running cluster; fails the test if any of them shows a secret. */
@@ -29,9 +30,9 @@ describe("the secrets of a running cluster", () => {
     ["a bundle by its contents", { bundle, talosconfig }],
     [
       "a machine configuration by its path",
-      { controlplaneFile: "controlplane.yaml", talosconfigFile: "talosconfig" },
+      { controlplaneFile: "controlplane.yaml", workerFile: "worker.yaml", talosconfigFile: "talosconfig" },
     ],
-    ["a machine configuration by its contents", { controlplane, talosconfig }],
+    ["a machine configuration by its contents", { controlplane, worker, talosconfig }],
   ])("come in as %s", (_, secrets) => {
     const { settings, problems } = outcome(changed(adopted(), { "cluster.secrets": secrets }), adoptedFiles);
     expect(problems).toEqual([]);
@@ -173,8 +174,8 @@ describe("the secrets of a running cluster", () => {
   });
 
   it("a worker's machine configuration, which lacks the authorities' keys", () => {
-    const worker = controlplane.replace("type: controlplane", "type: worker");
-    expect(problemsWith({ controlplane: worker, talosconfig })).toEqual([
+    const wrong = controlplane.replace("type: controlplane", "type: worker");
+    expect(problemsWith({ controlplane: wrong, worker, talosconfig })).toEqual([
       {
         path: "cluster.secrets.controlplane",
         reason: expect.stringMatching(/^machine\.type: is worker; .*give a control plane's$/) as string,

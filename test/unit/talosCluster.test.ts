@@ -17,7 +17,7 @@ import { bundle, canary, leaks, talosconfig } from "./settings/example.ts";
 
 const types = {
   apply: "talos:machine/configurationApply:ConfigurationApply",
-  configuration: "talos-iscsi:index:MachineConfiguration",
+  guard: "talos-node:index:ConfigurationGuard",
   secrets: "talos:machine/secrets:Secrets",
   bootstrap: "talos:machine/bootstrap:Bootstrap",
   kubeconfig: "talos:cluster/kubeconfig:Kubeconfig",
@@ -225,11 +225,30 @@ describe("applying them", () => {
     expect(machineConfigurationInput).toEqual({ secret: `machine:\n  type: worker\n  token: ${canary}\n` });
   });
 
-  it("lets Talos reboot an empty machine, and leaves a running one's reboot to the upgrade", async () => {
+  it("leaves a reboot to the upgrade, on new clusters too", async () => {
     const modes = async (changes: Partial<TalosClusterArgs>) =>
       new Set(ofType((await make(changes)).resources, types.apply).map(({ inputs }) => inputs["applyMode"]));
-    expect(await modes({})).toEqual(new Set(["auto"]));
+    expect(await modes({})).toEqual(new Set(["staged_if_needing_reboot"]));
     expect(await modes(running)).toEqual(new Set(["staged_if_needing_reboot"]));
+  });
+
+  it("asks the node's guard first, which knows all control planes and what was patched", async () => {
+    const { resources } = await make({ ...running, acceptDropped: ["machine.sysctls"] });
+    for (const name of ["cp1", "cp2", "cp3", "w1", "w2"]) {
+      const guard = only(resources, types.guard, `cluster-config-${name}`);
+      const apply = only(resources, types.apply, `cluster-config-${name}`);
+      expect(guard.inputs).toMatchObject({
+        name,
+        node: apply.inputs["node"],
+        role: name.startsWith("cp") ? "controlplane" : "worker",
+        controlPlanes: ["10.0.0.11", "10.0.0.12", "10.0.0.13"],
+        acceptDropped: ["machine.sysctls"],
+        machineConfiguration: apply.inputs["machineConfigurationInput"],
+      });
+      const { secret: patches } = guard.inputs["patches"] as { secret: string[] };
+      expect(patches.join("\n")).toContain("iscsi_tcp");
+      expect(apply.start).toBeGreaterThan(guard.end);
+    }
   });
 
   it("takes control planes one after the other, then all workers at once, whatever their order in the settings", async () => {
@@ -250,7 +269,8 @@ describe("applying them", () => {
       [cp3, w2],
     ] as const) {
       expect(later.start, `${later.name} after ${before.name}`).toBeGreaterThan(before.end);
-      expect(later.after).toContain(before.name);
+      const guard = only(resources, types.guard, later.name);
+      expect(guard.start, `the guard of ${later.name} after ${before.name}`).toBeGreaterThan(before.end);
     }
     expect(w1.start).toBeLessThan(w2.end);
     expect(w2.start).toBeLessThan(w1.end);
@@ -258,8 +278,8 @@ describe("applying them", () => {
 
   it("shows in the preview what each node gets, with marks in place of secrets", async () => {
     const { resources, result: cluster } = await make(running, { preview: true });
-    const shown = only(resources, types.configuration, "cluster-config-cp1").inputs;
-    expect(shown).toEqual({
+    const shown = only(resources, types.guard, "cluster-config-cp1").inputs;
+    expect(shown).toMatchObject({
       node: "10.0.0.11",
       configuration: expect.stringMatching(
         /^machine:\n {2}type: controlplane\n {2}token: «secret [0-9a-f]{8}»\n$/,
@@ -348,6 +368,59 @@ describe("a running cluster", () => {
     for (const role of ["controlplane", "worker"]) {
       expect(JSON.stringify(patchesOf(calls, role))).not.toMatch(/hostname/i);
     }
+  });
+});
+
+describe("a running cluster whose machine configurations are on file", () => {
+  const file = (type: string) =>
+    `version: v1alpha1\nmachine:\n  type: ${type}\n  token: ${canary}\n  network: { hostname: by-hand }\n  kernel:\n    modules: [{ name: iscsi_tcp, parameters: [a=1] }]\n` +
+    `cluster:\n  apiServer:\n    admissionControl:\n      - name: PodSecurity\n        configuration: { exemptions: { namespaces: [kube-system, joviandss-csi] } }\n`;
+  const onFile: Partial<TalosClusterArgs> = {
+    ...running,
+    nodes: [
+      node("cp1", 11, "controlplane", { baseConfiguration: file("controlplane") }),
+      node("w1", 21, "worker", {
+        baseConfiguration: file("worker"),
+        patches: ["machine: { sysctls: { a: b } }"],
+      }),
+    ],
+  };
+  const applied = (resources: Registered[], name: string): string => {
+    const { inputs } = only(resources, types.apply, `cluster-config-${name}`);
+    return (inputs["machineConfigurationInput"] as { secret: string }).secret;
+  };
+
+  it("keeps them: what is patched comes on top, each thing once, and nothing is generated", async () => {
+    const { resources, calls } = await make(onFile);
+    expect(generated(calls)).toEqual([]);
+    expect(parse(applied(resources, "cp1"))).toMatchObject({
+      machine: {
+        network: { hostname: "by-hand" },
+        install: { image: "factory.talos.dev/metal-installer/c9:v1.13.9" },
+        kernel: { modules: [{ name: "iscsi_tcp", parameters: ["a=1"] }] },
+      },
+      cluster: {
+        apiServer: {
+          admissionControl: [
+            {
+              name: "PodSecurity",
+              configuration: { exemptions: { namespaces: ["kube-system", "joviandss-csi", "synology-csi"] } },
+            },
+          ],
+        },
+      },
+    });
+    expect(parse(applied(resources, "w1"))).toMatchObject({
+      machine: { network: { hostname: "by-hand" }, sysctls: { a: "b" } },
+    });
+  });
+
+  it("is known in the first preview as it will be applied", async () => {
+    const preview = await make(onFile, { preview: true });
+    const update = await make(onFile);
+    for (const name of ["cp1", "w1"])
+      expect(applied(preview.resources, name)).toBe(applied(update.resources, name));
+    expect(leaks(JSON.stringify(preview.resources.map(({ inputs }) => withoutSecrets(inputs))))).toBe(false);
   });
 });
 

@@ -111,6 +111,20 @@ cluster:
         ca: { crt: ${certificate}, key: ${key} }
 `;
 
+/** A worker's machine configuration of the same cluster. */
+export const worker = `version: v1alpha1
+machine:
+    type: worker
+    token: ${canary}.trustd
+    ca: { crt: ${certificate}, key: "" }
+    sysctls: { vm.nr_hugepages: "1024" }
+cluster:
+    id: ${canary}id=
+    secret: ${canary}secret=
+    token: ${canary}.boot
+    ca: { crt: ${certificate}, key: "" }
+`;
+
 export const talosconfig = `context: dev
 contexts:
     dev:
@@ -136,4 +150,9 @@ export function adopted(): Record<string, unknown> {
   });
 }
 
-export const adoptedFiles = { "secrets.yaml": bundle, talosconfig, "controlplane.yaml": controlplane };
+export const adoptedFiles = {
+  "secrets.yaml": bundle,
+  talosconfig,
+  "controlplane.yaml": controlplane,
+  "worker.yaml": worker,
+};

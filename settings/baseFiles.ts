@@ -1,0 +1,94 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { contractMisfit, misfits } from "../talos/clusterIdentity.ts";
+import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/configTree.ts";
+import type { MachineSecrets } from "../talos/secretsBundle.ts";
+import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
+import { at, isRecord, listAt } from "./raw.ts";
+
+type Role = "controlplane" | "worker";
+
+/** Each node's machine configuration as its owner has it on file: its own, or that of its role. Undefined where one is to be generated. */
+export function baseFiles(raw: unknown, readFile: ReadFile, problems: Problem[]): (Source | undefined)[] {
+  const secrets = at(raw, "cluster", "secrets");
+  const section = isRecord(secrets) ? secrets : {};
+  const read = new Map<string, Source | undefined>();
+  const ofRole = (role: Role): Source | undefined => {
+    // One file for many nodes is read once, and what is wrong with it is told once.
+    if (!read.has(role)) read.set(role, sourceOf(section, role, "cluster.secrets", readFile, problems));
+    return read.get(role);
+  };
+  const nodes = listAt(raw, "cluster", "nodes");
+  const bundle = given(section, "bundle");
+  const files =
+    given(section, "controlplane") || nodes.some((node) => isRecord(node) && given(node, "config"));
+  return nodes.map((node, index) => {
+    const role = at(node, "role");
+    if (!isRecord(node) || (role !== "controlplane" && role !== "worker")) return undefined; // the schema says so
+    const path = `cluster.nodes[${index}]`;
+    if (given(node, "config")) {
+      if (secrets === undefined) {
+        const reason =
+          "has a machine configuration, but the cluster is new; for a running cluster give cluster.secrets with its talosconfig";
+        problems.push({ path, reason });
+      }
+      return sourceOf(node, "config", path, readFile, problems);
+    }
+    if (given(section, role)) return ofRole(role);
+    if (files && !bundle) {
+      const reason = `is a ${role} without a machine configuration; give cluster.secrets.${role}File, or the node's own configFile`;
+      problems.push({ path, reason });
+    }
+    return undefined;
+  });
+}
+
+/** What is wrong with the nodes' machine configurations: the cluster they are of, their role, their contract. */
+export function checkBaseFiles(
+  raw: unknown,
+  sources: readonly (Source | undefined)[],
+  secrets: MachineSecrets | undefined,
+  contract: string | undefined,
+): Problem[] {
+  const nodes = listAt(raw, "cluster", "nodes");
+  return sources.flatMap((source, index) => {
+    const role = at(nodes[index], "role");
+    if (source === undefined || (role !== "controlplane" && role !== "worker")) return [];
+    const say = (path: string, reason: string): Problem => ({
+      path: source.path,
+      reason: `${path}: ${reason}`,
+    });
+    let documents: TreeMap[];
+    try {
+      documents = parseConfig(source.text);
+    } catch (error) {
+      if (!(error instanceof ConfigTextError)) throw error;
+      return [{ path: source.path, reason: error.message }];
+    }
+    const shape = contract === undefined ? undefined : contractMisfit(documents, contract);
+    return [
+      ...(secrets === undefined
+        ? []
+        : misfits(documents, role, secrets).map(({ path, reason }) => say(path, reason))),
+      ...(shape === undefined
+        ? []
+        : [{ path: "talosContract", reason: `is ${contract}, but ${source.path} ${shape}` }]),
+      ...endpointProblems(raw, documents, source),
+    ];
+  });
+}
+
+/** Credentials, and nodes that are added, are made for the cluster that the settings name. */
+function endpointProblems(raw: unknown, documents: readonly TreeMap[], source: Source): Problem[] {
+  const wanted = at(raw, "cluster", "endpoint");
+  const has = documents
+    .map((document) => textOf(document, "cluster", "controlPlane", "endpoint"))
+    .find(Boolean);
+  if (typeof wanted !== "string" || has === undefined || sameUrl(wanted, has)) return [];
+  // An address, and no secret.
+  return [{ path: "cluster.endpoint", reason: `is ${wanted}, but ${source.path} has ${has}` }];
+}
+
+function sameUrl(a: string, b: string): boolean {
+  const [one, other] = [a, b].map((text) => URL.parse(text)?.href.replace(/\/$/, "") ?? text);
+  return one === other;
+}

@@ -1,0 +1,57 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { show } from "./words.ts";
+
+/** How a file that the settings name is read: its text, or an Error. */
+export type ReadFile = (path: string) => string;
+
+/** A file's text, and where in the settings it comes from. */
+export interface Source {
+  readonly path: string;
+  readonly text: string;
+}
+
+/**
+ * The text that a section gives under a key, or names under the same key with `File` behind it. Undefined where neither is there, and where it cannot
+ * be read, which is told.
+ */
+export function sourceOf(
+  section: Readonly<Record<string, unknown>>,
+  key: string,
+  base: string,
+  readFile: ReadFile,
+  problems: Problem[],
+): Source | undefined {
+  const fileKey = `${key}File`;
+  const [text, file] = [section[key], section[fileKey]];
+  const path = `${base}.${fileKey}`;
+  if (text !== undefined && file !== undefined) {
+    problems.push({ path, reason: `stands beside ${key}, which says the same; give one of them` });
+    return undefined;
+  }
+  if (typeof text === "string") return { path: `${base}.${key}`, text };
+  if (typeof file !== "string") return undefined;
+  if (/[\r\n]/.test(file)) {
+    const reason = `is not a path but ${show(file)}; if these are the file's contents, they belong under ${key}`;
+    problems.push({ path, reason });
+    return undefined;
+  }
+  try {
+    return { path, text: readFile(file) };
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const why =
+      code === "ENOENT"
+        ? "there is no such file"
+        : code === "EACCES"
+          ? "this user may not read it"
+          : `it cannot be read (${code ?? String(error)})`;
+    const reason = `is ${show(file)}, but ${why}; paths are taken from the project's folder`;
+    problems.push({ path, reason });
+    return undefined;
+  }
+}
+
+/** Does a section give or name a file? */
+export function given(section: Readonly<Record<string, unknown>>, key: string): boolean {
+  return section[key] !== undefined || section[`${key}File`] !== undefined;
+}

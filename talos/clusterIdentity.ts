@@ -1,0 +1,94 @@
+/** Do files belong to the same cluster? Told before anything is sent to a node. Reasons name paths, never values. */
+import { X509Certificate } from "node:crypto";
+import { KINDS_SINCE_1_14 } from "./documentKinds.ts";
+import { isTreeList, textOf, treeAt, type TreeMap } from "./configTree.ts";
+import { configurationForms } from "./features.ts";
+import type { ClientCredentials, MachineSecrets } from "./secretsBundle.ts";
+
+/**
+ * Why a talosconfig is none of the cluster with these secrets; undefined where it is, and where one of the certificates cannot be read, which
+ * connecting tells.
+ * @param accepted further authorities that the cluster accepts, base64 of PEM: one that is being rotated
+ */
+export function foreignTalosconfig(
+  client: Pick<ClientCredentials, "caCertificate" | "clientCertificate">,
+  osCertificate: string,
+  accepted: readonly string[] = [],
+): string | undefined {
+  const leaf = certificate(client.clientCertificate);
+  const authorities = [osCertificate, ...accepted]
+    .map(certificate)
+    .filter((authority) => authority !== undefined);
+  if (leaf === undefined || authorities.length === 0) return undefined;
+  return authorities.some((authority) => signed(authority, leaf))
+    ? undefined
+    : "its client certificate was not signed by the cluster's machine CA";
+}
+
+/** Everything that says that a node's machine configuration is not of this cluster, or not for this role. */
+export function misfits(
+  documents: readonly TreeMap[],
+  role: "controlplane" | "worker",
+  secrets: MachineSecrets,
+): { path: string; reason: string }[] {
+  const main = documents.find((document) => treeAt(document, "machine") !== undefined);
+  if (main === undefined) return [{ path: "machine", reason: "no document with a machine section" }];
+  const problems: { path: string; reason: string }[] = [];
+  const type = textOf(main, "machine", "type");
+  const types = role === "worker" ? ["worker"] : ["controlplane", "init"];
+  if (type === undefined || !types.includes(type)) {
+    problems.push({
+      path: "machine.type",
+      reason: `is ${type === undefined ? "missing" : JSON.stringify(type)}, but the node's role is ${role}`,
+    });
+  }
+  const identity = documents.find((document) => textOf(document, "kind") === "DiscoveryIdentityConfig");
+  const compared: [path: string, value: string | undefined, expected: string][] = [
+    ["cluster.id", textOf(main, "cluster", "id"), secrets.cluster.id],
+    ["DiscoveryIdentityConfig.clusterID", textOf(identity, "clusterID"), secrets.cluster.id],
+    ["machine.token", textOf(main, "machine", "token"), secrets.trustdinfo.token],
+    ["cluster.token", textOf(main, "cluster", "token"), secrets.secrets.bootstrapToken],
+    ["machine.ca.crt", textOf(main, "machine", "ca", "crt"), secrets.certs.os.cert],
+    ["cluster.ca.crt", textOf(main, "cluster", "ca", "crt"), secrets.certs.k8s.cert],
+  ];
+  const foreign = compared.filter(([, value, expected]) => value !== undefined && value !== expected);
+  return [
+    ...problems,
+    ...foreign.map(([path]) => ({
+      path,
+      reason: "is not that of the cluster's secrets: the file belongs to another cluster",
+    })),
+  ];
+}
+
+/** Authorities that a machine configuration accepts beside its own, base64 of PEM. */
+export function acceptedAuthorities(documents: readonly TreeMap[]): string[] {
+  const lists = documents.map((document) => treeAt(document, "machine", "acceptedCAs"));
+  return lists.flatMap((list) => (isTreeList(list) ? list.flatMap((item) => textOf(item, "crt") ?? []) : []));
+}
+
+/** Why a machine configuration does not have the shape of a contract: patches of the other shape would be refused by the node. */
+export function contractMisfit(documents: readonly TreeMap[], contract: string): string | undefined {
+  const kinds = documents.flatMap((document) => textOf(document, "kind") ?? []);
+  const newer = kinds.find((kind) => KINDS_SINCE_1_14.has(kind));
+  const inDocuments = configurationForms(contract).install === "UnattendedInstallConfig";
+  if (newer !== undefined && !inDocuments) return `has a document ${newer}, which begins with v1.14`;
+  const install = documents.some((document) => treeAt(document, "machine", "install") !== undefined);
+  return inDocuments && install ? "has machine.install, which ends with v1.13" : undefined;
+}
+
+function certificate(base64: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(Buffer.from(base64, "base64"));
+  } catch {
+    return undefined;
+  }
+}
+
+function signed(authority: X509Certificate, leaf: X509Certificate): boolean {
+  try {
+    return leaf.checkIssued(authority) && leaf.verify(authority.publicKey);
+  } catch {
+    return false; // keys of another kind
+  }
+}
