@@ -45,7 +45,7 @@ export function configChanges({
     (difference) =>
       difference.change !== "gained" &&
       byHand(difference) &&
-      !meant(difference.path) &&
+      !meant(difference) &&
       !accepted.some((section) => isWithin(difference.path, section)),
   );
   return {

@@ -1,5 +1,5 @@
 /** Which values of a machine configuration a set of patches means to set: those may differ from what a node has. */
-import { configDifferences } from "./configDiff.ts";
+import { configDifferences, type Difference } from "./configDiff.ts";
 import { isReplaced, placeOf } from "./configLists.ts";
 import {
   documentLabel,
@@ -13,8 +13,10 @@ import {
 import { pointerKeys } from "./jsonPatch.ts";
 import { deletes } from "./mergeConfig.ts";
 
-/** Tells whether a path is meant by one of the patches. */
-export function patchReach(patches: readonly string[]): (path: string) => boolean {
+/** Tells whether a difference is meant by one of the patches. */
+export function patchReach(
+  patches: readonly string[],
+): (difference: Pick<Difference, "path" | "change">) => boolean {
   const trees = patches.flatMap((patch) => parseTree(patch));
   const values = new Set<string>();
   const sections: string[] = [];
@@ -36,7 +38,12 @@ export function patchReach(patches: readonly string[]): (path: string) => boolea
       sections.push(...wholes(tree, documentLabel(tree), textOf(tree, "kind") ?? ""));
     }
   }
-  return (path) => values.has(path) || sections.some((section) => isWithin(path, section));
+  return ({ path, change }) => {
+    if (sections.some((section) => isWithin(path, section))) return true;
+    // A list only grows by what a patch adds to it, so that excuses the loss of nothing; a value that became a list, or a section, is excused.
+    if (change === "lost") return [...values].some((value) => value !== path && isWithin(value, path));
+    return values.has(path);
+  };
 }
 
 /** Is the path the section itself or something in it? */

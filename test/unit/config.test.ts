@@ -33,6 +33,7 @@ describe("settings that are right", () => {
           onRemove: "keep",
           protectSecrets: true,
           acceptDropped: [],
+          onRemove: "keep",
           patches: { all: [], controlplane: [], worker: [] },
         },
         upgrade: {

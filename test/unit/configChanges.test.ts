@@ -1,0 +1,310 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { alignConfig } from "../../talos/alignConfig.ts";
+import { configChanges, type ConfigComparison } from "../../talos/configChanges.ts";
+import { canonical, configText, meaning, parseConfig, sameMeaning } from "../../talos/configTree.ts";
+import { mergeConfig, MergeError } from "../../talos/mergeConfig.ts";
+import { newInBase } from "../../talos/newInBase.ts";
+import { modulePatch, securityPatch } from "../../talos/patches.ts";
+
+const base = `version: v1alpha1
+machine:
+  type: controlplane
+  network:
+    hostname: cp1
+    interfaces:
+      - interface: eth0
+        addresses: [10.0.0.11/24]
+        routes: [{ network: 0.0.0.0/0, gateway: 10.0.0.1 }]
+  certSANs: [a.example.com, b.example.com]
+  sysctls: { vm.nr_hugepages: "1024" }
+cluster:
+  secret: c2VjcmV0
+  apiServer:
+    admissionControl:
+      - name: PodSecurity
+        configuration: { exemptions: { namespaces: [kube-system] } }
+---
+apiVersion: v1alpha1
+kind: RegistryMirrorConfig
+name: docker.io
+endpoints: [{ url: https://mirror.example.com }]
+`;
+
+const compare = (more: Partial<ConfigComparison>) =>
+  configChanges({ running: base, wanted: base, patches: [], accepted: [], ...more });
+
+describe("what a configuration changes on a node", () => {
+  it("nothing, however it is written", () => {
+    const other = base
+      .replace('"1024"', "0x400")
+      .replace("[a.example.com, b.example.com]", "\n    - b.example.com\n    - 'a.example.com'")
+      .replace("  certSANs", "  kubelet: { extraArgs: {} }\n  udev: null\n  certSANs");
+    expect(compare({ wanted: other })).toEqual({ lines: [], dropped: [] });
+  });
+
+  it("a line each for what is gained, changed and lost, by path", () => {
+    const wanted = base
+      .replace("hostname: cp1", "hostname: other")
+      .replace("10.0.0.11/24", "10.0.0.12/24")
+      .replace("a.example.com, ", "")
+      .replace("gateway: 10.0.0.1 ", "gateway: 10.0.0.1, metric: 5 ")
+      .replace(/---[\s\S]*/, "");
+    expect(compare({ wanted }).lines).toEqual([
+      "~ machine.network.hostname: cp1 -> other",
+      "+ machine.network.interfaces[eth0].addresses[]: 10.0.0.12/24",
+      "- machine.network.interfaces[eth0].addresses[]: 10.0.0.11/24",
+      "+ machine.network.interfaces[eth0].routes[0.0.0.0/0].metric: 5",
+      "- machine.certSANs[]: a.example.com",
+      "- RegistryMirrorConfig[docker.io].apiVersion: v1alpha1",
+      "- RegistryMirrorConfig[docker.io].kind: RegistryMirrorConfig",
+      "- RegistryMirrorConfig[docker.io].name: docker.io",
+      "- RegistryMirrorConfig[docker.io].endpoints[https://mirror.example.com].url: https://mirror.example.com",
+    ]);
+  });
+
+  it("calls dropped what nobody asked to change", () => {
+    const wanted = base.replace("hostname: cp1", "hostname: other").replace("a.example.com, ", "");
+    const paths = (more: Partial<ConfigComparison>): string[] =>
+      compare({ wanted, ...more }).dropped.map(({ path }) => path);
+    expect(paths({})).toEqual(["machine.network.hostname", "machine.certSANs[]"]);
+    // A patch that sets the one says nothing about the other.
+    expect(paths({ patches: ["machine: { network: { hostname: other } }"] })).toEqual(["machine.certSANs[]"]);
+    expect(paths({ patches: ["machine: { certSANs: [c.example.com] }"] })).toContain(
+      "machine.network.hostname",
+    );
+    expect(paths({ accepted: ["machine.certSANs"] })).toEqual(["machine.network.hostname"]);
+    expect(paths({ accepted: ["machine"] })).toEqual([]);
+    expect(paths({ accepted: ["machine.net", "machine.certSAN", "cluster"] })).toHaveLength(2);
+    // What was given before is gone on purpose; what was changed on the node since is not.
+    expect(paths({ before: base })).toEqual([]);
+    expect(paths({ before: base.replace("hostname: cp1", "hostname: before") })).toEqual([
+      "machine.network.hostname",
+    ]);
+    expect(paths({ patches: ["machine: { certSANs: { $patch: delete } }"] })).toEqual([
+      "machine.network.hostname",
+    ]);
+    expect(paths({ patches: ['[{ "op": "remove", "path": "/machine/certSANs/0" }]'] })).toEqual([
+      "machine.network.hostname",
+    ]);
+  });
+
+  it("an item that a patch adds to a list excuses the loss of no other", () => {
+    const running = base.replace("[kube-system]", "[kube-system, by-hand]");
+    const patches = [securityPatch({ namespaces: ["joviandss-csi"], contract: "v1.12" }) ?? ""];
+    const { dropped, lines } = configChanges({
+      running,
+      wanted: mergeConfig(base, patches),
+      patches,
+      accepted: [],
+    });
+    expect(dropped.map(({ line }) => line)).toEqual([
+      "- cluster.apiServer.admissionControl[PodSecurity].configuration.exemptions.namespaces[]: by-hand",
+    ]);
+    expect(lines).toContain(
+      "+ cluster.apiServer.admissionControl[PodSecurity].configuration.exemptions.namespaces[]: joviandss-csi",
+    );
+  });
+
+  it("shows no secret: not in a value, not in a list, not in a name", () => {
+    const canary = "CANARYc4n4ryCANARY0123456789";
+    const wanted = mergeConfig(base, [
+      stringify({
+        machine: {
+          token: canary,
+          env: { PROXY: `http://u:${canary}@p:1` },
+          files: [{ path: "/a", content: `key: ${canary}` }],
+          futureSecretKeys: [canary, { wireguardPrivateKey: canary }],
+        },
+        cluster: {
+          secretboxEncryptionSecret: canary,
+          inlineManifests: [{ name: "x", contents: `kind: Secret\nstringData: { a: ${canary} }` }],
+        },
+      }),
+    ]);
+    for (const comparison of [
+      { wanted },
+      { running: wanted },
+      { running: wanted, wanted: wanted.replaceAll(canary, `${canary}2`) },
+    ]) {
+      const { lines, dropped } = compare(comparison);
+      expect(lines.length).toBeGreaterThan(5);
+      expect(JSON.stringify([lines, dropped])).not.toContain("CANARY");
+    }
+  });
+});
+
+/** Configurations of any shape, with names that occur in both of a pair. */
+const key = fc.constantFrom("a", "b", "name", "interface", "hostname", "x.y/z");
+const leaf = fc.oneof(
+  fc.constantFrom("1", "true", "off", "0644", "5m", "", "text", "two\nlines\n"),
+  fc.integer(),
+  fc.boolean(),
+);
+const { tree } = fc.letrec((tie) => ({
+  tree: fc.oneof(
+    { maxDepth: 4 },
+    leaf,
+    fc.array(tie("tree"), { maxLength: 3 }),
+    fc.dictionary(key, tie("tree"), { maxKeys: 4 }),
+  ),
+}));
+const config = fc
+  .record({
+    machine: fc.dictionary(key, tree, { maxKeys: 4 }),
+    cluster: fc.dictionary(key, tree, { maxKeys: 3 }),
+  })
+  .map((content) => stringify({ version: "v1alpha1", ...content }));
+
+describe("for any two configurations", () => {
+  it("there are no changes exactly where both mean the same", () => {
+    fc.assert(
+      fc.property(config, config, (running, wanted) => {
+        const { lines } = configChanges({ running, wanted, patches: [], accepted: [] });
+        const same = canonical(parseConfig(running)[0]) === canonical(parseConfig(wanted)[0]);
+        expect(lines.length === 0).toBe(same);
+      }),
+    );
+  });
+
+  it("what is dropped is among the lines, and nothing is where all was given before or all is accepted", () => {
+    fc.assert(
+      fc.property(config, config, (running, wanted) => {
+        const { lines, dropped } = configChanges({ running, wanted, patches: [], accepted: [] });
+        for (const { line } of dropped) expect(lines).toContain(line);
+        expect(
+          configChanges({ running, wanted, patches: [], accepted: [], before: running }).dropped,
+        ).toEqual([]);
+        const all = { running, wanted, patches: [], accepted: ["machine", "cluster"] };
+        expect(configChanges(all).dropped).toEqual([]);
+      }),
+    );
+  });
+
+  it("writing one as the other changes no meaning, and gives the other's text where both mean the same", () => {
+    fc.assert(
+      fc.property(config, config, (running, model) => {
+        const aligned = alignConfig(running, model);
+        expect(sameMeaning(parseConfig(aligned)[0], parseConfig(running)[0])).toBe(true);
+        expect(alignConfig(model, model)).toBe(configText(parseConfig(model)));
+      }),
+    );
+  });
+
+  it("a text read and written means the same, and is written the same again", () => {
+    fc.assert(
+      fc.property(config, (text) => {
+        const once = configText(parseConfig(text));
+        expect(canonical(parseConfig(once)[0])).toBe(canonical(parseConfig(text)[0]));
+        expect(configText(parseConfig(once))).toBe(once);
+      }),
+    );
+  });
+});
+
+describe("scalars", () => {
+  it.each([
+    ["0644", true, "420"],
+    ["0o644", true, "420"],
+    ["0x10", true, "16"],
+    ["0644", false, "0644"],
+    ["5m", true, "300s"],
+    ["5m0s", false, "300s"],
+    ["1h30m", false, "5400s"],
+    ["~", true, ""],
+    ["~", false, "~"],
+    ["True", true, "true"],
+    ["off", true, "off"],
+  ])("%s (plain: %s) means %s", (text, plain, expected) => {
+    expect(meaning({ text, plain })).toBe(expected);
+  });
+
+  it("are written as they were read: octal, text that looks like something else, several lines", () => {
+    const text =
+      'machine:\n  files:\n    - permissions: 0644\n      content: |\n        a: "b"\n        c\n  sysctls:\n    a: "yes"\n    b: off\n    "1": "0x10"\n';
+    expect(configText(parseConfig(text))).toBe(text);
+  });
+
+  it("anchors and merge keys are resolved", () => {
+    const text = "machine: &m\n  a: &x [1, 2]\ncluster:\n  <<: *m\n  b: *x\n";
+    expect(configText(parseConfig(text))).toBe(
+      "machine:\n  a:\n    - 1\n    - 2\ncluster:\n  b:\n    - 1\n    - 2\n  a:\n    - 1\n    - 2\n",
+    );
+  });
+});
+
+describe("our own patches on a configuration that was patched by hand", () => {
+  const modules = (contract: string) => modulePatch({ modules: ["iscsi_tcp"], contract }) ?? "";
+  const security = (contract: string) => securityPatch({ namespaces: ["a-csi", "b-csi"], contract }) ?? "";
+
+  it("leave out what is there, and say the rest", () => {
+    const has = base
+      .replace("[kube-system]", "[kube-system, a-csi]")
+      .replace(
+        "  sysctls",
+        "  kernel: { modules: [{ name: iscsi_tcp, parameters: [x=1] }] }\n  install: { extraKernelArgs: [iscsi_tcp=1] }\n  sysctls",
+      );
+    expect(newInBase(has, [modules("v1.6")])).toEqual([]);
+    const [patch = "", ...more] = newInBase(has, [security("v1.12")]);
+    expect(more).toEqual([]);
+    expect(mergeConfig(has, [patch])).toContain(
+      "              - kube-system\n              - a-csi\n              - b-csi\n",
+    );
+    expect(newInBase(mergeConfig(has, [patch]), [security("v1.12"), modules("v1.12")])).toEqual([]);
+  });
+
+  it("know the documents of contract v1.14 too", () => {
+    const has = mergeConfig(base, [security("v1.14"), modules("v1.14")]);
+    expect(newInBase(has, [security("v1.14"), modules("v1.14")])).toEqual([]);
+    const more = newInBase(has, [securityPatch({ namespaces: ["a-csi", "c-csi"], contract: "v1.14" }) ?? ""]);
+    expect(more).toEqual([
+      "apiVersion: v1alpha1\nkind: KubeAdmissionControlConfig\nname: PodSecurity\nconfiguration:\n  exemptions:\n    namespaces:\n      - c-csi\n",
+    ]);
+  });
+
+  it("are there once, however often they are put on, whatever was there", () => {
+    const namespaces = fc.uniqueArray(fc.constantFrom("a-csi", "b-csi", "c-csi", "d-csi"), { minLength: 1 });
+    fc.assert(
+      fc.property(
+        namespaces,
+        namespaces,
+        fc.constantFrom("v1.6", "v1.12", "v1.14"),
+        (there, wanted, contract) => {
+          const patches = [securityPatch({ namespaces: wanted, contract }) ?? "", modules(contract)];
+          const has = mergeConfig(base.replace(/cluster:[\s\S]*/, "cluster: { secret: x }\n"), [
+            securityPatch({ namespaces: there, contract }) ?? "",
+          ]);
+          const once = mergeConfig(has, newInBase(has, patches));
+          expect(newInBase(once, patches)).toEqual([]);
+          for (const name of new Set([...there, ...wanted])) {
+            expect(once.match(new RegExp(`- ${name}\\n`, "g")), name).toHaveLength(1);
+          }
+          expect(once.match(/name: iscsi_tcp\n/g)).toHaveLength(1);
+        },
+      ),
+    );
+  });
+});
+
+describe("a patch that does not fit", () => {
+  it.each([
+    ["[{ op: add, path: /machine/a }]", /^add \/machine\/a has no value$/],
+    ["[{ op: bend, path: /machine/a }]", /^has the operation "bend"/],
+    [
+      "machine: { certSANs: [{ $patch: delete }] }",
+      /^deletes an item of machine\.certSANs and does not say which/,
+    ],
+    ["machine: { type: { $patch: delete } }", /^deletes machine\.type, which is a single value/],
+    ["machine: [", /^line 1: is not YAML/],
+    ["text", /^is not a mapping/],
+  ])("%s is named by its number with the reason", (patch, reason) => {
+    const merge = () => mergeConfig(base.replace(/---[\s\S]*/, ""), ["machine: { env: { A: b } }", patch]);
+    expect(merge).toThrow(MergeError);
+    try {
+      merge();
+    } catch (error) {
+      expect(error).toMatchObject({ patch: 1, reason: expect.stringMatching(reason) as string });
+    }
+  });
+});
