@@ -13,7 +13,7 @@ import { textDiff, type TextDiff } from "./lineDiff.ts";
 import { timelineOf, type Image, type Timeline } from "./timeline.ts";
 
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
-export const machineConfigurationType = "talos-iscsi:index:MachineConfiguration";
+export const machineConfigurationType = "talos-node:index:ConfigurationGuard";
 export const configurationApplyType = "talos:machine/configurationApply:ConfigurationApply";
 
 /** What will be done with one node. */

@@ -32,6 +32,7 @@ const newCluster = (nodes: number): Counts => ({
   "talos-iscsi:index:TalosCluster": 1,
   "talos:machine/secrets:Secrets": 1,
   "talos-iscsi:index:MachineConfiguration": nodes,
+  "talos-node:index:ConfigurationGuard": nodes,
   "talos:machine/configurationApply:ConfigurationApply": nodes,
   "talos:machine/bootstrap:Bootstrap": 1,
   "talos:cluster/kubeconfig:Kubeconfig": 1,

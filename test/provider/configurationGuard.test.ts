@@ -4,7 +4,7 @@ import { SimulatedNode } from "../../lab/node/node.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { hasUnknown, unknownValue, unwrap, type Properties } from "../../provider/secrets.ts";
 import { connectTalos } from "../../talos/api/client.ts";
-import { failureOf, harness } from "./nodeUpgradeHarness.ts";
+import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:ConfigurationGuard::guard";
@@ -60,6 +60,16 @@ function counted() {
   return { ...own, dials: () => dials };
 }
 
+/** The guard's `check`, which tests read. */
+async function check(
+  { provider }: Pick<Harness, "provider">,
+  olds: Properties,
+  news: Properties,
+): Promise<{ inputs: Properties; failures: { property: string; reason: string }[] }> {
+  const checked = await provider.check(urn, olds, news);
+  return { inputs: checked.inputs as Properties, failures: checked.failures ?? [] };
+}
+
 const changesOf = (inputs: Properties): unknown => unwrap(inputs).values["changes"];
 
 describe("the preview", () => {
@@ -71,9 +81,9 @@ describe("the preview", () => {
       (config.machine["install"] as Properties)["image"] = image;
     });
     const patches = [sysctl, `machine: { install: { image: "${image}" } }`];
-    const { inputs, failures } = await provider.check(urn, {}, inputsOf("w1", wanted, { patches }));
+    const { inputs, failures } = await check({ provider }, {}, inputsOf("w1", wanted, { patches }));
     expect(failures).toEqual([]);
-    expect(changesOf(inputs as Properties)).toEqual([
+    expect(changesOf(inputs)).toEqual([
       `~ machine.install.image: ghcr.io/siderolabs/installer:v1.12.7 -> ${image}`,
       "+ machine.sysctls.vm.nr_hugepages: 1024",
     ]);
@@ -82,7 +92,7 @@ describe("the preview", () => {
   it("refuses what would be dropped, by the node, the path and what to do", async () => {
     const { provider } = harness();
     const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
-    const { failures } = await provider.check(urn, {}, inputsOf("w1", wanted));
+    const { failures } = await check({ provider }, {}, inputsOf("w1", wanted));
     expect(failures).toEqual([
       {
         property: "machineConfiguration",
@@ -92,17 +102,17 @@ describe("the preview", () => {
       },
     ]);
     const accepted = inputsOf("w1", wanted, { acceptDropped: ["machine.network"] });
-    expect((await provider.check(urn, {}, accepted)).failures).toEqual([]);
+    expect((await check({ provider }, {}, accepted)).failures).toEqual([]);
   });
 
   it("does not dial where nothing changed, and keeps what it said", async () => {
     const { provider, dials } = counted();
     const wanted = wantedOf("w1", withSysctl);
     const given = inputsOf("w1", wanted, { patches: [sysctl] });
-    const first = (await provider.check(urn, {}, given)).inputs as Properties;
+    const first = (await check({ provider }, {}, given)).inputs;
     expect(dials()).toBeGreaterThan(0);
     const before = dials();
-    const second = (await provider.check(urn, first, given)).inputs as Properties;
+    const second = (await check({ provider }, first, given)).inputs;
     expect(dials()).toBe(before);
     expect(second).toEqual(first);
   });
@@ -111,27 +121,27 @@ describe("the preview", () => {
     const { provider } = harness();
     const old = { ...inputsOf("w1", wantedOf("w1")), changes: [] };
     const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
-    const { inputs, failures } = await provider.check(urn, old, inputsOf("w1", wanted));
+    const { inputs, failures } = await check({ provider }, old, inputsOf("w1", wanted));
     expect(failures).toEqual([]);
-    expect(changesOf(inputs as Properties)).toEqual(["- machine.network.hostname: w1"]);
+    expect(changesOf(inputs)).toEqual(["- machine.network.hostname: w1"]);
   });
 
   it("says in a warning that a node did not answer, and lets the preview go on", async () => {
     const { provider, warnings } = harness();
     const given = inputsOf("w1", wantedOf("w1"), { node: "127.49.1.99" });
-    const { inputs, failures } = await provider.check(urn, {}, given);
+    const { inputs, failures } = await check({ provider }, {}, given);
     expect(failures).toEqual([]);
-    expect(changesOf(inputs as Properties)).toEqual(["not known: w1 (127.49.1.99) did not answer"]);
+    expect(changesOf(inputs)).toEqual(["not known: w1 (127.49.1.99) did not answer"]);
     expect(warnings.join()).toContain("could not be asked what it has");
   });
 
   it("waits with what only the deployment knows", async () => {
     const { provider, dials } = counted();
     const given = inputsOf("w1", unknownValue, { configuration: unknownValue });
-    const { inputs, failures } = await provider.check(urn, {}, given);
+    const { inputs, failures } = await check({ provider }, {}, given);
     expect(failures).toEqual([]);
     expect(dials()).toBe(0);
-    expect(hasUnknown(unwrap(inputs as Properties).values["machineConfiguration"])).toBe(true);
+    expect(hasUnknown(unwrap(inputs).values["machineConfiguration"])).toBe(true);
   });
 
   it("shows no secret, whatever way it takes", async () => {
@@ -141,15 +151,15 @@ describe("the preview", () => {
       config.machine["env"] = { HTTPS_PROXY: `http://user:${canary}@proxy:3128` };
       config.machine["someNewApiKey"] = canary;
     });
-    const { inputs, failures } = await provider.check(urn, {}, inputsOf("w1", wanted));
-    const { clientConfiguration, machineConfiguration, patches, ...shown } = inputs as Properties;
+    const { inputs, failures } = await check({ provider }, {}, inputsOf("w1", wanted));
+    const { clientConfiguration, machineConfiguration, patches, ...shown } = inputs;
     for (const secret of [clientConfiguration, machineConfiguration, patches]) {
       expect(secret).toMatchObject({
         "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
       });
     }
     expect(JSON.stringify([shown, failures])).not.toContain(canary);
-    expect(changesOf(inputs as Properties)).toHaveLength(3);
+    expect(changesOf(inputs)).toHaveLength(3);
   });
 });
 
@@ -158,7 +168,7 @@ describe("the deployment", () => {
     const { provider } = harness();
     const wanted = wantedOf("cp1", withSysctl);
     const { outs } = await provider.create(urn, inputsOf("cp1", wanted, { patches: [sysctl] }));
-    expect(unwrap(outs as Properties).values["machineConfiguration"]).toBe(wanted);
+    expect(unwrap(outs).values["machineConfiguration"]).toBe(wanted);
   });
 
   it("waits for the others, and says which is not well when time is up; the change may be the node's own cure", async () => {
@@ -229,11 +239,9 @@ describe("the deployment", () => {
     cluster.node("cp2").faults.set("etcd-member-unhealthy");
     try {
       const given = inputsOf("cp1", wantedOf("cp1"), { name: "new", node: fresh.address });
-      const { inputs, failures } = await provider.check(urn, {}, given);
+      const { inputs, failures } = await check({ provider }, {}, given);
       expect(failures).toEqual([]);
-      expect(changesOf(inputs as Properties)).toEqual([
-        "+ everything: the machine waits for its first configuration",
-      ]);
+      expect(changesOf(inputs)).toEqual(["+ everything: the machine waits for its first configuration"]);
       await provider.create(urn, given);
     } finally {
       cluster.node("cp2").faults.clear();
@@ -263,17 +271,17 @@ describe("a change by hand", () => {
     try {
       const unchanged = inputsOf("w1", same);
       const read = await provider.read("guard", urn, unchanged);
-      expect(unwrap(read.inputs as Properties).values["configuration"]).toBe(unchanged["configuration"]);
+      expect(unwrap(read.inputs).values["configuration"]).toBe(unchanged["configuration"]);
       const drifted = inputsOf("w1", wantedOf("w1"));
       const live = await provider.read("guard", urn, drifted);
-      const text = String(unwrap(live.inputs as Properties).values["configuration"]);
+      const text = String(unwrap(live.inputs).values["configuration"]);
       const lines = (config: string): string[] => config.split("\n").map((line) => line.trim());
       const own = new Set(lines(String(drifted["configuration"])));
       expect(lines(text).filter((line) => !own.has(line))).toEqual([
         "sysctls:",
         'net.core.somaxconn: "4096"',
       ]);
-      expect((live.inputs as Properties)["machineConfiguration"]).not.toBe(drifted["machineConfiguration"]);
+      expect(live.inputs["machineConfiguration"]).not.toBe(drifted["machineConfiguration"]);
       await provider.update("guard", urn, drifted, drifted);
       expect(warnings.join("\n")).toContain("- machine.sysctls.net.core.somaxconn: 4096");
       // A later change would overwrite it, and is refused.
@@ -283,7 +291,7 @@ describe("a change by hand", () => {
         drifted,
         inputsOf("w1", next, { patches: ["machine: { nodeLabels: { a: b } }"] }),
       );
-      expect(failures?.map(({ reason }) => reason).join()).toContain(
+      expect(failures.map(({ reason }) => reason).join()).toContain(
         "- machine.sysctls.net.core.somaxconn: 4096",
       );
     } finally {

@@ -33,7 +33,6 @@ describe("settings that are right", () => {
           onRemove: "keep",
           protectSecrets: true,
           acceptDropped: [],
-          onRemove: "keep",
           patches: { all: [], controlplane: [], worker: [] },
         },
         upgrade: {

@@ -107,6 +107,7 @@ const common = {
   "pulumi:providers:talos": 1,
   "talos-iscsi:index:TalosCluster": 1,
   "talos-iscsi:index:MachineConfiguration": 5,
+  "talos-node:index:ConfigurationGuard": 5,
   "talos:machine/configurationApply:ConfigurationApply": 5,
   "talos:cluster/kubeconfig:Kubeconfig": 1,
   "talos-iscsi:index:RollingUpgrade": 1,

@@ -122,6 +122,15 @@ class FakeClient implements TalosClient {
   async kubernetesNode(): Promise<string> {
     return this.#answer().name;
   }
+  async machineConfiguration(): Promise<undefined> {
+    this.#answer();
+  }
+  async apiServer(): Promise<undefined> {
+    this.#answer();
+  }
+  async inMaintenance(): Promise<boolean> {
+    return false;
+  }
   async hasFile(): Promise<boolean> {
     this.#answer();
     return true;

@@ -82,7 +82,7 @@ function stepsOf(
     kubeconfig: canary,
   });
   const before = running === undefined ? undefined : configurationText(running);
-  const shown = (configuration: string | undefined) => ({ custom: false, inputs: { node, configuration } });
+  const shown = (configuration: string | undefined) => ({ custom: true, inputs: { node, configuration } });
   const applied = {
     custom: true,
     inputs: { node, applyMode: "staged_if_needing_reboot", machineConfigurationInput: canary },
@@ -91,7 +91,7 @@ function stepsOf(
   return [
     {
       op,
-      urn: urn(parent, `cluster-config-${name}`),
+      urn: urn(`${parent}$talos-node:index:ConfigurationGuard`, `cluster-config-${name}`),
       ...(before === undefined ? {} : { oldState: shown(before) }),
       newState: shown(configurationText(wanted)),
     },
