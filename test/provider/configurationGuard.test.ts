@@ -286,8 +286,8 @@ describe("a change by hand", () => {
       expect(warnings.join("\n")).toContain("- machine.sysctls.net.core.somaxconn: 4096");
       // A later change would overwrite it, and is refused.
       const next = wantedOf("w1", (config) => (config.machine["nodeLabels"] = { a: "b" }));
-      const { failures } = await provider.check(
-        urn,
+      const { failures } = await check(
+        { provider },
         drifted,
         inputsOf("w1", next, { patches: ["machine: { nodeLabels: { a: b } }"] }),
       );
