@@ -19,6 +19,11 @@ export async function exitCodeOf(command: () => Promise<number>): Promise<number
   }
 }
 
+// Who reads only the beginning (`| head`) closes the pipe; the files are written all the same.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 export function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }

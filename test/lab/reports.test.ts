@@ -18,11 +18,16 @@ afterAll(async () => lab?.project.remove());
 
 /** As somebody has it who set the variables that `npm run lab -- start` prints. */
 function report(kind: "preview" | "rollout", ...args: string[]): Promise<Finished> {
+  return reportWith([], kind, ...args);
+}
+
+/** @param folders on PATH before all others. */
+function reportWith(folders: string[], kind: "preview" | "rollout", ...args: string[]): Promise<Finished> {
   const { project } = lab;
   return project.run(process.execPath, [join("report", `${kind}Cli.ts`), "--out", "reports", ...args], {
     PULUMI_BACKEND_URL: pathToFileURL(project.file("state")).href,
     PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
-    PATH: [project.file("bin"), process.env["PATH"]].join(delimiter),
+    PATH: [...folders, project.file("bin"), process.env["PATH"]].join(delimiter),
   });
 }
 
@@ -66,6 +71,13 @@ test("a preview has the order, the last time and the changed lines, and no secre
   expect(secrets.length).toBeGreaterThan(5);
   expect(filesWith(join(lab.project.dir, "reports"), secrets)).toEqual([]);
   expect(statSync(join(lab.project.dir, "reports", "preview-dev.html")).mode & 0o077).toBe(0);
+});
+
+test("with a language host the engine runs the program itself, to the same end", async () => {
+  const host = join(lab.project.dir, "test", "lab", "languageHost");
+  const preview = await reportWith([host], "preview", "--stack", "dev", "--out", "hosted");
+  expect(preview.text).toContain("5 nodes will be taken back from v1.13.9 to v1.13.7 and reboot");
+  expect(preview.code).toBe(0);
 });
 
 test("a rollout that stops at a node says where and why, and which node was not begun", async () => {
