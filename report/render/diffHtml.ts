@@ -37,6 +37,10 @@ function marked({ text }: DiffLine, other: string | undefined): Html {
   while (start < least && own[start] === theirs[start]) start += 1;
   let end = 0;
   while (end < least - start && own[own.length - 1 - end] === theirs[theirs.length - 1 - end]) end += 1;
+  // Whole words: of two releases the release is read, not its last digits.
+  const isWord = (at: number) => /[\w.]/.test(own[at] ?? "");
+  while (start > 0 && isWord(start - 1)) start -= 1;
+  while (end > 0 && isWord(own.length - end)) end -= 1;
   const part = (from: number, to: number) => own.slice(from, to).join("");
   const changed = part(start, own.length - end);
   return h`${part(0, start)}${changed === "" ? "" : h`<mark>${changed}</mark>`}${part(own.length - end, own.length)}`;

@@ -165,6 +165,12 @@ describe("HTML", () => {
     );
   });
 
+  it("marks the words that differ between a line and the one that takes its place", () => {
+    const page = previewHtml(previewReport(digestFromText(saved(cluster(1))), at));
+    expect(page).toContain(":<mark>v1.12.7</mark></span>");
+    expect(page).toContain(":<mark>v1.13.9</mark></span>");
+  });
+
   it("allows itself its own style and nothing else", () => {
     const page = previewHtml(previewReport(digestFromText(saved(cluster(1))), at));
     expect(page).toMatch(
