@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 import { settingsMessage } from "../config.ts";
 import { ToolError } from "../tools/resolve.ts";
+import { askLab } from "./control.ts";
 import { addFaultCommands } from "./faultCommands.ts";
 import { labFiles, stackOf, type LabMode, type LabOptions } from "./layout.ts";
 import { LabError, runningLab, startLab, stopLab } from "./lifecycle.ts";
@@ -79,7 +80,8 @@ function program(): Command {
   root
     .command("destroy")
     .description("remove what the stack deployed; the machines stay")
-    .action(async () => destroy((await runningLab()).stack));
+    .option("--run-program", "run the program too, as `pulumi destroy --run-program`", false)
+    .action(async (options: { runProgram: boolean }) => destroy((await runningLab()).stack, options));
 
   root
     .command("status")
@@ -88,6 +90,21 @@ function program(): Command {
     .action(async ({ json }: { json: boolean }) => {
       const status = await statusOf(await runningLab());
       process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : `${nodeTable(status)}\n`);
+    });
+
+  root
+    .command("boot")
+    .description("switch on another machine, in maintenance mode, to be added to the stack's nodes")
+    .argument("<name>", "what to call it, such as w3")
+    .argument("<address>", "its loopback address, such as 127.10.0.23")
+    .action(async (name: string, address: string) => {
+      await runningLab();
+      await askLab(labFiles.socket, { method: "POST", path: "/boot", body: { name, address } }).catch(
+        (error: Error) => {
+          throw new LabError(error.message);
+        },
+      );
+      say(`${name} waits in maintenance mode at ${address}`);
     });
 
   root

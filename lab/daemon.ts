@@ -37,6 +37,11 @@ async function handle({ path, body }: ControlRequest): Promise<unknown> {
     case "/failed":
       failure = (body as { why: string }).why;
       return {};
+    case "/boot": {
+      const machine = body as { name: string; address: string };
+      await lab.boot(machine.name, machine.address);
+      return {};
+    }
     case "/stop":
       setImmediate(() => void stop());
       return {};

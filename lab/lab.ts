@@ -20,6 +20,7 @@ const kubernetesTools = [
 /** The parts of a lab, joined: machines that pull from the factory, and whose kubelets and control plane are Kubernetes's own. */
 export class Lab {
   readonly #nodes: SimulatedNode[];
+  readonly #make: (name: string, address: string) => SimulatedNode;
   readonly #kubernetes: KubernetesRuntime;
   readonly #factory: FactoryServer;
   readonly clusterFaults: ClusterFaults;
@@ -52,18 +53,27 @@ export class Lab {
     });
     this.clusterFaults = new ClusterFaults(this.#kubernetes);
     const network = new LabNetwork();
-    this.#nodes = layout.nodes.map(
-      ({ name, address }) =>
-        new SimulatedNode({
-          name,
-          address,
-          network,
-          runtime: this.#kubernetes,
-          image: bootImage[mode],
-          timings,
-          log: (line) => say(`${name}: ${line}`),
-        }),
-    );
+    this.#make = (name, address) =>
+      new SimulatedNode({
+        name,
+        address,
+        network,
+        runtime: this.#kubernetes,
+        image: bootImage[mode],
+        timings,
+        log: (line) => say(`${name}: ${line}`),
+      });
+    this.#nodes = layout.nodes.map(({ name, address }) => this.#make(name, address));
+  }
+
+  /** Switches on one more machine, which nobody has configured yet: it waits in maintenance mode. */
+  async boot(name: string, address: string): Promise<void> {
+    const other = this.#nodes.find((node) => node.name === name || node.address === address);
+    if (other !== undefined)
+      throw new Error(`the lab has a machine ${other.name} at ${other.address} already`);
+    const node = this.#make(name, address);
+    await node.start();
+    this.#nodes.push(node);
   }
 
   node(name: string): SimulatedNode {

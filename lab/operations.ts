@@ -94,9 +94,11 @@ export async function refresh(stackName: string): Promise<void> {
   await engine(stackName, (stack, display) => stack.refresh({ ...display }));
 }
 
-export async function destroy(stackName: string): Promise<void> {
+export async function destroy(stackName: string, options: { runProgram: boolean }): Promise<void> {
   needState(stackName);
-  await engine(stackName, (stack, display) => stack.destroy({ ...display }));
+  await engine(stackName, (stack, display) =>
+    stack.destroy({ ...display, ...(options.runProgram ? { runProgram: true } : {}) }),
+  );
 }
 
 function needState(stackName: string): void {

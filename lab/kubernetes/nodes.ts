@@ -108,10 +108,6 @@ export class NodeRegistry {
     );
   }
 
-  async remove(name: string): Promise<void> {
-    await ignoreMissing(this.#core.deleteNode({ name }));
-  }
-
   async ready(name: string): Promise<boolean> {
     const node = await this.#read(name);
     return node?.status?.conditions?.find((condition) => condition.type === "Ready")?.status === "True";

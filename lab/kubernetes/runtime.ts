@@ -43,7 +43,6 @@ export class KubernetesRuntime implements ClusterRuntime {
   readonly #options: KubernetesRuntimeOptions;
   readonly #log: (line: string) => void;
   readonly #nodes = new Map<string, NodeState>();
-  readonly #gone = new Set<string>();
   #bootstrapped = false;
   #stopped = false;
   #controlPlane: ControlPlane | undefined;
@@ -94,8 +93,8 @@ export class KubernetesRuntime implements ClusterRuntime {
   }
 
   async removed(node: NodeIdentity): Promise<void> {
+    await this.kubeletDown(node);
     this.#nodes.delete(node.name);
-    this.#gone.add(node.name);
     await this.#patiently(this.#reconcileSoon());
   }
 
@@ -160,7 +159,6 @@ export class KubernetesRuntime implements ClusterRuntime {
       reported: "",
     };
     this.#nodes.set(node.name, state);
-    this.#gone.delete(node.name);
     return state;
   }
 
@@ -259,10 +257,6 @@ export class KubernetesRuntime implements ClusterRuntime {
   async #report(which: (node: NodeState) => boolean): Promise<void> {
     const registry = this.#registry;
     if (registry === undefined || this.#controlPlane?.running !== true) return;
-    for (const name of this.#gone) {
-      await registry.remove(name);
-      this.#gone.delete(name);
-    }
     await Promise.all(
       [...this.#nodes.values()].filter(which).map(async (state) => {
         if (state.node === undefined || (!state.kubelet && state.reported === "")) return;
@@ -286,7 +280,6 @@ export class KubernetesRuntime implements ClusterRuntime {
     this.#furnished = false;
     this.#failure = undefined;
     this.#bootstrapped = false;
-    this.#gone.clear();
     for (const state of this.#nodes.values()) Object.assign(state, { joined: false, reported: "" });
   }
 }

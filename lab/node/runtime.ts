@@ -21,6 +21,6 @@ export interface ClusterRuntime {
   kubeletDown(node: NodeIdentity): Promise<void>;
   /** Is the Kubernetes API answering, and is this node Ready (for health checks and service states)? */
   health(node: NodeIdentity): Promise<{ apiServer: boolean; nodeReady: boolean }>;
-  /** The node was reset: remove it from Kubernetes. */
+  /** The node was reset. Its Node object stays, not ready, until somebody deletes it. */
   removed(node: NodeIdentity): Promise<void>;
 }

@@ -313,11 +313,16 @@ describe("a node's kubelet", () => {
     await cluster.runtime.settled();
   });
 
-  it("is reset: the node is gone from the cluster", async () => {
+  it("is reset: Kubernetes knows the node, not ready, until somebody deletes it", async () => {
     await cluster.runtime.removed(worker);
     await cluster.runtime.settled();
     const { items } = cluster.object<List<Node>>(["get", "nodes"]);
-    expect(items.map(({ metadata }) => metadata.name)).toEqual(["cp1", "cp2", "cp3"]);
+    expect(items.map(({ metadata }) => metadata.name)).toContain(worker.name);
+    const status = cluster.kubectl(["get", "node", worker.name, "--no-headers"]);
+    expect(status).toContain("NotReady");
+    cluster.kubectl(["delete", "node", worker.name]);
+    await cluster.runtime.settled();
+    expect(cluster.kubectl(["get", "nodes", "--output=name"])).not.toContain(worker.name);
   });
 });
 

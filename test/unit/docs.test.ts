@@ -15,6 +15,7 @@ const ours = [
   "docs/compatibility.md",
   "docs/how-it-works.md",
   "docs/new-cluster.md",
+  "docs/nodes.md",
   "docs/settings.md",
   "docs/troubleshooting.md",
   "docs/upgrade.md",

@@ -110,6 +110,7 @@ const common = {
   "talos-node:index:ConfigurationGuard": 5,
   "talos:machine/configurationApply:ConfigurationApply": 5,
   "talos:cluster/kubeconfig:Kubeconfig": 1,
+  "talos-node:index:ClusterMembership": 1,
   "talos-iscsi:index:RollingUpgrade": 1,
   "talos-node:index:NodeUpgrade": 5,
   "pulumi:providers:kubernetes": 1,
@@ -122,6 +123,29 @@ describe("the program", () => {
     expect(counts(resources)).not.toHaveProperty("talos:machine/secrets:Secrets");
     expect(counts(resources)).not.toHaveProperty("talos:machine/bootstrap:Bootstrap");
     expect(ofType(resources, "kubernetes:apps/v1:DaemonSet")).toHaveLength(1);
+  });
+
+  it("knows what happens to each node's machine, and lets nodes leave before the rollout begins", async () => {
+    const config = changed(dev(), { "cluster.onRemove": "reset", "cluster.nodes[3].onRemove": "keep" });
+    const { resources } = await program(config);
+    const membership = only(resources, "talos-node:index:ClusterMembership", "membership");
+    expect(membership.inputs).toMatchObject({
+      onRemove: "reset",
+      drain: { enabled: true, timeoutSeconds: 300 },
+    });
+    expect(membership.inputs["nodes"]).toEqual([
+      { name: "cp1", node: "127.10.0.11", role: "controlplane" },
+      { name: "cp2", node: "127.10.0.12", role: "controlplane" },
+      { name: "cp3", node: "127.10.0.13", role: "controlplane" },
+      { name: "w1", node: "127.10.0.21", role: "worker", onRemove: "keep" },
+      { name: "w2", node: "127.10.0.22", role: "worker" },
+    ]);
+    for (const credentials of ["clientConfiguration", "kubeconfig"])
+      expect(membership.inputs[credentials]).toHaveProperty("secret");
+    for (const { start, after } of ofType(resources, "talos-node:index:NodeUpgrade")) {
+      expect(start).toBeGreaterThan(membership.end);
+      expect(after).toContain("membership");
+    }
   });
 
   it("makes a new cluster with secrets and a bootstrap of its own beside them", async () => {

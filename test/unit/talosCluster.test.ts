@@ -206,6 +206,53 @@ describe("machine configurations", () => {
   });
 });
 
+describe("what a node has of its own", () => {
+  const own = {
+    diskSelector: { type: "nvme", size: ">= 100GB" },
+    network: {
+      interfaces: [{ interface: "enp1s0", addresses: ["10.0.0.11/24"], routes: [], dhcp: false }],
+      nameservers: ["10.0.0.2"],
+    },
+  };
+  const nodesOfTwoRoles = [node("cp1", 11, "controlplane", own), node("w1", 21, "worker")];
+
+  it("is in its configuration, and the virtual IP in that of control planes alone", async () => {
+    const vip = { address: "10.0.0.10", interface: "enp1s0" };
+    const { calls, resources } = await make({ ...running, nodes: nodesOfTwoRoles, vip });
+    expect(patchesOf(calls, "controlplane")[0]).toMatchObject({
+      machine: { install: { diskSelector: { type: "nvme", size: ">= 100GB" } } },
+    });
+    expect(patchesOf(calls, "controlplane")).toContainEqual({
+      machine: {
+        network: {
+          interfaces: [
+            { interface: "enp1s0", dhcp: false, addresses: ["10.0.0.11/24"], vip: { ip: "10.0.0.10" } },
+          ],
+          nameservers: ["10.0.0.2"],
+        },
+      },
+    });
+    expect(JSON.stringify(patchesOf(calls, "worker"))).not.toContain("10.0.0.10");
+    const [cluster] = ofType(resources, "talos-iscsi:index:TalosCluster");
+    expect(cluster?.inputs).toMatchObject({ vip, nodes: [{ name: "cp1", ...own }, { name: "w1" }] });
+  });
+
+  it("is a host name on a cluster that was taken over where it is given, and nowhere else", async () => {
+    const joins = [node("cp1", 11, "controlplane"), node("w9", 29, "worker", { hostname: "w9" })];
+    const { calls } = await make({ ...running, nodes: joins });
+    expect(JSON.stringify(patchesOf(calls, "controlplane"))).not.toContain("hostname");
+    expect(patchesOf(calls, "worker")).toContainEqual(expect.objectContaining({ hostname: "w9" }));
+  });
+});
+
+describe("another first control plane", () => {
+  it("does not have the cluster bootstrapped again", async () => {
+    const { resources } = await make();
+    expect(only(resources, types.bootstrap, "cluster-bootstrap").ignoreChanges).toEqual(["node", "endpoint"]);
+    expect(only(resources, types.kubeconfig, "cluster-kubeconfig").ignoreChanges).toEqual([]);
+  });
+});
+
 describe("applying them", () => {
   it("goes to every node at its own address, with credentials and configuration secret", async () => {
     const { resources } = await make(running);
