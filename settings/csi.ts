@@ -4,11 +4,16 @@ import type { Problem } from "../components/csi/problems.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import type { Schematic } from "../talos/schematic.ts";
-import { workloadIsolation } from "../talos/features.ts";
+import { isolatesWorkloads } from "./isolation.ts";
+import type { ClusterSettings } from "./schema.ts";
 
 /** What the drivers need of each other and of the cluster. */
 export function checkCsi(
-  settings: CsiSettings & { talosVersion: string; talosContract?: string | undefined },
+  settings: CsiSettings & {
+    talosVersion: string;
+    talosContract?: string | undefined;
+    cluster: ClusterSettings;
+  },
   schematic: Schematic,
 ): { problems: Problem[]; warnings: Problem[] } {
   const contract = settings.talosContract ?? newestContract(settings.talosVersion);
@@ -30,7 +35,7 @@ export function checkCsi(
   const own = settings.joviandss === undefined ? [] : joviandssWarnings(settings.joviandss);
   return {
     problems: [
-      ...csiProblems(settings, { workloadIsolation: workloadIsolation(contract) }),
+      ...csiProblems(settings, { workloadIsolation: isolatesWorkloads(settings.cluster, contract) }),
       // The other refusals among the advisories are told by the rules for versions and patches, with the key they concern.
       ...known.filter(({ id }) => id === "kernel-arguments-conflict").map(({ problem }) => problem),
     ],

@@ -21,4 +21,4 @@ export function driverProblems(driver: IscsiDriver, workloadIsolation: boolean):
 
 /** Why nsenter cannot work with workload isolation. */
 export const nsenterReason =
-  "nsenter needs to see the process iscsid, and with workload isolation (clusters made with Talos 1.14 or newer) no pod can, hostPID or not; use chroot";
+  "nsenter needs to see the process iscsid, and with workload isolation (clusters made with Talos 1.14 or newer) no pod can, hostPID or not. Two ways out: use chroot; or, if the driver cannot, switch the isolation off on every node with a patch (kind: SecurityProfileConfig, workloadIsolation: false)";

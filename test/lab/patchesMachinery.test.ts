@@ -240,6 +240,10 @@ describe("the machinery of 1.14", () => {
     { role: "controlplane", patches: [oldPatch] },
     { role: "worker", patches: [document] },
     { role: "worker", patches: otherPatches(contract) },
+    {
+      role: "worker",
+      patches: ["apiVersion: v1alpha1\nkind: SecurityProfileConfig\nworkloadIsolation: false\n"],
+    },
   ];
   let answers: Answer[];
   beforeAll(async () => {
@@ -284,6 +288,14 @@ describe("the machinery of 1.14", () => {
   test("what older contracts take is refused, and so is the document on a worker", () => {
     expect(answers[2]?.error).toContain("admission control plugin config is already set");
     expect(answers[3]?.error).toContain("only allowed on control plane machines");
+  });
+
+  test("isolation is on, and a patch switches it off", () => {
+    const isolation = (index: number) =>
+      documentsOf(answers[index]?.config ?? "").of("SecurityProfileConfig") as Fields;
+    expect(isolation(4)["workloadIsolation"]).toBe(true);
+    expect(answers[5]?.error).toBeUndefined();
+    expect(isolation(5)["workloadIsolation"]).toBe(false);
   });
 
   test("an expression names the disk", () => {
