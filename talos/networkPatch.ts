@@ -29,6 +29,7 @@ export interface NetworkInterface extends LinkName {
   readonly mtu?: number | undefined;
 }
 
+/** A route of an interface, as the machine configuration has it. */
 export interface Route {
   /** Absent: the default route. */
   readonly network?: string | undefined;

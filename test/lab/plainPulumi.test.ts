@@ -1,3 +1,4 @@
+import { chmodSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LabProject, type Finished } from "./project.ts";
@@ -38,9 +39,45 @@ test("pulumi preview and pulumi up, loaded as the language host loads a program"
   const preview = await pulumi("preview");
   expect(preview.text).toMatch(/\+ \d+ to create/);
   expect(preview.code).toBe(0);
+  const diff = await pulumi("preview", "--diff");
+  expect(diff.text).toMatch(/\+ talos-node:index:NodeUpgrade: \(create\)/);
+  expect(diff.code).toBe(0);
   const up = await pulumi("up", "--yes", "--skip-preview");
   expect(up.text).toMatch(/\+ \d+ created/);
   expect(up.code).toBe(0);
+});
+
+test("the credentials that a stack gives out work", async () => {
+  for (const [name, ...command] of [
+    ["kubeconfig", "kubectl", "--kubeconfig", "kubeconfig", "get", "nodes"],
+    ["talosconfig", "talosctl", "--talosconfig", "talosconfig", "--nodes", "127.10.0.21", "version"],
+  ] as [string, string, ...string[]][]) {
+    const output = await pulumi("stack", "output", name, "--show-secrets");
+    const file = join(lab.dir, name);
+    writeFileSync(file, output.stdout);
+    chmodSync(file, 0o600);
+    const [tool, ...args] = command;
+    const used = await lab.run(join(lab.dir, ".lab", "bin", tool), args);
+    expect(used.text).toContain("v1.");
+    expect(used.code).toBe(0);
+  }
+});
+
+test("a node's configuration can be taken from it, and tried on it", async () => {
+  const on = ["--nodes", "127.10.0.21"];
+  const configuration = await lab.tool(
+    "talosctl",
+    ...on,
+    "get",
+    "machineconfig",
+    "v1alpha1",
+    "-o",
+    "jsonpath={.spec}",
+  );
+  const file = join(lab.dir, "worker.yaml");
+  writeFileSync(file, configuration);
+  const tried = await lab.tool("talosctl", ...on, "apply-config", "--dry-run", "--file", file);
+  expect(tried).not.toContain("error");
 });
 
 test("what plain pulumi deployed is unchanged for the lab's own command", async () => {

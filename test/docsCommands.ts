@@ -1,0 +1,106 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** The commands that the documentation tells people to run, taken apart. */
+
+const root = join(import.meta.dirname, "..");
+
+/** A command as it stands on a page. */
+export interface DocumentedCommand {
+  page: string;
+  /** As written, without its comment, on one line. */
+  text: string;
+  /** Program and arguments without options: `pulumi`, `stack`, `init`, `prod`. */
+  words: string[];
+  /** Options without their values, sorted: `--path`, `--secret`. */
+  options: string[];
+}
+
+/** Options that take no value; any other takes the next word as its own, unless it has one behind a `=`. */
+const switches = new Set(
+  [
+    "--dry-run --diff --expect-no-changes --follow --graceful --help --insecure --json --overwrite --path --previous",
+    "--refresh --secret --show-sames --show-secrets --skip-preview --yes -r --new --build --omit --edit --lift --all",
+  ].flatMap((line) => line.split(" ")),
+);
+
+export const commandPages = globSync(["README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*.md"], {
+  cwd: root,
+})
+  .filter((page) => page !== "docs/commands.md") // it only lists what the others have
+  .sort();
+
+/** Every command in a fenced block of shell. */
+export function fencedCommands(page: string): DocumentedCommand[] {
+  const blocks = [...read(page).matchAll(/^```(?:sh|bash|shell|console)\n([\s\S]*?)^```/gm)].map(
+    ([, block = ""]) => block,
+  );
+  return blocks.flatMap((block) =>
+    block
+      .replace(/\\\n\s*/g, " ")
+      .split("\n")
+      .flatMap((line) => line.replace(/(^|\s)#.*$/, "").split(/\s(?:&&|\|)\s/))
+      .map((text) => text.trim())
+      .filter((text) => text !== "" && !text.startsWith("cd "))
+      .map((text) => command(page, text)),
+  );
+}
+
+/** Commands of the tools that are mentioned in running text: `pulumi up --refresh`. */
+export function mentionedCommands(page: string): DocumentedCommand[] {
+  const prose = read(page).replace(/^```[\s\S]*?^```/gm, "");
+  return [...prose.matchAll(/`((?:pulumi|talosctl|kubectl|npm run) [^`]+)`/g)].map(([, text = ""]) =>
+    command(page, text),
+  );
+}
+
+function command(page: string, text: string): DocumentedCommand {
+  const tokens = text
+    .replace(/\s[<>]\s+\S+/g, "") // redirections
+    .replace(/'[^']*'|"[^"]*"/g, "quoted")
+    .split(/\s+/)
+    .filter((token) => token !== "" && token !== "--" && !/^[A-Z_]+=\S*$/.test(token));
+  const words: string[] = [];
+  const options: string[] = [];
+  for (let index = 0; index < tokens.length; index += 1) {
+    const token = tokens[index] ?? "";
+    if (!/^--?[A-Za-z]/.test(token)) {
+      words.push(token);
+      continue;
+    }
+    const [name = ""] = token.split("=");
+    options.push(name);
+    if (!token.includes("=") && !switches.has(name)) index += 1;
+  }
+  return { page, text, words, options: [...new Set(options)].sort() };
+}
+
+/** What runs a command, or why nothing does. */
+export interface CommandProof {
+  /** Its first words and all of its options, in any order: `pulumi config set --secret --path`. */
+  command: string;
+  /** The test that runs it. */
+  test?: string;
+  /** What stands in that test and runs it. */
+  by?: string;
+  /** Why no test can. */
+  why?: string;
+}
+
+export const proofs = JSON.parse(
+  readFileSync(join(root, "test", "docsCommands.json"), "utf8"),
+) as CommandProof[];
+
+/** Does the entry speak of this command? */
+export function covers(proof: CommandProof, { words, options }: DocumentedCommand): boolean {
+  const tokens = proof.command.split(" ");
+  const wanted = tokens.filter((token) => token.startsWith("-")).sort();
+  return (
+    tokens.filter((token) => !token.startsWith("-")).every((word, index) => words[index] === word) &&
+    wanted.join(" ") === options.join(" ")
+  );
+}
+
+function read(page: string): string {
+  return readFileSync(join(root, page), "utf8");
+}

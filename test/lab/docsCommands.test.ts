@@ -1,0 +1,174 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { resolveTools } from "../../tools/resolve.ts";
+import { commandPages, fencedCommands, mentionedCommands, type DocumentedCommand } from "../docsCommands.ts";
+
+/** The commands of the documentation against the real tools. No lab is needed. */
+
+const root = join(import.meta.dirname, "../..");
+const all = commandPages.flatMap((page) => [...fencedCommands(page), ...mentionedCommands(page)]);
+const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-commands-"));
+let environment: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  const tools = await resolveTools(["pulumi", "talosctl", "kubectl"]);
+  for (const [name, path] of Object.entries(tools)) symlinkSync(path, join(scratch, name));
+  environment = {
+    ...process.env,
+    PATH: [scratch, process.env["PATH"]].join(delimiter),
+    PULUMI_HOME: join(scratch, "home"),
+    PULUMI_BACKEND_URL: `file://${scratch}`,
+    PULUMI_CONFIG_PASSPHRASE: "only for this test",
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    NO_COLOR: "1",
+  };
+});
+
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const helps = new Map<string, string>();
+function help(program: string, words: string[]): string {
+  const key = [program, ...words].join(" ");
+  const known = helps.get(key);
+  if (known !== undefined) return known;
+  const asked = spawnSync(program, [...words, "--help"], { encoding: "utf8", env: environment });
+  const global =
+    program === "kubectl"
+      ? spawnSync(program, ["options"], { encoding: "utf8", env: environment }).stdout
+      : "";
+  const text = `${asked.stdout}${asked.stderr}\n${global}`;
+  helps.set(key, text);
+  return text;
+}
+
+function optionsIn(text: string): Set<string> {
+  return new Set(
+    [...text.matchAll(/^\s+(?:(-\w), )?(--[\w-]+)/gm)].flatMap(([, short, long]) => [
+      short ?? "",
+      long ?? "",
+    ]),
+  );
+}
+
+const ofTools = all.filter(({ words }) => /^(?:pulumi|talosctl|kubectl)$/.test(words[0] ?? ""));
+
+describe("options and subcommands", () => {
+  it.each(ofTools.map((command) => [`${command.page}: ${command.text}`, command] as const))(
+    "%s",
+    (_, command) => {
+      const [program = "", ...words] = command.words;
+      // Arguments are of no use to --help and may be placeholders.
+      const subcommands = words.slice(0, words.findIndex((word) => !/^[a-z][a-z0-9-]*$/.test(word)) >>> 0);
+      const text = help(program, subcommands);
+      const usage = /Usage:\s+(.*)/.exec(text)?.[1] ?? "";
+      // A word for a placeholder ends the subcommands: `<id>`, `[flags]`, `(-f FILENAME`.
+      const shown = usage.split(/\s+/).slice(1);
+      const own = shown.slice(0, shown.findIndex((word) => !/^[a-z][a-z0-9-]*$/.test(word)) >>> 0);
+      const aliases = (/Aliases:\s+(.*)/.exec(text)?.[1] ?? "").split(/, */);
+      const last = subcommands[own.length - 1] ?? "";
+      // `pulumi stack init` is another name of `pulumi stack new`.
+      const path = aliases.some((alias) => alias.split(" ").at(-1) === last)
+        ? [...own.slice(0, -1), last]
+        : own;
+      expect(usage, text.slice(0, 400)).toContain(program);
+      // Where the tool wants a subcommand and shows the one above, it did not know the one that is written here.
+      if (/\[command\]/.test(usage)) expect(path).toEqual(subcommands);
+      else expect(subcommands.slice(0, path.length)).toEqual(path.slice(0, subcommands.length));
+      const known = optionsIn(text);
+      expect(command.options.filter((option) => !known.has(option))).toEqual([]);
+    },
+  );
+
+  it("would find one that is not there", () => {
+    expect(optionsIn(help("pulumi", ["config", "set"]))).toContain("--secret");
+    expect(optionsIn(help("pulumi", ["config", "set"]))).not.toContain("--secrets");
+    expect(optionsIn(help("talosctl", ["apply-config"]))).toContain("--dry-run");
+    expect(optionsIn(help("kubectl", ["label"]))).toContain("--overwrite");
+  });
+
+  const ofLab = all.filter(
+    ({ words }) => words.slice(0, 3).join(" ") === "npm run lab" && /^[a-z]+$/.test(words[3] ?? ""),
+  );
+  it.each(ofLab.map((command) => [`${command.page}: ${command.text}`, command] as const))(
+    "%s",
+    (_, command) => {
+      const asked = spawnSync(
+        process.execPath,
+        [join(root, "lab", "cli.ts"), command.words[3] ?? "", "--help"],
+        { encoding: "utf8" },
+      );
+      expect(asked.stdout).toContain(`Usage: lab ${command.words[3] ?? ""}`);
+      expect(command.options.filter((option) => !optionsIn(asked.stdout).has(option))).toEqual([]);
+    },
+  );
+});
+
+describe("runs what the pages say", () => {
+  /** The commands of a page from the first to the last that are meant, as a person would paste them. */
+  function commandsOf(page: string, which: RegExp): DocumentedCommand[] {
+    const found = fencedCommands(page).filter(({ text }) => which.test(text));
+    expect(found.length, page).toBeGreaterThan(0);
+    return found;
+  }
+
+  function paste(folder: string, commands: readonly DocumentedCommand[], input = ""): void {
+    for (const { text } of commands)
+      execFileSync("sh", ["-euc", text], { cwd: folder, env: environment, input });
+  }
+
+  function project(): string {
+    const folder = mkdtempSync(join(scratch, "project-"));
+    for (const file of ["Pulumi.yaml", "Pulumi.prod.example.yaml", "Pulumi.staging.example.yaml", "examples"])
+      symlinkSync(join(root, file), join(folder, file));
+    return folder;
+  }
+
+  it("docs/adopt.md: the stack, its file, and the cluster's secrets in it, encrypted", () => {
+    const folder = project();
+    execFileSync("talosctl", ["gen", "secrets", "-o", "secrets.yaml"], { cwd: folder, env: environment });
+    writeFileSync(join(folder, "talosconfig"), "context: prod\ncontexts: {}\n");
+    paste(folder, commandsOf("docs/adopt.md", /^(?:pulumi stack init|cp|pulumi config set)/));
+    const file = readFileSync(join(folder, "Pulumi.prod.yaml"), "utf8");
+    expect(file).toMatch(/bundle:[\s{]+secure: /);
+    expect(file).toMatch(/talosconfig:[\s{]+secure: /);
+    const bootstrapToken = /bootstraptoken: (\S+)/.exec(
+      readFileSync(join(folder, "secrets.yaml"), "utf8"),
+    )?.[1];
+    expect(bootstrapToken).toBeTruthy();
+    expect(file).not.toContain(bootstrapToken);
+  });
+
+  it("docs/adopt.md: the configurations that talosctl would make, and their removal", () => {
+    const folder = project();
+    execFileSync("talosctl", ["gen", "secrets", "-o", "secrets.yaml"], { cwd: folder, env: environment });
+    const [generate, ...rest] = commandsOf("docs/adopt.md", /^(?:talosctl gen config|rm -r)/);
+    if (generate === undefined) throw new Error("no command");
+    paste(folder, [generate]);
+    expect(readFileSync(join(folder, "generated", "worker.yaml"), "utf8")).toContain("type: worker");
+    paste(folder, rest);
+    expect(() => readFileSync(join(folder, "generated", "worker.yaml"))).toThrow();
+  });
+
+  it.each([
+    ["docs/new-cluster.md", /^(?:pulumi stack init|cp)/, "Pulumi.staging.yaml"],
+    ["examples/README.md", /^(?:pulumi stack init|cp)/, "Pulumi.prod.yaml"],
+  ])("%s: the stack and its file", (page, which, file) => {
+    const folder = project();
+    environment["PULUMI_BACKEND_URL"] = `file://${mkdtempSync(join(scratch, "state-"))}`;
+    paste(folder, commandsOf(page, which));
+    expect(readFileSync(join(folder, file), "utf8")).toContain("talos-iscsi:cluster:");
+  });
+
+  it.each(["docs/joviandss.md", "docs/synology.md"])("%s: the array's password, encrypted", (page) => {
+    const folder = project();
+    environment["PULUMI_BACKEND_URL"] = `file://${mkdtempSync(join(scratch, "state-"))}`;
+    execFileSync("pulumi", ["stack", "init", "prod"], { cwd: folder, env: environment });
+    paste(folder, commandsOf(page, /^pulumi config set/), "correct horse");
+    const file = readFileSync(join(folder, "Pulumi.prod.yaml"), "utf8");
+    expect(file).toMatch(/password:[\s{]+secure: /);
+    expect(file).not.toContain("correct horse");
+  });
+});

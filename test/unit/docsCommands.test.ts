@@ -1,0 +1,82 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { format, resolveConfig } from "prettier";
+import { describe, expect, it } from "vitest";
+import { commandPages, covers, fencedCommands, proofs } from "../docsCommands.ts";
+
+/**
+ * Every command of the documentation is run by a test or says why it cannot be: `test/docsCommands.json` has which. The options are held against
+ * the real tools in test/lab/docsCommands.test.ts.
+ */
+
+const root = join(import.meta.dirname, "../..");
+const all = commandPages.flatMap(fencedCommands);
+
+describe("the commands of the documentation", () => {
+  it("are found", () => {
+    expect(all.length).toBeGreaterThan(30);
+    expect(all.map(({ text }) => text)).toEqual(
+      expect.arrayContaining([
+        "pulumi config set --secret --path cluster.secrets.bundle < secrets.yaml",
+        "pulumi up",
+      ]),
+    );
+  });
+
+  it.each(all.map((command) => [`${command.page}: ${command.text}`, command] as const))(
+    "%s",
+    (_, command) => {
+      const found = proofs.filter((proof) => covers(proof, command));
+      expect(
+        found.length,
+        "is in no entry of test/docsCommands.json: give the test that runs it, or say why none can",
+      ).toBeGreaterThan(0);
+    },
+  );
+
+  it.each(proofs.map((proof) => [proof.command, proof] as const))(
+    "%s: its test is there, or a reason",
+    (_, proof) => {
+      if (proof.why !== undefined) {
+        expect(proof).not.toHaveProperty("test");
+        expect(proof.why.length).toBeGreaterThan(20);
+        return;
+      }
+      const test = join(root, proof.test ?? "");
+      expect(existsSync(test), proof.test).toBe(true);
+      // However the formatter breaks the lines.
+      const flat = readFileSync(test, "utf8")
+        .replace(/\s+/g, " ")
+        .replace(/([[(]) /g, "$1")
+        .replace(/,? ([\])])/g, "$1");
+      expect(flat).toContain(proof.by);
+    },
+  );
+
+  it("have no entry that no page needs", () => {
+    const unused = proofs.filter((proof) => !all.some((command) => covers(proof, command)));
+    expect(unused.map(({ command }) => command)).toEqual([]);
+  });
+});
+
+it("docs/commands.md shows what runs each; vitest -u writes it", async () => {
+  const row = ({ command, test, why }: (typeof proofs)[number]) =>
+    `| \`${command}\` | ${test === undefined ? (why ?? "") : `[${test}](../${test})`} |`;
+  const page = [
+    "# Commands\n",
+    "Every command in this documentation, and what runs it. Written from `test/docsCommands.json`. The options of all of them, and of those that are only mentioned, are held against what the real",
+    "tools know.\n",
+    "## Run by a test\n",
+    "| Command | Test |",
+    "| --- | --- |",
+    ...proofs.filter(({ test }) => test !== undefined).map(row),
+    "\n## Not run by a test\n",
+    "| Command | Why |",
+    "| --- | --- |",
+    ...proofs.filter(({ why }) => why !== undefined).map(row),
+    "",
+  ].join("\n");
+  const file = join(root, "docs", "commands.md");
+  const pretty = await format(page, { ...(await resolveConfig(file)), parser: "markdown" });
+  await expect(pretty).toMatchFileSnapshot(file);
+});
