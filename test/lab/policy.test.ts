@@ -84,6 +84,8 @@ test("a saved preview: a step back by one is fine, one by two is found against w
       expect(preview.code, preview.text).toBe(0);
       const file = join(lab.dir, ".lab", "preview.json");
       writeFileSync(file, preview.stdout);
+      const report = await run(process.execPath, [join("report", "previewCli.ts"), "--from", file], false);
+      expect(report.code, report.text).toBe(0);
       const fine = await policy("--from", file, "--config", labFactory);
       expect(fine.text).toContain("0 mandatory and 0 advisory violations");
       expect(fine.code).toBe(0);
