@@ -52,6 +52,7 @@ export interface ConfigRedactor {
     keys: readonly string[],
     kind?: string,
   ): string;
+  /** A path of keys, with a mark in place of a key that may be a secret. */
   path(path: string): string;
 }
 

@@ -1,23 +1,18 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { labReport } from "../control.ts";
-import { labFiles, projectDir } from "../layout.ts";
+import { projectDir } from "../layout.ts";
 import { run } from "../process.ts";
 import { timed } from "./figures.ts";
+import { scratchClone } from "./scratch.ts";
 
 /** From a fresh clone to a finished `lab -- up`, with the tools built before or from nothing. */
 export async function benchFresh(build: boolean): Promise<void> {
-  if ((await labReport(labFiles.socket)) !== undefined)
-    throw new Error("a lab is running and has the addresses; stop it first: npm run lab -- stop");
-  const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-fresh-"));
-  const clone = join(scratch, "clone");
+  const { scratch, clone } = await scratchClone();
   // From nothing means Go's own cache of compiled packages as well; downloaded modules are left, as they depend on the network alone.
   const env = build
     ? { ...process.env, TALOS_ISCSI_TOOLS: join(scratch, "tools"), GOCACHE: join(scratch, "go-cache") }
     : { ...process.env, TALOS_ISCSI_TOOLS: process.env["TALOS_ISCSI_TOOLS"] ?? join(projectDir, ".tools") };
   try {
-    await run("git", ["clone", "--quiet", projectDir, clone]);
     const install = await timed(() => run("npm", ["--prefix", clone, "install"], { env }));
     const up = await timed(() => run("npm", ["--prefix", clone, "run", "lab", "--", "up"], { env }));
     process.stdout.write(

@@ -5,6 +5,16 @@ import { labReport } from "../control.ts";
 import { labFiles, projectDir } from "../layout.ts";
 import { run } from "../process.ts";
 
+/** A clone of this project in a folder of its own, for a lab that needs the addresses to itself. Whoever asks removes the folder. */
+export async function scratchClone(): Promise<{ scratch: string; clone: string }> {
+  if ((await labReport(labFiles.socket)) !== undefined)
+    throw new Error("a lab is running and has the addresses; stop it first: npm run lab -- stop");
+  const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-bench-"));
+  const clone = join(scratch, "clone");
+  await run("git", ["clone", "--quiet", projectDir, clone]);
+  return { scratch, clone };
+}
+
 /**
  * A lab in a clone of this project, for figures that need many rollouts: the user's stack and lab are not touched. Its stack holds the
  * rollout and nothing after it.
@@ -13,10 +23,7 @@ export async function inScratchLab(
   { nodeSeconds, say }: { nodeSeconds: number; say: (line: string) => void },
   work: (dir: string) => Promise<void>,
 ): Promise<void> {
-  if ((await labReport(labFiles.socket)) !== undefined)
-    throw new Error("a lab is running and has the addresses; stop it first: npm run lab -- stop");
-  const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-bench-"));
-  const dir = join(scratch, "clone");
+  const { scratch, clone: dir } = await scratchClone();
   const env = {
     ...process.env,
     TALOS_ISCSI_TOOLS: process.env["TALOS_ISCSI_TOOLS"] ?? join(projectDir, ".tools"),
@@ -24,7 +31,6 @@ export async function inScratchLab(
   process.env["TALOS_ISCSI_TOOLS"] = env.TALOS_ISCSI_TOOLS;
   const lab = (...args: string[]) => run("npm", ["--prefix", dir, "run", "lab", "--", ...args], { env });
   try {
-    await run("git", ["clone", "--quiet", projectDir, dir]);
     symlinkSync(join(projectDir, "node_modules"), join(dir, "node_modules"));
     const stack = join(dir, "Pulumi.dev.yaml");
     const withoutDriver = readFileSync(stack, "utf8").replace(
