@@ -139,7 +139,10 @@ function nodePlan(
   const from = seen !== undefined && to !== undefined && found?.fate === "stays" ? to : seen;
   const last = timelineOf(outputs["timeline"]);
   const configuration = configurationPlan(text(inputs["node"]), digest);
-  const unfinished = step.old?.initErrors ?? [];
+  // A refresh takes the engine's own mark away; the timeline still has why.
+  const told = step.old?.initErrors ?? [];
+  const failure = last?.result === "failed" && last.reason !== undefined ? [last.reason] : [];
+  const unfinished = told.length > 0 ? told : failure;
   const isReset = leaving.some(({ member, way }) => way === "reset" && member.node === text(inputs["node"]));
   const action = isReset ? "reset" : actionOf(step, from, to, found);
   return {
