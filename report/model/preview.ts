@@ -145,5 +145,7 @@ function groupMessages(messages: readonly Message[], severity: Message["severity
     if (resource !== undefined && !group.resources.includes(resource)) group.resources.push(resource);
     groups.set(text, group);
   }
-  return [...groups.values()];
+  // The preflight says of its nodes together what each of them says by itself.
+  const isRepeated = (text: string) => groups.has(text.replace(/^[^:]*: /, "")) && /^[^:]*: /.test(text);
+  return [...groups.values()].filter(({ text }) => !isRepeated(text));
 }

@@ -222,6 +222,7 @@ describe("messages", () => {
           { severity: "warning", message: "warning: using pulumi-resource-talos from $PATH at /usr/bin/x\n" },
           { ...warning, urn: urn("a:b:C", "cp1") },
           { ...warning, urn: urn("a:b:C", "cp2") },
+          { ...warning, message: "warning: cp1, cp2: etcd has 2 members", urn: urn("a:b:C", "preflight") },
           { severity: "info", message: "hello" },
         ],
       }),
