@@ -33,8 +33,9 @@ export class TalosNodeProvider implements Provider {
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
-    this.#rollout = new Rollout(surroundings, this.#stop.signal);
-    this.#others = new Map([[membershipType, new MembershipResource(surroundings, this.#stop.signal)]]);
+    const membership = new MembershipResource(surroundings, this.#stop.signal);
+    this.#rollout = new Rollout(surroundings, this.#stop.signal, () => membership.leaving);
+    this.#others = new Map([[membershipType, membership]]);
   }
 
   // Arrow functions: the SDK's server takes the methods off the object in places.

@@ -11,13 +11,16 @@ import type { Surroundings } from "./session.ts";
 export class Rollout {
   readonly #surroundings: Surroundings;
   readonly #signal: AbortSignal;
+  readonly #leaving: () => readonly string[];
   #seen: { urn: string; inputs: Properties } | undefined;
   /** The look at all nodes, once in a deployment. */
   #looked: Promise<PreflightNode[]> | undefined;
 
-  constructor(surroundings: Surroundings, signal: AbortSignal) {
+  /** @param leaving addresses of control planes that are taken out of the cluster before the rollout begins */
+  constructor(surroundings: Surroundings, signal: AbortSignal, leaving: () => readonly string[] = () => []) {
     this.#surroundings = surroundings;
     this.#signal = signal;
+    this.#leaving = leaving;
   }
 
   /**
@@ -27,7 +30,12 @@ export class Rollout {
   async plan(urn: string, olds: Properties, news: Properties): Promise<unknown> {
     if (!hasUnknown(news)) this.#seen = { urn, inputs: news };
     if (olds["plan"] !== undefined && isDeepStrictEqual(wantedOf(olds), wantedOf(news))) return olds["plan"];
-    const plan = await planRollout(this.#surroundings, urn, news, this.#signal);
+    // As long as this is only a preview, who leaves is still a member of etcd.
+    const { controlPlanes } = news;
+    const now = Array.isArray(controlPlanes)
+      ? { ...news, controlPlanes: [...(controlPlanes as unknown[]), ...this.#leaving()] }
+      : news;
+    const plan = await planRollout(this.#surroundings, urn, now, this.#signal);
     const sink = this.#surroundings.statusOf(urn);
     for (const warning of plan?.warnings ?? []) sink.warn(warning);
     return plan?.lines;

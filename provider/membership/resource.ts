@@ -17,10 +17,16 @@ export const membershipType = "talos-node:index:ClusterMembership";
 export class MembershipResource implements OtherResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
+  #leaving: string[] = [];
 
   constructor(surroundings: Surroundings, stop: AbortSignal) {
     this.#surroundings = surroundings;
     this.#stop = stop;
+  }
+
+  /** Addresses of the control planes that this deployment resets, as long as it has not done so. */
+  get leaving(): readonly string[] {
+    return this.#leaving;
   }
 
   check(inputs: Properties): CheckFailure[] {
@@ -29,8 +35,12 @@ export class MembershipResource implements OtherResource {
 
   async diff(urn: string, state: Properties, news: Properties): Promise<DiffResult> {
     if (hasUnknown(news["nodes"]) || hasUnknown(news["clientConfiguration"])) return {};
-    if (pendingDepartures(state, news).length === 0) return {};
+    const leaving = pendingDepartures(state, news);
+    if (leaving.length === 0) return {};
     await previewDepartures(this.#surroundings, urn, state, news, this.#stop);
+    this.#leaving = leaving.flatMap(({ member, way }) =>
+      way === "reset" && member.role === "controlplane" ? [member.node] : [],
+    );
     return { changes: true };
   }
 
@@ -48,6 +58,7 @@ export class MembershipResource implements OtherResource {
     const marked = [...secrets, ...alwaysSecret];
     try {
       const members = await changeMembership(this.#surroundings, urn, state, values, this.#stop);
+      this.#leaving = [];
       return wrap({ ...values, members }, marked);
     } catch (error) {
       if (!(error instanceof MembershipError)) throw error;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectTalos } from "../../talos/api/client.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
+import { failureOf, harness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // Nodes that are taken off the list: what happens to their machines, and what is refused.
@@ -199,6 +199,32 @@ describe("a control plane", () => {
     ]);
     expect(kubernetes.log).toEqual(["cordon cp1", "delete cp1"]);
     expect(listed(after)).toEqual(["cp2", "cp3"]);
+  });
+
+  it("that leaves is no obstacle to the others' upgrade in the preview, and none afterwards", async () => {
+    await start("127.44.79", 3, 0);
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    const fewer = without(["cp3"]);
+    const nodes = (fewer["nodes"] as { name: string }[]).map(({ name }) => {
+      const { node, role, talosVersion, image, extensions } = inputsFor(cluster, name);
+      return { name, node, role, talosVersion, image, extensions };
+    });
+    const { schematicId, clientConfiguration, drain } = inputsFor(cluster, "cp1");
+    const controlPlanes = ["127.44.79.11", "127.44.79.12"];
+    const rollout = { nodes, schematicId, clientConfiguration, drain, controlPlanes };
+    const preflight = urn.replace("ClusterMembership", "RolloutPreflight");
+    await own.provider.check(preflight, {}, rollout);
+    expect(own.warnings.join("\n")).toMatch(/etcd member cp3 is on none of the control planes/);
+
+    const again = harness(kubernetes);
+    await again.provider.diff("membership", urn, state, fewer);
+    await again.provider.check(preflight, {}, rollout);
+    expect(again.warnings.join("\n")).not.toMatch(/on none of the control planes/);
+    // Two that are left can upgrade neither: that is told before the third is gone.
+    await again.provider.update("membership", urn, state, fewer);
+    await again.provider.check(preflight, {}, rollout);
+    expect(again.warnings.join("\n")).toMatch(/etcd would lose its majority: 1 of 2 members left/);
   });
 
   it("stays where the members left would be no quorum", async () => {
