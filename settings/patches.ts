@@ -2,14 +2,17 @@ import { stringify } from "yaml";
 import type { Problem } from "../components/csi/problems.ts";
 import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
-import type { PatchSetting } from "./schema.ts";
+import { baseShape, type PatchSetting } from "./schema.ts";
 import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { wellFormed } from "./versions.ts";
 import type { Source } from "./files.ts";
 import { ConfigTextError } from "../talos/configTree.ts";
+import { exemptedNamespaces } from "../talos/exemptions.ts";
+import { installerImage } from "../talos/image.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import { MergeError, mergeConfig } from "../talos/mergeConfig.ts";
+import { parseSchematic, schematicId, SchematicError } from "../talos/schematic.ts";
 import { patchProblems } from "../talos/userPatches.ts";
 import { parseContract, parseVersion } from "../talos/version.ts";
 
@@ -57,21 +60,17 @@ export function checkPatches(
     const found = patchProblems(
       located.map(({ text }) => text),
       // Our own host name is set on new clusters, and where it is given.
-      { role, contract, namespaces, hostname },
+      { role, contract, namespaces, hostname, image: imageOf(raw, node) },
     );
     for (const { patch, line, reason } of found) {
       problems.push({ path: located[patch]?.path ?? "cluster.patches", reason: `line ${line}: ${reason}` });
     }
     const base = bases[index];
-    const misfit =
-      base === undefined || found.length > 0
-        ? undefined
-        : mergeProblem(
-            base.text,
-            located.map(({ text }) => text),
-          );
-    if (misfit !== undefined)
-      problems.push({ path: located[misfit.patch]?.path ?? "cluster.patches", reason: misfit.reason });
+    if (base === undefined || found.length > 0) return;
+    const texts = located.map(({ text }) => text);
+    for (const { patch, reason } of baseProblems(base.text, texts, base.path)) {
+      problems.push({ path: located[patch]?.path ?? "cluster.patches", reason });
+    }
   });
 }
 
@@ -86,14 +85,37 @@ function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined)
   };
 }
 
-/** Why a patch cannot be put on a node's own machine configuration. What is wrong with that one is told elsewhere. */
-function mergeProblem(base: string, patches: readonly string[]): MergeError | undefined {
+/** The installer image that the settings give a node; undefined where they are not well formed, which is told elsewhere. */
+function imageOf(raw: unknown, node: unknown): string | undefined {
+  const image = baseShape.image.safeParse(at(raw, "image") ?? {}).data;
+  const version = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+  if (image === undefined || version === undefined) return undefined;
+  try {
+    return installerImage({ ...image, schematicId: schematicId(parseSchematic(image.schematic)), version });
+  } catch (error) {
+    if (error instanceof SchematicError) return undefined;
+    throw error;
+  }
+}
+
+/** What is wrong with patches on a node's own machine configuration. What is wrong with that one itself is told elsewhere. */
+function baseProblems(
+  base: string,
+  patches: readonly string[],
+  where: string,
+): { patch: number; reason: string }[] {
   try {
     mergeConfig(base, patches);
-    return undefined;
+    return patches.flatMap((patch, index) => {
+      const both = exemptedNamespaces(patch).filter((name) => exemptedNamespaces(base).includes(name));
+      return both.map((name) => ({
+        patch: index,
+        reason: `namespace ${name} must not be exempted again (${where} exempts it): kube-apiserver does not start with a namespace listed twice`,
+      }));
+    });
   } catch (error) {
-    if (error instanceof MergeError) return error;
-    if (error instanceof ConfigTextError) return undefined;
+    if (error instanceof MergeError) return [{ patch: error.patch, reason: error.reason }];
+    if (error instanceof ConfigTextError) return [];
     throw error;
   }
 }
