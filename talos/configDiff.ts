@@ -80,7 +80,9 @@ function listDifferences(before: Tree | undefined, after: Tree | undefined, wher
   return rest.flatMap(([a, b]) => {
     const item = b ?? a;
     const label = item === undefined || isLeaf(item) ? "" : (labelOf(item, where.place) ?? "");
-    return differences(a, b, { ...where, path: `${where.path}[${label}]`, place: `${where.place}[]` });
+    // An item's name tells what kind of value is in it, too: { name: API_TOKEN, value: … }.
+    const keys = label === "" ? where.keys : [...where.keys, label];
+    return differences(a, b, { ...where, path: `${where.path}[${label}]`, place: `${where.place}[]`, keys });
   });
 }
 

@@ -138,10 +138,13 @@ function redacted(value: unknown, context: Context): unknown {
   if (!isMapping(value)) return value;
 
   const secretObject = value["kind"] === "Secret";
+  // An environment variable as Kubernetes writes it.
+  const secretVariable = typeof value["name"] === "string" && isSecretName(value["name"]);
   const entries = Object.entries(value).map(([name, item]) => {
     const inherited =
       context.inherited ||
       (secretObject && /^(?:data|stringData)$/.test(name)) ||
+      (secretVariable && name === "value") ||
       (isMapping(item) && isSecretName(name));
     return [scrubbed(name, context.mark), redacted(item, { ...context, name, inherited })] as const;
   });

@@ -38,6 +38,7 @@ describe("canaries", () => {
     ["a field of the future, by its name", { machine: { futureFeature: { enrollmentToken: low } } }, low],
     ["a field of the future, hyphenated", { machine: { "api-key": low, client_secret: low } }, low],
     ["a section of the future", { machine: { credentials: { user: low, more: [low] } } }, low],
+    ["an environment variable by its name", { env: [{ name: "API_TOKEN", value: low }] }, low],
     ["a list of them", { machine: { bearerTokens: [low] } }, low],
     ["an argument", { cluster: { apiServer: { extraArgs: { "oidc-client-secret": low } } } }, low],
     ["an argument in one piece", { args: [`--oidc-client-secret=${low}`, `token=${low}`] }, low],
