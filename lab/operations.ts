@@ -50,9 +50,10 @@ class Display {
     const heard = (): void =>
       void process.stderr.write("stopping: the engine ends what cannot be left half done\n");
     const handOn = (): void => this.#stop.abort();
-    process.once("SIGINT", heard);
-    process.once("SIGTERM", handOn);
-    process.once("SIGHUP", handOn);
+    // Not `once`: a listener that is gone when it is called lets others, that look for one, end the process.
+    process.on("SIGINT", heard);
+    process.on("SIGTERM", handOn);
+    process.on("SIGHUP", handOn);
     try {
       return await work();
     } finally {
