@@ -75,14 +75,14 @@ export class ConfigurationGuard {
         `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${found.reason}. Bring the node back, then run \`pulumi up\` again.`,
       );
     }
-    const { lines, dropped } = this.#compare(found.configuration, before);
+    const { lines, dropped, disturbs } = this.#compare(found.configuration, before);
     if (before === this.#wanted.machineConfiguration) {
       if (lines.length > 0) this.#sink.warn(this.#drift(lines));
       return;
     }
     const reason = this.#refusal(dropped);
     if (reason !== undefined) throw new GuardError(reason);
-    if (lines.length > 0) await this.#awaitControlPlanes();
+    if (disturbs) await this.#awaitControlPlanes();
   }
 
   /** The configuration that the node has, redacted, written as the wanted one is; undefined where it cannot be read. */
@@ -188,6 +188,8 @@ export class ConfigurationGuard {
   async #awaitControlPlanes(): Promise<void> {
     const { clock, patience } = this.#surroundings;
     const { node, controlPlanes, timeoutSeconds } = this.#wanted;
+    // Nobody comes before the first one, whose effect could still be on its way.
+    const steadyMs = controlPlanes[0] === node ? 0 : patience.steadyMs;
     const talos = await this.#surroundings.talos();
     const call = { deadlineMs: patience.probeMs * 2, signal: this.#signal };
     const begun = clock.now();
@@ -207,7 +209,7 @@ export class ConfigurationGuard {
       const patient = readySince === undefined || now - readySince < patience.serviceMs;
       const findings = [...health.findings, ...(patient ? health.restarting : [])];
       wellSince = findings.length === 0 ? (wellSince ?? now) : undefined;
-      if (wellSince !== undefined && now - wellSince >= patience.steadyMs) return;
+      if (wellSince !== undefined && now - wellSince >= steadyMs) return;
       if (now - begun >= timeoutSeconds * 1000) throw this.#unwell(findings, now - begun);
       if (findings.length > 0)
         this.#sink.status(`waiting: ${findings.map(({ problem }) => problem).join("; ")}`);

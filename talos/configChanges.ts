@@ -25,7 +25,12 @@ export interface ConfigChanges {
   readonly lines: readonly string[];
   /** The lines of what would be dropped though nobody asked for it. Redacted. */
   readonly dropped: readonly { readonly path: string; readonly line: string }[];
+  /** Whether something that runs may restart because of it. What is only read when Talos is installed disturbs nothing. */
+  readonly disturbs: boolean;
 }
+
+/** Sections that only an installation reads. */
+const forInstallations = ["machine.install", "UnattendedInstallConfig"];
 
 /** Throws `ConfigTextError` where one of the configurations is not YAML. */
 export function configChanges({
@@ -50,6 +55,7 @@ export function configChanges({
   );
   return {
     lines: differences.map(line),
+    disturbs: differences.some(({ path }) => !forInstallations.some((section) => isWithin(path, section))),
     dropped: dropped.map((difference) => ({ path: redactor.path(difference.path), line: line(difference) })),
   };
 }

@@ -191,6 +191,26 @@ describe("the deployment", () => {
     }
   });
 
+  it("waits for nobody where only the next installation is concerned", async () => {
+    const { provider } = harness();
+    const image = "machine:\n  install:\n    image: factory.talos.dev/installer/of-a-test:v1.13.9\n";
+    const wanted = wantedOf("cp1", (config) => {
+      config.machine["install"] = {
+        ...(config.machine["install"] as object),
+        image: "factory.talos.dev/installer/of-a-test:v1.13.9",
+      };
+    });
+    cluster.node("cp2").faults.set("etcd-member-unhealthy");
+    try {
+      await expect(
+        provider.create(urn, inputsOf("cp1", wanted, { patches: [image] })),
+      ).resolves.toBeDefined();
+    } finally {
+      cluster.node("cp2").faults.clear();
+      await cluster.ready();
+    }
+  });
+
   it("goes on when they are well again", async () => {
     const { provider } = harness();
     cluster.node("cp3").faults.set("not-ready");

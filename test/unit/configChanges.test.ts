@@ -41,7 +41,18 @@ describe("what a configuration changes on a node", () => {
       .replace('"1024"', "0x400")
       .replace("[a.example.com, b.example.com]", "\n    - b.example.com\n    - 'a.example.com'")
       .replace("  certSANs", "  kubelet: { extraArgs: {} }\n  udev: null\n  certSANs");
-    expect(compare({ wanted: other })).toEqual({ lines: [], dropped: [] });
+    expect(compare({ wanted: other })).toEqual({ lines: [], dropped: [], disturbs: false });
+  });
+
+  it("disturbs nothing where only an installation reads it", () => {
+    const withImage = base.replace("machine:\n", "machine:\n  install: { image: new }\n");
+    expect(withImage).not.toBe(base);
+    expect(compare({ wanted: withImage })).toMatchObject({ disturbs: false });
+    expect(compare({ wanted: withImage.replace("hostname: cp1", "hostname: other") })).toMatchObject({
+      disturbs: true,
+    });
+    const document = "---\napiVersion: v1alpha1\nkind: UnattendedInstallConfig\ninstaller: { image: new }\n";
+    expect(compare({ wanted: `${base}${document}` })).toMatchObject({ disturbs: false });
   });
 
   it("a line each for what is gained, changed and lost, by path", () => {
