@@ -7,14 +7,12 @@ import {
 import { laneCount } from "../../talos/lanes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark, type Properties } from "../digest/values.ts";
+import { configurationPlan, type ConfigurationPlan } from "./configuration.ts";
 import { planOf, preflightType, type Found } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
-import { textDiff, type TextDiff } from "./lineDiff.ts";
 import { timelineOf, type Image, type Timeline } from "./timeline.ts";
 
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
-export const machineConfigurationType = "talos-node:index:ConfigurationGuard";
-export const configurationApplyType = "talos:machine/configurationApply:ConfigurationApply";
 
 /** What will be done with one node. */
 export interface NodePlan {
@@ -44,21 +42,6 @@ export interface NodePlan {
   /** Place in the order: control planes have one lane, workers have theirs. */
   lane: number;
 }
-
-/** What happens to a node's machine configuration. */
-export type ConfigurationPlan =
-  | { kind: "same" }
-  /** First of this stack; nobody can say what the node has now. */
-  | { kind: "first"; text: string; mode: ApplyMode }
-  /** Not known before `up`: that of a new cluster, whose secrets are yet to be made. */
-  | { kind: "unknown"; mode: ApplyMode }
-  | { kind: "changed"; diff: TextDiff; mode: ApplyMode }
-  /** Applied anew, with not one readable line changed: a secret, or the way of applying. */
-  | { kind: "unseen"; mode: ApplyMode }
-  | { kind: "gone" };
-
-/** `auto` reboots the node where Talos needs it, `staged` leaves that to its next boot. */
-export type ApplyMode = "auto" | "staged";
 
 /** Every node of the stack, in the order of the rollout. */
 export function nodePlans(digest: Digest): NodePlan[] {
@@ -189,27 +172,6 @@ function ownChanges(before: Properties, after: Properties): PropertyChange[] {
   return propertyChanges(before, after).filter(
     ({ path }) => !toldElsewhere.includes(path.split(/[.[]/)[0] ?? ""),
   );
-}
-
-function configurationPlan(address: string, digest: Digest): ConfigurationPlan {
-  const of = (type: string) =>
-    digest.steps.find(
-      (step) =>
-        step.type === type && text((step.new ?? step.old)?.inputs["node"]) === address && address !== "",
-    );
-  const [shown, applied] = [of(machineConfigurationType), of(configurationApplyType)];
-  const mode: ApplyMode =
-    applied?.new?.inputs["applyMode"] === "staged_if_needing_reboot" ? "staged" : "auto";
-  const before = shown?.old?.inputs["configuration"];
-  const after = shown?.new?.inputs["configuration"];
-  if (shown?.operation === "delete") return { kind: "gone" };
-  if (after === unknownMark || (after === null && shown?.operation === "create"))
-    return { kind: "unknown", mode };
-  if (typeof after === "string" && typeof before !== "string") return { kind: "first", text: after, mode };
-  if (typeof after === "string" && typeof before === "string" && before !== after)
-    return { kind: "changed", diff: textDiff(before, after), mode };
-  const isApplied = applied !== undefined && ["create", "update", "replace"].includes(applied.operation);
-  return isApplied ? { kind: "unseen", mode } : { kind: "same" };
 }
 
 function imageOf(version: unknown, schematic: unknown): Image | undefined {

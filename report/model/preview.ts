@@ -1,5 +1,6 @@
 import type { Digest, Message } from "../digest/digest.ts";
-import { nodePlans, type ConfigurationPlan, type NodePlan } from "./nodes.ts";
+import type { ConfigurationPlan } from "./configuration.ts";
+import { nodePlans, type NodePlan } from "./nodes.ts";
 import { countsOf, resourceChanges, type Counts, type ResourceChange } from "./resources.ts";
 import { driverPlans, machineLosses, storageLosses, type DriverPlan, type StorageLoss } from "./storage.ts";
 import { verdictOf, type Verdict } from "./verdict.ts";
@@ -127,11 +128,15 @@ function configurationGroups(nodes: NodePlan[]): ConfigurationGroup[] {
   return [...groups.values()];
 }
 
-// Line numbers differ between a control plane and a worker; what changes is the same.
+// What is read of it: line numbers differ between a control plane and a worker, and of a first one what it changes counts.
 function sameness(configuration: ConfigurationGroup["configuration"]): unknown {
-  if (configuration.kind !== "changed") return configuration;
-  const { diff, ...rest } = configuration;
-  return { ...rest, lines: diff.hunks.map(({ lines }) => lines) };
+  if (configuration.kind === "changed") {
+    const { diff, ...rest } = configuration;
+    return { ...rest, lines: diff.hunks.map(({ lines }) => lines) };
+  }
+  if (configuration.kind !== "first" || configuration.onNode === undefined) return configuration;
+  const { text: _text, ...rest } = configuration;
+  return rest;
 }
 
 // How the engine says that it found a plugin outside its own home. Of no use to anybody who approves a change.

@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
 import type { Digest, Operation, Step } from "../digest/digest.ts";
 import { secretMark } from "../digest/values.ts";
-import { configurationApplyType, machineConfigurationType, nodeUpgradeType } from "./nodes.ts";
+import { configurationApplyType, guardType, machineConfigurationType } from "./configuration.ts";
+import { nodeUpgradeType } from "./nodes.ts";
 import { preflightType } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
 import { kindOf, objectName } from "./storage.ts";
@@ -34,7 +35,13 @@ export interface Counts {
 }
 
 // What is told with the nodes; the preflight's own list says the same as they do.
-const toldWithNodes = [nodeUpgradeType, preflightType, machineConfigurationType, configurationApplyType];
+const toldWithNodes = [
+  nodeUpgradeType,
+  preflightType,
+  guardType,
+  machineConfigurationType,
+  configurationApplyType,
+];
 // Components of which nothing is seen but that they are there.
 const silentComponents = /^(talos-iscsi:index:(?!TalosCluster|FactoryImage)|pulumi:pulumi:Stack$)/;
 

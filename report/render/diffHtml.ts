@@ -46,6 +46,14 @@ function marked({ text }: DiffLine, other: string | undefined): Html {
   return h`${part(0, start)}${changed === "" ? "" : h`<mark>${changed}</mark>`}${part(own.length - end, own.length)}`;
 }
 
+/** Lines that say themselves what they are. */
+export function linesBlock(lines: readonly DiffLine[], label: string): Html {
+  return box(
+    lines.map(({ kind, text }) => h`<span class="${kind}">${text}</span>`),
+    label,
+  );
+}
+
 /** A text as it is. */
 export function textBlock(text: string): Html {
   const lines = text.trimEnd().split("\n");

@@ -2,7 +2,7 @@ import type { ConfigurationGroup, MessageGroup, PreviewReport } from "../model/p
 import type { NodePlan } from "../model/nodes.ts";
 import type { ResourceChange } from "../model/resources.ts";
 import { count } from "../model/verdict.ts";
-import { diffBlock, propertyList, textBlock } from "./diffHtml.ts";
+import { diffBlock, linesBlock, propertyList, textBlock } from "./diffHtml.ts";
 import { h, prose, type Html } from "./html.ts";
 import { page } from "./page.ts";
 import {
@@ -10,6 +10,7 @@ import {
   configurationText,
   estimateText,
   lossText,
+  onNodeLines,
   operationText,
   rebootReason,
   rebootText,
@@ -175,18 +176,21 @@ function configurationCard({ nodes, configuration }: ConfigurationGroup, all: No
     <p class="soft">
       ${size === "" ? "" : `${size}${nodes.length > 1 ? ", the same on each" : ""}. `}${configurationText(configuration, nodes)}
     </p>
-    ${configuration.kind === "changed" ? diffBlock(configuration.diff) : ""}
-    ${
-      configuration.kind === "first"
-        ? h`<details class="resource">
-            <summary>
-              The whole configuration, ${count(configuration.text.trimEnd().split("\n").length, "line")}
-            </summary>
-            <div>${textBlock(configuration.text)}</div>
-          </details>`
-        : ""
-    }
+    ${configurationBody(configuration, nodes)}
   </div>`;
+}
+
+function configurationBody(configuration: ConfigurationGroup["configuration"], nodes: NodePlan[]): Html {
+  if (configuration.kind !== "changed" && configuration.kind !== "first") return h``;
+  const { onNode } = configuration;
+  const running = onNode === undefined ? "" : linesBlock(onNodeLines(onNode), "What changes on the node");
+  if (configuration.kind === "changed") {
+    const asked = h`<details class="resource"><summary>Asked, the ${nodes.length === 1 ? "node says" : "nodes say"} that this changes there</summary><div>${running}</div></details>`;
+    return h`${diffBlock(configuration.diff)}${onNode === undefined ? "" : asked}`;
+  }
+  const lines = count(configuration.text.trimEnd().split("\n").length, "line");
+  const of = nodes.length === 1 ? "" : ` of ${nodes[0]?.name ?? ""}`;
+  return h`${running}<details class="resource"><summary>The whole configuration${of}, ${lines}</summary><div>${textBlock(configuration.text)}</div></details>`;
 }
 
 function resources({ resources: changes, counts }: PreviewReport): Html {

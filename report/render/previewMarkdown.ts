@@ -10,6 +10,7 @@ import {
   estimateText,
   operationSign,
   lossText,
+  onNodeLines,
   operationText,
   rebootText,
   stagesOf,
@@ -103,11 +104,28 @@ function order({ nodes, lastTook }: PreviewReport): string {
 
 function configuration({ nodes, configuration: plan }: ConfigurationGroup, isFirst: boolean): string {
   const of = nodes.map(({ name }) => name).join(", ");
-  const body =
-    plan.kind === "changed" ? diff(plan.diff) : plan.kind === "first" ? block(plan.text, "yaml") : "";
   const size = plan.kind === "changed" ? ` (${plan.diff.added} added, ${plan.diff.removed} removed)` : "";
-  const text = plain(configurationText(plan, nodes));
-  return `${isFirst ? "### Machine configurations\n\n" : ""}${details(`${of}${size}`, body === "" ? text : `${text}\n\n${body}`)}`;
+  const body = [plain(configurationText(plan, nodes)), ...configurationBody(plan)].join("\n\n");
+  return `${isFirst ? "### Machine configurations\n\n" : ""}${details(`${of}${size}`, body)}`;
+}
+
+function configurationBody(plan: ConfigurationGroup["configuration"]): string[] {
+  if (plan.kind !== "changed" && plan.kind !== "first") return [];
+  const onNode =
+    plan.onNode === undefined
+      ? ""
+      : block(
+          onNodeLines(plan.onNode)
+            .map(({ text }) => text)
+            .join("\n"),
+          "diff",
+        );
+  if (plan.kind === "changed")
+    return [
+      diff(plan.diff),
+      ...(onNode === "" ? [] : [`Asked, the nodes say that this changes there:\n\n${onNode}`]),
+    ];
+  return [onNode === "" ? block(plan.text, "yaml") : onNode];
 }
 
 function resources({ resources: changes }: PreviewReport): string[] {

@@ -1,5 +1,7 @@
 import type { Estimate } from "../model/preview.ts";
-import type { ConfigurationPlan, NodePlan } from "../model/nodes.ts";
+import type { ConfigurationPlan } from "../model/configuration.ts";
+import type { DiffLine } from "../model/lineDiff.ts";
+import type { NodePlan } from "../model/nodes.ts";
 import { isBack } from "../model/verdict.ts";
 import { duration, imageName } from "./words.ts";
 
@@ -45,7 +47,9 @@ export function configurationText(configuration: ConfigurationPlan, nodes: reado
     case "changed":
       return when;
     case "first":
-      return `The first that this stack applies: what the node has now is not known here, and what stands below takes its place. ${when}`;
+      return configuration.onNode === undefined
+        ? `The first that this stack applies: what the node has now is not known here, and what stands below takes its place. ${when}`
+        : `The first that this stack applies. The nodes were asked what they have, and this is what it changes there. ${when}`;
     case "unknown":
       return "Known only when the cluster's secrets are made, in the first up. What was asked for stands with the cluster, below.";
     case "unseen":
@@ -107,3 +111,12 @@ export const operationSign = {
 
 /** What becomes of something of the storage. */
 export const lossText = { delete: "Deleted", replace: "Replaced", reset: "Wiped" } as const;
+
+/** What a configuration changes on a node as it runs, with a colour for what is gained and lost. */
+export function onNodeLines(lines: readonly string[]): DiffLine[] {
+  if (lines.length === 0) return [{ kind: "kept", text: "nothing: the node has all of it" }];
+  return lines.map((line) => ({
+    kind: line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "kept",
+    text: line,
+  }));
+}

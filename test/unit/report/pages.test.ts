@@ -61,6 +61,10 @@ const pages: Record<string, () => string> = {
         diagnostics: [{ ...advisory, urn: urn("a:b:C", "upgrade-preflight") }],
       }),
     ),
+  "preview-first": () =>
+    preview(
+      saved(nodeSteps([...nodes.slice(0, 4)].map(({ name, role, wanted }) => ({ name, role, wanted })))),
+    ),
   "preview-danger": () => preview(saved([...nodeSteps(nodes.slice(0, 3)), ...storageClass("replace")])),
   "preview-nothing": () => preview(saved(storageClass("same"))),
   "preview-failed": () =>

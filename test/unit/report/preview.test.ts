@@ -183,6 +183,45 @@ describe("the nodes of a preview", () => {
   });
 });
 
+describe("a first configuration", () => {
+  const first = nodeSteps([
+    { name: "cp1", role: "controlplane", wanted: "v1.13.9" },
+    { name: "cp2", role: "controlplane", wanted: "v1.13.9" },
+  ]);
+
+  it("is what it changes on the nodes, told once where that is the same", () => {
+    const { configurations } = report(saved(first));
+    expect(configurations).toHaveLength(1);
+    expect(configurations[0]).toMatchObject({
+      nodes: [{ name: "cp1" }, { name: "cp2" }],
+      configuration: { kind: "first", onNode: [expect.stringMatching(/^~ machine\.install\.image: /)] },
+    });
+  });
+
+  it("of a new cluster is not known before its secrets are", () => {
+    const unknown = first.map((step) => {
+      const { inputs } = step.newState as { inputs: Record<string, unknown> };
+      return inputs["configuration"] === undefined
+        ? step
+        : {
+            ...step,
+            newState: { custom: true, inputs: { ...inputs, configuration: "[unknown]", changes: undefined } },
+          };
+    });
+    expect(report(saved(unknown)).configurations).toMatchObject([{ configuration: { kind: "unknown" } }]);
+  });
+
+  it("is read of states and previews from before there was a guard", () => {
+    const steps = nodeSteps(cluster(0)).map((step) => ({
+      ...step,
+      urn: step.urn.replace("$talos-node:index:ConfigurationGuard", ""),
+    }));
+    expect(report(saved(steps)).configurations).toMatchObject([
+      { configuration: { kind: "changed", diff: { added: 1, removed: 1 }, onNode: undefined } },
+    ]);
+  });
+});
+
 describe("the resources of a preview", () => {
   it("have their changes by path, and a replacement is one", () => {
     const { resources, counts, losses } = report(saved(storageClass("replace")));

@@ -82,7 +82,11 @@ function stepsOf(
     kubeconfig: canary,
   });
   const before = running === undefined ? undefined : configurationText(running);
-  const shown = (configuration: string | undefined) => ({ custom: true, inputs: { node, configuration } });
+  const shown = (configuration: string | undefined, changes?: string[]) => ({
+    custom: true,
+    inputs: { node, configuration, machineConfiguration: canary, patches: secret([canary]), changes },
+  });
+  const change = `~ machine.install.image: ${image(running ?? "v1.11.0")} -> ${image(wanted)}`;
   const applied = {
     custom: true,
     inputs: { node, applyMode: "staged_if_needing_reboot", machineConfigurationInput: canary },
@@ -93,7 +97,7 @@ function stepsOf(
       op,
       urn: urn(`${parent}$talos-node:index:ConfigurationGuard`, `cluster-config-${name}`),
       ...(before === undefined ? {} : { oldState: shown(before) }),
-      newState: shown(configurationText(wanted)),
+      newState: shown(configurationText(wanted), [change]),
     },
     {
       op,
