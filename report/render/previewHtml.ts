@@ -61,7 +61,7 @@ function figures({ nodes, counts, lastTook }: PreviewReport): Html {
     <div>
       <dt>Nodes that reboot</dt>
       <dd>
-        ${reboots}${nodes.length === 0 ? "" : h` of ${nodes.length}`}${maybe === 0 ? "" : h`<small>${maybe} more may reboot</small>`}
+        ${reboots}${nodes.length === 0 ? "" : h` of ${nodes.length}`}${maybe === 0 ? "" : h`<small>${maybe}${reboots === 0 ? "" : " more"} may reboot</small>`}
       </dd>
     </div>
     ${

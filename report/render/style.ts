@@ -79,6 +79,7 @@ th[scope=row] { position: sticky; left: 0; background: var(--card); }
 details.resource { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; margin: 0 0 .5rem; }
 summary { cursor: pointer; padding: .6rem .95rem; border-radius: .6rem; }
 summary .what { font-weight: 600; } summary .tag { margin-right: .45rem; }
+.diff + details.resource { margin: .7rem 0 0; }
 .resource > div { padding: 0 .95rem .9rem; }
 .group { color: var(--soft); font-size: .85rem; font-weight: 600; margin: 1.1rem 0 .4rem; }
 .changes { display: grid; grid-template-columns: minmax(0, 1fr); gap: .55rem; } .changes .path { font-weight: 600; font-size: .84em; }
