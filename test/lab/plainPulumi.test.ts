@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LabProject, type Finished } from "./project.ts";
@@ -82,6 +82,37 @@ test("a node's configuration can be taken from it, and tried on it", async () =>
 
 test("what plain pulumi deployed is unchanged for the lab's own command", async () => {
   expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
+});
+
+test("the preview that the README shows is what a preview shows", async () => {
+  const readme = readFileSync(join(lab.dir, "README.md"), "utf8");
+  const shown =
+    /^```\n(~ talos-node:[\s\S]*?)^```/m
+      .exec(readme)?.[1]
+      ?.split("\n")
+      .filter((line) => line.trim() !== "") ?? [];
+  expect(shown.length).toBeGreaterThan(8);
+  const preview = await lab.withStackFile(
+    "dev",
+    (text) =>
+      text
+        .replace("talosVersion: v1.13.9", "talosVersion: v1.13.7")
+        .replace(
+          "    secrets:\n",
+          '    patches:\n      all:\n        - machine:\n            sysctls: { net.core.somaxconn: "65535" }\n    secrets:\n',
+        ),
+    () => pulumi("preview", "--diff"),
+  );
+  // In this order, whatever lies between them.
+  const lines = preview.stdout.split("\n").map((line) => line.trim());
+  let from = 0;
+  for (const line of shown.map((text) => text.trim()).filter((text) => text !== "...")) {
+    const at = lines.indexOf(line, from);
+    expect(at, `${line}\nis not in\n${lines.slice(from).join("\n").slice(0, 6000)}`).toBeGreaterThanOrEqual(
+      0,
+    );
+    from = at + 1;
+  }
 });
 
 test("a mistake in the configuration is told without a stack trace", async () => {
