@@ -103,6 +103,9 @@ export function apiServerArgs(
     "apiServer",
     {
       "admission-control-config-file": file(files.admission),
+      // Nobody uses it, but without it kube-apiserver takes the address of the default route, and a machine that is offline has none.
+      // 192.0.2.0/24 is for documentation (RFC 5737); a loopback address is refused.
+      "advertise-address": "192.0.2.10",
       "allow-privileged": "true",
       "anonymous-auth": "false",
       "api-audiences": issuer,

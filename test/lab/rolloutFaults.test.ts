@@ -13,6 +13,9 @@ let lab: RolloutLab;
 
 beforeAll(async () => {
   lab = await RolloutLab.start(1.5);
+  // Taken over, with configurations that disturb something, before the first fault: here it is rollouts that are struck.
+  lab.want("v1.12.8");
+  await lab.finish();
 });
 afterAll(async () => lab?.project.remove());
 // Also after a failed test, so that the next one has no fault but its own.
@@ -84,9 +87,9 @@ function finishes(): void {
   });
 }
 
-describe("from v1.12.7, whose API is the older one", () => {
+describe("from v1.12.8, whose API is the older one", () => {
   test("wanted", () => lab.want("v1.13.7"));
-  // The configurations come before the rollout: nodes whose API is away have to have got theirs, which this first `up` does.
+  // The configurations come before the rollout: nodes whose API is away have to have got theirs, which this first `up` does too.
   stopsBeforeItBegins(
     "etcd, a worker's machine",
     { node: "cp1", fault: "etcd-alarm-corrupt", says: /etcd alarm CORRUPT at cp1/ },
@@ -141,8 +144,7 @@ describe("from v1.12.7, whose API is the older one", () => {
     { node: "w2", fault: "pull-hangs", says: /w2 \([\d.]+\), step "pull": the node could not pull/ },
   );
   stopsAt({ node: "cp1", fault: "install-exits-nonzero", says: /install": .*(exit code 3|upgrade failed)/ });
-  stopsAt({ node: "cp2", fault: "falls-back", says: /verify": .*runs its old image again: v1\.12\.7/ });
-  // Set before the first iscsi-tools are there: on a node that has them they would show before the upgrade.
+  stopsAt({ node: "cp2", fault: "falls-back", says: /verify": .*runs its old image again: v1\.12\.8/ });
   stopsAt({ node: "w1", fault: "iscsid-not-running", says: /verify": not running: ext-iscsid/ });
   stopsAt({ node: "w2", fault: "extension-missing", says: /verify": .*(without iscsi-tools|no schematic)/ });
   finishes();
