@@ -85,9 +85,12 @@ function lineOf(redactor: ConfigRedactor): (difference: Difference) => string {
   };
 }
 
-/** A line is a line: of a text of several, the first words. */
+/** A line is a line: of a text of several, the first words. Engines cut texts off after 150 letters, and the end of an image's name tells its release. */
 function short(text: string): string {
-  const [first = "", ...more] = text.trimEnd().split("\n");
+  const [first = "", ...more] = text
+    .trimEnd()
+    .replace(/\b([0-9a-f]{8})[0-9a-f]{56}\b/g, "$1…")
+    .split("\n");
   const cut = first.length > 200 ? `${first.slice(0, 200)}…` : first;
   if (more.length > 0) return `${cut} … (${more.length + 1} lines)`;
   return cut === "" ? '""' : cut;

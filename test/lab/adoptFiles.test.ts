@@ -69,8 +69,8 @@ function changesOf(preview: Finished, name: Name): string[] {
   const block =
     preview.stdout
       .split(/(?=ConfigurationGuard: )/)
-      .find((text) => text.includes(`::cluster-config-${name}]`)) ?? "";
-  const [, list = ""] = /changes +: \[\n([\s\S]*?)\n +\+? *\]/.exec(block) ?? [];
+      .find((text) => text.includes(`ConfigurationGuard::cluster-config-${name}]`)) ?? "";
+  const [, list = ""] = /changes *: \[\n([\s\S]*?)\n[ +]*\]\n/.exec(block) ?? [];
   return [...list.matchAll(/\[\d+\]: "(.*)"$/gm)].map(([, line = ""]) => line);
 }
 
@@ -138,7 +138,7 @@ describe("taken over with its files", () => {
       const image = (name: Name): string =>
         changesOf(preview, name).find((line) => line.startsWith("~ machine.install.image: ")) ?? "";
       for (const name of names) {
-        expect(image(name)).toMatch(/ -> 127\.10\.0\.2:8080\/metal-installer\/[0-9a-f]{64}:v1\.13\.9$/);
+        expect(image(name)).toMatch(/ -> 127\.10\.0\.2:8080\/metal-installer\/c9078f94…:v1\.13\.9$/);
         expect(changesOf(preview, name), name).toEqual(
           [
             image(name),

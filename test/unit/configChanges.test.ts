@@ -75,6 +75,18 @@ describe("what a configuration changes on a node", () => {
     ]);
   });
 
+  it("a line that engines show to its end: a schematic by its first letters", () => {
+    const of = (id: string): string =>
+      base.replace(
+        "machine:\n",
+        `machine:\n  install: { image: factory.talos.dev/metal-installer/${id}:v1.13.9 }\n`,
+      );
+    const { lines } = compare({ running: of("ab".repeat(32)), wanted: of("c9078f94".padEnd(64, "0")) });
+    expect(lines).toEqual([
+      "~ machine.install.image: factory.talos.dev/metal-installer/abababab…:v1.13.9 -> factory.talos.dev/metal-installer/c9078f94…:v1.13.9",
+    ]);
+  });
+
   it("calls dropped what nobody asked to change", () => {
     const wanted = base.replace("hostname: cp1", "hostname: other").replace("a.example.com, ", "");
     const paths = (more: Partial<ConfigComparison>): string[] =>
