@@ -8,6 +8,16 @@ export interface CheckFailure {
   reason: string;
 }
 
+/**
+ * Failures that name no secret property: engines print the value of a property that is named, secret or not (pulumi v3.250
+ * pkg/resource/deploy/step_generator.go, issueCheckErrors).
+ */
+function tactful(failures: readonly CheckFailure[], secrets: readonly string[]): CheckFailure[] {
+  return failures.map((failure) =>
+    secrets.includes(failure.property.split(/[.[]/)[0] ?? "") ? { ...failure, property: "" } : failure,
+  );
+}
+
 export type Rule = (value: unknown) => string | undefined;
 
 export const text: Rule = (value) =>
@@ -109,7 +119,7 @@ export function checkInputs(inputs: Properties): CheckFailure[] {
     const value = inputs[property];
     const reason = hasUnknown(value) ? undefined : rule(value);
     if (reason !== undefined)
-      failures.push({ property, reason: `[${property}] ${tactful(property, reason)}` });
+      failures.push({ property, reason: `[${property}] ${withoutValue(property, reason)}` });
   };
   for (const [property, rule] of Object.entries(required)) {
     if (inputs[property] === undefined) failures.push({ property, reason: `[${property}] is missing` });
@@ -147,7 +157,7 @@ function agreement(inputs: Properties): CheckFailure[] {
   return failures;
 }
 
-function tactful(property: string, reason: string): string {
+function withoutValue(property: string, reason: string): string {
   return hidden.has(property) ? reason.replace(/, not .*$/s, "") : reason;
 }
 

@@ -59,7 +59,7 @@ export class ConfigurationGuard {
     const reason = this.#refusal(dropped);
     return {
       changes: [...lines],
-      failures: reason === undefined ? [] : [{ property: "machineConfiguration", reason }],
+      failures: reason === undefined ? [] : [{ property: "node", reason }],
     };
   }
 

@@ -1,4 +1,5 @@
 import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
+import { tactful } from "./check.ts";
 import { ConfigurationGuard, GuardError } from "./configurationGuard.ts";
 import { changesProperty, checkGuardInputs, guardInputs, guardSecrets, sameQuestion } from "./guardInputs.ts";
 import { hasUnknown, unwrap, wrap, type Properties } from "./secrets.ts";
@@ -25,7 +26,7 @@ export async function checkGuard(call: Call, olds: Properties, news: Properties)
     news,
     guardSecrets.filter((key) => !after.secrets.has(key) && news[key] !== undefined),
   );
-  const failures = checkGuardInputs(inputs);
+  const failures = tactful(checkGuardInputs(inputs), guardSecrets);
   const asked = [
     "name",
     "node",
@@ -49,7 +50,7 @@ export async function checkGuard(call: Call, olds: Properties, news: Properties)
       if (!(error instanceof GuardError)) throw error;
       return {
         inputs: wrap(inputs, marked),
-        failures: [{ property: "machineConfiguration", reason: error.message }],
+        failures: [{ property: "node", reason: error.message }],
       };
     }
   });

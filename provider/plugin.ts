@@ -1,7 +1,7 @@
 import type { CheckResult, DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
-import { checkInputs, checkPreflight } from "./check.ts";
+import { checkInputs, checkPreflight, tactful } from "./check.ts";
 import type { UpgradeContext } from "./context.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage, readFacts } from "./facts.ts";
@@ -52,9 +52,10 @@ export class TalosNodeProvider implements Provider {
       news,
       alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
     );
-    if (other !== undefined) return { inputs: marked, failures: other.check(values) };
-    if (type === nodeUpgradeType) return { inputs: marked, failures: checkInputs(values) };
-    const failures = checkPreflight(values);
+    if (other !== undefined) return { inputs: marked, failures: tactful(other.check(values), alwaysSecret) };
+    if (type === nodeUpgradeType)
+      return { inputs: marked, failures: tactful(checkInputs(values), alwaysSecret) };
+    const failures = tactful(checkPreflight(values), alwaysSecret);
     if (failures.length > 0) return { inputs: marked, failures };
     const plan = await this.#rollout.plan(urn, unwrap(olds).values, values);
     return { inputs: plan === undefined ? marked : { ...marked, plan }, failures };

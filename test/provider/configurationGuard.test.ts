@@ -95,7 +95,7 @@ describe("the preview", () => {
     const { failures } = await check({ provider }, {}, inputsOf("w1", wanted));
     expect(failures).toEqual([
       {
-        property: "machineConfiguration",
+        property: "node",
         reason: expect.stringMatching(
           /^w1 \(127\.49\.1\.21\) has what its configuration here would drop, and nothing was applied:\n {2}- machine\.network\.hostname: w1\nTake it over: .*cluster\.acceptDropped\.$/,
         ) as string,
@@ -142,6 +142,29 @@ describe("the preview", () => {
     expect(failures).toEqual([]);
     expect(dials()).toBe(0);
     expect(hasUnknown(unwrap(inputs).values["machineConfiguration"])).toBe(true);
+  });
+
+  it("names no secret property that is wrong, since engines print the value of one that is named", async () => {
+    const own = harness();
+    const wrong = { machineConfiguration: 5, patches: canary, clientConfiguration: canary };
+    const { failures } = await check(own, {}, inputsOf("w1", "x", wrong));
+    expect(failures.map(({ property, reason }) => [property, reason.split(" ")[0]])).toEqual([
+      ["", "[clientConfiguration]"],
+      ["", "[machineConfiguration]"],
+      ["", "[patches]"],
+    ]);
+    expect(JSON.stringify(failures)).not.toContain(canary);
+    const upgrade = urn.replace("ConfigurationGuard", "NodeUpgrade");
+    const { failures: ofUpgrade = [] } = await own.provider.check(
+      upgrade,
+      {},
+      { clientConfiguration: canary },
+    );
+    expect(
+      ofUpgrade
+        .filter(({ reason }) => reason.includes("clientConfiguration"))
+        .map(({ property }) => property),
+    ).toEqual([""]);
   });
 
   it("shows no secret, whatever way it takes", async () => {
