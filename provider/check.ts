@@ -12,7 +12,7 @@ export interface CheckFailure {
  * Failures that name no secret property: engines print the value of a property that is named, secret or not (pulumi v3.250
  * pkg/resource/deploy/step_generator.go, issueCheckErrors).
  */
-function tactful(failures: readonly CheckFailure[], secrets: readonly string[]): CheckFailure[] {
+export function tactful(failures: readonly CheckFailure[], secrets: readonly string[]): CheckFailure[] {
   return failures.map((failure) =>
     secrets.includes(failure.property.split(/[.[]/)[0] ?? "") ? { ...failure, property: "" } : failure,
   );
