@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
+import { besides, withEnvironment, type Environment } from "./settings/environment.ts";
 import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settings/rules.ts";
 import { meantKey } from "./settings/suggestions.ts";
 
@@ -34,19 +35,23 @@ export class SettingsError extends Error {
  *
  * @param config the keys of the stack's file without the project's prefix, structured values as objects.
  * @param readFile how the files that the settings name are read; default: from the working folder.
+ * @param environment the variables that `{ fromEnvironment: NAME }` may name; default: those of this process.
  * @throws SettingsError with every mistake at once.
  * @example `parseSettings({ talosVersion: "v1.13.9", cluster: { name: "dev", endpoint: "https://10.0.0.10:6443", nodes: [...] } })`
  */
 export function parseSettings(
   config: Record<string, unknown>,
   readFile: ReadFile = fromWorkingFolder,
+  environment: Environment = process.env,
 ): Settings {
   const bottomless = tooDeep(config);
   if (bottomless.length > 0) throw new SettingsError(bottomless);
-  const parsed = settingsSchema.safeParse(config);
+  const given = withEnvironment(config, environment);
+  const parsed = settingsSchema.safeParse(given.config);
   const problems = parsed.success ? [] : parsed.error.issues.flatMap(problemsFrom);
-  const completed = completeSettings(config, parsed.data, readFile);
-  const all = withoutRepeats([...problems, ...completed.problems]);
+  const completed = completeSettings(given.config, parsed.data, readFile);
+  const others = besides(given.problems, [...problems, ...completed.problems]);
+  const all = withoutRepeats([...given.problems, ...others]);
   if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);
   return completed.settings;
 }

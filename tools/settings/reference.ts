@@ -17,7 +17,8 @@ In the file the keys at the top carry the project's name: \`talos-iscsi:talosVer
 
 **Secrets.** Set them with \`pulumi config set --secret --path\`, for instance
 \`pulumi config set --secret --path joviandss.endpoint.password\`, which asks for the value and writes it encrypted. A Pulumi ESC
-environment (\`environment:\` in the stack's file) can give any of the keys too.
+environment (\`environment:\` in the stack's file) can give any of the keys too. In the place of any text \`{ fromEnvironment: JOVIANDSS_PASSWORD }\` takes it
+from that environment variable, for secrets that a CI system keeps; they are secret in the state as if they had been encrypted in the file.
 
 **Editors.** With \`# yaml-language-server: $schema=settings.schema.json\` as its first line, a stack's file is completed and checked while it is
 written. The program's own check at \`pulumi preview\` knows more: addresses, releases, and what has to fit together.

@@ -2,9 +2,10 @@ import type { JsonSchema } from "./keys.ts";
 
 const prefix = "talos-iscsi:";
 const secure = { $ref: "#/definitions/secure" };
+const fromEnvironment = { $ref: "#/definitions/fromEnvironment" };
 
 /**
- * `settings.schema.json`: a whole `Pulumi.<stack>.yaml` for editors. Any text may also be encrypted, and where an ESC environment is named,
+ * `settings.schema.json`: a whole `Pulumi.<stack>.yaml` for editors. Any text may also be encrypted or name an environment variable, and where an ESC environment is named,
  * keys may come from there.
  */
 export function stackFileSchema(settings: JsonSchema): object {
@@ -44,6 +45,13 @@ export function stackFileSchema(settings: JsonSchema): object {
         required: ["secure"],
         additionalProperties: false,
       },
+      fromEnvironment: {
+        type: "object",
+        description: "The value of an environment variable, which a CI system hands over.",
+        properties: { fromEnvironment: { type: "string", pattern: "^[A-Za-z_][A-Za-z0-9_]*$" } },
+        required: ["fromEnvironment"],
+        additionalProperties: false,
+      },
     },
   };
 }
@@ -58,7 +66,7 @@ function withKeys(names: string[]): JsonSchema {
   };
 }
 
-/** The schema, with every text in it open to an encrypted value as well. */
+/** The schema, with every text in it open to an encrypted value and to an environment variable as well. */
 function maybeSecure(schema: JsonSchema): JsonSchema {
   const inner: JsonSchema = { ...schema };
   if (inner.properties !== undefined) {
@@ -79,6 +87,6 @@ function maybeSecure(schema: JsonSchema): JsonSchema {
   return {
     ...(description === undefined ? {} : { description }),
     ...(byDefault === undefined ? {} : { default: byDefault }),
-    anyOf: [value, secure],
+    anyOf: [value, secure, fromEnvironment],
   };
 }

@@ -1,0 +1,56 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { isRecord } from "./raw.ts";
+
+/** Environment variables by name, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Settings with the values of environment variables in their places, and the variables that are not there. */
+export interface Resolved {
+  readonly config: Record<string, unknown>;
+  readonly problems: Problem[];
+}
+
+/**
+ * Puts the values of environment variables where the settings name them: `{ fromEnvironment: JOVIANDSS_PASSWORD }` may stand in the place of any text.
+ * That is for secrets which a CI system keeps and hands over this way.
+ */
+export function withEnvironment(config: Record<string, unknown>, environment: Environment): Resolved {
+  const problems: Problem[] = [];
+  const resolve = (value: unknown, path: string): unknown => {
+    if (Array.isArray(value)) return value.map((item: unknown, index) => resolve(item, `${path}[${index}]`));
+    if (!isRecord(value)) return value;
+    const name = variableIn(value);
+    if (name === undefined) {
+      return Object.fromEntries(
+        Object.entries(value).map(([key, inner]) => [
+          key,
+          resolve(inner, path === "" ? key : `${path}.${key}`),
+        ]),
+      );
+    }
+    const found = environment[name];
+    if (found !== undefined && found !== "") return found;
+    const how = found === undefined ? "is not set" : "is empty";
+    problems.push({ path, reason: `is to come from the environment variable ${name}, which ${how}` });
+    return value;
+  };
+  return { config: resolve(config, "") as Record<string, unknown>, problems };
+}
+
+/** The variable that a value names in place of a text. Anything else that looks like it is left for the schema to refuse. */
+function variableIn(value: Record<string, unknown>): string | undefined {
+  const { fromEnvironment: name, ...others } = value;
+  if (typeof name !== "string" || Object.keys(others).length > 0) return undefined;
+  return /^[A-Za-z_]\w*$/.test(name) ? name : undefined;
+}
+
+/** Without complaints about a value that is only not there yet. */
+export function besides(missing: readonly Problem[], problems: readonly Problem[]): Problem[] {
+  return problems.filter(
+    ({ path }) =>
+      !missing.some(
+        (one) =>
+          path === one.path || (path.startsWith(one.path) && /^[.[]/.test(path.slice(one.path.length))),
+      ),
+  );
+}

@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { parseSettings, SettingsError } from "../../../config.ts";
+import { minimal } from "./example.ts";
+
+function problemsOf(config: Record<string, unknown>, environment: Record<string, string>): string[] {
+  try {
+    parseSettings(config, undefined, environment);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems.map(({ path, reason }) => `${path}: ${reason}`);
+    throw error;
+  }
+  return [];
+}
+
+describe("a text from an environment variable", () => {
+  it("is taken wherever it stands", () => {
+    const cluster = minimal()["cluster"] as Record<string, unknown>;
+    const config = {
+      ...minimal(),
+      talosVersion: { fromEnvironment: "RELEASE" },
+      cluster: {
+        ...cluster,
+        nodes: [{ name: { fromEnvironment: "NODE" }, address: "10.0.0.11", role: "controlplane" }],
+      },
+    };
+    const settings = parseSettings(config, undefined, { RELEASE: "v1.13.9", NODE: "first" });
+    expect(settings.talosVersion).toBe("v1.13.9");
+    expect(settings.cluster.nodes[0]?.name).toBe("first");
+  });
+
+  it("is missed by the name of its variable, with all other mistakes and nothing else about it", () => {
+    const config = {
+      ...minimal(),
+      talosVersion: { fromEnvironment: "RELEASE" },
+      kubernetesVersion: { fromEnvironment: "EMPTY" },
+      talosContract: "wrong",
+    };
+    expect(problemsOf(config, { EMPTY: "" })).toEqual([
+      "talosVersion: is to come from the environment variable RELEASE, which is not set",
+      "kubernetesVersion: is to come from the environment variable EMPTY, which is empty",
+      expect.stringMatching(/^talosContract: /),
+    ]);
+  });
+
+  it("is judged like any other, and not shown where it may be a secret", () => {
+    const config = { ...minimal(), talosVersion: { fromEnvironment: "RELEASE" } };
+    expect(problemsOf(config, { RELEASE: "1.13" })).toEqual([
+      expect.stringMatching(/^talosVersion: is "1\.13"; it must be/),
+    ]);
+  });
+
+  it("gives a driver its password", () => {
+    const config = {
+      ...minimal(),
+      joviandss: {
+        image: "docker.io/opene/joviandss-csi:v1.1.0",
+        pools: [{ name: "Pool-0" }],
+        endpoint: {
+          addresses: ["192.168.21.100"],
+          user: "admin",
+          password: { fromEnvironment: "JOVIANDSS_PASSWORD" },
+        },
+        iscsi: { addresses: ["192.168.21.100"] },
+      },
+    };
+    const settings = parseSettings(config, undefined, { JOVIANDSS_PASSWORD: "kept-by-ci" });
+    expect(settings.joviandss?.endpoint.password).toBe("kept-by-ci");
+    expect(problemsOf(config, {}).join()).toBe(
+      "joviandss.endpoint.password: is to come from the environment variable JOVIANDSS_PASSWORD, which is not set",
+    );
+  });
+
+  it.each([
+    { fromEnvironment: "A", other: 1 },
+    { fromEnvironment: "not a name" },
+    { fromEnvironment: 1 },
+    { fromenvironment: "A" },
+  ])("is not what %o asks for", (value) => {
+    expect(problemsOf({ ...minimal(), talosVersion: value }, { A: "v1.13.9" })).toEqual([
+      expect.stringMatching(/^talosVersion: is a mapping; it must be a Talos release/),
+    ]);
+  });
+});
