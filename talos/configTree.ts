@@ -83,11 +83,14 @@ export function configText(documents: readonly Tree[]): string {
     .join("---\n");
 }
 
-/** Says nothing: `null`, an empty text, map or list, or maps of such. Talos treats all of them as absent. */
+/**
+ * Says nothing: `null`, an empty map or list, or maps and lists of such. Talos treats all of them as absent. An empty text in quotes is something: it is the
+ * value of many a node label.
+ */
 export function isNothing(tree: Tree): boolean {
   if (isTreeMap(tree)) return [...tree.values()].every(isNothing);
-  if (isTreeList(tree)) return tree.length === 0;
-  return meaning(tree) === "";
+  if (isTreeList(tree)) return tree.every(isNothing);
+  return tree.plain && meaning(tree) === "";
 }
 
 /** What a scalar means, as one text for all ways to write it: `0o644` and `420`, `5m` and `5m0s`. */
@@ -116,7 +119,10 @@ export function sameMeaning(a: Tree | undefined, b: Tree | undefined): boolean {
 /** One text for all trees of the same meaning. */
 export function canonical(tree: Tree | undefined): string {
   if (tree === undefined || isNothing(tree)) return "null";
-  if (isTreeList(tree)) return `[${tree.map(canonical).sort().join(",")}]`;
+  if (isTreeList(tree)) {
+    const items = tree.filter((item) => !isNothing(item));
+    return `[${items.map(canonical).sort().join(",")}]`;
+  }
   if (!isTreeMap(tree)) return JSON.stringify(meaning(tree));
   const entries = [...tree]
     .filter(([, value]) => !isNothing(value))

@@ -82,7 +82,8 @@ function merge(base: Tree | undefined, patch: Tree, place: Place): Tree {
   if (base === undefined) return patch;
   // An empty list empties one that is replaced; elsewhere it adds nothing.
   if (isReplaced(place) && (isTreeList(patch) || !isNothing(patch))) return patch;
-  if (isNothing(patch)) return base;
+  // An empty text sets a key that is new, and changes none that is there.
+  if (isNothing(patch) || (isLeaf(patch) && meaning(patch) === "")) return base;
   if (isTreeMap(base) && isTreeMap(patch)) {
     const result = new Map(base);
     for (const [key, value] of patch) result.set(key, merge(base.get(key), value, placeOf(place, key)));

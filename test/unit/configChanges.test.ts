@@ -44,6 +44,19 @@ describe("what a configuration changes on a node", () => {
     expect(compare({ wanted: other })).toEqual({ lines: [], dropped: [], disturbs: false });
   });
 
+  it("knows a label without a value from one that is not there", () => {
+    const label = 'machine:\n  nodeLabels: { node-role.kubernetes.io/storage: "" }\n';
+    const running = base.replace("machine:\n", label);
+    const { dropped } = compare({ running });
+    expect(dropped).toEqual([
+      {
+        path: "machine.nodeLabels.node-role.kubernetes.io/storage",
+        line: '- machine.nodeLabels.node-role.kubernetes.io/storage: ""',
+      },
+    ]);
+    expect(compare({ running, wanted: mergeConfig(base, [label]), patches: [label] }).lines).toEqual([]);
+  });
+
   it("disturbs nothing where only an installation reads it", () => {
     const withImage = base.replace("machine:\n", "machine:\n  install: { image: new }\n");
     expect(withImage).not.toBe(base);
