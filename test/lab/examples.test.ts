@@ -37,6 +37,7 @@ const newCluster = (nodes: number): Counts => ({
   "talos:machine/bootstrap:Bootstrap": 1,
   "talos:cluster/kubeconfig:Kubeconfig": 1,
   "talos-iscsi:index:RollingUpgrade": 1,
+  "talos-node:index:ClusterMembership": 1,
   "talos-node:index:RolloutPreflight": 1,
   "talos-node:index:NodeUpgrade": nodes,
 });
@@ -145,7 +146,9 @@ describe.each(Object.keys(expected) as (keyof typeof expected)[])("examples/%s",
 
   test("drains nodes before an upgrade, unless there is one alone", () => {
     const { nodes } = parseSettings(settingsIn(example)).cluster;
-    const rollout = preview.resources.filter(({ type }) => type.startsWith("talos-node:"));
+    const rollout = preview.resources.filter(({ type }) =>
+      /^talos-node:index:(RolloutPreflight|NodeUpgrade)$/.test(type),
+    );
     expect(rollout).toHaveLength(nodes.length + 1);
     for (const { inputs } of rollout) expect(at(inputs, "drain", "enabled")).toBe(nodes.length > 1);
   });
