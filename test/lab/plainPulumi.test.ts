@@ -2,6 +2,7 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LabProject, type Finished } from "./project.ts";
+import { canaries } from "./secrets.ts";
 
 /** Plain `pulumi` against a started lab, with the three variables that the lab prints. */
 
@@ -82,6 +83,32 @@ test("a node's configuration can be taken from it, and tried on it", async () =>
 
 test("what plain pulumi deployed is unchanged for the lab's own command", async () => {
   expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
+});
+
+// With `-v` the engine logs what it exchanges with providers as it is: SECURITY.md says so.
+test("no secret is in a preview as JSON, in the exported state, or in the engine's own log", async () => {
+  const secrets = [...canaries(lab.file("secrets.yaml"), lab.file("talosconfig")), "lab-only"];
+  expect(secrets.length).toBeGreaterThan(10);
+  const leaking = (text: string) => secrets.filter((secret) => text.includes(secret)).length;
+  const another = (text: string) =>
+    text
+      .replace("talosVersion: v1.13.9", "talosVersion: v1.13.7")
+      .replace(
+        "    secrets:\n",
+        "    patches: { all: [{ machine: { sysctls: { a.b: '1' } } }] }\n    secrets:\n",
+      );
+  for (const args of [
+    ["preview", "--json"],
+    ["preview", "--diff", "--logtostderr"],
+  ]) {
+    const preview = await lab.withStackFile("dev", another, () => pulumi(...args));
+    expect(preview.code).toBe(0);
+    expect(preview.text).toContain("v1.13.7");
+    expect([args.join(" "), leaking(preview.text)]).toEqual([args.join(" "), 0]);
+  }
+  const state = await pulumi("stack", "export");
+  expect(state.text).toContain("ciphertext");
+  expect(leaking(state.text)).toBe(0);
 });
 
 test("the preview that the README shows is what a preview shows", async () => {
