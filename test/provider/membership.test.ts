@@ -295,8 +295,10 @@ describe("the whole stack", () => {
         strange: 1,
       },
     );
+    // The engine would print the value of a secret property that is named; the reason names it.
+    expect(failures?.[0]?.reason).toContain("[clientConfiguration]");
     expect(failures?.map(({ property }) => property)).toEqual([
-      "clientConfiguration",
+      "",
       "onRemove",
       "strange",
       "nodes[0].node",
