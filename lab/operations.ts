@@ -70,10 +70,7 @@ export async function up(stackName: string, options: { skipPreview: boolean }): 
   await engine(stackName, async (stack, display) => {
     if (isFirst) {
       process.stdout.write("Nothing is deployed yet, so everything is made now.\n");
-      await stack.up({ ...display, suppressOutputs: true });
-      return;
-    }
-    if (!options.skipPreview) {
+    } else if (!options.skipPreview) {
       const planned = await stack.preview({ ...display });
       if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
         process.stdout.write("Nothing to change: every resource is as the program wants it.\n");

@@ -1,11 +1,13 @@
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import type { TalosClient } from "../talos/api/talosClient.ts";
+import type { TalosConnection } from "../talos/api/transport.ts";
 import { alignConfig } from "../talos/alignConfig.ts";
 import { configChanges, type ConfigChanges } from "../talos/configChanges.ts";
 import { ConfigTextError } from "../talos/configTree.ts";
 import { configRedactor, redactMachineConfig } from "../talos/redact.ts";
 import type { CheckFailure } from "./check.ts";
 import { duration } from "./clock.ts";
+import { Connections } from "./connections.ts";
 import { stopIfCancelled } from "./context.ts";
 import type { ConfigurationGuardInputs } from "./guardInputs.ts";
 import { controlPlaneHealth } from "./guards/controlPlaneHealth.ts";
@@ -31,18 +33,23 @@ export class ConfigurationGuard {
   readonly #wanted: ConfigurationGuardInputs;
   readonly #sink: StatusSink;
   readonly #signal: AbortSignal;
-  readonly #open = new Map<string, TalosClient>();
+  readonly #connections: Connections;
 
   constructor(
     surroundings: Surroundings,
     urn: string,
     wanted: ConfigurationGuardInputs,
     signal: AbortSignal,
+    connectTalos: (connection: TalosConnection) => TalosClient,
   ) {
     this.#surroundings = surroundings;
     this.#wanted = wanted;
     this.#sink = surroundings.statusOf(urn);
     this.#signal = signal;
+    const { node, endpoint, clientConfiguration } = wanted;
+    this.#connections = new Connections(connectTalos, clientConfiguration, (address) =>
+      address === node ? (endpoint ?? address) : address,
+    );
   }
 
   /** For a preview: what the configuration changes on the node, or why it must not be applied. A node that does not answer is only told. */
@@ -99,29 +106,15 @@ export class ConfigurationGuard {
   }
 
   close(): void {
-    for (const client of this.#open.values()) client.close();
-    this.#open.clear();
+    this.#connections.close();
   }
 
   get #label(): string {
     return nodeLabel(this.#wanted);
   }
 
-  #connect(talos: Awaited<ReturnType<Surroundings["talos"]>>, address: string): TalosClient {
-    const known = this.#open.get(address);
-    if (known !== undefined) return known;
-    const { node, endpoint, clientConfiguration } = this.#wanted;
-    const client = talos({
-      endpoint: address === node ? (endpoint ?? address) : address,
-      node: address,
-      credentials: clientConfiguration,
-    });
-    this.#open.set(address, client);
-    return client;
-  }
-
   async #find(): Promise<Found> {
-    const client = this.#connect(await this.#surroundings.talos(), this.#wanted.node);
+    const client = this.#connections.to(this.#wanted.node);
     try {
       const call = { deadlineMs: this.#surroundings.patience.probeMs * 2, signal: this.#signal };
       const configuration = await client.machineConfiguration(call);
@@ -190,7 +183,6 @@ export class ConfigurationGuard {
     const { node, controlPlanes, timeoutSeconds } = this.#wanted;
     // Nobody comes before the first one, whose effect could still be on its way.
     const steadyMs = controlPlanes[0] === node ? 0 : patience.steadyMs;
-    const talos = await this.#surroundings.talos();
     const call = { deadlineMs: patience.probeMs * 2, signal: this.#signal };
     const begun = clock.now();
     let [wellSince, readySince] = [undefined as number | undefined, undefined as number | undefined];
@@ -199,7 +191,7 @@ export class ConfigurationGuard {
       const health = await controlPlaneHealth(
         node,
         controlPlanes,
-        (address) => this.#connect(talos, address),
+        (address) => this.#connections.to(address),
         call,
       );
       if (!health.runs) return;

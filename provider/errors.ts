@@ -71,6 +71,7 @@ export class EngineGone extends Error {
   }
 }
 
-function sentence(text: string): string {
+/** A text with an end, for another sentence to follow. */
+export function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

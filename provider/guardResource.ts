@@ -19,7 +19,6 @@ interface Call {
  */
 export async function checkGuard(call: Call, olds: Properties, news: Properties): Promise<CheckResult> {
   const [before, after] = [unwrap(olds), unwrap(news)];
-  const marked = new Set([...after.secrets, ...guardSecrets]);
   const { [changesProperty]: _given, ...inputs } = after.values;
   // What is secret or unknown goes back as the engine wrote it.
   const asGiven = wrap(
@@ -41,15 +40,14 @@ export async function checkGuard(call: Call, olds: Properties, news: Properties)
   if (sameQuestion(before.values, inputs) && before.values[changesProperty] !== undefined) {
     return { inputs: { ...asGiven, [changesProperty]: before.values[changesProperty] }, failures: [] };
   }
-  const last = before.values["machineConfiguration"];
   return withGuard(call, inputs, async (guard) => {
     try {
-      const found = await guard.preview(typeof last === "string" ? last : undefined);
+      const found = await guard.preview(lastGiven(before.values));
       return { inputs: { ...asGiven, [changesProperty]: found.changes }, failures: found.failures };
     } catch (error) {
       if (!(error instanceof GuardError)) throw error;
       return {
-        inputs: wrap(inputs, marked),
+        inputs: asGiven,
         failures: [{ property: "node", reason: error.message }],
       };
     }
@@ -63,8 +61,7 @@ export async function admitConfiguration(
   news: Properties,
 ): Promise<Properties> {
   const { values, secrets } = unwrap(news);
-  const last = olds === undefined ? undefined : unwrap(olds).values["machineConfiguration"];
-  await withGuard(call, values, (guard) => guard.admit(typeof last === "string" ? last : undefined));
+  await withGuard(call, values, (guard) => guard.admit(lastGiven(unwrap(olds ?? {}).values)));
   return wrap(values, new Set([...secrets, ...guardSecrets]));
 }
 
@@ -76,12 +73,18 @@ export async function readGuard(call: Call, state: Properties): Promise<Properti
   return wrap(live, new Set([...secrets, ...guardSecrets]));
 }
 
+/** The configuration that the node was given last; undefined where there is none, or it is unknown. */
+function lastGiven({ machineConfiguration }: Properties): string | undefined {
+  return typeof machineConfiguration === "string" ? machineConfiguration : undefined;
+}
+
 async function withGuard<T>(
   { surroundings, urn, signal }: Call,
   inputs: Properties,
   work: (guard: ConfigurationGuard) => Promise<T>,
 ): Promise<T> {
-  const guard = new ConfigurationGuard(surroundings, urn, guardInputs(inputs), signal);
+  const connectTalos = await surroundings.talos();
+  const guard = new ConfigurationGuard(surroundings, urn, guardInputs(inputs), signal, connectTalos);
   try {
     return await work(guard);
   } finally {

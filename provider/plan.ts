@@ -4,7 +4,7 @@ import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts"
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { strangersCertificate } from "./maintenance.ts";
 import { adviceFor, preflightNodes } from "./preflight.ts";
-import type { Progress } from "./progress.ts";
+import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { guard } from "./steps/guard.ts";
@@ -63,7 +63,7 @@ async function lookAt(
   const session = await Session.open(surroundings, urn, wanted, signal);
   const { context } = session;
   // Nobody waits for a preview's guards: what they say meanwhile is not shown.
-  const quiet = { ...context, progress: silent };
+  const quiet = { ...context, progress: silentProgress };
   const target = describeImage(wanted.talosVersion, wanted.schematicId);
   try {
     const facts = await readFacts(context.talos, wanted, {
@@ -91,16 +91,6 @@ async function lookAt(
     session.close();
   }
 }
-
-const silent: Progress = {
-  step: ignore,
-  detail: ignore,
-  info: ignore,
-  warn: ignore,
-  times: () => [],
-  summary: () => "",
-};
-function ignore(): void {}
 
 /** What stands against an upgrade. A node in motion is none of it: it is waited for. */
 function told(error: unknown): string | undefined {

@@ -32,6 +32,18 @@ export interface Progress {
   times(): StepTime[];
 }
 
+const ignore = (): void => undefined;
+
+/** Says nothing and keeps nothing. */
+export const silentProgress: Progress = {
+  step: ignore,
+  detail: ignore,
+  info: ignore,
+  warn: ignore,
+  times: () => [],
+  summary: () => "",
+};
+
 // Often enough for a person who watches. Without a terminal every line is printed: there a step is to be one line.
 const tickMs = 10_000;
 const shownInSummaryMs = 950;

@@ -1,6 +1,7 @@
 import type { TalosClient } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import type { Clock } from "./clock.ts";
+import { Connections } from "./connections.ts";
 import type { Patience, UpgradeContext } from "./context.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
@@ -20,7 +21,7 @@ export interface Surroundings {
 /** One operation on one node: its connections, made when they are first used and closed together. */
 export class Session {
   readonly context: UpgradeContext;
-  readonly #open = new Map<string, TalosClient>();
+  readonly #connections: Connections;
 
   static async open(
     surroundings: Surroundings,
@@ -41,22 +42,17 @@ export class Session {
     wholeRollout: (() => Promise<void>) | undefined,
   ) {
     const { clock, patience } = surroundings;
-    const connect = (address: string): TalosClient => {
-      const known = this.#open.get(address);
-      if (known !== undefined) return known;
-      const client = connectTalos({
-        endpoint: wanted.endpoint ?? address,
-        node: address,
-        credentials: wanted.clientConfiguration,
-      });
-      this.#open.set(address, client);
-      return client;
-    };
+    const connections = new Connections(
+      connectTalos,
+      wanted.clientConfiguration,
+      (address) => wanted.endpoint ?? address,
+    );
+    this.#connections = connections;
     let kubernetes: Promise<KubernetesClient> | undefined;
     this.context = {
       wanted,
-      talos: connect(wanted.node),
-      peer: connect,
+      talos: connections.to(wanted.node),
+      peer: (address) => connections.to(address),
       kubernetes: async () => {
         if (wanted.kubeconfig === undefined) return undefined;
         kubernetes ??= surroundings.connectKubernetes(wanted.kubeconfig);
@@ -72,7 +68,6 @@ export class Session {
   }
 
   close(): void {
-    for (const client of this.#open.values()) client.close();
-    this.#open.clear();
+    this.#connections.close();
   }
 }

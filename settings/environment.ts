@@ -1,4 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
+import { isWithin } from "../talos/patchReach.ts";
 import { isRecord } from "./raw.ts";
 
 /** Environment variables by name, as `process.env` has them. */
@@ -46,11 +47,5 @@ function variableIn(value: Record<string, unknown>): string | undefined {
 
 /** Without complaints about a value that is only not there yet. */
 export function besides(missing: readonly Problem[], problems: readonly Problem[]): Problem[] {
-  return problems.filter(
-    ({ path }) =>
-      !missing.some(
-        (one) =>
-          path === one.path || (path.startsWith(one.path) && /^[.[]/.test(path.slice(one.path.length))),
-      ),
-  );
+  return problems.filter(({ path }) => !missing.some((one) => isWithin(path, one.path)));
 }

@@ -1,5 +1,6 @@
 import type { UpgradeContext } from "../context.ts";
-import type { Progress } from "../progress.ts";
+import { sentence } from "../errors.ts";
+import { silentProgress, type Progress } from "../progress.ts";
 import { duration } from "../clock.ts";
 import { Session, type Surroundings } from "../session.ts";
 import { memberLabel, type Member, type MembershipInputs } from "./members.ts";
@@ -13,8 +14,7 @@ export class RemovalError extends Error {
   override readonly name = "RemovalError";
 
   constructor(member: Member, step: RemovalStep, seen: string, hint: string) {
-    const sentence = /[.!?]$/.test(seen) ? seen : `${seen}.`;
-    super(`${memberLabel(member)}, removal, step "${step}": ${sentence} ${hint}`);
+    super(`${memberLabel(member)}, removal, step "${step}": ${sentence(seen)} ${hint}`);
   }
 }
 
@@ -64,12 +64,10 @@ export async function openRemoval(
     show();
   };
   const progress: Progress = {
-    step: () => undefined,
+    ...silentProgress,
     detail: show,
     info: (text) => sink.info(`${memberLabel(member)}: ${text}`),
     warn: (text) => sink.warn(`${memberLabel(member)}: ${text}`),
-    summary: () => "",
-    times: () => [],
   };
   const node: UpgradeContext = { ...session.context, progress };
   return {

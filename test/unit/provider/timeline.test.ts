@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { stepNames } from "../../../provider/errors.ts";
 import { timelineAfter, type TimelineRun } from "../../../provider/timeline.ts";
 
 const from = { version: "v1.12.7", schematicId: "" };
@@ -18,17 +19,7 @@ function run(
   return { from, to, steps, ...rest };
 }
 
-const upgrade = run([
-  "inspect",
-  "settled?",
-  "guard",
-  "pull",
-  "drain",
-  "install",
-  "reboot",
-  "verify",
-  "uncordon",
-]);
+const upgrade = run([...stepNames]);
 const settled = run(["inspect", "settled?", "verify", "uncordon"], { begun: at + 3_600_000 });
 const fallen = run(["inspect", "settled?", "guard", "pull", "drain", "install", "reboot"], {
   failure: { step: "reboot", reason: 'cp1 (10.0.0.11), step "reboot": it never went down.' },
