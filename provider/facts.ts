@@ -5,7 +5,7 @@ import type {
   RunningService,
   TalosClient,
 } from "../talos/api/talosClient.ts";
-import { extensionName } from "../talos/extensions.ts";
+import { canonicalExtension } from "../talos/extensions.ts";
 import { hasSchematicExtension } from "../talos/features.ts";
 import { parseVersion, VersionError } from "../talos/version.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
@@ -98,8 +98,8 @@ function tellsSchematic(version: string): boolean {
 }
 
 export function missingExtensions(facts: NodeFacts, wanted: Pick<NodeUpgradeInputs, "extensions">): string[] {
-  const installed = new Set(facts.extensions.map(({ name }) => name));
-  return wanted.extensions.filter((extension) => !installed.has(extensionName(extension)));
+  const installed = new Set(facts.extensions.map(({ name }) => canonicalExtension(name)));
+  return wanted.extensions.filter((extension) => !installed.has(canonicalExtension(extension)));
 }
 
 /** Services that do not do their work, and how they are. */

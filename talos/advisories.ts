@@ -6,6 +6,7 @@ import type { Schematic } from "./schematic.ts";
 import { parseInstallerImage, ImageError } from "./image.ts";
 import {
   badRelease,
+  canonicalExtension,
   extensionAvailable,
   extensionName,
   hasTgtd,
@@ -59,7 +60,7 @@ interface Row extends Omit<Advisory, "text"> {
 
 const ISCSI = "iscsi-tools";
 const wants = ({ extensions }: AdvisoryQuestion, name: string): boolean =>
-  extensions.map(extensionName).includes(name);
+  extensions.map(canonicalExtension).includes(name);
 const text = (condition: boolean, message: string): string | undefined => (condition ? message : undefined);
 
 const ROWS: readonly Row[] = [
@@ -147,11 +148,42 @@ const ROWS: readonly Row[] = [
     source: "siderolabs/image-factory pkg/schematic",
     applies: ({ extensions, schematic }) => {
       if (schematic === undefined) return undefined;
-      const given = schematic.customization?.systemExtensions?.officialExtensions?.map(extensionName) ?? [];
-      const missing = extensions.filter((extension) => !given.includes(extensionName(extension)));
+      const given =
+        schematic.customization?.systemExtensions?.officialExtensions?.map(canonicalExtension) ?? [];
+      const missing = extensions.filter((extension) => !given.includes(canonicalExtension(extension)));
       return text(
         missing.length > 0,
         `the schematic lacks ${missing.join(", ")}; add it to customization.systemExtensions.officialExtensions`,
+      );
+    },
+  },
+  {
+    id: "extension-renamed",
+    severity: "warning",
+    source: "siderolabs/image-factory ExtensionNameAlias",
+    applies: ({ schematic }) => {
+      const given = schematic?.customization?.systemExtensions?.officialExtensions ?? [];
+      const old = given.filter((name) => canonicalExtension(name) !== extensionName(name));
+      const renamed = old.map((name) => `${name} is now siderolabs/${canonicalExtension(name)}`);
+      return text(
+        old.length > 0,
+        `the schematic uses old extension names: ${renamed.join(", ")}. The factory still builds them, and nodes are checked for ` +
+          "either name. Another name is another schematic ID: rename them with the next upgrade",
+      );
+    },
+  },
+  {
+    id: "extension-twice",
+    severity: "warning",
+    source: "siderolabs/image-factory ExtensionNameAlias",
+    applies: ({ schematic }) => {
+      const given = schematic?.customization?.systemExtensions?.officialExtensions ?? [];
+      const twice = given.filter((name, index) =>
+        given.slice(0, index).some((other) => canonicalExtension(other) === canonicalExtension(name)),
+      );
+      return text(
+        twice.length > 0,
+        `the schematic names an extension twice: ${twice.join(", ")}; list each extension once`,
       );
     },
   },

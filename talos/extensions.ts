@@ -38,7 +38,7 @@ export function badRelease(
   version: string,
   extensions: readonly string[] = ["iscsi-tools"],
 ): BadRelease | undefined {
-  const names = extensions.map(extensionName);
+  const names = extensions.map(canonicalExtension);
   return BAD_RELEASES.find(
     (bad) => bad.version === parseVersion(version).text && names.includes(bad.extension),
   );
@@ -47,6 +47,31 @@ export function badRelease(
 /** The name an extension has on a node: `siderolabs/iscsi-tools` in a schematic is `iscsi-tools` there. */
 export function extensionName(reference: string): string {
   return reference.slice(reference.lastIndexOf("/") + 1);
+}
+
+// What the factory builds where a release has no extension of the first name (siderolabs/image-factory pkg/profile,
+// ExtensionNameAlias, v1.5). A node lists either name, whichever the extension's manifest has.
+const RENAMED: Readonly<Record<string, string>> = {
+  "v4l-uvc": "v4l-uvc-drivers",
+  "usb-modem": "usb-modem-drivers",
+  gasket: "gasket-driver",
+  "talos-vmtoolsd": "vmtoolsd-guest-agent",
+  "xe-guest-utilities": "xen-guest-agent",
+  "nvidia-container-toolkit": "nvidia-container-toolkit-lts",
+  "nvidia-open-gpu-kernel-modules": "nvidia-open-gpu-kernel-modules-lts",
+  "nonfree-kmod-nvidia": "nonfree-kmod-nvidia-lts",
+  "nvidia-fabricmanager": "nvidia-fabric-manager-lts",
+  "i915-ucode": "i915",
+  "amdgpu-firmware": "amdgpu",
+};
+
+/** The old names that the factory still takes. */
+export const RENAMED_EXTENSIONS: readonly string[] = Object.keys(RENAMED);
+
+/** The name that an extension has today: compare extensions by it. `siderolabs/i915-ucode` and `i915` are both `i915`. */
+export function canonicalExtension(reference: string): string {
+  const name = extensionName(reference);
+  return Object.hasOwn(RENAMED, name) ? (RENAMED[name] ?? name) : name;
 }
 
 // The first line that offers each extension, as far as it is known (siderolabs/extensions).
@@ -59,7 +84,7 @@ const EXTENSION_SINCE: Readonly<Record<string, number>> = {
 
 /** Does the release offer the extension? Undefined where this program does not know the extension. */
 export function extensionAvailable(extension: string, version: string): boolean | undefined {
-  const since = EXTENSION_SINCE[extensionName(extension)];
+  const since = EXTENSION_SINCE[canonicalExtension(extension)];
   return since === undefined ? undefined : versionAtLeast(version, since);
 }
 

@@ -1,12 +1,9 @@
-import { healthPorts, portsPerDriver } from "./iscsiDriver.ts";
+import { joviandssIdentity, synologyIdentity, type DriverIdentity } from "./driverIdentity.ts";
 import type { HealthPorts } from "./iscsiDriver.ts";
 import { nsenterReason } from "./iscsiDriverProblems.ts";
-import { joviandssDriverName } from "./joviandssSettings.ts";
 import type { JovianDssSettings } from "./joviandssSettings.ts";
-import { slug } from "./naming.ts";
 import type { Problem } from "./problems.ts";
 import type { SnapshotControllerSettings } from "./snapshotsSettings.ts";
-import { synologyDriverName } from "./synologySettings.ts";
 import type { SynologySettings } from "./synologySettings.ts";
 
 /** The drivers that one cluster is to have, each valid by itself. */
@@ -33,8 +30,8 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
       drivers.map(({ path, namespace }) => ({ value: namespace, path: path.namespace, what: "namespace" })),
     ),
     ...taken(
-      drivers.flatMap(({ ports, path }) =>
-        ports.map((port) => ({ value: String(port), path: path.ports, what: "health port" })),
+      drivers.flatMap(({ healthPorts, path }) =>
+        portList(healthPorts).map((port) => ({ value: String(port), path: path.ports, what: "health port" })),
       ),
     ),
     ...taken(
@@ -53,23 +50,17 @@ export function csiNamespaces(settings: CsiSettings): string[] {
   return driversOf(settings).map(({ namespace }) => namespace);
 }
 
-interface Driver {
-  driverName: string;
-  namespace: string;
-  ports: number[];
+interface Driver extends Pick<DriverIdentity, "driverName" | "namespace" | "healthPorts"> {
   classes: { name: string; path: string; default: boolean }[];
   path: { driver: string; namespace: string; ports: string };
 }
 
 function driversOf({ joviandss, synology }: CsiSettings): Driver[] {
   const pools = (joviandss?.pools ?? []).map((pool, index): Driver => {
-    const settings = joviandss as JovianDssSettings;
-    const suffix = pool.driver === undefined ? "" : `-${slug(pool.name)}`;
+    const { suffix, ...identity } = joviandssIdentity(joviandss as JovianDssSettings, pool, index);
     const classes = pool.storageClasses ?? [{ name: `joviandss-sc${suffix}`, default: false }];
     return {
-      driverName: pool.driver?.name ?? joviandssDriverName,
-      namespace: `${settings.namespace}${suffix}`,
-      ports: portList(healthPorts(settings.healthPort + portsPerDriver * index)),
+      ...identity,
       classes: classes.map((entry, position) => ({
         name: entry.name,
         default: entry.default,
@@ -86,9 +77,7 @@ function driversOf({ joviandss, synology }: CsiSettings): Driver[] {
   return [
     ...pools,
     {
-      driverName: synologyDriverName,
-      namespace: synology.namespace,
-      ports: portList(healthPorts(synology.healthPort)),
+      ...synologyIdentity(synology),
       classes: synology.storageClasses.map((entry, index) => ({
         name: entry.name,
         default: entry.default,

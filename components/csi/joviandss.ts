@@ -1,12 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import { IscsiCsiDriver } from "./iscsiCsiDriver.ts";
 import type { IscsiCsiDriverTransforms } from "./iscsiCsiDriver.ts";
-import { healthPorts, portsPerDriver } from "./iscsiDriver.ts";
+import { joviandssIdentity } from "./driverIdentity.ts";
 import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
 import { joviandssConfigSecret } from "./joviandssConfig.ts";
-import { joviandssDriverName, joviandssSchema, joviandssStorageClassSchema } from "./joviandssSettings.ts";
+import { joviandssSchema, joviandssStorageClassSchema } from "./joviandssSettings.ts";
 import type { JovianDssPool, JovianDssSettings, JovianDssSettingsInput } from "./joviandssSettings.ts";
-import { placement, slug } from "./naming.ts";
+import { placement } from "./naming.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
 import { knownLater } from "./secretInput.ts";
 import { socketPath } from "./podParts.ts";
@@ -63,7 +63,7 @@ export class JovianDssCsi extends pulumi.ComponentResource {
 
     this.drivers = settings.pools.map((pool) => {
       const driver = joviandssDriver(settings, pool, args.endpoint.password);
-      const childName = pool.driver === undefined ? name : `${name}-${slug(pool.name)}`;
+      const childName = `${name}${joviandssIdentity(settings, pool, settings.pools.indexOf(pool)).suffix}`;
       return new IscsiCsiDriver(childName, { driver, transform, workloadIsolation }, { parent: this });
     });
 
@@ -90,15 +90,13 @@ function joviandssDriver(
   password: pulumi.Input<string>,
 ): IscsiDriver {
   const index = settings.pools.indexOf(pool);
-  const suffix = pool.driver === undefined ? "" : `-${slug(pool.name)}`;
+  const { suffix, ...identity } = joviandssIdentity(settings, pool, index);
   const classes = pool.storageClasses ?? [
     joviandssStorageClassSchema.parse({ name: `joviandss-sc${suffix}` }),
   ];
   const { snapshots } = settings;
   return {
-    driverName: pool.driver?.name ?? joviandssDriverName,
-    prefix: `joviandss-csi${suffix}`,
-    namespace: `${settings.namespace}${suffix}`,
+    ...identity,
     image: pool.driver?.image ?? settings.image,
     imageSource: { registry: settings.registry, images: settings.images },
     imagePullSecrets: settings.imagePullSecrets ?? [],
@@ -111,7 +109,6 @@ function joviandssDriver(
     csiDriver: { attachRequired: true, podInfoOnMount: false },
     iscsiadm: settings.iscsiadm,
     wrapperPath: "/usr/local/bin/iscsiadm",
-    healthPorts: healthPorts(settings.healthPort + portsPerDriver * index),
     controller: {
       ...placement(settings.controller),
       replicas: settings.controller.replicas,

@@ -2,13 +2,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { IscsiCsiDriver } from "./iscsiCsiDriver.ts";
 import type { IscsiCsiDriverTransforms } from "./iscsiCsiDriver.ts";
-import { healthPorts } from "./iscsiDriver.ts";
+import { synologyIdentity } from "./driverIdentity.ts";
 import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
 import { placement } from "./naming.ts";
 import { socketPath } from "./podParts.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
 import { knownLater } from "./secretInput.ts";
-import { synologyDriverName, synologySchema } from "./synologySettings.ts";
+import { synologySchema } from "./synologySettings.ts";
 import type { SynologySettings, SynologySettingsInput } from "./synologySettings.ts";
 import { synologyMountOptions, synologyParameters } from "./synologyStorageClass.ts";
 
@@ -81,10 +81,9 @@ const wrapperPath = "/usr/local/bin/iscsiadm";
 /** What the base has to know of the Synology driver. `passwords` in the order of `settings.arrays`. */
 function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.Input<string>[]): IscsiDriver {
   const { snapshots } = settings;
+  const { suffix: _suffix, ...identity } = synologyIdentity(settings);
   return {
-    driverName: synologyDriverName,
-    prefix: "synology-csi",
-    namespace: settings.namespace,
+    ...identity,
     image: settings.image,
     imageSource: { registry: settings.registry, images: settings.images },
     imagePullSecrets: settings.imagePullSecrets ?? [],
@@ -98,7 +97,6 @@ function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.I
     csiDriver: { attachRequired: true, podInfoOnMount: true },
     iscsiadm: settings.iscsiadm,
     wrapperPath,
-    healthPorts: healthPorts(settings.healthPort),
     controller: {
       ...placement(settings.controller),
       replicas: settings.controller.replicas,

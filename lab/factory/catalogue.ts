@@ -1,4 +1,5 @@
 import semver from "semver";
+import { canonicalExtension } from "../../talos/extensions.ts";
 
 /** The last patch release of each line (siderolabs/talos tags, November 2026). */
 const lastPatch = {
@@ -65,6 +66,12 @@ export function officialExtensions(talosVersion: string, digest: (ref: string) =
       const ref = `ghcr.io/siderolabs/${name}:${extensionVersion(name, talosVersion)}`;
       return { name: `siderolabs/${name}`, ref, digest: digest(ref), author: "Sidero Labs", description };
     });
+}
+
+/** The extension that the factory builds for a name: for an old one that a release no longer has, the one it was renamed to. */
+export function builtExtension(reference: string, talosVersion: string): string | undefined {
+  const offered = officialExtensions(talosVersion, () => "").map(({ name }) => name);
+  return [reference, `siderolabs/${canonicalExtension(reference)}`].find((name) => offered.includes(name));
 }
 
 /** Exact for iscsi-tools (siderolabs/extensions storage/iscsi-tools, by release branch); the others carry the Talos release. */

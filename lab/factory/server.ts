@@ -5,7 +5,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import semver from "semver";
-import { officialExtensions, talosVersions } from "./catalogue.ts";
+import { builtExtension, officialExtensions, talosVersions } from "./catalogue.ts";
 import { InvalidSchematicError, readSchematic, UnsupportedSchematicError } from "./document.ts";
 import type { FactorySchematic } from "./document.ts";
 import { HttpFailure, json, readBody } from "./http.ts";
@@ -224,7 +224,9 @@ export class FactoryServer {
     const schematic = this.#known(id);
     const tag = this.#release(version);
     const available = this.#extensions(tag).map(({ name }) => name);
-    const missing = schematic.extensions.find((name) => !available.includes(name));
+    const missing = schematic.extensions.find(
+      (name) => !available.includes(builtExtension(name, tag) ?? name),
+    );
     if (missing !== undefined) {
       throw new HttpFailure(
         400,

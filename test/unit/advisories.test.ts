@@ -78,6 +78,40 @@ const cases: Case[] = [
     says: /lacks iscsi-tools/,
   },
   {
+    id: "extension-renamed",
+    severity: "warning",
+    speaks: {
+      schematic: {
+        customization: {
+          systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools", "siderolabs/i915-ucode"] },
+        },
+      },
+    },
+    silent: {
+      schematic: {
+        customization: {
+          systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools", "siderolabs/i915"] },
+        },
+      },
+    },
+    says: /siderolabs\/i915-ucode is now siderolabs\/i915/,
+  },
+  {
+    id: "extension-twice",
+    severity: "warning",
+    speaks: {
+      schematic: {
+        customization: {
+          systemExtensions: {
+            officialExtensions: ["siderolabs/iscsi-tools", "siderolabs/i915", "siderolabs/i915-ucode"],
+          },
+        },
+      },
+    },
+    silent: {},
+    says: /twice: siderolabs\/i915-ucode/,
+  },
+  {
     id: "nsenter-isolated",
     severity: "refuse",
     speaks: {

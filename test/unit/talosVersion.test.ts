@@ -2,10 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   badRelease,
+  canonicalExtension,
   extensionAvailable,
   hasTgtd,
   initiatorNameChanges,
   iscsiServices,
+  RENAMED_EXTENSIONS,
 } from "../../talos/extensions.ts";
 import {
   configurationForms,
@@ -235,4 +237,16 @@ test.each([
   ["v1.6", "v1.13.9", "schematic"],
 ])("kernel arguments of contract %s on %s go into: %s", (contract, version, place) => {
   expect(kernelArguments(contract, version).place).toBe(place);
+});
+
+test("a renamed extension is the same one by either name", () => {
+  expect(RENAMED_EXTENSIONS).toHaveLength(11);
+  for (const old of RENAMED_EXTENSIONS) {
+    expect(canonicalExtension(`siderolabs/${old}`)).not.toBe(old);
+    expect(canonicalExtension(canonicalExtension(old))).toBe(canonicalExtension(old));
+  }
+  expect(canonicalExtension("siderolabs/i915-ucode")).toBe("i915");
+  expect(canonicalExtension("siderolabs/nvidia-container-toolkit-production")).toBe(
+    "nvidia-container-toolkit-production",
+  );
 });
