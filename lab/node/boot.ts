@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventLog } from "./events.ts";
+import { KernelLog } from "./kernelLog.ts";
 import type { Slot } from "./disk.ts";
 import type { NodeImage } from "./images.ts";
 import type { MachineConfig } from "./machineConfig.ts";
@@ -29,11 +30,16 @@ export class Boot {
   readonly startedAt = new Date();
   readonly events = new EventLog();
   readonly services: ServiceTable;
+  readonly kernelLog = new KernelLog();
+  /** What machined writes besides: `talosctl logs machined`. */
+  readonly machinedLog: string[] = [];
   readonly image: NodeImage;
   /** The kernel arguments it was booted with. */
   readonly kernelArgs: string[];
   /** Absent when booted from the medium. */
   readonly slot: Slot | undefined;
+  /** META as this boot has loaded it: what an installer writes later shows with the next boot only. */
+  readonly meta: Map<string, string>;
   /** Services that somebody has stopped through the API. */
   readonly stopped = new Set<string>();
   readonly #power = new AbortController();
@@ -47,12 +53,20 @@ export class Boot {
   stage: Stage = "booting";
   unmet: UnmetCondition[] = [];
 
-  constructor(image: NodeImage, kernelArgs: string[], slot: Slot | undefined, changed: () => void) {
+  constructor(
+    image: NodeImage,
+    kernelArgs: string[],
+    slot: Slot | undefined,
+    meta: Map<string, string>,
+    changed: () => void,
+  ) {
     this.image = image;
     this.kernelArgs = kernelArgs;
     this.slot = slot;
+    this.meta = meta;
     this.#changed = changed;
     this.services = new ServiceTable(this.events, changed);
+    this.kernelLog.kernel(`Linux version 6.18.0-talos (Talos ${image.version})`);
   }
 
   get power(): AbortSignal {

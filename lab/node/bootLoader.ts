@@ -20,7 +20,12 @@ export function loadImage(node: SimulatedNode, medium: NodeImage | undefined): B
   const installed = slot === undefined ? undefined : disk.slots[slot];
   const image = installed ?? medium;
   if (image === undefined) throw new Error(`${node.name} has nothing to boot from`);
-  const boot = new Boot(image, installed?.bootArgs ?? image.kernelArgs, slot, () => node.changes.notify());
+  // 0x06 names the boot entry that the boot loader returns to; 0x09 is there on real machines, too.
+  const meta = new Map([["0x09", "null"]]);
+  if (disk.fallback !== undefined) meta.set("0x06", disk.fallback);
+  const boot = new Boot(image, installed?.bootArgs ?? image.kernelArgs, slot, meta, () =>
+    node.changes.notify(),
+  );
   record(node, image, slot, "booted", boot.id);
   return boot;
 }

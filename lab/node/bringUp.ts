@@ -30,6 +30,7 @@ export async function bringUp(node: SimulatedNode, boot: Boot): Promise<void> {
   );
   await startServices(node, boot, config);
   delete node.disk.fallback;
+  boot.meta.delete("0x06");
   node.saveDisk();
   await watchOver(node, boot);
 }

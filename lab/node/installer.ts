@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { CallFailure } from "./failure.ts";
-import type { Slot } from "./disk.ts";
+import type { Disk, Slot } from "./disk.ts";
 import { pinned, preflight, resolveImage, type NodeImage } from "./images.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -72,7 +72,7 @@ function bootArgs(
 }
 
 /**
- * Runs the installer of an image: writes the slot that is not booted, and makes the next boot take it.
+ * Runs the installer of an image: writes a slot, and makes the next boot take it.
  * @returns the installer's exit code
  */
 export async function install(
@@ -118,7 +118,7 @@ export async function install(
   say("installing the boot assets\n");
   await delay(seconds * 500, undefined, { signal });
   if (!faults.strikes("install-not-written")) {
-    const slot: Slot = node.boot?.slot === "A" ? "B" : "A";
+    const slot = slotToWrite(disk);
     const written = faults.strikes("schematic-differs") ? differently(image) : image;
     disk.slots[slot] = { ...written, bootArgs: bootArgs(node, written, via, config) };
     if (disk.active !== undefined && disk.active !== slot) disk.fallback = disk.active;
@@ -127,6 +127,14 @@ export async function install(
   }
   say(`installation of ${image.version} complete\n`);
   return finish(0);
+}
+
+/**
+ * The slot that is not the boot loader's default, whichever is booted: a second installation in the same boot overwrites the
+ * image that runs (siderolabs/talos v1.13.9 bootloader/grub/upgrade.go; sdboot/sdboot.go keeps the default entry alone).
+ */
+function slotToWrite({ active }: Disk): Slot {
+  return active === "A" ? "B" : "A";
 }
 
 function differently(image: NodeImage): NodeImage {

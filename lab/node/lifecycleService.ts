@@ -2,6 +2,7 @@ import { status } from "@grpc/grpc-js";
 import { CallFailure, asCallFailure } from "./failure.ts";
 import type { CallContext, Send } from "./handlers.ts";
 import { pinned, type NodeImage } from "./images.ts";
+import { InstallLog } from "./installLog.ts";
 import { install, pull } from "./installer.ts";
 import type { SimulatedNode } from "./node.ts";
 import { booted } from "./sequence.ts";
@@ -26,7 +27,7 @@ export function registerLifecycleService(node: SimulatedNode): void {
       throw new CallFailure(status.FAILED_PRECONDITION, "machine is not installed");
     installing = true;
     try {
-      await upgrade(node, imageOf(node, request), send, context);
+      await upgrade(node, request.source?.imageName ?? "", imageOf(node, request), send, context);
     } finally {
       installing = false;
     }
@@ -110,12 +111,15 @@ function imageOf(node: SimulatedNode, { source }: InstallRequest): NodeImage {
 
 async function upgrade(
   node: SimulatedNode,
+  imageName: string,
   image: NodeImage,
   send: Send,
   { signal }: CallContext,
 ): Promise<void> {
   const boot = booted(node);
   const { faults } = node;
+  const log = new InstallLog(boot);
+  log.begin(imageName);
   // An installer lives on when its caller is gone; only the loss of power ends it.
   const running = new AbortController();
   const breaks = faults.strikes("stream-breaks");
@@ -135,9 +139,13 @@ async function upgrade(
       node,
       image,
       "lifecycle",
-      (message) => send({ progress: { message } }),
+      (message) => {
+        log.progress(message.trimEnd());
+        send({ progress: { message } });
+      },
       AbortSignal.any([boot.power, running.signal]),
     );
+    log.end(exitCode);
     if (faults.strikes("stream-breaks-late")) node.wire.cut();
     send({ progress: { exitCode } });
   } catch (error) {

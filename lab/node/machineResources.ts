@@ -152,8 +152,7 @@ export const machineTypes: ResourceType[] = [
     codec: "MetaKey",
     aliases: ["meta"],
     columns: [["Value", "{.value}"]],
-    // 0x06 names the boot entry that the boot loader returns to; it goes after a good boot.
-    contents: ({ disk }) => (disk.fallback === undefined ? [] : [same("0x06", { value: disk.fallback })]),
+    contents: ({ boot }) => [...(boot?.meta ?? [])].map(([id, value]) => same(id, { value })),
   },
   {
     type: "TimeStatuses.v1alpha1.talos.dev",

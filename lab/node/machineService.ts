@@ -67,15 +67,20 @@ export function registerMachineService(node: SimulatedNode): void {
       await booted(node).events.watch(request, send, signal);
     },
   );
-  handlers.stream(`${service}/Dmesg`, async (_, send) => {
-    send({ bytes: Buffer.from(`kern: info: Talos ${node.version}\n`) });
-  });
+  handlers.stream<{ follow: boolean; tail: boolean }>(
+    `${service}/Dmesg`,
+    async (request, send, { signal }) => {
+      await booted(node).kernelLog.read(request, (line) => send({ bytes: Buffer.from(line) }), signal);
+    },
+  );
   handlers.stream<{ id: string }>(`${service}/Logs`, async ({ id }, send) => {
-    const found = booted(node).services.get(id);
+    const boot = booted(node);
+    const found = boot.services.get(id);
     if (found === undefined) throw new CallFailure(status.UNKNOWN, `log "${id}" was not registered`);
     for (const { at, state, msg } of found.events) {
       send({ bytes: Buffer.from(`${at.toISOString()} ${id}[${state}]: ${msg}\n`) });
     }
+    if (id === "machined") for (const line of boot.machinedLog) send({ bytes: Buffer.from(line) });
   });
   registerServiceControl(node);
 

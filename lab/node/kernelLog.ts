@@ -1,0 +1,37 @@
+/** The kernel's ring buffer of one boot. Talos writes its own messages there too, with a prefix (`talosctl dmesg`). */
+export class KernelLog {
+  readonly #lines: string[] = [];
+  readonly #readers = new Set<(line: string) => void>();
+
+  /** A message of Talos. */
+  talos(message: string): void {
+    this.#write("user", "warning", `[talos] ${message}`);
+  }
+
+  kernel(message: string): void {
+    this.#write("kern", "info", message);
+  }
+
+  // The form in which the API sends a line (siderolabs/talos v1.13.9 v1alpha1_server.go Dmesg).
+  #write(facility: string, priority: string, message: string): void {
+    const line = `${facility}: ${priority.padStart(7)}: [${new Date().toISOString()}]: ${message}\n`;
+    this.#lines.push(line);
+    for (const reader of this.#readers) reader(line);
+  }
+
+  /** Past lines unless only the tail is wanted; new ones until the signal aborts where `follow` says so. */
+  async read(
+    { follow, tail }: { follow: boolean; tail: boolean },
+    send: (line: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (!tail) this.#lines.forEach(send);
+    if (!follow) return;
+    this.#readers.add(send);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    this.#readers.delete(send);
+  }
+}
