@@ -2,18 +2,21 @@ import { realClock } from "./clock.ts";
 import { defaultPatience } from "./context.ts";
 import { TalosNodeProvider } from "./plugin.ts";
 
-// The engine's address is the first argument that is no flag. The Pulumi SDK takes it from the environment when it is
-// loaded, and without it would print log messages where nobody sees them.
+// The engine's address is the first argument that is no flag.
 const args = process.argv.slice(2);
 const engine = args.find((argument) => !argument.startsWith("-"));
-if (engine !== undefined) process.env["PULUMI_NODEJS_ENGINE"] ??= engine;
 
 // What only a deployment needs is loaded then: a preview starts this plugin too, and waits for it.
-const [{ main }, { engineStatus }, { watchEngine }] = await Promise.all([
+const [{ main }, { resetOptions }, { engineStatus }, { watchEngine }] = await Promise.all([
   import("@pulumi/pulumi/provider/server.js"),
+  import("@pulumi/pulumi/runtime/settings.js"),
   import("./engineStatus.ts"),
   import("./engineWatch.ts"),
 ]);
+
+// Without the engine's address the SDK prints log messages where nobody sees them. The environment would do as well, but only before the
+// SDK is loaded, and the language host's runner of plugins has loaded it by now.
+if (engine !== undefined) resetOptions("", "", -1, engine, "", false, "");
 
 const provider = new TalosNodeProvider({
   talos: async () => (await import("../talos/api/client.ts")).connectTalos,

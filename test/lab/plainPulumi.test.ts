@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LabProject, type Finished } from "./project.ts";
@@ -20,6 +20,10 @@ beforeAll(async () => {
 afterAll(async () => lab?.remove());
 
 function pulumi(...args: string[]): Promise<Finished> {
+  return pulumiWith({}, ...args);
+}
+
+function pulumiWith(more: Record<string, string>, ...args: string[]): Promise<Finished> {
   const path = (environment["PATH"] ?? "").replace(
     "$PATH",
     [join(lab.dir, "test", "lab", "languageHost"), process.env["PATH"]].join(delimiter),
@@ -29,6 +33,7 @@ function pulumi(...args: string[]): Promise<Finished> {
     ...environment,
     PATH: path,
     PULUMI_SKIP_UPDATE_CHECK: "true",
+    ...more,
   });
 }
 
@@ -152,4 +157,28 @@ test("a mistake in the configuration is told without a stack trace", async () =>
   expect(preview.code).not.toBe(0);
   expect(preview.text).toContain('talosVersion: is "latest"');
   expect(preview.text).not.toMatch(/^\s+at .*\.ts:\d+/m);
+});
+
+test("a Node that is too old for the program is told what to do, without a stack trace", async () => {
+  // Node that takes itself for an old one.
+  const versions = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });`;
+  const preview = await pulumiWith(
+    { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(versions)}` },
+    "preview",
+  );
+  expect(preview.code).not.toBe(0);
+  expect(preview.text).toContain("Node.js 22.18 or newer");
+  expect(preview.text).not.toMatch(/^\s+at .*\.[tj]s:\d+/m);
+});
+
+test("where the engine finds no executable of the provider, as on Windows, the language host starts it", async () => {
+  const executable = join(lab.dir, "provider", "pulumi-resource-talos-node");
+  renameSync(executable, `${executable}.away`);
+  try {
+    const preview = await pulumi("preview", "--refresh");
+    expect(preview.text).toMatch(/\d+ unchanged/);
+    expect(preview.code).toBe(0);
+  } finally {
+    renameSync(`${executable}.away`, executable);
+  }
 });

@@ -1,0 +1,25 @@
+// Starts the provider plugin. Plain JavaScript, so that even a Node that is too old can say so. The engine starts it through the executable
+// pulumi-resource-talos-node; where it finds none (Windows) the language host loads it by PulumiPlugin.yaml and package.json.
+const module_ = require("node:module");
+const { join } = require("node:path");
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(
+    `The provider talos-node needs Node.js 22.18 or newer, which runs TypeScript directly. This is ${process.version} (${process.execPath}).\n` +
+      "Put a newer Node.js first on PATH, or start Pulumi from an npm script of this project.\n",
+  );
+  process.exit(1);
+}
+
+// Keeps compiled code between runs: the engine starts the plugin for every preview. Next to the packages, since other users can write to
+// the folder for temporary files.
+module_.enableCompileCache?.(join(__dirname, "..", "node_modules", ".cache", "talos-node"));
+import("./index.ts").then(
+  // The engine ends its plugins without asking, so what Node would keep at exit is kept now.
+  () => module_.flushCompileCache?.(),
+  (error) => {
+    process.stderr.write(`The provider talos-node could not start: ${error?.stack ?? error}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,112 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
+import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
+import type enginePb from "@pulumi/pulumi/proto/engine_pb.js";
+import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { parse } from "yaml";
+import { type Properties } from "../../lab/plugins/values.ts";
+import { inputsFor } from "./nodeUpgradeHarness.ts";
+import { PluginClient, urnOf } from "./pluginClient.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+const root = join(import.meta.dirname, "../..");
+const folder = join(root, "provider");
+const type = "talos-node:index:NodeUpgrade";
+
+/** Node that takes itself for an old one. */
+const asOldNode = [
+  "--import",
+  `data:text/javascript,${encodeURIComponent(
+    'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } }); Object.defineProperty(process, "version", { value: "v20.20.2" });',
+  )}`,
+];
+
+describe("an old Node", () => {
+  it.each([
+    ["the executable", [join(folder, "pulumi-resource-talos-node")]],
+    ["the file that PulumiPlugin.yaml leads to", [join(folder, "start.cjs")]],
+  ])("is told by %s what to do, without a stack trace", (_, args) => {
+    const { status, stderr } = spawnSync(process.execPath, [...asOldNode, ...args], { encoding: "utf8" });
+    expect(status).toBe(1);
+    expect(stderr).toContain("Node.js 22.18 or newer");
+    expect(stderr).toContain("v20.20.2");
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it("is told by the program, in an error that Pulumi shows without a stack trace", () => {
+    const load = `import { RunError } from "@pulumi/pulumi/errors.js";
+      await import("./main.js").catch((error) => console.log(JSON.stringify({ bare: RunError.isInstance(error), message: error.message })));`;
+    const { stdout } = spawnSync(process.execPath, [...asOldNode, "--input-type=module", "-e", load], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    const { bare, message } = JSON.parse(stdout) as { bare: boolean; message: string };
+    expect(bare).toBe(true);
+    expect(message).toContain("Node.js 22.18 or newer");
+    expect(message).toContain("v20.20.2");
+  });
+
+  it("is what the program's entry asks about: Pulumi loads the file that package.json names", () => {
+    const { main } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { main: string };
+    expect(main).toBe("main.js");
+  });
+});
+
+describe("the plugin, started by PulumiPlugin.yaml as the language host does it", () => {
+  const heard: { urn: string; message: string }[] = [];
+  let cluster: SimulatedCluster;
+  let engine: grpc.Server;
+  let plugin: PluginClient;
+
+  beforeAll(async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.44.9", workers: 1 });
+    engine = new grpc.Server();
+    engine.addService(engineGrpc.EngineService, {
+      log: (call: { request: enginePb.LogRequest }, callback: grpc.sendUnaryData<emptyPb.Empty>) => {
+        heard.push({ urn: call.request.getUrn(), message: call.request.getMessage() });
+        callback(null, new emptyPb.Empty());
+      },
+    });
+    const port = await new Promise<number>((resolve, reject) => {
+      engine.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(error);
+      });
+    });
+    // pulumi/pulumi sdk/nodejs/cmd/pulumi-language-nodejs main.go, RunPlugin: Pulumi's runner, the plugin's folder, what the engine passes.
+    const runner = join(root, "node_modules/@pulumi/pulumi/cmd/run-plugin/index.js");
+    plugin = await PluginClient.start(process.execPath, [runner, folder, `127.0.0.1:${port}`], {
+      ...process.env,
+      PULUMI_NODEJS_TYPESCRIPT: String(options().typescript),
+    });
+  });
+  afterAll(async () => {
+    await plugin?.stop();
+    engine?.forceShutdown();
+    await cluster?.stop();
+  });
+
+  it("does what the executable does, and its words reach the engine beside their resource", async () => {
+    const { inputs, failures } = await plugin.check(type, inputsFor(cluster, "w1") as Properties);
+    expect(failures).toEqual({});
+    await plugin.create(type, inputs);
+    expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
+    // Log messages are on their way by themselves.
+    await vi.waitFor(() =>
+      expect(heard).toContainEqual({
+        urn: urnOf(type),
+        message: expect.stringContaining("upgraded: runs v1.13.9") as string,
+      }),
+    );
+  });
+
+  function options(): { typescript?: boolean } {
+    const { runtime } = parse(readFileSync(join(folder, "PulumiPlugin.yaml"), "utf8")) as {
+      runtime: { options: { typescript?: boolean } };
+    };
+    return runtime.options;
+  }
+});
