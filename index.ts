@@ -38,6 +38,7 @@ const cluster = new TalosCluster(
     acceptDropped: wanted.acceptDropped,
     protectSecrets: wanted.protectSecrets,
     existing: wanted.secrets,
+    after: [factory.confirmed],
   },
   { provider: factory.provider },
 );

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import { installerImage, isoUrl, pxeUrl } from "../talos/image.ts";
 import { schematicId, schematicYaml, type Schematic } from "../talos/schematic.ts";
+import { ConfirmedSchematic } from "./confirmedSchematic.ts";
 
 /** What image the factory is to build, and which factory. */
 export interface FactoryImageArgs {
@@ -27,11 +28,12 @@ export interface FactoryImageArgs {
  * An image of the Image Factory: the schematic is registered there, and the references to what the factory builds
  * from it are outputs.
  *
- * The schematic's ID is computed here, so that the first preview already shows the image. What the factory answers
- * is compared with it before anything is handed on: a factory that answers another ID builds another image.
+ * The schematic's ID is computed here and passed on as it is, so that previews show the image and updates get the same values. What the
+ * factory answered is compared with it by `confirmed`, and whatever installs the image must depend on that: a factory that answers another ID
+ * builds another image.
  */
 export class FactoryImage extends pulumi.ComponentResource {
-  /** ID of the schematic (64 hexadecimal digits), confirmed by the factory when not in a preview. */
+  /** ID of the schematic (64 hexadecimal digits), computed. Known in every preview; `confirmed` says whether the factory agrees. */
   declare readonly schematicId: pulumi.Output<string>;
   /** Installer image of `talosVersion`, such as `factory.talos.dev/metal-installer/c9078f…:v1.13.9`. */
   declare readonly installerImage: pulumi.Output<string>;
@@ -39,6 +41,11 @@ export class FactoryImage extends pulumi.ComponentResource {
   declare readonly isoUrl: pulumi.Output<string>;
   /** URL of the iPXE script that boots a machine into maintenance mode. */
   declare readonly pxeUrl: pulumi.Output<string>;
+  /**
+   * Exists once the factory has answered the computed ID; fails otherwise. It is not a dependency of the outputs above: a provider function
+   * whose arguments depend on a resource that does not exist yet is not called in a preview, and machine configurations would be unknown.
+   */
+  declare readonly confirmed: pulumi.Resource;
   /** The Talos provider that speaks to this factory; other Talos resources can share it, so that its plugin runs once. */
   declare readonly provider: talos.Provider;
 
@@ -58,7 +65,13 @@ export class FactoryImage extends pulumi.ComponentResource {
       // Updated in place it would keep the ID of the document before (the engine takes no new ID from an update).
       { parent: this, provider: this.provider, replaceOnChanges: ["schematic"] },
     );
-    this.schematicId = confirmedId(registration, schematicId(args.schematic), args.factory);
+    const computed = schematicId(args.schematic);
+    this.confirmed = new ConfirmedSchematic(
+      `${name}-confirmed`,
+      { factory: args.factory, schematicId: computed, registeredId: registration.id },
+      { parent: this },
+    );
+    this.schematicId = pulumi.output(computed);
     this.installerImage = this.installerImageOf(args.talosVersion);
     const reference = { ...args, version: args.talosVersion };
     this.isoUrl = this.schematicId.apply((id) => isoUrl({ ...reference, schematicId: id }));
@@ -77,32 +90,4 @@ export class FactoryImage extends pulumi.ComponentResource {
       installerImage({ ...this.args, schematicId: id, version: talosVersion }),
     );
   }
-}
-
-/**
- * The ID to hand on: in a preview the computed one (the factory is not asked, and every diff below stays readable),
- * in an update the factory's answer after it was compared.
- */
-function confirmedId(
-  registration: talos.imagefactory.Schematic,
-  computed: string,
-  factory: string,
-): pulumi.Output<string> {
-  if (pulumi.runtime.isDryRun()) return pulumi.output(computed);
-  return registration.id.apply((answered) => {
-    if (answered !== computed) throw new pulumi.RunError(otherIdMessage({ answered, computed, factory }));
-    return computed;
-  });
-}
-
-/** What a person is told when the factory's ID is not the one of the schematic. */
-export function otherIdMessage(ids: { answered: string; computed: string; factory: string }): string {
-  return [
-    `FactoryImage: the Image Factory ${ids.factory} answered another schematic ID than the schematic has.`,
-    `  answered ${ids.answered}`,
-    `  expected ${ids.computed}`,
-    "The image it builds would not be the one that was asked for, so nothing further is done. Known cause: a provider or factory that",
-    "drops keys it does not know (owner, embeddedMachineConfiguration, diskImage, secureboot.enrollKeys with Talos provider 0.8).",
-    "Take those keys out of image.schematic, or use a factory and provider that know them.",
-  ].join("\n");
 }

@@ -28,7 +28,7 @@ export class RolloutPreflight extends pulumi.CustomResource {
   declare readonly due: pulumi.Output<string[]>;
   /**
    * What the rollout was going to do to each node when it was last previewed or begun, a line a node in the order of the settings, such as
-   * `cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. Absent while credentials are unknown.
+   * `cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. Unknown while credentials are unknown.
    */
   declare readonly plan: pulumi.Output<string[] | undefined>;
 

@@ -79,6 +79,8 @@ export interface TalosClusterArgs {
   protectSecrets: boolean;
   /** The cluster runs already: its secrets. Absent: a new cluster, bootstrapped here. */
   existing?: ExistingCluster | undefined;
+  /** What must exist before the first node gets its configuration, such as the image that the configurations name. Default: nothing. */
+  after?: pulumi.Resource[] | undefined;
 }
 
 /**
@@ -182,7 +184,10 @@ export class TalosCluster extends pulumi.ComponentResource {
           patches,
           acceptDropped: args.acceptDropped ?? [],
         },
-        { parent: this, ...(lastControlPlane === undefined ? {} : { dependsOn: [lastControlPlane] }) },
+        {
+          parent: this,
+          dependsOn: [...(args.after ?? []), ...(lastControlPlane === undefined ? [] : [lastControlPlane])],
+        },
       );
       if (node.role === "controlplane") lastControlPlane = apply;
       applied[node.name] = apply;

@@ -2,12 +2,13 @@ import type { CheckResult, DiffResult, Provider } from "@pulumi/pulumi/provider/
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
 import { checkInputs, checkPreflight, tactful } from "./check.ts";
+import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
 import type { UpgradeContext } from "./context.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage, readFacts } from "./facts.ts";
 import { admitConfiguration, checkGuard, guardType, readGuard } from "./guardResource.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
-import { unwrap, wrap, type Properties } from "./secrets.ts";
+import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { Rollout } from "./rollout.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
@@ -35,7 +36,10 @@ export class TalosNodeProvider implements Provider {
     this.#surroundings = surroundings;
     const membership = new MembershipResource(surroundings, this.#stop.signal);
     this.#rollout = new Rollout(surroundings, this.#stop.signal, () => membership.leaving);
-    this.#others = new Map([[membershipType, membership]]);
+    this.#others = new Map<string, OtherResource>([
+      [membershipType, membership],
+      [confirmedSchematicType, new ConfirmedSchematicResource()],
+    ]);
   }
 
   // Arrow functions: the SDK's server takes the methods off the object in places.
@@ -58,7 +62,8 @@ export class TalosNodeProvider implements Provider {
     const failures = tactful(checkPreflight(values), alwaysSecret);
     if (failures.length > 0) return { inputs: marked, failures };
     const plan = await this.#rollout.plan(urn, unwrap(olds).values, values);
-    return { inputs: plan === undefined ? marked : { ...marked, plan }, failures };
+    // Unknown, not absent: a saved plan (`pulumi up --plan`) refuses an input that only the update has.
+    return { inputs: { ...marked, plan: plan ?? unknownValue }, failures };
   };
 
   readonly diff = async (

@@ -104,6 +104,7 @@ function counts(resources: Registered[]): Record<string, number> {
 const common = {
   "talos-iscsi:index:FactoryImage": 1,
   "talos:imageFactory/schematic:Schematic": 1,
+  "talos-node:index:ConfirmedSchematic": 1,
   "pulumi:providers:talos": 1,
   "talos-iscsi:index:TalosCluster": 1,
   "talos-iscsi:index:MachineConfiguration": 5,
@@ -205,6 +206,17 @@ describe("the program", () => {
     const objects = resources.filter(({ type }) => type.startsWith("kubernetes:"));
     expect(objects.length).toBeGreaterThan(5);
     for (const object of objects) expect(object.start, object.name).toBeGreaterThan(upgraded);
+  });
+
+  it("gives no node its configuration before the factory has confirmed the image that it names", async () => {
+    const { resources } = await program(dev());
+    const confirmed = only(resources, "talos-node:index:ConfirmedSchematic");
+    const guards = ofType(resources, "talos-node:index:ConfigurationGuard");
+    expect(guards).toHaveLength(5);
+    for (const guard of guards) {
+      expect(guard.after).toContain("image-confirmed");
+      expect(guard.start).toBeGreaterThan(confirmed.end);
+    }
   });
 
   it("gives Kubernetes objects the cluster's own kubeconfig, as a secret", async () => {

@@ -1,0 +1,21 @@
+import * as pulumi from "@pulumi/pulumi";
+
+export interface ConfirmedSchematicArgs {
+  /** URL of the Image Factory, for the message. */
+  factory: string;
+  /** ID computed from the schematic itself. */
+  schematicId: string;
+  /** ID that the factory answered; unknown in a preview that registers the schematic. */
+  registeredId: pulumi.Input<string>;
+}
+
+/**
+ * Proof that the Image Factory registered the schematic that was asked for: our provider refuses an ID that differs from the computed one, with
+ * a check failure. Whatever uses the image waits for this resource. The ID itself is passed on as computed, the same in preview and update.
+ * Nothing is created or deleted for it.
+ */
+export class ConfirmedSchematic extends pulumi.CustomResource {
+  constructor(name: string, args: ConfirmedSchematicArgs, opts?: pulumi.CustomResourceOptions) {
+    super("talos-node:index:ConfirmedSchematic", name, { ...args }, opts);
+  }
+}

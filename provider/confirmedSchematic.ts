@@ -1,0 +1,56 @@
+import type { DiffResult } from "@pulumi/pulumi/provider/provider.js";
+import type { CheckFailure } from "./check.ts";
+import type { OtherResource } from "./otherResource.ts";
+import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
+
+export const confirmedSchematicType = "talos-node:index:ConfirmedSchematic";
+
+/** Compares the schematic ID that the factory answered with the computed one. The resource holds nothing but what was compared. */
+export class ConfirmedSchematicResource implements OtherResource {
+  check({ factory, schematicId, registeredId }: Properties): CheckFailure[] {
+    if (hasUnknown(registeredId) || registeredId === schematicId) return [];
+    return [
+      {
+        property: "registeredId",
+        reason: otherIdMessage({
+          factory: String(factory),
+          computed: String(schematicId),
+          answered: String(registeredId),
+        }),
+      },
+    ];
+  }
+
+  async diff(): Promise<DiffResult> {
+    return {};
+  }
+
+  async create(_urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
+    return { id: String(values["schematicId"]), outs: wrap(values, secrets) };
+  }
+
+  async update(
+    _id: string,
+    _urn: string,
+    _state: Properties,
+    { values, secrets }: Unwrapped,
+  ): Promise<Properties> {
+    return wrap(values, secrets);
+  }
+
+  inputsOf(state: Properties): Properties {
+    return state;
+  }
+}
+
+/** What a person is told when the factory's ID is not the one of the schematic. */
+export function otherIdMessage(ids: { answered: string; computed: string; factory: string }): string {
+  return [
+    `the Image Factory ${ids.factory} answered another schematic ID than the schematic has.`,
+    `  answered ${ids.answered}`,
+    `  expected ${ids.computed}`,
+    "It would build another image, so no node is touched. Known cause: a factory or Talos provider that drops keys it does not know",
+    "(owner, embeddedMachineConfiguration, diskImage, secureboot.enrollKeys with Talos provider 0.8).",
+    "Remove those keys from image.schematic, or use a factory and a provider that know them.",
+  ].join("\n");
+}
