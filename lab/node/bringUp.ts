@@ -1,6 +1,7 @@
 import semver from "semver";
 import { isPowerLoss, type Boot, type UnmetCondition } from "./boot.ts";
 import { EtcdView, newMemberId } from "./etcd.ts";
+import { etcdPanic, followVersions } from "./etcdVersion.ts";
 import { install, pull } from "./installer.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -29,10 +30,23 @@ export async function bringUp(node: SimulatedNode, boot: Boot): Promise<void> {
     boot.power,
   );
   await startServices(node, boot, config);
+  if (node.disk.fallback !== undefined && node.faults.strikes("falls-back-late")) {
+    returnToFallback(node);
+    return;
+  }
   delete node.disk.fallback;
   boot.meta.delete("0x06");
   node.saveDisk();
   await watchOver(node, boot);
+}
+
+/** The image is not good: the boot loader takes the other one next. */
+function returnToFallback(node: SimulatedNode): void {
+  const { disk } = node;
+  if (disk.fallback !== undefined) disk.active = disk.fallback;
+  delete disk.fallback;
+  node.saveDisk();
+  node.powerCut("reboot");
 }
 
 /** Waits for a configuration, without any credentials. */
@@ -110,7 +124,22 @@ async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
       node.saveDisk();
     } else await boot.sleep(0.1);
   }
+  for (;;) {
+    const panic = etcdPanic(node, etcd);
+    if (panic === undefined) break;
+    // Talos starts it again and again (siderolabs/talos internal/app/machined/pkg/system/runner/restart).
+    node.log(`etcd: ${panic}`);
+    boot.services.put(
+      "etcd",
+      "Waiting",
+      'Error running Containerd(etcd), going to restart forever: task "etcd" failed: exit code 2',
+      false,
+    );
+    node.settled();
+    await boot.sleep(0.2);
+  }
   boot.services.put("etcd", "Running", "Started task etcd", !node.faults.has("etcd-member-unhealthy"));
+  followVersions(etcd);
   if (node.bootstrapPending) {
     node.bootstrapPending = false;
     void node.kubernetes.tell((runtime) => runtime.bootstrapped(node.identity()), boot.power);

@@ -5,6 +5,15 @@ import type { NodeImage } from "./images.ts";
 
 export type Slot = "A" | "B";
 
+/** What an etcd member has on its disk, as far as versions go. */
+export interface EtcdData {
+  memberId: string;
+  /** etcd's cluster version, `3.6`, as this member has learned it last: no older etcd starts on this data. */
+  clusterVersion?: string;
+  /** Where a downgrade that was enabled goes to. */
+  downgradeTo?: string;
+}
+
 /** What survives a reboot: the node's disk. */
 export interface Disk {
   /** Random, made at the first boot and gone with a reset. */
@@ -24,7 +33,7 @@ export interface Disk {
   stagedUpgrade?: NodeImage;
   /** Images in containerd, by every name they go by. */
   images: Record<string, NodeImage>;
-  etcd?: { memberId: string };
+  etcd?: EtcdData;
 }
 
 export function blankDisk(bootloader: Disk["bootloader"]): Disk {

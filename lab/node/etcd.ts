@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { status } from "@grpc/grpc-js";
+import { etcdMinor } from "../../talos/etcdVersions.ts";
+import { etcdRelease, followVersions, requestedMinor } from "./etcdVersion.ts";
+import type { EtcdData } from "./disk.ts";
 import { CallFailure } from "./failure.ts";
 import type { SimulatedNode } from "./node.ts";
 
@@ -15,6 +18,13 @@ export function newMemberId(): string {
   return randomBytes(8).readBigUInt64BE().toString();
 }
 
+/** etcd has told its storage version since 3.6; before, Talos takes the one of the server for it (v1alpha1_server.go EtcdStatus). */
+function storageVersion(release: string, clusterVersion: string | undefined): string {
+  const minor = etcdMinor(release);
+  const own = `${String(minor?.major)}.${String(minor?.minor)}`;
+  return `${(minor?.minor ?? 0) >= 6 ? (clusterVersion ?? own) : own}.0`;
+}
+
 /** etcd as one control plane sees it. Its members are the nodes of the cluster that have its data on their disk. */
 export class EtcdView {
   readonly #node: SimulatedNode;
@@ -24,7 +34,7 @@ export class EtcdView {
   }
 
   /** The nodes that hold a member. One that is switched off still does. */
-  #holders(): SimulatedNode[] {
+  holders(): SimulatedNode[] {
     const clusterId = this.#node.config?.clusterId;
     return this.#node.network
       .nodes()
@@ -32,19 +42,18 @@ export class EtcdView {
       .sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
-  static #serves(node: SimulatedNode): boolean {
-    return node.boot?.services.isUp("etcd") === true && !node.faults.has("etcd-member-unhealthy");
-  }
+  static readonly serves = (node: SimulatedNode): boolean =>
+    node.boot?.services.isUp("etcd") === true && !node.faults.has("etcd-member-unhealthy");
 
   members(): EtcdMember[] {
-    const members = this.#holders().map((node) => ({
+    const members = this.holders().map((node) => ({
       id: node.disk.etcd?.memberId ?? "0",
       hostname: node.hostname,
       peerUrls: [`https://${node.address}:2380`],
       clientUrls: [`https://${node.address}:2379`],
       isLearner: node.faults.has("etcd-learner"),
     }));
-    const neverStarted = this.#holders().some((node) => node.faults.has("etcd-member-not-started"));
+    const neverStarted = this.holders().some((node) => node.faults.has("etcd-member-not-started"));
     return neverStarted
       ? [
           ...members,
@@ -57,21 +66,21 @@ export class EtcdView {
   /** Does a majority of those with a vote serve? */
   hasQuorum(): boolean {
     const voters = this.members().filter(({ isLearner }) => !isLearner);
-    const serving = this.#holders().filter(
-      (node) => EtcdView.#serves(node) && !node.faults.has("etcd-learner"),
+    const serving = this.holders().filter(
+      (node) => EtcdView.serves(node) && !node.faults.has("etcd-learner"),
     );
     return voters.length > 0 && serving.length > voters.length / 2;
   }
 
   serving(): number {
-    return this.#holders().filter((node) => EtcdView.#serves(node)).length;
+    return this.holders().filter((node) => EtcdView.serves(node)).length;
   }
 
   leader(): string {
     if (!this.hasQuorum()) return "0";
     const { network, config } = this.#node;
-    const candidates = this.#holders().filter(
-      (node) => EtcdView.#serves(node) && !node.faults.has("etcd-learner"),
+    const candidates = this.holders().filter(
+      (node) => EtcdView.serves(node) && !node.faults.has("etcd-learner"),
     );
     const clusterId = config?.clusterId ?? "";
     const current = candidates.find((node) => node.disk.etcd?.memberId === network.leaders.get(clusterId));
@@ -84,7 +93,7 @@ export class EtcdView {
   forfeit(): EtcdMember | undefined {
     const own = this.#node.disk.etcd?.memberId;
     if (this.leader() !== own) return undefined;
-    const next = this.#holders().find((node) => EtcdView.#serves(node) && node !== this.#node);
+    const next = this.holders().find((node) => EtcdView.serves(node) && node !== this.#node);
     if (next?.disk.etcd === undefined) return undefined;
     this.#node.network.leaders.set(this.#node.config?.clusterId ?? "", next.disk.etcd.memberId);
     return this.members().find(({ id }) => id === next.disk.etcd?.memberId);
@@ -92,14 +101,14 @@ export class EtcdView {
 
   removeMember(memberId: string): void {
     this.requireLeader();
-    const holder = this.#holders().find((node) => node.disk.etcd?.memberId === memberId);
+    const holder = this.holders().find((node) => node.disk.etcd?.memberId === memberId);
     if (holder === undefined) throw new CallFailure(status.NOT_FOUND, "etcdserver: member not found");
     delete holder.disk.etcd;
     holder.saveDisk();
   }
 
   alarms(): { memberId: string; alarm: "NOSPACE" | "CORRUPT" }[] {
-    return this.#holders().flatMap((node) => {
+    return this.holders().flatMap((node) => {
       const memberId = node.disk.etcd?.memberId ?? "0";
       return [
         ...(node.faults.has("etcd-alarm-nospace") ? [{ memberId, alarm: "NOSPACE" as const }] : []),
@@ -111,11 +120,16 @@ export class EtcdView {
   /** Disarming helps only where the cause is gone, which here it is. */
   disarm(): { memberId: string; alarm: "NOSPACE" | "CORRUPT" }[] {
     const alarms = this.alarms();
-    for (const node of this.#holders()) {
+    for (const node of this.holders()) {
       node.faults.clear("etcd-alarm-nospace");
       node.faults.clear("etcd-alarm-corrupt");
     }
     return alarms;
+  }
+
+  /** etcd's revision, as a snapshot of it has it. */
+  revision(): number {
+    return 1000 + this.members().length;
   }
 
   requireLeader(): void {
@@ -131,13 +145,54 @@ export class EtcdView {
     }
   }
 
+  /**
+   * `etcdctl downgrade`: the checks and their order are etcd's own (etcd v3.7.1 server/etcdserver/version/version.go).
+   * @returns etcd's cluster version
+   */
+  downgrade(action: "validate" | "enable" | "cancel", version = ""): string {
+    const failed = (what: string): CallFailure =>
+      new CallFailure(status.UNKNOWN, `failed to query etcd status: etcdserver: ${what}`);
+    const target = action === "cancel" ? undefined : requestedMinor(version);
+    this.requireLocal("failed to create etcd client");
+    this.requireLeader();
+    const data = this.#node.disk.etcd;
+    const current = etcdMinor(data?.clusterVersion ?? "") ?? { major: 3, minor: 0 };
+    if (action === "cancel") {
+      if (data?.downgradeTo === undefined) throw failed("no inflight downgrade job");
+      this.#agree((etcd) => delete etcd.downgradeTo);
+      return data.clusterVersion ?? "";
+    }
+    if (target?.major !== current.major || target.minor !== current.minor - 1)
+      throw failed("invalid downgrade target version");
+    if (data?.downgradeTo !== undefined) throw failed("cluster has a downgrade job in progress");
+    if (action === "enable") {
+      this.#agree((etcd) => (etcd.downgradeTo = version));
+      // etcd's leader looks at versions every four seconds, a node of the lab more often.
+      void this.#node.boot
+        ?.sleep(0.3)
+        .then(() => followVersions(this))
+        .catch(() => {});
+    }
+    return data?.clusterVersion ?? "";
+  }
+
+  /** What goes through raft reaches every member that serves. */
+  #agree(change: (etcd: EtcdData) => void): void {
+    for (const node of this.holders().filter(EtcdView.serves)) {
+      if (node.disk.etcd !== undefined) change(node.disk.etcd);
+      node.saveDisk();
+    }
+  }
+
   status(): object {
     this.requireLocal("failed to query etcd status");
+    followVersions(this);
+    const version = etcdRelease(this.#node);
     const leader = this.#node.faults.has("etcd-member-unhealthy") ? "0" : this.leader();
     return {
       memberId: this.#node.disk.etcd?.memberId ?? "0",
-      protocolVersion: "3.6.5",
-      storageVersion: "3.6.0",
+      protocolVersion: version,
+      storageVersion: storageVersion(version, this.#node.disk.etcd?.clusterVersion),
       dbSize: "4194304",
       dbSizeInUse: "2097152",
       leader,
@@ -169,7 +224,7 @@ export class EtcdView {
         `error validating etcd for upgrade: etcd member ${unstarted.id} is not started, all members must be running to perform an upgrade`,
       );
     }
-    const sick = this.#holders().find((node) => !EtcdView.#serves(node));
+    const sick = this.holders().find((node) => !EtcdView.serves(node));
     if (sick !== undefined) {
       throw new CallFailure(
         status.UNKNOWN,

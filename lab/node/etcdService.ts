@@ -2,6 +2,7 @@ import { status } from "@grpc/grpc-js";
 import { controlPlane } from "./configService.ts";
 import { CallFailure } from "./failure.ts";
 import { EtcdView, newMemberId } from "./etcd.ts";
+import { snapshotFile } from "./etcdSnapshot.ts";
 import type { SimulatedNode } from "./node.ts";
 import { booted } from "./sequence.ts";
 
@@ -40,6 +41,27 @@ export function registerEtcdService(node: SimulatedNode): void {
   handlers.unary(`${service}/EtcdStatus`, () => {
     controlPlane(node, "etcd status");
     return { messages: [{ memberStatus: etcd.status() }] };
+  });
+
+  for (const [method, action] of [
+    ["EtcdDowngradeValidate", "validate"],
+    ["EtcdDowngradeEnable", "enable"],
+    ["EtcdDowngradeCancel", "cancel"],
+  ] as const) {
+    handlers.unary<{ version?: string }>(`${service}/${method}`, ({ version }) => {
+      controlPlane(node, `etcd downgrade ${action}`);
+      return {
+        messages: [{ clusterDowngrade: { clusterVersion: etcd.downgrade(action, version) } }],
+      };
+    });
+  }
+
+  handlers.stream(`${service}/EtcdSnapshot`, async (_, send) => {
+    controlPlane(node, "etcd snapshot");
+    etcd.requireLocal("failed reading etcd snapshot");
+    const content = snapshotFile(etcd.revision());
+    for (let offset = 0; offset < content.length; offset += 1024)
+      send({ bytes: content.subarray(offset, offset + 1024) });
   });
 
   handlers.unary(`${service}/EtcdAlarmList`, () => {

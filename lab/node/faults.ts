@@ -54,6 +54,10 @@ export const faultCatalogue = [
     does: "LifecycleService and ImageService are not there, as on Talos 1.12 and older",
   },
   { id: "falls-back", does: "a newly installed image does not boot: the boot loader returns to the old one" },
+  {
+    id: "falls-back-late",
+    does: "a newly installed image boots, runs its services and is then found wanting: the machine reboots into the old one",
+  },
   { id: "never-returns", does: "the node goes down to reboot and stays down until the fault is lifted" },
   { id: "reboot-ignored", does: "a reboot is acknowledged and does not happen" },
   { id: "slow-boot", does: "booting takes many times as long", value: { means: "factor", default: 20 } },

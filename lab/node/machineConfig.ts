@@ -25,6 +25,8 @@ export interface MachineConfig {
   readonly kernelModules: string[];
   readonly kubernetesVersion: string | undefined;
   readonly cniName: string;
+  /** Runs instead of the etcd that comes with Talos. */
+  readonly etcdImage: string | undefined;
   readonly mirrors: Mirrors;
 }
 
@@ -187,6 +189,7 @@ export function parseMachineConfig(text: string, talosVersion: string, installed
       (module) => textAt(module, "name") ?? [],
     ),
     kubernetesVersion: /:v(\d+\.\d+\.\d+\S*)$/.exec(textAt(machine, "kubelet", "image") ?? "")?.[1],
+    etcdImage: textAt(cluster, "etcd", "image"),
     cniName: textAt(cluster, "network", "cni", "name") ?? "flannel",
     mirrors: readMirrors(machine, ofKind("RegistryMirrorConfig")),
   };

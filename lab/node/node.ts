@@ -238,6 +238,7 @@ export class SimulatedNode implements ApidHost {
   }
 
   lacks(path: string): boolean {
+    if (path.includes("/EtcdDowngrade")) return this.minor() < 11;
     const since13 = /^\/machine\.(LifecycleService|ImageService)\//.test(path);
     return since13 && (this.minor() < 13 || this.faults.has("lifecycle-unimplemented"));
   }

@@ -21,6 +21,7 @@ const rules: Record<string, readonly Role[]> = {
   "/machine.MachineService/EtcdAlarmList": readers,
   "/machine.MachineService/EtcdAlarmDisarm": operators,
   "/machine.MachineService/EtcdMemberList": readers,
+  "/machine.MachineService/EtcdSnapshot": operators,
   "/machine.MachineService/EtcdStatus": readers,
   "/machine.MachineService/Events": readers,
   "/machine.MachineService/Hostname": readers,

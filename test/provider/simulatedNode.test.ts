@@ -142,6 +142,15 @@ const symptoms: Record<FaultId, () => Promise<void>> = {
     expect(worker.snapshot().bootId).not.toBe(before.bootId);
     expect(worker.boots.at(-2)).toMatchObject({ version: "v1.13.7", outcome: "failed" });
   },
+  "falls-back-late": async () => {
+    const client = connect(worker);
+    const before = worker.snapshot();
+    worker.faults.set("falls-back-late", { once: true });
+    expect(await pullAndInstall(client, "v1.13.7")).toBe(0);
+    await client.reboot();
+    await until("two boots", () => worker.boots.length > before.boots.length + 1 && worker.snapshot().ready);
+    expect(worker.boots.slice(-2).map(({ version }) => version)).toEqual(["v1.13.7", before.version]);
+  },
   "never-returns": async () => {
     const client = connect(worker);
     await client.reboot();

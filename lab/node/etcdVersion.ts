@@ -1,0 +1,96 @@
+import { status } from "@grpc/grpc-js";
+import {
+  compareEtcdMinors,
+  describeEtcdMinor,
+  etcdMinor,
+  etcdOf,
+  etcdOfImage,
+  type EtcdMinor,
+} from "../../talos/etcdVersions.ts";
+import { EtcdView } from "./etcd.ts";
+import { CallFailure } from "./failure.ts";
+import type { SimulatedNode } from "./node.ts";
+
+/** The etcd that a node runs: that of its Talos release, or of the image that its configuration names. */
+export function etcdRelease(node: SimulatedNode): string {
+  const named = node.config?.etcdImage;
+  const release = named === undefined ? etcdOf(node.version) : etcdOfImage(named);
+  if (release === undefined)
+    throw new Error(`${node.name}: which etcd is in ${named ?? `Talos ${node.version}`}?`);
+  return release;
+}
+
+function ownMinor(node: SimulatedNode): EtcdMinor {
+  return etcdMinor(etcdRelease(node)) ?? { major: 0, minor: 0 };
+}
+
+/**
+ * Why etcd does not start on a node's data, as in its log; undefined where it does. An older etcd panics when it finds
+ * a newer cluster version, in its own data or with the members that it joins (etcd v3.7.1 server/etcdserver/version/downgrade.go).
+ */
+export function etcdPanic(node: SimulatedNode, etcd: EtcdView): string | undefined {
+  const known = [
+    node.disk.etcd,
+    ...etcd
+      .holders()
+      .filter(EtcdView.serves)
+      .map(({ disk }) => disk.etcd),
+  ]
+    .flatMap((data) => etcdMinor(data?.clusterVersion ?? "") ?? [])
+    .sort(compareEtcdMinors);
+  // Its own data is read before anybody is asked.
+  const own = etcdMinor(node.disk.etcd?.clusterVersion ?? "");
+  const found = own ?? known.at(-1);
+  if (found === undefined || compareEtcdMinors(ownMinor(node), found) >= 0) return undefined;
+  return (
+    "invalid downgrade; server version is lower than determined cluster version " +
+    `{"current-server-version":"${describeEtcdMinor(ownMinor(node))}.0","determined-cluster-version":"${describeEtcdMinor(found)}"}`
+  );
+}
+
+/**
+ * What etcd's leader does every few seconds: once all members run a newer release the cluster version goes up, and down to
+ * the target of a downgrade that was enabled; storage follows it; a downgrade is over when every member runs the older release
+ * (etcd v3.7.1 server/etcdserver/version/monitor.go).
+ */
+export function followVersions(etcd: EtcdView): void {
+  if (!etcd.hasQuorum()) return;
+  const serving = etcd.holders().filter(EtcdView.serves);
+  // Of a member that is down the version is not known, and then nothing is decided.
+  const all = serving.length === etcd.holders().length;
+  const releases = serving.map(ownMinor).sort(compareEtcdMinors);
+  const lowest = releases[0];
+  const highest = releases.at(-1);
+  if (lowest === undefined || highest === undefined) return;
+  const told = serving.flatMap(({ disk }) => etcdMinor(disk.etcd?.clusterVersion ?? "") ?? []);
+  let cluster = told.sort(compareEtcdMinors).at(-1) ?? lowest;
+  let downgradeTo = serving.map(({ disk }) => disk.etcd?.downgradeTo).find((target) => target !== undefined);
+  const target = etcdMinor(downgradeTo ?? "");
+  if (target !== undefined) {
+    if (told.length > 0) cluster = target;
+    if (all && compareEtcdMinors(highest, target) === 0) downgradeTo = undefined;
+  } else if (all && compareEtcdMinors(cluster, lowest) < 0) {
+    cluster = lowest;
+  }
+  for (const node of serving) {
+    const data = node.disk.etcd;
+    const clusterVersion = describeEtcdMinor(cluster);
+    if (data === undefined || (data.clusterVersion === clusterVersion && data.downgradeTo === downgradeTo))
+      continue;
+    data.clusterVersion = clusterVersion;
+    if (downgradeTo === undefined) delete data.downgradeTo;
+    else data.downgradeTo = downgradeTo;
+    node.saveDisk();
+  }
+}
+
+/** Reads a version as Talos takes it: `3.6`, and nothing else (siderolabs/talos v1.13.9 validateDowngrade). */
+export function requestedMinor(version: string): EtcdMinor {
+  const refuse = (what: string): CallFailure => new CallFailure(status.INVALID_ARGUMENT, what);
+  if (version === "") throw refuse("version is required for etcd downgrade");
+  const minor = /^\d+\.\d+$/.test(version) ? etcdMinor(version) : undefined;
+  if (minor === undefined) throw refuse("version should be in MAJOR.MINOR format");
+  if (compareEtcdMinors(minor, { major: 3, minor: 5 }) < 0)
+    throw refuse("etcd downgrade is only supported to 3.5 and later versions");
+  return minor;
+}
