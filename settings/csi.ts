@@ -1,38 +1,55 @@
 import { csiProblems, type CsiSettings } from "../components/csi/csiProblems.ts";
 import { joviandssWarnings } from "../components/csi/joviandssSettings.ts";
+import { synologyWarnings } from "../components/csi/synologySettings.ts";
 import type { Problem } from "../components/csi/problems.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import type { Schematic } from "../talos/schematic.ts";
+import { versionAtLeast } from "../talos/version.ts";
 import { isolatesWorkloads } from "./isolation.ts";
 import type { ClusterSettings } from "./schema.ts";
+
+const drivers = ["joviandss", "synology"] as const;
+
+/** Drivers whose access guard the cluster's Kubernetes cannot enforce (ValidatingAdmissionPolicy v1: Kubernetes 1.30). */
+export function unguardedDrivers(
+  settings: CsiSettings & { kubernetesVersion?: string | undefined },
+): (typeof drivers)[number][] {
+  const { kubernetesVersion } = settings;
+  // Without a release the cluster is new and gets one that has them.
+  if (kubernetesVersion === undefined || versionAtLeast(kubernetesVersion, 30)) return [];
+  return drivers.filter((driver) => settings[driver]?.guardAccessModes === true);
+}
 
 /** What the drivers need of each other and of the cluster. */
 export function checkCsi(
   settings: CsiSettings & {
     talosVersion: string;
     talosContract?: string | undefined;
+    kubernetesVersion?: string | undefined;
     cluster: ClusterSettings;
   },
   schematic: Schematic,
 ): { problems: Problem[]; warnings: Problem[] } {
+  const extensions = schematic.customization?.systemExtensions?.officialExtensions ?? [];
   const contract = settings.talosContract ?? newestContract(settings.talosVersion);
-  const drivers = (["joviandss", "synology"] as const).flatMap((name) => {
+  const strategies = drivers.flatMap((name) => {
     const driver = settings[name];
     return driver === undefined ? [] : [{ name, strategy: driver.iscsiadm.strategy }];
   });
   const known = advisories({
     to: settings.talosVersion,
     contract,
-    extensions: schematic.customization?.systemExtensions?.officialExtensions ?? [],
+    extensions,
     schematic,
-    drivers,
+    drivers: strategies,
   }).map(({ id, severity, text, source }) => ({
     id,
     severity,
     problem: { path: "talosVersion", reason: `${text} (${source})` },
   }));
   const own = settings.joviandss === undefined ? [] : joviandssWarnings(settings.joviandss);
+  const synology = settings.synology === undefined ? [] : synologyWarnings(settings.synology, extensions);
   return {
     problems: [
       ...csiProblems(settings, { workloadIsolation: isolatesWorkloads(settings.cluster, contract) }),
@@ -41,6 +58,11 @@ export function checkCsi(
     ],
     warnings: [
       ...own.map(({ path, reason }) => ({ path: `joviandss.${path}`, reason })),
+      ...synology.map(({ path, reason }) => ({ path: `synology.${path}`, reason })),
+      ...unguardedDrivers(settings).map((driver) => ({
+        path: `${driver}.guardAccessModes`,
+        reason: `has no effect on Kubernetes ${settings.kubernetesVersion}: ValidatingAdmissionPolicies exist from v1.30 on. Until then nothing refuses claims that two nodes could mount`,
+      })),
       ...known.filter(({ severity }) => severity === "warning").map(({ problem }) => problem),
     ],
   };

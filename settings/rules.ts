@@ -14,7 +14,7 @@ import {
 import { checkPatches, patchText } from "./patches.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { at, isRecord, listAt } from "./raw.ts";
-import { checkCsi } from "./csi.ts";
+import { checkCsi, unguardedDrivers } from "./csi.ts";
 import { baseFiles, checkBaseFiles } from "./baseFiles.ts";
 import type { ReadFile } from "./files.ts";
 import { existingSecrets, type ExistingSecrets } from "./secrets.ts";
@@ -99,6 +99,7 @@ export function completeSettings(
     [...own, ...patches].map(patchText);
   const settings: Settings = {
     ...draft,
+    ...unguarded(draft),
     image: { ...draft.image, schematic },
     cluster: {
       ...cluster,
@@ -123,6 +124,13 @@ export function completeSettings(
     warnings,
   };
   return { settings, problems };
+}
+
+/** The drivers without the guard that their Kubernetes does not have, so that the stack deploys all the same. */
+function unguarded(draft: Draft): Pick<Draft, "joviandss" | "synology"> {
+  return Object.fromEntries(
+    unguardedDrivers(draft).map((driver) => [driver, { ...draft[driver], guardAccessModes: false }]),
+  );
 }
 
 /** One text for all ways to write the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */

@@ -31,6 +31,13 @@ const BAD_RELEASES: readonly BadRelease[] = [
     instead: "v1.13.9",
     source: "siderolabs/extensions#1182",
   },
+  ...[0, 1, 2, 3, 4, 5].map((patch) => ({
+    version: `v1.12.${patch}`,
+    extension: "multipath-tools",
+    reason: "its multipath-tools does not start multipathd",
+    instead: "v1.12.7",
+    source: "siderolabs/extensions#1059",
+  })),
 ];
 
 /** The entry for a release that is known to be bad with one of the extensions; undefined where none is known. */
@@ -78,8 +85,9 @@ export function canonicalExtension(reference: string): string {
 const EXTENSION_SINCE: Readonly<Record<string, number>> = {
   "iscsi-tools": 6,
   "util-linux-tools": 6,
-  "multipath-tools": 9,
-  "trident-iscsi-tools": 9,
+  // Absent from the release branches 1.6 to 1.11 (siderolabs/extensions#900, #1059).
+  "multipath-tools": 12,
+  "trident-iscsi-tools": 12,
 };
 
 /** Does the release offer the extension? Undefined where this program does not know the extension. */

@@ -20,8 +20,8 @@ type Container = k8s.types.input.core.v1.Container;
 
 /** Arguments of a sidecar besides the socket and leader election. */
 const sidecarArgs: Readonly<Record<ControllerSidecar, readonly string[]>> = {
-  // The metadata of a claim helps to recognise its volume on the storage. ext4 for volumes of foreign classes without a file system.
-  provisioner: ["--timeout=60s", "--extra-create-metadata", "--default-fstype=ext4"],
+  // The metadata of a claim helps to recognize its volume on the storage.
+  provisioner: ["--timeout=60s", "--extra-create-metadata"],
   attacher: ["--timeout=60s"],
   resizer: ["--timeout=60s"],
   snapshotter: ["--timeout=60s", "--extra-create-metadata"],
@@ -55,7 +55,7 @@ export function controllerDeployment(
           ...(controller.hostNetwork ? { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" } : {}),
           nodeSelector: { "kubernetes.io/os": "linux", ...controller.nodeSelector },
           tolerations: controller.tolerations,
-          ...(several ? { affinity: spread(labels.app ?? "") } : {}),
+          ...(several ? { affinity: spread(labels.app ?? "", controller.hostNetwork) } : {}),
           ...pullSecrets(driver),
           containers: [
             pluginContainer(driver),
@@ -100,6 +100,9 @@ function controllerSidecar(
     args: [
       `--csi-address=${socketPath}`,
       ...sidecarArgs[sidecar],
+      ...(sidecar === "provisioner" && driver.controller.defaultFsType !== undefined
+        ? [`--default-fstype=${driver.controller.defaultFsType}`]
+        : []),
       ...(leaderElection ? ["--leader-election", `--leader-election-namespace=${driver.namespace}`] : []),
     ],
   });
@@ -113,9 +116,13 @@ function livenessContainer(driver: IscsiDriver): Container {
   });
 }
 
-// Preferred, not required: a cluster with a single worker still gets all replicas.
-function spread(app: string): k8s.types.input.core.v1.Affinity {
+/**
+ * Preferred, not required: a cluster with a single worker still gets all replicas. In the node's network it is required, because two
+ * replicas on one node would fight over the health check's port.
+ */
+function spread(app: string, hostNetwork: boolean): k8s.types.input.core.v1.Affinity {
   const term = { labelSelector: { matchLabels: { app } }, topologyKey: "kubernetes.io/hostname" };
+  if (hostNetwork) return { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } };
   return {
     podAntiAffinity: {
       preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: term }],

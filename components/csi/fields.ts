@@ -63,19 +63,23 @@ const hostName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a
 const ipv4 = z.ipv4();
 const ipv6 = z.ipv6();
 
-/** An IPv4 or IPv6 address or a host name, without scheme and port. */
-export function address() {
+/** An IPv4 address or a host name, without scheme and port, for drivers that do not support IPv6. */
+export function addressV4() {
   return text("an address", "192.168.0.100").refine(
     // "999.1.1.1" looks like a host name to the letter of the rules; nobody means one.
-    (value) =>
-      ipv4.safeParse(value).success ||
-      ipv6.safeParse(value).success ||
-      (hostName.test(value) && !/^[\d.]+$/.test(value)),
+    (value) => ipv4.safeParse(value).success || (hostName.test(value) && !/^[\d.]+$/.test(value)),
     {
       error: (issue) =>
-        `${shown(issue.input)} is not an address; give an IP address or a host name without scheme or port, such as 192.168.0.100`,
+        ipv6.safeParse(bare(issue.input)).success
+          ? `${shown(issue.input)} is an IPv6 address, which the driver does not support; give an IPv4 address or a host name that resolves to one`
+          : `${shown(issue.input)} is not an address; give an IPv4 address or a host name without scheme or port, such as 192.168.0.100`,
     },
   );
+}
+
+/** An IPv6 address without the brackets of URLs. */
+function bare(value: unknown): unknown {
+  return typeof value === "string" ? value.replace(/^\[(.*)\]$/, "$1") : value;
 }
 
 const dnsLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;

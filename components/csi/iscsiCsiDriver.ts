@@ -2,7 +2,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { keyedChecksum } from "./checksum.ts";
 import { childMaker } from "./children.ts";
-import { claimPolicy, claimPolicyBinding, storageClass, volumeSnapshotClass } from "./classes.ts";
+import { claimPolicy, policyBinding, volumePolicy } from "./accessPolicy.ts";
+import { storageClass, volumeSnapshotClass } from "./classes.ts";
 import { controllerDeployment } from "./controllerPod.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
 import { driverProblems } from "./iscsiDriverProblems.ts";
@@ -11,6 +12,7 @@ import { nodeDaemonSet, wrapperConfigMap, wrapperFile } from "./nodePod.ts";
 import { nsenterWrapper } from "./nsenterWrapper.ts";
 import { inputError } from "./problems.ts";
 import { controllerRules, leaderElectionRules, roleReference } from "./rbac.ts";
+import type { Rule } from "./rbac.ts";
 import type { Transform } from "./transform.ts";
 
 /** Changes to the children of a driver, by child; see `Transform`. */
@@ -23,12 +25,16 @@ export interface IscsiCsiDriverTransforms {
   iscsiadmConfigMap?: Transform<k8s.core.v1.ConfigMapArgs>;
   /** The controller's account. */
   controllerServiceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
-  /** The node part's account, which has no rights. */
+  /** The node part's account. */
   nodeServiceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
   /** The controller's rights. */
   clusterRole?: Transform<k8s.rbac.v1.ClusterRoleArgs>;
   /** Gives the controller its rights. */
   clusterRoleBinding?: Transform<k8s.rbac.v1.ClusterRoleBindingArgs>;
+  /** The node part's rights, for drivers that need any. */
+  nodeClusterRole?: Transform<k8s.rbac.v1.ClusterRoleArgs>;
+  /** Gives the node part its rights. */
+  nodeClusterRoleBinding?: Transform<k8s.rbac.v1.ClusterRoleBindingArgs>;
   /** The right to elect a leader, with more than one replica. */
   role?: Transform<k8s.rbac.v1.RoleArgs>;
   /** Gives the controller that right. */
@@ -47,6 +53,10 @@ export interface IscsiCsiDriverTransforms {
   claimPolicy?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs>;
   /** Puts that policy into force. */
   claimPolicyBinding?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyBindingArgs>;
+  /** The admission policy for PersistentVolumes. */
+  volumePolicy?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs>;
+  /** Puts that policy into force. */
+  volumePolicyBinding?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyBindingArgs>;
 }
 
 /** Arguments of an iSCSI CSI driver on Talos. */
@@ -98,7 +108,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
     const node = createNode();
     const classes = createStorageClasses();
     const snapshotClass = createSnapshotClass();
-    createClaimPolicy();
+    createAccessPolicies();
 
     this.driverName = pulumi.output(driver.driverName);
     this.namespace = pulumi.output(driver.namespace);
@@ -151,7 +161,6 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       });
     }
 
-    // The node part asks nothing of the API: no rights, no token.
     function createAccounts(): pulumi.Resource[] {
       const account = (part: "controller" | "node", token: boolean) => ({
         metadata: { name: `${driver.prefix}-${part}-service-account`, namespace: driver.namespace },
@@ -167,25 +176,52 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
         make(k8s.core.v1.ServiceAccount, {
           suffix: "node-account",
           transform: transform.nodeServiceAccount,
-          args: account("node", false),
+          // A driver that asks nothing of the API gets no token.
+          args: account("node", driver.node.apiRules !== undefined),
           dependsOn: [namespace],
         }),
       ];
     }
 
     function createClusterRights(): pulumi.Resource[] {
-      const roleName = `${driver.prefix}-controller-cluster-role`;
-      const role = make(k8s.rbac.v1.ClusterRole, {
+      const controllerRights = createClusterRole({
+        part: "controller",
         suffix: "cluster-role",
-        transform: transform.clusterRole,
-        args: { metadata: { name: roleName }, rules: controllerRules(driver.controller.sidecars) },
+        rules: controllerRules(driver.controller.sidecars),
+        role: transform.clusterRole,
+        binding: transform.clusterRoleBinding,
+      });
+      const nodeRules = driver.node.apiRules ?? [];
+      if (nodeRules.length === 0) return controllerRights;
+      const nodeRights = createClusterRole({
+        part: "node",
+        suffix: "node-cluster-role",
+        rules: [...nodeRules],
+        role: transform.nodeClusterRole,
+        binding: transform.nodeClusterRoleBinding,
+      });
+      return [...controllerRights, ...nodeRights];
+    }
+
+    function createClusterRole(wanted: {
+      part: "controller" | "node";
+      suffix: string;
+      rules: Rule[];
+      role: Transform<k8s.rbac.v1.ClusterRoleArgs> | undefined;
+      binding: Transform<k8s.rbac.v1.ClusterRoleBindingArgs> | undefined;
+    }): pulumi.Resource[] {
+      const roleName = `${driver.prefix}-${wanted.part}-cluster-role`;
+      const role = make(k8s.rbac.v1.ClusterRole, {
+        suffix: wanted.suffix,
+        transform: wanted.role,
+        args: { metadata: { name: roleName }, rules: wanted.rules },
       });
       const binding = make(k8s.rbac.v1.ClusterRoleBinding, {
-        suffix: "cluster-role-binding",
-        transform: transform.clusterRoleBinding,
+        suffix: `${wanted.suffix}-binding`,
+        transform: wanted.binding,
         args: {
           metadata: { name: `${roleName}-binding` },
-          subjects: controllerSubjects(),
+          subjects: subjects(wanted.part),
           roleRef: roleReference("ClusterRole", roleName),
         },
         dependsOn: [role],
@@ -205,17 +241,17 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       const binding = make(k8s.rbac.v1.RoleBinding, {
         suffix: "leader-election-binding",
         transform: transform.roleBinding,
-        args: { metadata, subjects: controllerSubjects(), roleRef: roleReference("Role", metadata.name) },
+        args: { metadata, subjects: subjects("controller"), roleRef: roleReference("Role", metadata.name) },
         dependsOn: [role],
       });
       return [role, binding];
     }
 
-    function controllerSubjects() {
+    function subjects(part: "controller" | "node") {
       return [
         {
           kind: "ServiceAccount",
-          name: `${driver.prefix}-controller-service-account`,
+          name: `${driver.prefix}-${part}-service-account`,
           namespace: driver.namespace,
         },
       ];
@@ -230,8 +266,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
           spec: {
             attachRequired: driver.csiDriver.attachRequired,
             podInfoOnMount: driver.csiDriver.podInfoOnMount,
-            // The volumes are file systems of one node: the kubelet applies a pod's fsGroup.
-            fsGroupPolicy: "File",
+            fsGroupPolicy: driver.csiDriver.fsGroupPolicy,
             volumeLifecycleModes: ["Persistent"],
           },
         },
@@ -301,18 +336,34 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       });
     }
 
-    function createClaimPolicy(): void {
-      if (driver.accessModes === undefined) return;
-      const policyName = `${driver.prefix}-claims`;
+    // Claims are refused where the person who made one sees it; volumes are what no other StorageClass or hand-made volume gets around.
+    function createAccessPolicies(): void {
+      if (driver.accessGuard === undefined) return;
+      const { claimPolicy: onClaims, claimPolicyBinding: claimsBinding } = transform;
+      const { volumePolicy: onVolumes, volumePolicyBinding: volumesBinding } = transform;
+      const claims = `${driver.prefix}-claims`;
+      const volumes = `${driver.prefix}-volumes`;
+      createPolicy("claims", claims, claimPolicy(claims, driver.accessGuard), onClaims, claimsBinding);
+      const policy = volumePolicy(volumes, driver.driverName, driver.accessGuard);
+      createPolicy("volumes", volumes, policy, onVolumes, volumesBinding);
+    }
+
+    function createPolicy(
+      suffix: string,
+      policyName: string,
+      args: k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs,
+      onPolicy: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs> | undefined,
+      onBinding: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyBindingArgs> | undefined,
+    ): void {
       const policy = make(k8s.admissionregistration.v1.ValidatingAdmissionPolicy, {
-        suffix: "claims",
-        transform: transform.claimPolicy,
-        args: claimPolicy(policyName, driver.accessModes),
+        suffix,
+        transform: onPolicy,
+        args,
       });
       make(k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding, {
-        suffix: "claims-binding",
-        transform: transform.claimPolicyBinding,
-        args: claimPolicyBinding(policyName),
+        suffix: `${suffix}-binding`,
+        transform: onBinding,
+        args: policyBinding(policyName),
         dependsOn: [policy],
       });
     }

@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type * as k8s from "@pulumi/kubernetes";
 import type { Iscsiadm } from "./driverSettings.ts";
+import type { Rule } from "./rbac.ts";
 import type { ImageSource } from "./sidecars.ts";
 
 /** The helpers that a driver's controller can have, beside the plugin itself. */
@@ -73,7 +74,12 @@ export interface IscsiDriver {
   imagePullSecrets: string[];
   /** The configuration file, with its credentials. */
   secret: { name: string; key: string; content: pulumi.Input<string>; mountPath: string };
-  csiDriver: { attachRequired: boolean; podInfoOnMount: boolean };
+  csiDriver: {
+    attachRequired: boolean;
+    podInfoOnMount: boolean;
+    /** Whether the kubelet changes the owner of a volume's files to a pod's fsGroup. */
+    fsGroupPolicy: "File" | "ReadWriteOnceWithFSType" | "None";
+  };
   iscsiadm: Iscsiadm;
   /** Where the image expects iscsiadm; the wrapper of strategy nsenter is mounted there. */
   wrapperPath: string;
@@ -83,6 +89,8 @@ export interface IscsiDriver {
     sidecars: ControllerSidecar[];
     replicas: number;
     hostNetwork: boolean;
+    /** File system of volumes whose StorageClass names none. Absent: the driver decides. */
+    defaultFsType?: string | undefined;
   };
   node: Placement & {
     plugin: PluginProcess;
@@ -90,14 +98,35 @@ export interface IscsiDriver {
     mountsDev: boolean;
     controlPlanes: boolean;
     maxUnavailable: number | string;
+    /**
+     * What the plugin asks of the Kubernetes API; an empty list is a token without rights, for a plugin that only makes a client.
+     * Absent: no token at all.
+     */
+    apiRules?: readonly Rule[] | undefined;
   };
   storageClasses: IscsiStorageClass[];
   snapshotClass?: IscsiSnapshotClass | undefined;
-  /**
-   * Access modes that claims of each StorageClass may have, for a driver that does not refuse the others itself.
-   * The cluster then refuses them, and raw block volumes too.
-   */
-  accessModes?: Record<string, string[]> | undefined;
+  /** What the cluster refuses on the driver's behalf, for a driver that doesn't refuse it itself. Absent: nothing. */
+  accessGuard?: AccessGuard | undefined;
+}
+
+/** Access modes under which one node alone uses a volume. */
+export const oneNode = ["ReadWriteOnce", "ReadWriteOncePod"] as const;
+
+/** Access modes by volume mode. A volume mode that is absent is refused. */
+export interface AllowedAccess {
+  Filesystem?: readonly string[];
+  Block?: readonly string[];
+}
+
+/** Which claims and volumes the cluster admits for a driver. */
+export interface AccessGuard {
+  /** Claims, by the StorageClass they name. */
+  classes: Readonly<Record<string, AllowedAccess>>;
+  /** PersistentVolumes of the driver, whoever made them and whatever their StorageClass. */
+  volumes: AllowedAccess;
+  /** Volumes that several nodes may mount, such as network shares: the ones with one of these volume attributes. */
+  sharedVolumes?: { attribute: string; values: readonly string[] } | undefined;
 }
 
 /** The directory of a driver's socket on the node, outside of the kubelet's registration directory (which the kubelet walks). */

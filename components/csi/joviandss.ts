@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { IscsiCsiDriver } from "./iscsiCsiDriver.ts";
 import type { IscsiCsiDriverTransforms } from "./iscsiCsiDriver.ts";
 import { joviandssIdentity } from "./driverIdentity.ts";
+import { oneNode } from "./iscsiDriver.ts";
 import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
 import { joviandssConfigSecret } from "./joviandssConfig.ts";
 import { joviandssSchema, joviandssStorageClassSchema } from "./joviandssSettings.ts";
@@ -106,13 +107,16 @@ function joviandssDriver(
       content: joviandssConfigSecret(settings, pool.name, password),
       mountPath: "/config",
     },
-    csiDriver: { attachRequired: true, podInfoOnMount: false },
+    // The volumes are file systems of one node: the kubelet applies a pod's fsGroup.
+    csiDriver: { attachRequired: true, podInfoOnMount: false, fsGroupPolicy: "File" },
     iscsiadm: settings.iscsiadm,
     wrapperPath: "/usr/local/bin/iscsiadm",
     controller: {
       ...placement(settings.controller),
       replicas: settings.controller.replicas,
       hostNetwork: settings.controller.hostNetwork,
+      // For volumes of other people's StorageClasses.
+      defaultFsType: "ext4",
       plugin: controllerPlugin,
       // No resizer: the driver cannot expand. No capacity tracking either: GetCapacity ends its process.
       sidecars: ["provisioner", "attacher", ...(snapshots.enabled ? (["snapshotter"] as const) : [])],
@@ -133,7 +137,14 @@ function joviandssDriver(
       ? { snapshotClass: { ...snapshots, name: `${snapshots.className}${suffix}`, parameters: {} } }
       : {}),
     ...(settings.guardAccessModes
-      ? { accessModes: Object.fromEntries(classes.map((entry) => [entry.name, entry.accessModes])) }
+      ? {
+          accessGuard: {
+            classes: Object.fromEntries(
+              classes.map((entry) => [entry.name, { Filesystem: entry.accessModes }]),
+            ),
+            volumes: { Filesystem: oneNode },
+          },
+        }
       : {}),
   };
 }

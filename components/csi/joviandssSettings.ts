@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { driverShape, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
-import { address, flag, image, listOf, objectName, oneOf, port, section, shown, text } from "./fields.ts";
+import { addressV4, flag, image, listOf, objectName, oneOf, port, section, shown, text } from "./fields.ts";
 import { slug } from "./naming.ts";
 import { problemsOf } from "./problems.ts";
 import type { Problem } from "./problems.ts";
@@ -12,7 +12,7 @@ const imageExample =
   "docker.io/opene/joviandss-csi@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 const endpoint = section({
-  addresses: listOf(address(), "the addresses of the JovianDSS REST API", "[192.168.0.100]").describe(
+  addresses: listOf(addressV4(), "the addresses of the JovianDSS REST API", "[192.168.0.100]").describe(
     "Addresses of the REST API, virtual IPs preferred. The released driver uses the first alone.",
   ),
   port: port().default(82).describe("TCP port of the REST API."),
@@ -43,7 +43,7 @@ const endpoint = section({
   .describe("The JovianDSS REST API.");
 
 const iscsi = section({
-  addresses: listOf(address(), "the iSCSI portal addresses", "[192.168.0.100]").describe(
+  addresses: listOf(addressV4(), "the iSCSI portal addresses", "[192.168.0.100]").describe(
     "Addresses that nodes log in to. The released driver uses the first alone.",
   ),
   port: z
@@ -139,7 +139,7 @@ export const joviandssSchema = section({
   guardAccessModes: flag()
     .default(true)
     .describe(
-      "Whether a ValidatingAdmissionPolicy (Kubernetes 1.30 and newer) refuses claims that the driver would wreck: ReadWriteMany, ReadOnlyMany, Block.",
+      "Whether ValidatingAdmissionPolicies (Kubernetes 1.30 and newer) refuse claims and volumes that the driver would wreck: ReadWriteMany, ReadOnlyMany, Block.",
     ),
   ...driverShape({ namespace: "joviandss-csi", healthPort: 29810 }),
 })
@@ -178,6 +178,15 @@ export function joviandssWarnings(settings: JovianDssSettings): Problem[] {
     ...(settings.image.includes("@sha256:")
       ? []
       : [{ path: "image", reason: `${settings.image} is a tag, which can be moved; a digest cannot` }]),
+    ...(settings.snapshots.enabled
+      ? [
+          {
+            path: "snapshots.enabled",
+            reason:
+              "snapshots can be taken and deleted, but not restored, and claims cannot be cloned: the driver does not name the source of a volume, so the provisioner deletes the copy and tries again, forever",
+          },
+        ]
+      : []),
   ];
 }
 

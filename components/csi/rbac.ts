@@ -79,6 +79,9 @@ export const snapshotControllerRules: readonly Rule[] = [
   snapshot(["volumesnapshots/status"], ["update", "patch"]),
 ];
 
+/** Looking up nodes, which the Synology driver's NFS staging does (synology-csi v1.2.1 pkg/driver/nodeserver.go). */
+export const readNodes: Rule = core(["nodes"], ["get", "list"]);
+
 /** What leader election needs in the driver's own namespace. */
 export const leaderElectionRules: readonly Rule[] = [
   {

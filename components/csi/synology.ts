@@ -3,9 +3,11 @@ import { stringify } from "yaml";
 import { IscsiCsiDriver } from "./iscsiCsiDriver.ts";
 import type { IscsiCsiDriverTransforms } from "./iscsiCsiDriver.ts";
 import { synologyIdentity } from "./driverIdentity.ts";
-import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
+import { oneNode } from "./iscsiDriver.ts";
+import type { AccessGuard, IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
 import { placement } from "./naming.ts";
 import { socketPath } from "./podParts.ts";
+import { readNodes } from "./rbac.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
 import { knownLater } from "./secretInput.ts";
 import { synologySchema } from "./synologySettings.ts";
@@ -82,6 +84,7 @@ const wrapperPath = "/usr/local/bin/iscsiadm";
 function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.Input<string>[]): IscsiDriver {
   const { snapshots } = settings;
   const { suffix: _suffix, ...identity } = synologyIdentity(settings);
+  const shares = settings.storageClasses.filter(({ protocol }) => protocol !== "iscsi");
   return {
     ...identity,
     image: settings.image,
@@ -94,13 +97,17 @@ function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.I
       mountPath: configDirectory,
     },
     // The driver has nothing to attach, but an attachment is what keeps a volume off a second node while the first still has it.
-    csiDriver: { attachRequired: true, podInfoOnMount: true },
+    // fsGroup as upstream has it: applied to file systems of one node, never to network shares, where a change of owner would
+    // walk through everybody's files.
+    csiDriver: { attachRequired: true, podInfoOnMount: true, fsGroupPolicy: "ReadWriteOnceWithFSType" },
     iscsiadm: settings.iscsiadm,
     wrapperPath,
     controller: {
       ...placement(settings.controller),
       replicas: settings.controller.replicas,
       hostNetwork: settings.controller.hostNetwork,
+      // A network share with a file system type would count as a file system of one node (fsGroup).
+      ...(shares.length === 0 ? { defaultFsType: "ext4" } : {}),
       plugin: plugin("NotUsed", settings, []),
       sidecars: [
         "provisioner",
@@ -115,6 +122,9 @@ function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.I
       maxUnavailable: settings.node.maxUnavailable,
       plugin: plugin("$(KUBE_NODE_NAME)", settings, nodeArgs(settings)),
       mountsDev: true,
+      // Every process makes a Kubernetes client when it starts, and exits without a token (synology-csi v1.2.1
+      // pkg/driver/nodeserver.go, getK8sClient).
+      apiRules: shares.some(({ protocol }) => protocol === "nfs") ? [readNodes] : [],
     },
     storageClasses: settings.storageClasses.map((entry) => ({
       ...entry,
@@ -130,6 +140,21 @@ function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.I
           },
         }
       : {}),
+    ...(settings.guardAccessModes ? { accessGuard: accessGuard(settings) } : {}),
+  };
+}
+
+/**
+ * The driver declares MULTI_NODE_MULTI_WRITER for everything and mounts the file system of a LUN on several nodes (synology-csi v1.2.1
+ * pkg/driver/driver.go). Raw block volumes may be shared: whoever uses one, such as a virtual machine that migrates, orders the writes.
+ */
+function accessGuard({ storageClasses }: SynologySettings): AccessGuard {
+  const lun = { Filesystem: oneNode, Block: [...oneNode, "ReadWriteMany"] };
+  const luns = storageClasses.filter(({ protocol }) => protocol === "iscsi");
+  return {
+    classes: Object.fromEntries(luns.map(({ name }) => [name, lun])),
+    volumes: lun,
+    sharedVolumes: { attribute: "protocol", values: ["smb", "nfs"] },
   };
 }
 

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { driverShape, snapshotsSchema } from "./driverSettings.ts";
-import { absolutePath, address, flag, image, listOf, oneOf, port, section, text } from "./fields.ts";
+import { absolutePath, addressV4, flag, image, listOf, oneOf, port, section, text } from "./fields.ts";
 import { problemsOf } from "./problems.ts";
 import type { Problem } from "./problems.ts";
 import { synologyStorageClassSchema } from "./synologyStorageClass.ts";
@@ -12,7 +12,7 @@ export const synologyDriverName = "csi.san.synology.com";
 const upstreamImage = "docker.io/synology/synology-csi:v1.2.1";
 
 const array = section({
-  host: address().describe("Address or name of the DSM."),
+  host: addressV4().describe("IPv4 address or name of the DSM. The driver does not support IPv6."),
   port: port().optional().describe("Port of the DSM's web API. Default: 5001 with https, 5000 without."),
   https: flag().default(true).describe("Whether the API is spoken to over https."),
   allowHttp: flag()
@@ -62,6 +62,11 @@ export const synologySchema = section({
     .describe(
       "For arrays of the UC series with two controllers; needs the Talos extension multipath-tools. Default: no multipath.",
     ),
+  guardAccessModes: flag()
+    .default(true)
+    .describe(
+      "Whether ValidatingAdmissionPolicies (Kubernetes 1.30 and newer) refuse iSCSI claims and volumes with a file system that several nodes could mount (ReadWriteMany, ReadOnlyMany). Raw block volumes may be ReadWriteMany.",
+    ),
   snapshots: snapshotsSchema("synology-snapshotclass", {
     description: text("a description", "made by Kubernetes")
       .optional()
@@ -86,6 +91,31 @@ export type SynologySettingsInput = z.input<typeof synologySchema>;
 /** Everything that is wrong with plain Synology settings; none when they can be deployed. */
 export function synologyProblems(settings: unknown): Problem[] {
   return problemsOf(synologySchema, settings);
+}
+
+/**
+ * What is legal but needs something that the nodes' image lacks, for the log.
+ * @param extensions the official extensions of the schematic, such as `siderolabs/btrfs`
+ */
+export function synologyWarnings(settings: SynologySettings, extensions: readonly string[]): Problem[] {
+  const lacks = (name: string) => !extensions.includes(name);
+  const addIt = (name: string) => `; add ${name} to image.schematic`;
+  const classes = settings.storageClasses.flatMap((entry, index): Problem[] => {
+    const path = `storageClasses[${index}]`;
+    if (entry.protocol === "iscsi" && entry.fsType === "btrfs" && lacks("siderolabs/btrfs")) {
+      const reason = `is btrfs, which the kernel of Talos mounts with the extension siderolabs/btrfs only${addIt("siderolabs/btrfs")}`;
+      return [{ path: `${path}.fsType`, reason }];
+    }
+    const unlocked = entry.protocol === "nfs" && entry.nfsVersion === "3";
+    if (unlocked && lacks("siderolabs/nfs-utils") && !entry.mountOptions.includes("nolock")) {
+      const reason = `is 3, and file locks of NFS 3 need rpc.statd on the node${addIt("siderolabs/nfs-utils")}, mount with nolock, or use nfsVersion "4.1"`;
+      return [{ path: `${path}.nfsVersion`, reason }];
+    }
+    return [];
+  });
+  if (settings.multipath === undefined || !lacks("siderolabs/multipath-tools")) return classes;
+  const reason = `needs multipathd on every node${addIt("siderolabs/multipath-tools")} (Talos 1.12.6 and newer), with the kernel modules dm_multipath and dm_round-robin and an ExtensionServiceConfig multipathd (docs/synology.md)`;
+  return [...classes, { path: "multipath", reason }];
 }
 
 interface Crossed {

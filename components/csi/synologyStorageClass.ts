@@ -2,7 +2,7 @@ import { z } from "zod";
 import { storageClassShape } from "./driverSettings.ts";
 import {
   absolutePath,
-  address,
+  addressV4,
   choice,
   flag,
   namespaceName,
@@ -21,7 +21,7 @@ const common = {
     .default("Retain")
     .describe("What becomes of a volume when its claim is deleted."),
   allowVolumeExpansion: flag().default(true).describe("Whether claims may grow."),
-  array: address()
+  array: addressV4()
     .optional()
     .describe("Host of the array to use (one of `arrays`). Default: any that has room."),
   location: absolutePath("/volume1")
@@ -48,10 +48,14 @@ const iscsiClass = section({
       "Kind of LUN, in place of the one that follows from thinProvisioning and the location's file system.",
     ),
   spaceReclamation: flag()
-    .default(false)
-    .describe("Whether freed blocks go back to the array. Thin LUNs on btrfs only; costs speed."),
-  fuaSyncCache: flag().default(false).describe("Whether the LUN honours FUA and SYNCHRONIZE CACHE."),
-}).refine((value) => !value.spaceReclamation || value.thinProvisioning, {
+    .optional()
+    .describe(
+      "Whether freed blocks go back to the array. Thin LUNs on btrfs only; costs speed. Default: the array's.",
+    ),
+  fuaSyncCache: flag()
+    .optional()
+    .describe("Whether the LUN honors FUA and SYNCHRONIZE CACHE. Default: the array's."),
+}).refine((value) => value.spaceReclamation !== true || value.thinProvisioning, {
   path: ["spaceReclamation"],
   error:
     "is for thin LUNs only, and the driver refuses every claim otherwise; set thinProvisioning: true or leave it out",
@@ -110,8 +114,11 @@ export function synologyParameters(spec: SynologyStorageClass): Record<string, s
         // The provisioner's own key; the driver's older `fsType` still works but warns.
         "csi.storage.k8s.io/fstype": spec.fsType,
         thin_provisioning: String(spec.thinProvisioning),
-        enableSpaceReclamation: String(spec.spaceReclamation),
-        enableFuaSyncCache: String(spec.fuaSyncCache),
+        // Sent only when set: an explicit "false" overrides what the array would do (parseDevAttribs).
+        ...(spec.spaceReclamation === undefined
+          ? {}
+          : { enableSpaceReclamation: String(spec.spaceReclamation) }),
+        ...(spec.fuaSyncCache === undefined ? {} : { enableFuaSyncCache: String(spec.fuaSyncCache) }),
         ...(spec.formatOptions === undefined ? {} : { formatOptions: spec.formatOptions }),
         ...(spec.lunType === undefined ? {} : { type: spec.lunType }),
       };

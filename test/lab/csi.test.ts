@@ -176,12 +176,19 @@ describe("rights", () => {
     expect(refused(cluster, joviandss, leases, "kube-system")).toEqual(all(leases));
   });
 
-  it.each([
-    "joviandss-csi:joviandss-csi-node-service-account",
-    "synology-csi:synology-csi-node-service-account",
-  ])("%s may do nothing at all", (account) => {
-    const rights = [...provisioner, ...attacher, ...resizer, ...snapshotter, ...never];
-    expect(refused(cluster, account, rights)).toEqual(all(rights));
+  const everything = [...provisioner, ...attacher, ...resizer, ...snapshotter, ...never];
+
+  it("the JovianDSS node part may do nothing at all", () => {
+    const account = "joviandss-csi:joviandss-csi-node-service-account";
+    expect(refused(cluster, account, everything)).toEqual(all(everything));
+  });
+
+  it("the Synology node part may look nodes up for NFS, and nothing else", () => {
+    const account = "synology-csi:synology-csi-node-service-account";
+    const nodes = ["get nodes.", "list nodes."];
+    expect(refused(cluster, account, everything)).toEqual(
+      all(everything).filter((right) => !nodes.includes(right)),
+    );
   });
 });
 
@@ -273,11 +280,11 @@ describe("claims", () => {
     [
       ["ReadWriteMany"],
       undefined,
-      /class joviandss-sc holds a file system that only one node may mount; use accessModes ReadWriteOnce or ReadWriteOncePod/,
+      /class joviandss-sc holds data that only one node may write; use accessModes ReadWriteOnce or ReadWriteOncePod/,
     ],
-    [["ReadOnlyMany"], undefined, /only one node may mount/],
-    [["ReadWriteOnce", "ReadWriteMany"], undefined, /only one node may mount/],
-    [["ReadWriteOnce"], "Block", /no raw block volumes: volumeMode must be Filesystem/],
+    [["ReadOnlyMany"], undefined, /only one node may write/],
+    [["ReadWriteOnce", "ReadWriteMany"], undefined, /only one node may write/],
+    [["ReadWriteOnce"], "Block", /class joviandss-sc cannot have volumeMode Block/],
   ])("%j %s is refused for joviandss-sc", async (modes, volumeMode, reason) => {
     // A policy is in force some moments after it was made.
     expect(
@@ -286,6 +293,92 @@ describe("claims", () => {
         (text) => reason.test(text),
       ),
     ).toMatch(reason);
+  });
+
+  it("a LUN of Synology may be shared as a raw block volume, not as a file system", async () => {
+    const refused = await eventually(
+      () => claim(["ReadWriteMany"], "synology-iscsi-storage"),
+      (text) => text.includes("only one node"),
+    );
+    expect(refused).toContain("only one node may write");
+    expect(claim(["ReadWriteMany"], "synology-iscsi-storage", "Block")).toContain("created");
+    expect(claim(["ReadOnlyMany"], "synology-iscsi-storage", "Block")).toContain("only one node may write");
+  });
+
+  it("a claim that gets its class later is judged then; other changes of an old claim pass", () => {
+    const isDefault = "storageclass.kubernetes.io/is-default-class";
+    cluster.kubectl(["annotate", "storageclass", "synology-iscsi-storage", `${isDefault}-`]);
+    const late = (name: string, accessModes: string[]) =>
+      cluster.kubectl(
+        ["create", "--filename=-"],
+        JSON.stringify({
+          apiVersion: "v1",
+          kind: "PersistentVolumeClaim",
+          metadata: { name, namespace: "default" },
+          spec: { accessModes, resources: { requests: { storage: "1Gi" } } },
+        }),
+      );
+    const patch = (name: string, change: object) =>
+      quietly(() =>
+        cluster.kubectl(["patch", "pvc", name, "--dry-run=server", "--patch", JSON.stringify(change)]),
+      );
+    try {
+      late("many", ["ReadWriteMany"]);
+      late("one", ["ReadWriteOnce"]);
+      const classed = { spec: { storageClassName: "joviandss-sc" } };
+      expect(patch("many", classed)).toContain("only one node may write");
+      expect(patch("one", classed)).toContain("patched");
+      expect(patch("many", { metadata: { finalizers: [] } })).toContain("patched");
+    } finally {
+      cluster.kubectl(["annotate", "storageclass", "synology-iscsi-storage", `${isDefault}=true`]);
+      cluster.kubectl(["delete", "pvc", "many", "one", "--ignore-not-found", "--wait=false"]);
+    }
+  });
+});
+
+describe("PersistentVolumes", () => {
+  const volume = (
+    driver: string,
+    accessModes: string[],
+    attributes?: Record<string, string>,
+    mode?: string,
+  ) =>
+    quietly(() =>
+      cluster.kubectl(
+        ["create", "--dry-run=server", "--filename=-"],
+        JSON.stringify({
+          apiVersion: "v1",
+          kind: "PersistentVolume",
+          metadata: { name: "by-hand" },
+          spec: {
+            accessModes,
+            volumeMode: mode,
+            capacity: { storage: "1Gi" },
+            storageClassName: "somebody-elses",
+            csi: { driver, volumeHandle: "vp_1", volumeAttributes: attributes },
+          },
+        }),
+      ),
+    );
+  const jovian = "iscsi.csi.joviandss.open-e.com";
+  const synology = "csi.san.synology.com";
+
+  it.each<[string, string[], Record<string, string> | undefined, string | undefined]>([
+    [jovian, ["ReadWriteOnce"], undefined, undefined],
+    [synology, ["ReadWriteMany"], { protocol: "nfs" }, undefined],
+    [synology, ["ReadWriteMany"], { protocol: "iscsi" }, "Block"],
+    ["another.example.com", ["ReadWriteMany"], undefined, undefined],
+  ])("%s %j %j %s is admitted", (driver, modes, attributes, mode) => {
+    expect(volume(driver, modes, attributes, mode)).toContain("created");
+  });
+
+  it.each<[string, string[], Record<string, string> | undefined, string | undefined]>([
+    [jovian, ["ReadWriteMany"], undefined, undefined],
+    [jovian, ["ReadWriteOnce"], undefined, "Block"],
+    [synology, ["ReadWriteMany"], { protocol: "iscsi" }, undefined],
+    [synology, ["ReadWriteMany"], undefined, undefined],
+  ])("%s %j %j %s is refused, whatever its StorageClass", (driver, modes, attributes, mode) => {
+    expect(volume(driver, modes, attributes, mode)).toMatch(/only one node may write|cannot have volumeMode/);
   });
 });
 

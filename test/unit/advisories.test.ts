@@ -67,7 +67,7 @@ const cases: Case[] = [
     id: "extension-unavailable",
     severity: "refuse",
     speaks: { from: "v1.7.0", to: "v1.8.4", contract: "v1.6", extensions: ["siderolabs/multipath-tools"] },
-    silent: { from: "v1.8.4", to: "v1.9.0", contract: "v1.6", extensions: ["siderolabs/multipath-tools"] },
+    silent: { from: "v1.11.6", to: "v1.12.7", contract: "v1.6", extensions: ["siderolabs/multipath-tools"] },
     says: /v1\.8\.4 does not offer siderolabs\/multipath-tools/,
   },
   {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SettingsError } from "../../config.ts";
 import { parseDuration } from "../../settings/schema.ts";
 import { changed, minimal, outcome, usual } from "./settings/example.ts";
+import { joviandss, synology } from "./csi/plainSettings.ts";
 
 describe("settings that are right", () => {
   it("needs a cluster, one control plane and a release; every default is one for production", () => {
@@ -428,6 +429,24 @@ describe("what is allowed but probably not meant", () => {
         reason: `has an even number of control planes (${count}); ${advice}. Use an odd number`,
       },
     ]);
+  });
+
+  it("guards of access modes, where Kubernetes has no admission policies yet: the stack deploys without", () => {
+    const old = {
+      talosVersion: "v1.10.9",
+      kubernetesVersion: "v1.29.15",
+      joviandss: { ...joviandss, image: `a/b@sha256:${"0".repeat(64)}` },
+      synology,
+    };
+    const { settings, problems } = outcome(changed(usual(), old));
+    expect(problems).toEqual([]);
+    expect(settings?.joviandss?.guardAccessModes).toBe(false);
+    expect(settings?.synology?.guardAccessModes).toBe(false);
+    expect(settings?.warnings.map(({ path }) => path)).toEqual(
+      expect.arrayContaining(["joviandss.guardAccessModes", "synology.guardAccessModes"]),
+    );
+    const now = outcome(changed(usual(), { ...old, kubernetesVersion: "v1.30.0" })).settings;
+    expect(now?.joviandss?.guardAccessModes).toBe(true);
   });
 
   it("a contract other than that of the release, where no running cluster explains it", () => {

@@ -222,8 +222,12 @@ test("bad releases are bad with iscsi-tools, however it is written, and only the
 test("extensions are known from the line that brought them", () => {
   expect(extensionAvailable("siderolabs/iscsi-tools", "v1.6.0")).toBe(true);
   expect(extensionAvailable("iscsi-tools", "v1.5.5")).toBe(false);
-  expect(extensionAvailable("siderolabs/multipath-tools", "v1.8.4")).toBe(false);
-  expect(extensionAvailable("siderolabs/multipath-tools", "v1.9.0")).toBe(true);
+  // Absent from the release branches of siderolabs/extensions up to 1.11.
+  expect(extensionAvailable("siderolabs/multipath-tools", "v1.11.6")).toBe(false);
+  expect(extensionAvailable("siderolabs/trident-iscsi-tools", "v1.11.6")).toBe(false);
+  expect(extensionAvailable("siderolabs/multipath-tools", "v1.12.7")).toBe(true);
+  expect(badRelease("v1.12.5", ["siderolabs/multipath-tools"])).toBeDefined();
+  expect(badRelease("v1.12.6", ["siderolabs/multipath-tools"])).toBeUndefined();
   expect(extensionAvailable("siderolabs/never-heard-of", "v1.13.9")).toBeUndefined();
 });
 

@@ -105,6 +105,8 @@ export const examples: Readonly<Record<string, unknown>> = {
   "synology.storageClasses[].location": "/volume1",
   "synology.storageClasses[].formatOptions": "-O ^metadata_csum",
   "synology.storageClasses[].lunType": "THIN",
+  "synology.storageClasses[].spaceReclamation": true,
+  "synology.storageClasses[].fuaSyncCache": true,
   "synology.snapshots.description": "made by Kubernetes",
   ...Object.fromEntries(
     ["joviandss", "synology", "snapshotController"].flatMap((section) =>

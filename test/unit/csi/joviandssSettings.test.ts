@@ -255,8 +255,28 @@ test("http is allowed to those who say so", () => {
   expect(joviandssProblems({ ...joviandss, endpoint })).toEqual([]);
 });
 
-test.each(["10.0.0.1", "2001:db8::1", "storage.example.com", "nas"])("%s is an address", (address) => {
+test.each(["10.0.0.1", "storage.example.com", "nas"])("%s is an address", (address) => {
   expect(joviandssProblems(changed(joviandss, ["endpoint", "addresses"], [address]))).toEqual([]);
+});
+
+// The driver builds its REST URL without brackets, fails to parse it and dereferences nil.
+test.each(["endpoint", "iscsi"])("an IPv6 address of %s is refused with the reason", (section) => {
+  for (const address of ["2001:db8::1", "[2001:db8::1]"]) {
+    expect(joviandssProblems(changed(joviandss, [section, "addresses"], [address]))).toEqual([
+      {
+        path: `${section}.addresses[0]`,
+        reason: expect.stringMatching(/IPv6 address, which the driver does not support/) as string,
+      },
+    ]);
+  }
+});
+
+test("snapshots come with a warning: they cannot be restored", () => {
+  const warned = joviandssWarnings(
+    joviandssSchema.parse({ ...joviandss, image: `a/b@${digest}`, snapshots: { enabled: true } }),
+  );
+  expect(warned.map(({ path }) => path)).toEqual(["snapshots.enabled"]);
+  expect(warned[0]?.reason).toMatch(/not restored.*cannot be cloned/);
 });
 
 test.each([

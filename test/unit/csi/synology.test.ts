@@ -118,21 +118,35 @@ describe("what the driver is given by default", () => {
   test("the driver's objects", () => {
     expect(only(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs).toMatchObject({
       metadata: { name: "csi.san.synology.com" },
-      spec: { attachRequired: true, podInfoOnMount: true, volumeLifecycleModes: ["Persistent"] },
+      spec: {
+        attachRequired: true,
+        podInfoOnMount: true,
+        fsGroupPolicy: "ReadWriteOnceWithFSType",
+        volumeLifecycleModes: ["Persistent"],
+      },
     });
-    expect(only(resources, "kubernetes:storage.k8s.io/v1:StorageClass").inputs).toMatchObject({
+    const { inputs } = only(resources, "kubernetes:storage.k8s.io/v1:StorageClass");
+    expect(inputs).toMatchObject({
       metadata: { name: "synology-iscsi-storage" },
       provisioner: "csi.san.synology.com",
       reclaimPolicy: "Retain",
       allowVolumeExpansion: true,
-      parameters: {
-        protocol: "iscsi",
-        "csi.storage.k8s.io/fstype": "ext4",
-        thin_provisioning: "true",
-        enableSpaceReclamation: "false",
-        enableFuaSyncCache: "false",
-      },
     });
+    expect(inputs.parameters).toEqual({
+      protocol: "iscsi",
+      "csi.storage.k8s.io/fstype": "ext4",
+      thin_provisioning: "true",
+    });
+  });
+
+  test("the node part gets a token, without which it exits, and no rights", () => {
+    const accounts = ["synology-controller-account", "synology-node-account"].map(
+      (name) => only(resources, "kubernetes:core/v1:ServiceAccount", name).inputs,
+    );
+    expect(accounts.map((account) => account.automountServiceAccountToken)).toEqual([true, true]);
+    expect(
+      resources.filter(({ type }) => type === "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole"),
+    ).toHaveLength(1);
   });
 
   test("the resizer may do what it does, and Secrets are nobody's business", () => {
@@ -282,4 +296,47 @@ test("multipath is told where its tools are", async () => {
     ]),
   );
   expect(args).not.toContain("--multipath=false");
+});
+
+describe("network shares", () => {
+  const shared = {
+    storageClasses: [{ name: "synology-iscsi-storage" }, { name: "files", protocol: "nfs" as const }],
+  };
+
+  test("NFS lets the node part look nodes up, and do nothing else", async () => {
+    const resources = await deploy(shared);
+    const role = only(
+      resources,
+      "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole",
+      "synology-node-cluster-role",
+    );
+    expect(role.inputs.rules).toEqual([{ apiGroups: [""], resources: ["nodes"], verbs: ["get", "list"] }]);
+    const binding = only(
+      resources,
+      "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
+      "synology-node-cluster-role-binding",
+    );
+    expect(at(binding.inputs, "subjects", 0, "name")).toBe("synology-csi-node-service-account");
+  });
+
+  test("no file system type is put on volumes whose class has none: fsGroup would walk through a share", async () => {
+    const args = container(deployment(await deploy(shared)), "csi-provisioner").args;
+    expect(args.filter((arg) => arg.startsWith("--default-fstype"))).toEqual([]);
+  });
+});
+
+test("options that are set are sent to the array, false included", async () => {
+  const storageClasses = [{ name: "a", spaceReclamation: true, fuaSyncCache: false }];
+  const { inputs } = only(await deploy({ storageClasses }), "kubernetes:storage.k8s.io/v1:StorageClass");
+  expect(inputs.parameters).toMatchObject({ enableSpaceReclamation: "true", enableFuaSyncCache: "false" });
+});
+
+test.each([
+  [1, false, undefined],
+  [2, false, "preferredDuringSchedulingIgnoredDuringExecution"],
+  [2, true, "requiredDuringSchedulingIgnoredDuringExecution"],
+])("%i replicas with hostNetwork %s are kept apart: %s", async (replicas, hostNetwork, rule) => {
+  const resources = await deploy({ controller: { replicas, hostNetwork } });
+  const affinity = at(pod(deployment(resources)), "affinity", "podAntiAffinity");
+  expect(Object.keys((affinity as object | undefined) ?? {})).toEqual(rule === undefined ? [] : [rule]);
 });

@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { synologyProblems } from "../../../components/csi/synologySettings.ts";
+import {
+  synologyProblems,
+  synologySchema,
+  synologyWarnings,
+} from "../../../components/csi/synologySettings.ts";
 import { changed, synology } from "./plainSettings.ts";
 
 test("the least that is needed is enough", () => {
@@ -117,5 +121,36 @@ describe("Synology refuses", () => {
     expect(synologyProblems(settings)).toEqual([
       { path: where, reason: expect.stringMatching(reason) as string },
     ]);
+  });
+});
+
+test("an IPv6 address is refused with the reason", () => {
+  expect(synologyProblems(changed(synology, ["arrays", 0, "host"], "fd00::20"))).toEqual([
+    {
+      path: "arrays[0].host",
+      reason: expect.stringMatching(/IPv6 address, which the driver does not support/) as string,
+    },
+  ]);
+});
+
+describe("what the nodes' image lacks is a warning", () => {
+  const btrfs = { storageClasses: [{ name: "a", fsType: "btrfs" }] };
+  const nfs = (nfsVersion: string, ...mountOptions: string[]) => ({
+    storageClasses: [{ name: "a", protocol: "nfs", nfsVersion, mountOptions }],
+  });
+  test.each<[string, object, string[], string[]]>([
+    ["btrfs", btrfs, [], ["storageClasses[0].fsType"]],
+    ["btrfs with its extension", btrfs, ["siderolabs/btrfs"], []],
+    ["multipath", { multipath: {} }, [], ["multipath"]],
+    ["multipath with its extension", { multipath: {} }, ["siderolabs/multipath-tools"], []],
+    ["NFS 3", nfs("3"), [], ["storageClasses[0].nfsVersion"]],
+    ["NFS 3 with its extension", nfs("3"), ["siderolabs/nfs-utils"], []],
+    ["NFS 3 without locks", nfs("3", "nolock"), [], []],
+    ["NFS 4.1, which needs no helper", nfs("4.1"), [], []],
+    ["plain iSCSI", {}, [], []],
+  ])("%s", (_, more, extensions, paths) => {
+    const settings = synologySchema.parse({ ...synology, ...more });
+    const warnings = synologyWarnings(settings, ["siderolabs/iscsi-tools", ...extensions]);
+    expect(warnings.map(({ path }) => path)).toEqual(paths);
   });
 });
