@@ -1,6 +1,25 @@
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
+const gateOnly = [
+  { regex: "(^|/)actor\\.ts$", message: "Only provider/gate may connect a client that can disturb a node." },
+  {
+    regex: "gate/acting\\.ts$",
+    importNames: ["clientsOf"],
+    message: "Only provider/gate may open the clients that can disturb a node: use a method of Gate.",
+  },
+  {
+    regex: "(^|/)kubernetesApi\\.ts$",
+    importNames: ["connectNodeRemover"],
+    message: "Only provider/gate may delete a Node object.",
+  },
+  {
+    regex: "(^|/)(talosClient|kubernetes)\\.ts$",
+    importNames: ["TalosActor", "NodeRemover"],
+    message: "Only provider/gate works with clients that can disturb a node or its cluster.",
+  },
+];
+
 export default tseslint.config(
   {
     ignores: [
@@ -48,6 +67,21 @@ export default tseslint.config(
       ...tseslint.configs.disableTypeChecked.rules,
       "@typescript-eslint/no-require-imports": "off",
       "no-restricted-exports": "off",
+    },
+  },
+  // Whatever disturbs a node goes through the gate, which looks again immediately before: nobody else gets hold of a client that can act.
+  {
+    files: ["**/*.ts"],
+    ignores: ["provider/gate/**", "provider/kubernetesApi.ts", "talos/api/actor.ts", "test/**"],
+    rules: {
+      "no-restricted-imports": ["error", { patterns: gateOnly }],
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: "ImportExpression[source.value=/talos\\u002fapi\\u002factor|(^|\\u002f)actor\\.ts$/]",
+          message: "Only provider/gate may connect a client that can disturb a node.",
+        },
+      ],
     },
   },
   { files: ["*.config.ts", "*.config.js"], rules: { "no-restricted-exports": "off" } },

@@ -1,5 +1,5 @@
 import { isTransient, TalosError } from "../talos/api/errors.ts";
-import type { TalosClient } from "../talos/api/talosClient.ts";
+import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import { alignConfig } from "../talos/alignConfig.ts";
 import { configChanges, type ConfigChanges } from "../talos/configChanges.ts";
@@ -40,7 +40,7 @@ export class ConfigurationGuard {
     urn: string,
     wanted: ConfigurationGuardInputs,
     signal: AbortSignal,
-    connectTalos: (connection: TalosConnection) => TalosClient,
+    connectTalos: (connection: TalosConnection) => TalosReader,
   ) {
     this.#surroundings = surroundings;
     this.#wanted = wanted;

@@ -1,17 +1,17 @@
 import type { TalosCredentials } from "../talos/api/credentials.ts";
-import type { TalosClient } from "../talos/api/talosClient.ts";
+import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 
 /** The connections of one operation to the nodes of a cluster: made when they are first used, and closed together. */
 export class Connections {
-  readonly #dial: (connection: TalosConnection) => TalosClient;
+  readonly #dial: (connection: TalosConnection) => TalosReader;
   readonly #credentials: TalosCredentials;
   readonly #endpointOf: (address: string) => string;
-  readonly #open = new Map<string, TalosClient>();
+  readonly #open = new Map<string, TalosReader>();
 
   /** @param endpointOf where a node is spoken to: itself, or another that forwards */
   constructor(
-    dial: (connection: TalosConnection) => TalosClient,
+    dial: (connection: TalosConnection) => TalosReader,
     credentials: TalosCredentials,
     endpointOf: (address: string) => string,
   ) {
@@ -20,16 +20,17 @@ export class Connections {
     this.#endpointOf = endpointOf;
   }
 
-  to(address: string): TalosClient {
+  to(address: string): TalosReader {
     const known = this.#open.get(address);
     if (known !== undefined) return known;
-    const client = this.#dial({
-      endpoint: this.#endpointOf(address),
-      node: address,
-      credentials: this.#credentials,
-    });
+    const client = this.#dial(this.connectionTo(address));
     this.#open.set(address, client);
     return client;
+  }
+
+  /** Where a node is spoken to, and with what. */
+  connectionTo(address: string): TalosConnection {
+    return { endpoint: this.#endpointOf(address), node: address, credentials: this.#credentials };
   }
 
   close(): void {

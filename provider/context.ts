@@ -1,6 +1,7 @@
-import type { TalosClient } from "../talos/api/talosClient.ts";
+import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { Clock } from "./clock.ts";
 import { Cancelled, UpgradeError, type StepName } from "./errors.ts";
+import type { Gate } from "./gate/gate.ts";
 import { nodeLabel, type NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
 import type { Progress } from "./progress.ts";
@@ -48,9 +49,11 @@ export const defaultPatience: Patience = {
 /** Everything a step may use. */
 export interface UpgradeContext {
   readonly wanted: NodeUpgradeInputs;
-  readonly talos: TalosClient;
+  readonly talos: TalosReader;
   /** A connection to another node of the cluster. */
-  readonly peer: (address: string) => TalosClient;
+  readonly peer: (address: string) => TalosReader;
+  /** The only way to disturb the node or its cluster. */
+  readonly gate: Gate;
   /** Undefined where no kubeconfig was given. */
   readonly kubernetes: () => Promise<KubernetesClient | undefined>;
   readonly clock: Clock;

@@ -3,7 +3,7 @@ import type {
   InstalledExtension,
   MachineStatus,
   RunningService,
-  TalosClient,
+  TalosReader,
 } from "../talos/api/talosClient.ts";
 import { canonicalExtension } from "../talos/extensions.ts";
 import { hasSchematicExtension } from "../talos/features.ts";
@@ -35,7 +35,7 @@ const initiatorFiles = [
 
 /** Reads everything at once over one connection. */
 export async function readFacts(
-  talos: TalosClient,
+  talos: TalosReader,
   wanted: Pick<NodeUpgradeInputs, "files">,
   call: CallOptions,
 ): Promise<NodeFacts> {
@@ -63,12 +63,12 @@ export async function readFacts(
   };
 }
 
-async function presentFiles(talos: TalosClient, paths: string[], call: CallOptions): Promise<string[]> {
+async function presentFiles(talos: TalosReader, paths: string[], call: CallOptions): Promise<string[]> {
   const present = await Promise.all(paths.map((path) => talos.hasFile(path, call)));
   return paths.filter((_, i) => present[i]);
 }
 
-async function readInitiatorName(talos: TalosClient, call: CallOptions): Promise<string | undefined> {
+async function readInitiatorName(talos: TalosReader, call: CallOptions): Promise<string | undefined> {
   const texts = await Promise.all(initiatorFiles.map((path) => talos.readText(path, call)));
   return texts
     .map((text) => /^\s*InitiatorName\s*=\s*(\S+)/m.exec(text ?? "")?.[1])

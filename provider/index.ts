@@ -1,5 +1,6 @@
 import { realClock } from "./clock.ts";
 import { defaultPatience } from "./context.ts";
+import { realActing } from "./gate/acting.ts";
 import { TalosNodeProvider } from "./plugin.ts";
 
 // The engine's address is the first argument that is no flag.
@@ -21,6 +22,7 @@ if (engine !== undefined) resetOptions("", "", -1, engine, "", false, "");
 const provider = new TalosNodeProvider({
   talos: async () => (await import("../talos/api/client.ts")).connectTalos,
   connectKubernetes: async (kubeconfig) => (await import("./kubernetesApi.ts")).connectKubernetes(kubeconfig),
+  acting: realActing(),
   clock: realClock,
   patience: defaultPatience,
   statusOf: engineStatus,

@@ -37,10 +37,14 @@ export interface KubernetesClient {
     name: string,
     change: { unschedulable?: boolean; annotations: Record<string, string | null> },
   ): Promise<void>;
-  /** Takes the Node object away; one that is not there is no error. */
-  deleteNode(name: string): Promise<void>;
   podsOn(node: string): Promise<KubernetesPod[]>;
   evict(pod: KubernetesPod): Promise<Eviction>;
+}
+
+/** What only `provider/gate` may ask of a cluster. Every method throws a KubernetesError. */
+export interface NodeRemover {
+  /** Takes the Node object away; one that is not there is no error. */
+  deleteNode(name: string): Promise<void>;
 }
 
 /** The Kubernetes API refused, or did not answer. */

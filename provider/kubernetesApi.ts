@@ -13,12 +13,22 @@ import {
   type KubernetesClient,
   type KubernetesNode,
   type KubernetesPod,
+  type NodeRemover,
 } from "./kubernetes.ts";
 
 const requestMs = 10_000;
 
 /** Connects to the cluster of a kubeconfig. The client library takes its time to load, so only whoever needs it loads it. */
-export async function connectKubernetes(kubeconfig: string): Promise<KubernetesClient> {
+export function connectKubernetes(kubeconfig: string): Promise<KubernetesClient> {
+  return connect(kubeconfig);
+}
+
+/** The same, to take Node objects away. For `provider/gate` alone. */
+export function connectNodeRemover(kubeconfig: string): Promise<NodeRemover> {
+  return connect(kubeconfig);
+}
+
+async function connect(kubeconfig: string): Promise<ApiClient> {
   const library = await import("@kubernetes/client-node");
   const config = new library.KubeConfig();
   try {
@@ -49,7 +59,7 @@ export async function connectKubernetes(kubeconfig: string): Promise<KubernetesC
   );
 }
 
-class ApiClient implements KubernetesClient {
+class ApiClient implements KubernetesClient, NodeRemover {
   readonly #core: CoreV1Api;
   readonly #version: VersionApi;
   readonly #once: ConfigurationOptions<ObservableMiddleware>;

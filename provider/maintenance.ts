@@ -1,5 +1,5 @@
 import { TalosError } from "../talos/api/errors.ts";
-import type { TalosClient } from "../talos/api/talosClient.ts";
+import type { TalosReader } from "../talos/api/talosClient.ts";
 
 // A machine in maintenance mode presents a certificate that it has signed itself.
 const signedElsewhere = /self.signed|unable to (verify|get)|unknown authority/i;
@@ -10,7 +10,7 @@ const signedElsewhere = /self.signed|unable to (verify|get)|unknown authority/i;
  */
 export async function strangersCertificate(
   error: unknown,
-  talos: Pick<TalosClient, "diagnose">,
+  talos: Pick<TalosReader, "diagnose">,
 ): Promise<string | undefined> {
   if (!(error instanceof TalosError)) return undefined;
   if (error.kind === "certificate") return signedElsewhere.test(error.detail) ? error.detail : undefined;

@@ -1,8 +1,10 @@
-import type { TalosClient } from "../talos/api/talosClient.ts";
+import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import type { Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
 import type { Patience, UpgradeContext } from "./context.ts";
+import type { Acting } from "./gate/acting.ts";
+import { Gate } from "./gate/gate.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
 import { StepProgress, type StatusSink } from "./progress.ts";
@@ -10,8 +12,10 @@ import { StepProgress, type StatusSink } from "./progress.ts";
 /** What the provider needs from outside; tests put something else in its place. */
 export interface Surroundings {
   /** Resolves once the client library is there; connecting itself is immediate. */
-  talos(): Promise<(connection: TalosConnection) => TalosClient>;
+  talos(): Promise<(connection: TalosConnection) => TalosReader>;
   connectKubernetes(kubeconfig: string): Promise<KubernetesClient>;
+  /** What the gate acts with. */
+  acting: Acting;
   clock: Clock;
   patience: Patience;
   /** Where the status lines of a resource go. */
@@ -35,7 +39,7 @@ export class Session {
 
   private constructor(
     surroundings: Surroundings,
-    connectTalos: (connection: TalosConnection) => TalosClient,
+    connectTalos: (connection: TalosConnection) => TalosReader,
     urn: string,
     wanted: NodeUpgradeInputs,
     signal: AbortSignal,
@@ -49,17 +53,33 @@ export class Session {
     );
     this.#connections = connections;
     let kubernetes: Promise<KubernetesClient> | undefined;
+    const reader = (address: string): TalosReader => connections.to(address);
+    const progress = new StepProgress(surroundings.statusOf(urn), clock);
     this.context = {
       wanted,
       talos: connections.to(wanted.node),
-      peer: (address) => connections.to(address),
+      peer: reader,
+      gate: new Gate({
+        node: wanted,
+        controlPlanes: wanted.controlPlanes,
+        services: wanted.services,
+        cluster: wanted.clientConfiguration.caCertificate,
+        kubeconfig: wanted.kubeconfig,
+        acting: surroundings.acting,
+        reader,
+        connectionTo: (address) => connections.connectionTo(address),
+        clock,
+        patience,
+        signal,
+        tell: (text) => progress.detail(text),
+      }),
       kubernetes: async () => {
         if (wanted.kubeconfig === undefined) return undefined;
         kubernetes ??= surroundings.connectKubernetes(wanted.kubeconfig);
         return kubernetes;
       },
       clock,
-      progress: new StepProgress(surroundings.statusOf(urn), clock),
+      progress,
       signal,
       deadline: clock.now() + wanted.timeoutSeconds * 1000,
       patience,

@@ -4,8 +4,9 @@ import { realClock } from "./clock.ts";
 import { EngineGone, NodeMoved, PreflightError, stepNames, UpgradeError, type StepName } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { KubernetesError } from "./kubernetes.ts";
+import { Refused } from "./gate/gate.ts";
 import { drain, findNode } from "./steps/drain.ts";
-import { guard, guardAgain } from "./steps/guard.ts";
+import { guard } from "./steps/guard.ts";
 import { inspect } from "./steps/inspect.ts";
 import { install, type Installed } from "./steps/install.ts";
 import { earlierInstall, noteInstall, type EarlierInstall } from "./steps/installNote.ts";
@@ -126,7 +127,6 @@ async function bringOver(
       path = await pull(context, before);
     }
     begin("install");
-    await guardAgain(context, "install", before);
     if (path.api === "lifecycle") await noteInstall(context, before, kubernetesNode, "begun");
     installed = await startInstall(context, journal, before, path, earlier);
     journal.installed = true;
@@ -135,8 +135,7 @@ async function bringOver(
   journal.installed = true;
   begin("reboot");
   if (installed.reboots === "on request") {
-    if (waiting) await guardAgain(context, "reboot", before);
-    await requestReboot(context);
+    await requestReboot(context, before);
   }
   journal.committed = true;
   try {
@@ -194,6 +193,7 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
 /** The one error for people; what nobody foresaw is thrown as it is. */
 export function explain(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
   if (error instanceof UpgradeError) return error;
+  if (error instanceof Refused) return failure(context, step, error.message, error.hint);
   const again = "Run `pulumi up` again once it is mended: it goes on from here.";
   if (error instanceof TalosError) return failure(context, step, `${error.call}: ${error.detail}`, again);
   if (error instanceof KubernetesError) return failure(context, step, `Kubernetes: ${error.message}`, again);

@@ -1,21 +1,25 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import type { CallOptions, EtcdStatus, TalosClient } from "../../talos/api/talosClient.ts";
-import type { UpgradeContext } from "../context.ts";
+import type { CallOptions, EtcdStatus, TalosReader } from "../../talos/api/talosClient.ts";
 import { etcdFindings, type ControlPlaneReport, type PeerReport } from "./etcd.ts";
 import type { Finding } from "./finding.ts";
 
+/** Whose control planes are asked. */
+interface Site {
+  readonly node: { node: string };
+  readonly controlPlanes: readonly string[];
+  readonly services: readonly string[];
+  readonly reader: (address: string) => TalosReader;
+}
+
 /** Asks every control plane at once, and judges. */
-export async function controlPlaneFindings(context: UpgradeContext): Promise<Finding[]> {
-  const { talos, wanted, patience } = context;
-  const call = { deadlineMs: patience.probeMs * 2, signal: context.signal };
-  const addresses = [...new Set([wanted.node, ...wanted.controlPlanes])];
+export async function controlPlaneFindings(
+  { node: { node: self }, controlPlanes, services, reader }: Site,
+  call: CallOptions,
+): Promise<Finding[]> {
+  const addresses = [...new Set([self, ...controlPlanes])];
   const [own, peers] = await Promise.all([
-    attempt(() => Promise.all([talos.etcdMembers(call), talos.etcdAlarms(call)])),
-    Promise.all(
-      addresses.map((address) =>
-        peerReport(address, address === wanted.node ? talos : context.peer(address), call),
-      ),
-    ),
+    attempt(() => Promise.all([reader(self).etcdMembers(call), reader(self).etcdAlarms(call)])),
+    Promise.all(addresses.map((address) => peerReport(address, reader(address), call))),
   ]);
   if ("error" in own) {
     return [
@@ -28,10 +32,10 @@ export async function controlPlaneFindings(context: UpgradeContext): Promise<Fin
   }
   const [members, alarms] = own.value;
   const report: ControlPlaneReport = {
-    self: wanted.node,
+    self,
     members,
     alarms,
-    mended: wanted.services,
+    mended: services,
     peers,
   };
   return etcdFindings(report);
@@ -40,7 +44,7 @@ export async function controlPlaneFindings(context: UpgradeContext): Promise<Fin
 /** What one control plane says of itself. */
 export async function peerReport(
   address: string,
-  talos: TalosClient,
+  talos: TalosReader,
   call: CallOptions,
 ): Promise<PeerReport> {
   const [machine, etcd] = await Promise.all([

@@ -1,5 +1,5 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import type { CallOptions, TalosClient } from "../../talos/api/talosClient.ts";
+import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { peerReport } from "./controlPlane.ts";
 import { peerFindings, type PeerReport } from "./etcd.ts";
 import type { Finding } from "./finding.ts";
@@ -28,7 +28,7 @@ interface Seen {
 export async function controlPlaneHealth(
   self: string,
   controlPlanes: readonly string[],
-  peer: (address: string) => TalosClient,
+  peer: (address: string) => TalosReader,
   call: CallOptions,
 ): Promise<ControlPlaneHealth> {
   const all = await Promise.all(
@@ -48,7 +48,7 @@ export async function controlPlaneHealth(
   };
 }
 
-async function look(address: string, talos: TalosClient, call: CallOptions): Promise<Seen> {
+async function look(address: string, talos: TalosReader, call: CallOptions): Promise<Seen> {
   const [report, apiServer] = await Promise.all([
     peerReport(address, talos, call),
     talos.apiServer(call).catch((error: unknown) => {

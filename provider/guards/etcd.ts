@@ -1,5 +1,6 @@
 import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
 import { lacksOnly } from "../facts.ts";
+import { quorumWithout } from "../gate/quorum.ts";
 import type { Finding } from "./finding.ts";
 
 /** What one control plane says of itself, or why it says nothing. */
@@ -136,21 +137,20 @@ function membershipFindings({ members, peers }: ControlPlaneReport): Finding[] {
   return findings;
 }
 
-/** Would a majority be left? A single control plane has none to lose: its cluster is down while it boots. */
+/** Would a majority be left? */
 function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[] {
-  const voters = members.filter((member) => !member.learner);
-  if (voters.length <= 1) return [];
-  const others = new Set(
-    peers.filter(hasEtcd).flatMap((peer) => (peer.address === self ? [] : [peer.etcd.memberId])),
+  const own = peers.find(({ address }) => address === self);
+  const going = own !== undefined && hasEtcd(own) ? own.etcd.memberId : undefined;
+  const others = peers.flatMap((peer) =>
+    peer.address !== self && peer.error === undefined ? [peer.etcd] : [],
   );
-  const left = voters.filter(({ id }) => others.has(id)).length;
-  const majority = Math.floor(voters.length / 2) + 1;
-  if (left >= majority) return [];
+  const { holds, left, of, needed } = quorumWithout(going, "for a while", members, others);
+  if (holds) return [];
   return [
     {
-      problem: `etcd would lose its majority: ${left} of ${voters.length} members left, ${majority} needed`,
+      problem: `etcd would lose its majority: ${left} of ${of} members left, ${needed} needed`,
       hint:
-        voters.length === 2
+        of === 2
           ? "A cluster of two control planes cannot lose one: add a third (or go back to one) first."
           : "Bring the other members back first.",
       mayPass: true,

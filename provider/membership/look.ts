@@ -1,5 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { waitFor } from "../context.ts";
+import { etcdWithout } from "../gate/leave.ts";
 import { strangersCertificate } from "../maintenance.ts";
 import { RemovalError, type RemovalContext } from "./context.ts";
 import type { EtcdReport } from "./quorum.ts";
@@ -82,34 +83,10 @@ async function memberId({ node }: RemovalContext): Promise<string | undefined> {
 
 /** etcd without the node, as the control planes that stay see it; undefined while none of them answers. */
 export async function etcdReport(
-  context: RemovalContext,
+  { member, node, staying }: RemovalContext,
   known: string | undefined,
 ): Promise<EtcdReport | undefined> {
-  const { member, node } = context;
+  const controlPlanes = staying.filter(({ role }) => role === "controlplane").map((other) => other.node);
   const call = { deadlineMs: node.patience.probeMs * 2, signal: node.signal };
-  const others = context.staying.filter(({ role }) => role === "controlplane");
-  const staying = await Promise.all(
-    others.map(async ({ node: address }) => ({
-      address,
-      etcd: await attempt(() => node.peer(address).etcdStatus(call)),
-    })),
-  );
-  for (const { node: address } of others) {
-    const members = await attempt(() => node.peer(address).etcdMembers(call));
-    if ("error" in members) continue;
-    const own = members.find(({ id, hostname, addresses }) =>
-      known === undefined ? hostname === member.name || addresses.includes(member.node) : id === known,
-    );
-    return { leaving: own?.id, name: member.name, members, staying };
-  }
-  return undefined;
-}
-
-async function attempt<T extends object>(read: () => Promise<T>): Promise<T | { error: string }> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof TalosError && error.kind !== "cancelled") return { error: error.detail };
-    throw error;
-  }
+  return etcdWithout({ node: member, controlPlanes, reader: node.peer }, known, call);
 }

@@ -1,4 +1,5 @@
-import type { EtcdMember, EtcdStatus } from "../../talos/api/talosClient.ts";
+import type { EtcdMember } from "../../talos/api/talosClient.ts";
+import { quorumWithout, unwell, type EtcdAnswer } from "../gate/quorum.ts";
 import type { Finding } from "../guards/finding.ts";
 
 /** etcd as it is seen before one of its members leaves it for good. */
@@ -9,7 +10,7 @@ export interface EtcdReport {
   name: string;
   members: EtcdMember[];
   /** What each control plane that stays says of its member, by address; an error where it says nothing. */
-  staying: { address: string; etcd: EtcdStatus | { error: string } }[];
+  staying: { address: string; etcd: EtcdAnswer }[];
 }
 
 /**
@@ -39,30 +40,28 @@ export function quorumFindings({ leaving, name, members, staying }: EtcdReport):
     const why = unwell(etcd);
     return why === undefined ? [] : [`${address}: ${why}`];
   });
-  const healthy = new Set(
-    staying.flatMap(({ etcd }) => ("error" in etcd || unwell(etcd) !== undefined ? [] : [etcd.memberId])),
+  const {
+    holds,
+    left: alive,
+    of,
+    needed,
+  } = quorumWithout(
+    leaving,
+    "for good",
+    members,
+    staying.map(({ etcd }) => etcd),
   );
-  const voters = left.filter(({ learner }) => !learner);
-  const alive = voters.filter(({ id }) => healthy.has(id)).length;
-  const majority = Math.floor(voters.length / 2) + 1;
-  if (alive < majority) {
+  if (!holds) {
     findings.push({
       problem:
-        `without ${name} etcd would have no quorum: ${alive} of the ${voters.length} members left are healthy, ${majority} needed` +
+        `without ${name} etcd would have no quorum: ${alive} of the ${of} members left are healthy, ${needed} needed` +
         (sick.length === 0 ? "" : ` (${sick.join("; ")})`),
       hint:
-        voters.length === 0
+        of === 0
           ? "The last member of etcd is the cluster: destroy the cluster, or add a control plane first."
           : "Bring the others back first: `talosctl etcd members` and `talosctl etcd status` show them.",
       mayPass: true,
     });
   }
   return findings;
-}
-
-function unwell(etcd: EtcdStatus | { error: string }): string | undefined {
-  if ("error" in etcd) return etcd.error;
-  if (etcd.errors.length > 0) return etcd.errors.join(", ");
-  if (etcd.leader === "0") return "it knows no leader";
-  return etcd.learner ? "it is a learner" : undefined;
 }

@@ -1,7 +1,8 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { stopIfCancelled, waitFor } from "../context.ts";
-import { EngineGone } from "../errors.ts";
+import { EngineGone, NodeMoved } from "../errors.ts";
 import type { NodeFacts } from "../facts.ts";
+import { Refused } from "../gate/gate.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { strangersCertificate } from "../maintenance.ts";
@@ -10,7 +11,6 @@ import { release } from "../steps/uncordon.ts";
 import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
 import { etcdReport, look, type Found } from "./look.ts";
 import { memberLabel } from "./members.ts";
-import { quorumFindings } from "./quorum.ts";
 
 type Member = Extract<Found, { is: "member" }>;
 
@@ -37,13 +37,12 @@ export async function removeNode(context: RemovalContext): Promise<void> {
     } else {
       begin("guard");
       await refuseSameMachine(context, found);
-      await guard(context, found.etcdMember, "guard");
+      await guard(context, found.etcdMember);
       begin("drain");
       cordoned = true;
       await drain(node, { kubernetesNode: found.kubernetesNode } as NodeFacts, () => undefined);
       begin("reset");
-      await guard(context, found.etcdMember, "reset");
-      const asked = await reset(context);
+      const asked = await reset(context, found);
       cordoned = false;
       begin("wait");
       await untilReset(context, found, asked);
@@ -109,14 +108,10 @@ async function refuseSameMachine({ member, staying, node }: RemovalContext, foun
 }
 
 /** What etcd has to be like for this node to leave. What may pass by itself gets some time to pass. */
-async function guard(
-  context: RemovalContext,
-  known: string | undefined,
-  step: "guard" | "reset",
-): Promise<void> {
+async function guard(context: RemovalContext, known: string | undefined): Promise<void> {
   const { member, node } = context;
   if (member.role !== "controlplane") return;
-  let findings: Finding[] = [];
+  let findings: readonly Finding[] = [];
   await waitFor(node, node.clock.now() + node.patience.guardMs, async () => {
     findings = await etcdFindings(context, known);
     if (findings.length > 0) node.progress.detail(findings.map(({ problem }) => problem).join("; "));
@@ -125,30 +120,29 @@ async function guard(
   if (findings.length === 0) return;
   throw new RemovalError(
     member,
-    step,
+    "guard",
     findings.map(({ problem }) => problem).join("; "),
     [...new Set(findings.map(({ hint }) => hint))].join(" "),
   );
 }
 
 /** What stands against a control plane's leaving, as far as etcd is concerned. */
-export async function etcdFindings(context: RemovalContext, known: string | undefined): Promise<Finding[]> {
-  const report = await etcdReport(context, known);
-  if (report !== undefined) return quorumFindings(report);
-  return [
-    {
-      problem: "etcd does not answer on any of the control planes that stay",
-      hint: "Look at `talosctl service etcd` and `talosctl etcd status` there.",
-      mayPass: true,
-    },
-  ];
+export async function etcdFindings(
+  context: RemovalContext,
+  known: string | undefined,
+): Promise<readonly Finding[]> {
+  return context.node.gate.look({ kind: "leave", etcdMember: known });
 }
 
 /** Asks for the reset. @returns the id that its events carry; undefined if the answer was lost */
-async function reset({ node }: RemovalContext): Promise<string | undefined> {
+async function reset({ member, node }: RemovalContext, found: Member): Promise<string | undefined> {
   try {
-    return await node.talos.reset({ deadlineMs: node.patience.probeMs * 5 });
+    return await node.gate.reset(found, { deadlineMs: node.patience.probeMs * 5 });
   } catch (error) {
+    if (error instanceof Refused) throw new RemovalError(member, "reset", error.message, error.hint);
+    if (error instanceof NodeMoved) {
+      throw new RemovalError(member, "reset", error.message, "It was not reset. Run `pulumi up` again.");
+    }
     // The request may have arrived, or an earlier one is being carried out: the machine shows which.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return undefined;
     throw error;
@@ -245,7 +239,7 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
   const known = found.is === "member" ? found.kubernetesNode : undefined;
   const object =
     findNode(nodes, known, member.node) ?? nodes.find(({ name, ready }) => name === member.name && !ready);
-  if (object !== undefined) await answered(node, () => kubernetes.deleteNode(object.name));
+  if (object !== undefined) await answered(node, () => node.gate.deleteNode(object.name));
 }
 
 /** The node stays for now: pods may come back to it. */

@@ -2,7 +2,6 @@ import { isTransient } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { NodeMoved, type StepName } from "../errors.ts";
 import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
-import { controlPlaneFindings } from "../guards/controlPlane.ts";
 import type { Finding } from "../guards/finding.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { KubernetesError } from "../kubernetes.ts";
@@ -12,7 +11,7 @@ export async function guard(context: UpgradeContext, facts: NodeFacts): Promise<
   const [kubernetes, ...live] = await Promise.all([
     kubernetesVersion(context),
     settle(context, () => machineFindings(context)),
-    settle(context, () => etcd(context)),
+    settle(context, () => cluster(context, facts)),
   ]);
   const version = kubernetes.version ?? context.wanted.kubernetesVersion;
   refuse(context, "guard", [
@@ -20,23 +19,6 @@ export async function guard(context: UpgradeContext, facts: NodeFacts): Promise<
     ...kubernetes.findings,
     ...live.flat(),
   ]);
-}
-
-/** The part of the guard that can have changed by now: asked again right before the node goes down. */
-export async function guardAgain(context: UpgradeContext, step: StepName, before: NodeFacts): Promise<void> {
-  const [findings] = await Promise.all([
-    settle(context, () => etcd(context)),
-    requireSameBoot(context, before),
-  ]);
-  refuse(context, step, findings);
-}
-
-async function requireSameBoot(
-  { talos, patience, signal }: UpgradeContext,
-  before: NodeFacts,
-): Promise<void> {
-  const bootId = await talos.bootId({ deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
-  if (bootId !== before.bootId) throw new NodeMoved("the node has rebooted");
 }
 
 /** No answer now, from a node that answered a moment ago. */
@@ -55,8 +37,11 @@ function refuse(context: UpgradeContext, step: StepName, findings: Finding[]): v
 }
 
 /** Gives what may pass by itself some time to pass. */
-async function settle(context: UpgradeContext, look: () => Promise<Finding[]>): Promise<Finding[]> {
-  let findings: Finding[] = [];
+async function settle(
+  context: UpgradeContext,
+  look: () => Promise<readonly Finding[]>,
+): Promise<readonly Finding[]> {
+  let findings: readonly Finding[] = [];
   await waitFor(context, context.clock.now() + context.patience.guardMs, async () => {
     findings = await look();
     if (findings.length > 0) context.progress.detail(findings.map(({ problem }) => problem).join("; "));
@@ -65,8 +50,8 @@ async function settle(context: UpgradeContext, look: () => Promise<Finding[]>): 
   return findings;
 }
 
-async function etcd(context: UpgradeContext): Promise<Finding[]> {
-  return context.wanted.role === "controlplane" ? controlPlaneFindings(context) : [];
+async function cluster({ gate }: UpgradeContext, { bootId }: NodeFacts): Promise<readonly Finding[]> {
+  return gate.look({ kind: "restart", bootId });
 }
 
 async function machineFindings({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {

@@ -25,7 +25,7 @@ export async function install(
 ): Promise<Installed> {
   if (path.api === "lifecycle") {
     try {
-      return await installNew(context, path.imageName, earlier);
+      return await installNew(context, facts, path.imageName, earlier);
     } catch (error) {
       if (!isUnimplemented(error)) throw error;
     }
@@ -35,36 +35,45 @@ export async function install(
 
 async function installNew(
   context: UpgradeContext,
+  facts: NodeFacts,
   imageName: string,
   earlier: EarlierInstall,
 ): Promise<Installed> {
-  if (earlier === "nothing") return runInstaller(context, imageName);
+  if (earlier === "nothing") return runInstaller(context, facts, imageName);
   // An installer lives on when its caller is gone. First it has to end, then it shows whether its work was done.
-  const { talos, patience, progress } = context;
+  const { talos, gate, patience, progress } = context;
   const call = { deadlineMs: patience.probeMs };
   await waitFor(context, context.deadline, async () => {
-    if (!(await talos.installerBusy(call))) return true;
+    if (!(await gate.installerBusy(call))) return true;
     progress.detail("the installer that an earlier run has started is still at work");
     return undefined;
   });
-  return (await talos.installPending(call)) ? { reboots: "on request" } : runInstaller(context, imageName);
+  return (await talos.installPending(call))
+    ? { reboots: "on request" }
+    : runInstaller(context, facts, imageName);
 }
 
-async function runInstaller(context: UpgradeContext, imageName: string): Promise<Installed> {
-  const { talos, progress } = context;
+async function runInstaller(
+  context: UpgradeContext,
+  facts: NodeFacts,
+  imageName: string,
+): Promise<Installed> {
+  const { gate, progress } = context;
   let lastMessage = "";
   let exitCode: number | undefined;
   try {
-    exitCode = await talos.install(
+    exitCode = await gate.install(
       imageName,
       (message) => {
         lastMessage = message.trim() === "" ? lastMessage : message.trim();
         progress.detail(lastMessage);
       },
+      facts,
       { deadlineMs: remaining(context) },
     );
   } catch (error) {
-    if (!(error instanceof TalosError) || error.kind === "unimplemented") throw error;
+    if (!(error instanceof TalosError) || error.kind === "unimplemented" || error.kind === "cancelled")
+      throw error;
     if (error.kind === "locked") throw busy(context, error);
     throw failure(
       context,
@@ -94,13 +103,13 @@ function busy(context: UpgradeContext, error: TalosError): Error {
 }
 
 async function installOld(context: UpgradeContext, facts: NodeFacts): Promise<Installed> {
-  const { talos, wanted } = context;
+  const { gate, wanted } = context;
   const request = { image: wanted.image, preserve: preserve(facts.version) };
   try {
-    const actorId = await talos.upgradeLegacy(request, { deadlineMs: remaining(context) });
+    const actorId = await gate.upgradeLegacy(request, facts, { deadlineMs: remaining(context) });
     return { reboots: "by itself", actorId };
   } catch (error) {
-    if (!(error instanceof TalosError)) throw error;
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     // The answer got lost, or a request that came before is at work: look what the node does, and do not ask twice.
     if ((isTransient(error) || error.kind === "locked") && (await isUnderWay(context, facts))) {
       return { reboots: "by itself", actorId: "" };

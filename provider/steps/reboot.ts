@@ -22,14 +22,14 @@ export async function awaitReboot(
 }
 
 /** Step `reboot`, first half, where the node does not do it by itself. */
-export async function requestReboot(context: UpgradeContext): Promise<void> {
-  const { talos, patience } = context;
+export async function requestReboot(context: UpgradeContext, before: NodeFacts): Promise<void> {
+  const { gate, patience } = context;
   try {
-    await talos.reboot({ deadlineMs: patience.probeMs * 2 });
+    await gate.reboot(before, { deadlineMs: patience.probeMs * 2 });
   } catch (error) {
     // A node that goes down may not get its answer out. Whether it went shows in the boot id.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return;
-    if (!(error instanceof TalosError)) throw error;
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     throw failure(
       context,
       "reboot",
@@ -82,7 +82,7 @@ async function newBoot(
       const idle = machine.stage === "running" && machine.ready && !gone;
       if (idle && installed.reboots === "on request" && clock.now() - asked > patience.rebootMs) {
         asked = clock.now();
-        await requestReboot(context);
+        await requestReboot(context, before);
       }
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
@@ -127,10 +127,10 @@ async function upgradeFailed(
   before: NodeFacts,
   text: string,
 ): Promise<UpgradeFailed> {
-  const { talos, patience, progress } = context;
+  const { talos, gate, patience, progress } = context;
   progress.detail(`the upgrade failed (${text}), rebooting into the old image`);
   const call = { deadlineMs: patience.probeMs, signal: context.signal };
-  await talos.reboot(call).catch(ignoreTalosError);
+  await gate.rebootStopped(before, call).catch(ignoreTalosError);
   const back = await waitFor(context, context.deadline, async () => {
     try {
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);

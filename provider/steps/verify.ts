@@ -163,7 +163,7 @@ async function startStopped(context: UpgradeContext, facts: NodeFacts, started: 
     if (service?.state !== "Finished" || started.has(id)) continue;
     started.add(id);
     try {
-      await context.talos.startService(id, { signal: context.signal });
+      await context.gate.startService(id, { signal: context.signal });
       context.progress.info(`${id} was stopped, started it`);
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;

@@ -14,37 +14,36 @@ import type {
   RunningService,
   RunningVersion,
   StaticPod,
-  TalosClient,
+  TalosReader,
 } from "./talosClient.ts";
 import { splitEndpoint, Transport, type TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
 
-/** Connects to a node's API. Nothing is sent before the first call. */
-export function connectTalos(connection: TalosConnection): TalosClient {
-  return new GrpcTalosClient(connection);
-}
-
 // CRI's containerd, namespace "system": where installer images are kept (siderolabs/talos v1.13 talosctl upgrade).
-const systemImages = { driver: "CRI", namespace: "NS_SYSTEM" };
+export const systemImages = { driver: "CRI", namespace: "NS_SYSTEM" };
 const minute = 60_000;
 
-class GrpcTalosClient implements TalosClient {
-  readonly #transport: Transport;
-  readonly #api: TalosApi = loadTalosApi();
+/** Connects to a node's API, to read. Nothing is sent before the first call. */
+export function connectTalos(connection: TalosConnection): TalosReader {
+  return new GrpcTalosReader(connection);
+}
 
+export class GrpcTalosReader implements TalosReader {
+  protected readonly transport: Transport;
+  protected readonly api: TalosApi = loadTalosApi();
   readonly #connection: TalosConnection;
 
   constructor(connection: TalosConnection) {
     this.#connection = connection;
-    this.#transport = new Transport(connection);
+    this.transport = new Transport(connection);
   }
 
   get node(): string {
-    return this.#transport.node;
+    return this.transport.node;
   }
 
   async version(call?: CallOptions): Promise<RunningVersion> {
-    return wire.runningVersion(await this.#one("Version", {}, call));
+    return wire.runningVersion(await this.one("Version", {}, call));
   }
 
   async bootId(call?: CallOptions): Promise<string | undefined> {
@@ -58,23 +57,23 @@ class GrpcTalosClient implements TalosClient {
 
   async machineStatus(call?: CallOptions): Promise<MachineStatus> {
     return wire.machineStatus(
-      (await getResource(this.#transport, "runtime", "MachineStatuses.runtime.talos.dev", "machine", call))
+      (await getResource(this.transport, "runtime", "MachineStatuses.runtime.talos.dev", "machine", call))
         ?.spec ?? {},
     );
   }
 
   async services(call?: CallOptions): Promise<RunningService[]> {
-    return wire.services(await this.#one("ServiceList", {}, call));
+    return wire.services(await this.one("ServiceList", {}, call));
   }
 
   async extensions(
     call?: CallOptions,
   ): Promise<{ installed: InstalledExtension[]; schematicId: string | undefined }> {
     const [extensions, factory] = await Promise.all([
-      listResources(this.#transport, "runtime", "ExtensionStatuses.runtime.talos.dev", call),
+      listResources(this.transport, "runtime", "ExtensionStatuses.runtime.talos.dev", call),
       // From Talos 1.14 on; the older releases show the schematic as an extension only.
       getResource(
-        this.#transport,
+        this.transport,
         "runtime",
         "ImageFactorySchematics.runtime.talos.dev",
         "image-factory-schematic",
@@ -88,14 +87,14 @@ class GrpcTalosClient implements TalosClient {
   }
 
   async kubernetesNode(call?: CallOptions): Promise<string | undefined> {
-    const [name] = await listResources(this.#transport, "k8s", "Nodenames.kubernetes.talos.dev", call);
+    const [name] = await listResources(this.transport, "k8s", "Nodenames.kubernetes.talos.dev", call);
     const value = name?.spec["nodename"];
     return typeof value === "string" && value !== "" ? value : undefined;
   }
 
   async hasFile(path: string, call?: CallOptions): Promise<boolean> {
     try {
-      for await (const entry of this.#transport.stream(this.#api.machine, "List", { root: path }, call)) {
+      for await (const entry of this.transport.stream(this.api.machine, "List", { root: path }, call)) {
         if (entry["error"] === "") return true;
       }
       return false;
@@ -114,39 +113,31 @@ class GrpcTalosClient implements TalosClient {
     }
   }
 
-  async startService(id: string, call?: CallOptions): Promise<void> {
-    await this.#one("ServiceStart", { id }, call);
-  }
-
-  async stopService(id: string, call?: CallOptions): Promise<void> {
-    await this.#one("ServiceStop", { id }, call);
-  }
-
   async machineConfiguration(call?: CallOptions): Promise<string | undefined> {
     const read = (id: string): Promise<string | undefined> =>
-      getSpecText(this.#transport, "config", "MachineConfigs.config.talos.dev", id, call);
+      getSpecText(this.transport, "config", "MachineConfigs.config.talos.dev", id, call);
     const spec = (await read("persistent")) ?? (await read("v1alpha1"));
     return spec === undefined ? undefined : configurationText(spec);
   }
 
   async apiServer(call?: CallOptions): Promise<StaticPod | undefined> {
     const [pods, statuses] = await Promise.all([
-      listResources(this.#transport, "k8s", "StaticPods.kubernetes.talos.dev", call),
-      listResources(this.#transport, "k8s", "StaticPodStatuses.kubernetes.talos.dev", call),
+      listResources(this.transport, "k8s", "StaticPods.kubernetes.talos.dev", call),
+      listResources(this.transport, "k8s", "StaticPodStatuses.kubernetes.talos.dev", call),
     ]);
     return apiServerPod(pods, statuses);
   }
 
   async etcdMembers(call?: CallOptions): Promise<EtcdMember[]> {
-    return wire.etcdMembers(await this.#one("EtcdMemberList", {}, call));
+    return wire.etcdMembers(await this.one("EtcdMemberList", {}, call));
   }
 
   async etcdStatus(call?: CallOptions): Promise<EtcdStatus> {
-    return wire.etcdStatus(await this.#one("EtcdStatus", {}, call));
+    return wire.etcdStatus(await this.one("EtcdStatus", {}, call));
   }
 
   async etcdAlarms(call?: CallOptions): Promise<EtcdAlarm[]> {
-    const response = await this.#transport.unary(this.#api.machine, "EtcdAlarmList", {}, call);
+    const response = await this.transport.unary(this.api.machine, "EtcdAlarmList", {}, call);
     return wire.messages(response, this.node, "MachineService.EtcdAlarmList").flatMap(wire.etcdAlarms);
   }
 
@@ -158,7 +149,7 @@ class GrpcTalosClient implements TalosClient {
     const layers = new Map<string, { done: number; total: number }>();
     let name: string | undefined;
     const request = { containerd: systemImages, imageRef: image };
-    for await (const message of this.#transport.stream(this.#api.image, "Pull", request, long(call))) {
+    for await (const message of this.transport.stream(this.api.image, "Pull", request, long(call))) {
       if (message["response"] === "name") {
         name = String(message["name"]);
       } else {
@@ -182,71 +173,22 @@ class GrpcTalosClient implements TalosClient {
   }
 
   async pullLegacy(image: string, call?: CallOptions): Promise<void> {
-    await this.#one("ImagePull", { namespace: "NS_SYSTEM", reference: image }, long(call));
-  }
-
-  async install(
-    image: string,
-    onMessage: (text: string) => void,
-    call?: CallOptions,
-  ): Promise<number | undefined> {
-    let exitCode: number | undefined;
-    const request = { containerd: systemImages, source: { imageName: image } };
-    for await (const message of this.#transport.stream(this.#api.lifecycle, "Upgrade", request, long(call))) {
-      const progress = wire.installProgress(message);
-      if (progress.exitCode !== undefined) exitCode = progress.exitCode;
-      if (progress.message !== undefined) onMessage(progress.message);
-    }
-    return exitCode;
-  }
-
-  async installerBusy(call?: CallOptions): Promise<boolean> {
-    try {
-      // A request without an image: the server looks at its lock first, and then at the image's name (siderolabs/talos
-      // v1.13 internal/app/lifecycle/lifecycle.go).
-      await this.install("", () => undefined, call);
-      return false;
-    } catch (error) {
-      if (error instanceof TalosError && error.kind === "locked") return true;
-      if (error instanceof TalosError && error.kind === "failed") return false;
-      throw error;
-    }
+    await this.one("ImagePull", { namespace: "NS_SYSTEM", reference: image }, long(call));
   }
 
   async installPending(call?: CallOptions): Promise<boolean> {
     // The installer leaves the name of the old boot entry in META until the new one has come up (siderolabs/talos v1.13
     // cmd/installer/pkg/install, drop_upgrade_fallback.go).
-    const tag = await getResource(this.#transport, "runtime", "MetaKeys.runtime.talos.dev", "0x06", call);
+    const tag = await getResource(this.transport, "runtime", "MetaKeys.runtime.talos.dev", "0x06", call);
     return tag !== undefined;
-  }
-
-  async reboot(call?: CallOptions): Promise<void> {
-    await this.#one("Reboot", {}, call);
-  }
-
-  async reset(call?: CallOptions): Promise<string> {
-    const request = {
-      graceful: true,
-      reboot: true,
-      mode: "SYSTEM_DISK",
-      // Whole disks of the user are never named here.
-      systemPartitionsToWipe: ["STATE", "EPHEMERAL"].map((label) => ({ label, wipe: true })),
-    };
-    const reply = await this.#one("Reset", request, long(call));
-    return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
-  }
-
-  async upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string> {
-    const reply = await this.#one("Upgrade", request, long(call));
-    return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
   }
 
   async upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined> {
     // The events that came before this call are asked for too, so that a failure cannot slip in between.
     const request = { tailEvents: -1, withActorId: actorId };
     try {
-      for await (const event of this.#transport.stream(this.#api.machine, "Events", request, long(call))) {
-        const failure = wire.sequenceFailure(event, this.#api);
+      for await (const event of this.transport.stream(this.api.machine, "Events", request, long(call))) {
+        const failure = wire.sequenceFailure(event, this.api);
         if (failure !== undefined) return failure;
       }
     } catch (error) {
@@ -266,35 +208,36 @@ class GrpcTalosClient implements TalosClient {
   }
 
   reconnect(): void {
-    this.#transport.reconnect();
+    this.transport.reconnect();
   }
 
   close(): void {
-    this.#transport.close();
+    this.transport.close();
+  }
+
+  /** A call of MachineService that one node answers. */
+  protected async one(method: string, request: object, call?: CallOptions): Promise<Record<string, unknown>> {
+    const service: ServiceDefinition = this.api.machine;
+    const response = await this.transport.unary(service, method, request, call);
+    const [first] = wire.messages(response, this.node, `MachineService.${method}`);
+    return first ?? {};
   }
 
   async #read(path: string, call?: CallOptions): Promise<string> {
     const chunks: Buffer[] = [];
-    for await (const piece of this.#transport.stream(this.#api.machine, "Read", { path }, call)) {
+    for await (const piece of this.transport.stream(this.api.machine, "Read", { path }, call)) {
       if (Buffer.isBuffer(piece["bytes"])) chunks.push(piece["bytes"]);
     }
     return Buffer.concat(chunks).toString("utf8");
   }
 
-  /** A call of MachineService that one node answers. */
-  async #one(method: string, request: object, call?: CallOptions): Promise<Record<string, unknown>> {
-    const service: ServiceDefinition = this.#api.machine;
-    const response = await this.#transport.unary(service, method, request, call);
-    const [first] = wire.messages(response, this.node, `MachineService.${method}`);
-    return first ?? {};
-  }
 }
 
 function isNoSuchFile(error: TalosError): boolean {
   return error.kind === "notFound" || /no such file|not exist/i.test(error.detail);
 }
 
-/** Calls that download or install. */
-function long(call: CallOptions | undefined): CallOptions {
+/** For calls that download or install. */
+export function long(call: CallOptions | undefined): CallOptions {
   return { deadlineMs: 30 * minute, ...call };
 }

@@ -71,8 +71,11 @@ export interface StaticPod {
   outdated: boolean;
 }
 
-/** One connection to one Talos node. Every method throws a TalosError. */
-export interface TalosClient {
+/**
+ * One connection to one Talos node, for everything that leaves the node as it is: what every module outside `provider/gate` works with.
+ * Every method throws a TalosError.
+ */
+export interface TalosReader {
   /** The address of the node that answers. */
   readonly node: string;
 
@@ -90,8 +93,6 @@ export interface TalosClient {
   hasFile(path: string, call?: CallOptions): Promise<boolean>;
   /** A text file's content; undefined if there is none. */
   readText(path: string, call?: CallOptions): Promise<string | undefined>;
-  startService(id: string, call?: CallOptions): Promise<void>;
-  stopService(id: string, call?: CallOptions): Promise<void>;
 
   /**
    * The machine configuration that the node has: the one on its disk, where one waits for the next boot. Undefined for a node that has none.
@@ -108,22 +109,10 @@ export interface TalosClient {
   pull(image: string, onProgress: (done: number, total: number) => void, call?: CallOptions): Promise<string>;
   /** MachineService.ImagePull, before Talos 1.13. */
   pullLegacy(image: string, call?: CallOptions): Promise<void>;
-  /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
-  install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
-  /** Is an installer of LifecycleService at work? Asks without starting one. */
-  installerBusy(call?: CallOptions): Promise<boolean>;
   /** Is an image installed that waits for the next boot? A `false` is no proof: the node may not have looked yet. */
   installPending(call?: CallOptions): Promise<boolean>;
-  reboot(call?: CallOptions): Promise<void>;
   /**
-   * MachineService.Reset, gracefully (a control plane leaves etcd), of the configuration and the data alone: Talos stays installed and boots
-   * into maintenance mode. Returns the id that events of this reset carry.
-   */
-  reset(call?: CallOptions): Promise<string>;
-  /** MachineService.Upgrade: installs and reboots. Returns the id that events of this upgrade carry. */
-  upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string>;
-  /**
-   * Waits for an upgrade or a reset, started by `upgradeLegacy` or `reset`, to fail on the node: resolves with what failed, or with undefined
+   * Waits for an upgrade or a reset, started by `TalosActor.upgradeLegacy` or `reset`, to fail on the node: resolves with what failed, or with undefined
    * once the connection is gone.
    */
   upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined>;
@@ -135,4 +124,47 @@ export interface TalosClient {
   /** Drops the connection: the next call makes a new one. For a connection that may be half open. */
   reconnect(): void;
   close(): void;
+}
+
+/** How a configuration is applied (MachineService.ApplyConfiguration). The modes that may reboot are left out on purpose. */
+export type ApplyMode = "NO_REBOOT" | "STAGED" | "TRY";
+
+/** What a node says to a configuration. */
+export interface ApplyAnswer {
+  /** The mode that was used, or that would be. */
+  mode: string;
+  warnings: string[];
+  /** For people; with `dryRun` it holds the changed lines. */
+  details: string;
+}
+
+/** A connection that can disturb its node. Only `provider/gate` opens one. Every method throws a TalosError. */
+export interface TalosActor extends TalosReader {
+  /**
+   * Stores a machine configuration and makes it effective.
+   * @param request.dryRun asks what would happen, and changes nothing; `AUTO` is allowed there only
+   */
+  applyConfiguration(
+    request: { data: string } & ({ mode: ApplyMode; dryRun?: false } | { mode: ApplyMode | "AUTO"; dryRun: true }),
+    call?: CallOptions,
+  ): Promise<ApplyAnswer>;
+  /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
+  install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
+  /** Is an installer of LifecycleService at work? Asks without starting one. */
+  installerBusy(call?: CallOptions): Promise<boolean>;
+  reboot(call?: CallOptions): Promise<void>;
+  /**
+   * MachineService.Reset, gracefully (a control plane leaves etcd), of the configuration and the data alone: Talos stays installed and boots
+   * into maintenance mode. Returns the id that events of this reset carry.
+   */
+  reset(call?: CallOptions): Promise<string>;
+  /** MachineService.Upgrade: installs and reboots. Returns the id that events of this upgrade carry. */
+  upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string>;
+  startService(id: string, call?: CallOptions): Promise<void>;
+  stopService(id: string, call?: CallOptions): Promise<void>;
+  restartService(id: string, call?: CallOptions): Promise<void>;
+  /** Moves etcd's leadership to another member, if this one has it. */
+  forfeitLeadership(call?: CallOptions): Promise<void>;
+  /** Takes a member out of etcd; asked of a member that stays. */
+  removeEtcdMember(memberId: string, call?: CallOptions): Promise<void>;
 }

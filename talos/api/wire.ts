@@ -2,6 +2,7 @@ import { TalosError } from "./errors.ts";
 import type { TalosApi } from "./load.ts";
 import { splitEndpoint } from "./transport.ts";
 import type {
+  ApplyAnswer,
   EtcdAlarm,
   EtcdMember,
   EtcdStatus,
@@ -147,4 +148,13 @@ export function sequenceFailure(event: Message, api: TalosApi): string | undefin
   const sequence = api.message("machine.SequenceEvent").decode(data.value);
   const error = sequence["error"] as { message?: string } | null;
   return error?.message ? `${String(sequence["sequence"])}: ${error.message}` : undefined;
+}
+
+export function applyAnswer(message: Message): ApplyAnswer {
+  const { mode, modeDetails, warnings } = message as {
+    mode?: string;
+    modeDetails?: string;
+    warnings?: string[];
+  };
+  return { mode: mode ?? "", warnings: warnings ?? [], details: modeDetails ?? "" };
 }

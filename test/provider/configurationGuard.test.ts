@@ -3,7 +3,7 @@ import { parse, stringify } from "yaml";
 import { SimulatedNode } from "../../lab/node/node.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { hasUnknown, unknownValue, unwrap, type Properties } from "../../provider/secrets.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
@@ -55,7 +55,7 @@ function counted() {
   let dials = 0;
   const own = harness(undefined, {}, (connection) => {
     dials++;
-    return connectTalos(connection);
+    return connectActor(connection);
   });
   return { ...own, dials: () => dials };
 }

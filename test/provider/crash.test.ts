@@ -1,9 +1,12 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { realClock } from "../../provider/clock.ts";
 import { defaultPatience } from "../../provider/context.ts";
-import type { KubernetesClient } from "../../provider/kubernetes.ts";
+import { Acting } from "../../provider/gate/acting.ts";
+import type { KubernetesClient, NodeRemover } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import type { TalosActor } from "../../talos/api/talosClient.ts";
+import type { TalosConnection } from "../../talos/api/transport.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { harness, inputsFor, shortPatience, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -36,12 +39,14 @@ function killable(kubernetes: FakeKubernetes): { provider: TalosNodeProvider; ki
         };
       },
     });
+  const dial = (connection: TalosConnection): TalosActor => {
+    const client = connectActor(connection);
+    connections.push(client);
+    return mortal(client);
+  };
   const provider = new TalosNodeProvider({
-    talos: async () => (connection) => {
-      const client = connectTalos(connection);
-      connections.push(client);
-      return mortal(client);
-    },
+    talos: async () => dial,
+    acting: new Acting({ talos: async () => dial, kubernetes: async () => mortal<NodeRemover>(kubernetes) }),
     connectKubernetes: async () => mortal<KubernetesClient>(kubernetes),
     clock: mortal(realClock),
     patience: shortPatience,

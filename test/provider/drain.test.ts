@@ -155,9 +155,7 @@ describe("what a run that was killed has left", () => {
     const node = cluster.node("w1");
     const first = harness(kubernetes);
     const stopped = failureOf(first.provider.create(urn, inputs));
-    while (kubernetes.get("w1").annotations[installedImage]?.startsWith("begun") !== true) {
-      await new Promise((r) => setTimeout(r, 5));
-    }
+    while (node.snapshot().upgrades === 0) await new Promise((r) => setTimeout(r, 1));
     await first.provider.cancel();
     const { message } = await stopped;
     expect(message).toMatch(
@@ -175,8 +173,8 @@ describe("what a run that was killed has left", () => {
     const inputs = inputsFor(cluster, "w1", drained);
     const node = cluster.node("w1");
     const image = String(inputs["image"]);
-    const { connectTalos } = await import("../../talos/api/client.ts");
-    const killed = connectTalos({ endpoint: "127.44.5.21", credentials: cluster.credentials });
+    const { connectActor } = await import("../../talos/api/actor.ts");
+    const killed = connectActor({ endpoint: "127.44.5.21", credentials: cluster.credentials });
     const name = await killed.pull(image, () => undefined);
     kubernetes.get("w1").annotations = {
       [cordonedBy]: "talos-node",

@@ -4,10 +4,11 @@ import {
   type KubernetesClient,
   type KubernetesNode,
   type KubernetesPod,
+  type NodeRemover,
 } from "../../provider/kubernetes.ts";
 
 /** A cluster's Kubernetes in memory: nodes, pods, and what tests make go wrong with them. */
-export class FakeKubernetes implements KubernetesClient {
+export class FakeKubernetes implements KubernetesClient, NodeRemover {
   readonly cluster = new Map<string, KubernetesNode>();
   pods: (KubernetesPod & { node: string })[] = [];
   gitVersion = "v1.35.4";

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -171,7 +171,7 @@ describe("a worker", () => {
     // DNS, as far as this test needs one.
     const resolved = (host: string): string => (host === "w1.example.org" ? "127.44.67.21" : host);
     const own = harness(kubernetes, {}, ({ endpoint, node = endpoint, ...rest }) =>
-      connectTalos({ ...rest, endpoint: resolved(endpoint), node: resolved(node) }),
+      connectActor({ ...rest, endpoint: resolved(endpoint), node: resolved(node) }),
     );
     const both = without([]);
     const alias = { name: "worker-1", node: "w1.example.org", role: "worker" };

@@ -202,8 +202,8 @@ describe("refresh", () => {
     const inputs = inputsFor(cluster, "w1");
     const { provider, info } = harness();
     const { id, outs } = await provider.create(urn, inputs);
-    const { connectTalos } = await import("../../talos/api/client.ts");
-    const talos = connectTalos({ endpoint: "127.44.1.21", credentials: cluster.credentials });
+    const { connectActor } = await import("../../talos/api/actor.ts");
+    const talos = connectActor({ endpoint: "127.44.1.21", credentials: cluster.credentials });
     await talos.stopService("ext-iscsid");
     talos.close();
 

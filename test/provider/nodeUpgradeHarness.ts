@@ -1,9 +1,10 @@
 import { realClock } from "../../provider/clock.ts";
 import { defaultPatience, type Patience } from "../../provider/context.ts";
+import { Acting } from "../../provider/gate/acting.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import type { Properties } from "../../provider/secrets.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import type { FakeKubernetes } from "./fakeKubernetes.ts";
 import { iscsiSchematicId, type SimulatedCluster } from "./simulatedCluster.ts";
 
@@ -33,17 +34,19 @@ export interface Harness {
 export function harness(
   kubernetes?: FakeKubernetes,
   patience: Partial<Patience> = {},
-  connect: typeof connectTalos = connectTalos,
+  connect: typeof connectActor = connectActor,
 ): Harness {
   const status: string[] = [];
   const info: string[] = [];
   const warnings: string[] = [];
+  const connectKubernetes = async (): Promise<FakeKubernetes> => {
+    if (kubernetes === undefined) throw new KubernetesError("no Kubernetes in this test", 500);
+    return kubernetes;
+  };
   const provider = new TalosNodeProvider({
     talos: async () => connect,
-    connectKubernetes: async () => {
-      if (kubernetes === undefined) throw new KubernetesError("no Kubernetes in this test", 500);
-      return kubernetes;
-    },
+    connectKubernetes,
+    acting: new Acting({ talos: async () => connect, kubernetes: connectKubernetes }),
     clock: realClock,
     patience: { ...shortPatience, ...patience },
     statusOf: () => ({

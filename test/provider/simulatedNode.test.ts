@@ -3,18 +3,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { faultCatalogue, type FaultId } from "../../lab/node/faults.ts";
 import { preflight } from "../../lab/node/images.ts";
 import type { SimulatedNode } from "../../lab/node/node.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import type { TalosClient } from "../../talos/api/talosClient.ts";
+import type { TalosActor } from "../../talos/api/talosClient.ts";
 import { SimulatedCluster, iscsiSchematicId } from "./simulatedCluster.ts";
 
 let cluster: SimulatedCluster;
 let worker: SimulatedNode;
 let controlPlane: SimulatedNode;
-const clients: TalosClient[] = [];
+const clients: TalosActor[] = [];
 
-function connect(node: SimulatedNode): TalosClient {
-  const client = connectTalos({ endpoint: node.address, credentials: cluster.credentials });
+function connect(node: SimulatedNode): TalosActor {
+  const client = connectActor({ endpoint: node.address, credentials: cluster.credentials });
   clients.push(client);
   return client;
 }
@@ -39,11 +39,11 @@ const failure = async (call: Promise<unknown>): Promise<TalosError> => {
 const quick = { deadlineMs: 1500 };
 const ignore = (): void => undefined;
 
-async function pullAndInstall(client: TalosClient, version = "v1.13.8"): Promise<number | undefined> {
+async function pullAndInstall(client: TalosActor, version = "v1.13.8"): Promise<number | undefined> {
   return await client.install(await client.pull(cluster.image(version), ignore), ignore);
 }
 
-async function rebooted(node: SimulatedNode, client: TalosClient): Promise<void> {
+async function rebooted(node: SimulatedNode, client: TalosActor): Promise<void> {
   const before = node.snapshot().boots.length;
   await client.reboot();
   await until("a boot", () => node.snapshot().boots.length > before && node.snapshot().ready);
@@ -360,14 +360,14 @@ describe("an upgrade through the lifecycle API", () => {
 
 describe("the network", () => {
   test("a control plane forwards to another node, a worker does not", async () => {
-    const through = connectTalos({
+    const through = connectActor({
       endpoint: controlPlane.address,
       node: worker.address,
       credentials: cluster.credentials,
     });
     clients.push(through);
     expect(await through.bootId()).toBe(worker.snapshot().bootId);
-    const refused = connectTalos({
+    const refused = connectActor({
       endpoint: worker.address,
       node: controlPlane.address,
       credentials: cluster.credentials,
@@ -379,7 +379,7 @@ describe("the network", () => {
   test("a forwarded call to a node that is off fails, and the endpoint is fine", async () => {
     worker.faults.set("node-down");
     await until("it is off", () => !worker.snapshot().powered);
-    const through = connectTalos({
+    const through = connectActor({
       endpoint: controlPlane.address,
       node: worker.address,
       credentials: cluster.credentials,
@@ -397,8 +397,8 @@ describe("older releases", () => {
   });
   afterAll(async () => old.stop());
 
-  const client = (): TalosClient => {
-    const opened = connectTalos({ endpoint: old.node("cp1").address, credentials: old.credentials });
+  const client = (): TalosActor => {
+    const opened = connectActor({ endpoint: old.node("cp1").address, credentials: old.credentials });
     clients.push(opened);
     return opened;
   };

@@ -1,4 +1,4 @@
-import type { MachineStatus, TalosClient } from "../../../talos/api/talosClient.ts";
+import type { MachineStatus, TalosActor } from "../../../talos/api/talosClient.ts";
 import { TalosError, type TalosErrorKind } from "../../../talos/api/errors.ts";
 import { upgradeApi } from "../../../talos/features.ts";
 import { parseInstallerImage } from "../../../talos/image.ts";
@@ -48,7 +48,7 @@ export class FakeFleet {
     return machine;
   }
 
-  client(address: string): TalosClient {
+  client(address: string): TalosActor {
     const machine = this.machines.find((candidate) => candidate.address === address);
     if (machine === undefined) throw new Error(`no machine at ${address}`);
     return new FakeClient(this, machine);
@@ -87,7 +87,7 @@ export function bootIdOf(name: string, boot: number): string {
   return `boot ${boot} of ${name}`;
 }
 
-class FakeClient implements TalosClient {
+class FakeClient implements TalosActor {
   readonly #fleet: FakeFleet;
   readonly #machine: Machine;
 
@@ -190,6 +190,16 @@ class FakeClient implements TalosClient {
   async reset(): Promise<string> {
     throw new Error("a rollout resets nothing");
   }
+  async applyConfiguration(): Promise<never> {
+    throw new Error("a rollout configures nothing");
+  }
+  async removeEtcdMember(): Promise<never> {
+    throw new Error("a rollout removes no member");
+  }
+  async restartService(): Promise<never> {
+    throw new Error("a rollout restarts no service");
+  }
+  async forfeitLeadership(): Promise<void> {}
   async startService(): Promise<void> {}
   async stopService(): Promise<void> {}
   async diagnose(): Promise<undefined> {}

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../../provider/clock.ts";
 import { defaultPatience } from "../../../provider/context.ts";
+import { Acting } from "../../../provider/gate/acting.ts";
 import { cordonedBy, installedImage } from "../../../provider/kubernetes.ts";
 import { nodeUpgradeInputs } from "../../../provider/inputs.ts";
 import { Session } from "../../../provider/session.ts";
@@ -150,13 +151,12 @@ async function upgrade(
     drain: { timeoutSeconds: 5 },
   });
   const ignore = (): void => undefined;
+  const talos = async () => (connection: { endpoint: string }) => fleet.client(connection.endpoint);
   const session = await Session.open(
     {
-      talos:
-        async () =>
-        ({ endpoint }) =>
-          fleet.client(endpoint),
+      talos,
       connectKubernetes: async () => fleet.kubernetes,
+      acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
       clock: impatientClock(),
       patience: defaultPatience,
       statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),

@@ -1,0 +1,39 @@
+import type { TalosActor } from "../../talos/api/talosClient.ts";
+import type { TalosConnection } from "../../talos/api/transport.ts";
+import type { NodeRemover } from "../kubernetes.ts";
+
+/** How clients are made that can disturb a node or a cluster. */
+export interface ActingClients {
+  /** Resolves once the client library is there; connecting itself is immediate. */
+  talos(): Promise<(connection: TalosConnection) => TalosActor>;
+  kubernetes(kubeconfig: string): Promise<NodeRemover>;
+}
+
+const clients = new WeakMap<Acting, ActingClients>();
+
+/**
+ * The means to disturb nodes, sealed: whoever is handed one passes it on, and only the gate opens it. Tests put their own clients in one.
+ */
+export class Acting {
+  /** Keeps anything else from being taken for one. */
+  protected readonly sealed = true;
+
+  constructor(inside: ActingClients) {
+    clients.set(this, inside);
+  }
+}
+
+/** The clients of a real cluster. Each library is loaded when it is used. */
+export function realActing(): Acting {
+  return new Acting({
+    talos: async () => (await import("../../talos/api/actor.ts")).connectActor,
+    kubernetes: async (kubeconfig) => (await import("../kubernetesApi.ts")).connectNodeRemover(kubeconfig),
+  });
+}
+
+/** Opens the seal. For `provider/gate` alone: a lint rule keeps every other module from importing it. */
+export function clientsOf(acting: Acting): ActingClients {
+  const inside = clients.get(acting);
+  if (inside === undefined) throw new Error("these acting clients were not made by this module");
+  return inside;
+}

@@ -1,0 +1,237 @@
+import { isTransient } from "../../talos/api/errors.ts";
+import type { ApplyAnswer, CallOptions, TalosActor, TalosReader } from "../../talos/api/talosClient.ts";
+import type { TalosConnection } from "../../talos/api/transport.ts";
+import type { Clock } from "../clock.ts";
+import type { Patience } from "../context.ts";
+import { NodeMoved } from "../errors.ts";
+import { controlPlaneFindings } from "../guards/controlPlane.ts";
+import { controlPlaneHealth } from "../guards/controlPlaneHealth.ts";
+import type { Finding } from "../guards/finding.ts";
+import { KubernetesError } from "../kubernetes.ts";
+import { clientsOf, type Acting } from "./acting.ts";
+import { leaveFindings } from "./leave.ts";
+import { inTurn } from "./turn.ts";
+
+/** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has found out. */
+export interface GateSite {
+  readonly node: { name: string; node: string; role: "controlplane" | "worker" };
+  /** Addresses of every control plane of the cluster; those that stay, where the node leaves it. */
+  readonly controlPlanes: readonly string[];
+  /** Services that come with the image: a machine where only they fail does its work. */
+  readonly services: readonly string[];
+  /** What this cluster is known by, such as its CA. */
+  readonly cluster: string;
+  readonly kubeconfig: string | undefined;
+  readonly acting: Acting;
+  /** A connection to read from, kept for the operation. */
+  readonly reader: (address: string) => TalosReader;
+  /** Where a node is spoken to. */
+  readonly connectionTo: (address: string) => TalosConnection;
+  readonly clock: Clock;
+  readonly patience: Patience;
+  readonly signal: AbortSignal;
+  /** What is being waited for. */
+  readonly tell: (text: string) => void;
+}
+
+/** The node as it was when its operation decided to go on. */
+export interface Expected {
+  readonly bootId: string | undefined;
+}
+
+/** What an action takes from the cluster, and so what a look has to find. */
+export type Stake =
+  /** The node goes down and comes back, or is made ready for that. */
+  | ({ kind: "restart" } & Expected)
+  /** The node leaves the cluster; its etcd member where it is known. */
+  | ({ kind: "leave"; etcdMember?: string | undefined } & Partial<Expected>)
+  /** Services of the node restart. Its own health is no obstacle: the change may be its cure. */
+  | { kind: "configure" };
+
+/** The cluster or the node is not fit for the action: nothing was done. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+  readonly findings: readonly Finding[];
+  /** What to do about it. */
+  readonly hint: string;
+
+  constructor(findings: readonly Finding[]) {
+    super(findings.map(({ problem }) => problem).join("; "));
+    this.findings = findings;
+    this.hint = [...new Set(findings.map(({ hint }) => hint))].join(" ");
+  }
+}
+
+/**
+ * The only way to disturb a node or its cluster. Each method looks at the cluster and the node as they are at that moment, and then acts, or
+ * throws `Refused` (or `NodeMoved`) with nothing done. What was true one step earlier does not count.
+ */
+export class Gate {
+  readonly #site: GateSite;
+  #mine = false;
+
+  constructor(site: GateSite) {
+    this.#site = site;
+  }
+
+  /**
+   * Runs `work` while no other operation of this process disturbs a control plane of the cluster. Actions on a control plane take a turn of
+   * their own; whoever has more to do, such as a drain, a reboot and the wait for the node's return, puts it all into one.
+   */
+  async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const { node, cluster, signal } = this.#site;
+    if (this.#mine || node.role !== "controlplane") return work();
+    return inTurn(cluster, signal, async () => {
+      this.#mine = true;
+      try {
+        return await work();
+      } finally {
+        this.#mine = false;
+      }
+    });
+  }
+
+  /** What stands against an action now. Throws `NodeMoved` where the node is no longer in the boot that was expected. */
+  async look(stake: Stake): Promise<readonly Finding[]> {
+    const [findings] = await Promise.all([this.#cluster(stake), this.#sameBoot(stake)]);
+    return findings;
+  }
+
+  /** LifecycleService.Upgrade: runs the installer, which leaves the node at work. @returns its exit code */
+  async install(
+    image: string,
+    onMessage: (text: string) => void,
+    expected: Expected,
+    call: CallOptions,
+  ): Promise<number | undefined> {
+    return this.#act({ kind: "restart", ...expected }, (talos) => talos.install(image, onMessage, call));
+  }
+
+  /** MachineService.Upgrade: installs and reboots. @returns the id that its events carry */
+  async upgradeLegacy(
+    request: { image: string; preserve: boolean },
+    expected: Expected,
+    call: CallOptions,
+  ): Promise<string> {
+    return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call));
+  }
+
+  /** Is an installer of LifecycleService at work? */
+  async installerBusy(call: CallOptions): Promise<boolean> {
+    return this.#dial((talos) => talos.installerBusy(call));
+  }
+
+  async reboot(expected: Expected, call: CallOptions): Promise<void> {
+    await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call));
+  }
+
+  /** After an upgrade that failed on the node and left its services stopped: nothing more can be taken from the cluster. */
+  async rebootStopped(expected: Expected, call: CallOptions): Promise<void> {
+    await this.#sameBoot({ kind: "restart", ...expected });
+    await this.#dial((talos) => talos.reboot(call));
+  }
+
+  /** MachineService.Reset. @returns the id that its events carry */
+  async reset(expected: Expected & { etcdMember?: string | undefined }, call: CallOptions): Promise<string> {
+    return this.#act({ kind: "leave", ...expected }, (talos) => talos.reset(call));
+  }
+
+  /** Takes a member out of etcd, through one of the control planes that stay. */
+  async removeMember(memberId: string, through: string, call: CallOptions): Promise<void> {
+    await this.inTurn(async () => {
+      await this.#require({ kind: "leave", etcdMember: memberId });
+      await this.#dial((talos) => talos.removeEtcdMember(memberId, call), through);
+    });
+  }
+
+  /** Takes the Node object away. Whoever calls has seen that the machine was reset, or that it is gone. */
+  async deleteNode(name: string): Promise<void> {
+    const { acting, kubeconfig } = this.#site;
+    if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
+    await (await clientsOf(acting).kubernetes(kubeconfig)).deleteNode(name);
+  }
+
+  /** Asks the node what a configuration would do. Changes nothing. */
+  async tryConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
+    return this.#dial((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
+  }
+
+  /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
+  async applyConfiguration(
+    request: { data: string; mode: "NO_REBOOT" | "STAGED" },
+    call: CallOptions,
+  ): Promise<ApplyAnswer> {
+    return this.inTurn(async () => {
+      const answer = await this.#act({ kind: "configure" }, (talos) =>
+        talos.applyConfiguration(request, call),
+      );
+      return answer;
+    });
+  }
+
+  /** Restarts a service, such as the kubelet. */
+  async restartService(id: string, call: CallOptions): Promise<void> {
+    await this.#act({ kind: "configure" }, (talos) => talos.restartService(id, call));
+  }
+
+  /** Starts a service that was stopped, which takes nothing from the cluster. */
+  async startService(id: string, call: CallOptions): Promise<void> {
+    await this.#dial((talos) => talos.startService(id, call));
+  }
+
+  async #act<T>(stake: Stake, action: (talos: TalosActor) => Promise<T>): Promise<T> {
+    return this.inTurn(async () => {
+      await this.#require(stake);
+      return this.#dial(action);
+    });
+  }
+
+  /** Looks until nothing stands against the action; what may pass by itself is given some time. */
+  async #require(stake: Stake): Promise<void> {
+    const { clock, patience, signal, tell } = this.#site;
+    const begun = clock.now();
+    for (;;) {
+      const findings = await this.look(stake);
+      if (findings.length === 0) return;
+      const final = findings.some(({ mayPass }) => !mayPass);
+      if (final || clock.now() - begun >= patience.guardMs) throw new Refused(findings);
+      tell(findings.map(({ problem }) => problem).join("; "));
+      await clock.sleep(patience.pollMs, signal);
+    }
+  }
+
+  async #cluster(stake: Stake): Promise<Finding[]> {
+    const { node, controlPlanes, reader, patience, signal } = this.#site;
+    const call = { deadlineMs: patience.probeMs * 2, signal };
+    if (stake.kind === "configure") {
+      const health = await controlPlaneHealth(node.node, controlPlanes, reader, call);
+      return health.runs ? [...health.findings, ...health.restarting] : [];
+    }
+    if (node.role !== "controlplane") return [];
+    if (stake.kind === "leave") return leaveFindings(this.#site, stake.etcdMember, call);
+    return controlPlaneFindings(this.#site, call);
+  }
+
+  async #sameBoot(stake: Stake): Promise<void> {
+    if (stake.kind === "configure" || !("bootId" in stake)) return;
+    const { node, reader, patience, signal } = this.#site;
+    const bootId = await reader(node.node)
+      .bootId({ deadlineMs: patience.probeMs, signal })
+      .catch((error: unknown) => {
+        throw isTransient(error) ? new NodeMoved("the node stopped answering") : error;
+      });
+    if (bootId !== stake.bootId) throw new NodeMoved("the node has rebooted");
+  }
+
+  /** A connection of its own for each action: one that was open before may be half open. */
+  async #dial<T>(action: (talos: TalosActor) => Promise<T>, address = this.#site.node.node): Promise<T> {
+    const { acting, connectionTo } = this.#site;
+    const connect = await clientsOf(acting).talos();
+    const talos = connect(connectionTo(address));
+    try {
+      return await action(talos);
+    } finally {
+      talos.close();
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import type { EtcdMember, EtcdStatus } from "../../talos/api/talosClient.ts";
+
+/** What one control plane's etcd says of itself, or why it says nothing. */
+export type EtcdAnswer = EtcdStatus | { error: string };
+
+/** How etcd stands once a member is gone. */
+export interface Quorum {
+  /** Healthy voters without the one that goes. */
+  left: number;
+  /** Voters that they are counted against. */
+  of: number;
+  needed: number;
+  holds: boolean;
+}
+
+/**
+ * The one rule for upgrades, configurations and removals: is there a majority without this member?
+ * @param going the member that goes; undefined where it is none
+ * @param way `for a while`: it comes back, so it still counts as a voter. `for good`: those that are left have to be a quorum by themselves.
+ */
+export function quorumWithout(
+  going: string | undefined,
+  way: "for a while" | "for good",
+  members: readonly EtcdMember[],
+  answers: readonly EtcdAnswer[],
+): Quorum {
+  const healthy = new Set(answers.flatMap((etcd) => (unwell(etcd) === undefined ? [memberOf(etcd)] : [])));
+  const voters = members.filter(({ learner }) => !learner);
+  const rest = voters.filter(({ id }) => id !== going);
+  const left = rest.filter(({ id }) => healthy.has(id)).length;
+  const of = way === "for good" ? rest.length : voters.length;
+  const needed = Math.floor(of / 2) + 1;
+  // A single control plane has no majority to lose: its cluster is down while it boots.
+  const alone = way === "for a while" && voters.length <= 1;
+  return { left, of, needed, holds: alone || left >= needed };
+}
+
+/** Why a member cannot be counted on; undefined where it can. */
+export function unwell(etcd: EtcdAnswer): string | undefined {
+  if ("error" in etcd) return etcd.error;
+  if (etcd.errors.length > 0) return etcd.errors.join(", ");
+  if (etcd.leader === "0") return "it knows no leader";
+  return etcd.learner ? "it is a learner" : undefined;
+}
+
+function memberOf(etcd: EtcdAnswer): string {
+  return "error" in etcd ? "" : etcd.memberId;
+}
