@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SimulatedNode } from "../../lab/node/node.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import { loadTalosApi } from "../../talos/api/load.ts";
 import { Transport } from "../../talos/api/transport.ts";
 import { inspectSnapshot } from "../../talos/etcdSnapshot.ts";
@@ -33,7 +33,7 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
 
 function talos(cluster: SimulatedCluster, node: SimulatedNode) {
   const connection = { endpoint: node.address, credentials: cluster.credentials };
-  const client = connectTalos(connection);
+  const client = connectActor(connection);
   const transport = new Transport(connection);
   open.push(client, transport);
   const call = async (method: string, request: object = {}): Promise<Record<string, unknown>> => {

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SimulatedNode } from "../../lab/node/node.ts";
-import { connectTalos } from "../../talos/api/client.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import { getResource } from "../../talos/api/cosi.ts";
 import { loadTalosApi } from "../../talos/api/load.ts";
-import type { TalosClient } from "../../talos/api/talosClient.ts";
+import type { TalosActor } from "../../talos/api/talosClient.ts";
 import { Transport } from "../../talos/api/transport.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
@@ -21,7 +21,7 @@ async function started(subnet: string, version: string): Promise<SimulatedCluste
 
 function connected(cluster: SimulatedCluster, node: SimulatedNode) {
   const connection = { endpoint: node.address, credentials: cluster.credentials };
-  const client: TalosClient = connectTalos(connection);
+  const client: TalosActor = connectActor(connection);
   const transport = new Transport(connection);
   open.push(client, transport);
   const text = async (method: "Dmesg" | "Logs", request: object): Promise<string> => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { realActing } from "../../../provider/gate/acting.ts";
 import { defaultPatience } from "../../../provider/context.ts";
 import { TalosNodeProvider } from "../../../provider/plugin.ts";
 import { unknownValue } from "../../../provider/secrets.ts";
@@ -13,6 +14,7 @@ const silent = { status: () => undefined, info: () => undefined, warn: () => und
 const provider = new TalosNodeProvider({
   talos: async () => Promise.reject(new Error("no node is asked for a schematic")),
   connectKubernetes: async () => Promise.reject(new Error("no cluster is asked for a schematic")),
+  acting: realActing(),
   clock: realClock,
   patience: defaultPatience,
   statusOf: () => silent,
