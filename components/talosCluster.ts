@@ -246,8 +246,10 @@ function shownInputs({
   kubernetesVersion,
   ...args
 }: TalosClusterArgs) {
+  // Marks are made with the cluster's own secret or tell nothing: with any other key a list of guesses finds out what was marked.
+  const key = pulumi.output(args.existing?.machineSecrets).apply((secrets) => secrets?.cluster.secret);
   const withoutSecrets = (patches: string[]) =>
-    patches.map((patch) => redactMachineConfig(patch, { key: clusterName }));
+    pulumi.unsecret(key.apply((known) => patches.map((patch) => redactMachineConfig(patch, { key: known }))));
   return {
     clusterName,
     endpoint,

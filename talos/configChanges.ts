@@ -41,7 +41,7 @@ export function configChanges({
   accepted,
 }: ConfigComparison): ConfigChanges {
   const [has, gets] = [parseConfig(running), parseConfig(wanted)];
-  const redactor = configRedactor(wanted);
+  const redactor = configRedactor(wanted, {}, [running]);
   const meant = patchReach(patches);
   const byHand = before === undefined ? () => true : handMade(parseConfig(before), has);
   const differences = configDifferences(has, gets);

@@ -1,27 +1,30 @@
 /**
- * Configurations made fit to be read in a preview: each secret becomes a short mark that stays the same as long as the
- * secret does, `«secret 3f9a12bc»`. The text is written anew without comments, so that equal configurations give equal lines.
+ * Configurations made fit to be read in a preview: a mark stands in place of each secret. The text is written anew without comments, so that equal
+ * configurations give equal lines. What is a secret is decided in `secrecy/` alone.
  *
- * What is a secret is told by where it stands (names such as key, token, password), by what it looks like (private
- * keys, random text) and by what it is part of (a password in an address). Names nobody knows yet are meant to be caught
- * by this too: better a mark too many.
+ * A mark is made with the cluster's own secret and stays the same as long as the marked text does: `«secret 3f9a12bc»`. Where that secret is not
+ * known, as in patches of a cluster that is yet to be made, the mark tells nothing: `[secret]`. With any other key a list of guesses would do to
+ * find out what was marked.
  */
 import { createHmac } from "node:crypto";
 import { parseAllDocuments, stringify } from "yaml";
+import { knownSecrets, type KnownSecret, type KnownSecrets } from "./secrecy/known.ts";
+import { isLabelKey, isPublicName, isSecretName, isSecretSection } from "./secrecy/names.ts";
+import { isCertificate, isNoSecret, isPrivateKey, looksRandom } from "./secrecy/shapes.ts";
+import { isMark, isSecretFlag, scrubbed } from "./secrecy/text.ts";
 
 /** How secrets are marked. */
 export interface RedactOptions {
-  /**
-   * Key of the marks, so that nobody can guess a secret and compare. Default: the cluster's own secret, where the
-   * configuration has it. Give the same key for configurations whose marks shall be comparable.
-   */
-  readonly key?: string;
+  /** Secret of the cluster that the marks are made with. Default: the one in the configuration; without one the marks tell nothing. */
+  readonly key?: string | undefined;
+  /** Values that are secret whatever their names. */
+  readonly hidden?: readonly KnownSecret[] | undefined;
 }
 
 /** What stands in place of a text that is not YAML, since nothing can be told of it. */
 export const UNREADABLE = "«not YAML, so not shown»\n";
 
-/** A machine configuration, of any number of documents, without its secrets. */
+/** A machine configuration or a patch, of any number of documents, without its secrets. */
 export function redactMachineConfig(text: string, options: RedactOptions = {}): string {
   return redactYaml(text, options);
 }
@@ -34,18 +37,18 @@ export function redactClientConfig(text: string, options: RedactOptions = {}): s
 /** How many secrets a text of YAML holds in plain text: what `redactMachineConfig` would mark and has not marked yet. */
 export function plainSecrets(text: string): number {
   let found = 0;
-  const count = (secret: string): string => {
-    if (!/^«secret [0-9a-f]{8}»$/.test(secret)) found += 1;
+  const mark = (secret: string): string => {
+    if (!isMark(secret)) found += 1;
     return secret;
   };
-  for (const document of read(text) ?? []) redacted(document, { name: "", inherited: false, mark: count });
+  for (const document of read(text) ?? []) redacted(document, root(mark, knownSecrets([])));
   return found;
 }
 
 /** Redacts single values and paths of one cluster's configurations, with the marks of `redactMachineConfig`. */
 export interface ConfigRedactor {
-  /** Key of the marks, for `redactMachineConfig` to make the same. */
-  readonly key: string;
+  /** What the marks are made with, for `redactMachineConfig` to make the same; undefined where they tell nothing. */
+  readonly key: string | undefined;
   /** A scalar by where it stands: the keys that lead to it, and the kind of its document. */
   value(
     leaf: { readonly text: string; readonly plain: boolean },
@@ -56,10 +59,19 @@ export interface ConfigRedactor {
   path(path: string): string;
 }
 
-/** A redactor whose marks are those of the given configuration. */
-export function configRedactor(text: string): ConfigRedactor {
-  const key = keyOf(read(text) ?? [text]);
+/**
+ * A redactor whose marks are those of the given configuration.
+ * @param others configurations whose values it is asked about, too: some are secret by what stands beside them.
+ */
+export function configRedactor(
+  text: string,
+  options: RedactOptions = {},
+  others: readonly string[] = [],
+): ConfigRedactor {
+  const key = options.key ?? keyOf(read(text) ?? []);
   const mark = marker(key);
+  const beside = [text, ...others].flatMap(secretByContext);
+  const known = knownSecrets(options.hidden ?? [], beside);
   return {
     key,
     value: ({ text: value, plain: bare }, keys, kind) => {
@@ -71,29 +83,35 @@ export function configRedactor(text: string): ConfigRedactor {
             isSecretName(parent) ||
             (depth === 0 && kind === "Secret" && /^(?:data|stringData)$/.test(parent)),
         );
+      if (known.has(value, keys, kind)) return isMark(value) ? value : mark(value);
+      const context = { ...root(mark, known), name, inherited, keys, kind };
       if (bare && /^(?:true|false)$/.test(value)) return value;
-      if (bare && /^[-+\d.]+$/.test(value)) return String(redacted(Number(value), { name, inherited, mark }));
-      return redactedText(value, { name, inherited, mark });
+      if (bare && /^[-+\d.]+$/.test(value))
+        return String(redacted(Number(value), context)).replace(String(Number(value)), value);
+      return redactedText(value, context);
     },
     path: (path) =>
-      scrubbed(path, mark).replace(/\[([^\]]+)\]/g, (label, inner: string) =>
+      scrubbed(known.without(path, mark), mark).replace(/\[([^\]]+)\]/g, (label, inner: string) =>
         looksRandom(inner) ? `[${mark(inner)}]` : label,
       ),
   };
 }
 
-function marker(key: string): (secret: string) => string {
+function marker(key: string | undefined): (secret: string) => string {
+  // Talos makes 32 random bytes. What a person made up can be guessed, and the marks with it.
+  if (key === undefined || !looksRandom(key)) return () => "[secret]";
   return (secret) => `«secret ${createHmac("sha256", key).update(secret, "utf8").digest("hex").slice(0, 8)}»`;
 }
 
 function redactYaml(text: string, options: RedactOptions): string {
   const documents = read(text);
   if (documents === undefined) return UNREADABLE;
-  const key = options.key ?? keyOf(documents);
-  const mark = marker(key);
-  return documents
-    .map((document) => stringify(redacted(document, { name: "", inherited: false, mark }), { lineWidth: 0 }))
-    .join("---\n");
+  const mark = marker(options.key ?? keyOf(documents));
+  return written(documents, root(mark, knownSecrets(options.hidden ?? [])));
+}
+
+function written(documents: readonly unknown[], context: Context): string {
+  return documents.map((document) => stringify(redacted(document, context), { lineWidth: 0 })).join("---\n");
 }
 
 function read(text: string): unknown[] | undefined {
@@ -107,16 +125,18 @@ function read(text: string): unknown[] | undefined {
   }
 }
 
-// The cluster's secret is the same on all its nodes and stays, so marks of different nodes can be compared.
-function keyOf(documents: readonly unknown[]): string {
+/**
+ * The cluster's secret is the same on all its nodes and stays, so marks of different nodes can be compared. Anything else in a configuration is no key:
+ * names can be known, and a text whose secret is marked is known but for that secret.
+ */
+function keyOf(documents: readonly unknown[]): string | undefined {
   for (const document of documents) {
     if (!isMapping(document)) continue;
     const { cluster, clusterSecret } = document;
-    if (typeof clusterSecret === "string" && clusterSecret !== "") return clusterSecret;
-    if (isMapping(cluster) && typeof cluster["secret"] === "string" && cluster["secret"] !== "")
-      return cluster["secret"];
+    const secret = isMapping(cluster) ? cluster["secret"] : undefined;
+    for (const found of [clusterSecret, secret]) if (typeof found === "string" && found !== "") return found;
   }
-  return JSON.stringify(documents);
+  return undefined;
 }
 
 interface Context {
@@ -125,144 +145,101 @@ interface Context {
   /** Does it stand in a mapping that is secret as a whole, such as a Secret's data? */
   readonly inherited: boolean;
   readonly mark: (secret: string) => string;
+  readonly known: KnownSecrets;
+  /** The keys that lead to the value, and the kind of its document. */
+  readonly keys: readonly string[];
+  readonly kind: string | undefined;
+  /** Is told of every scalar that is secret by what stands beside or above it. */
+  readonly note?: ((value: string, keys: readonly string[], kind: string | undefined) => void) | undefined;
+}
+
+function root(mark: Context["mark"], known: KnownSecrets): Context {
+  return { name: "", inherited: false, mark, known, keys: [], kind: undefined };
 }
 
 function redacted(value: unknown, context: Context): unknown {
+  if (context.inherited && isScalar(value)) context.note?.(String(value), context.keys, context.kind);
   if (typeof value === "string") return redactedText(value, context);
-  if (typeof value === "number" || typeof value === "bigint") {
-    return context.inherited || /token|password|passphrase|secret|pin$/i.test(context.name)
-      ? context.mark(String(value))
-      : value;
+  if (typeof value !== "string" && isScalar(value)) {
+    const text = String(value);
+    const secret =
+      context.known.has(text, context.keys, context.kind) ||
+      (typeof value !== "boolean" && (context.inherited || isSecretName(context.name)));
+    return secret ? context.mark(text) : value;
   }
-  if (Array.isArray(value)) return value.map((item) => redacted(item, context));
-  if (!isMapping(value)) return value;
+  if (Array.isArray(value)) return redactedList(value, context);
+  return isMapping(value) ? redactedMapping(value, context) : value;
+}
 
+function redactedList(list: readonly unknown[], context: Context): unknown[] {
+  return list.map((item, index) => {
+    const before: unknown = list[index - 1];
+    const [text, flag] = [item, before].map((one) => (typeof one === "string" ? one : ""));
+    // `["--password", "x"]`, `["-u", "user:x"]`
+    const behindFlag =
+      text !== undefined &&
+      flag !== undefined &&
+      /^--?[A-Za-z][\w.-]*$/.test(flag) &&
+      isSecretFlag(flag, text);
+    return redacted(item, { ...context, inherited: context.inherited || behindFlag });
+  });
+}
+
+function redactedMapping(value: Readonly<Record<string, unknown>>, context: Context): unknown {
+  const kind = context.keys.length === 0 && typeof value["kind"] === "string" ? value["kind"] : context.kind;
   const secretObject = value["kind"] === "Secret";
   // An environment variable as Kubernetes writes it.
-  const secretVariable = typeof value["name"] === "string" && isSecretName(value["name"]);
+  const named = value["name"] ?? value["key"];
+  const secretVariable = typeof named === "string" && isSecretName(named);
   const entries = Object.entries(value).map(([name, item]) => {
+    const section = isMapping(item) && isSecretSection(name, item);
+    const beside = secretVariable && name === "value";
     const inherited =
-      context.inherited ||
-      (secretObject && /^(?:data|stringData)$/.test(name)) ||
-      (secretVariable && name === "value") ||
-      (isMapping(item) && isSecretName(name));
-    return [scrubbed(name, context.mark), redacted(item, { ...context, name, inherited })] as const;
+      context.inherited || (secretObject && /^(?:data|stringData)$/.test(name)) || beside || section;
+    const keys = [...context.keys, name];
+    const field = name === "key" && isLabelKey(value) && !context.inherited ? "label" : name;
+    const shownName = scrubbed(context.known.without(name, context.mark), context.mark);
+    return [shownName, redacted(item, { ...context, name: field, inherited, keys, kind })] as const;
   });
   return Object.fromEntries(entries);
 }
 
+/** The scalars of a configuration that are secret by what stands beside or above them, which nobody sees who looks at them alone. */
+function secretByContext(text: string): KnownSecret[] {
+  const found: KnownSecret[] = [];
+  const note = (value: string, keys: readonly string[], kind: string | undefined): void => {
+    if (!isNoSecret(value)) found.push({ value, keys: [...keys], ...(kind === undefined ? {} : { kind }) });
+  };
+  for (const document of read(text) ?? [])
+    redacted(document, { ...root((secret) => secret, knownSecrets([])), note });
+  return found;
+}
+
 // Fields of files and manifests: their text can hold anything.
 const EMBEDDED = /^(?:contents?|inlineManifest)$/i;
-// Fields whose random-looking text is public.
-const PUBLIC = /^(?:id|clusterid|uid|uuid|schematicid|digest|checksum|publickey|fingerprint|image|version)$/;
 
-function redactedText(text: string, { name, inherited, mark }: Context): string {
-  if (text === "" || isCertificate(text)) return text;
-  if (EMBEDDED.test(name)) return embedded(text, mark);
+function redactedText(text: string, { name, inherited, mark, known, keys, kind }: Context): string {
+  if (known.has(text, keys, kind) && !isMark(text)) return mark(text);
+  if (isNoSecret(text) || isMark(text) || isCertificate(text)) return text;
+  if (EMBEDDED.test(name) && !inherited) return embedded(text, mark, known);
   if (inherited || isSecretName(name) || isPrivateKey(text)) return mark(text);
-  if (!PUBLIC.test(plain(name)) && looksRandom(text)) return mark(text);
-  return scrubbed(text, mark);
+  if (isPublicName(name)) return known.without(text, mark);
+  if (looksRandom(text)) return mark(text);
+  return scrubbed(known.without(text, mark), mark, /^(?:environment|env|envs|variables)$/i.test(name));
 }
 
 /** Text of a file: a manifest of Kubernetes is looked through, anything else is not shown at all. */
-function embedded(text: string, mark: Context["mark"]): string {
+function embedded(text: string, mark: Context["mark"], known: KnownSecrets): string {
   const documents = read(text);
   const manifest = documents?.every(
     (document) => isMapping(document) && typeof document["kind"] === "string",
   );
   if (documents === undefined || documents.length === 0 || manifest !== true) return mark(text);
-  return documents
-    .map((document) => stringify(redacted(document, { name: "", inherited: false, mark }), { lineWidth: 0 }))
-    .join("---\n");
+  return written(documents, root(mark, known));
 }
 
-const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
-
-// Names that tell of a secret but hold something public: a reference, a file's name, a lifetime, a size.
-const HARMLESS =
-  /(?:name|names|ref|file|path|url|uri|ttl|size|type|count|id|expiration|length|usages|issuer|audience|audiences)$/;
-
-function isSecretName(name: string): boolean {
-  const flat = plain(name);
-  if (/^(?:secretbox|aescbc|imagepullsecrets)$/.test(flat)) return false; // sections that hold secrets beside names
-  if (/^(?:key|keys|auth|pass|psk|pin|seed|cookie|authkey)$/.test(flat)) return true;
-  if (/public/.test(flat) || HARMLESS.test(flat)) return false;
-  return /secret|token|passw|passphrase|credential|privatekey|presharedkey|apikey|accesskey|authkey|signingkey|encryptionkey|keydata|bearer|authorization/.test(
-    flat,
-  );
-}
-
-function isCertificate(text: string): boolean {
-  const pem = decodedPem(text);
-  return pem !== undefined && !/PRIVATE/.test(pem) && /-----BEGIN (?:CERTIFICATE|PUBLIC KEY)/.test(pem);
-}
-
-function isPrivateKey(text: string): boolean {
-  return /PRIVATE KEY/.test(decodedPem(text) ?? "");
-}
-
-function decodedPem(text: string): string | undefined {
-  if (text.includes("-----BEGIN ")) return text;
-  // "LS0tLS" is the base64 of "-----".
-  return text.startsWith("LS0tLS") ? Buffer.from(text, "base64").toString("latin1") : undefined;
-}
-
-/** Long text without spaces in which letters and digits are spread as if by chance: a key, a token, a digest. */
-function looksRandom(text: string): boolean {
-  if (/^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(text)) return true; // a JSON web token
-  if (/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(text)) return true; // a bootstrap token
-  if (/^[0-9a-fA-F]{24,}$/.test(text)) return new Set(text).size >= 6;
-  if (!/^[A-Za-z0-9+/_-]{20,}={0,2}$/.test(text) || !/[A-Za-z]/.test(text)) return false;
-  if (/^(?:\/[a-z0-9._-]+)+\/?$/.test(text) || /^[a-z]+(?:[-_/][a-z0-9]+)+$/.test(text)) return false; // a path, a name
-  if (!/[0-9]/.test(text) && caseChanges(text) < 0.27 * text.length) return false; // words, NodeRestriction and the like
-  return entropy(text) >= 3.3;
-}
-
-function caseChanges(text: string): number {
-  const pairs = text.match(/(?:[a-z](?=[A-Z])|[A-Z](?=[a-z]))/g);
-  return pairs?.length ?? 0;
-}
-
-function entropy(text: string): number {
-  const counts = new Map<string, number>();
-  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
-  return [...counts.values()].reduce((sum, n) => sum - (n / text.length) * Math.log2(n / text.length), 0);
-}
-
-/** Text of which only a part is secret: a password in an address, a query, a kernel argument, an environment variable. */
-function scrubbed(text: string, mark: Context["mark"]): string {
-  const keysMarked = text
-    .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, (key) =>
-      mark(key),
-    )
-    .replace(
-      /(\b[a-z][a-z0-9+.-]*:\/\/[^/\s:@]*:)([^/\s@]+)@/gi,
-      (_, before: string, password: string) => `${before}${mark(password)}@`,
-    )
-    .replace(
-      /\b((?:Bearer|Basic)\s+)([^\s"',;«»]+)/g,
-      (_, before: string, credentials: string) => `${before}${mark(credentials)}`,
-    );
-  return assignmentsMarked(keysMarked, mark);
-}
-
-/** `name=value` and `name: value` anywhere in a text; a value that is not secret is itself looked through for more. */
-function assignmentsMarked(text: string, mark: Context["mark"]): string {
-  const assignment = /([\w.-]+)(?:=|:\s*)/g;
-  const value = /"[^"]*"|'[^']*'|[^\s&"',;«»]+/y;
-  let [result, done] = ["", 0];
-  for (let match = assignment.exec(text); match !== null; match = assignment.exec(text)) {
-    const start = assignment.lastIndex;
-    value.lastIndex = start;
-    const found = value.exec(text)?.[0];
-    const name = match[1]?.split(".").at(-1) ?? "";
-    if (found === undefined || !(isSecretName(name) || (looksRandom(found) && !/^sha\d+$/.test(name))))
-      continue;
-    result += text.slice(done, start) + mark(found);
-    done = start + found.length;
-    assignment.lastIndex = done;
-  }
-  return result + text.slice(done);
+function isScalar(value: unknown): value is string | number | bigint | boolean {
+  return ["string", "number", "bigint", "boolean"].includes(typeof value);
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {

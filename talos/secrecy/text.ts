@@ -1,0 +1,355 @@
+/**
+ * Secrets inside of texts: arguments, kernel command lines, files, scripts, JSON and YAML in strings, addresses. Nobody knows the grammar of a text
+ * that a node is given, so a secret that is not in quotes reaches to the end of its line: better a mark too many.
+ */
+import { isPublicName, isSecretName } from "./names.ts";
+import { isNoSecret, looksRandom, tokensIn } from "./shapes.ts";
+
+/** A part of a text: from the first index up to the second. */
+export type Span = readonly [start: number, end: number];
+
+/** What stands in place of a secret: with a tag where there is a key to make it of. */
+export const MARK = /«secret [0-9a-f]{8}»|\[secret\]/;
+const ALL_MARKS = new RegExp(MARK, "g");
+
+/** Is the text a mark and nothing else? */
+export function isMark(text: string): boolean {
+  return MARK.exec(text)?.[0] === text;
+}
+
+/** The text with a mark in place of every secret in it. @param whole it is one entry of a list of variables, `NAME=value` */
+export function scrubbed(text: string, mark: (secret: string) => string, whole = false): string {
+  const spans = secretSpans(text, whole);
+  let [result, done] = ["", 0];
+  for (const [start, end] of spans) {
+    result += text.slice(done, start) + mark(text.slice(start, end));
+    done = end;
+  }
+  return result + text.slice(done);
+}
+
+/** Where secrets stand in a text, in order and apart from each other. */
+export function secretSpans(given: string, whole = false): Span[] {
+  if (given.length < 4) return [];
+  // What is marked already says "secret" itself, and may be part of an address.
+  const marks = [...given.matchAll(ALL_MARKS)].map(({ index, 0: mark }): Span => [
+    index,
+    index + mark.length,
+  ]);
+  const text = marks.length === 0 ? given : given.replaceAll(ALL_MARKS, (mark) => "█".repeat(mark.length));
+  const found: Span[] = [
+    ...tokensIn(text),
+    ...inAddresses(text),
+    ...inHeaders(text),
+    ...assigned(text, whole),
+    ...inFlags(text),
+    ...afterWords(text),
+    ...inPairs(text),
+    ...piped(text),
+    ...random(text),
+  ];
+  const ordered = found
+    .flatMap((span) => without(span, marks))
+    .filter(([start, end]) => /[\p{L}\p{N}]/u.test(text.slice(start, end)))
+    .sort(([a], [b]) => a - b);
+  const result: [number, number][] = [];
+  for (const [start, end] of ordered) {
+    const last = result.at(-1);
+    if (last !== undefined && start <= last[1]) last[1] = Math.max(last[1], end);
+    else result.push([start, end]);
+  }
+  return result;
+}
+
+function without([start, end]: Span, marks: readonly Span[]): Span[] {
+  return marks.reduce<Span[]>(
+    (rest, [from, to]) =>
+      rest.flatMap(([a, b]): Span[] =>
+        to <= a || from >= b ? [[a, b]] : [[a, from] as const, [to, b] as const].filter(([x, y]) => x < y),
+      ),
+    [[start, end]],
+  );
+}
+
+/** Passwords of addresses, with a scheme and without: `https://user:pw@host`, `user:pw@host`. A password may have `@` and `/` in it. */
+function inAddresses(text: string): Span[] {
+  return [...text.matchAll(/[^\s"'`<>\\]+/g)].flatMap(({ index, 0: word }): Span[] => {
+    const at = lastUserinfo(word);
+    if (at === undefined) return [];
+    const scheme = /^(?:[^/@]*?[(=,[])?[a-z][a-z0-9+.-]*:\/\//i.exec(word)?.[0].length;
+    const userinfo = word.slice(scheme ?? 0, at);
+    const colon = userinfo.indexOf(":");
+    const from = index + (scheme ?? 0);
+    if (scheme === undefined) {
+      const name = userinfo.slice(0, colon);
+      const isUser =
+        colon > 0 && colon < userinfo.length - 1 && !/^(?:mailto|sip|sips|xmpp|pkg|npm|acct)$/i.test(name);
+      return isUser ? [[from + colon + 1, index + at]] : [];
+    }
+    // Without a password the user may be a token: `https://x9Kq…@host`.
+    if (colon < 0) return /^(?=.*\d)(?=.*[a-z])[\w.~%-]{10,}$/i.test(userinfo) ? [[from, index + at]] : [];
+    return [[from + colon + 1, index + at]];
+  });
+}
+
+/** The `@` behind a user and a password; undefined where the ones in the word are of something else, such as a digest. */
+function lastUserinfo(word: string): number | undefined {
+  for (let at = word.lastIndexOf("@"); at > 0; at = word.lastIndexOf("@", at - 1)) {
+    const [before, after] = [word.slice(0, at), word.slice(at + 1)];
+    if (/^(?:sha\d+:|\/)/.test(after) || after === "") continue;
+    // In the path of an address with a port: https://host:8443/users/@me
+    if (
+      /^[a-z][\w+.-]*:\/\/[^/@:]+:\d+\//i.test(before) &&
+      !/^[\w.-]+(?:\.[\w-]+|:\d+)(?:[/?#]|$)/.test(after)
+    )
+      continue;
+    if (/^[a-z][\w+.-]*:\/\/[^/@:]+\//i.test(before)) continue;
+    return at;
+  }
+  return undefined;
+}
+
+function inHeaders(text: string): Span[] {
+  return [...text.matchAll(/\b(?:Bearer|Basic|Digest|Token|ApiKey|Negotiate)\s+([^\s"',;«»]+)/g)].flatMap(
+    ({ index, 0: all, 1: credentials = "" }): Span[] =>
+      /^Token/.test(all) && credentials.length < 8
+        ? []
+        : [[index + all.length - credentials.length, index + all.length]],
+  );
+}
+
+/** `name=value`, `name: value`, `"name": "value"` and the like, and the lines of a section with such a name. */
+function assigned(text: string, whole: boolean): Span[] {
+  const assignment =
+    /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]+)(\\*["'])?(?:\[[\w.-]*\]|\])?[ \t]*(:=|=>|={1,2}|:)[ \t]*/gu;
+  const spans: Span[] = [];
+  for (let match = assignment.exec(text); match !== null; match = assignment.exec(text)) {
+    const [all, name = "", , sign = ""] = match;
+    // An address: https://…
+    if (sign === ":" && text.startsWith("//", match.index + all.length)) continue;
+    const isQuery = /[?&]/.test(text[match.index - 1] ?? "");
+    if (!isSecretName(name) && !(isQuery && /^(?:x-amz-)?(?:sig|signature|code|key|auth)$/i.test(name)))
+      continue;
+    const start = match.index + all.length;
+    const end = endOfValue(text, { start, name: match.index, isQuery, whole });
+    if (!isNoSecret(text.slice(start, end))) spans.push(valueSpan(text, start, end));
+    spans.push(...block(text, match.index, start));
+    assignment.lastIndex = Math.max(start, end);
+  }
+  return spans;
+}
+
+/** Without the quotes, and without what separates entries of JSON. */
+function valueSpan(text: string, start: number, end: number): Span {
+  const value = text.slice(start, end);
+  const quote = /^\\*["']/.exec(value)?.[0];
+  if (quote === undefined) return [start, start + value.trimEnd().length];
+  const close = value.trimEnd().lastIndexOf(quote);
+  return close > 0 && /^[\s,;)}\]]*$/.test(value.slice(close + quote.length))
+    ? [start + quote.length, start + close]
+    : [start + quote.length, end];
+}
+
+interface Place {
+  start: number;
+  /** Where the name stands. */
+  name: number;
+  isQuery: boolean;
+  whole: boolean;
+}
+
+function endOfValue(text: string, { start, name, isQuery, whole }: Place): number {
+  const line = endOfLine(text, start);
+  const before = text.slice(text.lastIndexOf("\n", name - 1) + 1, name);
+  if (whole && text.slice(0, name).trim() === "") return text.length;
+  const quoted = endOfQuotes(text, start);
+  if (quoted !== undefined) return quoted;
+  if (isQuery) return start + (/^[^\s&"'<>#\\]*/.exec(text.slice(start, line))?.[0].length ?? 0);
+  // A line of its own is all value: `CHAP_PASSWORD=abc 77`.
+  if (
+    /^[\s"'#;-]*(?:(?:export|set|ENV|env|local|declare|readonly)\s+)*["']?$/.test(before) &&
+    !/(?:^|\s)--?$/.test(before)
+  )
+    return line;
+  const next = /[ \t]+(?=--?[A-Za-z]|[\w.-]+=|\|)/.exec(text.slice(start, line));
+  return next === null ? line : start + next.index;
+}
+
+/** The end of a value in quotes; undefined where it is in none, or goes on behind them. */
+function endOfQuotes(text: string, start: number): number | undefined {
+  const rest = text.slice(start, start + 20_000);
+  const triple = /^("""|''')[\s\S]*?\1/.exec(rest);
+  if (triple !== null) return start + triple[0].length;
+  const quote = /^\\*["']/.exec(rest)?.[0];
+  if (quote === undefined) return undefined;
+  for (let at = rest.indexOf(quote, quote.length); at >= 0; at = rest.indexOf(quote, at + 1)) {
+    if (rest[at - 1] === "\\") continue; // escaped once more than the quote that began
+    const behind = rest.slice(at + quote.length);
+    return /^(?:[\s,;)}\]>&|\\]|\.\w|$)/.test(behind) ? start + at + quote.length : undefined;
+  }
+  return undefined;
+}
+
+/** What belongs to `name:` by its indentation: a text of several lines, a list, a section. */
+function block(text: string, name: number, start: number): Span[] {
+  const line = endOfLine(text, start);
+  const opened = text.slice(start, line).trim();
+  if (!/^(?:[|>][-+\d]*|[{[(]|\\|)$/.test(opened.replace(/\s+#.*$/, ""))) return [];
+  const own = indentOf(text, name);
+  const spans: Span[] = [];
+  for (let at = line + 1; at < text.length; at = endOfLine(text, at) + 1) {
+    const next = text.slice(at, endOfLine(text, at));
+    const indent = next.search(/\S/);
+    if (indent < 0) continue;
+    if (indent < own || (indent === own && !/^\s*-\s/.test(next))) break;
+    const item = /^\s*(?:-\s+)?/.exec(next)?.[0].length ?? 0;
+    if (!isNoSecret(next.slice(item))) spans.push([at + item, at + next.trimEnd().length]);
+  }
+  return spans;
+}
+
+function indentOf(text: string, at: number): number {
+  const begin = text.lastIndexOf("\n", at - 1) + 1;
+  return (
+    at -
+    begin -
+    text
+      .slice(begin, at)
+      .trimStart()
+      .replace(/^(?:-\s+)+/, "").length
+  );
+}
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf("\n", from);
+  return end < 0 ? text.length : end;
+}
+
+/** `--password x`, `-p x`, `-u user:x`, `mysql -px`. */
+function inFlags(text: string): Span[] {
+  const value = String.raw`("(?:[^"\\]|\\.)*"|'[^']*'|(?!--?[A-Za-z])[^\s"'«»]\S*)`;
+  const spans: Span[] = [];
+  for (const match of text.matchAll(
+    new RegExp(String.raw`(?<![^\s"'\`(\[=])--?([A-Za-z][\w.-]*)["']?,?[ \t]+["']?${value}`, "g"),
+  )) {
+    const [all, flag = "", given = ""] = match;
+    const [start, end] = [match.index + all.length - given.length, match.index + all.length];
+    if (!isSecretFlag(flag, given)) continue;
+    spans.push([USER_FLAG.test(flag) ? start + given.search(/[:%]/) + 1 : start, end]);
+  }
+  const glued = /\b(?:mysql\w*|mariadb\w*|sshpass|7z[ar]?|mongo\w*)\b[^\n|;&]{0,200}?\s-p(?!\s)(\S+)/g;
+  for (const { index, 0: all, 1: given = "" } of text.matchAll(glued))
+    spans.push([index + all.length - given.length, index + all.length]);
+  return spans;
+}
+
+// curl -u user:password, smbclient -U user%password
+const USER_FLAG = /^(?:u|U|user|proxy-user|auth|creds)$/;
+
+/** Is what follows this flag a secret? `-p` is a port, a path or a password, as the value tells. */
+export function isSecretFlag(flag: string, value: string): boolean {
+  const bare = value.replace(/^["']|["']$/g, "");
+  if (isNoSecret(bare) || /^--/.test(bare)) return false;
+  const name = flag.replace(/^-+/, "");
+  if (/^(?:p|P|w)$/.test(name)) return !/^(?:[\d.:/-]+(?:\/(?:tcp|udp))?|[./~].*|-.*|\$.*)$/.test(bare);
+  if (USER_FLAG.test(name)) return /^[^\s:%/]+[:%][^\s/]/.test(bare) && !/^\d+:\d+$/.test(bare);
+  return isSecretName(name);
+}
+
+/** A name and its value side by side: `requirepass x`, `incominguser name x`, `login a password x`, `password "x"`. */
+function afterWords(text: string): Span[] {
+  const forms = [
+    /^[ \t]*(?:set[ \t]+|ENV[ \t]+|\w+[ \t]+)?(?:\w*pass(?:word|wd|phrase)?|masterauth|secret|token|psk|pin|[rw][ow]community|\w+_(?:PASS(?:WORD)?|TOKEN|SECRET|KEY|PAT|PSK|PIN))[ \t]+(\S+)[ \t]*;?[ \t]*$/gim,
+    /^[ \t]*(?:incominguser|outgoinguser|rpcuser)[ \t]+\S+[ \t]+(\S.*)$/gim,
+    /\b(?:password|passwd|passphrase|secret)[ \t]+(\S+)[ \t]*;?$/gm,
+    /-n[ \t]+\S*(?:password|username)\S*[ \t]+-v[ \t]+(\S+)/g, // iscsiadm
+    /\b(?:login|user|username|account)[ \t]+\S+[ \t]+(?:password|passwd|pass|secret)[ \t]+(\S+)/gi,
+    /\b(?:\w*pass(?:word|wd|phrase)?|\w*secret|\w*token|psk|xauth|eap|chap|pap|pin)[ \t(]+("(?:[^"\\\n]|\\.)+"|'[^'\n]+')/gi,
+  ];
+  return forms.flatMap((form) =>
+    [...text.matchAll(form)].flatMap(({ index, 0: all, 1: value = "" }): Span[] => {
+      const start = index + all.lastIndexOf(value);
+      return isNoSecret(value) || /^[=:|>]/.test(value) ? [] : [[start, start + value.length]];
+    }),
+  );
+}
+
+/** `<password>x</password>`, `<add key="password" value="x"/>`, `{ name: PASSWORD, value: x }` */
+function inPairs(text: string): Span[] {
+  const elements = [...text.matchAll(/<([\w.:-]+)(?:\s[^<>]*)?>([^<>]+)<\//g)].map(
+    ({ index, 0: all, 1: name = "", 2: value = "" }) => ({
+      name,
+      start: index + all.length - 2 - value.length,
+      value,
+    }),
+  );
+  const pairs = [
+    ...text.matchAll(/\b(?:key|name|id|property)=["']([\w.:-]+)["'][^<>]{0,300}?\bvalue=["']([^"']+)["']/gi),
+  ].map(({ index, 0: all, 1: name = "", 2: value = "" }) => ({
+    name,
+    start: index + all.length - 1 - value.length,
+    value,
+  }));
+  // A variable of a container: `- name: X` and `value: y` below it.
+  const variables = [
+    ...text.matchAll(
+      /\bname\\*["']?:[ \t]*\\*["']?([\w.-]+)\\*["']?,?\s+\\*["']?value\\*["']?:[ \t]*(\S[^\n]*)/g,
+    ),
+  ].map(({ index, 0: all, 1: name = "", 2: value = "" }) => ({
+    name,
+    start: index + all.length - value.length,
+    value,
+  }));
+  return [...elements, ...pairs, ...variables].flatMap(({ name, start, value }): Span[] =>
+    isSecretName(name) && !isNoSecret(value) ? [[start, start + value.length]] : [],
+  );
+}
+
+/** What a script hands to a program that reads a password: `echo x | docker login --password-stdin`. */
+function piped(text: string): Span[] {
+  const reader = String.raw`(?:--password-stdin|--stdin|passwd|chpasswd|cryptsetup|kinit|smbpasswd|sudo\s+-S|login)`;
+  const echo = new RegExp(
+    String.raw`\b(?:echo|printf)\s+(?:-\w+\s+)*([^|\n]{1,300}?)\s*\|[^\n]{0,200}?${reader}`,
+    "g",
+  );
+  const here = new RegExp(String.raw`${reader}[^\n]{0,100}?<<<\s*([^\n]+)`, "g");
+  return [
+    ...[...text.matchAll(echo)].map(({ index, 0: all, 1: value = "" }): Span => {
+      const start = index + all.indexOf(value);
+      return [start, start + value.length];
+    }),
+    ...[...text.matchAll(here)].map(({ index, 0: all, 1: value = "" }): Span => [
+      index + all.length - value.length,
+      index + all.length,
+    ]),
+  ];
+}
+
+/** Words that look like keys and tokens, but for what is public by its name or its place: digests, images of a factory, public keys. */
+function random(text: string): Span[] {
+  return [...text.matchAll(/[A-Za-z0-9+/_-]{20,}={0,2}/g)].flatMap(({ index, 0: word }): Span[] => {
+    if (!word.split("/").some(looksRandom) && !looksRandom(word)) return [];
+    const before = text.slice(Math.max(0, index - 80), index);
+    const behind = text.slice(index + word.length, index + word.length + 3);
+    if (/(?:sha\d+[:-]|md5:|@)$/i.test(before) || /\b(?:ssh-\w+|ecdsa-[\w-]+|sk-[\w-]+@\S+)\s+$/.test(before))
+      return [];
+    if (
+      /(?:^|\/)[0-9a-f]{64}(?:\/v\d+)?$/.test(word) &&
+      /^(?:$|[:.\s?"'])/.test(behind) &&
+      `${before}${word}`.includes("/")
+    )
+      return [];
+    const name = /([\p{L}\p{N}_.-]+)\\*["']?[ \t]*[:=]+[ \t]*\\*["']?$/u.exec(before)?.[1];
+    if (name !== undefined && isPublicName(name)) return [];
+    if (isCertificateBody(text, index)) return [];
+    return [[index, index + word.length]];
+  });
+}
+
+/** Inside of a certificate or a public key everything looks random. */
+function isCertificateBody(text: string, at: number): boolean {
+  const begin = text.lastIndexOf("-----BEGIN ", at);
+  if (begin < 0 || text.indexOf("-----END ", begin) < at)
+    return /^LS0tLS1CRUdJTi(?!.*(?:UFJJVkFURS|FJJVkFUR|BSSVZBVE))/.test(text.slice(at, at + 200));
+  return !/^-----BEGIN [A-Z0-9 ]*PRIVATE/.test(text.slice(begin, begin + 60));
+}
