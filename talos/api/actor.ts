@@ -1,0 +1,95 @@
+import { GrpcTalosReader, long, systemImages } from "./client.ts";
+import { TalosError } from "./errors.ts";
+import type { ApplyAnswer, CallOptions, TalosActor } from "./talosClient.ts";
+import type { TalosConnection } from "./transport.ts";
+import * as wire from "./wire.ts";
+
+/** Connects to a node's API with everything it offers. For `provider/gate` alone: a lint rule keeps it out of every other module. */
+export function connectActor(connection: TalosConnection): TalosActor {
+  return new GrpcTalosActor(connection);
+}
+
+class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
+  async applyConfiguration(
+    { data, mode, dryRun = false }: Parameters<TalosActor["applyConfiguration"]>[0],
+    call?: CallOptions,
+  ): Promise<ApplyAnswer> {
+    const request = { data: Buffer.from(data), mode, dryRun };
+    return wire.applyAnswer(await this.one("ApplyConfiguration", request, long(call)));
+  }
+
+  async applyFirstConfiguration(data: string, call?: CallOptions): Promise<ApplyAnswer> {
+    // The maintenance service knows no mode that does not reboot (siderolabs/talos v1.13 internal/app/maintenance/server.go).
+    const request = { data: Buffer.from(data), mode: "AUTO" };
+    return wire.applyAnswer(await this.one("ApplyConfiguration", request, long(call)));
+  }
+
+  async install(
+    image: string,
+    onMessage: (text: string) => void,
+    call?: CallOptions,
+  ): Promise<number | undefined> {
+    let exitCode: number | undefined;
+    const request = { containerd: systemImages, source: { imageName: image } };
+    for await (const message of this.transport.stream(this.api.lifecycle, "Upgrade", request, long(call))) {
+      const progress = wire.installProgress(message);
+      if (progress.exitCode !== undefined) exitCode = progress.exitCode;
+      if (progress.message !== undefined) onMessage(progress.message);
+    }
+    return exitCode;
+  }
+
+  async installerBusy(call?: CallOptions): Promise<boolean> {
+    try {
+      // A request without an image: the server looks at its lock first, and then at the image's name (siderolabs/talos
+      // v1.13 internal/app/lifecycle/lifecycle.go).
+      await this.install("", () => undefined, call);
+      return false;
+    } catch (error) {
+      if (error instanceof TalosError && error.kind === "locked") return true;
+      if (error instanceof TalosError && error.kind === "failed") return false;
+      throw error;
+    }
+  }
+
+  async reboot(call?: CallOptions): Promise<void> {
+    await this.one("Reboot", {}, call);
+  }
+
+  async reset(call?: CallOptions): Promise<string> {
+    const request = {
+      graceful: true,
+      reboot: true,
+      mode: "SYSTEM_DISK",
+      // Whole disks of the user are never named here.
+      systemPartitionsToWipe: ["STATE", "EPHEMERAL"].map((label) => ({ label, wipe: true })),
+    };
+    const reply = await this.one("Reset", request, long(call));
+    return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
+  }
+
+  async upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string> {
+    const reply = await this.one("Upgrade", request, long(call));
+    return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
+  }
+
+  async startService(id: string, call?: CallOptions): Promise<void> {
+    await this.one("ServiceStart", { id }, call);
+  }
+
+  async stopService(id: string, call?: CallOptions): Promise<void> {
+    await this.one("ServiceStop", { id }, call);
+  }
+
+  async restartService(id: string, call?: CallOptions): Promise<void> {
+    await this.one("ServiceRestart", { id }, call);
+  }
+
+  async forfeitLeadership(call?: CallOptions): Promise<void> {
+    await this.one("EtcdForfeitLeadership", {}, call);
+  }
+
+  async removeEtcdMember(memberId: string, call?: CallOptions): Promise<void> {
+    await this.one("EtcdRemoveMemberByID", { memberId }, call);
+  }
+}
