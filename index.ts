@@ -76,12 +76,19 @@ const rollout = new RollingUpgrade("upgrade", {
   prePull: upgrade.prePull,
 });
 
-const kubernetes = new k8s.Provider("kubernetes", {
-  kubeconfig: cluster.kubeconfig,
-  enableServerSideApply: true,
-  // A changed password is an update of its Secret, which rolls the pods; replaced, the Secret would be gone for a moment.
-  enableSecretMutable: true,
-});
+const kubernetes = new k8s.Provider(
+  "kubernetes",
+  {
+    kubeconfig: cluster.kubeconfig,
+    // Without it a kubeconfig that is not known yet, as every renewed one in its preview, replaces the provider and all objects with it.
+    clusterIdentifier: cluster.clusterId,
+    enableServerSideApply: true,
+    // A changed password is an update of its Secret, which rolls the pods; replaced, the Secret would be gone for a moment.
+    enableSecretMutable: true,
+  },
+  // The plugin asks the API server for its schema once, when it is configured: not while a control plane is new or restarts.
+  { dependsOn: rollout },
+);
 const onIscsiNodes = { provider: kubernetes, dependsOn: Object.values(rollout.nodes) };
 const snapshots =
   settings.snapshotController?.install === true

@@ -99,6 +99,8 @@ export class TalosCluster extends pulumi.ComponentResource {
   declare readonly kubeconfig: pulumi.Output<string>;
   /** Every node's machine configuration with marks in place of its secrets, by the node's name. */
   declare readonly redactedConfigurations: pulumi.Output<Record<string, string>>;
+  /** The cluster's ID, made with its secrets: it stays when the cluster gets another name, endpoint or certificate. Secret. */
+  declare readonly clusterId: pulumi.Output<string>;
   /** What has to be done before anything else is done with the nodes: all configurations applied, etcd bootstrapped. */
   declare readonly ready: pulumi.Resource[];
 
@@ -110,6 +112,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     const first = firstControlPlane(args.nodes);
     const identity = this.identity(args);
     this.clientConfiguration = identity.clientConfiguration;
+    this.clusterId = identity.machineSecrets.apply(({ cluster }) => cluster.id);
     const configurations = this.applyConfigurations(args, identity);
     const applied = Object.values(configurations);
     const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];

@@ -15,6 +15,7 @@ import { checkPatches, patchText } from "./patches.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { checkCsi, unguardedDrivers } from "./csi.ts";
+import { placeControllers } from "./placement.ts";
 import { baseFiles, checkBaseFiles } from "./baseFiles.ts";
 import type { ReadFile } from "./files.ts";
 import { existingSecrets, type ExistingSecrets } from "./secrets.ts";
@@ -99,7 +100,7 @@ export function completeSettings(
     [...own, ...patches].map(patchText);
   const settings: Settings = {
     ...draft,
-    ...unguarded(draft),
+    ...placeControllers({ ...draft, ...unguarded(draft) }),
     image: { ...draft.image, schematic },
     cluster: {
       ...cluster,

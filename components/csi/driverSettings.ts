@@ -75,6 +75,7 @@ export const registrySchema = text("a registry's host, with a path if needed", "
     "Air-gapped clusters: the registry to take every image from, the driver's included. Paths and tags stay.",
   );
 
+/** A taint that a pod tolerates. */
 const toleration = section({
   key: text("a taint's key", "node-role.kubernetes.io/control-plane")
     .optional()
@@ -86,6 +87,14 @@ const toleration = section({
     .describe("The effect; absent matches all."),
   tolerationSeconds: z.int().optional().describe("How long a NoExecute taint is borne."),
 });
+
+/** `tolerations` of a controller. */
+export const controllerTolerations = z
+  .array(toleration)
+  .default([])
+  .describe(
+    "Taints it tolerates; none by default, so that it stays off control planes. In a cluster without workers that of control planes is added.",
+  );
 
 const labels = z.record(z.string(), z.string({ error: "must be text" }), {
   error: "must be an object of label names and values",
@@ -102,10 +111,7 @@ const controllerSchema = section({
   nodeSelector: labels
     .default({})
     .describe("Labels of the nodes it may run on, besides kubernetes.io/os: linux."),
-  tolerations: z
-    .array(toleration)
-    .default([])
-    .describe("Taints it bears; none by default, so that it stays off control planes."),
+  tolerations: controllerTolerations,
 })
   .prefault({})
   .describe("The driver's controller: it talks to the storage's API and needs no access to the node.");

@@ -18,17 +18,17 @@ export function classSuffix(component: string, className: string, classNames: re
   return rest === "" || classNames.includes(rest) ? className : rest;
 }
 
-type Settings = {
-  nodeSelector: Record<string, string>;
-  tolerations: Record<string, string | number | undefined>[];
-};
+type Tolerations = { tolerations: Record<string, string | number | undefined>[] };
+type Settings = Tolerations & { nodeSelector: Record<string, string> };
 
 /** Where pods run, from the settings; keys that were left out stay out of the object. */
 export function placement(settings: Settings): Placement {
-  return {
-    nodeSelector: settings.nodeSelector,
-    tolerations: settings.tolerations.map((entry) =>
-      Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined)),
-    ),
-  };
+  return { nodeSelector: settings.nodeSelector, tolerations: tolerationsOf(settings) };
+}
+
+/** The taints that pods tolerate, without the keys that were left out. */
+export function tolerationsOf({ tolerations }: Tolerations): Placement["tolerations"] {
+  return tolerations.map((entry) =>
+    Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined)),
+  );
 }

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { imagesSchema, registrySchema } from "./driverSettings.ts";
+import { controllerTolerations, imagesSchema, registrySchema } from "./driverSettings.ts";
 import { count, flag, listOf, namespaceName, objectName, section } from "./fields.ts";
 
 /** `snapshotController` in a stack's file: what volume snapshots need, once for the whole cluster. */
@@ -11,6 +11,7 @@ export const snapshotControllerSchema = section({
   replicas: count("a number of replicas", 1, 5)
     .default(2)
     .describe("With more than one they elect a leader."),
+  tolerations: controllerTolerations,
   registry: registrySchema,
   images: imagesSchema,
   imagePullSecrets: listOf(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { minimal, outcome } from "./settings/example.ts";
+import { minimal, outcome, usual } from "./settings/example.ts";
 
 /** What the drivers need of each other and of the cluster, told with all other mistakes of a configuration. */
 
@@ -26,6 +26,39 @@ describe("drivers on one cluster", () => {
     expect(paths({ joviandss: { ...joviandss, snapshots }, snapshotController: { install: false } })).toEqual(
       [],
     );
+  });
+});
+
+describe("a cluster without workers", () => {
+  const taint = { key: "node-role.kubernetes.io/control-plane", operator: "Exists", effect: "NoSchedule" };
+  const synology = { arrays: [{ host: "10.0.1.2", username: "kubernetes", password: "secret-of-a-test" }] };
+  const drivers = { joviandss, synology, snapshotController: {} };
+  const tolerations = (settings: Record<string, unknown>) => {
+    const { settings: all } = outcome(settings);
+    return [
+      all?.joviandss?.controller.tolerations,
+      all?.synology?.controller.tolerations,
+      all?.snapshotController?.tolerations,
+    ];
+  };
+
+  it("runs the controllers on its control planes", () => {
+    expect(tolerations({ ...minimal(), ...drivers })).toEqual([[taint], [taint], [taint]]);
+  });
+
+  it("keeps what the settings tolerate, and adds nothing to what tolerates control planes already", () => {
+    const own = { key: "dedicated", operator: "Exists" };
+    const withOwn = (...list: object[]) =>
+      tolerations({ ...minimal(), joviandss: { ...joviandss, controller: { tolerations: list } } })[0];
+    expect(withOwn(own)).toEqual([own, taint]);
+    for (const enough of [{ operator: "Exists" }, { key: taint.key, operator: "Exists" }])
+      expect(withOwn(enough)).toEqual([enough]);
+    const noExecute = { operator: "Exists", effect: "NoExecute" };
+    expect(withOwn(noExecute)).toEqual([noExecute, taint]);
+  });
+
+  it("is the only one: with a worker they stay off control planes", () => {
+    expect(tolerations({ ...usual(), ...drivers })).toEqual([[], [], []]);
   });
 });
 

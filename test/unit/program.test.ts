@@ -28,7 +28,12 @@ const providers: RecordOptions = {
       case "talos:imageFactory/schematic:Schematic":
         return { id };
       case "talos:machine/secrets:Secrets":
-        return { state: { machineSecrets: { cluster: { secret: canary } }, clientConfiguration } };
+        return {
+          state: {
+            machineSecrets: { cluster: { id: "id-of-a-new-cluster", secret: canary } },
+            clientConfiguration,
+          },
+        };
       case "talos:cluster/kubeconfig:Kubeconfig":
         return { state: { kubeconfigRaw: `kubeconfig ${canary}` } };
       case "talos-node:index:NodeUpgrade":
@@ -225,6 +230,23 @@ describe("the program", () => {
     expect(provider.inputs["kubeconfig"]).toEqual({ secret: `kubeconfig ${canary}` });
     const objects = resources.filter(({ type }) => type.startsWith("kubernetes:"));
     expect(new Set(objects.map((object) => object.provider))).toEqual(new Set([provider.name]));
+  });
+
+  it("asks for Kubernetes' schema when no control plane is going to restart any more", async () => {
+    const { resources } = await program(dev());
+    const provider = only(resources, "pulumi:providers:kubernetes");
+    const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
+    expect(provider.after).toEqual(expect.arrayContaining(upgrades.map(({ name }) => name)));
+  });
+
+  it("knows the Kubernetes cluster by its ID, whatever its name, endpoint and kubeconfig", async () => {
+    const identifier = async (config: Record<string, unknown>) =>
+      only((await program(config)).resources, "pulumi:providers:kubernetes").inputs["clusterIdentifier"];
+    expect(await identifier(fresh())).toEqual({ secret: "id-of-a-new-cluster" });
+    const own = await identifier(dev());
+    expect(own).toEqual({ secret: expect.stringMatching(/./) as string });
+    const renamed = { "cluster.name": "other", "cluster.endpoint": "https://10.9.9.9:6443" };
+    expect(await identifier(changed(dev(), renamed))).toEqual(own);
   });
 
   it("lets a node run a release of its own", async () => {

@@ -56,6 +56,12 @@ describe("the snapshot controller", () => {
     expect(container?.args).toEqual(["--leader-election", "--leader-election-namespace=kube-system"]);
   });
 
+  test("tolerates the taints that it is told to, by default none", async () => {
+    expect(pod(deployment(resources)).tolerations).toBeUndefined();
+    const tolerations = [{ key: "dedicated", operator: "Exists" as const }];
+    expect(pod(deployment(await deploy({ tolerations }))).tolerations).toEqual(tolerations);
+  });
+
   test("fits the pod security standard restricted", () => {
     expect(pod(deployment(resources)).securityContext).toMatchObject({
       runAsNonRoot: true,

@@ -1,0 +1,39 @@
+import type { CsiSettings } from "../components/csi/csiProblems.ts";
+import type { ClusterSettings } from "./schema.ts";
+
+/** The taint that Talos gives to control planes unless `cluster.allowSchedulingOnControlPlanes` is set. */
+const controlPlaneTaint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" } as const;
+
+interface Toleration {
+  key?: string | undefined;
+  operator?: "Exists" | "Equal" | undefined;
+  effect?: "NoSchedule" | "PreferNoSchedule" | "NoExecute" | undefined;
+}
+
+/**
+ * The drivers' settings with controllers that find a node to run on. In a cluster without workers that is a control plane, so they tolerate its
+ * taint: otherwise their pods stay Pending and `pulumi up` waits for them in vain.
+ */
+export function placeControllers(settings: CsiSettings & { cluster: ClusterSettings }): CsiSettings {
+  const { joviandss, synology, snapshotController } = settings;
+  if (settings.cluster.nodes.some(({ role }) => role === "worker")) {
+    return { joviandss, synology, snapshotController };
+  }
+  return {
+    joviandss: joviandss && { ...joviandss, controller: tolerant(joviandss.controller) },
+    synology: synology && { ...synology, controller: tolerant(synology.controller) },
+    snapshotController: snapshotController && tolerant(snapshotController),
+  };
+}
+
+function tolerant<Workload extends { tolerations: Toleration[] }>(workload: Workload): Workload {
+  if (workload.tolerations.some(toleratesControlPlanes)) return workload;
+  const toleration: Toleration = { ...controlPlaneTaint, operator: "Exists" };
+  return { ...workload, tolerations: [...workload.tolerations, toleration] };
+}
+
+function toleratesControlPlanes({ key, effect }: Toleration): boolean {
+  return (
+    (key ?? controlPlaneTaint.key) === controlPlaneTaint.key && (effect ?? "NoSchedule") === "NoSchedule"
+  );
+}
