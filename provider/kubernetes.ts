@@ -66,5 +66,7 @@ export class KubernetesError extends Error {
 
 /** Says on the Kubernetes node that this program cordoned it, so that a later run uncordons it, and no other. */
 export const cordonedBy = "talos-iscsi/cordoned-by";
+/** Says that this program has asked the machine to reset, so that a later run knows why it is in maintenance mode. */
+export const resetAsked = "talos-iscsi/reset-asked";
 /** Says what was installed in which boot and waits for a reboot, so that a later run does not install it again. */
 export const installedImage = "talos-iscsi/installed";

@@ -1,8 +1,17 @@
-import { TalosError } from "../talos/api/errors.ts";
+import { isTransient, TalosError } from "../talos/api/errors.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 
 // A machine in maintenance mode presents a certificate that it has signed itself.
 const signedElsewhere = /self.signed|unable to (verify|get)|unknown authority/i;
+
+/** A machine answers, and lets anyone in: it has no configuration. */
+export async function waitsWithoutConfiguration(
+  error: unknown,
+  talos: Pick<TalosReader, "inMaintenance">,
+): Promise<boolean> {
+  if (!isTransient(error) && !(error instanceof TalosError && error.kind === "certificate")) return false;
+  return talos.inMaintenance();
+}
 
 /**
  * A machine answers, with a certificate that is not one of this cluster: it waits in maintenance mode, or belongs to another cluster. Undefined for

@@ -27,6 +27,8 @@ export interface RemovalContext {
   /** Connections, clock and patience, in the form that the steps of an upgrade take. */
   readonly node: UpgradeContext;
   step(name: RemovalStep): void;
+  /** The machine was asked to reset: the state has to know, whatever comes after that. */
+  noteReset(): void;
 }
 
 /** Opens the connections for one removal. Whoever opens has to close. */
@@ -36,7 +38,7 @@ export async function openRemoval(
   member: Member,
   inputs: MembershipInputs,
   signal: AbortSignal,
-): Promise<{ context: RemovalContext; close: () => void }> {
+): Promise<{ context: RemovalContext; close: () => void; wasReset: () => boolean }> {
   const controlPlanes = inputs.nodes.filter(({ role }) => role === "controlplane").map(({ node }) => node);
   const session = await Session.open(
     surroundings,
@@ -70,8 +72,11 @@ export async function openRemoval(
     warn: (text) => sink.warn(`${memberLabel(member)}: ${text}`),
   };
   const node: UpgradeContext = { ...session.context, progress };
+  let wasReset = member.wasReset === true;
+  const noteReset = (): void => void (wasReset = true);
   return {
-    context: { member, inputs, staying: inputs.nodes, node, step },
+    context: { member, inputs, staying: inputs.nodes, node, step, noteReset },
     close: () => session.close(),
+    wasReset: () => wasReset,
   };
 }

@@ -1,7 +1,9 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { waitFor } from "../context.ts";
 import { etcdWithout } from "../gate/leave.ts";
-import { strangersCertificate } from "../maintenance.ts";
+import { KubernetesError, resetAsked, type KubernetesNode } from "../kubernetes.ts";
+import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
+import { findNode } from "../steps/drain.ts";
 import { RemovalError, type RemovalContext } from "./context.ts";
 import type { EtcdReport } from "./quorum.ts";
 
@@ -14,8 +16,8 @@ export type Found =
       /** Its id in etcd; undefined for a worker, and where its etcd does not run. */
       etcdMember: string | undefined;
     }
-  /** What answers at the address has no certificate of this cluster: reset already, or another machine. */
-  | { is: "stranger"; why: string };
+  /** An earlier run has reset it. `gone`: nothing answers at its address any more. */
+  | { is: "reset"; seen: "reset" | "gone" };
 
 /** Step `look`: what is at the node's address? A machine that is on its way down or up is waited for. */
 export async function look(context: RemovalContext, patienceMs: number): Promise<Found> {
@@ -39,8 +41,14 @@ export async function look(context: RemovalContext, patienceMs: number): Promise
       return { is: "member", bootId, kubernetesNode, etcdMember };
     } catch (error) {
       if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+      if (await waitsWithoutConfiguration(error, talos)) {
+        const object = await kubernetesObject(context);
+        if (context.member.wasReset === true || object?.annotations[resetAsked] !== undefined)
+          return { is: "reset", seen: "reset" };
+        throw unverified(context, "maintenance", "it is in maintenance mode", object);
+      }
       const why = await strangersCertificate(error, talos);
-      if (why !== undefined) return { is: "stranger", why };
+      if (why !== undefined) throw unverified(context, "certificate", why, await kubernetesObject(context));
       if (error.kind === "timeout") talos.reconnect();
       last = `the Talos API at ${context.member.node} cannot be used: ${error.detail}`;
       progress.detail(last);
@@ -48,7 +56,62 @@ export async function look(context: RemovalContext, patienceMs: number): Promise
     }
   });
   if (found !== undefined) return found;
-  throw new RemovalError(context.member, "look", last, letGo(context));
+  if (context.member.wasReset === true) return { is: "reset", seen: "gone" };
+  throw new RemovalError(
+    context.member,
+    "look",
+    last,
+    `Switch it on and run \`pulumi up\` again. If it is gone for good: ${letGo(context)}`,
+  );
+}
+
+/** Its object in Kubernetes, as far as that can be told now. */
+async function kubernetesObject({ member, node }: RemovalContext): Promise<KubernetesNode | undefined> {
+  try {
+    const kubernetes = await node.kubernetes();
+    return findNode((await kubernetes?.nodes()) ?? [], member.name, member.node);
+  } catch (error) {
+    if (error instanceof KubernetesError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Something answers at the address, and nothing proves that it is the node's machine: neither is reset, nor its node forgotten. Pods may still run on the
+ * real one, and two writers on one volume are the worst that can happen.
+ */
+function unverified(
+  context: RemovalContext,
+  way: "maintenance" | "certificate",
+  why: string,
+  object: KubernetesNode | undefined,
+): RemovalError {
+  const { member } = context;
+  const says =
+    object === undefined
+      ? "Kubernetes does not tell anything about it"
+      : `Kubernetes says that ${object.name} is ${object.ready ? "Ready" : "not Ready"}`;
+  const [cause, verify] =
+    way === "maintenance"
+      ? [
+          `the machine at ${member.node} lets anyone in, as one in maintenance mode: it was reset or reinstalled by somebody else, or another machine has the address; ${says}`,
+          `bring the node's machine back to ${member.node}`,
+        ]
+      : object?.ready === true
+        ? [
+            `the machine at ${member.node} has a certificate of another CA (${why}), and ${says}: the cluster's CA was rotated, it seems`,
+            "give the stack the new CA and credentials (cluster.secrets)",
+          ]
+        : [
+            `the machine at ${member.node} has a certificate of another CA (${why}), and ${says}: another machine has the address, it seems`,
+            `bring the node's machine back to ${member.node}, or correct the address`,
+          ];
+  return new RemovalError(
+    member,
+    "look",
+    `${cause}. It cannot be verified, so that nothing was reset or deleted`,
+    `There are two ways. To have it reset: ${verify}, and run \`pulumi up\` again. To let it go as it is: make sure that it is off or wiped, then ${letGo(context)}`,
+  );
 }
 
 /** How to let a machine go that cannot be reset. */
@@ -61,10 +124,7 @@ function letGo({ member }: RemovalContext): string {
     member.role === "controlplane"
       ? ", `talosctl etcd remove-member` with its id from `talosctl etcd members`"
       : "";
-  return (
-    `Switch it on and run \`pulumi up\` again. If it is gone for good: ${keep}; then tell the cluster that it is gone` +
-    `${etcd} and \`kubectl delete node ${member.name}\`.`
-  );
+  return `${keep}; then tell the cluster that it is gone${etcd} and \`kubectl delete node ${member.name}\`.`;
 }
 
 async function memberId({ node }: RemovalContext): Promise<string | undefined> {

@@ -12,6 +12,8 @@ export interface Member {
   role: "controlplane" | "worker";
   /** Absent: what the cluster says. */
   onRemove?: OnRemove;
+  /** In the state alone: its machine was reset by a removal that failed later, and is only to be forgotten. */
+  wasReset?: boolean;
 }
 
 /** The inputs of a ClusterMembership as the steps use them: plain values, every default filled in. */

@@ -78,7 +78,7 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
   const { member, node } = context;
   try {
     const found = await look(context, node.patience.guardMs);
-    if (member.role !== "controlplane" || found.is === "stranger") return {};
+    if (member.role !== "controlplane" || found.is === "reset") return {};
     const findings = await etcdFindings(context, found.etcdMember);
     if (findings.length === 0) return {};
     const problem = findings.map((finding) => finding.problem).join("; ");
@@ -139,15 +139,16 @@ export async function changeMembership(
     (a, b) => Number(a.member.role === "controlplane") - Number(b.member.role === "controlplane"),
   );
   for (const [index, { member }] of machines.entries()) {
-    const { context, close } = await openRemoval(surroundings, urn, member, inputs, signal);
+    const { context, close, wasReset } = await openRemoval(surroundings, urn, member, inputs, signal);
     try {
       await removeNode(context);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const message =
         error instanceof Cancelled ? `${memberLabel(member)}, removal: cancelled` : error.message;
-      const left = [...machines.slice(index), ...others].map((departure) => departure.member);
-      throw new MembershipError(message, [...inputs.nodes, ...left]);
+      const current = wasReset() ? { ...member, wasReset: true } : member;
+      const left = [...machines.slice(index + 1), ...others].map((departure) => departure.member);
+      throw new MembershipError(message, [...inputs.nodes, current, ...left]);
     } finally {
       close();
     }

@@ -4,8 +4,8 @@ import { EngineGone, NodeMoved } from "../errors.ts";
 import type { NodeFacts } from "../facts.ts";
 import { Refused } from "../gate/gate.ts";
 import type { Finding } from "../guards/finding.ts";
-import { KubernetesError } from "../kubernetes.ts";
-import { strangersCertificate } from "../maintenance.ts";
+import { KubernetesError, resetAsked } from "../kubernetes.ts";
+import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
 import { answered, drain, findNode } from "../steps/drain.ts";
 import { release } from "../steps/uncordon.ts";
 import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
@@ -30,10 +30,10 @@ export async function removeNode(context: RemovalContext): Promise<void> {
   try {
     begin("look");
     const found = await look(context, node.patience.contactMs);
-    if (found.is === "stranger") {
-      node.progress.info(
-        `at its address answers a machine that is not, or no longer, of this cluster (${found.why}): nothing is reset`,
-      );
+    let seen: "reset" | "gone" = "reset";
+    if (found.is === "reset") {
+      seen = found.seen;
+      node.progress.info("was reset by an earlier run: it is only to be forgotten");
     } else {
       begin("guard");
       await refuseSameMachine(context, found);
@@ -42,13 +42,15 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       cordoned = true;
       await drain(node, { kubernetesNode: found.kubernetesNode } as NodeFacts, () => undefined);
       begin("reset");
+      await noteReset(context, found);
       const asked = await reset(context, found);
       cordoned = false;
       begin("wait");
-      await untilReset(context, found, asked);
+      seen = await untilReset(context, found, asked);
+      context.noteReset();
     }
     begin("forget");
-    await forget(context, found);
+    await forget(context, found, seen);
     node.progress.info(
       found.is === "member"
         ? "left the cluster: the machine waits in maintenance mode, and Kubernetes has forgotten the node"
@@ -149,8 +151,30 @@ async function reset({ member, node }: RemovalContext, found: Member): Promise<s
   }
 }
 
-/** Step `wait`: until the machine has forgotten the cluster. */
-async function untilReset(context: RemovalContext, before: Member, actor: string | undefined): Promise<void> {
+/**
+ * Tells on the Node object that the reset is asked for now: if this run is killed, the next one finds a machine in maintenance mode, and knows why. Without
+ * Kubernetes only the state can tell.
+ */
+async function noteReset({ member, node }: RemovalContext, { kubernetesNode }: Member): Promise<void> {
+  const kubernetes = await node.kubernetes();
+  if (kubernetes === undefined) return;
+  const nodes = await answered(node, () => kubernetes.nodes());
+  const object = findNode(nodes, kubernetesNode, member.node);
+  if (object === undefined) return;
+  await answered(node, () =>
+    kubernetes.patchNode(object.name, { annotations: { [resetAsked]: "talos-node" } }),
+  );
+}
+
+/**
+ * Step `wait`: until the machine has forgotten the cluster.
+ * @returns `gone` if it was asked to reset and no longer answers: its new configuration may have given it another address
+ */
+async function untilReset(
+  context: RemovalContext,
+  before: Member,
+  actor: string | undefined,
+): Promise<"reset" | "gone"> {
   const { node, member } = context;
   const { talos, clock, patience, progress, signal } = node;
   const asked = clock.now();
@@ -172,7 +196,7 @@ async function untilReset(context: RemovalContext, before: Member, actor: string
       "Look at the machine's console and `talosctl dmesg`, then run `pulumi up` again.",
     );
   try {
-    const done = await waitFor(node, node.deadline, async () => {
+    const done = await waitFor(node, node.deadline, async (): Promise<"reset" | "gone" | undefined> => {
       if (failure !== undefined) throw fail(`the reset failed on the machine: ${failure}`);
       try {
         const call = { deadlineMs: patience.probeMs, signal };
@@ -187,7 +211,8 @@ async function untilReset(context: RemovalContext, before: Member, actor: string
         }
       } catch (error) {
         if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-        if ((await strangersCertificate(error, talos)) !== undefined) return true;
+        if (await waitsWithoutConfiguration(error, talos)) return "reset";
+        if ((await strangersCertificate(error, talos)) !== undefined) return "reset";
         if (error.kind === "timeout") talos.reconnect();
         last = error.detail;
         awaySince ??= clock.now();
@@ -196,20 +221,24 @@ async function untilReset(context: RemovalContext, before: Member, actor: string
           progress.warn(
             `was reset and no longer answers at ${member.node}; without its configuration it may have another address: look at its console`,
           );
-          return true;
+          return "gone";
         }
       }
       progress.detail(last);
       return undefined;
     });
     if (done === undefined) throw fail(`it is not in maintenance mode yet: ${last}`);
+    return done;
   } finally {
     watch.abort();
   }
 }
 
-/** Step `forget`: etcd has no member of it any more, and Kubernetes no node. */
-async function forget(context: RemovalContext, found: Found): Promise<void> {
+/**
+ * Step `forget`: etcd has no member of it any more, and Kubernetes no node.
+ * @param seen `reset`: the machine was seen without its configuration. `gone`: nothing answers at its address, so that its Node object has to be not Ready.
+ */
+async function forget(context: RemovalContext, found: Found, seen: "reset" | "gone"): Promise<void> {
   const { member, node } = context;
   if (member.role === "controlplane") {
     const known = found.is === "member" ? found.etcdMember : undefined;
@@ -239,7 +268,16 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
   const known = found.is === "member" ? found.kubernetesNode : undefined;
   const object =
     findNode(nodes, known, member.node) ?? nodes.find(({ name, ready }) => name === member.name && !ready);
-  if (object !== undefined) await answered(node, () => node.gate.deleteNode(object.name));
+  if (object === undefined) return;
+  if (seen === "gone" && object.ready) {
+    throw new RemovalError(
+      member,
+      "forget",
+      `nothing answers at ${member.node}, but Kubernetes says that ${object.name} is Ready: pods may run on it`,
+      "Look at the machine. Run `pulumi up` again when Kubernetes says that it is not Ready.",
+    );
+  }
+  await answered(node, () => node.gate.deleteNode(object.name));
 }
 
 /** The node stays for now: pods may come back to it. */
@@ -248,8 +286,10 @@ async function putBack({ node, member }: RemovalContext): Promise<void> {
   try {
     const kubernetes = await node.kubernetes();
     const object = findNode((await kubernetes?.nodes()) ?? [], member.name, member.node);
-    if (kubernetes !== undefined && object !== undefined)
-      await release(kubernetes, object, { installedToo: false });
+    if (kubernetes === undefined || object === undefined) return;
+    await release(kubernetes, object, { installedToo: false });
+    if (object.annotations[resetAsked] !== undefined)
+      await kubernetes.patchNode(object.name, { annotations: { [resetAsked]: null } });
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     node.progress.warn(`could not be uncordoned: ${error.message}`);

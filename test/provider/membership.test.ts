@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { KubernetesError } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
@@ -143,14 +144,69 @@ describe("a worker", () => {
     expect(kubernetes.cluster.has("w2")).toBe(true);
 
     const again = harness(kubernetes);
-    // As after a kill: the state is the one from before.
+    // As after a kill: the state is the one from before. The Node object tells what was asked of its machine.
     const after = await remove(again, state, without(["w2"]));
-    expect(again.info.join("\n")).toMatch(
-      /is not, or no longer, of this cluster .*nothing is reset|left the cluster/,
-    );
+    expect(again.info.join("\n")).toMatch(/was reset by an earlier run|left the cluster/);
     expect(cluster.node("w2").snapshot()).toMatchObject({ stage: "maintenance" });
     expect(kubernetes.cluster.has("w2")).toBe(false);
     expect(listed(after)).toEqual(["cp1", "w1"]);
+  });
+
+  it("that was reset is remembered by the state where forgetting it failed", async () => {
+    await start("127.44.68", 1, 2);
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    kubernetes.deleteNode = async () => {
+      throw new KubernetesError("forbidden", 403);
+    };
+    const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+    expect(failed.message).toMatch(/step "forget": Kubernetes: forbidden/);
+    expect(failed.properties?.["members"]).toContainEqual(
+      expect.objectContaining({ name: "w2", wasReset: true }),
+    );
+    kubernetes.cluster.get("w2")!.annotations = {};
+    Reflect.deleteProperty(kubernetes, "deleteNode");
+    const after = await remove(harness(kubernetes), failed.properties ?? {}, without(["w2"]));
+    expect(kubernetes.cluster.has("w2")).toBe(false);
+    expect(listed(after)).toEqual(["cp1", "w1"]);
+  });
+
+  it("that cannot be verified is refused, with the cause and both ways; its Node object stays", async () => {
+    await start("127.44.69", 1, 2);
+    const other = await SimulatedCluster.start({ subnet: "127.44.70", controlPlanes: 1, workers: 1 });
+    try {
+      // What answers at the address of w2 has a certificate of another CA.
+      const stranger = (): Harness =>
+        harness(kubernetes, {}, ({ endpoint, ...rest }) =>
+          connectActor({ ...rest, endpoint: endpoint === "127.44.69.22" ? "127.44.70.21" : endpoint }),
+        );
+      const refused = async (own: Harness): Promise<string> => {
+        const state = await deployed(own);
+        const preview = await failureOf(own.provider.diff("membership", urn, state, without(["w2"])));
+        const up = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+        expect(up.message).toBe(preview.message);
+        expect(listed(up.properties)).toEqual(["cp1", "w1", "w2"]);
+        expect(kubernetes.log).toEqual([]);
+        expect(up.message).toMatch(
+          /There are two ways\. To have it reset: .*To let it go as it is: .*onRemove: keep.*kubectl delete node w2/,
+        );
+        return up.message;
+      };
+      expect(await refused(stranger())).toMatch(
+        /Kubernetes says that w2 is Ready: the cluster's CA was rotated, it seems/,
+      );
+      kubernetes.get("w2").ready = false;
+      expect(await refused(stranger())).toMatch(/w2 is not Ready: another machine has the address, it seems/);
+      for (const node of [...cluster.nodes, ...other.nodes]) expect(node.snapshot()).toMatchObject(untouched);
+
+      const machine = cluster.node("w2");
+      delete machine.disk.config;
+      await connectActor({ endpoint: machine.address, credentials: cluster.credentials }).reboot();
+      while (machine.snapshot().stage !== "maintenance") await new Promise((r) => setTimeout(r, 20));
+      expect(await refused(harness(kubernetes))).toMatch(/lets anyone in, as one in maintenance mode/);
+    } finally {
+      await other.stop();
+    }
   });
 
   it("with another name or another address is not gone", async () => {
