@@ -1,8 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import * as talos from "@pulumiverse/talos";
 import { redactMachineConfig } from "../talos/redact.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
-import { ConfigurationGuard } from "./configurationGuard.ts";
 
 /** Talos API credentials: PEM, base64 as in a talosconfig. */
 export type ClientConfiguration = Pick<
@@ -10,55 +8,76 @@ export type ClientConfiguration = Pick<
   "caCertificate" | "clientCertificate" | "clientKey"
 >;
 
-/** A node, its configuration, and how it gets there. */
-export interface MachineConfigurationArgs {
+/** A node, its configuration, and who has to be well before it changes. */
+export interface NodeConfigurationArgs {
   /** Name of the node, for messages. */
   name: string;
-  /** Address of the node's Talos API. */
+  /** Address of the node's Talos API. Another address is another machine: the resource is replaced, which touches neither of the two. */
   node: string;
   role: "controlplane" | "worker";
-  /** Addresses of all control planes. */
+  /** Addresses of all control planes: the others have to be well before this node's configuration changes. */
   controlPlanes: string[];
-  /** Talos API credentials, role os:admin. */
+  /** Talos API credentials (role os:admin), base64 as in a talosconfig. Always a secret. */
   clientConfiguration: pulumi.Input<ClientConfiguration>;
-  /** The whole machine configuration (YAML, one or several documents), patches included. Secret. */
-  configuration: pulumi.Output<string>;
-  /** The patches in it. */
-  patches: pulumi.Output<string[]>;
-  /** Paths of the machine configuration that the node may lose. */
-  acceptDropped: string[];
+  /** The whole machine configuration (YAML, one or several documents), patches included. Always a secret. */
+  machineConfiguration: pulumi.Output<string>;
+  /** The patches in it: what they set may differ from what the node has. Always a secret. */
+  patches: pulumi.Input<string[]>;
+  /** Paths of the machine configuration that the node may lose, such as `machine.sysctls`. Default: none. */
+  acceptDropped?: string[] | undefined;
+  /** The contract that the configuration is made for, such as `v1.12`. A change of it is refused in the preview (siderolabs/talos#13885). */
+  contract: pulumi.Input<string>;
+  /** The contract that the cluster's secrets were made for, if this stack made them. `contract` has to be the same. Default: not known. */
+  createdWith?: pulumi.Input<string> | undefined;
+  /** How long the other control planes may take to be well, in seconds. Default: 600. */
+  timeoutSeconds?: number | undefined;
 }
 
 /**
- * One node's machine configuration, guarded and applied. It is secret as a whole, and engines show that as `[secret] => [secret]`; the guard has the
- * same text with a short mark in place of every secret, and what it changes on the node, so that a preview shows both line by line.
+ * One node's machine configuration. In previews it asks the node what it has and shows what the configuration changes there; a configuration that
+ * would drop what the node has and nobody adopted is refused. In a deployment it waits until the other control planes are well, does a dry run, and
+ * applies the configuration without a reboot, or staged for the next boot if the change needs one.
+ *
+ * If nothing is to be applied, it does not ask the node. A refresh reads the node's configuration, so that changes made by hand show as drift.
+ * Deleting the resource leaves the machine as it is.
  */
-export class MachineConfiguration extends pulumi.ComponentResource {
-  /** The configuration with marks in place of its secrets: safe to show. */
-  declare readonly redacted: pulumi.Output<string>;
+export class NodeConfiguration extends pulumi.CustomResource {
+  /** The configuration with its secrets redacted: safe to show. */
+  declare readonly configuration: pulumi.Output<string>;
+  /** What the applies of this stack changed on the node, a line each without secrets, the newest last. */
+  declare readonly changes: pulumi.Output<string[] | undefined>;
+  /** The lines in which the node differs from its configuration, as the last look found them. Absent: none. */
+  declare readonly changedByHand: pulumi.Output<string[] | undefined>;
 
-  constructor(name: string, args: MachineConfigurationArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("talos-iscsi:index:MachineConfiguration", name, { node: args.node }, opts);
-    this.redacted = pulumi.unsecret(args.configuration.apply((text) => redactMachineConfig(text)));
-    const { configuration, ...node } = args;
-    const after = opts?.dependsOn === undefined ? {} : { dependsOn: opts.dependsOn };
-    const guard = new ConfigurationGuard(
-      name,
-      { ...node, machineConfiguration: configuration, configuration: this.redacted },
-      { parent: this, ...after },
+  constructor(name: string, args: NodeConfigurationArgs, opts?: pulumi.CustomResourceOptions) {
+    const configuration = pulumi.unsecret(
+      args.machineConfiguration.apply((text) => redactMachineConfig(text)),
     );
-    new talos.machine.ConfigurationApply(
+    super(
+      "talos-node:index:NodeConfiguration",
       name,
       {
-        clientConfiguration: args.clientConfiguration,
-        machineConfigurationInput: pulumi.secret(configuration),
-        node: args.node,
-        endpoint: args.node,
-        // A reboot is left to the upgrade, which drains first and takes one control plane at a time. A machine without a configuration needs none.
-        applyMode: "staged_if_needing_reboot",
+        ...args,
+        clientConfiguration: pulumi.secret(args.clientConfiguration),
+        machineConfiguration: pulumi.secret(args.machineConfiguration),
+        patches: pulumi.secret(args.patches),
+        configuration,
+        changes: undefined,
+        changedByHand: undefined,
       },
-      { parent: this, ...after, dependsOn: [guard] },
+      // `changes` says the same once, for people.
+      pulumi.mergeOptions(opts, { hideDiffs: ["configuration", "machineConfiguration", "patches"] }),
     );
-    this.registerOutputs({ redacted: this.redacted });
   }
+}
+
+/**
+ * What a stack of 0.1.0 has in place of a NodeConfiguration: a component with a guard in it. The guard's state goes on as the resource's; the component
+ * and the Talos provider's ConfigurationApply are deleted, which touches no machine.
+ */
+export function formerConfiguration(name: string, parent: pulumi.Resource): pulumi.Alias {
+  return {
+    type: "talos-node:index:ConfigurationGuard",
+    parent: pulumi.createUrn(name, "talos-iscsi:index:MachineConfiguration", parent),
+  };
 }

@@ -3,8 +3,8 @@ import * as talos from "@pulumiverse/talos";
 import type { MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
-import { MachineConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
-import { nodeConfiguration, type NodeConfiguration } from "./nodeConfiguration.ts";
+import { formerConfiguration, NodeConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
+import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
 
 /** A node of the cluster as its machine configuration needs it. */
 export interface TalosClusterNode {
@@ -118,7 +118,9 @@ export class TalosCluster extends pulumi.ComponentResource {
     const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];
     this.ready = [...applied, ...bootstrap];
     this.redactedConfigurations = pulumi.all(
-      Object.fromEntries(Object.entries(configurations).map(([node, { redacted }]) => [node, redacted])),
+      Object.fromEntries(
+        Object.entries(configurations).map(([node, { configuration }]) => [node, configuration]),
+      ),
     );
     this.kubeconfig = this.fetchKubeconfig(first);
     this.talosconfig = this.makeTalosconfig(args);
@@ -163,32 +165,34 @@ export class TalosCluster extends pulumi.ComponentResource {
       machineSecrets: pulumi.secret(secrets.machineSecrets),
       clientConfiguration: pulumi.secret(secrets.clientConfiguration),
       contract: args.contract === undefined ? secrets.talosVersion : pulumi.output(args.contract),
+      createdWith: secrets.talosVersion,
     };
   }
 
-  private applyConfigurations(
-    args: TalosClusterArgs,
-    identity: Identity,
-  ): Record<string, MachineConfiguration> {
-    const applied: Record<string, MachineConfiguration> = {};
+  private applyConfigurations(args: TalosClusterArgs, identity: Identity): Record<string, NodeConfiguration> {
+    const applied: Record<string, NodeConfiguration> = {};
     const controlPlanes = addressesOf(args.nodes, "controlplane");
-    let lastControlPlane: MachineConfiguration | undefined;
+    let lastControlPlane: NodeConfiguration | undefined;
     for (const node of inApplyOrder(args.nodes)) {
       const { text, patches } = machineConfiguration(args, node, identity, this);
-      const apply: MachineConfiguration = new MachineConfiguration(
-        `${this.cluster}-config-${node.name}`,
+      const name = `${this.cluster}-config-${node.name}`;
+      const apply: NodeConfiguration = new NodeConfiguration(
+        name,
         {
           name: node.name,
           node: node.address,
           role: node.role,
           controlPlanes,
           clientConfiguration: identity.clientConfiguration,
-          configuration: text,
+          machineConfiguration: text,
           patches,
           acceptDropped: args.acceptDropped ?? [],
+          contract: identity.contract,
+          createdWith: identity.createdWith,
         },
         {
           parent: this,
+          aliases: [formerConfiguration(name, this)],
           dependsOn: [...(args.after ?? []), ...(lastControlPlane === undefined ? [] : [lastControlPlane])],
         },
       );
@@ -235,6 +239,8 @@ interface Identity {
   machineSecrets: pulumi.Output<MachineSecrets>;
   clientConfiguration: pulumi.Output<ClientConfiguration>;
   contract: pulumi.Output<string>;
+  /** The contract that the secrets were made for, if they were made here. */
+  createdWith?: pulumi.Output<string>;
 }
 
 /**
@@ -309,7 +315,7 @@ function machineConfiguration(
   node: TalosClusterNode,
   identity: Identity,
   parent: pulumi.Resource,
-): NodeConfiguration {
+): MergedConfiguration {
   return nodeConfiguration(
     {
       clusterName: args.clusterName,

@@ -23,6 +23,8 @@ export interface NodeReport {
   boots: number;
   reboots: number;
   upgrades: number;
+  /** Configurations that it has taken, dry runs not counted. */
+  applies: number;
   faults: string[];
 }
 

@@ -87,13 +87,15 @@ export class Lab {
 
   report(): NodeReport[] {
     return this.#nodes.map((node) => {
-      const { name, address, stage, ready, boots, upgrades, reboots, faults } = node.snapshot();
+      const { name, address, stage, ready, boots, upgrades, reboots, faults, appliedConfigs } =
+        node.snapshot();
       return {
         name,
         address,
         stage,
         ready,
         boots: boots.length,
+        applies: appliedConfigs.length,
         reboots,
         upgrades,
         faults: [...faults.map(({ id }) => id), ...this.clusterFaults.active(name)],

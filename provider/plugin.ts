@@ -6,8 +6,15 @@ import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedS
 import type { UpgradeContext } from "./context.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage, readFacts } from "./facts.ts";
-import { admitConfiguration, checkGuard, guardType, readGuard } from "./guardResource.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
+import {
+  checkConfiguration,
+  deployConfiguration,
+  diffConfiguration,
+  guardType,
+  nodeConfigurationType,
+  readNodeConfiguration,
+} from "./nodeConfiguration/resource.ts";
 import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { Rollout } from "./rollout.ts";
 import { Session, type Surroundings } from "./session.ts";
@@ -21,7 +28,7 @@ import { upgradeNode, type Outcome } from "./upgrade.ts";
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 const preflightType = "talos-node:index:RolloutPreflight";
 
-/** The plugin `talos-node`: NodeUpgrade, RolloutPreflight before the first of them, and a ConfigurationGuard before every node's configuration. */
+/** The plugin `talos-node`: NodeUpgrade, RolloutPreflight before the first of them, and a NodeConfiguration for every node. */
 export class TalosNodeProvider implements Provider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
@@ -45,7 +52,7 @@ export class TalosNodeProvider implements Provider {
   // Arrow functions: the SDK's server takes the methods off the object in places.
   readonly check = async (urn: string, olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
-    if (type === guardType) return checkGuard(this.#call(urn), olds, news);
+    if (type === nodeConfigurationType) return checkConfiguration(this.#call(urn), olds, news);
     const other = this.#others.get(type);
     if (other === undefined && type !== nodeUpgradeType && type !== preflightType) {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
@@ -73,6 +80,7 @@ export class TalosNodeProvider implements Provider {
     news: Properties,
   ): Promise<DiffResult> => {
     if (typeOf(urn) === preflightType || typeOf(urn) === guardType) return {};
+    if (typeOf(urn) === nodeConfigurationType) return diffConfiguration(olds, news);
     const before = unwrap(olds).values;
     const after = unwrap(news).values;
     const other = this.#others.get(typeOf(urn));
@@ -87,8 +95,9 @@ export class TalosNodeProvider implements Provider {
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) return this.#note(other.create(urn, unwrap(inputs)));
     if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
-    if (typeOf(urn) === guardType) {
-      return { id: "guard", outs: await admitConfiguration(this.#call(urn), undefined, inputs) };
+    if (typeOf(urn) === nodeConfigurationType) {
+      const id = String(unwrap(inputs).values["node"]);
+      return { id, outs: await this.#note(deployConfiguration(this.#call(urn), undefined, inputs)) };
     }
     const { id, outputs } = await this.#note(this.#bring(urn, inputs));
     return { id, outs: outputs };
@@ -105,7 +114,9 @@ export class TalosNodeProvider implements Provider {
       return { outs: await this.#note(other.update(id, urn, unwrap(olds).values, unwrap(news))) };
     }
     if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
-    if (typeOf(urn) === guardType) return { outs: await admitConfiguration(this.#call(urn), olds, news) };
+    if (typeOf(urn) === nodeConfigurationType) {
+      return { outs: await this.#note(deployConfiguration(this.#call(urn), { id, olds }, news)) };
+    }
     const timeline = unwrap(olds).values["timeline"];
     return { outs: (await this.#note(this.#bring(urn, news, { id, timeline }))).outputs };
   };
@@ -115,10 +126,12 @@ export class TalosNodeProvider implements Provider {
     urn: string,
     state: Properties,
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
-    if (typeOf(urn) === guardType) {
-      const props = await readGuard(this.#call(urn), state);
+    if (typeOf(urn) === nodeConfigurationType) {
+      const props = await readNodeConfiguration(this.#call(urn), state);
       return { id, inputs: props, props };
     }
+    // A stack of 0.1.0 may be refreshed before it goes on with this version.
+    if (typeOf(urn) === guardType) return { id, inputs: state, props: state };
     const { values, secrets } = unwrap(state);
     const marked = new Set([...secrets, ...alwaysSecret]);
     const other = this.#others.get(typeOf(urn));

@@ -2,6 +2,7 @@
  * What is known of Talos releases and of the way from one to another, as data with a source: shown in the preview as a
  * warning, or refused. Nothing here is about the state of a node; the guards of an upgrade look at that.
  */
+import { contractChange } from "./contractChange.ts";
 import type { Schematic } from "./schematic.ts";
 import { parseInstallerImage, ImageError } from "./image.ts";
 import {
@@ -265,12 +266,7 @@ const ROWS: readonly Row[] = [
     severity: "refuse",
     source: "siderolabs/talos#13885, siderolabs/terraform-provider-talos#381",
     applies: ({ contract, contractBefore }) =>
-      text(
-        contractBefore !== undefined && contractBefore !== contract,
-        `the configuration contract would change from ${contractBefore} to ${contract}. It stays where the cluster was made: ` +
-          "a newer one generates other encryption keys, and kube-apiserver can no longer read its secrets. " +
-          `Set talosContract: ${contractBefore}; talosVersion alone moves the OS.`,
-      ),
+      contractBefore === undefined ? undefined : contractChange(contractBefore, contract),
   },
   {
     id: "contract-ahead",

@@ -35,6 +35,13 @@ export function registerConfigService(node: SimulatedNode): void {
         "the node is going down, cannot apply more configuration changes until the next boot",
       );
     }
+    // siderolabs/talos v1.13 internal/app/maintenance/server.go
+    if (maintenance && ["NO_REBOOT", "STAGED"].includes(request.mode)) {
+      throw new CallFailure(
+        status.UNIMPLEMENTED,
+        `apply configuration --mode='${request.mode.toLowerCase().replace("_", "-")}' is not supported in maintenance mode`,
+      );
+    }
     const text = request.data.toString("utf8");
     const config = parseMachineConfig(text, node.version, node.disk.active !== undefined);
     const { mode, details } = decide(boot.config, config, request.mode);
@@ -43,6 +50,9 @@ export function registerConfigService(node: SimulatedNode): void {
       return {
         messages: [{ mode, modeDetails: `Dry run summary:\n${details} (skipped in dry-run).\n${diff}` }],
       };
+    }
+    if (node.faults.strikes("configuration-refused")) {
+      throw new CallFailure(status.UNKNOWN, "failed to write the configuration: no space left on device");
     }
     node.noteApplied(request.mode.toLowerCase(), text);
     const seconds = Number(request.tryModeTimeout?.seconds ?? 60);

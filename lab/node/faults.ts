@@ -85,6 +85,7 @@ export const faultCatalogue = [
     id: "flaky-api",
     does: "every second call to the API fails as unavailable",
   },
+  { id: "configuration-refused", does: "a dry run of a configuration succeeds, and applying it fails" },
   {
     id: "reply-lost",
     does: "calls that change something are carried out, and the connection breaks before the reply",

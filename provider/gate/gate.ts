@@ -156,16 +156,24 @@ export class Gate {
     return this.#dial((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
   }
 
-  /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
+  /**
+   * Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it.
+   * @param request.disturbs something that runs may restart; what only the next boot or installation reads takes nothing from the cluster
+   */
   async applyConfiguration(
-    request: { data: string; mode: "NO_REBOOT" | "STAGED" },
+    { disturbs, ...request }: { data: string; mode: "NO_REBOOT" | "STAGED"; disturbs: boolean },
     call: CallOptions,
   ): Promise<ApplyAnswer> {
-    return this.inTurn(async () => {
-      const answer = await this.#act({ kind: "configure" }, (talos) =>
-        talos.applyConfiguration(request, call),
-      );
-      return answer;
+    const apply = (talos: TalosActor): Promise<ApplyAnswer> => talos.applyConfiguration(request, call);
+    return disturbs ? this.#act({ kind: "configure" }, apply) : this.#dial(apply);
+  }
+
+  /** Gives a machine in maintenance mode its first configuration, without client authentication: it is no part of the cluster yet. */
+  async applyFirstConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
+    const { connectionTo, node } = this.#site;
+    return this.#dial((talos) => talos.applyFirstConfiguration(data, call), node.node, {
+      ...connectionTo(node.node),
+      credentials: "maintenance",
     });
   }
 
@@ -224,10 +232,13 @@ export class Gate {
   }
 
   /** A connection of its own for each action: one that was open before may be half open. */
-  async #dial<T>(action: (talos: TalosActor) => Promise<T>, address = this.#site.node.node): Promise<T> {
-    const { acting, connectionTo } = this.#site;
-    const connect = await clientsOf(acting).talos();
-    const talos = connect(connectionTo(address));
+  async #dial<T>(
+    action: (talos: TalosActor) => Promise<T>,
+    address = this.#site.node.node,
+    connection = this.#site.connectionTo(address),
+  ): Promise<T> {
+    const connect = await clientsOf(this.#site.acting).talos();
+    const talos = connect(connection);
     try {
       return await action(talos);
     } finally {

@@ -1,61 +1,64 @@
-import type { Digest } from "../digest/digest.ts";
+import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark } from "../digest/values.ts";
 import { textDiff, type TextDiff } from "./lineDiff.ts";
 
-export const machineConfigurationType = "talos-iscsi:index:MachineConfiguration";
-export const configurationApplyType = "talos:machine/configurationApply:ConfigurationApply";
-export const guardType = "talos-node:index:ConfigurationGuard";
+export const nodeConfigurationType = "talos-node:index:NodeConfiguration";
+
+/** What 0.1.0 had in its place: in previews that were saved, and in the step that takes it out of a state. */
+export const formerTypes: readonly string[] = [
+  "talos-node:index:ConfigurationGuard",
+  "talos-iscsi:index:MachineConfiguration",
+  "talos:machine/configurationApply:ConfigurationApply",
+];
 
 /** What happens to a node's machine configuration. */
 export type ConfigurationPlan =
   | { kind: "same" }
   /** The first of this stack. */
-  | { kind: "first"; text: string; mode: ApplyMode; onNode: string[] | undefined }
+  | { kind: "first"; text: string; onNode: string[] | undefined }
   /** Not known before `up`: that of a new cluster, whose secrets are yet to be made. */
-  | { kind: "unknown"; mode: ApplyMode }
-  | { kind: "changed"; diff: TextDiff; mode: ApplyMode; onNode: string[] | undefined }
-  /** Applied anew, with not one readable line changed: a secret, or the way of applying. */
-  | { kind: "unseen"; mode: ApplyMode }
+  | { kind: "unknown" }
+  | { kind: "changed"; diff: TextDiff; onNode: string[] | undefined }
+  /** Applied anew, with not one readable line changed: a secret in it. */
+  | { kind: "unseen" }
   | { kind: "gone" };
 
-/** `auto` reboots the node where Talos needs it, `staged` leaves that to its next boot. */
-export type ApplyMode = "auto" | "staged";
-
 /**
- * The configuration of the node at this address. `onNode` is what it changes there as the node runs, a line each, as the guard found it;
+ * The configuration of the node at this address. `onNode` is what it changes there as the node runs, a line each, as the preview found it;
  * undefined where nobody asked.
  */
 export function configurationPlan(address: string, { steps }: Digest): ConfigurationPlan {
-  const of = (type: string) =>
-    steps.find(
-      (step) => step.type === type && address !== "" && (step.new ?? step.old)?.inputs["node"] === address,
-    );
-  const [guard, component, applied] = [
-    of(guardType),
-    of(machineConfigurationType),
-    of(configurationApplyType),
-  ];
-  const mode: ApplyMode =
-    applied?.new?.inputs["applyMode"] === "staged_if_needing_reboot" ? "staged" : "auto";
-  if ((guard ?? component)?.operation === "delete") return { kind: "gone" };
-  // The component had the text before there was a guard: so do states of that time, and previews that were saved.
-  const [before, after] = (["old", "new"] as const).map(
-    (when) => guard?.[when]?.inputs["configuration"] ?? component?.[when]?.inputs["configuration"],
-  );
-  if (after === unknownMark) return { kind: "unknown", mode };
+  const step = [nodeConfigurationType, ...formerTypes]
+    .map((type) => steps.find((candidate) => candidate.type === type && isOf(candidate, address)))
+    .find((found) => found !== undefined);
+  if (step === undefined) return { kind: "same" };
+  if (step.operation === "delete") return { kind: "gone" };
+  const [before, after] = (["old", "new"] as const).map((when) => step[when]?.inputs["configuration"]);
+  if (after === unknownMark) return { kind: "unknown" };
+  const onNode = changesOnNode(step);
   if (typeof after === "string" && before !== after) {
-    const onNode = changesOnNode(guard);
     return typeof before === "string"
-      ? { kind: "changed", diff: textDiff(before, after), mode, onNode }
-      : { kind: "first", text: after, mode, onNode };
+      ? { kind: "changed", diff: textDiff(before, after), onNode }
+      : { kind: "first", text: after, onNode };
   }
-  const isApplied = applied !== undefined && ["create", "update", "replace"].includes(applied.operation);
-  return isApplied ? { kind: "unseen", mode } : { kind: "same" };
+  const isApplied = step.differs.some((path) => path.startsWith("machineConfiguration"));
+  return isApplied || (onNode ?? []).length > 0 ? { kind: "unseen" } : { kind: "same" };
 }
 
-function changesOnNode(guard: Digest["steps"][number] | undefined): string[] | undefined {
-  // A guard without a change has what it found the last time.
-  if (guard === undefined || guard.operation === "same") return undefined;
-  const lines = guard.new?.inputs["changes"];
-  return Array.isArray(lines) ? lines.filter((line) => typeof line === "string") : undefined;
+function isOf(step: Step, address: string): boolean {
+  return address !== "" && (step.new ?? step.old)?.inputs["node"] === address;
+}
+
+/** The lines that this preview adds: those of earlier applies stand before them. */
+function changesOnNode(step: Step): string[] | undefined {
+  if (step.operation === "same") return undefined;
+  const lines = linesOf(step.new?.inputs["changes"]);
+  const earlier = step.operation === "update" ? linesOf(step.old?.inputs["changes"]) : undefined;
+  return earlier !== undefined && earlier.every((line, index) => line === lines?.[index])
+    ? lines?.slice(earlier.length)
+    : lines;
+}
+
+function linesOf(value: unknown): string[] | undefined {
+  return Array.isArray(value) ? value.filter((line) => typeof line === "string") : undefined;
 }

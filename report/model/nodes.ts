@@ -133,7 +133,7 @@ function nodePlan(
     address: text(inputs["node"]),
     role: inputs["role"] === "controlplane" ? "controlplane" : "worker",
     action,
-    reboot: rebootOf(action, configuration),
+    reboot: rebootOf(action),
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     unfinished,
@@ -159,10 +159,10 @@ function actionOf(
   return from.version === to.version && from.schematicId === to.schematicId ? "verify" : "upgrade";
 }
 
-function rebootOf(action: NodePlan["action"], configuration: ConfigurationPlan): NodePlan["reboot"] {
+/** A configuration never reboots a node: what needs that is staged. */
+function rebootOf(action: NodePlan["action"]): NodePlan["reboot"] {
   if (action === "upgrade" || action === "reset") return "yes";
-  const mayReboot = "mode" in configuration && configuration.mode === "auto" && action !== "join";
-  return action === "look" || mayReboot ? "maybe" : "no";
+  return action === "look" ? "maybe" : "no";
 }
 
 /** What says more than that the image changes. */

@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import type { Digest, Operation, Step } from "../digest/digest.ts";
 import { secretMark } from "../digest/values.ts";
-import { configurationApplyType, guardType, machineConfigurationType } from "./configuration.ts";
+import { formerTypes, nodeConfigurationType } from "./configuration.ts";
 import { nodeUpgradeType } from "./nodes.ts";
 import { preflightType } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
@@ -35,13 +35,7 @@ export interface Counts {
 }
 
 // What is told with the nodes; the preflight's own list says the same as they do.
-const toldWithNodes = [
-  nodeUpgradeType,
-  preflightType,
-  guardType,
-  machineConfigurationType,
-  configurationApplyType,
-];
+const toldWithNodes = [nodeUpgradeType, preflightType, nodeConfigurationType, ...formerTypes];
 // Components of which nothing is seen but that they are there.
 const silentComponents = /^(talos-iscsi:index:(?!TalosCluster|FactoryImage)|pulumi:pulumi:Stack$)/;
 

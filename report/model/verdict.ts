@@ -80,10 +80,7 @@ function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
   if (leaving.length > 0)
     parts.push(`${names(leaving)} ${leaving.length === 1 ? "leaves" : "leave"} the stack`);
   if (parts.length === 0) {
-    const may = nodes.filter(({ reboot }) => reboot === "maybe");
-    return may.length > 0
-      ? `no node is upgraded, ${names(may)} may reboot for the new configuration`
-      : "no node reboots";
+    return "no node reboots";
   }
   return parts.join("; ");
 }

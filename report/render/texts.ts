@@ -30,19 +30,15 @@ export const rebootText: Record<NodePlan["reboot"], string> = {
 export function rebootReason(node: NodePlan): string {
   if (node.action === "upgrade") return "";
   if (node.action === "look") return "A node that runs the wanted image already is not rebooted.";
-  if (node.reboot === "maybe") return "Talos reboots it by itself if the changed configuration needs that.";
   return "";
 }
 
 /** What happens to the configuration of these nodes, and when it takes effect. */
 export function configurationText(configuration: ConfigurationPlan, nodes: readonly NodePlan[]): string {
   const upgraded = nodes.every(({ action }) => action === "upgrade");
-  const when =
-    "mode" in configuration && configuration.mode === "auto"
-      ? "Applied at once; Talos reboots the node if a line needs that."
-      : upgraded
-        ? "Applied at once; what needs a reboot waits for the one of the upgrade."
-        : "Applied at once; what needs a reboot waits for the node's next boot.";
+  const when = upgraded
+    ? "Applied at once; what needs a reboot waits for the one of the upgrade."
+    : "Applied at once; what needs a reboot waits for the node's next boot.";
   switch (configuration.kind) {
     case "changed":
       return when;
@@ -53,7 +49,7 @@ export function configurationText(configuration: ConfigurationPlan, nodes: reado
     case "unknown":
       return "Known only when the cluster's secrets are made, in the first up. What was asked for stands with the cluster, below.";
     case "unseen":
-      return `Applied anew without a readable change: a secret in it, or the credentials that it is applied with. ${when}`;
+      return `Applied anew without a readable change: a secret in it. ${when}`;
     case "same":
       return "Unchanged.";
     case "gone":

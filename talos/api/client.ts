@@ -204,7 +204,8 @@ export class GrpcTalosReader implements TalosReader {
 
   async diagnose(): Promise<string | undefined> {
     const { host, port } = splitEndpoint(this.#connection.endpoint);
-    return diagnoseTls(host, port, this.#connection.credentials);
+    const { credentials } = this.#connection;
+    return credentials === "maintenance" ? undefined : diagnoseTls(host, port, credentials);
   }
 
   reconnect(): void {

@@ -148,6 +148,11 @@ export interface TalosActor extends TalosReader {
     request: { data: string } & ({ mode: ApplyMode; dryRun?: false } | { mode: ApplyMode | "AUTO"; dryRun: true }),
     call?: CallOptions,
   ): Promise<ApplyAnswer>;
+  /**
+   * Gives a machine in maintenance mode its first configuration, over a connection without client authentication. Talos installs itself and boots into
+   * it; a machine that is configured lets nobody in this way.
+   */
+  applyFirstConfiguration(data: string, call?: CallOptions): Promise<ApplyAnswer>;
   /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
   install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
   /** Is an installer of LifecycleService at work? Asks without starting one. */

@@ -68,8 +68,8 @@ async function documentsOf(name: Name): Promise<Record<string, unknown>[]> {
 function changesOf(preview: Finished, name: Name): string[] {
   const block =
     preview.stdout
-      .split(/(?=ConfigurationGuard: )/)
-      .find((text) => text.includes(`ConfigurationGuard::cluster-config-${name}]`)) ?? "";
+      .split(/(?=NodeConfiguration: )/)
+      .find((text) => text.includes(`NodeConfiguration::cluster-config-${name}]`)) ?? "";
   const [, list = ""] = /changes *: \[\n([\s\S]*?)\n[ +]*\]\n/.exec(block) ?? [];
   return [...list.matchAll(/\[\d+\]: "(.*)"$/gm)].map(([, line = ""]) => line);
 }

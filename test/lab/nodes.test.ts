@@ -79,12 +79,10 @@ describe("a worker", () => {
     add({ name: "w3", address: "127.10.0.23", role: "worker", hostname: "w3" });
     const preview = await lab.labOk("preview");
     expect(preview.stdout).toContain("w3: not of this cluster yet -> installed with v1.13.9");
-    // New: its configuration (three resources) and its upgrade. Changed: the lists of nodes; no other node's upgrade.
+    // New: its configuration and its upgrade. Changed: the lists of nodes; no other node's upgrade.
     expect(operations(preview).sort()).toEqual([
-      "+ talos-iscsi:index:MachineConfiguration",
-      "+ talos-node:index:ConfigurationGuard",
+      "+ talos-node:index:NodeConfiguration",
       "+ talos-node:index:NodeUpgrade",
-      "+ talos:machine/configurationApply:ConfigurationApply",
       "~ talos-iscsi:index:TalosCluster",
       "~ talos-node:index:ClusterMembership",
       "~ talos-node:index:RolloutPreflight",

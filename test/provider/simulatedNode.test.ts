@@ -225,6 +225,17 @@ const symptoms: Record<FaultId, () => Promise<void>> = {
     const results = await Promise.allSettled([1, 2, 3, 4].map(() => client.version(quick)));
     expect(results.filter(({ status }) => status === "rejected")).toHaveLength(2);
   },
+  "configuration-refused": async () => {
+    const data = worker.config?.text ?? "";
+    const { length } = worker.appliedConfigs;
+    expect((await connect(worker).applyConfiguration({ data, mode: "AUTO", dryRun: true })).mode).toBe(
+      "NO_REBOOT",
+    );
+    expect((await failure(connect(worker).applyConfiguration({ data, mode: "NO_REBOOT" }))).kind).toBe(
+      "failed",
+    );
+    expect(worker.appliedConfigs).toHaveLength(length);
+  },
   "reply-lost": async () => {
     const { bootId } = worker.snapshot();
     worker.faults.set("reply-lost", { once: true });

@@ -112,9 +112,7 @@ const common = {
   "talos-node:index:ConfirmedSchematic": 1,
   "pulumi:providers:talos": 1,
   "talos-iscsi:index:TalosCluster": 1,
-  "talos-iscsi:index:MachineConfiguration": 5,
-  "talos-node:index:ConfigurationGuard": 5,
-  "talos:machine/configurationApply:ConfigurationApply": 5,
+  "talos-node:index:NodeConfiguration": 5,
   "talos:cluster/kubeconfig:Kubeconfig": 1,
   "talos-node:index:ClusterMembership": 1,
   "talos-iscsi:index:RollingUpgrade": 1,
@@ -203,7 +201,7 @@ describe("the program", () => {
   it("touches no node before all configurations are applied, and no driver before all nodes are upgraded", async () => {
     const { resources } = await program(dev());
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
-    const configured = ofType(resources, "talos:machine/configurationApply:ConfigurationApply");
+    const configured = ofType(resources, "talos-node:index:NodeConfiguration");
     for (const upgrade of upgrades) {
       expect(upgrade.after).toEqual(expect.arrayContaining(configured.map(({ name }) => name)));
     }
@@ -216,11 +214,11 @@ describe("the program", () => {
   it("gives no node its configuration before the factory has confirmed the image that it names", async () => {
     const { resources } = await program(dev());
     const confirmed = only(resources, "talos-node:index:ConfirmedSchematic");
-    const guards = ofType(resources, "talos-node:index:ConfigurationGuard");
-    expect(guards).toHaveLength(5);
-    for (const guard of guards) {
-      expect(guard.after).toContain("image-confirmed");
-      expect(guard.start).toBeGreaterThan(confirmed.end);
+    const configurations = ofType(resources, "talos-node:index:NodeConfiguration");
+    expect(configurations).toHaveLength(5);
+    for (const { after, start } of configurations) {
+      expect(after).toContain("image-confirmed");
+      expect(start).toBeGreaterThan(confirmed.end);
     }
   });
 

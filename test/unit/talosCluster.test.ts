@@ -16,8 +16,7 @@ import {
 import { bundle, canary, leaks, talosconfig } from "./settings/example.ts";
 
 const types = {
-  apply: "talos:machine/configurationApply:ConfigurationApply",
-  guard: "talos-node:index:ConfigurationGuard",
+  configuration: "talos-node:index:NodeConfiguration",
   secrets: "talos:machine/secrets:Secrets",
   bootstrap: "talos:machine/bootstrap:Bootstrap",
   kubeconfig: "talos:cluster/kubeconfig:Kubeconfig",
@@ -255,46 +254,51 @@ describe("another first control plane", () => {
 
 describe("applying them", () => {
   it("goes to every node at its own address, with credentials and configuration secret", async () => {
-    const { resources } = await make(running);
-    expect(ofType(resources, types.apply)).toHaveLength(5);
-    const { clientConfiguration, machineConfigurationInput, ...inputs } = only(
-      resources,
-      types.apply,
-      "cluster-config-w1",
-    ).inputs;
-    expect(inputs).toEqual({
-      node: "10.0.0.21",
-      endpoint: "10.0.0.21",
-      applyMode: "staged_if_needing_reboot",
-    });
-    const { caCertificate, clientCertificate, clientKey } = parseTalosconfig(talosconfig);
-    expect(clientConfiguration).toEqual({ secret: { caCertificate, clientCertificate, clientKey } });
-    expect(machineConfigurationInput).toEqual({ secret: `machine:\n  type: worker\n  token: ${canary}\n` });
-  });
-
-  it("leaves a reboot to the upgrade, on new clusters too", async () => {
-    const modes = async (changes: Partial<TalosClusterArgs>) =>
-      new Set(ofType((await make(changes)).resources, types.apply).map(({ inputs }) => inputs["applyMode"]));
-    expect(await modes({})).toEqual(new Set(["staged_if_needing_reboot"]));
-    expect(await modes(running)).toEqual(new Set(["staged_if_needing_reboot"]));
-  });
-
-  it("asks the node's guard first, which knows all control planes and what was patched", async () => {
     const { resources } = await make({ ...running, acceptDropped: ["machine.sysctls"] });
-    for (const name of ["cp1", "cp2", "cp3", "w1", "w2"]) {
-      const guard = only(resources, types.guard, `cluster-config-${name}`);
-      const apply = only(resources, types.apply, `cluster-config-${name}`);
-      expect(guard.inputs).toMatchObject({
-        name,
-        node: apply.inputs["node"],
-        role: name.startsWith("cp") ? "controlplane" : "worker",
+    expect(ofType(resources, types.configuration)).toHaveLength(5);
+    const { caCertificate, clientCertificate, clientKey } = parseTalosconfig(talosconfig);
+    for (const { name, inputs } of ofType(resources, types.configuration)) {
+      const role = name.includes("-cp") ? "controlplane" : "worker";
+      expect(inputs).toMatchObject({
+        role,
         controlPlanes: ["10.0.0.11", "10.0.0.12", "10.0.0.13"],
         acceptDropped: ["machine.sysctls"],
-        machineConfiguration: apply.inputs["machineConfigurationInput"],
+        clientConfiguration: { secret: { caCertificate, clientCertificate, clientKey } },
+        machineConfiguration: { secret: `machine:\n  type: ${role}\n  token: ${canary}\n` },
       });
-      const { secret: patches } = guard.inputs["patches"] as { secret: string[] };
+      const { secret: patches } = inputs["patches"] as { secret: string[] };
       expect(patches.join("\n")).toContain("iscsi_tcp");
-      expect(apply.start).toBeGreaterThan(guard.end);
+    }
+    expect(only(resources, types.configuration, "cluster-config-w1").inputs).toMatchObject({
+      name: "w1",
+      node: "10.0.0.21",
+    });
+  });
+
+  it("tells the contract, so that another one is refused; a new cluster's is that of its secrets", async () => {
+    const contracts = async (changes: Partial<TalosClusterArgs>) => {
+      const made: RecordOptions["made"] = (resource) =>
+        resource.type === types.secrets
+          ? { state: { ...madeSecrets, talosVersion: "v1.12" } }
+          : (provider.made?.(resource) ?? {});
+      const { inputs } = only(
+        (await make(changes, { made })).resources,
+        types.configuration,
+        "cluster-config-cp1",
+      );
+      return { contract: inputs["contract"], createdWith: inputs["createdWith"] };
+    };
+    expect(await contracts(running)).toEqual({ contract: "v1.12", createdWith: undefined });
+    expect(await contracts({})).toEqual({ contract: "v1.12", createdWith: "v1.12" });
+    expect(await contracts({ contract: "v1.13" })).toEqual({ contract: "v1.13", createdWith: "v1.12" });
+  });
+
+  it("goes on from the guard of 0.1.0, whose state it takes over", async () => {
+    const { resources } = await make(running);
+    for (const { name, aliases } of ofType(resources, types.configuration)) {
+      expect(aliases).toEqual([
+        `talos-iscsi:index:MachineConfiguration::${name} > talos-node:index:ConfigurationGuard`,
+      ]);
     }
   });
 
@@ -302,10 +306,10 @@ describe("applying them", () => {
     const { resources } = await make(running, {
       made: (resource) => ({
         ...provider.made?.(resource),
-        ...(resource.type === types.apply ? { takes: resource.name.endsWith("w1") ? 30 : 10 } : {}),
+        ...(resource.type === types.configuration ? { takes: resource.name.endsWith("w1") ? 30 : 10 } : {}),
       }),
     });
-    const spans = ofType(resources, types.apply);
+    const spans = ofType(resources, types.configuration);
     const [cp1, cp2, cp3, w1, w2] = ["cp1", "cp2", "cp3", "w1", "w2"].map((name) =>
       spans.find((span) => span.name === `cluster-config-${name}`),
     ) as [Registered, Registered, Registered, Registered, Registered];
@@ -316,8 +320,6 @@ describe("applying them", () => {
       [cp3, w2],
     ] as const) {
       expect(later.start, `${later.name} after ${before.name}`).toBeGreaterThan(before.end);
-      const guard = only(resources, types.guard, later.name);
-      expect(guard.start, `the guard of ${later.name} after ${before.name}`).toBeGreaterThan(before.end);
     }
     expect(w1.start).toBeLessThan(w2.end);
     expect(w2.start).toBeLessThan(w1.end);
@@ -325,7 +327,7 @@ describe("applying them", () => {
 
   it("shows in the preview what each node gets, with marks in place of secrets", async () => {
     const { resources, result: cluster } = await make(running, { preview: true });
-    const shown = only(resources, types.guard, "cluster-config-cp1").inputs;
+    const shown = only(resources, types.configuration, "cluster-config-cp1").inputs;
     expect(shown).toMatchObject({
       node: "10.0.0.11",
       configuration: expect.stringMatching(
@@ -391,7 +393,7 @@ describe("a new cluster", () => {
       node: "10.0.0.11",
       endpoint: "10.0.0.11",
     });
-    const applied = ofType(resources, types.apply);
+    const applied = ofType(resources, types.configuration);
     expect(bootstrap.after).toEqual(expect.arrayContaining(applied.map(({ name }) => name)));
     for (const { end } of applied) expect(bootstrap.start).toBeGreaterThan(end);
   });
@@ -402,8 +404,8 @@ describe("a new cluster", () => {
     const all = (resources: Registered[]) => resources.map(({ type, name }) => `${type} ${name}`).sort();
     expect(all(preview.resources)).toEqual(all(update.resources));
     expect(generated(preview.calls)).toEqual([]);
-    const { inputs } = only(preview.resources, types.apply, "cluster-config-cp1");
-    expect(JSON.stringify(inputs["machineConfigurationInput"])).toContain(unknown);
+    const { inputs } = only(preview.resources, types.configuration, "cluster-config-cp1");
+    expect(JSON.stringify(inputs["machineConfiguration"])).toContain(unknown);
   });
 });
 
@@ -433,8 +435,8 @@ describe("a running cluster whose machine configurations are on file", () => {
     ],
   };
   const applied = (resources: Registered[], name: string): string => {
-    const { inputs } = only(resources, types.apply, `cluster-config-${name}`);
-    return (inputs["machineConfigurationInput"] as { secret: string }).secret;
+    const { inputs } = only(resources, types.configuration, `cluster-config-${name}`);
+    return (inputs["machineConfiguration"] as { secret: string }).secret;
   };
 
   it("keeps them: what is patched comes on top, each thing once, and nothing is generated", async () => {
@@ -490,7 +492,8 @@ describe("what comes out of it", () => {
     });
     const kubeconfig = only(resources, types.kubeconfig);
     expect(kubeconfig.inputs).toMatchObject({ node: "10.0.0.11", endpoint: "10.0.0.11" });
-    for (const { end } of ofType(resources, types.apply)) expect(kubeconfig.start).toBeGreaterThan(end);
+    for (const { end } of ofType(resources, types.configuration))
+      expect(kubeconfig.start).toBeGreaterThan(end);
   });
 
   it("no input of any resource has a secret in the clear", async () => {

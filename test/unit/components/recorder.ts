@@ -16,6 +16,8 @@ export interface Registered {
   provider: string;
   protect: boolean;
   ignoreChanges: string[];
+  /** What the engine may find it as in an older state: `<parent type>::<parent name> > <type>`. */
+  aliases: string[];
   additionalSecretOutputs: string[];
   /** When it was registered and when the engine had answered, as steps of one clock. */
   start: number;
@@ -63,6 +65,7 @@ interface WireRequest {
   getDependenciesList(): string[];
   getProtect(): boolean | undefined;
   getIgnorechangesList(): string[];
+  getAliasesList(): { getSpec(): { getType(): string; getParenturn(): string } | undefined }[];
   getAdditionalsecretoutputsList(): string[];
 }
 type Method = (request: WireRequest, callback: unknown) => Promise<void>;
@@ -102,6 +105,12 @@ export async function record<Result>(
       provider: nameOf(request.getProvider().split("::").slice(0, -1).join("::")),
       protect: request.getProtect() ?? false,
       ignoreChanges: request.getIgnorechangesList(),
+      aliases: request
+        .getAliasesList()
+        .map(
+          (alias) =>
+            `${typeAndName(alias.getSpec()?.getParenturn() ?? "")} > ${alias.getSpec()?.getType() ?? ""}`,
+        ),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       start: clock++,
       end: Infinity,

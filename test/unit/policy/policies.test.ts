@@ -34,7 +34,7 @@ const node = (name: string, more: Record<string, unknown> = {}) =>
     ...more,
   });
 const configured = (configuration: string) =>
-  resource("talos-node:index:ConfigurationGuard", "cluster-config-cp1", { configuration });
+  resource("talos-node:index:NodeConfiguration", "cluster-config-cp1", { configuration });
 const pods = (image: string, list = "containers") =>
   resource("kubernetes:apps/v1:Deployment", "app", {
     spec: { template: { spec: { [list]: [{ name: "app", image }] } } },
@@ -59,7 +59,7 @@ describe("no-plaintext-secrets", () => {
     ["a talosconfig", "x:y:Z", { content: talosconfig }, "content holds a configuration with a secret"],
     [
       "a machine configuration",
-      "talos-node:index:ConfigurationGuard",
+      "talos-node:index:NodeConfiguration",
       { configuration: machineConfig("s3cret.0123456789abcdef") },
       "configuration holds a configuration with a secret",
     ],
@@ -115,7 +115,7 @@ describe("no-plaintext-secrets", () => {
     ["a Secret whose data is one", "kubernetes:core/v1:Secret", { stringData: secretMark }],
     [
       "a redacted machine configuration",
-      "talos-node:index:ConfigurationGuard",
+      "talos-node:index:NodeConfiguration",
       { configuration: machineConfig("«secret 0d80b176»") },
     ],
     [

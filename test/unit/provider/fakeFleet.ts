@@ -193,6 +193,9 @@ class FakeClient implements TalosActor {
   async applyConfiguration(): Promise<never> {
     throw new Error("a rollout configures nothing");
   }
+  async applyFirstConfiguration(): Promise<never> {
+    throw new Error("a rollout configures nothing");
+  }
   async removeEtcdMember(): Promise<never> {
     throw new Error("a rollout removes no member");
   }

@@ -123,7 +123,7 @@ describe("the nodes of a preview", () => {
   });
 
   it("that leave with a reset are told as a loss", () => {
-    const [, , , ...worker] = nodeSteps([
+    const [, , ...worker] = nodeSteps([
       { name: "w1", role: "worker", running: "v1.13.9", wanted: "v1.13.9", op: "delete" },
     ]);
     const members = [{ name: "w1", node: "10.0.0.1", role: "worker" }];
@@ -211,14 +211,39 @@ describe("a first configuration", () => {
     expect(report(saved(unknown)).configurations).toMatchObject([{ configuration: { kind: "unknown" } }]);
   });
 
-  it("is read of states and previews from before there was a guard", () => {
+  it("is that of the guard in a preview that 0.1.0 has saved", () => {
     const steps = nodeSteps(cluster(0)).map((step) => ({
       ...step,
-      urn: step.urn.replace("$talos-node:index:ConfigurationGuard", ""),
+      urn: step.urn.replace("NodeConfiguration", "ConfigurationGuard"),
     }));
     expect(report(saved(steps)).configurations).toMatchObject([
-      { configuration: { kind: "changed", diff: { added: 1, removed: 1 }, onNode: undefined } },
+      { configuration: { kind: "changed", diff: { added: 1, removed: 1 } } },
     ]);
+  });
+});
+
+describe("a changed configuration", () => {
+  it("has the lines of this change on the node, and none of an earlier one", () => {
+    const { configurations } = report(saved(nodeSteps(cluster(0))));
+    expect(configurations[0]?.configuration).toMatchObject({
+      onNode: [expect.stringMatching(/^~ machine\.install\.image: /)],
+    });
+  });
+
+  it("is the same where only the resource's own form changes, as when a stack of 0.1.0 goes on", () => {
+    const steps = nodeSteps([{ name: "cp1", role: "controlplane", wanted: "v1.13.9", op: "update" }]).map(
+      (step) => {
+        if (!step.urn.includes("NodeConfiguration")) return step;
+        const { inputs } = step.newState as { inputs: Record<string, unknown> };
+        return {
+          ...step,
+          oldState: { custom: true, inputs },
+          newState: { custom: true, inputs: { ...inputs, contract: "v1.12" } },
+          detailedDiff: { contract: { diffKind: "add" } },
+        };
+      },
+    );
+    expect(report(saved(steps)).configurations).toEqual([]);
   });
 });
 

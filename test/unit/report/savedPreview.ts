@@ -40,7 +40,7 @@ function configurationText(version: string, extra = ""): string {
   return `machine:\n  type: controlplane\n  token: «secret 3f9a12bc»\n  install:\n    disk: /dev/sda\n    image: ${image(version)}\n${extra}cluster:\n  id: «secret 11111111»\n  network:\n    dnsDomain: cluster.local\n`;
 }
 
-/** The three resources of each node, and the preflight that names them in order. */
+/** The two resources of each node, and the preflight that names them in order. */
 export function nodeSteps(nodes: readonly FixtureNode[]): SavedStep[] {
   const list = nodes.map(({ name, role, wanted }, index) => ({
     name,
@@ -86,24 +86,14 @@ function stepsOf(
     custom: true,
     inputs: { node, configuration, machineConfiguration: canary, patches: secret([canary]), changes },
   });
+  const earlier = "+ machine.kernel.modules[iscsi_tcp].name: iscsi_tcp";
   const change = `~ machine.install.image: ${image(running ?? "v1.11.0")} -> ${image(wanted)}`;
-  const applied = {
-    custom: true,
-    inputs: { node, applyMode: "staged_if_needing_reboot", machineConfigurationInput: canary },
-  };
-  const parent = "talos-iscsi:index:TalosCluster$talos-iscsi:index:MachineConfiguration";
   return [
     {
       op,
-      urn: urn(`${parent}$talos-node:index:ConfigurationGuard`, `cluster-config-${name}`),
-      ...(before === undefined ? {} : { oldState: shown(before) }),
-      newState: shown(configurationText(wanted), [change]),
-    },
-    {
-      op,
-      urn: urn(`${parent}$talos:machine/configurationApply:ConfigurationApply`, `cluster-config-${name}`),
-      ...(before === undefined ? {} : { oldState: applied }),
-      newState: applied,
+      urn: urn("talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration", `cluster-config-${name}`),
+      ...(before === undefined ? {} : { oldState: shown(before, [earlier]) }),
+      newState: shown(configurationText(wanted), before === undefined ? [change] : [earlier, change]),
     },
     {
       op,

@@ -1,0 +1,240 @@
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import type { ApplyAnswer } from "../../talos/api/talosClient.ts";
+import { duration } from "../clock.ts";
+import type { Connections } from "../connections.ts";
+import { stopIfCancelled } from "../context.ts";
+import { Cancelled } from "../errors.ts";
+import { Gate, Refused } from "../gate/gate.ts";
+import { nodeLabel } from "../inputs.ts";
+import type { Surroundings } from "../session.ts";
+import type { NodeConfigurationInputs } from "./inputs.ts";
+import { ConfigurationError, findPatiently, judge, reinstalled, type Found } from "./look.ts";
+
+/** Who asks, and where its messages go. */
+export interface ApplyCall {
+  readonly surroundings: Surroundings;
+  readonly urn: string;
+  readonly signal: AbortSignal;
+}
+
+/** One node's configuration, and what the state knows of it. */
+export interface ApplyOrder {
+  readonly wanted: NodeConfigurationInputs;
+  /** The state has no configuration of this node: only then it may get one without client authentication. */
+  readonly isNew: boolean;
+  /** What this stack gave the node last. */
+  readonly before: string | undefined;
+  /** The node differs in these lines: is that for the apply to change? Otherwise it was done by hand, and stays. */
+  readonly isDue: (lines: readonly string[]) => boolean;
+  /** The node was given this very configuration: if it does not answer, there is nothing to do. */
+  readonly settles: boolean;
+}
+
+export interface ApplyOutcome {
+  /** The node was given the configuration now. */
+  readonly applied: boolean;
+  /** What went wrong, before or after that. */
+  readonly failure?: Error;
+}
+
+const unchanged: ApplyOutcome = { applied: false };
+
+/** Applies a node's configuration, unless it has it already. Only the gate does it, after a look at the cluster as it is then. */
+export async function applyConfiguration(
+  call: ApplyCall,
+  connections: Connections,
+  order: ApplyOrder,
+): Promise<ApplyOutcome> {
+  return new Application(call, connections, order).run();
+}
+
+class Application {
+  readonly #call: ApplyCall;
+  readonly #connections: Connections;
+  readonly #order: ApplyOrder;
+  readonly #sink: ReturnType<Surroundings["statusOf"]>;
+  readonly #gate: Gate;
+
+  constructor(call: ApplyCall, connections: Connections, order: ApplyOrder) {
+    this.#call = call;
+    this.#connections = connections;
+    this.#order = order;
+    this.#sink = call.surroundings.statusOf(call.urn);
+    const { wanted } = order;
+    const { acting, clock, patience } = call.surroundings;
+    this.#gate = new Gate({
+      node: wanted,
+      controlPlanes: wanted.controlPlanes,
+      services: [],
+      cluster: wanted.clientConfiguration.caCertificate,
+      kubeconfig: undefined,
+      acting,
+      reader: (address) => connections.to(address),
+      connectionTo: (address) => connections.connectionTo(address),
+      clock,
+      patience,
+      signal: call.signal,
+      tell: (text) => this.#sink.status(text),
+    });
+  }
+
+  async run(): Promise<ApplyOutcome> {
+    const { wanted, isNew, settles, before, isDue } = this.#order;
+    const found = await this.#find();
+    if (found.state === "unreachable") {
+      if (settles) {
+        this.#sink.warn(`${this.#label} could not be asked what it has: ${found.reason}`);
+        return unchanged;
+      }
+      throw new ConfigurationError(
+        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${found.reason}. Bring the node back, then run \`pulumi up\` again.`,
+      );
+    }
+    if (found.state === "maintenance") {
+      if (!isNew) throw new ConfigurationError(reinstalled(wanted, this.#call.urn));
+      await this.#first();
+      return { applied: true };
+    }
+    const verdict = judge(wanted, found.configuration, before);
+    if (found.configuration === wanted.machineConfiguration || !isDue(verdict.lines)) return unchanged;
+    if (verdict.refusal !== undefined) throw new ConfigurationError(verdict.refusal);
+    return this.#change(verdict.disturbs);
+  }
+
+  get #label(): string {
+    return nodeLabel(this.#order.wanted);
+  }
+
+  #find(accept?: (found: Found) => boolean): Promise<Found> {
+    const { wanted } = this.#order;
+    return findPatiently(
+      { ...this.#call, wanted },
+      this.#connections.to(wanted.node),
+      (text) => this.#sink.status(text),
+      accept,
+    );
+  }
+
+  /** The first configuration of a machine in maintenance mode, which knows nobody: it is sent without client authentication. */
+  async #first(): Promise<void> {
+    const data = this.#order.wanted.machineConfiguration;
+    for (let tries = 0; ; tries++) {
+      try {
+        this.#tell(await this.#gate.applyFirstConfiguration(data, this.#limits(10)));
+        return;
+      } catch (error) {
+        if (!isTransient(error)) throw this.#failed(error);
+        // The machine may have stored it, and begun to install, before its answer was out.
+        const found = await this.#find(({ state }) => state !== "maintenance");
+        if (found.state !== "maintenance") return;
+        if (tries >= 2) throw this.#failed(error);
+      }
+    }
+  }
+
+  /** Asks what the change needs, and applies it in the mode that needs no reboot. */
+  async #change(disturbs: boolean): Promise<ApplyOutcome> {
+    for (let tries = 0; ; tries++) {
+      const mode = await this.#mode();
+      try {
+        this.#tell(await this.#through({ mode, disturbs: disturbs && mode === "NO_REBOOT" }));
+        if (mode === "STAGED") {
+          this.#sink.warn(
+            `${this.#label}: its configuration is staged, since it takes effect at the next boot only: with the next upgrade, or after \`talosctl reboot\` at a time that suits`,
+          );
+        }
+        return { applied: true };
+      } catch (error) {
+        if (error instanceof Cancelled || error instanceof ConfigurationError) throw error;
+        // The node has changed since it was asked: what needs a reboot now is staged.
+        if (needsReboot(error) && tries === 0) continue;
+        return this.#afterFailure(error);
+      }
+    }
+  }
+
+  /** A dry run tells what the change needs. Without its answer nothing is applied: a guess could reboot the node. */
+  async #mode(): Promise<"NO_REBOOT" | "STAGED"> {
+    const { clock, patience } = this.#call.surroundings;
+    const end = clock.now() + patience.kubernetesMs;
+    for (;;) {
+      try {
+        const data = this.#order.wanted.machineConfiguration;
+        const { mode } = await this.#gate.tryConfiguration(data, this.#limits(5));
+        if (mode === "NO_REBOOT") return "NO_REBOOT";
+        if (mode === "REBOOT" || mode === "STAGED") return "STAGED";
+        throw new ConfigurationError(
+          `${this.#label}: its configuration was not applied: the dry run answered with the unknown mode ${mode}`,
+        );
+      } catch (error) {
+        if (!isTransient(error) || clock.now() >= end) throw this.#failed(error);
+        this.#sink.status("the dry run got no answer; asking again");
+        await clock.sleep(patience.evictMs, this.#call.signal);
+      }
+    }
+  }
+
+  /** Waits for the cluster to allow it, as long as the settings say. */
+  async #through(request: { mode: "NO_REBOOT" | "STAGED"; disturbs: boolean }): Promise<ApplyAnswer> {
+    const { clock, patience } = this.#call.surroundings;
+    const { machineConfiguration, timeoutSeconds } = this.#order.wanted;
+    const begun = clock.now();
+    for (;;) {
+      stopIfCancelled(this.#call);
+      try {
+        return await this.#gate.applyConfiguration(
+          { data: machineConfiguration, ...request },
+          this.#limits(10),
+        );
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        const waited = clock.now() - begun;
+        const hopeless = error.findings.some(({ mayPass }) => !mayPass);
+        if (hopeless || waited >= timeoutSeconds * 1000) throw this.#unwell(error, waited);
+        this.#sink.status(`waiting: ${error.message}`);
+        await clock.sleep(patience.evictMs, this.#call.signal);
+      }
+    }
+  }
+
+  /** The call failed; whether the node has the configuration is for the node to say. */
+  async #afterFailure(error: unknown): Promise<ApplyOutcome> {
+    const { wanted, before } = this.#order;
+    const found = await this.#find();
+    const applied =
+      found.state === "configured" && judge(wanted, found.configuration, before).lines.length === 0;
+    // An answer that was lost is no failure, if the node has what it was sent.
+    if (applied && isTransient(error)) return { applied };
+    return { applied, failure: this.#failed(error) };
+  }
+
+  #unwell(refused: Refused, waited: number): ConfigurationError {
+    return new ConfigurationError(
+      `${this.#label}: its configuration was not applied, since the other control planes are not well after ${duration(waited)}: ` +
+        `${refused.message}. ${refused.hint} Then run \`pulumi up\` again: it goes on from here.`,
+    );
+  }
+
+  #failed(error: unknown): Error {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+    return new ConfigurationError(
+      `${this.#label}: its configuration could not be applied: ${error.call}: ${error.detail}. Nothing is applied unseen: the next \`pulumi up\` looks at the node again.`,
+      { cause: error },
+    );
+  }
+
+  #tell({ warnings }: ApplyAnswer): void {
+    for (const warning of warnings) this.#sink.warn(`${this.#label}: Talos warns: ${warning}`);
+  }
+
+  #limits(factor: number): { deadlineMs: number; signal: AbortSignal } {
+    return { deadlineMs: this.#call.surroundings.patience.probeMs * factor, signal: this.#call.signal };
+  }
+}
+
+/** Talos refuses a change that it cannot make while running (siderolabs/talos v1.13 v1alpha1_server.go). */
+function needsReboot(error: unknown): boolean {
+  return error instanceof TalosError && /immediate mode/i.test(error.detail);
+}

@@ -1,0 +1,138 @@
+import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { contractChange } from "../../talos/contractChange.ts";
+import type { CheckFailure } from "../check.ts";
+import { hasUnknown, type Properties } from "../secrets.ts";
+
+/** The inputs of a NodeConfiguration: plain values, every default filled in. */
+export interface NodeConfigurationInputs {
+  /** For people: `cp1`. */
+  name: string;
+  node: string;
+  endpoint?: string;
+  role: "controlplane" | "worker";
+  /** Addresses of all control planes, this node included if it is one. */
+  controlPlanes: string[];
+  clientConfiguration: TalosCredentials;
+  /** The configuration that the node is to have. */
+  machineConfiguration: string;
+  /** The same, redacted: for policies, reports and drift. */
+  configuration: string;
+  /** The patches in it. */
+  patches: string[];
+  /** Paths whose loss is accepted. */
+  acceptDropped: string[];
+  /** The contract that the configuration is made for, such as `v1.12`. */
+  contract: string;
+  /** The contract that the cluster's secrets were made for, if this stack made them. */
+  createdWith?: string;
+  timeoutSeconds: number;
+}
+
+/** What `check` adds to the inputs: the lines that the applies of this stack change on the node, the newest last. */
+export const changesProperty = "changes";
+
+/** What `check` and `read` add: the lines in which the node differs from what it was given last. */
+export const driftProperty = "changedByHand";
+
+/** Secret whatever the program says. */
+export const configurationSecrets = ["clientConfiguration", "machineConfiguration", "patches"] as const;
+
+/** What a look at the node is about. */
+export const asked = [
+  "name",
+  "node",
+  "endpoint",
+  "clientConfiguration",
+  "machineConfiguration",
+  "patches",
+  "acceptDropped",
+] as const;
+
+const text = (value: unknown): boolean => typeof value === "string" && value !== "";
+const texts = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((item) => typeof item === "string");
+const record = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const known: Record<string, { fits: (value: unknown) => boolean; what: string; optional?: boolean }> = {
+  name: { fits: text, what: "a text" },
+  node: { fits: text, what: "the address of the node" },
+  endpoint: { fits: text, what: "a text", optional: true },
+  role: {
+    fits: (value) => value === "controlplane" || value === "worker",
+    what: '"controlplane" or "worker"',
+  },
+  controlPlanes: { fits: texts, what: "a list of addresses" },
+  clientConfiguration: { fits: record, what: "the credentials of a talosconfig" },
+  machineConfiguration: { fits: text, what: "a machine configuration" },
+  configuration: { fits: text, what: "a text" },
+  patches: { fits: texts, what: "a list of texts" },
+  acceptDropped: { fits: texts, what: "a list of paths", optional: true },
+  contract: { fits: text, what: 'a contract such as "v1.12"' },
+  createdWith: { fits: text, what: 'a contract such as "v1.12"', optional: true },
+  timeoutSeconds: {
+    fits: (value) => typeof value === "number" && value > 0,
+    what: "a number of seconds greater than 0",
+    optional: true,
+  },
+};
+
+/** All that is wrong with the inputs. Values that only the deployment knows are left for it; no value is shown, since most are secret. */
+export function checkConfigurationInputs(inputs: Properties): CheckFailure[] {
+  const failures = Object.entries(known).flatMap(([property, { fits, what, optional }]): CheckFailure[] => {
+    const value = inputs[property];
+    if (hasUnknown(value) || (value === undefined && optional === true) || fits(value)) return [];
+    return [{ property, reason: `[${property}] ${value === undefined ? "is missing" : `must be ${what}`}` }];
+  });
+  const strange = Object.keys(inputs).filter(
+    (property) => !(property in known) && !property.startsWith("__"),
+  );
+  return [
+    ...failures,
+    ...strange.map((property) => ({ property, reason: `[${property}] is no input of a NodeConfiguration` })),
+  ];
+}
+
+/**
+ * The contract stays where the cluster was created: with that of the last `up`, and with that of the cluster's secrets if this stack made them.
+ * The second catches a change that comes together with a lost state.
+ */
+export function checkContract(olds: Properties, news: Properties): CheckFailure[] {
+  const wanted = news["contract"];
+  for (const before of [olds["contract"], news["createdWith"]]) {
+    if (typeof before !== "string" || typeof wanted !== "string" || hasUnknown([before, wanted])) continue;
+    const reason = contractChange(before, wanted);
+    if (reason !== undefined) return [{ property: "contract", reason }];
+  }
+  return [];
+}
+
+type Defaulted = "acceptDropped" | "timeoutSeconds";
+
+/** Inputs that `checkConfigurationInputs` has passed, with the defaults. */
+export function configurationInputs(checked: Properties): NodeConfigurationInputs {
+  const given = checked as unknown as Omit<NodeConfigurationInputs, Defaulted> &
+    Partial<NodeConfigurationInputs>;
+  return { ...given, acceptDropped: given.acceptDropped ?? [], timeoutSeconds: given.timeoutSeconds ?? 600 };
+}
+
+/** Is this the configuration, of this node, that an earlier look was about? */
+export function sameQuestion(olds: Properties, news: Properties): boolean {
+  return ["node", "endpoint", "machineConfiguration", "patches", "acceptDropped"].every(
+    (property) => JSON.stringify(olds[property]) === JSON.stringify(news[property]),
+  );
+}
+
+/** A property that is a list of lines; empty if it is none. */
+export function linesOf(properties: Properties, property: string): string[] {
+  const value = properties[property];
+  return Array.isArray(value) ? value.filter((line) => typeof line === "string") : [];
+}
+
+/**
+ * The state of a ConfigurationGuard (0.1.0), which this resource replaces: an alias hands it over. It tells which configuration passed the guard,
+ * but not whether the Talos provider's ConfigurationApply has applied it.
+ */
+export function fromGuard(olds: Properties): boolean {
+  return olds["machineConfiguration"] !== undefined && olds["contract"] === undefined;
+}

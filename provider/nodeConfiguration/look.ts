@@ -1,0 +1,161 @@
+import { alignConfig } from "../../talos/alignConfig.ts";
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import type { TalosReader } from "../../talos/api/talosClient.ts";
+import { configChanges, type ConfigChanges } from "../../talos/configChanges.ts";
+import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
+import { encryptionLoss } from "../../talos/contractChange.ts";
+import { configRedactor, redactMachineConfig } from "../../talos/redact.ts";
+import { stopIfCancelled } from "../context.ts";
+import { nodeLabel } from "../inputs.ts";
+import type { Surroundings } from "../session.ts";
+import type { NodeConfigurationInputs } from "./inputs.ts";
+
+/** Why a configuration is not applied. One error for people. */
+export class ConfigurationError extends Error {
+  override readonly name = "ConfigurationError";
+}
+
+/** What a node has, as far as it could be found out. */
+export type Found =
+  | { state: "configured"; configuration: string }
+  /** The machine lets anyone in, as Talos does before it has a configuration. */
+  | { state: "maintenance" }
+  | { state: "unreachable"; reason: string };
+
+/** What the configuration does to the node, and why it must not be applied. */
+export interface Verdict extends ConfigChanges {
+  /** All reasons against it, one text; undefined if there is none. */
+  readonly refusal: string | undefined;
+}
+
+interface Looking {
+  readonly surroundings: Surroundings;
+  readonly wanted: NodeConfigurationInputs;
+  readonly signal: AbortSignal;
+}
+
+/** One look at what the node has. */
+export async function findConfiguration(
+  { surroundings, signal }: Looking,
+  client: TalosReader,
+): Promise<Found> {
+  try {
+    const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+    const configuration = await client.machineConfiguration(call);
+    return configuration === undefined ? { state: "maintenance" } : { state: "configured", configuration };
+  } catch (error) {
+    if (!(error instanceof TalosError)) throw error;
+    stopIfCancelled({ signal });
+    if ((isTransient(error) || error.kind === "certificate") && (await client.inMaintenance())) {
+      return { state: "maintenance" };
+    }
+    return { state: "unreachable", reason: (await client.diagnose()) ?? error.detail };
+  }
+}
+
+/** Looks until the node answers: it may be booting. Only a certificate that will not get better ends the waiting early. */
+export async function findPatiently(
+  looking: Looking,
+  client: TalosReader,
+  tell: (text: string) => void,
+  accept: (found: Found) => boolean = ({ state }) => state !== "unreachable",
+): Promise<Found> {
+  const { clock, patience } = looking.surroundings;
+  const end = clock.now() + patience.certificateMs;
+  for (;;) {
+    stopIfCancelled(looking);
+    const found = await findConfiguration(looking, client);
+    if (accept(found) || clock.now() >= end) return found;
+    tell(`waiting for the node to answer${found.state === "unreachable" ? `: ${found.reason}` : ""}`);
+    await clock.sleep(patience.evictMs, looking.signal);
+  }
+}
+
+/**
+ * What the wanted configuration does to a node that has `running`.
+ * @param before what this stack gave the node last: values from there that are gone now were taken out on purpose
+ */
+export function judge(wanted: NodeConfigurationInputs, running: string, before: string | undefined): Verdict {
+  const { machineConfiguration, patches, acceptDropped, role } = wanted;
+  return readable(wanted, () => {
+    const changes = configChanges({
+      running,
+      wanted: machineConfiguration,
+      patches,
+      before,
+      accepted: acceptDropped,
+    });
+    const lost =
+      role === "controlplane"
+        ? encryptionLoss(parseConfig(running), parseConfig(machineConfiguration))
+        : undefined;
+    const refusals = [
+      ...(lost === undefined ? [] : [`${nodeLabel(wanted)}: ${lost}`]),
+      ...dropped(wanted, changes.dropped),
+    ];
+    return { ...changes, refusal: refusals.length === 0 ? undefined : refusals.join("\n") };
+  });
+}
+
+/** The lines in which a node differs from what it was given: `+` is what it has in addition. */
+export function driftLines(wanted: NodeConfigurationInputs, running: string): string[] {
+  return readable(wanted, () => [
+    ...configChanges({
+      running: wanted.machineConfiguration,
+      wanted: running,
+      patches: [],
+      accepted: [],
+    }).lines,
+  ]);
+}
+
+/** The configuration that the node has, redacted, and written as the wanted one is. */
+export function shownConfiguration(wanted: NodeConfigurationInputs, running: string): string {
+  const { key } = configRedactor(wanted.machineConfiguration);
+  return readable(wanted, () =>
+    redactMachineConfig(alignConfig(running, wanted.machineConfiguration), { key }),
+  );
+}
+
+function readable<T>(wanted: NodeConfigurationInputs, compare: () => T): T {
+  try {
+    return compare();
+  } catch (error) {
+    if (!(error instanceof ConfigTextError)) throw error;
+    throw new ConfigurationError(
+      `${nodeLabel(wanted)}: its configuration cannot be compared: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function dropped(wanted: NodeConfigurationInputs, lost: ConfigChanges["dropped"]): string[] {
+  if (lost.length === 0) return [];
+  const lines = lost.map(({ line }) => `  ${line}`);
+  const shown = lines.length > 40 ? [...lines.slice(0, 40), `  … and ${lines.length - 40} more`] : lines;
+  return [
+    `${nodeLabel(wanted)} has what its configuration here would drop, and nothing was applied:\n${shown.join("\n")}\n` +
+      "Take it over: give the node's own machine configuration (cluster.nodes[].configFile), or put it into patches. " +
+      "What may go is listed by its path in cluster.acceptDropped.",
+  ];
+}
+
+/** A warning about a node that is not what it was given. */
+export function driftWarning(wanted: NodeConfigurationInputs, lines: readonly string[]): string {
+  return (
+    `${nodeLabel(wanted)} was changed by hand, and that is not taken back, since its configuration here is the same as before:\n` +
+    `${lines.map((line) => `  ${line}`).join("\n")}\nPut it into patches, or undo it on the node (+ is what the node has in addition).`
+  );
+}
+
+/** Why a machine that should have its configuration gets none without its owner's consent. */
+export function reinstalled(wanted: NodeConfigurationInputs, urn: string): string {
+  return (
+    `${nodeLabel(wanted)} has its configuration according to the state, but answers without client authentication: ` +
+    "it was reinstalled or reset, or another machine has its address. Its configuration holds the cluster's keys, and is not sent to a machine " +
+    "that cannot be verified. If you know that this machine is the right one, there are two ways: " +
+    `\`pulumi up --replace '${urn}'\`, or take ${wanted.name} out of cluster.nodes (with onRemove: keep), run \`pulumi up\`, and add it again.`
+  );
+}

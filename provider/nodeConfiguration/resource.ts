@@ -1,0 +1,229 @@
+import type { CheckResult, DiffResult } from "@pulumi/pulumi/provider/provider.js";
+import { tactful, type CheckFailure } from "../check.ts";
+import { Connections } from "../connections.ts";
+import { nodeLabel } from "../inputs.ts";
+import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "../secrets.ts";
+import { UnfinishedError } from "../unfinished.ts";
+import { applyConfiguration, type ApplyCall } from "./apply.ts";
+import {
+  asked,
+  changesProperty,
+  checkConfigurationInputs,
+  checkContract,
+  configurationInputs,
+  configurationSecrets,
+  driftProperty,
+  fromGuard,
+  linesOf,
+  sameQuestion,
+} from "./inputs.ts";
+import {
+  ConfigurationError,
+  driftLines,
+  driftWarning,
+  findConfiguration,
+  judge,
+  reinstalled,
+  shownConfiguration,
+} from "./look.ts";
+
+export const nodeConfigurationType = "talos-node:index:NodeConfiguration";
+
+/** What 0.1.0 had in its place. Only states have it any more: they are read and deleted, nothing else. */
+export const guardType = "talos-node:index:ConfigurationGuard";
+
+const firstConfiguration = "+ everything: the machine waits for its first configuration";
+const notKnown = "not known:";
+/** An output: the node was given its configuration, and what came after that failed. */
+const pendingProperty = "pending";
+
+/** What the look of a check found: lines to add to `changes`, how the node differs by hand, and what stands against it. */
+interface Foreseen {
+  readonly changes: readonly string[];
+  readonly drift?: readonly string[];
+  readonly failures: readonly CheckFailure[];
+}
+
+/**
+ * The inputs with what the configuration changes on the node as it runs. `check` is the one call that previews and deployments have in common; the
+ * node is asked only if there is something to apply that was not asked about before.
+ *
+ * Lines are added to those of earlier applies and never taken away: the engine shows a list by its difference from the last one, and a line that goes
+ * would read as a value that is taken off the node.
+ */
+export async function checkConfiguration(
+  call: ApplyCall,
+  olds: Properties,
+  news: Properties,
+): Promise<CheckResult> {
+  const [before, after] = [unwrap(olds).values, unwrap(news)];
+  const { [changesProperty]: _changes, [driftProperty]: _drift, ...inputs } = after.values;
+  // Secret and unknown values go back as the engine wrote them.
+  const asGiven = wrap(
+    news,
+    configurationSecrets.filter((key) => !after.secrets.has(key) && news[key] !== undefined),
+  );
+  const failures = tactful(
+    [...checkConfigurationInputs(inputs), ...checkContract(before, inputs)],
+    configurationSecrets,
+  );
+  if (failures.length > 0) return { inputs: asGiven, failures };
+  const history = linesOf(before, changesProperty);
+  const answer = (changes: readonly string[], drift: readonly string[] = []): Properties => ({
+    ...asGiven,
+    ...(changes.length === 0 ? {} : { [changesProperty]: [...changes] }),
+    ...(drift.length === 0 ? {} : { [driftProperty]: [...drift] }),
+  });
+  if (asked.some((key) => hasUnknown(inputs[key]))) {
+    return { inputs: { ...asGiven, [changesProperty]: unknownValue }, failures: [] };
+  }
+  if (isSettled(before, inputs)) return { inputs: answer(history), failures: [] };
+  const foreseen = await foresee(call, before, inputs);
+  return {
+    inputs: answer([...history, ...foreseen.changes], foreseen.drift),
+    failures: [...foreseen.failures],
+  };
+}
+
+/** Nothing to ask about: the last look was about this configuration, and found out what it does. */
+function isSettled(before: Properties, inputs: Properties): boolean {
+  return (
+    sameQuestion(before, inputs) &&
+    !fromGuard(before) &&
+    before[driftProperty] === undefined &&
+    linesOf(before, changesProperty).at(-1)?.startsWith(notKnown) !== true
+  );
+}
+
+async function foresee(call: ApplyCall, before: Properties, inputs: Properties): Promise<Foreseen> {
+  const wanted = configurationInputs(inputs);
+  const sink = call.surroundings.statusOf(call.urn);
+  return withConnections(call, inputs, async (connections): Promise<Foreseen> => {
+    const found = await findConfiguration({ ...call, wanted }, connections.to(wanted.node));
+    if (found.state === "unreachable") {
+      sink.warn(
+        `${nodeLabel(wanted)} could not be asked what it has, so what this changes there is not known: ${found.reason}`,
+      );
+      return { changes: [`${notKnown} ${nodeLabel(wanted)} did not answer`], failures: [] };
+    }
+    if (found.state === "maintenance") {
+      if (before["machineConfiguration"] === undefined)
+        return { changes: [firstConfiguration], failures: [] };
+      return { changes: [], failures: [{ property: "node", reason: reinstalled(wanted, call.urn) }] };
+    }
+    try {
+      const { lines, refusal } = judge(wanted, found.configuration, lastGiven(before));
+      if (!isDue(before, inputs, lines)) {
+        const drift = driftLines(wanted, found.configuration);
+        if (drift.length > 0) sink.warn(driftWarning(wanted, drift));
+        return { changes: [], drift, failures: [] };
+      }
+      return {
+        changes: lines,
+        failures: refusal === undefined ? [] : [{ property: "node", reason: refusal }],
+      };
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      return { changes: [], failures: [{ property: "node", reason: error.message }] };
+    }
+  });
+}
+
+/**
+ * Is there something to apply, with these lines of difference? Not if the node was given this very configuration: then they were made by hand. A state of
+ * 0.1.0 does not tell whether what passed the guard was applied. It was not, if the node differs in every line that the guard announced.
+ */
+function isDue(before: Properties, inputs: Properties, lines: readonly string[]): boolean {
+  if (before["machineConfiguration"] !== inputs["machineConfiguration"]) return true;
+  if (before[pendingProperty] !== undefined) return lines.length > 0;
+  const announced = linesOf(before, changesProperty);
+  return fromGuard(before) && announced.length > 0 && announced.every((line) => lines.includes(line));
+}
+
+/** What the engine compares on its own says too much: a look that found nothing to apply is no change. */
+export function diffConfiguration(olds: Properties, news: Properties): DiffResult {
+  const [before, after] = [unwrap(olds).values, unwrap(news).values];
+  if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
+  const told = [changesProperty, driftProperty, pendingProperty];
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
+    (key) => !told.includes(key) && !key.startsWith("__"),
+  );
+  const same = keys.every((key) => JSON.stringify(before[key]) === JSON.stringify(after[key]));
+  return same && before[pendingProperty] === undefined ? { changes: false } : {};
+}
+
+/** Brings the configuration to the node, or finds it there. */
+export async function deployConfiguration(
+  call: ApplyCall,
+  last: { id: string; olds: Properties } | undefined,
+  news: Properties,
+): Promise<Properties> {
+  const { values, secrets } = unwrap(news);
+  const before = last === undefined ? {} : unwrap(last.olds).values;
+  const wanted = configurationInputs(values);
+  const marked = new Set([...secrets, ...configurationSecrets]);
+  const outcome = await withConnections(call, values, (connections) =>
+    applyConfiguration(call, connections, {
+      wanted,
+      isNew: last === undefined,
+      before: lastGiven(before),
+      isDue: (lines) => isDue(before, values, lines),
+      settles: before["machineConfiguration"] === values["machineConfiguration"],
+    }),
+  );
+  if (outcome.failure === undefined) return wrap(values, marked);
+  if (!outcome.applied) throw outcome.failure;
+  throw new UnfinishedError(
+    outcome.failure.message,
+    last?.id ?? wanted.node,
+    wrap({ ...values, [pendingProperty]: true }, marked),
+  );
+}
+
+/** The state with the node's own configuration in place of the one it was given, and the lines in which they differ. */
+export async function readNodeConfiguration(call: ApplyCall, state: Properties): Promise<Properties> {
+  const { values, secrets } = unwrap(state);
+  const wanted = configurationInputs(values);
+  const found = await withConnections(call, values, (connections) =>
+    findConfiguration({ ...call, wanted }, connections.to(wanted.node)),
+  );
+  const marked = new Set([...secrets, ...configurationSecrets]);
+  if (found.state !== "configured") {
+    const reason = found.state === "maintenance" ? "it waits for its first configuration" : found.reason;
+    call.surroundings
+      .statusOf(call.urn)
+      .warn(`${nodeLabel(wanted)} could not be read, its state is kept as it was: ${reason}`);
+    return wrap(values, marked);
+  }
+  const { [driftProperty]: _drift, ...rest } = values;
+  const drift = driftLines(wanted, found.configuration);
+  return wrap(
+    {
+      ...rest,
+      configuration: shownConfiguration(wanted, found.configuration),
+      ...(drift.length === 0 ? {} : { [driftProperty]: drift }),
+    },
+    marked,
+  );
+}
+
+/** The configuration that the node was given last; undefined if there is none, or it is unknown. */
+function lastGiven({ machineConfiguration }: Properties): string | undefined {
+  return typeof machineConfiguration === "string" ? machineConfiguration : undefined;
+}
+
+async function withConnections<T>(
+  { surroundings }: ApplyCall,
+  inputs: Properties,
+  work: (connections: Connections) => Promise<T>,
+): Promise<T> {
+  const { node, endpoint, clientConfiguration } = configurationInputs(inputs);
+  const connections = new Connections(await surroundings.talos(), clientConfiguration, (address) =>
+    address === node ? (endpoint ?? address) : address,
+  );
+  try {
+    return await work(connections);
+  } finally {
+    connections.close();
+  }
+}

@@ -1,0 +1,168 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseDocument } from "yaml";
+import { labReport } from "../../lab/control.ts";
+import { pulumiEnvironment } from "../../lab/stack.ts";
+import { formerState, type Deployment } from "./formerState.ts";
+import { LabProject, type Finished } from "./project.ts";
+
+/** The nodes' configurations with the real engine: what previews show, what is refused, and how a stack of 0.1.0 goes on. */
+
+let lab: LabProject;
+const names = ["cp1", "cp2", "cp3", "w1", "w2"];
+const former = /ConfigurationGuard|ConfigurationApply|:MachineConfiguration::/;
+
+/** Applies and boots of every machine: what must not grow where nothing is to happen. */
+async function touched(): Promise<Record<string, { applies: number; boots: number }>> {
+  const report = await labReport(lab.file("lab.sock"));
+  return Object.fromEntries(
+    (report?.nodes ?? []).map(({ name, applies, boots }) => [name, { applies, boots }]),
+  );
+}
+
+/** Changes the cluster's settings in the stack's file. */
+function set(path: string[], value: unknown): void {
+  const file = join(lab.dir, "Pulumi.dev.yaml");
+  const document = parseDocument(readFileSync(file, "utf8"));
+  document.setIn(["config", ...path], value);
+  writeFileSync(file, document.toString());
+}
+
+const patch = (role: string, ...patches: object[]): void =>
+  set(["talos-iscsi:cluster", "patches", role], patches);
+const sysctl = (name: string): object => ({ machine: { sysctls: { [name]: "1" } } });
+
+async function pulumi(...args: string[]): Promise<Finished> {
+  const finished = await lab.run(join(lab.dir, ".lab", "bin", "pulumi"), [...args, "--stack", "dev"], {
+    ...pulumiEnvironment(),
+    PULUMI_BACKEND_URL: `file://${lab.file("state")}`,
+    PATH: `${lab.file("bin")}:${process.env["PATH"]}`,
+  });
+  if (finished.code !== 0) throw new Error(`pulumi ${args.join(" ")}:\n${finished.text}`);
+  return finished;
+}
+
+async function state(): Promise<Deployment> {
+  return JSON.parse((await pulumi("stack", "export", "--show-secrets")).stdout) as Deployment;
+}
+
+const count = (text: string, part: string): number => text.split(part).length - 1;
+
+beforeAll(async () => {
+  lab = await LabProject.make();
+  const file = join(lab.dir, "Pulumi.dev.yaml");
+  writeFileSync(file, readFileSync(file, "utf8").replace(/ {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/, ""));
+  await lab.labOk("start", "--node-seconds", "1");
+  await lab.labOk("up", "--skip-preview");
+});
+
+afterAll(async () => lab?.remove());
+
+describe("a stack of 0.1.0", () => {
+  test("goes on with a plain up: nothing is applied, rebooted or deleted on any node", async () => {
+    const file = lab.file("former.json");
+    const old = formerState(await state());
+    expect(old.deployment.resources.filter(({ urn }) => former.test(urn))).toHaveLength(3 * names.length);
+    writeFileSync(file, JSON.stringify(old), { mode: 0o600 });
+    await pulumi("stack", "import", "--file", file);
+    const before = await touched();
+
+    const { text } = await lab.labOk("up");
+    expect(text).not.toMatch(/replace|was changed by hand/);
+    expect(await touched()).toEqual(before);
+    const urns = (await state()).deployment.resources.map(({ urn }) => urn);
+    expect(urns.filter((urn) => former.test(urn))).toEqual([]);
+    expect(urns.filter((urn) => urn.includes("talos-node:index:NodeConfiguration::"))).toHaveLength(5);
+    expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
+    expect(await touched()).toEqual(before);
+  });
+
+  test("goes on after a refresh too", async () => {
+    const file = lab.file("former.json");
+    writeFileSync(file, JSON.stringify(formerState(await state())), { mode: 0o600 });
+    await pulumi("stack", "import", "--file", file);
+    const before = await touched();
+    await lab.labOk("refresh");
+    await lab.labOk("up", "--skip-preview");
+    expect(await touched()).toEqual(before);
+    expect((await state()).deployment.resources.filter(({ urn }) => former.test(urn))).toEqual([]);
+  });
+});
+
+describe("a preview", () => {
+  test("shows each changed line once, and none of an earlier change as taken away", async () => {
+    patch("worker", sysctl("vm.first"));
+    await lab.labOk("up", "--skip-preview");
+    patch("worker", sysctl("vm.first"), sysctl("vm.second"));
+    const { stdout } = await lab.labOk("preview");
+    const blocks = stdout
+      .split(/(?=^\s*[~+-] talos[\w:/-]+: )/m)
+      .filter((block) => block.includes("NodeConfiguration::"));
+    const workers = blocks.filter((block) => /cluster-config-w\d\]/.test(block));
+    expect(workers).toHaveLength(2);
+    for (const block of workers) {
+      expect(count(block, "vm.second"), block).toBe(1);
+      expect(block).toContain('"+ machine.sysctls.vm.second: 1"');
+      expect(block, block).not.toMatch(/^\s*- .*"[+~-] /m);
+      expect(block).not.toContain("=> [secret]");
+    }
+    await lab.labOk("up", "--skip-preview");
+  });
+
+  test("refuses another contract, with the reason", async () => {
+    set(["talos-iscsi:talosContract"], "v1.13");
+    const before = await touched();
+    const refused = await lab.lab("preview");
+    expect(refused.code).toBe(1);
+    expect(refused.text).toContain("siderolabs/talos#13885");
+    expect(refused.text).not.toMatch(/^\s+at .*\.ts:\d+/m);
+    expect(await touched()).toEqual(before);
+    set(["talos-iscsi:talosContract"], "v1.12");
+  });
+
+  test("shows what was changed by hand after a refresh, and up leaves it alone", async () => {
+    const file = join(lab.dir, ".lab", "by-hand.yaml");
+    writeFileSync(file, 'machine: { sysctls: { vm.by-hand: "1" } }\n');
+    await lab.tool("talosctl", "--nodes", "127.10.0.21", "patch", "machineconfig", "--patch", `@${file}`);
+    const before = await touched();
+    const preview = await lab.labOk("preview", "--refresh");
+    expect(preview.text).toContain("+ machine.sysctls.vm.by-hand: 1");
+    const { text } = await lab.labOk("up", "--refresh", "--skip-preview");
+    expect(text).toContain("was changed by hand, and that is not taken back");
+    expect(await touched()).toEqual(before);
+    writeFileSync(file, "machine: { sysctls: { vm.by-hand: { $patch: delete } } }\n");
+    await lab.tool("talosctl", "--nodes", "127.10.0.21", "patch", "machineconfig", "--patch", `@${file}`);
+    expect((await lab.labOk("up", "--refresh")).stdout).toContain("Nothing to change");
+  });
+});
+
+describe("an apply that failed after the guard had passed", () => {
+  test("is guarded again by the next up", async () => {
+    patch("controlplane", sysctl("vm.guarded"));
+    await lab.labOk("fault", "cp1", "configuration-refused", "--once");
+    const failed = await lab.lab("up", "--skip-preview");
+    expect(failed.code).toBe(1);
+    expect(failed.text).toMatch(
+      /cp1 \(127\.10\.0\.11\): its configuration could not be applied: .*no space left/,
+    );
+
+    await lab.labOk("fault", "cp2", "etcd-member-unhealthy");
+    const before = await touched();
+    const waiting = await lab.run(
+      process.execPath,
+      [join("lab", "cli.ts"), "up", "--skip-preview"],
+      {},
+      /waiting: /,
+    );
+    expect(waiting.code).not.toBe(0);
+    expect(await touched()).toEqual(before);
+
+    await lab.labOk("fault", "cp2", "all", "--lift");
+    await lab.labOk("up", "--skip-preview");
+    const after = await touched();
+    for (const name of ["cp1", "cp2", "cp3"]) {
+      expect(after[name], name).toEqual({ ...before[name], applies: (before[name]?.applies ?? 0) + 1 });
+    }
+  });
+});

@@ -1,0 +1,635 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse, stringify } from "yaml";
+import { SimulatedNode } from "../../lab/node/node.ts";
+import { hasUnknown, unknownValue, unwrap, type Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { TalosError } from "../../talos/api/errors.ts";
+import type { TalosActor } from "../../talos/api/talosClient.ts";
+import { redactMachineConfig } from "../../talos/redact.ts";
+import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+// A node's configuration: what previews say, what is applied and how, and what is refused.
+
+const urn =
+  "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
+const canary = "CANARYc4n4ryCANARY";
+
+interface Config {
+  machine: Record<string, unknown>;
+  cluster: Record<string, unknown>;
+}
+
+let cluster: SimulatedCluster;
+beforeAll(async () => {
+  cluster = await SimulatedCluster.start({ subnet: "127.49.1", controlPlanes: 3, workers: 1 });
+});
+afterAll(async () => cluster?.stop());
+
+/** What a node has, changed. */
+function wantedOf(name: string, change: (config: Config) => void = () => undefined): string {
+  const config = parse(cluster.node(name).config?.text ?? "") as Config;
+  change(config);
+  return stringify(config);
+}
+
+function inputsOf(name: string, machineConfiguration: string, more: Properties = {}): Properties {
+  const node = cluster.node(name);
+  return {
+    name,
+    node: node.address,
+    role: node.identity().role,
+    controlPlanes: ["cp1", "cp2", "cp3"].map((other) => cluster.node(other).address),
+    clientConfiguration: { ...cluster.credentials },
+    machineConfiguration,
+    configuration: redactMachineConfig(machineConfiguration),
+    patches: [],
+    acceptDropped: [],
+    contract: "v1.12",
+    timeoutSeconds: 3,
+    ...more,
+  };
+}
+
+const sysctl = 'machine:\n  sysctls:\n    vm.nr_hugepages: "1024"\n';
+const withSysctl = (config: Config): void => {
+  config.machine["sysctls"] = { "vm.nr_hugepages": "1024" };
+};
+
+/** Puts a node back to what it had, so that tests don't see each other's changes. */
+async function restoring<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const node = cluster.node(name);
+  const { disk, boot } = node;
+  const [stored, running] = [disk.config, boot?.config];
+  try {
+    return await work();
+  } finally {
+    if (stored !== undefined) disk.config = stored;
+    if (boot !== undefined && running !== undefined) boot.config = running;
+  }
+}
+
+/** The applies that a node has taken. */
+const applied = (name: string): string[] =>
+  cluster
+    .node(name)
+    .snapshot()
+    .appliedConfigs.map(({ mode }) => mode);
+
+/** A provider whose actor is changed. */
+function acting(change: (talos: TalosActor) => Partial<TalosActor>): Harness {
+  return harness(undefined, {}, (connection) => {
+    const talos = connectActor(connection);
+    const changed = change(talos);
+    return new Proxy(talos, {
+      get: (target, key) => {
+        const own: unknown = Reflect.get(changed, key);
+        if (own !== undefined) return own;
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === "function" ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+      },
+    });
+  });
+}
+
+/** A provider that counts its connections. */
+function counted() {
+  let dials = 0;
+  const own = harness(undefined, {}, (connection) => {
+    dials++;
+    return connectActor(connection);
+  });
+  return { ...own, dials: () => dials };
+}
+
+async function check(
+  { provider }: Pick<Harness, "provider">,
+  olds: Properties,
+  news: Properties,
+): Promise<{ inputs: Properties; failures: { property: string; reason: string }[] }> {
+  const checked = await provider.check(urn, olds, news);
+  return { inputs: checked.inputs as Properties, failures: checked.failures ?? [] };
+}
+
+const changesOf = (inputs: Properties): unknown => unwrap(inputs).values["changes"];
+const reasons = ({ failures }: { failures: { reason: string }[] }): string =>
+  failures.map(({ reason }) => reason).join("\n");
+
+async function fresh(name: string, address: string): Promise<SimulatedNode> {
+  const machine = new SimulatedNode({
+    name,
+    address,
+    network: cluster.node("cp1").network,
+    runtime: {
+      configActive: async () => undefined,
+      bootstrapped: async () => undefined,
+      kubeletUp: async () => undefined,
+      kubeletDown: async () => undefined,
+      health: async () => ({ apiServer: true, nodeReady: true }),
+      removed: async () => undefined,
+    },
+    image: `ghcr.io/siderolabs/installer:v1.12.7`,
+    timings: { pullSeconds: 0.1, installSeconds: 0.1, rebootSeconds: 0.1, bootSeconds: 0.1 },
+  });
+  await machine.start();
+  return machine;
+}
+
+describe("the preview", () => {
+  it("shows what the node gains, changes and loses, and that is all", async () => {
+    const own = harness();
+    const image = "factory.talos.dev/metal-installer/c9:v1.13.9";
+    const wanted = wantedOf("w1", (config) => {
+      withSysctl(config);
+      (config.machine["install"] as Properties)["image"] = image;
+    });
+    const patches = [sysctl, `machine: { install: { image: "${image}" } }`];
+    const { inputs, failures } = await check(own, {}, inputsOf("w1", wanted, { patches }));
+    expect(failures).toEqual([]);
+    expect(changesOf(inputs)).toEqual([
+      `~ machine.install.image: ghcr.io/siderolabs/installer:v1.12.7 -> ${image}`,
+      "+ machine.sysctls.vm.nr_hugepages: 1024",
+    ]);
+  });
+
+  it("adds its lines behind those of earlier applies, so that the engine shows none as taken away", async () => {
+    const own = harness();
+    const first = (await check(own, {}, inputsOf("w1", wantedOf("w1", withSysctl), { patches: [sysctl] })))
+      .inputs;
+    const label = "machine: { nodeLabels: { rack: a } }";
+    const next = wantedOf("w1", (config) => {
+      withSysctl(config);
+      config.machine["nodeLabels"] = { rack: "a" };
+    });
+    const { inputs } = await check(own, first, inputsOf("w1", next, { patches: [sysctl, label] }));
+    const [before, after] = [changesOf(first), changesOf(inputs)] as string[][];
+    expect(after?.slice(0, before?.length)).toEqual(before);
+    expect(after?.slice(before?.length)).toContain("+ machine.nodeLabels.rack: a");
+  });
+
+  it("refuses what would be dropped, by the node, the path and what to do", async () => {
+    const own = harness();
+    const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
+    const { failures } = await check(own, {}, inputsOf("w1", wanted));
+    expect(failures).toEqual([
+      {
+        property: "node",
+        reason: expect.stringMatching(
+          /^w1 \(127\.49\.1\.21\) has what its configuration here would drop, and nothing was applied:\n {2}- machine\.network\.hostname: w1\nTake it over: .*cluster\.acceptDropped\.$/,
+        ) as string,
+      },
+    ]);
+    const accepted = inputsOf("w1", wanted, { acceptDropped: ["machine.network"] });
+    expect((await check(own, {}, accepted)).failures).toEqual([]);
+  });
+
+  it("does not dial where nothing changed, keeps what it said, and is no difference", async () => {
+    const own = counted();
+    const given = inputsOf("w1", wantedOf("w1", withSysctl), { patches: [sysctl] });
+    const first = (await check(own, {}, given)).inputs;
+    expect(own.dials()).toBeGreaterThan(0);
+    const before = own.dials();
+    const second = (await check(own, first, given)).inputs;
+    expect(own.dials()).toBe(before);
+    expect(second).toEqual(first);
+    expect(await own.provider.diff("w1", urn, first, second)).toEqual({ changes: false });
+  });
+
+  it("takes out what it had put in itself, without asking", async () => {
+    const own = harness();
+    const old = inputsOf("w1", wantedOf("w1"));
+    const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
+    const { inputs, failures } = await check(own, old, inputsOf("w1", wanted));
+    expect(failures).toEqual([]);
+    expect(changesOf(inputs)).toEqual(["- machine.network.hostname: w1"]);
+  });
+
+  it("warns of a node that did not answer, goes on, and asks again the next time", async () => {
+    const own = counted();
+    const given = inputsOf("w1", wantedOf("w1"), { node: "127.49.1.99" });
+    const { inputs, failures } = await check(own, {}, given);
+    expect(failures).toEqual([]);
+    expect(changesOf(inputs)).toEqual(["not known: w1 (127.49.1.99) did not answer"]);
+    expect(own.warnings.join()).toContain("could not be asked what it has");
+    const before = own.dials();
+    await check(own, inputs, given);
+    expect(own.dials()).toBeGreaterThan(before);
+  });
+
+  it("waits with what only the deployment knows, and calls it unknown", async () => {
+    const own = counted();
+    const given = inputsOf("w1", unknownValue, { configuration: unknownValue });
+    const { inputs, failures } = await check(own, {}, given);
+    expect(failures).toEqual([]);
+    expect(own.dials()).toBe(0);
+    expect(hasUnknown(unwrap(inputs).values["machineConfiguration"])).toBe(true);
+    // Left out, the engine would refuse a saved plan when the lines turn up.
+    expect(changesOf(inputs)).toBe(unknownValue);
+  });
+
+  it("names no secret property that is wrong, since engines print the value of one that is named", async () => {
+    const wrong = { machineConfiguration: 5, patches: canary, clientConfiguration: canary };
+    const { failures } = await check(harness(), {}, inputsOf("w1", "x", wrong));
+    expect(failures.map(({ property, reason }) => [property, reason.split(" ")[0]])).toEqual([
+      ["", "[clientConfiguration]"],
+      ["", "[machineConfiguration]"],
+      ["", "[patches]"],
+    ]);
+    expect(JSON.stringify(failures)).not.toContain(canary);
+  });
+
+  it("shows no secret, whatever way it takes", async () => {
+    const wanted = wantedOf("w1", (config) => {
+      config.machine["token"] = canary;
+      config.machine["env"] = { HTTPS_PROXY: `http://user:${canary}@proxy:3128` };
+      config.machine["someNewApiKey"] = canary;
+    });
+    const { inputs, failures } = await check(harness(), {}, inputsOf("w1", wanted));
+    const { clientConfiguration, machineConfiguration, patches, ...shown } = inputs;
+    for (const secret of [clientConfiguration, machineConfiguration, patches]) {
+      expect(secret).toMatchObject({
+        "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+      });
+    }
+    expect(JSON.stringify([shown, failures])).not.toContain(canary);
+    expect(changesOf(inputs)).toHaveLength(3);
+  });
+
+  it("replaces the resource for another address, which is another machine", async () => {
+    const [old, moved] = ["127.49.1.21", "127.49.1.31"].map((node) =>
+      inputsOf("w1", wantedOf("w1"), { node }),
+    );
+    expect(await harness().provider.diff("w1", urn, old ?? {}, moved ?? {})).toEqual({
+      changes: true,
+      replaces: ["node"],
+    });
+  });
+});
+
+describe("another contract", () => {
+  const raised = (createdWith?: string): Properties =>
+    inputsOf("cp1", wantedOf("cp1"), {
+      contract: "v1.13",
+      ...(createdWith === undefined ? {} : { createdWith }),
+    });
+
+  it("than at the last up is refused in the preview, with the reason, and without a look at the node", async () => {
+    const own = counted();
+    const found = await check(own, inputsOf("cp1", wantedOf("cp1")), raised());
+    expect(found.failures).toEqual([
+      { property: "contract", reason: expect.stringContaining("siderolabs/talos#13885") as string },
+    ]);
+    expect(reasons(found)).toMatch(/from v1\.12 to v1\.13\..*Set talosContract: v1\.12/);
+    expect(own.dials()).toBe(0);
+  });
+
+  it("than that of the cluster's own secrets is refused too, even when the state has lost the node", async () => {
+    expect(reasons(await check(harness(), {}, raised("v1.12")))).toContain("siderolabs/talos#13885");
+    expect((await check(harness(), {}, raised("v1.13"))).failures).toEqual([]);
+  });
+
+  it("is known by the encryption keys that it takes away, when nobody has recorded the contract", async () => {
+    const secret = (key: string) => (config: Config) => {
+      config.cluster[key] = "c2VjcmV0LW9mLWEtdGVzdA==";
+    };
+    await restoring("cp1", async () => {
+      const node = cluster.node("cp1");
+      node.disk.config = wantedOf("cp1", secret("aescbcEncryptionSecret"));
+      const before = inputsOf("cp1", node.disk.config);
+      const next = inputsOf("cp1", wantedOf("cp1", secret("secretboxEncryptionSecret")));
+      const found = await check(harness(), before, next);
+      expect(reasons(found)).toMatch(
+        /cluster\.aescbcEncryptionSecret would be replaced or removed.*siderolabs\/talos#13885/,
+      );
+      const both = wantedOf("cp1", (config) => {
+        secret("aescbcEncryptionSecret")(config);
+        secret("secretboxEncryptionSecret")(config);
+      });
+      expect((await check(harness(), before, inputsOf("cp1", both))).failures).toEqual([]);
+    });
+  });
+});
+
+describe("the deployment", () => {
+  it("asks by a dry run, and applies without a reboot", async () => {
+    await restoring("w1", async () => {
+      const wanted = wantedOf("w1", withSysctl);
+      const before = applied("w1").length;
+      const { outs } = await harness().provider.create(urn, inputsOf("w1", wanted, { patches: [sysctl] }));
+      expect(unwrap(outs).values["machineConfiguration"]).toBe(wanted);
+      expect(applied("w1").slice(before)).toEqual(["no_reboot"]);
+      expect(cluster.node("w1").disk.config).toBe(wanted);
+    });
+  });
+
+  it("stages what needs a reboot, which it leaves to the upgrade", async () => {
+    await restoring("w1", async () => {
+      const own = harness();
+      const udev = 'machine: { udev: { rules: ["x"] } }';
+      const wanted = wantedOf("w1", (config) => (config.machine["udev"] = { rules: ["x"] }));
+      const [before, boots] = [applied("w1").length, cluster.node("w1").snapshot().boots];
+      await own.provider.create(urn, inputsOf("w1", wanted, { patches: [udev] }));
+      expect(applied("w1").slice(before)).toEqual(["staged"]);
+      expect(own.warnings.join()).toContain("its configuration is staged");
+      expect(cluster.node("w1").snapshot().boots).toEqual(boots);
+    });
+  });
+
+  it("applies nothing when the dry run gets no answer: a guess could reboot the node", async () => {
+    const lost = new TalosError("timeout", "w1", "MachineService.ApplyConfiguration", "no answer within 1 s");
+    const own = acting((talos) => ({
+      applyConfiguration: async (request, call) =>
+        request.dryRun === true ? Promise.reject(lost) : talos.applyConfiguration(request, call),
+    }));
+    const before = applied("w1").length;
+    const failed = await failureOf(
+      own.provider.create(urn, inputsOf("w1", wantedOf("w1", withSysctl), { patches: [sysctl] })),
+    );
+    expect(failed.message).toMatch(/its configuration could not be applied: .*no answer within 1 s/);
+    expect(applied("w1")).toHaveLength(before);
+  });
+
+  it("looks when the answer to an apply is lost: what the node has is not sent again", async () => {
+    await restoring("w1", async () => {
+      const own = acting((talos) => ({
+        applyConfiguration: async (request, call) => {
+          const answer = await talos.applyConfiguration(request, call);
+          if (request.dryRun === true) return answer;
+          throw new TalosError("unreachable", "w1", "MachineService.ApplyConfiguration", "EOF");
+        },
+      }));
+      const wanted = wantedOf("w1", withSysctl);
+      const before = applied("w1").length;
+      await own.provider.create(urn, inputsOf("w1", wanted, { patches: [sysctl] }));
+      expect(applied("w1")).toHaveLength(before + 1);
+    });
+  });
+
+  it("guards again after an apply that failed", async () => {
+    await restoring("cp1", async () => {
+      const refuse = acting(() => ({
+        applyConfiguration: async (request) => {
+          if (request.dryRun === true) return { mode: "NO_REBOOT", warnings: [], details: "" };
+          throw new TalosError("failed", "cp1", "MachineService.ApplyConfiguration", "disk full");
+        },
+      }));
+      const old = inputsOf("cp1", wantedOf("cp1"));
+      const news = inputsOf("cp1", wantedOf("cp1", withSysctl), { patches: [sysctl], timeoutSeconds: 1 });
+      const failed = await failureOf(refuse.provider.update("cp1", urn, old, news));
+      expect(failed.message).toContain("disk full");
+      // The state is the one from before: the next preview shows the same lines, and the next up looks at the others.
+      expect(failed).not.toHaveProperty("properties");
+      expect(changesOf((await check(harness(), old, news)).inputs)).toEqual([
+        "+ machine.sysctls.vm.nr_hugepages: 1024",
+      ]);
+      cluster.node("cp2").faults.set("etcd-member-unhealthy");
+      const before = applied("cp1").length;
+      const again = await failureOf(harness().provider.update("cp1", urn, old, news));
+      expect(again.message).toMatch(/the other control planes are not well/);
+      expect(applied("cp1")).toHaveLength(before);
+      cluster.node("cp2").faults.clear();
+      await cluster.ready();
+      await harness().provider.update("cp1", urn, old, news);
+      expect(applied("cp1").slice(before)).toEqual(["no_reboot"]);
+    });
+  });
+
+  it("waits for the others, and says which is not well when time is up; the change may be the node's own cure", async () => {
+    const { provider, status } = harness();
+    const wanted = (name: string) =>
+      inputsOf(name, wantedOf(name, withSysctl), { patches: [sysctl], timeoutSeconds: 1 });
+    cluster.node("cp2").faults.set("etcd-member-unhealthy");
+    try {
+      const failed = await failureOf(provider.create(urn, wanted("cp1")));
+      expect(failed.message).toMatch(
+        /^cp1 \(127\.49\.1\.11\): its configuration was not applied, since the other control planes are not well after .*: .*127\.49\.1\.12/,
+      );
+      expect(status.join("\n")).toContain("waiting: ");
+      // Workers come after the control planes.
+      expect((await failureOf(provider.create(urn, wanted("w1")))).message).toContain("127.49.1.12");
+    } finally {
+      cluster.node("cp2").faults.clear();
+      await cluster.ready();
+    }
+  });
+
+  it("waits for nobody where only the next installation is concerned", async () => {
+    await restoring("cp1", async () => {
+      const image = "machine:\n  install:\n    image: factory.talos.dev/installer/of-a-test:v1.13.9\n";
+      const wanted = wantedOf("cp1", (config) => {
+        config.machine["install"] = {
+          ...(config.machine["install"] as object),
+          image: "factory.talos.dev/installer/of-a-test:v1.13.9",
+        };
+      });
+      cluster.node("cp2").faults.set("etcd-member-unhealthy");
+      try {
+        await expect(
+          harness().provider.create(urn, inputsOf("cp1", wanted, { patches: [image] })),
+        ).resolves.toBeDefined();
+      } finally {
+        cluster.node("cp2").faults.clear();
+        await cluster.ready();
+      }
+    });
+  });
+
+  it("refuses a node that does not answer, and what would be dropped since the preview", async () => {
+    const { provider } = harness();
+    const away = await failureOf(
+      provider.create(urn, inputsOf("w1", wantedOf("w1"), { node: "127.49.1.99" })),
+    );
+    expect(away.message).toMatch(/its configuration was not applied, since nobody can tell what it has/);
+    const dropping = inputsOf(
+      "w1",
+      wantedOf("w1", (config) => delete config.machine["network"]),
+    );
+    expect((await failureOf(provider.create(urn, dropping))).message).toContain(
+      "- machine.network.hostname: w1",
+    );
+  });
+});
+
+describe("a machine in maintenance mode", () => {
+  it("that is new gets its first configuration, whoever else is not well, and once even if the answer is lost", async () => {
+    const machine = await fresh("new", "127.49.1.31");
+    const own = acting((talos) => ({
+      applyFirstConfiguration: async (data, call) => {
+        await talos.applyFirstConfiguration(data, call);
+        throw new TalosError("unreachable", "new", "MachineService.ApplyConfiguration", "EOF");
+      },
+    }));
+    cluster.node("cp2").faults.set("etcd-member-unhealthy");
+    try {
+      const given = inputsOf("cp1", wantedOf("cp1"), { name: "new", node: machine.address });
+      const { inputs, failures } = await check(own, {}, given);
+      expect(failures).toEqual([]);
+      expect(changesOf(inputs)).toEqual(["+ everything: the machine waits for its first configuration"]);
+      await own.provider.create(urn, given);
+      expect(machine.snapshot().appliedConfigs).toHaveLength(1);
+    } finally {
+      cluster.node("cp2").faults.clear();
+      await machine.stop();
+      await cluster.ready();
+    }
+  });
+
+  it("that is configured according to the state is sent nothing; the preview names both ways to consent", async () => {
+    const machine = await fresh("again", "127.49.1.32");
+    try {
+      const own = harness();
+      const state = inputsOf("w1", wantedOf("w1"), { name: "again", node: machine.address });
+      const next = { ...state, machineConfiguration: wantedOf("w1", withSysctl), patches: [sysctl] };
+      const preview = await check(own, state, next);
+      expect(reasons(preview)).toMatch(/answers without client authentication/);
+      expect(reasons(preview)).toContain(`\`pulumi up --replace '${urn}'\``);
+      expect(reasons(preview)).toMatch(/take again out of cluster\.nodes .*and add it again/);
+      const up = await failureOf(own.provider.update("again", urn, state, next));
+      expect(up.message).toBe(reasons(preview));
+      expect(machine.snapshot().appliedConfigs).toEqual([]);
+      // Consent: the engine checks and creates a replacement as if the resource were new.
+      expect((await check(own, {}, next)).failures).toEqual([]);
+      await own.provider.create(urn, next);
+      expect(machine.snapshot().appliedConfigs).toHaveLength(1);
+    } finally {
+      await machine.stop();
+    }
+  });
+});
+
+describe("a change by hand", () => {
+  const byHand = (config: Config): void => {
+    config.machine["sysctls"] = { "net.core.somaxconn": "4096" };
+  };
+
+  it("is drift line by line after a refresh, no difference in how it is written is, and it is told and not taken back", async () => {
+    await restoring("w1", async () => {
+      const own = harness();
+      const { provider, warnings } = own;
+      const given = parse(wantedOf("w1", byHand)) as Config;
+      // Written otherwise, with the same meaning.
+      const same = stringify({
+        cluster: given.cluster,
+        version: "v1alpha1",
+        machine: { ...given.machine, sysctls: { "net.core.somaxconn": 4096 }, certSANs: [] },
+      });
+      cluster.node("w1").disk.config = wantedOf("w1", byHand);
+      const unchanged = inputsOf("w1", same);
+      const read = await provider.read("w1", urn, unchanged);
+      expect(unwrap(read.inputs).values["configuration"]).toBe(unchanged["configuration"]);
+      expect(unwrap(read.inputs).values).not.toHaveProperty("changedByHand");
+
+      const drifted = inputsOf("w1", wantedOf("w1"));
+      const live = await provider.read("w1", urn, drifted);
+      expect(unwrap(live.inputs).values["changedByHand"]).toEqual([
+        "+ machine.sysctls.net.core.somaxconn: 4096",
+      ]);
+      expect(unwrap(live.inputs).values["configuration"]).toContain("net.core.somaxconn");
+      // The engine asks this way round after a refresh: it has to be a difference.
+      expect(await provider.diff("w1", urn, live.props, drifted)).toEqual({});
+
+      const checked = await check(own, live.inputs, drifted);
+      expect(checked.failures).toEqual([]);
+      expect(unwrap(checked.inputs).values["changedByHand"]).toEqual([
+        "+ machine.sysctls.net.core.somaxconn: 4096",
+      ]);
+      expect(warnings.join("\n")).toContain("was changed by hand, and that is not taken back");
+      const before = applied("w1").length;
+      await provider.update("w1", urn, live.props, checked.inputs);
+      expect(applied("w1")).toHaveLength(before);
+      // Once it is gone, nothing is said any more, and that is no difference either.
+      cluster.node("w1").disk.config = wantedOf("w1");
+      const later = await check(own, checked.inputs, drifted);
+      expect(unwrap(later.inputs).values).not.toHaveProperty("changedByHand");
+      expect(await provider.diff("w1", urn, checked.inputs, later.inputs)).toEqual({ changes: false });
+    });
+  });
+
+  it("that a later change would overwrite is refused", async () => {
+    await restoring("w1", async () => {
+      cluster.node("w1").disk.config = wantedOf("w1", byHand);
+      const next = wantedOf("w1", (config) => (config.machine["nodeLabels"] = { a: "b" }));
+      const found = await check(
+        harness(),
+        inputsOf("w1", wantedOf("w1")),
+        inputsOf("w1", next, { patches: ["machine: { nodeLabels: { a: b } }"] }),
+      );
+      expect(reasons(found)).toContain("- machine.sysctls.net.core.somaxconn: 4096");
+    });
+  });
+});
+
+describe("a state of 0.1.0", () => {
+  /** What a ConfigurationGuard has in the state: no contract, and the lines that it let through. */
+  const guard = (machineConfiguration: string, more: Properties = {}): Properties => {
+    const { contract: _contract, ...inputs } = inputsOf("w1", machineConfiguration, more);
+    return inputs;
+  };
+
+  it("goes on as it is where the node has its configuration: nothing is applied", async () => {
+    const own = harness();
+    const old = guard(wantedOf("w1"), { changes: ["+ machine.kernel.modules[iscsi_tcp].name: iscsi_tcp"] });
+    const before = applied("w1").length;
+    const checked = await check(own, old, inputsOf("w1", wantedOf("w1")));
+    expect(checked.failures).toEqual([]);
+    expect(changesOf(checked.inputs)).toEqual(old["changes"]);
+    const { outs } = await own.provider.update("guard", urn, old, checked.inputs);
+    expect(unwrap(outs).values["contract"]).toBe("v1.12");
+    expect(applied("w1")).toHaveLength(before);
+    expect(own.warnings).toEqual([]);
+    // And then it is settled.
+    const again = counted();
+    await check(again, checked.inputs, inputsOf("w1", wantedOf("w1")));
+    expect(again.dials()).toBe(0);
+  });
+
+  it("leaves alone what was changed by hand", async () => {
+    await restoring("w1", async () => {
+      const own = harness();
+      const old = guard(wantedOf("w1"), { changes: ["+ machine.kernel.modules[iscsi_tcp].name: iscsi_tcp"] });
+      const given = inputsOf("w1", wantedOf("w1"));
+      cluster.node("w1").disk.config = wantedOf("w1", withSysctl);
+      const before = applied("w1").length;
+      const checked = await check(own, old, given);
+      await own.provider.update("guard", urn, old, checked.inputs);
+      expect(applied("w1")).toHaveLength(before);
+      expect(own.warnings.join()).toContain("was changed by hand");
+    });
+  });
+
+  it("applies what the guard let through and nobody applied, after looking again", async () => {
+    await restoring("w1", async () => {
+      const own = harness();
+      const wanted = wantedOf("w1", withSysctl);
+      const old = guard(wanted, { patches: [sysctl], changes: ["+ machine.sysctls.vm.nr_hugepages: 1024"] });
+      const checked = await check(own, old, inputsOf("w1", wanted, { patches: [sysctl] }));
+      expect(changesOf(checked.inputs)).toHaveLength(2);
+      const before = applied("w1").length;
+      await own.provider.update("guard", urn, old, checked.inputs);
+      expect(applied("w1").slice(before)).toEqual(["no_reboot"]);
+    });
+  });
+
+  it("waits for a node that is away: it is asked the next time", async () => {
+    const own = harness();
+    const away = { node: "127.49.1.99" };
+    const old = guard(wantedOf("w1"), away);
+    const checked = await check(own, old, inputsOf("w1", wantedOf("w1"), away));
+    expect(checked.failures).toEqual([]);
+    const { outs } = await own.provider.update("guard", urn, old, checked.inputs);
+    expect(unwrap(outs).values["contract"]).toBe("v1.12");
+  });
+
+  it("is refreshed and deleted without a node being asked", async () => {
+    const own = counted();
+    const type = urn.replace("NodeConfiguration", "ConfigurationGuard");
+    const state = guard(wantedOf("w1"));
+    expect(await own.provider.read("guard", type, state)).toEqual({
+      id: "guard",
+      inputs: state,
+      props: state,
+    });
+    await own.provider.delete();
+    expect(own.dials()).toBe(0);
+  });
+});
