@@ -112,7 +112,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     const first = firstControlPlane(args.nodes);
     const identity = this.identity(args);
     this.clientConfiguration = identity.clientConfiguration;
-    this.clusterId = identity.machineSecrets.apply(({ cluster }) => cluster.id);
+    this.clusterId = identity.machineSecrets.apply((secrets) => unwrapped(secrets).cluster.id);
     const configurations = this.applyConfigurations(args, identity);
     const applied = Object.values(configurations);
     const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];
@@ -233,6 +233,11 @@ export class TalosCluster extends pulumi.ComponentResource {
     );
     return pulumi.secret(made.talosConfig);
   }
+}
+
+/** Secrets inside of what is secret as a whole arrive in a second wrapping, which the SDK leaves on. */
+function unwrapped(secrets: MachineSecrets): MachineSecrets {
+  return pulumi.runtime.unwrapRpcSecret(secrets) as MachineSecrets;
 }
 
 interface Identity {

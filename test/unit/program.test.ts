@@ -20,6 +20,11 @@ const id = schematicId({
   customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
 });
 
+/** A secret as it comes over the wire; the engine wraps a secret output whose properties are secret once more. */
+function wrapped(value: object): object {
+  return { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", value };
+}
+
 /** What the providers make of resources in an update. */
 const providers: RecordOptions = {
   made: ({ type }) => {
@@ -30,7 +35,7 @@ const providers: RecordOptions = {
       case "talos:machine/secrets:Secrets":
         return {
           state: {
-            machineSecrets: { cluster: { id: "id-of-a-new-cluster", secret: canary } },
+            machineSecrets: wrapped(wrapped({ cluster: { id: "id-of-a-new-cluster", secret: canary } })),
             clientConfiguration,
           },
         };
