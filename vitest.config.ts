@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 // Rollouts that are struck by every fault, and killed: many upgrades one after the other. `npm run test:night` has them.
-const night = ["test/lab/crash.test.ts", "test/lab/rolloutFaults.test.ts"];
+const night = ["test/lab/crash.test.ts", "test/lab/rolloutFaults.test.ts", "test/lab/mergeFuzz.test.ts"];
 
 // A lab needs the addresses to itself and may have to wait for tools to be built.
 const lab = {

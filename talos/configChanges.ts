@@ -79,10 +79,15 @@ const marks = { gained: "+", changed: "~", lost: "-" } as const;
 function lineOf(redactor: ConfigRedactor): (difference: Difference) => string {
   return ({ path, change, keys, kind, before, after }) => {
     const shown = (leaf: Leaf | undefined): string =>
-      leaf === undefined ? "" : short(redactor.value(leaf, keys, kind));
+      leaf === undefined ? "" : isEmptySection(leaf) ? leaf.text : short(redactor.value(leaf, keys, kind));
     const values = change === "changed" ? `${shown(before)} -> ${shown(after)}` : shown(after ?? before);
     return `${marks[change]} ${redactor.path(path)}: ${values}`;
   };
+}
+
+/** No scalar is written like that without quotes, so it holds no secret. */
+function isEmptySection({ text, plain }: Leaf): boolean {
+  return plain && (text === "{}" || text === "[]");
 }
 
 /** A line is a line: of a text of several, the first words. Engines cut texts off after 150 letters, and the end of an image's name tells its release. */

@@ -1,10 +1,9 @@
 /** What two machine configurations have in common and where they differ, by path; how a text is written does not matter. */
-import { itemLabel, mergeKey, placeOf } from "./configLists.ts";
+import { itemLabel, mergeKey, pathOf } from "./configLists.ts";
+import { canonical, isNothingAt } from "./configMeaning.ts";
 import {
-  canonical,
   documentLabel,
   isLeaf,
-  isNothing,
   isTreeList,
   isTreeMap,
   textOf,
@@ -12,6 +11,7 @@ import {
   type Tree,
   type TreeMap,
 } from "./configTree.ts";
+import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 
 /** One value that is in one configuration and not, or differently, in the other. */
 export interface Difference {
@@ -28,7 +28,7 @@ export interface Difference {
 
 interface Where {
   readonly path: string;
-  readonly place: string;
+  readonly shape: Shape | undefined;
   readonly keys: readonly string[];
   readonly kind: string | undefined;
 }
@@ -41,48 +41,72 @@ export function configDifferences(before: readonly TreeMap[], after: readonly Tr
       documents.find((document) => documentLabel(document) === label),
     );
     const kind = textOf(wanted ?? old, "kind");
-    return differences(old, wanted, { path: label, place: kind ?? "", keys: [], kind });
+    return differences(old, wanted, { path: label, shape: documentShape(kind ?? ""), keys: [], kind });
   });
 }
 
 function differences(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
-  const [old, wanted] = [something(before), something(after)];
-  if (canonical(old) === canonical(wanted)) return [];
-  if (isTreeMap(old ?? wanted) && isTreeMap(wanted ?? old)) return mapDifferences(old, wanted, where);
-  if (isTreeList(old ?? wanted) && isTreeList(wanted ?? old)) return listDifferences(old, wanted, where);
+  const [old, wanted] = [before, after];
+  if (
+    canonical(old, where.shape) === canonical(wanted, where.shape) &&
+    (old === undefined) === (wanted === undefined)
+  )
+    return [];
   if (isLeaf(old ?? wanted) && isLeaf(wanted ?? old)) {
-    const { place: _place, ...rest } = where;
+    const { shape: _shape, ...rest } = where;
     const change = old === undefined ? "gained" : wanted === undefined ? "lost" : "changed";
     return [{ ...rest, change, before: old as Leaf | undefined, after: wanted as Leaf | undefined }];
   }
+  const inner =
+    isTreeMap(old ?? wanted) && isTreeMap(wanted ?? old)
+      ? mapDifferences(old, wanted, where)
+      : isTreeList(old ?? wanted) && isTreeList(wanted ?? old)
+        ? listDifferences(old, wanted, where)
+        : undefined;
   // A section became a list, or a list a single value.
-  return [...differences(old, undefined, where), ...differences(undefined, wanted, where)];
+  if (inner === undefined)
+    return [...differences(old, undefined, where), ...differences(undefined, wanted, where)];
+  // An empty section is there or it is not: `tpm: {}`.
+  if (inner.length === 0 && (old === undefined || wanted === undefined))
+    return differences(emptyLeaf(old), emptyLeaf(wanted), where);
+  return inner;
+}
+
+/** An empty section or list as it is written. */
+function emptyLeaf(tree: Tree | undefined): Leaf | undefined {
+  return tree === undefined ? undefined : { text: isTreeList(tree) ? "[]" : "{}", plain: true };
 }
 
 function mapDifferences(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
   const [old, wanted] = [before, after].map((tree) => (isTreeMap(tree) ? tree : new Map<string, Tree>()));
   const keys = [...new Set([...(wanted?.keys() ?? []), ...(old?.keys() ?? [])])];
-  return keys.flatMap((key) =>
-    differences(old?.get(key), wanted?.get(key), {
+  return keys.flatMap((key) => {
+    const [own, other] = [old, wanted].map((tree) => {
+      const value = tree?.get(key);
+      return isNothingAt(value, where.shape, key) ? undefined : value;
+    });
+    if (own === undefined && other === undefined) return [];
+    return differences(own, other, {
       ...where,
-      path: placeOf(where.path, key),
-      place: placeOf(where.place, key),
+      path: pathOf(where.path, key),
+      shape: shapeAt(where.shape, key),
       keys: [...where.keys, key],
-    }),
-  );
+    });
+  });
 }
 
 function listDifferences(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
   const [old, wanted] = [before, after].map((tree) => (isTreeList(tree) ? tree : []));
-  const rest = pairItems(old ?? [], wanted ?? [], where.place).filter(
-    ([a, b]) => canonical(a) !== canonical(b),
+  const shape = itemShape(where.shape);
+  const rest = pairItems(old ?? [], wanted ?? [], where.shape).filter(
+    ([a, b]) => a === undefined || b === undefined || canonical(a, shape) !== canonical(b, shape),
   );
   return rest.flatMap(([a, b]) => {
     const item = b ?? a;
-    const label = item === undefined || isLeaf(item) ? "" : (labelOf(item, where.place) ?? "");
+    const label = item === undefined || isLeaf(item) ? "" : (labelOf(item, where.shape) ?? "");
     // An item's name tells what kind of value is in it, too: { name: API_TOKEN, value: … }.
     const keys = label === "" ? where.keys : [...where.keys, label];
-    return differences(a, b, { ...where, path: `${where.path}[${label}]`, place: `${where.place}[]`, keys });
+    return differences(a, b, { ...where, path: `${where.path}[${label}]`, shape, keys });
   });
 }
 
@@ -90,28 +114,26 @@ function listDifferences(before: Tree | undefined, after: Tree | undefined, wher
 export function pairItems(
   before: readonly Tree[],
   after: readonly Tree[],
-  place: string,
+  list: Shape | undefined,
 ): [Tree | undefined, Tree | undefined][] {
   const left = [...before];
+  const shape = itemShape(list);
   const take = (fits: (item: Tree) => boolean): Tree | undefined => {
     const at = left.findIndex(fits);
     return at < 0 ? undefined : left.splice(at, 1)[0];
   };
   // What is equal belongs together, whatever else has the same name.
-  const equal = after.map((item) => take((other) => canonical(other) === canonical(item)));
+  const equal = after.map((item) => take((other) => canonical(other, shape) === canonical(item, shape)));
   const pairs = after.map((item, index): [Tree | undefined, Tree | undefined] => {
-    const label = labelOf(item, place);
+    const label = labelOf(item, list);
     const same =
-      equal[index] ?? (label === undefined ? undefined : take((other) => labelOf(other, place) === label));
+      equal[index] ?? (label === undefined ? undefined : take((other) => labelOf(other, list) === label));
     return [same, item];
   });
   return [...pairs, ...left.map((item): [Tree, undefined] => [item, undefined])];
 }
 
-function labelOf(item: Tree, place: string): string | undefined {
-  return mergeKey(place, item) === undefined ? itemLabel(item) : (itemLabel(item) ?? mergeKey(place, item));
-}
-
-function something(tree: Tree | undefined): Tree | undefined {
-  return tree === undefined || isNothing(tree) ? undefined : tree;
+function labelOf(item: Tree, list: Shape | undefined): string | undefined {
+  const key = mergeKey(list, item);
+  return key === undefined ? itemLabel(item) : (itemLabel(item) ?? key);
 }

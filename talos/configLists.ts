@@ -1,35 +1,51 @@
-/** How Talos merges the lists of a machine configuration (siderolabs/talos pkg/machinery/config/merge and the `merge` tags of its types). */
-import { canonical, isTreeMap, textOf, type Tree } from "./configTree.ts";
+/** What tells the items of a machine configuration's lists: for Talos, by the rules of its types, and for people. */
+import { canonical } from "./configMeaning.ts";
+import { isLeaf, isTreeMap, textOf, type Tree } from "./configTree.ts";
+import { shapeAt, type ItemsRule, type Shape } from "./mergeRules.ts";
+import { isZero, scalarText } from "./scalars.ts";
 
-/** A path without the items' labels: `machine.network.interfaces[].addresses`, `NetworkRuleConfig.ingress`. */
-export type Place = string;
+/** The field that tells an item, and its value as one text for all ways to write it. */
+export interface ItemKey {
+  readonly by: string;
+  readonly text: string;
+}
 
-const REPLACED: ReadonlySet<Place> = new Set([
-  "cluster.network.podSubnets",
-  "cluster.network.serviceSubnets",
-  "KubeNetworkConfig.podSubnets",
-  "KubeNetworkConfig.serviceSubnets",
-  "NetworkRuleConfig.ingress",
-  "NetworkRuleConfig.portSelector.ports",
-]);
-
-/** Parts that a patch replaces as a whole. */
-export function isReplaced(place: Place): boolean {
-  return REPLACED.has(place) || place === "cluster.apiServer.auditPolicy";
+/** What tells an item by a rule, or by one field of it; undefined for an item that is like no other. */
+export function itemKey(
+  rule: ItemsRule,
+  item: Tree,
+  of: Shape | undefined,
+  only?: string,
+): ItemKey | undefined {
+  if (!isTreeMap(item)) return undefined;
+  for (const by of only === undefined ? rule.by : [only]) {
+    const value = item.get(by);
+    const shape = shapeAt(of, by);
+    if (value === undefined || isZero(value, shape)) continue;
+    const never = rule.never?.[by] ?? [];
+    if (isTreeMap(value) && never.some((key) => !isZero(value.get(key), shapeAt(shape, key))))
+      return undefined;
+    const text =
+      isLeaf(value) && shape?.kind === "scalar" ? scalarText(value, shape.type) : canonical(value, shape);
+    return { by, text };
+  }
+  const by = only ?? rule.by[0];
+  return rule.empty === true && by !== undefined ? { by, text: "" } : undefined;
 }
 
 /** What tells an item of a list whose items Talos merges one by one; undefined for lists that only grow. */
-export function mergeKey(place: Place, item: Tree): string | undefined {
-  if (!isTreeMap(item)) return undefined;
-  if (place === "machine.network.interfaces") {
-    const name = textOf(item, "interface");
-    const selector = item.get("deviceSelector");
-    return name ?? (selector === undefined ? undefined : canonical(selector));
-  }
-  if (place === "machine.network.interfaces[].vlans") return textOf(item, "vlanId");
-  if (place === "cluster.apiServer.admissionControl") return textOf(item, "name");
-  if (place === "ExtensionServiceConfig.configFiles") return textOf(item, "mountPath");
-  return undefined;
+export function mergeKey(list: Shape | undefined, item: Tree): string | undefined {
+  if (list?.kind !== "list" || list.items === undefined) return undefined;
+  const key = itemKey(list.items, item, list.of);
+  return key === undefined ? undefined : `${key.by}=${key.text}`;
+}
+
+/** The fields of an item that have to be said for Talos to find it. */
+export function identity(list: Shape | undefined, item: Tree): [string, Tree][] {
+  if (list?.kind !== "list" || list.items === undefined || !isTreeMap(item)) return [];
+  const by = itemKey(list.items, item, list.of)?.by;
+  const value = by === undefined ? undefined : item.get(by);
+  return by === undefined || value === undefined ? [] : [[by, value]];
 }
 
 const TELLING = [
@@ -53,6 +69,7 @@ export function itemLabel(item: Tree): string | undefined {
     .join(",");
 }
 
-export function placeOf(parent: Place, key: string): Place {
+/** A path with one key more: `machine.network`, `NetworkRuleConfig.ingress`. */
+export function pathOf(parent: string, key: string): string {
   return parent === "" ? key : `${parent}.${key}`;
 }

@@ -59,7 +59,7 @@ export function parseTree(text: string): Tree[] {
   return documents.flatMap((document) => {
     const budget = { nodes: 200_000 };
     const tree = document.contents === null ? undefined : treeOf(document.contents, document, budget);
-    return tree === undefined || isNothing(tree) ? [] : [tree];
+    return tree === undefined || isNull(tree) ? [] : [tree];
   });
 }
 
@@ -83,51 +83,9 @@ export function configText(documents: readonly Tree[]): string {
     .join("---\n");
 }
 
-/**
- * Says nothing: `null`, an empty map or list, or maps and lists of such. Talos treats all of them as absent. An empty text in quotes is something: it is the
- * value of many a node label.
- */
-export function isNothing(tree: Tree): boolean {
-  if (isTreeMap(tree)) return [...tree.values()].every(isNothing);
-  if (isTreeList(tree)) return tree.every(isNothing);
-  return tree.plain && meaning(tree) === "";
-}
-
-/** What a scalar means, as one text for all ways to write it: `0o644` and `420`, `5m` and `5m0s`. */
-export function meaning({ text, plain }: Leaf): string {
-  if (plain) {
-    if (/^(?:~|null|Null|NULL)?$/.test(text)) return "";
-    if (/^(?:true|false)$/i.test(text)) return text.toLowerCase();
-    const number = integer(text);
-    if (number !== undefined) return String(number);
-  }
-  const duration = /^(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$/.exec(text);
-  if (duration === null) return text;
-  const [hours, minutes, seconds] = duration.slice(1).map((part) => Number(part ?? 0)) as [
-    number,
-    number,
-    number,
-  ];
-  return `${hours * 3600 + minutes * 60 + seconds}s`;
-}
-
-/** Do two trees say the same to Talos? Items of lists may stand in another order. */
-export function sameMeaning(a: Tree | undefined, b: Tree | undefined): boolean {
-  return canonical(a) === canonical(b);
-}
-
-/** One text for all trees of the same meaning. */
-export function canonical(tree: Tree | undefined): string {
-  if (tree === undefined || isNothing(tree)) return "null";
-  if (isTreeList(tree)) {
-    const items = tree.filter((item) => !isNothing(item));
-    return `[${items.map(canonical).sort().join(",")}]`;
-  }
-  if (!isTreeMap(tree)) return JSON.stringify(meaning(tree));
-  const entries = [...tree]
-    .filter(([, value]) => !isNothing(value))
-    .map(([key, value]) => `${JSON.stringify(key)}:${canonical(value)}`);
-  return `{${entries.sort().join(",")}}`;
+/** Written as nothing: `null`, `~` or not at all. */
+export function isNull(tree: Tree): boolean {
+  return isLeaf(tree) && tree.plain && /^(?:~|null|Null|NULL)?$/.test(tree.text);
 }
 
 /** The value at a path of keys. */
@@ -138,7 +96,7 @@ export function treeAt(tree: Tree | undefined, ...keys: string[]): Tree | undefi
 /** The text at a path of keys; undefined where there is none. */
 export function textOf(tree: Tree | undefined, ...keys: string[]): string | undefined {
   const leaf = treeAt(tree, ...keys);
-  return isLeaf(leaf) && meaning(leaf) !== "" ? leaf.text : undefined;
+  return isLeaf(leaf) && leaf.text !== "" && !isNull(leaf) ? leaf.text : undefined;
 }
 
 /** What a document is told by: empty for the v1alpha1 one, else its kind, with its name where it has one. */
@@ -146,20 +104,6 @@ export function documentLabel(document: TreeMap): string {
   const [kind, name] = [textOf(document, "kind"), textOf(document, "name")];
   if (kind === undefined) return "";
   return name === undefined ? kind : `${kind}[${name}]`;
-}
-
-// Go's YAML library reads a leading zero as octal, as YAML 1.1 has it.
-function integer(text: string): number | undefined {
-  const match = /^([-+]?)(?:0x([0-9a-fA-F]+)|0o?([0-7]+)|(0|[1-9]\d*))$/.exec(text);
-  if (match === null) return undefined;
-  const [, sign, hex, octal, decimal = ""] = match;
-  const value =
-    hex !== undefined
-      ? Number.parseInt(hex, 16)
-      : octal !== undefined
-        ? Number.parseInt(octal, 8)
-        : Number(decimal);
-  return Number.isSafeInteger(value) ? (sign === "-" ? -value : value) : undefined;
 }
 
 function treeOf(node: Node, document: Document.Parsed, budget: { nodes: number }): Tree {

@@ -37,7 +37,7 @@ export function plainMeansString(text: string): boolean {
 }
 
 // strconv.ParseInt with base 0, underscores taken out before: 10, -010, 0x1F, 0o17, 0b101; 64 bits, signed or not.
-function isInteger(text: string): boolean {
+export function isInteger(text: string): boolean {
   const match = /^([-+]?)(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)$/.exec(
     text.replaceAll("_", ""),
   );
@@ -48,7 +48,7 @@ function isInteger(text: string): boolean {
   return value < (sign === "+" ? 2n ** 63n : 2n ** 64n);
 }
 
-function isFloat(text: string): boolean {
+export function isFloat(text: string): boolean {
   // What overflows is no number for Go, so it stays a string.
   return (
     /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$/.test(text) && Number.isFinite(Number(text))
@@ -59,7 +59,7 @@ const TIMESTAMP =
   /^(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:[Tt](\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?(?:Z|[-+](\d\d):(\d\d)))| +(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?)?$/;
 
 // The formats the library tries with time.Parse: a date, a date and a time, RFC 3339 with short fields.
-function isTimestamp(text: string): boolean {
+export function isTimestamp(text: string): boolean {
   const match = TIMESTAMP.exec(text);
   if (match === null) return false;
   const [year = 0, month = 0, day = 0] = match.slice(1, 4).map(Number);

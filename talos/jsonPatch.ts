@@ -1,49 +1,62 @@
-/** JSON patches (RFC 6902), which Talos takes for configurations of a single document. */
-import { isLeaf, isTreeList, isTreeMap, sameMeaning, textOf, type Tree, type TreeMap } from "./configTree.ts";
-
-/** What a patch asks for and the configuration does not have. */
-export class PatchMisfit extends Error {
-  override readonly name = "PatchMisfit";
-}
+/** JSON patches (RFC 6902), which Talos takes for configurations of a single document, done as the library does it that Talos uses. */
+import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
+import { jsonValue, sameJson } from "./jsonForm.ts";
+import { PatchMisfit } from "./patchMisfit.ts";
 
 type Change = (parent: Tree, key: string, path: string) => Tree;
 
-/** A document with the operations done, in their order. */
-export function applyJsonPatch(document: TreeMap, operations: readonly Tree[]): TreeMap {
-  const result = operations.reduce<Tree>(applyOne, document);
+const NULL: Tree = { text: "null", plain: true };
+const YAML_NULL: Tree = { text: "null", plain: true };
+
+/**
+ * A document, in its JSON form, with the operations done, in their order.
+ * @param json whether the patch is written in JSON: only there a `test` finds null where there is nothing
+ */
+export function applyJsonPatch(document: TreeMap, operations: readonly Tree[], json: boolean): TreeMap {
+  const result = operations.reduce<Tree>((tree, operation) => applyOne(tree, operation, json), document);
   if (!isTreeMap(result)) throw new PatchMisfit("leaves no machine configuration");
   return result;
 }
 
-function applyOne(document: Tree, operation: Tree): Tree {
-  const [op = "", path, from] = ["op", "path", "from"].map((key) => textOf(operation, key));
+function applyOne(document: Tree, operation: Tree, json: boolean): Tree {
+  const [op = "", named, from] = ["op", "path", "from"].map((key) => textOf(operation, key));
+  const given = isTreeMap(operation) ? operation.get("path") : undefined;
+  // The empty path is the document itself.
+  const path = named ?? (given !== undefined && isLeaf(given) && !given.plain ? "" : undefined);
   if (path === undefined) throw new PatchMisfit("has an operation without a path");
   const value = isTreeMap(operation) ? operation.get("value") : undefined;
-  const given = (): Tree => {
+  const wanted = (): Tree => {
     if (value === undefined) throw new PatchMisfit(`${op} ${path} has no value`);
-    return value;
+    // The library tells a null that YAML gave from one that JSON gave.
+    return !json && isNull(value) ? YAML_NULL : jsonValue(value);
   };
   switch (op) {
     case "add":
-      return change(document, path, adding(given()));
+      return change(document, path, adding(wanted()));
     case "remove":
       return change(document, path, removing);
     case "replace":
-      find(document, path);
-      return change(document, path, replacing(given()));
+      return path === "" ? wanted() : change(document, path, replacing(wanted()));
     case "copy":
     case "move": {
       if (from === undefined) throw new PatchMisfit(`${op} ${path} does not say from where`);
       const moved = find(document, from);
-      return change(op === "move" ? change(document, from, removing) : document, path, adding(moved));
+      if (moved === undefined && op === "move") throw new PatchMisfit(`${from} is not there`);
+      return change(op === "move" ? change(document, from, removing) : document, path, adding(moved ?? NULL));
     }
     case "test":
-      if (!sameMeaning(find(document, path), value))
+      if (!meets(find(document, path), value, json))
         throw new PatchMisfit(`test ${path} fails: another value is there`);
       return document;
     default:
       throw new PatchMisfit(`has the operation "${op}"; there are add, remove, replace, move, copy and test`);
   }
+}
+
+function meets(found: Tree | undefined, value: Tree | undefined, json: boolean): boolean {
+  if (found === YAML_NULL) return value !== undefined && isNull(value) && !json;
+  if (found !== undefined && !isNull(found)) return sameJson(found, value && jsonValue(value));
+  return value === undefined || (json && isNull(value));
 }
 
 /** The keys of a JSON pointer. */
@@ -54,23 +67,39 @@ export function pointerKeys(path: string): string[] {
     .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-function child(tree: Tree | undefined, key: string): Tree | undefined {
-  if (isTreeMap(tree)) return tree.get(key);
-  return isTreeList(tree) && /^\d+$/.test(key) ? tree[Number(key)] : undefined;
+/** The place of an item: those before 0 count from the end. */
+function indexIn(list: readonly Tree[], key: string, end: number): number | undefined {
+  if (!/^[-+]?\d+$/.test(key)) return undefined;
+  const at = Number(key) < 0 ? Number(key) + end : Number(key);
+  return at >= 0 && at < end ? at : undefined;
 }
 
-function find(document: Tree, path: string): Tree {
-  const found = pointerKeys(path).reduce<Tree | undefined>(child, document);
-  if (found === undefined) throw new PatchMisfit(`${path} is not there`);
+function child(tree: Tree | undefined, key: string): Tree | undefined {
+  if (isTreeMap(tree)) return tree.get(key);
+  if (!isTreeList(tree)) return undefined;
+  const at = indexIn(tree, key, tree.length);
+  return at === undefined ? undefined : tree[at];
+}
+
+/** What is at a path; nothing where the last key is not there. */
+function find(document: Tree, path: string): Tree | undefined {
+  if (path === "") return document;
+  const keys = pointerKeys(path);
+  const last = keys.pop() ?? "";
+  const parent = keys.reduce<Tree | undefined>(child, document);
+  if (parent === undefined || isLeaf(parent)) throw new PatchMisfit(`${path} is not there`);
+  const found = child(parent, last);
+  if (found === undefined && isTreeList(parent)) throw new PatchMisfit(`${path} is not there`);
   return found;
 }
 
 function change(document: Tree, path: string, make: Change): Tree {
+  if (!path.includes("/")) throw new PatchMisfit(`"${path}" is no path: it has to begin with /`);
   const into = (tree: Tree, keys: readonly string[]): Tree => {
     const [key = "", ...rest] = keys;
     if (rest.length === 0) return make(tree, key, path);
     const inner = child(tree, key);
-    if (inner === undefined || isLeaf(inner)) throw new PatchMisfit(`${path} is not there`);
+    if (inner === undefined || isLeaf(inner) || isNull(inner)) throw new PatchMisfit(`${path} is not there`);
     return replacing(into(inner, rest))(tree, key, path);
   };
   return into(document, pointerKeys(path));
@@ -80,21 +109,25 @@ const adding =
   (value: Tree): Change =>
   (parent, key, path) => {
     if (isTreeMap(parent)) return new Map(parent).set(key, value);
-    const at = isTreeList(parent) ? (key === "-" ? parent.length : Number(key)) : NaN;
-    if (!isTreeList(parent) || !(at >= 0 && at <= parent.length))
-      throw new PatchMisfit(`${path} is no place to add to`);
-    return parent.toSpliced(at, 0, value);
+    if (isTreeList(parent)) {
+      const at = key === "-" ? parent.length : indexIn(parent, key, parent.length + 1);
+      if (at !== undefined) return parent.toSpliced(at, 0, value);
+    }
+    throw new PatchMisfit(`${path} is no place to add to`);
   };
 
 const replacing =
   (value: Tree): Change =>
-  (parent, key) =>
-    isTreeMap(parent)
-      ? new Map(parent).set(key, value)
-      : (parent as readonly Tree[]).with(Number(key), value);
+  (parent, key, path) => {
+    if (isTreeMap(parent)) return new Map(parent).set(key, value);
+    const at = isTreeList(parent) ? indexIn(parent, key, parent.length) : undefined;
+    if (!isTreeList(parent) || at === undefined) throw new PatchMisfit(`${path} is not there`);
+    return parent.with(at, value);
+  };
 
 const removing: Change = (parent, key, path) => {
   if (child(parent, key) === undefined) throw new PatchMisfit(`${path} is not there`);
   if (isTreeMap(parent)) return new Map([...parent].filter(([name]) => name !== key));
-  return (parent as readonly Tree[]).toSpliced(Number(key), 1);
+  const list = parent as readonly Tree[];
+  return list.toSpliced(indexIn(list, key, list.length) ?? 0, 1);
 };

@@ -1,25 +1,25 @@
 /**
- * Patches put on a machine configuration, as Talos's own machinery does it: scalars replace, maps merge, lists grow, `$patch: delete` takes away. The
- * result is known before anything is sent to a node, so that it can be compared with what the node has. Held against talosctl in
- * test/lab/mergeMachinery.test.ts.
+ * Patches put on a machine configuration, as Talos's own machinery does it, by the rules of its types (mergeRules.ts). The result is known before anything
+ * is sent to a node, so that it can be compared with what the node has. Held against the machinery in test/night/mergeFuzz.test.ts.
  */
-import { isReplaced, mergeKey, placeOf, type Place } from "./configLists.ts";
 import {
   configText,
   ConfigTextError,
   documentLabel,
-  isLeaf,
-  isNothing,
   isTreeList,
   isTreeMap,
-  meaning,
   parseConfig,
   parseTree,
   textOf,
   type Tree,
   type TreeMap,
 } from "./configTree.ts";
-import { applyJsonPatch, PatchMisfit } from "./jsonPatch.ts";
+import { asWritten, asYaml11, withoutEmpty } from "./jsonForm.ts";
+import { applyJsonPatch } from "./jsonPatch.ts";
+import { documentRule, NEWEST_LINE, type DocumentRule, type Line } from "./mergeRules.ts";
+import { mergeTree } from "./mergeTree.ts";
+import { applyDeletion, checkHead, splitDeletes, type Deletion } from "./patchDeletes.ts";
+import { PatchMisfit } from "./patchMisfit.ts";
 
 /** A patch that cannot be put on a configuration. */
 export class MergeError extends Error {
@@ -35,129 +35,162 @@ export class MergeError extends Error {
   }
 }
 
-/** A configuration with the patches on it, in their order. Throws `MergeError` for a patch that does not fit, `ConfigTextError` for a base that is no YAML. */
-export function mergeConfig(base: string, patches: readonly string[]): string {
-  let documents: readonly TreeMap[] = parseConfig(base);
+/** Documents, and whether Talos has read them as a configuration: until then a JSON patch meets the text as it is. */
+interface State {
+  readonly documents: readonly TreeMap[];
+  readonly read: boolean;
+}
+
+/**
+ * A configuration with the patches on it, in their order. Throws `MergeError` for a patch that does not fit or that Talos refuses to merge,
+ * `ConfigTextError` for a base that is no YAML.
+ * @param line the release line whose rules hold; by default the newest, which knows the documents of all
+ */
+export function mergeConfig(base: string, patches: readonly string[], line: Line = NEWEST_LINE): string {
+  let state: State = { documents: parseConfig(base), read: false };
   patches.forEach((patch, index) => {
     try {
-      for (const part of parseTree(patch)) documents = withPart(documents, part);
+      state = withPatch(state, parseTree(patch), isJson(patch), line);
     } catch (error) {
       if (error instanceof PatchMisfit || error instanceof ConfigTextError)
         throw new MergeError(index, error.message);
       throw error;
     }
   });
-  return configText(documents);
+  const { documents, read } = state;
+  return configText(documents.map((document) => told(read ? writtenBack(document, line) : document)));
 }
 
-const DELETE = "$patch";
-
-/** Does a mapping of a patch say that what it stands for goes away? */
-export function deletes(tree: Tree): tree is TreeMap {
-  return isTreeMap(tree) && textOf(tree, DELETE) === "delete";
+/** Talos writes no empty lists and maps where it does not have to, and what is there need not mean the same as nothing. */
+function writtenBack(document: TreeMap, line: Line): TreeMap {
+  return withoutEmpty(document, ruleOf(document, line)?.shape) as TreeMap;
 }
 
-function withPart(documents: readonly TreeMap[], part: Tree): readonly TreeMap[] {
-  if (isTreeList(part)) {
-    const [only, ...more] = documents;
-    if (only === undefined || more.length > 0) {
-      throw new PatchMisfit("a JSON patch (RFC 6902) cannot be put on a configuration of several documents");
-    }
-    return [applyJsonPatch(only, part)];
-  }
-  if (!isTreeMap(part)) throw new PatchMisfit("is not a mapping, as a machine configuration is");
-  const label = documentLabel(part);
-  const present = documents.find((document) => documentLabel(document) === label);
-  if (deletes(part)) {
-    return documents.filter((document) => document !== present);
-  }
-  const place = textOf(part, "kind") ?? "";
-  if (present === undefined) return [...documents, withoutDeletes(part) as TreeMap];
-  const merged = merge(present, withoutDeletes(part), place);
-  const result = afterDeletes(merged, part, place) as TreeMap;
-  return documents.map((document) => (document === present ? result : document));
+/** Talos takes a document without a kind for the main configuration by one of these keys. */
+function told(document: TreeMap): TreeMap {
+  if (textOf(document, "kind") !== undefined) return document;
+  if (["machine", "cluster", "debug", "persist"].some((key) => document.has(key))) return document;
+  return new Map([...document, ["machine", { text: "null", plain: true }]]);
 }
 
-function merge(base: Tree | undefined, patch: Tree, place: Place): Tree {
-  if (base === undefined) return patch;
-  // An empty list empties one that is replaced; elsewhere it adds nothing.
-  if (isReplaced(place) && (isTreeList(patch) || !isNothing(patch))) return patch;
-  // An empty text sets a key that is new, and changes none that is there.
-  if (isNothing(patch) || (isLeaf(patch) && meaning(patch) === "")) return base;
-  if (isTreeMap(base) && isTreeMap(patch)) {
-    const result = new Map(base);
-    for (const [key, value] of patch) result.set(key, merge(base.get(key), value, placeOf(place, key)));
-    return result;
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
-  if (isTreeList(base) && isTreeList(patch)) return mergeLists(base, patch, place);
-  return patch;
 }
 
-function mergeLists(base: readonly Tree[], patch: readonly Tree[], place: Place): Tree[] {
-  const result = [...base];
-  for (const item of patch) {
-    const key = mergeKey(place, item);
-    const at = key === undefined ? -1 : result.findIndex((other) => mergeKey(place, other) === key);
-    const present = result[at];
-    if (present === undefined) result.push(item);
-    else result[at] = merge(present, item, `${place}[]`);
+function withPatch(state: State, parts: readonly Tree[], json: boolean, line: Line): State {
+  const [first, ...others] = parts;
+  if (first === undefined) return state;
+  if (isTreeList(first)) {
+    if (others.length > 0)
+      throw new PatchMisfit(
+        "is a JSON patch (RFC 6902) with more behind it; give each as a patch of its own",
+      );
+    return { documents: withJsonPatch(state, first, json, line), read: false };
   }
+  return { documents: withDocuments(state.documents, parts, line), read: true };
+}
+
+function withJsonPatch(
+  { documents, read }: State,
+  operations: readonly Tree[],
+  json: boolean,
+  line: Line,
+): TreeMap[] {
+  const [only, ...more] = documents;
+  if (only === undefined || more.length > 0)
+    throw new PatchMisfit("a JSON patch (RFC 6902) cannot be put on a configuration of several documents");
+  const shape = ruleOf(only, line)?.shape;
+  const form = read ? asWritten(only, shape) : asYaml11(only);
+  return [applyJsonPatch(form as TreeMap, operations, json)];
+}
+
+/** One step of a patch: something to delete from a document, or a document to merge. */
+interface Step {
+  readonly id: string;
+  readonly document: TreeMap;
+  readonly deletion?: Deletion;
+}
+
+function withDocuments(documents: readonly TreeMap[], parts: readonly Tree[], line: Line): TreeMap[] {
+  const steps = parts.flatMap((part) => stepsOf(part, line));
+  const main = documentId(new Map(), line);
+  // What is deleted from the main configuration goes before all else, whatever document it stands in.
+  const ordered = [
+    ...steps.filter((step) => step.id === main && step.deletion !== undefined),
+    ...steps.filter((step) => step.id === main && step.deletion === undefined),
+    ...steps.filter((step) => step.id !== main),
+  ];
+  const result = ordered.reduce<TreeMap[]>((all, step) => withStep(all, step, line), [...documents]);
+  checkConflicts(result, line);
   return result;
 }
 
-/** A patch without what it deletes: that part is no content. */
-function withoutDeletes(tree: Tree): Tree {
-  if (isTreeList(tree)) return tree.filter((item) => !deletes(item)).map(withoutDeletes);
-  if (!isTreeMap(tree)) return tree;
-  return new Map(
-    [...tree].filter(([, value]) => !deletes(value)).map(([key, value]) => [key, withoutDeletes(value)]),
+function stepsOf(part: Tree, line: Line): Step[] {
+  if (!isTreeMap(part)) {
+    throw new PatchMisfit(
+      isTreeList(part)
+        ? "has a JSON patch (RFC 6902) behind a document; give each as a patch of its own"
+        : "is not a mapping, as a machine configuration is",
+    );
+  }
+  const id = documentId(part, line);
+  const { deletions, rest } = splitDeletes(part);
+  if (deletions.length > 0) checkHead(part);
+  return [
+    ...deletions.map((deletion) => ({ id, document: part, deletion })),
+    ...(rest === undefined ? [] : [{ id, document: rest }]),
+  ];
+}
+
+function withStep(documents: TreeMap[], { id, document, deletion }: Step, line: Line): TreeMap[] {
+  const shape = ruleOf(document, line)?.shape;
+  const at = documents.findIndex((other) => documentId(other, line) === id);
+  const present = documents[at];
+  if (deletion === undefined) {
+    if (present === undefined) return [...documents, document];
+    return documents.with(at, mergeTree(present, document, shape, documentLabel(document)) as TreeMap);
+  }
+  if (present === undefined) {
+    // The older line leaves a document behind that no node takes.
+    if (line === NEWEST_LINE) return documents;
+    throw new PatchMisfit(
+      `deletes ${documentLabel(document) || "from the main configuration"}, which is not there`,
+    );
+  }
+  if (deletion.keys.length > 0) return documents.with(at, applyDeletion(present, deletion, shape));
+  if (textOf(document, "kind") === undefined)
+    throw new PatchMisfit("deletes the main configuration, which Talos does not do");
+  return documents.toSpliced(at, 1);
+}
+
+function ruleOf(document: TreeMap, line: Line): DocumentRule | undefined {
+  return documentRule(textOf(document, "kind") ?? "", line);
+}
+
+/** What Talos tells documents by. */
+function documentId(document: TreeMap, line: Line): string {
+  const kind = textOf(document, "kind") ?? "";
+  if (kind === "") return "/v1alpha1";
+  const named = ruleOf(document, line)?.named ?? true;
+  return [textOf(document, "apiVersion") ?? "", kind, named ? (textOf(document, "name") ?? "") : ""].join(
+    "/",
   );
 }
 
-function afterDeletes(tree: Tree, patch: Tree, path: string): Tree {
-  if (isTreeMap(patch) && isTreeMap(tree)) {
-    const result = new Map(tree);
-    for (const [key, value] of patch) {
-      const [inner, place] = [result.get(key), placeOf(path, key)];
-      if (deletes(value)) {
-        if (isLeaf(inner))
-          throw new PatchMisfit(
-            `deletes ${place}, which is a single value; only sections and items of lists can be deleted`,
-          );
-        result.delete(key);
-      } else if (inner !== undefined) result.set(key, afterDeletes(inner, value, place));
+function checkConflicts(documents: readonly TreeMap[], line: Line): void {
+  for (const document of documents) {
+    const name = textOf(document, "name");
+    for (const kind of ruleOf(document, line)?.conflicts ?? []) {
+      const other = documents.find((one) => textOf(one, "kind") === kind && textOf(one, "name") === name);
+      if (other !== undefined)
+        throw new PatchMisfit(
+          `leaves ${documentLabel(document)} beside ${documentLabel(other)}: Talos takes only one of the two`,
+        );
     }
-    return result;
   }
-  if (isTreeList(patch) && isTreeList(tree)) {
-    let result: Tree[] = [...tree];
-    for (const item of patch) {
-      if (deletes(item)) result = withoutItem(result, item, path);
-      else {
-        const key = mergeKey(path, item);
-        if (key !== undefined) {
-          result = result.map((other) =>
-            mergeKey(path, other) === key ? afterDeletes(other, item, `${path}[]`) : other,
-          );
-        }
-      }
-    }
-    return result;
-  }
-  return tree;
-}
-
-// The first field beside `$patch` tells which item goes (siderolabs/talos configloader/internal/decoder/delete.go).
-function withoutItem(list: readonly Tree[], item: TreeMap, path: string): Tree[] {
-  const [field, value] = [...item].find(([key]) => key !== DELETE) ?? [];
-  if (field === undefined || !isLeaf(value)) {
-    throw new PatchMisfit(
-      `deletes an item of ${path} and does not say which: give a field of it, such as its name`,
-    );
-  }
-  const wanted = meaning(value);
-  return list.filter((other) => {
-    const own = isTreeMap(other) ? other.get(field) : undefined;
-    return !(isLeaf(own) && meaning(own) === wanted);
-  });
 }

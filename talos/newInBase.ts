@@ -2,21 +2,20 @@
  * Of our own patches only what a configuration lacks: lists grow with every patch, and a namespace that is exempted twice stops kube-apiserver
  * (siderolabs/talos#14397).
  */
-import { isReplaced, mergeKey, placeOf } from "./configLists.ts";
+import { identity, mergeKey } from "./configLists.ts";
+import { canonical, isNothing, sameMeaning } from "./configMeaning.ts";
 import {
-  canonical,
   configText,
   documentLabel,
-  isNothing,
   isTreeList,
   isTreeMap,
   parseConfig,
-  sameMeaning,
   textOf,
   treeAt,
   type Tree,
   type TreeMap,
 } from "./configTree.ts";
+import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 
 /** The patches without what the base says already; those of which nothing is left are left out. */
 export function newInBase(base: string, patches: readonly string[]): string[] {
@@ -34,7 +33,7 @@ function newPart(documents: readonly TreeMap[], part: TreeMap): TreeMap | undefi
   const label = documentLabel(part);
   const present = documents.find((document) => documentLabel(document) === label);
   if (present === undefined) return part;
-  const rest = newIn(present, part, textOf(part, "kind") ?? "");
+  const rest = newIn(present, part, documentShape(textOf(part, "kind") ?? ""), false);
   if (rest === undefined || !isTreeMap(rest)) return undefined;
   // What tells the document stays.
   const head = ["apiVersion", "kind", "name"].flatMap((key): [string, Tree][] => {
@@ -44,39 +43,46 @@ function newPart(documents: readonly TreeMap[], part: TreeMap): TreeMap | undefi
   return new Map([...head, ...rest]);
 }
 
-function newIn(base: Tree | undefined, patch: Tree, place: string): Tree | undefined {
-  if (base === undefined || isNothing(base)) return patch;
-  if (sameMeaning(base, patch)) return undefined;
-  if (isReplaced(place)) return patch;
+function newIn(
+  base: Tree | undefined,
+  patch: Tree,
+  shape: Shape | undefined,
+  replaced: boolean,
+): Tree | undefined {
+  if (base === undefined || isNothing(base, shape)) return patch;
+  if (sameMeaning(base, patch, shape)) return undefined;
+  if (replaced) return patch;
   if (isTreeMap(base) && isTreeMap(patch)) {
     const entries = [...patch].flatMap(([key, value]): [string, Tree][] => {
-      const rest = newIn(base.get(key), value, placeOf(place, key));
+      const field = shape?.kind === "struct" ? shape.fields.get(key) : undefined;
+      const rest = newIn(base.get(key), value, shapeAt(shape, key), field?.replace ?? false);
       return rest === undefined ? [] : [[key, rest]];
     });
     return entries.length === 0 ? undefined : new Map(entries);
   }
   if (!isTreeList(base) || !isTreeList(patch)) return patch;
+  const of = itemShape(shape);
   const items = patch.flatMap((item): Tree[] => {
-    const present = base.find((other) => isSameItem(other, item, place));
+    const present = base.find((other) => isSameItem(other, item, shape));
     if (present === undefined) return [item];
-    const key = mergeKey(place, item);
-    if (key === undefined || !isTreeMap(item)) return []; // it is there, and the list would only get it again
-    const rest = newIn(present, item, `${place}[]`);
-    return isTreeMap(rest) ? [withName(rest, item)] : [];
+    // It is there, and a list that only grows would get it again.
+    if (mergeKey(shape, item) === undefined || !isTreeMap(item)) return [];
+    const rest = newIn(present, item, of, shape?.kind === "list" && shape.items?.then === "replace");
+    // Items are found by what tells them, so that has to be said again.
+    return isTreeMap(rest) ? [new Map([...identity(shape, item), ...rest])] : [];
   });
   return items.length === 0 ? undefined : items;
 }
 
 /** Is it the same entry for Talos? A kernel module is, whatever its parameters: the owner's stay. */
-function isSameItem(a: Tree, b: Tree, place: string): boolean {
-  if (canonical(a) === canonical(b)) return true;
-  const key = mergeKey(place, b);
-  if (key !== undefined) return mergeKey(place, a) === key;
-  return place === "machine.kernel.modules" && textOf(a, "name") === textOf(b, "name");
+function isSameItem(a: Tree, b: Tree, list: Shape | undefined): boolean {
+  const of = itemShape(list);
+  if (canonical(a, of) === canonical(b, of)) return true;
+  const key = mergeKey(list, b);
+  if (key !== undefined) return mergeKey(list, a) === key;
+  return list === kernelModules() && textOf(a, "name") === textOf(b, "name");
 }
 
-/** Items are merged by their names, so that has to be said again. */
-function withName(rest: TreeMap, item: TreeMap): TreeMap {
-  const name = item.get("name");
-  return name === undefined ? rest : new Map([["name", name], ...rest]);
+function kernelModules(): Shape | undefined {
+  return ["machine", "kernel", "modules"].reduce(shapeAt, documentShape(""));
 }

@@ -1,6 +1,6 @@
 /** Which values of a machine configuration a set of patches means to set: those may differ from what a node has. */
 import { configDifferences, type Difference } from "./configDiff.ts";
-import { isReplaced, placeOf } from "./configLists.ts";
+import { pathOf } from "./configLists.ts";
 import {
   documentLabel,
   isTreeList,
@@ -11,7 +11,8 @@ import {
   type TreeMap,
 } from "./configTree.ts";
 import { pointerKeys } from "./jsonPatch.ts";
-import { deletes } from "./mergeConfig.ts";
+import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
+import { deletes } from "./patchDeletes.ts";
 
 /** Tells whether a difference is meant by one of the patches. */
 export function patchReach(
@@ -35,7 +36,7 @@ export function patchReach(
       }
     } else if (isTreeMap(tree)) {
       for (const { path } of configDifferences([], [tree])) values.add(path);
-      sections.push(...wholes(tree, documentLabel(tree), textOf(tree, "kind") ?? ""));
+      sections.push(...wholes(tree, documentLabel(tree), documentShape(textOf(tree, "kind") ?? "")));
     }
   }
   return ({ path, change }) => {
@@ -52,13 +53,15 @@ export function isWithin(path: string, section: string): boolean {
 }
 
 /** Sections that a patch takes away, or replaces as a whole. */
-function wholes(tree: Tree, path: string, place: string): string[] {
+function wholes(tree: Tree, path: string, shape: Shape | undefined): string[] {
   if (deletes(tree)) return [path];
-  if (isReplaced(place)) return [path];
   if (isTreeList(tree))
-    return tree.some(deletes) ? [path] : tree.flatMap((item) => wholes(item, path, `${place}[]`));
+    return tree.some(deletes) ? [path] : tree.flatMap((item) => wholes(item, path, itemShape(shape)));
   if (!isTreeMap(tree)) return [];
-  return [...(tree as TreeMap)].flatMap(([key, value]) =>
-    wholes(value, placeOf(path, key), placeOf(place, key)),
-  );
+  return [...(tree as TreeMap)].flatMap(([key, value]) => {
+    const inner = pathOf(path, key);
+    const replaced = shape?.kind === "struct" && shape.fields.get(key)?.replace === true;
+    const copied = shape?.kind === "map" && shape.copy;
+    return replaced || copied ? [inner] : wholes(value, inner, shapeAt(shape, key));
+  });
 }

@@ -86,8 +86,11 @@ export function configRedactor(
       if (known.has(value, keys, kind)) return isMark(value) ? value : mark(value);
       const context = { ...root(mark, known), name, inherited, keys, kind };
       if (bare && /^(?:true|false)$/.test(value)) return value;
-      if (bare && /^[-+\d.]+$/.test(value))
-        return String(redacted(Number(value), context)).replace(String(Number(value)), value);
+      if (bare && /^[-+\d.]+$/.test(value)) {
+        // A version or an address is no number, and a long number is not the one that JavaScript makes of it.
+        const shown = redacted(Number(value), context);
+        return typeof shown === "number" ? value : String(shown);
+      }
       return redactedText(value, context);
     },
     path: (path) =>

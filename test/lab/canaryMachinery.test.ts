@@ -7,7 +7,9 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments, stringify } from "yaml";
 import { configChanges } from "../../talos/configChanges.ts";
-import { canonical, documentLabel, parseConfig } from "../../talos/configTree.ts";
+import { canonical } from "../../talos/configMeaning.ts";
+import { documentLabel, parseConfig, textOf } from "../../talos/configTree.ts";
+import { documentShape } from "../../talos/mergeRules.ts";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
 import { modulePatch, securityPatch, subnetPatch } from "../../talos/patches.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
@@ -224,7 +226,12 @@ describe("the machinery of 1.14", () => {
     const [base, merged] = answers.slice(roles.indexOf(role) * 2);
     expect(merged?.error).toBeUndefined();
     const meanings = (text: string) =>
-      Object.fromEntries(parseConfig(text).map((document) => [documentLabel(document), canonical(document)]));
+      Object.fromEntries(
+        parseConfig(text).map((document) => [
+          documentLabel(document),
+          canonical(document, documentShape(textOf(document, "kind") ?? "")),
+        ]),
+      );
     expect(meanings(mergeConfig(base?.config ?? "", patches(role)))).toEqual(meanings(merged?.config ?? ""));
   });
 });

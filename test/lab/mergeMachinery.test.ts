@@ -1,12 +1,11 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { canonical, documentLabel, parseConfig } from "../../talos/configTree.ts";
-import { MergeError, mergeConfig } from "../../talos/mergeConfig.ts";
+import type { Line } from "../../talos/mergeRules.ts";
 import {
   hostnamePatch,
   installImagePatch,
@@ -14,57 +13,186 @@ import {
   securityPatch,
   subnetPatch,
 } from "../../talos/patches.ts";
+import { generateRules } from "../../tools/mergeRules.ts";
 import { resolveTools } from "../../tools/resolve.ts";
+import { askGo } from "../unit/goProgram.ts";
+import { divergence, fuzz, ours } from "./merge/fuzz.ts";
+import { Judge, type Answer } from "./merge/judge.ts";
 
-// Our merge of patches, held against Talos's own: what a node gets is made by ours, so it has to be the same.
+// Our merge of patches, held against Talos's own machinery of both lines: what a node gets is made by ours, so it has to be the same, byte for byte,
+// after Talos has read and written it.
 
 const run = promisify(execFile);
 const folder = await mkdtemp(join(tmpdir(), "talos-iscsi-merge-"));
-afterAll(() => rm(folder, { recursive: true, force: true }));
 const file = (...parts: string[]): string => join(folder, ...parts);
-let talosctl = "";
+const judges = { "v1.13": new Judge("v1.13"), "v1.14": new Judge("v1.14") };
+const LINES: readonly Line[] = ["v1.13", "v1.14"];
+afterAll(async () => {
+  for (const judge of Object.values(judges)) judge.close();
+  await rm(folder, { recursive: true, force: true });
+});
 
-beforeAll(async () => {
-  ({ talosctl } = await resolveTools(["talosctl"]));
-  await run(talosctl, ["gen", "secrets", "-o", file("secrets.yaml")]);
-}, 900_000);
-
-/** Talos's own result, or that it refuses. */
-async function theirs(base: string, patches: readonly string[]): Promise<string | undefined> {
-  const name = file(`m-${Math.random().toString(36).slice(2)}`);
-  await writeFile(`${name}.yaml`, base);
-  const flags: string[] = [];
-  for (const [index, patch] of patches.entries()) {
-    await writeFile(`${name}-${index}.patch`, patch);
-    flags.push("--patch", `@${name}-${index}.patch`);
-  }
-  try {
-    return (await run(talosctl, ["machineconfig", "patch", `${name}.yaml`, ...flags], { maxBuffer: 1 << 24 }))
-      .stdout;
-  } catch {
-    return undefined;
-  }
+/** Talos's answer, after it has been compared with ours. */
+async function agreed(base: string, patches: readonly string[], line: Line): Promise<Answer> {
+  const { text, refused } = ours({ base, patches }, line);
+  const answer = await judges[line].ask({ base, patches, ours: text });
+  const what = divergence(answer, refused, line);
+  if (what !== undefined) expect({ what, ours: answer.ours, patches }).toEqual({ ours: answer.theirs });
+  return answer;
 }
 
-function ours(base: string, patches: readonly string[]): string | undefined {
-  try {
-    return mergeConfig(base, patches);
-  } catch (error) {
-    if (error instanceof MergeError) return undefined;
-    throw error;
-  }
-}
+test("the rules are those of the machinery: they are generated anew and compared", async () => {
+  for (const [path, text] of Object.entries(await generateRules()))
+    expect(await readFile(join(import.meta.dirname, "..", "..", path), "utf8"), path).toBe(text);
+}, 1_800_000);
 
-/** Each document's meaning; a value that is not set and one that says nothing are the same to Talos. */
-function meanings(text: string | undefined): Record<string, string> | undefined {
-  if (text === undefined) return undefined;
-  return Object.fromEntries(
-    parseConfig(text).map((document) => [documentLabel(document), canonical(document)]),
+describe.each(LINES)("sequences drawn from the types of %s", (line) => {
+  test("give what Talos gives, or are refused as it refuses them", async () => {
+    const { compared, divergences } = await fuzz(judges[line], line, 1, 500);
+    expect(divergences).toEqual([]);
+    expect(compared).toBeGreaterThan(250);
+  }, 1_800_000);
+});
+
+const v1alpha1 = "version: v1alpha1\nmachine:\n";
+const ETH0 = `${v1alpha1}  network: { interfaces: [{ interface: eth0, dhcp: true }, { interface: eth0, mtu: 9000 }] }\n`;
+const document = (kind: string, more: string): string => `apiVersion: v1alpha1\nkind: ${kind}\n${more}`;
+
+/** Situations that went wrong: the lines that have the documents, the configuration, its patches, what Talos's result has and has not. */
+const situations: [string, readonly Line[], string, readonly string[], RegExp, RegExp][] = [
+  [
+    "an item is deleted, the first one that fits, before one of its name is merged",
+    LINES,
+    ETH0,
+    [
+      "machine: { network: { interfaces: [{ interface: eth0, addresses: [10.0.0.1/24] }, { interface: eth0, $patch: delete }] } }",
+    ],
+    /interface: eth0\n +addresses:\n +- 10\.0\.0\.1\/24\n +mtu: 9000/,
+    /dhcp/,
+  ],
+  [
+    "a list of arguments takes the place of another one",
+    LINES,
+    "version: v1alpha1\ncluster: { apiServer: { extraArgs: { x: [a, b], y: c } } }\n",
+    ["cluster: { apiServer: { extraArgs: { x: [d] } } }"],
+    /x:\n +- d\n +['"]?y['"]?: c/,
+    /- a/,
+  ],
+  [
+    "a rule for images takes the place of the one with its pattern",
+    LINES,
+    document("ImageVerificationConfig", "rules: [{ image: a, skip: true }, { image: b, deny: true }]\n"),
+    [document("ImageVerificationConfig", "rules: [{ image: b, skip: true }, { image: c, skip: true }]\n")],
+    /image: b\n +skip: true[\s\S]*image: c/,
+    /deny/,
+  ],
+  [
+    "who may come in without a name is narrowed",
+    ["v1.14"],
+    document(
+      "KubeAuthenticationConfig",
+      "configuration: { anonymous: { enabled: true, conditions: [{ path: /livez }, { path: /metrics }] } }\n",
+    ),
+    [
+      document(
+        "KubeAuthenticationConfig",
+        "configuration: { anonymous: { enabled: true, conditions: [{ path: /livez }] } }\n",
+      ),
+    ],
+    /path: \/livez/,
+    /metrics/,
+  ],
+  [
+    "subnets, search domains and BGP neighbors take the place of others",
+    ["v1.14"],
+    `${document("KubeNetworkConfig", "podSubnets: [10.244.0.0/16]\nserviceSubnets: [10.96.0.0/12]\n")}---\n${document("ResolverConfig", "searchDomains: { domains: [old.example] }\n")}---\n${document("BGPInstanceConfig", "name: b\nadvertise: [old]\n")}`,
+    [
+      `${document("KubeNetworkConfig", "podSubnets: [10.1.0.0/16]\n")}---\n${document("ResolverConfig", "searchDomains: { domains: [new.example] }\n")}---\n${document("BGPInstanceConfig", "name: b\nadvertise: [new]\n")}`,
+    ],
+    /10\.1\.0\.0\/16[\s\S]*10\.96\.0\.0\/12[\s\S]*new\.example[\s\S]*- new/,
+    /244|old/,
+  ],
+  [
+    "zeros change nothing: an empty text, no number, the first word of an enumeration",
+    LINES,
+    `${document("BondConfig", "name: b\nlinks: [eth0]\nmtu: 9000\n")}---\n${document("NetworkDefaultActionConfig", "ingress: block\n")}`,
+    [
+      `${document("BondConfig", "name: b\nmtu: 0\n")}---\n${document("NetworkDefaultActionConfig", "ingress: accept\n")}`,
+    ],
+    /mtu: 9000[\s\S]*ingress: block/,
+    /accept/,
+  ],
+  [
+    "zeros change what may also be absent",
+    LINES,
+    document("BondConfig", "name: b\nbondMode: 802.3ad\nup: true\n"),
+    [document("BondConfig", "name: b\nbondMode: balance-rr\nup: false\n")],
+    /bondMode: balance-rr[\s\S]*up: false/,
+    /802/,
+  ],
+  [
+    "a flag that is never absent is off where a patch does not repeat it",
+    ["v1.14"],
+    document("ContainerConfig", "name: c\nsecurity: { machinedAccess: true, profile: a }\n"),
+    [document("ContainerConfig", "name: c\nsecurity: { profile: b }\n")],
+    /profile: b/,
+    /machinedAccess: true/,
+  ],
+  [
+    "a percentage does not take the place of bytes",
+    LINES,
+    document("UserVolumeConfig", "name: a\nprovisioning: { maxSize: 10GiB }\n"),
+    [document("UserVolumeConfig", "name: a\nprovisioning: { maxSize: 50% }\n")],
+    /maxSize: 10GiB/,
+    /50%/,
+  ],
+  [
+    "an endpoint's host changes and its path stays",
+    LINES,
+    "version: v1alpha1\ncluster: { controlPlane: { endpoint: 'https://a:6443/x' } }\n",
+    ["cluster: { controlPlane: { endpoint: 'https://b:6443' } }"],
+    /endpoint: https:\/\/b:6443\/x/,
+    /\/\/a/,
+  ],
+  [
+    "a key of an encrypted disk stays, however empty its section is",
+    LINES,
+    `${v1alpha1}  systemDiskEncryption: { state: { provider: luks2, keys: [{ slot: 0, nodeID: {} }] } }\n`,
+    ["machine: { systemDiskEncryption: { state: { keys: [{ slot: 1, tpm: {} }] } } }"],
+    /nodeID: \{\}\n[\s\S]*tpm: \{\}/,
+    /null\n +slot/,
+  ],
+];
+
+describe.each(LINES)("as Talos %s does it", (line) => {
+  test.each(situations.filter(([, lines]) => lines.includes(line)))(
+    "%s",
+    async (_name, _lines, base, patches, has, hasNot) => {
+      const { theirs } = await agreed(base, patches, line);
+      expect(theirs).toMatch(has);
+      expect(theirs).not.toMatch(hasNot);
+    },
+    900_000,
   );
-}
 
-const base = (contract: string, role: string): Promise<string> =>
-  readFile(file(contract, `${role}.yaml`), "utf8");
+  test("what it refuses is refused", async () => {
+    const twoDocuments = `${ETH0}---\n${document("HostnameConfig", "auto: off\n")}`;
+    for (const [base, patch] of [
+      [ETH0, "machine: { network: { interfaces: [{ interface: eth9, $patch: delete }] } }"],
+      [ETH0, "machine: { sysctls: { $patch: delete } }\ncluster: { network: { cni: { $patch: delete } } }"],
+      [ETH0, "[{ op: remove, path: /machine/sysctls }]"],
+      [twoDocuments, "[{ op: remove, path: /machine/network }]"],
+      [
+        "version: v1alpha1\ncluster: { scheduler: { config: { a: 1 } } }\n",
+        "cluster: { scheduler: { config: { a: b } } }",
+      ],
+    ] as const) {
+      const { refused } = ours({ base, patches: [patch] }, line);
+      const answer = await agreed(base, [patch], line);
+      expect([answer.phase, refused !== undefined], patch).toEqual(["merge", true]);
+    }
+  }, 900_000);
+});
 
 /** What people patch by hand; every list and section that Talos merges in a way of its own is among them. */
 const fragments = [
@@ -131,69 +259,87 @@ const jsonPatches = [
   "- {op: move, from: /machine/kubelet/image, path: /machine/install/image}",
 ];
 
-describe.each(["v1.6", "v1.9", "v1.11", "v1.12", "v1.13"])("contract %s", (contract) => {
+const CONTRACTS = ["v1.6", "v1.9", "v1.11", "v1.12", "v1.13"];
+
+describe("generated configurations", () => {
+  const bases: Record<string, string> = {};
+
   beforeAll(async () => {
+    const { talosctl } = await resolveTools(["talosctl"]);
+    await run(talosctl, ["gen", "secrets", "-o", file("secrets.yaml")]);
     const flags = ["--with-docs=false", "--with-examples=false", "--with-secrets", file("secrets.yaml")];
-    const kubernetes = contract === "v1.6" ? "1.29.0" : "1.31.0";
-    await run(talosctl, [
-      ...["gen", "config", "c", "https://10.0.0.10:6443", "--talos-version", contract, ...flags],
-      ...["--kubernetes-version", kubernetes, "--output-dir", file(contract)],
-    ]);
-  }, 60_000);
-
-  test.each(["controlplane", "worker"] as const)("our own patches on a %s", async (role) => {
-    const patches = [
-      installImagePatch({
-        image: "factory.talos.dev/metal-installer/c9:v1.13.9",
-        disk: "/dev/vda",
-        contract,
-      }),
-      hostnamePatch({ name: "node-1", contract }),
-      subnetPatch({ podSubnets: ["10.1.0.0/16"], serviceSubnets: ["10.2.0.0/16"], contract }),
-      role === "controlplane" ? securityPatch({ namespaces: ["a-csi", "b-csi"], contract }) : undefined,
-      modulePatch({ modules: ["iscsi_tcp", "dm_multipath"], contract }),
-    ].filter((patch) => patch !== undefined);
-    const text = await base(contract, role);
-    const merged = await theirs(text, patches);
-    expect(merged).toBeDefined();
-    expect(meanings(ours(text, patches))).toEqual(meanings(merged));
-  });
-
-  test.each(["controlplane", "worker"] as const)(
-    "whatever people patch on a %s, one after the other",
-    async (role) => {
-      const text = await base(contract, role);
-      const pool = [
-        ...fragments,
-        ...(role === "controlplane" ? controlPlaneFragments : []),
-        ...(contract === "v1.12" || contract === "v1.13" ? documents : documents.slice(0, 6)),
-      ];
-      let [compared, runs] = [0, 0];
-      await fc.assert(
-        fc.asyncProperty(
-          fc.array(fc.constantFrom(...pool), { minLength: 1, maxLength: 6 }),
-          async (patches) => {
-            const merged = meanings(await theirs(text, patches));
-            runs++;
-            // What Talos refuses a node refuses too, whoever merged it.
-            if (merged === undefined) return;
-            compared++;
-            expect(meanings(ours(text, patches))).toEqual(merged);
-          },
-        ),
-        { numRuns: 60 },
-      );
-      expect(compared).toBeGreaterThan(runs / 4);
-    },
-    300_000,
-  );
-
-  test("JSON patches", async () => {
-    for (const role of ["controlplane", "worker"]) {
-      const text = await base(contract, role);
-      for (const patch of jsonPatches) {
-        expect(meanings(ours(text, [patch])), patch).toEqual(meanings(await theirs(text, [patch])));
-      }
+    for (const contract of CONTRACTS) {
+      const kubernetes = contract === "v1.6" ? "1.29.0" : "1.31.0";
+      await run(talosctl, [
+        ...["gen", "config", "c", "https://10.0.0.10:6443", "--talos-version", contract, ...flags],
+        ...["--kubernetes-version", kubernetes, "--output-dir", file(contract)],
+      ]);
+      for (const role of ["controlplane", "worker"])
+        bases[`${contract} ${role}`] = await readFile(file(contract, `${role}.yaml`), "utf8");
     }
-  }, 60_000);
+    const answers = await askGo<{ config: string }>("machinery114", [
+      { role: "controlplane", patches: [] },
+      { role: "worker", patches: [] },
+    ]);
+    bases["v1.14 controlplane"] = answers[0]?.config ?? "";
+    bases["v1.14 worker"] = answers[1]?.config ?? "";
+  }, 1_800_000);
+
+  const linesOf = (contract: string): readonly Line[] => (contract === "v1.14" ? ["v1.14"] : LINES);
+
+  describe.each([...CONTRACTS, "v1.14"])("contract %s", (contract) => {
+    test.each(["controlplane", "worker"] as const)(
+      "our own patches on a %s",
+      async (role) => {
+        const image = "factory.talos.dev/metal-installer/c9:v1.13.9";
+        const patches = [
+          installImagePatch({ image, ...(contract === "v1.14" ? {} : { disk: "/dev/vda" }), contract }),
+          hostnamePatch({ name: "node-1", contract }),
+          subnetPatch({ podSubnets: ["10.1.0.0/16"], serviceSubnets: ["10.2.0.0/16"], contract }),
+          role === "controlplane" ? securityPatch({ namespaces: ["a-csi", "b-csi"], contract }) : undefined,
+          modulePatch({ modules: ["iscsi_tcp", "dm_multipath"], contract }),
+        ].filter((patch) => patch !== undefined);
+        for (const line of linesOf(contract)) {
+          const answer = await agreed(bases[`${contract} ${role}`] ?? "", patches, line);
+          expect(answer.theirs).toBeDefined();
+        }
+      },
+      900_000,
+    );
+
+    test.each(["controlplane", "worker"] as const)(
+      "whatever people patch on a %s, one after the other",
+      async (role) => {
+        const base = bases[`${contract} ${role}`] ?? "";
+        const pool = [
+          ...fragments,
+          ...(role === "controlplane" ? controlPlaneFragments : []),
+          ...documents,
+          ...jsonPatches,
+        ];
+        let [compared, runs] = [0, 0];
+        for (const line of linesOf(contract)) {
+          await fc.assert(
+            fc.asyncProperty(
+              fc.array(fc.constantFrom(...pool), { minLength: 1, maxLength: 6 }),
+              async (patches) => {
+                runs++;
+                if ((await agreed(base, patches, line)).theirs !== undefined) compared++;
+              },
+            ),
+            { numRuns: 40 },
+          );
+        }
+        expect(compared).toBeGreaterThan(runs / 5);
+      },
+      900_000,
+    );
+
+    test("JSON patches", async () => {
+      for (const role of ["controlplane", "worker"])
+        for (const patch of jsonPatches)
+          for (const line of linesOf(contract))
+            await agreed(bases[`${contract} ${role}`] ?? "", [patch], line);
+    }, 900_000);
+  });
 });

@@ -159,12 +159,12 @@ describe("machine configurations of a running cluster", () => {
   it("a patch that cannot be put on one", () => {
     expect(
       problems({
-        "cluster.patches.worker": ["machine: { sysctls: { vm.nr_hugepages: { $patch: delete } } }"],
+        "cluster.patches.worker": ["machine: { sysctls: { vm.other: { $patch: delete } } }"],
       }),
     ).toEqual([
       {
         path: "cluster.patches.worker[0]",
-        reason: matching(/deletes machine\.sysctls\.vm\.nr_hugepages, which is a single value/),
+        reason: matching(/deletes machine\.sysctls\.vm\.other, which is not there/),
       },
     ]);
   });

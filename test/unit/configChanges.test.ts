@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { alignConfig } from "../../talos/alignConfig.ts";
 import { configChanges, type ConfigComparison } from "../../talos/configChanges.ts";
-import { canonical, configText, meaning, parseConfig, sameMeaning } from "../../talos/configTree.ts";
+import { canonical, meaning, sameMeaning } from "../../talos/configMeaning.ts";
+import { configText, parseConfig } from "../../talos/configTree.ts";
 import { mergeConfig, MergeError } from "../../talos/mergeConfig.ts";
 import { newInBase } from "../../talos/newInBase.ts";
 import { modulePatch, securityPatch } from "../../talos/patches.ts";
@@ -37,11 +38,57 @@ const compare = (more: Partial<ConfigComparison>) =>
 
 describe("what a configuration changes on a node", () => {
   it("nothing, however it is written", () => {
-    const other = base
-      .replace('"1024"', "0x400")
+    const running = base.replace("addresses: [10.0.0.11/24]", "mtu: 1024");
+    const other = running
+      .replace("mtu: 1024", "mtu: 0x400")
+      .replace('"1024"', "1024")
       .replace("[a.example.com, b.example.com]", "\n    - b.example.com\n    - 'a.example.com'")
-      .replace("  certSANs", "  kubelet: { extraArgs: {} }\n  udev: null\n  certSANs");
-    expect(compare({ wanted: other })).toEqual({ lines: [], dropped: [], disturbs: false });
+      .replace("  certSANs", "  env: {}\n  udev: null\n  certSANs");
+    expect(compare({ running, wanted: other })).toEqual({ lines: [], dropped: [], disturbs: false });
+  });
+
+  it("a section that is there and empty is not the same as none: what a disk is encrypted with", () => {
+    const keys = (key: string): string =>
+      base.replace(
+        "  certSANs",
+        `  systemDiskEncryption: { state: { keys: [{ slot: 0, ${key}: {} }] } }\n  certSANs`,
+      );
+    const { lines, dropped } = compare({ running: keys("tpm"), wanted: keys("nodeID") });
+    expect(lines).toEqual([
+      "+ machine.systemDiskEncryption.state.keys[].nodeID: {}",
+      "- machine.systemDiskEncryption.state.keys[].tpm: {}",
+    ]);
+    expect(dropped.map(({ path }) => path)).toEqual(["machine.systemDiskEncryption.state.keys[].tpm"]);
+    const document = (more: string): string =>
+      `${base}---\napiVersion: v1alpha1\nkind: RegistryTLSConfig\nname: a\n${more}`;
+    expect(compare({ running: document("clientIdentity: {}\n"), wanted: document("") }).dropped).toHaveLength(
+      1,
+    );
+    // What the table of types does not know may be anything.
+    const future = (more: string): string => `${base}---\napiVersion: v1\nkind: FutureConfig\n${more}`;
+    expect(compare({ running: future("identity: {}\n"), wanted: future("") }).lines).toEqual([
+      "- FutureConfig.identity: {}",
+    ]);
+    expect(alignConfig(keys("tpm"), keys("nodeID"))).toContain("tpm: {}");
+    expect(alignConfig(keys("tpm"), keys("nodeID"))).not.toContain("nodeID");
+  });
+
+  it("a value in a line is as it is written", () => {
+    const env = (values: readonly string[]): string =>
+      base.replace(
+        "  certSANs",
+        `  env: { ${values.map((value, i) => `V${i}: ${value}`).join(", ")} }\n  certSANs`,
+      );
+    const old = ["10.0.0.1", "1.13.9", "2026-11-28", "9007199254740993", "1.50", "-0", "007", "+1", "1e3"];
+    const wanted = ["10.0.0.2", "1.13.10", "2026-11-29", "9007199254740995", "1.5", "0", "7", "1", "1000"];
+    expect(compare({ running: env(old), wanted: env(wanted) }).lines).toEqual(
+      old.map((value, i) => `~ machine.env.V${i}: ${value} -> ${wanted[i]}`),
+    );
+    const id = (value: string): string =>
+      base.replace("mtu: 1024", "").replace("gateway: 10.0.0.1", `metric: ${value}`);
+    expect(compare({ running: id("9007199254740992"), wanted: id("9007199254740993") }).lines).toEqual([
+      "~ machine.network.interfaces[eth0].routes[0.0.0.0/0].metric: 9007199254740992 -> 9007199254740993",
+    ]);
   });
 
   it("knows a label without a value from one that is not there", () => {
@@ -331,7 +378,7 @@ describe("a patch that does not fit", () => {
       "machine: { certSANs: [{ $patch: delete }] }",
       /^deletes an item of machine\.certSANs and does not say which/,
     ],
-    ["machine: { type: { $patch: delete } }", /^deletes machine\.type, which is a single value/],
+    ["machine: { udev: { rules: { $patch: delete } } }", /^deletes machine\.udev\.rules, which is not there/],
     ["machine: [", /^line 1: is not YAML/],
     ["text", /^is not a mapping/],
   ])("%s is named by its number with the reason", (patch, reason) => {

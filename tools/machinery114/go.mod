@@ -2,7 +2,10 @@ module talos-iscsi.invalid/tools/machinery114
 
 go 1.26.6
 
-require github.com/siderolabs/talos/pkg/machinery v1.14.1
+require (
+	github.com/siderolabs/talos/pkg/machinery v1.14.1
+	talos-iscsi.invalid/tools/machinery v0.0.0
+)
 
 require (
 	cel.dev/expr v0.25.2 // indirect
@@ -57,3 +60,5 @@ require (
 replace github.com/cosi-project/runtime => github.com/cosi-project/runtime v1.16.2
 
 replace github.com/jsimonetti/rtnetlink/v2 => github.com/jsimonetti/rtnetlink/v2 v2.2.0
+
+replace talos-iscsi.invalid/tools/machinery => ../machinery

@@ -1,7 +1,7 @@
 // Command machinery114 does with the configuration machinery of Talos 1.14 what `talosctl gen config`, `machineconfig
 // patch` and `validate --mode metal --strict` do with older ones (no talosctl 1.14 can be built from what Go's module
 // proxy serves). It reads one JSON object a line, {"role": "controlplane", "patches": ["…"]}, and answers each with the
-// merged configuration, or with why it is refused.
+// merged configuration, or with why it is refused. With an argument it does what tools/machinery113 does.
 package main
 
 import (
@@ -17,6 +17,8 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/generate"
 	"github.com/siderolabs/talos/pkg/machinery/config/machine"
 	"github.com/siderolabs/talos/pkg/machinery/config/validation"
+
+	"talos-iscsi.invalid/tools/machinery"
 )
 
 type question struct {
@@ -38,7 +40,12 @@ func (metal) RequiresInstall() bool { return true }
 func (metal) InContainer() bool     { return false }
 
 func main() {
-	if err := run(); err != nil {
+	work := run
+	if len(os.Args) > 1 {
+		work = func() error { return machinery.Run(os.Args[1], os.Stdin, os.Stdout) }
+	}
+
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

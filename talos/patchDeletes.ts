@@ -1,0 +1,177 @@
+/**
+ * `$patch: delete` in a patch, as Talos does it: what is to go is taken out of the patch first and done to the configuration before the rest is merged
+ * (configloader/internal/decoder of its machinery).
+ */
+import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
+import { pathOf } from "./configLists.ts";
+import { PatchMisfit } from "./patchMisfit.ts";
+import type { Shape } from "./mergeRules.ts";
+import { goDuration, integerText } from "./scalars.ts";
+
+/** One thing to delete. */
+export interface Deletion {
+  /** The keys that lead to it; empty for the whole document. */
+  readonly keys: readonly string[];
+  /** For an item of the list at that place: the field and the text that tell it. */
+  readonly item?: { readonly key: string; readonly text: string } | undefined;
+}
+
+const DELETE = "$patch";
+
+/** Does a mapping of a patch say that what it stands for goes away? */
+export function deletes(tree: Tree): tree is TreeMap {
+  if (!isTreeMap(tree)) return false;
+  const word = tree.get(DELETE);
+  return word !== undefined && isLeaf(word) && word.text === "delete";
+}
+
+/** A document of a patch without what it deletes, which is told apart; no rest where nothing is left to merge. */
+export function splitDeletes(document: TreeMap): { deletions: Deletion[]; rest: TreeMap | undefined } {
+  const deletions: Deletion[] = [];
+  const rest = without(document, [], "document", deletions);
+  return { deletions, rest: rest === undefined || isHead(rest as TreeMap) ? undefined : (rest as TreeMap) };
+}
+
+function without(
+  tree: Tree,
+  keys: readonly string[],
+  parent: "document" | "map" | "list",
+  deletions: Deletion[],
+): Tree | undefined {
+  if (isTreeMap(tree)) {
+    const left = new Map(tree);
+    for (const [key, value] of tree) {
+      if (key === DELETE && isLeaf(value) && value.text === "delete") {
+        deletions.push(deletion(left, keys, parent));
+        return undefined;
+      }
+      const rest = without(value, [...keys, key], "map", deletions);
+      if (rest !== undefined) {
+        left.set(key, rest);
+        continue;
+      }
+      left.delete(key);
+      if (left.size === 0) return undefined;
+    }
+    return left;
+  }
+  if (!isTreeList(tree)) return tree;
+  const left: Tree[] = [];
+  let gone = false;
+  for (const [index, item] of tree.entries()) {
+    const rest = without(item, [...keys, `[${index}]`], "list", deletions);
+    if (rest === undefined) gone = true;
+    else left.push(rest);
+  }
+  return gone && left.length === 0 ? undefined : left;
+}
+
+function deletion(tree: TreeMap, keys: readonly string[], parent: "document" | "map" | "list"): Deletion {
+  const list = keys.findIndex((key) => key.startsWith("["));
+  if (parent !== "list") {
+    if (list < 0) return { keys };
+    throw new PatchMisfit(
+      `deletes ${shown(keys)}, which is inside of an item of a list; only sections outside of lists and whole items can be deleted`,
+    );
+  }
+  const place = keys.slice(0, -1);
+  if (place.some((key) => key.startsWith("[")))
+    throw new PatchMisfit(
+      `deletes an item of ${shown(place)}, a list inside of an item of another one, which Talos does not do; delete the outer item and give it anew`,
+    );
+  const [key, value] =
+    [...tree].find(([name, leaf]) => !(name === DELETE && isLeaf(leaf) && leaf.text === "delete")) ?? [];
+  if (key === undefined || value === undefined)
+    throw new PatchMisfit(
+      `deletes an item of ${shown(place)} and does not say which: give a field of it, such as its name`,
+    );
+  return { keys: place, item: { key, text: isLeaf(value) ? value.text : "" } };
+}
+
+// Talos passes over a document of which only these are left; apiVersion is not among them.
+function isHead(tree: TreeMap): boolean {
+  return [...tree].every(([key, value]) => isLeaf(value) && /^(?:version|kind|name)$/.test(key));
+}
+
+/** A document, which is not to be deleted as a whole, without one thing. Throws `PatchMisfit` where Talos does not find it. */
+export function applyDeletion(
+  document: TreeMap,
+  { keys, item }: Deletion,
+  shape: Shape | undefined,
+): TreeMap {
+  const missing = (): never => {
+    const what = item === undefined ? shown(keys) : `${shown(keys)}[${item.key}: ${item.text}]`;
+    throw new PatchMisfit(`deletes ${what}, which is not there`);
+  };
+  const at = (tree: Tree | undefined, of: Shape | undefined, left: readonly string[], path: string): Tree => {
+    const present = tree === undefined || isNull(tree) ? undefined : tree;
+    const [key = "", ...rest] = left;
+    if (left.length === 0) {
+      if (item === undefined || !isTreeList(present)) return missing();
+      const found = present.findIndex((other) => isMeant(other, item, of));
+      return found < 0 ? missing() : present.toSpliced(found, 1);
+    }
+    const struct = of?.kind === "struct";
+    if (of?.kind === "leaf" || of?.kind === "scalar") return missing(); // read as a whole
+    // A section that is no pointer is always there for Talos.
+    const map = isTreeMap(present)
+      ? present
+      : present === undefined && struct && !of.pointer
+        ? new Map<string, Tree>()
+        : missing();
+    if (!map.has(key) && !(struct && of.fields.has(key))) return missing();
+    const result = new Map(map);
+    if (rest.length === 0 && item === undefined) {
+      result.delete(key);
+      return result;
+    }
+    const inner = of?.kind === "struct" ? of.fields.get(key)?.shape : of?.kind === "map" ? of.of : of;
+    if (of?.kind === "map" && !inner?.pointer && (inner?.kind === "struct" || inner?.kind === "list"))
+      throw new PatchMisfit(
+        `deletes ${pathOf(path, key)} in part, which Talos does not do; delete it as a whole`,
+      );
+    result.set(key, at(map.get(key), inner, rest, pathOf(path, key)));
+    return result;
+  };
+  return at(document, shape, keys, "") as TreeMap;
+}
+
+/** Only a field that is a text can tell an item, or one that Talos writes as a text. */
+function isMeant(item: Tree, { key, text }: { key: string; text: string }, list: Shape | undefined): boolean {
+  if (!isTreeMap(item)) return false;
+  const value = item.get(key);
+  if (list?.kind !== "list" || list.of.kind !== "struct") {
+    return list === undefined && isLeaf(value) && value.text === text;
+  }
+  const field = list.of.fields.get(key);
+  if (field === undefined || field.inline) return false;
+  const { shape } = field;
+  if (shape.kind === "scalar" && shape.type === "string" && !shape.pointer) return own(value) === text;
+  if (shape.kind === "scalar" && shape.type === "duration" && isLeaf(value))
+    return goDuration(value) === text;
+  return (
+    shape.kind === "leaf" && shape.rule.selects === true && isLeaf(value) && sameLeaf(value.text, text, shape)
+  );
+}
+
+function sameLeaf(a: string, b: string, shape: Shape & { kind: "leaf" }): boolean {
+  if (shape.rule.octal === true) return `0o${BigInt(integerText(a) ?? 0).toString(8)}` === b;
+  return a === b || (shape.rule.fold === true && a.toLowerCase() === b);
+}
+
+function own(value: Tree | undefined): string {
+  return value !== undefined && isLeaf(value) && !isNull(value) ? value.text : "";
+}
+
+function shown(keys: readonly string[]): string {
+  return keys.length === 0
+    ? "the document"
+    : keys.reduce((path, key) => (key.startsWith("[") ? `${path}[]` : pathOf(path, key)), "");
+}
+
+/** What tells a document, and what a patch deletes of it needs to say. */
+export function checkHead(document: TreeMap): void {
+  const [kind, apiVersion] = [textOf(document, "kind"), textOf(document, "apiVersion")];
+  if ((kind === undefined) !== (apiVersion === undefined))
+    throw new PatchMisfit("deletes from a document that has only one of apiVersion and kind");
+}

@@ -1,0 +1,121 @@
+/** What scalars of a machine configuration mean to Go: by the type of the field they are for, or, where it has none, by what YAML makes of them. */
+import { isLeaf, isNull, isTreeList, isTreeMap, type Leaf, type Tree } from "./configTree.ts";
+import { isFloat, isInteger, isTimestamp } from "./goYamlScalar.ts";
+import type { Scalar, Shape } from "./mergeRules.ts";
+
+export type YamlType = "map" | "list" | "null" | "bool" | "int" | "float" | "timestamp" | "string";
+
+/** The type that Go's YAML library gives a value that may be of any. */
+export function yamlType(tree: Tree): YamlType {
+  if (isTreeMap(tree)) return "map";
+  if (isTreeList(tree)) return "list";
+  const { text, plain } = tree;
+  if (!plain) return "string";
+  if (isNull(tree)) return "null";
+  if (/^(?:true|True|TRUE|false|False|FALSE)$/.test(text)) return "bool";
+  if (isInteger(text)) return "int";
+  if (/^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$/.test(text)) return "float";
+  if (/^[-+.\d]/.test(text) && isFloat(text.replaceAll("_", ""))) return "float";
+  return isTimestamp(text) ? "timestamp" : "string";
+}
+
+/** Go's IsZero: nothing, or a value that is as good as nothing. What a pointer leads to never is. */
+export function isZero(tree: Tree | undefined, shape: Shape | undefined): boolean {
+  if (tree === undefined || isNull(tree)) return true;
+  if (shape?.pointer === true) return false;
+  switch (shape?.kind) {
+    case "scalar":
+      return isLeaf(tree) && isZeroScalar(tree, shape.type);
+    case "leaf": {
+      if (!isLeaf(tree)) return false;
+      const { zero = [], fold, empty } = shape.rule;
+      if (tree.text === "") return empty !== true;
+      return zero.includes(tree.text) || (fold === true && zero.some((text) => sameFolded(text, tree.text)));
+    }
+    case "struct":
+      return (
+        isTreeMap(tree) && [...tree].every(([key, value]) => isZero(value, shape.fields.get(key)?.shape))
+      );
+    case "map":
+      return shape.filled && isTreeMap(tree) && tree.size === 0;
+    case "list":
+      return false;
+    default: {
+      if (!isLeaf(tree)) return false;
+      const type = yamlType(tree);
+      if (type === "string") return tree.text === "";
+      return (type === "int" || type === "float" || type === "bool") && isZeroScalar(tree, type);
+    }
+  }
+}
+
+function sameFolded(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}
+
+function isZeroScalar(leaf: Leaf, type: Scalar): boolean {
+  const text = scalarText(leaf, type);
+  return text === "" || (type !== "string" && /^(?:0|false|-0|0s)$/.test(text));
+}
+
+/** A scalar as one text for all ways to write it in a field of the type. */
+export function scalarText(leaf: Leaf, type: Scalar): string {
+  const { text } = leaf;
+  if (isNull(leaf)) return "";
+  switch (type) {
+    case "string":
+      return text;
+    case "bool":
+      return /^(?:true|yes|on|y)$/i.test(text) ? "true" : /^(?:false|no|off|n)$/i.test(text) ? "false" : text;
+    case "int":
+      return integerText(text) ?? text;
+    case "float": {
+      const number = Number(text.replaceAll("_", ""));
+      return text === "" || Number.isNaN(number) ? text : String(number);
+    }
+    case "duration":
+      return durationText(text) ?? text;
+  }
+}
+
+/** An integer in digits, of any size: `0x10`, `0o20`, `020` and `16` are 16. Undefined for what is none. */
+export function integerText(text: string): string | undefined {
+  if (!isInteger(text)) return undefined;
+  const bare = text.replaceAll("_", "");
+  const digits = bare.replace(/^[-+]/, "");
+  const value = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits}` : digits);
+  return String(bare.startsWith("-") ? -value : value);
+}
+
+const NANOSECONDS: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  μs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
+};
+
+/** A duration in seconds: `5m`, `5m0s` and `300s` are `300s`. Undefined for what is none. */
+export function durationText(text: string): string | undefined {
+  const match =
+    /^([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*)$/.exec(
+      text,
+    );
+  if (match === null) return text === "0" ? "0s" : undefined;
+  const [, sign = "", parts = ""] = match;
+  const total = [...parts.matchAll(/([\d.]+)([a-zµμ]+)/g)].reduce(
+    (sum, [, count, unit = ""]) => sum + Number(count) * (NANOSECONDS[unit] ?? 0),
+    0,
+  );
+  return `${sign === "-" && total !== 0 ? "-" : ""}${total / 1e9}s`;
+}
+
+/** As Go writes it: 5m0s. */
+export function goDuration(leaf: Leaf): string {
+  const seconds = Number(scalarText(leaf, "duration").slice(0, -1));
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  return `${hours > 0 ? `${hours}h` : ""}${hours > 0 || minutes > 0 ? `${minutes}m` : ""}${seconds % 60}s`;
+}

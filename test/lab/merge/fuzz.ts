@@ -1,0 +1,67 @@
+import type { Line } from "../../../talos/mergeRules.ts";
+import { MergeError, mergeConfig } from "../../../talos/mergeConfig.ts";
+import { drawSequence, type Sequence } from "./draw.ts";
+import type { Answer, Judge } from "./judge.ts";
+
+/** What became of the sequences of a run. */
+export interface Outcome {
+  /** Sequences of which Talos made a configuration. */
+  compared: number;
+  /** Those of them that a machine would take as they are. */
+  valid: number;
+  /** Sequences that Talos refuses, by where. */
+  readonly refused: Record<string, number>;
+  /** How both differ, and the numbers to draw those sequences again by. */
+  readonly divergences: Divergence[];
+}
+
+export interface Divergence extends Sequence {
+  readonly seed: number;
+  readonly what: string;
+  readonly answer: Answer;
+}
+
+/** Our own result, or why there is none. */
+export function ours({ base, patches }: Sequence, line: Line): { text: string | null; refused?: string } {
+  try {
+    return { text: mergeConfig(base, patches, line) };
+  } catch (error) {
+    if (error instanceof MergeError) return { text: null, refused: error.message };
+    throw error;
+  }
+}
+
+/** How two results differ that should be the same; undefined where they do not. */
+export function divergence(answer: Answer, refused: string | undefined, line: Line): string | undefined {
+  // Talos 1.13 leaves a broken document where it should delete one that is not there, and heals it when a later patch deletes that.
+  if (line === "v1.13" && /: deletes (?!from)\S+, which is not there$/.test(refused ?? "")) return undefined;
+  if (answer.phase === "merge" && refused === undefined) return `only Talos refuses: ${answer.refused}`;
+  if (answer.theirs === undefined) return undefined;
+  if (refused !== undefined) return `only we refuse: ${refused}`;
+  if (answer.oursRefused !== undefined) return `Talos cannot read ours: ${answer.oursRefused}`;
+  if (answer.ours !== answer.theirs) return "the results differ";
+  return answer.valid && !answer.oursValid ? `ours is not valid: ${answer.invalid}` : undefined;
+}
+
+/** Draws the sequences of the numbers from `first` on and has each judged. */
+export async function fuzz(judge: Judge, line: Line, first: number, count: number): Promise<Outcome> {
+  const outcome: Outcome = { compared: 0, valid: 0, refused: {}, divergences: [] };
+  const batch = 100;
+  for (let start = first; start < first + count; start += batch) {
+    const seeds = Array.from({ length: Math.min(batch, first + count - start) }, (_, index) => start + index);
+    await Promise.all(
+      seeds.map(async (seed) => {
+        const sequence = drawSequence(line, seed);
+        const { text, refused } = ours(sequence, line);
+        const answer = await judge.ask({ ...sequence, ours: text });
+        if (answer.phase !== undefined)
+          outcome.refused[answer.phase] = (outcome.refused[answer.phase] ?? 0) + 1;
+        if (answer.theirs !== undefined) outcome.compared += 1;
+        if (answer.theirs !== undefined && answer.valid) outcome.valid += 1;
+        const what = divergence(answer, refused, line);
+        if (what !== undefined) outcome.divergences.push({ ...sequence, seed, what, answer });
+      }),
+    );
+  }
+  return outcome;
+}
