@@ -64,7 +64,7 @@ function patched(args: NodeConfigurationArgs, base: string): NodeConfiguration {
   const patches = pulumi
     .all([args.contract, args.installerImage])
     .apply(([contract, installerImage]) => [
-      ...newInBase(base, ownPatches({ ...args.patches, contract, installerImage })),
+      ...newInBase(base, ownPatches({ ...args.patches, contract, installerImage }, base)),
       ...args.patches.user,
     ]);
   return {

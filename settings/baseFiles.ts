@@ -57,7 +57,7 @@ export function checkBaseFiles(
       path: source.path,
       reason: `${path}: ${reason}`,
     });
-    let documents: TreeMap[];
+    let documents: readonly TreeMap[];
     try {
       documents = parseConfig(source.text);
     } catch (error) {

@@ -63,8 +63,22 @@ export function parseTree(text: string): Tree[] {
   });
 }
 
+// Nodes share the files they are made of, and several questions are asked of each.
+const parsedConfigs = new Map<string, readonly TreeMap[]>();
+const REMEMBERED = 16;
+
 /** The documents of a machine configuration, each a mapping. Throws `ConfigTextError`. */
-export function parseConfig(text: string): TreeMap[] {
+export function parseConfig(text: string): readonly TreeMap[] {
+  const known = parsedConfigs.get(text);
+  if (known !== undefined) return known;
+  const documents = readConfig(text);
+  const oldest = parsedConfigs.keys().next();
+  if (parsedConfigs.size >= REMEMBERED && oldest.done !== true) parsedConfigs.delete(oldest.value);
+  parsedConfigs.set(text, documents);
+  return documents;
+}
+
+function readConfig(text: string): TreeMap[] {
   return parseTree(text).map((tree) => {
     if (!isTreeMap(tree))
       throw new ConfigTextError("line 1: is not a YAML mapping, as a machine configuration is");

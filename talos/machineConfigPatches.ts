@@ -57,13 +57,13 @@ export function machineConfigPatches(spec: MachineConfigPatchSpec): string[] {
   return [...ownPatches(spec), ...spec.user];
 }
 
-/** The patches of this program, without the user's. */
-export function ownPatches(spec: MachineConfigPatchSpec): string[] {
+/** The patches of this program, without the user's, for a generated configuration or for the node's own. */
+export function ownPatches(spec: MachineConfigPatchSpec, base?: string): string[] {
   const { contract, role, hostname, talosVersion } = spec;
   const ours = [
     installImagePatch({ image: spec.installerImage, contract, ...installDisk(spec) }),
     hostname === undefined ? undefined : hostnamePatch({ name: hostname, contract }),
-    networkPatch({ ...spec.network, contract, ...(role === "controlplane" ? { vip: spec.vip } : {}) }),
+    networkPatch({ ...spec.network, contract, base, ...(role === "controlplane" ? { vip: spec.vip } : {}) }),
     subnetPatch(spec),
     role === "controlplane" ? securityPatch({ namespaces: spec.exemptNamespaces, contract }) : undefined,
     modulePatch({ modules: spec.kernelModules, contract, talosVersion }),

@@ -66,7 +66,7 @@ function mergeLeaves(base: Value, patch: Value, rule: LeafRule, shape: Shape, wh
       return patch;
     case "never":
       throw new PatchMisfit(
-        `cannot be merged: this release of Talos merges no document that has ${where.path} (replace the whole document: delete it and give it anew)`,
+        `cannot be merged: Talos refuses to merge a section that has ${where.path} into one that is there (delete that one first, in a patch before this one)`,
       );
     case "once":
       if (!sets) return base ?? patch;

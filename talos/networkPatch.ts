@@ -3,6 +3,7 @@
  * (siderolabs/talos v1.14 pkg/machinery/config/types/network). Names are Talos's own.
  */
 import { stringify } from "yaml";
+import { linksInBase, type LinksInBase } from "./linksInBase.ts";
 import { contractAtLeast } from "./version.ts";
 
 /** Which link is meant, by what it is. A value may have `*` in it where Talos allows a glob. */
@@ -42,23 +43,31 @@ export interface VirtualIp extends LinkName {
   readonly address: string;
 }
 
-/** The links, the name servers and the virtual IP of one node; undefined where there is nothing to set. */
+/**
+ * The links, the name servers and the virtual IP of one node; undefined where there is nothing to set. A link that the base file has keeps its DHCP
+ * setting, unless DHCP is asked for; the virtual IP alone changes nothing else of it.
+ */
 export function networkPatch({
   interfaces = [],
   nameservers = [],
   vip,
   contract,
+  base,
 }: {
   readonly interfaces?: readonly NetworkInterface[] | undefined;
   readonly nameservers?: readonly string[] | undefined;
   readonly vip?: VirtualIp | undefined;
   readonly contract: string;
+  /** The machine configuration that the patch is for, where there is one. */
+  readonly base?: string | undefined;
 }): string | undefined {
+  const there = base === undefined ? undefined : linksInBase(base);
   const links = vip === undefined ? interfaces : withLinkOf(vip, interfaces);
   if (links.length === 0 && nameservers.length === 0) return undefined;
-  return contractAtLeast(contract, 14)
-    ? asDocuments(links, nameservers, vip)
-    : asMachineNetwork(links, nameservers, vip);
+  const listed = new Set<LinkName>(interfaces);
+  return contractAtLeast(contract, 14) || there?.documents === true
+    ? asDocuments(links, nameservers, vip, listed, there)
+    : asMachineNetwork(links, nameservers, vip, listed, there);
 }
 
 /** The link that bears the virtual IP: the one that is named, or the only one there is. */
@@ -88,19 +97,25 @@ function asMachineNetwork(
   links: readonly NetworkInterface[],
   nameservers: readonly string[],
   vip: VirtualIp | undefined,
+  listed: ReadonlySet<LinkName>,
+  there: LinksInBase | undefined,
 ): string {
   const bearer = vip === undefined ? undefined : linkOfVip(vip, links);
   const interfaces = links.map((link) => ({
     ...(link.interface === undefined ? {} : { interface: link.interface }),
     ...(link.deviceSelector === undefined ? {} : { deviceSelector: present(link.deviceSelector) }),
     ...(link.mtu === undefined ? {} : { mtu: link.mtu }),
-    dhcp: link.dhcp,
+    ...dhcpOf(link, listed, there),
     ...(link.addresses.length === 0 ? {} : { addresses: link.addresses }),
     ...(link.routes.length === 0
       ? {}
       : {
           routes: link.routes.map(({ network, ...route }) =>
-            present({ network: network ?? everywhere(route), ...route }),
+            present({
+              network:
+                network ?? (there?.hasDefaultRoute(link, route.gateway) ? undefined : everywhere(route)),
+              ...route,
+            }),
           ),
         }),
     ...(link === bearer ? { vip: { ip: vip?.address } } : {}),
@@ -112,32 +127,57 @@ function asMachineNetwork(
   return stringify({ machine: { network } }, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
+/** A link that is there keeps its setting; off is what settings that do not speak of DHCP say. */
+function dhcpOf(
+  link: NetworkInterface,
+  listed: ReadonlySet<LinkName>,
+  there: LinksInBase | undefined,
+): { dhcp?: boolean } {
+  if (there?.has(link) !== true) return { dhcp: link.dhcp };
+  return listed.has(link) && link.dhcp ? { dhcp: true } : {};
+}
+
 function asDocuments(
   links: readonly NetworkInterface[],
   nameservers: readonly string[],
   vip: VirtualIp | undefined,
+  listed: ReadonlySet<LinkName>,
+  there: LinksInBase | undefined,
 ): string {
   const bearer = vip === undefined ? undefined : linkOfVip(vip, links);
+  const taken = new Set(there?.aliases);
   const documents = links.flatMap((link, index) => {
-    // Aliases must not look like names that the kernel gives.
-    const name = link.interface ?? `link-${index}`;
+    const match = link.deviceSelector === undefined ? undefined : expression(link.deviceSelector);
+    const alias = match === undefined ? undefined : there?.aliasOf(match);
+    const name = link.interface ?? alias ?? freeAlias(index, taken);
+    const kind = there?.kindOf(name);
+    // A document for one link stops Talos from asking DHCP on all others, so a virtual IP brings none to a file.
+    const wanted = there === undefined || listed.has(link);
     return [
-      ...(link.deviceSelector === undefined
+      ...(match === undefined || alias !== undefined
         ? []
-        : [{ kind: "LinkAliasConfig", name, selector: { match: expression(link.deviceSelector) } }]),
-      {
-        kind: "LinkConfig",
-        name,
-        up: true,
-        ...(link.mtu === undefined ? {} : { mtu: link.mtu }),
-        ...(link.addresses.length === 0 ? {} : { addresses: link.addresses.map((address) => ({ address })) }),
-        ...(link.routes.length === 0
-          ? {}
-          : {
-              routes: link.routes.map(({ network, ...route }) => present({ destination: network, ...route })),
-            }),
-      },
-      ...(link.dhcp ? [{ kind: "DHCPv4Config", name }] : []),
+        : [{ kind: "LinkAliasConfig", name, selector: { match } }]),
+      ...(wanted
+        ? [
+            {
+              kind: kind ?? "LinkConfig",
+              name,
+              ...(kind === undefined ? { up: true } : {}),
+              ...(link.mtu === undefined ? {} : { mtu: link.mtu }),
+              ...(link.addresses.length === 0
+                ? {}
+                : { addresses: link.addresses.map((address) => ({ address })) }),
+              ...(link.routes.length === 0
+                ? {}
+                : {
+                    routes: link.routes.map(({ network, ...route }) =>
+                      present({ destination: network, ...route }),
+                    ),
+                  }),
+            },
+            ...(link.dhcp ? [{ kind: "DHCPv4Config", name }] : []),
+          ]
+        : []),
       ...(link === bearer && vip !== undefined
         ? [{ kind: "Layer2VIPConfig", name: vip.address, link: name }]
         : []),
@@ -150,6 +190,14 @@ function asDocuments(
   return [...documents, ...resolver]
     .map((document) => stringify({ apiVersion: "v1alpha1", ...document }, { lineWidth: 0 }))
     .join("---\n");
+}
+
+/** A name for a link by what it is. It must not look like those that the kernel gives. */
+function freeAlias(index: number, taken: Set<string>): string {
+  let number = index;
+  while (taken.has(`link-${number}`)) number += 1;
+  taken.add(`link-${number}`);
+  return `link-${number}`;
 }
 
 /** The selector in the expression language of LinkAliasConfig; every property has to fit, and may be a glob. */

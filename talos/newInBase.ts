@@ -33,8 +33,10 @@ function newPart(documents: readonly TreeMap[], part: TreeMap): TreeMap | undefi
   const label = documentLabel(part);
   const present = documents.find((document) => documentLabel(document) === label);
   if (present === undefined) return part;
-  const rest = newIn(present, part, documentShape(textOf(part, "kind") ?? ""), false);
-  if (rest === undefined || !isTreeMap(rest)) return undefined;
+  const shape = documentShape(textOf(part, "kind") ?? "");
+  const lacking = newIn(present, part, shape, false);
+  if (lacking === undefined || !isTreeMap(lacking)) return undefined;
+  const rest = restated(present, lacking, shape) as TreeMap;
   // What tells the document stays.
   const head = ["apiVersion", "kind", "name"].flatMap((key): [string, Tree][] => {
     const value = treeAt(part, key);
@@ -85,4 +87,32 @@ function isSameItem(a: Tree, b: Tree, list: Shape | undefined): boolean {
 
 function kernelModules(): Shape | undefined {
   return ["machine", "kernel", "modules"].reduce(shapeAt, documentShape(""));
+}
+
+/**
+ * What is new, and again what Talos would set back to nothing because a patch does not say it: the disk that an installation goes to, when the patch
+ * is about its image.
+ */
+function restated(
+  base: Tree | undefined,
+  rest: Tree | undefined,
+  shape: Shape | undefined,
+): Tree | undefined {
+  if (shape?.kind !== "struct" || !isTreeMap(base) || !(rest === undefined || isTreeMap(rest))) return rest;
+  const result = new Map(rest);
+  for (const [key, { shape: field, replace }] of shape.fields) {
+    const [own, given] = [base.get(key), result.get(key)];
+    if (own === undefined || replace || (field.pointer && given === undefined)) continue;
+    const reset = !field.pointer && isReset(field) && given === undefined;
+    const value = reset ? own : restated(own, given, field);
+    if (value !== undefined && !(isTreeMap(value) && value.size === 0)) result.set(key, value);
+  }
+  return rest === undefined && result.size === 0 ? undefined : result;
+}
+
+function isReset(shape: Shape): boolean {
+  return (
+    (shape.kind === "scalar" && shape.type === "bool") ||
+    (shape.kind === "leaf" && shape.rule.merge === "always")
+  );
 }

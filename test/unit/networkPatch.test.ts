@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { mergeConfig } from "../../talos/mergeConfig.ts";
+import { newInBase } from "../../talos/newInBase.ts";
+import { installImagePatch } from "../../talos/patches.ts";
 import { networkPatch, type NetworkInterface } from "../../talos/networkPatch.ts";
 
 const link: NetworkInterface = {
@@ -131,5 +134,126 @@ describe("the network of a node", () => {
 
   it("is nothing where nothing is set", () => {
     expect(networkPatch({ contract: "v1.13" })).toBeUndefined();
+  });
+});
+
+describe("a link that the node's own configuration has", () => {
+  const merged = (base: string, spec: Omit<Parameters<typeof networkPatch>[0], "base">): string =>
+    mergeConfig(
+      base,
+      newInBase(
+        base,
+        [networkPatch({ ...spec, base }) ?? ""].filter((patch) => patch !== ""),
+      ),
+    );
+  const vip = { address: "10.0.0.10", interface: "eth0" };
+
+  it.each(["true", "false"])("bears the virtual IP, and keeps dhcp: %s", (dhcp) => {
+    const base = `version: v1alpha1\nmachine: { network: { interfaces: [{ interface: eth1 }, { interface: eth0, dhcp: ${dhcp} }] } }\n`;
+    expect(parse(merged(base, { vip, contract: "v1.13" }))).toMatchObject({
+      machine: {
+        network: {
+          interfaces: [
+            { interface: "eth1" },
+            { interface: "eth0", dhcp: dhcp === "true", vip: { ip: "10.0.0.10" } },
+          ],
+        },
+      },
+    });
+  });
+
+  it("is found by what it is, too", () => {
+    const base =
+      "machine: { network: { interfaces: [{ deviceSelector: { driver: ice, hardwareAddr: '00:1a:2b:*' }, dhcp: true, mtu: 1500 }] } }\n";
+    const { dhcp: _dhcp, ...selector } = storage;
+    const result = parse(
+      merged(base, {
+        interfaces: [{ ...selector, dhcp: false }],
+        vip: { address: "192.168.21.10", deviceSelector: storage.deviceSelector },
+        contract: "v1.12",
+      }),
+    ) as { machine: { network: { interfaces: object[] } } };
+    expect(result.machine.network.interfaces).toEqual([
+      {
+        deviceSelector: { driver: "ice", hardwareAddr: "00:1a:2b:*" },
+        dhcp: true,
+        mtu: 9000,
+        addresses: storage.addresses,
+        routes: storage.routes,
+        vip: { ip: "192.168.21.10" },
+      },
+    ]);
+  });
+
+  it("keeps its addresses and routes once", () => {
+    const base =
+      "machine: { network: { interfaces: [{ interface: enp1s0, addresses: [10.0.0.11/24], routes: [{ gateway: 10.0.0.1 }] }] } }\n";
+    expect(
+      parse(
+        merged(base, {
+          interfaces: [{ ...link, addresses: ["10.0.0.11/24", "10.0.0.12/24"] }],
+          contract: "v1.13",
+        }),
+      ),
+    ).toEqual({
+      machine: {
+        network: {
+          interfaces: [
+            {
+              interface: "enp1s0",
+              addresses: ["10.0.0.11/24", "10.0.0.12/24"],
+              routes: [{ gateway: "10.0.0.1" }],
+            },
+          ],
+        },
+      },
+    });
+  });
+
+  it("is asked for DHCP where the settings say so", () => {
+    const base = "machine: { network: { interfaces: [{ interface: enp1s0, dhcp: false }] } }\n";
+    expect(merged(base, { interfaces: [{ ...link, dhcp: true }], contract: "v1.13" })).toContain(
+      "dhcp: true",
+    );
+  });
+
+  it("is a document where the file has documents, of whatever kind", () => {
+    const base =
+      'version: v1alpha1\nmachine: {}\n---\napiVersion: v1alpha1\nkind: BondConfig\nname: bond0\nlinks: [eth0, eth1]\nup: false\n---\napiVersion: v1alpha1\nkind: LinkAliasConfig\nname: storage\nselector: { match: \'glob("00:1a:2b:*", mac(link.hardware_addr)) && link.driver == "ice"\' }\n';
+    for (const contract of ["v1.12", "v1.14"]) {
+      const result = merged(base, {
+        interfaces: [{ ...link, interface: "bond0" }, storage],
+        vip: { address: "10.0.0.10", interface: "bond0" },
+        contract,
+      });
+      expect(documents(result).slice(1)).toEqual([
+        expect.objectContaining({ kind: "BondConfig", up: false, addresses: [{ address: "10.0.0.11/24" }] }),
+        expect.objectContaining({ kind: "LinkAliasConfig", name: "storage" }),
+        { apiVersion: "v1alpha1", kind: "Layer2VIPConfig", name: "10.0.0.10", link: "bond0" },
+        expect.objectContaining({ kind: "LinkConfig", name: "storage", mtu: 9000 }),
+      ]);
+    }
+  });
+
+  it("keeps DHCP on all others: a virtual IP alone is one document", () => {
+    const base =
+      "version: v1alpha1\nmachine: {}\n---\napiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n";
+    expect(documents(merged(base, { vip, contract: "v1.14" })).slice(2)).toEqual([
+      { apiVersion: "v1alpha1", kind: "Layer2VIPConfig", name: "10.0.0.10", link: "eth0" },
+    ]);
+  });
+});
+
+describe("our own patches", () => {
+  it("set nothing back that Talos sets back where a patch does not say it", () => {
+    const base =
+      "apiVersion: v1alpha1\nkind: UnattendedInstallConfig\ninstaller: { image: old }\nprovisioning: { diskSelector: { match: 'disk.size > 1u' }, wipe: true }\n";
+    const patch = installImagePatch({ image: "new", contract: "v1.14" }) ?? "";
+    // A user's patch is merged as Talos merges it.
+    expect(mergeConfig(base, [patch])).not.toContain("disk.size");
+    expect(parse(mergeConfig(base, newInBase(base, [patch])))).toMatchObject({
+      installer: { image: "new" },
+      provisioning: { diskSelector: { match: "disk.size > 1u" }, wipe: true },
+    });
   });
 });

@@ -1,0 +1,76 @@
+/** What a machine configuration says of a node's links already, in either form: `machine.network.interfaces`, or documents. */
+import { canonical } from "./configMeaning.ts";
+import { isTreeList, parseConfig, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
+import { documentRule } from "./mergeRules.ts";
+import type { DeviceSelector, LinkName } from "./networkPatch.ts";
+
+/** Links of a configuration that patches are put on. */
+export interface LinksInBase {
+  /** Whether the file has documents for its links. */
+  readonly documents: boolean;
+  /** Does `machine.network.interfaces` have the link? */
+  has(link: LinkName): boolean;
+  /** Does that link have a default route by the gateway already, without saying that it is one? */
+  hasDefaultRoute(link: LinkName, gateway: string): boolean;
+  /** The kind of the document that has the link: LinkConfig, BondConfig, …; undefined where none has. */
+  kindOf(name: string): string | undefined;
+  /** The name that the file gives to the link which an expression matches. */
+  aliasOf(match: string): string | undefined;
+  /** All names that are given to links by what they are. */
+  readonly aliases: ReadonlySet<string>;
+}
+
+/** Reads a machine configuration; throws `ConfigTextError` for what is none. */
+export function linksInBase(base: string): LinksInBase {
+  const all = parseConfig(base);
+  const main = all.find((document) => textOf(document, "kind") === undefined);
+  const list = treeAt(main, "machine", "network", "interfaces");
+  const interfaces: readonly Tree[] = isTreeList(list) ? list : [];
+  const links = all.filter((document) => isLink(textOf(document, "kind")));
+  const aliases = all.filter((document) => textOf(document, "kind") === "LinkAliasConfig");
+  const item = (link: LinkName): Tree | undefined => interfaces.find((other) => isSame(other, link));
+  return {
+    documents: links.length + aliases.length > 0,
+    has: (link) => item(link) !== undefined,
+    hasDefaultRoute: (link, gateway) => {
+      const routes = treeAt(item(link), "routes");
+      return (
+        isTreeList(routes) &&
+        routes.some((route) => textOf(route, "network") === undefined && textOf(route, "gateway") === gateway)
+      );
+    },
+    kindOf: (name) =>
+      textOf(
+        links.find((document) => textOf(document, "name") === name),
+        "kind",
+      ),
+    aliasOf: (match) =>
+      textOf(
+        aliases.find((document) => textOf(document, "selector", "match") === match),
+        "name",
+      ),
+    aliases: new Set(aliases.flatMap((document: TreeMap) => textOf(document, "name") ?? [])),
+  };
+}
+
+/** Kinds of links are those that cannot stand beside a LinkConfig of their name, and that one. */
+function isLink(kind: string | undefined): boolean {
+  return (
+    kind === "LinkConfig" ||
+    (kind !== undefined && documentRule("LinkConfig")?.conflicts.includes(kind) === true)
+  );
+}
+
+function isSame(item: Tree, link: LinkName): boolean {
+  const name = textOf(item, "interface");
+  if (link.interface !== undefined || name !== undefined) return name === link.interface;
+  return canonical(treeAt(item, "deviceSelector")) === canonical(selectorTree(link.deviceSelector));
+}
+
+function selectorTree(selector: DeviceSelector = {}): Tree {
+  return new Map(
+    Object.entries(selector).flatMap(([key, value]: [string, string | undefined]): [string, Tree][] =>
+      value === undefined ? [] : [[key, { text: value, plain: false }]],
+    ),
+  );
+}
