@@ -4,7 +4,7 @@ import { ToolError } from "../tools/resolve.ts";
 import { askLab } from "./control.ts";
 import { addFaultCommands } from "./faultCommands.ts";
 import { labFiles, stackOf, type LabMode, type LabOptions } from "./layout.ts";
-import { LabError, runningLab, startLab, stopLab } from "./lifecycle.ts";
+import { LabError, preparePlugins, runningLab, startLab, stopLab } from "./lifecycle.ts";
 import { destroy, preview, refresh, up } from "./operations.ts";
 import { ToolFailure } from "./process.ts";
 import { rolloutSince } from "./rolloutSummary.ts";
@@ -41,6 +41,11 @@ function program(): Command {
       await openStack(stackOf[mode]); // plain pulumi does not make a stack by itself
       process.stdout.write(`${environmentText(stackOf[mode])}\n`);
     });
+
+  root
+    .command("plugins")
+    .description("fetch the published plugins that are not installed, and show which ones a lab takes")
+    .action(() => preparePlugins((line) => void process.stdout.write(`${line}\n`)));
 
   root
     .command("up")

@@ -13,13 +13,14 @@ import {
   type LabOptions,
 } from "./layout.ts";
 import { reapLeftovers } from "./leftovers.ts";
-import type { PluginChoice } from "./pluginPaths.ts";
+import { acquirable, acquirePlugins } from "./acquirePlugins.ts";
+import { choosePlugins, languageHost, pluginSdks, type PluginChoice } from "./pluginPaths.ts";
 import { seedCluster } from "./seedCluster.ts";
 import { linkTools } from "./stack.ts";
 
 /** Starting and stopping a lab: a process of its own that outlives the command that started it. */
 
-const toolNames: ToolName[] = [
+const toolNames = [
   "pulumi",
   "talosctl",
   "etcd",
@@ -28,7 +29,7 @@ const toolNames: ToolName[] = [
   "kube-scheduler",
   "kubectl",
   "kwok",
-];
+] as const satisfies ToolName[];
 
 /** A mistake or obstacle that a person at the command line can do something about: shown without a stack trace. */
 export class LabError extends Error {}
@@ -46,20 +47,21 @@ type Say = (line: string) => void;
 export async function startLab(options: LabOptions, say: Say): Promise<StartedLab> {
   const { mode } = options;
   refuseElsewhere();
-  const tools = await resolveTools(toolNames, { onProgress: say });
   const running = await labReport(labFiles.socket);
+  const { tools, plugins } = await findPrograms(say, running === undefined);
   if (running !== undefined) {
     if (running.mode !== mode) throw otherMode(running.mode, mode);
     if (running.failure !== undefined)
       throw new LabError(
         `the lab that runs could not be made: ${running.failure}\nThrow it away with: npm run lab -- stop`,
       );
-    return { report: running, plugins: linkTools(tools), started: false };
+    linkTools(tools, plugins);
+    return { report: running, plugins, started: false };
   }
   reapLeftovers(say);
   makeLabFolders();
-  const plugins = linkTools(tools);
-  for (const plugin of plugins) say(`provider ${plugin.name}: ${plugin.kind} (${plugin.path})`);
+  linkTools(tools, plugins);
+  tellPrograms(tools.pulumi, plugins, say);
   await launch(options);
   try {
     const layout = readLayout(stackOf[mode]);
@@ -74,6 +76,31 @@ export async function startLab(options: LabOptions, say: Say): Promise<StartedLa
   }
   const report = await askLab<LabReport>(labFiles.socket, { method: "GET", path: "/report" });
   return { report, plugins, started: true };
+}
+
+/** The tools, and the provider plugins. Before a lab begins the engine may fetch plugins that are published and not installed. */
+async function findPrograms(say: Say, fetch: boolean) {
+  const progress = { onProgress: say };
+  const wanted = fetch ? await acquirable(pluginSdks, process.env) : [];
+  // What has to be built in any case is built together.
+  if (wanted.length === 0) await resolveTools([...toolNames, "pulumi-resource-kubernetes"], progress);
+  const tools = await resolveTools(toolNames, progress);
+  await acquirePlugins(tools.pulumi, wanted, say);
+  return { tools, plugins: await choosePlugins(progress) };
+}
+
+function tellPrograms(pulumi: string, plugins: readonly PluginChoice[], say: Say): void {
+  for (const { name, kind, version, path } of plugins)
+    say(`provider ${name}: ${[kind, version].filter((word) => word !== undefined).join(", ")} (${path})`);
+  const host = languageHost(pulumi);
+  say(host === undefined ? "program: inline, for want of pulumi-language-nodejs" : `program: run by ${host}`);
+}
+
+/** Fetches the published plugins that a lab would fetch when it starts, and tells which ones it would take. */
+export async function preparePlugins(say: Say): Promise<void> {
+  const { pulumi } = await resolveTools(["pulumi"], { onProgress: say });
+  await acquirePlugins(pulumi, await acquirable(pluginSdks, process.env), say);
+  tellPrograms(pulumi, await choosePlugins({ onProgress: say }), say);
 }
 
 function refuseElsewhere(): void {

@@ -1,60 +1,65 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
-import semver from "semver";
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { cachedPlugin, readSdk } from "../tools/pluginCache.ts";
+import { locateTools } from "../tools/resolve.ts";
+import type { ProgressSink } from "../tools/progress.ts";
 import { labFiles, projectDir } from "./layout.ts";
 
-/**
- * Which provider plugins the engine will run: an installed one is always preferred to its stand-in. The engine looks on PATH
- * before its home, so a stand-in is put on PATH only where the plugin is in neither.
- */
+/** Which plugins the engine will run: a published one comes first, then one that is built from its source, then a stand-in. */
 
 export interface PluginChoice {
-  name: string;
-  /** `installed`: the published plugin; `stand-in`: the lab's. */
-  kind: "installed" | "stand-in";
+  name: "talos" | "kubernetes";
+  kind: "published" | "built from source" | "stand-in";
+  /** With a leading v; of a stand-in: the version that it stands in for. Absent for a plugin on PATH, which nobody can ask. */
+  version?: string;
   path: string;
 }
 
-const pluginPackages = { talos: "sdks/talos", kubernetes: "node_modules/@pulumi/kubernetes" } as const;
+/** The provider SDKs that the program uses. */
+export const pluginSdks = [
+  readSdk(join(projectDir, "sdks", "talos")),
+  readSdk(join(projectDir, "node_modules", "@pulumi", "kubernetes")),
+];
 
-/** The choice for every provider plugin that the program needs and the lab has a stand-in for. */
-export function choosePlugins(env: NodeJS.ProcessEnv = process.env): PluginChoice[] {
-  return Object.entries(pluginPackages).map(([name, sdk]) => {
-    const installed = onPath(name, env) ?? inPulumiHome(name, sdkVersion(sdk), env);
-    if (installed !== undefined) return { name, kind: "installed", path: installed };
-    return {
-      name,
-      kind: "stand-in",
-      path: join(projectDir, "lab", "plugins", name, `pulumi-resource-${name}`),
-    };
-  });
+/** The choice for every provider plugin that the program needs. Builds the Kubernetes plugin if there is none. */
+export async function choosePlugins(
+  progress: ProgressSink = {},
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<PluginChoice[]> {
+  const [kubernetes] = await locateTools(["pulumi-resource-kubernetes"], progress);
+  if (kubernetes === undefined) throw new Error("no Kubernetes plugin was found or built");
+  const { path, version, origin } = kubernetes;
+  const kind = origin === "published" ? "published" : "built from source";
+  return [chooseTalos(env), { name: "kubernetes", kind, version, path }];
 }
 
-function sdkVersion(folder: string): string {
-  const manifest = JSON.parse(readFileSync(join(projectDir, folder, "package.json"), "utf8")) as {
-    version: string;
+/** Its source is in no registry, so the lab has a stand-in. */
+function chooseTalos(env: NodeJS.ProcessEnv): PluginChoice {
+  const sdk = readSdk(join(projectDir, "sdks", "talos"));
+  const onPath = findOnPath("pulumi-resource-talos", env);
+  if (onPath !== undefined) return { name: "talos", kind: "published", path: onPath };
+  const cached = cachedPlugin(sdk, env);
+  if (cached !== undefined) return { name: "talos", kind: "published", ...cached };
+  return {
+    name: "talos",
+    kind: "stand-in",
+    version: `v${sdk.version}`,
+    path: join(projectDir, "lab", "plugins", "talos", "pulumi-resource-talos"),
   };
-  return manifest.version;
 }
 
-function onPath(name: string, env: NodeJS.ProcessEnv): string | undefined {
+/** The Node.js language host: on PATH, or beside the engine, where Pulumi's installer puts it. */
+export function languageHost(pulumi: string, env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const name = "pulumi-language-nodejs";
+  const beside = join(dirname(realpathSync(pulumi)), name);
+  return findOnPath(name, env) ?? (existsSync(beside) ? beside : undefined);
+}
+
+/** The first program of that name on PATH, but for the lab's own links. */
+export function findOnPath(name: string, env: NodeJS.ProcessEnv): string | undefined {
   return (env["PATH"] ?? "")
     .split(delimiter)
     .filter((dir) => dir !== "" && dir !== labFiles.bin)
-    .map((dir) => join(dir, `pulumi-resource-${name}`))
+    .map((dir) => join(dir, name))
     .find((file) => existsSync(file) && statSync(file).isFile());
-}
-
-/** `$PULUMI_HOME/plugins/resource-<name>-v<version>`; the engine takes the wanted version or a newer one of the same major. */
-function inPulumiHome(name: string, wanted: string, env: NodeJS.ProcessEnv): string | undefined {
-  const plugins = join(env["PULUMI_HOME"] ?? join(homedir(), ".pulumi"), "plugins");
-  if (!existsSync(plugins)) return undefined;
-  const prefix = `resource-${name}-v`;
-  const fitting = readdirSync(plugins)
-    .filter((entry) => entry.startsWith(prefix) && !entry.includes(".lock") && !entry.includes(".partial"))
-    .find((entry) => semver.satisfies(entry.slice(prefix.length), `^${wanted}`));
-  if (fitting === undefined) return undefined;
-  const file = join(plugins, fitting, `pulumi-resource-${name}`);
-  return existsSync(file) ? file : undefined;
 }

@@ -5,14 +5,15 @@ import {
   LocalWorkspace,
   PulumiCommand,
   type InlineProgramArgs,
+  type LocalWorkspaceOptions,
   type Stack,
 } from "@pulumi/pulumi/automation/index.js";
 import { labFiles, projectDir } from "./layout.ts";
-import { choosePlugins, type PluginChoice } from "./pluginPaths.ts";
+import { languageHost, type PluginChoice } from "./pluginPaths.ts";
 
 /**
- * The real engine on the lab's stack. Where no nodejs language host is installed the program runs inline, through the
- * Automation API, on the same engine, backend and stack file as plain `pulumi`.
+ * The real engine on the lab's stack. It runs the program through the nodejs language host; where none is installed the program runs inline,
+ * through the Automation API, on the same engine, backend and stack file as plain `pulumi`.
  */
 
 /** The lab's state never leaves the machine and goes with the lab; the passphrase only keeps secrets out of plain sight in it. */
@@ -33,34 +34,24 @@ export function pulumiEnvironment(): Record<
   };
 }
 
-/** Puts the lab's tools and the needed stand-ins into one folder that goes first on PATH. */
-export function linkTools(found: Record<string, string>): PluginChoice[] {
+/** Puts the lab's tools, and the plugins that the engine would not find by itself, into one folder that goes first on PATH. */
+export function linkTools(found: Record<string, string>, plugins: readonly PluginChoice[]): void {
   // Who has put the lab's own folder on PATH, as `lab start` says, finds the links in it.
-  const tools = Object.fromEntries(
-    Object.entries(found).map(([name, path]) => [
-      name,
-      dirname(path) === labFiles.bin ? readlinkSync(path) : path,
-    ]),
+  const unpublished = plugins
+    .filter(({ kind }) => kind !== "published")
+    .map(({ name, path }) => [`pulumi-resource-${name}`, path] as const);
+  const programs = [...Object.entries(found), ...unpublished].map(
+    ([name, path]) => [name, dirname(path) === labFiles.bin ? readlinkSync(path) : path] as const,
   );
   for (const entry of readdirSync(labFiles.bin)) unlinkSync(join(labFiles.bin, entry));
-  const plugins = choosePlugins();
-  const standIns = plugins
-    .filter((plugin) => plugin.kind === "stand-in")
-    .map((plugin) => [`pulumi-resource-${plugin.name}`, plugin.path]);
   // The engine asks for it only where it finds no nodejs language host.
   const policyRunner = [
     "pulumi-analyzer-policy-nodejs",
     join(projectDir, "lab", "plugins", "policy", "pulumi-analyzer-policy-nodejs"),
   ];
-  for (const [name, path] of [
-    ...Object.entries(tools),
-    ["node", process.execPath],
-    ...standIns,
-    policyRunner,
-  ] as [string, string][]) {
+  for (const [name, path] of [...programs, ["node", process.execPath], policyRunner] as [string, string][]) {
     symlinkSync(path, join(labFiles.bin, name));
   }
-  return plugins;
 }
 
 /** Opens the stack, making it on first use. @param backend where its state is; default: the lab's own. */
@@ -70,9 +61,8 @@ export async function openStack(stackName: string, backend?: string): Promise<St
     ...(backend === undefined ? {} : { PULUMI_BACKEND_URL: backend }),
   };
   Object.assign(process.env, environment); // the engine, its plugins and PulumiCommand all look at this process's environment
-  const project: InlineProgramArgs = { stackName, projectName: "talos-iscsi", program: inlineProgram() };
   const pulumiCommand = await PulumiCommand.get({ skipVersionCheck: true });
-  return LocalWorkspace.createOrSelectStack(project, {
+  const options: LocalWorkspaceOptions = {
     workDir: projectDir,
     pulumiCommand,
     envVars: {
@@ -81,7 +71,13 @@ export async function openStack(stackName: string, backend?: string): Promise<St
       // What a lab lacks is said at once; the engine does not go and look for it elsewhere.
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     },
-  });
+  };
+  return languageHost(join(labFiles.bin, "pulumi")) === undefined
+    ? LocalWorkspace.createOrSelectStack(
+        { stackName, projectName: "talos-iscsi", program: inlineProgram() },
+        options,
+      )
+    : LocalWorkspace.createOrSelectStack({ stackName, workDir: projectDir }, options);
 }
 
 /** The program as the engine's language host would load it: the module itself, fresh for every operation. */

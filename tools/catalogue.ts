@@ -11,7 +11,8 @@ export type ToolName =
   | "kube-scheduler"
   | "kubectl"
   | "etcd"
-  | "kwok";
+  | "kwok"
+  | "pulumi-resource-kubernetes";
 
 /** One Go module under tools/: it pins the version of the tools that are built from it. */
 export interface ToolModule {
@@ -36,6 +37,8 @@ export interface Tool {
   readonly versionPattern: RegExp;
   /** Range of versions that may be taken from PATH in place of the pinned one. */
   readonly fitting: (pinned: semver.SemVer) => string;
+  /** A provider plugin: folder of its Node SDK. The published plugin of that version, where it is installed, comes before all others. */
+  readonly sdk?: string;
 }
 
 const stripped = "-s -w";
@@ -90,6 +93,15 @@ const kwok: ToolModule = {
   weight: 2,
 };
 
+const kubernetesPlugin: ToolModule = {
+  folder: "kubernetesplugin",
+  source: "github.com/pulumi/pulumi-kubernetes/provider/v4",
+  // The module is a commit, not a release, and the engine is told so: it warns that this is not the version of the SDK.
+  ldflags: (version) =>
+    `${stripped} -X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=${version.slice(1)}`,
+  weight: 6,
+};
+
 const sameMinor = ({ major, minor }: semver.SemVer): string =>
   `>=${major}.${minor}.0 <${major}.${minor + 1}.0`;
 
@@ -99,6 +111,8 @@ const kubectlSkew = ({ major, minor }: semver.SemVer): string =>
 
 /** The engine keeps its protocol through a major version; older than the pin was not tried with this SDK. */
 const pinnedOrNewer = (pinned: semver.SemVer): string => `>=${pinned.version} <${pinned.major + 1}.0.0`;
+
+const exactly = (pinned: semver.SemVer): string => pinned.version;
 
 const kubernetesServer = (name: ToolName): Tool => ({
   name,
@@ -153,6 +167,15 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     versionArguments: ["--version"],
     versionPattern: /^kwok version (v\S+)/m,
     fitting: sameMinor,
+  },
+  "pulumi-resource-kubernetes": {
+    name: "pulumi-resource-kubernetes",
+    module: kubernetesPlugin,
+    package: "talos-iscsi.invalid/tools/kubernetesplugin",
+    versionArguments: ["--version"],
+    versionPattern: /^pulumi-kubernetes (\S+)/m,
+    fitting: exactly,
+    sdk: "node_modules/@pulumi/kubernetes",
   },
 };
 

@@ -6,14 +6,15 @@ import { buildFolder, builtPath, type BuildJob, type Folders } from "./goBuild.t
 import { findToolchain, neededGo } from "./goToolchain.ts";
 import { endingOnSignals } from "./interrupts.ts";
 import { searchPath, type Refused } from "./onPath.ts";
+import { cachedPlugin, readSdk } from "./pluginCache.ts";
 import type { ProgressSink } from "./progress.ts";
 import { cannotBuild } from "./toolError.ts";
 
 export type { ToolName } from "./catalogue.ts";
 export { ToolError } from "./toolError.ts";
 
-/** Where a tool was found; `built now` is what this very call built. */
-export type ToolOrigin = "PATH" | "built before" | "built now";
+/** Where a tool was found; `published` is a plugin that the engine has installed, `built now` is what this very call built. */
+export type ToolOrigin = "published" | "PATH" | "built before" | "built now";
 
 /** A tool that can be run. */
 export interface ResolvedTool {
@@ -101,6 +102,11 @@ async function examine(name: ToolName, { catalogue, folders, env }: Surroundings
     throw new Error(`${name} is not among the tools`);
   }
   const pin = readPin(folders.modules, tool.module);
+  const published =
+    tool.sdk === undefined ? undefined : cachedPlugin(readSdk(join(folders.modules, "..", tool.sdk)), env);
+  if (published !== undefined) {
+    return { tool, pin, ...published, origin: "published", refused: [] };
+  }
   const { found, refused } = await searchPath(tool, fittingRange(tool, pin), env);
   if (found !== undefined) {
     return { tool, pin, ...found, origin: "PATH", refused };

@@ -12,13 +12,12 @@ export interface CheckResult {
   failures?: CheckFailure[];
 }
 
-export type DiffKind = "add" | "add-replace" | "delete" | "delete-replace" | "update" | "update-replace";
-
+/** As providers answer that are bridged from Terraform: the engine shows the properties' names and compares the inputs itself. */
 export interface DiffResult {
-  changes: boolean;
-  /** By property path; empty lets the engine compare the inputs itself. */
-  detailed?: Record<string, DiffKind>;
-  deleteBeforeReplace?: boolean;
+  /** Names of the properties that change; none: nothing does. */
+  diffs: string[];
+  /** Those among them for which a new resource is needed. */
+  replaces: string[];
 }
 
 /** Lines that appear under the resource in the engine's own display. */

@@ -6,7 +6,7 @@ import providerPb from "@pulumi/pulumi/proto/provider_pb.js";
 import { EngineLog } from "./engineLog.ts";
 import { statusOf } from "./status.ts";
 import { diffInputs } from "./diff.ts";
-import type { CheckFailure, DiffKind, ProviderPlugin } from "./plugin.ts";
+import type { CheckFailure, DiffResult, ProviderPlugin } from "./plugin.ts";
 import { marshalProperties, unmarshalProperties } from "./values.ts";
 
 // Only the protocol's stubs are loaded, not the SDK: a plugin starts once for every preview, and the SDK costs more
@@ -224,43 +224,12 @@ function failures(list: CheckFailure[]): providerPb.CheckFailure[] {
   );
 }
 
-const KINDS: Record<DiffKind, providerPb.PropertyDiff.Kind> = {
-  add: providerPb.PropertyDiff.Kind.ADD,
-  "add-replace": providerPb.PropertyDiff.Kind.ADD_REPLACE,
-  delete: providerPb.PropertyDiff.Kind.DELETE,
-  "delete-replace": providerPb.PropertyDiff.Kind.DELETE_REPLACE,
-  update: providerPb.PropertyDiff.Kind.UPDATE,
-  "update-replace": providerPb.PropertyDiff.Kind.UPDATE_REPLACE,
-};
-
-function diffResponse(result: {
-  changes: boolean;
-  detailed?: Record<string, DiffKind>;
-  deleteBeforeReplace?: boolean;
-}): providerPb.DiffResponse {
-  const response = new providerPb.DiffResponse()
-    .setChanges(
-      result.changes
-        ? providerPb.DiffResponse.DiffChanges.DIFF_SOME
-        : providerPb.DiffResponse.DiffChanges.DIFF_NONE,
-    )
-    .setDeletebeforereplace(result.deleteBeforeReplace ?? false);
-  const detailed = Object.entries(result.detailed ?? {});
-  response.setHasdetaileddiff(detailed.length > 0);
-  for (const [path, kind] of detailed) {
-    response
-      .getDetaileddiffMap()
-      .set(path, new providerPb.PropertyDiff().setKind(KINDS[kind]).setInputdiff(true));
-    const property = /^\["((?:[^"\\]|\\.)*)"\]|^[^.[]+/.exec(path);
-    const root = property?.[1] ?? property?.[0] ?? path;
-    if (!response.getDiffsList().includes(root)) {
-      response.addDiffs(root);
-    }
-    if (kind.endsWith("-replace") && !response.getReplacesList().includes(root)) {
-      response.addReplaces(root);
-    }
-  }
-  return response;
+function diffResponse({ diffs, replaces }: DiffResult): providerPb.DiffResponse {
+  const { DIFF_SOME, DIFF_NONE } = providerPb.DiffResponse.DiffChanges;
+  return new providerPb.DiffResponse()
+    .setChanges(diffs.length > 0 ? DIFF_SOME : DIFF_NONE)
+    .setDiffsList(diffs)
+    .setReplacesList(replaces);
 }
 
 /** Older engines send the URN alone: `urn:pulumi:stack::project::parent$type::name`. */

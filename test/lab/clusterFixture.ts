@@ -20,7 +20,7 @@ export interface GeneratedConfigurations {
 export class ClusterFixture {
   readonly runtime: KubernetesRuntime;
   readonly directory: string;
-  readonly tools: Record<"pulumi" | "kubectl" | "talosctl", string>;
+  readonly tools: Record<"pulumi" | "kubectl" | "talosctl" | "pulumi-resource-kubernetes", string>;
   readonly configurations: GeneratedConfigurations;
   readonly log: string[];
 
@@ -49,6 +49,7 @@ export class ClusterFixture {
       "kube-controller-manager",
       "kube-scheduler",
       "kwok",
+      "pulumi-resource-kubernetes",
     ]);
     const directory = mkdtempSync(join(tmpdir(), "talos-iscsi-test-"));
     const log: string[] = [];

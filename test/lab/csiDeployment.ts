@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalWorkspace, PulumiCommand } from "@pulumi/pulumi/automation/index.js";
@@ -69,10 +69,9 @@ export class CsiDeployment {
     const bin = join(cluster.directory, "bin");
     const state = join(cluster.directory, "state");
     for (const folder of [bin, state]) mkdirSync(folder);
-    const plugin = new URL("../../lab/plugins/kubernetes/pulumi-resource-kubernetes", import.meta.url);
-    symlinkSync(fileURLToPath(plugin), join(bin, "pulumi-resource-kubernetes"));
+    for (const name of ["pulumi", "pulumi-resource-kubernetes"] as const)
+      symlinkSync(cluster.tools[name], join(bin, name));
     symlinkSync(process.execPath, join(bin, "node"));
-    symlinkSync(cluster.tools.pulumi, join(bin, "pulumi"));
     const environment = {
       PATH: [bin, process.env["PATH"] ?? ""].join(delimiter),
       PULUMI_BACKEND_URL: pathToFileURL(state).href,
@@ -80,7 +79,6 @@ export class CsiDeployment {
       PULUMI_HOME: join(cluster.directory, "pulumi-home"),
       PULUMI_SKIP_UPDATE_CHECK: "true",
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-      TALOS_ISCSI_KUBECTL: cluster.tools.kubectl,
     };
     Object.assign(process.env, environment);
     const program = () => deploy(cluster.runtime.adminKubeconfig(), wish.current);

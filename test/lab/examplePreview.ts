@@ -35,10 +35,10 @@ export interface Preview {
 }
 
 /** Tools that the engine and the stand-ins run, by their absolute paths. */
-export type PreviewTools = Record<"pulumi" | "talosctl" | "kubectl", string>;
+export type PreviewTools = Record<"pulumi" | "talosctl" | "pulumi-resource-kubernetes", string>;
 
 /**
- * A project folder with this project's program and provider and with stacks of its own. The other providers are the lab's stand-ins, whatever is
+ * A project folder with this project's program and provider and with stacks of its own. The Talos provider is the lab's stand-in, whatever is
  * installed, so that a preview is the same everywhere.
  */
 export class PreviewProject {
@@ -52,10 +52,8 @@ export class PreviewProject {
     cpSync(join(source, "Pulumi.yaml"), join(this.#dir, "Pulumi.yaml"));
     symlinkSync(join(source, "provider"), join(this.#dir, "provider")); // Pulumi.yaml names it by this path
     const programs: Record<string, string> = { ...tools, node: process.execPath };
-    for (const name of ["talos", "kubernetes"]) {
-      const plugin = `pulumi-resource-${name}`;
-      programs[plugin] = join(source, "lab", "plugins", name, plugin);
-    }
+    const standIn = "pulumi-resource-talos";
+    programs[standIn] = join(source, "lab", "plugins", "talos", standIn);
     for (const [name, path] of Object.entries(programs)) symlinkSync(path, join(this.#dir, "bin", name));
     this.#environment = {
       PATH: [join(this.#dir, "bin"), process.env["PATH"] ?? ""].join(delimiter),

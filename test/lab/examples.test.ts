@@ -17,7 +17,7 @@ let tools: PreviewTools;
 let project: PreviewProject;
 
 beforeAll(async () => {
-  tools = await resolveTools(["pulumi", "talosctl", "kubectl"], { onProgress: console.error });
+  tools = await resolveTools(["pulumi", "talosctl", "pulumi-resource-kubernetes"], { onProgress: console.error });
   project = new PreviewProject(tools);
 });
 

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { labReport } from "../../lab/control.ts";
 import { labFiles } from "../../lab/layout.ts";
 
@@ -96,6 +96,21 @@ export class LabProject {
       child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
       child.once("error", reject);
       child.once("close", (code) => resolve({ code, text, stdout }));
+    });
+  }
+
+  /** Plain `pulumi` on the lab's state, its program loaded as the language host loads it. */
+  pulumi(...args: string[]): Promise<Finished> {
+    const path = [
+      join(this.dir, ".lab", "bin"),
+      join(this.dir, "test", "lab", "languageHost"),
+      process.env["PATH"],
+    ];
+    return this.run(join(this.dir, ".lab", "bin", "pulumi"), [...args, "--non-interactive"], {
+      PATH: path.join(delimiter),
+      PULUMI_BACKEND_URL: pathToFileURL(join(this.dir, ".lab", "state")).href,
+      PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
+      PULUMI_SKIP_UPDATE_CHECK: "true",
     });
   }
 

@@ -12,6 +12,8 @@ type Callback<Response> = (error: grpc.ServiceError | null, response: Response) 
 
 export interface DiffAnswer {
   changes: boolean;
+  /** Names of the properties that change. */
+  diffs: string[];
   detailed: Record<string, number>;
   replaces: string[];
 }
@@ -118,6 +120,7 @@ export class PluginClient {
     const detailed = response.getDetaileddiffMap().toArray() as unknown as [string, { kind?: number }][];
     return {
       changes: response.getChanges() === providerPb.DiffResponse.DiffChanges.DIFF_SOME,
+      diffs: response.getDiffsList(),
       detailed: Object.fromEntries(
         detailed.map(([path]) => [path, response.getDetaileddiffMap().get(path)?.getKind() ?? -1]),
       ),

@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
-import providerPb from "@pulumi/pulumi/proto/provider_pb.js";
 import { FactoryServer } from "../../lab/factory/server.ts";
 import {
   containsSecret,
@@ -24,7 +23,6 @@ const SECRETS = "talos:machine/secrets:Secrets";
 const APPLY = "talos:machine/configurationApply:ConfigurationApply";
 const SCHEMATIC = "talos:imageFactory/schematic:Schematic";
 const getConfiguration = "talos:machine/getConfiguration:getConfiguration";
-const kinds = providerPb.PropertyDiff.Kind;
 
 // The first guide's two patches (seed of the JovianDSS CSI plugin).
 const SECURITY_PATCH = `cluster:
@@ -148,18 +146,45 @@ describe("Secrets", () => {
 
   it("knows nothing in a preview but the contract", async () => {
     const { state } = await plugin.create(SECRETS, {}, { preview: true });
-    expect(state).toEqual({ talosVersion: "v1.13", machineSecrets: unknown, clientConfiguration: unknown });
+    expect(state).toMatchObject({
+      talosVersion: "v1.13",
+      machineSecrets: unknown,
+      clientConfiguration: unknown,
+      id: unknown,
+    });
+  });
+
+  it("has its id among the outputs, and the version of its schema in the state", () => {
+    expect(secrets.state).toMatchObject({ id: "machine_secrets", __meta: '{"schema_version":"1"}' });
   });
 
   it("is updated in place to a newer contract, with the same secrets, and replaced for an older one", async () => {
     const before = { inputs: { talosVersion: "v1.12" }, state: secrets.state };
-    expect((await plugin.diff(SECRETS, before, { talosVersion: "v1.13" })).detailed).toEqual({
-      talosVersion: kinds.UPDATE,
+    expect(await plugin.diff(SECRETS, before, { talosVersion: "v1.13" })).toEqual({
+      changes: true,
+      diffs: ["talosVersion"],
+      detailed: {},
+      replaces: [],
     });
     expect((await plugin.diff(SECRETS, before, { talosVersion: "v1.9" })).replaces).toEqual(["talosVersion"]);
     expect((await plugin.diff(SECRETS, before, before.inputs)).changes).toBe(false);
     const updated = await plugin.update(SECRETS, { id: secrets.id, ...before }, { talosVersion: "v1.13" });
     expect(revealAll(updated)).toEqual({ ...revealAll(secrets.state), talosVersion: "v1.13" });
+  });
+
+  it("takes its Talos from talosctl: known difference", async () => {
+    await writeFile(join(records, "arguments"), "");
+    await configuration({});
+    expect(await readFile(join(records, "arguments"), "utf8")).toContain("gen config dev");
+  });
+
+  it("knows what the program uses, and says so of the rest: known difference", async () => {
+    await expect(plugin.invoke("talos:machine/getDisks:getDisks", {})).rejects.toThrow(
+      /the stand-in of the talos plugin has no function talos:machine\/getDisks:getDisks/,
+    );
+    await expect(plugin.create("talos:machine/other:Other", {})).rejects.toThrow(
+      /the stand-in of the talos plugin has no resource talos:machine\/other:Other/,
+    );
   });
 
   it("imports the bundle of a running cluster", async () => {

@@ -23,6 +23,7 @@ const printed: Record<ToolName, (version: string) => string> = {
   kubectl: (version) => `Client Version: ${version}\nKustomize Version: v5.7.1`,
   etcd: (version) => `etcd Version: ${version.slice(1)}\nGit SHA: 1a2b3c4\nGo Version: go1.26.8`,
   kwok: (version) => `kwok version ${version} go1.26.8 (linux/amd64)`,
+  "pulumi-resource-kubernetes": (version) => `pulumi-kubernetes ${version.slice(1)}`,
 };
 
 let root: string;
@@ -216,6 +217,48 @@ describe("on PATH", () => {
     expect(etcd.refused).toEqual([{ path: failing, reason: "`etcd --version` failed" }]);
     expect(kwok.refused).toEqual([{ path: mute, reason: "`kwok --version` does not print a version" }]);
     expect(kubectl).toEqual({ refused: [] });
+  });
+});
+
+describe("a provider plugin", () => {
+  const name = "pulumi-resource-kubernetes";
+  let home: string;
+
+  beforeEach(async () => {
+    home = join(root, "pulumi-home");
+    surroundings = {
+      ...surroundings,
+      env: { ...surroundings.env, PULUMI_HOME: home },
+      catalogue: { [name]: { ...fakeTool(name), sdk: "sdk" } },
+    };
+    await mkdir(join(root, "sdk"));
+    await writeFile(
+      join(root, "sdk", "package.json"),
+      JSON.stringify({ version: "4.34.2", pulumi: { name: "kubernetes" } }),
+    );
+    await pin(name, "v4.0.0-20260115033456-f47bc2d6f199");
+  });
+
+  const installed = (version: string) =>
+    executable(join(home, "plugins", `resource-kubernetes-v${version}`, name), "exit 2");
+
+  test("is the published one where the engine has it: the SDK's version or a newer one of its major", async () => {
+    await onPath(name, "v4.0.0-20260115033456-f47bc2d6f199");
+    await installed("4.34.1");
+    await installed("5.0.0");
+    expect((await locateTools([name], {}, surroundings))[0]?.origin).toBe("PATH");
+    await installed("4.34.2");
+    const newest = await installed("4.36.0");
+    const [plugin] = await locateTools([name], {}, surroundings);
+    expect(plugin).toEqual({ name, path: newest, version: "v4.36.0", origin: "published", refused: [] });
+  });
+
+  test("whose download has not ended, or lost its file, is not taken", async () => {
+    const built = await onPath(name, "v4.0.0-20260115033456-f47bc2d6f199");
+    await rm(await installed("4.35.0"));
+    await installed("4.34.2");
+    await writeFile(join(home, "plugins", "resource-kubernetes-v4.34.2.partial"), "");
+    expect((await locateTools([name], {}, surroundings))[0]?.path).toBe(built);
   });
 });
 
@@ -477,7 +520,7 @@ describe("npm run tools", () => {
     });
     expect(code).toBe(1);
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/^8 tools are missing and cannot be built: Go is not installed/);
+    expect(stderr).toMatch(/^9 tools are missing and cannot be built: Go is not installed/);
     for (const name of toolNames) {
       expect(stderr).toContain(`  ${name} `);
     }

@@ -32,7 +32,7 @@ export const kubeconfigResource: ResourceHandler = {
   diff({ inputs, oldInputs, state, ignoreChanges }) {
     const result = diffInputs(oldInputs, inputs, { ignore: ignoreChanges });
     return needsRenewal(inputs, state)
-      ? { changes: true, detailed: { ...result.detailed, kubeconfigRaw: "update" } }
+      ? { ...result, diffs: [...result.diffs, "kubeconfigRaw", "kubernetesClientConfiguration"] }
       : result;
   },
 

@@ -1,7 +1,8 @@
 import type { InvokeCall, InvokeResult, ProviderPlugin } from "../plugin.ts";
 import { diffInputs } from "../diff.ts";
 import { readText } from "../read.ts";
-import type { Properties } from "../values.ts";
+import { unknown } from "../values.ts";
+import type { Properties, PropertyValue } from "../values.ts";
 import { bootstrapResource } from "./bootstrap.ts";
 import { getClientConfiguration } from "./clientConfiguration.ts";
 import { configurationApplyResource } from "./configurationApply.ts";
@@ -13,6 +14,15 @@ import { getKubeconfig, kubeconfigResource } from "./kubeconfig.ts";
 import { getMachineConfiguration } from "./machineConfiguration.ts";
 import { schematicResource } from "./schematic.ts";
 import { secretsResource } from "./secrets.ts";
+
+/** Resources whose schema has had a second version: the state says which one it is in, as Pulumi's Terraform bridge writes it. */
+const SECOND_SCHEMA = new Set(["Secrets", "ConfigurationApply", "Bootstrap", "Kubeconfig"]);
+
+/** What the bridge adds to every resource's outputs. */
+function bridged({ type }: { type: string }, id: PropertyValue, state: Properties): Properties {
+  const versioned = SECOND_SCHEMA.has(type.split(":").at(-1) ?? "");
+  return { ...state, id, ...(versioned ? { __meta: '{"schema_version":"1"}' } : {}) };
+}
 
 const DEFAULT_FACTORY = "https://factory.talos.dev";
 
@@ -60,11 +70,15 @@ export function talosPlugin(): ProviderPlugin {
     check: (call) => handlerOf(call).check?.(call) ?? { inputs: call.inputs },
     diff: (call) =>
       handlerOf(call).diff?.(call) ?? diffInputs(call.oldInputs, call.inputs, { ignore: call.ignoreChanges }),
-    create: async (call) => handlerOf(call).create(call),
+    create: async (call) => {
+      const { id, state } = await handlerOf(call).create(call);
+      return { id, state: bridged(call, call.preview ? unknown : id, state) };
+    },
     read: async (call) => {
       const { read } = handlerOf(call);
       if (read !== undefined) {
-        return read(call);
+        const found = await read(call);
+        return found && { ...found, state: bridged(call, found.id, found.state) };
       }
       if (Object.keys(call.state).length === 0) {
         throw new Error(`${call.type} cannot be imported`);
@@ -76,7 +90,7 @@ export function talosPlugin(): ProviderPlugin {
       if (update === undefined) {
         throw new Error(`${call.type} cannot be updated`);
       }
-      return update(call);
+      return bridged(call, call.id, await update(call));
     },
     delete: async (call) => handlerOf(call).delete?.(call),
     invoke: async (call: InvokeCall): Promise<InvokeResult> => {

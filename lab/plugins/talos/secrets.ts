@@ -36,8 +36,8 @@ export const secretsResource: ResourceHandler = {
   diff({ inputs, oldInputs, state, ignoreChanges }) {
     const result = diffInputs(oldInputs, inputs, { ignore: ignoreChanges });
     // Going back to an older contract needs other secrets, as before Talos 1.3 the encryption key was another one.
-    if (result.detailed?.["talosVersion"] === "update" && isOlder(contractOf(inputs), contractOf(state))) {
-      result.detailed["talosVersion"] = "update-replace";
+    if (result.diffs.includes("talosVersion") && isOlder(contractOf(inputs), contractOf(state))) {
+      result.replaces.push("talosVersion");
     }
     return clientExpires(state) ? withClientRenewal(result) : result;
   },
@@ -124,7 +124,7 @@ function clientExpires(state: Properties): boolean {
 }
 
 function withClientRenewal(result: DiffResult): DiffResult {
-  return { ...result, changes: true, detailed: { ...result.detailed, clientConfiguration: "update" } };
+  return { ...result, diffs: [...result.diffs, "clientConfiguration"] };
 }
 
 function contractOf(properties: Properties): string {

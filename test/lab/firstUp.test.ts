@@ -1,0 +1,113 @@
+import "reflect-metadata";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as x509 from "@peculiar/x509";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { LabProject, type Finished } from "./project.ts";
+
+/**
+ * A running cluster of one control plane, adopted: its only kube-apiserver restarts during the rollout, and no node is without the control
+ * planes' taint. The Kubernetes plugin is the real one.
+ */
+
+let lab: LabProject;
+let first: Finished;
+
+beforeAll(async () => {
+  lab = await LabProject.make();
+  const stackFile = join(lab.dir, "Pulumi.dev.yaml");
+  const text = readFileSync(stackFile, "utf8");
+  writeFileSync(stackFile, text.replace(/ {6}- name: cp2\n[\s\S]*?(?= {4}secrets:)/, ""));
+  first = await lab.lab("up");
+});
+
+afterAll(async () => lab?.remove());
+
+test("one up is enough", async () => {
+  expect(first.text).not.toContain("unreachable");
+  expect([first.code, first.text.slice(first.code === 0 ? first.text.length : -6000)]).toEqual([0, ""]);
+  expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
+});
+
+test("the driver's controller runs on the control plane in spite of its taint", async () => {
+  const taints = await lab.tool("kubectl", "get", "node", "cp1", "--output=jsonpath={.spec.taints[*].key}");
+  expect(taints).toContain("node-role.kubernetes.io/control-plane");
+  const pods = await lab.tool(
+    "kubectl",
+    "--namespace=joviandss-csi",
+    "get",
+    "pods",
+    "--selector=app=joviandss-csi-controller",
+    "--output=jsonpath={.items[*].spec.nodeName}",
+  );
+  expect(pods).toBe("cp1");
+});
+
+test("a stack of 0.1.0 has one update, of the Kubernetes provider, and nothing is replaced", async () => {
+  await changeState(({ type, inputs, outputs }) => {
+    if (type !== "pulumi:providers:kubernetes") return;
+    delete inputs["clusterIdentifier"];
+    delete outputs["clusterIdentifier"];
+  });
+  expect(await changes()).toEqual(["update pulumi:providers:kubernetes"]);
+  const up = await lab.pulumi("up", "--yes", "--stack", "dev");
+  expect(up.text).toMatch(/~ 1 updated/);
+  expect(await changes()).toEqual([]);
+});
+
+test("a kubeconfig that is renewed replaces no storage object", async () => {
+  const certificate = Buffer.from(await expiringCertificate()).toString("base64");
+  await changeState(({ type, outputs }) => {
+    if (type !== "talos:cluster/kubeconfig:Kubeconfig") return;
+    const client = outputs["kubernetesClientConfiguration"] as { clientCertificate: string };
+    client.clientCertificate = certificate;
+  });
+  const planned = await changes();
+  expect(planned).toContain("update talos:cluster/kubeconfig:Kubeconfig");
+  expect(planned.filter((change) => /replace|delete|create/.test(change))).toEqual([]);
+  const up = await lab.pulumi("up", "--yes", "--stack", "dev");
+  expect(up.code).toBe(0);
+  expect(up.text).not.toMatch(/replaced|deleted|created/);
+  expect(await changes()).toEqual([]);
+});
+
+interface Resource {
+  type: string;
+  inputs: Record<string, unknown>;
+  outputs: Record<string, unknown>;
+}
+
+/** Changes the stack's state, as time or an older version of this project would have left it. */
+async function changeState(change: (resource: Resource) => void): Promise<void> {
+  const exported = await lab.pulumi("stack", "export", "--stack", "dev");
+  const state = JSON.parse(exported.stdout) as { deployment: { resources: Resource[] } };
+  state.deployment.resources.forEach(change);
+  const file = join(lab.dir, "state.json");
+  writeFileSync(file, JSON.stringify(state));
+  const imported = await lab.pulumi("stack", "import", "--stack", "dev", "--file", file);
+  expect([imported.code, imported.text.slice(0, imported.code === 0 ? 0 : undefined)]).toEqual([0, ""]);
+}
+
+/** What a preview would do to which types of resources, but for what stays the same. */
+async function changes(): Promise<string[]> {
+  const preview = await lab.pulumi("preview", "--json", "--stack", "dev");
+  const { steps } = JSON.parse(preview.stdout) as { steps: { op: string; urn: string }[] };
+  return steps
+    .filter(({ op }) => op !== "same")
+    .map(({ op, urn }) => `${op} ${urn.split("::")[2]?.split("$").at(-1) ?? ""}`);
+}
+
+async function expiringCertificate(): Promise<string> {
+  x509.cryptoProvider.set(crypto);
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const made = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: "01",
+    name: "CN=admin",
+    notBefore: new Date(Date.now() - 86_400_000),
+    notAfter: new Date(Date.now() + 86_400_000),
+    signingAlgorithm: algorithm,
+    keys,
+  });
+  return made.toString("pem");
+}
