@@ -56,7 +56,7 @@ export function languageHost(pulumi: string, env: NodeJS.ProcessEnv = process.en
 }
 
 /** The first program of that name on PATH, but for the lab's own links. */
-export function findOnPath(name: string, env: NodeJS.ProcessEnv): string | undefined {
+function findOnPath(name: string, env: NodeJS.ProcessEnv): string | undefined {
   return (env["PATH"] ?? "")
     .split(delimiter)
     .filter((dir) => dir !== "" && dir !== labFiles.bin)

@@ -228,7 +228,7 @@ test("the plugin that is built has no schema inside: known difference", () => {
 });
 
 async function inState(): Promise<string[]> {
-  const { deployment } = await stack.exportStack();
+  const { deployment } = (await stack.exportStack()) as { deployment: unknown };
   const { resources = [] } = deployment as { resources?: { urn: string }[] };
   return resources.map(({ urn }) => urn.split("::").at(-1) ?? "");
 }
@@ -236,7 +236,9 @@ async function inState(): Promise<string[]> {
 function childrenOf(parent: number, command = / /): number[] {
   const children = execFileSync("ps", ["-o", "pid=,ppid=,args=", "-A"], { encoding: "utf8" });
   return children.split("\n").flatMap((line) => {
-    const [, pid, ppid, args = ""] = /^\s*(\d+)\s+(\d+)( .*)$/.exec(line) ?? [];
-    return Number(ppid) === parent && command.test(args) ? [Number(pid)] : [];
+    const found = /^\s*(\d+)\s+(\d+)( .*)$/.exec(line);
+    return found !== null && Number(found[2]) === parent && command.test(found[3] ?? "")
+      ? [Number(found[1])]
+      : [];
   });
 }
