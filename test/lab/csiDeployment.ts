@@ -136,7 +136,8 @@ export class CsiDeployment {
     return checkpoint.latest.resources
       .filter(({ type }) => type.startsWith("kubernetes:"))
       .map((resource) => {
-        const { stringData: _secret, ...inputs } = resource.inputs;
+        const { data, stringData: _plain, ...others } = resource.inputs;
+        const inputs = resource.inputs.kind === "Secret" || data === undefined ? others : { ...others, data };
         return { ...resource, inputs: sent(inputs) as Deployed["inputs"] };
       });
   }
