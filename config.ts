@@ -4,6 +4,18 @@ import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
 import { besides, withEnvironment, type Environment } from "./settings/environment.ts";
 import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settings/rules.ts";
+import {
+  hiddenValues,
+  plainProblems,
+  plainScalars,
+  replaced,
+  scalarsIn,
+  secretScalars,
+  withoutValues,
+  type Origin,
+  type Scalar,
+} from "./settings/secretValues.ts";
+import { stackFile } from "./settings/stackFile.ts";
 import { meantKey } from "./settings/suggestions.ts";
 
 export type { Settings } from "./settings/rules.ts";
@@ -36,6 +48,7 @@ export class SettingsError extends Error {
  * @param config the keys of the stack's file without the project's prefix, structured values as objects.
  * @param readFile how the files that the settings name are read; default: from the working folder.
  * @param environment the variables that `{ fromEnvironment: NAME }` may name; default: those of this process.
+ * @param origin which settings are Pulumi secrets, and what the stack's file has in plain text; default: not known, so nothing is said of it.
  * @throws SettingsError with every mistake at once.
  * @example `parseSettings({ talosVersion: "v1.13.9", cluster: { name: "dev", endpoint: "https://10.0.0.10:6443", nodes: [...] } })`
  */
@@ -43,17 +56,38 @@ export function parseSettings(
   config: Record<string, unknown>,
   readFile: ReadFile = fromWorkingFolder,
   environment: Environment = process.env,
+  origin?: Origin,
 ): Settings {
   const bottomless = tooDeep(config);
   if (bottomless.length > 0) throw new SettingsError(bottomless);
   const given = withEnvironment(config, environment);
+  const secret = [...given.taken, ...(origin === undefined ? [] : secretScalars(given.config, origin))];
+  const plain = origin === undefined ? [] : plainIn(config, given.config, secret);
   const parsed = settingsSchema.safeParse(given.config);
   const problems = parsed.success ? [] : parsed.error.issues.flatMap(problemsFrom);
   const completed = completeSettings(given.config, parsed.data, readFile);
-  const others = besides(given.problems, [...problems, ...completed.problems]);
-  const all = withoutRepeats([...given.problems, ...others]);
+  const strict = given.config["strictSecrets"] === true;
+  const others = besides(given.problems, [...problems, ...completed.problems, ...(strict ? plain : [])]);
+  const all = withoutRepeats([...given.problems, ...others]).map(discreet);
   if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);
-  return completed.settings;
+  const warnings = [...completed.settings.warnings, ...(strict ? [] : plain)].map(discreet);
+  return { ...completed.settings, warnings, hidden: hiddenValues(given.config, secret) };
+
+  /** What a message quotes may be a secret in the wrong place. */
+  function discreet({ path, reason }: Problem): Problem {
+    return { path, reason: withoutValues(reason, secret) };
+  }
+}
+
+/** Secrets that nobody marked as such. A value that the environment is still to give is none. */
+function plainIn(
+  given: Record<string, unknown>,
+  config: Record<string, unknown>,
+  secret: Scalar[],
+): Problem[] {
+  const missing = scalarsIn(given).filter(({ path }) => path.at(-1) === "fromEnvironment");
+  const hidden = [...secret, ...missing];
+  return plainProblems(plainScalars(replaced(config, hidden, "[secret]") as Record<string, unknown>));
 }
 
 /**
@@ -62,7 +96,7 @@ export function parseSettings(
  */
 export function loadSettings(): Settings {
   try {
-    return parseSettings(readConfig());
+    return parseSettings(readConfig(), undefined, undefined, origin());
   } catch (error) {
     throw settingsMessage(error) === undefined ? error : new pulumi.RunError(settingsMessage(error) ?? "");
   }
@@ -102,6 +136,19 @@ function tooDeep(config: Record<string, unknown> | null | undefined): Problem[] 
 
 function children(value: unknown): unknown[] {
   return typeof value === "object" && value !== null ? (Object.values(value) as unknown[]) : [];
+}
+
+/** What is a Pulumi secret: the engine tells the keys at the top, and the stack's file what stands there in plain text. */
+function origin(): Origin {
+  const prefix = `${pulumi.getProject()}:`;
+  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
+  const keys = Object.keys(pulumi.runtime.allConfig()).filter(
+    (key) => key.startsWith(prefix) && isConfigSecret(key),
+  );
+  return {
+    secretKeys: new Set(keys.map((key) => key.slice(prefix.length))),
+    file: stackFile(pulumi.getProject(), pulumi.getStack(), fromWorkingFolder),
+  };
 }
 
 /** All keys of this project; structured values arrive as JSON text. */

@@ -5,6 +5,7 @@ import { JovianDssCsi } from "./components/csi/joviandss.ts";
 import { SnapshotController } from "./components/csi/snapshots.ts";
 import { SynologyCsi } from "./components/csi/synology.ts";
 import { ClusterMembership } from "./components/clusterMembership.ts";
+import { hideValues } from "./components/hiddenValues.ts";
 import { FactoryImage } from "./components/factoryImage.ts";
 import { RollingUpgrade } from "./components/rollingUpgrade.ts";
 import { TalosCluster } from "./components/talosCluster.ts";
@@ -15,7 +16,10 @@ const settings = loadSettings();
 const { cluster: wanted, upgrade } = settings;
 for (const { path, reason } of settings.warnings) void pulumi.log.warn(`${path} ${reason}`);
 
-const factory = new FactoryImage("image", { ...settings.image, talosVersion: settings.talosVersion });
+// What was given as a secret is one in every resource that gets it. The nodes' resources have it in their machine configurations alone.
+const hiding = { transformations: hideValues(settings.hidden.values) };
+
+const factory = new FactoryImage("image", { ...settings.image, talosVersion: settings.talosVersion }, hiding);
 
 const cluster = new TalosCluster(
   "cluster",
@@ -36,6 +40,7 @@ const cluster = new TalosCluster(
     vip: wanted.vip,
     patches: wanted.patches,
     acceptDropped: wanted.acceptDropped,
+    hidden: settings.hidden.configurations,
     protectSecrets: wanted.protectSecrets,
     existing: wanted.secrets,
     after: [factory.confirmed],
@@ -89,7 +94,7 @@ const kubernetes = new k8s.Provider(
   // The plugin asks the API server for its schema once, when it is configured: not while a control plane is new or restarts.
   { dependsOn: rollout },
 );
-const onIscsiNodes = { provider: kubernetes, dependsOn: Object.values(rollout.nodes) };
+const onIscsiNodes = { ...hiding, provider: kubernetes, dependsOn: Object.values(rollout.nodes) };
 const snapshots =
   settings.snapshotController?.install === true
     ? new SnapshotController("snapshots", settings.snapshotController, onIscsiNodes)

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { redactMachineConfig } from "../talos/redact.ts";
+import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
 
 /** Talos API credentials: PEM, base64 as in a talosconfig. */
@@ -25,6 +26,8 @@ export interface NodeConfigurationArgs {
   patches: pulumi.Input<string[]>;
   /** Paths of the machine configuration that the node may lose, such as `machine.sysctls`. Default: none. */
   acceptDropped?: string[] | undefined;
+  /** Values that nothing may show, whatever their names. Always a secret. Default: none. */
+  hidden?: readonly KnownSecret[] | undefined;
   /** The contract that the configuration is made for, such as `v1.12`. A change of it is refused in the preview (siderolabs/talos#13885). */
   contract: pulumi.Input<string>;
   /** The contract that the cluster's secrets were made for, if this stack made them. `contract` has to be the same. Default: not known. */
@@ -51,13 +54,16 @@ export class NodeConfiguration extends pulumi.CustomResource {
 
   constructor(name: string, args: NodeConfigurationArgs, opts?: pulumi.CustomResourceOptions) {
     const configuration = pulumi.unsecret(
-      args.machineConfiguration.apply((text) => redactMachineConfig(text)),
+      args.machineConfiguration.apply((text) => redactMachineConfig(text, { hidden: args.hidden })),
     );
     super(
       "talos-node:index:NodeConfiguration",
       name,
       {
         ...args,
+        // Absent where there is none, so that states without it stay as they are.
+        hidden:
+          args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret(args.hidden),
         clientConfiguration: pulumi.secret(args.clientConfiguration),
         machineConfiguration: pulumi.secret(args.machineConfiguration),
         patches: pulumi.secret(args.patches),
@@ -66,7 +72,9 @@ export class NodeConfiguration extends pulumi.CustomResource {
         changedByHand: undefined,
       },
       // `changes` says the same once, for people.
-      pulumi.mergeOptions(opts, { hideDiffs: ["configuration", "machineConfiguration", "patches"] }),
+      pulumi.mergeOptions(opts, {
+        hideDiffs: ["configuration", "machineConfiguration", "patches", "hidden"],
+      }),
     );
   }
 }

@@ -3,6 +3,7 @@ import * as talos from "@pulumiverse/talos";
 import type { MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
+import type { KnownSecret } from "../talos/secrecy/known.ts";
 import { formerConfiguration, NodeConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
 import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
 
@@ -75,6 +76,8 @@ export interface TalosClusterArgs {
   patches: { all: string[]; controlplane: string[]; worker: string[] };
   /** Paths of the machine configurations that nodes may lose, with all that is below: `machine.sysctls`. Default: none. */
   acceptDropped?: string[] | undefined;
+  /** Values in the machine configurations that nothing may show, whatever their names: those that were given as secrets. Default: none. */
+  hidden?: readonly KnownSecret[] | undefined;
   /** Refuse to delete the secrets made here, as `pulumi destroy` would. Without effect on an existing cluster. */
   protectSecrets: boolean;
   /** The cluster runs already: its secrets. Absent: a new cluster, bootstrapped here. */
@@ -187,6 +190,7 @@ export class TalosCluster extends pulumi.ComponentResource {
           machineConfiguration: text,
           patches,
           acceptDropped: args.acceptDropped ?? [],
+          hidden: args.hidden ?? [],
           contract: identity.contract,
           createdWith: identity.createdWith,
         },
@@ -263,7 +267,11 @@ function shownInputs({
   // Marks are made with the cluster's own secret or tell nothing: with any other key a list of guesses finds out what was marked.
   const key = pulumi.output(args.existing?.machineSecrets).apply((secrets) => secrets?.cluster.secret);
   const withoutSecrets = (patches: string[]) =>
-    pulumi.unsecret(key.apply((known) => patches.map((patch) => redactMachineConfig(patch, { key: known }))));
+    pulumi.unsecret(
+      key.apply((known) =>
+        patches.map((patch) => redactMachineConfig(patch, { key: known, hidden: args.hidden })),
+      ),
+    );
   return {
     clusterName,
     endpoint,

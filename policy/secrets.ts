@@ -1,5 +1,8 @@
 import type { PolicyConfigSchema, ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
 import { plainSecrets } from "../talos/redact.ts";
+import { isLabelKey, isSecretName, isSecretSection } from "../talos/secrecy/names.ts";
+import { isCertificate, isNoSecret, isPrivateKey } from "../talos/secrecy/shapes.ts";
+import { isMark, secretSpans, type Span } from "../talos/secrecy/text.ts";
 import { isPlain } from "./seen.ts";
 import { isMapping, leaves, secretType } from "./types.ts";
 
@@ -73,7 +76,7 @@ function plaintextSecrets(
   props: Record<string, unknown>,
   { texts = [], ignore = [] }: Config = {},
 ): Found[] {
-  return [...inSecretObject(type, props), ...inVariables(props), ...inTexts(props, texts)].filter(
+  return [...inSecretObject(type, props), ...inTexts(props, texts), ...inNames(props)].filter(
     ({ path }, index, all) =>
       !ignore.includes(path) && all.findIndex((other) => other.path === path) === index,
   );
@@ -88,17 +91,24 @@ function inSecretObject(type: string, props: Record<string, unknown>): Found[] {
   );
 }
 
-/** Environment variables of containers: `{ name: DB_PASSWORD, value: … }`. */
-function inVariables(value: unknown, path = ""): Found[] {
+/** Environment variables of containers (`{ name: DB_PASSWORD, value: … }`), values by their names, and sections whose names say that all in them is secret. */
+function inNames(value: unknown, path = "", inherited = ""): Found[] {
   if (Array.isArray(value))
-    return (value as unknown[]).flatMap((item, index) => inVariables(item, `${path}[${index}]`));
-  if (!isMapping(value)) return [];
-  const { name, value: content } = value;
-  if (typeof name === "string" && typeof content === "string" && isSecretName(name) && isPlainSecret(content))
-    return [{ path: `${path}.value`, what: `the value of ${name}` }];
-  return Object.entries(value).flatMap(([key, item]) =>
-    inVariables(item, path === "" ? key : `${path}.${key}`),
-  );
+    return (value as unknown[]).flatMap((item, index) => inNames(item, `${path}[${index}]`, inherited));
+  if (!isMapping(value)) {
+    const secret = inherited !== "" && typeof value === "string" && isPlainSecret(value);
+    return secret ? [{ path, what: `the value of ${inherited}` }] : [];
+  }
+  const { name: variable } = value;
+  return Object.entries(value).flatMap(([key, item]) => {
+    if (key.startsWith("__")) return [];
+    const isVariable = key === "value" && typeof variable === "string" && isSecretName(variable);
+    const isLabel = key === "key" && isLabelKey(value);
+    const isSecret = isMapping(item) ? isSecretSection(key, item) : isSecretName(key) && !isLabel;
+    // Lists of names, such as the resources of a right or imagePullSecrets, have mappings or say what they are.
+    const from = isVariable ? variable : isSecret && !Array.isArray(item) ? key : inherited;
+    return inNames(item, path === "" ? key : `${path}.${key}`, from);
+  });
 }
 
 function inTexts(props: Record<string, unknown>, texts: readonly string[]): Found[] {
@@ -112,23 +122,31 @@ function kindOfSecret(name: string, text: string, texts: readonly string[]): str
   if (!isPlain(text) || text === "") return undefined;
   if (texts.some((canary) => canary !== "" && text.includes(canary)))
     return "a text that this policy was told to look for";
-  const decoded = /^LS0tLS/.test(text) ? Buffer.from(text, "base64").toString("latin1") : text;
-  if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(decoded)) return "a private key";
+  if (isPrivateKey(text)) return "a private key";
+  if (isCertificate(text)) return undefined;
   if (isYaml(text)) {
     const secrets = plainSecrets(text);
     if (secrets > 0)
       return `a configuration with ${secrets === 1 ? "a secret" : `${secrets} secrets`} (a kubeconfig, a talosconfig or a machine configuration, perhaps)`;
     return undefined;
   }
-  if (isSecretName(name) && isPlainSecret(text)) return `the value of ${name}`;
-  if (/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+/.test(text)) return "a JSON web token";
-  if (/(?:^|[\s"'=])[a-z0-9]{6}\.[a-z0-9]{16}(?:$|[\s"'])/.test(text)) return "a bootstrap token";
-  if (/\b[a-z][a-z0-9+.-]*:\/\/[^/\s:@]*:[^/\s@«$[]+@/i.test(text)) return "a password in an address";
-  if (/\b(?:Bearer|Basic)\s+[\w+/=.-]{12,}/.test(text)) return "credentials of an HTTP request";
-  const flag = /(?:^|\s)--?([\w-]+)[= ]["']?([^\s"'«$[(]+)/.exec(text);
-  if (flag?.[1] !== undefined && isSecretName(flag[1]) && isPlainSecret(flag[2] ?? ""))
-    return `the value of --${flag[1]}`;
-  return undefined;
+  // A digest or an ID looks random and is none, so only what is known by its form or its name counts.
+  const spans = secretSpans(text, /^(?:environment|env)$/i.test(name), true);
+  const first = spans.find(([start, end]) => isPlainSecret(text.slice(start, end)));
+  return first === undefined ? undefined : partOf(text, first);
+}
+
+/** What a part of a text is, for people. */
+function partOf(text: string, [start, end]: Span): string {
+  const [before, secret] = [text.slice(0, start), text.slice(start, end)];
+  const flag = /(--?[\w-]+)["']?[= ]["']?$/.exec(before)?.[1];
+  if (flag !== undefined) return `the value of ${flag}`;
+  if (/^eyJ/.test(secret)) return "a JSON web token";
+  if (/^[a-z0-9]{6}\.[a-z0-9]{16}$/.test(secret)) return "a bootstrap token";
+  if (text[end] === "@") return "a password in an address";
+  if (/\b(?:Bearer|Basic)\s+$/.test(before)) return "credentials of an HTTP request";
+  const assigned = /([\w.-]+)["']?\s*[:=]\s*["']?$/.exec(before)?.[1];
+  return assigned === undefined ? "a key, a token or a password" : `the value of ${assigned}`;
 }
 
 // A document, not a line that happens to have a colon in it. Scripts and certificates are none.
@@ -136,14 +154,7 @@ function isYaml(text: string): boolean {
   return /\n/.test(text.trim()) && /^[\w"'.-]+:(?:\s|$)/m.test(text) && !/^(?:#!|-----BEGIN)/.test(text);
 }
 
-/** Does a field of this name hold a secret? Not where the name says that it only points to one: secretName, tokenFile, passwordRef. */
-function isSecretName(name: string): boolean {
-  return /(?:^|[_.-]|[a-z](?=[A-Z]))(?:password|passwd|passphrase|token|secret|api[_-]?key|private[_-]?key|client[_-]?key(?:[_-]?data)?|access[_-]?key|secret[_-]?key|credentials?|kubeconfig|talosconfig)$/i.test(
-    name,
-  );
-}
-
-/** A path, a name of a file, a reference in braces, or a switch is no secret, whatever the field is called. */
+/** A path, a reference to a variable, a mark or a switch is no secret, whatever the field is called. */
 function isPlainSecret(text: string): boolean {
-  return isPlain(text) && text !== "" && !/^(?:«secret |\$[({]|\/|true$|false$|\d{1,6}$)/.test(text);
+  return isPlain(text) && !isMark(text) && !isNoSecret(text) && !/^(?:\$[\w({]|\/[\w./-]+$)/.test(text);
 }

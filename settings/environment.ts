@@ -1,6 +1,7 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { isWithin } from "../talos/patchReach.ts";
 import { isRecord } from "./raw.ts";
+import { pathText, type Path, type Scalar } from "./secretValues.ts";
 
 /** Environment variables by name, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -9,6 +10,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Resolved {
   readonly config: Record<string, unknown>;
   readonly problems: Problem[];
+  /** The values, and where they are: secret, whatever they are. */
+  readonly taken: Scalar[];
 }
 
 /**
@@ -17,25 +20,29 @@ export interface Resolved {
  */
 export function withEnvironment(config: Record<string, unknown>, environment: Environment): Resolved {
   const problems: Problem[] = [];
-  const resolve = (value: unknown, path: string): unknown => {
-    if (Array.isArray(value)) return value.map((item: unknown, index) => resolve(item, `${path}[${index}]`));
+  const taken: Scalar[] = [];
+  const resolve = (value: unknown, path: Path): unknown => {
+    if (Array.isArray(value)) return value.map((item: unknown, index) => resolve(item, [...path, index]));
     if (!isRecord(value)) return value;
     const name = variableIn(value);
     if (name === undefined) {
       return Object.fromEntries(
-        Object.entries(value).map(([key, inner]) => [
-          key,
-          resolve(inner, path === "" ? key : `${path}.${key}`),
-        ]),
+        Object.entries(value).map(([key, inner]) => [key, resolve(inner, [...path, key])]),
       );
     }
     const found = environment[name];
-    if (found !== undefined && found !== "") return found;
+    if (found !== undefined && found !== "") {
+      taken.push({ path, value: found });
+      return found;
+    }
     const how = found === undefined ? "is not set" : "is empty";
-    problems.push({ path, reason: `is to come from the environment variable ${name}, which ${how}` });
+    problems.push({
+      path: pathText(path),
+      reason: `is to come from the environment variable ${name}, which ${how}`,
+    });
     return value;
   };
-  return { config: resolve(config, "") as Record<string, unknown>, problems };
+  return { config: resolve(config, []) as Record<string, unknown>, problems, taken };
 }
 
 /** The variable that a value names in place of a text. Anything else that looks like it is left for the schema to refuse. */

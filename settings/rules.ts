@@ -19,6 +19,7 @@ import { placeControllers } from "./placement.ts";
 import { baseFiles, checkBaseFiles } from "./baseFiles.ts";
 import type { ReadFile } from "./files.ts";
 import { existingSecrets, type ExistingSecrets } from "./secrets.ts";
+import type { Hidden } from "./secretValues.ts";
 import { checkVersions, iscsiTools, wellFormed } from "./versions.ts";
 import { parseContract } from "../talos/version.ts";
 import { checkDisks } from "./diskRules.ts";
@@ -56,6 +57,8 @@ export interface Settings extends Omit<Draft, "image" | "cluster"> {
   };
   /** What is allowed but probably not meant; shown in the preview. */
   warnings: Problem[];
+  /** Values that were set with --secret or taken from the environment: shown nowhere, whatever their names. */
+  hidden: Hidden;
 }
 
 /**
@@ -66,7 +69,7 @@ export function completeSettings(
   raw: Record<string, unknown>,
   draft: Draft | undefined,
   readFile: ReadFile,
-): { settings?: Settings; problems: Problem[] } {
+): { settings?: Omit<Settings, "hidden">; problems: Problem[] } {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   checkNodes(raw, problems, warnings);
@@ -98,7 +101,7 @@ export function completeSettings(
   // A document is merged as a patch is: one that is not there yet is added.
   const merged = (own: PatchSetting[], patches: PatchSetting[]): Patches =>
     [...own, ...patches].map(patchText);
-  const settings: Settings = {
+  const settings: Omit<Settings, "hidden"> = {
     ...draft,
     ...placeControllers({ ...draft, ...unguarded(draft) }),
     image: { ...draft.image, schematic },

@@ -329,6 +329,11 @@ export const baseShape = {
   kubernetesVersion: kubernetesVersion
     .optional()
     .describe("Kubernetes release in the machine configuration."),
+  strictSecrets: flag()
+    .default(false)
+    .describe(
+      "Refuse a password, key or token that is in plain text in the stack's file; without it the preview only warns.",
+    ),
   image: image.prefault({}),
   cluster,
   upgrade,

@@ -6,6 +6,7 @@ import { configDifferences, type Difference } from "./configDiff.ts";
 import { parseConfig, type Leaf, type TreeMap } from "./configTree.ts";
 import { isWithin, patchReach } from "./patchReach.ts";
 import { configRedactor, type ConfigRedactor } from "./redact.ts";
+import type { KnownSecret } from "./secrecy/known.ts";
 
 export interface ConfigComparison {
   /** The configuration that the node has. */
@@ -18,6 +19,8 @@ export interface ConfigComparison {
   readonly before?: string | undefined;
   /** Paths whose loss is accepted, with all that is below them. */
   readonly accepted: readonly string[];
+  /** Values that no line shows, whatever their names. */
+  readonly hidden?: readonly KnownSecret[] | undefined;
 }
 
 export interface ConfigChanges {
@@ -39,9 +42,10 @@ export function configChanges({
   patches,
   before,
   accepted,
+  hidden,
 }: ConfigComparison): ConfigChanges {
   const [has, gets] = [parseConfig(running), parseConfig(wanted)];
-  const redactor = configRedactor(wanted, {}, [running]);
+  const redactor = configRedactor(wanted, { hidden }, [running]);
   const meant = patchReach(patches);
   const byHand = before === undefined ? () => true : handMade(parseConfig(before), has);
   const differences = configDifferences(has, gets);

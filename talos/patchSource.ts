@@ -33,7 +33,7 @@ export class PatchSource {
     const documents = Array.isArray(parsed) ? parsed : [];
     const at = (offset: number | undefined): number => Math.max(1, lines.linePos(offset ?? 0).line);
     for (const { errors } of documents) {
-      for (const { pos, message } of errors) this.#report(at(pos[0]), `is not YAML: ${message}`);
+      for (const { pos, message } of errors) this.#report(at(pos[0]), `is not YAML: ${withoutText(message)}`);
     }
     if (this.problems.length > 0) return [];
     const filled = documents.filter(
@@ -65,4 +65,9 @@ export function kindOf({ root }: PatchDocument): { kind: string; node: Node | un
 export function nodeAt({ root }: PatchDocument, path: readonly string[]): Node | undefined {
   const node = root.getIn(path, true);
   return isMap(node) || isSeq(node) || isScalar(node) ? node : undefined;
+}
+
+/** A parser's complaint without the part of the text that it quotes, which may be a secret. */
+function withoutText(message: string): string {
+  return message.split(/: |"/)[0] ?? "";
 }

@@ -95,7 +95,7 @@ export function configRedactor(
     },
     path: (path) =>
       scrubbed(known.without(path, mark), mark).replace(/\[([^\]]+)\]/g, (label, inner: string) =>
-        looksRandom(inner) ? `[${mark(inner)}]` : label,
+        looksRandom(inner) || known.is(inner) ? `[${mark(inner)}]` : label,
       ),
   };
 }

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { looksRandom, mayBePassword } from "../../talos/secrecy/shapes.ts";
+import { secretSpans } from "../../talos/secrecy/text.ts";
 import { imageProblem } from "./imageReference.ts";
 
 /** A section of the settings: an object that refuses keys it does not know and says which ones it does. */
@@ -121,24 +123,16 @@ export function absolutePath(example: string) {
 
 /**
  * A wrong text as an error shows it: in quotes, so that it is found in the file, or only how long it is, where it may be a secret in the wrong
- * place: several lines (a pasted file), more than anyone writes by hand, or a word that mixes what passwords, tokens and keys mix.
+ * place: several lines (a pasted file), more than anyone writes by hand, what `secrecy/` takes for a secret, or a word that may be a password.
  */
 export function shownText(value: string): string {
-  if (value.length > 80 || /[\r\n]/.test(value) || value.split(/[^\p{L}\p{N}+=!$%^&*~]+/u).some(mayBeSecret))
-    return `a text of ${value.length} letters`;
+  if (value.length > 80 || /[\r\n]/.test(value)) return `a text of ${value.length} letters`;
   // A user name and a password in a URL: nobody needs to see them to find the mistake.
-  return JSON.stringify(value.replace(/\/\/.*@/, "//…@"));
-}
-
-// What people name (hosts, pools, releases) has short parts of letters with a number at their end; `Pool0` passes, `x9Kq2LmB` does not.
-function mayBeSecret(word: string): boolean {
-  if (word.length < 8) return false;
-  const turns = word.match(/\p{L}\p{N}|\p{N}\p{L}|\p{Ll}\p{Lu}/gu)?.length ?? 0;
-  const bothCases = /\p{Lu}/u.test(word) && /\p{Ll}/u.test(word);
-  return (
-    turns >= (word.length >= 16 ? 1 : bothCases || word.length >= 12 ? 3 : Infinity) ||
-    /[+=!$%^&*~]/.test(word)
-  );
+  const bare = value.replace(/\/\/.*@/, "//…@");
+  const suspicious = looksRandom(bare) || secretSpans(bare, true).length > 0;
+  return suspicious || bare.split(/[^\p{L}\p{N}+=!$%^&*~]+/u).some(mayBePassword)
+    ? `a text of ${value.length} letters`
+    : JSON.stringify(bare);
 }
 
 /** A wrong value as an error shows it: short, and never more than its kind when it is not a plain value. */

@@ -1,4 +1,5 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import type { KnownSecret } from "../../talos/secrecy/known.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import type { CheckFailure } from "../check.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
@@ -21,6 +22,8 @@ export interface NodeConfigurationInputs {
   patches: string[];
   /** Paths whose loss is accepted. */
   acceptDropped: string[];
+  /** Values that no line shows, whatever their names. */
+  hidden?: KnownSecret[];
   /** The contract that the configuration is made for, such as `v1.12`. */
   contract: string;
   /** The contract that the cluster's secrets were made for, if this stack made them. */
@@ -35,7 +38,12 @@ export const changesProperty = "changes";
 export const driftProperty = "changedByHand";
 
 /** Secret whatever the program says. */
-export const configurationSecrets = ["clientConfiguration", "machineConfiguration", "patches"] as const;
+export const configurationSecrets = [
+  "clientConfiguration",
+  "machineConfiguration",
+  "patches",
+  "hidden",
+] as const;
 
 /** What a look at the node is about. */
 export const asked = [
@@ -46,6 +54,7 @@ export const asked = [
   "machineConfiguration",
   "patches",
   "acceptDropped",
+  "hidden",
 ] as const;
 
 const text = (value: unknown): boolean => typeof value === "string" && value !== "";
@@ -68,6 +77,11 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
   configuration: { fits: text, what: "a text" },
   patches: { fits: texts, what: "a list of texts" },
   acceptDropped: { fits: texts, what: "a list of paths", optional: true },
+  hidden: {
+    fits: (value) => Array.isArray(value) && value.every(record),
+    what: "a list of values",
+    optional: true,
+  },
   contract: { fits: text, what: 'a contract such as "v1.12"' },
   createdWith: { fits: text, what: 'a contract such as "v1.12"', optional: true },
   timeoutSeconds: {

@@ -76,7 +76,7 @@ export async function findPatiently(
  * @param before what this stack gave the node last: values from there that are gone now were taken out on purpose
  */
 export function judge(wanted: NodeConfigurationInputs, running: string, before: string | undefined): Verdict {
-  const { machineConfiguration, patches, acceptDropped, role } = wanted;
+  const { machineConfiguration, patches, acceptDropped, hidden, role } = wanted;
   return readable(wanted, () => {
     const changes = configChanges({
       running,
@@ -84,6 +84,7 @@ export function judge(wanted: NodeConfigurationInputs, running: string, before: 
       patches,
       before,
       accepted: acceptDropped,
+      hidden,
     });
     const lost =
       role === "controlplane"
@@ -105,6 +106,7 @@ export function driftLines(wanted: NodeConfigurationInputs, running: string): st
       wanted: running,
       patches: [],
       accepted: [],
+      hidden: wanted.hidden,
     }).lines,
   ]);
 }
@@ -113,7 +115,7 @@ export function driftLines(wanted: NodeConfigurationInputs, running: string): st
 export function shownConfiguration(wanted: NodeConfigurationInputs, running: string): string {
   const { key } = configRedactor(wanted.machineConfiguration);
   return readable(wanted, () =>
-    redactMachineConfig(alignConfig(running, wanted.machineConfiguration), { key }),
+    redactMachineConfig(alignConfig(running, wanted.machineConfiguration), { key, hidden: wanted.hidden }),
   );
 }
 

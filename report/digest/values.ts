@@ -3,6 +3,10 @@
  * What is a secret by its name or its form is one whoever forgot to mark it: reports end up in mails and in tickets.
  */
 
+import { isLabelKey, isSecretName, isSecretSection } from "../../talos/secrecy/names.ts";
+import { isCertificate, isNoSecret, isPrivateKey } from "../../talos/secrecy/shapes.ts";
+import { secretSpans, withoutTokens } from "../../talos/secrecy/text.ts";
+
 export type Value = string | number | boolean | null | Value[] | { [key: string]: Value };
 export type Properties = Record<string, Value>;
 
@@ -33,10 +37,11 @@ const unknowns = new Set([
   "[unknown]",
 ]);
 
-// Names whose values are secret in this program and its providers. The names of Secrets (`secretName`, `…-secret-name`) are not.
-const secretNames =
-  /^(password|passphrase|token|secret|clientkey|privatekey|clientconfiguration|kubeconfig|kubeconfigraw|kubernetesclientconfiguration|talosconfig|machinesecrets|machineconfiguration|machineconfigurationinput|stringdata|chap_?(user|password)|.*(password|passphrase|private_?key))$/i;
-const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|LS0tLS1CRUdJTi[A-Za-z0-9+/]*UFJJVkFURS/;
+// What is secret as a whole in this program and its providers, though its name does not say so.
+const secretSections =
+  /^(?:clientconfiguration|kubeconfigraw|kubernetesclientconfiguration|machinesecrets|machineconfiguration|machineconfigurationinput|stringdata|hidden)$/i;
+// Texts that come without secrets from this program's own redaction.
+const redactedTexts = /^(?:configuration|changes|redacted|plan)$/;
 
 /** Properties of a resource, without its secrets. @param type of the resource: the data of a Kubernetes Secret are secret as a whole. */
 export function shownProperties(given: unknown, type: string): Properties {
@@ -52,31 +57,50 @@ export function shownProperties(given: unknown, type: string): Properties {
 /** A value without its secrets. @param name of the property that it stands in. */
 function shown(value: unknown, name = ""): Value {
   if (value === null || value === undefined) return null;
-  if (secretNames.test(name) && !isEmpty(value)) return isUnknown(value) ? unknownMark : secretMark;
-  if (typeof value === "string") return shownText(value);
+  if (isSecret(value, name) && !isEmpty(value)) return isUnknown(value) ? unknownMark : secretMark;
+  if (typeof value === "string") return shownText(value, name);
   if (typeof value === "number" || typeof value === "boolean") return value;
-  if (Array.isArray(value)) return value.map((item) => shown(item));
+  if (Array.isArray(value)) return value.map((item) => shown(item, typeof item === "string" ? name : ""));
   if (typeof value !== "object") return null;
   const marked = (value as Record<string, unknown>)[signatureKey];
   if (marked !== undefined) return shownMarked(marked, value as Record<string, unknown>, name);
   return Object.fromEntries(
     Object.entries(value)
       .filter(([key]) => !key.startsWith("__"))
-      .map(([key, item]) => [key, shown(item, key)]),
+      .map(([key, item]) => [key, shown(item, fieldName(key, value as Record<string, unknown>))]),
   );
 }
 
-function shownText(value: string): string {
+/** The name that tells what a field holds: the `value` of a variable is what the variable's name says, the `key` of a taint is a label. */
+function fieldName(key: string, mapping: Readonly<Record<string, unknown>>): string {
+  if (key === "key" && isLabelKey(mapping)) return "";
+  return key === "value" && typeof mapping["name"] === "string" ? mapping["name"] : key;
+}
+
+function isSecret(value: unknown, name: string): boolean {
+  if (secretSections.test(name)) return true;
+  if (typeof value === "string") return isSecretName(name) && !isNoSecret(value);
+  if (typeof value === "number") return isSecretName(name);
+  // Lists of names: imagePullSecrets, the resources of a right.
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? isSecretSection(name, value as Record<string, unknown>)
+    : false;
+}
+
+function shownText(value: string, name: string): string {
   if (unknowns.has(value)) return unknownMark;
-  return privateKey.test(value) ? secretMark : value;
+  if (isPrivateKey(value)) return secretMark;
+  if (isCertificate(value)) return value;
+  return redactedTexts.test(name) || /\n/.test(value.trim())
+    ? withoutKeys(value)
+    : secretSpans(value, false, true)
+        .toReversed()
+        .reduce((rest, [start, end]) => `${rest.slice(0, start)}${secretMark}${rest.slice(end)}`, value);
 }
 
-/** A text for people, with a mark in place of every private key. */
+/** A text for people, with a mark in place of every key, token and password in an address. */
 export function withoutKeys(text: string): string {
-  return text.replace(
-    /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----[\s\S]*?(-----END \1-----|$)|LS0tLS1CRUdJTi[A-Za-z0-9+/=]*/g,
-    secretMark,
-  );
+  return withoutTokens(text, secretMark);
 }
 
 function shownMarked(signature: unknown, value: Record<string, unknown>, name: string): Value {

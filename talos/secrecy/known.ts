@@ -19,14 +19,18 @@ export interface KnownSecret {
 export interface KnownSecrets {
   /** Is the scalar at this place one of them? */
   has(value: string, keys: readonly string[], kind: string | undefined): boolean;
-  /** The text with a mark in place of each of them that is long enough to be told from other text. */
+  /** Is it one that is secret wherever it stands? The name of a list's item has no place to tell. */
+  is(value: string): boolean;
+  /** The text with a mark in place of each of them that can be told from other text. */
   without(text: string, mark: (secret: string) => string): string;
 }
 
-/** Shorter ones are found by their place alone: a `1` or a `eth0` stands in many places. */
-const TELLING = 6;
+/** Can a value be told from other text, wherever it stands? A `1`, an `eth0` and a `kubernetes` cannot: they are secret at their place alone. */
+export function isTelling(value: string): boolean {
+  return value.length >= 8 && !isMark(value) && !/^(?:[\d.:/]+|[a-z]+(?:[-._/][a-z]+)*)$/.test(value);
+}
 
-/** @param list secret wherever they stand, where they are long enough. @param placed secret at their place alone */
+/** @param list secret wherever they stand, where they can be told from other text. @param placed secret at their place alone */
 export function knownSecrets(
   list: readonly KnownSecret[],
   placed: readonly KnownSecret[] = [],
@@ -36,7 +40,7 @@ export function knownSecrets(
     ({ value }) => value,
   );
   const telling = [...new Set(list.map(({ value }) => value))]
-    .filter((value) => value.length >= TELLING && !/^(?:[\d.]+|true|false)$/.test(value) && !isMark(value))
+    .filter(isTelling)
     .sort((a, b) => b.length - a.length);
   return {
     has: (value, keys, kind) =>
@@ -44,6 +48,7 @@ export function knownSecrets(
       (byValue.get(value) ?? []).some(
         (secret) => secret.keys.length > 0 && secret.kind === kind && leadsTo(secret.keys, keys),
       ),
+    is: (value) => list.some((secret) => secret.value === value),
     without: (text, mark) =>
       telling.reduce(
         (rest, value) => (rest.includes(value) ? rest.replaceAll(value, () => mark(value)) : rest),

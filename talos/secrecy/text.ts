@@ -28,8 +28,11 @@ export function scrubbed(text: string, mark: (secret: string) => string, whole =
   return result + text.slice(done);
 }
 
-/** Where secrets stand in a text, in order and apart from each other. */
-export function secretSpans(given: string, whole = false): Span[] {
+/**
+ * Where secrets stand in a text, in order and apart from each other.
+ * @param whole see `scrubbed` @param sure without words that only look random: a digest that nobody names looks so, too
+ */
+export function secretSpans(given: string, whole = false, sure = false): Span[] {
   if (given.length < 4) return [];
   // What is marked already says "secret" itself, and may be part of an address.
   const marks = [...given.matchAll(ALL_MARKS)].map(({ index, 0: mark }): Span => [
@@ -46,14 +49,23 @@ export function secretSpans(given: string, whole = false): Span[] {
     ...afterWords(text),
     ...inPairs(text),
     ...piped(text),
-    ...random(text),
+    ...(sure ? [] : random(text)),
   ];
-  const ordered = found
-    .flatMap((span) => without(span, marks))
-    .filter(([start, end]) => /[\p{L}\p{N}]/u.test(text.slice(start, end)))
-    .sort(([a], [b]) => a - b);
+  return apart(found.flatMap((span) => without(span, marks))).filter(([start, end]) =>
+    /[\p{L}\p{N}]/u.test(text.slice(start, end)),
+  );
+}
+
+/** A message for people without what is a secret by itself: keys, tokens, passwords in addresses. What follows a name is what the message is about. */
+export function withoutTokens(text: string, mark: string): string {
+  return apart([...tokensIn(text), ...inAddresses(text)])
+    .toReversed()
+    .reduce((rest, [start, end]) => `${rest.slice(0, start)}${mark}${rest.slice(end)}`, text);
+}
+
+function apart(spans: readonly Span[]): Span[] {
   const result: [number, number][] = [];
-  for (const [start, end] of ordered) {
+  for (const [start, end] of spans.toSorted(([a], [b]) => a - b)) {
     const last = result.at(-1);
     if (last !== undefined && start <= last[1]) last[1] = Math.max(last[1], end);
     else result.push([start, end]);

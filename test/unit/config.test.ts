@@ -43,7 +43,9 @@ describe("settings that are right", () => {
           timeout: 1800,
           allowSkew: false,
         },
+        strictSecrets: false,
         warnings: [],
+        hidden: { configurations: [], values: [] },
       },
     });
   });

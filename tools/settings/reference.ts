@@ -18,7 +18,17 @@ In the file the keys at the top carry the project's name: \`talos-iscsi:talosVer
 **Secrets.** Set them with \`pulumi config set --secret --path\`, for instance
 \`pulumi config set --secret --path joviandss.endpoint.password\`, which asks for the value and writes it encrypted. A Pulumi ESC
 environment (\`environment:\` in the stack's file) can give any of the keys too. In the place of any text \`{ fromEnvironment: JOVIANDSS_PASSWORD }\` takes it
-from that environment variable, for secrets that a CI system keeps; they are secret in the state as if they had been encrypted in the file.
+from that environment variable, for secrets that a CI system keeps.
+
+What comes from the environment or was set with \`--secret\` is secret in state, history, plan files and \`--json\`, whatever its name: a user, a mount option, every
+value of a patch. Two exceptions:
+
+- Names, addresses and releases (\`talosVersion\`, \`image\` without its schematic, \`cluster\` without patches and documents, \`upgrade\`, and the drivers' names, namespaces and
+  images) stay readable, because the names and IDs of resources consist of them.
+- In a whole machine configuration (\`cluster.secrets\`, \`cluster.nodes[].config\`) its secrets are redacted, not every line.
+
+The engine only tells which top-level key has a secret in it. What the stack's file has in plain text at the same path is not one; everything else under that key is treated as one.
+A password, key or token in plain text in the stack's file is a warning, and an error with \`strictSecrets: true\`.
 
 **Editors.** With \`# yaml-language-server: $schema=settings.schema.json\` as its first line, a stack's file is completed and checked while it is
 written. The program's own check at \`pulumi preview\` knows more: addresses, releases, and what has to fit together.
