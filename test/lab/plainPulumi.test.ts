@@ -2,7 +2,7 @@ import { chmodSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LabProject, type Finished } from "./project.ts";
-import { canaries } from "./secrets.ts";
+import { canaries, filesWith } from "./secrets.ts";
 
 /** Plain `pulumi` against a started lab, with the three variables that the lab prints. */
 
@@ -182,3 +182,51 @@ test("where the engine finds no executable of the provider, as on Windows, the l
     renameSync(`${executable}.away`, executable);
   }
 });
+
+test("what was set with --secret or comes from the environment is in no preview, plan, state or history, whatever its name", async () => {
+  const hidden = { user: "array-Admin71", sysctl: "plum-Value72", label: "pear-Value73" };
+  const env = { ARRAY_USER: hidden.user, NODE_LABEL: hidden.label };
+  const printed: string[] = [];
+  const plan = join(lab.dir, "plan.json");
+  const run = async (...args: string[]): Promise<string> => {
+    const finished = await pulumiWith(env, ...args);
+    printed.push(finished.text);
+    if (finished.code !== 0) throw new Error(`pulumi ${args.join(" ")}: ${finished.text.slice(-3000)}`);
+    return finished.text;
+  };
+  const label = "machine: { nodeLabels: { example.org/x: { fromEnvironment: NODE_LABEL } } }";
+  await lab.withStackFile(
+    "dev",
+    (text) =>
+      text
+        .replace(/^( +user:) .*$/m, "$1 { fromEnvironment: ARRAY_USER }")
+        .replace("    secrets:\n", `    patches: { all: [{ ${label} }] }\n    secrets:\n`),
+    async () => {
+      const patch = `machine: { sysctls: { kernel.domainname: ${hidden.sysctl} } }`;
+      await run("config", "set", "--secret", "--path", "cluster.patches.all[1]", patch);
+      await run("preview", "--diff", "--save-plan", plan);
+      await run("preview", "--json");
+      await run("up", "--yes", "--skip-preview", "--diff");
+      printed.push(readFileSync(plan, "utf8"));
+      await run("stack", "export");
+      await run("stack", "history", "--json", "--show-secrets=false");
+      // It is there, and the node has it.
+      const configuration = await lab.tool(
+        "talosctl",
+        "--nodes",
+        "127.10.0.21",
+        "get",
+        "machineconfig",
+        "v1alpha1",
+        "-o",
+        "yaml",
+      );
+      expect([hidden.sysctl, hidden.label].filter((value) => !configuration.includes(value))).toEqual([]);
+    },
+  );
+  const values = Object.values(hidden);
+  expect(printed.map((text) => values.filter((value) => text.includes(value)))).toEqual(
+    printed.map(() => []),
+  );
+  expect(filesWith(lab.file("state"), values)).toEqual([]);
+}, 1_200_000);

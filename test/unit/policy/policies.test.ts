@@ -83,6 +83,27 @@ describe("no-plaintext-secrets", () => {
       "args[1] holds the value of --password",
     ],
     ["an address", "x:y:Z", { url: "https://admin:horse@10.0.0.5" }, "url holds a password in an address"],
+    ["one without a scheme", "x:y:Z", { to: "admin:ho/rse@10.0.0.5" }, "to holds a password in an address"],
+    [
+      "a name that ends in PASS",
+      "x:y:Z",
+      { env: { DB_PASS: "horse" } },
+      "env.DB_PASS holds the value of DB_PASS",
+    ],
+    ["an entry of an environment", "x:y:Z", { environment: ["GH_PAT=horse"] }, "holds the value of GH_PAT"],
+    ["JSON in a text", "x:y:Z", { a: '{"password":"horse"}' }, "a holds the value of password"],
+    [
+      "a variable of a container",
+      "kubernetes:apps/v1:DaemonSet",
+      { env: [{ name: "SMB_PIN", value: "horse9" }] },
+      "env[0].value holds the value of SMB_PIN",
+    ],
+    [
+      "a section",
+      "x:y:Z",
+      { credentials: { user: "horse" } },
+      "credentials.user holds the value of credentials",
+    ],
     [
       "a web token",
       "x:y:Z",
@@ -149,6 +170,22 @@ describe("no-plaintext-secrets", () => {
       "kubernetes:core/v1:ConfigMap",
       { data: { run: "#!/bin/sh\nTOKEN=$1\nexec run --token=$TOKEN\n" } },
     ],
+    [
+      "taints, selectors and topology",
+      "kubernetes:apps/v1:DaemonSet",
+      {
+        tolerations: [{ key: "node-role.kubernetes.io/control-plane", operator: "Exists" }],
+        matchExpressions: [{ key: "zone", operator: "In", values: ["a"] }],
+        topologyKey: "kubernetes.io/hostname",
+      },
+    ],
+    [
+      "references in arguments",
+      "x:y:Z",
+      { args: ["--password=$(DB_PASSWORD)", "--token-file=/run/x", "-p", "80:80"] },
+    ],
+    ["marks that tell nothing", "x:y:Z", { configuration: machineConfig("'[secret]'"), token: "[secret]" }],
+    ["checksums and IDs", "x:y:Z", { annotations: { "talos-iscsi/checksum": id }, schematicId: id }],
     ["an image and its digest", "x:y:Z", { image: installer, other: `docker.io/a/b@sha256:${id}` }],
   ])("%s are fine", async (_, type, inputs) => {
     expect(await found("no-plaintext-secrets", [resource(type, "a", inputs)])).toEqual([]);
