@@ -97,7 +97,7 @@ function patchAt(path: Path): number | undefined {
 }
 
 /** Does the setting name or address something? Resources, their IDs and images consist of it, so it cannot be hidden. */
-export function isPublic(path: Path): boolean {
+function isPublic(path: Path): boolean {
   const [section, key] = path;
   const last = named(path).at(-1) ?? "";
   if (path.length === 1) return true;

@@ -83,7 +83,7 @@ const POINTERS = new Set(
 );
 
 /** Does a mapping only say where something is? */
-export function isReference(section: Readonly<Record<string, unknown>>): boolean {
+function isReference(section: Readonly<Record<string, unknown>>): boolean {
   const keys = Object.keys(section);
   return keys.length > 0 && keys.every((key) => POINTERS.has(key)) && !keys.every((key) => key === "key");
 }

@@ -9,7 +9,7 @@ import { isNoSecret, looksRandom, tokensIn } from "./shapes.ts";
 export type Span = readonly [start: number, end: number];
 
 /** What stands in place of a secret: with a tag where there is a key to make it of. */
-export const MARK = /«secret [0-9a-f]{8}»|\[secret\]/;
+const MARK = /«secret [0-9a-f]{8}»|\[secret\]/;
 const ALL_MARKS = new RegExp(MARK, "g");
 
 /** Is the text a mark and nothing else? */
