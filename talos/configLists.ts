@@ -49,7 +49,7 @@ export function identity(list: Shape | undefined, item: Tree): [string, Tree][] 
 }
 
 const TELLING = [
-  ..."name interface device vlanId destination mountPath mountpoint path ip network url address endpoint".split(
+  ..."name interface device vlanId destination mountPath mountpoint path ip network url address endpoint image".split(
     " ",
   ),
 ];

@@ -131,7 +131,7 @@ const shapes = new Map<string, Shape>();
 const documents = new Map<string, DocumentRule | undefined>();
 
 /** The lines that the table has. */
-export const LINES = Object.keys(table.lines) as Line[];
+const LINES = Object.keys(table.lines) as Line[];
 
 /** What a line knows of a kind of document, the empty one being the main configuration; undefined for kinds that it does not know. */
 export function documentRule(kind: string, line: Line = NEWEST_LINE): DocumentRule | undefined {

@@ -1,6 +1,6 @@
 /** Which values of a machine configuration a set of patches means to set: those may differ from what a node has. */
 import { configDifferences, type Difference } from "./configDiff.ts";
-import { pathOf } from "./configLists.ts";
+import { itemLabel, pathOf } from "./configLists.ts";
 import {
   documentLabel,
   isTreeList,
@@ -56,7 +56,7 @@ export function isWithin(path: string, section: string): boolean {
 function wholes(tree: Tree, path: string, shape: Shape | undefined): string[] {
   if (deletes(tree)) return [path];
   if (isTreeList(tree))
-    return tree.some(deletes) ? [path] : tree.flatMap((item) => wholes(item, path, itemShape(shape)));
+    return tree.some(deletes) ? [path] : tree.flatMap((item) => wholesOfItem(item, path, shape));
   if (!isTreeMap(tree)) return [];
   return [...(tree as TreeMap)].flatMap(([key, value]) => {
     const inner = pathOf(path, key);
@@ -64,4 +64,9 @@ function wholes(tree: Tree, path: string, shape: Shape | undefined): string[] {
     const copied = shape?.kind === "map" && shape.copy;
     return replaced || copied ? [inner] : wholes(value, inner, shapeAt(shape, key));
   });
+}
+
+function wholesOfItem(item: Tree, path: string, list: Shape | undefined): string[] {
+  const replaces = list?.kind === "list" && list.items?.then === "replace";
+  return replaces ? [`${path}[${itemLabel(item) ?? ""}]`] : wholes(item, path, itemShape(list));
 }

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { networkPatch } from "../../talos/networkPatch.ts";
+import { newInBase } from "../../talos/newInBase.ts";
 import type { Line } from "../../talos/mergeRules.ts";
 import {
   hostnamePatch,
@@ -258,6 +260,38 @@ const jsonPatches = [
   "- {op: remove, path: /machine/nodeLabels/node.kubernetes.io~1exclude-from-external-load-balancers}",
   "- {op: move, from: /machine/kubelet/image, path: /machine/install/image}",
 ];
+
+test.each(LINES)(
+  "links that a file has, as %s takes them",
+  async (line) => {
+    const files = [
+      "machine: { network: { interfaces: [{ interface: eth0, dhcp: true }, { deviceSelector: { driver: ice } }] } }\n",
+      `version: v1alpha1\nmachine: {}\n---\n${document("LinkConfig", "name: eth0\nup: true\n")}---\n${document("BondConfig", "name: bond0\nlinks: [eth1]\nbondMode: 802.3ad\n")}`,
+    ];
+    for (const base of files) {
+      const patch = networkPatch({
+        base,
+        contract: "v1.13",
+        interfaces: [
+          { interface: "eth0", addresses: ["10.0.0.2/24"], routes: [{ gateway: "10.0.0.1" }], dhcp: false },
+          {
+            deviceSelector: { driver: "ice" },
+            addresses: ["10.1.0.2/24"],
+            routes: [],
+            dhcp: false,
+            mtu: 9000,
+          },
+        ],
+        vip: { address: "10.0.0.10", interface: "eth0" },
+      });
+      const { theirs } = await agreed(base, newInBase(base, [patch ?? ""]), line);
+      expect(theirs?.match(/10\.0\.0\.2\/24/g)).toHaveLength(1);
+      expect(theirs?.match(/(?:interface|name): eth0\n/g)).toHaveLength(1);
+      expect(theirs).not.toContain("dhcp: false");
+    }
+  },
+  900_000,
+);
 
 const CONTRACTS = ["v1.6", "v1.9", "v1.11", "v1.12", "v1.13"];
 

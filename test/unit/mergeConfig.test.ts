@@ -1,0 +1,121 @@
+import { describe, expect, it } from "vitest";
+import { parse, parseAllDocuments } from "yaml";
+import { mergeConfig } from "../../talos/mergeConfig.ts";
+import { patchReach } from "../../talos/patchReach.ts";
+
+// What Talos's machinery gives for these is held in test/lab/mergeMachinery.test.ts.
+
+const merged = (base: string, ...patches: string[]): unknown => parse(mergeConfig(base, patches));
+
+describe("deletes", () => {
+  const base =
+    "machine: { network: { interfaces: [{ interface: eth0, dhcp: true }, { interface: eth0, mtu: 9000 }, { interface: eth1 }] } }\n";
+  const interfaces = (...items: string[]): string =>
+    `machine: { network: { interfaces: [${items.join(", ")}] } }`;
+
+  it("come before the merge, wherever they stand, and take the first match alone", () => {
+    for (const items of [
+      ["{ interface: eth0, $patch: delete }", "{ interface: eth0, addresses: [10.0.0.1/24] }"],
+      ["{ interface: eth0, addresses: [10.0.0.1/24] }", "{ $patch: delete, interface: eth0 }"],
+    ]) {
+      expect(merged(base, interfaces(...items))).toEqual({
+        machine: {
+          network: {
+            interfaces: [{ interface: "eth0", mtu: 9000, addresses: ["10.0.0.1/24"] }, { interface: "eth1" }],
+          },
+        },
+      });
+    }
+  });
+
+  it("take sections, single values and whole documents", () => {
+    expect(
+      merged(
+        "machine: { type: worker, sysctls: { a: '1' } }\n---\napiVersion: v1alpha1\nkind: HostnameConfig\nauto: off\n",
+        "machine: { sysctls: { $patch: delete }, type: { $patch: delete } }\n---\napiVersion: v1alpha1\nkind: HostnameConfig\n$patch: delete\n",
+      ),
+    ).toEqual({ machine: {} });
+  });
+
+  it.each([
+    [
+      interfaces("{ interface: eth9, $patch: delete }"),
+      /deletes machine\.network\.interfaces\[interface: eth9\], which is not there/,
+    ],
+    [interfaces("{ interface: eth0, routes: { $patch: delete } }"), /inside of an item of a list/],
+    ["cluster: { network: { $patch: delete } }", /deletes cluster\.network, which is not there/],
+    ["kind: HostnameConfig\n$patch: delete\n", /only one of apiVersion and kind/],
+  ])("of what is not there are refused: %s", (patch, reason) => {
+    expect(() => mergeConfig(base, [patch])).toThrow(reason);
+  });
+
+  it("of a document that is not there: nothing for Talos 1.14, refused for 1.13", () => {
+    const patch = "apiVersion: v1alpha1\nkind: HostnameConfig\n$patch: delete\n";
+    expect(mergeConfig(base, [patch])).toBe(mergeConfig(base, []));
+    expect(() => mergeConfig(base, [patch], "v1.13")).toThrow(/deletes HostnameConfig, which is not there/);
+  });
+});
+
+describe("lists and zeros", () => {
+  it("list-valued arguments and image rules are replaced, others grow", () => {
+    expect(
+      merged(
+        "cluster: { apiServer: { extraArgs: { a: [x, y] }, certSANs: [x] } }\n",
+        "cluster: { apiServer: { extraArgs: { a: [z] }, certSANs: [y] } }",
+      ),
+    ).toEqual({ cluster: { apiServer: { extraArgs: { a: ["z"] }, certSANs: ["x", "y"] } } });
+    const rules = (text: string): string =>
+      `apiVersion: v1alpha1\nkind: ImageVerificationConfig\nrules: ${text}\n`;
+    expect(
+      merged(rules("[{ image: a, skip: true }]"), rules("[{ image: a, deny: true }, { image: b }]")),
+    ).toMatchObject({ rules: [{ image: "a", deny: true }, { image: "b" }] });
+  });
+
+  it("anonymous access is narrowed by contract 1.14's document", () => {
+    const document = (paths: string): string =>
+      `apiVersion: v1alpha1\nkind: KubeAuthenticationConfig\nconfiguration: { anonymous: { enabled: true, conditions: [${paths}] } }\n`;
+    expect(
+      merged(document("{ path: /livez }, { path: /metrics }"), document("{ path: /livez }")),
+    ).toMatchObject({
+      configuration: { anonymous: { conditions: [{ path: "/livez" }] } },
+    });
+  });
+
+  it("zeros change nothing, but where a value may be absent", () => {
+    const bond = (more: string): string => `apiVersion: v1alpha1\nkind: BondConfig\nname: b\n${more}\n`;
+    expect(merged(bond("mtu: 9000\nup: true"), bond("mtu: 0\nup: false"))).toMatchObject({
+      mtu: 9000,
+      up: false,
+    });
+  });
+
+  it("what Talos cannot merge is refused with the place", () => {
+    expect(() =>
+      mergeConfig("cluster: { scheduler: { config: { a: { b: 1 } } } }\n", [
+        "cluster: { scheduler: { config: { a: { b: x } } } }",
+      ]),
+    ).toThrow("cannot set cluster.scheduler.config.a.b: Talos does not merge a string into a int");
+  });
+
+  it("a rule that replaces another one is meant as a whole", () => {
+    const reach = patchReach([
+      "apiVersion: v1alpha1\nkind: ImageVerificationConfig\nrules: [{ image: a, deny: true }]\n",
+    ]);
+    const of = (image: string) => ({
+      path: `ImageVerificationConfig.rules[${image}].skip`,
+      change: "lost" as const,
+    });
+    expect([reach(of("a")), reach(of("b"))]).toEqual([true, false]);
+  });
+});
+
+it("a JSON patch is put on the text as YAML 1.1 has it, or on what Talos writes", () => {
+  const base = "machine: { sysctls: { a: on, b: 0x10 } }\n";
+  const add =
+    "[{ op: add, path: /machine/sysctls/c, value: yes }, { op: replace, path: /machine/token, value: t }]";
+  expect(mergeConfig(base, [add])).toContain("a: true\n    b: 16\n");
+  const after = parseAllDocuments(mergeConfig(base, ["machine: { type: worker }", add]))[0]?.toJS() as object;
+  expect(after).toMatchObject({
+    machine: { sysctls: { a: "on", b: "0x10", c: "yes" }, token: "t", certSANs: [] },
+  });
+});
