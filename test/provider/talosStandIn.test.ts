@@ -7,20 +7,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { FactoryServer } from "../../lab/factory/server.ts";
-import {
-  containsSecret,
-  containsUnknown,
-  isObject,
-  revealAll,
-  Secret,
-  unknown,
-} from "../../lab/plugins/values.ts";
+import { containsSecret, isObject, revealAll, Secret, unknown } from "../../lab/plugins/values.ts";
 import type { Properties, PropertyValue } from "../../lab/plugins/values.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { PluginClient } from "./pluginClient.ts";
 
 const SECRETS = "talos:machine/secrets:Secrets";
 const APPLY = "talos:machine/configurationApply:ConfigurationApply";
+const KUBECONFIG = "talos:cluster/kubeconfig:Kubeconfig";
 const SCHEMATIC = "talos:imageFactory/schematic:Schematic";
 const getConfiguration = "talos:machine/getConfiguration:getConfiguration";
 
@@ -295,62 +289,18 @@ describe("client/getConfiguration", () => {
 });
 
 describe("ConfigurationApply", () => {
-  const inputs = async (): Promise<Properties> => ({
-    node: "127.47.0.99",
-    clientConfiguration: secrets.state["clientConfiguration"],
-    machineConfigurationInput: new Secret(await configuration({})),
-    configPatches: [SECURITY_PATCH],
-  });
+  const state = { node: "127.47.0.99", applyMode: "staged_if_needing_reboot" };
 
-  it("shows in a preview what will be applied: the input with the patches, as a secret, and its hash", async () => {
-    const { state } = await plugin.create(APPLY, await inputs(), { preview: true });
-    expect(state["machineConfiguration"]).toBeInstanceOf(Secret);
-    expect(revealAll(state)["machineConfiguration"]).toContain("- joviandss-csi");
-    expect(state["machineConfigurationHash"]).toMatch(/^[0-9a-f]{64}$/);
-    expect(state).toMatchObject({ endpoint: "127.47.0.99", applyMode: "auto", resolvedApplyMode: "auto" });
-  });
-
-  it("leaves open in a preview what is not known yet", async () => {
-    const { state } = await plugin.create(
-      APPLY,
-      { ...(await inputs()), machineConfigurationInput: unknown },
-      { preview: true },
-    );
-    expect(containsUnknown(state["machineConfiguration"])).toBe(true);
-    expect(state["machineConfigurationHash"]).toBe(unknown);
-    expect(state["node"]).toBe("127.47.0.99");
-  });
-
-  it("checks its inputs", async () => {
-    const { failures } = await plugin.check(APPLY, {
-      applyMode: "sometimes",
-      machineConfigurationInput: "a",
-      machineConfigurationInputWo: "a",
+  it("is read and deleted without a machine, since states of 0.1.0 have it, and never made", async () => {
+    expect(await plugin.read(APPLY, "machine_configuration_apply", { inputs: state, state })).toMatchObject({
+      id: "machine_configuration_apply",
+      state,
     });
-    expect(failures).toMatchObject({
-      node: expect.stringContaining("required") as string,
-      clientConfiguration: expect.stringContaining("exactly one") as string,
-      machineConfigurationInput: expect.stringContaining("exactly one") as string,
-      applyMode: expect.stringContaining("staged_if_needing_reboot") as string,
-    });
-  });
-
-  it("keeps no write-only input in the state", async () => {
-    const { machineConfigurationInput, ...rest } = await inputs();
-    const { state } = await plugin.create(
-      APPLY,
-      { ...rest, machineConfigurationInputWo: machineConfigurationInput },
-      { preview: true },
-    );
-    expect(Object.keys(state)).not.toContain("machineConfiguration");
-    expect(Object.keys(state)).not.toContain("machineConfigurationInputWo");
-    expect(state["machineConfigurationHash"]).toMatch(/^[0-9a-f]{64}$/);
-  });
-
-  it("gives up on a machine that is not there, and says how that went", async () => {
-    const timed = { ...(await inputs()), timeouts: { create: "6s" } };
-    await expect(plugin.create(APPLY, timed)).rejects.toThrow(
-      /apply the machine configuration to node 127\.47\.0\.99: gave up after 6s; last answer: .*connection refused/,
+    await plugin.delete(APPLY, "machine_configuration_apply", state, state);
+    await expect(plugin.create(APPLY, state)).rejects.toThrow(/NodeConfiguration/);
+    const resets = { ...state, onDestroy: { reset: true } };
+    await expect(plugin.delete(APPLY, "machine_configuration_apply", resets, resets)).rejects.toThrow(
+      /onDestroy/,
     );
   });
 });
@@ -430,10 +380,9 @@ describe("what others on the machine can see of it", () => {
     };
     const killed = await PluginClient.start(executable, [], env);
     const interrupted = expect(
-      killed.create(APPLY, {
+      killed.create(KUBECONFIG, {
         node: "127.47.0.98",
         clientConfiguration: secrets.state["clientConfiguration"],
-        machineConfigurationInput: "machine: {}",
       }),
     ).rejects.toThrow();
     await expect.poll(() => readdirSync(env.TMPDIR)).toHaveLength(1);

@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SimulatedNode } from "../../lab/node/node.ts";
@@ -7,11 +7,11 @@ import type { ClusterRuntime } from "../../lab/node/runtime.ts";
 import { readObject, readText } from "../../lab/plugins/read.ts";
 import { revealAll, Secret } from "../../lab/plugins/values.ts";
 import type { Properties } from "../../lab/plugins/values.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { PluginClient } from "./pluginClient.ts";
 
 const SECRETS = "talos:machine/secrets:Secrets";
-const APPLY = "talos:machine/configurationApply:ConfigurationApply";
 const BOOTSTRAP = "talos:machine/bootstrap:Bootstrap";
 const KUBECONFIG = "talos:cluster/kubeconfig:Kubeconfig";
 const ADDRESS = "127.47.1.11";
@@ -30,7 +30,6 @@ const noKubernetes: ClusterRuntime = {
 let plugin: PluginClient;
 let node: SimulatedNode;
 let credentials: Properties;
-let applied: { id: string; inputs: Properties; state: Properties };
 let kubeconfig: { id: string; inputs: Properties; state: Properties };
 
 beforeAll(async () => {
@@ -58,8 +57,9 @@ beforeAll(async () => {
     kubernetesVersion: "v1.35.4",
     configPatches: [`machine: {install: {image: "${INSTALLER}"}}`],
   });
-  const inputs = { ...credentials, machineConfigurationInput: result["machineConfiguration"] };
-  applied = { id: "", inputs, state: {} };
+  const machine = connectActor({ endpoint: ADDRESS, credentials: "maintenance" });
+  await machine.applyFirstConfiguration(readText(result, "machineConfiguration") ?? "");
+  machine.close();
 }, 1_200_000);
 
 afterAll(async () => {
@@ -67,31 +67,7 @@ afterAll(async () => {
   await node.stop();
 });
 
-async function update(inputs: Properties, preview = false): Promise<Properties> {
-  const state = await plugin.update(APPLY, applied, inputs, { preview });
-  if (!preview) {
-    applied = { ...applied, inputs, state };
-  }
-  return state;
-}
-
-const lastApplied = () => node.appliedConfigs.at(-1);
-const hash = (state: Properties) =>
-  createHash("sha256")
-    .update(readText(state, "machineConfiguration") ?? "")
-    .digest("hex");
-
-describe("a machine, from its first configuration to its reset", () => {
-  it("gets its configuration in maintenance mode, without credentials that it could check", async () => {
-    expect(node.config).toBeUndefined();
-    applied = { ...applied, ...(await plugin.create(APPLY, applied.inputs)) };
-    expect(applied.id).toBe("machine_configuration_apply");
-    expect(applied.state["machineConfiguration"]).toBeInstanceOf(Secret);
-    expect(applied.state["machineConfigurationHash"]).toBe(hash(applied.state));
-    expect(lastApplied()?.sha256).toBe(hash(applied.state));
-    await expect.poll(() => node.config?.clusterId, { timeout: 20_000 }).toBeTruthy();
-  });
-
+describe("a machine that has its first configuration", () => {
   it("is bootstrapped, however long it takes to come up", async () => {
     const bootstrap = await plugin.create(BOOTSTRAP, credentials);
     expect(bootstrap.id).toBe("machine_bootstrap");
@@ -132,52 +108,5 @@ describe("a machine, from its first configuration to its reset", () => {
       certificateRenewalDuration: "1h",
     });
     expect(revealAll(shorter)["kubeconfigRaw"]).toBe(revealAll(kubeconfig.state)["kubeconfigRaw"]);
-  });
-
-  it("takes a change at once, over its own certificates by now", async () => {
-    const boots = node.boots.length;
-    await update({ ...applied.inputs, configPatches: ["machine: {sysctls: {vm.swappiness: '10'}}"] });
-    expect(readText(applied.state, "machineConfiguration")).toContain("vm.swappiness");
-    expect(lastApplied()?.sha256).toBe(hash(applied.state));
-    expect(node.boots).toHaveLength(boots);
-  });
-
-  it("is not rebooted by staged_if_needing_reboot, and the preview already says so", async () => {
-    const boots = node.boots.length;
-    const staging = { ...applied.inputs, applyMode: "staged_if_needing_reboot" };
-    const harmless = { ...staging, configPatches: ["machine: {sysctls: {vm.swappiness: '20'}}"] };
-    expect((await update(harmless, true))["resolvedApplyMode"]).toBe("auto");
-    const needsReboot = { ...staging, configPatches: ["machine: {udev: {rules: ['SUBSYSTEM==\"block\"']}}"] };
-    expect((await update(needsReboot, true))["resolvedApplyMode"]).toBe("staged");
-    const count = node.appliedConfigs.length;
-    await update(needsReboot);
-    expect(applied.state["resolvedApplyMode"]).toBe("staged");
-    expect(node.appliedConfigs.slice(count).map(({ mode }) => mode)).toEqual(["staged"]);
-    expect(node.boots).toHaveLength(boots);
-  });
-
-  it("does not repeat what the machine will never take", async () => {
-    const { configPatches: _none, ...rest } = applied.inputs;
-    const wrong = { ...rest, applyMode: "auto", machineConfigurationInput: "machine: {type: nonsense}" };
-    const started = Date.now();
-    await expect(update(wrong)).rejects.toThrow(
-      /apply the machine configuration to node 127\.47\.1\.11: .*InvalidArgument/,
-    );
-    expect(Date.now() - started).toBeLessThan(15_000);
-  });
-
-  it("is left alone by a deletion, and goes back to maintenance mode if that is what onDestroy says", async () => {
-    const { id, inputs, state } = applied;
-    await plugin.delete(APPLY, id, inputs, state);
-    expect(node.config?.clusterId).toBeTruthy();
-    const onDestroy = { reset: true, graceful: false, reboot: true };
-    const withReset = await plugin.create(
-      APPLY,
-      { ...inputs, applyMode: "auto", onDestroy },
-      { preview: true },
-    );
-    await plugin.delete(APPLY, id, inputs, withReset.state);
-    await expect.poll(() => node.snapshot().stage, { timeout: 20_000 }).toBe("maintenance");
-    expect(node.config).toBeUndefined();
   });
 });

@@ -48,27 +48,6 @@ export const getMachineConfiguration: FunctionHandler = async ({ args, signal })
   };
 };
 
-/** The configuration with patches on it, as the provider makes `machineConfiguration` of a ConfigurationApply. */
-export async function patchMachineConfiguration(
-  configuration: string,
-  patches: string[],
-  signal: AbortSignal,
-): Promise<string> {
-  if (patches.length === 0) {
-    return configuration;
-  }
-  return Workspace.use(signal, async (workspace) => {
-    const file = await workspace.write("machine.yaml", configuration);
-    const files = await writePatches(workspace, patches);
-    return workspace.talosctl(
-      ["machineconfig", "patch", file, ...files.flatMap((patch) => ["--patch", `@${patch}`])],
-      {
-        timeoutMs: TALOSCTL_TIMEOUT_MS,
-      },
-    );
-  });
-}
-
 async function writePatches(workspace: Workspace, patches: string[]): Promise<string[]> {
   return Promise.all(patches.map((patch, index) => workspace.write(`patch-${index}.yaml`, patch)));
 }
