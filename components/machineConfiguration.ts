@@ -46,7 +46,7 @@ export interface NodeConfigurationArgs {
  */
 export class NodeConfiguration extends pulumi.CustomResource {
   /** The configuration with its secrets redacted: safe to show. */
-  declare readonly configuration: pulumi.Output<string>;
+  readonly redacted: pulumi.Output<string>;
   /** What the applies of this stack changed on the node, a line each without secrets, the newest last. */
   declare readonly changes: pulumi.Output<string[] | undefined>;
   /** The lines in which the node differs from its configuration, as the last look found them. Absent: none. */
@@ -76,6 +76,7 @@ export class NodeConfiguration extends pulumi.CustomResource {
         hideDiffs: ["configuration", "machineConfiguration", "patches", "hidden"],
       }),
     );
+    this.redacted = configuration;
   }
 }
 

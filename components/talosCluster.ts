@@ -121,9 +121,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];
     this.ready = [...applied, ...bootstrap];
     this.redactedConfigurations = pulumi.all(
-      Object.fromEntries(
-        Object.entries(configurations).map(([node, { configuration }]) => [node, configuration]),
-      ),
+      Object.fromEntries(Object.entries(configurations).map(([node, { redacted }]) => [node, redacted])),
     );
     this.kubeconfig = this.fetchKubeconfig(first);
     this.talosconfig = this.makeTalosconfig(args);

@@ -127,8 +127,7 @@ export class TalosNodeProvider implements Provider {
     state: Properties,
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     if (typeOf(urn) === nodeConfigurationType) {
-      const props = await readNodeConfiguration(this.#call(urn), state);
-      return { id, inputs: props, props };
+      return { id, ...(await readNodeConfiguration(this.#call(urn), state)) };
     }
     // A stack of 0.1.0 may be refreshed before it goes on with this version.
     if (typeOf(urn) === guardType) return { id, inputs: state, props: state };

@@ -36,6 +36,12 @@ const firstConfiguration = "+ everything: the machine waits for its first config
 const notKnown = "not known:";
 /** An output: the node was given its configuration, and what came after that failed. */
 const pendingProperty = "pending";
+/**
+ * The output that holds the long inputs, as one secret. Engines that refresh print every resource with a hidden property that is an output by its own name,
+ * changed or not (pulumi v3.250 pkg/backend/display/object_diff.go).
+ */
+const givenProperty = "given";
+const long = ["machineConfiguration", "configuration", "patches"];
 
 /** What the look of a check found: lines to add to `changes`, how the node differs by hand, and what stands against it. */
 interface Foreseen {
@@ -142,7 +148,7 @@ function isDue(before: Properties, inputs: Properties, lines: readonly string[])
 
 /** What the engine compares on its own says too much: a look that found nothing to apply is no change. */
 export function diffConfiguration(olds: Properties, news: Properties): DiffResult {
-  const [before, after] = [unwrap(olds).values, unwrap(news).values];
+  const [before, after] = [known(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
   const told = [changesProperty, driftProperty, pendingProperty];
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
@@ -159,9 +165,8 @@ export async function deployConfiguration(
   news: Properties,
 ): Promise<Properties> {
   const { values, secrets } = unwrap(news);
-  const before = last === undefined ? {} : unwrap(last.olds).values;
+  const before = last === undefined ? {} : known(last.olds);
   const wanted = configurationInputs(values);
-  const marked = new Set([...secrets, ...configurationSecrets]);
   const outcome = await withConnections(call, values, (connections) =>
     applyConfiguration(call, connections, {
       wanted,
@@ -171,18 +176,22 @@ export async function deployConfiguration(
       settles: before["machineConfiguration"] === values["machineConfiguration"],
     }),
   );
-  if (outcome.failure === undefined) return wrap(values, marked);
+  if (outcome.failure === undefined) return stored(values, secrets);
   if (!outcome.applied) throw outcome.failure;
   throw new UnfinishedError(
     outcome.failure.message,
     last?.id ?? wanted.node,
-    wrap({ ...values, [pendingProperty]: true }, marked),
+    stored({ ...values, [pendingProperty]: true }, secrets),
   );
 }
 
 /** The state with the node's own configuration in place of the one it was given, and the lines in which they differ. */
-export async function readNodeConfiguration(call: ApplyCall, state: Properties): Promise<Properties> {
-  const { values, secrets } = unwrap(state);
+export async function readNodeConfiguration(
+  call: ApplyCall,
+  state: Properties,
+): Promise<{ inputs: Properties; props: Properties }> {
+  const { secrets } = unwrap(state);
+  const values = known(state);
   const wanted = configurationInputs(values);
   const found = await withConnections(call, values, (connections) =>
     findConfiguration({ ...call, wanted }, connections.to(wanted.node)),
@@ -193,18 +202,34 @@ export async function readNodeConfiguration(call: ApplyCall, state: Properties):
     call.surroundings
       .statusOf(call.urn)
       .warn(`${nodeLabel(wanted)} could not be read, its state is kept as it was: ${reason}`);
-    return wrap(values, marked);
+    return { inputs: inputsOf(values, marked), props: stored(values, secrets) };
   }
   const { [driftProperty]: _drift, ...rest } = values;
   const drift = driftLines(wanted, found.configuration);
-  return wrap(
-    {
-      ...rest,
-      configuration: shownConfiguration(wanted, found.configuration),
-      ...(drift.length === 0 ? {} : { [driftProperty]: drift }),
-    },
-    marked,
-  );
+  const live = {
+    ...rest,
+    configuration: shownConfiguration(wanted, found.configuration),
+    ...(drift.length === 0 ? {} : { [driftProperty]: drift }),
+  };
+  return { inputs: inputsOf(live, marked), props: stored(live, secrets) };
+}
+
+/** The outputs of a state, with what `given` holds in its own place. */
+function known(state: Properties): Properties {
+  const { [givenProperty]: given, ...rest } = unwrap(state).values;
+  return { ...rest, ...(given as Properties | undefined) };
+}
+
+/** What the state keeps. */
+function stored(values: Properties, secrets: ReadonlySet<string>): Properties {
+  const entries = Object.entries(values);
+  const given = Object.fromEntries(entries.filter(([key]) => long.includes(key)));
+  const rest = Object.fromEntries(entries.filter(([key]) => !long.includes(key)));
+  return wrap({ ...rest, [givenProperty]: given }, [...secrets, ...configurationSecrets, givenProperty]);
+}
+
+function inputsOf({ [pendingProperty]: _pending, ...inputs }: Properties, marked: Set<string>): Properties {
+  return wrap(inputs, marked);
 }
 
 /** The configuration that the node was given last; undefined if there is none, or it is unknown. */

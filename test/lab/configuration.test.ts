@@ -96,7 +96,9 @@ describe("a preview", () => {
     await lab.labOk("up", "--skip-preview");
     patch("worker", sysctl("vm.first"), sysctl("vm.second"));
     const { stdout } = await lab.labOk("preview");
-    const blocks = stdout
+    // Each resource with its properties; the stack's outputs come after them.
+    const [resources = ""] = stdout.split(/^\s*--outputs:--/m);
+    const blocks = resources
       .split(/(?=^\s*[~+-] talos[\w:/-]+: )/m)
       .filter((block) => block.includes("NodeConfiguration::"));
     const workers = blocks.filter((block) => /cluster-config-w\d\]/.test(block));
@@ -128,6 +130,10 @@ describe("a preview", () => {
     const before = await touched();
     const preview = await lab.labOk("preview", "--refresh");
     expect(preview.text).toContain("+ machine.sysctls.vm.by-hand: 1");
+    // Nodes that nobody changed are not in it.
+    expect(preview.text).not.toMatch(
+      /\(refresh\)\s+\[id=[^\]]*\]\s+\[urn=[^\]]*NodeConfiguration::cluster-config-(?!w1)/,
+    );
     const { text } = await lab.labOk("up", "--refresh", "--skip-preview");
     expect(text).toContain("was changed by hand, and that is not taken back");
     expect(await touched()).toEqual(before);

@@ -316,7 +316,8 @@ describe("the deployment", () => {
       const wanted = wantedOf("w1", withSysctl);
       const before = applied("w1").length;
       const { outs } = await harness().provider.create(urn, inputsOf("w1", wanted, { patches: [sysctl] }));
-      expect(unwrap(outs).values["machineConfiguration"]).toBe(wanted);
+      expect(unwrap(outs).values["given"]).toMatchObject({ machineConfiguration: wanted, patches: [sysctl] });
+      expect(outs["given"]).toHaveProperty("4dabf18193072939515e22adb298388d");
       expect(applied("w1").slice(before)).toEqual(["no_reboot"]);
       expect(cluster.node("w1").disk.config).toBe(wanted);
     });
