@@ -3,7 +3,7 @@ import type { ApplyAnswer } from "../../talos/api/talosClient.ts";
 import { duration } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import { stopIfCancelled } from "../context.ts";
-import { Cancelled } from "../errors.ts";
+import { Cancelled, sentence } from "../errors.ts";
 import { Gate, Refused } from "../gate/gate.ts";
 import { nodeLabel } from "../inputs.ts";
 import type { Surroundings } from "../session.ts";
@@ -205,7 +205,16 @@ class Application {
       found.state === "configured" && judge(wanted, found.configuration, before).lines.length === 0;
     // An answer that was lost is no failure, if the node has what it was sent.
     if (applied && isTransient(error)) return { applied };
-    return { applied, failure: this.#failed(error) };
+    return { applied, failure: applied ? this.#aftermath(error) : this.#failed(error) };
+  }
+
+  /** The node has its configuration, and the cluster is not well after it. */
+  #aftermath(error: unknown): Error {
+    const [seen, hint] = error instanceof Error ? [error.message, hintOf(error)] : [String(error), ""];
+    return new ConfigurationError(
+      `${this.#label}: its configuration was applied; after that: ${sentence(seen)}${hint} Run \`pulumi up\` again: it is not applied twice.`,
+      { cause: error },
+    );
   }
 
   #unwell(refused: Refused, waited: number): ConfigurationError {
@@ -232,6 +241,10 @@ class Application {
   #limits(factor: number): { deadlineMs: number; signal: AbortSignal } {
     return { deadlineMs: this.#call.surroundings.patience.probeMs * factor, signal: this.#call.signal };
   }
+}
+
+function hintOf(error: Error): string {
+  return "hint" in error && typeof error.hint === "string" ? ` ${error.hint}` : "";
 }
 
 /** Talos refuses a change that it cannot make while running (siderolabs/talos v1.13 v1alpha1_server.go). */

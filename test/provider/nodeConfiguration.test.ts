@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { SimulatedNode } from "../../lab/node/node.ts";
@@ -561,11 +563,24 @@ describe("a change by hand", () => {
 });
 
 describe("a state of 0.1.0", () => {
-  /** What a ConfigurationGuard has in the state: no contract, and the lines that it let through. */
+  // From a state that 0.1.0 wrote; what each cluster makes anew comes from this test's cluster.
+  const { resources } = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../lab/data/state-0.1.0.json"), "utf8"),
+  ) as { resources: { urn: string; type: string; inputs: Properties }[] };
+  const written = resources.find(
+    ({ type, urn }) => type === "talos-node:index:ConfigurationGuard" && urn.endsWith("-w1"),
+  )?.inputs;
   const guard = (machineConfiguration: string, more: Properties = {}): Properties => {
-    const { contract: _contract, ...inputs } = inputsOf("w1", machineConfiguration, more);
-    return inputs;
+    const given: Properties = inputsOf("w1", machineConfiguration, more);
+    return Object.fromEntries(
+      Object.entries(written ?? {}).map(([key, value]) => [key, given[key] ?? value]),
+    );
   };
+
+  it("has no contract, by which it is known", () => {
+    expect(Object.keys(written ?? {})).toContain("machineConfiguration");
+    expect(Object.keys(written ?? {})).not.toContain("contract");
+  });
 
   it("goes on as it is where the node has its configuration: nothing is applied", async () => {
     const own = harness();
