@@ -49,7 +49,11 @@ export class NodeRegistry {
           ...settings.labels,
           [kubeletLabel.key]: kubeletLabel.value,
         },
-        annotations: settings.annotations,
+        annotations: {
+          // Every kubelet sets it, and without it the controller manager attaches nothing to the node (kubernetes pkg/kubelet/kubelet_node_status.go).
+          "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+          ...settings.annotations,
+        },
       },
       spec: { taints: settings.taints.map((taint) => ({ ...taint })) },
     });

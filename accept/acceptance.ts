@@ -1,0 +1,208 @@
+import { digestFromText } from "../report/digest/read.ts";
+import { DigestError, type Digest } from "../report/digest/digest.ts";
+import { countsOf, type Counts } from "../report/model/resources.ts";
+import { AcceptError } from "./acceptError.ts";
+import { bootsBetween, type FoundNode } from "./nodes.ts";
+import { lastWords, type Finished, type Pulumi } from "./pulumiCommand.ts";
+import { readNodes, readOutputs, type StackOutputs, type WantedNode } from "./stackState.ts";
+import type { Attachment } from "./storage.ts";
+
+/** How a step of the acceptance run went. A step that was not made says why. */
+export interface StepResult {
+  step: StepName;
+  result: "passed" | "failed" | "skipped";
+  /** One sentence. */
+  told: string;
+  /** What is wrong, a line each. */
+  problems: string[];
+  seconds?: number;
+}
+
+export type StepName =
+  "preview" | "up" | "second up" | "no reboot" | "no drift" | "nodes" | "attach and detach";
+
+export interface Acceptance {
+  stack: string;
+  /** Whether the stack was deployed, or only looked at. */
+  deployed: boolean;
+  /** ISO 8601, UTC. */
+  started: string;
+  result: "passed" | "failed";
+  steps: StepResult[];
+  /** Every node as it was at the end. */
+  nodes: FoundNode[];
+  attachments: Attachment[];
+}
+
+/** What an acceptance run asks of the world. */
+export interface World {
+  pulumi: Pulumi;
+  /** Reads the nodes; changes nothing. */
+  look(nodes: readonly WantedNode[], outputs: StackOutputs): Promise<FoundNode[]>;
+  /** Attaches a volume of each class to each node, and detaches it. */
+  attach(outputs: StackOutputs): Promise<Attachment[]>;
+  now(): Date;
+  /** One line about what happens now. */
+  say(line: string): void;
+}
+
+/**
+ * Is this stack what it has to be, on the cluster that it is deployed on? Without `up` nothing is changed.
+ * @throws AcceptError where the question cannot be asked.
+ */
+export async function accept(stack: string, { up }: { up: boolean }, world: World): Promise<Acceptance> {
+  const run = new Run(world);
+  const started = world.now().toISOString();
+  await run.preview();
+  if (up && run.passed) await run.deploy();
+  const outputs = await readOutputs(world.pulumi);
+  if (outputs === undefined) {
+    if (run.passed) throw new AcceptError(`${stack} has never been deployed; deploy it here with --up`);
+    return run.finished(stack, up, started);
+  }
+  const wanted = await readNodes(world.pulumi);
+  if (up && run.passed) await run.again(wanted, outputs);
+  await run.drift();
+  await run.lookAt(wanted, outputs);
+  if (up && run.passed && outputs.storageClasses.length > 0) await run.attach(outputs);
+  else
+    run.skip(
+      "attach and detach",
+      outputs.storageClasses.length === 0
+        ? "No CSI driver with a StorageClass is deployed."
+        : up
+          ? "An earlier step failed."
+          : "It makes a volume, so it takes --up.",
+    );
+  return run.finished(stack, up, started);
+}
+
+class Run {
+  readonly #world: World;
+  readonly #steps: StepResult[] = [];
+  #nodes: FoundNode[] = [];
+  #attachments: Attachment[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get passed(): boolean {
+    return this.#steps.every(({ result }) => result !== "failed");
+  }
+
+  async preview(): Promise<void> {
+    const finished = await this.#pulumi("preview", "--json");
+    const digest = digestOf(finished);
+    if (finished.code !== 0 || digest === undefined || digest.failed) {
+      const errors = digest?.messages.filter(({ severity }) => severity === "error").map(({ text }) => text);
+      const problems = errors === undefined || errors.length === 0 ? [lastWords(finished)] : errors;
+      this.#add("preview", problems, "The preview failed.", finished.seconds);
+      return;
+    }
+    this.#add("preview", [], `The preview succeeded: ${countsText(countsOf(digest))}.`, finished.seconds);
+  }
+
+  async deploy(): Promise<void> {
+    const finished = await this.#pulumi("up", "--yes", "--skip-preview");
+    this.#ended("up", finished, "The stack was deployed.", "The deployment failed.");
+  }
+
+  /** A second `up` has nothing to do, and no node boots for it. */
+  async again(wanted: readonly WantedNode[], outputs: StackOutputs): Promise<void> {
+    const before = await this.#world.look(wanted, outputs);
+    const finished = await this.#pulumi("up", "--yes", "--skip-preview", "--expect-no-changes");
+    this.#ended("second up", finished, "A second `up` changed nothing.", "A second `up` is not unchanged.");
+    const boots = bootsBetween(before, await this.#world.look(wanted, outputs));
+    this.#add(
+      "no reboot",
+      boots,
+      boots.length === 0 ? "No node was rebooted by it." : "Nodes were rebooted.",
+    );
+  }
+
+  async drift(): Promise<void> {
+    const finished = await this.#pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff");
+    this.#ended("no drift", finished, "The cluster is what the stack's state says.", "There is drift.");
+  }
+
+  async lookAt(wanted: readonly WantedNode[], outputs: StackOutputs): Promise<void> {
+    this.#world.say("reading the nodes");
+    this.#nodes = await this.#world.look(wanted, outputs);
+    const problems = this.#nodes.flatMap(({ name, problems: own }) => own.map((text) => `${name} ${text}`));
+    const sound = `Release, schematic, extensions, services and files of ${this.#nodes.length} nodes are as wanted.`;
+    const none = this.#nodes.length === 0 ? ["The stack's state has no node."] : [];
+    this.#add("nodes", [...none, ...problems], problems.length === 0 ? sound : "Nodes are not as wanted.");
+  }
+
+  async attach(outputs: StackOutputs): Promise<void> {
+    this.#world.say(`attaching and detaching a volume of ${outputs.storageClasses.join(", ")}`);
+    this.#attachments = await this.#world.attach(outputs);
+    const problems = this.#attachments.flatMap(({ storageClass, node, problem }) =>
+      problem === undefined ? [] : [`${storageClass} on ${node}: ${problem}`],
+    );
+    const none = this.#attachments.length === 0 ? ["No node takes pods."] : [];
+    this.#add(
+      "attach and detach",
+      [...none, ...problems],
+      problems.length === 0
+        ? `${this.#attachments.length} volumes were attached and detached.`
+        : "Volumes could not be attached or detached.",
+    );
+  }
+
+  skip(step: StepName, told: string): void {
+    this.#steps.push({ step, result: "skipped", told, problems: [] });
+  }
+
+  finished(stack: string, deployed: boolean, started: string): Acceptance {
+    return {
+      stack,
+      deployed,
+      started,
+      result: this.passed ? "passed" : "failed",
+      steps: this.#steps,
+      nodes: this.#nodes,
+      attachments: this.#attachments,
+    };
+  }
+
+  #pulumi(...args: string[]): Promise<Finished> {
+    this.#world.say(`pulumi ${args.join(" ")}`);
+    return this.#world.pulumi(...args);
+  }
+
+  #ended(step: StepName, finished: Finished, good: string, bad: string): void {
+    this.#add(
+      step,
+      finished.code === 0 ? [] : [lastWords(finished)],
+      finished.code === 0 ? good : bad,
+      finished.seconds,
+    );
+  }
+
+  #add(step: StepName, problems: string[], told: string, seconds?: number): void {
+    const result = problems.length === 0 ? "passed" : "failed";
+    this.#steps.push({ step, result, told, problems, ...(seconds === undefined ? {} : { seconds }) });
+  }
+}
+
+function digestOf({ stdout }: Finished): Digest | undefined {
+  try {
+    return digestFromText(stdout);
+  } catch (error) {
+    if (error instanceof DigestError) return undefined;
+    throw error;
+  }
+}
+
+function countsText({ create, update, replace, delete: removed, same }: Counts): string {
+  const parts = [
+    [create, "to create"],
+    [update, "to update"],
+    [replace, "to replace"],
+    [removed, "to delete"],
+    [same, "unchanged"],
+  ].filter(([count]) => count !== 0);
+  return parts.map(([count, what]) => `${count} ${what}`).join(", ");
+}

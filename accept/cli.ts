@@ -1,0 +1,80 @@
+import { dirname } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { fileName, writeReport } from "../report/files.ts";
+import { accept, type World } from "./acceptance.ts";
+import { AcceptError } from "./acceptError.ts";
+import { acceptanceMarkdown } from "./document.ts";
+import { readNodesNow } from "./nodes.ts";
+import { pulumiOn } from "./pulumiCommand.ts";
+
+/** `npm run accept -- --stack prod` */
+
+interface Options {
+  stack: string;
+  up: boolean;
+  out: string;
+  image: string;
+  storageTimeout: number;
+}
+
+const exitCodes = `
+Exit codes:
+  0  the stack is accepted
+  1  it is not; the report says why
+  2  it could not be checked`;
+
+const command = new Command("accept")
+  .description(
+    "Checks a stack and its cluster: preview, drift, every node; with --up it deploys first, and attaches volumes.",
+  )
+  .requiredOption("-s, --stack <name>", "the stack")
+  .option(
+    "--up",
+    "deploy the stack, deploy it a second time, and use its storage; without it nothing is changed",
+    false,
+  )
+  .option("-o, --out <folder>", "where the report goes, as Markdown and JSON", "reports")
+  .option("--image <reference>", "image of the pods that use the volumes", "registry.k8s.io/pause:3.10")
+  .option("--storage-timeout <seconds>", "how long a volume may take for each step", positive, 300)
+  .addHelpText("after", exitCodes);
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (!Number.isFinite(number) || number <= 0) throw new InvalidArgumentError("Give a number of seconds.");
+  return number;
+}
+
+function worldOf({ stack, image, storageTimeout }: Options): World {
+  return {
+    pulumi: pulumiOn(stack, dirname(import.meta.dirname)),
+    look: (nodes, { talos }) => readNodesNow(nodes, talos),
+    attach: async ({ kubeconfig, storageClasses }) => {
+      const { StorageCheck } = await import("./storage.ts");
+      return new StorageCheck(kubeconfig, { image, timeoutSeconds: storageTimeout }).run(storageClasses);
+    },
+    now: () => new Date(),
+    say: (line) => process.stderr.write(`${line}\n`),
+  };
+}
+
+async function main(): Promise<number> {
+  await command.parseAsync();
+  const options = command.opts<Options>();
+  const run = await accept(options.stack, options, worldOf(options));
+  const paths = writeReport(options.out, {
+    [fileName("accept", options.stack, "md")]: acceptanceMarkdown(run),
+    [fileName("accept", options.stack, "json")]: `${JSON.stringify(run, null, 2)}\n`,
+  });
+  for (const { result, told, problems } of run.steps)
+    process.stdout.write([`${result}: ${told}`, ...problems.map((line) => `  ${line}`)].join("\n") + "\n");
+  for (const path of paths) process.stdout.write(`  ${path}\n`);
+  return run.result === "passed" ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const known = error instanceof AcceptError;
+  process.stderr.write(`error: ${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,80 @@
+import { z } from "zod";
+import { parseTalosconfig } from "../talos/secretsBundle.ts";
+import type { TalosCredentials } from "../talos/api/credentials.ts";
+import { AcceptError } from "./acceptError.ts";
+import { lastWords, type Pulumi } from "./pulumiCommand.ts";
+
+/** What a node has to run, as the stack was deployed last. */
+export interface WantedNode {
+  name: string;
+  address: string;
+  role: "controlplane" | "worker";
+  talosVersion: string;
+  schematicId: string;
+  extensions: string[];
+  services: string[];
+  files: string[];
+}
+
+/** What the stack gives to those who use its cluster. Credentials stay in memory. */
+export interface StackOutputs {
+  talos: TalosCredentials;
+  kubeconfig: string;
+  storageClasses: string[];
+}
+
+const outputsSchema = z.object({
+  talosconfig: z.string(),
+  kubeconfig: z.string(),
+  storageClasses: z.array(z.string()).default([]),
+});
+
+const texts = z.array(z.string()).default([]);
+const nodeUpgradeType = "talos-node:index:NodeUpgrade";
+const stateSchema = z.object({
+  deployment: z
+    .object({
+      resources: z
+        .array(z.object({ type: z.string(), inputs: z.record(z.string(), z.unknown()).optional() }))
+        .nullish(),
+    })
+    .nullish(),
+});
+const nodeSchema = z.object({
+  name: z.string(),
+  node: z.string(),
+  role: z.enum(["controlplane", "worker"]),
+  talosVersion: z.string(),
+  schematicId: z.string(),
+  extensions: texts,
+  services: texts,
+  files: texts,
+});
+
+/** Undefined for a stack that has never been deployed. */
+export async function readOutputs(pulumi: Pulumi): Promise<StackOutputs | undefined> {
+  const finished = await pulumi("stack", "output", "--json", "--show-secrets");
+  if (finished.code !== 0)
+    throw new AcceptError(`the stack's outputs could not be read: ${lastWords(finished)}`);
+  const outputs: unknown = JSON.parse(finished.stdout);
+  if (Object.keys(outputs as object).length === 0) return undefined;
+  const parsed = outputsSchema.safeParse(outputs);
+  if (!parsed.success) {
+    const missing = parsed.error.issues.map(({ path }) => path.join(".")).join(", ");
+    throw new AcceptError(`the stack's outputs are not those of talos-iscsi: ${missing}`);
+  }
+  const { talosconfig, ...others } = parsed.data;
+  return { talos: parseTalosconfig(talosconfig), ...others };
+}
+
+/** The nodes as the state has them; the outputs tell what was found, not what was wanted. */
+export async function readNodes(pulumi: Pulumi): Promise<WantedNode[]> {
+  const finished = await pulumi("stack", "export");
+  if (finished.code !== 0)
+    throw new AcceptError(`the stack's state could not be exported: ${lastWords(finished)}`);
+  const { deployment } = stateSchema.parse(JSON.parse(finished.stdout));
+  return (deployment?.resources ?? [])
+    .filter(({ type }) => type === nodeUpgradeType)
+    .map(({ inputs }) => nodeSchema.parse(inputs))
+    .map(({ node, ...rest }) => ({ ...rest, address: node }));
+}

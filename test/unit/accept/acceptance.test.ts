@@ -1,0 +1,270 @@
+import { describe, expect, it } from "vitest";
+import { accept, type Acceptance, type World } from "../../../accept/acceptance.ts";
+import { acceptanceMarkdown } from "../../../accept/document.ts";
+import { bootsBetween, readNodesNow, type FoundNode } from "../../../accept/nodes.ts";
+import { lastWords, type Finished } from "../../../accept/pulumiCommand.ts";
+import type { WantedNode } from "../../../accept/stackState.ts";
+import { TalosError } from "../../../talos/api/errors.ts";
+
+const schematicId = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
+const canary = Buffer.from("-----BEGIN X-----canary-----END X-----").toString("base64");
+const pem = (kind: string) =>
+  Buffer.from(`-----BEGIN ${kind}-----\n${canary}\n-----END ${kind}-----\n`).toString("base64");
+const talosconfig = `context: dev\ncontexts:\n  dev:\n    endpoints: [10.0.0.11]\n    ca: ${pem("CERTIFICATE")}\n    crt: ${pem("CERTIFICATE")}\n    key: ${pem("ED25519 PRIVATE KEY")}\n`;
+
+const wanted = {
+  name: "cp1",
+  node: "10.0.0.11",
+  role: "controlplane",
+  talosVersion: "v1.13.9",
+  schematicId,
+  extensions: ["iscsi-tools"],
+  services: ["ext-iscsid"],
+  files: ["/usr/local/sbin/iscsiadm"],
+};
+const sound: FoundNode = {
+  name: "cp1",
+  address: "10.0.0.11",
+  version: "v1.13.9",
+  schematicId,
+  bootId: "1",
+  problems: [],
+};
+
+const done = (stdout = "", code = 0, stderr = ""): Finished => ({ code, stdout, stderr, seconds: 1 });
+const state = JSON.stringify({
+  deployment: {
+    resources: [{ type: "pulumi:pulumi:Stack" }, { type: "talos-node:index:NodeUpgrade", inputs: wanted }],
+  },
+});
+const preview = JSON.stringify({
+  steps: [
+    { op: "same", urn: "urn:pulumi:dev::talos-iscsi::pulumi:pulumi:Stack::s", newState: { custom: false } },
+  ],
+});
+
+interface Told {
+  answers?: Record<string, Finished>;
+  looks?: FoundNode[][];
+  storageClasses?: string[];
+}
+
+/** Runs it against a stack and a cluster in which all is well, but for what is told. */
+async function run(up: boolean, { answers = {}, looks = [], storageClasses = ["joviandss-sc"] }: Told = {}) {
+  const asked: string[] = [];
+  const outputs = { talosconfig, kubeconfig: `kubeconfig ${canary}`, storageClasses };
+  const all: Record<string, Finished> = {
+    preview: done(preview),
+    "stack output": done(JSON.stringify(outputs)),
+    "stack export": done(state),
+    ...answers,
+  };
+  let look = 0;
+  const world: World = {
+    pulumi: async (...args) => {
+      asked.push(args.join(" "));
+      const known = Object.entries(all).find(([begin]) => args.join(" ").startsWith(begin));
+      return known?.[1] ?? done();
+    },
+    look: async () => looks[look++] ?? looks.at(-1) ?? [sound],
+    attach: async () => {
+      asked.push("attach");
+      return [{ storageClass: "joviandss-sc", node: "w1", attached: 2, detached: 1 }];
+    },
+    now: () => new Date("2026-11-28T00:00:00Z"),
+    say: () => undefined,
+  };
+  return { asked, run: await accept("dev", { up }, world) };
+}
+
+const resultOf = ({ steps }: Acceptance, step: string) => steps.find((one) => one.step === step)?.result;
+
+describe("an acceptance run", () => {
+  it("changes nothing without --up", async () => {
+    const { asked, run: found } = await run(false);
+    expect(found.result).toBe("passed");
+    expect(resultOf(found, "attach and detach")).toBe("skipped");
+    const changing = asked.filter(
+      (command) => !/^(preview|stack (output|export)|refresh --preview-only)/.test(command),
+    );
+    expect(changing).toEqual([]);
+  });
+
+  it("deploys twice with --up, expects the second time unchanged, and uses the storage", async () => {
+    const { asked, run: found } = await run(true);
+    expect(found.result).toBe("passed");
+    expect(found.steps.map(({ result }) => result)).toEqual(Array<string>(7).fill("passed"));
+    expect(asked.filter((command) => command.startsWith("up "))).toEqual([
+      expect.not.stringContaining("--expect-no-changes") as string,
+      expect.stringContaining("--expect-no-changes") as string,
+    ]);
+    expect(asked).toContain("attach");
+  });
+
+  it.each<[string, boolean, string, Told]>([
+    [
+      "a preview that fails",
+      true,
+      "preview",
+      { answers: { preview: done("", 255, "error: no stack named dev") } },
+    ],
+    ["an up that fails", true, "up", { answers: { "up --yes": done("error: w1 did not come back", 255) } }],
+    [
+      "a second up that changes something",
+      true,
+      "second up",
+      {
+        answers: {
+          "up --yes --skip-preview --expect-no-changes": done("error: no changes were expected", 255),
+        },
+      },
+    ],
+    [
+      "a node that booted for the second up",
+      true,
+      "no reboot",
+      { looks: [[sound], [{ ...sound, bootId: "2" }]] },
+    ],
+    ["drift", false, "no drift", { answers: { refresh: done("error: changes", 255) } }],
+    [
+      "a node that is not as wanted",
+      false,
+      "nodes",
+      { looks: [[{ ...sound, problems: ["lacks the extension iscsi-tools"] }]] },
+    ],
+  ])("does not accept %s", async (_, up, step, told) => {
+    const { run: found, asked } = await run(up, told);
+    expect(found.result).toBe("failed");
+    expect(resultOf(found, step)).toBe("failed");
+    expect(found.steps.find((one) => one.step === step)?.problems).not.toEqual([]);
+    expect(asked).not.toContain("attach");
+  });
+
+  it("goes on to tell what else is wrong, but deploys nothing after a failed preview", async () => {
+    const { asked, run: found } = await run(true, { answers: { preview: done("", 255, "error: wrong") } });
+    expect(asked.filter((command) => command.startsWith("up "))).toEqual([]);
+    expect(resultOf(found, "nodes")).toBe("passed");
+  });
+
+  it("cannot be made of a stack that was never deployed", async () => {
+    await expect(run(false, { answers: { "stack output": done("{}") } })).rejects.toThrow(
+      /never been deployed.*--up/,
+    );
+  });
+
+  it("makes no volume where no driver is deployed, and says so", async () => {
+    const { asked, run: found } = await run(true, { storageClasses: [] });
+    expect(asked).not.toContain("attach");
+    expect(found.steps.at(-1)).toMatchObject({ step: "attach and detach", result: "skipped" });
+    expect(found.result).toBe("passed");
+  });
+
+  it("has no secret in its report, and shows every step, node and volume", async () => {
+    const { run: found } = await run(true);
+    const markdown = acceptanceMarkdown(found);
+    for (const text of [markdown, JSON.stringify(found)]) expect(text).not.toContain(canary);
+    expect(markdown).toContain("# Stack dev is accepted");
+    for (const { step } of found.steps) expect(markdown).toContain(`| ${step} |`);
+    expect(markdown).toMatch(/\| cp1 \|.*v1\.13\.9/);
+    expect(markdown).toMatch(/\| joviandss-sc \| w1 \| 2 s \| 1 s \|/);
+  });
+});
+
+describe("a node", () => {
+  const node: WantedNode = { ...wanted, role: "controlplane", address: "10.0.0.11" };
+  const credentials = { caCertificate: "", clientCertificate: "", clientKey: "" };
+  const running = {
+    version: async () => ({ tag: "v1.13.9", platform: "metal", arch: "amd64" }),
+    extensions: async () => ({
+      installed: [{ name: "iscsi-tools", version: "v0.2.0" }],
+      schematicId: schematicId as string | undefined,
+    }),
+    services: async () => [{ id: "ext-iscsid", state: "Running", health: "unknown" as const, lastEvent: "" }],
+    machineStatus: async () => ({
+      stage: "running",
+      ready: true,
+      unmet: [] as { name: string; reason: string }[],
+    }),
+    bootId: async () => "1" as string | undefined,
+    hasFile: async () => true,
+    close: () => undefined,
+  };
+  const look = async (change: Partial<typeof running> = {}) =>
+    (await readNodesNow([node], credentials, () => ({ ...running, ...change })))[0]!;
+
+  it("is as wanted", async () => {
+    expect(await look()).toEqual(sound);
+  });
+
+  it.each<[string, Partial<typeof running>, RegExp]>([
+    [
+      "release",
+      { version: async () => ({ tag: "v1.12.7", platform: "metal", arch: "amd64" }) },
+      /v1\.12\.7, not v1\.13\.9/,
+    ],
+    [
+      "schematic",
+      { extensions: async () => ({ installed: [{ name: "iscsi-tools", version: "" }], schematicId: "0" }) },
+      /schematic 0, not/,
+    ],
+    ["extension", { extensions: async () => ({ installed: [], schematicId }) }, /extension iscsi-tools/],
+    ["service", { services: async () => [] }, /ext-iscsid is not there/],
+    [
+      "stopped service",
+      { services: async () => [{ id: "ext-iscsid", state: "Failed", health: "unknown", lastEvent: "" }] },
+      /ext-iscsid is Failed/,
+    ],
+    ["file", { hasFile: async () => false }, /file \/usr\/local\/sbin\/iscsiadm/],
+    [
+      "readiness",
+      {
+        machineStatus: async () => ({
+          stage: "booting",
+          ready: false,
+          unmet: [{ name: "services", reason: "kubelet" }],
+        }),
+      },
+      /booting.*kubelet/,
+    ],
+  ])("lacks its %s", async (_, change, problem) => {
+    const { problems } = await look(change);
+    expect(problems).toEqual([expect.stringMatching(problem) as string]);
+  });
+
+  it("that cannot be read is a problem of that node alone", async () => {
+    const { problems, version } = await look({
+      version: async () =>
+        Promise.reject(new TalosError("unreachable", "10.0.0.11", "Version", "connection refused")),
+    });
+    expect(version).toBeUndefined();
+    expect(problems).toEqual([expect.stringContaining("connection refused") as string]);
+  });
+
+  it("has not booted only where both boot IDs are known and the same", () => {
+    const withBoot = (bootId?: string): FoundNode[] => [
+      { name: "cp1", address: "", problems: [], ...(bootId === undefined ? {} : { bootId }) },
+    ];
+    expect(bootsBetween(withBoot("1"), withBoot("1"))).toEqual([]);
+    expect(bootsBetween(withBoot("1"), withBoot("2"))).toEqual([
+      expect.stringContaining("rebooted") as string,
+    ]);
+    expect(bootsBetween(withBoot(), withBoot("2"))).toHaveLength(1);
+    expect(bootsBetween([], withBoot("2"))).toHaveLength(1);
+  });
+});
+
+describe("the engine's last words", () => {
+  it("are its errors, with their further lines", () => {
+    const words = lastWords(
+      done(
+        "Diagnostics:\n  talos-node (w1):\n    error: w1: did not boot\n      seen: v1.12\n\nResources:\n    12 unchanged\n",
+        255,
+      ),
+    );
+    expect(words).toContain("w1: did not boot");
+    expect(words).not.toContain("unchanged");
+  });
+  it("are its last lines where it names no error", () => {
+    expect(lastWords(done("panic: something", 2))).toBe("panic: something");
+  });
+});
