@@ -8,6 +8,13 @@ import { daemonFile, labFiles } from "./layout.ts";
  */
 export function reapLeftovers(say: (line: string) => void): void {
   if (!existsSync(labFiles.dir)) return;
+  const ended = endLabProcesses();
+  rmSync(labFiles.dir, { recursive: true, force: true });
+  say(`removed what an earlier lab left behind${ended === 0 ? "" : ` (${ended} processes ended)`}`);
+}
+
+/** Ends what runs from this lab's folder: plugins of an engine that was killed outlive it, and the lab. Returns how many there were. */
+export function endLabProcesses(): number {
   const pids = labProcesses();
   for (const pid of pids) {
     try {
@@ -16,14 +23,11 @@ export function reapLeftovers(say: (line: string) => void): void {
       // it ended meanwhile
     }
   }
-  rmSync(labFiles.dir, { recursive: true, force: true });
-  say(
-    `removed what an earlier lab left behind${pids.length === 0 ? "" : ` (${pids.length} processes ended)`}`,
-  );
+  return pids.length;
 }
 
 /** Processes that run from this lab's own folder: each names it in its command line, nothing else does. */
-function labProcesses(): number[] {
+export function labProcesses(): number[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
     .filter((entry) => isOfLab(commandLine(entry)))
@@ -43,5 +47,7 @@ const programs = /^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler|k
 function isOfLab([program = "", ...args]: string[]): boolean {
   const name = program.split("/").at(-1) ?? "";
   if (args[0] === daemonFile) return true;
-  return programs.test(name) && args.some((arg) => arg.includes(`${labFiles.dir}/`));
+  if (programs.test(name)) return args.some((arg) => arg.includes(`${labFiles.dir}/`));
+  // The engine finds its plugins in the lab's folder: a program itself, or a script that Node runs.
+  return [program, ...args].some((arg) => arg.startsWith(join(labFiles.bin, "pulumi-resource-")));
 }

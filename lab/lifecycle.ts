@@ -12,7 +12,7 @@ import {
   type LabMode,
   type LabOptions,
 } from "./layout.ts";
-import { reapLeftovers } from "./leftovers.ts";
+import { endLabProcesses, reapLeftovers } from "./leftovers.ts";
 import { acquirable, acquirePlugins } from "./acquirePlugins.ts";
 import { choosePlugins, languageHost, pluginSdks, type PluginChoice } from "./pluginPaths.ts";
 import { seedCluster } from "./seedCluster.ts";
@@ -156,6 +156,7 @@ export async function stopLab(say: Say): Promise<boolean> {
   }
   await askLab(labFiles.socket, { method: "POST", path: "/stop" });
   while (isAlive(report.pid)) await sleep(50);
+  endLabProcesses();
   rmSync(labFiles.dir, { recursive: true, force: true });
   return true;
 }

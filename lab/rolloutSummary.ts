@@ -8,10 +8,10 @@ export async function rolloutSince(stackName: string, moment: number): Promise<s
   if (!hasState(stackName)) return "";
   try {
     const state = await (await openStack(stackName)).exportStack();
-    const { rollouts } = rolloutReport(state, Date.now());
+    const { rollouts, verdict } = rolloutReport(state, Date.now());
     const since = rollouts.filter(({ ended }) => ended >= moment).map(rolloutTable);
     if (since.length === 0) return "";
-    return `\nRollout ${since.join("\n\n")}\nAs a page: npm run rollout:report -- --stack ${stackName}, with the variables that \`npm run lab -- start\` prints.\n`;
+    return `\n${verdict}\n\nRollout ${since.join("\n\n")}\nAs a page: npm run rollout:report -- --stack ${stackName}, with the variables that \`npm run lab -- start\` prints.\n`;
   } catch (error) {
     if (error instanceof CommandError) return ""; // what is wrong with the engine was told by the operation itself
     throw error;

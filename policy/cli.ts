@@ -18,7 +18,7 @@ const usage = `Usage: npm run policy -- --from <file> | --stack <name>  [--confi
   --from <file>    what "pulumi stack export" or "pulumi preview --json --show-sames" wrote; - for standard input
   --stack <name>   the state of this stack; pulumi exports it
   --config <file>  levels and settings of the policies, as for --policy-pack-config (docs/policy.md); default: policy/config.json
-  --json           the violations as data
+  --json           the violations as data; call it as "npm run -s policy", or npm prints lines of its own before them
 `;
 
 interface Options {

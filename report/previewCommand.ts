@@ -27,6 +27,8 @@ export async function previewCommand(options: PreviewOptions): Promise<number> {
     [fileName("preview", report.stack, "html")]: previewHtml(report),
   });
   say(strong(report.verdict.text));
+  for (const { severity, resource, text } of digest.messages)
+    if (severity === "error") say(`\n${resource === undefined ? "" : `${resource}: `}${text.trim()}`);
   for (const path of paths) say(`  ${path}`);
   if (digest.failed) return 2;
   if (options.expectNoChanges && hasChanges(report)) return 3;

@@ -170,7 +170,7 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
   if (controlPlanes > 0 && controlPlanes % 2 === 0) {
     const advice =
       controlPlanes === 2
-        ? "with two, the loss of either stops the cluster"
+        ? "with two, the loss of either stops the cluster, and no control plane can be upgraded: etcd would lose its majority"
         : `${controlPlanes} tolerate no more failures than ${controlPlanes - 1}`;
     warnings.push({
       path: "cluster.nodes",

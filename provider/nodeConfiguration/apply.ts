@@ -9,6 +9,7 @@ import { nodeLabel } from "../inputs.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 import { ConfigurationError, findPatiently, judge, reinstalled, type Found } from "./look.ts";
+import { adviceForUnanswered } from "../unanswered.ts";
 
 /** Who asks, and where its messages go. */
 export interface ApplyCall {
@@ -87,7 +88,7 @@ class Application {
         return unchanged;
       }
       throw new ConfigurationError(
-        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${found.reason}. Bring the node back, then run \`pulumi up\` again.`,
+        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${found.reason}. ${adviceForUnanswered(found.reason)} Then run \`pulumi up\` again.`,
       );
     }
     if (found.state === "maintenance") {

@@ -1,5 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { adviceForUnanswered } from "../unanswered.ts";
 import { describeMachine, readFacts, type NodeFacts } from "../facts.ts";
 
 /**
@@ -55,8 +56,7 @@ function allowance(error: TalosError, { patience }: UpgradeContext): number {
 export function noContact(error: TalosError, context: UpgradeContext): Error {
   const where = context.wanted.endpoint ?? context.wanted.node;
   const hints: Partial<Record<TalosError["kind"], string>> = {
-    certificate:
-      "The client configuration has to be that of this node's cluster, and not expired; the clocks of the node and of this machine have to agree.",
+    certificate: adviceForUnanswered(error.detail),
     denied: "The client certificate needs the role os:admin.",
   };
   return failure(

@@ -76,11 +76,10 @@ function changesOf({ operation, old, new: made, differs }: Step): PropertyChange
   return differs.map((path) => ({ path, kind: "changed", before: secretMark, after: secretMark }));
 }
 
-/** How many custom resources are created, changed and so on, those of the nodes included. */
+/** How many resources are created, changed and so on, as the engine counts them: components, providers and the stack included. */
 export function countsOf({ steps }: Digest): Counts {
   const counts: Counts = { create: 0, update: 0, replace: 0, delete: 0, same: 0 };
-  for (const { operation, old, new: made } of steps) {
-    if ((made ?? old)?.custom !== true) continue;
+  for (const { operation } of steps) {
     if (operation === "import") counts.create += 1;
     else if (operation in counts) counts[operation as keyof Counts] += 1;
   }

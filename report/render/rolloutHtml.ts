@@ -51,9 +51,10 @@ function section(rollout: Rollout, title: string): Html {
 }
 
 function table(nodes: UpgradedNode[]): Html {
-  const head = ["Node", "From", "To", "Started", "Total"];
+  // The result comes second: on a phone the end of a row is out of sight.
+  const head = ["Node", "Result", "From", "To", "Started", "Total"];
   return h`<div class="scroll" tabindex="0" role="region" aria-label="Seconds of each step"><table>
-    <thead><tr>${head.map((text) => h`<th scope="col"${text === "Total" ? h` class="number"` : ""}>${text}</th>`)}${phases.map(({ label }) => h`<th scope="col" class="number">${label}</th>`)}<th scope="col">Result</th></tr></thead>
+    <thead><tr>${head.map((text) => h`<th scope="col"${text === "Total" ? h` class="number"` : ""}>${text}</th>`)}${phases.map(({ label }) => h`<th scope="col" class="number">${label}</th>`)}</tr></thead>
     <tbody>${nodes.map(row)}</tbody>
   </table></div>`;
 }
@@ -61,5 +62,5 @@ function table(nodes: UpgradedNode[]): Html {
 function row({ name, timeline }: UpgradedNode): Html {
   const { from, to, started, seconds: total, steps, result, failedStep } = timeline;
   const each = phaseSeconds(steps);
-  return h`<tr><th scope="row">${name}</th><td class="nowrap">${imageName(from, to)}</td><td class="nowrap">${imageName(to, from)}</td><td class="nowrap">${clockTime(started)}</td><td class="number">${duration(total)}</td>${phases.map(({ id }) => h`<td class="number">${seconds(each.get(id))}</td>`)}<td class="nowrap">${result === "failed" ? h`<span class="tag delete">failed at ${failedStep ?? "a step"}</span>` : h`<span class="tag no">upgraded</span>`}</td></tr>`;
+  return h`<tr><th scope="row">${name}</th><td class="nowrap">${result === "failed" ? h`<span class="tag delete">failed at ${failedStep ?? "a step"}</span>` : h`<span class="tag no">upgraded</span>`}</td><td class="nowrap">${imageName(from, to)}</td><td class="nowrap">${imageName(to, from)}</td><td class="nowrap">${clockTime(started)}</td><td class="number">${duration(total)}</td>${phases.map(({ id }) => h`<td class="number">${seconds(each.get(id))}</td>`)}</tr>`;
 }

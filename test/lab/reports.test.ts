@@ -84,11 +84,27 @@ test("with a language host the engine runs the program itself, to the same end",
   expect(preview.code).toBe(0);
 });
 
+test("a report counts what the engine counts", async () => {
+  const { project } = lab;
+  const host = join(project.dir, "test", "lab", "languageHost");
+  const preview = await project.run("pulumi", ["preview", "--stack", "dev", "--json", "--non-interactive"], {
+    PULUMI_BACKEND_URL: pathToFileURL(project.file("state")).href,
+    PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
+    PATH: [host, project.file("bin"), process.env["PATH"]].join(delimiter),
+  });
+  const { changeSummary } = JSON.parse(preview.stdout) as { changeSummary: Record<string, number> };
+  expect(changeSummary["update"]).toBeGreaterThan(5);
+  const of = (operation: string) => changeSummary[operation] ?? 0;
+  const line = `${of("create")} to create, ${of("update")} to update, ${of("replace")} to replace, ${of("delete")} to delete, ${of("same")} unchanged.`;
+  expect(readFileSync(join(project.dir, "hosted", "preview-dev.md"), "utf8")).toContain(line);
+});
+
 test("a rollout that stops at a node says where and why, and which node was not begun", async () => {
   await lab.fault({ node: "w1", fault: "falls-back" });
   const up = await lab.up();
   expect(up.code).not.toBe(0);
   expect(up.stdout).toMatch(/│ w1 .*│ failed at verify/);
+  expect(up.stdout).toContain("w1 failed at the step verify: 3 of 5 nodes reached v1.13.7");
 
   const rollout = await report("rollout", "--stack", "dev");
   expect(rollout.code).toBe(2);
@@ -121,6 +137,7 @@ test("what keeps a report from being made is told in words", async () => {
   lab.want("latest");
   const mistaken = await report("preview", "--stack", "dev");
   expect(mistaken.text).toContain("The preview failed with 1 error");
+  expect(mistaken.text).toContain("it must be a Talos release in full");
   expect(mistaken.code).toBe(2);
   expect(read("preview-dev.md")).toContain("it must be a Talos release in full");
 });

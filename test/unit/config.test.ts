@@ -417,7 +417,10 @@ describe("what is allowed but probably not meant", () => {
   });
 
   it.each([
-    [2, "with two, the loss of either stops the cluster"],
+    [
+      2,
+      "with two, the loss of either stops the cluster, and no control plane can be upgraded: etcd would lose its majority",
+    ],
     [4, "4 tolerate no more failures than 3"],
   ])("%i control planes are an even number: a warning, no mistake", (count, advice) => {
     const nodes = Array.from({ length: count }, (_, index) => ({

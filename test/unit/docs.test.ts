@@ -43,8 +43,13 @@ describe("the documentation", () => {
 
     it("names npm scripts that are there", () => {
       const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
-      const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, script = ""]) => script);
+      const named = [...text.matchAll(/npm run (?:-s )?([\w:-]+)/g)].map(([, script = ""]) => script);
       expect(named.filter((script) => !(script in scripts))).toEqual([]);
+    });
+
+    it("has npm itself print nothing where JSON is wanted", () => {
+      const commands = [...text.matchAll(/npm run (?!-s )[^`|\n]*--json\b/g)].map(([command]) => command);
+      expect(commands).toEqual([]);
     });
 
     it("shows YAML that is YAML", () => {

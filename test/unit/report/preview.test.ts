@@ -248,6 +248,19 @@ describe("a changed configuration", () => {
 });
 
 describe("the resources of a preview", () => {
+  it("are counted as the engine counts them: components and the stack too", () => {
+    const component = (op: string, name: string) => ({
+      op,
+      urn: urn("talos-iscsi:index:JovianDssCsi", name),
+      ...(op === "create" ? {} : { oldState: { custom: false, inputs: { a: 1 } } }),
+      newState: { custom: false, inputs: { a: 2 } },
+    });
+    const { counts } = report(
+      saved([component("create", "one"), component("update", "two"), component("same", "three")]),
+    );
+    expect(counts).toEqual({ create: 1, update: 1, replace: 0, delete: 0, same: 1 });
+  });
+
   it("have their changes by path, and a replacement is one", () => {
     const { resources, counts, losses } = report(saved(storageClass("replace")));
     expect(counts).toMatchObject({ replace: 1, create: 0, delete: 0 });

@@ -1,0 +1,21 @@
+// What TLS libraries say (OpenSSL by way of Node), and what diagnoseTls adds.
+const otherAuthority = /self.signed|unable to (verify|get)|unknown authority/i;
+const clientRefused = /does not accept the client certificate/i;
+const clock = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i;
+
+/**
+ * What to do about a node that could not be asked, by the reason that was seen. A node that answers with the wrong certificate is there: to bring
+ * it back is no help.
+ */
+export function adviceForUnanswered(reason: string): string {
+  if (clientRefused.test(reason))
+    return "The node is up. Check that the talosconfig is of this node's cluster and has not expired, and that the clocks of the node and of this machine agree.";
+  if (clock.test(reason))
+    return "The node is up. Check that the clocks of the node and of this machine agree, and when the certificates expire.";
+  if (otherAuthority.test(reason))
+    return (
+      "The node is up, but its certificate is not from this stack's cluster: the machine still belongs to another cluster, or to one whose secrets `pulumi destroy` deleted. " +
+      "Reset it with the talosconfig of that cluster (`talosctl reset`) or boot it from the ISO and wipe its disk, or adopt that cluster with its own secrets (docs/adopt.md)."
+    );
+  return "Bring the node back: check that it is on and that port 50000 can be reached from here.";
+}

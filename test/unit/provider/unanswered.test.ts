@@ -1,0 +1,26 @@
+import { expect, it } from "vitest";
+import { adviceForUnanswered } from "../../../provider/unanswered.ts";
+
+const back = /bring the node back/i;
+
+it.each([
+  // After `pulumi destroy` on machines that were kept, and with machines of another cluster.
+  [
+    "self-signed certificate in certificate chain (SELF_SIGNED_CERT_IN_CHAIN)",
+    /pulumi destroy.*talosctl reset/,
+  ],
+  ["unable to verify the first certificate (UNABLE_TO_VERIFY_LEAF_SIGNATURE)", /another cluster/],
+  ["certificate has expired (CERT_HAS_EXPIRED)", /clock/],
+  ["certificate is not yet valid (CERT_NOT_YET_VALID)", /clock/],
+  ["the node does not accept the client certificate: tlsv1 alert unknown ca", /talosconfig/],
+])("%s: the node is there, and is told so", (reason, advice) => {
+  expect(adviceForUnanswered(reason)).toMatch(advice);
+  expect(adviceForUnanswered(reason)).not.toMatch(back);
+});
+
+it.each(["connect ECONNREFUSED 10.0.0.11:50000", "Deadline exceeded", "connect EHOSTUNREACH"])(
+  "%s: the node is away",
+  (reason) => {
+    expect(adviceForUnanswered(reason)).toMatch(back);
+  },
+);
