@@ -53,8 +53,16 @@ function applyOne(document: Tree, operation: Tree, json: boolean): Tree {
   }
 }
 
+function isEmptySection(tree: Tree, lists: boolean): boolean {
+  return (isTreeMap(tree) && tree.size === 0) || (lists && isTreeList(tree) && tree.length === 0);
+}
+
 function meets(found: Tree | undefined, value: Tree | undefined, json: boolean): boolean {
-  if (found === YAML_NULL) return value !== undefined && isNull(value) && !json;
+  // For the library that null is an empty map, or an empty list, too.
+  if (found === YAML_NULL)
+    return !json && value !== undefined && (isNull(value) || isEmptySection(value, false));
+  if (found !== undefined && value !== undefined && isNull(value) && isEmptySection(found, true))
+    return !json;
   if (found !== undefined && !isNull(found)) return sameJson(found, value && jsonValue(value));
   return value === undefined || (json && isNull(value));
 }

@@ -213,6 +213,17 @@ func nameOf(t reflect.Type) string {
 	return path[len(path)-1] + "." + t.Name()
 }
 
+// keepsEmpty tells whether a list says of itself that it is not nothing where it is empty.
+func keepsEmpty(t reflect.Type) bool {
+	if t.Kind() != reflect.Slice {
+		return false
+	}
+
+	zeroer, ok := reflect.MakeSlice(t, 0, 0).Interface().(yaml.IsZeroer)
+
+	return ok && !zeroer.IsZero()
+}
+
 func (w *walker) structure(t reflect.Type) Definition {
 	result := Definition{Fields: &Fields{}}
 	w.addFields(t, &result, "")
@@ -263,7 +274,7 @@ func (w *walker) addFields(t reflect.Type, to *Definition, flag string) {
 		}
 
 		switch omits := slices.Contains(tags[1:], "omitempty"); {
-		case omits && field.Tag.Get("talos") == "omitonlyifnil":
+		case omits && keepsEmpty(field.Type):
 			spec += " omitnil"
 		case omits:
 			spec += " omitempty"
