@@ -2,6 +2,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { bundle, changed, outcome, talosconfig } from "./settings/example.ts";
 import { changedStacks, stacksIn } from "../../tools/stacks.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -111,6 +112,28 @@ describe("what the workflows do with a stack", () => {
         if: expect.stringMatching(/!cancelled\(\)|always\(\)/) as string,
       });
       expect(steps[report + 1]?.uses).toMatch(/^actions\/upload-artifact@/);
+    }
+  });
+
+  it("accepts a real cluster by night, with a stack whose settings are right", () => {
+    const runs = read("acceptance.yml").steps.map(({ run }) => run ?? "");
+    expect(runs.join("\n")).toMatch(
+      /pulumi up --stack night[\s\S]*preview --stack night --refresh --expect-no-changes/,
+    );
+    const file = readFileSync(join(root, "test/acceptance/Pulumi.night.yaml"), "utf8");
+    const { config } = parse(file) as { config: Record<string, unknown> };
+    const settings = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
+    const night = Object.fromEntries(settings) as Record<string, unknown>;
+    expect(outcome(changed(night, { "cluster.secrets": { bundle, talosconfig } })).problems).toEqual([]);
+  });
+
+  it("takes the published plugins in the tests of every change", () => {
+    for (const name of ["ci.yml", "night.yml"]) {
+      const { steps } = read(name);
+      const at = (wanted: RegExp) => steps.findIndex(({ uses, run }) => wanted.test(uses ?? run ?? ""));
+      expect(at(/^pulumi\/actions@/)).toBeGreaterThan(0);
+      expect(at(/^npm run lab -- plugins$/)).toBeGreaterThan(at(/^pulumi\/actions@/));
+      expect(at(/^npm (run )?test/)).toBeGreaterThan(at(/^npm run lab -- plugins$/));
     }
   });
 
