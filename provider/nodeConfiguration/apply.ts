@@ -106,13 +106,14 @@ class Application {
     return nodeLabel(this.#order.wanted);
   }
 
-  #find(accept?: (found: Found) => boolean): Promise<Found> {
+  #find(accept?: (found: Found) => boolean, forMs?: number): Promise<Found> {
     const { wanted } = this.#order;
     return findPatiently(
       { ...this.#call, wanted },
       this.#connections.to(wanted.node),
       (text) => this.#sink.status(text),
       accept,
+      forMs,
     );
   }
 
@@ -126,11 +127,19 @@ class Application {
       } catch (error) {
         if (!isTransient(error)) throw this.#failed(error);
         // The machine may have stored it, and begun to install, before its answer was out.
-        const found = await this.#find(({ state }) => state !== "maintenance");
-        if (found.state !== "maintenance") return;
-        if (tries >= 2) throw this.#failed(error);
+        const found = await this.#afterFirst();
+        if (found.state === "configured") return;
+        // Silence proves nothing: the next `up` looks again, and the state has no configuration of the node until then.
+        if (found.state === "unreachable" || tries >= 2) throw this.#failed(error);
       }
     }
+  }
+
+  /** Whether a machine that lets anyone in still does so; one that has begun to install is away for some minutes, and then configured. */
+  async #afterFirst(): Promise<Found> {
+    const found = await this.#find(({ state }) => state !== "maintenance");
+    const { contactMs } = this.#call.surroundings.patience;
+    return found.state === "unreachable" ? this.#find(undefined, contactMs) : found;
   }
 
   /** Asks what the change needs, and applies it in the mode that needs no reboot. */

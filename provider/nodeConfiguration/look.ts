@@ -59,9 +59,10 @@ export async function findPatiently(
   client: TalosReader,
   tell: (text: string) => void,
   accept: (found: Found) => boolean = ({ state }) => state !== "unreachable",
+  forMs = looking.surroundings.patience.certificateMs,
 ): Promise<Found> {
   const { clock, patience } = looking.surroundings;
-  const end = clock.now() + patience.certificateMs;
+  const end = clock.now() + forMs;
   for (;;) {
     stopIfCancelled(looking);
     const found = await findConfiguration(looking, client);
