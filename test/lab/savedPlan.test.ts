@@ -1,0 +1,65 @@
+import { delimiter, join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { LabProject, type Finished } from "./project.ts";
+
+/** `pulumi preview --save-plan` and `pulumi up --plan`: what was reviewed is what runs. */
+
+let lab: LabProject;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  lab = await LabProject.make();
+  const started = await lab.labOk("start");
+  environment = Object.fromEntries(
+    [...started.stdout.matchAll(/export (\w+)="(.*)"/g)].map(([, name, value]) => [name ?? "", value ?? ""]),
+  );
+});
+
+afterAll(async () => lab?.remove());
+
+function pulumi(...args: string[]): Promise<Finished> {
+  const path = (environment["PATH"] ?? "").replace(
+    "$PATH",
+    [join(lab.dir, "test", "lab", "languageHost"), process.env["PATH"]].join(delimiter),
+  );
+  return lab.run(join(lab.dir, ".lab", "bin", "pulumi"), [...args, "--stack", "dev", "--non-interactive"], {
+    ...environment,
+    PATH: path,
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    PULUMI_EXPERIMENTAL: "true",
+  });
+}
+
+/** The engine's errors, for the message of an assertion. */
+const errors = ({ text }: Finished) =>
+  text.match(/^.*error: .*(?:\n.*){0,6}/gm)?.join("\n") ?? text.slice(-2_000);
+
+async function planned(plan: string): Promise<Finished> {
+  const preview = await pulumi("preview", "--save-plan", join(lab.dir, plan));
+  expect(preview.code, errors(preview)).toBe(0);
+  return pulumi("up", "--yes", "--skip-preview", "--plan", join(lab.dir, plan));
+}
+
+test("the plan of the first up is what the up does", async () => {
+  const up = await planned("first.plan");
+  expect(up.code, errors(up)).toBe(0);
+});
+
+test("a factory that answers another schematic ID is told as a check failure, without a stack trace", async () => {
+  // The Talos provider drops `diskImage`, which the factory knows.
+  const up = await lab.withStackFile(
+    "dev",
+    (text) =>
+      text.replace(
+        "            - siderolabs/iscsi-tools\n",
+        "            - siderolabs/iscsi-tools\n        diskImage: { sectorSize: 4096 }\n",
+      ),
+    () => pulumi("up", "--yes", "--skip-preview"),
+  );
+  expect(up.code).not.toBe(0);
+  expect(up.text).toContain("answered another schematic ID");
+  expect(up.text).not.toMatch(/^\s+at .*\.[tj]s:\d+/m);
+  expect(up.text).not.toContain("error serializing property");
+  // No node was given anything.
+  expect(up.text).not.toMatch(/ConfigurationApply|NodeUpgrade/);
+});
