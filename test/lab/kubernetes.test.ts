@@ -36,7 +36,7 @@ interface Pod {
   spec: { nodeName: string };
   status: {
     phase: string;
-    conditions: { type: string; status: string }[];
+    conditions?: { type: string; status: string }[];
     containerStatuses: { restartCount: number }[];
   };
 }
@@ -258,7 +258,7 @@ describe("a node's kubelet", () => {
       .object<List<Pod>>(["get", "pods", "--namespace=labelled"])
       .items.find(({ spec }) => spec.nodeName === name);
   const isReady = (pod: Pod | undefined): boolean =>
-    pod?.status.conditions.some(({ type, status }) => type === "Ready" && status === "True") === true;
+    pod?.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
 
   it("goes: the node is NotReady at once and its pods stop being ready; comes back: they are started again", async () => {
     const before = podOn("w1");
@@ -282,6 +282,22 @@ describe("a node's kubelet", () => {
     expect(isReady(after)).toBe(true);
     expect(after?.metadata.uid).toBe(before?.metadata.uid);
     expect(after?.status.containerStatuses[0]?.restartCount).toBe(1);
+  });
+
+  it("starts a pod again that has an address of its own, too", async () => {
+    const pod = (): Pod | undefined =>
+      cluster.object<List<Pod>>(["get", "pods", "--namespace=default"]).items[0];
+    const overrides = { spec: { nodeName: "w1", terminationGracePeriodSeconds: 0 } };
+    const image = "--image=registry.invalid/own:v1";
+    cluster.kubectl(["run", "own", image, `--overrides=${JSON.stringify(overrides)}`]);
+    expect(isReady(await eventually(pod, isReady))).toBe(true);
+    await cluster.runtime.kubeletDown(worker);
+    expect(isReady(await eventually(pod, (found) => !isReady(found)))).toBe(false);
+    await cluster.runtime.kubeletUp(worker);
+    const after = await eventually(pod, isReady);
+    expect(isReady(after)).toBe(true);
+    expect(after?.status.containerStatuses[0]?.restartCount).toBe(1);
+    cluster.kubectl(["delete", "pod", "own"]);
   });
 
   it("keeps its node Ready: a kubelet renews its lease", async () => {

@@ -204,6 +204,47 @@ describe("afterwards", () => {
     expect(refreshed.stdout).not.toMatch(/\d+ (updated|deleted)/);
   });
 
+  test("drift shows as a change of properties, a node that is away stays in the state, and up mends the rest", async () => {
+    await lab.tool("talosctl", "--nodes", "127.10.0.11", "service", "ext-iscsid", "stop");
+    const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
+    const byHand = `127.10.0.2:8080/metal-installer/${vanilla}:v1.13.7`;
+    await lab.tool(
+      "talosctl",
+      "--nodes",
+      "127.10.0.22",
+      "upgrade",
+      "--image",
+      byHand,
+      "--drain=false",
+      "--wait",
+    );
+    await lab.labOk("fault", "w1", "node-down");
+    const preview = await lab.lab("preview", "--refresh");
+    // At once, whatever was found: with a node down nothing after this could end.
+    await lab.labOk("fault", "w1", "node-down", "--lift");
+    expect(preview.code).toBe(0);
+    printed.push(preview.text);
+    expect(preview.stdout).toMatch(/~ talosVersion\s*: "v1\.13\.7" => "v1\.13\.9"/);
+    expect(preview.stdout).toMatch(new RegExp(`~ schematicId\\s*: "${vanilla}" => "${schematic}"`));
+    expect(preview.stdout).toMatch(/\+ \[0\]: "iscsi-tools"/);
+    expect(preview.stdout).toMatch(/\+ \[0\]: "ext-iscsid"/);
+    expect(preview.text).toMatch(/w1 \(127\.10\.0\.21\) could not be read, its state is kept as it was/);
+    expect(preview.stdout).not.toMatch(/\d+ to delete/);
+
+    const isUp = async () => (await status()).nodes.every(({ stage }) => stage === "running");
+    while (!(await isUp())) await new Promise((resolve) => setTimeout(resolve, 200));
+    const before = (await status()).nodes;
+    printed.push((await lab.labOk("refresh")).text);
+    printed.push((await lab.labOk("up")).text);
+    const after = (await status()).nodes;
+    const upgraded = (name: string) =>
+      (after.find((node) => node.name === name)?.upgrades ?? 0) -
+      (before.find((node) => node.name === name)?.upgrades ?? 0);
+    expect(["cp1", "cp2", "cp3", "w1", "w2"].map(upgraded)).toEqual([0, 0, 0, 0, 1]);
+    for (const node of after)
+      expect(node).toMatchObject({ version: "v1.13.9", schematic, iscsid: "Running" });
+  });
+
   test("no secret is in the state, nor in anything that was printed", () => {
     const secrets = [...canaries(lab.file("secrets.yaml"), lab.file("talosconfig")), "lab-only"];
     expect(secrets.length).toBeGreaterThan(10);
