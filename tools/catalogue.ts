@@ -11,6 +11,7 @@ export type ToolName =
   | "kube-scheduler"
   | "kubectl"
   | "etcd"
+  | "etcd37"
   | "kwok"
   | "pulumi-resource-kubernetes";
 
@@ -86,6 +87,9 @@ const etcd: ToolModule = {
   weight: 1,
 };
 
+/** The etcd of Talos 1.14: no lab runs it, a test holds what is known of etcd's versions against it. */
+const etcd37: ToolModule = { ...etcd, folder: "etcd37" };
+
 const kwok: ToolModule = {
   folder: "kwok",
   source: "sigs.k8s.io/kwok",
@@ -155,6 +159,14 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
   etcd: {
     name: "etcd",
     module: etcd,
+    package: "go.etcd.io/etcd/server/v3",
+    versionArguments: ["--version"],
+    versionPattern: /^etcd Version: (\S+)/m,
+    fitting: sameMinor,
+  },
+  etcd37: {
+    name: "etcd37",
+    module: etcd37,
     package: "go.etcd.io/etcd/server/v3",
     versionArguments: ["--version"],
     versionPattern: /^etcd Version: (\S+)/m,

@@ -1,7 +1,7 @@
 import semver from "semver";
 import { isPowerLoss, type Boot, type UnmetCondition } from "./boot.ts";
 import { EtcdView, newMemberId } from "./etcd.ts";
-import { etcdPanic, followVersions } from "./etcdVersion.ts";
+import { etcdRefusal, followVersions } from "./etcdVersion.ts";
 import { install, pull } from "./installer.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -125,14 +125,14 @@ async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
     } else await boot.sleep(0.1);
   }
   for (;;) {
-    const panic = etcdPanic(node, etcd);
-    if (panic === undefined) break;
+    const refusal = etcdRefusal(node, etcd);
+    if (refusal === undefined) break;
     // Talos starts it again and again (siderolabs/talos internal/app/machined/pkg/system/runner/restart).
-    node.log(`etcd: ${panic}`);
+    node.log(`etcd: ${refusal.says}`);
     boot.services.put(
       "etcd",
       "Waiting",
-      'Error running Containerd(etcd), going to restart forever: task "etcd" failed: exit code 2',
+      `Error running Containerd(etcd), going to restart forever: task "etcd" failed: exit code ${String(refusal.exitCode)}`,
       false,
     );
     node.settled();

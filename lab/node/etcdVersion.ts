@@ -25,10 +25,14 @@ function ownMinor(node: SimulatedNode): EtcdMinor {
 }
 
 /**
- * Why etcd does not start on a node's data, as in its log; undefined where it does. An older etcd panics when it finds
- * a newer cluster version, in its own data or with the members that it joins (etcd v3.7.1 server/etcdserver/version/downgrade.go).
+ * Why etcd does not start on a node's data, with what it says and its exit code; undefined where it does. An older etcd does
+ * not know the storage version of its own data (test/lab/etcdVersions.test.ts has it from a real one), and panics over a newer
+ * cluster version of those that it joins (etcd v3.7.1 server/etcdserver/version/downgrade.go).
  */
-export function etcdPanic(node: SimulatedNode, etcd: EtcdView): string | undefined {
+export function etcdRefusal(
+  node: SimulatedNode,
+  etcd: EtcdView,
+): { says: string; exitCode: number } | undefined {
   const known = [
     node.disk.etcd,
     ...etcd
@@ -42,10 +46,17 @@ export function etcdPanic(node: SimulatedNode, etcd: EtcdView): string | undefin
   const own = etcdMinor(node.disk.etcd?.clusterVersion ?? "");
   const found = own ?? known.at(-1);
   if (found === undefined || compareEtcdMinors(ownMinor(node), found) >= 0) return undefined;
-  return (
-    "invalid downgrade; server version is lower than determined cluster version " +
-    `{"current-server-version":"${describeEtcdMinor(ownMinor(node))}.0","determined-cluster-version":"${describeEtcdMinor(found)}"}`
-  );
+  if (own !== undefined)
+    return {
+      says: `Failed to validate schema: version "${describeEtcdMinor(own)}.0" is not supported`,
+      exitCode: 1,
+    };
+  return {
+    says:
+      "invalid downgrade; server version is lower than determined cluster version " +
+      `{"current-server-version":"${describeEtcdMinor(ownMinor(node))}.0","determined-cluster-version":"${describeEtcdMinor(found)}"}`,
+    exitCode: 2,
+  };
 }
 
 /**

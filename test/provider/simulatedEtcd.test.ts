@@ -92,7 +92,7 @@ describe("a cluster that goes from etcd 3.6 to 3.7", () => {
     const node = cluster.node("cp3");
     await on("cp3").upgrade("v1.13.9", false);
     await until("etcd has failed", () => etcdService(node)?.state === "Waiting");
-    expect(etcdService(node)?.events.at(-1)?.msg).toMatch(/going to restart forever.*exit code 2/);
+    expect(etcdService(node)?.events.at(-1)?.msg).toMatch(/going to restart forever.*exit code 1/);
     await delay(500);
     expect(node.snapshot()).toMatchObject({ stage: "booting", ready: false, version: "v1.13.9" });
     await expect(on("cp3").versions()).rejects.toThrow(/connection refused/);

@@ -22,6 +22,7 @@ const printed: Record<ToolName, (version: string) => string> = {
   "kube-scheduler": (version) => `Kubernetes ${version}`,
   kubectl: (version) => `Client Version: ${version}\nKustomize Version: v5.7.1`,
   etcd: (version) => `etcd Version: ${version.slice(1)}\nGit SHA: 1a2b3c4\nGo Version: go1.26.8`,
+  etcd37: (version) => `etcd Version: ${version.slice(1)}\nGit SHA: 1a2b3c4\nGo Version: go1.26.8`,
   kwok: (version) => `kwok version ${version} go1.26.8 (linux/amd64)`,
   "pulumi-resource-kubernetes": (version) => `pulumi-kubernetes ${version.slice(1)}`,
 };
