@@ -1,0 +1,134 @@
+import {
+  compareEtcdMinors,
+  describeEtcdMinor,
+  etcdMinor,
+  etcdOf,
+  etcdOfImage,
+  SAFE_BEFORE_3_6,
+  unsafeBefore36,
+  type EtcdMinor,
+} from "../../talos/etcdVersions.ts";
+import { VersionError } from "../../talos/version.ts";
+import type { Finding } from "./finding.ts";
+
+/** The etcd of one control plane, as Talos's EtcdStatus has it. */
+export interface EtcdRelease {
+  address: string;
+  /** The server: `3.6.12`. */
+  version: string;
+  /** What is on its disk: `3.6.0`. It follows etcd's cluster version. */
+  storageVersion: string;
+}
+
+/** The step that an upgrade or a rollback means for etcd. */
+export interface EtcdStep {
+  /** The node to be upgraded. */
+  self: string;
+  /** Every control plane that answered, this one included. */
+  members: readonly EtcdRelease[];
+  /** The wanted Talos release. */
+  talosVersion: string;
+  /** `cluster.etcd.image` of the node's machine configuration: it runs instead of Talos's own etcd. */
+  etcdImage?: string | undefined;
+  /** etcd's own downgrade has been enabled and is not over yet. */
+  downgrading: boolean;
+  /** `upgrade.etcdDowngrade` */
+  allowDowngrade: boolean;
+  /** There is, or is going to be, a snapshot of today's data. */
+  snapshot: boolean;
+}
+
+/** The etcd that the node runs afterwards; undefined where that is not known. */
+export function etcdAfter({
+  talosVersion,
+  etcdImage,
+}: Pick<EtcdStep, "talosVersion" | "etcdImage">): string | undefined {
+  if (etcdImage !== undefined) return etcdOfImage(etcdImage);
+  try {
+    return etcdOf(talosVersion);
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The etcd below which no member may start: etcd's cluster version. The storage versions tell it, but one moment: once all
+ * members run a newer release the cluster version goes up within seconds, unless a downgrade holds it (etcd v3.7.1
+ * server/etcdserver/version/monitor.go).
+ */
+export function clusterVersion(members: readonly EtcdRelease[], downgrading: boolean): EtcdMinor | undefined {
+  const stored = highest(members.map(({ storageVersion }) => storageVersion));
+  const servers = minors(members.map(({ version }) => version));
+  const lowest = servers.length === members.length ? servers[0] : undefined;
+  if (stored === undefined || lowest === undefined) return stored ?? lowest;
+  return !downgrading && compareEtcdMinors(lowest, stored) > 0 ? lowest : stored;
+}
+
+/** The etcd minor that a downgrade has to go to before this node may follow; undefined where it need not. */
+export function downgradeTarget(step: EtcdStep): EtcdMinor | undefined {
+  const target = etcdMinor(etcdAfter(step) ?? "");
+  const cluster = clusterVersion(step.members, step.downgrading);
+  if (target === undefined || cluster === undefined) return undefined;
+  return compareEtcdMinors(target, cluster) < 0 ? target : undefined;
+}
+
+/** What etcd's versions have against the step. None of it passes by itself. */
+export function etcdVersionFindings(step: EtcdStep): Finding[] {
+  const after = etcdAfter(step);
+  const target = etcdMinor(after ?? "");
+  const cluster = clusterVersion(step.members, step.downgrading);
+  if (after === undefined || target === undefined || cluster === undefined) return [];
+  const refuse = (problem: string, hint: string): Finding[] => [{ problem, hint, mayPass: false }];
+  const runs = `${step.etcdImage === undefined ? step.talosVersion : `cluster.etcd.image (${step.etcdImage})`} runs etcd ${after}`;
+  const distance = compareEtcdMinors(target, cluster);
+
+  const old = step.members.filter(({ version }) => unsafeBefore36(version));
+  if (compareEtcdMinors(target, { major: 3, minor: 6 }) >= 0 && old.length > 0) {
+    return refuse(
+      `${runs}, but ${old.map(({ address, version }) => `${address} still runs ${version}`).join(", ")}: ` +
+        `members that were removed long ago can come back when 3.6 takes over data of a release before ${SAFE_BEFORE_3_6.etcd}`,
+      `Upgrade every control plane to Talos ${SAFE_BEFORE_3_6.talos} (etcd ${SAFE_BEFORE_3_6.etcd}) first.`,
+    );
+  }
+  if (target.major !== cluster.major || Math.abs(distance) > 1) {
+    return refuse(
+      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: etcd goes one minor release at a time`,
+      "Set talosVersion to a release in between first: docs/compatibility.md has the etcd of each.",
+    );
+  }
+  if (distance >= 0) return [];
+  if (!step.allowDowngrade) {
+    return refuse(
+      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)} (${describeMembers(step.members)}): ` +
+        "an older etcd refuses to start on newer data",
+      `Stay at a Talos release with etcd ${describeEtcdMinor(cluster)} or newer. To go back all the same, set upgrade.etcdDowngrade: ` +
+        "it lets etcd convert its data first (docs/etcd.md).",
+    );
+  }
+  if (step.members.length === 1 && !step.snapshot) {
+    return refuse(
+      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: on a single control plane a downgrade that fails leaves no copy of the data`,
+      "Set upgrade.etcdSnapshot, so that a snapshot is taken first.",
+    );
+  }
+  return [];
+}
+
+/** `10.0.0.11 etcd 3.6.12, storage 3.6.0` */
+export function describeEtcd({ version, storageVersion }: Omit<EtcdRelease, "address">): string {
+  return `etcd ${version}, storage ${storageVersion}`;
+}
+
+function describeMembers(members: readonly EtcdRelease[]): string {
+  return members.map((member) => `${member.address} has ${describeEtcd(member)}`).join("; ");
+}
+
+/** Lowest first, without those that cannot be read. */
+function minors(versions: readonly string[]): EtcdMinor[] {
+  return versions.flatMap((version) => etcdMinor(version) ?? []).sort(compareEtcdMinors);
+}
+
+function highest(versions: readonly string[]): EtcdMinor | undefined {
+  return minors(versions).at(-1);
+}

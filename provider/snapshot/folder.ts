@@ -1,0 +1,200 @@
+import { createHash } from "node:crypto";
+import { open, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { Readable } from "node:stream";
+import { Encrypter } from "age-encryption";
+import { SnapshotReader, type SnapshotFacts } from "../../talos/etcdSnapshot.ts";
+
+/** Where snapshots of etcd go, and how many stay. */
+export interface SnapshotSettings {
+  /** The cluster's name: the folder may be that of several. */
+  cluster: string;
+  directory: string;
+  /** How many of this cluster stay, the newest. */
+  keep: number;
+  /** Recipients in age's own notation, `age1…`. Empty: in plain text. */
+  ageRecipients: string[];
+}
+
+/** A snapshot in the folder. */
+export interface SavedSnapshot {
+  path: string;
+  /** Bytes of the file. */
+  size: number;
+  /** SHA-256 of the file, as `sha256sum` says it. */
+  sha256: string;
+  /** etcd's revision; absent where it could not be read from the snapshot. */
+  revision?: number;
+  /** When it was taken, ISO 8601 in UTC. */
+  taken: string;
+  /** What was to run afterwards: the same rollout takes no second one. */
+  rollout: string;
+}
+
+/** Why there is no snapshot. The message is for people. */
+export class SnapshotError extends Error {
+  override readonly name = "SnapshotError";
+}
+
+/** How old a snapshot may be to serve a rollout that goes on after it was stopped. */
+const freshMs = 24 * 3600_000;
+
+/** The snapshots of one cluster in their folder. */
+export class SnapshotFolder {
+  readonly #settings: SnapshotSettings;
+  readonly #directory: string;
+  readonly #prefix: string;
+
+  constructor(settings: SnapshotSettings) {
+    this.#settings = settings;
+    this.#directory = resolve(settings.directory);
+    this.#prefix = `etcd-${settings.cluster.replaceAll(/[^A-Za-z0-9_.-]/g, "_")}-`;
+  }
+
+  /** The snapshot that this rollout has taken already, if it is still there as it was written. */
+  async of(rollout: string, now: Date): Promise<SavedSnapshot | undefined> {
+    for (const name of (await this.#names()).reverse()) {
+      const saved = await readRecord(join(this.#directory, `${name}.json`));
+      const age = now.getTime() - Date.parse(saved?.taken ?? "");
+      if (saved === undefined || saved.rollout !== rollout || !(age < freshMs)) continue;
+      const path = join(this.#directory, name);
+      if ((await hashOf(path)) === saved.sha256) return { ...saved, path };
+    }
+    return undefined;
+  }
+
+  /**
+   * Writes a snapshot while it comes, and keeps it only if it is whole. Older ones of this cluster make room.
+   * @throws SnapshotError
+   */
+  async save(content: AsyncIterable<Buffer>, rollout: string, now: Date): Promise<SavedSnapshot> {
+    const { ageRecipients, keep } = this.#settings;
+    const encrypted = ageRecipients.length > 0;
+    const stamp = now.toISOString().replaceAll(/[-:]|\.\d+/g, "");
+    const name = `${this.#prefix}${stamp}.db${encrypted ? ".age" : ""}`;
+    const path = join(this.#directory, name);
+    const part = `${path}.part`;
+    try {
+      await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+      await this.#removeParts();
+      const written = await this.#write(part, content);
+      const { facts } = written;
+      if (facts.hash !== "good") {
+        throw new SnapshotError(
+          facts.hash === "missing"
+            ? `the snapshot ended after ${facts.size} bytes, without the hash that etcd puts at its end`
+            : "the snapshot's hash is not that of its content: it was damaged on its way",
+        );
+      }
+      const saved: SavedSnapshot = {
+        path,
+        size: written.size,
+        sha256: written.sha256,
+        ...(facts.revision === undefined ? {} : { revision: facts.revision }),
+        taken: now.toISOString(),
+        rollout,
+      };
+      await writeFile(`${path}.json`, `${JSON.stringify(saved, undefined, 2)}\n`, { mode: 0o600 });
+      await rename(part, path);
+      await this.#keep(keep);
+      return saved;
+    } catch (error) {
+      await rm(part, { force: true }).catch(() => undefined);
+      await rm(`${path}.json`, { force: true }).catch(() => undefined);
+      throw isSystemError(error) ? new SnapshotError(`${path}: ${error.message}`) : error;
+    }
+  }
+
+  async #write(
+    path: string,
+    content: AsyncIterable<Buffer>,
+  ): Promise<{ size: number; sha256: string; facts: SnapshotFacts }> {
+    const reader = new SnapshotReader();
+    const hash = createHash("sha256");
+    let size = 0;
+    const file = await open(path, "wx", 0o600);
+    try {
+      const plain = Readable.from(
+        (async function* () {
+          for await (const chunk of content) {
+            reader.push(chunk);
+            yield new Uint8Array(chunk);
+          }
+        })(),
+        { objectMode: true },
+      );
+      await pipeline(await this.#sealed(plain), async (chunks: AsyncIterable<Uint8Array>) => {
+        for await (const chunk of chunks) {
+          hash.update(chunk);
+          size += chunk.length;
+          await file.writeFile(chunk);
+        }
+      });
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    return { size, sha256: hash.digest("hex"), facts: reader.end() };
+  }
+
+  async #sealed(plain: Readable): Promise<AsyncIterable<Uint8Array>> {
+    const { ageRecipients } = this.#settings;
+    if (ageRecipients.length === 0) return plain;
+    const encrypter = new Encrypter();
+    for (const recipient of ageRecipients) encrypter.addRecipient(recipient);
+    const web = Readable.toWeb(plain) as ReadableStream<Uint8Array>;
+    return (await encrypter.encrypt(web)) as unknown as AsyncIterable<Uint8Array>;
+  }
+
+  /** Files of this cluster, oldest first: their names have the time. */
+  async #names(): Promise<string[]> {
+    const own = new RegExp(`^${escaped(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?$`);
+    const names = await readdir(this.#directory).catch((error: unknown) => {
+      if (isSystemError(error) && error.code === "ENOENT") return [];
+      throw error;
+    });
+    return names.filter((name) => own.test(name)).sort();
+  }
+
+  /** What a run that was killed has left: nobody can use half a snapshot. */
+  async #removeParts(): Promise<void> {
+    const own = new RegExp(`^${escaped(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?\\.part$`);
+    for (const name of (await readdir(this.#directory)).filter((found) => own.test(found)))
+      await rm(join(this.#directory, name), { force: true });
+  }
+
+  async #keep(count: number): Promise<void> {
+    for (const name of (await this.#names()).slice(0, -count)) {
+      await rm(join(this.#directory, name), { force: true });
+      await rm(join(this.#directory, `${name}.json`), { force: true });
+    }
+  }
+}
+
+async function readRecord(path: string): Promise<SavedSnapshot | undefined> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as SavedSnapshot;
+  } catch {
+    return undefined; // none, or half of one: then there is no proof of that snapshot
+  }
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  const file = await open(path, "r");
+  try {
+    for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk as Buffer);
+  } finally {
+    await file.close();
+  }
+  return hash.digest("hex");
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "code" in error && "syscall" in error;
+}
