@@ -79,6 +79,9 @@ const rollout = new RollingUpgrade("upgrade", {
   timeoutSeconds: upgrade.timeout,
   allowSkew: upgrade.allowSkew,
   prePull: upgrade.prePull,
+  etcdSnapshot:
+    upgrade.etcdSnapshot === undefined ? undefined : { cluster: wanted.name, ...upgrade.etcdSnapshot },
+  etcdDowngrade: upgrade.etcdDowngrade,
 });
 
 const kubernetes = new k8s.Provider(
@@ -130,6 +133,8 @@ export const kubeconfig = cluster.kubeconfig;
 export const machineConfigurations = cluster.redactedConfigurations;
 /** What each node runs, as it was read from the node itself. */
 export const nodes = rollout.table;
+/** The last snapshot of etcd that a rollout has taken: path, size, revision and SHA-256. Absent without `upgrade.etcdSnapshot`. */
+export const etcdSnapshot = rollout.etcdSnapshot;
 /** StorageClasses that workloads can ask for. */
 export const storageClasses = pulumi
   .all([joviandss?.storageClassNames ?? [], synology?.storageClassNames ?? []])

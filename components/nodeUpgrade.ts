@@ -51,6 +51,42 @@ export interface NodeUpgradeArgs {
   timeoutSeconds?: pulumi.Input<number>;
   /** Allow a step over more than one minor release, which Talos does not test. Default: false. */
   allowSkew?: pulumi.Input<boolean>;
+  /**
+   * For a control plane: take a snapshot of etcd before the first control plane of a rollout is disturbed. One that cannot be taken stops
+   * the upgrade. Default: none.
+   */
+  etcdSnapshot?: pulumi.Input<EtcdSnapshotArgs>;
+  /**
+   * For a control plane: let etcd convert its data to the older release that the wanted Talos runs. Without it such a step is refused, since
+   * an older etcd does not start on newer data. Default: false.
+   */
+  etcdDowngrade?: pulumi.Input<boolean>;
+}
+
+/** Where snapshots of etcd go. The file has mode 0600; beside it is one with `.json` that says what it is. */
+export interface EtcdSnapshotArgs {
+  /** Name of the cluster, in the names of its files: several may share a folder. */
+  cluster: pulumi.Input<string>;
+  /** The folder, relative to the project's. It is made if there is none. */
+  directory: pulumi.Input<string>;
+  /** How many of the cluster's snapshots stay, the newest. At least 1. */
+  keep: pulumi.Input<number>;
+  /** age recipients (`age1…`) that can read the snapshots. Empty: they are in plain text, with every Secret of the cluster. */
+  ageRecipients: pulumi.Input<pulumi.Input<string>[]>;
+}
+
+/** A snapshot of etcd that was taken. */
+export interface EtcdSnapshot {
+  /** The file. */
+  path: string;
+  /** Its size in bytes. */
+  size: number;
+  /** etcd's revision; absent where it could not be read from the snapshot. */
+  revision?: number;
+  /** SHA-256 of the file, as `sha256sum` prints it. */
+  sha256: string;
+  /** When it was taken, ISO 8601 in UTC. */
+  taken: string;
 }
 
 /** An image that a node ran, or was to run. */
@@ -115,6 +151,8 @@ export class NodeUpgrade extends pulumi.CustomResource {
   declare readonly kubernetesNode: pulumi.Output<string | undefined>;
   /** The node's last upgrade, failed ones included; undefined for a node that was never upgraded here. */
   declare readonly timeline: pulumi.Output<UpgradeTimeline | undefined>;
+  /** The snapshot of etcd that belongs to this control plane's last upgrade; undefined where none was taken. */
+  declare readonly takenSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
 
   constructor(name: string, args: NodeUpgradeArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -132,6 +170,7 @@ export class NodeUpgrade extends pulumi.CustomResource {
         initiatorName: undefined,
         kubernetesNode: undefined,
         timeline: undefined,
+        takenSnapshot: undefined,
       },
       pulumi.mergeOptions(opts, { additionalSecretOutputs: ["clientConfiguration", "kubeconfig"] }),
     );

@@ -1,5 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
-import { NodeUpgrade, type NodeUpgradeArgs } from "./nodeUpgrade.ts";
+import {
+  NodeUpgrade,
+  type EtcdSnapshot,
+  type EtcdSnapshotArgs,
+  type NodeUpgradeArgs,
+} from "./nodeUpgrade.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { upgradeLanes } from "../talos/lanes.ts";
@@ -64,6 +69,10 @@ export interface RollingUpgradeArgs {
   allowSkew: boolean;
   /** Fetch the image on all nodes before the first is drained. */
   prePull: boolean;
+  /** Take a snapshot of etcd before the first control plane is disturbed. Default: none. */
+  etcdSnapshot?: EtcdSnapshotArgs | undefined;
+  /** Let etcd convert its data where the wanted Talos runs an older one. Default: false. */
+  etcdDowngrade?: boolean | undefined;
 }
 
 /**
@@ -77,6 +86,8 @@ export class RollingUpgrade extends pulumi.ComponentResource {
   declare readonly nodes: Record<string, NodeUpgrade>;
   /** What each node runs, as it was read from the node itself. */
   declare readonly table: pulumi.Output<RollingUpgradeRow[]>;
+  /** The last snapshot of etcd that a rollout has taken; undefined while there is none. */
+  declare readonly etcdSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
 
   constructor(name: string, args: RollingUpgradeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("talos-iscsi:index:RollingUpgrade", name, {}, opts);
@@ -95,9 +106,13 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       allowSkew: args.allowSkew,
       prePull: args.prePull,
     };
+    const etcd = {
+      ...(args.etcdSnapshot === undefined ? {} : { etcdSnapshot: args.etcdSnapshot }),
+      ...(args.etcdDowngrade === true ? { etcdDowngrade: true } : {}),
+    };
     const preflight = new RolloutPreflight(
       `${name}-preflight`,
-      { ...shared, nodes: args.nodes.map(ownInputs) },
+      { ...shared, ...etcd, nodes: args.nodes.map(ownInputs) },
       { parent: this, dependsOn: args.after },
     );
     this.nodes = {};
@@ -106,12 +121,14 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       this.nodes[node.name] = new NodeUpgrade(
         `${name}-${node.name}`,
         // Only control planes look at each other: a worker's upgrade is not to change because one of them comes or goes.
-        { ...shared, ...ownInputs(node), ...(node.role === "worker" ? { controlPlanes: [] } : {}) },
+        { ...shared, ...ownInputs(node), ...(node.role === "worker" ? { controlPlanes: [] } : etcd) },
         { parent: this, dependsOn: [preflight, ...before, ...args.after] },
       );
     }
     this.table = pulumi.all(args.nodes.map((node) => this.row(node)));
-    this.registerOutputs({ table: this.table });
+    const taken = Object.values(this.nodes).map(({ takenSnapshot }) => takenSnapshot);
+    this.etcdSnapshot = pulumi.unsecret(pulumi.all(taken).apply(newest));
+    this.registerOutputs({ table: this.table, etcdSnapshot: this.etcdSnapshot });
   }
 
   private row({ name, address, role }: RollingUpgradeNode): pulumi.Output<RollingUpgradeRow> {
@@ -138,6 +155,13 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         })),
     );
   }
+}
+
+function newest(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefined {
+  return snapshots
+    .filter((snapshot) => snapshot !== undefined)
+    .sort((a, b) => (a.taken < b.taken ? -1 : 1))
+    .at(-1);
 }
 
 /** What is a node's own among the inputs of its upgrade. */

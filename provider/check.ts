@@ -85,6 +85,26 @@ export const drain: Rule = (value) => {
   return late === undefined ? undefined : `timeoutSeconds ${late}`;
 };
 
+/** Recipients are judged where they are read: their texts are long, and only the age library knows all forms. */
+const snapshot: Rule = (value) => {
+  if (typeof value !== "object" || value === null)
+    return `must be { cluster, directory, keep, ageRecipients }, not ${shown(value)}`;
+  const { cluster, directory, keep, ageRecipients, ...others } = value as Properties;
+  const strange = Object.keys(others);
+  if (strange.length > 0)
+    return `has no ${strange.join(", ")}; there are cluster, directory, keep and ageRecipients`;
+  const problems = {
+    cluster: text(cluster),
+    directory: text(directory),
+    ageRecipients: texts(ageRecipients),
+  };
+  for (const [name, problem] of Object.entries(problems))
+    if (problem !== undefined) return `${name} ${problem}`;
+  return typeof keep === "number" && Number.isSafeInteger(keep) && keep >= 1
+    ? undefined
+    : `keep must be a number of at least 1, not ${shown(keep)}`;
+};
+
 const required: Record<string, Rule> = {
   name: text,
   node: host,
@@ -107,6 +127,8 @@ const optional: Record<string, Rule> = {
   drain,
   timeoutSeconds: seconds,
   allowSkew: flag,
+  etcdSnapshot: snapshot,
+  etcdDowngrade: flag,
 };
 
 // Never shown, not even a part of them.

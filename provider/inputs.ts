@@ -1,4 +1,5 @@
 import type { TalosCredentials } from "../talos/api/credentials.ts";
+import type { SnapshotSettings } from "./snapshot/folder.ts";
 
 /** The inputs of a NodeUpgrade, as the steps use them: plain values, every default filled in. */
 export interface NodeUpgradeInputs {
@@ -21,6 +22,10 @@ export interface NodeUpgradeInputs {
   drain: { enabled: boolean; timeoutSeconds: number };
   timeoutSeconds: number;
   allowSkew: boolean;
+  /** Where a snapshot of etcd goes before the first control plane is disturbed. */
+  etcdSnapshot?: SnapshotSettings;
+  /** Let etcd take its data to an older minor release where the wanted Talos runs one. */
+  etcdDowngrade: boolean;
 }
 
 const defaults = {
@@ -31,6 +36,7 @@ const defaults = {
   drain: { enabled: true, timeoutSeconds: 300 },
   timeoutSeconds: 1800,
   allowSkew: false,
+  etcdDowngrade: false,
 };
 
 /** Inputs that `checkInputs` has passed, with the defaults. */

@@ -18,6 +18,7 @@ import {
 import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { Rollout } from "./rollout.ts";
 import { Session, type Surroundings } from "./session.ts";
+import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
 import { MembershipResource, membershipType } from "./membership/resource.ts";
 import type { OtherResource } from "./otherResource.ts";
@@ -117,8 +118,8 @@ export class TalosNodeProvider implements Provider {
     if (typeOf(urn) === nodeConfigurationType) {
       return { outs: await this.#note(deployConfiguration(this.#call(urn), { id, olds }, news)) };
     }
-    const timeline = unwrap(olds).values["timeline"];
-    return { outs: (await this.#note(this.#bring(urn, news, { id, timeline }))).outputs };
+    const { timeline, takenSnapshot } = unwrap(olds).values;
+    return { outs: (await this.#note(this.#bring(urn, news, { id, timeline, takenSnapshot }))).outputs };
   };
 
   readonly read = async (
@@ -157,7 +158,10 @@ export class TalosNodeProvider implements Provider {
       return {
         id,
         inputs: wrap(inputs, marked),
-        props: wrap({ ...inputs, ...liveOutputs(facts), ...timelineProperty(values["timeline"]) }, marked),
+        props: wrap(
+          { ...inputs, ...liveOutputs(facts), ...kept(values["timeline"], values["takenSnapshot"]) },
+          marked,
+        ),
       };
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
@@ -212,7 +216,7 @@ export class TalosNodeProvider implements Provider {
   async #bring(
     urn: string,
     given: Properties,
-    last?: { id: string; timeline: unknown },
+    last?: { id: string; timeline: unknown; takenSnapshot: unknown },
   ): Promise<{ id: string; outputs: Properties }> {
     const { values, secrets } = unwrap(given);
     const id = last?.id ?? nodeUpgradeInputs(values).node;
@@ -227,7 +231,10 @@ export class TalosNodeProvider implements Provider {
     const { wanted, progress } = session.context;
     try {
       const outcome = await upgradeNode(session.context);
-      const timeline = timelineProperty(timelineOf(session.context, outcome, last?.timeline));
+      const timeline = kept(
+        timelineOf(session.context, outcome, last?.timeline),
+        snapshotOutput(outcome.snapshot) ?? last?.takenSnapshot,
+      );
       if (outcome.ok) {
         const took = progress.summary();
         const image = describeImage(outcome.facts.version, outcome.facts.schematicId);
@@ -246,6 +253,17 @@ export class TalosNodeProvider implements Provider {
       session.close();
     }
   }
+}
+
+/** What the state tells of earlier runs. */
+function kept(timeline: unknown, takenSnapshot: unknown): Properties {
+  return { ...timelineProperty(timeline), ...(takenSnapshot === undefined ? {} : { takenSnapshot }) };
+}
+
+function snapshotOutput(snapshot: SavedSnapshot | undefined): Properties | undefined {
+  if (snapshot === undefined) return undefined;
+  const { path, size, revision, sha256, taken } = snapshot;
+  return { path, size, ...(revision === undefined ? {} : { revision }), sha256, taken };
 }
 
 /** What the state tells of the last upgrade, this run included. */

@@ -63,6 +63,11 @@ export class Session {
         node: wanted,
         controlPlanes: wanted.controlPlanes,
         services: wanted.services,
+        wanted: {
+          talosVersion: wanted.talosVersion,
+          allowDowngrade: wanted.etcdDowngrade,
+          snapshot: wanted.etcdSnapshot !== undefined,
+        },
         cluster: wanted.clientConfiguration.caCertificate,
         kubeconfig: wanted.kubeconfig,
         acting: surroundings.acting,

@@ -14,6 +14,7 @@ const outputNames: readonly string[] = [
   "initiatorName",
   "kubernetesNode",
   "timeline",
+  "takenSnapshot",
 ];
 
 /** What a node is, as outputs of the resource. */

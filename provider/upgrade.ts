@@ -7,6 +7,8 @@ import { KubernetesError } from "./kubernetes.ts";
 import { Refused } from "./gate/gate.ts";
 import { drain, findNode } from "./steps/drain.ts";
 import { guard } from "./steps/guard.ts";
+import type { SavedSnapshot } from "./snapshot/folder.ts";
+import { prepareEtcd } from "./steps/etcd.ts";
 import { inspect } from "./steps/inspect.ts";
 import { install, type Installed } from "./steps/install.ts";
 import { earlierInstall, noteInstall, type EarlierInstall } from "./steps/installNote.ts";
@@ -17,12 +19,19 @@ import { verify } from "./steps/verify.ts";
 
 /** How an upgrade ended, with what is known of the node in either case. */
 export type Outcome =
-  | { ok: true; facts: NodeFacts; /** as it was first seen */ before: NodeFacts; upgraded: boolean }
+  | {
+      ok: true;
+      facts: NodeFacts;
+      /** as it was first seen */ before: NodeFacts;
+      upgraded: boolean;
+      snapshot?: SavedSnapshot;
+    }
   | {
       ok: false;
       error: UpgradeError;
       before: NodeFacts | undefined;
       /** the latest; undefined if the node never answered */ facts: NodeFacts | undefined;
+      snapshot?: SavedSnapshot;
     };
 
 /** How far the node has been taken, for what has to be undone or told when something fails. */
@@ -35,6 +44,12 @@ interface Journal {
   committed: boolean;
   installed: boolean;
   cordoned: boolean;
+  /** etcd's, taken for this rollout by this node's upgrade or by that of a control plane before it. */
+  snapshot?: SavedSnapshot;
+}
+
+function snapshotOf({ snapshot }: Journal): { snapshot?: SavedSnapshot } {
+  return snapshot === undefined ? {} : { snapshot };
 }
 
 /** How often a node may reboot under our eyes before that is an error of its own. */
@@ -52,7 +67,7 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
     const upgraded = await runAgainIfMoved(context, journal);
     if (journal.facts === undefined || journal.before === undefined)
       throw new Error("an upgrade ended without a look at the node");
-    return { ok: true, facts: journal.facts, before: journal.before, upgraded };
+    return { ok: true, facts: journal.facts, before: journal.before, upgraded, ...snapshotOf(journal) };
   } catch (error) {
     return conclude(context, journal, error);
   }
@@ -113,6 +128,8 @@ async function bringOver(
     begin("pull");
     path = await pull(context, before);
   }
+  const snapshot = await prepareEtcd(context);
+  if (snapshot !== undefined) journal.snapshot = snapshot;
   begin("drain");
   let kubernetesNode: string | undefined;
   await drain(context, before, ({ node, ours }) => {
@@ -187,6 +204,7 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
     error: new UpgradeError(told.node, told.step, told.seen, hint),
     before: journal.before,
     facts: facts ?? journal.facts,
+    ...snapshotOf(journal),
   };
 }
 

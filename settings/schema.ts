@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { section } from "../components/csi/fields.ts";
 import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
+import { isAgeRecipient } from "./age.ts";
 import { diskSelector } from "./disk.ts";
 import { network, vip } from "./network.ts";
 import { must, mustUnseen } from "./words.ts";
@@ -314,6 +315,38 @@ const upgrade = section({
   allowSkew: flag()
     .default(false)
     .describe("Allow a step over more than one Talos minor release, which Talos does not test."),
+  etcdSnapshot: section({
+    directory: z
+      .string(must("a folder"))
+      .trim()
+      .min(1, must("a folder"))
+      .describe("Folder for the snapshots, relative to the project's. Files have mode 0600."),
+    keep: z
+      .int(must("a number of snapshots, at least 1"))
+      .min(1, must("a number of snapshots, at least 1"))
+      .default(5)
+      .describe("How many of this cluster's snapshots stay, the newest."),
+    ageRecipients: z
+      .array(
+        z
+          .string(must("an age recipient such as age1…"))
+          .refine(isAgeRecipient, must("an age recipient such as age1…")),
+        must("a list of age recipients"),
+      )
+      .default([])
+      .describe(
+        "age recipients (`age1…`) that can decrypt the snapshots. Without any they are in plain text, with every Secret of the cluster.",
+      ),
+  })
+    .optional()
+    .describe(
+      "Take a snapshot of etcd through the Talos API before the first control plane of a rollout is disturbed.",
+    ),
+  etcdDowngrade: flag()
+    .default(false)
+    .describe(
+      "Let etcd convert its data where the wanted Talos release runs an older etcd. Without it such a step back is refused.",
+    ),
 }).prefault({});
 
 /** Everything that a stack's file may say, except what the CSI drivers add. */

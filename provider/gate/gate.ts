@@ -6,6 +6,7 @@ import type { Patience } from "../context.ts";
 import { NodeMoved } from "../errors.ts";
 import { controlPlaneFindings } from "../guards/controlPlane.ts";
 import { controlPlaneHealth } from "../guards/controlPlaneHealth.ts";
+import type { EtcdWanted } from "../guards/etcdStep.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { clientsOf, type Acting } from "./acting.ts";
@@ -19,6 +20,8 @@ export interface GateSite {
   readonly controlPlanes: readonly string[];
   /** Services that come with the image: a machine where only they fail does its work. */
   readonly services: readonly string[];
+  /** What a control plane is to run, as far as it matters to etcd. */
+  readonly wanted?: EtcdWanted;
   /** What this cluster is known by, such as its CA. */
   readonly cluster: string;
   readonly kubeconfig: string | undefined;
@@ -45,6 +48,8 @@ export type Stake =
   | ({ kind: "restart" } & Expected)
   /** The node leaves the cluster; its etcd member where it is known. */
   | ({ kind: "leave"; etcdMember?: string | undefined } & Partial<Expected>)
+  /** etcd converts its data; all control planes have to be well, and none goes down. */
+  | { kind: "convert" }
   /** Services of the node restart. Its own health is no obstacle: the change may be its cure. */
   | { kind: "configure" };
 
@@ -142,6 +147,19 @@ export class Gate {
       await this.#require({ kind: "leave", etcdMember: memberId });
       await this.#dial((talos) => talos.removeEtcdMember(memberId, call), through);
     });
+  }
+
+  /**
+   * Lets etcd take the data of every member to an older minor release, `3.6`. It takes nothing from the cluster, but holds for all of it: the
+   * control planes are looked at as before a restart.
+   */
+  async enableEtcdDowngrade(version: string, call: CallOptions): Promise<void> {
+    await this.#act({ kind: "convert" }, (talos) => talos.etcdDowngrade("enable", version, call));
+  }
+
+  /** Lets the data follow the servers again. */
+  async cancelEtcdDowngrade(call: CallOptions): Promise<void> {
+    await this.#act({ kind: "convert" }, (talos) => talos.etcdDowngrade("cancel", undefined, call));
   }
 
   /** Takes the Node object away. Whoever calls has seen that the machine was reset, or that it is gone. */

@@ -1,6 +1,8 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, EtcdStatus, TalosReader } from "../../talos/api/talosClient.ts";
 import { etcdFindings, type ControlPlaneReport, type PeerReport } from "./etcd.ts";
+import { etcdStep, type EtcdWanted } from "./etcdStep.ts";
+import { etcdVersionFindings } from "./etcdVersion.ts";
 import type { Finding } from "./finding.ts";
 
 /** Whose control planes are asked. */
@@ -9,13 +11,19 @@ interface Site {
   readonly controlPlanes: readonly string[];
   readonly services: readonly string[];
   readonly reader: (address: string) => TalosReader;
+  /** What the node is to run, as far as it matters to etcd. Absent where nothing is installed. */
+  readonly wanted?: EtcdWanted;
 }
 
 /** Asks every control plane at once, and judges. */
-export async function controlPlaneFindings(
-  { node: { node: self }, controlPlanes, services, reader }: Site,
-  call: CallOptions,
-): Promise<Finding[]> {
+export async function controlPlaneFindings(site: Site, call: CallOptions): Promise<Finding[]> {
+  const {
+    node: { node: self },
+    controlPlanes,
+    services,
+    reader,
+    wanted,
+  } = site;
   const addresses = [...new Set([self, ...controlPlanes])];
   const [own, peers] = await Promise.all([
     attempt(() => Promise.all([reader(self).etcdMembers(call), reader(self).etcdAlarms(call)])),
@@ -38,7 +46,31 @@ export async function controlPlaneFindings(
     mended: services,
     peers,
   };
-  return etcdFindings(report);
+  const versions = wanted === undefined ? [] : await versionFindings(site, wanted, peers, call);
+  return [...etcdFindings(report), ...versions];
+}
+
+async function versionFindings(
+  { node: { node: self }, reader }: Site,
+  wanted: EtcdWanted,
+  peers: readonly PeerReport[],
+  call: CallOptions,
+): Promise<Finding[]> {
+  const members = peers.flatMap((peer) =>
+    peer.error !== undefined || "error" in peer.etcd ? [] : [{ address: peer.address, ...peer.etcd }],
+  );
+  const findings = await attempt(async () =>
+    etcdVersionFindings(await etcdStep(self, members, wanted, reader(self), call)),
+  );
+  return "error" in findings
+    ? [
+        {
+          problem: `etcd's versions are not known: ${findings.error}`,
+          hint: "Look at `talosctl etcd status`.",
+          mayPass: true,
+        },
+      ]
+    : findings.value;
 }
 
 /** What one control plane says of itself. */

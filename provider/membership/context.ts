@@ -50,7 +50,7 @@ export async function openRemoval(
       timeoutSeconds: inputs.timeoutSeconds,
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
-      ...{ prePull: false, allowSkew: false },
+      ...{ prePull: false, allowSkew: false, etcdDowngrade: false },
     },
     signal,
   );

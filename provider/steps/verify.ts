@@ -1,4 +1,5 @@
 import { TalosError } from "../../talos/api/errors.ts";
+import { compareEtcdMinors, etcdMinor } from "../../talos/etcdVersions.ts";
 import { extensionName } from "../../talos/extensions.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import {
@@ -11,6 +12,7 @@ import {
   readFacts,
   type NodeFacts,
 } from "../facts.ts";
+import { etcdAfter } from "../guards/etcdVersion.ts";
 
 interface Shortcoming {
   seen: string;
@@ -39,7 +41,7 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
       const found = judge(facts, before, context) ?? (await etcdShortcoming(context));
       if (found === undefined) return facts;
       shortcoming = found;
-      if (facts.machine.stage === "running") {
+      if (facts.machine.stage === "running" || found.forMs === 0) {
         runningSince ??= clock.now();
         await startStopped(context, facts, started);
       } else {
@@ -75,6 +77,8 @@ function judge(
   before: NodeFacts,
   { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
 ): Shortcoming | undefined {
+  const lost = etcdLeftBehind(facts, before, wanted);
+  if (lost !== undefined) return lost;
   if (facts.machine.stage !== "running") return notReady(facts);
   if (!isSettled(facts, wanted)) return wrongImage(facts, before, { wanted, patience });
 
@@ -104,6 +108,38 @@ function judge(
     };
   }
   return facts.machine.ready ? undefined : notReady(facts);
+}
+
+/**
+ * A control plane that fell back to its old image after the newer etcd had run: the old one does not start on that data, and the
+ * machine never gets as far as running.
+ */
+function etcdLeftBehind(
+  facts: NodeFacts,
+  before: NodeFacts,
+  wanted: UpgradeContext["wanted"],
+): Shortcoming | undefined {
+  if (wanted.role !== "controlplane" || facts.version !== before.version || facts.bootId === before.bootId)
+    return undefined;
+  const [old, next] = [etcdAfter({ talosVersion: facts.version }), etcdAfter(wanted)];
+  const minors = [etcdMinor(old ?? ""), etcdMinor(next ?? "")] as const;
+  if (minors[0] === undefined || minors[1] === undefined || compareEtcdMinors(minors[0], minors[1]) >= 0)
+    return undefined;
+  const etcd = facts.services.find(({ id }) => id === "etcd");
+  if (etcd === undefined || !/exit code|panic/.test(etcd.lastEvent)) return undefined;
+  const restore =
+    wanted.etcdSnapshot === undefined
+      ? "restore a snapshot of etcd"
+      : `restore the snapshot of etcd in ${wanted.etcdSnapshot.directory}`;
+  return {
+    seen:
+      `the node rebooted, but runs its old image again: ${describeImage(facts.version, facts.schematicId)}. ` +
+      `etcd ${old ?? ""} of that image does not start on data that etcd ${next ?? ""} has written (${describeService("etcd", facts)})`,
+    hint:
+      `Bring it forward again: \`talosctl upgrade --nodes ${wanted.node} --image ${wanted.image}\`. If that image does not boot either, ` +
+      `reset the node so that it joins anew; a single control plane has to ${restore} (\`talosctl bootstrap --recover-from\`).`,
+    forMs: 0,
+  };
 }
 
 function notReady({ machine }: NodeFacts): Shortcoming {

@@ -89,6 +89,11 @@ class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
     await this.one("EtcdForfeitLeadership", {}, call);
   }
 
+  async etcdDowngrade(action: "enable" | "cancel", version = "", call?: CallOptions): Promise<void> {
+    if (action === "enable") await this.one("EtcdDowngradeEnable", { version }, call);
+    else await this.one("EtcdDowngradeCancel", {}, call);
+  }
+
   async removeEtcdMember(memberId: string, call?: CallOptions): Promise<void> {
     await this.one("EtcdRemoveMemberByID", { memberId }, call);
   }

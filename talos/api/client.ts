@@ -1,7 +1,7 @@
 import type { ServiceDefinition } from "@grpc/proto-loader";
 import { getResource, getSpecText, listResources } from "./cosi.ts";
 import { diagnoseTls, letsAnyoneIn } from "./diagnose.ts";
-import { isTransient, TalosError } from "./errors.ts";
+import { isTransient, isUnimplemented, TalosError } from "./errors.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
 import { apiServerPod, configurationText } from "./nodeState.ts";
 import type {
@@ -139,6 +139,27 @@ export class GrpcTalosReader implements TalosReader {
   async etcdAlarms(call?: CallOptions): Promise<EtcdAlarm[]> {
     const response = await this.transport.unary(this.api.machine, "EtcdAlarmList", {}, call);
     return wire.messages(response, this.node, "MachineService.EtcdAlarmList").flatMap(wire.etcdAlarms);
+  }
+
+  async etcdDowngrading({ major, minor }: { major: number; minor: number }, call?: CallOptions): Promise<boolean> {
+    // etcd looks first whether the target is right, which for data of 3.6 is 3.5, and then whether a downgrade is under way
+    // (etcd v3.7.1 server/etcdserver/version/version.go; Talos passes no target before 3.5 on to it).
+    if (minor < 6) return false;
+    try {
+      await this.one("EtcdDowngradeValidate", { version: `${major}.${minor - 1}` }, call);
+      return false;
+    } catch (error) {
+      if (error instanceof TalosError && /downgrade job in progress/.test(error.detail)) return true;
+      if (error instanceof TalosError && (isUnimplemented(error) || /invalid downgrade/.test(error.detail)))
+        return false;
+      throw error;
+    }
+  }
+
+  async *etcdSnapshot(call?: CallOptions): AsyncGenerator<Buffer, void, void> {
+    for await (const piece of this.transport.stream(this.api.machine, "EtcdSnapshot", {}, long(call))) {
+      if (Buffer.isBuffer(piece["bytes"])) yield piece["bytes"];
+    }
   }
 
   async pull(

@@ -52,6 +52,10 @@ export interface EtcdMember {
 
 export interface EtcdStatus {
   memberId: string;
+  /** The etcd that runs: `3.6.12`. */
+  version: string;
+  /** What its data is of: `3.6.0`. It follows etcd's cluster version; before etcd 3.6 it is the server's own. */
+  storageVersion: string;
   /** The leader's member id; `0` while there is none. */
   leader: string;
   learner: boolean;
@@ -104,6 +108,13 @@ export interface TalosReader {
   etcdMembers(call?: CallOptions): Promise<EtcdMember[]>;
   etcdStatus(call?: CallOptions): Promise<EtcdStatus>;
   etcdAlarms(call?: CallOptions): Promise<EtcdAlarm[]>;
+  /**
+   * Is a downgrade of etcd under way, from the minor release above `stored` to it? `stored` is what the data is of now, `3.6`. False
+   * where Talos knows no downgrades (before 1.11).
+   */
+  etcdDowngrading(stored: { major: number; minor: number }, call?: CallOptions): Promise<boolean>;
+  /** The database of this node's etcd, with the SHA-256 of it at the end, in pieces as they come. */
+  etcdSnapshot(call?: CallOptions): AsyncIterable<Buffer>;
 
   /** ImageService.Pull, Talos 1.13 and newer. Returns the name that `install` takes. */
   pull(image: string, onProgress: (done: number, total: number) => void, call?: CallOptions): Promise<string>;
@@ -170,6 +181,8 @@ export interface TalosActor extends TalosReader {
   restartService(id: string, call?: CallOptions): Promise<void>;
   /** Moves etcd's leadership to another member, if this one has it. */
   forfeitLeadership(call?: CallOptions): Promise<void>;
+  /** Lets etcd take its data to an older minor release, `3.6`; `cancel` ends that, and the data follows the servers again. */
+  etcdDowngrade(action: "enable" | "cancel", version?: string, call?: CallOptions): Promise<void>;
   /** Takes a member out of etcd; asked of a member that stays. */
   removeEtcdMember(memberId: string, call?: CallOptions): Promise<void>;
 }

@@ -100,12 +100,16 @@ export function etcdMembers(message: Message): EtcdMember[] {
 export function etcdStatus(message: Message): EtcdStatus {
   const status = message["memberStatus"] as {
     memberId: string;
+    protocolVersion: string;
+    storageVersion: string;
     leader: string;
     isLearner: boolean;
     errors: string[];
   } | null;
   return {
     memberId: status?.memberId ?? "0",
+    version: status?.protocolVersion ?? "",
+    storageVersion: status?.storageVersion ?? "",
     leader: status?.leader ?? "0",
     learner: status?.isLearner ?? false,
     errors: status?.errors ?? [],

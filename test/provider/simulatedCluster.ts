@@ -1,5 +1,6 @@
 import { webcrypto } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import semver from "semver";
 import { stringify } from "yaml";
 import { FactoryServer } from "../../lab/factory/server.ts";
 import { newMemberId } from "../../lab/node/etcd.ts";
@@ -90,11 +91,11 @@ export class SimulatedCluster {
           },
         },
       });
-    const image = await resolveImage(
-      `ghcr.io/siderolabs/installer:${version}`,
-      {},
-      AbortSignal.timeout(5_000),
-    );
+    // From 1.14 on only the factory has installers.
+    const reference = semver.gte(version, "1.14.0-0")
+      ? imageOf(factory, version)
+      : `ghcr.io/siderolabs/installer:${version}`;
+    const image = await resolveImage(reference, {}, AbortSignal.timeout(5_000));
     const network = new LabNetwork();
     const make = (name: string, address: string, type: "controlplane" | "worker"): SimulatedNode => {
       const node = new SimulatedNode({
@@ -135,7 +136,7 @@ export class SimulatedCluster {
 
   /** The installer image of a release with iscsi-tools, at this cluster's factory. */
   image(version: string): string {
-    return `${this.factory.url.replace("http://", "")}/metal-installer/${iscsiSchematicId}:${version}`;
+    return imageOf(this.factory, version);
   }
 
   async ready(): Promise<void> {
@@ -155,6 +156,10 @@ export class SimulatedCluster {
     await Promise.all(this.nodes.map((node) => node.stop()));
     await this.factory.stop();
   }
+}
+
+function imageOf(factory: FactoryServer, version: string): string {
+  return `${factory.url.replace("http://", "")}/metal-installer/${iscsiSchematicId}:${version}`;
 }
 
 async function issueKeyOf(authority: { key: webcrypto.CryptoKey }): Promise<string> {

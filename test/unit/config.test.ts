@@ -42,6 +42,7 @@ describe("settings that are right", () => {
           workers: { maxUnavailable: 1 },
           timeout: 1800,
           allowSkew: false,
+          etcdDowngrade: false,
         },
         strictSecrets: false,
         warnings: [],

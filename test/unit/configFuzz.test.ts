@@ -122,6 +122,7 @@ const right = changed(adopted(), {
     workers: { maxUnavailable: 1 },
     timeout: "30m",
     allowSkew: false,
+    etcdDowngrade: false,
   },
 });
 const place = fc.constantFrom(...pathsOf(right));

@@ -26,7 +26,14 @@ function healthyPeer(i: number): PeerReport {
   return {
     address: address(i),
     machine: { stage: "running", ready: true, unmet: [] },
-    etcd: { memberId: id(i), leader: id(0), learner: false, errors: [] },
+    etcd: {
+      memberId: id(i),
+      version: "3.6.12",
+      storageVersion: "3.6.0",
+      leader: id(0),
+      learner: false,
+      errors: [],
+    },
   };
 }
 

@@ -1,5 +1,7 @@
 import type { MachineStatus, TalosActor } from "../../../talos/api/talosClient.ts";
 import { TalosError, type TalosErrorKind } from "../../../talos/api/errors.ts";
+import { snapshotFile } from "../../../lab/node/etcdSnapshot.ts";
+import { etcdOf } from "../../../talos/etcdVersions.ts";
 import { upgradeApi } from "../../../talos/features.ts";
 import { parseInstallerImage } from "../../../talos/image.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
@@ -149,11 +151,25 @@ class FakeClient implements TalosActor {
     }));
   }
   async etcdStatus() {
-    return { memberId: this.#answer().name, leader: "1", learner: false, errors: [] };
+    const { name, runs } = this.#answer();
+    const version = etcdOf(runs.version) ?? "";
+    const storageVersion = version.replace(/\d+$/, "0");
+    return { memberId: name, version, storageVersion, leader: "1", learner: false, errors: [] };
   }
   async etcdAlarms() {
     this.#answer();
     return [];
+  }
+  async etcdDowngrading(): Promise<boolean> {
+    this.#answer();
+    return false;
+  }
+  async *etcdSnapshot(): AsyncGenerator<Buffer> {
+    this.#answer();
+    yield snapshotFile(1);
+  }
+  async etcdDowngrade(): Promise<void> {
+    throw new Error("these rollouts go nowhere back");
   }
 
   async pull(image: string): Promise<string> {

@@ -1,0 +1,146 @@
+import { compareEtcdMinors, describeEtcdMinor, etcdMinor, type EtcdMinor } from "../../talos/etcdVersions.ts";
+import { TalosError } from "../../talos/api/errors.ts";
+import { duration } from "../clock.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { describeImage } from "../facts.ts";
+import { etcdStep } from "../guards/etcdStep.ts";
+import {
+  clusterVersion,
+  describeEtcd,
+  downgradeTarget,
+  etcdAfter,
+  type EtcdRelease,
+} from "../guards/etcdVersion.ts";
+import { SnapshotError, SnapshotFolder, type SavedSnapshot } from "../snapshot/folder.ts";
+import { remaining } from "./pull.ts";
+
+/**
+ * What etcd needs before a control plane is disturbed: a snapshot, if one is wanted and this rollout has none yet, and data that the
+ * etcd of the wanted Talos can read.
+ */
+export async function prepareEtcd(context: UpgradeContext): Promise<SavedSnapshot | undefined> {
+  if (context.wanted.role !== "controlplane") return undefined;
+  const snapshot = await takeSnapshot(context);
+  await matchData(context);
+  return snapshot;
+}
+
+/** Every control plane that answers; one that does not is the guard's affair. */
+export async function etcdReleases({
+  wanted,
+  peer,
+  patience,
+  signal,
+}: UpgradeContext): Promise<EtcdRelease[]> {
+  const addresses = [...new Set([wanted.node, ...wanted.controlPlanes])];
+  const all = await Promise.all(
+    addresses.map(async (address) => {
+      try {
+        const status = await peer(address).etcdStatus({ deadlineMs: patience.probeMs * 2, signal });
+        return [{ address, version: status.version, storageVersion: status.storageVersion }];
+      } catch (error) {
+        if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+        return [];
+      }
+    }),
+  );
+  return all.flat();
+}
+
+async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | undefined> {
+  const { wanted, talos, progress, clock } = context;
+  if (wanted.etcdSnapshot === undefined) return undefined;
+  const folder = new SnapshotFolder(wanted.etcdSnapshot);
+  const now = new Date(clock.now());
+  const rollout = `${wanted.talosVersion} ${wanted.schematicId}`;
+  try {
+    const taken = await folder.of(rollout, now);
+    if (taken !== undefined) return taken;
+    progress.detail("taking a snapshot of etcd");
+    const content = talos.etcdSnapshot({ deadlineMs: remaining(context), signal: context.signal });
+    const saved = await folder.save(content, rollout, now);
+    progress.info(
+      `etcd snapshot ${saved.path} (${saved.size} bytes, revision ${saved.revision ?? "not known"})`,
+    );
+    return saved;
+  } catch (error) {
+    const isTold =
+      error instanceof SnapshotError || (error instanceof TalosError && error.kind !== "cancelled");
+    if (!isTold) throw error;
+    throw failure(
+      context,
+      "guard",
+      `no snapshot of etcd: ${error instanceof TalosError ? error.detail : error.message}`,
+      "No control plane was touched. Fix this first, or take upgrade.etcdSnapshot out of the settings, then run `pulumi up` again.",
+    );
+  }
+}
+
+/** Where the wanted Talos has an older etcd, etcd converts its data first; where it has a newer one, nothing may hold the data back. */
+async function matchData(context: UpgradeContext): Promise<void> {
+  const { wanted, talos, gate, patience, signal, progress } = context;
+  const call = { deadlineMs: patience.probeMs * 2, signal };
+  const members = await etcdReleases(context);
+  const terms = {
+    talosVersion: wanted.talosVersion,
+    allowDowngrade: wanted.etcdDowngrade,
+    snapshot: wanted.etcdSnapshot !== undefined,
+  };
+  const step = await etcdStep(wanted.node, members, terms, talos, call);
+  const target = downgradeTarget(step);
+  if (target === undefined) {
+    const stored = clusterVersion(members, true);
+    const after = etcdMinor(etcdAfter(step) ?? "");
+    const isNewer = stored !== undefined && after !== undefined && compareEtcdMinors(after, stored) > 0;
+    if (isNewer && (await talos.etcdDowngrading(stored, call))) {
+      progress.info(
+        `etcd's downgrade to ${describeEtcdMinor(stored)} is cancelled: the nodes go to ${describeEtcdMinor(after)}`,
+      );
+      await gate.cancelEtcdDowngrade(call);
+    }
+    return;
+  }
+  // Refused by the guard a moment ago: what was read since then says otherwise.
+  if (!wanted.etcdDowngrade) {
+    throw failure(
+      context,
+      "guard",
+      `etcd's data has become that of ${describeEtcdMinor(clusterVersion(members, step.downgrading) ?? target)}`,
+      "Run `pulumi up` again.",
+    );
+  }
+  if (!step.downgrading) {
+    progress.info(
+      `etcd converts its data to ${describeEtcdMinor(target)}, so that ${describeImage(wanted.talosVersion, wanted.schematicId)} can read it`,
+    );
+    await gate.enableEtcdDowngrade(describeEtcdMinor(target), call);
+  }
+  await awaitStorage(context, target);
+}
+
+/** etcd's leader looks every four seconds, and each member follows on its own. */
+async function awaitStorage(context: UpgradeContext, target: EtcdMinor): Promise<void> {
+  const { clock, patience, progress, wanted } = context;
+  const begun = clock.now();
+  let last: EtcdRelease[] = [];
+  const done = await waitFor(context, begun + patience.serviceMs, async () => {
+    last = await etcdReleases(context);
+    const open = last.filter(({ storageVersion }) => {
+      const minor = etcdMinor(storageVersion);
+      return minor === undefined || compareEtcdMinors(minor, target) !== 0;
+    });
+    if (open.length === 0 && last.length >= new Set(wanted.controlPlanes).size) return true;
+    progress.detail(
+      `etcd converts its data: ${open.map((member) => `${member.address} ${describeEtcd(member)}`).join("; ")}`,
+    );
+    return undefined;
+  });
+  if (done) return;
+  throw failure(
+    context,
+    "guard",
+    `etcd did not convert its data to ${describeEtcdMinor(target)} within ${duration(clock.now() - begun)}; last seen: ` +
+      last.map((member) => `${member.address} ${describeEtcd(member)}`).join("; "),
+    "No control plane was touched. Look at `talosctl etcd status` and `talosctl logs etcd`; `talosctl etcd downgrade cancel` ends it, `pulumi up` goes on with it.",
+  );
+}
