@@ -1,5 +1,7 @@
 import { TalosError } from "../talos/api/errors.ts";
+import type { UpgradeContext } from "./context.ts";
 import { NodeMoved, UpgradeError } from "./errors.ts";
+import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { strangersCertificate } from "./maintenance.ts";
@@ -42,9 +44,48 @@ export async function planRollout(
       ...looks.flatMap(({ obstacle }) =>
         obstacle === undefined ? [] : [`as things are, the rollout would not begin: ${obstacle}`],
       ),
+      ...withoutSnapshot(due),
       ...adviceFor(due),
     ],
   };
+}
+
+/** `; etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing where it cannot be told now: the guard says why. */
+async function etcdText(context: UpgradeContext, facts: NodeFacts): Promise<string> {
+  const { wanted, talos, patience, signal } = context;
+  if (wanted.role !== "controlplane") return "";
+  try {
+    const status = await talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal });
+    const before = etcdAfter({ talosVersion: facts.version });
+    const after = etcdAfter(wanted);
+    // One that is not Talos's own stays what it is.
+    const changes = after !== undefined && before === status.version && after !== status.version;
+    return `; ${describeEtcd(status)}${changes ? ` -> ${after}` : ""}`;
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    return "";
+  }
+}
+
+/** A minor upgrade of a control plane without a snapshot is worth a warning. */
+function withoutSnapshot(
+  due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],
+): string[] {
+  const bare = due.filter(
+    ({ context: { wanted }, facts }) =>
+      wanted.role === "controlplane" &&
+      wanted.etcdSnapshot === undefined &&
+      minorOf(facts.version) !== minorOf(wanted.talosVersion),
+  );
+  if (bare.length === 0) return [];
+  const names = bare.map(({ context: { wanted } }) => wanted.name).join(", ");
+  return [
+    `${names}: no snapshot of etcd is taken before this step to another minor release. Set upgrade.etcdSnapshot to have one.`,
+  ];
+}
+
+function minorOf(version: string): string {
+  return version.split(".").slice(0, 2).join(".");
 }
 
 interface Look {
@@ -73,7 +114,7 @@ async function lookAt(
     const runs = describeImage(facts.version, facts.schematicId);
     if (isSettled(facts, wanted))
       return { wanted, facts, line: `${wanted.name}: ${runs} already, no reboot` };
-    const line = `${wanted.name}: ${runs} -> ${target}, one reboot`;
+    const line = `${wanted.name}: ${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
     const obstacle = await guard(quiet, facts).then(() => undefined, told);
     return { wanted, facts, line, ...(obstacle === undefined ? {} : { obstacle }) };
   } catch (error) {

@@ -199,7 +199,7 @@ describe("the program", () => {
     for (const [name, value] of Object.entries(result)) {
       const secret = await isSecret(pulumi.output(value));
       expect(secret, name).toBe(["kubeconfig", "talosconfig"].includes(name));
-      if (!secret) expect(leaks(JSON.stringify(await output(name))), name).toBe(false);
+      if (!secret) expect(leaks(JSON.stringify([await output(name)])), name).toBe(false);
     }
   });
 

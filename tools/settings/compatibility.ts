@@ -1,3 +1,4 @@
+import { etcdOf } from "../../talos/etcdVersions.ts";
 import { newestContract } from "../../talos/iscsi.ts";
 import { badRelease, initiatorNameSource, iscsiServices } from "../../talos/extensions.ts";
 import {
@@ -49,6 +50,7 @@ const releaseColumns: readonly Column[] = [
   ["Talos", (line) => line.slice(1)],
   ["Reached from", reachedFrom],
   ["Kubernetes", (line) => range(supportedKubernetes(release(line)))],
+  ["etcd", etcdsOf],
   ["iSCSI services", (line) => iscsiServices(release(line)).map(code).join(", ")],
   [
     "Initiator name",
@@ -91,6 +93,15 @@ function reachedFrom(line: Contract): string {
   const tested = steps.filter(({ allowed, adjacent }) => allowed && adjacent).map(name);
   const risky = steps.filter(({ allowed, adjacent }) => allowed && !adjacent).map(name);
   return `${tested.join(", ")}${risky.length === 0 ? "" : `; with \`allowSkew\` ${risky.join(", ")}`}`;
+}
+
+/** `3.5.21; from 1.10.9 3.5.26` */
+function etcdsOf(line: Contract): string {
+  const steps = Array.from({ length: 50 }, (_, patch) => ({ patch, etcd: etcdOf(`${line}.${patch}`) }));
+  return steps
+    .filter(({ patch, etcd }) => patch === 0 || etcd !== steps[patch - 1]?.etcd)
+    .map(({ patch, etcd }) => `${patch === 0 ? "" : `from ${line.slice(1)}.${patch} `}${etcd ?? "not known"}`)
+    .join("; ");
 }
 
 function badReleases(): string {

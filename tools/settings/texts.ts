@@ -73,6 +73,8 @@ export const examples: Readonly<Record<string, unknown>> = {
   "cluster.nodes[].configFile": "cp1.yaml",
   "cluster.nodes[].onRemove": "keep",
   "cluster.vip.address": "10.0.0.10",
+  "upgrade.etcdSnapshot.directory": "etcd-snapshots",
+  "upgrade.etcdSnapshot.ageRecipients": ["age1yvjm90t4x0xyxgwxwkq9uql73rg4flllj07m0mcp6dh4j4m7ccgs35mt5t"],
   "cluster.vip.interface": "enp1s0",
   "cluster.secrets.bundle": "…",
   "cluster.secrets.bundleFile": "secrets.yaml",
