@@ -143,8 +143,7 @@ export class SnapshotFolder {
     if (ageRecipients.length === 0) return plain;
     const encrypter = new Encrypter();
     for (const recipient of ageRecipients) encrypter.addRecipient(recipient);
-    const web = Readable.toWeb(plain) as ReadableStream<Uint8Array>;
-    return (await encrypter.encrypt(web)) as unknown as AsyncIterable<Uint8Array>;
+    return await encrypter.encrypt(Readable.toWeb(plain));
   }
 
   /** Files of this cluster, oldest first: their names have the time. */

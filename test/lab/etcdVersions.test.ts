@@ -167,7 +167,7 @@ test("two of three members on 3.7 can go back to 3.6: data changes when the last
   // Twice the time between two looks of etcd's leader at the versions.
   await delay(8_000);
   expect(await a.status()).toMatchObject({
-    version: expect.stringMatching(/^3\.7/),
+    version: expect.stringMatching(/^3\.7/) as string,
     storageVersion: "3.6.0",
   });
   await b.replace("3.6");
