@@ -52,9 +52,15 @@ export class SnapshotFolder {
     this.#prefix = `etcd-${settings.cluster.replaceAll(/[^A-Za-z0-9_.-]/g, "_")}-`;
   }
 
-  /** The snapshot that this rollout has taken already, if it is still there as it was written. */
+  /**
+   * The snapshot that this rollout has taken already, if it is still there as it was written.
+   * @throws SnapshotError where the folder cannot be read
+   */
   async of(rollout: string, now: Date): Promise<SavedSnapshot | undefined> {
-    for (const name of (await this.#names()).reverse()) {
+    const names = await this.#names().catch((error: unknown) => {
+      throw isSystemError(error) ? new SnapshotError(`${this.#directory}: ${error.message}`) : error;
+    });
+    for (const name of names.reverse()) {
       const saved = await readRecord(join(this.#directory, `${name}.json`));
       const age = now.getTime() - Date.parse(saved?.taken ?? "");
       if (saved === undefined || saved.rollout !== rollout || !(age < freshMs)) continue;
