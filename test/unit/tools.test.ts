@@ -521,7 +521,7 @@ describe("npm run tools", () => {
     });
     expect(code).toBe(1);
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/^9 tools are missing and cannot be built: Go is not installed/);
+    expect(stderr).toMatch(/^10 tools are missing and cannot be built: Go is not installed/);
     for (const name of toolNames) {
       expect(stderr).toContain(`  ${name} `);
     }
