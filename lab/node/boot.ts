@@ -6,6 +6,7 @@ import type { Slot } from "./disk.ts";
 import type { NodeImage } from "./images.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 import { ServiceTable } from "./services.ts";
+import { StaticPods } from "./staticPods.ts";
 
 /** The stages of a machine, as its status names them. */
 export type Stage =
@@ -30,6 +31,7 @@ export class Boot {
   readonly startedAt = new Date();
   readonly events = new EventLog();
   readonly services: ServiceTable;
+  readonly staticPods: StaticPods;
   readonly kernelLog = new KernelLog();
   /** What machined writes besides: `talosctl logs machined`. */
   readonly machinedLog: string[] = [];
@@ -66,6 +68,7 @@ export class Boot {
     this.meta = meta;
     this.#changed = changed;
     this.services = new ServiceTable(this.events, changed);
+    this.staticPods = new StaticPods(changed);
     this.kernelLog.kernel(`Linux version 6.18.0-talos (Talos ${image.version})`);
   }
 

@@ -110,8 +110,16 @@ async function startServices(node: SimulatedNode, boot: Boot, config: MachineCon
   boot.services.put("kubelet", "Running", "Started task kubelet", !node.faults.has("kubelet-unhealthy"));
   node.kubernetes.kubeletUp(boot);
   await boot.sleep(seconds * 0.3);
-  if (config.role === "controlplane") await startEtcd(node, boot);
-  await boot.sleep(seconds * 0.4);
+  if (config.role === "controlplane") {
+    await startEtcd(node, boot);
+    boot.staticPods.start(boot.config ?? config);
+  }
+  await boot.sleep(seconds * 0.2);
+  // The machine runs long before it is ready: the kubelet has to register its node first.
+  boot.setStatus("running", [
+    { name: "nodeReady", reason: `node "${node.hostname}" status is not available yet` },
+  ]);
+  await boot.sleep(seconds * 0.2);
 }
 
 async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
@@ -194,6 +202,13 @@ async function unmetConditions(node: SimulatedNode, boot: Boot): Promise<UnmetCo
   const { apiServer, nodeReady } = await node.kubernetes.health();
   if (node.config?.role === "controlplane" && !apiServer) {
     unmet.push({ name: "staticPods", reason: `kube-system/kube-apiserver-${node.hostname} not ready` });
+  }
+  const { unready } = boot.staticPods;
+  if (unready.length > 0) {
+    unmet.push({
+      name: "staticPods",
+      reason: unready.map((name) => `kube-system/${name}-${node.hostname} not ready`).join(", "),
+    });
   }
   if (!nodeReady) unmet.push({ name: "nodeReady", reason: `node "${node.hostname}" status is not ready` });
   return unmet;

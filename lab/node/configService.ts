@@ -169,6 +169,7 @@ async function activate(node: SimulatedNode, config: MachineConfig): Promise<voi
     JSON.stringify([of?.certSans, of?.machineCa.crt, of?.acceptedCas, of?.hostname]);
   if (names(before) !== names(config)) await node.api.serveConfigured(true);
   node.changes.notify();
+  void boot.staticPods.follow(config, boot, node.timings.bootSeconds).catch(() => {});
   await node.kubernetes.tell(
     (runtime) => runtime.configActive(node.identity(), config.documents),
     boot.power,

@@ -72,10 +72,6 @@ export class EtcdView {
     return voters.length > 0 && serving.length > voters.length / 2;
   }
 
-  serving(): number {
-    return this.holders().filter((node) => EtcdView.serves(node)).length;
-  }
-
   leader(): string {
     if (!this.hasQuorum()) return "0";
     const { network, config } = this.#node;

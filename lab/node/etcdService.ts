@@ -8,6 +8,15 @@ import { booted } from "./sequence.ts";
 
 const service = "/machine.MachineService";
 
+/** @throws CallFailure once the caller has given up */
+async function givenUp(signal: AbortSignal): Promise<never> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  throw new CallFailure(status.DEADLINE_EXCEEDED, "context deadline exceeded");
+}
+
 /** Bootstrapping etcd, and looking at it. Only control planes have one. */
 export function registerEtcdService(node: SimulatedNode): void {
   const { handlers } = node;
@@ -29,10 +38,11 @@ export function registerEtcdService(node: SimulatedNode): void {
     return { messages: [{}] };
   });
 
-  handlers.unary<{ queryLocal: boolean }>(`${service}/EtcdMemberList`, ({ queryLocal }) => {
+  handlers.unary<{ queryLocal: boolean }>(`${service}/EtcdMemberList`, async ({ queryLocal }, { signal }) => {
     controlPlane(node, "member list");
     if (queryLocal) etcd.requireLocal("failed to list members");
-    if (etcd.serving() === 0) throw new CallFailure(status.DEADLINE_EXCEEDED, "context deadline exceeded");
+    // etcd answers with what a majority has agreed on: without one it answers nothing, until the caller's time is over.
+    if (!etcd.hasQuorum()) await givenUp(signal);
     etcd.requireLeader();
     const members = etcd.members();
     return { messages: [{ legacyMembers: members.map(({ hostname }) => hostname), members }] };

@@ -2,6 +2,7 @@ import semver from "semver";
 import { clusterTypes } from "./clusterResources.ts";
 import type { SimulatedNode } from "./node.ts";
 import { machineTypes } from "./machineResources.ts";
+import { staticPodTypes } from "./staticPods.ts";
 
 /** One resource: its content as YAML shows it, and as the type's own message. */
 export interface ResourceContent {
@@ -9,6 +10,8 @@ export interface ResourceContent {
   spec: unknown;
   message?: object;
   annotations?: Record<string, string>;
+  /** When its content became what it is. Default: when somebody saw it first. */
+  updatedAt?: Date;
 }
 
 /** A kind of resource, with everything that clients ask about it before they show one. */
@@ -46,7 +49,7 @@ const namespaceType: ResourceType = {
     [...namespaces(node)].map((id) => ({ id, spec: { description: "" }, message: { description: "" } })),
 };
 
-const allTypes = [metaType, namespaceType, ...machineTypes, ...clusterTypes];
+const allTypes = [metaType, namespaceType, ...machineTypes, ...clusterTypes, ...staticPodTypes];
 
 /** The types that the running release knows. */
 export function resourceTypes(node: SimulatedNode): ResourceType[] {

@@ -64,7 +64,7 @@ class ResourceView {
       this.#bootId = bootId;
       this.#seen.clear();
     }
-    return type.contents(this.#node).map(({ id, spec, message, annotations = {} }) => {
+    return type.contents(this.#node).map(({ id, spec, message, annotations = {}, updatedAt }) => {
       const yaml = stringify(spec);
       const { version, created, updated } = this.#version(`${type.type}/${id}`, yaml);
       return {
@@ -76,7 +76,7 @@ class ResourceView {
           owner: "",
           phase: "running",
           created: timestamp(created),
-          updated: timestamp(updated),
+          updated: timestamp(updatedAt?.getTime() ?? updated),
           finalizers: [],
           annotations,
           labels: {},

@@ -1,0 +1,103 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
+import { connectTalos } from "../../talos/api/client.ts";
+import { listResources } from "../../talos/api/cosi.ts";
+import { loadTalosApi } from "../../talos/api/load.ts";
+import { Transport } from "../../talos/api/transport.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+/** How a simulated node gets ready, and stops being it, as real Talos 1.13 was seen to. */
+
+let cluster: SimulatedCluster;
+let transport: Transport;
+
+beforeAll(async () => {
+  cluster = await SimulatedCluster.start({
+    subnet: "127.45.51",
+    controlPlanes: 1,
+    version: "v1.13.9",
+    timings: { bootSeconds: 2, pullSeconds: 1 },
+  });
+  transport = new Transport({ endpoint: cluster.node("cp1").address, credentials: cluster.credentials });
+});
+
+afterAll(async () => {
+  transport.close();
+  await cluster.stop();
+});
+
+interface PodStatus {
+  conditions: { type: string; status: string }[];
+  startTime: string;
+  containerStatuses: { state: { running: { startedAt: string } } }[];
+}
+
+async function apiServer(): Promise<PodStatus> {
+  const all = await listResources(transport, "k8s", "StaticPodStatuses.kubernetes.talos.dev");
+  return all.find(({ id }) => id.includes("kube-apiserver"))?.spec["podStatus"] as PodStatus;
+}
+
+const startedAt = ({ containerStatuses }: PodStatus) => containerStatuses[0]?.state.running.startedAt;
+
+test("a change of the API server makes static pods unready for a while; only the container's start tells of the restart", async () => {
+  const node = cluster.node("cp1");
+  const before = await apiServer();
+  const config = parse(node.activeConfiguration() ?? "") as { cluster: { apiServer?: object } };
+  config.cluster.apiServer = { certSANs: ["10.0.0.1"] };
+  await delay(1000); // times of pods are whole seconds
+  await transport.unary(loadTalosApi().machine, "ApplyConfiguration", {
+    data: Buffer.from(stringify(config)),
+    mode: "NO_REBOOT",
+  });
+  const unmet = new Set<string>();
+  const until = Date.now() + 10_000;
+  while (Date.now() < until && !(unmet.size > 0 && node.snapshot().ready)) {
+    for (const { name, reason } of node.snapshot().unmet) unmet.add(`${name}: ${reason}`);
+    await delay(10);
+  }
+  const said = [...unmet].join("\n");
+  expect(said).toContain("staticPods: kube-system/kube-apiserver-cp1 not ready");
+  expect(said).toMatch(/kube-controller-manager-cp1 not ready, kube-system\/kube-scheduler-cp1 not ready/);
+  const after = await apiServer();
+  expect(after.startTime).toBe(before.startTime);
+  expect(startedAt(after)).not.toBe(startedAt(before));
+});
+
+test("a change that the API server does not read leaves static pods alone", async () => {
+  const node = cluster.node("cp1");
+  const before = await apiServer();
+  const config = parse(node.activeConfiguration() ?? "") as { machine: { sysctls?: object } };
+  config.machine.sysctls = { "net.core.somaxconn": "65535" };
+  await transport.unary(loadTalosApi().machine, "ApplyConfiguration", {
+    data: Buffer.from(stringify(config)),
+    mode: "NO_REBOOT",
+  });
+  await delay(600);
+  expect(node.snapshot().unmet).toEqual([]);
+  expect(await apiServer()).toEqual(before);
+});
+
+test("a pull is silent for a while after all of it has come", async () => {
+  const client = connectTalos({ endpoint: cluster.node("cp1").address, credentials: cluster.credentials });
+  let complete = 0;
+  await client.pull(cluster.image("v1.13.7"), (done, total) => {
+    if (done === total) complete ||= Date.now();
+  });
+  expect(Date.now() - complete).toBeGreaterThan(300);
+  client.close();
+});
+
+test("after a boot the machine runs before it is ready", async () => {
+  const node = cluster.node("cp1");
+  const seen: string[] = [];
+  node.powerCut("reboot");
+  const until = Date.now() + 20_000;
+  while (Date.now() < until && !(node.boots.length > 1 && node.snapshot().ready)) {
+    const { stage, ready, unmet } = node.snapshot();
+    const now = `${stage} ${ready ? "ready" : unmet.map(({ name }) => name).join()}`;
+    if (seen.at(-1) !== now) seen.push(now);
+    await delay(5);
+  }
+  expect(seen).toContain("running nodeReady");
+});
