@@ -146,6 +146,9 @@ function isMeant(item: Tree, { key, text }: { key: string; text: string }, list:
   const field = list.of.fields.get(key);
   if (field === undefined || field.inline) return false;
   const { shape } = field;
+  // What is not set is told by what zero is called.
+  if ((value === undefined || isNull(value)) && !shape.pointer && shape.kind === "leaf" && shape.rule.selects)
+    return shape.rule.zero?.[0] === text;
   if (shape.kind === "scalar" && shape.type === "string" && !shape.pointer) return own(value) === text;
   if (shape.kind === "scalar" && shape.type === "duration" && isLeaf(value))
     return goDuration(value) === text;
