@@ -98,11 +98,6 @@ export function revealAll(properties: Properties): Properties {
   return mapProperties(properties, reveal);
 }
 
-/** Is this value, or anything inside it, known only after the update? */
-export function containsUnknown(value: PropertyValue | undefined): boolean {
-  return some(value, (part) => part instanceof Unknown);
-}
-
 /** Is this value, or anything inside it, secret? */
 export function containsSecret(value: PropertyValue | undefined): boolean {
   return some(value, (part) => part instanceof Secret);
