@@ -4,6 +4,8 @@ import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/con
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
 import { at, isRecord, listAt } from "./raw.ts";
+import { wellFormed } from "./versions.ts";
+import { contractAtLeast, parseVersion, versionAtLeast } from "../talos/version.ts";
 
 type Role = "controlplane" | "worker";
 
@@ -64,7 +66,13 @@ export function checkBaseFiles(
       if (!(error instanceof ConfigTextError)) throw error;
       return [{ path: source.path, reason: error.message }];
     }
-    const shape = contract === undefined ? undefined : contractMisfit(documents, contract);
+    // A release reads all of its documents; which ones a file has is its owner's choice, whatever contract the cluster began with.
+    const version = wellFormed(at(nodes[index], "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+    const readsAll = version !== undefined && versionAtLeast(version, 14);
+    const shape =
+      contract === undefined || (readsAll && !contractAtLeast(contract, 14))
+        ? undefined
+        : contractMisfit(documents, contract);
     return [
       ...(secrets === undefined
         ? []

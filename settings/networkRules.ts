@@ -28,14 +28,18 @@ export function checkNetwork(raw: unknown, problems: Problem[], warnings: Proble
       interfaces: parsed?.data?.interfaces,
     };
   });
-  for (const node of nodes) checkLinks(node, problems);
+  for (const node of nodes) checkLinks(node, problems, warnings);
   checkAddresses(nodes, problems);
   const given = at(raw, "cluster", "vip");
   const vip = given === undefined ? undefined : vipSchema.safeParse(given).data;
   if (vip !== undefined) checkVip(vip, nodes, at(raw, "cluster", "endpoint"), problems, warnings);
 }
 
-function checkLinks({ path, address, interfaces = [] }: Node, problems: Problem[]): void {
+function checkLinks(
+  { path, address, interfaces = [] }: Node,
+  problems: Problem[],
+  warnings: Problem[],
+): void {
   const seen = new Map<string, number>();
   interfaces.forEach((link, index) => {
     const place = `${path}.network.interfaces[${index}]`;
@@ -75,10 +79,17 @@ function checkLinks({ path, address, interfaces = [] }: Node, problems: Problem[
   const fixed = interfaces.flatMap(({ addresses }) => addresses.map(hostOf));
   const all = interfaces.length > 0 && interfaces.every(({ dhcp }) => !dhcp);
   if (all && isIp(address) && fixed.length > 0 && !fixed.some((own) => sameIp(own, address))) {
-    problems.push({
-      path: `${path}.network.interfaces`,
-      reason: `have ${fixed.join(", ")}, but not ${address}, the node's own address: it could not be reached once it has its configuration`,
-    });
+    const what = `have ${fixed.join(", ")}, but not ${address}, the node's own address`;
+    const place = `${path}.network.interfaces`;
+    if (interfaces.some(({ addresses }) => addresses.some((own) => contains(own, address)))) {
+      problems.push({ path: place, reason: `${what}: it could not be reached once it has its configuration` });
+    } else {
+      // Behind NAT, or through a VPN, a node is reached at an address of another network, which none of its links has.
+      warnings.push({
+        path: place,
+        reason: `${what}: make sure that ${address} still leads to the node, by NAT or a VPN, once it has its configuration`,
+      });
+    }
   }
 }
 

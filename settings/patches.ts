@@ -1,19 +1,26 @@
 import { stringify } from "yaml";
 import type { Problem } from "../components/csi/problems.ts";
+import { joviandssIdentity, synologyIdentity } from "../components/csi/driverIdentity.ts";
 import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
 import { baseShape, type PatchSetting } from "./schema.ts";
+import { diskSelector } from "./disk.ts";
 import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
+import { network as networkSchema, vip as vipSchema } from "./network.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { wellFormed } from "./versions.ts";
 import type { Source } from "./files.ts";
-import { ConfigTextError } from "../talos/configTree.ts";
-import { exemptedNamespaces } from "../talos/exemptions.ts";
+import { advisories } from "../talos/advisories.ts";
+import { ConfigTextError, parseConfig, type TreeMap } from "../talos/configTree.ts";
 import { installerImage } from "../talos/image.ts";
 import { newestContract } from "../talos/iscsi.ts";
-import { MergeError, mergeConfig } from "../talos/mergeConfig.ts";
-import { parseSchematic, schematicId, SchematicError } from "../talos/schematic.ts";
-import { patchProblems } from "../talos/userPatches.ts";
+import { installKernelArguments } from "../talos/judgeConfig.ts";
+import { ownPatches } from "../talos/machineConfigPatches.ts";
+import { newInBase } from "../talos/newInBase.ts";
+import { PatchError } from "../talos/patches.ts";
+import { parseSchematic, schematicId, SchematicError, type Schematic } from "../talos/schematic.ts";
+import { skeletonConfig } from "../talos/skeleton.ts";
+import { judgePatches } from "../talos/userPatches.ts";
 import { parseContract, parseVersion } from "../talos/version.ts";
 
 /** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
@@ -21,10 +28,11 @@ export function patchText(patch: PatchSetting): string {
   return typeof patch === "string" ? patch : stringify(patch);
 }
 
-/** Patches are judged together, as a node gets them: those of all, of its role, and its own. */
+/** Patches are judged together, as a node gets them: those of all, of its role, and its own; and by what they make of its configuration. */
 export function checkPatches(
   raw: unknown,
   problems: Problem[],
+  warnings: Problem[],
   bases: readonly (Source | undefined)[] = [],
 ): void {
   const version = wellFormed(at(raw, "talosVersion"), parseVersion);
@@ -32,12 +40,8 @@ export function checkPatches(
     wellFormed(at(raw, "talosContract"), parseContract) ??
     (version === undefined ? undefined : newestContract(version));
   const isNew = at(raw, "cluster", "secrets") === undefined;
-  const namespaces = Object.entries({ joviandss: joviandssSchema, synology: synologySchema }).flatMap(
-    ([driver, schema]) =>
-      at(raw, driver) === undefined
-        ? []
-        : (schema.shape.namespace.safeParse(at(raw, driver, "namespace")).data ?? []),
-  );
+  const namespaces = driverNamespaces(raw);
+  const concerned = new Map<string, string[]>();
   listAt(raw, "cluster", "nodes").forEach((node, index) => {
     const role = at(node, "role");
     if (role !== "controlplane" && role !== "worker") return; // the schema says so
@@ -53,25 +57,151 @@ export function checkPatches(
             : [],
         ),
       );
+    // Our own host name is set on new clusters, and where it is given.
     const hostname = textAt(node, "hostname") ?? (isNew ? textAt(node, "name") : undefined);
     const documents = level("documents");
     problems.push(...documentProblems(documents, ourDocuments(raw, node, hostname)));
     const located = [...documents, ...level("patches")];
-    const found = patchProblems(
-      located.map(({ text }) => text),
-      // Our own host name is set on new clusters, and where it is given.
-      { role, contract, namespaces, hostname, image: imageOf(raw, node) },
-    );
-    for (const { patch, line, reason } of found) {
-      problems.push({ path: located[patch]?.path ?? "cluster.patches", reason: `line ${line}: ${reason}` });
-    }
     const base = bases[index];
-    if (base === undefined || found.length > 0) return;
-    const texts = located.map(({ text }) => text);
-    for (const { patch, reason } of baseProblems(base.text, texts, base.path)) {
-      problems.push({ path: located[patch]?.path ?? "cluster.patches", reason });
+    const verdict = judgePatches(
+      located.map(({ text }) => text),
+      {
+        role,
+        contract,
+        namespaces,
+        hostname,
+        image: imageOf(raw, node),
+        talosVersion: wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion),
+        base: base?.text,
+        baseName: base?.path,
+        generated:
+          contract === undefined || base !== undefined ? undefined : generatedFor(raw, contract, role),
+        own: ownPatchesOf(raw, node, { role, contract, namespaces, hostname, base: base?.text }),
+      },
+    );
+    for (const { patch, line, reason } of verdict.problems) {
+      problems.push({
+        path: located[patch]?.path ?? "cluster.patches",
+        reason: line === undefined ? reason : `line ${line}: ${reason}`,
+      });
+    }
+    if (base !== undefined)
+      // Whose file it is, and of which role, is told where the file is looked at.
+      problems.push(
+        ...verdict.ofBase
+          .filter(({ rule }) => rule !== "role")
+          .map(({ reason }) => ({ path: base.path, reason })),
+      );
+    for (const warning of verdict.merged === undefined
+      ? []
+      : kernelArgumentWarnings(raw, node, verdict.merged)) {
+      concerned.set(warning, [...(concerned.get(warning) ?? []), textAt(node, "name") ?? `nodes[${index}]`]);
     }
   });
+  for (const [warning, names] of concerned)
+    warnings.push({ path: "cluster.nodes", reason: `${names.join(", ")}: ${warning}` });
+}
+
+/** The namespaces of the drivers that are asked for, as far as their settings can be read. */
+function driverNamespaces(raw: unknown): string[] {
+  const settings = <Driver extends "joviandss" | "synology">(
+    driver: Driver,
+    schema: typeof joviandssSchema | typeof synologySchema,
+  ) => {
+    const namespace =
+      at(raw, driver) === undefined
+        ? undefined
+        : schema.shape.namespace.safeParse(at(raw, driver, "namespace")).data;
+    return namespace === undefined ? undefined : { namespace, healthPort: 0 };
+  };
+  const jovian = settings("joviandss", joviandssSchema);
+  const pools = listAt(raw, "joviandss", "pools");
+  const synology = settings("synology", synologySchema);
+  return [
+    ...(jovian === undefined
+      ? []
+      : (pools.length > 0 ? pools : [{}]).map((pool, index) => {
+          const own = at(pool, "driver");
+          const driver = own === undefined ? undefined : { name: textAt(own, "name") ?? "" };
+          return joviandssIdentity(jovian, { name: textAt(pool, "name") ?? "", driver }, index).namespace;
+        })),
+    ...(synology === undefined ? [] : [synologyIdentity(synology).namespace]),
+  ];
+}
+
+/** What a new node's configuration is generated as, as far as the settings say. */
+function generatedFor(raw: unknown, contract: string, role: "controlplane" | "worker"): string | undefined {
+  const endpoint = at(raw, "cluster", "endpoint");
+  return skeletonConfig(contract, role, {
+    clusterName: textAt(at(raw, "cluster"), "name"),
+    endpoint: typeof endpoint === "string" && URL.canParse(endpoint) ? endpoint : undefined,
+    kubernetesVersion: textAt(raw, "kubernetesVersion"),
+  });
+}
+
+/** Our own patches, as far as the settings are well formed: what is not is told elsewhere. */
+function ownPatchesOf(
+  raw: unknown,
+  node: unknown,
+  given: {
+    role: "controlplane" | "worker";
+    contract: string | undefined;
+    namespaces: string[];
+    hostname: string | undefined;
+    base: string | undefined;
+  },
+): string[] {
+  const { contract, base, role, namespaces, hostname } = given;
+  const installerImage = imageOf(raw, node);
+  const talosVersion = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+  if (contract === undefined || installerImage === undefined || talosVersion === undefined) return [];
+  const subnets = (key: "podSubnets" | "serviceSubnets") =>
+    baseShape.cluster.shape[key].safeParse(at(raw, "cluster", key)).data;
+  const vip = at(raw, "cluster", "vip");
+  const network = at(node, "network");
+  try {
+    const own = ownPatches(
+      {
+        contract,
+        talosVersion,
+        role,
+        hostname,
+        installerImage,
+        installDisk: textAt(node, "installDisk"),
+        diskSelector: diskSelector.safeParse(at(node, "diskSelector")).data,
+        network: network === undefined ? undefined : networkSchema.safeParse(network).data,
+        vip: vip === undefined ? undefined : vipSchema.safeParse(vip).data,
+        exemptNamespaces: namespaces,
+        kernelModules: ["iscsi_tcp"],
+        podSubnets: subnets("podSubnets"),
+        serviceSubnets: subnets("serviceSubnets"),
+        user: [],
+      },
+      base,
+    );
+    return base === undefined ? own : newInBase(base, own);
+  } catch (error) {
+    if (error instanceof PatchError || error instanceof ConfigTextError) return [];
+    throw error;
+  }
+}
+
+/** What becomes of kernel arguments in `machine.install`; how a node boots is not known here, and the preflight refuses what it would lose. */
+function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly TreeMap[]): string[] {
+  const { args, grubUseUKICmdline } = installKernelArguments(merged);
+  const version = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+  if (args.length === 0 || grubUseUKICmdline || version === undefined) return [];
+  return advisories({
+    // A new machine is installed with them; what runs on another one is known in the preflight.
+    from: at(raw, "cluster", "secrets") === undefined ? undefined : version,
+    to: version,
+    contract: wellFormed(at(raw, "talosContract"), parseContract) ?? newestContract(version),
+    extensions: [],
+    installKernelArgs: args,
+    grubUseUKICmdline,
+  })
+    .filter(({ id }) => id.startsWith("kernel-arguments-"))
+    .map(({ text, source }) => `${text} (${source})`);
 }
 
 function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined): OurDocuments {
@@ -89,33 +219,18 @@ function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined)
 function imageOf(raw: unknown, node: unknown): string | undefined {
   const image = baseShape.image.safeParse(at(raw, "image") ?? {}).data;
   const version = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
-  if (image === undefined || version === undefined) return undefined;
-  try {
-    return installerImage({ ...image, schematicId: schematicId(parseSchematic(image.schematic)), version });
-  } catch (error) {
-    if (error instanceof SchematicError) return undefined;
-    throw error;
-  }
+  const schematic = schematicOf(raw);
+  if (image === undefined || version === undefined || schematic === undefined) return undefined;
+  return installerImage({ ...image, schematicId: schematicId(schematic), version });
 }
 
-/** What is wrong with patches on a node's own machine configuration. What is wrong with that one itself is told elsewhere. */
-function baseProblems(
-  base: string,
-  patches: readonly string[],
-  where: string,
-): { patch: number; reason: string }[] {
+function schematicOf(raw: unknown): Schematic | undefined {
+  const image = baseShape.image.safeParse(at(raw, "image") ?? {}).data;
+  if (image === undefined) return undefined;
   try {
-    mergeConfig(base, patches);
-    return patches.flatMap((patch, index) => {
-      const both = exemptedNamespaces(patch).filter((name) => exemptedNamespaces(base).includes(name));
-      return both.map((name) => ({
-        patch: index,
-        reason: `namespace ${name} must not be exempted again (${where} exempts it): kube-apiserver does not start with a namespace listed twice`,
-      }));
-    });
+    return parseSchematic(image.schematic);
   } catch (error) {
-    if (error instanceof MergeError) return [{ patch: error.patch, reason: error.reason }];
-    if (error instanceof ConfigTextError) return [];
+    if (error instanceof SchematicError) return undefined;
     throw error;
   }
 }

@@ -78,7 +78,7 @@ export function completeSettings(
   const sources = baseFiles(raw, readFile, problems);
   checkVersions(raw, problems, warnings, { generated: sources.some((source) => source === undefined) });
   const schematic = checkSchematic(raw, problems);
-  checkPatches(raw, problems, sources);
+  checkPatches(raw, problems, warnings, sources);
   const secretsGiven = at(raw, "cluster", "secrets");
   const parsedSecrets =
     secretsGiven === undefined ? undefined : baseShape.cluster.shape.secrets.safeParse(secretsGiven);

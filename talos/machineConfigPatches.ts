@@ -1,3 +1,5 @@
+import { parseConfig } from "./configTree.ts";
+import { formsOfFile } from "./fileForms.ts";
 import { networkPatch, type NetworkInterface, type VirtualIp } from "./networkPatch.ts";
 import {
   hostnamePatch,
@@ -7,6 +9,7 @@ import {
   subnetPatch,
   type InstallDisk,
 } from "./patches.ts";
+import { podSecurityPlugins } from "./podSecurity.ts";
 
 /** A disk by its properties (Talos's `machine.install.diskSelector`), or by an expression alone. */
 export interface DiskSelector {
@@ -57,16 +60,26 @@ export function machineConfigPatches(spec: MachineConfigPatchSpec): string[] {
   return [...ownPatches(spec), ...spec.user];
 }
 
-/** The patches of this program, without the user's, for a generated configuration or for the node's own. */
+/**
+ * The patches of this program, without the user's.
+ * @param base the configuration that they are for, where it is there already: they take its forms
+ */
 export function ownPatches(spec: MachineConfigPatchSpec, base?: string): string[] {
   const { contract, role, hostname, talosVersion } = spec;
+  const documents = base === undefined ? undefined : parseConfig(base);
+  const shape = { contract, ...(documents === undefined ? {} : { forms: formsOfFile(documents, contract) }) };
+  // Where the owner took PodSecurity out, kube-apiserver uses its defaults, and the namespaces' own labels are enough: exemptions alone are no
+  // configuration that it could load.
+  const admission = documents === undefined || podSecurityPlugins(documents).length > 0;
   const ours = [
-    installImagePatch({ image: spec.installerImage, contract, ...installDisk(spec) }),
-    hostname === undefined ? undefined : hostnamePatch({ name: hostname, contract }),
+    installImagePatch({ image: spec.installerImage, ...shape, ...installDisk(spec) }),
+    hostname === undefined ? undefined : hostnamePatch({ name: hostname, ...shape }),
     networkPatch({ ...spec.network, contract, base, ...(role === "controlplane" ? { vip: spec.vip } : {}) }),
-    subnetPatch(spec),
-    role === "controlplane" ? securityPatch({ namespaces: spec.exemptNamespaces, contract }) : undefined,
-    modulePatch({ modules: spec.kernelModules, contract, talosVersion }),
+    subnetPatch({ ...spec, ...shape }),
+    role === "controlplane" && admission
+      ? securityPatch({ namespaces: spec.exemptNamespaces, ...shape })
+      : undefined,
+    modulePatch({ modules: spec.kernelModules, ...shape, talosVersion }),
   ];
   return ours.filter((patch) => patch !== undefined);
 }

@@ -5,8 +5,8 @@ import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, 
 export interface PatchProblem {
   /** Its place in the list, from 0. */
   readonly patch: number;
-  /** The line in the patch, from 1. */
-  readonly line: number;
+  /** The line in the patch, from 1; absent where the text does not tell. */
+  readonly line?: number | undefined;
   readonly reason: string;
 }
 

@@ -4,11 +4,23 @@
  * (siderolabs/talos pkg/machinery/config/merge), so a patch names only what is new, and is applied once.
  */
 import { stringify } from "yaml";
-import { configurationForms, kernelArguments } from "./features.ts";
+import { configurationForms, kernelArguments, type ConfigurationForms } from "./features.ts";
 
 /** Arguments that no configuration could be made of. */
 export class PatchError extends Error {
   override readonly name = "PatchError";
+}
+
+/** Which forms a patch is written in. */
+interface Shape {
+  /** The contract of the configuration, `v1.12`. */
+  readonly contract: string;
+  /** The forms that the configuration has. Default: those that the contract generates. */
+  readonly forms?: ConfigurationForms | undefined;
+}
+
+function formsOf({ contract, forms }: Shape): ConfigurationForms {
+  return forms ?? configurationForms(contract);
 }
 
 /** The one namespace that Talos exempts by itself. Naming it twice stops kube-apiserver (siderolabs/talos#14397). */
@@ -20,11 +32,10 @@ export const EXEMPT_BY_TALOS = "kube-system";
  */
 export function securityPatch({
   namespaces,
-  contract,
+  ...shape
 }: {
   readonly namespaces: readonly string[];
-  readonly contract: string;
-}): string | undefined {
+} & Shape): string | undefined {
   const wanted = distinct(namespaces).filter((name) => name !== EXEMPT_BY_TALOS);
   const bad = wanted.filter((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name));
   if (bad.length > 0)
@@ -32,7 +43,7 @@ export function securityPatch({
   if (wanted.length === 0) return undefined;
 
   const configuration = { exemptions: { namespaces: wanted } };
-  if (configurationForms(contract).admission === "KubeAdmissionControlConfig") {
+  if (formsOf(shape).admission === "KubeAdmissionControlConfig") {
     return documents({
       apiVersion: "v1alpha1",
       kind: "KubeAdmissionControlConfig",
@@ -60,16 +71,16 @@ const ARGUMENTS_OF_MODULES: Readonly<Record<string, readonly string[]>> = { iscs
 export function modulePatch({
   modules,
   contract,
+  forms,
   talosVersion,
   kernelArgs,
 }: {
   readonly modules: readonly KernelModule[];
-  readonly contract: string;
   /** The release that runs, where it is known: from 1.10 on kernel arguments belong into the schematic. */
   readonly talosVersion?: string | undefined;
   /** Kernel arguments. Default: those that belong to the modules (`iscsi_tcp=1` for `iscsi_tcp`). */
   readonly kernelArgs?: readonly string[] | undefined;
-}): string | undefined {
+} & Shape): string | undefined {
   const { place, reason } = kernelArguments(contract, talosVersion);
   if (kernelArgs !== undefined && kernelArgs.length > 0 && place === "schematic") {
     throw new PatchError(
@@ -83,7 +94,7 @@ export function modulePatch({
       ? distinct(kernelArgs ?? wanted.flatMap(({ name }) => ARGUMENTS_OF_MODULES[name] ?? []))
       : [];
 
-  if (configurationForms(contract).modules === "KernelModuleConfig") {
+  if (formsOf({ contract, forms }).modules === "KernelModuleConfig") {
     return documents(
       ...wanted.map((module) => ({ apiVersion: "v1alpha1", kind: "KernelModuleConfig", ...module })),
     );
@@ -117,19 +128,20 @@ export type InstallDisk =
 export function installImagePatch({
   image,
   contract,
+  forms,
   disk,
   diskSelector,
   diskMatch,
   wipe,
 }: {
   readonly image?: string | undefined;
-  readonly contract: string;
   readonly wipe?: boolean | undefined;
-} & InstallDisk): string | undefined {
+} & Shape &
+  InstallDisk): string | undefined {
   if (image === undefined && disk === undefined && diskSelector === undefined && diskMatch === undefined) {
     if (wipe === undefined) return undefined;
   }
-  if (configurationForms(contract).install === "UnattendedInstallConfig") {
+  if (formsOf({ contract, forms }).install === "UnattendedInstallConfig") {
     if (diskSelector !== undefined) {
       throw new PatchError(
         `contract ${contract} has no diskSelector of properties: give diskMatch, an expression`,
@@ -170,11 +182,10 @@ export function installImagePatch({
  */
 export function hostnamePatch({
   name,
-  contract,
+  ...shape
 }: {
   readonly name: string;
-  readonly contract: string;
-}): string {
+} & Shape): string {
   if (
     name.length > 253 ||
     !/^[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*$/.test(
@@ -183,7 +194,7 @@ export function hostnamePatch({
   ) {
     throw new PatchError(`"${name}" is not a hostname`);
   }
-  return configurationForms(contract).hostname === "HostnameConfig"
+  return formsOf(shape).hostname === "HostnameConfig"
     ? documents({ apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: name })
     : documents({ machine: { network: { hostname: name } } });
 }
@@ -192,18 +203,17 @@ export function hostnamePatch({
 export function subnetPatch({
   podSubnets = [],
   serviceSubnets = [],
-  contract,
+  ...shape
 }: {
   readonly podSubnets?: readonly string[] | undefined;
   readonly serviceSubnets?: readonly string[] | undefined;
-  readonly contract: string;
-}): string | undefined {
+} & Shape): string | undefined {
   if (podSubnets.length === 0 && serviceSubnets.length === 0) return undefined;
   const subnets = {
     ...(podSubnets.length === 0 ? {} : { podSubnets: [...podSubnets] }),
     ...(serviceSubnets.length === 0 ? {} : { serviceSubnets: [...serviceSubnets] }),
   };
-  return configurationForms(contract).network === "KubeNetworkConfig"
+  return formsOf(shape).network === "KubeNetworkConfig"
     ? documents({ apiVersion: "v1alpha1", kind: "KubeNetworkConfig", ...subnets })
     : documents({ cluster: { network: subnets } });
 }

@@ -174,7 +174,7 @@ describe("patches that contradict what is there", () => {
   it("a namespace that the node's own configuration exempts", () => {
     const exempting = controlplane.replace(
       "cluster:\n",
-      "cluster:\n    apiServer: { admissionControl: [{ name: PodSecurity, configuration: { exemptions: { namespaces: [kube-system, by-hand] } } }] }\n",
+      "cluster:\n    apiServer: { admissionControl: [{ name: PodSecurity, configuration: { apiVersion: pod-security.admission.config.k8s.io/v1, kind: PodSecurityConfiguration, exemptions: { namespaces: [kube-system, by-hand] } } }] }\n",
     );
     const patch =
       "cluster:\n  apiServer:\n    admissionControl:\n      - name: PodSecurity\n        configuration: { exemptions: { namespaces: [by-hand, other] } }\n";
@@ -183,7 +183,7 @@ describe("patches that contradict what is there", () => {
         {
           path: "cluster.patches.controlplane[0]",
           reason: matching(
-            /^namespace by-hand must not be exempted again \(cluster\.secrets\.controlplaneFile exempts it\)/,
+            /^line 5: namespace by-hand must not be exempted again \(cluster\.secrets\.controlplaneFile exempts it\)/,
           ),
         },
       ],
@@ -197,7 +197,7 @@ describe("patches that contradict what is there", () => {
       {
         path: "cluster.nodes[0].patches[0]",
         reason: matching(
-          /^line 3: machine\.install\.image contradicts the installer image of the settings, factory\.talos\.dev\/metal-installer\/c9078f94\w+:v1\.13\.9; set talosVersion or image instead$/,
+          /^line 3: machine\.install\.image ghcr\.io\/siderolabs\/installer:v1\.13\.9 contradicts the installer image of the settings, factory\.talos\.dev\/metal-installer\/c9078f94\w+:v1\.13\.9; set talosVersion or image instead$/,
         ),
       },
     ]);

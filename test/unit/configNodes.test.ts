@@ -40,6 +40,22 @@ const three = [node("cp1", 11), node("cp2", 12), node("cp3", 13)];
 const links = (...interfaces: object[]): object => ({ network: { interfaces } });
 
 describe("a node's network", () => {
+  it.each(["100.64.0.5", "203.0.113.7", "fd7a:115c:a1e0::5"])(
+    "with a static address of the LAN, reached at %s, passes with a warning",
+    (address) => {
+      const interfaces = [{ interface: "enp1s0", addresses: ["10.0.0.11/24"] }];
+      const { warnings } = parseSettings(
+        settings([node("cp1", 11, { address, network: { interfaces } })], {
+          endpoint: "https://vpn.example.com:6443",
+        }),
+      );
+      expect(warnings).toContainEqual({
+        path: "cluster.nodes[0].network.interfaces",
+        reason: expect.stringContaining(`make sure that ${address} still leads to the node`) as string,
+      });
+    },
+  );
+
   it("with static addresses and a virtual IP passes, and keeps Talos's own defaults", () => {
     const vip = { address: "10.0.0.10" };
     const { cluster, warnings } = parseSettings(settings(three, { vip }));

@@ -24,11 +24,18 @@ const admission = (...names: string[]): string =>
 
 describe("a patch that cannot work", () => {
   // [what, the patches, the context, patch, line, what the reason says]
-  test.each<[string, string[], UserPatchContext, number, number, RegExp]>([
+  test.each<[string, string[], UserPatchContext, number, number | undefined, RegExp]>([
     ["no YAML", ["machine: {}", "machine:\n  a: [1\n"], cp("v1.13"), 1, 3, /^is not YAML: /],
     ["nothing", ["# only a comment\n"], cp("v1.13"), 0, 1, /^is empty$/],
     ["text", ["hello"], cp("v1.13"), 0, 1, /must be a mapping/],
-    ["a JSON patch", ["- op: add\n  path: /x\n  value: 1\n"], cp("v1.12"), 0, 1, /RFC 6902.*v1\.12/],
+    [
+      "a JSON patch",
+      ["- op: add\n  path: /x\n  value: 1\n"],
+      cp("v1.12"),
+      0,
+      undefined,
+      /RFC 6902.*several documents/,
+    ],
     [
       "a section that does not exist",
       ["machine: {}\nmachnie: {}\n"],
@@ -53,7 +60,14 @@ describe("a patch that cannot work", () => {
       2,
       /machine\.token belongs to the cluster's secrets/,
     ],
-    ["etcd on a worker", ["cluster:\n  etcd: {}\n"], worker("v1.13"), 0, 2, /for control planes only/],
+    [
+      "etcd on a worker",
+      ["cluster:\n  etcd: { image: x }\n"],
+      worker("v1.13"),
+      0,
+      2,
+      /for control planes only/,
+    ],
     [
       "a document for control planes on a worker",
       ["machine: {}\n---\napiVersion: v1alpha1\nkind: KubeAPIServerConfig\n"],
@@ -132,7 +146,10 @@ describe("a patch that cannot work", () => {
     [
       "a namespace of the settings again",
       [admission("a", "b")],
-      cp("v1.13", { namespaces: ["b"] }),
+      cp("v1.13", {
+        namespaces: ["b"],
+        own: [securityPatch({ namespaces: ["b"], contract: "v1.13" })].filter((patch) => patch !== undefined),
+      }),
       0,
       9,
       /the settings exempt it/,
@@ -179,7 +196,11 @@ describe("a patch that cannot work", () => {
 
 describe("a patch that works", () => {
   test.each<[string, string[], UserPatchContext]>([
-    ["a JSON patch where Talos takes it", ["- op: add\n  path: /x\n  value: 1\n"], cp("v1.11")],
+    [
+      "a JSON patch where Talos takes it",
+      ["- op: add\n  path: /machine/sysctls\n  value: {}\n"],
+      cp("v1.11"),
+    ],
     [
       "arguments where the conflict is resolved",
       ["machine:\n  install:\n    extraKernelArgs: [quiet]\n    grubUseUKICmdline: false\n"],

@@ -15,8 +15,11 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/configpatcher"
 	"github.com/siderolabs/talos/pkg/machinery/config/encoder"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate"
+	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
 	"github.com/siderolabs/talos/pkg/machinery/config/machine"
 	"github.com/siderolabs/talos/pkg/machinery/config/validation"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"go.yaml.in/yaml/v4"
 
 	"talos-iscsi.invalid/tools/machinery"
 )
@@ -24,6 +27,11 @@ import (
 type question struct {
 	Role    string   `json:"role"`
 	Patches []string `json:"patches"`
+	// What the configuration is generated from, where it is not the fixed cluster: all four or none.
+	Secrets           string `json:"secrets"` // as `talosctl gen secrets` writes them
+	ClusterName       string `json:"clusterName"`
+	Endpoint          string `json:"endpoint"`
+	KubernetesVersion string `json:"kubernetesVersion"`
 }
 
 type answer struct {
@@ -52,14 +60,7 @@ func main() {
 }
 
 func run() error {
-	input, err := generate.NewInput(
-		"cluster",
-		"https://127.10.0.10:6443",
-		"1.36.1",
-		generate.WithVersionContract(&config.VersionContract{Major: 1, Minor: 14}),
-		generate.WithInstallDisk("/dev/sda"),
-		generate.WithInstallImage("factory.talos.dev/metal-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba:v1.14.1"),
-	)
+	fixed, err := newInput("cluster", "https://127.10.0.10:6443", "1.36.1")
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func run() error {
 			return err
 		}
 
-		a, err := reply(input, q)
+		a, err := answerTo(fixed, q)
 		if err != nil {
 			a.Error = err.Error()
 		}
@@ -87,6 +88,35 @@ func run() error {
 	}
 
 	return lines.Err()
+}
+
+func answerTo(input *generate.Input, q question) (answer, error) {
+	if q.Secrets == "" {
+		return reply(input, q)
+	}
+
+	bundle := &secrets.Bundle{Clock: secrets.NewClock()}
+
+	if err := yaml.Unmarshal([]byte(q.Secrets), bundle); err != nil {
+		return answer{}, err
+	}
+
+	// As talosctl gen config and the Talos provider do.
+	input, err := newInput(q.ClusterName, q.Endpoint, q.KubernetesVersion,
+		generate.WithSecretsBundle(bundle), generate.WithClusterDiscovery(true), generate.WithDNSDomain(constants.DefaultDNSDomain))
+	if err != nil {
+		return answer{}, err
+	}
+
+	return reply(input, q)
+}
+
+func newInput(name, endpoint, kubernetes string, options ...generate.Option) (*generate.Input, error) {
+	return generate.NewInput(name, endpoint, kubernetes, append([]generate.Option{
+		generate.WithVersionContract(&config.VersionContract{Major: 1, Minor: 14}),
+		generate.WithInstallDisk("/dev/sda"),
+		generate.WithInstallImage("factory.talos.dev/metal-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba:v1.14.1"),
+	}, options...)...)
 }
 
 func reply(input *generate.Input, q question) (answer, error) {

@@ -1,0 +1,218 @@
+/**
+ * The rules that a node's whole machine configuration has to keep, beyond what merging refuses: looked at once, on the merged result, whatever form the
+ * patches had that led to it. Pure; held against talosctl, the machinery of 1.14 and kube-apiserver in test/lab/judgeMachinery.test.ts.
+ */
+import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
+import { sameMeaning } from "./configMeaning.ts";
+import { Configuration, inMain, type Finding, type Place } from "./configuration.ts";
+import { CONTROL_PLANE_KINDS } from "./documentKinds.ts";
+import { podSecurityFindings } from "./podSecurity.ts";
+
+/** What the configuration is for, and what the settings say about it. */
+export interface Judgement {
+  readonly role: "controlplane" | "worker";
+  /** The installer image that the settings give. */
+  readonly image?: string | undefined;
+  /** The host name that the settings give. */
+  readonly hostname?: string | undefined;
+  /** Who exempts a namespace already: `Talos exempts it by itself`. */
+  readonly exempter?: ((namespace: string) => string) | undefined;
+  /** The configuration before the patches of the user: its secrets stay. */
+  readonly before?: readonly TreeMap[] | undefined;
+}
+
+type Rule = (config: Configuration, judgement: Judgement) => Finding[];
+
+/** Everything that is wrong with a merged configuration. */
+export function judgeConfig(documents: readonly TreeMap[], judgement: Judgement): Finding[] {
+  const config = new Configuration(documents);
+  return RULES.flatMap((rule) => rule(config, judgement));
+}
+
+const flag = (config: Configuration, ...keys: string[]): boolean =>
+  config.text(...keys)?.toLowerCase() === "true";
+
+const role: Rule = (config, { role: wanted }) => {
+  const type = config.text("machine", "type");
+  const types = wanted === "worker" ? ["worker"] : ["controlplane", "init"];
+  if (type === undefined || types.includes(type)) return [];
+  const reason = `machine.type ${JSON.stringify(type)} contradicts the node's role, ${wanted}`;
+  return [{ rule: "role", reason, places: [inMain("machine", "type")] }];
+};
+
+const SECRETS: readonly (readonly string[])[] = [
+  ["machine", "token"],
+  ["machine", "ca"],
+  ["cluster", "id"],
+  ["cluster", "secret"],
+  ["cluster", "token"],
+  ["cluster", "ca"],
+  ["cluster", "aggregatorCA"],
+  ["cluster", "serviceAccount"],
+  ["cluster", "secretboxEncryptionSecret"],
+  ["cluster", "aescbcEncryptionSecret"],
+  ["cluster", "etcd", "ca"],
+];
+
+// Contracts from v1.14 on: the documents, and in them what the cluster's secrets give.
+const SECRET_DOCUMENTS: readonly Place[] = [
+  { kind: "DiscoveryIdentityConfig", keys: [] },
+  { kind: "KubeAPIServerCAConfig", keys: ["issuingCA"] },
+  { kind: "KubeAggregatorCAConfig", keys: ["issuingCA"] },
+  { kind: "KubeServiceAccountConfig", keys: ["issuer", "privateKey"] },
+];
+
+const secrets: Rule = (config, { before }) => {
+  if (before === undefined) return [];
+  const old = new Configuration(before);
+  const value = (of: Configuration, { kind, keys }: Place): Tree | undefined =>
+    kind === "" ? of.at(...keys) : treeAt(of.of(kind)[0], ...keys);
+  return [...SECRETS.map((path) => inMain(...path)), ...SECRET_DOCUMENTS]
+    .filter((place) => !sameMeaning(value(old, place), value(config, place)))
+    .map((place) => ({
+      rule: "secrets",
+      reason: `${[...(place.kind === "" ? [] : [place.kind]), ...place.keys].join(".")} belongs to the cluster's secrets; bring them along by cluster.secrets`,
+      places: [place],
+    }));
+};
+
+const controlPlanesOnly: Rule = (config, { role: wanted }) => {
+  if (wanted !== "worker") return [];
+  const kinds = config.documents.flatMap((document) => textOf(document, "kind") ?? []);
+  return [
+    ...(config.at("cluster", "etcd") === undefined
+      ? []
+      : [
+          {
+            rule: "etcd",
+            reason: "cluster.etcd is for control planes only",
+            places: [inMain("cluster", "etcd")],
+          },
+        ]),
+    ...kinds
+      .filter((kind) => CONTROL_PLANE_KINDS.has(kind))
+      .map((kind) => ({
+        rule: "control-plane-document",
+        reason: `document kind ${kind} is for control planes only`,
+        places: [{ kind, keys: ["kind"] }],
+      })),
+  ];
+};
+
+const installSections: Rule = (config) =>
+  config.at("machine", "install") === undefined || config.of("UnattendedInstallConfig").length === 0
+    ? []
+    : [
+        {
+          rule: "install",
+          reason:
+            "machine.install cannot be used with the UnattendedInstallConfig document that the configuration has; patch that one",
+          places: [inMain("machine", "install"), { kind: "UnattendedInstallConfig", keys: ["kind"] }],
+        },
+      ];
+
+const image: Rule = (config, { image: wanted }) => {
+  if (wanted === undefined) return [];
+  const given: [Place, string | undefined][] = [
+    [inMain("machine", "install", "image"), config.text("machine", "install", "image")],
+    ...config
+      .of("UnattendedInstallConfig")
+      .map((document): [Place, string | undefined] => [
+        { kind: "UnattendedInstallConfig", keys: ["installer", "image"] },
+        textOf(document, "installer", "image"),
+      ]),
+  ];
+  return given.flatMap(([place, found]) =>
+    found === undefined || found === wanted
+      ? []
+      : [
+          {
+            rule: "image",
+            reason: `${place.keys.join(".")} ${found} contradicts the installer image of the settings, ${wanted}; set talosVersion or image instead`,
+            places: [place],
+          },
+        ],
+  );
+};
+
+/** The kernel arguments of `machine.install`, and whether GRUB takes those of the image instead (siderolabs/talos v1.13 grub/install.go). */
+export function installKernelArguments(documents: readonly TreeMap[]): {
+  args: string[];
+  grubUseUKICmdline: boolean;
+} {
+  const config = new Configuration(documents);
+  const list = config.at("machine", "install", "extraKernelArgs");
+  return {
+    args: isTreeList(list) ? list.flatMap((item) => (isLeaf(item) ? [item.text] : [])) : [],
+    grubUseUKICmdline:
+      flag(config, "machine", "install", "grubUseUKICmdline") ||
+      // Without machine.install the image's are taken (siderolabs/talos v1.14 78e378a48).
+      config.of("UnattendedInstallConfig").length > 0,
+  };
+}
+
+const kernelArguments: Rule = (config) => {
+  const { args, grubUseUKICmdline } = installKernelArguments(config.documents);
+  if (args.length === 0 || !grubUseUKICmdline) return [];
+  return [
+    {
+      rule: "kernel-arguments",
+      reason:
+        "machine.install.extraKernelArgs cannot be used together with grubUseUKICmdline, which the configuration sets; " +
+        "put the arguments into the schematic, customization.extraKernelArgs",
+      places: [
+        inMain("machine", "install", "extraKernelArgs"),
+        inMain("machine", "install", "grubUseUKICmdline"),
+      ],
+    },
+  ];
+};
+
+const hostname: Rule = (config, { hostname: wanted }) => {
+  const old = inMain("machine", "network", "hostname");
+  const inDocument: Place = { kind: "HostnameConfig", keys: ["hostname"] };
+  const findings: Finding[] = [];
+  const say = (reason: string, ...places: Place[]): void =>
+    void findings.push({ rule: "hostname", reason, places });
+  const other = (name: string | undefined, place: Place): void => {
+    if (wanted !== undefined && name !== undefined && name !== wanted)
+      say(`hostname ${JSON.stringify(name)} contradicts the node's own, ${wanted}`, place);
+  };
+  other(config.text("machine", "network", "hostname"), old);
+  for (const document of config.of("HostnameConfig")) {
+    const name = textOf(document, "hostname");
+    const auto = textOf(document, "auto");
+    other(name, inDocument);
+    // Unlike YAML 1.1, Talos reads `off` as text.
+    if (name !== undefined && auto !== undefined && auto !== "off")
+      say(`hostname excludes the auto: ${auto} of the same document; add auto: "off"`, inDocument, {
+        kind: "HostnameConfig",
+        keys: ["auto"],
+      });
+    if (config.text("machine", "network", "hostname") !== undefined)
+      say(
+        "machine.network.hostname cannot be used with the HostnameConfig document that the configuration has; patch that one",
+        old,
+        { kind: "HostnameConfig", keys: ["kind"] },
+      );
+    else if (flag(config, "machine", "features", "stableHostname"))
+      say(
+        "a HostnameConfig document cannot be used with machine.features.stableHostname, which the configuration sets; " +
+          "patch machine.network.hostname",
+        { kind: "HostnameConfig", keys: ["kind"] },
+        inMain("machine", "features", "stableHostname"),
+      );
+  }
+  return findings;
+};
+
+const RULES: readonly Rule[] = [
+  role,
+  secrets,
+  controlPlanesOnly,
+  installSections,
+  image,
+  kernelArguments,
+  hostname,
+  (config, { exempter }) => podSecurityFindings(config, exempter),
+];

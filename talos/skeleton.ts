@@ -1,0 +1,80 @@
+/**
+ * What Talos's machinery generates for a new cluster, contract by contract, with marks in place of all that is not known yet: patches are put on it in the
+ * preview, before there are secrets. `npm run skeletons` writes the data; test/lab/skeletons.test.ts holds it against the machinery.
+ */
+import { configText, isLeaf, isTreeList, parseConfig, type Tree } from "./configTree.ts";
+import type { MachineSecrets } from "./secretsBundle.ts";
+import skeletons from "./skeletons.json" with { type: "json" };
+
+/** What a skeleton leaves open. */
+export interface SkeletonValues {
+  readonly clusterName?: string | undefined;
+  /** `https://10.0.0.10:6443` */
+  readonly endpoint?: string | undefined;
+  /** `v1.35.4` */
+  readonly kubernetesVersion?: string | undefined;
+  readonly machineSecrets?: MachineSecrets | undefined;
+}
+
+type Role = "controlplane" | "worker";
+
+/** The configuration that is generated for a contract, with the values put in; marks stay for the others. Undefined for a contract that is not known. */
+export function skeletonConfig(
+  contract: string,
+  role: Role,
+  values: SkeletonValues = {},
+): string | undefined {
+  const lines = (skeletons as Readonly<Record<string, Record<Role, readonly string[]>>>)[contract]?.[role];
+  if (lines === undefined) return undefined;
+  const known = valuesByMark(values);
+  return configText(parseConfig(lines.join("\n")).map((document) => fill(document, known)));
+}
+
+/** The secrets of a bundle, by the marks that stand for them. */
+export function secretMarks(secrets: MachineSecrets): ReadonlyMap<string, string> {
+  const { certs } = secrets;
+  const pairs = { etcd: certs.etcd, k8s: certs.k8s, k8sAggregator: certs.k8sAggregator, os: certs.os };
+  return new Map([
+    ["<cluster.id>", secrets.cluster.id],
+    ["<cluster.secret>", secrets.cluster.secret],
+    ["<secrets.bootstrapToken>", secrets.secrets.bootstrapToken],
+    ["<secrets.secretboxEncryptionSecret>", secrets.secrets.secretboxEncryptionSecret],
+    ["<trustdinfo.token>", secrets.trustdinfo.token],
+    ...Object.entries(pairs).flatMap(([name, { cert, key }]): [string, string][] => [
+      [`<certs.${name}.cert>`, cert],
+      [`<certs.${name}.key>`, key],
+    ]),
+    ["<certs.k8sServiceaccount.key>", certs.k8sServiceaccount.key],
+  ]);
+}
+
+function valuesByMark({
+  clusterName,
+  endpoint,
+  kubernetesVersion,
+  machineSecrets,
+}: SkeletonValues): Map<string, string> {
+  const host = endpoint === undefined ? undefined : URL.parse(endpoint)?.hostname.replace(/^\[|\]$/g, "");
+  const plain = {
+    "<clusterName>": clusterName,
+    "<endpoint>": endpoint,
+    "<endpointHost>": host,
+    "<kubernetesVersion>": kubernetesVersion?.replace(/^v/, ""),
+  };
+  return new Map([
+    ...Object.entries(plain).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    ...(machineSecrets === undefined ? [] : secretMarks(machineSecrets)),
+  ]);
+}
+
+function fill(tree: Tree, values: ReadonlyMap<string, string>): Tree {
+  if (isTreeList(tree)) return tree.map((item) => fill(item, values));
+  if (!isLeaf(tree)) return new Map([...tree].map(([key, value]) => [key, fill(value, values)]));
+  // `|pem`: decoded, as the documents of v1.14 have certificates and keys.
+  const text = tree.text.replace(/<([\w.]+)(\|pem)?>/g, (mark, name: string, pem?: string) => {
+    const value = values.get(`<${name}>`);
+    if (value === undefined) return mark;
+    return pem === undefined ? value : Buffer.from(value, "base64").toString("utf8");
+  });
+  return text === tree.text ? tree : { text, plain: false };
+}
