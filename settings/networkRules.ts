@@ -82,7 +82,10 @@ function checkLinks(
     const what = `have ${fixed.join(", ")}, but not ${address}, the node's own address`;
     const place = `${path}.network.interfaces`;
     if (interfaces.some(({ addresses }) => addresses.some((own) => contains(own, address)))) {
-      problems.push({ path: place, reason: `${what}: it could not be reached once it has its configuration` });
+      problems.push({
+        path: place,
+        reason: `${what}: it could not be reached once it has its configuration`,
+      });
     } else {
       // Behind NAT, or through a VPN, a node is reached at an address of another network, which none of its links has.
       warnings.push({
