@@ -11,7 +11,7 @@ import { at, isRecord, listAt } from "./raw.ts";
 import { wellFormed } from "./versions.ts";
 import type { Source } from "./files.ts";
 import { advisories } from "../talos/advisories.ts";
-import { ConfigTextError, parseConfig, type TreeMap } from "../talos/configTree.ts";
+import { ConfigTextError, type TreeMap } from "../talos/configTree.ts";
 import { installerImage } from "../talos/image.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import { installKernelArguments } from "../talos/judgeConfig.ts";
