@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import type { MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
+import { isGeneratedHere } from "../talos/iscsi.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
@@ -334,6 +335,7 @@ function machineConfiguration(
       kubernetesVersion: args.kubernetesVersion,
       ...identity,
       installerImage: node.installerImage,
+      generateHere: isGeneratedHere(args.contract ?? args.initialContract),
       base: node.baseConfiguration,
       patches: {
         role: node.role,

@@ -18,16 +18,40 @@ export interface SkeletonValues {
 
 type Role = "controlplane" | "worker";
 
+const MARK = /<([\w.]+)(\|pem)?>/g;
+
 /** The configuration that is generated for a contract, with the values put in; marks stay for the others. Undefined for a contract that is not known. */
 export function skeletonConfig(
   contract: string,
   role: Role,
   values: SkeletonValues = {},
 ): string | undefined {
-  const lines = (skeletons as Readonly<Record<string, Record<Role, readonly string[]>>>)[contract]?.[role];
-  if (lines === undefined) return undefined;
+  const lines = linesOf(contract, role);
+  return lines === undefined ? undefined : filled(lines, valuesByMark(values));
+}
+
+function linesOf(contract: string, role: Role): readonly string[] | undefined {
+  return (skeletons as Readonly<Record<string, Record<Role, readonly string[]>>>)[contract]?.[role];
+}
+
+function filled(lines: readonly string[], values: ReadonlyMap<string, string>): string {
+  return configText(parseConfig(lines.join("\n")).map((document) => fill(document, values)));
+}
+
+/**
+ * The configuration that is generated for a contract, whole. Throws where a value is missing that the contract needs.
+ * @param values everything that a skeleton leaves open
+ */
+export function generatedConfig(contract: string, role: Role, values: SkeletonValues): string {
+  const lines = linesOf(contract, role);
+  if (lines === undefined)
+    throw new Error(`no machine configuration can be generated for contract ${contract}`);
   const known = valuesByMark(values);
-  return configText(parseConfig(lines.join("\n")).map((document) => fill(document, known)));
+  const marks = [...lines.join("\n").matchAll(MARK)].map(([, name]) => `<${name}>`);
+  const missing = [...new Set(marks)].filter((mark) => (known.get(mark) ?? "") === "");
+  if (missing.length > 0)
+    throw new Error(`a machine configuration of contract ${contract} needs ${missing.join(", ")}`);
+  return filled(lines, known);
 }
 
 /** The secrets of a bundle, by the marks that stand for them. */
@@ -71,7 +95,7 @@ function fill(tree: Tree, values: ReadonlyMap<string, string>): Tree {
   if (isTreeList(tree)) return tree.map((item) => fill(item, values));
   if (!isLeaf(tree)) return new Map([...tree].map(([key, value]) => [key, fill(value, values)]));
   // `|pem`: decoded, as the documents of v1.14 have certificates and keys.
-  const text = tree.text.replace(/<([\w.]+)(\|pem)?>/g, (mark, name: string, pem?: string) => {
+  const text = tree.text.replace(MARK, (mark, name: string, pem?: string) => {
     const value = values.get(`<${name}>`);
     if (value === undefined) return mark;
     return pem === undefined ? value : Buffer.from(value, "base64").toString("utf8");

@@ -4,13 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseAllDocuments } from "yaml";
 import { ownPatches, type MachineConfigPatchSpec } from "../../talos/machineConfigPatches.ts";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
 import { newInBase } from "../../talos/newInBase.ts";
 import { securityPatch } from "../../talos/patches.ts";
 import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
 import { parseSecretsBundle } from "../../talos/secretsBundle.ts";
-import { skeletonConfig } from "../../talos/skeleton.ts";
+import { generatedConfig, skeletonConfig } from "../../talos/skeleton.ts";
 import { judgePatches } from "../../talos/userPatches.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { skeletonsText } from "../../tools/skeletons.ts";
@@ -112,6 +113,29 @@ test("the skeletons are what the machinery generates", async () => {
   const committed = await readFile(join(import.meta.dirname, "..", "..", "talos", "skeletons.json"), "utf8");
   expect(JSON.parse(committed)).toEqual(JSON.parse(await skeletonsText()));
 }, 600_000);
+
+describe.each<Role>(["controlplane", "worker"])("contract v1.14 for a new %s", (role) => {
+  test.each(["https://127.10.0.10:6443", "https://k8s.example.com:443", "https://[fd00::10]:6443"])(
+    "is generated as the machinery does, at %s",
+    async (endpoint) => {
+      const values = { clusterName: "name: with 'quotes'", endpoint, kubernetesVersion: "v1.36.1" };
+      const own = ownPatches({
+        ...spec("v1.14", role, "node-1"),
+        kernelModules: ["iscsi_tcp", "dm_multipath"],
+      });
+      const ours = mergeConfig(
+        generatedConfig("v1.14", role, { ...values, machineSecrets: parseSecretsBundle(secrets) }),
+        own,
+      );
+      const question = { role, patches: own, secrets, ...values, kubernetesVersion: "1.36.1" };
+      const [answer] = await askGo<{ config?: string; error?: string }>("machinery114", [question]);
+      expect(answer?.error).toBeUndefined();
+      const read = (text: string): unknown[] => parseAllDocuments(text).map((part): unknown => part.toJS());
+      expect(read(ours)).toEqual(read(answer?.config ?? ""));
+    },
+    120_000,
+  );
+});
 
 const document = (kind: string, ...lines: string[]): string =>
   [`apiVersion: v1alpha1`, `kind: ${kind}`, ...lines, ""].join("\n");

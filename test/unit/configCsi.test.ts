@@ -1,3 +1,4 @@
+import { newestContract } from "../../talos/iscsi.ts";
 import { describe, expect, it } from "vitest";
 import { minimal, outcome, usual } from "./settings/example.ts";
 
@@ -63,12 +64,19 @@ describe("a cluster without workers", () => {
 });
 
 describe("the contract", () => {
-  it("is not newer than the Talos provider can generate", () => {
-    expect(outcome({ ...minimal(), talosVersion: "v1.14.1", talosContract: "v1.14" }).problems).toEqual([
+  it("may be v1.14, with a Kubernetes release: the configuration is not the provider's, which has a default", () => {
+    const newest = { ...minimal(), talosVersion: "v1.14.1", talosContract: "v1.14" };
+    expect(outcome(newest).problems).toEqual([
       {
-        path: "talosContract",
-        reason: expect.stringMatching(/^is v1\.14, but .* up to v1\.13 only/) as string,
+        path: "kubernetesVersion",
+        reason: expect.stringMatching(/^is missing; with talosContract v1\.14/) as string,
       },
     ]);
+    expect(outcome({ ...newest, kubernetesVersion: "v1.36.1" }).problems).toEqual([]);
+  });
+
+  it("is v1.13 at most where none is given: a stack that has none keeps what it began with", () => {
+    expect(newestContract("v1.14.1")).toBe("v1.13");
+    expect(newestContract("v1.12.7")).toBe("v1.12");
   });
 });

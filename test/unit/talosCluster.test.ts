@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { TalosCluster, type TalosClusterArgs, type TalosClusterNode } from "../../components/talosCluster.ts";
 import { parseSecretsBundle, parseTalosconfig } from "../../talos/secretsBundle.ts";
 import {
@@ -142,6 +142,51 @@ describe("machine configurations", () => {
   it("have no security patch where there is no driver", async () => {
     const { calls } = await make({ ...running, exemptNamespaces: [] });
     expect(JSON.stringify(patchesOf(calls, "controlplane"))).not.toContain("apiServer");
+  });
+
+  it("of contract v1.14 are generated here, from the same secrets, since the provider cannot", async () => {
+    const { calls, resources } = await make({ contract: "v1.14", kubernetesVersion: "v1.36.1" });
+    expect(generated(calls)).toEqual([]);
+    const texts = ofType(resources, types.configuration).map(
+      ({ inputs }) => (inputs["machineConfiguration"] as { secret: string }).secret,
+    );
+    expect(texts).toHaveLength(5);
+    const documents = parseAllDocuments(texts.find((text) => text.includes("type: controlplane")) ?? "").map(
+      (part) => part.toJS() as Record<string, unknown>,
+    );
+    const of = (kind: string) => documents.find((part) => part["kind"] === kind);
+    expect(of("KubeAPIServerConfig")).toMatchObject({ image: "registry.k8s.io/kube-apiserver:v1.36.1" });
+    expect(of("KubeClusterConfig")).toMatchObject({ clusterName: "dev", endpoint: "https://10.0.0.10:6443" });
+    expect(of("KubeAdmissionControlConfig")).toMatchObject({
+      configuration: { exemptions: { namespaces: ["kube-system", "joviandss-csi", "synology-csi"] } },
+    });
+    const { machineSecrets: secrets } = madeSecrets;
+    expect(of("DiscoveryIdentityConfig")).toMatchObject({ clusterID: secrets.cluster.id });
+    expect(of("KubeAPIServerCAConfig")).toMatchObject({
+      issuingCA: { cert: Buffer.from(secrets.certs.k8s.cert, "base64").toString("utf8") },
+    });
+    expect(texts.join("")).not.toMatch(/<[\w.|]+>/);
+  });
+
+  it("of contract v1.14 show none of the secrets in what previews compare", async () => {
+    const { resources } = await make({ contract: "v1.14", kubernetesVersion: "v1.36.1" });
+    const shown = JSON.stringify(
+      ofType(resources, types.configuration).map(({ inputs }) => inputs["configuration"]),
+    );
+    expect(shown).toContain("KubeServiceAccountConfig");
+    const { machineSecrets: secrets } = madeSecrets;
+    for (const secret of [
+      secrets.cluster.secret,
+      secrets.secrets.bootstrapToken,
+      secrets.secrets.secretboxEncryptionSecret,
+      secrets.trustdinfo.token,
+      secrets.certs.os.key,
+      secrets.certs.etcd.key,
+      ...[secrets.certs.k8s.key, secrets.certs.k8sAggregator.key, secrets.certs.k8sServiceaccount.key].map(
+        (key) => JSON.stringify(Buffer.from(key, "base64").toString("utf8")).slice(1, -1),
+      ),
+    ])
+      expect(shown).not.toContain(secret);
   });
 
   it("load the kernel module on every node", async () => {

@@ -1,5 +1,5 @@
 import { etcdOf } from "../../talos/etcdVersions.ts";
-import { newestContract } from "../../talos/iscsi.ts";
+import { newestContract, newestGenerated } from "../../talos/iscsi.ts";
 import { badRelease, initiatorNameSource, iscsiServices } from "../../talos/extensions.ts";
 import {
   configurationForms,
@@ -34,12 +34,14 @@ What the program knows of each Talos release line and does by itself. Written by
 \`features.ts\` and \`extensions.ts\` in \`talos/\`; the sources are named there.
 `;
 
-const newest = newestContract("v1.99.0");
+const usual = newestContract("v1.99.0");
+const newest = `v1.${newestGenerated}`;
 
 const limits = `## Limits
 
-- New clusters start with the contract of their release, at most ${newest}: the Talos provider cannot generate a newer one yet, and a newer
-  \`talosContract\` is refused. A newer release runs all the same, with the contract ${newest} or an older one.
+- New clusters start with the contract of their release, at most ${usual}: that is the newest one that the Talos provider generates. For ${newest} set
+  \`talosContract: ${newest}\` and \`kubernetesVersion\` before the first \`pulumi up\`: the program then generates the configuration itself, the same that Talos's own
+  machinery does. A newer \`talosContract\` is refused. A newer release runs all the same, with an older contract.
 - A line that is not in the table is reached only from its neighbours, since nothing else is known of it.
 - Before Talos 1.7 a node does not tell its schematic. There the extensions count in its place.
 `;
