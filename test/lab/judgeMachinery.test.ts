@@ -130,7 +130,7 @@ describe.each<Role>(["controlplane", "worker"])("contract v1.14 for a new %s", (
       const question = { role, patches: own, secrets, ...values, kubernetesVersion: "1.36.1" };
       const [answer] = await askGo<{ config?: string; error?: string }>("machinery114", [question]);
       expect(answer?.error).toBeUndefined();
-      const read = (text: string): unknown[] => parseAllDocuments(text).map((part): unknown => part.toJS());
+      const read = (text: string): unknown[] => parseAllDocuments(text).map((part) => part.toJS() as unknown);
       expect(read(ours)).toEqual(read(answer?.config ?? ""));
     },
     120_000,
