@@ -2,6 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { csiNamespaces } from "./components/csi/csiProblems.ts";
 import { JovianDssCsi } from "./components/csi/joviandss.ts";
+import { PrivilegedNamespace } from "./components/csi/privilegedNamespace.ts";
 import { SnapshotController } from "./components/csi/snapshots.ts";
 import { SynologyCsi } from "./components/csi/synology.ts";
 import { ClusterMembership } from "./components/clusterMembership.ts";
@@ -110,6 +111,8 @@ const joviandss =
   settings.joviandss === undefined
     ? undefined
     : new JovianDssCsi("joviandss", settings.joviandss, afterSnapshots);
+for (const { name, labels } of settings.namespaces)
+  new PrivilegedNamespace(name, { name, labels }, onIscsiNodes);
 const synology =
   settings.synology === undefined
     ? undefined

@@ -5,9 +5,15 @@ export const machineConfigurationType = "talos-node:index:NodeConfiguration";
 export const namespaceType = "kubernetes:core/v1:Namespace";
 export const secretType = "kubernetes:core/v1:Secret";
 
-/** Does the resource belong to one of this program's CSI drivers? The URN has the types of all its parents. */
+const driverTypes = ["talos-iscsi:index:IscsiCsiDriver", "talos-iscsi:index:PrivilegedNamespace"];
+
+/**
+ * Does the resource belong to one of this program's CSI drivers, or to a namespace that its settings name for another? The URN has the types
+ * of all its parents.
+ */
 export function ofCsiDriver(urn: string): boolean {
-  return (urn.split("::")[2] ?? "").split("$").includes("talos-iscsi:index:IscsiCsiDriver");
+  const types = (urn.split("::")[2] ?? "").split("$");
+  return driverTypes.some((type) => types.includes(type));
 }
 
 /** A text inside of a value, and where it stands: `spec.template.spec.containers[0].image`. */

@@ -14,7 +14,9 @@ interface Toleration {
  * The drivers' settings with controllers that find a node to run on. In a cluster without workers that is a control plane, so they tolerate its
  * taint: otherwise their pods stay Pending and `pulumi up` waits for them in vain.
  */
-export function placeControllers(settings: CsiSettings & { cluster: ClusterSettings }): CsiSettings {
+export function placeControllers(
+  settings: CsiSettings & { cluster: ClusterSettings },
+): Pick<CsiSettings, "joviandss" | "synology" | "snapshotController"> {
   const { joviandss, synology, snapshotController } = settings;
   if (settings.cluster.nodes.some(({ role }) => role === "worker")) {
     return { joviandss, synology, snapshotController };

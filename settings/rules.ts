@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
 import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
+import { namespacesSchema } from "../components/csi/namespaceSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
 import { section } from "../components/csi/fields.ts";
 import {
@@ -33,6 +34,7 @@ export type { ReadFile } from "./files.ts";
 export const settingsSchema = section({
   ...baseShape,
   joviandss: joviandssSchema.optional().describe("The JovianDSS CSI driver. Absent: not deployed."),
+  namespaces: namespacesSchema,
   snapshotController: snapshotControllerSchema.optional(),
   synology: synologySchema.optional().describe("The Synology CSI driver. Absent: not deployed."),
 });

@@ -1,5 +1,6 @@
 import { joviandssIdentity, synologyIdentity, type DriverIdentity } from "./driverIdentity.ts";
 import type { HealthPorts } from "./iscsiDriver.ts";
+import type { NamespaceSettings } from "./namespaceSettings.ts";
 import { nsenterReason } from "./iscsiDriverProblems.ts";
 import type { JovianDssSettings } from "./joviandssSettings.ts";
 import type { Problem } from "./problems.ts";
@@ -11,6 +12,7 @@ export interface CsiSettings {
   joviandss?: JovianDssSettings | undefined;
   synology?: SynologySettings | undefined;
   snapshotController?: SnapshotControllerSettings | undefined;
+  namespaces?: NamespaceSettings | undefined;
 }
 
 /** What the cluster brings along. */
@@ -26,9 +28,18 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
     ...taken(
       drivers.map(({ path, driverName }) => ({ value: driverName, path: path.driver, what: "driver" })),
     ),
-    ...taken(
-      drivers.map(({ path, namespace }) => ({ value: namespace, path: path.namespace, what: "namespace" })),
-    ),
+    ...taken([
+      ...drivers.map(({ path, namespace }) => ({
+        value: namespace,
+        path: path.namespace,
+        what: "namespace",
+      })),
+      ...(settings.namespaces ?? []).map(({ name }, index) => ({
+        value: name,
+        path: `namespaces[${index}].name`,
+        what: "namespace",
+      })),
+    ]),
     ...taken(
       drivers.flatMap(({ healthPorts, path }) =>
         portList(healthPorts).map((port) => ({ value: String(port), path: path.ports, what: "health port" })),
@@ -45,9 +56,12 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
   ];
 }
 
-/** Every namespace that the drivers' pods live in. */
+/** Every namespace that PodSecurity leaves alone: those of the drivers, and those for drivers installed by other means. */
 export function csiNamespaces(settings: CsiSettings): string[] {
-  return driversOf(settings).map(({ namespace }) => namespace);
+  return [
+    ...driversOf(settings).map(({ namespace }) => namespace),
+    ...(settings.namespaces ?? []).flatMap(({ name, exempt }) => (exempt ? [name] : [])),
+  ];
 }
 
 interface Driver extends Pick<DriverIdentity, "driverName" | "namespace" | "healthPorts"> {

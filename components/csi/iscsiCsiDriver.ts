@@ -10,6 +10,7 @@ import { driverProblems } from "./iscsiDriverProblems.ts";
 import { classSuffix } from "./naming.ts";
 import { nodeDaemonSet, wrapperConfigMap, wrapperFile } from "./nodePod.ts";
 import { nsenterWrapper } from "./nsenterWrapper.ts";
+import { privilegedLabels } from "./privilegedNamespace.ts";
 import { inputError } from "./problems.ts";
 import { controllerRules, leaderElectionRules, roleReference } from "./rbac.ts";
 import type { Rule } from "./rbac.ts";
@@ -125,24 +126,12 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       snapshotClassName: this.snapshotClassName,
     });
 
-    // Labels on the object itself, before any pod: Talos enforces `baseline`, which refuses the node part. `audit` and
-    // `warn` too, or every rollout warns.
+    // Labels on the object itself, before any pod: Talos enforces `baseline`, which refuses the node part.
     function createNamespace() {
-      const labels = Object.fromEntries(
-        ["enforce", "audit", "warn"].flatMap((mode) => [
-          [`pod-security.kubernetes.io/${mode}`, "privileged"],
-          [`pod-security.kubernetes.io/${mode}-version`, "latest"],
-        ]),
-      );
       return make(k8s.core.v1.Namespace, {
         suffix: "namespace",
         transform: transform.namespace,
-        args: {
-          metadata: {
-            name: driver.namespace,
-            labels: { ...labels, "app.kubernetes.io/part-of": "talos-iscsi" },
-          },
-        },
+        args: { metadata: { name: driver.namespace, labels: privilegedLabels } },
       });
     }
 

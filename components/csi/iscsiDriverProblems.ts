@@ -1,5 +1,6 @@
 import { imageProblem } from "./imageReference.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
+import { belongsToKubernetes } from "./naming.ts";
 import type { Problem } from "./problems.ts";
 
 /** What no iSCSI driver on Talos may ask for. Paths are those of the description. */
@@ -10,7 +11,7 @@ export function driverProblems(driver: IscsiDriver, workloadIsolation: boolean):
   if (workloadIsolation && driver.iscsiadm.strategy === "nsenter") {
     problems.push({ path: "iscsiadm.strategy", reason: nsenterReason });
   }
-  if (/^(kube-|default$)/.test(driver.namespace)) {
+  if (belongsToKubernetes(driver.namespace)) {
     problems.push({
       path: "namespace",
       reason: `${driver.namespace} belongs to Kubernetes and would be deleted with the driver; give the driver one of its own`,

@@ -8,6 +8,11 @@ export function slug(text: string): string {
     .replace(/^-+|-+$/g, "");
 }
 
+/** Whether a namespace is one of Kubernetes' own. */
+export function belongsToKubernetes(namespace: string): boolean {
+  return /^(kube-|default$)/.test(namespace);
+}
+
 /**
  * The part of a StorageClass's Pulumi name that follows its component's: `sc` for `joviandss-sc` of `joviandss`, so that the component's name
  * stands in it once; the whole name where that would be another class's.

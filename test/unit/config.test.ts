@@ -44,6 +44,7 @@ describe("settings that are right", () => {
           allowSkew: false,
           etcdDowngrade: false,
         },
+        namespaces: [],
         strictSecrets: false,
         warnings: [],
         hidden: { configurations: [], values: [] },

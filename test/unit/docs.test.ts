@@ -84,7 +84,7 @@ function isMachinePart(path: string): boolean {
 
 describe("docs/troubleshooting.md", () => {
   const code = globSync(
-    ["*.ts", "components/**/*.ts", "settings/**/*.ts", "provider/**/*", "talos/**/*.ts"],
+    ["*.ts", "*.js", "components/**/*.ts", "settings/**/*.ts", "provider/**/*", "talos/**/*.ts"],
     {
       cwd: root,
       withFileTypes: true,

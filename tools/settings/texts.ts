@@ -97,6 +97,7 @@ export const examples: Readonly<Record<string, unknown>> = {
   "joviandss.pools[].driver.name": "pool-1.csi.joviandss.open-e.com",
   "joviandss.pools[].driver.image": `registry.example.com/joviandss-csi-pool-1@${digest}`,
   "joviandss.iscsiadm.strategy": "chroot",
+  "namespaces[].name": "longhorn-system",
   "synology.iscsiadm.strategy": "chroot",
   "synology.arrays[].host": "192.168.21.20",
   "synology.arrays[].port": 5001,

@@ -14,6 +14,7 @@ export interface Registered {
   provider: string;
   additionalSecretOutputs: string[];
   deleteBeforeReplace: boolean;
+  retainOnDelete: boolean;
   /** Names of the resources it waits for. */
   after: string[];
   /** Names that it had before. */
@@ -32,6 +33,7 @@ interface RegisterRequest {
   getObject(): struct.Struct;
   getAdditionalsecretoutputsList(): string[];
   getDeletebeforereplace(): boolean;
+  getRetainondelete(): boolean;
   getDependenciesList(): string[];
   getAliasurnsList(): string[];
   getAliasesList(): { getUrn(): string; getSpec(): { getName(): string } | undefined }[];
@@ -73,6 +75,7 @@ export async function record<Result>(
       provider: request.getProvider(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deleteBeforeReplace: request.getDeletebeforereplace(),
+      retainOnDelete: request.getRetainondelete(),
       aliases: [
         ...request.getAliasurnsList().map(nameIn),
         // An alias of another type alone has no name of its own.

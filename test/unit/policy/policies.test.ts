@@ -351,6 +351,10 @@ describe("privileged-namespaces and pod-security-exemptions", () => {
   test("the drivers' own, a restricted one, and one that is allowed", async () => {
     const fine = [namespace("joviandss-csi", "privileged", driver), namespace("apps", "restricted")];
     expect(await found("privileged-namespaces", fine)).toEqual([]);
+    const named = "talos-iscsi:index:PrivilegedNamespace$";
+    expect(await found("privileged-namespaces", [namespace("longhorn-system", "privileged", named)])).toEqual(
+      [],
+    );
     const config = { "privileged-namespaces": { allowed: ["monitoring"] } };
     expect(await found("privileged-namespaces", [namespace("monitoring", "privileged")], config)).toEqual([]);
   });
