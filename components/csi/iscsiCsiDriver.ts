@@ -8,12 +8,12 @@ import { controllerDeployment } from "./controllerPod.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
 import { driverProblems } from "./iscsiDriverProblems.ts";
 import { classSuffix } from "./naming.ts";
-import { nodeDaemonSet, wrapperConfigMap, wrapperFile } from "./nodePod.ts";
-import { nsenterWrapper } from "./nsenterWrapper.ts";
+import { nodeDaemonSet } from "./nodePod.ts";
 import { privilegedLabels } from "./privilegedNamespace.ts";
 import { inputError } from "./problems.ts";
 import { controllerRules, leaderElectionRules, roleReference } from "./rbac.ts";
 import type { Rule } from "./rbac.ts";
+import { shimSecret, shimsOf } from "./shims.ts";
 import type { Transform } from "./transform.ts";
 
 /** Changes to the children of a driver, by child; see `Transform`. */
@@ -22,8 +22,8 @@ export interface IscsiCsiDriverTransforms {
   namespace?: Transform<k8s.core.v1.NamespaceArgs>;
   /** The driver's configuration. */
   secret?: Transform<k8s.core.v1.SecretArgs>;
-  /** The script that stands in for iscsiadm, with the strategy nsenter. */
-  iscsiadmConfigMap?: Transform<k8s.core.v1.ConfigMapArgs>;
+  /** The programs that stand in for the image's iscsiadm and mount, for drivers that need them. */
+  shims?: Transform<k8s.core.v1.SecretArgs>;
   /** The controller's account. */
   controllerServiceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
   /** The node part's account. */
@@ -276,22 +276,24 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
         suffix: "node",
         transform: transform.node,
         args: nodeDaemonSet(driver, checksum),
-        dependsOn: [namespace, secret, csiDriver, ...rights, ...createWrapper()],
+        dependsOn: [namespace, secret, csiDriver, ...rights, ...createShims()],
       });
     }
 
-    function createWrapper(): pulumi.Resource[] {
-      if (driver.iscsiadm.strategy !== "nsenter") return [];
-      const wrapper = make(k8s.core.v1.ConfigMap, {
-        suffix: "iscsiadm",
-        transform: transform.iscsiadmConfigMap,
+    function createShims(): pulumi.Resource[] {
+      const shims = shimsOf(driver);
+      if (shims.length === 0) return [];
+      const made = make(k8s.core.v1.Secret, {
+        suffix: "shims",
+        transform: transform.shims,
         args: {
-          metadata: { name: wrapperConfigMap(driver), namespace: driver.namespace },
-          data: { [wrapperFile]: nsenterWrapper },
+          metadata: { name: shimSecret(driver), namespace: driver.namespace },
+          type: "Opaque",
+          stringData: Object.fromEntries(shims.map(({ file, content }) => [file, content])),
         },
         dependsOn: [namespace],
       });
-      return [wrapper];
+      return [made];
     }
 
     function createStorageClasses() {

@@ -81,8 +81,13 @@ export interface IscsiDriver {
     fsGroupPolicy: "File" | "ReadWriteOnceWithFSType" | "None";
   };
   iscsiadm: Iscsiadm;
-  /** Where the image expects iscsiadm; the wrapper of strategy nsenter is mounted there. */
+  /** Where the image expects iscsiadm; the program's own is mounted there if it is needed. */
   wrapperPath: string;
+  /**
+   * Whether the driver harms a volume in use that is staged or published again, as the kubelet does after a restart. Then iscsiadm and mount
+   * of ours stand in front of the image's (shims.ts).
+   */
+  restagesUnsafely: boolean;
   healthPorts: HealthPorts;
   controller: Placement & {
     plugin: PluginProcess;

@@ -111,6 +111,7 @@ function joviandssDriver(
     csiDriver: { attachRequired: true, podInfoOnMount: false, fsGroupPolicy: "File" },
     iscsiadm: settings.iscsiadm,
     wrapperPath: "/usr/local/bin/iscsiadm",
+    restagesUnsafely: true,
     controller: {
       ...placement(settings.controller),
       replicas: settings.controller.replicas,

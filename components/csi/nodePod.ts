@@ -2,6 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import type * as k8s from "@pulumi/kubernetes";
 import { pluginDirectory } from "./iscsiDriver.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
+import { shimChecksum, shimSecret, shimsOf } from "./shims.ts";
 import {
   healthCheck,
   labelsOf,
@@ -20,10 +21,6 @@ type Container = k8s.types.input.core.v1.Container;
 type Volume = k8s.types.input.core.v1.Volume;
 type VolumeMount = k8s.types.input.core.v1.VolumeMount;
 
-/** Name of the ConfigMap with the wrapper of strategy nsenter, and of the file in it. */
-export const wrapperConfigMap = (driver: IscsiDriver): string => `${driver.prefix}-iscsiadm`;
-export const wrapperFile = "iscsiadm";
-
 /**
  * The driver's node part, one pod a node. It needs much of the node, for reasons of iSCSI itself:
  *
@@ -39,13 +36,20 @@ export function nodeDaemonSet(
 ): k8s.types.input.apps.v1.DaemonSet {
   const { node, prefix } = driver;
   const labels = labelsOf(driver, "node");
+  const shims = shimsOf(driver);
   return {
     metadata: { name: `${prefix}-node`, namespace: driver.namespace, labels },
     spec: {
       selector: { matchLabels: { app: labels.app ?? "" } },
       updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: node.maxUnavailable } },
       template: {
-        metadata: { labels, annotations: templateAnnotations(node.plugin.readsSecret, checksum) },
+        metadata: {
+          labels,
+          annotations: {
+            ...templateAnnotations(node.plugin.readsSecret, checksum),
+            ...(shims.length > 0 ? { "talos-iscsi/shims-checksum": shimChecksum(shims) } : {}),
+          },
+        },
         spec: {
           serviceAccountName: `${prefix}-node-service-account`,
           priorityClassName: "system-node-critical",
@@ -83,8 +87,8 @@ function pluginContainer(driver: IscsiDriver): Container {
   ];
   if (mountsDev) mounts.push({ name: "device-dir", mountPath: "/dev" });
   if (plugin.readsSecret) mounts.push(secretMount(driver));
-  if (driver.iscsiadm.strategy === "nsenter") {
-    mounts.push({ name: "iscsiadm", mountPath: driver.wrapperPath, subPath: wrapperFile, readOnly: true });
+  for (const { file, path } of shimsOf(driver)) {
+    mounts.push({ name: "shims", mountPath: path, subPath: file, readOnly: true });
   }
   return {
     name: plugin.container,
@@ -137,8 +141,8 @@ function volumes(driver: IscsiDriver): Volume[] {
   ];
   if (driver.node.mountsDev) list.push({ name: "device-dir", hostPath: { path: "/dev", type: "Directory" } });
   if (driver.node.plugin.readsSecret) list.push(secretVolume(driver));
-  if (driver.iscsiadm.strategy === "nsenter") {
-    list.push({ name: "iscsiadm", configMap: { name: wrapperConfigMap(driver), defaultMode: 0o555 } });
+  if (shimsOf(driver).length > 0) {
+    list.push({ name: "shims", secret: { secretName: shimSecret(driver), defaultMode: 0o555 } });
   }
   return list;
 }

@@ -102,6 +102,8 @@ function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.I
     csiDriver: { attachRequired: true, podInfoOnMount: true, fsGroupPolicy: "ReadWriteOnceWithFSType" },
     iscsiadm: settings.iscsiadm,
     wrapperPath,
+    // It looks for the session first, and mounts nothing twice (synology-csi v1.2.1 pkg/driver/initiator.go, nodeserver.go).
+    restagesUnsafely: false,
     controller: {
       ...placement(settings.controller),
       replicas: settings.controller.replicas,

@@ -79,6 +79,8 @@ const snapshotController: Counts = {
 
 const joviandss: Counts = {
   "talos-iscsi:index:JovianDssCsi": 1,
+  // The programs in front of the image's iscsiadm and mount.
+  "kubernetes:core/v1:Secret": 1,
 };
 const synology: Counts = { "talos-iscsi:index:SynologyCsi": 1 };
 

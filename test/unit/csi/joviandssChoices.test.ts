@@ -1,32 +1,37 @@
 import { describe, expect, test } from "vitest";
-import { nsenterWrapper } from "../../../components/csi/nsenterWrapper.ts";
+import { iscsiadmShim, mountShim } from "../../../components/csi/shims.ts";
 import { deploy } from "./joviandssDeployment.ts";
 import { digest } from "./plainSettings.ts";
 import { at, only } from "./recorder.ts";
 import { container, containers, daemonSet, deployment, objectNames, pod } from "./workloads.ts";
 
 describe("choices", () => {
-  test("nsenter sets hostPID and puts the wrapper in the place of iscsiadm", async () => {
-    const resources = await deploy({ iscsiadm: { strategy: "nsenter" } });
-    expect(pod(daemonSet(resources)).hostPID).toBe(true);
-    expect(container(daemonSet(resources), "csi-node").volumeMounts).toContainEqual({
-      name: "iscsiadm",
-      mountPath: "/usr/local/bin/iscsiadm",
-      subPath: "iscsiadm",
-      readOnly: true,
-    });
-    expect(pod(daemonSet(resources)).volumes).toContainEqual({
-      name: "iscsiadm",
-      // 0555
-      configMap: { name: "joviandss-csi-iscsiadm", defaultMode: 365 },
-    });
-    const wrapper = only(resources, "kubernetes:core/v1:ConfigMap");
-    expect(wrapper.inputs).toMatchObject({
-      metadata: { name: "joviandss-csi-iscsiadm", namespace: "joviandss-csi" },
-      data: { iscsiadm: nsenterWrapper },
-    });
-    expect(only(resources, "kubernetes:apps/v1:DaemonSet").after).toContain(wrapper.name);
-  });
+  test.each(["chroot", "nsenter"] as const)(
+    "%s: iscsiadm and mount of ours stand in front of the image's",
+    async (strategy) => {
+      const resources = await deploy({ iscsiadm: { strategy } });
+      expect(pod(daemonSet(resources)).hostPID).toBe(strategy === "nsenter" ? true : undefined);
+      for (const file of ["iscsiadm", "mount"]) {
+        expect(container(daemonSet(resources), "csi-node").volumeMounts).toContainEqual({
+          name: "shims",
+          mountPath: `/usr/local/bin/${file}`,
+          subPath: file,
+          readOnly: true,
+        });
+      }
+      expect(pod(daemonSet(resources)).volumes).toContainEqual({
+        name: "shims",
+        // 0555
+        secret: { secretName: "joviandss-csi-shims", defaultMode: 365 },
+      });
+      const shims = only(resources, "kubernetes:core/v1:Secret", "joviandss-shims");
+      expect(shims.inputs).toMatchObject({
+        metadata: { name: "joviandss-csi-shims", namespace: "joviandss-csi" },
+        stringData: { secret: { iscsiadm: iscsiadmShim(strategy), mount: mountShim } },
+      });
+      expect(only(resources, "kubernetes:apps/v1:DaemonSet").after).toContain(shims.name);
+    },
+  );
 
   test("more replicas elect a leader, with the right to leases in their own namespace", async () => {
     const resources = await deploy({ controller: { replicas: 2 } });

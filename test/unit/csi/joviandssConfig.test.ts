@@ -11,7 +11,11 @@ describe("the configuration", () => {
   const config = (resources: Registered[]) =>
     parse(
       (
-        at(only(resources, "kubernetes:core/v1:Secret").inputs, "stringData", "secret") as {
+        at(
+          only(resources, "kubernetes:core/v1:Secret", "joviandss-config").inputs,
+          "stringData",
+          "secret",
+        ) as {
           "cfg.yaml": string;
         }
       )["cfg.yaml"],
@@ -78,7 +82,7 @@ describe("the configuration", () => {
   });
 
   test("the checksum's key, the Secret's uid, is kept out of the state", async () => {
-    const secret = only(await deploy(), "kubernetes:core/v1:Secret");
+    const secret = only(await deploy(), "kubernetes:core/v1:Secret", "joviandss-config");
     expect(secret.additionalSecretOutputs).toContain("metadata");
   });
 });

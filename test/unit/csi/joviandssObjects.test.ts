@@ -73,8 +73,8 @@ describe("what the driver is given by default", () => {
     expect(at(only(resources, type, name).inputs, "metadata", "name")).toBe(objectName);
   });
 
-  test("there is nothing else: no lease rights, no wrapper, no snapshot class", () => {
-    expect(resources.filter((resource) => resource.type.startsWith("kubernetes:"))).toHaveLength(14);
+  test("there is nothing else: no lease rights, no snapshot class", () => {
+    expect(resources.filter((resource) => resource.type.startsWith("kubernetes:"))).toHaveLength(15);
   });
 
   test("everything with a namespace is in the driver's", () => {

@@ -118,6 +118,8 @@ describe("what the driver's processes are given", () => {
         { name: "socket-dir", mountPath: "/csi" },
         { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
         { name: "host-root", mountPath: "/host", mountPropagation: "HostToContainer" },
+        { name: "shims", mountPath: "/usr/local/bin/iscsiadm", subPath: "iscsiadm", readOnly: true },
+        { name: "shims", mountPath: "/usr/local/bin/mount", subPath: "mount", readOnly: true },
       ]);
     });
 
@@ -136,6 +138,7 @@ describe("what the driver's processes are given", () => {
         },
         { name: "kubelet-dir", hostPath: { path: "/var/lib/kubelet", type: "Directory" } },
         { name: "host-root", hostPath: { path: "/", type: "Directory" } },
+        { name: "shims", secret: { secretName: "joviandss-csi-shims", defaultMode: 0o555 } },
       ]);
     });
 

@@ -16,7 +16,11 @@ async function deploy(args: Partial<SynologyCsiArgs> = {}): Promise<Registered[]
 }
 
 const config = (resources: Registered[]) => {
-  const data = at(only(resources, "kubernetes:core/v1:Secret").inputs, "stringData", "secret");
+  const data = at(
+    only(resources, "kubernetes:core/v1:Secret", "synology-config").inputs,
+    "stringData",
+    "secret",
+  );
   return parse((data as { "client-info.yml": string })["client-info.yml"]) as unknown;
 };
 
@@ -279,12 +283,19 @@ test("nsenter: no chroot, the wrapper instead of the node's path", async () => {
   expect(args).toContain("--iscsiadm-path=/usr/local/bin/iscsiadm");
   expect(args.join(" ")).not.toContain("--chroot-dir");
   expect(volumeMounts).toContainEqual({
-    name: "iscsiadm",
+    name: "shims",
     mountPath: "/usr/local/bin/iscsiadm",
     subPath: "iscsiadm",
     readOnly: true,
   });
   expect(pod(daemonSet(resources)).hostPID).toBe(true);
+});
+
+test("chroot: the driver looks for its session and its mounts itself, so nothing stands in front of them", async () => {
+  const resources = await deploy();
+  const { volumeMounts } = container(daemonSet(resources), "csi-plugin");
+  expect(volumeMounts.map(({ name }) => name)).not.toContain("shims");
+  expect(resources.map(({ name }) => name)).not.toContain("synology-shims");
 });
 
 test("multipath is told where its tools are", async () => {

@@ -3,7 +3,7 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { nsenterWrapper } from "../../../components/csi/nsenterWrapper.ts";
+import { iscsiadmShim, mountShim } from "../../../components/csi/shims.ts";
 
 // The wrapper as the driver runs it: real bash, pgrep and nsenter, and a process named iscsid in a mount and a network
 // namespace of its own. A PID namespace keeps the wrapper from seeing any other iscsid of this machine.
@@ -16,7 +16,7 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "iscsiadm-"));
-  writeFileSync(join(folder, "wrapper"), nsenterWrapper);
+  writeFileSync(join(folder, "wrapper"), iscsiadmShim("nsenter"));
   chmodSync(join(folder, "wrapper"), 0o755);
   copyFileSync("/bin/sleep", join(folder, "iscsid"));
   // What stands for the extension's iscsiadm is only there in iscsid's mount namespace, as on a node.
@@ -36,6 +36,7 @@ afterAll(() => {
 const iscsiadm = `#!/bin/bash
 case "$1" in
   exit) exit "$2" ;;
+  -m) [[ "$*" != *--login* ]] || echo "iscsiadm: answers"; exit "$status" ;;
   arguments) printf '<%s>' "$@"; echo ;;
   netns) readlink /proc/self/ns/net; readlink /proc/self/ns/mnt ;;
   wait) trap 'exit 41' TERM; echo ready; while :; do read -rt 0.05 <> <(:); done ;;
@@ -115,5 +116,71 @@ describe.skipIf(!able)("the iscsiadm of strategy nsenter", () => {
       until grep -q ready "$folder/log"; do sleep 0.02; done
       kill -TERM $pid; wait $pid`;
     expect(onNode(1, script).status).toBe(41);
+  });
+});
+
+// The node's root at /host, as the chroot strategy has it: bash and the extension's iscsiadm, bind-mounted.
+describe.skipIf(!able)("the iscsiadm of strategy chroot", () => {
+  const inRoot = (script: string) => {
+    writeFileSync(join(folder, "chroot"), iscsiadmShim("chroot"));
+    chmodSync(join(folder, "chroot"), 0o755);
+    return spawnSync(
+      "unshare",
+      [
+        ...["--mount", "bash", "-c"],
+        `mkdir -p "${folder}/root" && mount --bind / "${folder}/root" && mount --rbind "${folder}" "${folder}/root${folder}" && mkdir -p /host && mount --bind "${folder}/root" /host &&
+         export ISCSIADM_HOST_PATH="${folder}/extension" wrapper="${folder}/chroot"; ${script}`,
+      ],
+      { encoding: "utf8" },
+    );
+  };
+  const login = '"$wrapper" -m node -p 10.0.0.1 -T iqn.x --login';
+
+  test("a login to a session that exists is a success, with iscsiadm's own words", () => {
+    const { status, stdout } = inRoot(`status=15; export status; ${login}`);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "iscsiadm: answers\n" });
+  });
+
+  test.each([0, 8, 21, 24])("any other login ends as iscsiadm's does: %i", (code) => {
+    expect(inRoot(`status=${code}; export status; ${login}`).status).toBe(code);
+  });
+
+  test("15 of anything but a login stays 15", () => {
+    expect(inRoot(`status=15; export status; "$wrapper" -m node -o new`).status).toBe(15);
+  });
+
+  test("arguments arrive as they are", () => {
+    expect(inRoot(`"$wrapper" arguments -m "a b" '*' ''`).stdout).toBe("<arguments><-m><a b><*><>\n");
+  });
+});
+
+// Two real file systems on loop devices, mounted in a namespace of the test's own.
+describe.skipIf(!able)("mount", () => {
+  const mounted = (script: string) => {
+    writeFileSync(join(folder, "mount"), mountShim);
+    chmodSync(join(folder, "mount"), 0o755);
+    const disk = (name: string) =>
+      `truncate -s 8M "${folder}/${name}.img"; mkfs.ext4 -qF "${folder}/${name}.img"; ${name}=$(losetup -f --show "${folder}/${name}.img"); mkdir -p "${folder}/${name}"`;
+    return spawnSync(
+      "unshare",
+      [
+        ...["--mount", "bash", "-c"],
+        `set -e; ${disk("one")}; ${disk("two")}; trap 'umount "${folder}/one" "${folder}/two" 2>/dev/null; losetup -d $one $two' EXIT
+         set +e; shim="${folder}/mount"; at="${folder}/one"; other="${folder}/two"; ln -sf $one "${folder}/by-path"
+         ${script}`,
+      ],
+      { encoding: "utf8" },
+    );
+  };
+
+  test("mounts, and is content when the same device is there already, by whatever name", () => {
+    const again = mounted(`"$shim" -t ext4 $one "$at" && "$shim" -t ext4 -o rw "${folder}/by-path" "$at"`);
+    expect(again.status, again.stderr).toBe(0);
+  });
+
+  test("refuses a second device on the target as mount does, and a device that is not there", () => {
+    expect(mounted(`"$shim" $one "$at" && "$shim" "${folder}/nothing" "$at"`).status).not.toBe(0);
+    expect(mounted(`"$shim" $one "$at" && "$shim" -t xfs $two "$at"`).status).toBe(32);
+    expect(mounted('"$shim" --version').stdout).toContain("util-linux");
   });
 });
