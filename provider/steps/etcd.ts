@@ -26,12 +26,7 @@ export async function prepareEtcd(context: UpgradeContext): Promise<SavedSnapsho
 }
 
 /** Every control plane that answers; one that does not is the guard's affair. */
-export async function etcdReleases({
-  wanted,
-  peer,
-  patience,
-  signal,
-}: UpgradeContext): Promise<EtcdRelease[]> {
+async function etcdReleases({ wanted, peer, patience, signal }: UpgradeContext): Promise<EtcdRelease[]> {
   const addresses = [...new Set([wanted.node, ...wanted.controlPlanes])];
   const all = await Promise.all(
     addresses.map(async (address) => {
