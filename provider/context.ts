@@ -8,8 +8,10 @@ import type { Progress } from "./progress.ts";
 
 /** How long to look before something counts as wrong, in milliseconds. */
 export interface Patience {
-  /** Between two looks at a node that is expected to change. */
+  /** Between the first two looks at something that is expected to change. The next ones are further apart, with some jitter. */
   pollMs: number;
+  /** The longest time between two looks. */
+  pollMaxMs: number;
   /** For one answer of a node that may be gone. */
   probeMs: number;
   /** For a node to answer at all. */
@@ -18,6 +20,8 @@ export interface Patience {
   certificateMs: number;
   /** For a guard that may pass by itself, such as etcd that has just started. */
   guardMs: number;
+  /** For a machine or an etcd that is on its way back, such as after a change of the configuration: static pods take minutes to be ready again. */
+  recoveryMs: number;
   /** For the Kubernetes API to answer. */
   kubernetesMs: number;
   /** For a node to act on a reboot request, before asking again. */
@@ -26,23 +30,28 @@ export interface Patience {
   settleMs: number;
   /** For services to run on a machine that is running. */
   serviceMs: number;
-  /** Between two tries to evict a pod. */
+  /** Between the first two tries to evict a pod; the next ones are further apart. */
   evictMs: number;
+  /** The longest time between two tries to evict a pod. */
+  evictMaxMs: number;
   /** How long the control planes have to be well before the next one's configuration is changed: a restart takes a moment to show. */
   steadyMs: number;
 }
 
 export const defaultPatience: Patience = {
-  pollMs: 100,
+  pollMs: 250,
+  pollMaxMs: 2_000,
   probeMs: 2_000,
   contactMs: 300_000,
   certificateMs: 60_000,
   guardMs: 10_000,
+  recoveryMs: 600_000,
   kubernetesMs: 30_000,
   rebootMs: 10_000,
   settleMs: 10_000,
   serviceMs: 120_000,
   evictMs: 1_000,
+  evictMaxMs: 30_000,
   steadyMs: 2_000,
 };
 
@@ -59,11 +68,29 @@ export interface UpgradeContext {
   readonly clock: Clock;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** When the whole upgrade has to be over, on the clock. */
-  readonly deadline: number;
+  /** How long the present step may go on. */
+  readonly timer: StepTimer;
   readonly patience: Patience;
-  /** Makes sure that the whole rollout can finish, before its first node is disturbed. Absent for a node on its own. */
-  readonly wholeRollout?: () => Promise<void>;
+}
+
+/** The deadline of one node and one step. It starts with the step: what was waited for before, such as a queue, is not taken from it. */
+export interface StepTimer {
+  /** A step begins. */
+  start(): void;
+  /** When the step has to be over, on the clock. */
+  readonly end: number;
+}
+
+export function stepTimer(clock: Clock, timeoutMs: number): StepTimer {
+  let end = clock.now() + timeoutMs;
+  return {
+    start: () => {
+      end = clock.now() + timeoutMs;
+    },
+    get end() {
+      return end;
+    },
+  };
 }
 
 export function failure(context: UpgradeContext, step: StepName, seen: string, hint: string): UpgradeError {
@@ -71,23 +98,36 @@ export function failure(context: UpgradeContext, step: StepName, seen: string, h
 }
 
 /**
- * Looks again and again until `look` finds something, at most until `until` (never beyond the upgrade's own deadline).
+ * Looks again and again until `look` finds something, at most until `until` (never beyond the deadline of the step).
  * Undefined if time ran out; throws `Cancelled` when the engine says stop.
  */
 export async function waitFor<T>(
   context: UpgradeContext,
   until: number,
   look: () => Promise<T | undefined>,
-  everyMs: number = context.patience.pollMs,
 ): Promise<T | undefined> {
-  const end = Math.min(until, context.deadline);
+  const { clock, patience, signal, timer } = context;
+  const end = Math.min(until, timer.end);
+  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
   for (;;) {
     stopIfCancelled(context);
     const found = await look();
     if (found !== undefined) return found;
-    if (context.clock.now() >= end) return undefined;
-    await context.clock.sleep(everyMs, context.signal);
+    const left = end - clock.now();
+    if (left <= 0) return undefined;
+    await clock.sleep(Math.min(pause(), left), signal);
   }
+}
+
+/** How long to pause before each further look: half as long again each time, up to a limit, and never quite the same. */
+export function backoff(clock: Clock, firstMs: number, limitMs: number): () => number {
+  let next = firstMs;
+  return () => {
+    const jitter = 0.8 + 0.4 * (clock.random?.() ?? Math.random());
+    const pause = Math.min(limitMs, next * jitter);
+    next = Math.min(limitMs, next * 1.5);
+    return pause;
+  };
 }
 
 export function stopIfCancelled(context: { readonly signal: AbortSignal }): void {

@@ -4,8 +4,9 @@ export const stepNames = [
   "settled?",
   "guard",
   "pull",
-  "drain",
   "install",
+  "gate",
+  "drain",
   "reboot",
   "verify",
   "uncordon",
@@ -33,17 +34,13 @@ export class UpgradeError extends Error {
   }
 }
 
-/** Why a rollout is not begun, or not gone on with: every node that would stop it, each with its reason. */
+/** Why a rollout is not begun: every node that would stop it, each with its reason. */
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
 
-  constructor(problems: readonly string[], nodes: number, stage: "begun" | "resumed") {
-    const said =
-      stage === "begun"
-        ? "the rollout was not begun, no node was touched"
-        : "the rollout was not resumed, nothing more was touched";
+  constructor(problems: readonly string[], nodes: number) {
     super(
-      `${said}: ${problems.length} of ${nodes} nodes could not be upgraded.\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+      `the rollout was not begun, no node was touched: ${problems.length} of ${nodes} nodes could not be upgraded.\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
     );
   }
 }

@@ -37,7 +37,15 @@ export interface KubernetesClient {
     name: string,
     change: { unschedulable?: boolean; annotations: Record<string, string | null> },
   ): Promise<void>;
-  podsOn(node: string): Promise<KubernetesPod[]>;
+  /** The pods of a node, and the version from which a watch goes on. */
+  podsOn(node: string): Promise<{ pods: KubernetesPod[]; version: string }>;
+  /** Tells what changes from that version on. Resolves when the watch ends, whatever ended it; it never fails. */
+  watchPods(
+    node: string,
+    version: string,
+    onEvent: (event: { type: "there" | "gone"; pod: KubernetesPod }) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
   evict(pod: KubernetesPod): Promise<Eviction>;
 }
 

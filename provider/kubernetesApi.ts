@@ -6,6 +6,7 @@ import type {
   V1ObjectMeta,
   V1Pod,
   VersionApi,
+  Watch,
 } from "@kubernetes/client-node";
 import {
   KubernetesError,
@@ -52,6 +53,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
     middlewareMergeStrategy: "append",
   };
   return new ApiClient(
+    new library.Watch(config),
     config.makeApiClient(library.CoreV1Api),
     config.makeApiClient(library.VersionApi),
     once,
@@ -60,17 +62,20 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
 }
 
 class ApiClient implements KubernetesClient, NodeRemover {
+  readonly #watch: Watch;
   readonly #core: CoreV1Api;
   readonly #version: VersionApi;
   readonly #once: ConfigurationOptions<ObservableMiddleware>;
   readonly #patch: ConfigurationOptions<ObservableMiddleware>;
 
   constructor(
+    watch: Watch,
     core: CoreV1Api,
     version: VersionApi,
     once: ConfigurationOptions<ObservableMiddleware>,
     patch: ConfigurationOptions<ObservableMiddleware>,
   ) {
+    this.#watch = watch;
     this.#core = core;
     this.#version = version;
     this.#once = once;
@@ -116,11 +121,37 @@ class ApiClient implements KubernetesClient, NodeRemover {
     }
   }
 
-  async podsOn(node: string): Promise<KubernetesPod[]> {
+  async podsOn(node: string): Promise<{ pods: KubernetesPod[]; version: string }> {
     const fieldSelector = `spec.nodeName=${node}`;
-    return (await told(this.#core.listPodForAllNamespaces({ fieldSelector }, this.#once))).items.map(
-      kubernetesPod,
-    );
+    const list = await told(this.#core.listPodForAllNamespaces({ fieldSelector }, this.#once));
+    return { pods: list.items.map(kubernetesPod), version: list.metadata?.resourceVersion ?? "" };
+  }
+
+  async watchPods(
+    node: string,
+    version: string,
+    onEvent: (event: { type: "there" | "gone"; pod: KubernetesPod }) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const query = { fieldSelector: `spec.nodeName=${node}`, resourceVersion: version };
+    const ended = Promise.withResolvers<void>();
+    const take = (phase: string, pod: V1Pod): void => {
+      // ERROR: the version is too old by now. The stream ends after it.
+      if (phase === "ERROR" || phase === "BOOKMARK") return;
+      onEvent({ type: phase === "DELETED" ? "gone" : "there", pod: kubernetesPod(pod) });
+    };
+    try {
+      const request = await this.#watch.watch("/api/v1/pods", query, take, () => ended.resolve());
+      const stop = (): void => {
+        request.abort();
+        ended.resolve();
+      };
+      if (signal.aborted) stop();
+      signal.addEventListener("abort", stop, { once: true });
+    } catch {
+      ended.resolve();
+    }
+    await ended.promise;
   }
 
   async evict(pod: KubernetesPod): Promise<Eviction> {

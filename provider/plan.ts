@@ -2,6 +2,7 @@ import { TalosError } from "../talos/api/errors.ts";
 import type { UpgradeContext } from "./context.ts";
 import { NodeMoved, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
+import type { Finding } from "./guards/finding.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { strangersCertificate } from "./maintenance.ts";
@@ -33,7 +34,7 @@ export async function planRollout(
   const { kubeconfig, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
   const known = hasUnknown(kubeconfig) ? needed : inputs;
-  const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0 } };
+  const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0, recoveryMs: 0 } };
   const looks = await Promise.all(preflightNodes(known).map((node) => lookAt(impatient, urn, node, signal)));
   const due = looks.flatMap(({ wanted, facts }) =>
     facts === undefined || isSettled(facts, wanted) ? [] : [{ context: { wanted }, facts }],
@@ -45,6 +46,10 @@ export async function planRollout(
         obstacle === undefined ? [] : [`as things are, the rollout would not begin: ${obstacle}`],
       ),
       ...withoutSnapshot(due),
+      ...[...new Set(looks.flatMap(({ strays = [] }) => strays))].map(
+        (stray) =>
+          `${stray}: the rollout does not begin unless this deployment takes it out of the cluster first`,
+      ),
       ...adviceFor(due),
     ],
   };
@@ -93,6 +98,8 @@ interface Look {
   line: string;
   facts?: NodeFacts;
   obstacle?: string;
+  /** etcd members that have to be gone by then. */
+  strays?: string[];
 }
 
 async function lookAt(
@@ -115,8 +122,10 @@ async function lookAt(
     if (isSettled(facts, wanted))
       return { wanted, facts, line: `${wanted.name}: ${runs} already, no reboot` };
     const line = `${wanted.name}: ${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
-    const obstacle = await guard(quiet, facts).then(() => undefined, told);
-    return { wanted, facts, line, ...(obstacle === undefined ? {} : { obstacle }) };
+    const strays: string[] = [];
+    const onStray = ({ problem }: Finding): void => void strays.push(problem);
+    const obstacle = await guard(quiet, facts, onStray).then(() => undefined, told);
+    return { wanted, facts, line, strays, ...(obstacle === undefined ? {} : { obstacle }) };
   } catch (error) {
     if (!(error instanceof TalosError)) throw error;
     // A node that is new: it gets its configuration, and with it the image, before the rollout begins.

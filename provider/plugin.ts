@@ -16,7 +16,8 @@ import {
   readNodeConfiguration,
 } from "./nodeConfiguration/resource.ts";
 import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
-import { Rollout } from "./rollout.ts";
+import { preflight } from "./preflight.ts";
+import { plannedRollout } from "./rollout.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
@@ -38,14 +39,11 @@ export class TalosNodeProvider implements Provider {
   readonly #underWay = new Set<Promise<unknown>>();
   /** Resources that are no upgrade, by type. */
   readonly #others: ReadonlyMap<string, OtherResource>;
-  readonly #rollout: Rollout;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
-    const membership = new MembershipResource(surroundings, this.#stop.signal);
-    this.#rollout = new Rollout(surroundings, this.#stop.signal, () => membership.leaving);
     this.#others = new Map<string, OtherResource>([
-      [membershipType, membership],
+      [membershipType, new MembershipResource(surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
     ]);
   }
@@ -69,7 +67,8 @@ export class TalosNodeProvider implements Provider {
       return { inputs: marked, failures: tactful(checkInputs(values), alwaysSecret) };
     const failures = tactful(checkPreflight(values), alwaysSecret);
     if (failures.length > 0) return { inputs: marked, failures };
-    const plan = await this.#rollout.plan(urn, unwrap(olds).values, values);
+    const before = unwrap(olds).values;
+    const plan = await plannedRollout(this.#surroundings, urn, before, values, this.#stop.signal);
     // Unknown, not absent: a saved plan (`pulumi up --plan`) refuses an input that only the update has.
     return { inputs: { ...marked, plan: plan ?? unknownValue }, failures };
   };
@@ -208,7 +207,7 @@ export class TalosNodeProvider implements Provider {
 
   async #preflight(urn: string, given: Properties): Promise<Properties> {
     const { values, secrets } = unwrap(given);
-    const found = await this.#rollout.begin(urn, values);
+    const found = await preflight(this.#surroundings, urn, values, this.#stop.signal);
     const due = found.filter((node) => node.due).map(({ name }) => name);
     return wrap({ ...values, due }, new Set([...secrets, ...alwaysSecret]));
   }
@@ -221,13 +220,7 @@ export class TalosNodeProvider implements Provider {
     const { values, secrets } = unwrap(given);
     const id = last?.id ?? nodeUpgradeInputs(values).node;
     const marked = new Set([...secrets, ...alwaysSecret]);
-    const session = await Session.open(
-      this.#surroundings,
-      urn,
-      nodeUpgradeInputs(values),
-      this.#stop.signal,
-      () => this.#rollout.resume(),
-    );
+    const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
     const { wanted, progress } = session.context;
     try {
       const outcome = await upgradeNode(session.context);

@@ -24,14 +24,12 @@ export interface PreflightNode {
 /**
  * Looks at every node before the first is touched: whoever cannot be upgraded stops all, since a rollout that ends in the
  * middle leaves a cluster of two releases. Then every node that is due fetches its image.
- * @param stage whether this is the rollout's beginning, or an earlier run of it has stopped in the middle
  */
 export async function preflight(
   surroundings: Surroundings,
   urn: string,
   inputs: Record<string, unknown>,
   signal: AbortSignal,
-  stage: "begun" | "resumed" = "begun",
 ): Promise<PreflightNode[]> {
   const wanted = preflightNodes(inputs);
   const sessions = await Promise.all(
@@ -41,11 +39,11 @@ export async function preflight(
   try {
     await survey.inspect();
     await survey.guard();
-    survey.refuse(stage);
+    survey.refuse();
     const sink = surroundings.statusOf(urn);
     for (const advice of adviceFor(survey.due())) sink.warn(advice);
     if (inputs["prePull"] !== false) await survey.pull();
-    survey.refuse(stage);
+    survey.refuse();
     return survey.nodes.map(({ context, facts }) => ({
       name: context.wanted.name,
       runs: facts?.version ?? "",
@@ -83,8 +81,6 @@ interface Due extends Surveyed {
 /** Takes all nodes through each step before the next, so that a node that is just booting disturbs nobody's guard. */
 class Survey {
   readonly nodes: Surveyed[];
-  /** A node had to be waited for: an earlier run was stopped while it rebooted. */
-  #waited = false;
 
   constructor(contexts: readonly UpgradeContext[]) {
     this.nodes = contexts.map((context) => ({ context }));
@@ -92,23 +88,12 @@ class Survey {
 
   async inspect(): Promise<void> {
     await this.#each("inspect", this.nodes, Infinity, async (node) => {
-      const { clock, patience } = node.context;
-      const begun = clock.now();
       node.facts = await inspect(node.context);
-      this.#waited ||= clock.now() - begun > patience.probeMs;
     });
   }
 
   async guard(): Promise<void> {
-    const due = this.due();
-    // Where a rollout goes on, the node that was upgraded last may still be starting its services.
-    const reached = this.nodes.filter(({ facts }) => facts !== undefined);
-    const resumes = this.#waited || due.length < reached.length;
-    await this.#each("guard", due, Infinity, async (node) => {
-      const { patience } = node.context;
-      const guardMs = resumes ? Math.max(patience.guardMs, patience.serviceMs) : patience.guardMs;
-      await guardAtRest({ ...node.context, patience: { ...patience, guardMs } }, node);
-    });
+    await this.#each("guard", this.due(), Infinity, (node) => guardAtRest(node.context, node));
   }
 
   async pull(): Promise<void> {
@@ -125,9 +110,9 @@ class Survey {
   }
 
   /** @throws PreflightError with everything that was found */
-  refuse(stage: "begun" | "resumed"): void {
+  refuse(): void {
     const problems = this.nodes.flatMap(({ problem }) => (problem === undefined ? [] : [problem.message]));
-    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length, stage);
+    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length);
   }
 
   /** The same step for many nodes, so many at a time; what goes wrong is kept with the node. */
@@ -141,6 +126,7 @@ class Survey {
     const worker = async (): Promise<void> => {
       for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
         stopIfCancelled(node.context);
+        node.context.timer.start();
         node.context.progress.step(step);
         try {
           await work(node);

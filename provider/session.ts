@@ -2,7 +2,7 @@ import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import type { Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
-import type { Patience, UpgradeContext } from "./context.ts";
+import { stepTimer, type Patience, type UpgradeContext } from "./context.ts";
 import type { Acting } from "./gate/acting.ts";
 import { Gate } from "./gate/gate.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
@@ -32,9 +32,8 @@ export class Session {
     urn: string,
     wanted: NodeUpgradeInputs,
     signal: AbortSignal,
-    wholeRollout?: () => Promise<void>,
   ): Promise<Session> {
-    return new Session(surroundings, await surroundings.talos(), urn, wanted, signal, wholeRollout);
+    return new Session(surroundings, await surroundings.talos(), urn, wanted, signal);
   }
 
   private constructor(
@@ -43,7 +42,6 @@ export class Session {
     urn: string,
     wanted: NodeUpgradeInputs,
     signal: AbortSignal,
-    wholeRollout: (() => Promise<void>) | undefined,
   ) {
     const { clock, patience } = surroundings;
     const connections = new Connections(
@@ -86,9 +84,8 @@ export class Session {
       clock,
       progress,
       signal,
-      deadline: clock.now() + wanted.timeoutSeconds * 1000,
+      timer: stepTimer(clock, wanted.timeoutSeconds * 1000),
       patience,
-      ...(wholeRollout === undefined ? {} : { wholeRollout }),
     };
   }
 

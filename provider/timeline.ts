@@ -33,7 +33,7 @@ export interface TimelineRun {
 }
 
 /** Steps that only a node which is to be changed goes through. */
-const changing: readonly StepName[] = ["guard", "pull", "drain", "install", "reboot"];
+const changing: readonly StepName[] = ["guard", "pull", "install", "gate", "drain", "reboot"];
 
 /**
  * The timeline after a run. One that found the node settled is no upgrade and leaves the last one's as it was; but where that

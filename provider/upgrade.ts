@@ -1,4 +1,4 @@
-import { TalosError } from "../talos/api/errors.ts";
+import { isUnimplemented, TalosError } from "../talos/api/errors.ts";
 import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
 import { EngineGone, NodeMoved, PreflightError, stepNames, UpgradeError, type StepName } from "./errors.ts";
@@ -10,9 +10,9 @@ import { guard } from "./steps/guard.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { prepareEtcd } from "./steps/etcd.ts";
 import { inspect } from "./steps/inspect.ts";
-import { install, type Installed } from "./steps/install.ts";
-import { earlierInstall, noteInstall, type EarlierInstall } from "./steps/installNote.ts";
-import { pull, type UpgradePath } from "./steps/pull.ts";
+import { installAndReboot, installBeside, type Installed } from "./steps/install.ts";
+import { earlierInstall, noteInstall } from "./steps/installNote.ts";
+import { expectedApi, pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
 import { release, uncordon } from "./steps/uncordon.ts";
 import { verify } from "./steps/verify.ts";
@@ -25,6 +25,8 @@ export type Outcome =
       /** as it was first seen */ before: NodeFacts;
       upgraded: boolean;
       snapshot?: SavedSnapshot;
+      /** How long it took no new pods, in milliseconds; undefined where it was not cordoned. */
+      cordonedMs: number | undefined;
     }
   | {
       ok: false;
@@ -44,6 +46,9 @@ interface Journal {
   committed: boolean;
   installed: boolean;
   cordoned: boolean;
+  /** When the node was cordoned, on the clock, and for how long in the end. */
+  cordonedAt?: number;
+  cordonedMs?: number;
   /** etcd's, taken for this rollout by this node's upgrade or by that of a control plane before it. */
   snapshot?: SavedSnapshot;
 }
@@ -67,7 +72,8 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
     const upgraded = await runAgainIfMoved(context, journal);
     if (journal.facts === undefined || journal.before === undefined)
       throw new Error("an upgrade ended without a look at the node");
-    return { ok: true, facts: journal.facts, before: journal.before, upgraded, ...snapshotOf(journal) };
+    const { facts, before, cordonedMs } = journal;
+    return { ok: true, facts, before, upgraded, cordonedMs, ...snapshotOf(journal) };
   } catch (error) {
     return conclude(context, journal, error);
   }
@@ -89,6 +95,7 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
   const begin: Begin = (step, detail) => {
     journal.step = step;
     stopIfCancelled(context);
+    context.timer.start();
     context.progress.step(step, detail);
   };
 
@@ -98,61 +105,98 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
   journal.before ??= before;
 
   begin("settled?");
-  const settled = isSettled(before, context.wanted);
-  if (!settled) await bringOver(context, journal, before, begin);
-
-  // A node that is over there is not given back before it has been verified.
-  journal.committed = true;
-  begin("verify");
-  journal.facts = await verify(context, before);
-  begin("uncordon");
-  await uncordon(context, before, journal.facts);
-  return !settled;
+  if (isSettled(before, context.wanted)) {
+    await prove(context, journal, before, begin);
+    return false;
+  }
+  const prepared = await prepare(context, journal, before, begin);
+  begin("gate");
+  // From the look to the node's return nobody else of this cluster is disturbed.
+  await context.gate.inTurn(async () => {
+    context.timer.start();
+    await bringOver(context, journal, before, prepared, begin);
+    await prove(context, journal, before, begin);
+  });
+  return true;
 }
 
-async function bringOver(
+/** What is there before the node is disturbed. */
+type Prepared =
+  | { api: "lifecycle" }
+  /** The older API installs and reboots in one call. */
+  | { api: "machine"; pulled: boolean };
+
+/** Everything that leaves the node at work: the guard, the pull, and the installation where it does not reboot. */
+async function prepare(
   context: UpgradeContext,
   journal: Journal,
   before: NodeFacts,
   begin: Begin,
-): Promise<void> {
+): Promise<Prepared> {
   const { wanted } = context;
   begin("guard", `${describeImage(before.version, before.schematicId)} to ${wanted.talosVersion}`);
-  await context.wholeRollout?.();
   await guard(context, before);
-
-  const earlier = await earlierInstall(context, before);
-  const waiting = earlier === "done";
   let path: UpgradePath | undefined;
-  if (!waiting && wanted.prePull) {
+  const pulled = async (): Promise<UpgradePath> => {
     begin("pull");
-    path = await pull(context, before);
+    return (path ??= await pull(context, before));
+  };
+  if ((await earlierInstall(context, before, pulled)) === "done") {
+    journal.installed = true;
+    return { api: "lifecycle" };
   }
+  if (!wanted.prePull && expectedApi(before.version) === "machine") return { api: "machine", pulled: false };
+  path ??= await pulled();
+  if (path.api === "machine") return { api: "machine", pulled: true };
+  begin("install");
+  await noteInstall(context, before, "begun");
+  try {
+    await installBeside(context, before, path.imageName);
+  } catch (error) {
+    if (!isUnimplemented(error)) throw error;
+    return { api: "machine", pulled: true };
+  }
+  journal.installed = true;
+  await noteInstall(context, before, "done");
+  return { api: "lifecycle" };
+}
+
+/** Takes the node down and waits for its next boot. */
+async function bringOver(
+  context: UpgradeContext,
+  journal: Journal,
+  before: NodeFacts,
+  prepared: Prepared,
+  begin: Begin,
+): Promise<void> {
+  await context.gate.require({ kind: "restart", bootId: before.bootId });
   const snapshot = await prepareEtcd(context);
   if (snapshot !== undefined) journal.snapshot = snapshot;
   begin("drain");
-  let kubernetesNode: string | undefined;
-  await drain(context, before, ({ node, ours }) => {
-    kubernetesNode = node.name;
+  await drain(context, before, ({ ours }) => {
     journal.cordoned = ours;
+    journal.cordonedAt = context.clock.now();
   });
-
   let installed: Installed = { reboots: "on request" };
-  if (!waiting) {
-    if (path === undefined) {
-      begin("pull");
-      path = await pull(context, before);
+  const onAct = (): void => {
+    journal.committed = true;
+  };
+  try {
+    if (prepared.api === "machine") {
+      if (!prepared.pulled) {
+        begin("pull");
+        await pull(context, before);
+      }
+      begin("install");
+      installed = await installAndReboot(context, before, onAct);
+      journal.installed = true;
     }
-    begin("install");
-    if (path.api === "lifecycle") await noteInstall(context, before, kubernetesNode, "begun");
-    installed = await startInstall(context, journal, before, path, earlier);
-    journal.installed = true;
-    if (installed.reboots === "on request") await noteInstall(context, before, kubernetesNode, "done");
-  }
-  journal.installed = true;
-  begin("reboot");
-  if (installed.reboots === "on request") {
-    await requestReboot(context, before);
+    begin("reboot");
+    if (installed.reboots === "on request") await requestReboot(context, before, onAct);
+  } catch (error) {
+    // An error of the step itself is only told once it is certain that nothing is under way.
+    if (error instanceof UpgradeError) journal.committed = false;
+    throw error;
   }
   journal.committed = true;
   try {
@@ -163,24 +207,19 @@ async function bringOver(
   }
 }
 
-async function startInstall(
+/** A node that is over there is not given back before it has been verified. */
+async function prove(
   context: UpgradeContext,
   journal: Journal,
   before: NodeFacts,
-  path: UpgradePath,
-  earlier: EarlierInstall,
-): Promise<Installed> {
-  // The older API reboots by itself: from the request on the node may be down.
-  journal.committed = path.api === "machine";
-  try {
-    const installed = await install(context, before, path, earlier);
-    journal.committed = installed.reboots === "by itself";
-    return installed;
-  } catch (error) {
-    // An error of the step itself is only told once it is certain that nothing is under way.
-    if (error instanceof UpgradeError) journal.committed = false;
-    throw error;
-  }
+  begin: Begin,
+): Promise<void> {
+  journal.committed = true;
+  begin("verify");
+  journal.facts = await verify(context, before);
+  begin("uncordon");
+  await uncordon(context, before, journal.facts);
+  if (journal.cordonedAt !== undefined) journal.cordonedMs = context.clock.now() - journal.cordonedAt;
 }
 
 /** How long tidying up may take after a cancel, and after any other failure. */
@@ -208,15 +247,15 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
   };
 }
 
-/** The one error for people; what nobody foresaw is thrown as it is. */
+/** The one error for people, whatever was thrown. */
 export function explain(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
   if (error instanceof UpgradeError) return error;
   if (error instanceof Refused) return failure(context, step, error.message, error.hint);
-  const again = "Run `pulumi up` again once it is mended: it goes on from here.";
+  const again = "Run `pulumi up` again once that is fixed: it goes on from here.";
   if (error instanceof TalosError) return failure(context, step, `${error.call}: ${error.detail}`, again);
   if (error instanceof KubernetesError) return failure(context, step, `Kubernetes: ${error.message}`, again);
   if (error instanceof PreflightError) {
-    return failure(context, step, error.message, "Once that is mended `pulumi up` goes on from here.");
+    return failure(context, step, error.message, "Once that is fixed `pulumi up` goes on from here.");
   }
   if (error instanceof NodeMoved) {
     return failure(
@@ -226,7 +265,14 @@ export function explain(context: UpgradeContext, step: StepName, error: unknown)
       "Somebody or something else restarts it: find out who, then run `pulumi up` again.",
     );
   }
-  throw error;
+  // Nobody foresaw this one. The node's state is kept all the same, and the next run looks what has become of it.
+  const seen = error instanceof Error ? error.message : String(error);
+  return failure(
+    context,
+    step,
+    `an unexpected error: ${seen}`,
+    `${again} If it comes again, please report it.`,
+  );
 }
 
 function cancellation(context: UpgradeContext, journal: Journal): UpgradeError {
@@ -264,8 +310,10 @@ async function putBack(context: UpgradeContext, journal: Journal): Promise<Cordo
     if (node === undefined) return "none";
     return (await release(kubernetes, node, { installedToo: false })) ? "lifted" : "none";
   } catch (error) {
-    if (error instanceof KubernetesError) return "kept";
-    throw error;
+    context.progress.detail(
+      `could not be uncordoned: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    return "kept";
   }
 }
 
@@ -273,8 +321,11 @@ async function latestFacts(context: UpgradeContext, deadlineMs: number): Promise
   try {
     return await readFacts(context.talos, context.wanted, { deadlineMs });
   } catch (error) {
-    if (error instanceof TalosError) return undefined;
-    throw error;
+    // What was seen before is still the best that is known.
+    context.progress.detail(
+      `could not be read again: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    return undefined;
   }
 }
 

@@ -1,13 +1,13 @@
-import { isTransient } from "../../talos/api/errors.ts";
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, CallOptions, TalosActor, TalosReader } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
-import type { Clock } from "../clock.ts";
-import type { Patience } from "../context.ts";
+import { duration, type Clock } from "../clock.ts";
+import { backoff, type Patience } from "../context.ts";
 import { NodeMoved } from "../errors.ts";
 import { controlPlaneFindings } from "../guards/controlPlane.ts";
-import { controlPlaneHealth } from "../guards/controlPlaneHealth.ts";
+import { controlPlaneHealth, machineFindings } from "../guards/controlPlaneHealth.ts";
 import type { EtcdWanted } from "../guards/etcdStep.ts";
-import type { Finding } from "../guards/finding.ts";
+import { patienceFor, type Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { clientsOf, type Acting } from "./acting.ts";
 import { leaveFindings } from "./leave.ts";
@@ -40,6 +40,8 @@ export interface GateSite {
 /** The node as it was when its operation decided to go on. */
 export interface Expected {
   readonly bootId: string | undefined;
+  /** Called when nothing stands against the action, right before it is asked for: from then on it may have happened. */
+  readonly onAct?: (() => void) | undefined;
 }
 
 /** What an action takes from the cluster, and so what a look has to find. */
@@ -63,6 +65,18 @@ export class Refused extends Error {
   constructor(findings: readonly Finding[]) {
     super(findings.map(({ problem }) => problem).join("; "));
     this.findings = findings;
+    this.hint = [...new Set(findings.map(({ hint }) => hint))].join(" ");
+  }
+}
+
+/** The action was done, and the cluster has not recovered from it within the limit. */
+export class NotRecovered extends Error {
+  override readonly name = "NotRecovered";
+  /** What to do about it. */
+  readonly hint: string;
+
+  constructor(findings: readonly Finding[], waitedMs: number) {
+    super(`not recovered after ${duration(waitedMs)}: ${findings.map(({ problem }) => problem).join("; ")}`);
     this.hint = [...new Set(findings.map(({ hint }) => hint))].join(" ");
   }
 }
@@ -118,16 +132,12 @@ export class Gate {
     expected: Expected,
     call: CallOptions,
   ): Promise<string> {
-    return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call));
+    return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call), true);
   }
 
-  /** Is an installer of LifecycleService at work? */
-  async installerBusy(call: CallOptions): Promise<boolean> {
-    return this.#dial((talos) => talos.installerBusy(call));
-  }
-
+  /** Moves etcd's leadership away, looks, and reboots: whoever goes down is a follower. */
   async reboot(expected: Expected, call: CallOptions): Promise<void> {
-    await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call));
+    await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call), true);
   }
 
   /** After an upgrade that failed on the node and left its services stopped: nothing more can be taken from the cluster. */
@@ -144,7 +154,7 @@ export class Gate {
   /** Takes a member out of etcd, through one of the control planes that stay. */
   async removeMember(memberId: string, through: string, call: CallOptions): Promise<void> {
     await this.inTurn(async () => {
-      await this.#require({ kind: "leave", etcdMember: memberId });
+      await this.require({ kind: "leave", etcdMember: memberId });
       await this.#dial((talos) => talos.removeEtcdMember(memberId, call), through);
     });
   }
@@ -205,24 +215,90 @@ export class Gate {
     await this.#dial((talos) => talos.startService(id, call));
   }
 
-  async #act<T>(stake: Stake, action: (talos: TalosActor) => Promise<T>): Promise<T> {
+  async #act<T>(stake: Stake, action: (talos: TalosActor) => Promise<T>, leads = false): Promise<T> {
     return this.inTurn(async () => {
-      await this.#require(stake);
-      return this.#dial(action);
+      if (stake.kind === "restart" && leads) await this.#forfeitLeadership();
+      await this.require(stake);
+      const before = stake.kind === "configure" ? await this.#aftermath() : [];
+      if ("onAct" in stake) stake.onAct?.();
+      const done = await this.#dial(action);
+      if (stake.kind === "configure") await this.#recovered(before);
+      return done;
     });
   }
 
-  /** Looks until nothing stands against the action; what may pass by itself is given some time. */
-  async #require(stake: Stake): Promise<void> {
+  /** An election that is asked for takes milliseconds; one that is not leaves etcd without a leader for a second or more. */
+  async #forfeitLeadership(): Promise<void> {
+    const { node, reader, patience, signal } = this.#site;
+    if (node.role !== "controlplane") return;
+    const call = { deadlineMs: patience.probeMs * 2, signal };
+    try {
+      const { leader, memberId } = await reader(node.node).etcdStatus(call);
+      if (leader !== memberId) return;
+      if ((await reader(node.node).etcdMembers(call)).length > 1)
+        await this.#dial((talos) => talos.forfeitLeadership(call));
+    } catch (error) {
+      // It is a courtesy: whether etcd is well is for the look that follows.
+      if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    }
+  }
+
+  /**
+   * After a change of its configuration: waits until the node and its control plane are well, and stay so for a moment. What was wrong before
+   * the change is not its doing.
+   */
+  async #recovered(before: readonly Finding[]): Promise<void> {
     const { clock, patience, signal, tell } = this.#site;
     const begun = clock.now();
+    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    let wellSince: number | undefined;
     for (;;) {
-      const findings = await this.look(stake);
+      const findings = this.#seriously(await this.#aftermath(), begun).filter(
+        ({ problem }) => !before.some((one) => one.problem === problem),
+      );
+      const now = clock.now();
+      wellSince = findings.length === 0 ? (wellSince ?? now) : undefined;
+      if (wellSince !== undefined && now - wellSince >= patience.steadyMs) return;
+      if (wellSince === undefined && now - begun >= patience.recoveryMs)
+        throw new NotRecovered(findings, now - begun);
+      if (findings.length > 0) tell(`recovering: ${findings.map(({ problem }) => problem).join("; ")}`);
+      await clock.sleep(pause(), signal);
+    }
+  }
+
+  #seriously(findings: readonly Finding[], begun: number): readonly Finding[] {
+    const { clock, patience } = this.#site;
+    return clock.now() - begun < patience.serviceMs
+      ? findings
+      : findings.filter(({ restarting }) => !restarting);
+  }
+
+  async #aftermath(): Promise<readonly Finding[]> {
+    const { node, controlPlanes, reader, patience, signal } = this.#site;
+    const call = { deadlineMs: patience.probeMs * 2, signal };
+    if (node.role !== "controlplane") return machineFindings(reader(node.node), call);
+    // Nobody is left out here: the node's own health is what is waited for.
+    const health = await controlPlaneHealth(
+      undefined,
+      [...new Set([node.node, ...controlPlanes])],
+      reader,
+      call,
+    );
+    return health.runs ? [...health.findings, ...health.restarting] : [];
+  }
+
+  /** Looks until nothing stands against the action; what may pass by itself is given some time. Throws `Refused`. */
+  async require(stake: Stake): Promise<void> {
+    const { clock, patience, signal, tell } = this.#site;
+    const begun = clock.now();
+    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    for (;;) {
+      const findings = this.#seriously(await this.look(stake), begun);
       if (findings.length === 0) return;
-      const final = findings.some(({ mayPass }) => !mayPass);
-      if (final || clock.now() - begun >= patience.guardMs) throw new Refused(findings);
+      const left = begun + patienceFor(findings, patience) - clock.now();
+      if (left <= 0) throw new Refused(findings);
       tell(findings.map(({ problem }) => problem).join("; "));
-      await clock.sleep(patience.pollMs, signal);
+      await clock.sleep(Math.min(pause(), left), signal);
     }
   }
 
@@ -247,6 +323,16 @@ export class Gate {
         throw isTransient(error) ? new NodeMoved("the node stopped answering") : error;
       });
     if (bootId !== stake.bootId) throw new NodeMoved("the node has rebooted");
+    // Neither the boot that was expected nor another one: nobody can tell.
+    if (bootId === undefined) {
+      throw new Refused([
+        {
+          problem: "the node does not tell its boot ID, so nobody can tell whether it has rebooted",
+          hint: "The client certificate needs the role os:admin.",
+          mayPass: false,
+        },
+      ]);
+    }
   }
 
   /** A connection of its own for each action: one that was open before may be half open. */

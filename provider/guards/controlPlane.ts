@@ -35,6 +35,7 @@ export async function controlPlaneFindings(site: Site, call: CallOptions): Promi
         problem: `etcd does not answer: ${own.error}`,
         hint: "Look at `talosctl service etcd` and `talosctl etcd status`.",
         mayPass: true,
+        recovers: true,
       },
     ];
   }

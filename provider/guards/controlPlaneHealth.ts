@@ -2,6 +2,7 @@ import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { peerReport } from "./controlPlane.ts";
 import { peerFindings, type PeerReport } from "./etcd.ts";
+import { describeMachine } from "../facts.ts";
 import type { Finding } from "./finding.ts";
 
 /** What a look at a cluster's control planes gave. */
@@ -23,10 +24,10 @@ interface Seen {
 
 /**
  * Looks at all control planes at once. Machines in maintenance mode are none yet and do not count.
- * @param self the node whose configuration is to be applied: its own health is no obstacle, the change may be its cure.
+ * @param self a node whose configuration is to be applied: its own health is no obstacle, the change may be its cure. Undefined: all count.
  */
 export async function controlPlaneHealth(
-  self: string,
+  self: string | undefined,
   controlPlanes: readonly string[],
   peer: (address: string) => TalosReader,
   call: CallOptions,
@@ -41,7 +42,7 @@ export async function controlPlaneHealth(
   return {
     runs: etcd || silent,
     findings: [
-      ...peerFindings({ peers: others.map(({ report }) => report), self, mended: [] }),
+      ...peerFindings({ peers: others.map(({ report }) => report), self: self ?? "", mended: [] }),
       ...others.flatMap(({ findings }) => findings),
     ],
     restarting: others.flatMap(({ restarting }) => restarting),
@@ -58,14 +59,37 @@ async function look(address: string, talos: TalosReader, call: CallOptions): Pro
   ]);
   const maintenance = report.error !== undefined && (await talos.inMaintenance());
   const hint = "Look at `talosctl containers --kubernetes` and at kube-apiserver's log there.";
-  const finding = (problem: string): Finding[] => [{ problem, hint, mayPass: true }];
+  const finding = (problem: string): Finding[] => [{ problem, hint, mayPass: true, recovers: true }];
   return {
     report,
     maintenance,
     findings: apiServer?.ready === false ? finding(`kube-apiserver on ${address} is not ready`) : [],
     restarting:
       apiServer?.ready === true && apiServer.outdated
-        ? finding(`kube-apiserver on ${address} has not been restarted with its new manifest yet`)
+        ? finding(`kube-apiserver on ${address} has not been restarted with its new manifest yet`).map(
+            (one) => ({ ...one, restarting: true }),
+          )
         : [],
   };
+}
+
+/** What is not well with a machine that is no control plane. */
+export async function machineFindings(talos: TalosReader, call: CallOptions): Promise<Finding[]> {
+  const wait = (problem: string): Finding[] => [
+    {
+      problem,
+      hint: "Look at `talosctl dmesg` and `talosctl services` there.",
+      mayPass: true,
+      recovers: true,
+    },
+  ];
+  try {
+    const machine = await talos.machineStatus(call);
+    return machine.stage === "running" && machine.ready
+      ? []
+      : wait(`the machine is ${describeMachine(machine)}`);
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    return (await talos.inMaintenance()) ? [] : wait(`the node does not answer: ${error.detail}`);
+  }
 }

@@ -66,14 +66,15 @@ export function peerFindings({
   mended,
 }: Pick<ControlPlaneReport, "peers" | "self" | "mended">): Finding[] {
   const findings: Finding[] = [];
-  const wait = (problem: string, hint: string): void => {
-    findings.push({ problem, hint, mayPass: true });
+  const wait = (problem: string, hint: string, recovers = true): void => {
+    findings.push({ problem, hint, mayPass: true, recovers });
   };
   for (const peer of peers) {
     if (peer.error !== undefined) {
       wait(
         `control plane ${peer.address} is down: ${peer.error}`,
         "Bring it back first: only one may be down at a time.",
+        false,
       );
       continue;
     }
@@ -132,6 +133,7 @@ function membershipFindings({ members, peers }: ControlPlaneReport): Finding[] {
       problem: `etcd member ${member.hostname} is on none of the control planes ${[...ids.values()].join(", ")}`,
       hint: "Add its control plane to the settings, or remove the member with `talosctl etcd remove-member`.",
       mayPass: false,
+      stray: true,
     });
   }
   return findings;
@@ -153,7 +155,9 @@ function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[]
         of === 2
           ? "A cluster of two control planes cannot lose one: add a third (or go back to one) first."
           : "Bring the other members back first.",
-      mayPass: true,
+      // Two members will not become three; with more of them another finding says who is missing, and for how long.
+      mayPass: of > 2,
+      recovers: true,
     },
   ];
 }

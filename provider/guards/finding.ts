@@ -5,4 +5,19 @@ export interface Finding {
   hint: string;
   /** True if it may pass by itself within seconds, such as an etcd that has just started. */
   mayPass: boolean;
+  /** True if it may pass within minutes: something is on its way back, such as static pods after a change of the configuration. */
+  recovers?: boolean;
+  /** True for a kube-apiserver that is well and older than its manifest: a change that restarts nothing never shows, so it is only waited for a while. */
+  restarting?: boolean;
+  /** True for an etcd member on no known control plane: it may be one that this deployment takes out first. */
+  stray?: boolean;
+}
+
+/** How long to wait for these to pass: no time at all where one of them never will. */
+export function patienceFor(
+  findings: readonly Finding[],
+  { guardMs, recoveryMs }: { guardMs: number; recoveryMs: number },
+): number {
+  if (findings.some(({ mayPass }) => !mayPass)) return 0;
+  return findings.every(({ recovers }) => recovers) ? recoveryMs : guardMs;
 }

@@ -1,7 +1,6 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { stopIfCancelled, waitFor } from "../context.ts";
 import { EngineGone, NodeMoved } from "../errors.ts";
-import type { NodeFacts } from "../facts.ts";
 import { Refused } from "../gate/gate.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError, resetAsked } from "../kubernetes.ts";
@@ -24,6 +23,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
   const begin = (name: RemovalStep): void => {
     step = name;
     stopIfCancelled(node);
+    node.timer.start();
     context.step(name);
   };
   let cordoned = false;
@@ -40,7 +40,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       await guard(context, found.etcdMember);
       begin("drain");
       cordoned = true;
-      await drain(node, { kubernetesNode: found.kubernetesNode } as NodeFacts, () => undefined);
+      await drain(node, { kubernetesNode: found.kubernetesNode }, () => undefined);
       begin("reset");
       await noteReset(context, found);
       const asked = await reset(context, found);
@@ -196,7 +196,7 @@ async function untilReset(
       "Look at the machine's console and `talosctl dmesg`, then run `pulumi up` again.",
     );
   try {
-    const done = await waitFor(node, node.deadline, async (): Promise<"reset" | "gone" | undefined> => {
+    const done = await waitFor(node, node.timer.end, async (): Promise<"reset" | "gone" | undefined> => {
       if (failure !== undefined) throw fail(`the reset failed on the machine: ${failure}`);
       try {
         const call = { deadlineMs: patience.probeMs, signal };

@@ -1,6 +1,7 @@
 import { duration } from "../clock.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { backoff, failure, stopIfCancelled, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
+import type { Finding } from "../guards/finding.ts";
 import {
   cordonedBy,
   KubernetesError,
@@ -8,6 +9,7 @@ import {
   type KubernetesNode,
   type KubernetesPod,
 } from "../kubernetes.ts";
+import { PodWatch } from "./podWatch.ts";
 
 /** The node in Kubernetes, and whether the cordon on it is ours. */
 export interface Cordon {
@@ -15,14 +17,34 @@ export interface Cordon {
   ours: boolean;
 }
 
+/** What there is to drain. */
+type DrainTarget =
+  { state: "node"; node: KubernetesNode } | { state: "alone" } | { state: "unknown"; finding: Finding };
+
+/** A node that Kubernetes knows by neither name nor address cannot be drained: its pods would go down with it. */
+export function drainTarget(nodes: KubernetesNode[], name: string | undefined, address: string): DrainTarget {
+  const node = findNode(nodes, name, address);
+  if (node !== undefined) return nodes.length === 1 ? { state: "alone" } : { state: "node", node };
+  if (nodes.length === 0) return { state: "alone" };
+  return {
+    state: "unknown",
+    finding: {
+      problem: `Kubernetes has no node with the name ${name ?? "(none yet)"} or the address ${address}, so it cannot be drained`,
+      hint: "Look at `kubectl get nodes -o wide`: is the kubeconfig that of this cluster, and has the node joined? Turn the drain off for a node that runs no pods.",
+      mayPass: true,
+      recovers: name === undefined,
+    },
+  };
+}
+
 /**
- * Step `drain`: cordon, and evict what a drain evicts. PodDisruptionBudgets are honoured: an eviction that one of them
+ * Step `drain`: cordon, and evict what a drain evicts. PodDisruptionBudgets are honored: an eviction that one of them
  * blocks is asked for again until the timeout. Pods of DaemonSets and static pods stay. On a cluster of one node there
  * is nowhere to go, so nothing is done.
  */
 export async function drain(
   context: UpgradeContext,
-  facts: NodeFacts,
+  facts: Pick<NodeFacts, "kubernetesNode">,
   onCordon: (cordon: Cordon) => void,
 ): Promise<void> {
   const { wanted, progress } = context;
@@ -31,34 +53,35 @@ export async function drain(
   if (kubernetes === undefined) return;
 
   const nodes = await answered(context, () => kubernetes.nodes());
-  const node = findNode(nodes, facts.kubernetesNode, wanted.node);
-  if (node === undefined) {
-    progress.info("Kubernetes does not know this node: nothing to drain");
-    return;
-  }
-  if (nodes.length === 1) {
+  const target = drainTarget(nodes, facts.kubernetesNode, wanted.node);
+  if (target.state === "unknown")
+    throw failure(context, "drain", target.finding.problem, target.finding.hint);
+  if (target.state === "alone") {
     progress.info("the only node of its cluster: not drained, its pods start again with it");
     return;
   }
+  const { node } = target;
   // A node that somebody else cordoned stays cordoned afterwards.
   const ours = !node.unschedulable || node.annotations[cordonedBy] !== undefined;
+  // Told before it is done: a cordon whose answer gets lost has to be taken back as well.
+  onCordon({ node, ours });
   if (!node.unschedulable) {
-    // Told before it is done: a cordon whose answer gets lost has to be taken back as well.
-    onCordon({ node, ours: true });
     const annotations = { [cordonedBy]: "talos-node" };
     await answered(context, () => kubernetes.patchNode(node.name, { unschedulable: true, annotations }));
-  } else {
-    onCordon({ node, ours });
   }
   await evictAll(context, kubernetes, node.name);
 }
 
+/** No name is not a name that matches: a node that has none is looked for by its address alone. */
 export function findNode(
   nodes: KubernetesNode[],
   name: string | undefined,
   address: string,
 ): KubernetesNode | undefined {
-  return nodes.find((node) => node.name === name) ?? nodes.find((node) => node.addresses.includes(address));
+  return (
+    (name === undefined ? undefined : nodes.find((node) => node.name === name)) ??
+    nodes.find((node) => node.addresses.includes(address))
+  );
 }
 
 /** Does a drain move this pod? */
@@ -66,36 +89,51 @@ function movable(pod: KubernetesPod): boolean {
   return !pod.mirror && !pod.finished && pod.owner !== "DaemonSet";
 }
 
-async function evictAll(context: UpgradeContext, kubernetes: KubernetesClient, node: string): Promise<void> {
-  const { clock, patience, wanted, progress } = context;
-  const timeoutMs = wanted.drain.timeoutSeconds * 1000;
-  const asked = new Map<string, { at: number; reason: string }>();
-  let left: KubernetesPod[] = [];
-  let trouble = "";
-  let warned = false;
+/** A pod that was asked to leave. */
+interface Asked {
+  /** Why it may not, in the budget's words; empty where it is on its way. */
+  reason: string;
+  /** When to ask again. */
+  next: number;
+  pause: () => number;
+}
 
-  const done = await waitFor(context, clock.now() + timeoutMs, async () => {
-    try {
-      left = (await kubernetes.podsOn(node)).filter(movable);
-      trouble = "";
-      const bare = left.filter(({ owner }) => owner === undefined);
-      if (!warned && bare.length > 0) {
-        progress.warn(`evicting pods that nothing will start again: ${bare.map(podName).join(", ")}`);
+/** Evicts until no pod is left. Changes arrive by a watch, so that waiting costs nothing but the tries to evict. */
+async function evictAll(context: UpgradeContext, kubernetes: KubernetesClient, node: string): Promise<void> {
+  const { clock, patience, wanted, progress, signal } = context;
+  const timeoutMs = wanted.drain.timeoutSeconds * 1000;
+  const end = clock.now() + timeoutMs;
+  const asked = new Map<string, Asked>();
+  let trouble: string;
+  let left: KubernetesPod[] = [];
+  const watched = new PodWatch(kubernetes, node, context);
+  try {
+    for (let first = true; ; first = false) {
+      stopIfCancelled(context);
+      try {
+        left = (await watched.pods()).filter(movable);
+        if (first) warnOfBarePods(context, left);
+        for (const pod of left) await evict(pod);
+        left = (await watched.pods()).filter(movable);
+        trouble = "";
+      } catch (error) {
+        if (!(error instanceof KubernetesError)) throw error;
+        if (!error.transient) throw drainFailure(context, error.message);
+        trouble = error.message;
+        watched.forget();
+        progress.detail(`the Kubernetes API does not answer: ${trouble}`);
       }
-      warned = true;
-      await Promise.all(left.map((pod) => evict(pod)));
-    } catch (error) {
-      if (!(error instanceof KubernetesError)) throw error;
-      if (!error.transient) throw drainFailure(context, error.message);
-      trouble = error.message;
-      progress.detail(`the Kubernetes API does not answer: ${trouble}`);
-      return undefined;
+      if (trouble === "" && left.length === 0) return;
+      const remaining = end - clock.now();
+      if (remaining <= 0) break;
+      if (trouble === "") progress.detail(`${left.length} pods left: ${describe(left, asked)}`);
+      const next = Math.min(...left.map(({ uid }) => asked.get(uid)?.next ?? 0), Infinity);
+      const pauseMs = trouble === "" ? next - clock.now() : patience.pollMaxMs;
+      await watched.change(Math.min(pauseMs, remaining), signal);
     }
-    if (left.length === 0) return true;
-    progress.detail(`${left.length} pods left: ${describe(left, asked)}`);
-    return undefined;
-  });
-  if (done) return;
+  } finally {
+    watched.close();
+  }
   const waited = `after ${duration(timeoutMs)}`;
   throw drainFailure(
     context,
@@ -106,11 +144,20 @@ async function evictAll(context: UpgradeContext, kubernetes: KubernetesClient, n
 
   async function evict(pod: KubernetesPod): Promise<void> {
     const last = asked.get(pod.uid);
+    if (last !== undefined && clock.now() < last.next) return;
+    const { outcome, ...rest } = await kubernetes.evict(pod);
+    if (outcome === "gone") watched.gone(pod);
+    const pause = last?.pause ?? backoff(clock, patience.evictMs, patience.evictMaxMs);
     // Accepted once is enough: the pod is on its way. Blocked: the budget may allow it a second later.
-    if (last !== undefined && (last.reason === "" || clock.now() - last.at < patience.evictMs)) return;
-    const eviction = await kubernetes.evict(pod);
-    asked.set(pod.uid, { at: clock.now(), reason: eviction.outcome === "blocked" ? eviction.reason : "" });
+    const reason = "reason" in rest ? rest.reason : "";
+    asked.set(pod.uid, { reason, next: reason === "" ? Infinity : clock.now() + pause(), pause });
   }
+}
+
+function warnOfBarePods({ progress }: UpgradeContext, pods: KubernetesPod[]): void {
+  const bare = pods.filter(({ owner }) => owner === undefined);
+  if (bare.length > 0)
+    progress.warn(`evicting pods that nothing will start again: ${bare.map(podName).join(", ")}`);
 }
 
 function describe(pods: KubernetesPod[], asked: Map<string, { reason: string }>): string {
@@ -130,7 +177,7 @@ function drainFailure(context: UpgradeContext, seen: string): Error {
     context,
     "drain",
     seen,
-    "The node is untouched. Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout, then run `pulumi up` again.",
+    "The node was not rebooted and still runs its old image. Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout, then run `pulumi up` again.",
   );
 }
 

@@ -1,24 +1,49 @@
 import { isTransient } from "../../talos/api/errors.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
-import { NodeMoved, type StepName } from "../errors.ts";
+import { backoff, failure, type UpgradeContext } from "../context.ts";
+import { NodeMoved } from "../errors.ts";
 import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
-import type { Finding } from "../guards/finding.ts";
+import { patienceFor, type Finding } from "../guards/finding.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { KubernetesError } from "../kubernetes.ts";
+import { drainTarget } from "./drain.ts";
 
-/** Step `guard`: everything that must hold before anything is disturbed. All problems are told at once. */
-export async function guard(context: UpgradeContext, facts: NodeFacts): Promise<void> {
-  const [kubernetes, ...live] = await Promise.all([
-    kubernetesVersion(context),
+/**
+ * Step `guard`: everything that must hold before anything is prepared. All problems are told at once. The gate looks again before each action.
+ * @param onStray where it is given, an etcd member on no known control plane is told to it and is no obstacle: for a preview, before which
+ *   nothing has been taken out of the cluster yet
+ */
+export async function guard(
+  context: UpgradeContext,
+  facts: NodeFacts,
+  onStray?: (finding: Finding) => void,
+): Promise<void> {
+  const cluster = async (): Promise<readonly Finding[]> => {
+    const findings = await context.gate.look({ kind: "restart", bootId: facts.bootId });
+    if (onStray === undefined) return findings;
+    findings.filter(({ stray }) => stray).forEach(onStray);
+    return findings.filter(({ stray }) => !stray);
+  };
+  let version: string | undefined;
+  const live = await Promise.all([
+    settle(context, async () => {
+      const kubernetes = await kubernetesFindings(context, facts);
+      version = kubernetes.version;
+      return kubernetes.findings;
+    }),
     settle(context, () => machineFindings(context)),
-    settle(context, () => cluster(context, facts)),
+    settle(context, cluster),
   ]);
-  const version = kubernetes.version ?? context.wanted.kubernetesVersion;
-  refuse(context, "guard", [
-    ...releaseFindings(facts.version, version, context.wanted),
-    ...kubernetes.findings,
+  const findings = [
+    ...releaseFindings(facts.version, version ?? context.wanted.kubernetesVersion, context.wanted),
     ...live.flat(),
-  ]);
+  ];
+  if (findings.length === 0) return;
+  throw failure(
+    context,
+    "guard",
+    findings.map(({ problem }) => problem).join("; "),
+    [...new Set(findings.map(({ hint }) => hint))].join(" "),
+  );
 }
 
 /** No answer now, from a node that answered a moment ago. */
@@ -26,32 +51,21 @@ function movedIfAway(error: unknown): never {
   throw isTransient(error) ? new NodeMoved("the node stopped answering") : error;
 }
 
-function refuse(context: UpgradeContext, step: StepName, findings: Finding[]): void {
-  if (findings.length === 0) return;
-  throw failure(
-    context,
-    step,
-    findings.map(({ problem }) => problem).join("; "),
-    [...new Set(findings.map(({ hint }) => hint))].join(" "),
-  );
-}
-
-/** Gives what may pass by itself some time to pass. */
+/** Gives what may pass by itself some time to pass, and what is on its way back more of it. */
 async function settle(
   context: UpgradeContext,
   look: () => Promise<readonly Finding[]>,
 ): Promise<readonly Finding[]> {
-  let findings: readonly Finding[] = [];
-  await waitFor(context, context.clock.now() + context.patience.guardMs, async () => {
-    findings = await look();
-    if (findings.length > 0) context.progress.detail(findings.map(({ problem }) => problem).join("; "));
-    return findings.every(({ mayPass }) => !mayPass) ? true : undefined;
-  });
-  return findings;
-}
-
-async function cluster({ gate }: UpgradeContext, { bootId }: NodeFacts): Promise<readonly Finding[]> {
-  return gate.look({ kind: "restart", bootId });
+  const { clock, patience, signal, progress } = context;
+  const begun = clock.now();
+  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  for (;;) {
+    const findings = await look();
+    const left = begun + patienceFor(findings, patience) - clock.now();
+    if (findings.length === 0 || left <= 0) return findings;
+    progress.detail(findings.map(({ problem }) => problem).join("; "));
+    await clock.sleep(Math.min(pause(), left), signal);
+  }
 }
 
 async function machineFindings({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
@@ -63,38 +77,36 @@ async function machineFindings({ wanted, talos, patience, signal }: UpgradeConte
   return [
     {
       problem: `the node is ${describeMachine(machine)}`,
-      hint: "Mend it first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with `talosctl reboot`.",
+      hint: "Fix this first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with `talosctl reboot`.",
       mayPass: true,
+      recovers: true,
     },
   ];
 }
 
-/** The version that really runs counts, not the one in the settings; where it is needed for the drain it has to answer. */
-async function kubernetesVersion(
+/** The version that really runs counts, not the one in the settings; where the drain needs the API, it has to answer and to know the node. */
+async function kubernetesFindings(
   context: UpgradeContext,
-): Promise<{ version: string | undefined; findings: Finding[] }> {
-  const kubernetes = await context.kubernetes();
-  if (kubernetes === undefined) return { version: undefined, findings: [] };
-  let last = "";
-  const version = await waitFor(context, context.clock.now() + context.patience.guardMs, async () => {
-    try {
-      return await kubernetes.version();
-    } catch (error) {
-      if (!(error instanceof KubernetesError)) throw error;
-      last = error.message;
-      context.progress.detail(`the Kubernetes API does not answer: ${last}`);
-      return undefined;
-    }
-  });
-  if (version !== undefined) return { version, findings: [] };
-  return {
-    version: undefined,
-    findings: [
-      {
-        problem: `the Kubernetes API does not answer: ${last}`,
-        hint: "It is needed to drain the node. Check the control planes and the kubeconfig.",
-        mayPass: true,
-      },
-    ],
-  };
+  facts: NodeFacts,
+): Promise<{ version?: string; findings: Finding[] }> {
+  try {
+    const kubernetes = await context.kubernetes();
+    if (kubernetes === undefined) return { findings: [] };
+    const version = await kubernetes.version();
+    if (!context.wanted.drain.enabled) return { version, findings: [] };
+    const target = drainTarget(await kubernetes.nodes(), facts.kubernetesNode, context.wanted.node);
+    return { version, findings: target.state === "unknown" ? [target.finding] : [] };
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    return {
+      findings: [
+        {
+          problem: `the Kubernetes API does not answer: ${error.message}`,
+          hint: "It is needed to drain the node. Check the control planes and the kubeconfig.",
+          mayPass: error.transient,
+          recovers: true,
+        },
+      ],
+    };
+  }
 }

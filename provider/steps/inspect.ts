@@ -1,7 +1,8 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
-import { describeMachine, readFacts, type NodeFacts } from "../facts.ts";
+import { describeMachine, isSettled, readFacts, type NodeFacts } from "../facts.ts";
+import type { NodeUpgradeInputs } from "../inputs.ts";
 
 /**
  * Step `inspect`: version, schematic, extensions, services, machine stage, boot id. A node in the middle of a boot or
@@ -11,14 +12,20 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
   const { talos, clock, patience, progress } = context;
   const begun = clock.now();
   let last: NodeFacts | TalosError | undefined;
-  const facts = await waitFor(context, context.deadline, async () => {
+  let undecidedSince: number | undefined;
+  const facts = await waitFor(context, context.timer.end, async () => {
     try {
       last = await readFacts(talos, context.wanted, {
         deadlineMs: patience.probeMs * 2,
         signal: context.signal,
       });
-      if (last.machine.stage === "running") return last;
-      progress.detail(`the machine is ${last.machine.stage}`);
+      if (last.machine.stage !== "running") progress.detail(`the machine is ${last.machine.stage}`);
+      else if (!undecided(last, context.wanted)) return last;
+      else {
+        undecidedSince ??= clock.now();
+        if (clock.now() - undecidedSince >= patience.settleMs) return last;
+        progress.detail("waiting for the node to report its schematic");
+      }
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
       last = error;
@@ -37,6 +44,13 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
     "inspect",
     `the machine is ${last === undefined ? "unknown" : describeMachine(last.machine)}`,
     "It has to be running before it can be upgraded: look at its console or `talosctl dmesg`, then run `pulumi up` again.",
+  );
+}
+
+/** The release is the wanted one, and what else the image has is not reported: a moment after the boot that says nothing about it yet. */
+function undecided(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+  return (
+    facts.version === wanted.talosVersion && facts.schematicId === undefined && !isSettled(facts, wanted)
   );
 }
 

@@ -1,10 +1,9 @@
-import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { preserveNeeded } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
-import type { EarlierInstall } from "./installNote.ts";
-import { remaining, type UpgradePath } from "./pull.ts";
+import { remaining } from "./pull.ts";
 
 /** What the node does next. */
 export type Installed =
@@ -14,50 +13,14 @@ export type Installed =
   | { reboots: "by itself"; actorId: string };
 
 /**
- * Step `install`: `LifecycleService.Upgrade` where the node has it, `MachineService.Upgrade` elsewhere. It is not
- * interrupted by a cancel: an installer that is stopped half-way leaves half an image behind.
+ * Step `install` where the node has `LifecycleService.Upgrade`: the node keeps working. It is not interrupted by a cancel: an installer that is
+ * stopped half-way leaves half an image behind.
  */
-export async function install(
-  context: UpgradeContext,
-  facts: NodeFacts,
-  path: UpgradePath,
-  earlier: EarlierInstall,
-): Promise<Installed> {
-  if (path.api === "lifecycle") {
-    try {
-      return await installNew(context, facts, path.imageName, earlier);
-    } catch (error) {
-      if (!isUnimplemented(error)) throw error;
-    }
-  }
-  return installOld(context, facts);
-}
-
-async function installNew(
+export async function installBeside(
   context: UpgradeContext,
   facts: NodeFacts,
   imageName: string,
-  earlier: EarlierInstall,
-): Promise<Installed> {
-  if (earlier === "nothing") return runInstaller(context, facts, imageName);
-  // An installer lives on when its caller is gone. First it has to end, then it shows whether its work was done.
-  const { talos, gate, patience, progress } = context;
-  const call = { deadlineMs: patience.probeMs };
-  await waitFor(context, context.deadline, async () => {
-    if (!(await gate.installerBusy(call))) return true;
-    progress.detail("the installer that an earlier run has started is still at work");
-    return undefined;
-  });
-  return (await talos.installPending(call))
-    ? { reboots: "on request" }
-    : runInstaller(context, facts, imageName);
-}
-
-async function runInstaller(
-  context: UpgradeContext,
-  facts: NodeFacts,
-  imageName: string,
-): Promise<Installed> {
+): Promise<void> {
   const { gate, progress } = context;
   let lastMessage = "";
   let exitCode: number | undefined;
@@ -82,7 +45,7 @@ async function runInstaller(
       "The node was not rebooted. Run `pulumi up` again.",
     );
   }
-  if (exitCode === 0) return { reboots: "on request" };
+  if (exitCode === 0) return;
   throw failure(
     context,
     "install",
@@ -102,11 +65,20 @@ function busy(context: UpgradeContext, error: TalosError): Error {
   );
 }
 
-async function installOld(context: UpgradeContext, facts: NodeFacts): Promise<Installed> {
+/** Step `install` of the older API, which reboots by itself. */
+export async function installAndReboot(
+  context: UpgradeContext,
+  facts: NodeFacts,
+  onAct: () => void,
+): Promise<Installed> {
   const { gate, wanted } = context;
   const request = { image: wanted.image, preserve: preserve(facts.version) };
   try {
-    const actorId = await gate.upgradeLegacy(request, facts, { deadlineMs: remaining(context) });
+    const actorId = await gate.upgradeLegacy(
+      request,
+      { ...facts, onAct },
+      { deadlineMs: remaining(context) },
+    );
     return { reboots: "by itself", actorId };
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
@@ -118,7 +90,7 @@ async function installOld(context: UpgradeContext, facts: NodeFacts): Promise<In
       context,
       "install",
       `the node refused the upgrade: ${error.detail}`,
-      "It still runs its old image and was not rebooted. Mend what it names, then run `pulumi up` again.",
+      "It still runs its old image and was not rebooted. Fix what it names, then run `pulumi up` again.",
     );
   }
 }

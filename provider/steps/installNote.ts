@@ -1,32 +1,100 @@
-import type { UpgradeContext } from "../context.ts";
+import { isTransient } from "../../talos/api/errors.ts";
+import { isImage } from "../../talos/api/installLog.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 import { installedImage, KubernetesError } from "../kubernetes.ts";
 import { answered, findNode } from "./drain.ts";
+import type { UpgradePath } from "./pull.ts";
 
 /** How far an earlier run, that was stopped before the reboot, had come with this image in this very boot. */
-export type EarlierInstall = "nothing" | "begun" | "done";
+export type EarlierInstall = "nothing" | "done";
 
-/** Reads the note that an earlier run has left on the Kubernetes node. */
-export async function earlierInstall(context: UpgradeContext, before: NodeFacts): Promise<EarlierInstall> {
-  const kubernetes = await context.kubernetes();
-  if (kubernetes === undefined || before.bootId === undefined) return "nothing";
-  const nodes = await answered(context, () => kubernetes.nodes());
-  const written = findNode(nodes, before.kubernetesNode, context.wanted.node)?.annotations[installedImage];
-  if (written === note("done", before.bootId, context.wanted.image)) return "done";
-  return written === note("begun", before.bootId, context.wanted.image) ? "begun" : "nothing";
+/**
+ * What an earlier run has installed in this boot, from the node's own logs: a second installation in one boot would overwrite the image that
+ * runs, the only one to fall back to (GRUB writes to the slot that is not the default one; seen on v1.13). An installer lives on when its
+ * caller is gone, so one that is still at work is waited for.
+ * @param pulled pulls the wanted image, which tells its digest: the log knows an image by that
+ */
+export async function earlierInstall(
+  context: UpgradeContext,
+  before: NodeFacts,
+  pulled: () => Promise<UpgradePath>,
+): Promise<EarlierInstall> {
+  const { talos, patience, progress, signal, wanted } = context;
+  const call = { deadlineMs: patience.probeMs * 2, signal };
+  const history = await waitFor(context, Infinity, async () => {
+    const told = await talos.installHistory(call).catch((error: unknown) => {
+      if (!isTransient(error)) throw error;
+      talos.reconnect();
+      progress.detail("the node's log could not be read yet");
+      return undefined;
+    });
+    if (told === undefined) return undefined;
+    if (told.last?.state !== "running") return told;
+    progress.detail("an installer that was started earlier is still at work");
+    return undefined;
+  });
+  if (history === undefined) {
+    throw failure(
+      context,
+      "install",
+      "whether an installer that was started earlier has ended cannot be told",
+      "Look at `talosctl dmesg` and `talosctl logs machined`. Nothing was installed on top of it; run `pulumi up` again when it has ended.",
+    );
+  }
+  const installed = history.completed.at(-1);
+  if (installed !== undefined) {
+    if (await isWanted(installed, context, pulled)) return "done";
+    throw failure(
+      context,
+      "install",
+      `${installed} was installed in this boot and waits for a reboot`,
+      `Installing ${wanted.image} now would overwrite the image that runs, which is the one to fall back to. Reboot the node first (\`talosctl reboot\`), or wait for whoever installed it; then run \`pulumi up\` again.`,
+    );
+  }
+  const note = await readNote(context, before);
+  if (note === "done") return "done";
+  // The log of this boot's beginning is gone: what was begun may be in place. The next boot shows which image is there, and harms neither.
+  return note === "begun" && !history.complete ? "done" : "nothing";
 }
 
-/** Leaves a note for a later run. It only spares that run a second installation, so the upgrade goes on without it. */
+async function isWanted(
+  installed: string,
+  { wanted }: UpgradeContext,
+  pulled: () => Promise<UpgradePath>,
+): Promise<boolean> {
+  if (isImage(installed, wanted.image)) return true;
+  const path = await pulled();
+  return path.api === "lifecycle" && isImage(installed, path.imageName);
+}
+
+/** The note on the Kubernetes node: a second witness for a node whose log has been written over. */
+async function readNote(context: UpgradeContext, before: NodeFacts): Promise<"begun" | "done" | undefined> {
+  if (before.bootId === undefined) return undefined;
+  try {
+    const kubernetes = await context.kubernetes();
+    if (kubernetes === undefined) return undefined;
+    const nodes = await answered(context, () => kubernetes.nodes());
+    const written = findNode(nodes, before.kubernetesNode, context.wanted.node)?.annotations[installedImage];
+    if (written === note("done", before.bootId, context.wanted.image)) return "done";
+    return written === note("begun", before.bootId, context.wanted.image) ? "begun" : undefined;
+  } catch (error) {
+    // The guard has told already that Kubernetes does not answer, where that matters.
+    if (error instanceof KubernetesError) return undefined;
+    throw error;
+  }
+}
+
+/** Leaves a note for a later run. It is only the second witness, so the upgrade goes on without it. */
 export async function noteInstall(
   context: UpgradeContext,
   before: NodeFacts,
-  kubernetesNode: string | undefined,
   state: "begun" | "done",
 ): Promise<void> {
-  if (kubernetesNode === undefined || before.bootId === undefined) return;
+  if (before.kubernetesNode === undefined || before.bootId === undefined) return;
   const annotations = { [installedImage]: note(state, before.bootId, context.wanted.image) };
   try {
-    await (await context.kubernetes())?.patchNode(kubernetesNode, { annotations });
+    await (await context.kubernetes())?.patchNode(before.kubernetesNode, { annotations });
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
   }

@@ -49,11 +49,12 @@ function pullOld(context: UpgradeContext): Promise<void> {
   return talos.pullLegacy(wanted.image, { deadlineMs: remaining(context), signal });
 }
 
-export function remaining({ deadline, clock }: UpgradeContext): number {
-  return Math.max(1, deadline - clock.now());
+export function remaining({ timer, clock }: UpgradeContext): number {
+  return Math.max(1, timer.end - clock.now());
 }
 
-function expectedApi(version: string): "lifecycle" | "machine" {
+/** Which of the two upgrade APIs a release has. */
+export function expectedApi(version: string): "lifecycle" | "machine" {
   try {
     return upgradeApi(version);
   } catch (error) {
@@ -72,7 +73,7 @@ async function patiently<T>(context: UpgradeContext, work: () => Promise<T>): Pr
       if (!(error instanceof TalosError) || !isTransient(error)) throw error;
       if (attempt === attempts || remaining(context) === 1) throw error;
       context.progress.detail(`the pull broke off (${error.detail}), trying again`);
-      await context.clock.sleep(context.patience.pollMs * 10, context.signal);
+      await context.clock.sleep(context.patience.pollMaxMs, context.signal);
     }
   }
 }

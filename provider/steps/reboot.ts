@@ -22,10 +22,14 @@ export async function awaitReboot(
 }
 
 /** Step `reboot`, first half, where the node does not do it by itself. */
-export async function requestReboot(context: UpgradeContext, before: NodeFacts): Promise<void> {
+export async function requestReboot(
+  context: UpgradeContext,
+  before: NodeFacts,
+  onAct: () => void = () => undefined,
+): Promise<void> {
   const { gate, patience } = context;
   try {
-    await gate.reboot(before, { deadlineMs: patience.probeMs * 2 });
+    await gate.reboot({ ...before, onAct }, { deadlineMs: patience.probeMs * 2 });
   } catch (error) {
     // A node that goes down may not get its answer out. Whether it went shows in the boot id.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return;
@@ -70,7 +74,7 @@ async function newBoot(
   let asked = begun;
   let gone = false;
   let last = "still in its old boot";
-  const back = await waitFor(context, context.deadline, async () => {
+  const back = await waitFor(context, context.timer.end, async () => {
     if (failed.text !== undefined) throw await upgradeFailed(context, before, failed.text);
     try {
       const call = { deadlineMs: patience.probeMs, signal: context.signal };
@@ -114,7 +118,7 @@ export class UpgradeFailed extends UpgradeError {
       "install",
       `the upgrade failed on the node: ${text}`,
       recovered
-        ? "It was rebooted and runs its old image. `talosctl dmesg` has the rest; run `pulumi up` again once the cause is mended."
+        ? "It was rebooted and runs its old image. `talosctl dmesg` has the rest; run `pulumi up` again once the cause is fixed."
         : "Its services are stopped and it did not come back from a reboot so far. Look at its console; once it runs, run `pulumi up` again.",
     );
     this.recovered = recovered;
@@ -131,7 +135,7 @@ async function upgradeFailed(
   progress.detail(`the upgrade failed (${text}), rebooting into the old image`);
   const call = { deadlineMs: patience.probeMs, signal: context.signal };
   await gate.rebootStopped(before, call).catch(ignoreTalosError);
-  const back = await waitFor(context, context.deadline, async () => {
+  const back = await waitFor(context, context.timer.end, async () => {
     try {
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
       return bootId !== before.bootId && machine.stage === "running" ? true : undefined;

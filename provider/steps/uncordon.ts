@@ -20,7 +20,7 @@ export async function uncordon(context: UpgradeContext, before: NodeFacts, after
   const rebooted = after.bootId !== before.bootId;
   let last = "the Kubernetes API does not answer";
 
-  const done = await waitFor(context, context.deadline, async () => {
+  const done = await waitFor(context, context.timer.end, async () => {
     try {
       const node =
         after.kubernetesNode === undefined
@@ -39,7 +39,7 @@ export async function uncordon(context: UpgradeContext, before: NodeFacts, after
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
       last = error.message;
-      if (!error.transient) return undefined;
+      if (!error.transient) throw error;
     }
     progress.detail(last);
     return undefined;

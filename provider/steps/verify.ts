@@ -13,6 +13,7 @@ import {
   type NodeFacts,
 } from "../facts.ts";
 import { etcdAfter } from "../guards/etcdVersion.ts";
+import type { NodeUpgradeInputs } from "../inputs.ts";
 
 interface Shortcoming {
   seen: string;
@@ -32,7 +33,7 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
   let runningSince: number | undefined;
   const started = new Set<string>();
 
-  const verified = await waitFor(context, context.deadline, async () => {
+  const verified = await waitFor(context, context.timer.end, async () => {
     try {
       facts = await readFacts(talos, context.wanted, {
         deadlineMs: patience.probeMs * 2,
@@ -48,7 +49,7 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
         runningSince = undefined;
       }
     } catch (error) {
-      if (!(error instanceof TalosError)) throw error;
+      if (!(error instanceof TalosError) || error.kind === "denied") throw error;
       if (error.kind === "timeout") talos.reconnect();
       runningSince = undefined;
       shortcoming = noAnswer(error.detail, context);
@@ -157,11 +158,10 @@ function wrongImage(
 ): Shortcoming {
   const runs = describeImage(facts.version, facts.schematicId);
   const wants = describeImage(wanted.talosVersion, wanted.schematicId);
-  const old = facts.version === before.version && facts.schematicId === before.schematicId;
-  if (old && !isSettled(before, wanted)) {
+  if (runsOld(facts, before, wanted)) {
     return {
       seen: `the node rebooted, but runs its old image again: ${runs}, not ${wants}`,
-      hint: "Talos falls back when the new image does not boot, and runs the old one when nothing was installed: the console of the node shows which. Run `pulumi up` again once the cause is mended.",
+      hint: "Talos falls back when the new image does not boot, and runs the old one when nothing was installed: the console of the node shows which. Run `pulumi up` again once the cause is fixed.",
       forMs: 0,
     };
   }
@@ -171,6 +171,14 @@ function wrongImage(
     // The extensions, the schematic among them, are reported a moment after the machine.
     forMs: facts.schematicId === undefined ? patience.settleMs : 0,
   };
+}
+
+/** Only what is known counts: a schematic that is not reported yet is neither the old nor the new one. */
+function runsOld(facts: NodeFacts, before: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+  if (isSettled(before, wanted) || facts.version !== before.version) return false;
+  // Another release than the wanted one needs no schematic to be told from it.
+  if (facts.version !== wanted.talosVersion) return true;
+  return facts.schematicId !== undefined && facts.schematicId === before.schematicId;
 }
 
 async function etcdShortcoming(context: UpgradeContext): Promise<Shortcoming | undefined> {

@@ -1,5 +1,4 @@
 import { GrpcTalosReader, long, systemImages } from "./client.ts";
-import { TalosError } from "./errors.ts";
 import type { ApplyAnswer, CallOptions, TalosActor } from "./talosClient.ts";
 import type { TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
@@ -37,19 +36,6 @@ class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
       if (progress.message !== undefined) onMessage(progress.message);
     }
     return exitCode;
-  }
-
-  async installerBusy(call?: CallOptions): Promise<boolean> {
-    try {
-      // A request without an image: the server looks at its lock first, and then at the image's name (siderolabs/talos
-      // v1.13 internal/app/lifecycle/lifecycle.go).
-      await this.install("", () => undefined, call);
-      return false;
-    } catch (error) {
-      if (error instanceof TalosError && error.kind === "locked") return true;
-      if (error instanceof TalosError && error.kind === "failed") return false;
-      throw error;
-    }
   }
 
   async reboot(call?: CallOptions): Promise<void> {

@@ -2,6 +2,7 @@ import type { ServiceDefinition } from "@grpc/proto-loader";
 import { getResource, getSpecText, listResources } from "./cosi.ts";
 import { diagnoseTls, letsAnyoneIn } from "./diagnose.ts";
 import { isTransient, isUnimplemented, TalosError } from "./errors.ts";
+import { installHistory, type InstallHistory } from "./installLog.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
 import { apiServerPod, configurationText } from "./nodeState.ts";
 import type {
@@ -197,11 +198,17 @@ export class GrpcTalosReader implements TalosReader {
     await this.one("ImagePull", { namespace: "NS_SYSTEM", reference: image }, long(call));
   }
 
-  async installPending(call?: CallOptions): Promise<boolean> {
-    // The installer leaves the name of the old boot entry in META until the new one has come up (siderolabs/talos v1.13
-    // cmd/installer/pkg/install, drop_upgrade_fallback.go).
-    const tag = await getResource(this.transport, "runtime", "MetaKeys.runtime.talos.dev", "0x06", call);
-    return tag !== undefined;
+  async installHistory(call?: CallOptions): Promise<InstallHistory> {
+    const machined = { namespace: "system", id: "machined", driver: "CONTAINERD", follow: false, tailLines: -1 };
+    const [kernel, own] = await Promise.all([
+      this.#text("Dmesg", { follow: false, tail: false }, call),
+      this.#text("Logs", machined, call).catch((error: unknown) => {
+        // A release that does not have this log says what it has to say in the kernel's.
+        if (error instanceof TalosError && (error.kind === "failed" || error.kind === "notFound")) return "";
+        throw error;
+      }),
+    ]);
+    return installHistory(kernel, own);
   }
 
   async upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined> {
@@ -246,13 +253,16 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async #read(path: string, call?: CallOptions): Promise<string> {
+    return this.#text("Read", { path }, call);
+  }
+
+  async #text(method: string, request: object, call?: CallOptions): Promise<string> {
     const chunks: Buffer[] = [];
-    for await (const piece of this.transport.stream(this.api.machine, "Read", { path }, call)) {
+    for await (const piece of this.transport.stream(this.api.machine, method, request, call)) {
       if (Buffer.isBuffer(piece["bytes"])) chunks.push(piece["bytes"]);
     }
     return Buffer.concat(chunks).toString("utf8");
   }
-
 }
 
 function isNoSuchFile(error: TalosError): boolean {

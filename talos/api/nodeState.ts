@@ -16,13 +16,21 @@ export function apiServerPod(
   statuses: readonly CosiResource[],
 ): StaticPod | undefined {
   const status = statuses.find(({ id }) => id.includes("kube-apiserver"))?.spec["podStatus"] as
-    { conditions?: { type?: string; status?: string }[]; startTime?: unknown } | undefined;
+    PodStatus | undefined;
   if (status === undefined) return undefined;
   const ready =
     status.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ??
     false;
-  const started = typeof status.startTime === "string" ? Date.parse(status.startTime) : NaN;
+  // The pod's own startTime is the mirror pod's, which stays the same when the kubelet restarts the containers (seen on v1.13).
+  const started = (status.containerStatuses ?? []).map(({ state }) =>
+    Date.parse(String(state?.running?.startedAt ?? "")),
+  );
   const written = pods.find(({ id }) => id.includes("kube-apiserver"))?.updatedMs;
-  // Times of pods are whole seconds.
-  return { ready, outdated: written !== undefined && started + 1_000 < written };
+  // Times of pods are whole seconds. A container whose start is not told says nothing: `ready` has to do for it.
+  return { ready, outdated: written !== undefined && started.some((at) => at + 1_000 < written) };
+}
+
+interface PodStatus {
+  conditions?: { type?: string; status?: string }[];
+  containerStatuses?: { state?: { running?: { startedAt?: string | number } | null } }[];
 }

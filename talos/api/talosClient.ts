@@ -1,3 +1,5 @@
+import type { InstallHistory } from "./installLog.ts";
+
 /** What a caller says about one call. */
 export interface CallOptions {
   /** How long to wait for the answer, in milliseconds. */
@@ -120,8 +122,8 @@ export interface TalosReader {
   pull(image: string, onProgress: (done: number, total: number) => void, call?: CallOptions): Promise<string>;
   /** MachineService.ImagePull, before Talos 1.13. */
   pullLegacy(image: string, call?: CallOptions): Promise<void>;
-  /** Is an image installed that waits for the next boot? A `false` is no proof: the node may not have looked yet. */
-  installPending(call?: CallOptions): Promise<boolean>;
+  /** What this boot's logs tell of installations. Unlike META it shows one that waits for the reboot (seen on v1.13). */
+  installHistory(call?: CallOptions): Promise<InstallHistory>;
   /**
    * Waits for an upgrade or a reset, started by `TalosActor.upgradeLegacy` or `reset`, to fail on the node: resolves with what failed, or with undefined
    * once the connection is gone.
@@ -166,8 +168,6 @@ export interface TalosActor extends TalosReader {
   applyFirstConfiguration(data: string, call?: CallOptions): Promise<ApplyAnswer>;
   /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
   install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
-  /** Is an installer of LifecycleService at work? Asks without starting one. */
-  installerBusy(call?: CallOptions): Promise<boolean>;
   reboot(call?: CallOptions): Promise<void>;
   /**
    * MachineService.Reset, gracefully (a control plane leaves etcd), of the configuration and the data alone: Talos stays installed and boots

@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 describe("drain", () => {
-  it("evicts what a drain evicts, before anything is installed, and gives the node back at the end", async () => {
+  it("evicts what a drain evicts, and gives the node back at the end", async () => {
     kubernetes
       .pod("w1", "web")
       .pod("w1", "logs", { owner: "DaemonSet" })
@@ -50,7 +50,7 @@ describe("drain", () => {
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
 
-  it("tells which pods would not leave and why, and uncordons the node, untouched", async () => {
+  it("tells which pods would not leave and why, and uncordons the node, which was not rebooted", async () => {
     kubernetes.pod("w1", "web").pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", "The disruption budget db needs 1 healthy pods and has 1 currently");
     const { provider } = harness(kubernetes);
@@ -62,7 +62,7 @@ describe("drain", () => {
     expect(message).toMatch(/It was uncordoned\.$/);
     expect(id).toBe("127.44.5.21");
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
-    expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.7", upgrades: 0, reboots: 0 });
+    expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.7", upgrades: 1, reboots: 0 });
   });
 
   it("waits for a budget to allow it", async () => {
@@ -159,7 +159,7 @@ describe("what a run that was killed has left", () => {
     await first.provider.cancel();
     const { message } = await stopped;
     expect(message).toMatch(
-      /step "reboot": cancelled; left undone: reboot, verify, uncordon\. The new image is installed and starts with the next reboot/,
+      /step "gate": cancelled; left undone: gate, drain, reboot, verify, uncordon\. The new image is installed and starts with the next reboot/,
     );
     expect(node.snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
     expect(kubernetes.get("w1").unschedulable).toBe(false);
@@ -208,8 +208,8 @@ describe("cancel", () => {
     const { message } = await work;
     expect(performance.now() - asked).toBeLessThan(1_000);
     expect(message).toBe(
-      'w1 (127.44.5.21), step "drain": cancelled; left undone: drain, install, reboot, verify, uncordon. ' +
-        "The node runs its old image, untouched. The next `pulumi up` goes on from here. It was uncordoned.",
+      'w1 (127.44.5.21), step "drain": cancelled; left undone: drain, reboot, verify, uncordon. ' +
+        "The new image is installed and starts with the next reboot, whoever asks for it. The next `pulumi up` goes on from here. It was uncordoned.",
     );
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });

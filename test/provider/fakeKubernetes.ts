@@ -10,7 +10,10 @@ import {
 /** A cluster's Kubernetes in memory: nodes, pods, and what tests make go wrong with them. */
 export class FakeKubernetes implements KubernetesClient, NodeRemover {
   readonly cluster = new Map<string, KubernetesNode>();
-  pods: (KubernetesPod & { node: string })[] = [];
+  #pods: (KubernetesPod & { node: string })[] = [];
+  readonly #watches = new Set<() => void>();
+  /** Calls by method. */
+  readonly calls = new Map<string, number>();
   gitVersion = "v1.35.4";
   /** Not undefined: nothing answers. */
   down: string | undefined;
@@ -34,16 +37,8 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   }
 
   pod(node: string, name: string, change: Partial<KubernetesPod> = {}): this {
-    this.pods.push({
-      node,
-      name,
-      namespace: "default",
-      uid: `uid-${name}`,
-      owner: "ReplicaSet",
-      mirror: false,
-      finished: false,
-      ...change,
-    });
+    const plain = { owner: "ReplicaSet", mirror: false, finished: false };
+    this.pods = [...this.pods, { node, name, namespace: "default", uid: `uid-${name}`, ...plain, ...change }];
     return this;
   }
 
@@ -54,17 +49,17 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   }
 
   async version(): Promise<string> {
-    this.#answer();
+    this.#answer("version");
     return this.gitVersion;
   }
 
   async nodes(): Promise<KubernetesNode[]> {
-    this.#answer();
+    this.#answer("nodes");
     return structuredClone([...this.cluster.values()]);
   }
 
   async node(name: string): Promise<KubernetesNode | undefined> {
-    this.#answer();
+    this.#answer("node");
     return structuredClone(this.cluster.get(name));
   }
 
@@ -72,7 +67,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     name: string,
     change: { unschedulable?: boolean; annotations: Record<string, string | null> },
   ): Promise<void> {
-    this.#answer();
+    this.#answer("patchNode");
     const node = this.get(name);
     if (change.unschedulable !== undefined) {
       node.unschedulable = change.unschedulable;
@@ -85,17 +80,45 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   }
 
   async deleteNode(name: string): Promise<void> {
-    this.#answer();
+    this.#answer("deleteNode");
     if (this.cluster.delete(name)) this.log.push(`delete ${name}`);
   }
 
-  async podsOn(node: string): Promise<KubernetesPod[]> {
-    this.#answer();
-    return this.pods.filter((pod) => pod.node === node);
+  get pods(): (KubernetesPod & { node: string })[] {
+    return this.#pods;
+  }
+
+  set pods(pods: (KubernetesPod & { node: string })[]) {
+    this.#pods = pods;
+    for (const changed of this.#watches) changed();
+  }
+
+  async podsOn(node: string): Promise<{ pods: KubernetesPod[]; version: string }> {
+    this.#answer("podsOn");
+    return { pods: this.pods.filter((pod) => pod.node === node), version: "1" };
+  }
+
+  async watchPods(
+    node: string,
+    _version: string,
+    onEvent: (event: { type: "there" | "gone"; pod: KubernetesPod }) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#count("watchPods");
+    let before = this.pods.filter((pod) => pod.node === node);
+    const changed = (): void => {
+      const after = this.pods.filter((pod) => pod.node === node);
+      for (const pod of before) if (!after.includes(pod)) onEvent({ type: "gone", pod });
+      for (const pod of after) if (!before.includes(pod)) onEvent({ type: "there", pod });
+      before = after;
+    };
+    this.#watches.add(changed);
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    this.#watches.delete(changed);
   }
 
   async evict(pod: KubernetesPod): Promise<Eviction> {
-    this.#answer();
+    this.#answer("evict");
     const reason = this.blocked.get(pod.name);
     if (reason !== undefined) return { outcome: "blocked", reason };
     this.log.push(`evict ${pod.name}`);
@@ -103,7 +126,12 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     return { outcome: "accepted" };
   }
 
-  #answer(): void {
+  #count(method: string): void {
+    this.calls.set(method, (this.calls.get(method) ?? 0) + 1);
+  }
+
+  #answer(method: string): void {
+    this.#count(method);
     if (this.down !== undefined) throw new KubernetesError(this.down);
   }
 }

@@ -51,7 +51,7 @@ describe("a node is taken to the wanted image", () => {
     expect(info[0]).toBe("cp1 (127.44.1.11) runs v1.13.9 with schematic c9078f941996…");
     expect(status.map((line) => line.split(" · ")[0])).toEqual(
       ["inspect", "settled?", "verify", "uncordon", "inspect", "settled?", "verify", "uncordon"].map(
-        (step) => expect.stringMatching(new RegExp(`^\\[\\d/9\\] ${step.replace("?", "\\?")}$`)) as string,
+        (step) => expect.stringMatching(new RegExp(`^\\[\\d+/10\\] ${step.replace("?", "\\?")}$`)) as string,
       ),
     );
   });
@@ -61,15 +61,16 @@ describe("a node is taken to the wanted image", () => {
     const { provider, status } = harness();
     await provider.create(urn, inputsFor(cluster, "cp1"));
     expect(status.map((line) => line.split(" · ")[0])).toEqual([
-      "[1/9] inspect",
-      "[2/9] settled?",
-      "[3/9] guard",
-      "[4/9] pull",
-      "[5/9] drain",
-      "[6/9] install",
-      "[7/9] reboot",
-      "[8/9] verify",
-      "[9/9] uncordon",
+      "[1/10] inspect",
+      "[2/10] settled?",
+      "[3/10] guard",
+      "[4/10] pull",
+      "[6/10] gate",
+      "[7/10] drain",
+      "[5/10] install",
+      "[8/10] reboot",
+      "[9/10] verify",
+      "[10/10] uncordon",
     ]);
   });
 
@@ -120,8 +121,9 @@ describe("the timeline of the last upgrade", () => {
       "settled?",
       "guard",
       "pull",
-      "drain",
       "install",
+      "gate",
+      "drain",
       "reboot",
       "verify",
       "uncordon",

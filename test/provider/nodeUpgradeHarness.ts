@@ -14,12 +14,16 @@ export const shortPatience: Patience = {
   probeMs: 500,
   contactMs: 1_500,
   certificateMs: 600,
+  pollMs: 50,
+  pollMaxMs: 150,
   guardMs: 400,
+  recoveryMs: 400,
   kubernetesMs: 400,
   rebootMs: 1_000,
   settleMs: 300,
   serviceMs: 500,
   evictMs: 100,
+  evictMaxMs: 200,
   steadyMs: 200,
 };
 

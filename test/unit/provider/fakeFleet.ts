@@ -85,6 +85,10 @@ export class FakeFleet {
   }
 }
 
+function imageOf({ version, schematic }: Image): string {
+  return `factory.talos.dev/metal-installer/${schematic}:${version}@sha256:${"0".repeat(64)}`;
+}
+
 export function bootIdOf(name: string, boot: number): string {
   return `boot ${boot} of ${name}`;
 }
@@ -185,12 +189,10 @@ class FakeClient implements TalosActor {
     this.#only("lifecycle");
     return this.#install(image) ? 0 : 3;
   }
-  async installerBusy(): Promise<boolean> {
-    this.#answer();
-    return false;
-  }
-  async installPending(): Promise<boolean> {
-    return this.#answer().installed !== undefined;
+  async installHistory() {
+    const { installed } = this.#answer();
+    const image = installed === undefined ? [] : [imageOf(installed)];
+    return { last: undefined, completed: image, complete: true };
   }
   async reboot(): Promise<void> {
     this.#fleet.down(this.#answer(), 5);

@@ -155,7 +155,7 @@ describe("the Kubernetes API", () => {
         ],
       },
     };
-    expect(await kubernetes.podsOn("w1")).toMatchObject([
+    expect((await kubernetes.podsOn("w1")).pods).toMatchObject([
       { owner: "DaemonSet" },
       { mirror: true },
       { finished: true, owner: undefined },

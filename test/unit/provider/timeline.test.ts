@@ -31,12 +31,12 @@ describe("the timeline that a node keeps of its last upgrade", () => {
       from,
       to,
       started: "2026-11-21T03:00:00.000Z",
-      seconds: 18,
+      seconds: 20,
       ended: "upgraded",
       steps: [
         { name: "inspect", started: "2026-11-21T03:00:00.000Z", seconds: 2 },
-        ...Array.from({ length: 7 }, () => ({ seconds: 2 })),
-        { name: "uncordon", started: "2026-11-21T03:00:16.000Z", seconds: 2 },
+        ...Array.from({ length: 8 }, () => ({ seconds: 2 })),
+        { name: "uncordon", started: "2026-11-21T03:00:18.000Z", seconds: 2 },
       ],
     });
   });
@@ -77,6 +77,6 @@ describe("the timeline that a node keeps of its last upgrade", () => {
       { ...upgrade, steps: upgrade.steps.slice(2) },
       timelineAfter(fallen, undefined),
     );
-    expect(again).toMatchObject({ ended: "upgraded", seconds: 14 });
+    expect(again).toMatchObject({ ended: "upgraded", seconds: 16 });
   });
 });
