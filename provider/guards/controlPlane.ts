@@ -24,7 +24,7 @@ export async function controlPlaneFindings(site: Site, call: CallOptions): Promi
     reader,
     wanted,
   } = site;
-  const addresses = [...new Set([self, ...controlPlanes])];
+  const addresses = [...new Set([...controlPlanes, self])];
   const [own, peers] = await Promise.all([
     attempt(() => Promise.all([reader(self).etcdMembers(call), reader(self).etcdAlarms(call)])),
     Promise.all(addresses.map((address) => peerReport(address, reader(address), call))),

@@ -157,6 +157,7 @@ function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[]
           : "Bring the other members back first.",
       // Two members will not become three; with more of them another finding says who is missing, and for how long.
       mayPass: of > 2,
+      votes: true,
       recovers: true,
     },
   ];

@@ -11,6 +11,8 @@ export interface Finding {
   restarting?: boolean;
   /** True for an etcd member on no known control plane: it may be one that this deployment takes out first. */
   stray?: boolean;
+  /** True where the count of etcd's votes is what stands against it: a stray member counts in it. */
+  votes?: boolean;
 }
 
 /** How long to wait for these to pass: no time at all where one of them never will. */

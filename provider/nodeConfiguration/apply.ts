@@ -4,7 +4,7 @@ import { duration } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import { stopIfCancelled } from "../context.ts";
 import { Cancelled, sentence } from "../errors.ts";
-import { Gate, Refused } from "../gate/gate.ts";
+import { Gate, NotRecovered, Refused } from "../gate/gate.ts";
 import { nodeLabel } from "../inputs.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
@@ -235,6 +235,11 @@ class Application {
   }
 
   #failed(error: unknown): Error {
+    if (error instanceof NotRecovered) {
+      return new ConfigurationError(
+        `${this.#label}: its configuration was applied, and the control plane has ${error.message}. ${error.hint} Then run \`pulumi up\` again: it goes on from here.`,
+      );
+    }
     if (!(error instanceof TalosError) || error.kind === "cancelled") {
       return error instanceof Error ? error : new Error(String(error));
     }

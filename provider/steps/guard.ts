@@ -20,8 +20,9 @@ export async function guard(
   const cluster = async (): Promise<readonly Finding[]> => {
     const findings = await context.gate.look({ kind: "restart", bootId: facts.bootId });
     if (onStray === undefined) return findings;
-    findings.filter(({ stray }) => stray).forEach(onStray);
-    return findings.filter(({ stray }) => !stray);
+    const strays = findings.filter(({ stray }) => stray);
+    strays.forEach(onStray);
+    return findings.filter(({ stray, votes }) => !stray && !(votes && strays.length > 0));
   };
   let version: string | undefined;
   const live = await Promise.all([
