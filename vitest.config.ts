@@ -1,7 +1,12 @@
 import { defineConfig } from "vitest/config";
 
 // Rollouts that are struck by every fault, and killed: many upgrades one after the other. `npm run test:night` has them.
-const night = ["test/lab/crash.test.ts", "test/lab/rolloutFaults.test.ts", "test/lab/mergeFuzz.test.ts"];
+const night = [
+  "test/lab/crash.test.ts",
+  "test/lab/rolloutFaults.test.ts",
+  "test/lab/mergeFuzz.test.ts",
+  "test/night/**/*.test.ts",
+];
 
 // A lab needs the addresses to itself and may have to wait for tools to be built.
 const lab = {
@@ -51,7 +56,7 @@ export default defineConfig({
           name: "night",
           include: night,
           ...lab,
-          testTimeout: 1_800_000, // 40 kills are one test
+          testTimeout: 3_600_000, // 40 kills are one test, 50,000 clusters another
           sequence: { groupOrder: 2 },
         },
       },

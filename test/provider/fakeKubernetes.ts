@@ -21,6 +21,10 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   readonly blocked = new Map<string, string>();
   /** Every write, in words. */
   readonly log: string[] = [];
+  /** Called before each answer; may throw. */
+  before: (method: string) => void = () => undefined;
+  /** Called after each write. */
+  after: (entry: string) => void = () => undefined;
 
   add(name: string, address: string, change: Partial<KubernetesNode> = {}): this {
     this.cluster.set(name, {
@@ -71,7 +75,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     const node = this.get(name);
     if (change.unschedulable !== undefined) {
       node.unschedulable = change.unschedulable;
-      this.log.push(`${change.unschedulable ? "cordon" : "uncordon"} ${name}`);
+      this.#write(`${change.unschedulable ? "cordon" : "uncordon"} ${name}`);
     }
     const merged = Object.entries({ ...node.annotations, ...change.annotations });
     node.annotations = Object.fromEntries(
@@ -81,7 +85,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
 
   async deleteNode(name: string): Promise<void> {
     this.#answer("deleteNode");
-    if (this.cluster.delete(name)) this.log.push(`delete ${name}`);
+    if (this.cluster.delete(name)) this.#write(`delete ${name}`);
   }
 
   get pods(): (KubernetesPod & { node: string })[] {
@@ -121,9 +125,14 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     this.#answer("evict");
     const reason = this.blocked.get(pod.name);
     if (reason !== undefined) return { outcome: "blocked", reason };
-    this.log.push(`evict ${pod.name}`);
+    this.#write(`evict ${pod.name}`);
     this.pods = this.pods.filter(({ uid }) => uid !== pod.uid);
     return { outcome: "accepted" };
+  }
+
+  #write(entry: string): void {
+    this.log.push(entry);
+    this.after(entry);
   }
 
   #count(method: string): void {
@@ -132,6 +141,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
 
   #answer(method: string): void {
     this.#count(method);
+    this.before(method);
     if (this.down !== undefined) throw new KubernetesError(this.down);
   }
 }

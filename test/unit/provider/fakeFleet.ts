@@ -4,6 +4,7 @@ import { snapshotFile } from "../../../lab/node/etcdSnapshot.ts";
 import { etcdOf } from "../../../talos/etcdVersions.ts";
 import { upgradeApi } from "../../../talos/features.ts";
 import { parseInstallerImage } from "../../../talos/image.ts";
+import { KubernetesError } from "../../../provider/kubernetes.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
 
 export interface Image {
@@ -28,6 +29,19 @@ export interface Machine {
   away: number;
   installs: number;
   boots: number;
+  /** Fails for good: nothing answers any more. */
+  failed?: boolean;
+  /** How many more reads do not tell the schematic. */
+  late?: number;
+  /** A reboot was asked for, whatever became of the answer. */
+  askedToReboot?: boolean;
+}
+
+/** What strikes a rollout from outside. */
+export interface Faults {
+  peer?: { when: string; of: number; fails: number } | undefined;
+  late: number;
+  error?: { at: number; method: string; nth: number; kind: string } | undefined;
 }
 
 /** Machines and their Kubernetes, which tell at once when too many of them are down. */
@@ -37,11 +51,24 @@ export class FakeFleet {
   /** Everything that disturbs a machine, in order: `cordon w1`, `install cp1`, `reboot cp1`. */
   readonly log: string[] = this.kubernetes.log;
   readonly mostDown = { controlplane: 0, worker: 0 };
+  /** What must never happen, and did. */
+  readonly violations: string[] = [];
+  /** Names of the machines whose upgrade was begun. */
+  readonly tried = new Set<string>();
+  /** Kept where a test asks for it. */
+  failures: Error[] | undefined;
+  #faults: Faults = { late: 0 };
+  #calls = 0;
+  #struck = false;
 
   constructor(machines: Machine[]) {
     this.machines = machines;
     for (const { name, address } of machines)
       this.kubernetes.add(name, address, { bootId: bootIdOf(name, 0) }).pod(name, `pod-of-${name}`);
+    this.kubernetes.after = (entry) => {
+      const [what = "", name = ""] = entry.split(" ");
+      this.happened(what, name.replace("pod-of-", ""));
+    };
   }
 
   get(name: string): Machine {
@@ -53,7 +80,76 @@ export class FakeFleet {
   client(address: string): TalosActor {
     const machine = this.machines.find((candidate) => candidate.address === address);
     if (machine === undefined) throw new Error(`no machine at ${address}`);
-    return new FakeClient(this, machine);
+    return this.#failing(new FakeClient(this, machine), this.machines.indexOf(machine));
+  }
+
+  /** From now on things go wrong. */
+  strike(faults: Faults): void {
+    this.#faults = faults;
+    this.kubernetes.before = (method) => this.#call(-1, method);
+  }
+
+  /** Nothing goes wrong any more; whoever had failed has been repaired. */
+  heal(): void {
+    this.#faults = { late: 0 };
+    for (const machine of this.machines) delete machine.failed;
+  }
+
+  struck(method: string): boolean {
+    return this.#struck && this.#faults.error?.method === method && this.#faults.error.at === -1;
+  }
+
+  get lateReads(): number {
+    return this.#faults.late;
+  }
+
+  /** Something happens to a machine. */
+  note(what: string, machine: Machine): void {
+    this.log.push(`${what} ${machine.name}`);
+    this.happened(what, machine.name);
+  }
+
+  happened(what: string, name: string): void {
+    const { peer } = this.#faults;
+    if (peer === undefined || peer.when !== what) return;
+    const controlPlanes = this.machines.filter(({ role }) => role === "controlplane");
+    const fails = controlPlanes[peer.fails % controlPlanes.length];
+    const of = this.machines[peer.of % this.machines.length];
+    if (of?.name !== name || fails === undefined || fails === of || fails.away > 0) return;
+    fails.failed = true;
+  }
+
+  #failing<T extends object>(client: T, index: number): T {
+    return new Proxy(client, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== "function") return member;
+        return (...args: unknown[]): unknown => {
+          try {
+            this.#call(index, String(name));
+          } catch (error) {
+            return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+          }
+          return Reflect.apply(member, target, args);
+        };
+      },
+    });
+  }
+
+  #call(index: number, method: string): void {
+    const { error } = this.#faults;
+    if (error === undefined || error.method !== method || this.#struck) return;
+    if (error.at !== -1 && error.at % this.machines.length !== index) return;
+    if (error.at === -1 && index !== -1) return;
+    this.#calls += 1;
+    if (this.#calls < error.nth) return;
+    this.#struck = true;
+    if (error.kind === "unexpected") throw new Error("an error that nobody foresaw");
+    if (index === -1) {
+      const status = { denied: 403, notFound: 404, failed: 500 }[error.kind];
+      throw new KubernetesError(error.kind, status);
+    }
+    throw new TalosError(error.kind as TalosErrorKind, "a node", method, error.kind);
   }
 
   setTrouble(name: string, trouble: Trouble | undefined): void {
@@ -63,7 +159,17 @@ export class FakeFleet {
   }
 
   down(machine: Machine, calls: number): void {
-    this.log.push(`reboot ${machine.name}`);
+    this.note("reboot", machine);
+    machine.askedToReboot = true;
+    if (machine.role === "controlplane") {
+      const gone = this.machines.filter(
+        (one) => one !== machine && one.role === "controlplane" && (one.away > 0 || one.failed === true),
+      );
+      if (gone.length > 0)
+        this.violations.push(
+          `${machine.name} rebooted while ${gone.map(({ name }) => name).join()} was down`,
+        );
+    }
     machine.away = calls;
     machine.boots += 1;
     this.kubernetes.get(machine.name).ready = false;
@@ -77,6 +183,7 @@ export class FakeFleet {
     if (machine.installed !== undefined && machine.trouble !== "falls back") machine.runs = machine.installed;
     delete machine.installed;
     machine.boot += 1;
+    machine.late = this.lateReads;
     Object.assign(this.kubernetes.get(machine.name), {
       ready: true,
       bootId: bootIdOf(machine.name, machine.boot),
@@ -122,7 +229,12 @@ class FakeClient implements TalosActor {
     return [{ id: "ext-iscsid", state: "Running", health: "unknown" as const, lastEvent: "" }];
   }
   async extensions() {
-    const { schematic } = this.#answer().runs;
+    const machine = this.#answer();
+    const { schematic } = machine.runs;
+    if ((machine.late ?? 0) > 0) {
+      machine.late = (machine.late ?? 0) - 1;
+      return { installed: [], schematicId: undefined };
+    }
     return { installed: [{ name: "iscsi-tools", version: "v0.2.0" }], schematicId: schematic };
   }
   async kubernetesNode(): Promise<string> {
@@ -229,6 +341,7 @@ class FakeClient implements TalosActor {
 
   /** Every call takes the machine a step further on its way through a boot. */
   #answer(): Machine {
+    if (this.#machine.failed === true) throw this.#error("unreachable", "no route to host");
     if (this.#machine.away > 0) {
       this.#machine.away -= 1;
       if (this.#machine.away === 0) this.#fleet.up(this.#machine);
@@ -241,14 +354,20 @@ class FakeClient implements TalosActor {
     const { schematicId: schematic, version } = parseInstallerImage(image);
     if (schematic === undefined || version === undefined)
       throw new Error(`not the image of a factory: ${image}`);
-    this.#fleet.log.push(`install ${this.#machine.name}`);
+    // The older API installs and reboots in one call: nothing that happens in between can be seen by anybody.
+    if (upgradeApi(this.#machine.runs.version) === "machine")
+      this.#fleet.log.push(`install ${this.#machine.name}`);
+    else this.#fleet.note("install", this.#machine);
     this.#machine.installs += 1;
+    if (this.#machine.installed !== undefined)
+      this.#fleet.violations.push(`${this.#machine.name} was installed twice in one boot`);
     if (this.#machine.trouble === "installer fails") return false;
     this.#machine.installed = { schematic, version };
     return true;
   }
 
   #registry(): void {
+    this.#fleet.happened("pull", this.#machine.name);
     if (this.#machine.trouble === "pull fails") throw this.#error("notFound", "no such image");
   }
 
