@@ -114,7 +114,8 @@ export class FakeFleet {
     if (peer === undefined || peer.when !== what) return;
     const controlPlanes = this.machines.filter(({ role }) => role === "controlplane");
     const fails = controlPlanes[peer.fails % controlPlanes.length];
-    const of = this.machines[peer.of % this.machines.length];
+    // Another machine's event comes at any moment, also between a look and the action after it, where nobody can see it.
+    const of = controlPlanes[peer.of % controlPlanes.length];
     if (of?.name !== name || fails === undefined || fails === of || fails.away > 0) return;
     fails.failed = true;
   }
