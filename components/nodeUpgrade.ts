@@ -47,7 +47,7 @@ export interface NodeUpgradeArgs {
    * `timeoutSeconds` is uncordoned again, untouched. The only node of a cluster is never drained. Default: enabled, 300.
    */
   drain?: pulumi.Input<{ enabled?: pulumi.Input<boolean>; timeoutSeconds?: pulumi.Input<number> }>;
-  /** How long the whole upgrade may take, in seconds. Default: 1800. */
+  /** How long each step may take, in seconds. Default: 1800. */
   timeoutSeconds?: pulumi.Input<number>;
   /** Allow a step over more than one minor release, which Talos does not test. Default: false. */
   allowSkew?: pulumi.Input<boolean>;

@@ -63,7 +63,7 @@ export interface RollingUpgradeArgs {
   drain: { enabled: boolean; timeoutSeconds: number };
   /** How many workers at once: a number, or a percentage such as `25%` (rounded down, at least one). */
   maxUnavailableWorkers: number | string;
-  /** How long one node may take, in seconds. */
+  /** How long each step of a node may take, in seconds. */
   timeoutSeconds: number;
   /** Allow a step over more than one Talos minor release. */
   allowSkew: boolean;

@@ -311,7 +311,7 @@ const upgrade = section({
         "How many workers may be upgraded at the same time: a number or a percentage (rounded down, at least one).",
       ),
   }).prefault({}),
-  timeout: duration("30m").describe("How long the upgrade of one node may take in all."),
+  timeout: duration("30m").describe("How long each step of a node may take."),
   allowSkew: flag()
     .default(false)
     .describe("Allow a step over more than one Talos minor release, which Talos does not test."),

@@ -16,6 +16,7 @@ const ours = [
   "docs/how-it-works.md",
   "docs/new-cluster.md",
   "docs/nodes.md",
+  "docs/reliability.md",
   "docs/settings.md",
   "docs/troubleshooting.md",
   "docs/upgrade.md",
@@ -81,6 +82,18 @@ function insideSchematic(path: string): boolean {
 function isMachinePart(path: string): boolean {
   return /^cluster\.(apiServer|network|proxy|etcd)/.test(path);
 }
+
+describe("docs/reliability.md", () => {
+  const named = [
+    ...read("docs/reliability.md").matchAll(/\]\(\.\.\/(test\/[^)]+\.test\.ts)\) "([^"]+)"/g),
+  ].map(([, file = "", name = ""]) => [file, name] as const);
+
+  it("names tests", () => expect(named.length).toBeGreaterThan(30));
+
+  it.each(named)("%s has: %s", (file, name) => {
+    expect(read(file)).toContain(name);
+  });
+});
 
 describe("docs/troubleshooting.md", () => {
   const code = globSync(
