@@ -15,6 +15,7 @@ import {
   initiatorNameSource,
 } from "./extensions.ts";
 import { hasSchematicExtension, workloadIsolation } from "./features.ts";
+import { lostKernelArguments } from "./kernelArguments.ts";
 import { compareVersions, contractAtLeast, contractOf, parseVersion, versionAtLeast } from "./version.ts";
 
 /** What the advisories are asked about. */
@@ -217,23 +218,31 @@ const ROWS: readonly Row[] = [
     id: "kernel-arguments-ignored",
     severity: "warning",
     source: "siderolabs/docs v1.10 bootloader.mdx",
-    applies: ({ to, installKernelArgs = [] }) =>
+    applies: ({ from, to, installKernelArgs = [] }) =>
       text(
         installKernelArgs.length > 0 && versionAtLeast(to, 10),
         `nodes that boot with systemd-boot ignore machine.install.extraKernelArgs (${installKernelArgs.join(" ")}); ` +
-          "put them into the schematic, customization.extraKernelArgs",
+          "put them into the schematic, customization.extraKernelArgs" +
+          // Older releases refuse the key.
+          (versionAtLeast(from ?? to, 12)
+            ? ", and for nodes that boot with GRUB set machine.install.grubUseUKICmdline: true in place of machine.install.extraKernelArgs"
+            : ""),
       ),
   },
   {
     id: "kernel-arguments-dropped",
     severity: "warning",
-    source: "siderolabs/docs v1.13 upgrading-talos.mdx",
-    applies: ({ from, installKernelArgs = [] }) =>
-      text(
-        from !== undefined && installKernelArgs.length > 0 && versionAtLeast(from, 13),
-        `${from} upgrades through LifecycleService, which does not pass machine.install.extraKernelArgs on: on nodes that ` +
-          `boot with GRUB ${installKernelArgs.join(" ")} will be gone; put them into the schematic`,
-      ),
+    source: "siderolabs/docs v1.13 upgrading-talos.mdx, siderolabs/talos#13967",
+    applies: ({ from, installKernelArgs = [] }) => {
+      const lost = lostKernelArguments(installKernelArgs);
+      return text(
+        from !== undefined && lost.length > 0 && versionAtLeast(from, 13),
+        `${from} upgrades through LifecycleService, which does not pass machine.install.extraKernelArgs on: nodes that ` +
+          `boot with GRUB would lose ${lost.join(" ")}, and the upgrade of such a node is refused. Put ` +
+          `${installKernelArgs.join(" ")} into the schematic, customization.extraKernelArgs, remove ` +
+          "machine.install.extraKernelArgs and set machine.install.grubUseUKICmdline: true; without it, GRUB ignores the schematic's arguments",
+      );
+    },
   },
   {
     id: "schematic-kernel-arguments-ignored",

@@ -62,18 +62,24 @@ export async function pull(
   return image;
 }
 
-/** The kernel arguments of an installed image (docs: bootloader; facts on GRUB and the lifecycle API). */
+// From siderolabs/talos v1.13.9 internal/app/lifecycle/container.go.
+const preserved =
+  /^(siderolink\.api|talos\.events\.sink|talos\.logging\.kernel|em\.events_url|talos\.(auditd|dashboard)\.disabled|net\.ifnames|module\.sig_enforce)=/;
+
+/** The kernel arguments of an installed image (siderolabs/talos v1.13.9 grub/install.go and cmd/installer/pkg/install/install.go). */
 function bootArgs(
   node: SimulatedNode,
   image: NodeImage,
   via: InstallVia,
   config: MachineConfig | undefined,
 ): string[] {
-  const configured = config?.extraKernelArgs ?? [];
-  // systemd-boot takes them from the image alone; LifecycleService does not hand them to the installer.
-  return node.disk.bootloader === "sd-boot" || via === "lifecycle"
-    ? image.kernelArgs
-    : [...image.kernelArgs, ...configured];
+  // systemd-boot takes them from the image alone; so does GRUB where it is told to, or where nothing is configured yet.
+  if (node.disk.bootloader === "sd-boot" || config === undefined || config.grubUseUKICmdline)
+    return image.kernelArgs;
+  // Else GRUB gets none of the image's, and LifecycleService does not hand those of the configuration to the installer.
+  const configured = via === "lifecycle" ? [] : config.extraKernelArgs;
+  const running = node.boot?.kernelArgs ?? [];
+  return [...new Set([...configured, ...running.filter((arg) => preserved.test(arg))])];
 }
 
 /**

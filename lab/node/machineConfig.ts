@@ -22,6 +22,8 @@ export interface MachineConfig {
   readonly certSans: string[];
   readonly installImage: string | undefined;
   readonly extraKernelArgs: string[];
+  /** GRUB takes the image's arguments. */
+  readonly grubUseUKICmdline: boolean;
   readonly kernelModules: string[];
   readonly kubernetesVersion: string | undefined;
   readonly cniName: string;
@@ -185,6 +187,7 @@ export function parseMachineConfig(text: string, talosVersion: string, installed
     certSans: listAt(machine, "certSANs").filter((san) => typeof san === "string"),
     installImage: textAt(unattended, "installer", "image") ?? textAt(install, "image"),
     extraKernelArgs: listAt(install, "extraKernelArgs").map(String),
+    grubUseUKICmdline: unattended !== undefined || install["grubUseUKICmdline"] === true,
     kernelModules: [...listAt(machine, "kernel", "modules"), ...ofKind("KernelModuleConfig")].flatMap(
       (module) => textAt(module, "name") ?? [],
     ),

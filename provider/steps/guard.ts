@@ -3,6 +3,7 @@ import { backoff, failure, type UpgradeContext } from "../context.ts";
 import { NodeMoved } from "../errors.ts";
 import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
 import { patienceFor, type Finding } from "../guards/finding.ts";
+import { kernelArgumentFindings } from "../guards/kernelArguments.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { drainTarget } from "./drain.ts";
@@ -33,6 +34,7 @@ export async function guard(
     }),
     settle(context, () => machineFindings(context)),
     settle(context, cluster),
+    kernelArguments(context, facts),
   ]);
   const findings = [
     ...releaseFindings(facts.version, version ?? context.wanted.kubernetesVersion, context.wanted),
@@ -83,6 +85,14 @@ async function machineFindings({ wanted, talos, patience, signal }: UpgradeConte
       recovers: true,
     },
   ];
+}
+
+/** Nothing that passes by itself. */
+async function kernelArguments(
+  { talos, patience, signal }: UpgradeContext,
+  { version }: NodeFacts,
+): Promise<Finding[]> {
+  return kernelArgumentFindings(talos, version, { deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
 }
 
 /** The version that really runs counts, not the one in the settings; where the drain needs the API, it has to answer and to know the node. */

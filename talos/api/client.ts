@@ -115,10 +115,22 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async machineConfiguration(call?: CallOptions): Promise<string | undefined> {
-    const read = (id: string): Promise<string | undefined> =>
-      getSpecText(this.transport, "config", "MachineConfigs.config.talos.dev", id, call);
-    const spec = (await read("persistent")) ?? (await read("v1alpha1"));
+    return (await this.#configuration("persistent", call)) ?? this.activeConfiguration(call);
+  }
+
+  async activeConfiguration(call?: CallOptions): Promise<string | undefined> {
+    return this.#configuration("v1alpha1", call);
+  }
+
+  async #configuration(id: string, call?: CallOptions): Promise<string | undefined> {
+    const spec = await getSpecText(this.transport, "config", "MachineConfigs.config.talos.dev", id, call);
     return spec === undefined ? undefined : configurationText(spec);
+  }
+
+  async bootedWithUki(call?: CallOptions): Promise<boolean | undefined> {
+    const state = await getResource(this.transport, "runtime", "SecurityStates.talos.dev", "securitystate", call);
+    // Left out where it is false (siderolabs/talos v1.13.9 runtime/security_status.go).
+    return state && state.spec["bootedWithUKI"] === true;
   }
 
   async apiServer(call?: CallOptions): Promise<StaticPod | undefined> {

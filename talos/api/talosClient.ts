@@ -104,6 +104,10 @@ export interface TalosReader {
    * The machine configuration that the node has: the one on its disk, where one waits for the next boot. Undefined for a node that has none.
    */
   machineConfiguration(call?: CallOptions): Promise<string | undefined>;
+  /** The machine configuration in effect, not one that waits for the next boot. Undefined for a node that has none. */
+  activeConfiguration(call?: CallOptions): Promise<string | undefined>;
+  /** Whether systemd-boot started a unified kernel image; else GRUB did. Undefined where the node does not tell. */
+  bootedWithUki(call?: CallOptions): Promise<boolean | undefined>;
   /** kube-apiserver, as far as this control plane's kubelet tells; undefined where nothing is known of it. */
   apiServer(call?: CallOptions): Promise<StaticPod | undefined>;
 

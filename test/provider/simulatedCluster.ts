@@ -57,8 +57,10 @@ export class SimulatedCluster {
     version?: string;
     timings?: Partial<Timings>;
     runtime?: Partial<ClusterRuntime>;
+    /** Nodes with `machine.install.extraKernelArgs`; those that boot with GRUB run with them. */
+    kernelArgs?: Record<string, { bootloader: "grub" | "sd-boot"; extraKernelArgs: string[] }>;
   }): Promise<SimulatedCluster> {
-    const { subnet, controlPlanes = 1, workers = 0, version = "v1.12.7" } = options;
+    const { subnet, controlPlanes = 1, workers = 0, version = "v1.12.7", kernelArgs = {} } = options;
     const factory = new FactoryServer({ host: `${subnet}.2` });
     await factory.start();
     await fetch(`${factory.url}/schematics`, { method: "POST", body: stringify(iscsiSchematic) });
@@ -79,7 +81,11 @@ export class SimulatedCluster {
           type,
           ca: { crt: base64(talosCa.pem), ...(type === "controlplane" ? { key: base64(caKey) } : {}) },
           network: { hostname: name },
-          install: { disk: "/dev/sda", image: `ghcr.io/siderolabs/installer:${version}` },
+          install: {
+            disk: "/dev/sda",
+            image: `ghcr.io/siderolabs/installer:${version}`,
+            ...(kernelArgs[name] && { extraKernelArgs: kernelArgs[name].extraKernelArgs }),
+          },
         },
         cluster: {
           id: `cluster-${subnet}`,
@@ -98,15 +104,17 @@ export class SimulatedCluster {
     const image = await resolveImage(reference, {}, AbortSignal.timeout(5_000));
     const network = new LabNetwork();
     const make = (name: string, address: string, type: "controlplane" | "worker"): SimulatedNode => {
+      const { bootloader = "sd-boot", extraKernelArgs = [] } = kernelArgs[name] ?? {};
       const node = new SimulatedNode({
         name,
+        bootloader,
         address,
         network,
         runtime: { ...healthy, ...options.runtime },
         image: image.reference,
         timings: { ...fastTimings, ...options.timings },
       });
-      node.disk.slots.A = { ...image, bootArgs: [] };
+      node.disk.slots.A = { ...image, bootArgs: bootloader === "grub" ? extraKernelArgs : [] };
       node.disk.active = "A";
       node.disk.config = config(name, type);
       if (type === "controlplane") node.disk.etcd = { memberId: newMemberId() };

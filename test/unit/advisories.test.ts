@@ -140,14 +140,29 @@ const cases: Case[] = [
     severity: "warning",
     speaks: { from: "v1.9.5", to: "v1.10.0", contract: "v1.9", installKernelArgs: ["quiet"] },
     silent: { from: "v1.8.0", to: "v1.9.5", contract: "v1.8", installKernelArgs: ["quiet"] },
-    says: /systemd-boot/,
+    says: /systemd-boot.*schematic, customization\.extraKernelArgs$/,
+  },
+  {
+    id: "kernel-arguments-ignored",
+    severity: "warning",
+    speaks: { from: "v1.12.0", to: "v1.13.7", contract: "v1.9", installKernelArgs: ["quiet"] },
+    silent: { from: "v1.12.0", to: "v1.13.7", contract: "v1.9" },
+    says: /set machine\.install\.grubUseUKICmdline: true in place of machine\.install\.extraKernelArgs$/,
   },
   {
     id: "kernel-arguments-dropped",
     severity: "warning",
     speaks: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["quiet"] },
     silent: { from: "v1.12.7", to: "v1.13.7", installKernelArgs: ["quiet"] },
-    says: /LifecycleService.*GRUB/,
+    says: /LifecycleService.*GRUB would lose quiet.*schematic.*remove machine\.install\.extraKernelArgs and set machine\.install\.grubUseUKICmdline: true/,
+  },
+  {
+    id: "kernel-arguments-dropped",
+    severity: "warning",
+    // Talos keeps net.ifnames, until GRUB takes the image's arguments.
+    speaks: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["quiet", "net.ifnames=0"] },
+    silent: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["net.ifnames=0"] },
+    says: /would lose quiet, .*Put quiet net\.ifnames=0 into the schematic/,
   },
   {
     id: "schematic-kernel-arguments-ignored",

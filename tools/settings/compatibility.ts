@@ -42,6 +42,8 @@ const limits = `## Limits
 - New clusters start with the contract of their release, at most ${usual}: that is the newest one that the Talos provider generates. For ${newest} set
   \`talosContract: ${newest}\` and \`kubernetesVersion\` before the first \`pulumi up\`: the program then generates the configuration itself, the same that Talos's own
   machinery does. A newer \`talosContract\` is refused. A newer release runs all the same, with an older contract.
+- Nodes that boot with GRUB and run Talos 1.13 or newer lose \`machine.install.extraKernelArgs\` in an upgrade, and take the schematic's kernel arguments only with
+  \`machine.install.grubUseUKICmdline: true\`. An upgrade that would lose any is refused.
 - A line that is not in the table is reached only from its neighbours, since nothing else is known of it.
 - Before Talos 1.7 a node does not tell its schematic. There the extensions count in its place.
 `;

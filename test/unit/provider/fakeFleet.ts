@@ -244,6 +244,13 @@ class FakeClient implements TalosActor {
   async machineConfiguration(): Promise<undefined> {
     this.#answer();
   }
+  async activeConfiguration(): Promise<undefined> {
+    this.#answer();
+  }
+  async bootedWithUki(): Promise<boolean> {
+    this.#answer();
+    return true;
+  }
   async apiServer(): Promise<undefined> {
     this.#answer();
   }

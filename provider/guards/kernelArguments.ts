@@ -1,0 +1,110 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
+import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
+import { upgradeApi } from "../../talos/features.ts";
+import { installKernelArguments } from "../../talos/judgeConfig.ts";
+import { argumentsForSchematic, lostKernelArguments } from "../../talos/kernelArguments.ts";
+import { scrubbed } from "../../talos/secrecy/text.ts";
+import { VersionError } from "../../talos/version.ts";
+import type { Finding } from "./finding.ts";
+
+/** What a node says of its kernel arguments; undefined where it does not say. */
+export interface KernelArgumentFacts {
+  /** The release that runs: its API does the upgrade. */
+  version: string;
+  /** The machine configuration in effect: the installer gets this one. */
+  active: string | undefined;
+  /** The one on the disk: another one where it waits for the next boot. */
+  stored: string | undefined;
+  /** `/proc/cmdline`. */
+  cmdline: string | undefined;
+  /** systemd-boot takes the image's arguments and ignores those of the configuration anyway. */
+  bootedWithUki: boolean | undefined;
+}
+
+/** Would the upgrade lose kernel arguments that the node runs with? */
+export function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
+  const { version, active, stored, cmdline, bootedWithUki } = facts;
+  if (bootedWithUki === true || !upgradesByLifecycle(version)) return [];
+  const args = ignoredArguments(active);
+  const lost = lostKernelArguments(args, cmdline);
+  if (lost.length === 0) return [];
+  const boots =
+    bootedWithUki === false
+      ? "the node boots with GRUB"
+      : "the node does not tell whether it boots with GRUB";
+  return [
+    {
+      problem:
+        `the upgrade would lose the kernel arguments ${lost.map(shown).join(" ")} of machine.install.extraKernelArgs: ` +
+        `${boots}, and LifecycleService does not pass them to the installer (siderolabs/talos#13967)`,
+      hint: hintFor(
+        argumentsForSchematic(args, cmdline),
+        stored !== undefined && ignoredArguments(stored).length === 0,
+      ),
+      mayPass: false,
+    },
+  ];
+}
+
+function hintFor(args: readonly string[], staged: boolean): string {
+  const list = args.map((arg) => JSON.stringify(shown(arg))).join(", ");
+  return (
+    `Put them into the schematic: image.schematic.customization.extraKernelArgs: [${list}]. ` +
+    (staged
+      ? "The configuration that takes them out of machine.install.extraKernelArgs is staged: `talosctl reboot` the node first, so that the installer reads it."
+      : "In the machine configuration, remove machine.install.extraKernelArgs and set machine.install.grubUseUKICmdline: true: without it, GRUB ignores the " +
+        "schematic's arguments as well. A preview reads the configuration that the node has now.")
+  );
+}
+
+const shown = (arg: string): string => scrubbed(arg, () => "[secret]");
+
+/** Reads what the rule needs. What the certificate's role may not read, or the release does not have, is not known. */
+export async function kernelArgumentFindings(
+  talos: TalosReader,
+  version: string,
+  call: CallOptions,
+): Promise<Finding[]> {
+  if (!upgradesByLifecycle(version)) return [];
+  const active = await known(talos.activeConfiguration(call));
+  if (ignoredArguments(active).length === 0) return [];
+  const [stored, cmdline, bootedWithUki] = await Promise.all([
+    known(talos.machineConfiguration(call)),
+    known(talos.readText("/proc/cmdline", call)),
+    known(talos.bootedWithUki(call)),
+  ]);
+  return kernelArgumentRule({ version, active, stored, cmdline, bootedWithUki });
+}
+
+async function known<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof TalosError && (error.kind === "denied" || error.kind === "unimplemented"))
+      return undefined;
+    throw error;
+  }
+}
+
+function upgradesByLifecycle(version: string): boolean {
+  try {
+    return upgradeApi(version) === "lifecycle";
+  } catch (error) {
+    // A build with a tag of its own: nothing is known of it.
+    if (error instanceof VersionError) return false;
+    throw error;
+  }
+}
+
+/** The configuration's arguments, which LifecycleService ignores; none where GRUB takes the image's instead. */
+function ignoredArguments(configuration: string | undefined): string[] {
+  if (configuration === undefined) return [];
+  try {
+    const { args, grubUseUKICmdline } = installKernelArguments(parseConfig(configuration));
+    return grubUseUKICmdline ? [] : args;
+  } catch (error) {
+    if (error instanceof ConfigTextError) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,153 @@
+import { parse, stringify } from "yaml";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { SimulatedNode } from "../../lab/node/node.ts";
+import type { Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import type { ApplyMode } from "../../talos/api/talosClient.ts";
+import { schematicId } from "../../talos/schematic.ts";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+const preflightUrn = urn.replace("NodeUpgrade", "RolloutPreflight");
+const extraKernelArgs = ["pcie_aspm=off", "net.ifnames=0"];
+const schematic = {
+  customization: {
+    extraKernelArgs,
+    systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] },
+  },
+};
+const loses = (name: string): RegExp =>
+  new RegExp(
+    `${name} \\([\\d.]+\\), step "guard": the upgrade would lose the kernel arguments pcie_aspm=off of ` +
+      "machine\\.install\\.extraKernelArgs: the node boots with GRUB.*" +
+      'image\\.schematic\\.customization\\.extraKernelArgs: \\["pcie_aspm=off", "net\\.ifnames=0"\\].*' +
+      "machine\\.install\\.grubUseUKICmdline: true",
+  );
+
+let cluster: SimulatedCluster;
+const start = async (subnet: string, version: string): Promise<void> => {
+  cluster = await SimulatedCluster.start({
+    subnet,
+    version,
+    workers: 3,
+    kernelArgs: {
+      w1: { bootloader: "grub", extraKernelArgs },
+      w2: { bootloader: "sd-boot", extraKernelArgs },
+      w3: { bootloader: "grub", extraKernelArgs },
+    },
+  });
+  await fetch(`${cluster.factory.url}/schematics`, { method: "POST", body: stringify(schematic) });
+};
+
+/** What an upgrade changes, and what comes before it. */
+const touched = (node: SimulatedNode): unknown => {
+  const { version, boots, installs, upgrades } = node.snapshot();
+  return { version, boots: boots.length, installs, upgrades, images: Object.keys(node.disk.images) };
+};
+const argumentsOf = (name: string): readonly string[] => cluster.node(name).snapshot().kernelArgs;
+
+/** Inputs whose schematic has the arguments. */
+const withSchematic = (name: string): Properties => {
+  const id = schematicId(schematic);
+  const image = cluster.image("v1.13.9").replace(/\/[0-9a-f]{64}:/, `/${id}:`);
+  return inputsFor(cluster, name, { schematicId: id, image });
+};
+
+function preflightInputs(): Properties {
+  const nodes = cluster.nodes.map(({ name }) => {
+    const { node, role, talosVersion, image, extensions, services, files } = inputsFor(cluster, name);
+    return { name, node, role, talosVersion, image, extensions, services, files };
+  });
+  const {
+    schematicId: id,
+    controlPlanes,
+    clientConfiguration,
+    drain,
+    timeoutSeconds,
+  } = inputsFor(cluster, "cp1");
+  return { nodes, schematicId: id, controlPlanes, clientConfiguration, drain, timeoutSeconds };
+}
+
+/** The second step: the arguments out of the configuration, and GRUB takes those of the image. */
+async function moveArguments(name: string, mode: ApplyMode): Promise<void> {
+  const node = cluster.node(name);
+  const config = parse(node.disk.config ?? "") as { machine: { install: Record<string, unknown> } };
+  delete config.machine.install["extraKernelArgs"];
+  config.machine.install["grubUseUKICmdline"] = true;
+  const client = connectActor({ endpoint: node.address, credentials: cluster.credentials });
+  try {
+    await client.applyConfiguration({ data: stringify(config), mode });
+  } finally {
+    client.close();
+  }
+}
+
+describe("kernel arguments in the machine configurations, on 1.13", () => {
+  beforeAll(async () => start("127.50.1", "v1.13.5"));
+  afterAll(async () => cluster?.stop());
+
+  it("stop the rollout of a node that boots with GRUB, before anything is disturbed", async () => {
+    const before = cluster.nodes.map(touched);
+    const { message } = await failureOf(harness().provider.create(preflightUrn, preflightInputs()));
+    expect(message).toMatch(/no node was touched: 2 of 4 nodes/);
+    expect(message).toMatch(loses("w1"));
+    expect(message).toMatch(loses("w3"));
+    expect(message).not.toMatch(/w2 \(|cp1 \(/);
+    expect(cluster.nodes.map(touched)).toEqual(before);
+  });
+
+  it("are in the preview's plan", async () => {
+    const own = harness();
+    await own.provider.check(preflightUrn, {}, preflightInputs());
+    const warnings = own.warnings.join("\n");
+    expect(warnings).toMatch(loses("w1"));
+    expect(warnings).toMatch(loses("w3"));
+    expect(warnings).not.toMatch(/would not begin: (w2|cp1) /);
+  });
+
+  it("stop the upgrade of the node alone, although the schematic has them", async () => {
+    for (const inputs of [inputsFor(cluster, "w1"), withSchematic("w1")]) {
+      const before = touched(cluster.node("w1"));
+      const { message } = await failureOf(harness().provider.create(urn, inputs));
+      expect(message).toMatch(loses("w1"));
+      expect(touched(cluster.node("w1"))).toEqual(before);
+    }
+    expect(argumentsOf("w1")).toEqual(extraKernelArgs);
+  });
+
+  it("are nothing to a node that boots with systemd-boot, which ignores them", async () => {
+    await harness().provider.create(urn, inputsFor(cluster, "w2"));
+    expect(cluster.node("w2").version).toBe("v1.13.9");
+  });
+
+  it("survive the upgrade once the schematic has them and GRUB takes the image's", async () => {
+    await moveArguments("w1", "NO_REBOOT");
+    await harness().provider.create(urn, withSchematic("w1"));
+    expect(cluster.node("w1").version).toBe("v1.13.9");
+    expect(argumentsOf("w1")).toEqual(extraKernelArgs);
+  });
+
+  it("stop it while the configuration without them only waits for the next boot", async () => {
+    await moveArguments("w3", "STAGED");
+    const { message } = await failureOf(harness().provider.create(urn, withSchematic("w3")));
+    expect(message).toMatch(
+      /would lose the kernel arguments pcie_aspm=off .*is staged: `talosctl reboot` the node first/,
+    );
+    cluster.node("w3").powerCut("reboot");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await cluster.ready();
+    await harness().provider.create(urn, withSchematic("w3"));
+    expect(argumentsOf("w3")).toEqual(extraKernelArgs);
+  });
+});
+
+describe("kernel arguments in the machine configurations, on 1.12", () => {
+  beforeAll(async () => start("127.50.2", "v1.12.7"));
+  afterAll(async () => cluster?.stop());
+
+  it("are handed over by the older API", async () => {
+    await harness().provider.create(urn, inputsFor(cluster, "w1"));
+    expect(cluster.node("w1").version).toBe("v1.13.9");
+    expect(argumentsOf("w1")).toEqual(extraKernelArgs);
+  });
+});
