@@ -44,7 +44,7 @@ export class ConfirmedSchematicResource implements OtherResource {
 }
 
 /** What a person is told when the factory's ID is not the one of the schematic. */
-export function otherIdMessage(ids: { answered: string; computed: string; factory: string }): string {
+function otherIdMessage(ids: { answered: string; computed: string; factory: string }): string {
   return [
     `the Image Factory ${ids.factory} answered another schematic ID than the schematic has.`,
     `  answered ${ids.answered}`,

@@ -6,7 +6,7 @@ import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./c
 import { Configuration, type Finding, type Place } from "./configuration.ts";
 
 /** The name of the admission plugin. */
-export const POD_SECURITY = "PodSecurity";
+const POD_SECURITY = "PodSecurity";
 
 interface Plugin {
   /** Where its `configuration` is. */
