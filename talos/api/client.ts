@@ -154,7 +154,10 @@ export class GrpcTalosReader implements TalosReader {
     return wire.messages(response, this.node, "MachineService.EtcdAlarmList").flatMap(wire.etcdAlarms);
   }
 
-  async etcdDowngrading({ major, minor }: { major: number; minor: number }, call?: CallOptions): Promise<boolean> {
+  async etcdDowngrading(
+    { major, minor }: { major: number; minor: number },
+    call?: CallOptions,
+  ): Promise<boolean> {
     // etcd looks first whether the target is right, which for data of 3.6 is 3.5, and then whether a downgrade is under way
     // (etcd v3.7.1 server/etcdserver/version/version.go; Talos passes no target before 3.5 on to it).
     if (minor < 6) return false;
@@ -211,7 +214,13 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async installHistory(call?: CallOptions): Promise<InstallHistory> {
-    const machined = { namespace: "system", id: "machined", driver: "CONTAINERD", follow: false, tailLines: -1 };
+    const machined = {
+      namespace: "system",
+      id: "machined",
+      driver: "CONTAINERD",
+      follow: false,
+      tailLines: -1,
+    };
     const [kernel, own] = await Promise.all([
       this.#text("Dmesg", { follow: false, tail: false }, call),
       this.#text("Logs", machined, call).catch((error: unknown) => {

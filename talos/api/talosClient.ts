@@ -162,7 +162,9 @@ export interface TalosActor extends TalosReader {
    * @param request.dryRun asks what would happen, and changes nothing; `AUTO` is allowed there only
    */
   applyConfiguration(
-    request: { data: string } & ({ mode: ApplyMode; dryRun?: false } | { mode: ApplyMode | "AUTO"; dryRun: true }),
+    request: { data: string } & (
+      { mode: ApplyMode; dryRun?: false } | { mode: ApplyMode | "AUTO"; dryRun: true }
+    ),
     call?: CallOptions,
   ): Promise<ApplyAnswer>;
   /**

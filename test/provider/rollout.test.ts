@@ -42,9 +42,9 @@ describe("what a preview shows of a rollout", () => {
     const own = harness();
     const { plan } = await checked(own, {}, preflightInputs());
     expect(plan).toEqual([
-      "cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
-      "cp2: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
-      "cp3: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
+      "cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot; etcd 3.6.9, storage 3.6.0 -> 3.6.12",
+      "cp2: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot; etcd 3.6.9, storage 3.6.0 -> 3.6.12",
+      "cp3: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot; etcd 3.6.9, storage 3.6.0 -> 3.6.12",
       "w1: v1.13.9 with schematic c9078f941996… already, no reboot",
     ]);
     expect(own.warnings.length).toBeGreaterThan(0);
