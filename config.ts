@@ -15,6 +15,7 @@ import {
   type Origin,
   type Scalar,
 } from "./settings/secretValues.ts";
+import { at } from "./settings/raw.ts";
 import { stackFile } from "./settings/stackFile.ts";
 import { meantKey } from "./settings/suggestions.ts";
 
@@ -66,7 +67,7 @@ export function parseSettings(
   const parsed = settingsSchema.safeParse(given.config);
   const problems = parsed.success ? [] : parsed.error.issues.flatMap(problemsFrom);
   const completed = completeSettings(given.config, parsed.data, readFile);
-  const strict = given.config["strictSecrets"] === true;
+  const strict = at(given.config, "strictSecrets") === true;
   const others = besides(given.problems, [...problems, ...completed.problems, ...(strict ? plain : [])]);
   const all = withoutRepeats([...given.problems, ...others]).map(discreet);
   if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);

@@ -35,7 +35,7 @@ export const faultCatalogue = [
   },
   {
     id: "stream-breaks",
-    does: "the connection breaks in the middle of an installation, and the installation ends with it",
+    does: "the connection breaks in the middle of an installation, which goes on without its caller",
   },
   {
     id: "stream-breaks-late",

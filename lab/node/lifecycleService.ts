@@ -122,17 +122,14 @@ async function upgrade(
   log.begin(imageName);
   // An installer lives on when its caller is gone; only the loss of power ends it.
   const running = new AbortController();
-  const breaks = faults.strikes("stream-breaks");
-  if (breaks || faults.strikes("reboots-during-install")) {
-    const seconds = node.timings.installSeconds * faults.factor("slow-install") * 0.4;
-    void boot
-      .sleep(seconds)
-      .then(() => {
-        running.abort();
-        if (breaks) node.wire.cut();
-        else node.powerCut("reboot");
-      })
-      .catch(() => {});
+  const partly = node.timings.installSeconds * faults.factor("slow-install") * 0.4;
+  const afterAWhile = (happens: () => void) => void boot.sleep(partly).then(happens, () => {});
+  if (faults.strikes("stream-breaks")) afterAWhile(() => node.wire.cut());
+  if (faults.strikes("reboots-during-install")) {
+    afterAWhile(() => {
+      running.abort();
+      node.powerCut("reboot");
+    });
   }
   try {
     const exitCode = await install(

@@ -39,7 +39,7 @@ export async function earlierInstall(
       context,
       "install",
       "whether an installer that was started earlier has ended cannot be told",
-      "Look at `talosctl dmesg` and `talosctl logs machined`. Nothing was installed on top of it; run `pulumi up` again when it has ended.",
+      "Look at `talosctl dmesg` and `talosctl logs machined`. Nothing was installed on top of it. Run `pulumi up` again when it has ended; if it died, reboot the node first (`talosctl reboot`).",
     );
   }
   const installed = history.completed.at(-1);
