@@ -93,7 +93,7 @@ export class PreviewProject {
 
   async #open(stackName: string): Promise<Stack> {
     return LocalWorkspace.createOrSelectStack(
-      { stackName, projectName: "talos-iscsi", program: () => program(stackName) },
+      { stackName, projectName: "talos-iscsi", program: () => program(stackName, this.#dir) },
       {
         workDir: this.#dir,
         envVars: this.#environment,
@@ -112,11 +112,17 @@ export class PreviewProject {
   }
 }
 
-/** The program as a language host loads it, fresh for each stack. */
-async function program(stack: string): Promise<Record<string, unknown>> {
+/** The program as a language host loads it, in the project's folder and fresh for each stack. */
+async function program(stack: string, folder: string): Promise<Record<string, unknown>> {
   const entry = pathToFileURL(join(source, "index.ts"));
   entry.searchParams.set("example", stack);
-  return { ...((await import(/* @vite-ignore */ entry.href)) as Record<string, unknown>) };
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    return { ...((await import(/* @vite-ignore */ entry.href)) as Record<string, unknown>) };
+  } finally {
+    process.chdir(before);
+  }
 }
 
 function planned({ resourcePreEvent: event }: EngineEvent): Planned[] {

@@ -31,6 +31,7 @@ type Counts = Record<string, number>;
 const newCluster = (nodes: number): Counts => ({
   "talos-iscsi:index:FactoryImage": 1,
   "talos:imageFactory/schematic:Schematic": 1,
+  "talos-node:index:ConfirmedSchematic": 1,
   "talos-iscsi:index:TalosCluster": 1,
   "talos:machine/secrets:Secrets": 1,
   "talos-node:index:NodeConfiguration": nodes,
