@@ -123,7 +123,7 @@ test("the preview that the README shows is what a preview shows", async () => {
       .exec(readme)?.[1]
       ?.split("\n")
       .filter((line) => line.trim() !== "") ?? [];
-  expect(shown.length).toBeGreaterThan(8);
+  expect(shown.length).toBeGreaterThan(7);
   const preview = await lab.withStackFile(
     "dev",
     (text) =>
