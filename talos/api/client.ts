@@ -128,7 +128,13 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async bootedWithUki(call?: CallOptions): Promise<boolean | undefined> {
-    const state = await getResource(this.transport, "runtime", "SecurityStates.talos.dev", "securitystate", call);
+    const state = await getResource(
+      this.transport,
+      "runtime",
+      "SecurityStates.talos.dev",
+      "securitystate",
+      call,
+    );
     // Left out where it is false (siderolabs/talos v1.13.9 runtime/security_status.go).
     return state && state.spec["bootedWithUKI"] === true;
   }

@@ -134,12 +134,14 @@ describe("a preview", () => {
     expect(preview.text).not.toMatch(
       /\(refresh\)\s+\[id=[^\]]*\]\s+\[urn=[^\]]*NodeConfiguration::cluster-config-(?!w1)/,
     );
-    const { text } = await lab.labOk("up", "--refresh", "--skip-preview");
+    await lab.labOk("refresh");
+    const { text } = await lab.labOk("up", "--skip-preview");
     expect(text).toContain("was changed by hand, and that is not taken back");
     expect(await touched()).toEqual(before);
     writeFileSync(file, "machine: { sysctls: { vm.by-hand: { $patch: delete } } }\n");
     await lab.tool("talosctl", "--nodes", "127.10.0.21", "patch", "machineconfig", "--patch", `@${file}`);
-    expect((await lab.labOk("up", "--refresh")).stdout).toContain("Nothing to change");
+    await lab.labOk("refresh");
+    expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
   });
 });
 
