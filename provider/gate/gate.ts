@@ -297,7 +297,7 @@ export class Gate {
       if (findings.length === 0) return;
       const left = begun + patienceFor(findings, patience) - clock.now();
       if (left <= 0) throw new Refused(findings);
-      tell(findings.map(({ problem }) => problem).join("; "));
+      tell(`waiting: ${findings.map(({ problem }) => problem).join("; ")}`);
       await clock.sleep(Math.min(pause(), left), signal);
     }
   }
