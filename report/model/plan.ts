@@ -33,6 +33,8 @@ function foundIn(told: string): Found | undefined {
   const [, version = "", schematicId = ""] =
     /^(\S+) with (?:no schematic|schematic ([0-9a-f]+))/.exec(told) ?? [];
   if (version === "") return undefined;
-  if (told.endsWith("already, no reboot")) return { fate: "stays", runs: { version, schematicId } };
-  return told.endsWith("one reboot") ? { fate: "upgrade", runs: { version, schematicId } } : undefined;
+  // What a control plane's line says of its etcd comes last.
+  const [fate = ""] = told.split("; ");
+  if (fate.endsWith("already, no reboot")) return { fate: "stays", runs: { version, schematicId } };
+  return fate.endsWith("one reboot") ? { fate: "upgrade", runs: { version, schematicId } } : undefined;
 }

@@ -310,7 +310,7 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
   const before = fleet.machines.filter(({ name }) => fleet.kubernetes.get(name).unschedulable);
   await deploy(fleet, random.maxUnavailable, given.inOrder);
   expect(fleet.violations).toEqual([]);
-  expectNoCordonLeft(fleet, before);
+  expectNoCordonLeft(fleet, before, given);
 
   fleet.heal();
   for (const { name } of fleet.machines) fleet.setTrouble(name, undefined);
@@ -324,8 +324,14 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
 }
 
 /** No cordon of ours is left on a node that was not disturbed, unless Kubernetes itself refused to take it back. */
-function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void {
+function expectNoCordonLeft(
+  fleet: FakeFleet,
+  before: readonly Machine[],
+  { error }: FaultyCluster["faults"],
+): void {
   if (fleet.struck("patchNode") || fleet.struck("nodes")) return;
+  // A reboot request that ended in a way nobody foresaw may have arrived: the node stays cordoned until the next run has looked.
+  if (error?.kind === "unexpected" && error.method === "reboot") return;
   for (const machine of fleet.machines.filter((one) => fleet.tried.has(one.name) && !before.includes(one))) {
     const { unschedulable } = fleet.kubernetes.get(machine.name);
     if (machine.boots === 0 && !machine.askedToReboot)
@@ -333,9 +339,12 @@ function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void 
   }
 }
 
-/** How the properties run: a failure prints its seed and path, which these variables take to replay it. */
-export function runs(numRuns: number): fc.Parameters<unknown> {
-  const { ROLLOUT_SEED: seed, ROLLOUT_PATH: path } = process.env;
+/**
+ * How the properties run: a failure prints its seed and path, which these variables take to replay it.
+ * @param usual the seed where none is given, for a test that is to do the same every time
+ */
+export function runs(numRuns: number, usual?: number): fc.Parameters<unknown> {
+  const { ROLLOUT_SEED: seed = usual, ROLLOUT_PATH: path } = process.env;
   return {
     numRuns,
     ...(seed === undefined ? {} : { seed: Number(seed) }),
