@@ -93,11 +93,13 @@ test("without --up it only looks", async () => {
 
 test("a driver that does not attach is found, with the node", async () => {
   driver.broken.add("w2");
-  const finished = await accept("--up", "--storage-timeout", "3");
+  const finished = await accept("--up", "--storage-timeout", "10");
   expect(finished.code, finished.text).toBe(1);
   const { steps } = report();
   const { problems } = steps.find(({ step }) => step === "attach and detach") ?? {};
-  expect(problems).toEqual([expect.stringMatching(/joviandss-sc on w2: not attached/) as string]);
+  // On a slow machine the namespace may still be on its way out when the time is over, which is told as well.
+  expect(problems).toContainEqual(expect.stringMatching(/joviandss-sc on w2: not attached/) as string);
+  expect(problems?.filter((problem) => problem.includes("not attached"))).toHaveLength(1);
 });
 
 test("a service that was stopped by hand is found, on its node", async () => {
