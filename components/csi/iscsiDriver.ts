@@ -128,7 +128,7 @@ export interface AllowedAccess {
 export interface AccessGuard {
   /** Claims, by the StorageClass they name. */
   classes: Readonly<Record<string, AllowedAccess>>;
-  /** PersistentVolumes of the driver, whoever made them and whatever their StorageClass. */
+  /** PersistentVolumes of the driver, no matter who created them or which StorageClass they name. */
   volumes: AllowedAccess;
   /** Volumes that several nodes may mount, such as network shares: the ones with one of these volume attributes. */
   sharedVolumes?: { attribute: string; values: readonly string[] } | undefined;

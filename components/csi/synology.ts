@@ -148,7 +148,8 @@ function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.I
 
 /**
  * The driver declares MULTI_NODE_MULTI_WRITER for everything and mounts the file system of a LUN on several nodes (synology-csi v1.2.1
- * pkg/driver/driver.go). Raw block volumes may be shared: whoever uses one, such as a virtual machine that migrates, orders the writes.
+ * pkg/driver/driver.go). Raw block volumes may be shared: the workload coordinates its writes, as a migrating
+ * virtual machine does.
  */
 function accessGuard({ storageClasses }: SynologySettings): AccessGuard {
   const lun = { Filesystem: oneNode, Block: [...oneNode, "ReadWriteMany"] };
