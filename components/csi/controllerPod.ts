@@ -14,6 +14,7 @@ import {
   socketPath,
   templateAnnotations,
   unprivileged,
+  withoutEmpty,
 } from "./podParts.ts";
 
 type Container = k8s.types.input.core.v1.Container;
@@ -54,7 +55,7 @@ export function controllerDeployment(
           priorityClassName: "system-cluster-critical",
           ...(controller.hostNetwork ? { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" } : {}),
           nodeSelector: { "kubernetes.io/os": "linux", ...controller.nodeSelector },
-          tolerations: controller.tolerations,
+          ...withoutEmpty({ tolerations: controller.tolerations }),
           ...(several ? { affinity: spread(labels.app ?? "", controller.hostNetwork) } : {}),
           ...pullSecrets(driver),
           containers: [
@@ -79,7 +80,7 @@ function pluginContainer(driver: IscsiDriver): Container {
     image: pluginImage(driver),
     imagePullPolicy: "IfNotPresent",
     args: plugin.args,
-    env: plugin.env ?? [],
+    ...withoutEmpty({ env: plugin.env ?? [] }),
     securityContext: unprivileged,
     resources: pluginResources,
     livenessProbe: healthCheck(driver.healthPorts.controller, hostNetwork).probe,

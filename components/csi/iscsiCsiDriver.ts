@@ -13,6 +13,7 @@ import { privilegedLabels } from "./privilegedNamespace.ts";
 import { inputError } from "./problems.ts";
 import { controllerRules, leaderElectionRules, roleReference } from "./rbac.ts";
 import type { Rule } from "./rbac.ts";
+import { secretData } from "./secretData.ts";
 import { shimSecret, shimsOf } from "./shims.ts";
 import type { Transform } from "./transform.ts";
 
@@ -142,7 +143,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
         args: {
           metadata: { name: driver.secret.name, namespace: driver.namespace },
           type: "Opaque",
-          stringData: { [driver.secret.key]: pulumi.secret(driver.secret.content) },
+          data: { [driver.secret.key]: pulumi.secret(secretData(driver.secret.content)) },
         },
         dependsOn: [namespace],
         // The uid in its metadata keys the checksum (checksum.ts) and so may not be readable in the state.
@@ -289,7 +290,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
         args: {
           metadata: { name: shimSecret(driver), namespace: driver.namespace },
           type: "Opaque",
-          stringData: Object.fromEntries(shims.map(({ file, content }) => [file, content])),
+          data: Object.fromEntries(shims.map(({ file, content }) => [file, secretData(content)])),
         },
         dependsOn: [namespace],
       });

@@ -15,6 +15,7 @@ import {
   socketDirectory,
   socketPath,
   templateAnnotations,
+  withoutEmpty,
 } from "./podParts.ts";
 
 type Container = k8s.types.input.core.v1.Container;
@@ -57,7 +58,7 @@ export function nodeDaemonSet(
           dnsPolicy: "ClusterFirstWithHostNet",
           ...(driver.iscsiadm.strategy === "nsenter" ? { hostPID: true } : {}),
           nodeSelector: { "kubernetes.io/os": "linux", ...node.nodeSelector },
-          tolerations: node.tolerations,
+          ...withoutEmpty({ tolerations: node.tolerations }),
           ...(node.controlPlanes ? {} : { affinity: workersOnly }),
           ...pullSecrets(driver),
           containers: [pluginContainer(driver), registrarContainer(driver), livenessContainer(driver)],

@@ -110,3 +110,13 @@ export function templateAnnotations(
 ): Record<string, pulumi.Input<string>> {
   return readsSecret ? { [checksumAnnotation]: checksum } : {};
 }
+
+/**
+ * A list that is left out where it is empty, as the Kubernetes plugin leaves it out once all of the object is known: an object of the first preview,
+ * whose checksum is not known yet, is compared with that one by a saved plan (`pulumi up --plan`).
+ */
+export function withoutEmpty<Lists extends Record<string, readonly unknown[]>>(
+  lists: Lists,
+): Partial<Lists> {
+  return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)) as Partial<Lists>;
+}

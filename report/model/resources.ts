@@ -76,10 +76,14 @@ function changesOf({ operation, old, new: made, differs }: Step): PropertyChange
   return differs.map((path) => ({ path, kind: "changed", before: secretMark, after: secretMark }));
 }
 
-/** How many resources are created, changed and so on, as the engine counts them: components, providers and the stack included. */
+/**
+ * How many resources are created, changed and so on, as the engine counts them: components, the stack and providers included, but for the
+ * providers that it makes by itself (pulumi v3.250 pkg/engine/update.go, isInternalStep).
+ */
 export function countsOf({ steps }: Digest): Counts {
   const counts: Counts = { create: 0, update: 0, replace: 0, delete: 0, same: 0 };
-  for (const { operation } of steps) {
+  for (const { operation, type, name } of steps) {
+    if (type.startsWith("pulumi:providers:") && name.startsWith("default")) continue;
     if (operation === "import") counts.create += 1;
     else if (operation in counts) counts[operation as keyof Counts] += 1;
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { iscsiadmShim, mountShim } from "../../../components/csi/shims.ts";
 import { deploy } from "./joviandssDeployment.ts";
 import { digest } from "./plainSettings.ts";
-import { at, only } from "./recorder.ts";
+import { at, only, textOf } from "./recorder.ts";
 import { container, containers, daemonSet, deployment, objectNames, pod } from "./workloads.ts";
 
 describe("choices", () => {
@@ -27,8 +27,9 @@ describe("choices", () => {
       const shims = only(resources, "kubernetes:core/v1:Secret", "joviandss-shims");
       expect(shims.inputs).toMatchObject({
         metadata: { name: "joviandss-csi-shims", namespace: "joviandss-csi" },
-        stringData: { secret: { iscsiadm: iscsiadmShim(strategy), mount: mountShim } },
       });
+      expect(textOf(at(shims.inputs, "data", "secret", "iscsiadm"))).toBe(iscsiadmShim(strategy));
+      expect(textOf(at(shims.inputs, "data", "secret", "mount"))).toBe(mountShim);
       expect(only(resources, "kubernetes:apps/v1:DaemonSet").after).toContain(shims.name);
     },
   );

@@ -3,23 +3,15 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { checksum } from "../../../components/csi/checksum.ts";
 import { deploy, minimal } from "./joviandssDeployment.ts";
-import { at, only } from "./recorder.ts";
+import { at, only, textOf } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 import { checksumOf, daemonSet, deployment } from "./workloads.ts";
 
 describe("the configuration", () => {
-  const config = (resources: Registered[]) =>
-    parse(
-      (
-        at(
-          only(resources, "kubernetes:core/v1:Secret", "joviandss-config").inputs,
-          "stringData",
-          "secret",
-        ) as {
-          "cfg.yaml": string;
-        }
-      )["cfg.yaml"],
-    ) as unknown;
+  const config = (resources: Registered[]) => {
+    const secret = only(resources, "kubernetes:core/v1:Secret", "joviandss-config").inputs;
+    return parse(textOf(at(secret, "data", "secret", "cfg.yaml"))) as unknown;
+  };
 
   test("has the keys that the driver reads, where it reads them", async () => {
     expect(config(await deploy())).toEqual({

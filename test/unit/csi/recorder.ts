@@ -113,6 +113,11 @@ export function at(value: unknown, ...path: (string | number)[]): unknown {
   );
 }
 
+/** What base64 in the `data` of a Secret says. */
+export function textOf(base64: unknown): string {
+  return Buffer.from(base64 as string, "base64").toString("utf8");
+}
+
 function nameIn(urn: string): string {
   return urn.split("::").at(-1) ?? "";
 }

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { SynologyCsi } from "../../../components/csi/synology.ts";
 import type { SynologyCsiArgs } from "../../../components/csi/synology.ts";
-import { at, only, record } from "./recorder.ts";
+import { at, only, record, textOf } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 import { checksumOf, container, containers, daemonSet, deployment, pod } from "./workloads.ts";
 
@@ -16,12 +16,8 @@ async function deploy(args: Partial<SynologyCsiArgs> = {}): Promise<Registered[]
 }
 
 const config = (resources: Registered[]) => {
-  const data = at(
-    only(resources, "kubernetes:core/v1:Secret", "synology-config").inputs,
-    "stringData",
-    "secret",
-  );
-  return parse((data as { "client-info.yml": string })["client-info.yml"]) as unknown;
+  const secret = only(resources, "kubernetes:core/v1:Secret", "synology-config").inputs;
+  return parse(textOf(at(secret, "data", "secret", "client-info.yml"))) as unknown;
 };
 
 // Against synology-csi 2807900 (v1.2.1) deploy/kubernetes/v1.20.

@@ -261,6 +261,16 @@ describe("the resources of a preview", () => {
     expect(counts).toEqual({ create: 1, update: 1, replace: 0, delete: 0, same: 1 });
   });
 
+  it("are counted without the providers that the engine makes by itself", () => {
+    const provider = (name: string) => ({
+      op: "same",
+      urn: urn("pulumi:providers:kubernetes", name),
+      oldState: { custom: true, inputs: {} },
+      newState: { custom: true, inputs: {} },
+    });
+    expect(report(saved([provider("kubernetes"), provider("default_4_34_2")])).counts.same).toBe(1);
+  });
+
   it("have their changes by path, and a replacement is one", () => {
     const { resources, counts, losses } = report(saved(storageClass("replace")));
     expect(counts).toMatchObject({ replace: 1, create: 0, delete: 0 });
