@@ -115,8 +115,6 @@ export function templateAnnotations(
  * A list that is left out where it is empty, as the Kubernetes plugin leaves it out once all of the object is known: an object of the first preview,
  * whose checksum is not known yet, is compared with that one by a saved plan (`pulumi up --plan`).
  */
-export function withoutEmpty<Lists extends Record<string, readonly unknown[]>>(
-  lists: Lists,
-): Partial<Lists> {
+export function withoutEmpty<Lists extends Record<string, readonly unknown[]>>(lists: Lists): Partial<Lists> {
   return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)) as Partial<Lists>;
 }

@@ -117,7 +117,9 @@ describe("what the workflows do with a stack", () => {
 
   it("accepts a real cluster by night, with a stack whose settings are right", () => {
     const runs = read("acceptance.yml").steps.map(({ run }) => run ?? "");
-    expect(runs.join("\n")).toMatch(/pulumi stack init night\n *npm run accept --silent -- --stack night --up$/m);
+    expect(runs.join("\n")).toMatch(
+      /pulumi stack init night\n *npm run accept --silent -- --stack night --up$/m,
+    );
     const file = readFileSync(join(root, "test/acceptance/Pulumi.night.yaml"), "utf8");
     const { config } = parse(file) as { config: Record<string, unknown> };
     const settings = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
