@@ -98,7 +98,8 @@ const kubernetes = new k8s.Provider(
   // The plugin asks the API server for its schema once, when it is configured: not while a control plane is new or restarts.
   { dependsOn: rollout },
 );
-const onIscsiNodes = { ...hiding, provider: kubernetes, dependsOn: Object.values(rollout.nodes) };
+// The provider depends on all nodes: one dependency in place of hundreds for each object.
+const onIscsiNodes = { ...hiding, provider: kubernetes, dependsOn: [kubernetes as pulumi.Resource] };
 const snapshots =
   settings.snapshotController?.install === true
     ? new SnapshotController("snapshots", settings.snapshotController, onIscsiNodes)

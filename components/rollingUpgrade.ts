@@ -5,6 +5,7 @@ import {
   type EtcdSnapshotArgs,
   type NodeUpgradeArgs,
 } from "./nodeUpgrade.ts";
+import { withoutTraces } from "./manyResources.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { upgradeLanes } from "../talos/lanes.ts";
@@ -116,15 +117,18 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       { parent: this, dependsOn: args.after },
     );
     this.nodes = {};
-    for (const { node, after } of upgradeLanes(args.nodes, args.maxUnavailableWorkers)) {
-      const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
-      this.nodes[node.name] = new NodeUpgrade(
-        `${name}-${node.name}`,
-        // Only control planes look at each other: a worker's upgrade is not to change because one of them comes or goes.
-        { ...shared, ...ownInputs(node), ...(node.role === "worker" ? { controlPlanes: [] } : etcd) },
-        { parent: this, dependsOn: [preflight, ...before, ...args.after] },
-      );
-    }
+    withoutTraces(() => {
+      for (const { node, after } of upgradeLanes(args.nodes, args.maxUnavailableWorkers)) {
+        const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
+        this.nodes[node.name] = new NodeUpgrade(
+          `${name}-${node.name}`,
+          // Only control planes look at each other: a worker's upgrade is not to change because one of them comes or goes.
+          { ...shared, ...ownInputs(node), ...(node.role === "worker" ? { controlPlanes: [] } : etcd) },
+          // The preflight depends on `after`; repeated here, hundreds of nodes would have hundreds of dependencies each.
+          { parent: this, dependsOn: [preflight, ...before] },
+        );
+      }
+    });
     this.table = pulumi.all(args.nodes.map((node) => this.row(node)));
     const taken = Object.values(this.nodes).map(({ takenSnapshot }) => takenSnapshot);
     this.etcdSnapshot = pulumi.unsecret(pulumi.all(taken).apply(newest));

@@ -6,6 +6,7 @@ import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import { formerConfiguration, NodeConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
+import { withoutTraces } from "./manyResources.ts";
 import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
 
 /** A node of the cluster as its machine configuration needs it. */
@@ -117,7 +118,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     const identity = this.identity(args);
     this.clientConfiguration = identity.clientConfiguration;
     this.clusterId = identity.machineSecrets.apply((secrets) => unwrapped(secrets).cluster.id);
-    const configurations = this.applyConfigurations(args, identity);
+    const configurations = withoutTraces(() => this.applyConfigurations(args, identity));
     const applied = Object.values(configurations);
     const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];
     this.ready = [...applied, ...bootstrap];
