@@ -151,9 +151,10 @@ describe("the program", () => {
     ]);
     for (const credentials of ["clientConfiguration", "kubeconfig"])
       expect(membership.inputs[credentials]).toHaveProperty("secret");
+    expect(only(resources, "talos-node:index:RolloutPreflight").after).toContain("membership");
     for (const { start, after } of ofType(resources, "talos-node:index:NodeUpgrade")) {
       expect(start).toBeGreaterThan(membership.end);
-      expect(after).toContain("membership");
+      expect(after).toContain("upgrade-preflight");
     }
   });
 
@@ -207,9 +208,9 @@ describe("the program", () => {
     const { resources } = await program(dev());
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     const configured = ofType(resources, "talos-node:index:NodeConfiguration");
-    for (const upgrade of upgrades) {
-      expect(upgrade.after).toEqual(expect.arrayContaining(configured.map(({ name }) => name)));
-    }
+    const preflight = only(resources, "talos-node:index:RolloutPreflight");
+    expect(preflight.after).toEqual(expect.arrayContaining(configured.map(({ name }) => name)));
+    for (const upgrade of upgrades) expect(upgrade.after).toContain(preflight.name);
     const upgraded = Math.max(...upgrades.map(({ end }) => end));
     const objects = resources.filter(({ type }) => type.startsWith("kubernetes:"));
     expect(objects.length).toBeGreaterThan(5);

@@ -149,7 +149,14 @@ describe("RollingUpgrade", () => {
 
   it("waits with every node for what has to be done before", async () => {
     const { resources } = await roll();
-    for (const node of ofType(resources, type)) expect(node.after).toContain("configured");
+    const preflight = only(resources, "talos-node:index:RolloutPreflight");
+    expect(preflight.after).toContain("configured");
+    for (const node of ofType(resources, type)) expect(node.after).toContain(preflight.name);
+  });
+
+  it("has a few dependencies for each node, however many nodes there are", async () => {
+    const { resources } = await roll({ nodes: nodes(3, 60), maxUnavailableWorkers: 5 });
+    for (const node of ofType(resources, type)) expect(node.after.length, node.name).toBeLessThan(5);
   });
 
   it.each<[number, number, number | string, Record<string, string[]>]>([
