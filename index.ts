@@ -8,10 +8,11 @@ import { SynologyCsi } from "./components/csi/synology.ts";
 import { ClusterMembership } from "./components/clusterMembership.ts";
 import { hideValues } from "./components/hiddenValues.ts";
 import { FactoryImage } from "./components/factoryImage.ts";
+import { nodeImages, nodeParts } from "./components/nodeImages.ts";
 import { RollingUpgrade } from "./components/rollingUpgrade.ts";
 import { TalosCluster } from "./components/talosCluster.ts";
 import { loadSettings } from "./config.ts";
-import { iscsiRequirements, newestContract } from "./talos/iscsi.ts";
+import { newestContract } from "./talos/iscsi.ts";
 
 const settings = loadSettings();
 const { cluster: wanted, upgrade } = settings;
@@ -21,6 +22,7 @@ for (const { path, reason } of settings.warnings) void pulumi.log.warn(`${path} 
 const hiding = { transformations: hideValues(settings.hidden.values) };
 
 const factory = new FactoryImage("image", { ...settings.image, talosVersion: settings.talosVersion }, hiding);
+const imagesOfNodes = nodeImages(factory, settings, hiding);
 
 const cluster = new TalosCluster(
   "cluster",
@@ -29,7 +31,8 @@ const cluster = new TalosCluster(
     endpoint: wanted.endpoint,
     nodes: wanted.nodes.map((node) => ({
       ...node,
-      installerImage: factory.installerImageOf(node.talosVersion),
+      installerImage: imagesOfNodes.of(node).installerImageOf(node.talosVersion),
+      ...nodeParts(node),
     })),
     contract: settings.talosContract,
     initialContract: newestContract(settings.talosVersion),
@@ -44,7 +47,7 @@ const cluster = new TalosCluster(
     hidden: settings.hidden.configurations,
     protectSecrets: wanted.protectSecrets,
     existing: wanted.secrets,
-    after: [factory.confirmed],
+    after: imagesOfNodes.confirmed,
   },
   { provider: factory.provider },
 );
@@ -68,8 +71,7 @@ const membership = new ClusterMembership(
 const rollout = new RollingUpgrade("upgrade", {
   nodes: wanted.nodes.map((node) => ({
     ...node,
-    image: factory.installerImageOf(node.talosVersion),
-    requirements: iscsiRequirements(settings.image.schematic, node.talosVersion),
+    ...imagesOfNodes.upgradeOf(node),
   })),
   after: [...cluster.ready, membership],
   schematicId: factory.schematicId,
@@ -108,16 +110,17 @@ const afterSnapshots = {
   ...onIscsiNodes,
   dependsOn: [...onIscsiNodes.dependsOn, ...(snapshots === undefined ? [] : [snapshots])],
 };
+const placed = wanted.nodes.every(({ iscsi }) => iscsi) ? {} : { nodesWithoutIscsi: true };
 const joviandss =
   settings.joviandss === undefined
     ? undefined
-    : new JovianDssCsi("joviandss", settings.joviandss, afterSnapshots);
+    : new JovianDssCsi("joviandss", { ...settings.joviandss, ...placed }, afterSnapshots);
 for (const { name, labels } of settings.namespaces)
   new PrivilegedNamespace(name, { name, labels }, onIscsiNodes);
 const synology =
   settings.synology === undefined
     ? undefined
-    : new SynologyCsi("synology", settings.synology, afterSnapshots);
+    : new SynologyCsi("synology", { ...settings.synology, ...placed }, afterSnapshots);
 
 /** ID of the Image Factory's schematic. */
 export const schematicId = factory.schematicId;
@@ -127,6 +130,11 @@ export const installerImage = factory.installerImage;
 export const isoUrl = factory.isoUrl;
 /** iPXE script that boots a new machine into maintenance mode. */
 export const pxeUrl = factory.pxeUrl;
+/**
+ * Every image by name, where there are several: schematic, installer, architecture, ISO, iPXE script and disk image. `image` is called `default`.
+ * Absent without `images`.
+ */
+export const images = imagesOfNodes.table;
 /** URL of the Kubernetes API. */
 export const endpoint = wanted.endpoint;
 /** Admin credentials for talosctl: `pulumi stack output talosconfig --show-secrets > talosconfig`. */

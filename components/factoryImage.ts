@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
-import { installerImage, isoUrl, pxeUrl } from "../talos/image.ts";
+import { diskImageUrl } from "../talos/diskImage.ts";
+import { installerImage, isoUrl, pxeUrl, type Architecture, type FactoryImageSpec } from "../talos/image.ts";
 import { schematicId, schematicYaml, type Schematic } from "../talos/schematic.ts";
 import { ConfirmedSchematic } from "./confirmedSchematic.ts";
 
@@ -13,6 +14,8 @@ export interface FactoryImageArgs {
   factory: string;
   /** Talos platform, such as `metal`, `nocloud` or `vmware`. */
   platform: string;
+  /** Architecture of the machines, which ISO, iPXE script and disk image are for. Default: `amd64`. */
+  architecture?: Architecture | undefined;
   /** Whether the SecureBoot variant is wanted. It has its own installer, ISO and PXE references. */
   secureBoot: boolean;
   /**
@@ -22,6 +25,8 @@ export interface FactoryImageArgs {
   schematic: Schematic;
   /** Talos release of the references below, such as `v1.13.9`. */
   talosVersion: string;
+  /** The provider of another image of the same factory, to share. Default: one of its own. */
+  sharedProvider?: talos.Provider | undefined;
 }
 
 /**
@@ -37,10 +42,14 @@ export class FactoryImage extends pulumi.ComponentResource {
   declare readonly schematicId: pulumi.Output<string>;
   /** Installer image of `talosVersion`, such as `factory.talos.dev/metal-installer/c9078f…:v1.13.9`. */
   declare readonly installerImage: pulumi.Output<string>;
+  /** Architecture of ISO, iPXE script and disk image. */
+  declare readonly architecture: Architecture;
   /** URL of the ISO that boots a machine into maintenance mode. */
   declare readonly isoUrl: pulumi.Output<string>;
   /** URL of the iPXE script that boots a machine into maintenance mode. */
   declare readonly pxeUrl: pulumi.Output<string>;
+  /** URL of the disk image, such as `…/metal-arm64.raw.xz`; undefined for a platform that has none. */
+  declare readonly diskImageUrl: pulumi.Output<string | undefined>;
   /**
    * Exists once the factory has answered the computed ID; fails otherwise. It is not a dependency of the outputs above: a provider function
    * whose arguments depend on a resource that does not exist yet is not called in a preview, and machine configurations would be unknown.
@@ -52,13 +61,19 @@ export class FactoryImage extends pulumi.ComponentResource {
   private readonly args: FactoryImageArgs;
 
   constructor(name: string, args: FactoryImageArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("talos-iscsi:index:FactoryImage", name, { ...args }, opts);
-    this.args = args;
-    this.provider = new talos.Provider(
-      `${name}-factory`,
-      { imageFactoryUrl: args.factory },
-      { parent: this },
+    const { sharedProvider, architecture = "amd64", ...shown } = args;
+    // The default is not shown: states of before have none.
+    super(
+      "talos-iscsi:index:FactoryImage",
+      name,
+      architecture === "amd64" ? shown : { ...shown, architecture },
+      opts,
     );
+    this.args = args;
+    this.architecture = architecture;
+    this.provider =
+      sharedProvider ??
+      new talos.Provider(`${name}-factory`, { imageFactoryUrl: args.factory }, { parent: this });
     const registration = new talos.imagefactory.Schematic(
       `${name}-schematic`,
       { schematic: schematicYaml(args.schematic) },
@@ -74,8 +89,11 @@ export class FactoryImage extends pulumi.ComponentResource {
     this.schematicId = pulumi.output(computed);
     this.installerImage = this.installerImageOf(args.talosVersion);
     const reference = { ...args, version: args.talosVersion };
-    this.isoUrl = this.schematicId.apply((id) => isoUrl({ ...reference, schematicId: id }));
-    this.pxeUrl = this.schematicId.apply((id) => pxeUrl({ ...reference, schematicId: id }));
+    const urlOf = <Url>(url: (spec: FactoryImageSpec, architecture: Architecture) => Url) =>
+      this.schematicId.apply((id) => url({ ...reference, schematicId: id }, architecture));
+    this.isoUrl = urlOf(isoUrl);
+    this.pxeUrl = urlOf(pxeUrl);
+    this.diskImageUrl = urlOf(diskImageUrl);
     this.registerOutputs({
       schematicId: this.schematicId,
       installerImage: this.installerImage,

@@ -22,6 +22,10 @@ export interface RollingUpgradeNode {
   talosVersion: string;
   /** The installer image of that release and schematic. */
   image: pulumi.Input<string>;
+  /** Its schematic. Default: that of the rollout. */
+  schematicId?: pulumi.Input<string> | undefined;
+  /** What the settings call its image, for the preview: `gpu`. Default: images are not named. */
+  imageName?: string | undefined;
   /** What must be there afterwards: extensions, services, files. */
   requirements: IscsiRequirements;
 }
@@ -52,7 +56,7 @@ export interface RollingUpgradeArgs {
   nodes: RollingUpgradeNode[];
   /** What has to be done before the first node may be touched, such as the machine configurations of all. */
   after: pulumi.Resource[];
-  /** Schematic that every node is to run. */
+  /** Schematic that every node is to run that has none of its own. */
   schematicId: pulumi.Input<string>;
   /** Talos API credentials (role os:admin), base64 as in a talosconfig. */
   clientConfiguration: NodeUpgradeArgs["clientConfiguration"];
@@ -113,7 +117,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     };
     const preflight = new RolloutPreflight(
       `${name}-preflight`,
-      { ...shared, ...etcd, nodes: args.nodes.map(ownInputs) },
+      { ...shared, ...etcd, nodes: args.nodes.map(preflightInputs) },
       { parent: this, dependsOn: args.after },
     );
     this.nodes = {};
@@ -169,6 +173,20 @@ function newest(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefin
 }
 
 /** What is a node's own among the inputs of its upgrade. */
-function ownInputs({ name, address, role, talosVersion, image, requirements }: RollingUpgradeNode) {
-  return { name, node: address, role, talosVersion, image, ...requirements };
+function ownInputs({
+  name,
+  address,
+  role,
+  talosVersion,
+  image,
+  schematicId,
+  requirements,
+}: RollingUpgradeNode) {
+  const own = schematicId === undefined ? {} : { schematicId };
+  return { name, node: address, role, talosVersion, image, ...own, ...requirements };
+}
+
+/** The same for the preflight, whose plan calls the image by its name. */
+function preflightInputs(node: RollingUpgradeNode) {
+  return { ...ownInputs(node), ...(node.imageName === undefined ? {} : { imageName: node.imageName }) };
 }

@@ -5,7 +5,12 @@ import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
 export type PreflightNodeArgs = Pick<
   NodeUpgradeArgs,
   "name" | "node" | "role" | "talosVersion" | "image" | "extensions" | "services" | "files"
->;
+> & {
+  /** The schematic of its image. Default: `schematicId` of the rollout. */
+  schematicId?: pulumi.Input<string>;
+  /** What its image is called in the plan: `gpu`. Default: the schematic alone tells it. */
+  imageName?: string;
+};
 
 /** All inputs mean what they mean for a NodeUpgrade. */
 export interface RolloutPreflightArgs extends Omit<

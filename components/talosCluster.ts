@@ -29,6 +29,10 @@ export interface TalosClusterNode {
   hostname?: string | undefined;
   /** Static addresses and name servers. Default: DHCP on every link. */
   network?: MachineConfigPatchSpec["network"];
+  /** Kernel modules to load at boot, in place of the cluster's `kernelModules`: none on a node without iSCSI. */
+  kernelModules?: string[] | undefined;
+  /** Labels of the Kubernetes node. Default: none. */
+  labels?: Record<string, string> | undefined;
   /** Machine configuration patches for this node alone (YAML), applied last. */
   patches: string[];
   /**
@@ -297,7 +301,11 @@ function shownInputs({
 /** What is asked for a node, and nothing else that its object may hold. */
 function nodeInputs(node: Omit<TalosClusterNode, "patches">) {
   const { name, address, role, installerImage, installDisk, diskSelector, hostname, network } = node;
-  return { name, address, role, installerImage, installDisk, diskSelector, hostname, network };
+  const { kernelModules, labels } = node;
+  return {
+    ...{ name, address, role, installerImage, installDisk, diskSelector, hostname, network },
+    ...{ kernelModules, labels },
+  };
 }
 
 function firstControlPlane(nodes: TalosClusterNode[]): TalosClusterNode {
@@ -348,7 +356,8 @@ function machineConfiguration(
         network: node.network,
         vip: args.vip,
         exemptNamespaces: args.exemptNamespaces,
-        kernelModules: args.kernelModules,
+        kernelModules: node.kernelModules ?? args.kernelModules,
+        labels: node.labels,
         podSubnets: args.podSubnets,
         serviceSubnets: args.serviceSubnets,
         user: [...args.patches.all, ...args.patches[node.role], ...node.patches],

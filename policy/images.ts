@@ -75,16 +75,26 @@ export const installerFromFactory: ResourceValidationPolicy = {
         description: "URL of the Image Factory, as image.factory has it.",
         default: PUBLIC_FACTORY,
       },
+      others: {
+        type: "array",
+        items: { type: "string" },
+        description: "URLs of further factories that may build images, as images.NAME.factory has them.",
+      },
     },
   },
   validateResource: (args, reportViolation) => {
-    const { factory = PUBLIC_FACTORY } = args.getConfig<{ factory?: string }>();
-    const wanted = factory.replace(/^https?:\/\//, "").replace(/\/+$/, "");
+    const { factory = PUBLIC_FACTORY, others = [] } = args.getConfig<{
+      factory?: string;
+      others?: string[];
+    }>();
+    const [wanted = "", ...further] = [factory, ...others].map((url) =>
+      url.replace(/^https?:\/\//, "").replace(/\/+$/, ""),
+    );
     for (const { path, value } of installersOf(args)) {
       const registry = registryOf(value);
-      if (registry !== wanted)
+      if (registry !== wanted && !further.includes(registry ?? ""))
         reportViolation(
-          `${path}: "${value}" does not come from the Image Factory ${wanted} that the policy allows. ` +
+          `${path}: "${value}" does not come from the Image Factory ${[wanted, ...further].join(" or ")} that the policy allows. ` +
             "Set image.factory to it, or configure this policy with the factory that you trust.",
         );
     }

@@ -117,6 +117,7 @@ const required: Record<string, Rule> = {
 };
 
 const optional: Record<string, Rule> = {
+  imageName: text,
   endpoint: text,
   extensions: texts,
   services: texts,
@@ -188,6 +189,7 @@ export function shown(value: unknown): string {
 }
 
 const ownOfNode = new Set([
+  "imageName",
   "name",
   "node",
   "role",

@@ -11,6 +11,8 @@ export interface NodeUpgradeInputs {
   talosVersion: string;
   schematicId: string;
   image: string;
+  /** What the settings call the image; a preflight's nodes alone have it. */
+  imageName?: string;
   extensions: string[];
   services: string[];
   files: string[];

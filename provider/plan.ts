@@ -112,7 +112,7 @@ async function lookAt(
   const { context } = session;
   // Nobody waits for a preview's guards: what they say meanwhile is not shown.
   const quiet = { ...context, progress: silentProgress };
-  const target = describeImage(wanted.talosVersion, wanted.schematicId);
+  const target = describeWanted(wanted);
   try {
     const facts = await readFacts(context.talos, wanted, {
       deadlineMs: context.patience.probeMs * 2,
@@ -120,7 +120,7 @@ async function lookAt(
     });
     const runs = describeImage(facts.version, facts.schematicId);
     if (isSettled(facts, wanted))
-      return { wanted, facts, line: `${wanted.name}: ${runs} already, no reboot` };
+      return { wanted, facts, line: `${wanted.name}: ${runs}${named(wanted)} already, no reboot` };
     const line = `${wanted.name}: ${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
@@ -140,6 +140,16 @@ async function lookAt(
   } finally {
     session.close();
   }
+}
+
+/** `v1.13.9 with schematic c9078f941996…`; where images have names, `v1.13.9, image gpu (schematic c9078f941996…)`. */
+function describeWanted({ talosVersion, schematicId, imageName }: NodeUpgradeInputs): string {
+  if (imageName === undefined) return describeImage(talosVersion, schematicId);
+  return `${talosVersion}, image ${imageName} (schematic ${schematicId.slice(0, 12)}…)`;
+}
+
+function named({ imageName }: NodeUpgradeInputs): string {
+  return imageName === undefined ? "" : `, image ${imageName},`;
 }
 
 /** What stands against an upgrade. A node in motion is none of it: it is waited for. */

@@ -4,7 +4,7 @@ import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/con
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
 import { at, isRecord, listAt } from "./raw.ts";
-import { wellFormed } from "./versions.ts";
+import { wellFormed } from "./wellFormed.ts";
 import { contractAtLeast, parseVersion, versionAtLeast } from "../talos/version.ts";
 
 type Role = "controlplane" | "worker";

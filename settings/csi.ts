@@ -4,9 +4,10 @@ import { synologyWarnings } from "../components/csi/synologySettings.ts";
 import type { Problem } from "../components/csi/problems.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestContract } from "../talos/iscsi.ts";
-import type { Schematic } from "../talos/schematic.ts";
 import { versionAtLeast } from "../talos/version.ts";
 import { isolatesWorkloads } from "./isolation.ts";
+import { extensionsIn, type CheckedImage } from "./images.ts";
+import { defaultImage } from "./imageSettings.ts";
 import type { ClusterSettings } from "./schema.ts";
 
 const drivers = ["joviandss", "synology"] as const;
@@ -29,27 +30,43 @@ export function checkCsi(
     kubernetesVersion?: string | undefined;
     cluster: ClusterSettings;
   },
-  schematic: Schematic,
+  images: ReadonlyMap<string, CheckedImage>,
 ): { problems: Problem[]; warnings: Problem[] } {
-  const extensions = schematic.customization?.systemExtensions?.officialExtensions ?? [];
   const contract = settings.talosContract ?? newestContract(settings.talosVersion);
   const strategies = drivers.flatMap((name) => {
     const driver = settings[name];
     return driver === undefined ? [] : [{ name, strategy: driver.iscsiadm.strategy }];
   });
-  const known = advisories({
-    to: settings.talosVersion,
-    contract,
-    extensions,
-    schematic,
-    drivers: strategies,
-  }).map(({ id, severity, text, source }) => ({
-    id,
-    severity,
-    problem: { path: "talosVersion", reason: `${text} (${source})` },
-  }));
+  const known = [...images]
+    .flatMap(([name, { schematic }]) =>
+      advisories({
+        to: settings.talosVersion,
+        contract,
+        extensions: extensionsIn(schematic),
+        schematic,
+        drivers: strategies,
+      }).map((advice) => ({ ...advice, path: name === defaultImage ? "talosVersion" : `images.${name}` })),
+    )
+    // What holds for the release holds for all of its images.
+    .filter(({ text }, index, all) => all.findIndex((other) => other.text === text) === index)
+    .map(({ id, severity, text, source, path }) => ({
+      id,
+      severity,
+      problem: { path, reason: `${text} (${source})` },
+    }));
   const own = settings.joviandss === undefined ? [] : joviandssWarnings(settings.joviandss);
-  const synology = settings.synology === undefined ? [] : synologyWarnings(settings.synology, extensions);
+  const driven = new Set(
+    settings.cluster.nodes.filter(({ iscsi }) => iscsi).map(({ image }) => image ?? defaultImage),
+  );
+  const onEveryImage = [...images]
+    .filter(([name]) => driven.has(name))
+    .map(([, { schematic }]) => [...extensionsIn(schematic)])
+    .reduce<string[] | undefined>(
+      (common, all) => common?.filter((name) => all.includes(name)) ?? all,
+      undefined,
+    );
+  const synology =
+    settings.synology === undefined ? [] : synologyWarnings(settings.synology, onEveryImage ?? []);
   return {
     problems: [
       ...csiProblems(settings, { workloadIsolation: isolatesWorkloads(settings.cluster, contract) }),

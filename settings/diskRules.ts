@@ -3,7 +3,7 @@ import { newestContract } from "../talos/iscsi.ts";
 import { configurationForms } from "../talos/features.ts";
 import { parseContract, parseVersion } from "../talos/version.ts";
 import { at, isRecord, listAt } from "./raw.ts";
-import { wellFormed } from "./versions.ts";
+import { wellFormed } from "./wellFormed.ts";
 
 /** Each node's disk is named in one way, and in the form of the cluster's contract. */
 export function checkDisks(raw: unknown, problems: Problem[]): void {

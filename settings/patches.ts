@@ -7,18 +7,17 @@ import { baseShape, type PatchSetting } from "./schema.ts";
 import { diskSelector } from "./disk.ts";
 import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
 import { network as networkSchema, vip as vipSchema } from "./network.ts";
+import { installerOf, usesIscsi } from "./images.ts";
 import { at, isRecord, listAt } from "./raw.ts";
-import { wellFormed } from "./versions.ts";
+import { wellFormed } from "./wellFormed.ts";
 import type { Source } from "./files.ts";
 import { advisories } from "../talos/advisories.ts";
 import { ConfigTextError, type TreeMap } from "../talos/configTree.ts";
-import { installerImage } from "../talos/image.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import { installKernelArguments } from "../talos/judgeConfig.ts";
 import { ownPatches } from "../talos/machineConfigPatches.ts";
 import { newInBase } from "../talos/newInBase.ts";
 import { PatchError } from "../talos/patches.ts";
-import { parseSchematic, schematicId, SchematicError, type Schematic } from "../talos/schematic.ts";
 import { skeletonConfig } from "../talos/skeleton.ts";
 import { judgePatches } from "../talos/userPatches.ts";
 import { parseContract, parseVersion } from "../talos/version.ts";
@@ -70,7 +69,7 @@ export function checkPatches(
         contract,
         namespaces,
         hostname,
-        image: imageOf(raw, node),
+        image: installerOf(raw, node),
         talosVersion: wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion),
         base: base?.text,
         baseName: base?.path,
@@ -152,7 +151,7 @@ function ownPatchesOf(
   },
 ): string[] {
   const { contract, base, role, namespaces, hostname } = given;
-  const installerImage = imageOf(raw, node);
+  const installerImage = installerOf(raw, node);
   const talosVersion = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
   if (contract === undefined || installerImage === undefined || talosVersion === undefined) return [];
   const subnets = (key: "podSubnets" | "serviceSubnets") =>
@@ -172,7 +171,7 @@ function ownPatchesOf(
         network: network === undefined ? undefined : networkSchema.safeParse(network).data,
         vip: vip === undefined ? undefined : vipSchema.safeParse(vip).data,
         exemptNamespaces: namespaces,
-        kernelModules: ["iscsi_tcp"],
+        kernelModules: usesIscsi(node) ? ["iscsi_tcp"] : [],
         podSubnets: subnets("podSubnets"),
         serviceSubnets: subnets("serviceSubnets"),
         user: [],
@@ -213,26 +212,6 @@ function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined)
     vip: at(raw, "cluster", "vip") !== undefined && at(node, "role") === "controlplane",
     links: links.filter((name) => typeof name === "string"),
   };
-}
-
-/** The installer image that the settings give a node; undefined where they are not well formed, which is told elsewhere. */
-function imageOf(raw: unknown, node: unknown): string | undefined {
-  const image = baseShape.image.safeParse(at(raw, "image") ?? {}).data;
-  const version = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
-  const schematic = schematicOf(raw);
-  if (image === undefined || version === undefined || schematic === undefined) return undefined;
-  return installerImage({ ...image, schematicId: schematicId(schematic), version });
-}
-
-function schematicOf(raw: unknown): Schematic | undefined {
-  const image = baseShape.image.safeParse(at(raw, "image") ?? {}).data;
-  if (image === undefined) return undefined;
-  try {
-    return parseSchematic(image.schematic);
-  } catch (error) {
-    if (error instanceof SchematicError) return undefined;
-    throw error;
-  }
 }
 
 function textAt(value: unknown, key: string): string | undefined {

@@ -5,26 +5,22 @@ import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts
 import { namespacesSchema } from "../components/csi/namespaceSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
 import { section } from "../components/csi/fields.ts";
-import {
-  baseShape,
-  type ClusterSettings,
-  type ImageSettings,
-  type NodeSettings,
-  type PatchSetting,
-} from "./schema.ts";
+import { baseShape, type ClusterSettings, type NodeSettings, type PatchSetting } from "./schema.ts";
 import { checkPatches, patchText } from "./patches.ts";
 import { checkNetwork } from "./networkRules.ts";
-import { at, isRecord, listAt } from "./raw.ts";
+import { checkImages, givenImages, type CheckedImage } from "./images.ts";
+import { defaultImage } from "./imageSettings.ts";
+import { at, listAt } from "./raw.ts";
 import { checkCsi, unguardedDrivers } from "./csi.ts";
 import { placeControllers } from "./placement.ts";
 import { baseFiles, checkBaseFiles } from "./baseFiles.ts";
 import type { ReadFile } from "./files.ts";
 import { existingSecrets, type ExistingSecrets } from "./secrets.ts";
 import type { Hidden } from "./secretValues.ts";
-import { checkVersions, iscsiTools, wellFormed } from "./versions.ts";
+import { checkVersions } from "./versions.ts";
+import { wellFormed } from "./wellFormed.ts";
 import { parseContract } from "../talos/version.ts";
 import { checkDisks } from "./diskRules.ts";
-import { parseSchematic, SchematicError, type Schematic } from "../talos/schematic.ts";
 
 export type { ReadFile } from "./files.ts";
 
@@ -44,8 +40,10 @@ type Draft = z.output<typeof settingsSchema>;
 type Patches = string[];
 
 /** Checked settings with every default filled in. */
-export interface Settings extends Omit<Draft, "image" | "cluster"> {
-  image: Omit<ImageSettings, "schematic"> & { schematic: Schematic };
+export interface Settings extends Omit<Draft, "image" | "images" | "cluster"> {
+  image: CheckedImage;
+  /** Further images by name, complete: what one leaves out is that of `image`. */
+  images: Record<string, CheckedImage>;
   cluster: Omit<ClusterSettings, "nodes" | "secrets" | "documents" | "patches"> & {
     nodes: (Omit<NodeSettings, "documents" | "patches" | "talosVersion" | "config" | "configFile"> & {
       patches: Patches;
@@ -79,7 +77,7 @@ export function completeSettings(
   checkDisks(raw, problems);
   const sources = baseFiles(raw, readFile, problems);
   checkVersions(raw, problems, warnings, { generated: sources.some((source) => source === undefined) });
-  const schematic = checkSchematic(raw, problems);
+  const images = checkImages(raw, problems, warnings);
   checkPatches(raw, problems, warnings, sources);
   const secretsGiven = at(raw, "cluster", "secrets");
   const parsedSecrets =
@@ -95,8 +93,10 @@ export function completeSettings(
   problems.push(...(existing?.problems ?? []));
   const contract = wellFormed(at(raw, "talosContract"), parseContract);
   problems.push(...checkBaseFiles(raw, sources, existing?.secrets?.machineSecrets, contract));
-  if (draft === undefined || schematic === undefined) return { problems };
-  const csi = checkCsi(draft, schematic);
+  const { [defaultImage]: image, ...others } = Object.fromEntries(images);
+  if (draft === undefined || image === undefined || images.size < givenImages(raw).length)
+    return { problems };
+  const csi = checkCsi(draft, images);
   problems.push(...csi.problems);
   warnings.push(...csi.warnings);
   const { secrets: _secrets, documents, ...cluster } = draft.cluster;
@@ -106,7 +106,8 @@ export function completeSettings(
   const settings: Omit<Settings, "hidden"> = {
     ...draft,
     ...placeControllers({ ...draft, ...unguarded(draft) }),
-    image: { ...draft.image, schematic },
+    image,
+    images: others,
     cluster: {
       ...cluster,
       nodes: cluster.nodes.map(
@@ -178,32 +179,5 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
       path: "cluster.nodes",
       reason: `has an even number of control planes (${controlPlanes}); ${advice}. Use an odd number`,
     });
-  }
-}
-
-function checkSchematic(raw: unknown, problems: Problem[]): Schematic | undefined {
-  const given = at(raw, "image", "schematic") ?? {
-    customization: { systemExtensions: { officialExtensions: [iscsiTools] } },
-  };
-  if (!isRecord(given)) return undefined; // the schema says so
-  try {
-    const schematic = parseSchematic(given);
-    const has = schematic.customization?.systemExtensions?.officialExtensions ?? [];
-    if (!has.includes(iscsiTools)) {
-      problems.push({
-        path: "image.schematic.customization.systemExtensions.officialExtensions",
-        reason: `has no ${iscsiTools}; without it no node can reach iSCSI storage`,
-      });
-    }
-    return schematic;
-  } catch (error) {
-    if (!(error instanceof SchematicError)) throw error;
-    problems.push(
-      ...error.problems.map(({ path, reason }) => ({
-        path: path === "" ? "image.schematic" : `image.schematic.${path}`,
-        reason,
-      })),
-    );
-    return undefined;
   }
 }

@@ -3,15 +3,15 @@ import { section } from "../components/csi/fields.ts";
 import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
 import { isAgeRecipient } from "./age.ts";
 import { diskSelector } from "./disk.ts";
+import { image, imageName, images } from "./imageSettings.ts";
 import { network, vip } from "./network.ts";
-import { must, mustUnseen } from "./words.ts";
+import { hostPattern, isHost, isUrl } from "./hosts.ts";
+import { flag, must, mustUnseen } from "./words.ts";
 
 /**
  * The shape of a stack's settings (`Pulumi.<stack>.yaml` without the project's prefix): keys, types, defaults and
  * what each value must look like. Rules that concern several keys at once are in `rules.ts`.
  */
-
-const flag = () => z.boolean(must("true or false"));
 
 /** Whether a version or contract can be read. */
 export const readable = (parse: (text: string) => unknown) => (text: string) => {
@@ -64,27 +64,6 @@ const kubernetesVersion = z
     /^v(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-(alpha|beta|rc)\.\d+)?$/,
     must("a Kubernetes release in full and with its v, such as v1.35.4"),
   );
-
-/** Scheme, host and perhaps a port, nothing else: no user, path or query. */
-function isUrl(text: string, schemes: string[]): boolean {
-  const match = /^([a-z]+):\/\/(?:\[([^\]]+)\]|([^:[\]]+?))(?::(\d{1,5}))?\/?$/i.exec(text);
-  if (match === null) return false;
-  const [, scheme = "", ipv6, host, port] = match;
-  return (
-    schemes.includes(scheme.toLowerCase()) &&
-    (ipv6 === undefined ? isHost(host ?? "") : z.ipv6().safeParse(ipv6).success) &&
-    (port === undefined || (Number(port) > 0 && Number(port) < 65_536))
-  );
-}
-
-const hostPattern =
-  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
-
-/** An IPv4 or IPv6 address or a DNS name. Something that looks like an IPv4 address has to be one. */
-function isHost(text: string): boolean {
-  if (/^[\d.]+$/.test(text)) return z.ipv4().safeParse(text).success;
-  return z.ipv6().safeParse(text).success || hostPattern.test(text);
-}
 
 function isCidr(text: string): boolean {
   return z.cidrv4().safeParse(text).success || z.cidrv6().safeParse(text).success;
@@ -159,6 +138,12 @@ const node = section({
     .startsWith("/dev/", must("the device to install to, such as /dev/nvme0n1"))
     .optional()
     .describe("Disk that Talos is installed to; default: what the machine configuration has (/dev/sda)."),
+  image: imageName.optional().describe("Name of the image under images that the node runs; default: image."),
+  iscsi: flag()
+    .default(true)
+    .describe(
+      "Whether the node reaches iSCSI storage. Without it its image needs no iscsi-tools, and no driver runs there.",
+    ),
   diskSelector: diskSelector
     .optional()
     .describe("Disk that Talos is installed to by what it is, in place of installDisk. Talos's own fields."),
@@ -266,27 +251,6 @@ const cluster = section({
     ),
 });
 
-const image = section({
-  factory: z
-    .string(must("the Image Factory's URL"))
-    .refine(
-      (text) => isUrl(text, ["https", "http"]),
-      must("a URL of scheme and host alone, such as https://factory.talos.dev"),
-    )
-    .default("https://factory.talos.dev")
-    .describe("URL of the Image Factory that builds the images."),
-  platform: z
-    .string(must("a Talos platform such as metal"))
-    .regex(/^[a-z0-9-]+$/, must("a Talos platform such as metal, nocloud or vmware"))
-    .default("metal")
-    .describe("Talos platform of the image: metal, nocloud, vmware, …"),
-  secureBoot: flag().default(false).describe("Use the SecureBoot variant of the images."),
-  schematic: z
-    .record(z.string(), z.unknown(), must("the Image Factory's schematic as a mapping"))
-    .default({ customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } })
-    .describe("The schematic: extensions, kernel arguments and so on, as the Image Factory documents it."),
-});
-
 const percentage = /^(100|[1-9]\d?)%$/;
 const shareText =
   "a number of nodes, at least 1, or a percentage of the workers from 1% to 100%, such as 25%";
@@ -368,13 +332,13 @@ export const baseShape = {
       "Refuse a password, key or token that is in plain text in the stack's file; without it the preview only warns.",
     ),
   image: image.prefault({}),
+  images,
   cluster,
   upgrade,
 };
 
 export type NodeSettings = z.output<typeof node>;
 export type ClusterSettings = z.output<typeof cluster>;
-export type ImageSettings = z.output<typeof image>;
 /** A patch as the stack's file has it: YAML text or a mapping. */
 export type PatchSetting = z.output<typeof patch>;
 export type SecretsSetting = z.output<typeof secrets>;

@@ -102,6 +102,7 @@ function isPublic(path: Path): boolean {
   const last = named(path).at(-1) ?? "";
   if (path.length === 1) return true;
   if (section === "image") return key !== "schematic";
+  if (section === "images") return path[2] !== "schematic";
   if (section === "cluster" || section === "upgrade" || section === "snapshotController") return true;
   return (
     ["image", "images", "registry", "namespace", "imagePullSecrets"].includes(String(key)) ||

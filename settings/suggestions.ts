@@ -16,6 +16,9 @@ function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
     return inner.options.flatMap((option) => knownKeys(option as z.ZodType, path));
   const [first, ...rest] = path;
   if (inner instanceof z.ZodArray) return knownKeys(inner.element as z.ZodType, rest);
+  // Names in a mapping are anybody's; what is below them is known.
+  if (inner instanceof z.ZodRecord)
+    return first === undefined ? [] : knownKeys(inner.valueType as z.ZodType, rest);
   if (!(inner instanceof z.ZodObject)) return [];
   if (first === undefined) return Object.keys(inner.shape);
   const child = Object.entries(inner.shape).find(([name]) => name === first);

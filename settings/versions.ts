@@ -1,18 +1,11 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { readable } from "./schema.ts";
+import { extensionsOf, givenImageOf, givenImages, imageNameOf } from "./images.ts";
 import { at, listAt } from "./raw.ts";
+import { wellFormed } from "./wellFormed.ts";
 import { isGeneratedHere, newestGenerated } from "../talos/iscsi.ts";
 import { badRelease, extensionAvailable, extensionName } from "../talos/extensions.ts";
 import { kubernetesProblem } from "../talos/releases.ts";
 import { contractAtLeast, contractOf, parseContract, parseVersion } from "../talos/version.ts";
-
-/** The extension this program is about. */
-export const iscsiTools = "siderolabs/iscsi-tools";
-
-/** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
-export function wellFormed(value: unknown, parse: (text: string) => unknown): string | undefined {
-  return typeof value === "string" && readable(parse)(value) ? value : undefined;
-}
 
 /** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */
 export function checkVersions(
@@ -21,39 +14,39 @@ export function checkVersions(
   warnings: Problem[],
   { generated }: { generated: boolean },
 ): void {
-  const extensions = listAt(
-    raw,
-    "image",
-    "schematic",
-    "customization",
-    "systemExtensions",
-    "officialExtensions",
-  ).filter((name) => typeof name === "string");
-  const wanted = extensions.length > 0 ? extensions : [iscsiTools];
   const contract = wellFormed(at(raw, "talosContract"), parseContract);
   const running = at(raw, "cluster", "secrets") !== undefined;
   const kubernetes = at(raw, "kubernetesVersion");
+  const nodes = listAt(raw, "cluster", "nodes");
+  const [image, ...named] = givenImages(raw);
+  const ofAll = named.filter(({ name }) =>
+    nodes.some((node) => imageNameOf(node) === name && at(node, "talosVersion") === undefined),
+  );
   const places = [
-    { path: "talosVersion", value: at(raw, "talosVersion") },
-    ...listAt(raw, "cluster", "nodes").map((node, index) => ({
+    { path: "talosVersion", value: at(raw, "talosVersion"), images: [...(image ? [image] : []), ...ofAll] },
+    ...nodes.map((node, index) => ({
       path: `cluster.nodes[${index}].talosVersion`,
       value: at(node, "talosVersion"),
+      images: [givenImageOf(raw, node)].filter((given) => given !== undefined),
     })),
   ];
-  for (const { path, value } of places) {
+  for (const { path, value, images } of places) {
     const version = wellFormed(value, parseVersion);
     if (version === undefined) continue;
-    for (const extension of wanted) {
-      if (extensionAvailable(extension, version) === false) {
-        problems.push({
-          path,
-          reason: `is ${version}, which has no extension ${extensionName(extension)}; choose a newer release, or take it out of image.schematic`,
-        });
+    for (const given of images) {
+      const extensions = extensionsOf(given);
+      for (const extension of extensions) {
+        if (extensionAvailable(extension, version) === false) {
+          problems.push({
+            path,
+            reason: `is ${version}, which has no extension ${extensionName(extension)}; choose a newer release, or take it out of ${given.schematicPath}`,
+          });
+        }
       }
+      const bad = badRelease(version, extensions);
+      if (bad !== undefined)
+        problems.push({ path, reason: `is ${version}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
     }
-    const bad = badRelease(version, wanted);
-    if (bad !== undefined)
-      problems.push({ path, reason: `is ${version}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
     if (contract !== undefined && contractAtLeast(contract, parseVersion(version).minor + 1)) {
       problems.push({
         path: "talosContract",

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { shownText } from "../components/csi/fields.ts";
 
 /** How the settings say what a value must look like. */
@@ -26,3 +27,6 @@ export function show(value: unknown): string {
   if (typeof value !== "string") return `a ${typeof value}`;
   return shownText(value);
 }
+
+/** A switch. */
+export const flag = () => z.boolean(must("true or false"));

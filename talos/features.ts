@@ -91,6 +91,8 @@ export interface ConfigurationForms {
   readonly hostname: "v1alpha1" | "HostnameConfig";
   /** Pod and service subnets: `cluster.network`, or a KubeNetworkConfig document. */
   readonly network: "v1alpha1" | "KubeNetworkConfig";
+  /** Labels and taints of the Kubernetes node: `machine.nodeLabels` and `machine.nodeTaints`, or a KubeNodeConfig document. */
+  readonly node: "v1alpha1" | "KubeNodeConfig";
 }
 
 /** The forms of a contract. Mixing the old and the new one is refused by Talos for admission, install and hostname. */
@@ -100,6 +102,7 @@ export function configurationForms(contract: string): ConfigurationForms {
     admission: documents ? "KubeAdmissionControlConfig" : "v1alpha1",
     modules: documents ? "KernelModuleConfig" : "v1alpha1",
     install: documents ? "UnattendedInstallConfig" : "v1alpha1",
+    node: documents ? "KubeNodeConfig" : "v1alpha1",
     network: documents ? "KubeNetworkConfig" : "v1alpha1",
     hostname: contractAtLeast(contract, 12) ? "HostnameConfig" : "v1alpha1",
   };

@@ -27,6 +27,11 @@ export function formsOfFile(documents: readonly TreeMap[], contract: string): Co
       old("machine", "network", "hostname") ||
         config.text("machine", "features", "stableHostname")?.toLowerCase() === "true",
     ),
+    node: form(
+      "KubeNodeConfig",
+      usual.node,
+      old("machine", "nodeLabels") || old("machine", "nodeTaints") || old("machine", "nodeAnnotations"),
+    ),
     network: form("KubeNetworkConfig", usual.network, old("cluster", "network")),
   };
 }

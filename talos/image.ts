@@ -55,8 +55,13 @@ function installerName({ platform, secureBoot, version }: FactoryImageSpec): str
 
 /** Where to fetch the ISO to boot a new machine from. */
 export function isoUrl(spec: FactoryImageSpec, architecture: Architecture = "amd64"): string {
+  return assetUrl(spec, architecture, "iso");
+}
+
+/** A file that the factory builds: `<factory>/image/<id>/<release>/metal-amd64.iso`. */
+export function assetUrl(spec: FactoryImageSpec, architecture: Architecture, suffix: string): string {
   const { schematicId, version } = checked(spec);
-  return `${baseUrl(spec.factory)}/image/${schematicId}/${version}/${assetName(spec, architecture)}.iso`;
+  return `${baseUrl(spec.factory)}/image/${schematicId}/${version}/${assetName(spec, architecture)}.${suffix}`;
 }
 
 /** The iPXE script to boot a new machine from over the network. */

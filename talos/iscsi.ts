@@ -37,8 +37,20 @@ export interface IscsiRequirements {
   files: string[];
 }
 
-/** What has to be there on a node that runs this schematic. */
-export function iscsiRequirements(schematic: Schematic, talosVersion: string): IscsiRequirements {
+/** What has to be there on a node that runs this schematic. @param iscsi whether the node reaches iSCSI storage at all; default: true */
+export function iscsiRequirements(
+  schematic: Schematic,
+  talosVersion: string,
+  iscsi = true,
+): IscsiRequirements {
   const extensions = (schematic.customization?.systemExtensions?.officialExtensions ?? []).map(extensionName);
+  if (!iscsi)
+    return { extensions: extensions.filter((name) => name !== "iscsi-tools"), services: [], files: [] };
   return { extensions, services: [...iscsiServices(talosVersion)], files: [iscsiadmPath] };
 }
+
+/**
+ * Label of the nodes that are not to reach iSCSI storage; drivers stay off them. Not in a domain of Kubernetes, so that NodeRestriction lets a
+ * worker give it to itself.
+ */
+export const withoutIscsiLabel = { key: "talos-iscsi/iscsi", value: "false" } as const;

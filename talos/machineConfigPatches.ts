@@ -9,6 +9,7 @@ import {
   subnetPatch,
   type InstallDisk,
 } from "./patches.ts";
+import { nodePatch } from "./nodePatch.ts";
 import { podSecurityPlugins } from "./podSecurity.ts";
 
 /** A disk by its properties (Talos's `machine.install.diskSelector`), or by an expression alone. */
@@ -49,6 +50,8 @@ export interface MachineConfigPatchSpec {
   exemptNamespaces: string[];
   /** Kernel modules to load at boot. */
   kernelModules: string[];
+  /** Labels of the Kubernetes node. Absent or empty: none. */
+  labels?: Readonly<Record<string, string>> | undefined;
   podSubnets?: string[] | undefined;
   serviceSubnets?: string[] | undefined;
   /** Patches of the user, in order; they come last, so that they have the last word. */
@@ -79,6 +82,7 @@ export function ownPatches(spec: MachineConfigPatchSpec, base?: string): string[
     role === "controlplane" && admission
       ? securityPatch({ namespaces: spec.exemptNamespaces, ...shape })
       : undefined,
+    nodePatch({ ...spec, ...shape }),
     modulePatch({ modules: spec.kernelModules, ...shape, talosVersion }),
   ];
   return ours.filter((patch) => patch !== undefined);

@@ -102,6 +102,8 @@ export interface IscsiDriver {
     /** Whether the plugin opens devices under /dev rather than /host/dev. */
     mountsDev: boolean;
     controlPlanes: boolean;
+    /** Whether the cluster has nodes with the label `talos-iscsi/iscsi: "false"`, which the node part stays off. Default: false. */
+    nodesWithoutIscsi?: boolean | undefined;
     maxUnavailable: number | string;
     /**
      * What the plugin asks of the Kubernetes API; an empty list is a token without rights, for a plugin that only makes a client.

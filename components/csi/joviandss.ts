@@ -23,6 +23,8 @@ export interface JovianDssCsiArgs extends Omit<JovianDssSettingsInput, "endpoint
   transform?: IscsiCsiDriverTransforms | undefined;
   /** See `IscsiCsiDriverArgs.workloadIsolation`. Default: false. */
   workloadIsolation?: boolean | undefined;
+  /** See `IscsiDriver.node.nodesWithoutIscsi`. Default: false. */
+  nodesWithoutIscsi?: boolean | undefined;
 }
 
 /**
@@ -54,7 +56,7 @@ export class JovianDssCsi extends pulumi.ComponentResource {
   constructor(name: string, args: JovianDssCsiArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checked(name, args);
     // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so this is where a reviewer sees what changes in it.
-    const { transform, workloadIsolation, ...shown } = args;
+    const { transform, workloadIsolation, nodesWithoutIscsi, ...shown } = args;
     super(
       "talos-iscsi:index:JovianDssCsi",
       name,
@@ -63,7 +65,7 @@ export class JovianDssCsi extends pulumi.ComponentResource {
     );
 
     this.drivers = settings.pools.map((pool) => {
-      const driver = joviandssDriver(settings, pool, args.endpoint.password);
+      const driver = joviandssDriver(settings, pool, args.endpoint.password, nodesWithoutIscsi);
       const childName = `${name}${joviandssIdentity(settings, pool, settings.pools.indexOf(pool)).suffix}`;
       return new IscsiCsiDriver(childName, { driver, transform, workloadIsolation }, { parent: this });
     });
@@ -89,6 +91,7 @@ function joviandssDriver(
   settings: JovianDssSettings,
   pool: JovianDssPool,
   password: pulumi.Input<string>,
+  nodesWithoutIscsi: boolean | undefined,
 ): IscsiDriver {
   const index = settings.pools.indexOf(pool);
   const { suffix, ...identity } = joviandssIdentity(settings, pool, index);
@@ -125,6 +128,7 @@ function joviandssDriver(
     node: {
       ...placement(settings.node),
       controlPlanes: settings.node.controlPlanes,
+      nodesWithoutIscsi,
       maxUnavailable: settings.node.maxUnavailable,
       plugin: nodePlugin(settings),
       mountsDev: false,
@@ -185,7 +189,7 @@ function nodePlugin(settings: JovianDssSettings): PluginProcess {
 
 /** The settings in a component's arguments, with every default; or the error with all that is wrong. */
 function checked(name: string, args: JovianDssCsiArgs): JovianDssSettings {
-  const { transform: _transform, workloadIsolation: _isolation, ...plain } = args;
+  const { transform: _transform, workloadIsolation: _isolation, nodesWithoutIscsi: _nodes, ...plain } = args;
   const settled = { ...plain, endpoint: knownLater(plain.endpoint) };
   const result = joviandssSchema.safeParse(settled);
   if (!result.success) throw inputError("JovianDssCsi", name, problemsFromIssues(result.error.issues));

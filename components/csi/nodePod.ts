@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type * as k8s from "@pulumi/kubernetes";
+import { withoutIscsiLabel } from "../../talos/iscsi.ts";
 import { pluginDirectory } from "./iscsiDriver.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
 import { shimChecksum, shimSecret, shimsOf } from "./shims.ts";
@@ -59,7 +60,7 @@ export function nodeDaemonSet(
           ...(driver.iscsiadm.strategy === "nsenter" ? { hostPID: true } : {}),
           nodeSelector: { "kubernetes.io/os": "linux", ...node.nodeSelector },
           ...withoutEmpty({ tolerations: node.tolerations }),
-          ...(node.controlPlanes ? {} : { affinity: workersOnly }),
+          ...affinityOf(node),
           ...pullSecrets(driver),
           containers: [pluginContainer(driver), registrarContainer(driver), livenessContainer(driver)],
           volumes: volumes(driver),
@@ -69,15 +70,20 @@ export function nodeDaemonSet(
   };
 }
 
-const workersOnly: k8s.types.input.core.v1.Affinity = {
-  nodeAffinity: {
-    requiredDuringSchedulingIgnoredDuringExecution: {
-      nodeSelectorTerms: [
-        { matchExpressions: [{ key: "node-role.kubernetes.io/control-plane", operator: "DoesNotExist" }] },
-      ],
-    },
-  },
-};
+/** Which nodes it stays off. All expressions of one term have to hold. */
+function affinityOf({ controlPlanes, nodesWithoutIscsi = false }: IscsiDriver["node"]): {
+  affinity?: k8s.types.input.core.v1.Affinity;
+} {
+  const matchExpressions = [
+    ...(controlPlanes ? [] : [{ key: "node-role.kubernetes.io/control-plane", operator: "DoesNotExist" }]),
+    ...(nodesWithoutIscsi
+      ? [{ key: withoutIscsiLabel.key, operator: "NotIn", values: [withoutIscsiLabel.value] }]
+      : []),
+  ];
+  if (matchExpressions.length === 0) return {};
+  const required = { nodeSelectorTerms: [{ matchExpressions }] };
+  return { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } } };
+}
 
 function pluginContainer(driver: IscsiDriver): Container {
   const { plugin, mountsDev } = driver.node;

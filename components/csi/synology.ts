@@ -28,6 +28,8 @@ export interface SynologyCsiArgs extends Omit<SynologySettingsInput, "arrays"> {
   transform?: IscsiCsiDriverTransforms | undefined;
   /** See `IscsiCsiDriverArgs.workloadIsolation`. Default: false. */
   workloadIsolation?: boolean | undefined;
+  /** See `IscsiDriver.node.nodesWithoutIscsi`. Default: false. */
+  nodesWithoutIscsi?: boolean | undefined;
 }
 
 /**
@@ -57,11 +59,11 @@ export class SynologyCsi extends pulumi.ComponentResource {
   constructor(name: string, args: SynologyCsiArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checked(name, args);
     const passwords = args.arrays.map(({ password }) => password);
-    const { transform, workloadIsolation, ...shown } = args;
+    const { transform, workloadIsolation, nodesWithoutIscsi, ...shown } = args;
     const arrays = args.arrays.map((array) => ({ ...array, password: pulumi.secret(array.password) }));
     super("talos-iscsi:index:SynologyCsi", name, { ...shown, arrays }, opts);
 
-    const driver = synologyDriver(settings, passwords);
+    const driver = synologyDriver(settings, passwords, nodesWithoutIscsi);
     this.driver = new IscsiCsiDriver(name, { driver, transform, workloadIsolation }, { parent: this });
     this.namespace = this.driver.namespace;
     this.controllerName = this.driver.controllerName;
@@ -81,7 +83,11 @@ const configKey = "client-info.yml";
 const wrapperPath = "/usr/local/bin/iscsiadm";
 
 /** What the base has to know of the Synology driver. `passwords` in the order of `settings.arrays`. */
-function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.Input<string>[]): IscsiDriver {
+function synologyDriver(
+  settings: SynologySettings,
+  passwords: readonly pulumi.Input<string>[],
+  nodesWithoutIscsi: boolean | undefined,
+): IscsiDriver {
   const { snapshots } = settings;
   const { suffix: _suffix, ...identity } = synologyIdentity(settings);
   const shares = settings.storageClasses.filter(({ protocol }) => protocol !== "iscsi");
@@ -121,6 +127,7 @@ function synologyDriver(settings: SynologySettings, passwords: readonly pulumi.I
     node: {
       ...placement(settings.node),
       controlPlanes: settings.node.controlPlanes,
+      nodesWithoutIscsi,
       maxUnavailable: settings.node.maxUnavailable,
       plugin: plugin("$(KUBE_NODE_NAME)", settings, nodeArgs(settings)),
       mountsDev: true,
@@ -210,7 +217,7 @@ function snapshotParameters(snapshots: SynologySettings["snapshots"]): Record<st
 
 /** The settings in a component's arguments, with every default; or the error with all that is wrong. */
 function checked(name: string, args: SynologyCsiArgs): SynologySettings {
-  const { transform: _transform, workloadIsolation: _isolation, ...plain } = args;
+  const { transform: _transform, workloadIsolation: _isolation, nodesWithoutIscsi: _nodes, ...plain } = args;
   const arrays: unknown = plain.arrays;
   const settled = Array.isArray(arrays) ? { ...plain, arrays: arrays.map(knownLater) } : plain;
   const result = synologySchema.safeParse(settled);

@@ -67,6 +67,31 @@ describe("what a preview shows of a rollout", () => {
     expect(obstacles[3]).toMatch(/w1 \(127\.48\.7\.21\), step "inspect": .*not authorized.*os:admin/);
   });
 
+  it("each node's own image by its name, and upgrades a node that runs another one", async () => {
+    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    const inputs = preflightInputs();
+    const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
+    const own = [
+      { imageName: "default" },
+      ...[{ imageName: "default" }, { imageName: "gpu", schematicId: vanilla }],
+      { imageName: "gpu", schematicId: vanilla },
+    ];
+    const nodes = (inputs["nodes"] as Properties[]).map((node, index) => ({ ...node, ...own[index] }));
+    const { plan } = await checked(harness(), {}, { ...inputs, nodes });
+    const etcd = "; etcd 3.6.9, storage 3.6.0 -> 3.6.12";
+    expect(plan).toEqual([
+      `cp1: v1.12.7 with no schematic -> v1.13.9, image default (schematic c9078f941996…), one reboot${etcd}`,
+      `cp2: v1.12.7 with no schematic -> v1.13.9, image default (schematic c9078f941996…), one reboot${etcd}`,
+      `cp3: v1.12.7 with no schematic -> v1.13.9, image gpu (schematic 376567988ad3…), one reboot${etcd}`,
+      "w1: v1.13.9 with schematic c9078f941996… -> v1.13.9, image gpu (schematic 376567988ad3…), one reboot",
+    ]);
+    const settled = nodes.map((node) => ({ ...node, schematicId: undefined, imageName: "default" }));
+    const shared = { ...inputs, nodes: settled.map(({ schematicId: _own, ...node }) => node) };
+    expect(((await checked(harness(), {}, shared))["plan"] as string[])[3]).toBe(
+      "w1: v1.13.9 with schematic c9078f941996…, image default, already, no reboot",
+    );
+  });
+
   it("nothing new while nothing has changed, and then no node is asked", async () => {
     const first = await checked(harness(), {}, preflightInputs());
     await Promise.all(cluster.nodes.map((node) => node.stop()));

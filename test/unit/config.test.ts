@@ -14,11 +14,13 @@ describe("settings that are right", () => {
         image: {
           factory: "https://factory.talos.dev",
           platform: "metal",
+          architecture: "amd64",
           secureBoot: false,
           schematic: {
             customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
           },
         },
+        images: {},
         cluster: {
           name: "dev",
           endpoint: "https://10.0.0.10:6443",
@@ -28,6 +30,7 @@ describe("settings that are right", () => {
               address: "10.0.0.11",
               role: "controlplane",
               talosVersion: "v1.13.9",
+              iscsi: true,
               patches: [],
             },
           ],

@@ -2,80 +2,9 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { schematicId } from "../../talos/schematic.ts";
-import {
-  isSecret,
-  ofType,
-  only,
-  record,
-  valueOf,
-  type RecordOptions,
-  type Registered,
-} from "./components/recorder.ts";
+import { iscsiSchematicId as id, program } from "./components/program.ts";
+import { isSecret, ofType, only, valueOf, type Registered } from "./components/recorder.ts";
 import { bundle, canary, changed, leaks, minimal, talosconfig } from "./settings/example.ts";
-
-type Program = Record<string, unknown>;
-
-const id = schematicId({
-  customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
-});
-
-/** A secret as it comes over the wire; the engine wraps a secret output whose properties are secret once more. */
-function wrapped(value: object): object {
-  return { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", value };
-}
-
-/** What the providers make of resources in an update. */
-const providers: RecordOptions = {
-  made: ({ type }) => {
-    const clientConfiguration = { caCertificate: "ca", clientCertificate: "crt", clientKey: canary };
-    switch (type) {
-      case "talos:imageFactory/schematic:Schematic":
-        return { id };
-      case "talos:machine/secrets:Secrets":
-        return {
-          state: {
-            machineSecrets: wrapped(wrapped({ cluster: { id: "id-of-a-new-cluster", secret: canary } })),
-            clientConfiguration,
-          },
-        };
-      case "talos:cluster/kubeconfig:Kubeconfig":
-        return { state: { kubeconfigRaw: `kubeconfig ${canary}` } };
-      case "talos-node:index:NodeUpgrade":
-        return {
-          state: {
-            runningVersion: "v1.13.9",
-            runningSchematic: id,
-            initiatorName: "iqn.2004-10.com.talos:1",
-          },
-        };
-      default:
-        return {};
-    }
-  },
-  answer: ({ token }) =>
-    token === "talos:machine/getConfiguration:getConfiguration"
-      ? { machineConfiguration: `machine:\n  token: ${canary}\n` }
-      : { talosConfig: `talosconfig ${canary}` },
-};
-
-let run = 0;
-
-/** Runs index.ts as the language host would, with this configuration. */
-function program(config: Record<string, unknown>, preview = false) {
-  const entries = Object.entries(config).map(([key, value]) => [
-    `talos-iscsi:${key}`,
-    typeof value === "string" ? value : JSON.stringify(value),
-  ]);
-  return record(
-    async () => {
-      pulumi.runtime.setAllConfig(Object.fromEntries(entries) as Record<string, string>);
-      // Every run is a program of its own; what it imports is loaded once.
-      return (await import(/* @vite-ignore */ `../../index.ts?run=${run++}`)) as Program;
-    },
-    { ...providers, preview },
-  );
-}
 
 const joviandss = {
   image: "docker.io/opene/joviandss-csi:v1.0",

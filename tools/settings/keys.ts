@@ -13,6 +13,8 @@ export interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   required?: string[];
   items?: JsonSchema;
+  /** What every value of a mapping is, or whether there may be others. */
+  additionalProperties?: JsonSchema | boolean;
   anyOf?: JsonSchema[];
   oneOf?: JsonSchema[];
   minimum?: number;
@@ -61,6 +63,9 @@ export function allKeys(keys: Key[]): Key[] {
   return keys.flatMap((key) => [key, ...key.variants.flatMap((variant) => allKeys(variant.keys))]);
 }
 
+/** What a name that a person chooses is called in paths: `images.NAME.schematic`. */
+export const anyName = "NAME";
+
 function keysOf(schema: JsonSchema, parent: string): Key[] {
   return Object.entries(schema.properties ?? {}).map(([name, child]) =>
     keyOf(name, join(parent, name), child, schema.required?.includes(name) ?? false),
@@ -86,9 +91,18 @@ function keyOf(name: string, path: string, schema: JsonSchema, required: boolean
 }
 
 function variantsOf(schema: JsonSchema, path: string): Variant[] {
+  const byName = valuesOf(schema);
+  // The one entry stands for all: NAME is for the person to choose.
+  if (byName?.properties !== undefined)
+    return [{ when: undefined, keys: [keyOf(anyName, join(path, anyName), byName, false)] }];
   if (schema.properties !== undefined) return [{ when: undefined, keys: keysOf(schema, path) }];
   const sections = alternatives(schema).filter(({ properties }) => properties !== undefined);
   return sections.map((section) => ({ when: whenOf(section), keys: keysOf(section, path) }));
+}
+
+/** What the values of a mapping by name are; undefined for anything else. */
+export function valuesOf({ additionalProperties }: JsonSchema): JsonSchema | undefined {
+  return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
 function alternatives(schema: JsonSchema): JsonSchema[] {
@@ -134,6 +148,7 @@ function words(list: string[]): string {
 /** The schema with the introductions of sections that say nothing about themselves. */
 function described(schema: JsonSchema, path: string): JsonSchema {
   const description = schema.description ?? introductions[path];
+  const byName = valuesOf(schema);
   return {
     ...(description === undefined ? {} : { description }),
     ...schema,
@@ -147,6 +162,7 @@ function described(schema: JsonSchema, path: string): JsonSchema {
             ]),
           ),
         }),
+    ...(byName === undefined ? {} : { additionalProperties: described(byName, join(path, anyName)) }),
     ...(schema.items === undefined ? {} : { items: described(schema.items, `${path}[]`) }),
   };
 }

@@ -13,7 +13,7 @@ Every key of a stack's file, \`Pulumi.<stack>.yaml\`. This page, \`Pulumi.templa
 \`settings.schema.json\` (for editors) are written from the program's own schema by \`npm run docs:settings\`.
 
 In the file the keys at the top carry the project's name: \`talos-iscsi:talosVersion\`. Lists are written here with brackets:
-\`cluster.nodes[].address\` is the address of each node. Every mistake in a file is reported at once, with its path.
+\`cluster.nodes[].address\` is the address of each node. NAME is a name that you choose. Every mistake in a file is reported at once, with its path.
 
 **Secrets.** Set them with \`pulumi config set --secret --path\`, for instance
 \`pulumi config set --secret --path joviandss.endpoint.password\`, which asks for the value and writes it encrypted. A Pulumi ESC

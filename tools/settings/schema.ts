@@ -75,6 +75,8 @@ function maybeSecure(schema: JsonSchema): JsonSchema {
     );
   }
   if (inner.items !== undefined) inner.items = maybeSecure(inner.items);
+  if (typeof inner.additionalProperties === "object")
+    inner.additionalProperties = maybeSecure(inner.additionalProperties);
   for (const keyword of ["anyOf", "oneOf"] as const) {
     const options = inner[keyword];
     if (options !== undefined) inner[keyword] = options.map(maybeSecure);

@@ -1,4 +1,4 @@
-import type { Key } from "./keys.ts";
+import { anyName, type Key } from "./keys.ts";
 import { briefDefault } from "./briefDefault.ts";
 import { inline } from "./inline.ts";
 
@@ -29,7 +29,8 @@ interface Place {
 
 function lines(key: Key, place: Place): string[] {
   const own = { ...place, off: place.off ?? (key.required ? undefined : place.depth) };
-  const name = place.depth === 1 ? `talos-iscsi:${key.name}` : key.name;
+  const plainName = key.name === anyName ? String(key.example) : key.name;
+  const name = place.depth === 1 ? `talos-iscsi:${plainName}` : plainName;
   return [...explanation(key, own), ...assignment(key, name, own)];
 }
 

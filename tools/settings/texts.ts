@@ -5,6 +5,7 @@ import { sidecarImages } from "../../components/csi/sidecars.ts";
 /** For sections that say nothing about themselves in the schema. */
 export const introductions: Readonly<Record<string, string>> = {
   image: "The image that the nodes run: the Image Factory, the platform and the schematic it is made from.",
+  "images.NAME": "One of them, by the name that nodes give.",
   cluster: "The cluster: its name, its nodes, their patches and, for a running cluster, its secrets.",
   "cluster.patches.all": "Patches for every node.",
   "cluster.patches.controlplane": "Patches for control planes, after those for every node.",
@@ -52,6 +53,23 @@ export const examples: Readonly<Record<string, unknown>> = {
   "cluster.nodes[].address": "10.0.0.11",
   "cluster.nodes[].role": "controlplane",
   "cluster.nodes[].talosVersion": "v1.13.9",
+  "images.NAME": "gpu",
+  "images.NAME.factory": "https://factory.talos.dev",
+  "images.NAME.platform": "metal",
+  "images.NAME.architecture": "amd64",
+  "images.NAME.secureBoot": false,
+  "images.NAME.schematic": {
+    customization: {
+      systemExtensions: {
+        officialExtensions: [
+          "siderolabs/iscsi-tools",
+          "siderolabs/nvidia-open-gpu-kernel-modules-lts",
+          "siderolabs/nvidia-container-toolkit-lts",
+        ],
+      },
+    },
+  },
+  "cluster.nodes[].image": "gpu",
   "cluster.nodes[].installDisk": "/dev/sda",
   "cluster.nodes[].diskSelector.size": ">= 100GB",
   "cluster.nodes[].diskSelector.name": "SD16G",

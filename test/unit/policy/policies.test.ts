@@ -289,6 +289,13 @@ describe("installer-from-factory", () => {
     expect(await found("installer-from-factory", nodes, config)).toHaveLength(2);
     const own = node("cp1", { image: `factory.example.com/metal-installer/${id}:v1.13.9` });
     expect(await found("installer-from-factory", [own], config)).toEqual([]);
+    // An image of its own factory beside that of the cluster.
+    const both = { "installer-from-factory": { others: ["https://factory.example.com/"] } };
+    expect(await found("installer-from-factory", [...nodes, own], both)).toEqual([]);
+    const third = node("cp1", { image: `factory.example.org/metal-installer/${id}:v1.13.9` });
+    expect((await found("installer-from-factory", [third], both))[0]?.message).toContain(
+      "does not come from the Image Factory factory.talos.dev or factory.example.com",
+    );
     expect(await found("installer-from-factory", [node("cp1", { image: unknownMark })])).toEqual([]);
   });
 });

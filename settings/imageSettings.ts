@@ -1,0 +1,78 @@
+import { isDeepStrictEqual } from "node:util";
+import { z } from "zod";
+import { section } from "../components/csi/fields.ts";
+import { isUrl } from "./hosts.ts";
+import { flag, must } from "./words.ts";
+
+/** The shape of the images that nodes run: the one of the cluster, and further ones by name. */
+
+const factory = z
+  .string(must("the Image Factory's URL"))
+  .refine(
+    (text) => isUrl(text, ["https", "http"]),
+    must("a URL of scheme and host alone, such as https://factory.talos.dev"),
+  );
+const platform = z
+  .string(must("a Talos platform such as metal"))
+  .regex(/^[a-z0-9-]+$/, must("a Talos platform such as metal, nocloud or vmware"));
+const architecture = z.enum(["amd64", "arm64"], must("amd64 or arm64"));
+const schematic = z.record(z.string(), z.unknown(), must("the Image Factory's schematic as a mapping"));
+
+const describedAs = {
+  factory: "URL of the Image Factory that builds the images.",
+  platform: "Talos platform of the image: metal, nocloud, vmware, …",
+  architecture: "Architecture of the machines: amd64 or arm64. ISO, iPXE script and disk image are for it.",
+  secureBoot: "Use the SecureBoot variant of the images.",
+  schematic: "The schematic: extensions, kernel arguments and so on, as the Image Factory documents it.",
+} as const;
+/** How a further image's key is described: like that of `image`, whose value it has by default. */
+const likeImage = (text: string) => `${text.replace(/[.:].*$/, "")}; default: that of image.`;
+
+/** `image`: what every node runs whose settings name no other. */
+export const image = section({
+  factory: factory.default("https://factory.talos.dev").describe(describedAs.factory),
+  platform: platform.default("metal").describe(describedAs.platform),
+  architecture: architecture.default("amd64").describe(describedAs.architecture),
+  secureBoot: flag().default(false).describe(describedAs.secureBoot),
+  schematic: schematic
+    .default({ customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } })
+    .describe(describedAs.schematic),
+});
+
+/** The name that stands for `image` in messages and outputs; no other image has it. */
+export const defaultImage = "default";
+
+const nameText = "an image's name: lower-case letters, digits and dashes, at most 40";
+
+/** The name of one of `images`. */
+export const imageName = z
+  .string(must(nameText))
+  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, must(nameText));
+
+/** `images`: further images by name. */
+export const images = z
+  .record(
+    imageName.refine((name) => name !== defaultImage),
+    section({
+      factory: factory.optional().describe(likeImage(describedAs.factory)),
+      platform: platform.optional().describe(likeImage("Talos platform of the image.")),
+      architecture: architecture.optional().describe(likeImage(describedAs.architecture)),
+      secureBoot: flag().optional().describe(likeImage(describedAs.secureBoot)),
+      schematic: schematic.optional().describe(likeImage(describedAs.schematic)),
+    }),
+    {
+      error: ({ code, input }) =>
+        code !== "invalid_key"
+          ? must("a mapping of images by name").error({ input })
+          : isDeepStrictEqual(input, defaultImage)
+            ? `${defaultImage} is what image itself is called; choose another name`
+            : must(nameText).error({ input }),
+    },
+  )
+  .default({})
+  .describe(
+    "Further images by name, for nodes that need extensions, a platform or an architecture of their own (a node's image). What one does not say is that of image.",
+  );
+
+/** An image's settings with every default filled in. */
+export type ImageSettings = z.output<typeof image>;

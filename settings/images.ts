@@ -1,0 +1,157 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { installerImage } from "../talos/image.ts";
+import { parseSchematic, schematicId, SchematicError, type Schematic } from "../talos/schematic.ts";
+import { parseVersion, versionAtLeast } from "../talos/version.ts";
+import { defaultImage, image as imageSchema, type ImageSettings } from "./imageSettings.ts";
+import { at, isRecord, listAt } from "./raw.ts";
+import { iscsiTools, wellFormed } from "./wellFormed.ts";
+
+/** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */
+
+/** An image with its schematic read. */
+export type CheckedImage = Omit<ImageSettings, "schematic"> & { schematic: Schematic };
+
+/** Where an image is in the settings, and what it says with that of `image` for the rest. */
+interface GivenImage {
+  name: string;
+  path: string;
+  given: unknown;
+  /** Where its schematic stands: that of `image` if it has none of its own. */
+  schematicPath: string;
+}
+
+/** `image` and each of `images`. */
+export function givenImages(raw: unknown): GivenImage[] {
+  const base = at(raw, "image");
+  const named = at(raw, "images");
+  const shared = isRecord(base) ? base : {};
+  return [
+    { name: defaultImage, path: "image", given: base ?? {}, schematicPath: "image.schematic" },
+    ...Object.entries(isRecord(named) ? named : {}).map(([name, own]) => {
+      const path = `images.${name}`;
+      const given = isRecord(own) ? { ...shared, ...own } : own;
+      const schematicPath = at(own, "schematic") === undefined ? "image.schematic" : `${path}.schematic`;
+      return { name, path, given, schematicPath };
+    }),
+  ];
+}
+
+/** The name of the image that a node runs. */
+export function imageNameOf(node: unknown): string {
+  const name = at(node, "image");
+  return typeof name === "string" ? name : defaultImage;
+}
+
+/** The image that a node runs; undefined where the settings have none of that name, which is told elsewhere. */
+export function givenImageOf(raw: unknown, node: unknown): GivenImage | undefined {
+  return givenImages(raw).find(({ name }) => name === imageNameOf(node));
+}
+
+/** Does the node reach iSCSI storage? */
+export function usesIscsi(node: unknown): boolean {
+  return at(node, "iscsi") !== false;
+}
+
+/** The names of official extensions that an image's schematic asks for; those of the default where it has none. */
+export function extensionsOf({ given }: GivenImage): string[] {
+  const extensions = listAt(given, "schematic", "customization", "systemExtensions", "officialExtensions");
+  const names = extensions.filter((name) => typeof name === "string");
+  return at(given, "schematic") === undefined ? [iscsiTools] : names;
+}
+
+/** The official extensions of a schematic. */
+export function extensionsIn({ customization }: Schematic): readonly string[] {
+  return customization?.systemExtensions?.officialExtensions ?? [];
+}
+
+/** The installer image that the settings give a node; undefined where they are not well formed, which is told elsewhere. */
+export function installerOf(raw: unknown, node: unknown): string | undefined {
+  const given = givenImageOf(raw, node);
+  const image = given === undefined ? undefined : imageSchema.safeParse(given.given).data;
+  const version = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+  if (image === undefined || version === undefined) return undefined;
+  try {
+    return installerImage({ ...image, schematicId: schematicId(parseSchematic(image.schematic)), version });
+  } catch (error) {
+    if (error instanceof SchematicError) return undefined;
+    throw error;
+  }
+}
+
+/** Every image that is right, by name. What is wrong with the others, or with a node's choice of one, is added to the problems. */
+export function checkImages(
+  raw: unknown,
+  problems: Problem[],
+  warnings: Problem[],
+): Map<string, CheckedImage> {
+  const nodes = listAt(raw, "cluster", "nodes");
+  const images = givenImages(raw);
+  nodes.forEach((node, index) => {
+    const name = imageNameOf(node);
+    if (images.some((image) => image.name === name)) return;
+    const known = images.map((image) => image.name).join(", ");
+    problems.push({
+      path: `cluster.nodes[${index}].image`,
+      reason: `is ${name}, but there is no images.${name}; there are ${known}`,
+    });
+  });
+  const checked = new Map<string, CheckedImage>();
+  for (const image of images) {
+    const users = nodes.filter((node) => imageNameOf(node) === image.name);
+    const schematic = readSchematic(image, problems);
+    if (schematic === undefined) continue;
+    const needsIscsi = users.length === 0 || users.some(usesIscsi);
+    if (needsIscsi && !extensionsIn(schematic).includes(iscsiTools))
+      problems.push({
+        path: `${image.schematicPath}.customization.systemExtensions.officialExtensions`,
+        reason: `has no ${iscsiTools}; without it no node can reach iSCSI storage`,
+      });
+    if (users.length === 0 && nodes.length > 0 && image.name !== defaultImage)
+      warnings.push({ path: image.path, reason: "is used by no node" });
+    problems.push(...overlayProblems(image, schematic, raw, users));
+    const settings = imageSchema.safeParse(image.given).data;
+    if (settings !== undefined) checked.set(image.name, { ...settings, schematic });
+  }
+  return checked;
+}
+
+/** The schematic; undefined where it is none, which is said here unless the schema says so. */
+function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]): Schematic | undefined {
+  const schematic = at(given, "schematic") ?? {
+    customization: { systemExtensions: { officialExtensions: [iscsiTools] } },
+  };
+  if (!isRecord(given) || !isRecord(schematic)) return undefined;
+  try {
+    return parseSchematic(schematic);
+  } catch (error) {
+    if (!(error instanceof SchematicError)) throw error;
+    problems.push(
+      ...error.problems.map(({ path, reason }) => ({
+        path: path === "" ? schematicPath : `${schematicPath}.${path}`,
+        reason,
+      })),
+    );
+    return undefined;
+  }
+}
+
+/** The factory builds images with an overlay from Talos 1.7 on (siderolabs/image-factory internal/profile). */
+function overlayProblems(
+  { schematicPath }: GivenImage,
+  { overlay }: Schematic,
+  raw: unknown,
+  users: readonly unknown[],
+): Problem[] {
+  if (overlay?.name === undefined || overlay.name === "") return [];
+  const releases = users.map((node) => at(node, "talosVersion") ?? at(raw, "talosVersion"));
+  const old = releases
+    .map((version) => wellFormed(version, parseVersion))
+    .find((version) => version !== undefined && !versionAtLeast(version, 7));
+  if (old === undefined) return [];
+  return [
+    {
+      path: `${schematicPath}.overlay`,
+      reason: `needs Talos v1.7 or newer; the factory builds no ${old} with an overlay`,
+    },
+  ];
+}

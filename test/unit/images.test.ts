@@ -1,0 +1,320 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { schematicId, type Schematic } from "../../talos/schematic.ts";
+import { diskImageUrl } from "../../talos/diskImage.ts";
+import { iscsiSchematicId, program } from "./components/program.ts";
+import { ofType, only, valueOf } from "./components/recorder.ts";
+import { changed, outcome, usual } from "./settings/example.ts";
+import { joviandss, synology } from "./csi/plainSettings.ts";
+
+const iscsi = "siderolabs/iscsi-tools";
+const gpu: Schematic = {
+  customization: {
+    systemExtensions: { officialExtensions: [iscsi, "siderolabs/nvidia-container-toolkit-lts"] },
+  },
+};
+const pi: Schematic = {
+  overlay: { image: "siderolabs/sbc-raspberrypi", name: "rpi_generic" },
+  customization: { systemExtensions: { officialExtensions: [iscsi] } },
+};
+const bare: Schematic = { customization: {} };
+
+/** Three control planes of the cluster's image, a GPU node, and a Raspberry Pi. */
+function mixed(more: Record<string, unknown> = {}): Record<string, unknown> {
+  return changed(usual(), {
+    images: { gpu: { schematic: gpu }, pi: { schematic: pi, architecture: "arm64" } },
+    "cluster.nodes[3].image": "gpu",
+    "cluster.nodes[4].image": "pi",
+    ...more,
+  });
+}
+
+describe("images of the settings", () => {
+  it("say nothing of their own that image says already", () => {
+    const { settings, problems } = outcome(
+      mixed({ image: { factory: "https://factory.example.com", platform: "nocloud", secureBoot: true } }),
+    );
+    expect(problems).toEqual([]);
+    expect(settings?.images).toEqual({
+      gpu: {
+        factory: "https://factory.example.com",
+        platform: "nocloud",
+        architecture: "amd64",
+        secureBoot: true,
+        schematic: gpu,
+      },
+      pi: {
+        factory: "https://factory.example.com",
+        platform: "nocloud",
+        architecture: "arm64",
+        secureBoot: true,
+        schematic: pi,
+      },
+    });
+    expect(settings?.cluster.nodes.map(({ image }) => image)).toEqual([
+      ...[undefined, undefined, undefined],
+      "gpu",
+      "pi",
+    ]);
+  });
+
+  it.each<[string, Record<string, unknown>, { path: string; reason: RegExp }[]]>([
+    [
+      "a node names one that is not there",
+      { "cluster.nodes[3].image": "gpus" },
+      [
+        {
+          path: "cluster.nodes[3].image",
+          reason: /is gpus, but there is no images\.gpus; there are default, gpu, pi/,
+        },
+      ],
+    ],
+    [
+      "one has no iscsi-tools",
+      { "images.gpu.schematic": bare },
+      [
+        {
+          path: "images.gpu.schematic.customization.systemExtensions.officialExtensions",
+          reason: /has no siderolabs\/iscsi-tools/,
+        },
+      ],
+    ],
+    [
+      "one has the name of image itself",
+      { "images.default": { schematic: gpu } },
+      [{ path: "images.default", reason: /default is what image itself is called/ }],
+    ],
+    [
+      "a schematic is none",
+      { "images.pi.schematic": { overlays: {} } },
+      [{ path: "images.pi.schematic.overlays", reason: /./ }],
+    ],
+    [
+      "an architecture is unknown",
+      { "images.pi.architecture": "riscv64" },
+      [{ path: "images.pi.architecture", reason: /must be amd64 or arm64/ }],
+    ],
+    [
+      "a key is misspelt",
+      { "images.pi.schemtic": {} },
+      [{ path: "images.pi.schemtic", reason: /Did you mean schematic\?/ }],
+    ],
+    [
+      "the node's release is without an extension of its image",
+      {
+        "cluster.nodes[3].talosVersion": "v1.11.6",
+        "images.gpu.schematic": {
+          customization: { systemExtensions: { officialExtensions: [iscsi, "siderolabs/multipath-tools"] } },
+        },
+      },
+      [{ path: "cluster.nodes[3].talosVersion", reason: /multipath-tools.*images\.gpu\.schematic/ }],
+    ],
+    [
+      "an overlay is older than overlays are",
+      { talosVersion: "v1.6.7", "images.gpu": undefined, "cluster.nodes[3].image": "pi" },
+      [
+        {
+          path: "images.pi.schematic.overlay",
+          reason: /needs Talos v1\.7 or newer; the factory builds no v1\.6\.7/,
+        },
+      ],
+    ],
+  ])("are refused where %s", (_, change, wanted) => {
+    const { problems } = outcome(mixed(change));
+    for (const { path, reason } of wanted)
+      expect(problems).toContainEqual({ path, reason: expect.stringMatching(reason) as string });
+    expect(problems).toHaveLength(wanted.length);
+  });
+
+  it("may be without iscsi-tools where every node that runs one says so", () => {
+    const change = { "images.gpu.schematic": bare, "cluster.nodes[3].iscsi": false };
+    expect(outcome(mixed(change)).problems).toEqual([]);
+    const twice = mixed({ ...change, "cluster.nodes[4].image": "gpu" });
+    expect(outcome(twice).problems).toMatchObject([
+      { path: "images.gpu.schematic.customization.systemExtensions.officialExtensions" },
+    ]);
+  });
+
+  it("warn of one that no node runs", () => {
+    const { settings } = outcome(mixed({ "cluster.nodes[4].image": undefined }));
+    expect(settings?.warnings).toContainEqual({ path: "images.pi", reason: "is used by no node" });
+  });
+});
+
+describe("a program with several images", () => {
+  it("registers each at its factory, the one plugin for all of the same factory", async () => {
+    const { resources } = await program(mixed({ "images.pi.factory": "https://factory.example.com" }));
+    const registered = ofType(resources, "talos:imageFactory/schematic:Schematic");
+    expect(
+      registered.map(({ name, provider, inputs }) => [
+        name,
+        provider,
+        parse(String(inputs["schematic"])) as unknown,
+      ]),
+    ).toEqual([
+      [
+        "image-schematic",
+        "image-factory",
+        { customization: { systemExtensions: { officialExtensions: [iscsi] } } },
+      ],
+      ["image-gpu-schematic", "image-factory", gpu],
+      ["image-pi-schematic", "image-pi-factory", pi],
+    ]);
+  });
+
+  it("gives every node its own image: in its configuration, its upgrade and the preflight", async () => {
+    const { resources, calls } = await program(mixed());
+    const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
+    const ids = [iscsiSchematicId, iscsiSchematicId, iscsiSchematicId, schematicId(gpu), schematicId(pi)];
+    expect(upgrades.map(({ inputs }) => inputs["schematicId"])).toEqual(ids);
+    expect(upgrades.map(({ inputs }) => inputs["image"])).toEqual(
+      ids.map((id) => `factory.talos.dev/metal-installer/${id}:v1.13.9`),
+    );
+    expect(upgrades[3]?.inputs["extensions"]).toEqual(["iscsi-tools", "nvidia-container-toolkit-lts"]);
+    const preflight = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object[];
+    expect(preflight).toMatchObject(
+      ["default", "default", "default", "gpu", "pi"].map((imageName, index) => ({
+        imageName,
+        image: `factory.talos.dev/metal-installer/${ids[index]}:v1.13.9`,
+      })),
+    );
+    const configured = calls
+      .filter(({ token }) => token === "talos:machine/getConfiguration:getConfiguration")
+      .map(({ inputs }) => JSON.stringify(inputs["configPatches"]));
+    for (const [index, name] of ["cp1", "cp2", "cp3", "w1", "w2"].entries())
+      expect(configured.find((text) => text.includes(`hostname: ${name}\\n`))).toContain(
+        `metal-installer/${ids[index]}:v1.13.9`,
+      );
+  });
+
+  it("applies no configuration before every factory has confirmed its schematic", async () => {
+    const { resources } = await program(mixed());
+    for (const { after } of ofType(resources, "talos-node:index:NodeConfiguration"))
+      expect(after).toEqual(
+        expect.arrayContaining(["image-confirmed", "image-gpu-confirmed", "image-pi-confirmed"]),
+      );
+  });
+
+  it("has an output with each image's references, for its own architecture", async () => {
+    const { result } = await program(mixed());
+    const table = await valueOf(result["images"] as pulumi.Output<Record<string, object>>);
+    const id = schematicId(pi);
+    expect(Object.keys(table)).toEqual(["default", "gpu", "pi"]);
+    expect(table["default"]).toMatchObject({
+      schematicId: iscsiSchematicId,
+      architecture: "amd64",
+      diskImageUrl: `https://factory.talos.dev/image/${iscsiSchematicId}/v1.13.9/metal-amd64.raw.xz`,
+    });
+    expect(table["pi"]).toEqual({
+      schematicId: id,
+      architecture: "arm64",
+      installerImage: `factory.talos.dev/metal-installer/${id}:v1.13.9`,
+      isoUrl: `https://factory.talos.dev/image/${id}/v1.13.9/metal-arm64.iso`,
+      pxeUrl: `https://pxe.factory.talos.dev/pxe/${id}/v1.13.9/metal-arm64`,
+      diskImageUrl: `https://factory.talos.dev/image/${id}/v1.13.9/metal-arm64.raw.xz`,
+    });
+  });
+
+  it("registers for a stack with one image what it registered before there were several", async () => {
+    const { resources, result } = await program(changed(usual(), { "image.platform": "metal" }));
+    const image = only(resources, "talos-iscsi:index:FactoryImage", "image");
+    expect(Object.keys(image.inputs).sort()).toEqual([
+      "factory",
+      "platform",
+      "schematic",
+      "secureBoot",
+      "talosVersion",
+    ]);
+    const [node] = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object[];
+    expect(Object.keys(node ?? {}).sort()).toEqual(
+      ["name", "node", "role", "talosVersion", "image", "extensions", "services", "files"].sort(),
+    );
+    const cluster = only(resources, "talos-iscsi:index:TalosCluster").inputs["nodes"] as object[];
+    expect(Object.keys(cluster[0] ?? {})).not.toContain("kernelModules");
+    expect(result["images"]).toBeUndefined();
+  });
+
+  it("follows image.architecture where there is one image, an arm64 one", async () => {
+    const { result } = await program(changed(usual(), { "image.architecture": "arm64" }));
+    expect(await valueOf(pulumi.output(result["isoUrl"]))).toMatch(/\/metal-arm64\.iso$/);
+    expect(await valueOf(pulumi.output(result["pxeUrl"]))).toMatch(/\/metal-arm64$/);
+  });
+});
+
+describe("a node without iSCSI", () => {
+  const without = (more: Record<string, unknown> = {}) =>
+    mixed({ "images.gpu.schematic": bare, "cluster.nodes[3].iscsi": false, joviandss, synology, ...more });
+
+  it("is asked for no service, file or extension of iSCSI, and loads no module for it", async () => {
+    const { resources, calls } = await program(without());
+    const upgrade = only(resources, "talos-node:index:NodeUpgrade", "upgrade-w1").inputs;
+    expect(upgrade).toMatchObject({
+      extensions: [],
+      services: [],
+      files: [],
+      schematicId: schematicId(bare),
+    });
+    const patches = calls
+      .filter(({ token }) => token === "talos:machine/getConfiguration:getConfiguration")
+      .map(({ inputs }) => JSON.stringify(inputs["configPatches"]));
+    const withoutModule = patches.filter((text) => !text.includes("iscsi_tcp"));
+    expect(withoutModule).toHaveLength(1);
+    expect(withoutModule[0]).toMatch(/hostname: w1\b.*nodeLabels:.*talos-iscsi\/iscsi: \\*"false/);
+  });
+
+  it("gets no pod of a driver's node part", async () => {
+    const { resources } = await program(without());
+    const sets = ofType(resources, "kubernetes:apps/v1:DaemonSet");
+    expect(sets).toHaveLength(2);
+    for (const { inputs } of sets)
+      expect(affinityOf(inputs)).toEqual([
+        { key: "talos-iscsi/iscsi", operator: "NotIn", values: ["false"] },
+      ]);
+    const workers = await program(without({ "joviandss.node": { controlPlanes: false } }));
+    expect(affinityOf(ofType(workers.resources, "kubernetes:apps/v1:DaemonSet")[0]?.inputs ?? {})).toEqual([
+      { key: "node-role.kubernetes.io/control-plane", operator: "DoesNotExist" },
+      { key: "talos-iscsi/iscsi", operator: "NotIn", values: ["false"] },
+    ]);
+  });
+
+  it("leaves drivers of a cluster where every node has iSCSI as they are", async () => {
+    const { resources } = await program(mixed({ joviandss }));
+    expect(affinityOf(only(resources, "kubernetes:apps/v1:DaemonSet").inputs)).toBeUndefined();
+  });
+});
+
+function affinityOf(daemonSet: Record<string, unknown>): unknown {
+  const { spec } = daemonSet as { spec: { template: { spec: { affinity?: Affinity } } } };
+  return spec.template.spec.affinity?.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution
+    .nodeSelectorTerms[0]?.matchExpressions;
+}
+
+interface Affinity {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: { matchExpressions: unknown }[] };
+  };
+}
+
+describe("disk images", () => {
+  it.each([
+    ["metal", "metal-amd64.raw.xz"],
+    ["vmware", "vmware-amd64.ova"],
+    ["azure", "azure-amd64.vhd.xz"],
+    ["gcp", "gcp-amd64.raw.tar.gz"],
+    ["digital-ocean", "digital-ocean-amd64.raw.gz"],
+    ["oracle", "oracle-amd64.qcow2"],
+  ])("of %s are what the factory calls %s", (platform, file) => {
+    const spec = { factory: "https://factory.talos.dev", platform, secureBoot: false, version: "v1.13.9" };
+    expect(diskImageUrl({ ...spec, schematicId: iscsiSchematicId })).toBe(
+      `https://factory.talos.dev/image/${iscsiSchematicId}/v1.13.9/${file}`,
+    );
+  });
+
+  it("do not exist for a platform that boots over the network alone", () => {
+    const spec = { factory: "https://factory.talos.dev", secureBoot: false, version: "v1.13.9" };
+    expect(
+      diskImageUrl({ ...spec, platform: "equinixMetal", schematicId: iscsiSchematicId }),
+    ).toBeUndefined();
+  });
+});
