@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ReportError } from "./reportError.ts";
 
@@ -26,6 +26,15 @@ export function writeReport(folder: string, files: Record<string, string>): stri
     });
   } catch (error) {
     throw new ReportError(`the report cannot be written to ${folder}: ${reason(error)}`);
+  }
+}
+
+/** Adds lines to a file that a pipeline reads. */
+export function addLines(path: string, lines: readonly string[]): void {
+  try {
+    appendFileSync(path, lines.map((line) => `${line}\n`).join(""), { mode: 0o600 });
+  } catch (error) {
+    throw new ReportError(`${path} cannot be written: ${reason(error)}`);
   }
 }
 

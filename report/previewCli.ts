@@ -20,6 +20,10 @@ const command = new Command("preview:report")
     "a saved `pulumi preview --json` instead, or the engine's events; - for the standard input",
   )
   .option("-o, --out <folder>", "where the files go", "reports")
+  .option(
+    "--variables <file>",
+    "add TALOS_ISCSI_CHANGES and TALOS_ISCSI_APPROVED_PLAN to a file of KEY=value lines",
+  )
   .option("-r, --refresh", "compare with the live cluster first", false)
   .option("--expect-no-changes", "exit code 3 if anything changes", false)
   .option("--refuse-storage-loss", "exit code 4 if something of the storage is deleted or replaced", false)

@@ -2,9 +2,10 @@ import { say, strong } from "./command.ts";
 import { DigestError, type Digest } from "./digest/digest.ts";
 import { digestFromEvents, digestFromText } from "./digest/read.ts";
 import { enginePreview } from "./engine.ts";
-import { fileName, readSaved, writeReport } from "./files.ts";
+import { addLines, fileName, readSaved, writeReport } from "./files.ts";
 import { hasChanges, previewReport } from "./model/preview.ts";
 import { previewHtml } from "./render/previewHtml.ts";
+import { previewJson, previewVariables } from "./render/previewJson.ts";
 import { previewMarkdown } from "./render/previewMarkdown.ts";
 import { ReportError } from "./reportError.ts";
 
@@ -13,6 +14,8 @@ export interface PreviewOptions {
   stack?: string;
   from?: string;
   out: string;
+  /** File of `KEY=value` lines, as GitHub's step outputs and GitLab's dotenv reports have them, that gets what the next job needs. */
+  variables?: string;
   refresh: boolean;
   expectNoChanges: boolean;
   refuseStorageLoss: boolean;
@@ -25,11 +28,13 @@ export async function previewCommand(options: PreviewOptions): Promise<number> {
   const paths = writeReport(options.out, {
     [fileName("preview", report.stack, "md")]: previewMarkdown(report),
     [fileName("preview", report.stack, "html")]: previewHtml(report),
+    [fileName("preview", report.stack, "json")]: previewJson(report),
   });
   say(strong(report.verdict.text));
   for (const { severity, resource, text } of digest.messages)
     if (severity === "error") say(`\n${resource === undefined ? "" : `${resource}: `}${text.trim()}`);
   for (const path of paths) say(`  ${path}`);
+  if (options.variables !== undefined) addLines(options.variables, previewVariables(report));
   if (digest.failed) return 2;
   if (options.expectNoChanges && hasChanges(report)) return 3;
   return options.refuseStorageLoss && report.losses.length > 0 ? 4 : 0;

@@ -20,7 +20,7 @@ export interface DocumentedCommand {
 const switches = new Set(
   [
     "--dry-run --diff --expect-no-changes --follow --graceful --help --insecure --json --overwrite --path --previous",
-    "--refresh --secret --show-sames --show-secrets --skip-preview --yes -r --new --build --omit --edit --lift --all --up",
+    "--refresh --secret --show-sames --show-secrets --skip-preview --yes -r --new --build --omit --edit --lift --all --up --refuse-storage-loss",
   ].flatMap((line) => line.split(" ")),
 );
 

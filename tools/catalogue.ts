@@ -13,6 +13,7 @@ export type ToolName =
   | "etcd"
   | "etcd37"
   | "kwok"
+  | "actionlint"
   | "pulumi-resource-kubernetes";
 
 /** One Go module under tools/: it pins the version of the tools that are built from it. */
@@ -97,6 +98,14 @@ const kwok: ToolModule = {
   weight: 2,
 };
 
+/** Judges the workflows under .github/; a test runs it. */
+const actionlint: ToolModule = {
+  folder: "actionlint",
+  source: "github.com/rhysd/actionlint",
+  ldflags: () => stripped,
+  weight: 1,
+};
+
 const kubernetesPlugin: ToolModule = {
   folder: "kubernetesplugin",
   source: "github.com/pulumi/pulumi-kubernetes/provider/v4",
@@ -178,6 +187,14 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     package: "sigs.k8s.io/kwok/cmd/kwok",
     versionArguments: ["--version"],
     versionPattern: /^kwok version (v\S+)/m,
+    fitting: sameMinor,
+  },
+  actionlint: {
+    name: "actionlint",
+    module: actionlint,
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    versionArguments: ["-version"],
+    versionPattern: /^(v\d\S*)/m,
     fitting: sameMinor,
   },
   "pulumi-resource-kubernetes": {

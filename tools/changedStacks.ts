@@ -1,16 +1,44 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { changedStacks, stacksIn } from "./stacks.ts";
+import { parseArgs } from "node:util";
+import { changedStacks, inStages, stacksIn, StagesError } from "./stacks.ts";
 
-// For the workflows: the stacks that a change concerns, as a JSON list. `node tools/changedStacks.ts <from> <to>` (two commits), or
-// without commits: all stacks.
+/**
+ * For the workflows: the stacks that a change concerns, as outputs of a step. It runs without dependencies, before anything is installed.
+ *
+ *     node tools/changedStacks.ts <from> <to>      stacks that differ between two commits
+ *     node tools/changedStacks.ts                  all stacks
+ *     node tools/changedStacks.ts --stack prod     one stack, which has to exist
+ *
+ * Prints `stacks=` with a JSON list of all, and `stage1=` to `stage4=` with those of each stage in stages.json.
+ */
+
 const root = join(import.meta.dirname, "..");
-const stacks = stacksIn(readdirSync(root));
-const [from, to] = process.argv.slice(2);
-const affected =
-  from === undefined || to === undefined ? stacks : changedStacks(stacks, filesBetween(from, to));
-console.log(JSON.stringify(affected));
+
+function main(): string {
+  const { values, positionals } = parseArgs({
+    options: { stack: { type: "string" } },
+    allowPositionals: true,
+  });
+  const stacks = stacksIn(readdirSync(root));
+  const stages = inStages(JSON.parse(readFileSync(join(root, "stages.json"), "utf8")), stacks);
+  const affected = new Set(wanted(stacks, values.stack, positionals));
+  const kept = stages.map((stage) => stage.filter((stack) => affected.has(stack)));
+  return [
+    `stacks=${JSON.stringify(kept.flat())}`,
+    ...kept.map((stage, index) => `stage${index + 1}=${JSON.stringify(stage)}`),
+  ].join("\n");
+}
+
+function wanted(stacks: string[], stack: string | undefined, [from, to]: string[]): string[] {
+  if (stack !== undefined) {
+    // GitHub creates the environment of a misspelled stack, and asks nobody for approval.
+    if (!stacks.includes(stack)) throw new StagesError(`there is no file Pulumi.${stack}.yaml`);
+    return [stack];
+  }
+  return from === undefined || to === undefined ? stacks : changedStacks(stacks, filesBetween(from, to));
+}
 
 /** Undefined where the commits cannot be compared, as with the first push of a branch. */
 function filesBetween(from: string, to: string): string[] | undefined {
@@ -24,4 +52,12 @@ function filesBetween(from: string, to: string): string[] | undefined {
   } catch {
     return undefined;
   }
+}
+
+try {
+  console.log(main());
+} catch (error) {
+  if (!(error instanceof StagesError || error instanceof SyntaxError)) throw error;
+  console.error(`error: ${error instanceof SyntaxError ? `stages.json: ${error.message}` : error.message}`);
+  process.exitCode = 1;
 }

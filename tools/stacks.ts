@@ -15,6 +15,7 @@ export function stacksIn(files: readonly string[]): string[] {
 const elsewhere = [
   /^(accept|docs|lab|policy|report|test|tools|\.ci|\.github)\//,
   /^[^/]*\.(md|example\.yaml|schema\.json)$/,
+  /^(stages|renovate)\.json$/,
   /^\.[^/]*$/,
 ];
 const ownFile = /^Pulumi\.(.+)\.yaml$/;
@@ -28,4 +29,51 @@ export function changedStacks(stacks: readonly string[], changed: readonly strin
   const own = new Set(changed.flatMap((path) => ownFile.exec(path)?.[1] ?? []));
   const program = changed.some((path) => !ownFile.test(path) && !elsewhere.some((rule) => rule.test(path)));
   return stacks.filter((stack) => program || own.has(stack));
+}
+
+/** As many stages as up.yml has jobs for. */
+export const mostStages = 4;
+
+/** stages.json does not fit the stacks, or a stack was asked for that does not exist. */
+export class StagesError extends Error {
+  override readonly name = "StagesError";
+}
+
+/**
+ * The stacks in the order in which they are deployed: a list for each stage, always `mostStages` of them. A stack of stages.json that has no
+ * file yet is left out.
+ *
+ * @param stages the contents of stages.json, such as `[["staging"], ["prod-eu", "prod-us"]]`
+ * @throws StagesError with every mistake: a stack in no stage or in two, too many stages, another form
+ */
+export function inStages(stages: unknown, stacks: readonly string[]): string[][] {
+  if (!isStages(stages))
+    throw new StagesError(
+      'stages.json must be a list of lists of stack names, such as [["staging"], ["prod"]]',
+    );
+  const named = stages.flat();
+  const problems = [
+    ...stacks
+      .filter((stack) => !named.includes(stack))
+      .map((stack) => `Pulumi.${stack}.yaml is in no stage of stages.json: add ${stack} to one`),
+    ...[...new Set(named)]
+      .filter((stack) => named.indexOf(stack) !== named.lastIndexOf(stack))
+      .map((stack) => `stages.json names ${stack} twice`),
+    ...(stages.length > mostStages
+      ? [`stages.json has ${stages.length} stages: up.yml has jobs for ${mostStages}`]
+      : []),
+  ];
+  if (problems.length > 0) throw new StagesError(problems.join("\n"));
+  return Array.from({ length: mostStages }, (_, index) =>
+    (stages[index] ?? []).filter((stack) => stacks.includes(stack)),
+  );
+}
+
+function isStages(value: unknown): value is string[][] {
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (stage) => Array.isArray(stage) && stage.every((stack) => typeof stack === "string" && stack !== ""),
+    )
+  );
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LabProject, type Finished } from "./project.ts";
@@ -86,6 +86,16 @@ test("a saved preview: a step back by one is fine, one by two is found against w
       writeFileSync(file, preview.stdout);
       const report = await run(process.execPath, [join("report", "previewCli.ts"), "--from", file], false);
       expect(report.code, report.text).toBe(0);
+      // As a pipeline calls it.
+      const variables = join(lab.dir, ".lab", "plan.env");
+      const options = ["--out", join(lab.dir, "reports"), "--refuse-storage-loss", "--variables", variables];
+      const plan = await run(
+        process.execPath,
+        [join("report", "previewCli.ts"), "--from", file, "--stack", "dev", ...options],
+        false,
+      );
+      expect(plan.code, plan.text).toBe(0);
+      expect(readFileSync(variables, "utf8")).toContain("TALOS_ISCSI_CHANGES=true");
       const fine = await policy("--from", file, "--config", labFactory);
       expect(fine.text).toContain("0 mandatory and 0 advisory violations");
       expect(fine.code).toBe(0);

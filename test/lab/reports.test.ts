@@ -118,7 +118,8 @@ test("a rollout that stops at a node says where and why, and which node was not 
   expect(page).toContain("<title>reboot: ");
   expect(filesWith(join(lab.project.dir, "reports"), canaries(lab.project.file("talosconfig")))).toEqual([]);
 
-  const preview = await report("preview", "--stack", "dev", "--refresh");
+  const preview = await report("preview", "--stack", "dev", "--refresh", "--expect-no-changes");
+  expect(preview.code).toBe(3);
   expect(preview.text).toContain("2 nodes will be taken back");
   expect(read("preview-dev.md")).toContain("Not finished: w1");
 });

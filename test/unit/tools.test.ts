@@ -24,6 +24,8 @@ const printed: Record<ToolName, (version: string) => string> = {
   etcd: (version) => `etcd Version: ${version.slice(1)}\nGit SHA: 1a2b3c4\nGo Version: go1.26.8`,
   etcd37: (version) => `etcd Version: ${version.slice(1)}\nGit SHA: 1a2b3c4\nGo Version: go1.26.8`,
   kwok: (version) => `kwok version ${version} go1.26.8 (linux/amd64)`,
+  actionlint: (version) =>
+    `${version}\ninstalled by building from source\nbuilt with go1.26.8 compiler for linux/amd64`,
   "pulumi-resource-kubernetes": (version) => `pulumi-kubernetes ${version.slice(1)}`,
 };
 
@@ -521,7 +523,7 @@ describe("npm run tools", () => {
     });
     expect(code).toBe(1);
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/^10 tools are missing and cannot be built: Go is not installed/);
+    expect(stderr).toMatch(/^11 tools are missing and cannot be built: Go is not installed/);
     for (const name of toolNames) {
       expect(stderr).toContain(`  ${name} `);
     }

@@ -1,24 +1,44 @@
-import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { bundle, changed, outcome, talosconfig } from "./settings/example.ts";
-import { changedStacks, stacksIn } from "../../tools/stacks.ts";
+import { changedStacks, inStages, mostStages, stacksIn } from "../../tools/stacks.ts";
 
 const root = join(import.meta.dirname, "../..");
 const folder = ".github/workflows";
+const setup = ".github/actions/setup/action.yml";
 
 interface Step {
+  name?: string;
+  id?: string;
   uses?: string;
   run?: string;
+  if?: string;
   with?: Record<string, unknown>;
   env?: Record<string, string>;
 }
 interface Job {
+  needs?: string | string[];
+  if?: string;
+  uses?: string;
   permissions?: Record<string, string>;
   environment?: string;
+  concurrency?: { group: string; "cancel-in-progress": boolean };
   "timeout-minutes"?: number;
-  steps: Step[];
+  steps?: Step[];
 }
 interface Workflow {
   on: Record<string, unknown>;
@@ -26,102 +46,105 @@ interface Workflow {
   jobs: Record<string, Job>;
 }
 
-function read(name: string): { text: string; workflow: Workflow; jobs: Job[]; steps: Step[] } {
-  const text = readFileSync(join(root, folder, name), "utf8");
-  const workflow = parse(text) as Workflow;
-  const jobs = Object.values(workflow.jobs);
-  return { text, workflow, jobs, steps: jobs.flatMap(({ steps }) => steps) };
-}
+const text = (path: string) => readFileSync(join(root, path), "utf8");
+const workflowOf = (name: string) => parse(text(join(folder, name))) as Workflow;
+const stepsOf = (name: string) => Object.values(workflowOf(name).jobs).flatMap(({ steps }) => steps ?? []);
+const action = parse(text(setup)) as { runs: { steps: Step[] } };
+const scripts = (JSON.parse(text("package.json")) as { scripts: object }).scripts;
 
-function pulumiOf(name: string): Record<string, unknown> {
-  const step = read(name).steps.find(({ uses }) => uses?.startsWith("pulumi/actions@"));
-  return step?.with ?? {};
-}
+const files = [
+  ...readdirSync(join(root, folder)).map((name) => ({ path: join(folder, name), steps: stepsOf(name) })),
+  { path: setup, steps: action.runs.steps },
+];
 
-const scripts = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: object }).scripts;
-
-describe.each(readdirSync(join(root, folder)))("%s", (name) => {
-  it("may only read unless a job says why, and has an end", () => {
-    const { workflow, jobs } = read(name);
-    expect(workflow.permissions).toEqual({ contents: "read" });
-    for (const job of jobs) {
-      expect(job["timeout-minutes"]).toBeGreaterThan(0);
-      const writes = Object.entries(job.permissions ?? {}).filter(([, level]) => level !== "read");
-      expect(["[]", '[["pull-requests","write"]]', '[["issues","write"]]']).toContain(JSON.stringify(writes));
+describe.each(files)("$path", ({ path, steps }) => {
+  it("takes actions by their commit, Node 24, and the Pulumi CLI of .pulumi.version", () => {
+    const uses = [...text(path).matchAll(/uses: (.+)/g)].map(([, value]) => value ?? "");
+    const pinned = /^(\.\/\.github\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/;
+    expect(uses.filter((value) => !pinned.test(value))).toEqual([]);
+    for (const step of steps) {
+      if (step.uses?.startsWith("actions/setup-node@")) expect(step.with?.["node-version"]).toBe(24);
+      if (step.uses?.startsWith("pulumi/actions@"))
+        expect(step.with?.["pulumi-version-file"]).toBe(".pulumi.version");
     }
   });
 
-  it("takes actions by their major version, and Node 24", () => {
-    const { steps } = read(name);
-    const actions = steps.flatMap(({ uses }) => uses ?? []);
-    expect(actions.length).toBeGreaterThan(0);
-    expect(actions.filter((action) => !/^[\w-]+\/[\w-]+@v\d+$/.test(action))).toEqual([]);
-    const nodes = steps.filter(({ uses }) => uses?.startsWith("actions/setup-node@"));
-    expect(nodes.length).toBeGreaterThan(0);
-    expect(nodes.map((step) => step.with?.["node-version"])).toEqual(nodes.map(() => 24));
-  });
-
   it("keeps what others may write out of its shell, and the repository's token out of the folder", () => {
-    const { steps } = read(name);
     expect(steps.filter(({ run }) => run?.includes("${{"))).toEqual([]);
     const checkouts = steps.filter(({ uses }) => uses?.startsWith("actions/checkout@"));
     expect(checkouts.map((step) => step.with?.["persist-credentials"])).toEqual(checkouts.map(() => false));
   });
 
-  it("names scripts and files that are there", () => {
-    const { text, steps } = read(name);
+  it("names scripts and files that exist", () => {
     const runs = steps.flatMap(({ run }) => run ?? []).join("\n");
-    const named = [...runs.matchAll(/npm run ([\w:-]+)/g)].map(([, script]) => script);
+    const named = [...runs.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map(([, script]) => script);
     expect(named.filter((script) => !(script !== undefined && script in scripts))).toEqual([]);
     const programs = [...runs.matchAll(/node ((?:[\w-]+\/)+[\w.-]+\.ts)/g)].map(([, file]) => file ?? "");
-    expect(programs.filter((file) => !existsSync(join(root, file)))).toEqual([]);
-    const patterns = [...text.matchAll(/hashFiles\(([^)]*)\)/g)].flatMap(([, list = ""]) =>
+    const local = [...text(path).matchAll(/uses: \.\/(\S+)/g)].map(([, file]) => file ?? "");
+    expect([...programs, ...local].filter((file) => !existsSync(join(root, file)))).toEqual([]);
+    const patterns = [...text(path).matchAll(/hashFiles\(([^)]*)\)/g)].flatMap(([, list = ""]) =>
       [...list.matchAll(/'([^']+)'/g)].map(([, pattern]) => pattern ?? ""),
     );
     const versionFiles = steps.flatMap((step) => step.with?.["go-version-file"] ?? []) as string[];
-    const empty = [...patterns, ...versionFiles].filter((path) => globSync(path, { cwd: root }).length === 0);
+    const empty = [...patterns, ...versionFiles].filter((glob) => globSync(glob, { cwd: root }).length === 0);
     expect(empty).toEqual([]);
-    for (const [page] of text.matchAll(/docs\/[\w-]+\.md/g)) expect(existsSync(join(root, page))).toBe(true);
+    for (const [page] of text(path).matchAll(/docs\/[\w-]+\.md/g))
+      expect(existsSync(join(root, page))).toBe(true);
+  });
+});
+
+describe.each(readdirSync(join(root, folder)))("jobs of %s", (name) => {
+  it("may only read unless a job says why, and have an end", () => {
+    const { permissions, jobs } = workflowOf(name);
+    expect(permissions).toEqual({ contents: "read" });
+    for (const { uses, permissions: own = {}, "timeout-minutes": minutes } of Object.values(jobs)) {
+      if (uses === undefined) expect(minutes).toBeGreaterThan(0);
+      const writes = Object.entries(own).filter(([, level]) => level !== "read");
+      expect(["[]", '[["pull-requests","write"]]', '[["issues","write"]]']).toContain(JSON.stringify(writes));
+    }
+  });
+
+  it("get a secret only from an environment", () => {
+    for (const [id, job] of Object.entries(workflowOf(name).jobs))
+      if (/\$\{\{\s*secrets\./.test(JSON.stringify(job))) expect(job.environment, id).toMatch(/stack \}\}/);
   });
 });
 
 describe("what the workflows do with a stack", () => {
-  it("previews it as a comment on the pull request", () => {
-    expect(Object.keys(read("preview.yml").workflow.on)).toEqual(["pull_request"]);
-    expect(pulumiOf("preview.yml")).toMatchObject({ command: "preview", diff: true, "comment-on-pr": true });
-    const { policyPacks, policyPackConfigs } = pulumiOf("preview.yml") as Record<string, string>;
-    expect(existsSync(join(root, policyPacks ?? "", "PulumiPolicy.yaml"))).toBe(true);
-    expect(JSON.parse(readFileSync(join(root, policyPackConfigs ?? ""), "utf8"))).toBeTypeOf("object");
-  });
-
-  it("deploys it after the merge, behind its environment, and shows no outputs", () => {
-    const { workflow } = read("up.yml");
-    expect(workflow.on).toMatchObject({ push: { branches: ["main"] } });
-    expect(workflow.jobs["up"]?.environment).toBe("${{ matrix.stack }}");
-    expect(pulumiOf("up.yml")).toMatchObject({ command: "up", "suppress-outputs": true });
-  });
-
-  it("keeps a preview and a rollout as pages, failed ones too", () => {
-    for (const [name, command] of [
-      ["preview.yml", "preview:report"],
-      ["up.yml", "rollout:report"],
-    ] as const) {
-      const { steps } = read(name);
-      const report = steps.findIndex(({ run }) => run?.includes(`npm run ${command} --silent -- --stack`));
-      expect(steps[report]).toMatchObject({
-        if: expect.stringMatching(/!cancelled\(\)|always\(\)/) as string,
-      });
-      expect(steps[report + 1]?.uses).toMatch(/^actions\/upload-artifact@/);
+  it("one thing at a time: plan, up and drift wait for each other", () => {
+    const jobs = [
+      workflowOf("deploy.yml").jobs["plan"],
+      workflowOf("deploy.yml").jobs["up"],
+      workflowOf("drift.yml").jobs["drift"],
+    ];
+    for (const job of jobs) {
+      expect(job?.concurrency?.group).toMatch(/^stack-\$\{\{ (inputs|matrix)\.stack \}\}$/);
+      expect(job?.concurrency?.["cancel-in-progress"]).toBe(false);
     }
   });
 
-  it("accepts a real cluster by night, with a stack whose settings are right", () => {
-    const runs = read("acceptance.yml").steps.map(({ run }) => run ?? "");
-    expect(runs.join("\n")).toMatch(
-      /pulumi stack init night\n *npm run accept --silent -- --stack night --up$/m,
+  it("a stage goes on only when no stage before it failed", () => {
+    const { jobs } = workflowOf("up.yml");
+    for (let stage = 2; stage <= mostStages; stage++) {
+      const job = jobs[`stage${stage}`];
+      const before = Array.from({ length: stage - 1 }, (_, index) => `stage${index + 1}`);
+      expect(job?.needs).toEqual(["order", ...before]);
+      expect(job?.if).toContain("!cancelled() && !failure()");
+    }
+    expect(Object.keys(jobs)).toHaveLength(mostStages + 1);
+  });
+
+  it("no code of a fork runs with a secret", () => {
+    expect(Object.keys(workflowOf("preview.yml").on)).toEqual(["pull_request"]);
+    expect(workflowOf("preview.yml").jobs["stacks"]?.if).toContain(
+      "head.repo.full_name == github.repository",
     );
-    const file = readFileSync(join(root, "test/acceptance/Pulumi.night.yaml"), "utf8");
-    const { config } = parse(file) as { config: Record<string, unknown> };
+  });
+
+  it("accepts a real cluster by night, with a stack whose settings are right", () => {
+    const { config } = parse(text("test/acceptance/Pulumi.night.yaml")) as {
+      config: Record<string, unknown>;
+    };
     const settings = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
     const night = Object.fromEntries(settings) as Record<string, unknown>;
     expect(outcome(changed(night, { "cluster.secrets": { bundle, talosconfig } })).problems).toEqual([]);
@@ -129,23 +152,164 @@ describe("what the workflows do with a stack", () => {
 
   it("takes the published plugins in the tests of every change", () => {
     for (const name of ["ci.yml", "night.yml"]) {
-      const { steps } = read(name);
+      const steps = stepsOf(name);
       const at = (wanted: RegExp) => steps.findIndex(({ uses, run }) => wanted.test(uses ?? run ?? ""));
       expect(at(/^pulumi\/actions@/)).toBeGreaterThan(0);
       expect(at(/^npm run lab -- plugins$/)).toBeGreaterThan(at(/^pulumi\/actions@/));
       expect(at(/^npm (run )?test/)).toBeGreaterThan(at(/^npm run lab -- plugins$/));
     }
   });
+});
 
-  it("looks for drift by night, and tells", () => {
-    const { workflow, steps } = read("drift.yml");
-    expect(workflow.on).toHaveProperty("schedule");
-    expect(pulumiOf("drift.yml")).toMatchObject({
-      command: "preview",
-      refresh: true,
-      "expect-no-changes": true,
+describe("shell steps", () => {
+  let home: string;
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), "workflow-"));
+    mkdirSync(join(home, "bin"));
+  });
+  afterEach(() => {
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  /** A program on PATH that notes its arguments and does what the shell text says. */
+  function program(name: string, does: string): void {
+    const path = join(home, "bin", name);
+    writeFileSync(path, `#!/bin/bash\necho "${name} $*" >> "$CALLS"\n${does}\n`);
+    chmodSync(path, 0o755);
+  }
+
+  /** Runs a step as the runner does. `reports` are the exit codes of the npm scripts. */
+  function runStep(name: string, wanted: string, env: Record<string, string> = {}) {
+    const step = stepsOf(name).find((one) => one.name === wanted || one.id === wanted);
+    const paths = { CALLS: "calls", GITHUB_OUTPUT: "output", GITHUB_STEP_SUMMARY: "summary" };
+    for (const file of Object.values(paths)) writeFileSync(join(home, file), "");
+    const given = Object.entries(paths).map(([key, file]) => [key, join(home, file)]);
+    const { status, stdout, stderr } = spawnSync("bash", ["-e", "-c", step?.run ?? "exit 99"], {
+      cwd: home,
+      encoding: "utf8",
+      env: {
+        PATH: `${join(home, "bin")}:${process.env["PATH"] ?? ""}`,
+        STACK: "acme/prod",
+        ...(Object.fromEntries(given) as Record<string, string>),
+        ...env,
+      },
     });
-    expect(steps.at(-1)?.run).toContain("gh issue create");
+    const read = (file: string) => readFileSync(join(home, file), "utf8");
+    return { status, stdout, stderr, calls: read("calls"), output: read("output"), summary: read("summary") };
+  }
+
+  /** npm with the exit codes of its scripts; a report writes its file and the variables of the next job. */
+  function npm(codes: Record<string, number> = {}): void {
+    const cases = Object.entries(codes).map(([script, code]) => `*" ${script} "*) exit ${code};;`);
+    program(
+      "npm",
+      `mkdir -p reports; case " $* " in *" preview:report "*) echo "# the report" > reports/preview-prod.md;; esac
+case "$*" in *--variables*) echo TALOS_ISCSI_CHANGES=true >> "$GITHUB_OUTPUT";; esac
+case " $* " in *" policy "*) echo "the policies' words";; *" rollout:report "*) echo "the rollout's table";; esac
+case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
+    );
+  }
+
+  it("a plan is one preview, and refuses the loss of storage unless that was accepted", () => {
+    program("pulumi", "echo '{}'");
+    npm();
+    const refusing = runStep("deploy.yml", "Plan", { REFUSE: "--refuse-storage-loss" });
+    expect(refusing).toMatchObject({
+      status: 0,
+      summary: "# the report\n",
+      output: "TALOS_ISCSI_CHANGES=true\n",
+    });
+    expect(refusing.calls.match(/^pulumi preview /gm)).toHaveLength(1);
+    expect(refusing.calls).toMatch(/preview:report .*--refuse-storage-loss/);
+    expect(refusing.calls).toContain("policy -- --from preview.json");
+    expect(runStep("deploy.yml", "Plan", { REFUSE: "" }).calls).not.toContain("--refuse-storage-loss");
+  });
+
+  it.each<[string, string, Record<string, number>, number]>([
+    ["the preview failed", "exit 255", {}, 255],
+    ["storage would be lost", "echo '{}'", { "preview:report": 4 }, 4],
+    ["a policy was violated", "echo '{}'", { policy: 1 }, 1],
+  ])("nothing is deployed and nothing previewed green when %s", (_, does, codes, status) => {
+    program("pulumi", does);
+    npm(codes);
+    const plan = runStep("deploy.yml", "Plan", { REFUSE: "--refuse-storage-loss" });
+    expect(plan).toMatchObject({ status, summary: "# the report\n" });
+    if (!("preview:report" in codes))
+      expect(runStep("preview.yml", "Preview")).toMatchObject({ status, summary: "# the report\n" });
+  });
+
+  it("what is deployed is held against the policies again", () => {
+    program("pulumi", "exit 3");
+    const up = runStep("deploy.yml", "Up", { TALOS_ISCSI_APPROVED_PLAN: "abc" });
+    expect(up.status).toBe(3);
+    expect(up.calls).toMatch(
+      /^pulumi up --stack acme\/prod --yes .*--policy-pack policy --policy-pack-config/,
+    );
+    const { policyPack = "", config = "" } =
+      /--policy-pack (?<policyPack>\S+) --policy-pack-config (?<config>\S+)/.exec(up.calls)?.groups ?? {};
+    expect(existsSync(join(root, policyPack, "PulumiPolicy.yaml"))).toBe(true);
+    expect(JSON.parse(text(config))).toBeTypeOf("object");
+  });
+
+  it("a rollout that failed is told, and stays failed", () => {
+    npm({ "rollout:report": 2 });
+    expect(runStep("deploy.yml", "Report")).toMatchObject({
+      status: 2,
+      summary: "```\nthe rollout's table\n```\n",
+    });
+  });
+
+  it.each([
+    ["", /--field body=@comment\.md --silent$/m],
+    ["77", /--method PATCH repos\/acme\/infra\/issues\/comments\/77 --field body=@comment\.md/],
+  ])("a pull request has one comment for a stack (own: %j)", (own, call) => {
+    npm();
+    program("pulumi", "echo '{}'");
+    runStep("preview.yml", "Preview");
+    program("gh", `case "$*" in *--jq*) [ -z "${own}" ] || echo "${own}";; esac`);
+    const { status, calls } = runStep("preview.yml", "Comment", {
+      COMMENTS: "repos/acme/infra/issues/5/comments",
+    });
+    expect({ status, calls }).toMatchObject({ status: 0, calls: expect.stringMatching(call) as string });
+    const comment = readFileSync(join(home, "comment.md"), "utf8");
+    expect(comment).toBe(
+      "<!-- talos-iscsi: preview of acme/prod -->\n# the report\n\n```\nthe policies' words\n```\n",
+    );
+  });
+
+  it.each([
+    ["", "gh issue create --label drift --title Drift: stack prod"],
+    ["12", "gh issue comment 12 "],
+  ])("drift is told once (open issue: %j)", (open, call) => {
+    npm({ "preview:report": 3 });
+    expect(runStep("drift.yml", "Compare")).toMatchObject({ status: 3, summary: "# the report\n" });
+    program("gh", `case "$*" in "issue list"*) [ -z "${open}" ] || echo "${open}";; esac`);
+    const { calls } = runStep("drift.yml", "Open an issue, or add to the one that is open", {
+      TITLE: "Drift: stack prod",
+      RUN: "https://example.com/run",
+    });
+    expect(calls).toContain(call);
+  });
+});
+
+describe("the order of the stacks", () => {
+  it("is that of stages.json, with as many stages as the workflow has jobs", () => {
+    expect(inStages([["staging"], ["prod-eu", "prod-us"]], ["prod-eu", "prod-us", "staging"])).toEqual([
+      ["staging"],
+      ["prod-eu", "prod-us"],
+      [],
+      [],
+    ]);
+    expect(inStages(JSON.parse(text("stages.json")), ["prod"])).toEqual([[], ["prod"], [], []]);
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ["a stack that nobody ordered", [["staging"]], /Pulumi\.prod\.yaml is in no stage/],
+    ["a stack in two stages", [["staging", "prod"], ["prod"]], /names prod twice/],
+    ["too many stages", [["staging"], ["prod"], [], [], []], /5 stages: up\.yml has jobs for 4/],
+    ["another form", { stages: [] }, /must be a list of lists/],
+  ])("finds %s", (_, stages, message) => {
+    expect(() => inStages(stages, ["prod", "staging"])).toThrow(message);
   });
 });
 
@@ -178,6 +342,7 @@ describe("the stacks of a change", () => {
         "test/unit/config.test.ts",
         "lab/cli.ts",
         "policy/images.ts",
+        "stages.json",
         ".github/workflows/up.yml",
         ".gitignore",
       ],

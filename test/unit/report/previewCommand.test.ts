@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
@@ -25,11 +25,27 @@ it("prints why the engine failed, before the files", async () => {
   writeFileSync(from, JSON.stringify({ steps: [], diagnostics }));
   const lines: string[] = [];
   vi.spyOn(process.stdout, "write").mockImplementation((line) => lines.push(String(line)) > 0);
-  const options = { from, out: folder, refresh: false, expectNoChanges: false, refuseStorageLoss: false };
+  const variables = join(folder, "plan.env");
+  writeFileSync(variables, "KEPT=1\n");
+  const options = {
+    from,
+    variables,
+    out: folder,
+    refresh: false,
+    expectNoChanges: false,
+    refuseStorageLoss: false,
+  };
   expect(await previewCommand(options)).toBe(2);
   const told = lines.join("");
   expect(told).toContain("cluster.nodes[1].address is that of cp1");
   expect(told).toMatch(/upgrade-w1: w1 did not answer/);
   expect(told).not.toContain("a tag can be moved");
   expect(told.indexOf("did not answer")).toBeLessThan(told.indexOf(".html"));
+  const name = readdirSync(folder).find((file) => file.endsWith(".json") && file !== "preview.json");
+  const data: unknown = JSON.parse(readFileSync(join(folder, name ?? ""), "utf8"));
+  expect(data).toMatchObject({
+    changes: false,
+    errors: [{ text: "cluster.nodes[1].address is that of cp1" }, { resources: ["upgrade-w1"] }],
+  });
+  expect(readFileSync(variables, "utf8")).toBe("KEPT=1\nTALOS_ISCSI_CHANGES=false\n");
 });
