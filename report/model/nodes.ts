@@ -124,7 +124,8 @@ function nodePlan(
   const configuration = configurationPlan(text(inputs["node"]), digest);
   // A refresh takes the engine's own mark away; the timeline still has why.
   const told = step.old?.initErrors ?? [];
-  const failure = last?.result === "failed" && last.reason !== undefined ? [last.reason] : [];
+  const failure =
+    last !== undefined && last.result !== "upgraded" && last.reason !== undefined ? [last.reason] : [];
   const unfinished = told.length > 0 ? told : failure;
   const isReset = leaving.some(({ member, way }) => way === "reset" && member.node === text(inputs["node"]));
   const action = isReset ? "reset" : actionOf(step, from, to, found);
