@@ -1,6 +1,5 @@
 import { CommandError } from "@pulumi/pulumi/automation/index.js";
 import { LabError } from "./lifecycle.ts";
-import { PluginLines } from "./pluginLines.ts";
 import { releaseDeadLocks } from "./stackLock.ts";
 import { hasState, openStack } from "./stack.ts";
 
@@ -14,29 +13,18 @@ class Display {
   readonly color = process.stdout.isTTY ? "always" : "never";
   #shown = "";
   #errors = "";
-  readonly #plugins = new PluginLines();
 
   readonly onOutput = (text: string): void => {
-    const shown = this.#plugins.filter(text);
-    this.#shown += shown;
-    process.stdout.write(shown);
+    this.#shown += text;
+    process.stdout.write(text);
   };
   readonly onError = (text: string): void => {
     this.#errors += text;
   };
 
-  /** The engine has said what is wrong. One that was killed has not. */
-  get hasTold(): boolean {
-    return /\berror: /.test(this.#shown) || /\berror: /.test(this.#errors);
-  }
-
   /** Prints what only standard error had. */
   finish(): void {
-    const rest = this.#plugins.rest();
-    this.#shown += rest;
-    process.stdout.write(rest);
-    const unseen = this.#plugins
-      .filter(`${this.#errors}\n`)
+    const unseen = this.#errors
       .split("\n")
       .filter((line) => line.trim() !== "" && !this.#shown.includes(line.trim()));
     // The engine says an error when it happens and once more at the end.
@@ -132,11 +120,8 @@ async function engine(
     await display.surviving(() => operation(stack, display.options));
   } catch (error) {
     if (error instanceof CommandError) {
-      const cause = display.hasTold
-        ? "the engine's operation failed; the cause is shown above"
-        : "the engine ended without giving a reason: it was killed, or could not start";
       throw new LabError(
-        `${cause}. The lab and the state are left as they are: fix it and repeat the command.`,
+        "the engine's operation failed; what went wrong stands above. The lab and the state are left as they are: mend it and repeat the command.",
       );
     }
     throw error;

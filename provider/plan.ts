@@ -1,4 +1,4 @@
-import { TalosError } from "../talos/api/errors.ts";
+import { isTransient, TalosError } from "../talos/api/errors.ts";
 import type { UpgradeContext } from "./context.ts";
 import { NodeMoved, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
@@ -24,18 +24,24 @@ export interface RolloutPlan {
 /**
  * Looks at every node for a preview, once and without waiting for anything: what runs there, and what stands against an upgrade now.
  * Undefined while that cannot be asked, since credentials or images are not known before the deployment.
+ *
+ * The update looks again, while new nodes are installed, and a saved plan (`pulumi up --plan`) refuses another line than the preview's. So a node
+ * that `listed` does not know has one line, whether it waits for its configuration, does not answer or runs the image: its configuration tells.
  */
 export async function planRollout(
   surroundings: Surroundings,
   urn: string,
   inputs: Properties,
+  listed: (node: NodeUpgradeInputs) => boolean,
   signal: AbortSignal,
 ): Promise<RolloutPlan | undefined> {
   const { kubeconfig, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
   const known = hasUnknown(kubeconfig) ? needed : inputs;
   const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0, recoveryMs: 0 } };
-  const looks = await Promise.all(preflightNodes(known).map((node) => lookAt(impatient, urn, node, signal)));
+  const looks = await Promise.all(
+    preflightNodes(known).map((node) => lookAt(impatient, urn, node, listed(node), signal)),
+  );
   const due = looks.flatMap(({ wanted, facts }) =>
     facts === undefined || isSettled(facts, wanted) ? [] : [{ context: { wanted }, facts }],
   );
@@ -106,6 +112,7 @@ async function lookAt(
   surroundings: Surroundings,
   urn: string,
   wanted: NodeUpgradeInputs,
+  isListed: boolean,
   signal: AbortSignal,
 ): Promise<Look> {
   const session = await Session.open(surroundings, urn, wanted, signal);
@@ -113,6 +120,7 @@ async function lookAt(
   // Nobody waits for a preview's guards: what they say meanwhile is not shown.
   const quiet = { ...context, progress: silentProgress };
   const target = describeWanted(wanted);
+  const asNew = `${wanted.name}: new in this stack -> ${target}`;
   try {
     const facts = await readFacts(context.talos, wanted, {
       deadlineMs: context.patience.probeMs * 2,
@@ -120,7 +128,11 @@ async function lookAt(
     });
     const runs = describeImage(facts.version, facts.schematicId);
     if (isSettled(facts, wanted))
-      return { wanted, facts, line: `${wanted.name}: ${runs}${named(wanted)} already, no reboot` };
+      return {
+        wanted,
+        facts,
+        line: isListed ? `${wanted.name}: ${runs}${named(wanted)} already, no reboot` : asNew,
+      };
     const line = `${wanted.name}: ${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
@@ -130,11 +142,11 @@ async function lookAt(
     if (!(error instanceof TalosError)) throw error;
     // A node that is new: it gets its configuration, and with it the image, before the rollout begins.
     if ((await strangersCertificate(error, context.talos)) !== undefined) {
-      return { wanted, line: `${wanted.name}: not of this cluster yet -> installed with ${target}` };
+      return { wanted, line: asNew };
     }
     return {
       wanted,
-      line: `${wanted.name}: not read -> ${target}`,
+      line: !isListed && isTransient(error) ? asNew : `${wanted.name}: not read -> ${target}`,
       obstacle: noContact(error, context).message,
     };
   } finally {

@@ -15,7 +15,8 @@ export async function plannedRollout(
   signal: AbortSignal,
 ): Promise<unknown> {
   if (olds["plan"] !== undefined && isDeepStrictEqual(wantedOf(olds), wantedOf(news))) return olds["plan"];
-  const plan = await planRollout(surroundings, urn, news, signal);
+  const known = namesOf(olds);
+  const plan = await planRollout(surroundings, urn, news, ({ name }) => known.includes(name), signal);
   const sink = surroundings.statusOf(urn);
   for (const warning of plan?.warnings ?? []) sink.warn(warning);
   return plan?.lines;
@@ -24,4 +25,9 @@ export async function plannedRollout(
 /** What the nodes are to run: the plan is about nothing else. */
 function wantedOf({ nodes, schematicId, kubernetesVersion }: Properties): Properties {
   return { nodes, schematicId, kubernetesVersion };
+}
+
+/** The nodes that the state has. */
+function namesOf({ nodes }: Properties): unknown[] {
+  return Array.isArray(nodes) ? nodes.map((node) => (node as Properties | undefined)?.["name"]) : [];
 }

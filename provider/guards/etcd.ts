@@ -1,8 +1,6 @@
 import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
 import { lacksOnly } from "../facts.ts";
 import { quorumWithout } from "../gate/quorum.ts";
-import { removeMember, talosctl } from "../talosctl.ts";
-import { adviceForUnanswered } from "../unanswered.ts";
 import type { Finding } from "./finding.ts";
 
 /** What one control plane says of itself, or why it says nothing. */
@@ -40,7 +38,7 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
     if (member.hostname === "") {
       wait(
         `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
-        `Start it, or remove it with ${removeMember(member.id, report.self)}.`,
+        "Start it, or remove it with `talosctl etcd remove-member`.",
       );
     } else if (member.learner) {
       wait(`etcd member ${member.hostname} is a learner`, "Wait until it has caught up and votes.");
@@ -52,7 +50,7 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
       problem: `etcd alarm ${alarm} at ${name(memberId)}`,
       hint:
         alarm === "NOSPACE"
-          ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", report.self)}.`
+          ? "Free space with `talosctl etcd defrag`, then `talosctl etcd alarm disarm`."
           : "Recover that member before anything else: its data differs from the others'.",
       mayPass: false,
     });
@@ -75,7 +73,7 @@ export function peerFindings({
     if (peer.error !== undefined) {
       wait(
         `control plane ${peer.address} is down: ${peer.error}`,
-        `${adviceForUnanswered(peer.error)} Only one control plane may be down at a time.`,
+        "Bring it back first: only one may be down at a time.",
         false,
       );
       continue;
@@ -91,20 +89,20 @@ export function peerFindings({
     if ("error" in peer.etcd) {
       wait(
         `etcd on ${peer.address} does not answer: ${peer.etcd.error}`,
-        `Look at ${talosctl("service etcd", peer.address)}.`,
+        "Look at `talosctl service etcd` there.",
       );
       continue;
     }
     if (peer.etcd.errors.length > 0) {
       wait(
         `etcd on ${peer.address} reports ${peer.etcd.errors.join(", ")}`,
-        `Look at ${talosctl("etcd status", peer.address)}.`,
+        "Look at `talosctl etcd status`.",
       );
     }
     if (peer.etcd.leader === "0") {
       wait(
         `etcd on ${peer.address} knows no leader`,
-        `Wait for an election, or look at ${talosctl("etcd status", peer.address)}.`,
+        "Wait for an election, or look at `talosctl etcd status`.",
       );
     }
     if (peer.etcd.learner)
@@ -114,7 +112,7 @@ export function peerFindings({
 }
 
 /** Control planes and members have to be the same machines. Members are known by id: their addresses may be on another network. */
-function membershipFindings({ self, members, peers }: ControlPlaneReport): Finding[] {
+function membershipFindings({ members, peers }: ControlPlaneReport): Finding[] {
   const ids = new Map(
     peers.flatMap((peer) => (hasEtcd(peer) ? [[peer.etcd.memberId, peer.address] as const] : [])),
   );
@@ -123,7 +121,7 @@ function membershipFindings({ self, members, peers }: ControlPlaneReport): Findi
     if (!members.some((member) => member.id === id)) {
       findings.push({
         problem: `control plane ${address} is no member of this etcd`,
-        hint: `Let it join first: ${talosctl("etcd members", self)} shows who has.`,
+        hint: "Let it join first: `talosctl etcd members` shows who has.",
         mayPass: true,
       });
     }
@@ -133,7 +131,7 @@ function membershipFindings({ self, members, peers }: ControlPlaneReport): Findi
   for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
     findings.push({
       problem: `etcd member ${member.hostname} is on none of the control planes ${[...ids.values()].join(", ")}`,
-      hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, self)}.`,
+      hint: "Add its control plane to the settings, or remove the member with `talosctl etcd remove-member`.",
       mayPass: false,
       stray: true,
     });
@@ -163,11 +161,6 @@ function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[]
       recovers: true,
     },
   ];
-}
-
-/** Where a member runs, as far as its control plane says so; else the node itself, which knows the member too. */
-function addressOf(memberId: string, { peers, self }: ControlPlaneReport): string {
-  return peers.find((peer) => hasEtcd(peer) && peer.etcd.memberId === memberId)?.address ?? self;
 }
 
 function hasEtcd(peer: PeerReport): peer is Extract<PeerReport, { error?: never }> & { etcd: EtcdStatus } {

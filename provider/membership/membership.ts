@@ -52,7 +52,7 @@ export async function previewDepartures(
   const problems: string[] = [];
   for (const departure of leaving) {
     if (departure.way !== "reset") {
-      sink.warn(farewell(departure, inputs.nodes));
+      sink.warn(farewell(departure));
       continue;
     }
     const { context, close } = await openRemoval(surroundings, urn, departure.member, inputs, signal);
@@ -153,6 +153,6 @@ export async function changeMembership(
       close();
     }
   }
-  for (const departure of others) sink.warn(farewell(departure, inputs.nodes));
+  for (const departure of others) sink.warn(farewell(departure));
   return inputs.nodes;
 }

@@ -12,7 +12,6 @@ import {
   type EtcdRelease,
 } from "../guards/etcdVersion.ts";
 import { SnapshotError, SnapshotFolder, type SavedSnapshot } from "../snapshot/folder.ts";
-import { talosctl } from "../talosctl.ts";
 import { remaining } from "./pull.ts";
 
 /**
@@ -67,7 +66,7 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
       context,
       "guard",
       `no snapshot of etcd: ${error instanceof TalosError ? error.detail : error.message}`,
-      "Fix this first, or take upgrade.etcdSnapshot out of the settings, then run `pulumi up` again.",
+      "No control plane was touched. Fix this first, or take upgrade.etcdSnapshot out of the settings, then run `pulumi up` again.",
     );
   }
 }
@@ -137,6 +136,6 @@ async function awaitStorage(context: UpgradeContext, target: EtcdMinor): Promise
     "guard",
     `etcd did not convert its data to ${describeEtcdMinor(target)} within ${duration(clock.now() - begun)}; last seen: ` +
       last.map((member) => `${member.address} ${describeEtcd(member)}`).join("; "),
-    `Look at ${talosctl("etcd status", wanted.node)} and ${talosctl("logs etcd", wanted.node)}; ${talosctl("etcd downgrade cancel", wanted.node)} ends it, \`pulumi up\` goes on with it.`,
+    "No control plane was touched. Look at `talosctl etcd status` and `talosctl logs etcd`; `talosctl etcd downgrade cancel` ends it, `pulumi up` goes on with it.",
   );
 }

@@ -3,7 +3,6 @@ import { preserveNeeded } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
-import { talosctl } from "../talosctl.ts";
 import { remaining } from "./pull.ts";
 
 /** What the node does next. */
@@ -22,7 +21,7 @@ export async function installBeside(
   facts: NodeFacts,
   imageName: string,
 ): Promise<void> {
-  const { gate, progress, wanted } = context;
+  const { gate, progress } = context;
   let lastMessage = "";
   let exitCode: number | undefined;
   try {
@@ -43,7 +42,7 @@ export async function installBeside(
       context,
       "install",
       `${isTransient(error) ? "the connection broke while the installer ran" : "the installer did not run"}: ${error.detail}`,
-      `Its words are in ${talosctl("logs machined", wanted.node)}. Run \`pulumi up\` again: it looks first whether the installer has ended.`,
+      "The node was not rebooted. Run `pulumi up` again.",
     );
   }
   if (exitCode === 0) return;
@@ -53,7 +52,7 @@ export async function installBeside(
     exitCode === undefined
       ? "the installer's output ended without an exit code"
       : `the installer failed with exit code ${exitCode}${lastMessage === "" ? "" : `, its last words: ${lastMessage}`}`,
-    `The installer's words are in ${talosctl("logs machined", wanted.node)}. Fix what they name, then run \`pulumi up\` again.`,
+    "The node still runs its old image and was not rebooted. `talosctl dmesg` has the rest; then run `pulumi up` again.",
   );
 }
 
@@ -62,7 +61,7 @@ function busy(context: UpgradeContext, error: TalosError): Error {
     context,
     "install",
     `the node is busy with another upgrade: ${error.detail}`,
-    "Wait until the other upgrade is over, then run `pulumi up` again.",
+    "It was not touched. Wait until the other upgrade is over, then run `pulumi up` again.",
   );
 }
 
@@ -91,7 +90,7 @@ export async function installAndReboot(
       context,
       "install",
       `the node refused the upgrade: ${error.detail}`,
-      "Fix what it names, then run `pulumi up` again.",
+      "It still runs its old image and was not rebooted. Fix what it names, then run `pulumi up` again.",
     );
   }
 }

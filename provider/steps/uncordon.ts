@@ -7,7 +7,6 @@ import {
   type KubernetesClient,
   type KubernetesNode,
 } from "../kubernetes.ts";
-import { talosctl } from "../talosctl.ts";
 import { findNode } from "./drain.ts";
 
 /**
@@ -50,7 +49,7 @@ export async function uncordon(context: UpgradeContext, before: NodeFacts, after
     context,
     "uncordon",
     last,
-    `The node runs the wanted image. Look at its kubelet (${talosctl("logs kubelet", wanted.node)}); run \`pulumi up\` again when it is Ready.`,
+    "The node runs the wanted image. Look at its kubelet (`talosctl logs kubelet`); run `pulumi up` again when it is Ready.",
   );
 }
 

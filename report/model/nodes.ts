@@ -115,20 +115,20 @@ function nodePlan(
   const isLeaving = step.operation === "delete";
   const outputs = step.operation === "create" ? {} : (step.old?.outputs ?? {});
   const name = text(inputs["name"]) || step.name;
+  const configuration = configurationPlan(text(inputs["node"]), digest);
   const found = step.operation === "create" ? plan.get(name) : undefined;
+  const fate = found?.fate === "new" ? fateOfNew(configuration) : found?.fate;
   const seen = imageOf(outputs["runningVersion"], outputs["runningSchematic"]) ?? found?.runs;
   const to = isLeaving ? undefined : imageOf(inputs["talosVersion"], inputs["schematicId"]);
   // The plan names only the beginning of a schematic.
-  const from = seen !== undefined && to !== undefined && found?.fate === "stays" ? to : seen;
+  const from = to !== undefined && fate === "stays" ? to : seen;
   const last = timelineOf(outputs["timeline"]);
-  const configuration = configurationPlan(text(inputs["node"]), digest);
   // A refresh takes the engine's own mark away; the timeline still has why.
-  const told = step.old?.initErrors ?? [];
-  const failure =
-    last !== undefined && last.result !== "upgraded" && last.reason !== undefined ? [last.reason] : [];
-  const unfinished = told.length > 0 ? told : failure;
+  const errors = step.old?.initErrors ?? [];
+  const failure = last?.result === "failed" && last.reason !== undefined ? [last.reason] : [];
+  const unfinished = errors.length > 0 ? errors : failure;
   const isReset = leaving.some(({ member, way }) => way === "reset" && member.node === text(inputs["node"]));
-  const action = isReset ? "reset" : actionOf(step, from, to, found);
+  const action = isReset ? "reset" : actionOf(step, from, to, fate);
   return {
     name,
     address: text(inputs["node"]),
@@ -145,18 +145,26 @@ function nodePlan(
   };
 }
 
+type Fate = Exclude<Found["fate"], "new"> | "joins";
+
+/** Of a node that is new in the stack only its configuration says whether it waits for that, did not answer, or runs what it is to run. */
+function fateOfNew(configuration: ConfigurationPlan): Fate {
+  const lines = "onNode" in configuration ? (configuration.onNode ?? []) : [];
+  if (lines.some((line) => line.startsWith("+ everything: "))) return "joins";
+  return lines.some((line) => line.startsWith("not known: ")) ? "unread" : "stays";
+}
+
 function actionOf(
   { operation }: Step,
   from: Image | undefined,
   to: Image | undefined,
-  found: Found | undefined,
+  fate: Fate | undefined,
 ): NodePlan["action"] {
   if (operation === "delete") return "leave";
   if (operation === "same" || operation === "read") return "none";
-  if (found?.fate === "joins") return "join";
-  if (found?.fate === "upgrade") return "upgrade";
-  if (from === undefined || to === undefined || (operation !== "update" && found === undefined))
-    return "look";
+  if (fate === "joins") return "join";
+  if (fate === "upgrade") return "upgrade";
+  if (from === undefined || to === undefined || (operation !== "update" && fate === undefined)) return "look";
   return from.version === to.version && from.schematicId === to.schematicId ? "verify" : "upgrade";
 }
 

@@ -5,7 +5,8 @@ import type { Image } from "./timeline.ts";
 export interface Found {
   /** What runs there; undefined where nobody could be asked. */
   runs?: Image;
-  fate: "stays" | "upgrade" | "joins" | "unread";
+  /** `new`: runs the wanted image already, is installed with it, or was not read; the node's configuration says which. */
+  fate: "stays" | "upgrade" | "new" | "unread";
 }
 
 export const preflightType = "talos-node:index:RolloutPreflight";
@@ -28,7 +29,7 @@ export function planOf({ steps }: Digest): Map<string, Found> {
 
 // The words of provider/plan.ts.
 function foundIn(told: string): Found | undefined {
-  if (told.startsWith("not of this cluster yet")) return { fate: "joins" };
+  if (told.startsWith("new in this stack")) return { fate: "new" };
   if (told.startsWith("not read")) return { fate: "unread" };
   const [, version = "", schematicId = ""] =
     /^(\S+) with (?:no schematic|schematic ([0-9a-f]+))/.exec(told) ?? [];

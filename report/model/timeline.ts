@@ -10,8 +10,7 @@ export interface Timeline {
   ended: number;
   /** How long it was worked at. */
   seconds: number;
-  /** `cancelled`: somebody stopped it, and nothing was wrong with the node. */
-  result: "upgraded" | "failed" | "cancelled";
+  result: "upgraded" | "failed";
   failedStep?: string;
   reason?: string;
   steps: TimelineStep[];
@@ -42,7 +41,7 @@ const schema = z.object({
   to: image,
   started: moment,
   seconds,
-  ended: z.enum(["upgraded", "failed", "cancelled"]),
+  ended: z.enum(["upgraded", "failed"]),
   failedStep: z.string().optional(),
   reason: z.string().optional(),
   steps: z.array(z.object({ name: z.string(), started: moment, seconds })).min(1),

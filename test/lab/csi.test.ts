@@ -1,3 +1,5 @@
+import type * as kubernetes from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
 import { CsiDeployment, widest } from "./csiDeployment.ts";
@@ -40,6 +42,16 @@ const quietly = (work: () => string): string => {
   }
 };
 
+/** A Secret as stacks of 0.1.0 have it. */
+function asStringData({ data, ...args }: kubernetes.types.input.core.v1.Secret) {
+  const plain = (texts: Record<string, string>) =>
+    Object.entries(texts).map(([key, text]) => [key, Buffer.from(text, "base64").toString("utf8")]);
+  const stringData = pulumi
+    .output(data)
+    .apply((texts = {}) => Object.fromEntries(plain(texts)) as typeof texts);
+  return { ...args, stringData };
+}
+
 /** The nodes that a DaemonSet's pods run on. */
 function nodesOf(namespace: string, app: string): string[] {
   const path = "--output=jsonpath={range .items[?(@.status.phase=='Running')]}{.spec.nodeName}{'\\n'}{end}";
@@ -79,6 +91,23 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
     expect(cluster.kubectl(["get", "node", "cp1", "--output=jsonpath={.spec.taints[*].effect}"])).toContain(
       "NoSchedule",
     );
+  });
+
+  it("a stack whose Secrets were written as stringData goes on with data: nothing changes, nothing restarts", async () => {
+    const pods = () =>
+      cluster.kubectl(["get", "pods", "--all-namespaces", "--output=name"]).split("\n").sort();
+    const before = pods();
+    const transform = { secret: asStringData, shims: asStringData };
+    csi.wants({
+      joviandss: { ...widest.joviandss, transform },
+      synology: { ...widest.synology, transform },
+    });
+    expect((await csi.preview()).steps).toEqual({});
+    await csi.up();
+    csi.wants(widest);
+    expect((await csi.preview()).steps).toEqual({});
+    await csi.settled();
+    expect(pods()).toEqual(before);
   });
 
   it("the controller stays off control planes, its replicas on different nodes", () => {

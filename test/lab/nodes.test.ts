@@ -78,7 +78,7 @@ describe("a worker", () => {
     await lab.labOk("boot", "w3", "127.10.0.23");
     add({ name: "w3", address: "127.10.0.23", role: "worker", hostname: "w3" });
     const preview = await lab.labOk("preview");
-    expect(preview.stdout).toContain("w3: not of this cluster yet -> installed with v1.13.9");
+    expect(preview.stdout).toContain("w3: new in this stack -> v1.13.9");
     // New: its configuration and its upgrade. Changed: the lists of nodes; no other node's upgrade.
     expect(operations(preview).sort()).toEqual([
       "+ talos-node:index:NodeConfiguration",

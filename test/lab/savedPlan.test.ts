@@ -45,6 +45,31 @@ test("the plan of the first up is what the up does", async () => {
   expect(up.code, errors(up)).toBe(0);
 });
 
+test("a rollout, a new node and a changed password are deployed as they were planned", async () => {
+  await lab.labOk("boot", "w3", "127.10.0.23");
+  await lab.withStackFile(
+    "dev",
+    (text) =>
+      text
+        .replace("talosVersion: v1.13.9", "talosVersion: v1.13.7")
+        .replace(
+          "    secrets:\n",
+          "      - { name: w3, address: 127.10.0.23, role: worker, hostname: w3 }\n    secrets:\n",
+        )
+        .replace(/password:\n(?: {8}.*\n)+/, "password: another-password\n"),
+    async () => {
+      const up = await planned("second.plan");
+      expect(up.code, errors(up)).toBe(0);
+      // The plan says who is new, in the words that the update finds true as well.
+      expect(up.text).toMatch(/Resources:\n(?: .*\n)* +~ \d+ updated/);
+      const nodes = await lab.tool("kubectl", "get", "nodes", "--output=name");
+      expect(nodes).toContain("node/w3");
+      const again = await pulumi("preview", "--expect-no-changes");
+      expect(again.code, errors(again)).toBe(0);
+    },
+  );
+});
+
 test("a factory that answers another schematic ID is told as a check failure, without a stack trace", async () => {
   // The Talos provider drops `diskImage`, which the factory knows.
   const up = await lab.withStackFile(

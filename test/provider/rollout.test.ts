@@ -45,7 +45,7 @@ describe("what a preview shows of a rollout", () => {
       "cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot; etcd 3.6.9, storage 3.6.0 -> 3.6.12",
       "cp2: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot; etcd 3.6.9, storage 3.6.0 -> 3.6.12",
       "cp3: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot; etcd 3.6.9, storage 3.6.0 -> 3.6.12",
-      "w1: v1.13.9 with schematic c9078f941996… already, no reboot",
+      "w1: new in this stack -> v1.13.9 with schematic c9078f941996…",
     ]);
     expect(own.warnings.length).toBeGreaterThan(0);
     for (const warning of own.warnings) expect(warning).toMatch(/^cp1, cp2, cp3: /);
@@ -87,9 +87,36 @@ describe("what a preview shows of a rollout", () => {
     ]);
     const settled = nodes.map((node) => ({ ...node, schematicId: undefined, imageName: "default" }));
     const shared = { ...inputs, nodes: settled.map(({ schematicId: _own, ...node }) => node) };
-    expect(((await checked(harness(), {}, shared))["plan"] as string[])[3]).toBe(
+    const known = { ...shared, plan: [], schematicId: "0".repeat(64) };
+    expect(((await checked(harness(), known, shared))["plan"] as string[])[3]).toBe(
       "w1: v1.13.9 with schematic c9078f941996…, image default, already, no reboot",
     );
+  });
+
+  it("the same line for a node before and after its installation, so that a saved plan is not refused", async () => {
+    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    const { nodes, ...shared } = preflightInputs();
+    const olds = { ...shared, nodes: (nodes as Properties[]).filter(({ name }) => name !== "w1"), plan: [] };
+    const lineOf = async () => ((await checked(harness(), olds, preflightInputs()))["plan"] as string[])[3];
+    const installed = await lineOf();
+    const machine = cluster.node("w1");
+    delete machine.disk.config;
+    machine.powerCut("reboot");
+    while (machine.snapshot().stage !== "maintenance") await new Promise((r) => setTimeout(r, 20));
+    expect(await lineOf()).toBe(installed);
+    await machine.stop();
+    expect(await lineOf()).toBe(installed);
+    expect(installed).toMatch(/^w1: new in this stack -> v1\.13\.9 /);
+  });
+
+  it("what a node that it knows runs already", async () => {
+    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    const { plan } = await checked(
+      harness(),
+      { ...preflightInputs(), plan: [], nodes: [{ name: "w1" }] },
+      preflightInputs(),
+    );
+    expect((plan as string[])[3]).toBe("w1: v1.13.9 with schematic c9078f941996… already, no reboot");
   });
 
   it("nothing new while nothing has changed, and then no node is asked", async () => {

@@ -9,6 +9,7 @@ import {
   timeline,
   urn,
   type FixtureNode,
+  type SavedStep,
 } from "./savedPreview.ts";
 
 const at = Date.parse("2026-11-21T03:00:00Z");
@@ -102,13 +103,22 @@ describe("the nodes of a preview", () => {
       { name: "w1", role: "worker", wanted: "v1.13.9" },
       { name: "w2", role: "worker", wanted: "v1.13.9" },
       { name: "w3", role: "worker", wanted: "v1.13.9" },
+      { name: "w4", role: "worker", wanted: "v1.13.9" },
     ]);
-    const preflight = steps[0]?.newState as { inputs: Record<string, unknown> };
-    preflight.inputs["plan"] = [
+    const inputsOf = (step: SavedStep | undefined) =>
+      (step?.newState as { inputs: Record<string, unknown> }).inputs;
+    const changes = (name: string, line: string) => {
+      const step = steps.find(({ urn: own }) => own.endsWith(`NodeConfiguration::cluster-config-${name}`));
+      inputsOf(step)["changes"] = [line];
+    };
+    changes("w2", "+ everything: the machine waits for its first configuration");
+    changes("w4", "not known: w4 (10.0.0.5) did not answer");
+    inputsOf(steps[0])["plan"] = [
       "cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
-      "w1: v1.13.9 with schematic c9078f941996… already, no reboot",
-      "w2: not of this cluster yet -> installed with v1.13.9 with schematic c9078f941996…",
+      "w1: new in this stack -> v1.13.9 with schematic c9078f941996…",
+      "w2: new in this stack -> v1.13.9 with schematic c9078f941996…",
       "w3: not read -> v1.13.9 with schematic c9078f941996…",
+      "w4: new in this stack -> v1.13.9 with schematic c9078f941996…",
     ];
     const { nodes, verdict } = report(saved(steps));
     expect(nodes.map(({ action, reboot, from }) => [action, reboot, from?.version])).toEqual([
@@ -116,9 +126,10 @@ describe("the nodes of a preview", () => {
       ["verify", "no", "v1.13.9"],
       ["join", "no", undefined],
       ["look", "maybe", undefined],
+      ["look", "maybe", undefined],
     ]);
     expect(verdict.text).toMatch(
-      /^1 node will be upgraded from v1\.12\.7 to v1\.13\.9 and reboots; 1 node comes into/,
+      /^1 node will be upgraded from v1\.12\.7 to v1\.13\.9 and reboots; 2 nodes come into/,
     );
   });
 
