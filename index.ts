@@ -79,6 +79,7 @@ const rollout = new RollingUpgrade("upgrade", {
   kubernetesVersion: settings.kubernetesVersion,
   drain,
   maxUnavailableWorkers: upgrade.workers.maxUnavailable,
+  pools: upgrade.pools,
   timeoutSeconds: upgrade.timeout,
   allowSkew: upgrade.allowSkew,
   prePull: upgrade.prePull,

@@ -112,9 +112,19 @@ function row(image: FactoryImage): pulumi.Output<ImageRow> {
     }));
 }
 
-/** What a node's machine configuration has because of what the node is for; nothing beside the cluster's own for a node with iSCSI. */
+/** What a node's machine configuration has because of what the node is for. What is empty is left out: states of before have none of it. */
 export function nodeParts({
   iscsi,
-}: Pick<NodeOfImage, "iscsi">): Pick<TalosClusterNode, "kernelModules" | "labels"> {
-  return iscsi ? {} : { kernelModules: [], labels: { [withoutIscsiLabel.key]: withoutIscsiLabel.value } };
+  labels,
+  taints,
+}: Pick<NodeOfImage, "iscsi"> & {
+  labels: Record<string, string>;
+  taints: Record<string, string>;
+}): Pick<TalosClusterNode, "kernelModules" | "labels" | "taints"> {
+  const all = { ...labels, ...(iscsi ? {} : { [withoutIscsiLabel.key]: withoutIscsiLabel.value }) };
+  return {
+    kernelModules: iscsi ? undefined : [],
+    labels: Object.keys(all).length === 0 ? undefined : all,
+    taints: Object.keys(taints).length === 0 ? undefined : taints,
+  };
 }

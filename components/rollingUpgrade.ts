@@ -8,7 +8,7 @@ import {
 import { withoutTraces } from "./manyResources.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
-import { upgradeLanes } from "../talos/lanes.ts";
+import { upgradeLanes, type PoolRollout } from "../talos/lanes.ts";
 
 /** A node of the rollout: what is its own; the rest is shared by all nodes. */
 export interface RollingUpgradeNode {
@@ -26,6 +26,8 @@ export interface RollingUpgradeNode {
   schematicId?: pulumi.Input<string> | undefined;
   /** What the settings call its image, for the preview: `gpu`. Default: images are not named. */
   imageName?: string | undefined;
+  /** The pool it is in, whose budget and order are its own. Default: none. */
+  pool?: string | undefined;
   /** What must be there afterwards: extensions, services, files. */
   requirements: IscsiRequirements;
 }
@@ -68,6 +70,8 @@ export interface RollingUpgradeArgs {
   drain: { enabled: boolean; timeoutSeconds: number };
   /** How many workers at once: a number, or a percentage such as `25%` (rounded down, at least one). */
   maxUnavailableWorkers: number | string;
+  /** Budget and order of a pool's workers, by its name. Default: `maxUnavailableWorkers`, and 0. */
+  pools?: Record<string, PoolRollout> | undefined;
   /** How long each step of a node may take, in seconds. */
   timeoutSeconds: number;
   /** Allow a step over more than one Talos minor release. */
@@ -122,7 +126,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     );
     this.nodes = {};
     withoutTraces(() => {
-      for (const { node, after } of upgradeLanes(args.nodes, args.maxUnavailableWorkers)) {
+      for (const { node, after } of upgradeLanes(args.nodes, args.maxUnavailableWorkers, args.pools)) {
         const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
         this.nodes[node.name] = new NodeUpgrade(
           `${name}-${node.name}`,

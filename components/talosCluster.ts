@@ -33,6 +33,8 @@ export interface TalosClusterNode {
   kernelModules?: string[] | undefined;
   /** Labels of the Kubernetes node. Default: none. */
   labels?: Record<string, string> | undefined;
+  /** Taints of the Kubernetes node as Talos writes them, `{ "nvidia.com/gpu": "present:NoSchedule" }`. Default: none. */
+  taints?: Record<string, string> | undefined;
   /** Machine configuration patches for this node alone (YAML), applied last. */
   patches: string[];
   /**
@@ -301,10 +303,10 @@ function shownInputs({
 /** What is asked for a node, and nothing else that its object may hold. */
 function nodeInputs(node: Omit<TalosClusterNode, "patches">) {
   const { name, address, role, installerImage, installDisk, diskSelector, hostname, network } = node;
-  const { kernelModules, labels } = node;
+  const { kernelModules, labels, taints } = node;
   return {
     ...{ name, address, role, installerImage, installDisk, diskSelector, hostname, network },
-    ...{ kernelModules, labels },
+    ...{ kernelModules, labels, taints },
   };
 }
 
@@ -358,6 +360,7 @@ function machineConfiguration(
         exemptNamespaces: args.exemptNamespaces,
         kernelModules: node.kernelModules ?? args.kernelModules,
         labels: node.labels,
+        taints: node.taints,
         podSubnets: args.podSubnets,
         serviceSubnets: args.serviceSubnets,
         user: [...args.patches.all, ...args.patches[node.role], ...node.patches],

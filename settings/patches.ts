@@ -172,6 +172,8 @@ function ownPatchesOf(
         vip: vip === undefined ? undefined : vipSchema.safeParse(vip).data,
         exemptNamespaces: namespaces,
         kernelModules: usesIscsi(node) ? ["iscsi_tcp"] : [],
+        labels: textsAt(node, "labels"),
+        taints: textsAt(node, "taints"),
         podSubnets: subnets("podSubnets"),
         serviceSubnets: subnets("serviceSubnets"),
         user: [],
@@ -212,6 +214,14 @@ function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined)
     vip: at(raw, "cluster", "vip") !== undefined && at(node, "role") === "controlplane",
     links: links.filter((name) => typeof name === "string"),
   };
+}
+
+function textsAt(value: unknown, key: string): Record<string, string> {
+  const map = at(value, key);
+  const entries = Object.entries(isRecord(map) ? map : {});
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
 }
 
 function textAt(value: unknown, key: string): string | undefined {

@@ -11,14 +11,14 @@ interface Toleration {
 }
 
 /**
- * The drivers' settings with controllers that find a node to run on. In a cluster without workers that is a control plane, so they tolerate its
+ * The drivers' settings with controllers that find a node to run on. In a cluster without workers, or with tainted ones alone, that is a control plane, so they tolerate its
  * taint: otherwise their pods stay Pending and `pulumi up` waits for them in vain.
  */
 export function placeControllers(
   settings: CsiSettings & { cluster: ClusterSettings },
 ): Pick<CsiSettings, "joviandss" | "synology" | "snapshotController"> {
   const { joviandss, synology, snapshotController } = settings;
-  if (settings.cluster.nodes.some(({ role }) => role === "worker")) {
+  if (settings.cluster.nodes.some(({ role, taints }) => role === "worker" && !keepsPodsOff(taints))) {
     return { joviandss, synology, snapshotController };
   }
   return {
@@ -26,6 +26,11 @@ export function placeControllers(
     synology: synology && { ...synology, controller: tolerant(synology.controller) },
     snapshotController: snapshotController && tolerant(snapshotController),
   };
+}
+
+/** Does a node with these taints run no pod that does not ask for it? */
+function keepsPodsOff(taints: Readonly<Record<string, string>>): boolean {
+  return Object.values(taints).some((taint) => !taint.endsWith("PreferNoSchedule"));
 }
 
 function tolerant<Workload extends { tolerations: Toleration[] }>(workload: Workload): Workload {

@@ -7,6 +7,8 @@ import { synologySchema } from "../components/csi/synologySettings.ts";
 import { section } from "../components/csi/fields.ts";
 import { baseShape, type ClusterSettings, type NodeSettings, type PatchSetting } from "./schema.ts";
 import { checkPatches, patchText } from "./patches.ts";
+import { checkLabels } from "./nodeLabels.ts";
+import { checkPools, expandPools } from "./pools.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { checkImages, givenImages, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
@@ -70,11 +72,29 @@ export function completeSettings(
   draft: Draft | undefined,
   readFile: ReadFile,
 ): { settings?: Omit<Settings, "hidden">; problems: Problem[] } {
+  const { raw: whole, relocate } = expandPools(raw);
+  // What is right at a pool is right at its nodes.
+  const wholeDraft = draft === undefined || whole === raw ? draft : settingsSchema.safeParse(whole).data;
+  const { settings, problems } = complete(whole, wholeDraft, readFile);
+  const moved = (problem: Problem): Problem => ({ ...problem, path: relocate(problem.path) });
+  return {
+    ...(settings === undefined ? {} : { settings: { ...settings, warnings: settings.warnings.map(moved) } }),
+    problems: problems.map(moved),
+  };
+}
+
+function complete(
+  raw: Record<string, unknown>,
+  draft: Draft | undefined,
+  readFile: ReadFile,
+): { settings?: Omit<Settings, "hidden">; problems: Problem[] } {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   checkNodes(raw, problems, warnings);
   checkNetwork(raw, problems, warnings);
   checkDisks(raw, problems);
+  checkPools(raw, problems, warnings);
+  checkLabels(raw, problems, warnings);
   const sources = baseFiles(raw, readFile, problems);
   checkVersions(raw, problems, warnings, { generated: sources.some((source) => source === undefined) });
   const images = checkImages(raw, problems, warnings);

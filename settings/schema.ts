@@ -4,6 +4,8 @@ import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
 import { isAgeRecipient } from "./age.ts";
 import { diskSelector } from "./disk.ts";
 import { image, imageName, images } from "./imageSettings.ts";
+import { labels, taints } from "./nodeLabels.ts";
+import { byPool, poolName, poolsSchema } from "./pools.ts";
 import { network, vip } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
 import { flag, must, mustUnseen } from "./words.ts";
@@ -138,6 +140,13 @@ const node = section({
     .startsWith("/dev/", must("the device to install to, such as /dev/nvme0n1"))
     .optional()
     .describe("Disk that Talos is installed to; default: what the machine configuration has (/dev/sda)."),
+  pool: poolName
+    .optional()
+    .describe("Name of the pool under cluster.pools that the node is in; default: none."),
+  labels: labels.describe("Labels of the Kubernetes node, besides those of its pool."),
+  taints: taints.describe(
+    "Taints of the Kubernetes node, besides those of its pool, as Talos writes them: `nvidia.com/gpu: present:NoSchedule`.",
+  ),
   image: imageName.optional().describe("Name of the image under images that the node runs; default: image."),
   iscsi: flag()
     .default(true)
@@ -214,6 +223,11 @@ const cluster = section({
     .array(node, must("a list of nodes"))
     .min(1, must("a list of nodes with at least one control plane"))
     .describe("Every node of the cluster; the first control plane is the one that bootstraps a new cluster."),
+  pools: poolsSchema({
+    patches: patches.describe("Machine configuration patches for its nodes, before those of a node."),
+    documents: documents.describe("Whole machine configuration documents for its nodes."),
+    talosVersion: talosVersion.optional().describe("Talos release of its nodes; default: talosVersion."),
+  }),
   secrets: secrets
     .optional()
     .describe(
@@ -255,6 +269,15 @@ const percentage = /^(100|[1-9]\d?)%$/;
 const shareText =
   "a number of nodes, at least 1, or a percentage of the workers from 1% to 100%, such as 25%";
 
+const share = z
+  .union([z.number(), z.string()], must(shareText))
+  // Not inside of the union: a union shows the complaint of the one member whose type fits, in words of its own.
+  .refine(
+    (value) =>
+      typeof value === "number" ? Number.isSafeInteger(value) && value >= 1 : percentage.test(value),
+    must(shareText),
+  );
+
 const upgrade = section({
   prePull: flag().default(true).describe("Fetch the image on every node before the first one is drained."),
   drain: section({
@@ -262,19 +285,30 @@ const upgrade = section({
     timeout: duration("5m").describe("How long pods may take to leave a node."),
   }).prefault({}),
   workers: section({
-    maxUnavailable: z
-      .union([z.number(), z.string()], must(shareText))
-      // Not inside of the union: a union shows the complaint of the one member whose type fits, in words of its own.
-      .refine(
-        (value) =>
-          typeof value === "number" ? Number.isSafeInteger(value) && value >= 1 : percentage.test(value),
-        must(shareText),
-      )
+    maxUnavailable: share
       .default(1)
       .describe(
         "How many workers may be upgraded at the same time: a number or a percentage (rounded down, at least one).",
       ),
   }).prefault({}),
+  pools: byPool(
+    section({
+      maxUnavailable: share
+        .optional()
+        .describe(
+          "As upgrade.workers.maxUnavailable, for the workers of this pool alone; default: the same.",
+        ),
+      order: z
+        .int(must("a whole number"))
+        .default(0)
+        .describe(
+          "When its workers are upgraded: pools with a lower number come first, those with the same in the order of their first node. Workers in no pool have 0.",
+        ),
+    }),
+    "a mapping of pools by name",
+  )
+    .default({})
+    .describe("How the workers of a pool are upgraded. One pool begins when the one before it is done."),
   timeout: duration("30m").describe("How long each step of a node may take."),
   allowSkew: flag()
     .default(false)

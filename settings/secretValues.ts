@@ -93,7 +93,7 @@ function isWholeConfiguration(path: Path): boolean {
 function patchAt(path: Path): number | undefined {
   const at = path.findIndex((key) => key === "patches" || key === "documents");
   if (path[0] !== "cluster" || at < 0) return undefined;
-  return at + (path[1] === "nodes" ? 2 : 3);
+  return at + (path[1] === "nodes" || path[1] === "pools" ? 2 : 3);
 }
 
 /** Does the setting name or address something? Resources, their IDs and images consist of it, so it cannot be hidden. */

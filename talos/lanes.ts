@@ -4,6 +4,8 @@
 export interface OrderedNode {
   name: string;
   role: "controlplane" | "worker";
+  /** The pool it is in. Default: none. */
+  pool?: string | undefined;
 }
 
 /** A node and the nodes that must be finished before it is touched. */
@@ -26,24 +28,71 @@ export function laneCount(workers: number, maxUnavailable: number | string): num
   return Math.max(1, Math.min(wanted, Math.max(1, workers)));
 }
 
+/** How the workers of a pool are upgraded. */
+export interface PoolRollout {
+  /** How many of them at once. Default: that of all workers. */
+  maxUnavailable?: number | string | undefined;
+  /** Pools with a lower number come first. Default: 0. */
+  order?: number | undefined;
+}
+
+/** Workers that have a budget together: those of a pool, or those in none. */
+export interface WorkerGroup<N extends OrderedNode> {
+  /** The pool; undefined for workers in none. */
+  pool: string | undefined;
+  nodes: N[];
+  maxUnavailable: number | string;
+}
+
+/** The groups of workers in the order of the rollout: by their number, then by their first node. */
+export function workerGroups<N extends OrderedNode>(
+  nodes: readonly N[],
+  maxUnavailable: number | string,
+  pools: Readonly<Record<string, PoolRollout>> = {},
+): WorkerGroup<N>[] {
+  const groups = new Map<string | undefined, N[]>();
+  for (const node of nodes.filter(({ role }) => role === "worker"))
+    groups.set(node.pool, [...(groups.get(node.pool) ?? []), node]);
+  const rolloutOf = (pool: string | undefined): PoolRollout =>
+    pool !== undefined && Object.hasOwn(pools, pool) ? (pools[pool] ?? {}) : {};
+  return [...groups]
+    .sort(([a], [b]) => (rolloutOf(a).order ?? 0) - (rolloutOf(b).order ?? 0))
+    .map(([pool, members]) => ({
+      pool,
+      nodes: members,
+      maxUnavailable: rolloutOf(pool).maxUnavailable ?? maxUnavailable,
+    }));
+}
+
 /**
- * Control planes in a row, then workers in `laneCount` lanes: worker k waits for worker k - lanes, the first of each
- * lane for the last control plane. So at no time is more than one control plane or more than `laneCount` workers in work.
+ * Control planes in a row, then workers group by group, each in `laneCount` lanes: worker k waits for worker k - lanes, the first of each
+ * lane for the last control plane, or for all of the group before. So at no time is more than one control plane, or more workers of a group
+ * than its lanes, in work.
  */
 export function upgradeLanes<N extends OrderedNode>(
   nodes: readonly N[],
   maxUnavailable: number | string,
+  pools: Readonly<Record<string, PoolRollout>> = {},
 ): UpgradeStep<N>[] {
   const controlPlanes = nodes.filter((node) => node.role === "controlplane");
-  const workers = nodes.filter((node) => node.role === "worker");
-  const lanes = laneCount(workers.length, maxUnavailable);
-  const last = controlPlanes.at(-1);
-  return [
-    ...controlPlanes.map((node, index) => ({ node, after: names(controlPlanes[index - 1]) })),
-    ...workers.map((node, index) => ({ node, after: names(workers[index - lanes] ?? last) })),
-  ];
+  const steps = controlPlanes.map((node, index) => ({
+    node,
+    after: names(controlPlanes.slice(0, index).slice(-1)),
+  }));
+  let before: readonly N[] = controlPlanes.slice(-1);
+  for (const { nodes: workers, maxUnavailable: share } of workerGroups(nodes, maxUnavailable, pools)) {
+    const lanes = laneCount(workers.length, share);
+    for (const [index, node] of workers.entries())
+      steps.push({
+        node,
+        after: names(index < lanes ? before : workers.slice(index - lanes, index - lanes + 1)),
+      });
+    // The last of each lane; who came before them is done when they are.
+    before = workers.slice(-lanes);
+  }
+  return steps;
 }
 
-function names(node: OrderedNode | undefined): string[] {
-  return node === undefined ? [] : [node.name];
+function names(nodes: readonly OrderedNode[]): string[] {
+  return nodes.map(({ name }) => name);
 }

@@ -52,6 +52,8 @@ export interface MachineConfigPatchSpec {
   kernelModules: string[];
   /** Labels of the Kubernetes node. Absent or empty: none. */
   labels?: Readonly<Record<string, string>> | undefined;
+  /** Taints of the Kubernetes node as Talos writes them, `present:NoSchedule`. Absent or empty: none. */
+  taints?: Readonly<Record<string, string>> | undefined;
   podSubnets?: string[] | undefined;
   serviceSubnets?: string[] | undefined;
   /** Patches of the user, in order; they come last, so that they have the last word. */

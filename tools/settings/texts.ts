@@ -5,6 +5,8 @@ import { sidecarImages } from "../../components/csi/sidecars.ts";
 /** For sections that say nothing about themselves in the schema. */
 export const introductions: Readonly<Record<string, string>> = {
   image: "The image that the nodes run: the Image Factory, the platform and the schematic it is made from.",
+  "cluster.pools.NAME": "One of them, by the name that nodes give.",
+  "upgrade.pools.NAME": "One of cluster.pools.",
   "images.NAME": "One of them, by the name that nodes give.",
   cluster: "The cluster: its name, its nodes, their patches and, for a running cluster, its secrets.",
   "cluster.patches.all": "Patches for every node.",
@@ -70,6 +72,13 @@ export const examples: Readonly<Record<string, unknown>> = {
     },
   },
   "cluster.nodes[].image": "gpu",
+  "cluster.nodes[].pool": "gpu",
+  "cluster.pools.NAME": "gpu",
+  "cluster.pools.NAME.image": "gpu",
+  "cluster.pools.NAME.iscsi": true,
+  "cluster.pools.NAME.talosVersion": "v1.13.9",
+  "upgrade.pools.NAME": "gpu",
+  "upgrade.pools.NAME.maxUnavailable": "25%",
   "cluster.nodes[].installDisk": "/dev/sda",
   "cluster.nodes[].diskSelector.size": ">= 100GB",
   "cluster.nodes[].diskSelector.name": "SD16G",

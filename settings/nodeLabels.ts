@@ -1,0 +1,105 @@
+import { z } from "zod";
+import type { Problem } from "../components/csi/problems.ts";
+import { withoutIscsiLabel } from "../talos/iscsi.ts";
+import { at, isRecord, listAt } from "./raw.ts";
+import { must } from "./words.ts";
+
+/** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */
+
+const labelsText = "a mapping of labels to texts";
+const taintsText = "a mapping of taints to texts such as present:NoSchedule";
+
+/** `labels` of a node or pool. */
+export const labels = z.record(z.string(), z.string(must("a text")), must(labelsText)).default({});
+/** `taints` of a node or pool. */
+export const taints = z
+  .record(z.string(), z.string(must("a text such as present:NoSchedule")), must(taintsText))
+  .default({});
+
+// As Kubernetes has them (siderolabs/talos pkg/machinery/labels).
+const name = /^([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$/;
+const prefix = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const value = /^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$/;
+const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+function isQualifiedName(key: string): boolean {
+  const parts = key.split("/");
+  return (
+    parts.length <= 2 && name.test(parts.at(-1) ?? "") && (parts.length < 2 || prefix.test(parts[0] ?? ""))
+  );
+}
+
+// What a kubelet may give to its own node in the domains of Kubernetes (kubernetes plugin/pkg/admission/noderestriction).
+const allowed = new Set([
+  "kubernetes.io/hostname",
+  "kubernetes.io/arch",
+  "kubernetes.io/os",
+  "beta.kubernetes.io/arch",
+  "beta.kubernetes.io/os",
+  "beta.kubernetes.io/instance-type",
+  "node.kubernetes.io/instance-type",
+  "failure-domain.beta.kubernetes.io/region",
+  "failure-domain.beta.kubernetes.io/zone",
+  "topology.kubernetes.io/region",
+  "topology.kubernetes.io/zone",
+]);
+
+/** May a worker give this label to its own node? Talos labels a worker with the rights of its kubelet, and NodeRestriction judges those. */
+function workerMayLabel(key: string): boolean {
+  const [domain = ""] = key.includes("/") ? key.split("/") : [];
+  const within = (suffix: string) => domain === suffix || domain.endsWith(`.${suffix}`);
+  if (allowed.has(key) || within("kubelet.kubernetes.io")) return true;
+  if (within("node.kubernetes.io")) return true;
+  return !within("kubernetes.io") && !within("k8s.io");
+}
+
+/** What is wrong with the labels and taints of nodes. @param raw with every node complete */
+export function checkLabels(raw: unknown, problems: Problem[], warnings: Problem[]): void {
+  const running = at(raw, "cluster", "secrets") !== undefined;
+  const late: string[] = [];
+  listAt(raw, "cluster", "nodes").forEach((node, index) => {
+    const path = `cluster.nodes[${index}]`;
+    const worker = at(node, "role") === "worker";
+    for (const [key, text] of entriesAt(node, "labels")) {
+      const reason = labelProblem(key, text, worker);
+      if (reason !== undefined) problems.push({ path: `${path}.labels.${key}`, reason });
+    }
+    for (const [key, text] of entriesAt(node, "taints")) {
+      const reason = taintProblem(key, text);
+      if (reason !== undefined) problems.push({ path: `${path}.taints.${key}`, reason });
+    }
+    if (worker && running && entriesAt(node, "taints").length > 0)
+      late.push(typeof at(node, "name") === "string" ? String(at(node, "name")) : path);
+  });
+  if (late.length > 0)
+    warnings.push({
+      path: "cluster.nodes",
+      reason: `${late.join(", ")}: a worker gets its taints when it joins, and may not change them later (NodeRestriction); while they differ, Talos cannot change its labels either. Give a running worker the same taints with \`kubectl taint nodes\``,
+    });
+}
+
+function labelProblem(key: string, text: string, worker: boolean): string | undefined {
+  if (!isQualifiedName(key)) return "is no label's name, such as example.com/rack";
+  if (!value.test(text))
+    return "has a value that no label can have: at most 63 letters, digits, dashes, underscores and dots";
+  if (key === withoutIscsiLabel.key) return "is given by this program; set the node's iscsi";
+  if (worker && !workerMayLabel(key))
+    return "is in a domain of Kubernetes in which no worker may label itself (NodeRestriction), so Talos could change none of its labels; use another domain, or kubectl label";
+  return undefined;
+}
+
+function taintProblem(key: string, text: string): string | undefined {
+  if (!isQualifiedName(key)) return "is no taint's name, such as example.com/dedicated";
+  const [first = "", second] = text.includes(":") ? text.split(":", 2) : ["", text];
+  if (!effects.includes(second ?? ""))
+    return `must end in an effect, such as present:NoSchedule (${effects.join(", ")})`;
+  return value.test(first) && text.split(":").length <= 2
+    ? undefined
+    : "has a value that no taint can have: at most 63 letters, digits, dashes, underscores and dots";
+}
+
+function entriesAt(node: unknown, key: "labels" | "taints"): [string, string][] {
+  const map = at(node, key);
+  if (!isRecord(map)) return [];
+  return Object.entries(map).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+}

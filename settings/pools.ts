@@ -1,0 +1,150 @@
+import { z } from "zod";
+import { section } from "../components/csi/fields.ts";
+import type { Problem } from "../components/csi/problems.ts";
+import { imageName } from "./imageSettings.ts";
+import { labels, taints } from "./nodeLabels.ts";
+import { at, isRecord, listAt } from "./raw.ts";
+import { flag, must } from "./words.ts";
+
+/** Pools: what nodes share, said once. */
+
+const nameText = "a pool's name: lower-case letters, digits and dashes, at most 40";
+
+/** The name of one of `cluster.pools`. */
+export const poolName = z
+  .string(must(nameText))
+  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, must(nameText));
+
+/** A mapping of something by the names of pools. */
+export function byPool<Value extends z.ZodType>(value: Value, what: string) {
+  return z.record(poolName, value, {
+    error: ({ code, input }) => must(code === "invalid_key" ? nameText : what).error({ input }),
+  });
+}
+
+/** `cluster.pools`, of which lists of patches and documents have the form that nodes have them in. */
+export function poolsSchema<
+  Patches extends z.ZodType,
+  Documents extends z.ZodType,
+  Version extends z.ZodType,
+>(of: { patches: Patches; documents: Documents; talosVersion: Version }) {
+  return byPool(
+    section({
+      image: imageName
+        .optional()
+        .describe("Name of the image under images that its nodes run; default: image."),
+      iscsi: flag()
+        .optional()
+        .describe("Whether its nodes reach iSCSI storage, as a node's iscsi; default: true."),
+      talosVersion: of.talosVersion,
+      labels: labels.describe("Labels of its Kubernetes nodes."),
+      taints: taints.describe(
+        "Taints of its Kubernetes nodes, as Talos writes them: `nvidia.com/gpu: present:NoSchedule`.",
+      ),
+      documents: of.documents,
+      patches: of.patches,
+    }),
+    "a mapping of pools by name",
+  )
+    .default({})
+    .describe(
+      "What nodes share, by the pool that they name (a node's pool). What a node says itself comes on top: its labels and taints, documents and patches are added, its image, iscsi and release take precedence.",
+    );
+}
+
+/** Where something of a node stands in the stack's file, when it does not stand at the node. */
+export interface Expanded {
+  /** The settings with every node complete, as if there were no pools. */
+  raw: Record<string, unknown>;
+  /** The path in the stack's file of a path in `raw`. */
+  relocate: (path: string) => string;
+}
+
+/**
+ * The settings with what its pool says in every node. Rules see nodes alone; what is wrong with a pool is told once, where it stands, since `relocate`
+ * gives it one path whichever node shows it.
+ */
+export function expandPools(raw: Record<string, unknown>): Expanded {
+  const pools = at(raw, "cluster", "pools");
+  if (!isRecord(pools)) return { raw, relocate: (path) => path };
+  const places = new Map<string, string>();
+  const shifts = new Map<string, { path: string; length: number }>();
+  const nodes = listAt(raw, "cluster", "nodes").map((node, index) => {
+    const name = at(node, "pool");
+    const pool = typeof name === "string" ? pools[name] : undefined;
+    if (!isRecord(node) || !isRecord(pool)) return node;
+    const here = `cluster.nodes[${index}]`;
+    const there = `cluster.pools.${String(name)}`;
+    const whole = { ...node };
+    for (const key of ["image", "talosVersion", "iscsi"]) {
+      if (node[key] !== undefined || pool[key] === undefined) continue;
+      whole[key] = pool[key];
+      places.set(`${here}.${key}`, `${there}.${key}`);
+    }
+    for (const key of ["labels", "taints"]) {
+      const [own, shared] = [node[key], pool[key]];
+      if (!isRecord(shared) || (own !== undefined && !isRecord(own))) continue;
+      whole[key] = { ...shared, ...own };
+      for (const entry of Object.keys(shared))
+        if (own?.[entry] === undefined) places.set(`${here}.${key}.${entry}`, `${there}.${key}.${entry}`);
+    }
+    for (const key of ["documents", "patches"]) {
+      const [own, shared] = [node[key], pool[key]];
+      if (!Array.isArray(shared) || (own !== undefined && !Array.isArray(own))) continue;
+      whole[key] = [...(shared as unknown[]), ...((own as unknown[] | undefined) ?? [])];
+      shifts.set(`${here}.${key}`, { path: `${there}.${key}`, length: shared.length });
+    }
+    return whole;
+  });
+  const cluster = { ...(raw["cluster"] as Record<string, unknown>), nodes };
+  return { raw: { ...raw, cluster }, relocate };
+
+  function relocate(path: string): string {
+    for (const [from, to] of places)
+      if (path === from || path.startsWith(`${from}.`)) return to + path.slice(from.length);
+    const [, list = "", index = "", rest = ""] =
+      /^(cluster\.nodes\[\d+\]\.(?:documents|patches))\[(\d+)\](.*)$/.exec(path) ?? [];
+    const shift = shifts.get(list);
+    if (shift === undefined) return path;
+    const position = Number(index);
+    return position < shift.length
+      ? `${shift.path}[${position}]${rest}`
+      : `${list}[${position - shift.length}]${rest}`;
+  }
+}
+
+/** Pools that nodes name and that are not there, and settings of pools that no node is in. */
+export function checkPools(raw: unknown, problems: Problem[], warnings: Problem[]): void {
+  const nodes = listAt(raw, "cluster", "nodes");
+  const keysAt = (...path: string[]): string[] => {
+    const value = at(raw, ...path);
+    return isRecord(value) ? Object.keys(value) : [];
+  };
+  const declared = keysAt("cluster", "pools");
+  const named = new Set(nodes.map((node) => at(node, "pool")));
+  nodes.forEach((node, index) => {
+    const name = at(node, "pool");
+    if (typeof name !== "string" || declared.includes(name)) return;
+    const known = declared.length === 0 ? "there are none" : `there are ${declared.join(", ")}`;
+    problems.push({
+      path: `cluster.nodes[${index}].pool`,
+      reason: `is ${name}, but there is no cluster.pools.${name}; ${known}`,
+    });
+  });
+  for (const name of declared)
+    if (nodes.length > 0 && !named.has(name))
+      warnings.push({ path: `cluster.pools.${name}`, reason: "has no nodes" });
+  for (const name of keysAt("upgrade", "pools")) {
+    const path = `upgrade.pools.${name}`;
+    if (!declared.includes(name))
+      problems.push({ path, reason: `is of no pool; there is no cluster.pools.${name}` });
+    else if (
+      named.has(name) &&
+      !nodes.some((node) => at(node, "pool") === name && at(node, "role") === "worker")
+    )
+      warnings.push({
+        path,
+        reason: "has no effect: the pool has no workers, and control planes always go one at a time",
+      });
+  }
+}

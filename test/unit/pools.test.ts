@@ -1,0 +1,322 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { laneCount, upgradeLanes, workerGroups, type OrderedNode } from "../../talos/lanes.ts";
+import { nodePatch } from "../../talos/nodePatch.ts";
+import { program } from "./components/program.ts";
+import { ofType, only } from "./components/recorder.ts";
+import { changed, outcome, usual } from "./settings/example.ts";
+import { joviandss } from "./csi/plainSettings.ts";
+
+const iscsi = "siderolabs/iscsi-tools";
+
+/** Three control planes, two workers of a pool for GPUs, one of another pool and one of none. */
+function pooled(more: Record<string, unknown> = {}): Record<string, unknown> {
+  return changed(usual(), {
+    images: {
+      gpu: {
+        schematic: {
+          customization: {
+            systemExtensions: { officialExtensions: [iscsi, "siderolabs/nvidia-container-toolkit-lts"] },
+          },
+        },
+      },
+    },
+    "cluster.pools": {
+      gpu: {
+        image: "gpu",
+        talosVersion: "v1.13.7",
+        labels: { "example.com/gpu": "a100", rack: "r1" },
+        taints: { "nvidia.com/gpu": "present:NoSchedule" },
+        patches: [{ machine: { sysctls: { "vm.nr_hugepages": "1024" } } }],
+        documents: [
+          {
+            apiVersion: "v1alpha1",
+            kind: "UserVolumeConfig",
+            name: "models",
+            provisioning: { diskSelector: { match: "!system_disk" }, minSize: "10GB" },
+          },
+        ],
+      },
+      edge: { labels: { rack: "r9" } },
+    },
+    "cluster.nodes[3].pool": "gpu",
+    "cluster.nodes[4].pool": "gpu",
+    "cluster.nodes[4].labels": { rack: "r2" },
+    "cluster.nodes[4].patches": [{ machine: { sysctls: { "vm.max_map_count": "262144" } } }],
+    "cluster.nodes[5]": { name: "w3", address: "10.0.0.23", role: "worker", pool: "edge" },
+    "cluster.nodes[6]": { name: "w4", address: "10.0.0.24", role: "worker" },
+    ...more,
+  });
+}
+
+describe("pools in the settings", () => {
+  it("give their nodes what they share, and what a node says itself comes on top", () => {
+    const { settings, problems } = outcome(pooled());
+    expect(problems).toEqual([]);
+    const [, , , w1, w2, w3, w4] = settings?.cluster.nodes ?? [];
+    expect(w1).toMatchObject({
+      image: "gpu",
+      talosVersion: "v1.13.7",
+      labels: { "example.com/gpu": "a100", rack: "r1" },
+      taints: { "nvidia.com/gpu": "present:NoSchedule" },
+    });
+    expect(w1?.patches.map((text) => parse(text) as unknown)).toMatchObject([
+      { kind: "UserVolumeConfig", name: "models" },
+      { machine: { sysctls: { "vm.nr_hugepages": "1024" } } },
+    ]);
+    expect(w2).toMatchObject({ labels: { "example.com/gpu": "a100", rack: "r2" } });
+    expect(w2?.patches).toHaveLength(3);
+    expect(w2?.patches[2]).toContain("vm.max_map_count");
+    expect(w3).toMatchObject({ talosVersion: "v1.13.9", labels: { rack: "r9" }, taints: {}, patches: [] });
+    expect(w4).toMatchObject({ labels: {}, patches: [] });
+    const own = { "cluster.nodes[3].talosVersion": "v1.13.9" };
+    expect(outcome(pooled(own)).settings?.cluster.nodes[3]?.talosVersion).toBe("v1.13.9");
+  });
+
+  it.each<[string, Record<string, unknown>, string, RegExp]>([
+    [
+      "a node names none of them",
+      { "cluster.nodes[6].pool": "gpus" },
+      "cluster.nodes[6].pool",
+      /no cluster\.pools\.gpus; there are gpu, edge/,
+    ],
+    [
+      "a budget is of none of them",
+      { "upgrade.pools": { arm: {} } },
+      "upgrade.pools.arm",
+      /no cluster\.pools\.arm/,
+    ],
+    [
+      "an image is not there",
+      { "cluster.pools.edge.image": "pi" },
+      "cluster.pools.edge.image",
+      /no images\.pi/,
+    ],
+    [
+      "a release is bad",
+      { "cluster.pools.gpu.talosVersion": "v1.12.5", "cluster.pools.gpu.image": undefined },
+      "cluster.pools.gpu.talosVersion",
+      /v1\.12\.5/,
+    ],
+    [
+      "a patch cannot work",
+      { "cluster.pools.gpu.patches[0]": { machine: { install: { image: "x" } } } },
+      "cluster.pools.gpu.patches[0]",
+      /install\.image/,
+    ],
+    [
+      "a node's patch after those of its pool cannot work",
+      { "cluster.nodes[4].patches[0]": { machine: { install: { image: "x" } } } },
+      "cluster.nodes[4].patches[0]",
+      /install\.image/,
+    ],
+    [
+      "a label is none",
+      { "cluster.pools.gpu.labels.rack": "-r1-" },
+      "cluster.pools.gpu.labels.rack",
+      /no label can have/,
+    ],
+    [
+      "a share is none",
+      { "upgrade.pools": { gpu: { maxUnavailable: 0 } } },
+      "upgrade.pools.gpu.maxUnavailable",
+      /at least 1/,
+    ],
+    ["a name is none", { "cluster.pools.GPU": {} }, "cluster.pools.GPU", /lower-case letters/],
+    [
+      "a key is misspelt",
+      { "cluster.pools.gpu.label": {} },
+      "cluster.pools.gpu.label",
+      /Did you mean labels\?/,
+    ],
+  ])("are refused once, where the mistake stands, if %s", (_, change, path, reason) => {
+    const { problems } = outcome(pooled(change));
+    expect(problems).toEqual([{ path, reason: expect.stringMatching(reason) as string }]);
+  });
+
+  it("warn of a pool without nodes, and of a budget that nothing has", () => {
+    const { settings } = outcome(
+      pooled({
+        "cluster.nodes[5].pool": undefined,
+        "cluster.pools.cp": { labels: { rack: "r0" } },
+        "cluster.nodes[0].pool": "cp",
+        "upgrade.pools": { cp: { order: 3 } },
+      }),
+    );
+    expect(settings?.warnings).toEqual([
+      { path: "cluster.pools.edge", reason: "has no nodes" },
+      { path: "upgrade.pools.cp", reason: expect.stringMatching(/has no workers/) as string },
+    ]);
+  });
+});
+
+describe("labels and taints", () => {
+  const workers = (key: string) =>
+    outcome(changed(usual(), { "cluster.nodes[3].labels": { [key]: "x" } })).problems;
+
+  // plugin/pkg/admission/noderestriction of Kubernetes: what a kubelet may give to its own node.
+  it.each([
+    "rack",
+    "example.com/rack",
+    "topology.kubernetes.io/zone",
+    "node.kubernetes.io/instance-type",
+    "node.kubernetes.io/anything",
+    "sub.kubelet.kubernetes.io/x",
+    "kubernetes.io/hostname",
+    "mykubernetes.io/x",
+  ])("a worker gets %s", (key) => expect(workers(key)).toEqual([]));
+
+  it.each([
+    "node-role.kubernetes.io/worker",
+    "node-restriction.kubernetes.io/pci",
+    "kubernetes.io/role",
+    "storage.k8s.io/x",
+  ])("a worker would be refused %s, a control plane is not", (key) => {
+    expect(workers(key)).toEqual([
+      { path: `cluster.nodes[3].labels.${key}`, reason: expect.stringMatching(/NodeRestriction/) as string },
+    ]);
+    expect(outcome(changed(usual(), { "cluster.nodes[0].labels": { [key]: "x" } })).problems).toEqual([]);
+  });
+
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ["labels.-x", { labels: { "-x": "1" } }, /no label's name/],
+    ["labels.a/b/c", { labels: { "a/b/c": "1" } }, /no label's name/],
+    [`labels.x`, { labels: { x: "y".repeat(64) } }, /no label can have/],
+    ["labels.talos-iscsi/iscsi", { labels: { "talos-iscsi/iscsi": "true" } }, /set the node's iscsi/],
+    ["taints.x", { taints: { x: "present" } }, /must end in an effect/],
+    ["taints.x", { taints: { x: "present:Never" } }, /must end in an effect/],
+    ["taints.x", { taints: { x: "a:b:NoSchedule" } }, /must end in an effect|no taint can have/],
+    ["taints.-x", { taints: { "-x": "NoSchedule" } }, /no taint's name/],
+  ])("of the wrong form are refused: %s", (path, own, reason) => {
+    const entries = Object.entries(own).map(([key, value]) => [`cluster.nodes[0].${key}`, value]);
+    const { problems } = outcome(changed(usual(), Object.fromEntries(entries) as Record<string, unknown>));
+    expect(problems).toEqual([
+      { path: `cluster.nodes[0].${path}`, reason: expect.stringMatching(reason) as string },
+    ]);
+  });
+
+  it.each(["NoSchedule", ":NoExecute", "a100:PreferNoSchedule"])("a taint %s is right", (taint) => {
+    expect(outcome(changed(usual(), { "cluster.nodes[3].taints": { x: taint } })).problems).toEqual([]);
+  });
+
+  it("are written in the form of the contract", () => {
+    const spec = { labels: { rack: "r1" }, taints: { x: "y:NoSchedule" } };
+    expect(parse(nodePatch({ ...spec, contract: "v1.13" }) ?? "")).toEqual({
+      machine: { nodeLabels: spec.labels, nodeTaints: spec.taints },
+    });
+    expect(parse(nodePatch({ ...spec, contract: "v1.14" }) ?? "")).toEqual({
+      apiVersion: "v1alpha1",
+      kind: "KubeNodeConfig",
+      ...spec,
+    });
+    expect(nodePatch({ contract: "v1.13" })).toBeUndefined();
+  });
+});
+
+describe("a program with pools", () => {
+  it("gives each node the labels, taints, patches, release and image of its pool", async () => {
+    const { resources, calls } = await program(pooled());
+    const upgrade = only(resources, "talos-node:index:NodeUpgrade", "upgrade-w2").inputs;
+    expect(upgrade).toMatchObject({
+      talosVersion: "v1.13.7",
+      extensions: ["iscsi-tools", "nvidia-container-toolkit-lts"],
+    });
+    const patches = calls
+      .filter(({ token }) => token === "talos:machine/getConfiguration:getConfiguration")
+      .map(({ inputs }) => (inputs["configPatches"] as string[]).join("---\n"));
+    const w2 = patches.find((text) => text.includes("hostname: w2\n")) ?? "";
+    for (const part of [
+      "rack: r2",
+      "example.com/gpu: a100",
+      "nvidia.com/gpu: present:NoSchedule",
+      "vm.nr_hugepages",
+      "vm.max_map_count",
+    ])
+      expect(w2).toContain(part);
+    expect(patches.find((text) => text.includes("hostname: w4\n"))).not.toMatch(/nodeLabels|nodeTaints/);
+  });
+
+  it("upgrades pool by pool, each with its own budget, in the order that they ask for", async () => {
+    const { resources } = await program(
+      pooled({ "upgrade.pools": { edge: { order: -1 }, gpu: { order: 5, maxUnavailable: 2 } } }),
+    );
+    const after = (name: string) =>
+      only(resources, "talos-node:index:NodeUpgrade", `upgrade-${name}`)
+        .after.filter((other) => other.startsWith("upgrade-") && other !== "upgrade-preflight")
+        .sort();
+    expect(after("w3")).toEqual(["upgrade-cp3"]);
+    expect(after("w4")).toEqual(["upgrade-w3"]);
+    expect(after("w1")).toEqual(["upgrade-w4"]);
+    expect(after("w2")).toEqual(["upgrade-w4"]);
+  });
+
+  it("lets controllers run on control planes where every worker keeps pods off", async () => {
+    const tolerationsWith = async (taints: Record<string, string>) => {
+      const change = Object.fromEntries([3, 4].map((index) => [`cluster.nodes[${index}].taints`, taints]));
+      const { resources } = await program(changed(usual(), { ...change, joviandss }));
+      const [deployment] = ofType(resources, "kubernetes:apps/v1:Deployment");
+      return JSON.stringify(deployment?.inputs);
+    };
+    expect(await tolerationsWith({ x: "NoSchedule" })).toContain("node-role.kubernetes.io/control-plane");
+    expect(await tolerationsWith({ x: "PreferNoSchedule" })).not.toContain(
+      "node-role.kubernetes.io/control-plane",
+    );
+  });
+});
+
+describe("the order of pools", () => {
+  const cluster = fc.array(
+    fc.record({
+      pool: fc.constantFrom(undefined, "a", "b", "c"),
+      role: fc.constantFrom("controlplane", "worker"),
+    }),
+    { maxLength: 30 },
+  );
+  const rollouts = fc.dictionary(
+    fc.constantFrom("a", "b", "c"),
+    fc.record(
+      {
+        order: fc.integer({ min: -3, max: 3 }),
+        maxUnavailable: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constant("25%")),
+      },
+      { requiredKeys: [] },
+    ),
+  );
+
+  it("never has two pools in work at once, nor more of one than its budget", () => {
+    fc.assert(
+      fc.property(cluster, rollouts, fc.integer({ min: 1, max: 5 }), (drawn, pools, budget) => {
+        const nodes = drawn.map((node, index): OrderedNode => ({
+          ...node,
+          role: node.role,
+          name: `n${index}`,
+        }));
+        const steps = upgradeLanes(nodes, budget, pools);
+        expect(steps.map(({ node }) => node.name).sort()).toEqual(nodes.map(({ name }) => name).sort());
+        const befores = new Map<string, Set<string>>();
+        for (const { node, after } of steps) {
+          const all = new Set(after.flatMap((name) => [name, ...(befores.get(name) ?? [])]));
+          befores.set(node.name, all);
+        }
+        const groups = workerGroups(nodes, budget, pools);
+        groups.forEach((group, index) => {
+          for (const node of group.nodes) {
+            const before = befores.get(node.name) ?? new Set();
+            // All of the groups before are done, however many lanes they had.
+            for (const earlier of groups.slice(0, index).flatMap((other) => other.nodes))
+              expect(before).toContain(earlier.name);
+          }
+          expect(atOnce(group.nodes, befores)).toBeLessThanOrEqual(
+            laneCount(group.nodes.length, group.maxUnavailable),
+          );
+        });
+      }),
+    );
+  });
+});
+
+/** How many of these can be in work at once: each that nobody waits for ends a lane of its own. */
+function atOnce(nodes: readonly OrderedNode[], befores: ReadonlyMap<string, ReadonlySet<string>>): number {
+  return nodes.filter(({ name }) => !nodes.some((other) => befores.get(other.name)?.has(name))).length;
+}
