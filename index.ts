@@ -5,6 +5,7 @@ import { JovianDssCsi } from "./components/csi/joviandss.ts";
 import { PrivilegedNamespace } from "./components/csi/privilegedNamespace.ts";
 import { SnapshotController } from "./components/csi/snapshots.ts";
 import { SynologyCsi } from "./components/csi/synology.ts";
+import { drainArgs } from "./components/drainArgs.ts";
 import { ClusterMembership } from "./components/clusterMembership.ts";
 import { hideValues } from "./components/hiddenValues.ts";
 import { FactoryImage } from "./components/factoryImage.ts";
@@ -53,7 +54,7 @@ const cluster = new TalosCluster(
 );
 
 const clientAccess = { clientConfiguration: cluster.clientConfiguration, kubeconfig: cluster.kubeconfig };
-const drain = { enabled: upgrade.drain.enabled, timeoutSeconds: upgrade.drain.timeout };
+const drain = drainArgs(upgrade.drain);
 
 // Before the rollout: who leaves is no longer a member of etcd when the others are looked at.
 const membership = new ClusterMembership(

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
 
 /** A node of the cluster, as far as leaving it is concerned. */
@@ -24,7 +25,7 @@ export interface ClusterMembershipArgs {
   /** For draining, and for taking the node out of Kubernetes. Always a secret. */
   kubeconfig?: pulumi.Input<string> | undefined;
   /** Draining before a reset. PodDisruptionBudgets are honoured. */
-  drain: { enabled: boolean; timeoutSeconds: number };
+  drain: DrainArgs;
   /** How long taking out one node may take, in seconds. */
   timeoutSeconds: number;
 }

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { DrainArgs } from "./drainArgs.ts";
 
 /** The wanted state of one node. A bad value is refused in the preview, with the input's name in brackets. */
 export interface NodeUpgradeArgs {
@@ -43,10 +44,10 @@ export interface NodeUpgradeArgs {
   /** Pull the image before the node is drained, not after. Default: true. */
   prePull?: pulumi.Input<boolean>;
   /**
-   * Cordon and evict before the upgrade, PodDisruptionBudgets honoured. A node that its pods would not leave within
-   * `timeoutSeconds` is uncordoned again, untouched. The only node of a cluster is never drained. Default: enabled, 300.
+   * Cordon and evict before the upgrade, PodDisruptionBudgets honoured, and wait until no volume is attached. A node that its pods and volumes would not
+   * leave within `timeoutSeconds` is uncordoned again and not rebooted. The only node of a cluster is never drained. Default: enabled, 300.
    */
-  drain?: pulumi.Input<{ enabled?: pulumi.Input<boolean>; timeoutSeconds?: pulumi.Input<number> }>;
+  drain?: pulumi.Input<Partial<DrainArgs>>;
   /** How long each step may take, in seconds. Default: 1800. */
   timeoutSeconds?: pulumi.Input<number>;
   /** Allow a step over more than one minor release, which Talos does not test. Default: false. */

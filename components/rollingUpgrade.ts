@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { DrainArgs } from "./drainArgs.ts";
 import {
   NodeUpgrade,
   type EtcdSnapshot,
@@ -66,8 +67,8 @@ export interface RollingUpgradeArgs {
   kubeconfig?: pulumi.Input<string> | undefined;
   /** The cluster's Kubernetes release; the target Talos must support it. */
   kubernetesVersion?: string | undefined;
-  /** Draining before an upgrade, and how many seconds pods have to leave; a cluster of one node is never drained. */
-  drain: { enabled: boolean; timeoutSeconds: number };
+  /** Draining before an upgrade, and how many seconds pods and volumes have to leave; a cluster of one node is never drained. */
+  drain: DrainArgs;
   /** How many workers at once: a number, or a percentage such as `25%` (rounded down, at least one). */
   maxUnavailableWorkers: number | string;
   /** Budget and order of a pool's workers, by its name. Default: `maxUnavailableWorkers`, and 0. */
@@ -110,7 +111,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       clientConfiguration: args.clientConfiguration,
       ...(args.kubeconfig === undefined ? {} : { kubeconfig: args.kubeconfig }),
       ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
-      drain: { enabled: args.drain.enabled && !single, timeoutSeconds: args.drain.timeoutSeconds },
+      drain: { ...args.drain, enabled: args.drain.enabled && !single },
       timeoutSeconds: args.timeoutSeconds,
       allowSkew: args.allowSkew,
       prePull: args.prePull,

@@ -75,10 +75,13 @@ export const credentials: Rule = (value) => {
 
 export const drain: Rule = (value) => {
   if (typeof value !== "object" || value === null)
-    return `must be { enabled, timeoutSeconds }, not ${shown(value)}`;
-  const { enabled, timeoutSeconds, ...others } = value as Properties;
+    return `must be { enabled, timeoutSeconds, … }, not ${shown(value)}`;
+  const { enabled, timeoutSeconds, leftoverSessions, ...others } = value as Properties;
   const strange = Object.keys(others);
-  if (strange.length > 0) return `has no ${strange.join(", ")}; there are enabled and timeoutSeconds`;
+  if (strange.length > 0)
+    return `has no ${strange.join(", ")}; there are enabled, timeoutSeconds and leftoverSessions`;
+  if (leftoverSessions !== undefined && leftoverSessions !== "refuse" && leftoverSessions !== "warn")
+    return `leftoverSessions must be "refuse" or "warn", not ${shown(leftoverSessions)}`;
   const problem = enabled === undefined ? undefined : flag(enabled);
   if (problem !== undefined) return `enabled ${problem}`;
   const late = timeoutSeconds === undefined ? undefined : seconds(timeoutSeconds);

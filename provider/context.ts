@@ -5,6 +5,7 @@ import type { Gate } from "./gate/gate.ts";
 import { nodeLabel, type NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
 import type { Progress } from "./progress.ts";
+import type { NodeStorage } from "./storage/nodeStorage.ts";
 
 /** How long to look before something counts as wrong, in milliseconds. */
 export interface Patience {
@@ -36,6 +37,8 @@ export interface Patience {
   evictMaxMs: number;
   /** How long the control planes have to be well before the next one's configuration is changed: a restart takes a moment to show. */
   steadyMs: number;
+  /** For iSCSI sessions without an attachment to end, where the settings live with them. */
+  leftoverMs: number;
 }
 
 export const defaultPatience: Patience = {
@@ -53,6 +56,7 @@ export const defaultPatience: Patience = {
   evictMs: 1_000,
   evictMaxMs: 30_000,
   steadyMs: 2_000,
+  leftoverMs: 60_000,
 };
 
 /** Everything a step may use. */
@@ -65,6 +69,8 @@ export interface UpgradeContext {
   readonly gate: Gate;
   /** Undefined where no kubeconfig was given. */
   readonly kubernetes: () => Promise<KubernetesClient | undefined>;
+  /** The node's volumes. */
+  readonly storage: NodeStorage;
   readonly clock: Clock;
   readonly progress: Progress;
   readonly signal: AbortSignal;

@@ -1,6 +1,14 @@
 import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { SnapshotSettings } from "./snapshot/folder.ts";
 
+/** How a node is drained, every default filled in. */
+export interface DrainInputs {
+  enabled: boolean;
+  timeoutSeconds: number;
+  /** What becomes of iSCSI sessions that belong to no attachment. */
+  leftoverSessions: "refuse" | "warn";
+}
+
 /** The inputs of a NodeUpgrade, as the steps use them: plain values, every default filled in. */
 export interface NodeUpgradeInputs {
   /** For people: `cp1`. */
@@ -21,7 +29,7 @@ export interface NodeUpgradeInputs {
   clientConfiguration: TalosCredentials;
   kubeconfig?: string;
   prePull: boolean;
-  drain: { enabled: boolean; timeoutSeconds: number };
+  drain: DrainInputs;
   timeoutSeconds: number;
   allowSkew: boolean;
   /** Where a snapshot of etcd goes before the first control plane is disturbed. */
@@ -35,7 +43,7 @@ const defaults = {
   services: [] as string[],
   files: [] as string[],
   prePull: true,
-  drain: { enabled: true, timeoutSeconds: 300 },
+  drain: { enabled: true, timeoutSeconds: 300, leftoverSessions: "warn" } satisfies DrainInputs,
   timeoutSeconds: 1800,
   allowSkew: false,
   etcdDowngrade: false,
@@ -44,7 +52,12 @@ const defaults = {
 /** Inputs that `checkInputs` has passed, with the defaults. */
 export function nodeUpgradeInputs(checked: Record<string, unknown>): NodeUpgradeInputs {
   const given = checked as unknown as Partial<NodeUpgradeInputs> & NodeUpgradeInputs;
-  return { ...defaults, ...given, drain: { ...defaults.drain, ...(given.drain as object | undefined) } };
+  return { ...defaults, ...given, drain: drainInputs(given.drain) };
+}
+
+/** The same for whatever else drains a node. */
+export function drainInputs(checked: unknown): DrainInputs {
+  return { ...defaults.drain, ...(checked as object | undefined) };
 }
 
 /** `cp1 (127.10.0.11)` */

@@ -1,3 +1,6 @@
+import type { StorageReader } from "./storage/reader.ts";
+import type { WatchSource } from "./watched.ts";
+
 /** A node as Kubernetes sees it. */
 export interface KubernetesNode {
   name: string;
@@ -9,6 +12,8 @@ export interface KubernetesNode {
   bootId: string;
   annotations: Record<string, string>;
   addresses: string[];
+  /** Volumes that the kubelet has mounted, or is about to mount, by their unique names. Those of drivers that do not attach are not among them. */
+  volumesInUse: string[];
 }
 
 export interface KubernetesPod {
@@ -21,6 +26,8 @@ export interface KubernetesPod {
   mirror: boolean;
   /** Succeeded or Failed. */
   finished: boolean;
+  /** The claims that it uses, `namespace/name`. */
+  claims: string[];
 }
 
 /** `blocked`: a PodDisruptionBudget does not allow it now. */
@@ -37,15 +44,10 @@ export interface KubernetesClient {
     name: string,
     change: { unschedulable?: boolean; annotations: Record<string, string | null> },
   ): Promise<void>;
-  /** The pods of a node, and the version from which a watch goes on. */
-  podsOn(node: string): Promise<{ pods: KubernetesPod[]; version: string }>;
-  /** Tells what changes from that version on. Resolves when the watch ends, whatever ended it; it never fails. */
-  watchPods(
-    node: string,
-    version: string,
-    onEvent: (event: { type: "there" | "gone"; pod: KubernetesPod }) => void,
-    signal: AbortSignal,
-  ): Promise<void>;
+  /** The pods of a node. */
+  podsOn(node: string): WatchSource<KubernetesPod>;
+  /** The cluster's volumes. */
+  readonly storage: StorageReader;
   evict(pod: KubernetesPod): Promise<Eviction>;
 }
 

@@ -2,6 +2,7 @@ import type {
   ConfigurationOptions,
   CoreV1Api,
   ObservableMiddleware,
+  StorageV1Api,
   V1Node,
   V1ObjectMeta,
   V1Pod,
@@ -16,6 +17,9 @@ import {
   type KubernetesPod,
   type NodeRemover,
 } from "./kubernetes.ts";
+import { ApiStorageReader } from "./storage/api.ts";
+import type { StorageReader } from "./storage/reader.ts";
+import type { WatchSource } from "./watched.ts";
 
 const requestMs = 10_000;
 
@@ -55,6 +59,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
   return new ApiClient(
     new library.Watch(config),
     config.makeApiClient(library.CoreV1Api),
+    config.makeApiClient(library.StorageV1Api),
     config.makeApiClient(library.VersionApi),
     once,
     library.setHeaderOptions("Content-Type", library.PatchStrategy.MergePatch, once),
@@ -67,10 +72,12 @@ class ApiClient implements KubernetesClient, NodeRemover {
   readonly #version: VersionApi;
   readonly #once: ConfigurationOptions<ObservableMiddleware>;
   readonly #patch: ConfigurationOptions<ObservableMiddleware>;
+  readonly storage: StorageReader;
 
   constructor(
     watch: Watch,
     core: CoreV1Api,
+    storage: StorageV1Api,
     version: VersionApi,
     once: ConfigurationOptions<ObservableMiddleware>,
     patch: ConfigurationOptions<ObservableMiddleware>,
@@ -80,6 +87,8 @@ class ApiClient implements KubernetesClient, NodeRemover {
     this.#version = version;
     this.#once = once;
     this.#patch = patch;
+    const follow = this.#follow.bind(this);
+    this.storage = new ApiStorageReader({ core, storage, once, told, follow });
   }
 
   async version(): Promise<string> {
@@ -121,27 +130,37 @@ class ApiClient implements KubernetesClient, NodeRemover {
     }
   }
 
-  async podsOn(node: string): Promise<{ pods: KubernetesPod[]; version: string }> {
+  podsOn(node: string): WatchSource<KubernetesPod> {
     const fieldSelector = `spec.nodeName=${node}`;
-    const list = await told(this.#core.listPodForAllNamespaces({ fieldSelector }, this.#once));
-    return { pods: list.items.map(kubernetesPod), version: list.metadata?.resourceVersion ?? "" };
+    return {
+      list: async () => {
+        const list = await told(this.#core.listPodForAllNamespaces({ fieldSelector }, this.#once));
+        return { objects: list.items.map(kubernetesPod), version: list.metadata?.resourceVersion ?? "" };
+      },
+      watch: (resourceVersion, onEvent, signal) =>
+        this.#follow<V1Pod>(
+          "/api/v1/pods",
+          { fieldSelector, resourceVersion },
+          (type, pod) => onEvent({ type, object: kubernetesPod(pod) }),
+          signal,
+        ),
+    };
   }
 
-  async watchPods(
-    node: string,
-    version: string,
-    onEvent: (event: { type: "there" | "gone"; pod: KubernetesPod }) => void,
+  async #follow<T>(
+    path: string,
+    query: Record<string, string>,
+    onEvent: (type: "there" | "gone", object: T) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const query = { fieldSelector: `spec.nodeName=${node}`, resourceVersion: version };
     const ended = Promise.withResolvers<void>();
-    const take = (phase: string, pod: V1Pod): void => {
+    const take = (phase: string, object: T): void => {
       // ERROR: the version is too old by now. The stream ends after it.
       if (phase === "ERROR" || phase === "BOOKMARK") return;
-      onEvent({ type: phase === "DELETED" ? "gone" : "there", pod: kubernetesPod(pod) });
+      onEvent(phase === "DELETED" ? "gone" : "there", object);
     };
     try {
-      const request = await this.#watch.watch("/api/v1/pods", query, take, () => ended.resolve());
+      const request = await this.#watch.watch(path, query, take, () => ended.resolve());
       const stop = (): void => {
         request.abort();
         ended.resolve();
@@ -183,17 +202,25 @@ function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {
     bootId: status?.nodeInfo?.bootID ?? "",
     annotations: metadata?.annotations ?? {},
     addresses: (status?.addresses ?? []).map(({ address }) => address),
+    volumesInUse: status?.volumesInUse ?? [],
   };
 }
 
-function kubernetesPod({ metadata, status }: V1Pod): KubernetesPod {
+function kubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPod {
+  const { namespace = "", name = "" } = metadata ?? {};
   return {
-    namespace: metadata?.namespace ?? "",
-    name: metadata?.name ?? "",
+    namespace,
+    name,
     uid: metadata?.uid ?? "",
     owner: ownerKind(metadata),
     mirror: metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined,
     finished: status?.phase === "Succeeded" || status?.phase === "Failed",
+    claims: (spec?.volumes ?? []).flatMap(({ name: volume, persistentVolumeClaim: claim, ephemeral }) => {
+      // The claim of a generic ephemeral volume is called after its pod and itself.
+      const own = ephemeral === undefined ? undefined : `${name}-${volume}`;
+      const used = claim?.claimName ?? own;
+      return used === undefined ? [] : [`${namespace}/${used}`];
+    }),
   };
 }
 

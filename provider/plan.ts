@@ -12,6 +12,7 @@ import { hasUnknown, type Properties } from "./secrets.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { guard } from "./steps/guard.ts";
 import { noContact } from "./steps/inspect.ts";
+import { volumesAtRisk } from "./storage/leave.ts";
 
 /** What a rollout would do, as it stands now. */
 export interface RolloutPlan {
@@ -52,6 +53,7 @@ export async function planRollout(
         obstacle === undefined ? [] : [`as things are, the rollout would not begin: ${obstacle}`],
       ),
       ...withoutSnapshot(due),
+      ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
       ...[...new Set(looks.flatMap(({ strays = [] }) => strays))].map(
         (stray) =>
           `${stray}: the rollout does not begin unless this deployment takes it out of the cluster first`,
@@ -106,6 +108,8 @@ interface Look {
   obstacle?: string;
   /** etcd members that have to be gone by then. */
   strays?: string[];
+  /** What of its volumes a reviewer has to know. */
+  volumes?: string;
 }
 
 async function lookAt(
@@ -136,8 +140,15 @@ async function lookAt(
     const line = `${wanted.name}: ${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
-    const obstacle = await guard(quiet, facts, onStray).then(() => undefined, told);
-    return { wanted, facts, line, strays, ...(obstacle === undefined ? {} : { obstacle }) };
+    const [obstacle, volumes] = await Promise.all([
+      guard(quiet, facts, onStray).then(() => undefined, told),
+      wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
+    ]);
+    return {
+      ...{ wanted, facts, line, strays },
+      ...(obstacle === undefined ? {} : { obstacle }),
+      ...(volumes === undefined ? {} : { volumes: `${wanted.name}: is not drained and ${volumes}` }),
+    };
   } catch (error) {
     if (!(error instanceof TalosError)) throw error;
     // A node that is new: it gets its configuration, and with it the image, before the rollout begins.

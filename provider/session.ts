@@ -8,6 +8,8 @@ import { Gate } from "./gate/gate.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
 import { StepProgress, type StatusSink } from "./progress.ts";
+import { findNode } from "./steps/drain.ts";
+import { NodeStorage } from "./storage/nodeStorage.ts";
 
 /** What the provider needs from outside; tests put something else in its place. */
 export interface Surroundings {
@@ -53,6 +55,17 @@ export class Session {
     let kubernetes: Promise<KubernetesClient> | undefined;
     const reader = (address: string): TalosReader => connections.to(address);
     const progress = new StepProgress(surroundings.statusOf(urn), clock);
+    const connectKubernetes = async (): Promise<KubernetesClient | undefined> => {
+      if (wanted.kubeconfig === undefined) return undefined;
+      kubernetes ??= surroundings.connectKubernetes(wanted.kubeconfig);
+      return kubernetes;
+    };
+    const storage = new NodeStorage({
+      ...{ wanted, clock, patience, signal },
+      talos: connections.to(wanted.node),
+      kubernetes: connectKubernetes,
+      findNode: (nodes, name) => findNode(nodes, name, wanted.node),
+    });
     this.context = {
       wanted,
       talos: connections.to(wanted.node),
@@ -75,12 +88,10 @@ export class Session {
         patience,
         signal,
         tell: (text) => progress.detail(text),
+        volumes: () => storage.findings(),
       }),
-      kubernetes: async () => {
-        if (wanted.kubeconfig === undefined) return undefined;
-        kubernetes ??= surroundings.connectKubernetes(wanted.kubeconfig);
-        return kubernetes;
-      },
+      kubernetes: connectKubernetes,
+      storage,
       clock,
       progress,
       signal,
@@ -90,6 +101,7 @@ export class Session {
   }
 
   close(): void {
+    this.context.storage.close();
     this.#connections.close();
   }
 }

@@ -282,7 +282,13 @@ const upgrade = section({
   prePull: flag().default(true).describe("Fetch the image on every node before the first one is drained."),
   drain: section({
     enabled: flag().default(true).describe("Drain a node before it is upgraded (never on a single node)."),
-    timeout: duration("5m").describe("How long pods may take to leave a node."),
+    timeout: duration("5m").describe("How long pods and volumes may take to leave a node."),
+    leftoverSessions: z
+      .enum(["refuse", "warn"], must("refuse or warn"))
+      .default("warn")
+      .describe(
+        "What to do about iSCSI sessions that no attachment explains once the volumes have left: `warn` reboots, `refuse` does not.",
+      ),
   }).prefault({}),
   workers: section({
     maxUnavailable: share

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventLog } from "./events.ts";
+import { IscsiSessions } from "./iscsi.ts";
 import { KernelLog } from "./kernelLog.ts";
 import type { Slot } from "./disk.ts";
 import type { NodeImage } from "./images.ts";
@@ -33,6 +34,7 @@ export class Boot {
   readonly services: ServiceTable;
   readonly staticPods: StaticPods;
   readonly kernelLog = new KernelLog();
+  readonly iscsi = new IscsiSessions();
   /** What machined writes besides: `talosctl logs machined`. */
   readonly machinedLog: string[] = [];
   readonly image: NodeImage;

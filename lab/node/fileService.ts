@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { CallFailure } from "./failure.ts";
-import { nodeFiles, type NodeFile } from "./files.ts";
+import { nodeFiles, nodeLinks, type NodeFile } from "./files.ts";
 import type { SimulatedNode } from "./node.ts";
 
 interface ListRequest {
@@ -11,8 +11,11 @@ interface ListRequest {
   types: string[];
 }
 
-// The bit by which Go's file modes mark a directory; they are what travels.
+// The bits by which Go's file modes mark a directory and a link; they are what travels.
 const directoryMode = 0x80000000 + 0o755;
+const linkMode = 0x08000000 + 0o777;
+// Folders of the kernel's that are there whatever is in them: iSCSI is compiled into Talos's kernel.
+const kernelFolders = ["/sys/class/iscsi_session", "/sys/class/iscsi_connection"];
 
 /** Reading and listing files. */
 export function registerFileService(node: SimulatedNode): void {
@@ -32,16 +35,26 @@ export function registerFileService(node: SimulatedNode): void {
   handlers.stream<ListRequest>("/machine.MachineService/List", async (request, send) => {
     const root = posix.normalize(`/${request.root}`).replace(/(.)\/$/, "$1");
     const files = nodeFiles(node);
+    const links = nodeLinks(node);
     const depth = request.recurse ? request.recursionDepth || Infinity : 1;
     const modified = String(Math.floor((node.boot?.startedAt.getTime() ?? 0) / 1000));
     for (const [path, file] of entries(files, root, depth)) {
-      const isDir = file === undefined;
-      if (request.types.length > 0 && !request.types.includes(isDir ? "DIRECTORY" : "REGULAR")) continue;
+      // A walk does not follow links (siderolabs/talos v1.13.9 pkg/archiver/walker.go).
+      if ([...links.keys()].some((link) => path.startsWith(`${link}/`) && link.startsWith(root))) continue;
+      const link = links.get(path);
+      const isDir = file === undefined && link === undefined;
+      const type = link !== undefined ? "SYMLINK" : isDir ? "DIRECTORY" : "REGULAR";
+      if (request.types.length > 0 && !request.types.includes(type)) continue;
+      if (link !== undefined) {
+        const relativeName = posix.relative(root, path);
+        send({ name: path, relativeName, size: "0", mode: linkMode, modified, isDir, link });
+        continue;
+      }
       send({
         name: path,
         relativeName: path === root ? (isDir ? "." : posix.basename(path)) : posix.relative(root, path),
-        size: isDir ? "4096" : String(Buffer.byteLength(file.content)),
-        mode: isDir ? directoryMode : file.mode,
+        size: file === undefined ? "4096" : String(Buffer.byteLength(file.content)),
+        mode: file === undefined ? directoryMode : file.mode,
         modified,
         isDir,
       });
@@ -50,6 +63,7 @@ export function registerFileService(node: SimulatedNode): void {
 }
 
 function isDirectory(files: Map<string, NodeFile>, path: string): boolean {
+  if (kernelFolders.includes(path)) return true;
   const prefix = path === "/" ? "/" : `${path}/`;
   return [...files.keys()].some((file) => file.startsWith(prefix));
 }

@@ -17,6 +17,11 @@ export interface NodeFile {
   mode: number;
 }
 
+/** Folders that the kernel shows as links, and what they point to. */
+export function nodeLinks(node: SimulatedNode): Map<string, string> {
+  return node.boot?.iscsi.sysfs().links ?? new Map<string, string>();
+}
+
 /** The files that somebody could want to read, by path. */
 export function nodeFiles(node: SimulatedNode): Map<string, NodeFile> {
   const { boot } = node;
@@ -47,6 +52,7 @@ export function nodeFiles(node: SimulatedNode): Map<string, NodeFile> {
       "",
     ].join("\n"),
   );
+  for (const [path, content] of boot?.iscsi.sysfs().files ?? []) put(path, content, 0o444);
   const iqn = initiatorName(node);
   if (iqn !== undefined) {
     if (!node.faults.has("iscsiadm-missing")) put("/usr/local/sbin/iscsiadm", "\x7fELF", executable);

@@ -35,6 +35,8 @@ export interface GateSite {
   readonly signal: AbortSignal;
   /** What is being waited for. */
   readonly tell: (text: string) => void;
+  /** What of the node's volumes stands against taking it down. Absent where the operation takes nothing down. */
+  readonly volumes?: () => Promise<readonly Finding[]>;
 }
 
 /** The node as it was when its operation decided to go on. */
@@ -54,6 +56,9 @@ export type Stake =
   | { kind: "convert" }
   /** Services of the node restart. Its own health is no obstacle: the change may be its cure. */
   | { kind: "configure" };
+
+/** An action that takes the node down for a while: its volumes have left it, and it does not lead etcd. */
+const down = { goesDown: true, forfeits: true };
 
 /** The cluster or the node is not fit for the action: nothing was done. */
 export class Refused extends Error {
@@ -110,10 +115,14 @@ export class Gate {
     });
   }
 
-  /** What stands against an action now. Throws `NodeMoved` where the node is no longer in the boot that was expected. */
-  async look(stake: Stake): Promise<readonly Finding[]> {
-    const [findings] = await Promise.all([this.#cluster(stake), this.#sameBoot(stake)]);
-    return findings;
+  /**
+   * What stands against an action now. Throws `NodeMoved` where the node is no longer in the boot that was expected.
+   * @param goesDown the action takes the machine down, so that its volumes have to have left
+   */
+  async look(stake: Stake, goesDown = false): Promise<readonly Finding[]> {
+    const volumes = goesDown ? this.#site.volumes?.() : undefined;
+    const [findings, left = []] = await Promise.all([this.#cluster(stake), volumes, this.#sameBoot(stake)]);
+    return [...findings, ...left];
   }
 
   /** LifecycleService.Upgrade: runs the installer, which leaves the node at work. @returns its exit code */
@@ -132,12 +141,12 @@ export class Gate {
     expected: Expected,
     call: CallOptions,
   ): Promise<string> {
-    return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call), true);
+    return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call), down);
   }
 
   /** Moves etcd's leadership away, looks, and reboots: whoever goes down is a follower. */
   async reboot(expected: Expected, call: CallOptions): Promise<void> {
-    await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call), true);
+    await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call), down);
   }
 
   /** After an upgrade that failed on the node and left its services stopped: nothing more can be taken from the cluster. */
@@ -148,7 +157,7 @@ export class Gate {
 
   /** MachineService.Reset. @returns the id that its events carry */
   async reset(expected: Expected & { etcdMember?: string | undefined }, call: CallOptions): Promise<string> {
-    return this.#act({ kind: "leave", ...expected }, (talos) => talos.reset(call));
+    return this.#act({ kind: "leave", ...expected }, (talos) => talos.reset(call), { goesDown: true });
   }
 
   /** Takes a member out of etcd, through one of the control planes that stay. */
@@ -215,10 +224,14 @@ export class Gate {
     await this.#dial((talos) => talos.startService(id, call));
   }
 
-  async #act<T>(stake: Stake, action: (talos: TalosActor) => Promise<T>, leads = false): Promise<T> {
+  async #act<T>(
+    stake: Stake,
+    action: (talos: TalosActor) => Promise<T>,
+    { goesDown = false, forfeits = false }: { goesDown?: boolean; forfeits?: boolean } = {},
+  ): Promise<T> {
     return this.inTurn(async () => {
-      if (stake.kind === "restart" && leads) await this.#forfeitLeadership();
-      await this.require(stake);
+      if (forfeits) await this.#forfeitLeadership();
+      await this.require(stake, goesDown);
       const before = stake.kind === "configure" ? await this.#aftermath() : [];
       if ("onAct" in stake) stake.onAct?.();
       const done = await this.#dial(action);
@@ -288,12 +301,12 @@ export class Gate {
   }
 
   /** Looks until nothing stands against the action; what may pass by itself is given some time. Throws `Refused`. */
-  async require(stake: Stake): Promise<void> {
+  async require(stake: Stake, goesDown = false): Promise<void> {
     const { clock, patience, signal, tell } = this.#site;
     const begun = clock.now();
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
     for (;;) {
-      const findings = this.#seriously(await this.look(stake), begun);
+      const findings = this.#seriously(await this.look(stake, goesDown), begun);
       if (findings.length === 0) return;
       const left = begun + patienceFor(findings, patience) - clock.now();
       if (left <= 0) throw new Refused(findings);

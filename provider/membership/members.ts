@@ -1,4 +1,5 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { drainInputs, type DrainInputs } from "../inputs.ts";
 import type { Properties } from "../secrets.ts";
 
 /** What happens to the machine of a node that is taken out of the settings. */
@@ -22,7 +23,7 @@ export interface MembershipInputs {
   onRemove: OnRemove;
   clientConfiguration: TalosCredentials;
   kubeconfig?: string;
-  drain: { enabled: boolean; timeoutSeconds: number };
+  drain: DrainInputs;
   timeoutSeconds: number;
 }
 
@@ -41,7 +42,7 @@ export function membershipInputs(checked: Properties): MembershipInputs {
     onRemove: "keep",
     timeoutSeconds: 1800,
     ...given,
-    drain: { enabled: true, timeoutSeconds: 300, ...(given.drain as object | undefined) },
+    drain: drainInputs(given.drain),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   type MembershipInputs,
 } from "./members.ts";
 import { etcdFindings, removeNode } from "./removal.ts";
+import { volumesAtRisk } from "../storage/leave.ts";
 
 /** Some nodes could not be taken out; `members` is who is left to care for. */
 export class MembershipError extends Error {
@@ -59,7 +60,7 @@ export async function previewDepartures(
     try {
       const { problem, note } = await foresee(context);
       if (problem === undefined || begun.has(departure.member.node)) {
-        sink.warn(`${announcement(departure)}${note === undefined ? "" : ` ${note}`}`);
+        sink.warn(`${announcement(departure, inputs.drain.enabled)}${note === undefined ? "" : ` ${note}`}`);
       } else problems.push(problem);
     } finally {
       close();
@@ -68,9 +69,9 @@ export async function previewDepartures(
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
-function announcement({ member }: Departure): string {
+function announcement({ member }: Departure, drained: boolean): string {
   const etcd = member.role === "controlplane" ? "leaves etcd, " : "";
-  return `${memberLabel(member)} leaves the settings, and its machine is reset (onRemove: reset): it is drained, ${etcd}loses its configuration and its data, and boots into maintenance mode.`;
+  return `${memberLabel(member)} leaves the settings, and its machine is reset (onRemove: reset): it ${drained ? "is drained, " : ""}${etcd}loses its configuration and its data, and boots into maintenance mode.`;
 }
 
 /** What stands against the removal as things are now. */
@@ -78,9 +79,12 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
   const { member, node } = context;
   try {
     const found = await look(context, node.patience.guardMs);
-    if (member.role !== "controlplane" || found.is === "reset") return {};
+    if (found.is === "reset") return {};
+    const risk = node.wanted.drain.enabled ? undefined : await volumesAtRisk(node.storage);
+    const volumes = risk === undefined ? {} : { note: `It is not drained and ${risk}.` };
+    if (member.role !== "controlplane") return volumes;
     const findings = await etcdFindings(context, found.etcdMember);
-    if (findings.length === 0) return {};
+    if (findings.length === 0) return volumes;
     const problem = findings.map((finding) => finding.problem).join("; ");
     const hint = [...new Set(findings.map((finding) => finding.hint))].join(" ");
     return { problem: new RemovalError(member, "guard", problem, hint).message };

@@ -9,7 +9,8 @@ import {
   type KubernetesNode,
   type KubernetesPod,
 } from "../kubernetes.ts";
-import { PodWatch } from "./podWatch.ts";
+import { volumesLeave, warnOfVolumes } from "../storage/leave.ts";
+import { Watched } from "../watched.ts";
 
 /** The node in Kubernetes, and whether the cordon on it is ours. */
 export interface Cordon {
@@ -38,9 +39,9 @@ export function drainTarget(nodes: KubernetesNode[], name: string | undefined, a
 }
 
 /**
- * Step `drain`: cordon, and evict what a drain evicts. PodDisruptionBudgets are honored: an eviction that one of them
- * blocks is asked for again until the timeout. Pods of DaemonSets and static pods stay. On a cluster of one node there
- * is nowhere to go, so nothing is done.
+ * Step `drain`: cordon, evict what a drain evicts, and wait until the volumes have left too. PodDisruptionBudgets are honored: an eviction that one
+ * of them blocks is asked for again until the timeout. Pods of DaemonSets and static pods stay. On a cluster of one node there
+ * is nowhere to go, so nothing is done; a node that is not drained has its volumes told.
  */
 export async function drain(
   context: UpgradeContext,
@@ -48,7 +49,7 @@ export async function drain(
   onCordon: (cordon: Cordon) => void,
 ): Promise<void> {
   const { wanted, progress } = context;
-  if (!wanted.drain.enabled) return;
+  if (!wanted.drain.enabled) return warnOfVolumes(context, "is not drained (drain.enabled: false)");
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) return;
 
@@ -58,9 +59,10 @@ export async function drain(
     throw failure(context, "drain", target.finding.problem, target.finding.hint);
   if (target.state === "alone") {
     progress.info("the only node of its cluster: not drained, its pods start again with it");
-    return;
+    return warnOfVolumes(context, "is not drained (the only node of its cluster)");
   }
   const { node } = target;
+  context.storage.of(node.name);
   // A node that somebody else cordoned stays cordoned afterwards.
   const ours = !node.unschedulable || node.annotations[cordonedBy] !== undefined;
   // Told before it is done: a cordon whose answer gets lost has to be taken back as well.
@@ -69,7 +71,10 @@ export async function drain(
     const annotations = { [cordonedBy]: "talos-node" };
     await answered(context, () => kubernetes.patchNode(node.name, { unschedulable: true, annotations }));
   }
-  await evictAll(context, kubernetes, node.name);
+  const timeoutMs = wanted.drain.timeoutSeconds * 1000;
+  const end = context.clock.now() + timeoutMs;
+  await evictAll(context, kubernetes, node.name, end);
+  await volumesLeave(context, end, timeoutMs);
 }
 
 /** No name is not a name that matches: a node that has none is looked for by its address alone. */
@@ -99,22 +104,25 @@ interface Asked {
 }
 
 /** Evicts until no pod is left. Changes arrive by a watch, so that waiting costs nothing but the tries to evict. */
-async function evictAll(context: UpgradeContext, kubernetes: KubernetesClient, node: string): Promise<void> {
+async function evictAll(
+  context: UpgradeContext,
+  kubernetes: KubernetesClient,
+  node: string,
+  end: number,
+): Promise<void> {
   const { clock, patience, wanted, progress, signal } = context;
-  const timeoutMs = wanted.drain.timeoutSeconds * 1000;
-  const end = clock.now() + timeoutMs;
   const asked = new Map<string, Asked>();
   let trouble: string;
   let left: KubernetesPod[] = [];
-  const watched = new PodWatch(kubernetes, node, context);
+  const watched = new Watched(kubernetes.podsOn(node), context);
   try {
     for (let first = true; ; first = false) {
       stopIfCancelled(context);
       try {
-        left = (await watched.pods()).filter(movable);
+        left = (await watched.objects()).filter(movable);
         if (first) warnOfBarePods(context, left);
         for (const pod of left) await evict(pod);
-        left = (await watched.pods()).filter(movable);
+        left = (await watched.objects()).filter(movable);
         trouble = "";
       } catch (error) {
         if (!(error instanceof KubernetesError)) throw error;
@@ -134,7 +142,7 @@ async function evictAll(context: UpgradeContext, kubernetes: KubernetesClient, n
   } finally {
     watched.close();
   }
-  const waited = `after ${duration(timeoutMs)}`;
+  const waited = `after ${duration(wanted.drain.timeoutSeconds * 1000)}`;
   throw drainFailure(
     context,
     trouble === ""

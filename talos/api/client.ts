@@ -105,6 +105,21 @@ export class GrpcTalosReader implements TalosReader {
     }
   }
 
+  async list(path: string, call?: CallOptions): Promise<string[]> {
+    const names: string[] = [];
+    try {
+      for await (const entry of this.transport.stream(this.api.machine, "List", { root: path }, call)) {
+        const name = entry["relativeName"];
+        // The folder itself comes first, as "."; an entry with an error was gone before it could be looked at.
+        if (entry["error"] === "" && typeof name === "string" && name !== ".") names.push(name);
+      }
+      return names;
+    } catch (error) {
+      if (error instanceof TalosError && isNoSuchFile(error)) return [];
+      throw error;
+    }
+  }
+
   async readText(path: string, call?: CallOptions): Promise<string | undefined> {
     try {
       return await this.#read(path, call);

@@ -97,6 +97,8 @@ export interface TalosReader {
   /** The node's name in Kubernetes; undefined before it has one. */
   kubernetesNode(call?: CallOptions): Promise<string | undefined>;
   hasFile(path: string, call?: CallOptions): Promise<boolean>;
+  /** Names of what is in a folder; empty where there is none. */
+  list(path: string, call?: CallOptions): Promise<string[]>;
   /** A text file's content; undefined if there is none. */
   readText(path: string, call?: CallOptions): Promise<string | undefined>;
 

@@ -6,12 +6,18 @@ import {
   type KubernetesPod,
   type NodeRemover,
 } from "../../provider/kubernetes.ts";
+import type { WatchSource } from "../../provider/watched.ts";
+import { FakeObjects, FakeStorage } from "./fakeStorage.ts";
+
+type FakePod = KubernetesPod & { node: string };
 
 /** A cluster's Kubernetes in memory: nodes, pods, and what tests make go wrong with them. */
 export class FakeKubernetes implements KubernetesClient, NodeRemover {
   readonly cluster = new Map<string, KubernetesNode>();
-  #pods: (KubernetesPod & { node: string })[] = [];
-  readonly #watches = new Set<() => void>();
+  readonly #pods = new FakeObjects<FakePod>();
+  readonly storage = new FakeStorage((method) =>
+    method.startsWith("watch") ? this.#count(method) : this.#answer(method),
+  );
   /** Calls by method. */
   readonly calls = new Map<string, number>();
   gitVersion = "v1.35.4";
@@ -35,13 +41,14 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
       bootId: "",
       annotations: {},
       addresses: [address],
+      volumesInUse: [],
       ...change,
     });
     return this;
   }
 
   pod(node: string, name: string, change: Partial<KubernetesPod> = {}): this {
-    const plain = { owner: "ReplicaSet", mirror: false, finished: false };
+    const plain = { owner: "ReplicaSet", mirror: false, finished: false, claims: [] };
     this.pods = [...this.pods, { node, name, namespace: "default", uid: `uid-${name}`, ...plain, ...change }];
     return this;
   }
@@ -88,37 +95,19 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     if (this.cluster.delete(name)) this.#write(`delete ${name}`);
   }
 
-  get pods(): (KubernetesPod & { node: string })[] {
-    return this.#pods;
+  get pods(): FakePod[] {
+    return this.#pods.all;
   }
 
-  set pods(pods: (KubernetesPod & { node: string })[]) {
-    this.#pods = pods;
-    for (const changed of this.#watches) changed();
+  set pods(pods: FakePod[]) {
+    this.#pods.all = pods;
   }
 
-  async podsOn(node: string): Promise<{ pods: KubernetesPod[]; version: string }> {
-    this.#answer("podsOn");
-    return { pods: this.pods.filter((pod) => pod.node === node), version: "1" };
-  }
-
-  async watchPods(
-    node: string,
-    _version: string,
-    onEvent: (event: { type: "there" | "gone"; pod: KubernetesPod }) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    this.#count("watchPods");
-    let before = this.pods.filter((pod) => pod.node === node);
-    const changed = (): void => {
-      const after = this.pods.filter((pod) => pod.node === node);
-      for (const pod of before) if (!after.includes(pod)) onEvent({ type: "gone", pod });
-      for (const pod of after) if (!before.includes(pod)) onEvent({ type: "there", pod });
-      before = after;
-    };
-    this.#watches.add(changed);
-    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    this.#watches.delete(changed);
+  podsOn(node: string): WatchSource<KubernetesPod> {
+    return this.#pods.source(
+      (pod) => pod.node === node,
+      (what) => (what === "list" ? this.#answer("podsOn") : this.#count("watchPods")),
+    );
   }
 
   async evict(pod: KubernetesPod): Promise<Eviction> {

@@ -119,6 +119,29 @@ describe("a worker", () => {
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
+  it("with a volume that does not leave is not reset; without a drain its volumes are told", async () => {
+    await start("127.44.73", 1, 2);
+    kubernetes.storage.attach("w2", "pv-a");
+    const own = harness(kubernetes);
+    const state = await deployed(own);
+    const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+    expect(failed.message).toMatch(
+      /w2 \(127\.44\.73\.22\), step "drain": volumes had not left after 1 s: volume pv-a \(claim default\/claim-of-pv-a/,
+    );
+    expect(cluster.node("w2").snapshot()).toMatchObject(untouched);
+    expect(kubernetes.get("w2").unschedulable).toBe(false);
+
+    const rash = harness(kubernetes);
+    const undrained = { drain: { enabled: false } };
+    await rash.provider.diff("membership", urn, state, without(["w2"], undrained));
+    expect(rash.warnings[0]).toMatch(
+      /\(onRemove: reset\): it loses its configuration.* It is not drained and goes down with its volumes: volume pv-a/,
+    );
+    kubernetes.storage.detach("pv-a");
+    const after = await remove(own, failed.properties ?? state, without(["w2"]));
+    expect(listed(after)).toEqual(["cp1", "w1"]);
+  });
+
   it("that cannot be reached is not forgotten by itself; with keep it is", async () => {
     await start("127.44.64", 1, 2);
     await cluster.node("w2").stop();

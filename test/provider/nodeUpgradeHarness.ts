@@ -25,6 +25,7 @@ export const shortPatience: Patience = {
   evictMs: 100,
   evictMaxMs: 200,
   steadyMs: 200,
+  leftoverMs: 200,
 };
 
 /** The provider over simulated nodes, and everything it said. */

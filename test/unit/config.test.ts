@@ -44,7 +44,7 @@ describe("settings that are right", () => {
         },
         upgrade: {
           prePull: true,
-          drain: { enabled: true, timeout: 300 },
+          drain: { enabled: true, timeout: 300, leftoverSessions: "warn" },
           workers: { maxUnavailable: 1 },
           pools: {},
           timeout: 1800,

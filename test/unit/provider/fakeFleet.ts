@@ -13,7 +13,8 @@ export interface Image {
 }
 
 /** What goes wrong with a machine in a rollout. */
-export type Trouble = "pull fails" | "installer fails" | "falls back" | "budget blocks";
+export type Trouble =
+  "pull fails" | "installer fails" | "falls back" | "budget blocks" | "never detaches" | "leaks a session";
 
 /** A machine in memory: as much of a node as an upgrade sees. Its time is counted in calls. */
 export interface Machine {
@@ -35,6 +36,8 @@ export interface Machine {
   late?: number;
   /** A reboot was asked for, whatever became of the answer. */
   askedToReboot?: boolean;
+  /** Its iSCSI session. */
+  session?: boolean;
 }
 
 /** What strikes a rollout from outside. */
@@ -57,18 +60,38 @@ export class FakeFleet {
   readonly tried = new Set<string>();
   /** Kept where a test asks for it. */
   failures: Error[] | undefined;
+  /** What the rollout does about leaked sessions. */
+  leftoverSessions: "refuse" | "warn" = "warn";
   #faults: Faults = { late: 0 };
   #calls = 0;
   #struck = false;
 
   constructor(machines: Machine[]) {
     this.machines = machines;
-    for (const { name, address } of machines)
-      this.kubernetes.add(name, address, { bootId: bootIdOf(name, 0) }).pod(name, `pod-of-${name}`);
+    for (const machine of machines) {
+      const { name, address } = machine;
+      this.kubernetes.add(name, address, { bootId: bootIdOf(name, 0) });
+      this.#startPod(machine);
+    }
     this.kubernetes.after = (entry) => {
       const [what = "", name = ""] = entry.split(" ");
       this.happened(what, name.replace("pod-of-", ""));
+      if (what === "evict") setImmediate(() => this.#leave(this.get(name.replace("pod-of-", ""))));
     };
+  }
+
+  /** The pod of a machine, with its volume. */
+  #startPod(machine: Machine): void {
+    const { name } = machine;
+    this.kubernetes.pod(name, `pod-of-${name}`, { claims: [`default/claim-of-pv-of-${name}`] });
+    this.kubernetes.storage.attach(name, `pv-of-${name}`);
+    machine.session = true;
+  }
+
+  /** The volume of an evicted pod leaves its machine. */
+  #leave(machine: Machine): void {
+    if (machine.trouble !== "leaks a session") machine.session = false;
+    if (machine.trouble !== "never detaches") this.kubernetes.storage.detach(`pv-of-${machine.name}`);
   }
 
   get(name: string): Machine {
@@ -154,7 +177,10 @@ export class FakeFleet {
   }
 
   setTrouble(name: string, trouble: Trouble | undefined): void {
-    this.get(name).trouble = trouble;
+    const machine = this.get(name);
+    machine.trouble = trouble;
+    // Somebody has cleaned up after the driver.
+    if (!this.kubernetes.pods.some((pod) => pod.node === name)) this.#leave(machine);
     if (trouble === "budget blocks") this.kubernetes.blocked.set(`pod-of-${name}`, "a budget");
     else this.kubernetes.blocked.delete(`pod-of-${name}`);
   }
@@ -171,6 +197,14 @@ export class FakeFleet {
           `${machine.name} rebooted while ${gone.map(({ name }) => name).join()} was down`,
         );
     }
+    // The only node of its cluster cannot be drained.
+    if (this.machines.length > 1) {
+      if (this.kubernetes.storage.attached.all.some(({ node }) => node === machine.name))
+        this.violations.push(`${machine.name} went down with a volume attached`);
+      if (machine.session === true && this.leftoverSessions === "refuse")
+        this.violations.push(`${machine.name} went down with an iSCSI session`);
+    }
+    machine.session = false;
     machine.away = calls;
     machine.boots += 1;
     this.kubernetes.get(machine.name).ready = false;
@@ -189,7 +223,7 @@ export class FakeFleet {
       ready: true,
       bootId: bootIdOf(machine.name, machine.boot),
     });
-    this.kubernetes.pod(machine.name, `pod-of-${machine.name}`);
+    this.#startPod(machine);
   }
 }
 
@@ -260,6 +294,9 @@ class FakeClient implements TalosActor {
   async hasFile(): Promise<boolean> {
     this.#answer();
     return true;
+  }
+  async list(): Promise<string[]> {
+    return this.#answer().session === true ? ["session1"] : [];
   }
   async readText(): Promise<undefined> {
     this.#answer();

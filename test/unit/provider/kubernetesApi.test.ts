@@ -58,6 +58,7 @@ const pod = {
   owner: "StatefulSet",
   mirror: false,
   finished: false,
+  claims: [],
 };
 const reject = async (work: Promise<unknown>): Promise<KubernetesError> =>
   work.then(
@@ -149,15 +150,22 @@ describe("the Kubernetes API", () => {
               uid: "2",
               annotations: { "kubernetes.io/config.mirror": "x" },
             },
+            spec: {
+              volumes: [
+                { name: "data", persistentVolumeClaim: { claimName: "data-b" } },
+                { name: "scratch", ephemeral: {} },
+                { name: "tmp", emptyDir: {} },
+              ],
+            },
             status: { phase: "Running" },
           },
           { metadata: { name: "c", namespace: "n", uid: "3" }, status: { phase: "Succeeded" } },
         ],
       },
     };
-    expect((await kubernetes.podsOn("w1")).pods).toMatchObject([
+    expect((await kubernetes.podsOn("w1").list()).objects).toMatchObject([
       { owner: "DaemonSet" },
-      { mirror: true },
+      { mirror: true, claims: ["n/data-b", "n/b-scratch"] },
       { finished: true, owner: undefined },
     ]);
     expect(asked[0]?.url).toBe("/api/v1/pods?fieldSelector=spec.nodeName=w1");
@@ -170,6 +178,7 @@ describe("the Kubernetes API", () => {
         status: {
           conditions: [{ type: "Ready", status: "False", reason: "KubeletNotReady", message: "no CNI" }],
           nodeInfo: { bootID: "b-1" },
+          volumesInUse: ["kubernetes.io/csi/a.driver^vp_1"],
           addresses: [{ type: "InternalIP", address: "10.0.0.21" }],
         },
       },
@@ -182,9 +191,69 @@ describe("the Kubernetes API", () => {
       bootId: "b-1",
       annotations: {},
       addresses: ["10.0.0.21"],
+      volumesInUse: ["kubernetes.io/csi/a.driver^vp_1"],
     });
     answer = { status: 404, body: { message: "not found" } };
     expect(await kubernetes.node("w2")).toBeUndefined();
+  });
+
+  it("tells attachments and volumes, whatever a driver leaves out", async () => {
+    const source = { persistentVolumeName: "pv-1" };
+    answer = {
+      status: 200,
+      body: {
+        metadata: { resourceVersion: "7" },
+        items: [
+          {
+            metadata: { name: "csi-1", uid: "u1" },
+            spec: { attacher: "a.driver", nodeName: "w1", source },
+            status: { attached: true, attachmentMetadata: { iqn: "iqn.x:1" } },
+          },
+          {
+            metadata: { name: "csi-2", uid: "u2" },
+            spec: { attacher: "a.driver", nodeName: "w2", source: { inlineVolumeSpec: {} } },
+            status: { attached: false, attachError: { message: "the array does not answer" } },
+          },
+        ],
+      },
+    };
+    const driver = "a.driver";
+    expect(await kubernetes.storage.attachments.list()).toEqual({
+      version: "7",
+      objects: [
+        {
+          ...{ uid: "u1", name: "csi-1", driver, node: "w1", volume: "pv-1" },
+          ...{ attached: true, error: "", metadata: ["iqn.x:1"] },
+        },
+        {
+          ...{ uid: "u2", name: "csi-2", driver, node: "w2", volume: "" },
+          ...{ attached: false, error: "the array does not answer", metadata: [] },
+        },
+      ],
+    });
+    answer = {
+      status: 200,
+      body: {
+        items: [
+          {
+            metadata: { name: "pv-1" },
+            spec: {
+              claimRef: { namespace: "db", name: "data" },
+              csi: { driver, volumeHandle: "vp_1", volumeAttributes: { pool: "p" } },
+            },
+          },
+          { metadata: { name: "pv-2" }, spec: { iscsi: { iqn: "iqn.x:2", targetPortal: "10.0.0.5:3260" } } },
+        ],
+      },
+    };
+    expect(await kubernetes.storage.volumes()).toEqual([
+      { name: "pv-1", claim: "db/data", driver, handle: "vp_1", attributes: ["p"] },
+      { name: "pv-2", claim: undefined, driver: "", handle: "", attributes: ["iqn.x:2", "10.0.0.5:3260"] },
+    ]);
+    expect(asked.map(({ url }) => url)).toEqual([
+      "/apis/storage.k8s.io/v1/volumeattachments",
+      "/api/v1/persistentvolumes",
+    ]);
   });
 
   it("fails in one line, without headers or tokens, and says whether another try makes sense", async () => {

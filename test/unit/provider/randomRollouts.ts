@@ -36,13 +36,17 @@ const trouble = fc.constantFrom<(Trouble | undefined)[]>(
   "installer fails",
   "falls back",
   "budget blocks",
+  "never detaches",
+  "leaks a session",
 );
+const leftoverSessions = fc.constantFrom<("warn" | "refuse")[]>("warn", "refuse");
 // Two control planes cannot lose one: the guard refuses them, which has tests of its own.
 export const cluster = fc.record({
   controlPlanes: fc
     .array(fc.record({ state, trouble }), { minLength: 1, maxLength: 9 })
     .filter((list) => list.length !== 2),
   workers: fc.array(fc.record({ state, trouble }), { maxLength: 40 }),
+  leftoverSessions,
   maxUnavailable: fc.oneof(
     fc.integer({ min: 1, max: 12 }),
     fc.integer({ min: 1, max: 100 }).map((percent) => `${percent}%`),
@@ -51,7 +55,7 @@ export const cluster = fc.record({
 export type Cluster = typeof cluster extends fc.Arbitrary<infer T> ? T : never;
 type State = typeof state extends fc.Arbitrary<infer T> ? T : never;
 
-function fleetOf({ controlPlanes, workers }: Cluster): FakeFleet {
+function fleetOf({ controlPlanes, workers, leftoverSessions: leftover }: Cluster): FakeFleet {
   const machine = (role: Machine["role"], number: number, found: State): Machine => {
     const settled = found.startsWith("settled");
     const old: Image =
@@ -81,6 +85,7 @@ function fleetOf({ controlPlanes, workers }: Cluster): FakeFleet {
     ...workers.map((one, index) => ({ ...one, machine: machine("worker", index + 1, one.state) })),
   ];
   const fleet = new FakeFleet(all.map((one) => one.machine));
+  fleet.leftoverSessions = leftover;
   for (const {
     machine: { name },
     state: found,
@@ -102,9 +107,10 @@ function impatientClock(): Clock {
   let now = 0;
   return {
     now: () => now,
-    sleep: async (ms) => {
-      now += ms;
+    sleep: async (ms, signal) => {
       await new Promise((resolve) => setImmediate(resolve));
+      // Whoever was woken has not waited.
+      if (!signal.aborted) now += ms;
     },
   };
 }
@@ -150,7 +156,7 @@ async function upgrade(
     controlPlanes,
     clientConfiguration: {},
     kubeconfig: "in memory",
-    drain: { timeoutSeconds: 5 },
+    drain: { timeoutSeconds: 5, leftoverSessions: fleet.leftoverSessions },
   });
   const ignore = (): void => undefined;
   const talos = async () => (connection: { endpoint: string }) => fleet.client(connection.endpoint);
@@ -277,6 +283,7 @@ const faults = fc.record({
           "evict",
           "patchNode",
         ],
+        ...["attachments", "list"],
       ),
       nth: fc.integer({ min: 1, max: 6 }),
       kind: fc.constantFrom("unexpected", "unreachable", "timeout", "denied", "failed", "locked", "notFound"),
@@ -292,6 +299,7 @@ export const faultyCluster = fc.record({
       .array(fc.record({ state, trouble }), { minLength: 1, maxLength: 5 })
       .filter((list) => list.length !== 2),
     workers: fc.array(fc.record({ state, trouble }), { maxLength: 5 }),
+    leftoverSessions,
     maxUnavailable: fc.constantFrom(1, 2, "50%"),
   }),
   faults,

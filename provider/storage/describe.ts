@@ -1,0 +1,80 @@
+import type { Attachment, Volume } from "./reader.ts";
+import type { IscsiSession } from "./sessions.ts";
+
+/** What is left on a node. */
+export interface LeftOnNode {
+  attachments: readonly Attachment[];
+  /** Volumes that the kubelet says are in use, beside the attachments: `kubernetes.io/iscsi/…`. */
+  inUse: readonly string[];
+  sessions: readonly IscsiSession[];
+}
+
+/** A pod that may be using a volume. */
+interface ClaimUser {
+  namespace: string;
+  name: string;
+  owner: string | undefined;
+  claims: readonly string[];
+}
+
+const shownAtMost = 10;
+
+/**
+ * What is left on a node, one entry each: volume, claim, driver, target and portal. A session that belongs to no attachment is called that.
+ * @param volumes the cluster's PersistentVolumes
+ * @param pods those that are still on the node
+ */
+export function describeLeft(
+  { attachments, inUse, sessions }: LeftOnNode,
+  volumes: readonly Volume[],
+  pods: readonly ClaimUser[] = [],
+): string[] {
+  const taken = new Set<IscsiSession>();
+  const attached = attachments.map((attachment) => {
+    const volume = volumes.find(({ name }) => name === attachment.volume);
+    const own = sessions.filter((session) => isOf(session, attachment, volume));
+    for (const session of own) taken.add(session);
+    const users = pods.filter(({ claims }) => volume?.claim !== undefined && claims.includes(volume.claim));
+    const facts = [
+      volume?.claim === undefined ? "no claim" : `claim ${volume.claim}`,
+      `driver ${attachment.driver}`,
+      ...own.map(place),
+      ...users.map(
+        ({ namespace, name, owner = "no owner" }) => `used by pod ${namespace}/${name} (${owner})`,
+      ),
+      ...(attachment.error === "" ? [] : [attachment.error]),
+    ];
+    return `volume ${attachment.volume || attachment.name} (${facts.join(", ")})`;
+  });
+  return [
+    ...attached,
+    ...inUse.map((name) => `volume ${name} (in use, says the kubelet)`),
+    ...sessions.filter((session) => !taken.has(session)).map(describeSession),
+  ];
+}
+
+/** A session that no attachment explains. */
+export function describeSession(session: IscsiSession): string {
+  return `iSCSI session ${session.id} (${place(session)}), which belongs to no attachment: leaked by a driver`;
+}
+
+/** The first ones, and how many more there are. */
+export function listed(entries: readonly string[]): string {
+  const more = entries.length - shownAtMost;
+  return entries.slice(0, shownAtMost).join("; ") + (more > 0 ? `; and ${more} more` : "");
+}
+
+function place({ target, portal }: IscsiSession): string {
+  return `target ${target || "unknown"}${portal === "" ? "" : `, portal ${portal}`}`;
+}
+
+/**
+ * Does the session carry the volume? JovianDSS's driver names the target in the attachment, others in the volume's attributes; Synology's and
+ * Longhorn's targets end with the volume's name, and others' with its handle.
+ */
+function isOf({ target }: IscsiSession, { volume: name, metadata }: Attachment, volume?: Volume): boolean {
+  if (target === "") return false;
+  const told = [...metadata, ...(volume?.attributes ?? [])];
+  if (told.includes(target)) return true;
+  return [name, volume?.handle ?? ""].some((part) => part !== "" && target.includes(part));
+}

@@ -1,0 +1,85 @@
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import { duration } from "../clock.ts";
+import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import { KubernetesError } from "../kubernetes.ts";
+import { describeSession, listed } from "./describe.ts";
+import type { NodeStorage } from "./nodeStorage.ts";
+
+/**
+ * The second half of a drain: waits until no volume is attached to the node and no iSCSI session is left, at most until `end`. What is left
+ * then is an error that lists it; sessions without an attachment are a warning, unless the settings refuse them.
+ */
+export async function volumesLeave(context: UpgradeContext, end: number, timeoutMs: number): Promise<void> {
+  const { storage, clock, patience, progress, wanted } = context;
+  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  let trouble: string;
+  let leaked = { ids: "", since: 0 };
+  for (;;) {
+    stopIfCancelled(context);
+    // Attachments are watched; the rest has to be asked for.
+    let pauseMs = pause();
+    try {
+      const { attachments, inUse, sessions } = await storage.count();
+      trouble = "";
+      const left = attachments.length + inUse.length;
+      if (left + sessions.length === 0) return;
+      if (attachments.length > 0) pauseMs = patience.evictMaxMs;
+      if (left === 0 && sessions.join() !== leaked.ids) leaked = { ids: sessions.join(), since: clock.now() };
+      // A driver without attachments is still logging out, perhaps: its sessions are waited for as long as they change.
+      if (left === 0 && wanted.drain.leftoverSessions === "warn") {
+        if (clock.now() >= Math.min(end, leaked.since + patience.leftoverMs)) return await goOn(context);
+      }
+      progress.detail(
+        left === 0
+          ? `${sessions.length} iSCSI sessions without an attachment left`
+          : `${left} volumes are still attached`,
+      );
+    } catch (error) {
+      if (error instanceof KubernetesError ? !error.transient : !isTransient(error)) throw error;
+      trouble = (error as Error).message;
+      storage.forget();
+      progress.detail(`cannot tell what volumes are left: ${trouble}`);
+    }
+    const remaining = end - clock.now();
+    if (remaining <= 0) break;
+    await storage.change(Math.min(pauseMs, remaining));
+  }
+  const waited = duration(timeoutMs);
+  if (trouble !== "") throw notLeft(context, `nobody can tell whether the volumes have left: ${trouble}`);
+  throw notLeft(context, `volumes had not left after ${waited}: ${listed(await storage.describe())}`);
+}
+
+/** Leaked sessions that the settings live with. */
+async function goOn({ storage, progress }: UpgradeContext): Promise<void> {
+  const { sessions } = await storage.left();
+  if (sessions.length > 0)
+    progress.warn(`reboots with what a driver has left behind: ${listed(sessions.map(describeSession))}`);
+}
+
+function notLeft(context: UpgradeContext, seen: string): Error {
+  return failure(
+    context,
+    "drain",
+    seen,
+    "The node was not taken down. Volumes are detached by their driver's controller, which has to run on another node: look at its pods and at `kubectl describe volumeattachments`, or raise the drain's timeout. Then run `pulumi up` again.",
+  );
+}
+
+/** A node that is not drained goes down with its volumes: whoever watches has to know which. */
+export async function warnOfVolumes({ storage, progress }: UpgradeContext, why: string): Promise<void> {
+  storage.accept();
+  const risk = await volumesAtRisk(storage);
+  if (risk !== undefined) progress.warn(`${why} and ${risk}`);
+}
+
+/** What a node that is not drained goes down with; undefined where there is nothing. */
+export async function volumesAtRisk(storage: NodeStorage): Promise<string | undefined> {
+  try {
+    const entries = await storage.describe();
+    return entries.length === 0 ? undefined : `goes down with its volumes: ${listed(entries)}`;
+  } catch (error) {
+    if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
+    if (error instanceof TalosError && error.kind === "cancelled") throw error;
+    return `goes down, with which volumes cannot be told: ${error.message}`;
+  }
+}

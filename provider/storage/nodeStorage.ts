@@ -1,0 +1,163 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
+import type { Clock } from "../clock.ts";
+import type { Patience } from "../context.ts";
+import type { Finding } from "../guards/finding.ts";
+import type { NodeUpgradeInputs } from "../inputs.ts";
+import { KubernetesError, type KubernetesClient, type KubernetesNode } from "../kubernetes.ts";
+import { Watched } from "../watched.ts";
+import { describeLeft, listed, type LeftOnNode } from "./describe.ts";
+import type { Attachment } from "./reader.ts";
+import { iscsiSessions, sessionIds } from "./sessions.ts";
+
+/** Whose storage it is, and how it is asked. */
+interface Site {
+  readonly wanted: Pick<NodeUpgradeInputs, "node" | "drain">;
+  readonly talos: TalosReader;
+  readonly kubernetes: () => Promise<KubernetesClient | undefined>;
+  readonly findNode: (nodes: KubernetesNode[], name: string | undefined) => KubernetesNode | undefined;
+  readonly clock: Clock;
+  readonly patience: Patience;
+  readonly signal: AbortSignal;
+}
+
+/** What is still on the node, without what only a description needs. */
+interface Count {
+  attachments: Attachment[];
+  inUse: string[];
+  /** Numbers of the node's sessions; empty while volumes are attached, since they end before that. */
+  sessions: string[];
+}
+
+/**
+ * The volumes of one node, as one operation sees them. The attachments are listed once and kept by a watch, so that waiting for them and looking
+ * again before the reboot cost nothing.
+ */
+export class NodeStorage {
+  readonly #site: Site;
+  #watched: Watched<Attachment> | undefined;
+  #node: string | undefined;
+  #accepted = false;
+  #client: KubernetesClient | undefined;
+
+  constructor(site: Site) {
+    this.#site = site;
+  }
+
+  /** The node's name in Kubernetes, from whoever has found it. */
+  of(node: string): void {
+    this.#node = node;
+  }
+
+  /** The node is not drained, and goes down with what it has. */
+  accept(): void {
+    this.#accepted = true;
+  }
+
+  /**
+   * What is on the node now. Throws a KubernetesError or a TalosError where that cannot be told.
+   * @param decides where the watch has ended, the attachments are listed at once; otherwise that has time
+   */
+  async count(decides = false): Promise<Count> {
+    const { kubernetes, name } = await this.#ask();
+    const attachments = await this.#attachments(kubernetes, name, decides);
+    if (attachments.length > 0) return { attachments, inUse: [], sessions: [] };
+    const inUse = (await kubernetes?.node(name))?.volumesInUse ?? [];
+    return { attachments, inUse, sessions: inUse.length > 0 ? [] : await this.#sessions() };
+  }
+
+  /** The same with the sessions and their targets, for people. */
+  async left(): Promise<LeftOnNode> {
+    const { kubernetes, name } = await this.#ask();
+    const [attachments, node, sessions] = await Promise.all([
+      this.#attachments(kubernetes, name, true),
+      kubernetes?.node(name),
+      iscsiSessions(this.#site.talos, this.#call()),
+    ]);
+    const driverOf = (volume: string): string | undefined =>
+      /^kubernetes\.io\/csi\/([^^]+)\^/.exec(volume)?.[1];
+    // What has an attachment is told as such: its unique name has the driver and the handle.
+    const inUse = (node?.volumesInUse ?? []).filter(
+      (volume) => !attachments.some(({ driver }) => driver === driverOf(volume)),
+    );
+    return { attachments, inUse, sessions };
+  }
+
+  /** The same in words, an entry each; no entry where nothing is left. */
+  async describe(): Promise<string[]> {
+    const left = await this.left();
+    if (left.attachments.length === 0) return describeLeft(left, []);
+    const { kubernetes, name } = await this.#ask();
+    const [volumes = [], on] = await Promise.all([
+      kubernetes?.storage.volumes(),
+      kubernetes?.podsOn(name).list(),
+    ]);
+    return describeLeft(left, volumes, on?.objects);
+  }
+
+  /** What stands against taking the node down now. For the gate. */
+  async findings(): Promise<Finding[]> {
+    const { drain } = this.#site.wanted;
+    if (!drain.enabled || this.#accepted) return [];
+    const hint =
+      "The node was not taken down. Look at `kubectl get volumeattachments` and at the driver's pods, then run `pulumi up` again.";
+    try {
+      const { attachments, inUse, sessions } = await this.count(true);
+      const leaked = drain.leftoverSessions === "warn" ? [] : sessions;
+      if (attachments.length + inUse.length + leaked.length === 0) return [];
+      const problem = `volumes are still on the node: ${listed(await this.describe())}`;
+      return [{ problem, hint, mayPass: true }];
+    } catch (error) {
+      if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
+      if (error instanceof TalosError && error.kind === "cancelled") throw error;
+      const problem = `nobody can tell whether volumes are still on the node: ${error.message}`;
+      return [{ problem, hint, mayPass: true, recovers: true }];
+    }
+  }
+
+  /** Waits until an attachment changes, at most for so long. */
+  async change(limitMs: number): Promise<void> {
+    const { clock, signal } = this.#site;
+    await (this.#watched?.change(limitMs, signal) ?? clock.sleep(limitMs, signal));
+  }
+
+  /** What is known may be old. */
+  forget(): void {
+    this.#watched?.forget();
+  }
+
+  close(): void {
+    this.#watched?.close();
+  }
+
+  async #ask(): Promise<{ kubernetes: KubernetesClient | undefined; name: string }> {
+    const { kubernetes: connect, talos, findNode } = this.#site;
+    this.#client ??= await connect();
+    if (this.#client !== undefined && this.#node === undefined) {
+      const nodes = await this.#client.nodes();
+      this.#node = findNode(nodes, await talos.kubernetesNode(this.#call()))?.name;
+      if (this.#node === undefined) throw new KubernetesError("it does not know this node", 404);
+    }
+    return { kubernetes: this.#client, name: this.#node ?? "" };
+  }
+
+  async #attachments(
+    kubernetes: KubernetesClient | undefined,
+    name: string,
+    decides: boolean,
+  ): Promise<Attachment[]> {
+    if (kubernetes === undefined) return [];
+    this.#watched ??= new Watched(kubernetes.storage.attachments, this.#site);
+    const all = await (decides ? this.#watched.objectsNow() : this.#watched.objects());
+    return all.filter(({ node }) => node === name);
+  }
+
+  async #sessions(): Promise<string[]> {
+    return sessionIds(this.#site.talos, this.#call());
+  }
+
+  #call(): CallOptions {
+    const { patience, signal } = this.#site;
+    return { deadlineMs: patience.probeMs * 2, signal };
+  }
+}

@@ -1,0 +1,105 @@
+import type { Clock } from "./clock.ts";
+import { backoff, type Patience } from "./context.ts";
+
+/** What happened to an object. */
+export interface WatchEvent<T> {
+  type: "there" | "gone";
+  object: T;
+}
+
+/** How objects are listed, and what changes from a version on. The watch resolves when it ends, whatever ended it, and never fails. */
+export interface WatchSource<T> {
+  list(): Promise<{ objects: T[]; version: string }>;
+  watch(version: string, onEvent: (event: WatchEvent<T>) => void, signal: AbortSignal): Promise<void>;
+}
+
+/** Objects of the cluster, listed once and kept by a watch. Where the watch ends, they are listed again and it begins again. */
+export class Watched<T extends { uid: string }> {
+  readonly #source: WatchSource<T>;
+  readonly #clock: Clock;
+  #objects: Map<string, T> | undefined;
+  #watch: AbortController | undefined;
+  #wake: () => void = () => undefined;
+  #changed = false;
+  /** When to list again after a watch has ended; never while it stands. */
+  #relistAt = Infinity;
+  readonly #pause: () => number;
+
+  constructor(
+    source: WatchSource<T>,
+    { clock, patience }: { clock: Clock; patience: Pick<Patience, "pollMs" | "evictMaxMs"> },
+  ) {
+    this.#pause = backoff(clock, patience.pollMs, patience.evictMaxMs / 2);
+    this.#source = source;
+    this.#clock = clock;
+  }
+
+  async objects(): Promise<T[]> {
+    if (this.#clock.now() >= this.#relistAt) this.forget();
+    this.#objects ??= await this.#list();
+    return [...this.#objects.values()];
+  }
+
+  /** The same, for a decision: where the watch has ended they are listed at once. */
+  async objectsNow(): Promise<T[]> {
+    if (this.#relistAt !== Infinity) this.forget();
+    return this.objects();
+  }
+
+  /** An object that turned out not to be there any more. */
+  gone({ uid }: T): void {
+    this.#objects?.delete(uid);
+  }
+
+  /** What is known may be old: the next question lists the objects again. */
+  forget(): void {
+    this.#watch?.abort();
+    this.#objects = undefined;
+  }
+
+  /** Waits until something changes, at most for so long. */
+  async change(limitMs: number, signal: AbortSignal): Promise<void> {
+    const pauseMs = Math.max(1, Math.min(limitMs, this.#relistAt - this.#clock.now()));
+    const waited = new AbortController();
+    const changed = new Promise<void>((resolve) => (this.#wake = resolve));
+    try {
+      if (this.#changed) return;
+      await Promise.race([changed, this.#clock.sleep(pauseMs, AbortSignal.any([signal, waited.signal]))]);
+    } finally {
+      this.#changed = false;
+      this.#wake = () => undefined;
+      waited.abort();
+    }
+  }
+
+  close(): void {
+    this.#watch?.abort();
+  }
+
+  async #list(): Promise<Map<string, T>> {
+    const { objects, version } = await this.#source.list();
+    const known = new Map(objects.map((object) => [object.uid, object]));
+    const watch = new AbortController();
+    this.#watch = watch;
+    const ended = this.#source.watch(
+      version,
+      (event) => {
+        if (watch.signal.aborted) return;
+        if (event.type === "gone") known.delete(event.object.uid);
+        else known.set(event.object.uid, event.object);
+        this.#tell();
+      },
+      watch.signal,
+    );
+    this.#relistAt = Infinity;
+    void ended.then(() => {
+      if (!watch.signal.aborted) this.#relistAt = this.#clock.now() + this.#pause();
+    });
+    return known;
+  }
+
+  #tell(): void {
+    this.#changed = true;
+    this.#wake();
+  }
+}

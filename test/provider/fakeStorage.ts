@@ -1,0 +1,98 @@
+import type { Attachment, StorageReader, Volume } from "../../provider/storage/reader.ts";
+import type { WatchEvent, WatchSource } from "../../provider/watched.ts";
+
+/** Objects that are listed and watched, in memory. */
+export class FakeObjects<T extends { uid: string }> {
+  #all: T[] = [];
+  readonly #watches = new Set<() => void>();
+
+  get all(): T[] {
+    return this.#all;
+  }
+
+  set all(all: T[]) {
+    this.#all = all;
+    for (const changed of this.#watches) changed();
+  }
+
+  /** @param asked is told of each call; may throw */
+  source(which: (object: T) => boolean, asked: (what: "list" | "watch") => void): WatchSource<T> {
+    return {
+      list: async () => {
+        asked("list");
+        return { objects: this.#all.filter(which), version: "1" };
+      },
+      watch: async (_version, onEvent, signal) => {
+        asked("watch");
+        await this.#follow(which, onEvent, signal);
+      },
+    };
+  }
+
+  async #follow(
+    which: (object: T) => boolean,
+    onEvent: (event: WatchEvent<T>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let before = this.#all.filter(which);
+    const changed = (): void => {
+      const after = this.#all.filter(which);
+      for (const object of before) {
+        if (!after.some(({ uid }) => uid === object.uid)) onEvent({ type: "gone", object });
+      }
+      for (const object of after) if (!before.includes(object)) onEvent({ type: "there", object });
+      before = after;
+    };
+    this.#watches.add(changed);
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    this.#watches.delete(changed);
+  }
+}
+
+/** A cluster's volumes in memory. */
+export class FakeStorage implements StorageReader {
+  readonly attached = new FakeObjects<Attachment>();
+  persistent: Volume[] = [];
+  readonly attachments: WatchSource<Attachment>;
+  readonly #asked: (method: string) => void;
+
+  /** @param asked is told of each call by its name; may throw */
+  constructor(asked: (method: string) => void) {
+    this.#asked = asked;
+    this.attachments = this.attached.source(
+      () => true,
+      (what) => asked(what === "list" ? "attachments" : "watchAttachments"),
+    );
+  }
+
+  /** A volume of this driver with its claim, attached to a node. */
+  attach(node: string, volume: string, change: Partial<Attachment> = {}): this {
+    const driver = "iscsi.csi.joviandss.open-e.com";
+    const plain = { name: `csi-${volume}`, driver, attached: true, error: "", metadata: [targetOf(volume)] };
+    if (!this.persistent.some(({ name }) => name === volume)) {
+      const claim = `default/claim-of-${volume}`;
+      this.persistent.push({ name: volume, claim, driver, handle: `vp_${volume}`, attributes: [] });
+    }
+    this.attached.all = [
+      ...this.attached.all,
+      { uid: `uid-${volume}-${node}`, node, volume, ...plain, ...change },
+    ];
+    return this;
+  }
+
+  detach(volume: string, node?: string): void {
+    this.attached.all = this.attached.all.filter(
+      (one) => one.volume !== volume || (node !== undefined && one.node !== node),
+    );
+  }
+
+  async volumes(): Promise<Volume[]> {
+    this.#asked("volumes");
+    return structuredClone(this.persistent);
+  }
+}
+
+/** The name of a volume's target. */
+export function targetOf(volume: string): string {
+  return `iqn.2019-04.com.example:${volume}`;
+}
