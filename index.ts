@@ -13,6 +13,7 @@ import { nodeImages, nodeParts } from "./components/nodeImages.ts";
 import { RollingUpgrade } from "./components/rollingUpgrade.ts";
 import { TalosCluster } from "./components/talosCluster.ts";
 import { loadSettings } from "./config.ts";
+import { endpointsByAddress } from "./talos/endpoint.ts";
 import { newestContract } from "./talos/iscsi.ts";
 
 const settings = loadSettings();
@@ -21,6 +22,8 @@ for (const { path, reason } of settings.warnings) void pulumi.log.warn(`${path} 
 
 // What was given as a secret is one in every resource that gets it. The nodes' resources have it in their machine configurations alone.
 const hiding = { transformations: hideValues(settings.hidden.values) };
+
+const endpoints = endpointsByAddress(wanted.nodes, wanted.talosEndpoints);
 
 const factory = new FactoryImage("image", { ...settings.image, talosVersion: settings.talosVersion }, hiding);
 const imagesOfNodes = nodeImages(factory, settings, hiding);
@@ -35,6 +38,7 @@ const cluster = new TalosCluster(
       installerImage: imagesOfNodes.of(node).installerImageOf(node.talosVersion),
       ...nodeParts(node),
     })),
+    endpoints,
     contract: settings.talosContract,
     initialContract: newestContract(settings.talosVersion),
     kubernetesVersion: settings.kubernetesVersion,
@@ -62,6 +66,7 @@ const membership = new ClusterMembership(
   {
     nodes: wanted.nodes.map(({ name, address, role, onRemove }) => ({ name, node: address, role, onRemove })),
     onRemove: wanted.onRemove,
+    endpoints,
     ...clientAccess,
     drain,
     timeoutSeconds: upgrade.timeout,
@@ -74,6 +79,7 @@ const rollout = new RollingUpgrade("upgrade", {
     ...node,
     ...imagesOfNodes.upgradeOf(node),
   })),
+  endpoints,
   after: [...cluster.ready, membership],
   schematicId: factory.schematicId,
   ...clientAccess,

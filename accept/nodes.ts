@@ -3,6 +3,7 @@ import type { TalosCredentials } from "../talos/api/credentials.ts";
 import { TalosError } from "../talos/api/errors.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import { canonicalExtension } from "../talos/extensions.ts";
+import { reach, type Endpoints } from "../talos/endpoint.ts";
 import type { WantedNode } from "./stackState.ts";
 
 /** A node as it was found, or why it could not be read. */
@@ -27,12 +28,14 @@ type Reading = Pick<
 export async function readNodesNow(
   wanted: readonly WantedNode[],
   credentials: TalosCredentials,
-  connect: (address: string) => Reading = (address) =>
-    connectTalos({ endpoint: address, node: address, credentials }),
+  connect: (address: string, endpoints?: Endpoints) => Reading = (address, endpoints) => {
+    const [endpoint = address, ...others] = reach(address, endpoints);
+    return connectTalos({ endpoint, others, node: address, credentials });
+  },
 ): Promise<FoundNode[]> {
   return Promise.all(
     wanted.map(async (node) => {
-      const talos = connect(node.address);
+      const talos = connect(node.address, node.endpoints);
       try {
         return await readNode(talos, node);
       } catch (error) {

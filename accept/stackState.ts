@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseTalosconfig } from "../talos/secretsBundle.ts";
+import type { Endpoints } from "../talos/endpoint.ts";
 import type { TalosCredentials } from "../talos/api/credentials.ts";
 import { AcceptError } from "./acceptError.ts";
 import { lastWords, type Pulumi } from "./pulumiCommand.ts";
@@ -9,6 +10,8 @@ export interface WantedNode {
   name: string;
   address: string;
   role: "controlplane" | "worker";
+  /** Where it is reached; absent: at its own address. */
+  endpoints?: Endpoints | undefined;
   talosVersion: string;
   schematicId: string;
   extensions: string[];
@@ -44,6 +47,7 @@ const nodeSchema = z.object({
   name: z.string(),
   node: z.string(),
   role: z.enum(["controlplane", "worker"]),
+  endpoints: z.record(z.string(), z.array(z.string())).optional(),
   talosVersion: z.string(),
   schematicId: z.string(),
   extensions: texts,

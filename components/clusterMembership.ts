@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DrainArgs } from "./drainArgs.ts";
+import type { Endpoints } from "../talos/endpoint.ts";
 import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
 
 /** A node of the cluster, as far as leaving it is concerned. */
@@ -20,6 +21,8 @@ export interface ClusterMembershipArgs {
    * configuration and its data, and boots into maintenance mode.
    */
   onRemove: "keep" | "reset";
+  /** Where nodes are reached, as for a NodeUpgrade. Default: at their own addresses. */
+  endpoints?: Endpoints | undefined;
   /** Talos API credentials (role os:admin), base64 as in a talosconfig. Always a secret. */
   clientConfiguration: NodeUpgradeArgs["clientConfiguration"];
   /** For draining, and for taking the node out of Kubernetes. Always a secret. */

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Endpoints } from "../talos/endpoint.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
@@ -16,6 +17,8 @@ export interface NodeConfigurationArgs {
   /** Address of the node's Talos API. Another address is another machine: the resource is replaced, which touches neither of the two. */
   node: string;
   role: "controlplane" | "worker";
+  /** Where the node and the control planes are reached, as for a NodeUpgrade. Default: at their own addresses. */
+  endpoints?: Endpoints | undefined;
   /** Addresses of all control planes: the others have to be well before this node's configuration changes. */
   controlPlanes: string[];
   /** Talos API credentials (role os:admin), base64 as in a talosconfig. Always a secret. */

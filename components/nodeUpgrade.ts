@@ -15,6 +15,12 @@ export interface NodeUpgradeArgs {
    * Default: the node itself, port 50000.
    */
   endpoint?: pulumi.Input<string>;
+  /**
+   * Where nodes are reached, the control planes that this one looks at included, by their addresses: lists of `host` or `host:port` that are tried in
+   * turn. `*` stands for every other node. Default: each at its own address, port 50000.
+   * @example `{ "*": ["10.0.0.11", "10.0.0.12"], "10.0.0.21": ["10.0.0.21:50001"] }`
+   */
+  endpoints?: pulumi.Input<Record<string, pulumi.Input<readonly string[]>>>;
   /** A control plane is only taken down while etcd keeps a majority without it and no other control plane is down. */
   role: pulumi.Input<"controlplane" | "worker">;
   /** The Talos release to run: `v1.13.9`. */

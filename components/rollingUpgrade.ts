@@ -10,6 +10,7 @@ import { withoutTraces } from "./manyResources.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { upgradeLanes, type PoolRollout } from "../talos/lanes.ts";
+import { endpointsFor, type Endpoints } from "../talos/endpoint.ts";
 
 /** A node of the rollout: what is its own; the rest is shared by all nodes. */
 export interface RollingUpgradeNode {
@@ -57,6 +58,8 @@ export interface RollingUpgradeRow {
 export interface RollingUpgradeArgs {
   /** All nodes of the cluster. Their order is the order of the rollout within each role. */
   nodes: RollingUpgradeNode[];
+  /** Where nodes are reached, as for a NodeUpgrade. Default: at their own addresses. */
+  endpoints?: Endpoints | undefined;
   /** What has to be done before the first node may be touched, such as the machine configurations of all. */
   after: pulumi.Resource[];
   /** Schematic that every node is to run that has none of its own. */
@@ -122,7 +125,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     };
     const preflight = new RolloutPreflight(
       `${name}-preflight`,
-      { ...shared, ...etcd, nodes: args.nodes.map(preflightInputs) },
+      { ...shared, ...etcd, ...through(args.endpoints), nodes: args.nodes.map(preflightInputs) },
       { parent: this, dependsOn: args.after },
     );
     this.nodes = {};
@@ -131,8 +134,15 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
         this.nodes[node.name] = new NodeUpgrade(
           `${name}-${node.name}`,
-          // Only control planes look at each other: a worker's upgrade is not to change because one of them comes or goes.
-          { ...shared, ...ownInputs(node), ...(node.role === "worker" ? { controlPlanes: [] } : etcd) },
+          {
+            ...shared,
+            ...ownInputs(node),
+            // Only control planes look at each other: a worker's upgrade is not to change because one of them comes or goes.
+            ...(node.role === "worker" ? { controlPlanes: [] } : etcd),
+            ...through(
+              endpointsFor(args.endpoints, [node.address, ...(node.role === "worker" ? [] : controlPlanes)]),
+            ),
+          },
           // The preflight depends on `after`; repeated here, hundreds of nodes would have hundreds of dependencies each.
           { parent: this, dependsOn: [preflight, ...before] },
         );
@@ -168,6 +178,11 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         })),
     );
   }
+}
+
+/** Absent where every node is reached at its own address, so that states without it stay as they are. */
+function through(endpoints: Endpoints | undefined): { endpoints?: Endpoints } {
+  return endpoints === undefined ? {} : { endpoints };
 }
 
 function newest(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefined {

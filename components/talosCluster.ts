@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import type { MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
+import { endpointsFor, reach, type Endpoints } from "../talos/endpoint.ts";
 import { isGeneratedHere } from "../talos/iscsi.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
@@ -60,6 +61,8 @@ export interface TalosClusterArgs {
   endpoint: string;
   /** All nodes. The first control plane bootstraps a new cluster. */
   nodes: TalosClusterNode[];
+  /** Where nodes are reached, as for a NodeUpgrade; the talosconfig has the control planes' ones. Default: at their own addresses. */
+  endpoints?: Endpoints | undefined;
   /**
    * Shape of the machine configuration, such as `v1.12`: the Talos minor release the cluster was made with. Required for an existing
    * cluster. For a new one it is recorded with the secrets at the first `up`, and later releases do not move it
@@ -126,12 +129,12 @@ export class TalosCluster extends pulumi.ComponentResource {
     this.clusterId = identity.machineSecrets.apply((secrets) => unwrapped(secrets).cluster.id);
     const configurations = withoutTraces(() => this.applyConfigurations(args, identity));
     const applied = Object.values(configurations);
-    const bootstrap = args.existing === undefined ? [this.bootstrap(first, applied)] : [];
+    const bootstrap = args.existing === undefined ? [this.bootstrap(args, first, applied)] : [];
     this.ready = [...applied, ...bootstrap];
     this.redactedConfigurations = pulumi.all(
       Object.fromEntries(Object.entries(configurations).map(([node, { redacted }]) => [node, redacted])),
     );
-    this.kubeconfig = this.fetchKubeconfig(first);
+    this.kubeconfig = this.fetchKubeconfig(args, first);
     this.talosconfig = this.makeTalosconfig(args);
     this.registerOutputs({
       clientConfiguration: this.clientConfiguration,
@@ -192,6 +195,7 @@ export class TalosCluster extends pulumi.ComponentResource {
           node: node.address,
           role: node.role,
           controlPlanes,
+          endpoints: endpointsFor(args.endpoints, [node.address, ...controlPlanes]),
           clientConfiguration: identity.clientConfiguration,
           machineConfiguration: text,
           patches,
@@ -212,26 +216,37 @@ export class TalosCluster extends pulumi.ComponentResource {
     return applied;
   }
 
-  private bootstrap(first: TalosClusterNode, applied: pulumi.Resource[]): pulumi.Resource {
+  private bootstrap(
+    args: TalosClusterArgs,
+    first: TalosClusterNode,
+    applied: pulumi.Resource[],
+  ): pulumi.Resource {
     return new talos.machine.Bootstrap(
       `${this.cluster}-bootstrap`,
-      { clientConfiguration: this.clientConfiguration, node: first.address, endpoint: first.address },
+      this.speakingTo(first, args.endpoints),
       // A cluster is bootstrapped once, wherever that was: another first control plane must not have it done again, which etcd refuses.
       { parent: this, dependsOn: applied, ignoreChanges: ["node", "endpoint"] },
     );
   }
 
-  private fetchKubeconfig(first: TalosClusterNode): pulumi.Output<string> {
+  private fetchKubeconfig(args: TalosClusterArgs, first: TalosClusterNode): pulumi.Output<string> {
     const kubeconfig = new talos.cluster.Kubeconfig(
       `${this.cluster}-kubeconfig`,
-      { clientConfiguration: this.clientConfiguration, node: first.address, endpoint: first.address },
+      this.speakingTo(first, args.endpoints),
       { parent: this, dependsOn: this.ready },
     );
     return pulumi.secret(kubeconfig.kubeconfigRaw);
   }
 
+  /** What the Talos provider needs to speak to a node. It takes one endpoint only. */
+  private speakingTo({ address }: TalosClusterNode, endpoints: Endpoints | undefined) {
+    const [endpoint = address] = reach(address, endpoints);
+    return { clientConfiguration: this.clientConfiguration, node: address, endpoint };
+  }
+
   private makeTalosconfig(args: TalosClusterArgs): pulumi.Output<string> {
-    const endpoints = addressesOf(args.nodes, "controlplane");
+    const controlPlanes = addressesOf(args.nodes, "controlplane");
+    const endpoints = [...new Set(controlPlanes.flatMap((address) => reach(address, args.endpoints)))];
     const made = talos.client.getConfigurationOutput(
       {
         clusterName: args.clusterName,

@@ -4,6 +4,7 @@ import { benchFresh } from "./bench/fresh.ts";
 import { benchNodes } from "./bench/nodes.ts";
 import { benchPreview } from "./bench/preview.ts";
 import { benchRollout } from "./bench/rollout.ts";
+import { benchScale } from "./bench/scale.ts";
 
 /** `npm run bench -- <figure>`: how long things take, measured, with what they are measured against. */
 const root = new Command("bench").description("Measures the figures that the documentation names.");
@@ -36,6 +37,14 @@ root
   .description("rollouts whose engine or provider is killed with SIGKILL, and what comes of them")
   .option("--kills <number>", "how often in all", Number, 40)
   .action(async ({ kills }: { kills: number }) => benchCrash(kills));
+
+root
+  .command("scale")
+  .description(
+    "a stack of many nodes against a bare program with as many resources: time, memory, state, calls",
+  )
+  .option("--nodes <number>", "how many nodes", Number, 100)
+  .action(async ({ nodes }: { nodes: number }) => benchScale(nodes));
 
 try {
   await root.parseAsync();

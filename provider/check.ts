@@ -108,6 +108,14 @@ const snapshot: Rule = (value) => {
     : `keep must be a number of at least 1, not ${shown(keep)}`;
 };
 
+/** Lists of endpoints by address. */
+export const endpoints: Rule = (value) =>
+  typeof value === "object" &&
+  value !== null &&
+  Object.values(value).every((list) => texts(list) === undefined && (list as unknown[]).length > 0)
+    ? undefined
+    : `must be lists of endpoints by the node's address, not ${shown(value)}`;
+
 const required: Record<string, Rule> = {
   name: text,
   node: host,
@@ -122,6 +130,7 @@ const required: Record<string, Rule> = {
 const optional: Record<string, Rule> = {
   imageName: text,
   endpoint: text,
+  endpoints,
   extensions: texts,
   services: texts,
   files: texts,

@@ -6,18 +6,18 @@ import type { TalosConnection } from "../talos/api/transport.ts";
 export class Connections {
   readonly #dial: (connection: TalosConnection) => TalosReader;
   readonly #credentials: TalosCredentials;
-  readonly #endpointOf: (address: string) => string;
+  readonly #endpointsOf: (address: string) => readonly string[];
   readonly #open = new Map<string, TalosReader>();
 
-  /** @param endpointOf where a node is spoken to: itself, or another that forwards */
+  /** @param endpointsOf where a node is spoken to: itself, or others that forward, tried in turn */
   constructor(
     dial: (connection: TalosConnection) => TalosReader,
     credentials: TalosCredentials,
-    endpointOf: (address: string) => string,
+    endpointsOf: (address: string) => readonly string[],
   ) {
     this.#dial = dial;
     this.#credentials = credentials;
-    this.#endpointOf = endpointOf;
+    this.#endpointsOf = endpointsOf;
   }
 
   to(address: string): TalosReader {
@@ -30,7 +30,13 @@ export class Connections {
 
   /** Where a node is spoken to, and with what. */
   connectionTo(address: string): TalosConnection {
-    return { endpoint: this.#endpointOf(address), node: address, credentials: this.#credentials };
+    const [endpoint = address, ...others] = this.#endpointsOf(address);
+    return {
+      endpoint,
+      ...(others.length === 0 ? {} : { others }),
+      node: address,
+      credentials: this.#credentials,
+    };
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 import type { TalosCredentials } from "../talos/api/credentials.ts";
+import type { Endpoints } from "../talos/endpoint.ts";
 import type { SnapshotSettings } from "./snapshot/folder.ts";
 
 /** How a node is drained, every default filled in. */
@@ -15,6 +16,8 @@ export interface NodeUpgradeInputs {
   name: string;
   node: string;
   endpoint?: string;
+  /** Where nodes are reached that are not at their own addresses. */
+  endpoints?: Endpoints;
   role: "controlplane" | "worker";
   talosVersion: string;
   schematicId: string;

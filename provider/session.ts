@@ -1,5 +1,6 @@
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
+import { reach } from "../talos/endpoint.ts";
 import type { Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
 import { stepTimer, type Patience, type UpgradeContext } from "./context.ts";
@@ -46,10 +47,8 @@ export class Session {
     signal: AbortSignal,
   ) {
     const { clock, patience } = surroundings;
-    const connections = new Connections(
-      connectTalos,
-      wanted.clientConfiguration,
-      (address) => wanted.endpoint ?? address,
+    const connections = new Connections(connectTalos, wanted.clientConfiguration, (address) =>
+      wanted.endpoint === undefined ? reach(address, wanted.endpoints) : [wanted.endpoint],
     );
     this.#connections = connections;
     let kubernetes: Promise<KubernetesClient> | undefined;

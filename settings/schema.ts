@@ -8,6 +8,7 @@ import { labels, taints } from "./nodeLabels.ts";
 import { byPool, poolName, poolsSchema } from "./pools.ts";
 import { network, vip } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
+import { nodeEndpoint, talosEndpoints } from "./reaching.ts";
 import { flag, must, mustUnseen } from "./words.ts";
 
 /**
@@ -130,7 +131,10 @@ const node = section({
   address: z
     .string(must("an IP address or DNS name of the node's Talos API"))
     .refine(isHost, must("an IP address or DNS name, without a port"))
-    .describe("IP address or DNS name at which the node's Talos API (port 50000) is reached."),
+    .describe(
+      "IP address or DNS name of the node. Its Talos API is reached there on port 50000, unless an endpoint says otherwise.",
+    ),
+  endpoint: nodeEndpoint,
   role: z
     .enum(["controlplane", "worker"], must("controlplane or worker"))
     .describe("What the node is: controlplane or worker."),
@@ -228,6 +232,7 @@ const cluster = section({
     documents: documents.describe("Whole machine configuration documents for its nodes."),
     talosVersion: talosVersion.optional().describe("Talos release of its nodes; default: talosVersion."),
   }),
+  talosEndpoints,
   secrets: secrets
     .optional()
     .describe(

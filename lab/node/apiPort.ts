@@ -3,6 +3,7 @@ import { configuredIdentity, maintenanceIdentity } from "./identity.ts";
 import type { SimulatedNode } from "./node.ts";
 import { Wire } from "./wire.ts";
 
+/** Where Talos listens. */
 const port = 50000;
 
 /** The API of a node on its network address: without credentials, then with those of its configuration. */
@@ -19,7 +20,16 @@ export class ApiPort {
     this.#node = node;
   }
 
-  async #serve(identity: ApidIdentity, gracefully: boolean): Promise<void> {
+  /** Where the other nodes find it: the same network as the node's, so no forwarding and no firewall. */
+  get inside(): string | undefined {
+    return this.#apid?.target;
+  }
+
+  async #serve(
+    identity: ApidIdentity,
+    gracefully: boolean,
+    outside: number | "closed" = this.#node.outside,
+  ): Promise<void> {
     const { power } = this.#node;
     const apid = new Apid(this.#node, identity);
     await apid.start();
@@ -29,7 +39,7 @@ export class ApiPort {
     }
     const before = this.#apid;
     this.#apid = apid;
-    await this.wire.listen(this.#node.address, port);
+    await this.wire.move(outside === "closed" ? undefined : { address: this.#node.address, port: outside });
     this.#node.settled();
     if (before === undefined) return;
     if (!gracefully) {
@@ -41,7 +51,7 @@ export class ApiPort {
   }
 
   async serveMaintenance(): Promise<void> {
-    await this.#serve(await maintenanceIdentity(this.#node), false);
+    await this.#serve(await maintenanceIdentity(this.#node), false, port);
   }
 
   /**

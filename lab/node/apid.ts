@@ -43,6 +43,8 @@ export interface ApidHost {
   /** An API of releases to come, or one that a fault takes away, is not there. */
   lacks(path: string): boolean;
   isLocal(target: string): boolean;
+  /** Where this node reaches another one's API; undefined: at its address. */
+  insideOf(target: string): string | undefined;
   /** Aborts when the node goes down. */
   readonly power: AbortSignal;
 }
@@ -66,7 +68,15 @@ export class Apid {
   constructor(host: ApidHost, identity: ApidIdentity) {
     this.#host = host;
     this.#identity = identity;
-    this.#forwarder = identity.forwarding === undefined ? undefined : new Forwarder(identity.forwarding);
+    this.#forwarder =
+      identity.forwarding === undefined
+        ? undefined
+        : new Forwarder(identity.forwarding, (target) => host.insideOf(target));
+  }
+
+  /** Where it listens, for gRPC. */
+  get target(): string {
+    return `unix:${join(this.#directory, "api.sock")}`;
   }
 
   async start(): Promise<void> {

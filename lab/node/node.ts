@@ -47,6 +47,11 @@ export interface SimulatedNodeOptions {
   address: string;
   network: LabNetwork;
   runtime: ClusterRuntime;
+  /**
+   * Where its API is from outside: on another port, as behind a port forwarding, or `closed`, as in a network that only the control planes are in. Without a
+   * configuration it is at port 50000 all the same, as in the network that machines are installed from. Default: port 50000.
+   */
+  api?: number | "closed";
   /** The image of the medium it boots from while nothing is installed: an installer reference says which. */
   image: string;
   /** Keeps the disk, so that the node can come back in another process. Default: in memory only. */
@@ -194,6 +199,11 @@ export class SimulatedNode implements ApidHost {
     }
   }
 
+  /** Where its API is from outside, once it has a configuration. */
+  get outside(): number | "closed" {
+    return this.#options.api ?? 50000;
+  }
+
   get wire(): Wire {
     return this.api.wire;
   }
@@ -245,6 +255,11 @@ export class SimulatedNode implements ApidHost {
 
   isLocal(target: string): boolean {
     return target === this.address || target === this.hostname;
+  }
+
+  insideOf(target: string): string | undefined {
+    const other = this.network.node(target);
+    return other === undefined || other.outside === 50000 ? undefined : (other.api.inside ?? `${target}:1`);
   }
 
   configOnDisk(): MachineConfig | undefined {

@@ -17,17 +17,21 @@ type Method = MethodDefinition<object, object>;
 export class Forwarder {
   readonly #clients = new Map<string, Client>();
   readonly #identity: ForwardingIdentity;
+  readonly #inside: (target: string) => string | undefined;
 
-  constructor(identity: ForwardingIdentity) {
+  /** @param inside where a node is reached that is not at its address and port 50000 */
+  constructor(identity: ForwardingIdentity, inside: (target: string) => string | undefined) {
     this.#identity = identity;
+    this.#inside = inside;
   }
 
   #client(target: string): Client {
-    let client = this.#clients.get(target);
+    const place = this.#inside(target) ?? `${target}:50000`;
+    let client = this.#clients.get(place);
     if (client === undefined) {
       const { authority, certificate, key } = this.#identity;
       client = new Client(
-        `${target}:50000`,
+        place,
         credentials.createSsl(Buffer.from(authority), Buffer.from(key), Buffer.from(certificate), {
           checkServerIdentity: (_, presented) => checkServerIdentity(target, presented),
         }),
@@ -39,7 +43,7 @@ export class Forwarder {
           "grpc.ssl_target_name_override": "apid",
         },
       );
-      this.#clients.set(target, client);
+      this.#clients.set(place, client);
     }
     return client;
   }

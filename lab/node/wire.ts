@@ -9,14 +9,23 @@ export class Wire {
   readonly #pairs = new Set<{ outside: Socket; inside: Socket }>();
   #silent = false;
   #target = "";
+  #place: string | undefined;
 
   /** @param target the path of the API server's socket; new connections go there */
   pointTo(target: string): void {
     this.#target = target;
   }
 
-  async listen(address: string, port: number): Promise<void> {
-    if (this.#server !== undefined) return;
+  /** Listens there from now on, and nowhere else; undefined: nowhere. */
+  async move(to: { address: string; port: number } | undefined): Promise<void> {
+    const place = to === undefined ? undefined : `${to.address}:${to.port}`;
+    if (this.#server !== undefined && place === this.#place) return;
+    if (this.#server !== undefined) await this.close();
+    this.#place = place;
+    if (to !== undefined) await this.#listen(to.address, to.port);
+  }
+
+  async #listen(address: string, port: number): Promise<void> {
     const server = createServer((outside) => this.#accept(outside));
     this.#server = server;
     await new Promise<void>((resolve, reject) => {

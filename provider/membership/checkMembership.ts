@@ -1,6 +1,7 @@
 import {
   credentials,
   drain,
+  endpoints,
   host,
   role,
   seconds,
@@ -16,7 +17,13 @@ const onRemove: Rule = (value) =>
 
 const ofNode: Record<string, Rule> = { name: text, node: host, role };
 const required: Record<string, Rule> = { clientConfiguration: credentials };
-const optional: Record<string, Rule> = { onRemove, kubeconfig: text, drain, timeoutSeconds: seconds };
+const optional: Record<string, Rule> = {
+  onRemove,
+  endpoints,
+  kubeconfig: text,
+  drain,
+  timeoutSeconds: seconds,
+};
 // Never shown, not even a part of them.
 const hidden = new Set(["clientConfiguration", "kubeconfig"]);
 

@@ -47,6 +47,7 @@ export async function openRemoval(
       ...{ name: member.name, node: member.node, role: member.role, controlPlanes },
       ...{ clientConfiguration: inputs.clientConfiguration, drain: inputs.drain },
       ...(inputs.kubeconfig === undefined ? {} : { kubeconfig: inputs.kubeconfig }),
+      ...(inputs.endpoints === undefined ? {} : { endpoints: inputs.endpoints }),
       timeoutSeconds: inputs.timeoutSeconds,
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },

@@ -1,5 +1,6 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
+import { reach, type Endpoints } from "../../talos/endpoint.ts";
 import type { Properties } from "../secrets.ts";
 
 /** What happens to the machine of a node that is taken out of the settings. */
@@ -21,6 +22,8 @@ export interface Member {
 export interface MembershipInputs {
   nodes: Member[];
   onRemove: OnRemove;
+  /** Where nodes are reached that are not at their own addresses. */
+  endpoints?: Endpoints;
   clientConfiguration: TalosCredentials;
   kubeconfig?: string;
   drain: DrainInputs;
@@ -64,6 +67,21 @@ export function departures(before: readonly Member[], inputs: MembershipInputs):
     if (names.has(member.name)) return [{ member, way: "moved" }];
     return [{ member, way: member.onRemove ?? inputs.onRemove }];
   });
+}
+
+/** A node that leaves is reached as it was while it was listed, unless the settings say otherwise by now. */
+export function withFormerEndpoints(inputs: MembershipInputs, state: Properties): MembershipInputs {
+  const former = state["endpoints"] as Endpoints | undefined;
+  const added = departures(knownMembers(state), inputs).flatMap(({ member: { node } }) => {
+    const ways = reach(node, former);
+    const isNeeded = inputs.endpoints?.[node] === undefined && ways.some((way) => way !== node);
+    return isNeeded && (former?.[node] !== undefined || inputs.endpoints?.["*"] === undefined)
+      ? [[node, ways] as const]
+      : [];
+  });
+  return added.length === 0
+    ? inputs
+    : { ...inputs, endpoints: { ...Object.fromEntries(added), ...inputs.endpoints } };
 }
 
 /** `w3 (10.0.0.23)` */

@@ -9,6 +9,7 @@ import {
   knownMembers,
   memberLabel,
   membershipInputs,
+  withFormerEndpoints,
   type Departure,
   type Member,
   type MembershipInputs,
@@ -43,7 +44,7 @@ export async function previewDepartures(
   news: Properties,
   signal: AbortSignal,
 ): Promise<void> {
-  const inputs = membershipInputs(news);
+  const inputs = withFormerEndpoints(membershipInputs(news), state);
   const leaving = pendingDepartures(state, news);
   const begun = new Set(
     pendingDepartures(state, { ...news, nodes: state["nodes"] }).map(({ member }) => member.node),
@@ -131,7 +132,7 @@ export async function changeMembership(
   news: Properties,
   signal: AbortSignal,
 ): Promise<Member[]> {
-  const inputs = membershipInputs(news);
+  const inputs = withFormerEndpoints(membershipInputs(news), state);
   const leaving = departures(knownMembers(state), inputs);
   refuseRashness(leaving, inputs);
   const sink = surroundings.statusOf(urn);

@@ -1,5 +1,6 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer } from "../../talos/api/talosClient.ts";
+import { isItself } from "../../talos/endpoint.ts";
 import { duration } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import { stopIfCancelled } from "../context.ts";
@@ -88,7 +89,7 @@ class Application {
         return unchanged;
       }
       throw new ConfigurationError(
-        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${found.reason}. ${adviceForUnanswered(found.reason)} Then run \`pulumi up\` again.`,
+        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${found.reason}. ${adviceForUnanswered(found.reason)}${this.#onlyItself()} Then run \`pulumi up\` again.`,
       );
     }
     if (found.state === "maintenance") {
@@ -104,6 +105,14 @@ class Application {
 
   get #label(): string {
     return nodeLabel(this.#order.wanted);
+  }
+
+  /** A first configuration cannot go through an endpoint: a machine without one knows nobody who could forward to it. */
+  #onlyItself(): string {
+    const { isNew, wanted } = this.#order;
+    const { endpoint, others = [] } = this.#connections.connectionTo(wanted.node);
+    if (!isNew || [endpoint, ...others].some((way) => isItself(way, wanted.node))) return "";
+    return ` For its first configuration a machine has to answer at ${wanted.node} itself, port 50000: no endpoint forwards to it before. Elsewhere \`talosctl apply-config --insecure\` can bring it.`;
   }
 
   #find(accept?: (found: Found) => boolean, forMs?: number): Promise<Found> {

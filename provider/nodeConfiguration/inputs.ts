@@ -1,7 +1,8 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
+import type { Endpoints } from "../../talos/endpoint.ts";
 import { contractChange } from "../../talos/contractChange.ts";
-import type { CheckFailure } from "../check.ts";
+import { endpoints as endpointsRule, type CheckFailure } from "../check.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
 /** The inputs of a NodeConfiguration: plain values, every default filled in. */
@@ -10,6 +11,8 @@ export interface NodeConfigurationInputs {
   name: string;
   node: string;
   endpoint?: string;
+  /** Where nodes are reached that are not at their own addresses. */
+  endpoints?: Endpoints;
   role: "controlplane" | "worker";
   /** Addresses of all control planes, this node included if it is one. */
   controlPlanes: string[];
@@ -50,6 +53,7 @@ export const asked = [
   "name",
   "node",
   "endpoint",
+  "endpoints",
   "clientConfiguration",
   "machineConfiguration",
   "patches",
@@ -67,6 +71,11 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
   name: { fits: text, what: "a text" },
   node: { fits: text, what: "the address of the node" },
   endpoint: { fits: text, what: "a text", optional: true },
+  endpoints: {
+    fits: (value) => endpointsRule(value) === undefined,
+    what: "lists of endpoints by the node's address",
+    optional: true,
+  },
   role: {
     fits: (value) => value === "controlplane" || value === "worker",
     what: '"controlplane" or "worker"',

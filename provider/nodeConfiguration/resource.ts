@@ -1,4 +1,5 @@
 import type { CheckResult, DiffResult } from "@pulumi/pulumi/provider/provider.js";
+import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -242,9 +243,9 @@ async function withConnections<T>(
   inputs: Properties,
   work: (connections: Connections) => Promise<T>,
 ): Promise<T> {
-  const { node, endpoint, clientConfiguration } = configurationInputs(inputs);
+  const { node, endpoint, endpoints, clientConfiguration } = configurationInputs(inputs);
   const connections = new Connections(await surroundings.talos(), clientConfiguration, (address) =>
-    address === node ? (endpoint ?? address) : address,
+    address === node && endpoint !== undefined ? [endpoint] : reach(address, endpoints),
   );
   try {
     return await work(connections);

@@ -1,5 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { reach } from "../../talos/endpoint.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
 import { describeMachine, isSettled, readFacts, type NodeFacts } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
@@ -68,7 +69,9 @@ function allowance(error: TalosError, { patience }: UpgradeContext): number {
 
 /** Why a node could not be asked, and what to do about it. */
 export function noContact(error: TalosError, context: UpgradeContext): Error {
-  const where = context.wanted.endpoint ?? context.wanted.node;
+  const { node, endpoint, endpoints } = context.wanted;
+  const ways = endpoint === undefined ? reach(node, endpoints) : [endpoint];
+  const where = ways.length === 1 && ways[0] === node ? node : `${node} (through ${ways.join(", ")})`;
   const hints: Partial<Record<TalosError["kind"], string>> = {
     certificate: adviceForUnanswered(error.detail),
     denied: "The client certificate needs the role os:admin.",
@@ -78,6 +81,6 @@ export function noContact(error: TalosError, context: UpgradeContext): Error {
     "inspect",
     `the Talos API at ${where} cannot be used: ${error.detail}`,
     hints[error.kind] ??
-      `Check that the node is on and that port 50000 of ${where} can be reached from here.`,
+      `Check that the node is on and that ${ways[0] === node ? `port 50000 of ${node}` : `the Talos API at ${ways.join(" or ")}`} can be reached from here.`,
   );
 }

@@ -1,6 +1,6 @@
 import type { ServiceDefinition } from "@grpc/proto-loader";
 import { getResource, getSpecText, listResources } from "./cosi.ts";
-import { diagnoseTls, letsAnyoneIn } from "./diagnose.ts";
+import { diagnoseTls, letsAnyoneIn, troubleOfEndpoint } from "./diagnose.ts";
 import { isTransient, isUnimplemented, TalosError } from "./errors.ts";
 import { installHistory, type InstallHistory } from "./installLog.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
@@ -17,7 +17,8 @@ import type {
   StaticPod,
   TalosReader,
 } from "./talosClient.ts";
-import { splitEndpoint, Transport, type TalosConnection } from "./transport.ts";
+import { splitEndpoint, isItself } from "../endpoint.ts";
+import { itself, Transport, type TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
 
 // CRI's containerd, namespace "system": where installer images are kept (siderolabs/talos v1.13 talosctl upgrade).
@@ -268,14 +269,25 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async inMaintenance(): Promise<boolean> {
-    const { host, port } = splitEndpoint(this.#connection.endpoint);
+    // The node itself, never an endpoint that forwards: that one may be the machine without a configuration.
+    const { host, port } = splitEndpoint(itself(this.#endpoints, this.node));
     return letsAnyoneIn(host, port);
   }
 
   async diagnose(): Promise<string | undefined> {
-    const { host, port } = splitEndpoint(this.#connection.endpoint);
     const { credentials } = this.#connection;
-    return credentials === "maintenance" ? undefined : diagnoseTls(host, port, credentials);
+    if (credentials === "maintenance") return undefined;
+    for (const endpoint of this.#endpoints) {
+      const { host, port } = splitEndpoint(endpoint);
+      const told = await diagnoseTls(host, port, credentials);
+      if (told === undefined) continue;
+      return isItself(endpoint, this.node) ? told : troubleOfEndpoint(host, told);
+    }
+    return undefined;
+  }
+
+  get #endpoints(): string[] {
+    return [this.#connection.endpoint, ...(this.#connection.others ?? [])];
   }
 
   reconnect(): void {

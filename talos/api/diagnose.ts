@@ -65,6 +65,15 @@ export async function letsAnyoneIn(host: string, port: number): Promise<boolean>
   });
 }
 
+/** What TLS trouble with an endpoint that forwards is called: in words that nobody takes for the node's. */
+export function troubleOfEndpoint(host: string, told: string): string {
+  const name = `the endpoint ${host}`;
+  if (told.startsWith("the node does not accept")) return told.replace("the node", name);
+  return /expired|not yet valid/i.test(told)
+    ? `the certificate of ${name} has expired or is not yet valid`
+    : `${name} has a certificate that is not of this cluster, or not for its name`;
+}
+
 function explain(shookHands: boolean, told: string): string {
   return shookHands ? `the node does not accept the client certificate: ${told}` : told;
 }

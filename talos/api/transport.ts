@@ -2,18 +2,19 @@ import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/proto-loader";
+import { isItself, splitEndpoint } from "../endpoint.ts";
 import { pemCredentials, type TalosCredentials } from "./credentials.ts";
-import { talosError, TalosError } from "./errors.ts";
+import { isTransient, talosError, TalosError } from "./errors.ts";
 import type { CallOptions } from "./talosClient.ts";
 
-/** apid's port on every node. */
-const apidPort = 50000;
 const defaultDeadlineMs = 10_000;
 
 /** Where a node is and how to be let in. */
 export interface TalosConnection {
   /** `host` or `host:port` (default port 50000) of the apid to talk to. */
   endpoint: string;
+  /** Further ones, tried in turn while one of them is away. Default: none. */
+  others?: readonly string[];
   /** The node's address, where the endpoint is another node that forwards. Default: the endpoint itself answers. */
   node?: string;
   /** `maintenance`: no client authentication, and no check of whom one speaks to. Only a machine without a configuration lets one in like this. */
@@ -34,44 +35,41 @@ const channelOptions: grpc.ChannelOptions = {
 
 type Message = Record<string, unknown>;
 
+/** A way to the node: itself, or another that forwards. */
+interface Way {
+  readonly endpoint: string;
+  readonly address: string;
+  readonly credentials: grpc.ChannelCredentials;
+  readonly options: grpc.ChannelOptions;
+  /** The node that is named in the metadata; undefined where the endpoint is the node. */
+  readonly forwardTo: string | undefined;
+  client?: grpc.Client | undefined;
+}
+
 /** Calls over one connection: deadlines, cancelling and errors the same for all. */
 export class Transport {
   readonly node: string;
-  readonly #address: string;
-  readonly #forwardTo: string | undefined;
-  readonly #credentials: grpc.ChannelCredentials;
-  readonly #options: grpc.ChannelOptions;
-  #client: grpc.Client | undefined;
+  readonly #ways: readonly Way[];
+  #current = 0;
 
   constructor(connection: TalosConnection) {
-    const { host, port } = splitEndpoint(connection.endpoint);
-    this.#address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    this.node = connection.node ?? host;
-    // TLS has no server names that are addresses (RFC 6066), and Node warns of one. The certificate is still held
-    // against the address, below; the name that is sent instead means nothing to apid.
-    this.#options =
-      isIP(host) === 0 ? channelOptions : { ...channelOptions, "grpc.ssl_target_name_override": "talos" };
-    // A worker's apid forwards nothing, so a node that is spoken to directly is not named in the metadata.
-    this.#forwardTo = this.node === host ? undefined : this.node;
-    if (connection.credentials === "maintenance") {
-      // The machine has signed its certificate itself; there is nothing to check it against.
-      this.#credentials = grpc.credentials.createSsl(null, null, null, { rejectUnauthorized: false });
-      return;
-    }
-    const pem = pemCredentials(connection.credentials);
-    try {
-      this.#credentials = grpc.credentials.createSsl(pem.ca, pem.key, pem.certificate, {
-        checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
-      });
-    } catch {
-      // OpenSSL's own text may quote what it was given.
-      throw new TalosError(
-        "certificate",
-        this.node,
-        "connect",
-        "the client credentials are no certificate and key that TLS can use",
-      );
-    }
+    this.node = connection.node ?? splitEndpoint(connection.endpoint).host;
+    this.#ways = waysOf(connection, this.node).map((endpoint) => this.#way(endpoint, connection.credentials));
+  }
+
+  #way(endpoint: string, credentials: TalosConnection["credentials"]): Way {
+    const { host, port } = splitEndpoint(endpoint);
+    return {
+      endpoint,
+      address: `${host.includes(":") ? `[${host}]` : host}:${port}`,
+      credentials: channelCredentials(host, this.node, credentials),
+      // TLS has no server names that are addresses (RFC 6066), and Node warns of one. The certificate is still held
+      // against the address, below; the name that is sent instead means nothing to apid.
+      options:
+        isIP(host) === 0 ? channelOptions : { ...channelOptions, "grpc.ssl_target_name_override": "talos" },
+      // A worker's apid forwards nothing, so a node that is spoken to directly is not named in the metadata.
+      forwardTo: isItself(endpoint, this.node) ? undefined : this.node,
+    };
   }
 
   async unary(
@@ -83,19 +81,21 @@ export class Transport {
     const definition = methodOf(service, method);
     const name = callName(definition);
     if (options.signal?.aborted) throw new TalosError("cancelled", this.node, name, "cancelled");
+    const until = deadline(options);
+    const way = await this.#open(name, until);
     return new Promise((resolve, reject) => {
       let call: grpc.ClientUnaryCall | undefined = undefined;
       const stop = (): void => call?.cancel();
-      call = this.#connected().makeUnaryRequest(
+      call = connected(way).makeUnaryRequest(
         definition.path,
         definition.requestSerialize,
         definition.responseDeserialize,
         request,
-        this.#metadata(),
-        { deadline: deadline(options) },
+        metadataFor(way),
+        { deadline: until },
         (error, response) => {
           options.signal?.removeEventListener("abort", stop);
-          if (error) reject(talosError(error, this.node, name, options.signal?.aborted ?? false));
+          if (error) reject(this.#failed(way, error, name, options));
           else resolve(response as Message);
         },
       );
@@ -112,13 +112,15 @@ export class Transport {
     const definition = methodOf(service, method);
     const name = callName(definition);
     if (options.signal?.aborted) throw new TalosError("cancelled", this.node, name, "cancelled");
-    const call = this.#connected().makeServerStreamRequest(
+    const until = deadline(options);
+    const way = await this.#open(name, until);
+    const call = connected(way).makeServerStreamRequest(
       definition.path,
       definition.requestSerialize,
       definition.responseDeserialize,
       request,
-      this.#metadata(),
-      { deadline: deadline(options) },
+      metadataFor(way),
+      { deadline: until },
     );
     // Leaving the loop below early cancels the call, which then reports an error that nobody waits for.
     call.on("error", () => undefined);
@@ -129,7 +131,7 @@ export class Transport {
     try {
       for await (const message of call) yield message as Message;
     } catch (error) {
-      throw talosError(error, this.node, name, options.signal?.aborted ?? false);
+      throw this.#failed(way, error, name, options);
     } finally {
       options.signal?.removeEventListener("abort", stop);
       call.cancel();
@@ -137,33 +139,112 @@ export class Transport {
   }
 
   reconnect(): void {
-    this.#client?.close();
-    this.#client = undefined;
+    for (const way of this.#ways) disconnect(way);
   }
 
   close(): void {
     this.reconnect();
   }
 
-  #connected(): grpc.Client {
-    this.#client ??= new grpc.Client(this.#address, this.#credentials, this.#options);
-    return this.#client;
+  /**
+   * The way for the next call: the first that can be used, beginning with the one that was used last. Whether an endpoint that forwards is there is found
+   * out before the call, so that its absence is not taken for that of the node.
+   */
+  async #open(name: string, until: Date): Promise<Way> {
+    const first = this.#ways[this.#current];
+    if (first !== undefined && this.#ways.length === 1 && first.forwardTo === undefined) return first;
+    for (let tries = 0; tries < this.#ways.length; tries++) {
+      const index = (this.#current + tries) % this.#ways.length;
+      const way = this.#ways[index];
+      // What is left of the time is shared with those that are still to be tried.
+      const share = Math.max(0, until.getTime() - Date.now()) / (this.#ways.length - tries);
+      if (way === undefined || !(await isReady(way, Date.now() + share))) continue;
+      this.#current = index;
+      return way;
+    }
+    const tried = this.#ways.map(({ endpoint }) => endpoint).join(", ");
+    const detail =
+      this.#ways.length === 1
+        ? `its endpoint ${tried} does not answer`
+        : `none of its endpoints answers: ${tried}`;
+    throw new TalosError("unreachable", this.node, name, detail);
   }
 
-  #metadata(): grpc.Metadata {
-    const metadata = new grpc.Metadata();
-    if (this.#forwardTo !== undefined) metadata.set("node", this.#forwardTo);
-    return metadata;
+  /** The error for the caller. After silence the next call takes the next way: an endpoint may be cut off from the node. */
+  #failed(way: Way, error: unknown, name: string, options: CallOptions): TalosError {
+    const told = talosError(error, this.node, name, options.signal?.aborted ?? false);
+    if (isTransient(told) && this.#ways[this.#current] === way)
+      this.#current = (this.#current + 1) % this.#ways.length;
+    return told;
   }
 }
 
-/** Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address. */
-export function splitEndpoint(endpoint: string): { host: string; port: number } {
-  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(endpoint);
-  const plain = /^([^:]+)(?::(\d+))?$/.exec(endpoint);
-  const match = bracketed ?? plain;
-  if (match === null) return { host: endpoint, port: apidPort };
-  return { host: match[1] ?? endpoint, port: match[2] === undefined ? apidPort : Number(match[2]) };
+/** A machine without a configuration cannot be reached through another, and an endpoint must not be taken for it. */
+function waysOf({ endpoint, others = [], credentials }: TalosConnection, node: string): string[] {
+  const all = [endpoint, ...others];
+  return credentials === "maintenance" ? [itself(all, node)] : all;
+}
+
+/** Where the node itself answers. */
+export function itself(endpoints: readonly string[], node: string): string {
+  return endpoints.find((endpoint) => isItself(endpoint, node)) ?? node;
+}
+
+function channelCredentials(
+  host: string,
+  node: string,
+  credentials: TalosConnection["credentials"],
+): grpc.ChannelCredentials {
+  if (credentials === "maintenance") {
+    // The machine has signed its certificate itself; there is nothing to check it against.
+    return grpc.credentials.createSsl(null, null, null, { rejectUnauthorized: false });
+  }
+  const pem = pemCredentials(credentials);
+  try {
+    return grpc.credentials.createSsl(pem.ca, pem.key, pem.certificate, {
+      checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+    });
+  } catch {
+    // OpenSSL's own text may quote what it was given.
+    throw new TalosError(
+      "certificate",
+      node,
+      "connect",
+      "the client credentials are no certificate and key that TLS can use",
+    );
+  }
+}
+
+function connected(way: Way): grpc.Client {
+  way.client ??= new grpc.Client(way.address, way.credentials, way.options);
+  return way.client;
+}
+
+function disconnect(way: Way): void {
+  way.client?.close();
+  way.client = undefined;
+}
+
+/** Connects, if that is still to be done: false as soon as it fails, and when the time is over. */
+async function isReady(way: Way, until: number): Promise<boolean> {
+  const { READY, IDLE, CONNECTING, TRANSIENT_FAILURE } = grpc.connectivityState;
+  if (way.client?.getChannel().getConnectivityState(false) === TRANSIENT_FAILURE) disconnect(way);
+  const channel = connected(way).getChannel();
+  for (;;) {
+    const state = channel.getConnectivityState(true);
+    if (state === READY) return true;
+    if (state !== IDLE && state !== CONNECTING) return false;
+    const changed = await new Promise<boolean>((resolve) => {
+      channel.watchConnectivityState(state, until, (error) => resolve(error === undefined));
+    });
+    if (!changed) return false;
+  }
+}
+
+function metadataFor({ forwardTo }: Way): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  if (forwardTo !== undefined) metadata.set("node", forwardTo);
+  return metadata;
 }
 
 function methodOf(service: ServiceDefinition, method: string): MethodDefinition<object, object> {

@@ -1,6 +1,6 @@
 import { TalosError } from "./errors.ts";
 import type { TalosApi } from "./load.ts";
-import { splitEndpoint } from "./transport.ts";
+import { splitEndpoint } from "../endpoint.ts";
 import type {
   ApplyAnswer,
   EtcdAlarm,

@@ -100,6 +100,8 @@ const expected = {
     ...[joviandss, driver(1), leaderElection],
     ...[synology, driver(1), leaderElection, snapshotClass],
   ],
+  endpoints: [newCluster(6), joviandss, driver(1)],
+  large: [newCluster(500), joviandss, driver(1)],
   "single-node": [newCluster(1), synology, driver(1)],
   longhorn: [newCluster(6), privilegedNamespace],
   truenas: [newCluster(5), privilegedNamespace],

@@ -57,10 +57,19 @@ export class SimulatedCluster {
     version?: string;
     timings?: Partial<Timings>;
     runtime?: Partial<ClusterRuntime>;
+    /** Nodes whose API is elsewhere from outside. */
+    api?: Record<string, number | "closed">;
     /** Nodes with `machine.install.extraKernelArgs`; those that boot with GRUB run with them. */
     kernelArgs?: Record<string, { bootloader: "grub" | "sd-boot"; extraKernelArgs: string[] }>;
   }): Promise<SimulatedCluster> {
-    const { subnet, controlPlanes = 1, workers = 0, version = "v1.12.7", kernelArgs = {} } = options;
+    const {
+      subnet,
+      controlPlanes = 1,
+      workers = 0,
+      version = "v1.12.7",
+      kernelArgs = {},
+      api = {},
+    } = options;
     const factory = new FactoryServer({ host: `${subnet}.2` });
     await factory.start();
     await fetch(`${factory.url}/schematics`, { method: "POST", body: stringify(iscsiSchematic) });
@@ -108,6 +117,7 @@ export class SimulatedCluster {
       const node = new SimulatedNode({
         name,
         bootloader,
+        ...(api[name] === undefined ? {} : { api: api[name] }),
         address,
         network,
         runtime: { ...healthy, ...options.runtime },

@@ -12,7 +12,9 @@ it("are these", () => {
   const names = allExamples().map(({ name }) => name);
   expect(names.sort()).toEqual([
     "both",
+    "endpoints",
     "joviandss",
+    "large",
     "longhorn",
     "single-node",
     "synology",

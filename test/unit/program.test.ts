@@ -87,6 +87,30 @@ describe("the program", () => {
     }
   });
 
+  it("reaches nodes through their endpoints in every part", async () => {
+    const config = changed(fresh(), {
+      "cluster.talosEndpoints": ["127.10.0.12:50001"],
+      "cluster.nodes[4].endpoint": "127.10.0.22:50022",
+    });
+    const { resources } = await program(config);
+    const all = { "*": ["127.10.0.12:50001"], "127.10.0.22": ["127.10.0.22:50022"] };
+    for (const type of ["ClusterMembership", "RolloutPreflight"])
+      expect(only(resources, `talos-node:index:${type}`).inputs["endpoints"]).toEqual(all);
+    for (const type of ["NodeConfiguration", "NodeUpgrade"])
+      for (const { name, inputs } of ofType(resources, `talos-node:index:${type}`))
+        expect(inputs["endpoints"], name).toEqual(name.endsWith("w2") ? all : { "*": all["*"] });
+    for (const type of ["talos:cluster/kubeconfig:Kubeconfig", "talos:machine/bootstrap:Bootstrap"])
+      expect(only(resources, type).inputs).toMatchObject({
+        node: "127.10.0.11",
+        endpoint: "127.10.0.12:50001",
+      });
+  });
+
+  it("gives no endpoints to anything where the settings have none", async () => {
+    const { resources } = await program(dev());
+    for (const { name, inputs } of resources) expect(inputs["endpoints"], name).toBeUndefined();
+  });
+
   it("makes a new cluster with secrets and a bootstrap of its own beside them", async () => {
     const { resources } = await program(fresh());
     expect(counts(resources)).toMatchObject({

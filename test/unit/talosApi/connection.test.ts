@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { connectTalos } from "../../../talos/api/client.ts";
 import { pemCredentials } from "../../../talos/api/credentials.ts";
-import { splitEndpoint } from "../../../talos/api/transport.ts";
+import { splitEndpoint } from "../../../talos/endpoint.ts";
 
 describe("an endpoint", () => {
   it.each([

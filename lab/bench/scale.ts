@@ -1,0 +1,100 @@
+import { stringify } from "yaml";
+import { resolveTools } from "../../tools/resolve.ts";
+import { choosePlugins } from "../pluginPaths.ts";
+import type { Part } from "./scale/usage.ts";
+import { ScaleProject, type Run } from "./scale/project.ts";
+
+/** `npm run bench -- scale`: what a stack of many nodes takes, against a bare program with as many resources. */
+export async function benchScale(nodes: number): Promise<void> {
+  const tools = await resolveTools(["pulumi", "talosctl"]);
+  const plugins = await choosePlugins();
+  const project = ScaleProject.ofProgram(tools, plugins);
+  try {
+    await project.init("scale", stackFile(nodes));
+    const first = await project.measured(["preview", "--stack", "scale", "--suppress-outputs"]);
+    say(`first preview, ${nodes} nodes`, first);
+    const bare = ScaleProject.ofBare(tools, plugins, await resourcesOf(project));
+    try {
+      await bare.init("bare", "config: {}");
+      const run = await bare.measured(["preview", "--stack", "bare", "--suppress-outputs"]);
+      say("bare program", run);
+      process.stdout.write(`ratio ${(first.seconds / run.seconds).toFixed(2)}\n`);
+    } finally {
+      bare.remove();
+    }
+  } finally {
+    project.remove();
+  }
+}
+
+function say(what: string, { seconds, cpuSeconds, peakMb }: Run): void {
+  const parts = (Object.keys(peakMb) as Part[]).map(
+    (part) => `${part} ${(cpuSeconds[part] ?? 0).toFixed(1)} s ${(peakMb[part] ?? 0).toFixed(0)} MB`,
+  );
+  process.stdout.write(`${what}: ${seconds.toFixed(1)} s; CPU and peak memory: ${parts.join(", ")}\n`);
+}
+
+/** How secrets and unknown values stand in the engine's JSON. */
+const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+const credentials = { caCertificate: "Y2E=", clientCertificate: "Y2VydA==", clientKey: "a2V5" };
+
+/** What our plugin adds to the inputs. */
+const added = new Set(["plan", "changes", "changedByHand"]);
+
+/** What the program registers, with plain values only. */
+async function resourcesOf(project: ScaleProject): Promise<unknown[]> {
+  const text = await project.plain(["preview", "--stack", "scale", "--json"]);
+  const { steps } = JSON.parse(text) as {
+    steps: { urn: string; newState: { type: string; custom: boolean; inputs?: Record<string, unknown> } }[];
+  };
+  return steps
+    .filter(
+      ({ newState }) =>
+        newState.type !== "pulumi:pulumi:Stack" && !newState.type.endsWith(":ConfirmedSchematic"),
+    )
+    .map(({ urn, newState: { type, custom, inputs } }) => ({
+      type,
+      name: urn.split("::").at(-1),
+      custom,
+      inputs: JSON.parse(
+        JSON.stringify(inputs ?? {}, (key, value: unknown) =>
+          added.has(key)
+            ? undefined
+            : key === "clientConfiguration"
+              ? credentials
+              : key === "patches" && typeof value === "string"
+                ? ["value"]
+                : value === unknownMark || value === "[secret]"
+                  ? "value"
+                  : value,
+        ),
+      ) as unknown,
+    }));
+}
+
+/** A new cluster of this many nodes with the JovianDSS driver. */
+function stackFile(nodes: number): string {
+  const at = (index: number): string => `10.40.${(index >> 8) + 1}.${index & 255}`;
+  return stringify({
+    config: {
+      "talos-iscsi:talosVersion": "v1.13.9",
+      "talos-iscsi:kubernetesVersion": "v1.35.4",
+      "talos-iscsi:cluster": {
+        name: "scale",
+        endpoint: "https://10.40.0.10:6443",
+        nodes: Array.from({ length: nodes }, (_, index) => ({
+          name: index < 3 ? `cp${index + 1}` : `w${index - 2}`,
+          address: at(index),
+          role: index < 3 ? "controlplane" : "worker",
+        })),
+      },
+      "talos-iscsi:upgrade": { workers: { maxUnavailable: "5%" } },
+      "talos-iscsi:joviandss": {
+        image: "docker.io/opene/joviandss-csi:v1.1.0",
+        pools: [{ name: "Pool-0" }],
+        endpoint: { addresses: ["10.40.0.100"], user: "admin", password: "of the bench" },
+        iscsi: { addresses: ["10.40.0.100"] },
+      },
+    },
+  });
+}

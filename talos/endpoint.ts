@@ -1,0 +1,59 @@
+/** apid's port on every node. */
+const apidPort = 50000;
+
+/** Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address. */
+export function splitEndpoint(endpoint: string): { host: string; port: number } {
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(endpoint);
+  const plain = /^([^:]+)(?::(\d+))?$/.exec(endpoint);
+  const match = bracketed ?? plain;
+  if (match === null) return { host: endpoint, port: apidPort };
+  return { host: match[1] ?? endpoint, port: match[2] === undefined ? apidPort : Number(match[2]) };
+}
+
+/**
+ * Whether an endpoint is the node itself. Every other one forwards: what is seen there - a certificate, a machine in maintenance mode, silence - says
+ * nothing about the node.
+ */
+export function isItself(endpoint: string, node: string): boolean {
+  return splitEndpoint(endpoint).host.toLowerCase() === node.toLowerCase();
+}
+
+/**
+ * Where Talos APIs are reached that are not at the node's own address and port 50000: lists of `host` or `host:port` by the node's address. Under
+ * `*` are those of every other node.
+ */
+export type Endpoints = Readonly<Record<string, readonly string[]>>;
+
+const others = "*";
+
+/** Where a node is reached, the node itself first: it knows best. */
+export function reach(address: string, endpoints: Endpoints | undefined): readonly string[] {
+  const list = endpoints?.[address] ?? endpoints?.[others] ?? [];
+  if (list.length === 0) return [address];
+  return [
+    ...list.filter((endpoint) => isItself(endpoint, address)),
+    ...list.filter((endpoint) => !isItself(endpoint, address)),
+  ];
+}
+
+/** The settings' endpoints by address; undefined where every node is reached at its own. */
+export function endpointsByAddress(
+  nodes: readonly { address: string; endpoint?: string | undefined }[],
+  forAll: readonly string[] = [],
+): Endpoints | undefined {
+  const own = nodes.flatMap(({ address, endpoint }) =>
+    endpoint === undefined ? [] : [[address, [endpoint]] as const],
+  );
+  const all = [...(forAll.length === 0 ? [] : [[others, [...forAll]] as const]), ...own];
+  return all.length === 0 ? undefined : Object.fromEntries(all);
+}
+
+/** The part of the endpoints that these nodes need, so that another node's endpoint is no change of theirs. */
+export function endpointsFor(
+  endpoints: Endpoints | undefined,
+  addresses: readonly string[],
+): Endpoints | undefined {
+  if (endpoints === undefined) return undefined;
+  const needed = Object.entries(endpoints).filter(([key]) => key === others || addresses.includes(key));
+  return needed.length === 0 ? undefined : Object.fromEntries(needed);
+}

@@ -1,0 +1,191 @@
+import { stringify, parse } from "yaml";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { LabNetwork } from "../../lab/node/network.ts";
+import { SimulatedNode } from "../../lab/node/node.ts";
+import type { Properties } from "../../provider/secrets.ts";
+import { connectTalos } from "../../talos/api/client.ts";
+import type { TalosError } from "../../talos/api/errors.ts";
+import { reach } from "../../talos/endpoint.ts";
+import { redactMachineConfig } from "../../talos/redact.ts";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+// Nodes that are reached through others: w1 is in a network that only the control planes are in, w2 on another port.
+
+const configurationUrn =
+  "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
+
+let cluster: SimulatedCluster;
+let endpoints: Record<string, string[]>;
+
+beforeAll(async () => {
+  cluster = await SimulatedCluster.start({
+    subnet: "127.58.1",
+    controlPlanes: 3,
+    workers: 3,
+    api: { w1: "closed", w2: 50021, w3: "closed" },
+  });
+  endpoints = { "*": ["127.58.1.11", "127.58.1.12", "127.58.1.13"], "127.58.1.22": ["127.58.1.22:50021"] };
+});
+afterAll(async () => cluster?.stop());
+
+/** A connection as the provider makes it. */
+function dial(name: string, ways: readonly string[] = reach(cluster.node(name).address, endpoints)) {
+  const [endpoint = "", ...others] = ways;
+  return connectTalos({
+    endpoint,
+    others,
+    node: cluster.node(name).address,
+    credentials: cluster.credentials,
+  });
+}
+
+async function downWhile<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const node = cluster.node(name);
+  node.faults.set("node-down");
+  try {
+    return await work();
+  } finally {
+    node.faults.clear("node-down");
+    await cluster.ready();
+  }
+}
+
+function configurationInputs(name: string, more: Properties = {}): Properties {
+  const config = parse(cluster.node(name).config?.text ?? "") as { machine: Record<string, unknown> };
+  config.machine["sysctls"] = { "vm.nr_hugepages": "1024" };
+  const machineConfiguration = stringify(config);
+  return {
+    name,
+    node: cluster.node(name).address,
+    role: "worker",
+    controlPlanes: ["cp1", "cp2", "cp3"].map((other) => cluster.node(other).address),
+    endpoints,
+    clientConfiguration: { ...cluster.credentials },
+    machineConfiguration,
+    configuration: redactMachineConfig(machineConfiguration),
+    patches: ['machine:\n  sysctls:\n    vm.nr_hugepages: "1024"\n'],
+    contract: "v1.12",
+    timeoutSeconds: 3,
+    ...more,
+  };
+}
+
+describe("a node that is reached through others", () => {
+  it.each(["w1", "w2"])(
+    "%s cannot be reached at its own address, and is through its endpoint",
+    async (name) => {
+      const direct = dial(name, [cluster.node(name).address]);
+      const through = dial(name);
+      try {
+        await expect(direct.version({ deadlineMs: 500 })).rejects.toMatchObject({ kind: "unreachable" });
+        expect((await through.version({ deadlineMs: 2_000 })).tag).toBe("v1.12.7");
+        expect(await through.bootId({ deadlineMs: 2_000 })).toBe(cluster.node(name).snapshot().bootId);
+      } finally {
+        direct.close();
+        through.close();
+      }
+    },
+  );
+
+  it("is read through the next endpoint while one of them is away", async () => {
+    await downWhile("cp1", async () => {
+      const talos = dial("w1");
+      try {
+        expect(await talos.bootId({ deadlineMs: 3_000 })).toBe(cluster.node("w1").snapshot().bootId);
+        expect((await talos.version({ deadlineMs: 3_000 })).tag).toBe("v1.12.7");
+      } finally {
+        talos.close();
+      }
+    });
+  });
+
+  it("is not said to be away when all its endpoints are", async () => {
+    const talos = dial("w1", ["127.58.1.111", "127.58.1.112"]);
+    try {
+      const failure = (await talos
+        .version({ deadlineMs: 1_000 })
+        .catch((error: unknown) => error)) as TalosError;
+      expect(failure).toMatchObject({
+        kind: "unreachable",
+        detail: "none of its endpoints answers: 127.58.1.111, 127.58.1.112",
+      });
+    } finally {
+      talos.close();
+    }
+  });
+
+  it.each(["w1", "w2"])("%s gets its configuration", async (name) => {
+    const { provider } = harness();
+    const inputs = configurationInputs(name);
+    const checked = await provider.check(configurationUrn, {}, inputs);
+    expect(checked.failures).toEqual([]);
+    expect((checked.inputs as Properties)["changes"]).toEqual(["+ machine.sysctls.vm.nr_hugepages: 1024"]);
+    await provider.create(configurationUrn, checked.inputs as Properties);
+    expect(cluster.node(name).snapshot().appliedConfigs).toHaveLength(1);
+  });
+
+  it.each(["w1", "w2"])("%s is upgraded", async (name) => {
+    const { provider } = harness();
+    const { outs } = await provider.create(urn, inputsFor(cluster, name, { endpoints, controlPlanes: [] }));
+    expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
+    expect(cluster.node(name).snapshot()).toMatchObject({ upgrades: 1, reboots: 1 });
+  });
+
+  it("lets a control plane be upgraded that is an endpoint itself", async () => {
+    const { provider } = harness(undefined, { recoveryMs: 5_000, guardMs: 5_000 });
+    const { outs } = await provider.create(urn, inputsFor(cluster, "cp1", { endpoints, timeoutSeconds: 15 }));
+    expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
+    expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1 });
+  });
+
+  it("is refreshed", async () => {
+    const inputs = inputsFor(cluster, "w3", { endpoints, controlPlanes: [] });
+    const { props } = await harness().provider.read("127.58.1.23", urn, inputs);
+    expect(props).toMatchObject({ runningVersion: "v1.12.7", kubernetesNode: "w3" });
+  });
+});
+
+describe("a machine without a configuration at an endpoint's address", () => {
+  let stray: SimulatedNode;
+  beforeAll(async () => {
+    stray = new SimulatedNode({
+      name: "stray",
+      address: "127.58.1.99",
+      network: new LabNetwork(),
+      runtime: {
+        configActive: async () => undefined,
+        bootstrapped: async () => undefined,
+        kubeletUp: async () => undefined,
+        kubeletDown: async () => undefined,
+        health: async () => ({ apiServer: true, nodeReady: true }),
+        removed: async () => undefined,
+      },
+      image: "ghcr.io/siderolabs/installer:v1.13.9",
+    });
+    await stray.start();
+  });
+  afterAll(async () => stray?.stop());
+
+  it("is not taken for the node, and gets no configuration", async () => {
+    const inputs = configurationInputs("w3", { endpoints: { "*": ["127.58.1.99"] } });
+    const { provider, warnings } = harness();
+    const checked = await provider.check(configurationUrn, {}, inputs);
+    expect((checked.inputs as Properties)["changes"]).toEqual(["not known: w3 (127.58.1.23) did not answer"]);
+    expect(warnings.join()).toContain(
+      "the endpoint 127.58.1.99 has a certificate that is not of this cluster",
+    );
+    const failed = await failureOf(provider.create(configurationUrn, checked.inputs as Properties));
+    expect(failed.message).toContain("nobody can tell what it has");
+    expect(failed.message).toContain("has to answer at 127.58.1.23 itself");
+    expect(stray.snapshot().appliedConfigs).toEqual([]);
+  });
+
+  it("makes no node a stranger", async () => {
+    const { provider } = harness();
+    const inputs = inputsFor(cluster, "w3", { endpoints: { "*": ["127.58.1.99"] }, controlPlanes: [] });
+    const failed = await failureOf(provider.create(urn, inputs));
+    expect(failed.message).not.toContain("its certificate is not from this stack's cluster");
+    expect(failed.message).toContain("w3 (127.58.1.23)");
+  });
+});

@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import { withFormerEndpoints, type MembershipInputs } from "../../provider/membership/members.ts";
+import { endpointsByAddress, endpointsFor, isItself, reach } from "../../talos/endpoint.ts";
+import { changed, outcome, usual } from "./settings/example.ts";
+
+describe("where a node is reached", () => {
+  const endpoints = endpointsByAddress(
+    [
+      { address: "10.0.0.11" },
+      { address: "10.0.0.21", endpoint: "10.0.0.21:50021" },
+      { address: "10.0.0.22", endpoint: "lb.example.org:443" },
+    ],
+    ["10.0.0.12", "10.0.0.11"],
+  );
+
+  it.each<[string, string[]]>([
+    ["10.0.0.11", ["10.0.0.11", "10.0.0.12"]],
+    ["10.0.0.13", ["10.0.0.12", "10.0.0.11"]],
+    ["10.0.0.21", ["10.0.0.21:50021"]],
+    ["10.0.0.22", ["lb.example.org:443"]],
+  ])("%s: %j", (address, expected) => {
+    expect(reach(address, endpoints)).toEqual(expected);
+  });
+
+  it("is its own address where the settings say nothing", () => {
+    expect(endpointsByAddress([{ address: "10.0.0.11" }])).toBeUndefined();
+    expect(reach("10.0.0.11", undefined)).toEqual(["10.0.0.11"]);
+  });
+
+  it("is told to a resource for the nodes that it speaks to, and no others", () => {
+    expect(endpointsFor(endpoints, ["10.0.0.21"])).toEqual({
+      "*": ["10.0.0.12", "10.0.0.11"],
+      "10.0.0.21": ["10.0.0.21:50021"],
+    });
+    expect(endpointsFor(endpointsByAddress([{ address: "a", endpoint: "b" }]), ["c"])).toBeUndefined();
+  });
+
+  it.each<[string, string, boolean]>([
+    ["10.0.0.21:50021", "10.0.0.21", true],
+    ["[fd00::1]:50021", "fd00::1", true],
+    ["CP1.example.org", "cp1.example.org", true],
+    ["10.0.0.11", "10.0.0.21", false],
+  ])("%s is %s itself: %j", (endpoint, node, expected) => {
+    expect(isItself(endpoint, node)).toBe(expected);
+  });
+
+  it("stays known of a node that leaves", () => {
+    const inputs = {
+      nodes: [{ name: "cp1", node: "10.0.0.11", role: "controlplane" }],
+      onRemove: "reset",
+    } as unknown as MembershipInputs;
+    const state = {
+      nodes: [...inputs.nodes, { name: "w1", node: "10.0.0.21", role: "worker" }],
+      endpoints: { "10.0.0.21": ["10.0.0.21:50021"] },
+    };
+    expect(withFormerEndpoints(inputs, state).endpoints).toEqual({ "10.0.0.21": ["10.0.0.21:50021"] });
+    expect(withFormerEndpoints(inputs, { nodes: state.nodes }).endpoints).toBeUndefined();
+  });
+});
+
+describe("endpoints in the settings", () => {
+  it.each(["10.0.0.11", "10.0.0.11:50001", "[fd00::1]:50001", "fd00::1", "lb.example.org"])(
+    "take %s",
+    (text) => {
+      const { settings, message } = outcome(
+        changed(usual(), { "cluster.talosEndpoints": [text], "cluster.nodes[4].endpoint": text }),
+      );
+      expect(message).toBe("");
+      expect(settings?.cluster.nodes[4]?.endpoint).toBe(text);
+    },
+  );
+
+  it.each(["https://10.0.0.11", "10.0.0.11:0", "10.0.0.11:70000", "10.0.0", "", "a b"])(
+    "refuse %j",
+    (text) => {
+      const { problems } = outcome(
+        changed(usual(), { "cluster.talosEndpoints": [text], "cluster.nodes[4].endpoint": text }),
+      );
+      expect(problems.map(({ path }) => path)).toEqual([
+        "cluster.nodes[4].endpoint",
+        "cluster.talosEndpoints[0]",
+      ]);
+      expect(problems[0]?.reason).toContain("a host or host:port, such as");
+    },
+  );
+});
