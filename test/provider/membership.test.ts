@@ -200,8 +200,12 @@ describe("a worker", () => {
     try {
       // What answers at the address of w2 has a certificate of another CA.
       const stranger = (): Harness =>
-        harness(kubernetes, {}, ({ endpoint, ...rest }) =>
-          connectActor({ ...rest, endpoint: endpoint === "127.44.69.22" ? "127.44.70.21" : endpoint }),
+        harness(kubernetes, {}, (connection) =>
+          connectActor(
+            connection.endpoint === "127.44.69.22"
+              ? { ...connection, endpoint: "127.44.70.21", node: "127.44.70.21" }
+              : connection,
+          ),
         );
       const refused = async (own: Harness): Promise<string> => {
         const state = await deployed(own);
