@@ -1,5 +1,6 @@
 import { CommandError } from "@pulumi/pulumi/automation/index.js";
 import { LabError } from "./lifecycle.ts";
+import { PluginLines } from "./pluginLines.ts";
 import { releaseDeadLocks } from "./stackLock.ts";
 import { hasState, openStack } from "./stack.ts";
 
@@ -13,18 +14,29 @@ class Display {
   readonly color = process.stdout.isTTY ? "always" : "never";
   #shown = "";
   #errors = "";
+  readonly #plugins = new PluginLines();
 
   readonly onOutput = (text: string): void => {
-    this.#shown += text;
-    process.stdout.write(text);
+    const shown = this.#plugins.filter(text);
+    this.#shown += shown;
+    process.stdout.write(shown);
   };
   readonly onError = (text: string): void => {
     this.#errors += text;
   };
 
+  /** The engine has said what is wrong. One that was killed has not. */
+  get hasTold(): boolean {
+    return /\berror: /.test(this.#shown) || /\berror: /.test(this.#errors);
+  }
+
   /** Prints what only standard error had. */
   finish(): void {
-    const unseen = this.#errors
+    const rest = this.#plugins.rest();
+    this.#shown += rest;
+    process.stdout.write(rest);
+    const unseen = this.#plugins
+      .filter(`${this.#errors}\n`)
       .split("\n")
       .filter((line) => line.trim() !== "" && !this.#shown.includes(line.trim()));
     // The engine says an error when it happens and once more at the end.
@@ -120,8 +132,11 @@ async function engine(
     await display.surviving(() => operation(stack, display.options));
   } catch (error) {
     if (error instanceof CommandError) {
+      const cause = display.hasTold
+        ? "the engine's operation failed; the cause is shown above"
+        : "the engine ended without giving a reason: it was killed, or could not start";
       throw new LabError(
-        "the engine's operation failed; what went wrong stands above. The lab and the state are left as they are: mend it and repeat the command.",
+        `${cause}. The lab and the state are left as they are: fix it and repeat the command.`,
       );
     }
     throw error;

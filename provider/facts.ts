@@ -7,7 +7,7 @@ import type {
 } from "../talos/api/talosClient.ts";
 import { canonicalExtension } from "../talos/extensions.ts";
 import { hasSchematicExtension } from "../talos/features.ts";
-import { parseVersion, VersionError } from "../talos/version.ts";
+import { compareVersions, parseVersion, VersionError } from "../talos/version.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 
 /** What a node says of itself at one moment. */
@@ -122,6 +122,16 @@ export function describeService(id: string, facts: NodeFacts): string {
 /** `v1.13.9 with schematic c9078f94…` */
 export function describeImage(version: string, schematicId: string | undefined): string {
   return `${version} with ${schematicId === undefined ? "no schematic" : `schematic ${schematicId.slice(0, 12)}…`}`;
+}
+
+/** What a change from one release to another is: only the way to a newer one is an upgrade. */
+export function changeWord(from: string, to: string): "upgraded" | "rolled back" | "changed" {
+  try {
+    return ({ [-1]: "upgraded", 0: "changed", 1: "rolled back" } as const)[compareVersions(from, to)];
+  } catch (error) {
+    if (error instanceof VersionError) return "changed"; // a build of one's own: its tag has no order
+    throw error;
+  }
 }
 
 /** `running, not ready: services (etcd not healthy)` */

@@ -5,7 +5,7 @@ import { checkInputs, checkPreflight, tactful } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
 import type { UpgradeContext } from "./context.ts";
 import { EngineGone } from "./errors.ts";
-import { describeImage, readFacts } from "./facts.ts";
+import { changeWord, describeImage, readFacts } from "./facts.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import {
   checkConfiguration,
@@ -231,9 +231,10 @@ export class TalosNodeProvider implements Provider {
       if (outcome.ok) {
         const took = progress.summary();
         const image = describeImage(outcome.facts.version, outcome.facts.schematicId);
-        progress.info(
-          `${nodeLabel(wanted)} ${outcome.upgraded ? "upgraded: runs" : "runs"} ${image}${took === "" ? "" : ` (${took})`}`,
-        );
+        const done = outcome.upgraded
+          ? `${changeWord(outcome.before.version, outcome.facts.version)}: runs`
+          : "runs";
+        progress.info(`${nodeLabel(wanted)} ${done} ${image}${took === "" ? "" : ` (${took})`}`);
         return { id, outputs: wrap({ ...values, ...liveOutputs(outcome.facts), ...timeline }, marked) };
       }
       const { facts, error } = outcome;
@@ -268,7 +269,15 @@ function timelineOf({ wanted, progress }: UpgradeContext, outcome: Outcome, last
       from: { version: before.version, schematicId: before.schematicId ?? "" },
       to: { version: wanted.talosVersion, schematicId: wanted.schematicId, image: wanted.image },
       steps: progress.times(),
-      ...(outcome.ok ? {} : { failure: { step: outcome.error.step, reason: outcome.error.message } }),
+      ...(outcome.ok
+        ? {}
+        : {
+            failure: {
+              step: outcome.error.step,
+              reason: outcome.error.message,
+              cancelled: outcome.cancelled,
+            },
+          }),
     },
     last,
   );

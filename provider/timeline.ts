@@ -17,8 +17,9 @@ export interface Timeline {
   started: string;
   /** How long it was worked at, in seconds; waiting for a next `pulumi up` after a failure is not in it. */
   seconds: number;
-  ended: "upgraded" | "failed";
-  /** The step at which it failed, and why. */
+  /** `cancelled`: somebody stopped it, and nothing was wrong with the node. */
+  ended: "upgraded" | "failed" | "cancelled";
+  /** The step at which it failed or was stopped, and why. */
   failedStep?: StepName;
   reason?: string;
   steps: { name: StepName; started: string; seconds: number }[];
@@ -29,7 +30,7 @@ export interface TimelineRun {
   from: TimelineImage;
   to: Timeline["to"];
   steps: StepTime[];
-  failure?: { step: StepName; reason: string };
+  failure?: { step: StepName; reason: string; cancelled?: boolean };
 }
 
 /** Steps that only a node which is to be changed goes through. */
@@ -44,7 +45,8 @@ const changing: readonly StepName[] = ["guard", "pull", "install", "gate", "drai
 export function timelineAfter(run: TimelineRun, last: unknown): unknown {
   if (run.steps.some(({ name }) => changing.includes(name))) {
     const steps = run.steps.map(written);
-    const ended = run.failure === undefined ? "upgraded" : "failed";
+    const ended =
+      run.failure === undefined ? "upgraded" : run.failure.cancelled === true ? "cancelled" : "failed";
     return {
       from: run.from,
       to: run.to,
@@ -77,5 +79,7 @@ function total(steps: Timeline["steps"]): number {
 // A state may be of any age and may have been edited; what does not look like a timeline is kept as it is.
 function isFailed(value: unknown): value is Timeline {
   const { ended, steps, to } = (value ?? {}) as Partial<Timeline>;
-  return ended === "failed" && Array.isArray(steps) && typeof to?.image === "string";
+  return (
+    (ended === "failed" || ended === "cancelled") && Array.isArray(steps) && typeof to?.image === "string"
+  );
 }

@@ -15,7 +15,7 @@ export function adviceForUnanswered(reason: string): string {
   if (otherAuthority.test(reason))
     return (
       "The node is up, but its certificate is not from this stack's cluster: the machine still belongs to another cluster, or to one whose secrets `pulumi destroy` deleted. " +
-      "Reset it with the talosconfig of that cluster (`talosctl reset`) or boot it from the ISO and wipe its disk, or adopt that cluster with its own secrets (docs/adopt.md)."
+      "Reset it with the talosconfig of that cluster or boot it from the ISO and wipe its disk, or adopt that cluster with its own secrets (docs/adopt.md)."
     );
-  return "Bring the node back: check that it is on and that port 50000 can be reached from here.";
+  return "Check that the node is on and that its port 50000 can be reached from here.";
 }

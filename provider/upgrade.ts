@@ -14,6 +14,7 @@ import { installAndReboot, installBeside, type Installed } from "./steps/install
 import { earlierInstall, noteInstall } from "./steps/installNote.ts";
 import { expectedApi, pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
+import { whereabouts } from "./whereabouts.ts";
 import { release, uncordon } from "./steps/uncordon.ts";
 import { verify } from "./steps/verify.ts";
 
@@ -31,6 +32,8 @@ export type Outcome =
   | {
       ok: false;
       error: UpgradeError;
+      /** Somebody stopped it: nothing is wrong with the node. */
+      cancelled: boolean;
       before: NodeFacts | undefined;
       /** the latest; undefined if the node never answered */ facts: NodeFacts | undefined;
       snapshot?: SavedSnapshot;
@@ -237,9 +240,10 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
       ? undefined
       : latestFacts(context, Math.min(limitMs, context.patience.probeMs)),
   ]);
-  const hint = `${told.hint}${cordonText(cordon, journal)}`;
+  const hint = `${told.hint}${stateText(told.step, journal, facts)}${cordonText(cordon, journal)}`;
   return {
     ok: false,
+    cancelled,
     error: new UpgradeError(told.node, told.step, told.seen, hint),
     before: journal.before,
     facts: facts ?? journal.facts,
@@ -277,17 +281,24 @@ export function explain(context: UpgradeContext, step: StepName, error: unknown)
 
 function cancellation(context: UpgradeContext, journal: Journal): UpgradeError {
   const undone = stepNames.slice(stepNames.indexOf(journal.step)).filter((step) => step !== "settled?");
-  const state = journal.committed
-    ? "The node is on its way into the new image."
-    : journal.installed
-      ? "The new image is installed and starts with the next reboot, whoever asks for it."
-      : "The node runs its old image, untouched.";
   return failure(
     context,
     journal.step,
     `cancelled; left undone: ${undone.join(", ")}`,
-    `${state} The next \`pulumi up\` goes on from here.`,
+    "The next `pulumi up` goes on from here.",
   );
+}
+
+/** Steps before which nothing is done to the node, and those that read it themselves right before they fail. */
+const stateIsTold: readonly StepName[] = ["inspect", "settled?", "verify", "uncordon"];
+
+function stateText(
+  step: StepName,
+  { before, installed, committed }: Journal,
+  after: NodeFacts | undefined,
+): string {
+  if (before === undefined || stateIsTold.includes(step)) return "";
+  return ` ${whereabouts({ before, after, installed, committed })}`;
 }
 
 type CordonState = "none" | "lifted" | "kept";

@@ -45,7 +45,10 @@ export function checkVersions(
       }
       const bad = badRelease(version, extensions);
       if (bad !== undefined)
-        problems.push({ path, reason: `is ${version}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
+        problems.push({
+          path,
+          reason: `is ${version}: ${bad.reason}; ${bad.instead} does not have this defect (${bad.source})`,
+        });
     }
     if (contract !== undefined && contractAtLeast(contract, parseVersion(version).minor + 1)) {
       problems.push({

@@ -132,7 +132,10 @@ const ROWS: readonly Row[] = [
     source: "siderolabs/talos#12951, siderolabs/extensions#1006, siderolabs/extensions#1182",
     applies: ({ to, extensions }) => {
       const bad = badRelease(to, extensions);
-      return bad && `${to} cannot be used with ${bad.extension}: ${bad.reason}. Use ${bad.instead}.`;
+      return (
+        bad &&
+        `${to} cannot be used with ${bad.extension}: ${bad.reason}. ${bad.instead} does not have this defect.`
+      );
     },
   },
   {

@@ -289,7 +289,7 @@ export class Gate {
   async #aftermath(): Promise<readonly Finding[]> {
     const { node, controlPlanes, reader, patience, signal } = this.#site;
     const call = { deadlineMs: patience.probeMs * 2, signal };
-    if (node.role !== "controlplane") return machineFindings(reader(node.node), call);
+    if (node.role !== "controlplane") return machineFindings(node.node, reader(node.node), call);
     // Nobody is left out here: the node's own health is what is waited for.
     const health = await controlPlaneHealth(
       undefined,

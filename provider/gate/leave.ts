@@ -1,6 +1,7 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import type { Finding } from "../guards/finding.ts";
+import { talosctl } from "../talosctl.ts";
 import { quorumFindings, type EtcdReport } from "../membership/quorum.ts";
 
 interface Leaving {
@@ -18,10 +19,11 @@ export async function leaveFindings(
 ): Promise<Finding[]> {
   const report = await etcdWithout(leaving, known, call);
   if (report !== undefined) return quorumFindings(report);
+  const staying = leaving.controlPlanes.filter((address) => address !== leaving.node.node).join(",");
   return [
     {
       problem: "etcd does not answer on any of the control planes that stay",
-      hint: "Look at `talosctl service etcd` and `talosctl etcd status` there.",
+      hint: `Look at ${talosctl("service etcd", staying)} and ${talosctl("etcd status", staying)}.`,
       mayPass: true,
     },
   ];

@@ -3,6 +3,7 @@ import type { CallOptions, EtcdStatus, TalosReader } from "../../talos/api/talos
 import { etcdFindings, type ControlPlaneReport, type PeerReport } from "./etcd.ts";
 import { etcdStep, type EtcdWanted } from "./etcdStep.ts";
 import { etcdVersionFindings } from "./etcdVersion.ts";
+import { talosctl } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
 /** Whose control planes are asked. */
@@ -33,7 +34,7 @@ export async function controlPlaneFindings(site: Site, call: CallOptions): Promi
     return [
       {
         problem: `etcd does not answer: ${own.error}`,
-        hint: "Look at `talosctl service etcd` and `talosctl etcd status`.",
+        hint: `Look at ${talosctl("service etcd", self)} and ${talosctl("etcd status", self)}.`,
         mayPass: true,
         recovers: true,
       },
@@ -67,7 +68,7 @@ async function versionFindings(
     ? [
         {
           problem: `etcd's versions are not known: ${findings.error}`,
-          hint: "Look at `talosctl etcd status`.",
+          hint: `Look at ${talosctl("etcd status", self)}.`,
           mayPass: true,
         },
       ]

@@ -3,6 +3,7 @@ import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { peerReport } from "./controlPlane.ts";
 import { peerFindings, type PeerReport } from "./etcd.ts";
 import { describeMachine } from "../facts.ts";
+import { talosctl } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
 /** What a look at a cluster's control planes gave. */
@@ -58,7 +59,7 @@ async function look(address: string, talos: TalosReader, call: CallOptions): Pro
     }),
   ]);
   const maintenance = report.error !== undefined && (await talos.inMaintenance());
-  const hint = "Look at `talosctl containers --kubernetes` and at kube-apiserver's log there.";
+  const hint = `Look at ${talosctl("containers --kubernetes", address)} and at kube-apiserver's log there.`;
   const finding = (problem: string): Finding[] => [{ problem, hint, mayPass: true, recovers: true }];
   return {
     report,
@@ -74,11 +75,15 @@ async function look(address: string, talos: TalosReader, call: CallOptions): Pro
 }
 
 /** What is not well with a machine that is no control plane. */
-export async function machineFindings(talos: TalosReader, call: CallOptions): Promise<Finding[]> {
+export async function machineFindings(
+  node: string,
+  talos: TalosReader,
+  call: CallOptions,
+): Promise<Finding[]> {
   const wait = (problem: string): Finding[] => [
     {
       problem,
-      hint: "Look at `talosctl dmesg` and `talosctl services` there.",
+      hint: `Look at ${talosctl("dmesg", node)} and ${talosctl("services", node)}.`,
       mayPass: true,
       recovers: true,
     },

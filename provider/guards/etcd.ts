@@ -1,6 +1,8 @@
 import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
 import { lacksOnly } from "../facts.ts";
 import { quorumWithout } from "../gate/quorum.ts";
+import { removeMember, talosctl } from "../talosctl.ts";
+import { adviceForUnanswered } from "../unanswered.ts";
 import type { Finding } from "./finding.ts";
 
 /** What one control plane says of itself, or why it says nothing. */
@@ -38,7 +40,7 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
     if (member.hostname === "") {
       wait(
         `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
-        "Start it, or remove it with `talosctl etcd remove-member`.",
+        `Start it, or remove it with ${removeMember(member.id, report.self)}.`,
       );
     } else if (member.learner) {
       wait(`etcd member ${member.hostname} is a learner`, "Wait until it has caught up and votes.");
@@ -50,7 +52,7 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
       problem: `etcd alarm ${alarm} at ${name(memberId)}`,
       hint:
         alarm === "NOSPACE"
-          ? "Free space with `talosctl etcd defrag`, then `talosctl etcd alarm disarm`."
+          ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", report.self)}.`
           : "Recover that member before anything else: its data differs from the others'.",
       mayPass: false,
     });
@@ -73,7 +75,7 @@ export function peerFindings({
     if (peer.error !== undefined) {
       wait(
         `control plane ${peer.address} is down: ${peer.error}`,
-        "Bring it back first: only one may be down at a time.",
+        `${adviceForUnanswered(peer.error)} Only one control plane may be down at a time.`,
         false,
       );
       continue;
@@ -89,20 +91,20 @@ export function peerFindings({
     if ("error" in peer.etcd) {
       wait(
         `etcd on ${peer.address} does not answer: ${peer.etcd.error}`,
-        "Look at `talosctl service etcd` there.",
+        `Look at ${talosctl("service etcd", peer.address)}.`,
       );
       continue;
     }
     if (peer.etcd.errors.length > 0) {
       wait(
         `etcd on ${peer.address} reports ${peer.etcd.errors.join(", ")}`,
-        "Look at `talosctl etcd status`.",
+        `Look at ${talosctl("etcd status", peer.address)}.`,
       );
     }
     if (peer.etcd.leader === "0") {
       wait(
         `etcd on ${peer.address} knows no leader`,
-        "Wait for an election, or look at `talosctl etcd status`.",
+        `Wait for an election, or look at ${talosctl("etcd status", peer.address)}.`,
       );
     }
     if (peer.etcd.learner)
@@ -112,7 +114,7 @@ export function peerFindings({
 }
 
 /** Control planes and members have to be the same machines. Members are known by id: their addresses may be on another network. */
-function membershipFindings({ members, peers }: ControlPlaneReport): Finding[] {
+function membershipFindings({ self, members, peers }: ControlPlaneReport): Finding[] {
   const ids = new Map(
     peers.flatMap((peer) => (hasEtcd(peer) ? [[peer.etcd.memberId, peer.address] as const] : [])),
   );
@@ -121,7 +123,7 @@ function membershipFindings({ members, peers }: ControlPlaneReport): Finding[] {
     if (!members.some((member) => member.id === id)) {
       findings.push({
         problem: `control plane ${address} is no member of this etcd`,
-        hint: "Let it join first: `talosctl etcd members` shows who has.",
+        hint: `Let it join first: ${talosctl("etcd members", self)} shows who has.`,
         mayPass: true,
       });
     }
@@ -131,7 +133,7 @@ function membershipFindings({ members, peers }: ControlPlaneReport): Finding[] {
   for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
     findings.push({
       problem: `etcd member ${member.hostname} is on none of the control planes ${[...ids.values()].join(", ")}`,
-      hint: "Add its control plane to the settings, or remove the member with `talosctl etcd remove-member`.",
+      hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, self)}.`,
       mayPass: false,
       stray: true,
     });
@@ -161,6 +163,11 @@ function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[]
       recovers: true,
     },
   ];
+}
+
+/** Where a member runs, as far as its control plane says so; else the node itself, which knows the member too. */
+function addressOf(memberId: string, { peers, self }: ControlPlaneReport): string {
+  return peers.find((peer) => hasEtcd(peer) && peer.etcd.memberId === memberId)?.address ?? self;
 }
 
 function hasEtcd(peer: PeerReport): peer is Extract<PeerReport, { error?: never }> & { etcd: EtcdStatus } {

@@ -6,10 +6,13 @@ import { installKernelArguments } from "../../talos/judgeConfig.ts";
 import { argumentsForSchematic, lostKernelArguments } from "../../talos/kernelArguments.ts";
 import { scrubbed } from "../../talos/secrecy/text.ts";
 import { VersionError } from "../../talos/version.ts";
+import { talosctl } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
 /** What a node says of its kernel arguments; undefined where it does not say. */
 export interface KernelArgumentFacts {
+  /** Its address, for commands in messages. */
+  node: string;
   /** The release that runs: its API does the upgrade. */
   version: string;
   /** The machine configuration in effect: the installer gets this one. */
@@ -24,7 +27,7 @@ export interface KernelArgumentFacts {
 
 /** Would the upgrade lose kernel arguments that the node runs with? */
 export function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
-  const { version, active, stored, cmdline, bootedWithUki } = facts;
+  const { node, version, active, stored, cmdline, bootedWithUki } = facts;
   if (bootedWithUki === true || !upgradesByLifecycle(version)) return [];
   const args = ignoredArguments(active);
   const lost = lostKernelArguments(args, cmdline);
@@ -39,6 +42,7 @@ export function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
         `the upgrade would lose the kernel arguments ${lost.map(shown).join(" ")} of machine.install.extraKernelArgs: ` +
         `${boots}, and LifecycleService does not pass them to the installer (siderolabs/talos#13967)`,
       hint: hintFor(
+        node,
         argumentsForSchematic(args, cmdline),
         stored !== undefined && ignoredArguments(stored).length === 0,
       ),
@@ -47,12 +51,12 @@ export function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
   ];
 }
 
-function hintFor(args: readonly string[], staged: boolean): string {
+function hintFor(node: string, args: readonly string[], staged: boolean): string {
   const list = args.map((arg) => JSON.stringify(shown(arg))).join(", ");
   return (
     `Put them into the schematic: image.schematic.customization.extraKernelArgs: [${list}]. ` +
     (staged
-      ? "The configuration that takes them out of machine.install.extraKernelArgs is staged: `talosctl reboot` the node first, so that the installer reads it."
+      ? `The configuration that takes them out of machine.install.extraKernelArgs is staged: reboot the node first, so that the installer reads it (${talosctl("reboot", node)}).`
       : "In the machine configuration, remove machine.install.extraKernelArgs and set machine.install.grubUseUKICmdline: true: without it, GRUB ignores the " +
         "schematic's arguments as well. A preview reads the configuration that the node has now.")
   );
@@ -62,6 +66,7 @@ const shown = (arg: string): string => scrubbed(arg, () => "[secret]");
 
 /** Reads what the rule needs. What the certificate's role may not read, or the release does not have, is not known. */
 export async function kernelArgumentFindings(
+  node: string,
   talos: TalosReader,
   version: string,
   call: CallOptions,
@@ -74,7 +79,7 @@ export async function kernelArgumentFindings(
     known(talos.readText("/proc/cmdline", call)),
     known(talos.bootedWithUki(call)),
   ]);
-  return kernelArgumentRule({ version, active, stored, cmdline, bootedWithUki });
+  return kernelArgumentRule({ node, version, active, stored, cmdline, bootedWithUki });
 }
 
 async function known<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -1,6 +1,7 @@
 import { badRelease } from "../../talos/extensions.ts";
 import { kubernetesProblem, skew } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
+import { changeWord } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 import type { Finding } from "./finding.ts";
 
@@ -36,7 +37,13 @@ export function releaseFindings(
 
   const bad = badRelease(wanted.talosVersion, wanted.extensions);
   if (bad !== undefined)
-    refuse(`${bad.version} is a bad release: ${bad.reason} (${bad.source})`, `Use ${bad.instead}.`);
+    refuse(
+      `${bad.version} is a bad release: ${bad.reason} (${bad.source})`,
+      // Going back from that very release, it is no advice.
+      changeWord(running, bad.instead) === "upgraded"
+        ? `Use ${bad.instead}.`
+        : `Choose another release to go back to: ${bad.instead}, the next one without the defect, is not older than what runs.`,
+    );
 
   const unsupported =
     kubernetesVersion === undefined ? undefined : kubernetesProblem(wanted.talosVersion, kubernetesVersion);

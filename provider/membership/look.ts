@@ -2,6 +2,8 @@ import { TalosError } from "../../talos/api/errors.ts";
 import { waitFor } from "../context.ts";
 import { etcdWithout } from "../gate/leave.ts";
 import { KubernetesError, resetAsked, type KubernetesNode } from "../kubernetes.ts";
+import { talosctl } from "../talosctl.ts";
+import { adviceForUnanswered } from "../unanswered.ts";
 import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
 import { RemovalError, type RemovalContext } from "./context.ts";
@@ -61,7 +63,7 @@ export async function look(context: RemovalContext, patienceMs: number): Promise
     context.member,
     "look",
     last,
-    `Switch it on and run \`pulumi up\` again. If it is gone for good: ${letGo(context)}`,
+    `${adviceForUnanswered(last)} Then run \`pulumi up\` again. If the machine is gone for good: ${letGo(context)}`,
   );
 }
 
@@ -115,14 +117,15 @@ function unverified(
 }
 
 /** How to let a machine go that cannot be reset. */
-function letGo({ member }: RemovalContext): string {
+function letGo({ member, staying }: RemovalContext): string {
   const keep =
     member.onRemove === undefined
       ? "set cluster.onRemove: keep for this `pulumi up`"
       : `put ${member.name} back into the settings with onRemove: keep, run \`pulumi up\`, and take it out again`;
+  const through = staying.find(({ role }) => role === "controlplane")?.node ?? member.node;
   const etcd =
     member.role === "controlplane"
-      ? ", `talosctl etcd remove-member` with its id from `talosctl etcd members`"
+      ? `, \`talosctl etcd remove-member <ID> --nodes ${through}\` with its ID from ${talosctl("etcd members", through)},`
       : "";
   return `${keep}; then tell the cluster that it is gone${etcd} and \`kubectl delete node ${member.name}\`.`;
 }

@@ -2,6 +2,7 @@ import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
 import { reach, type Endpoints } from "../../talos/endpoint.ts";
 import type { Properties } from "../secrets.ts";
+import { talosctl } from "../talosctl.ts";
 
 /** What happens to the machine of a node that is taken out of the settings. */
 export type OnRemove = "keep" | "reset";
@@ -90,16 +91,17 @@ export function memberLabel({ name, node }: Member): string {
 }
 
 /** What is left to do about a machine that is not touched, for people. */
-export function farewell({ member, way }: Departure): string {
+export function farewell({ member, way }: Departure, staying: readonly Member[]): string {
   const label = memberLabel(member);
   if (way === "moved") {
     return `${label}: ${member.name} is listed with another address now; whatever runs at ${member.node} is left as it is.`;
   }
+  const through = staying.find(({ role }) => role === "controlplane")?.node ?? member.node;
   const also =
     member.role === "controlplane" ? " It stays a member of etcd, which stops the next rollout." : "";
   const dead =
     member.role === "controlplane"
-      ? "; if the machine is gone for good, `talosctl etcd remove-member` with its id from `talosctl etcd members`"
+      ? `; if the machine is gone for good, \`talosctl etcd remove-member <ID> --nodes ${through}\` with its ID from ${talosctl("etcd members", through)}`
       : "";
   return (
     `${label} leaves the settings and is left as it is (onRemove: keep): it runs on, and Kubernetes still knows it.${also} ` +

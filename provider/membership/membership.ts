@@ -54,7 +54,7 @@ export async function previewDepartures(
   const problems: string[] = [];
   for (const departure of leaving) {
     if (departure.way !== "reset") {
-      sink.warn(farewell(departure));
+      sink.warn(farewell(departure, inputs.nodes));
       continue;
     }
     const { context, close } = await openRemoval(surroundings, urn, departure.member, inputs, signal);
@@ -158,6 +158,6 @@ export async function changeMembership(
       close();
     }
   }
-  for (const departure of others) sink.warn(farewell(departure));
+  for (const departure of others) sink.warn(farewell(departure, inputs.nodes));
   return inputs.nodes;
 }

@@ -1,6 +1,7 @@
 import type { EtcdMember } from "../../talos/api/talosClient.ts";
 import { quorumWithout, unwell, type EtcdAnswer } from "../gate/quorum.ts";
 import type { Finding } from "../guards/finding.ts";
+import { removeMember, talosctl } from "../talosctl.ts";
 
 /** etcd as it is seen before one of its members leaves it for good. */
 export interface EtcdReport {
@@ -19,13 +20,14 @@ export interface EtcdReport {
  */
 export function quorumFindings({ leaving, name, members, staying }: EtcdReport): Finding[] {
   if (leaving === undefined) return [];
+  const through = staying.map(({ address }) => address).join(",");
   const left = members.filter(({ id }) => id !== leaving);
   const findings: Finding[] = [];
   for (const member of left) {
     if (member.hostname === "") {
       findings.push({
         problem: `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
-        hint: "Start it, or remove it with `talosctl etcd remove-member`.",
+        hint: `Start it, or remove it with ${removeMember(member.id, staying[0]?.address ?? through)}.`,
         mayPass: true,
       });
     } else if (member.learner) {
@@ -59,7 +61,7 @@ export function quorumFindings({ leaving, name, members, staying }: EtcdReport):
       hint:
         of === 0
           ? "The last member of etcd is the cluster: destroy the cluster, or add a control plane first."
-          : "Bring the others back first: `talosctl etcd members` and `talosctl etcd status` show them.",
+          : `Bring the others back first: ${talosctl("etcd members", through)} and ${talosctl("etcd status", through)} show them.`,
       mayPass: true,
     });
   }

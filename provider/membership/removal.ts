@@ -5,6 +5,7 @@ import { Refused } from "../gate/gate.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError, resetAsked } from "../kubernetes.ts";
 import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
+import { talosctl } from "../talosctl.ts";
 import { answered, drain, findNode } from "../steps/drain.ts";
 import { release } from "../steps/uncordon.ts";
 import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
@@ -73,7 +74,7 @@ function told(context: RemovalContext, step: RemovalStep, error: unknown): unkno
       "The next `pulumi up` goes on from here.",
     );
   }
-  const again = "Run `pulumi up` again once it is mended: it goes on from here.";
+  const again = "Run `pulumi up` again once it is fixed: it goes on from here.";
   if (error instanceof TalosError) {
     return new RemovalError(member, step, `${error.call}: ${error.detail}`, again);
   }
@@ -193,7 +194,7 @@ async function untilReset(
       member,
       "wait",
       seen,
-      "Look at the machine's console and `talosctl dmesg`, then run `pulumi up` again.",
+      `Look at the machine's console and ${talosctl("dmesg", member.node)}, then run \`pulumi up\` again.`,
     );
   try {
     const done = await waitFor(node, node.timer.end, async (): Promise<"reset" | "gone" | undefined> => {
@@ -254,11 +255,12 @@ async function forget(context: RemovalContext, found: Found, seen: "reset" | "go
       return left === undefined ? true : undefined;
     });
     if (left !== undefined) {
+      const through = context.staying.find(({ role }) => role === "controlplane")?.node ?? member.node;
       throw new RemovalError(
         member,
         "forget",
         left,
-        "Take the member out with `talosctl etcd remove-member` and its id from `talosctl etcd members`, then run `pulumi up` again.",
+        `Take the member out with \`talosctl etcd remove-member <ID> --nodes ${through}\` and its ID from ${talosctl("etcd members", through)}, then run \`pulumi up\` again.`,
       );
     }
   }

@@ -7,6 +7,7 @@ import { stopIfCancelled } from "../context.ts";
 import { Cancelled, sentence } from "../errors.ts";
 import { Gate, NotRecovered, Refused } from "../gate/gate.ts";
 import { nodeLabel } from "../inputs.ts";
+import { talosctl } from "../talosctl.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 import { ConfigurationError, findPatiently, judge, reinstalled, type Found } from "./look.ts";
@@ -159,7 +160,7 @@ class Application {
         this.#tell(await this.#through({ mode, disturbs: disturbs && mode === "NO_REBOOT" }));
         if (mode === "STAGED") {
           this.#sink.warn(
-            `${this.#label}: its configuration is staged, since it takes effect at the next boot only: with the next upgrade, or after \`talosctl reboot\` at a time that suits`,
+            `${this.#label}: its configuration is staged, since it takes effect at the next boot only: with the next upgrade, or after ${talosctl("reboot", this.#order.wanted.node)} at a time that suits`,
           );
         }
         return { applied: true };

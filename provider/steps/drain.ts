@@ -185,7 +185,7 @@ function drainFailure(context: UpgradeContext, seen: string): Error {
     context,
     "drain",
     seen,
-    "The node was not rebooted and still runs its old image. Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout, then run `pulumi up` again.",
+    "Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout, then run `pulumi up` again.",
   );
 }
 

@@ -12,6 +12,7 @@ import {
   type EtcdRelease,
 } from "../guards/etcdVersion.ts";
 import { SnapshotError, SnapshotFolder, type SavedSnapshot } from "../snapshot/folder.ts";
+import { talosctl } from "../talosctl.ts";
 import { remaining } from "./pull.ts";
 
 /**
@@ -66,7 +67,7 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
       context,
       "guard",
       `no snapshot of etcd: ${error instanceof TalosError ? error.detail : error.message}`,
-      "No control plane was touched. Fix this first, or take upgrade.etcdSnapshot out of the settings, then run `pulumi up` again.",
+      "Fix this first, or take upgrade.etcdSnapshot out of the settings, then run `pulumi up` again.",
     );
   }
 }
@@ -136,6 +137,6 @@ async function awaitStorage(context: UpgradeContext, target: EtcdMinor): Promise
     "guard",
     `etcd did not convert its data to ${describeEtcdMinor(target)} within ${duration(clock.now() - begun)}; last seen: ` +
       last.map((member) => `${member.address} ${describeEtcd(member)}`).join("; "),
-    "No control plane was touched. Look at `talosctl etcd status` and `talosctl logs etcd`; `talosctl etcd downgrade cancel` ends it, `pulumi up` goes on with it.",
+    `Look at ${talosctl("etcd status", wanted.node)} and ${talosctl("logs etcd", wanted.node)}; ${talosctl("etcd downgrade cancel", wanted.node)} ends it, \`pulumi up\` goes on with it.`,
   );
 }

@@ -6,6 +6,7 @@ import { patienceFor, type Finding } from "../guards/finding.ts";
 import { kernelArgumentFindings } from "../guards/kernelArguments.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { KubernetesError } from "../kubernetes.ts";
+import { talosctl } from "../talosctl.ts";
 import { drainTarget } from "./drain.ts";
 
 /**
@@ -80,7 +81,7 @@ async function machineFindings({ wanted, talos, patience, signal }: UpgradeConte
   return [
     {
       problem: `the node is ${describeMachine(machine)}`,
-      hint: "Fix this first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with `talosctl reboot`.",
+      hint: `Fix this first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with ${talosctl("reboot", wanted.node)}.`,
       mayPass: true,
       recovers: true,
     },
@@ -89,10 +90,12 @@ async function machineFindings({ wanted, talos, patience, signal }: UpgradeConte
 
 /** Nothing that passes by itself. */
 async function kernelArguments(
-  { talos, patience, signal }: UpgradeContext,
+  { wanted, talos, patience, signal }: UpgradeContext,
   { version }: NodeFacts,
 ): Promise<Finding[]> {
-  return kernelArgumentFindings(talos, version, { deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
+  return kernelArgumentFindings(wanted.node, talos, version, { deadlineMs: patience.probeMs, signal }).catch(
+    movedIfAway,
+  );
 }
 
 /** The version that really runs counts, not the one in the settings; where the drain needs the API, it has to answer and to know the node. */

@@ -1,6 +1,7 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { reach } from "../../talos/endpoint.ts";
+import { talosctl } from "../talosctl.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
 import { describeMachine, isSettled, readFacts, type NodeFacts } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
@@ -44,7 +45,7 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
     context,
     "inspect",
     `the machine is ${last === undefined ? "unknown" : describeMachine(last.machine)}`,
-    "It has to be running before it can be upgraded: look at its console or `talosctl dmesg`, then run `pulumi up` again.",
+    `It has to be running before it can be upgraded: look at its console or ${talosctl("dmesg", context.wanted.node)}, then run \`pulumi up\` again.`,
   );
 }
 

@@ -3,6 +3,7 @@ import { preserveNeeded } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
+import { talosctl } from "../talosctl.ts";
 import { remaining } from "./pull.ts";
 
 /** What the node does next. */
@@ -21,7 +22,7 @@ export async function installBeside(
   facts: NodeFacts,
   imageName: string,
 ): Promise<void> {
-  const { gate, progress } = context;
+  const { gate, progress, wanted } = context;
   let lastMessage = "";
   let exitCode: number | undefined;
   try {
@@ -42,7 +43,7 @@ export async function installBeside(
       context,
       "install",
       `${isTransient(error) ? "the connection broke while the installer ran" : "the installer did not run"}: ${error.detail}`,
-      "The node was not rebooted. Run `pulumi up` again.",
+      `Its words are in ${talosctl("logs machined", wanted.node)}. Run \`pulumi up\` again: it looks first whether the installer has ended.`,
     );
   }
   if (exitCode === 0) return;
@@ -52,7 +53,7 @@ export async function installBeside(
     exitCode === undefined
       ? "the installer's output ended without an exit code"
       : `the installer failed with exit code ${exitCode}${lastMessage === "" ? "" : `, its last words: ${lastMessage}`}`,
-    "The node still runs its old image and was not rebooted. `talosctl dmesg` has the rest; then run `pulumi up` again.",
+    `The installer's words are in ${talosctl("logs machined", wanted.node)}. Fix what they name, then run \`pulumi up\` again.`,
   );
 }
 
@@ -61,7 +62,7 @@ function busy(context: UpgradeContext, error: TalosError): Error {
     context,
     "install",
     `the node is busy with another upgrade: ${error.detail}`,
-    "It was not touched. Wait until the other upgrade is over, then run `pulumi up` again.",
+    "Wait until the other upgrade is over, then run `pulumi up` again.",
   );
 }
 
@@ -90,7 +91,7 @@ export async function installAndReboot(
       context,
       "install",
       `the node refused the upgrade: ${error.detail}`,
-      "It still runs its old image and was not rebooted. Fix what it names, then run `pulumi up` again.",
+      "Fix what it names, then run `pulumi up` again.",
     );
   }
 }

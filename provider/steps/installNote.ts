@@ -3,6 +3,7 @@ import { isImage } from "../../talos/api/installLog.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 import { installedImage, KubernetesError } from "../kubernetes.ts";
+import { talosctl } from "../talosctl.ts";
 import { answered, findNode } from "./drain.ts";
 import type { UpgradePath } from "./pull.ts";
 
@@ -39,7 +40,7 @@ export async function earlierInstall(
       context,
       "install",
       "whether an installer that was started earlier has ended cannot be told",
-      "Look at `talosctl dmesg` and `talosctl logs machined`. Nothing was installed on top of it. Run `pulumi up` again when it has ended; if it died, reboot the node first (`talosctl reboot`).",
+      `Look at ${talosctl("logs machined", wanted.node)} and ${talosctl("dmesg", wanted.node)}. Nothing was installed on top of it. Run \`pulumi up\` again when it has ended; if it died, reboot the node first (${talosctl("reboot", wanted.node)}).`,
     );
   }
   const installed = history.completed.at(-1);
@@ -49,7 +50,7 @@ export async function earlierInstall(
       context,
       "install",
       `${installed} was installed in this boot and waits for a reboot`,
-      `Installing ${wanted.image} now would overwrite the image that runs, which is the one to fall back to. Reboot the node first (\`talosctl reboot\`), or wait for whoever installed it; then run \`pulumi up\` again.`,
+      `Installing ${wanted.image} now would overwrite the image that runs, which is the one to fall back to. Reboot the node first (${talosctl("reboot", wanted.node)}), or wait for whoever installed it; then run \`pulumi up\` again.`,
     );
   }
   const note = await readNote(context, before);

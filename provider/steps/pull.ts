@@ -37,15 +37,21 @@ function pullNew(context: UpgradeContext): Promise<string> {
   return talos.pull(
     wanted.image,
     (done, total) => {
+      const size = `${Math.ceil(total / 1_000_000)} MB`;
+      // All layers are there, and the node unpacks them: on a slow disk that takes minutes, in which nothing else is told.
       if (total > 0)
-        progress.detail(`${Math.floor((100 * done) / total)} % of ${Math.ceil(total / 1_000_000)} MB`);
+        progress.detail(
+          done >= total ? `unpacking ${size}` : `${Math.floor((100 * done) / total)} % of ${size}`,
+        );
     },
     { deadlineMs: remaining(context), signal: context.signal },
   );
 }
 
 function pullOld(context: UpgradeContext): Promise<void> {
-  const { talos, wanted, signal } = context;
+  const { talos, wanted, signal, progress } = context;
+  // This call tells nothing until it is over.
+  progress.detail(`pulling ${wanted.image}; this Talos release tells no progress`);
   return talos.pullLegacy(wanted.image, { deadlineMs: remaining(context), signal });
 }
 
@@ -86,6 +92,6 @@ function pullFailure(context: UpgradeContext, error: unknown): unknown {
     `the node could not pull ${context.wanted.image}: ${error.detail}`,
     error.kind === "notFound"
       ? "The registry does not have it: is the schematic registered at the factory, and does the factory build this release?"
-      : "Check that the node can reach the registry (proxy, mirror, DNS). The node is untouched.",
+      : "Check that the node can reach the registry (proxy, mirror, DNS), then run `pulumi up` again.",
   );
 }

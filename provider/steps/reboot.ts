@@ -4,6 +4,7 @@ import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { UpgradeError } from "../errors.ts";
 import { describeMachine, type NodeFacts } from "../facts.ts";
 import { nodeLabel } from "../inputs.ts";
+import { talosctl } from "../talosctl.ts";
 import type { Installed } from "./install.ts";
 
 /** Step `reboot`, second half: waits until the boot id has changed. How the node is then is for `verify`. */
@@ -38,7 +39,7 @@ export async function requestReboot(
       context,
       "reboot",
       `the new image is installed, but the node refused to reboot: ${error.detail}`,
-      "It still runs its old image. Run `pulumi up` again, or reboot it with `talosctl reboot`.",
+      `Run \`pulumi up\` again, or reboot it with ${talosctl("reboot", context.wanted.node)}.`,
     );
   }
 }
@@ -118,8 +119,8 @@ export class UpgradeFailed extends UpgradeError {
       "install",
       `the upgrade failed on the node: ${text}`,
       recovered
-        ? "It was rebooted and runs its old image. `talosctl dmesg` has the rest; run `pulumi up` again once the cause is fixed."
-        : "Its services are stopped and it did not come back from a reboot so far. Look at its console; once it runs, run `pulumi up` again.",
+        ? "It was rebooted, so that its services run again; the installer's words are on its console, in the boot before. Run `pulumi up` again once the cause is fixed."
+        : "Its services are stopped, and it did not come back from the reboot that would start them. Look at its console; once it runs, run `pulumi up` again.",
     );
     this.recovered = recovered;
   }

@@ -7,6 +7,7 @@ import {
   type KubernetesClient,
   type KubernetesNode,
 } from "../kubernetes.ts";
+import { talosctl } from "../talosctl.ts";
 import { findNode } from "./drain.ts";
 
 /**
@@ -49,7 +50,7 @@ export async function uncordon(context: UpgradeContext, before: NodeFacts, after
     context,
     "uncordon",
     last,
-    "The node runs the wanted image. Look at its kubelet (`talosctl logs kubelet`); run `pulumi up` again when it is Ready.",
+    `The node runs the wanted image. Look at its kubelet (${talosctl("logs kubelet", wanted.node)}); run \`pulumi up\` again when it is Ready.`,
   );
 }
 

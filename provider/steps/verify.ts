@@ -14,6 +14,8 @@ import {
 } from "../facts.ts";
 import { etcdAfter } from "../guards/etcdVersion.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
+import { talosctl } from "../talosctl.ts";
+import { adviceForUnanswered } from "../unanswered.ts";
 
 interface Shortcoming {
   seen: string;
@@ -67,7 +69,7 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
 function noAnswer(detail: string, { patience }: UpgradeContext): Shortcoming {
   return {
     seen: `the node does not answer: ${detail}`,
-    hint: "Look at its console; run `pulumi up` again when it is back.",
+    hint: `${adviceForUnanswered(detail)} Then run \`pulumi up\` again.`,
     forMs: patience.contactMs,
   };
 }
@@ -80,7 +82,7 @@ function judge(
 ): Shortcoming | undefined {
   const lost = etcdLeftBehind(facts, before, wanted);
   if (lost !== undefined) return lost;
-  if (facts.machine.stage !== "running") return notReady(facts);
+  if (facts.machine.stage !== "running") return notReady(facts, wanted);
   if (!isSettled(facts, wanted)) return wrongImage(facts, before, { wanted, patience });
 
   const missing = missingExtensions(facts, wanted);
@@ -88,7 +90,7 @@ function judge(
     const there = facts.extensions.map(({ name }) => name).join(", ") || "none";
     return {
       seen: `the image runs without ${missing.map(extensionName).join(", ")} (extensions there: ${there})`,
-      hint: `Its schematic is the wanted one, so look whether that names the extension, and at what the factory built for ${wanted.talosVersion}. Another patch release is a way round.`,
+      hint: `Its schematic is the wanted one, so look whether that names the extension, and at what the factory built for ${wanted.talosVersion}. As a workaround, use another patch release.`,
       forMs: patience.settleMs,
     };
   }
@@ -104,11 +106,11 @@ function judge(
   if (lacking.length > 0) {
     return {
       seen: `not running: ${lacking.map((id) => describeService(id, facts)).join(", ")}`,
-      hint: `Look at ${lacking.map((id) => `\`talosctl logs ${id}\``).join(" and ")}; run \`pulumi up\` again when it runs.`,
+      hint: `Look at ${lacking.map((id) => talosctl(`logs ${id}`, wanted.node)).join(" and ")}; run \`pulumi up\` again when it runs.`,
       forMs: patience.serviceMs,
     };
   }
-  return facts.machine.ready ? undefined : notReady(facts);
+  return facts.machine.ready ? undefined : notReady(facts, wanted);
 }
 
 /**
@@ -138,15 +140,15 @@ function etcdLeftBehind(
       `etcd ${old ?? ""} of that image does not start on data that etcd ${next ?? ""} has written (${describeService("etcd", facts)})`,
     hint:
       `Bring it forward again: \`talosctl upgrade --nodes ${wanted.node} --image ${wanted.image}\`. If that image does not boot either, ` +
-      `reset the node so that it joins anew; a single control plane has to ${restore} (\`talosctl bootstrap --recover-from\`).`,
+      `reset the node so that it joins anew; a single control plane has to ${restore} (\`talosctl bootstrap --nodes ${wanted.node} --recover-from <snapshot>\`).`,
     forMs: 0,
   };
 }
 
-function notReady({ machine }: NodeFacts): Shortcoming {
+function notReady({ machine }: NodeFacts, { node }: NodeUpgradeInputs): Shortcoming {
   return {
     seen: `the machine is ${describeMachine(machine)}`,
-    hint: "Look at `talosctl health` and `talosctl dmesg`; run `pulumi up` again when it is ready.",
+    hint: `Look at ${talosctl("services", node)} and ${talosctl("dmesg", node)}; run \`pulumi up\` again when it is ready.`,
     forMs: Infinity,
   };
 }
@@ -186,7 +188,7 @@ async function etcdShortcoming(context: UpgradeContext): Promise<Shortcoming | u
   if (wanted.role !== "controlplane") return undefined;
   const report = (seen: string): Shortcoming => ({
     seen,
-    hint: "Look at `talosctl service etcd` and `talosctl etcd status`; run `pulumi up` again when it is well.",
+    hint: `Look at ${talosctl("service etcd", wanted.node)} and ${talosctl("etcd status", wanted.node)}; run \`pulumi up\` again when it is well.`,
     forMs: patience.serviceMs,
   });
   try {

@@ -125,7 +125,8 @@ function nodePlan(
   const last = timelineOf(outputs["timeline"]);
   // A refresh takes the engine's own mark away; the timeline still has why.
   const errors = step.old?.initErrors ?? [];
-  const failure = last?.result === "failed" && last.reason !== undefined ? [last.reason] : [];
+  const failure =
+    last !== undefined && last.result !== "upgraded" && last.reason !== undefined ? [last.reason] : [];
   const unfinished = errors.length > 0 ? errors : failure;
   const isReset = leaving.some(({ member, way }) => way === "reset" && member.node === text(inputs["node"]));
   const action = isReset ? "reset" : actionOf(step, from, to, fate);

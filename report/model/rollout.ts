@@ -70,8 +70,11 @@ export function nodesOf({ rollouts, never }: RolloutReport): (RolloutNode & { ti
 /** Why a node is not what it should be: what stopped its upgrade, and what stopped its last operation if that is something else. */
 export function reasonsOf({ timeline, problems }: RolloutNode & { timeline?: Timeline }): string[] {
   const failure =
-    timeline?.result === "failed"
-      ? [timeline.reason ?? `It failed at ${timeline.failedStep ?? "a step"}.`]
+    timeline !== undefined && timeline.result !== "upgraded"
+      ? [
+          timeline.reason ??
+            `It ${timeline.result === "cancelled" ? "was stopped" : "failed"} at ${timeline.failedStep ?? "a step"}.`,
+        ]
       : [];
   return [...new Set([...failure, ...problems])];
 }
@@ -167,7 +170,7 @@ function verdictOf(
       ? { result: "none", verdict }
       : { result: "failed", verdict: `${names(troubled)} could not be brought to the end.` };
   }
-  const failed = latest.nodes.filter(({ timeline }) => timeline.result === "failed");
+  const failed = latest.nodes.filter(({ timeline }) => timeline.result !== "upgraded");
   const done = latest.nodes.filter(({ timeline }) => timeline.result === "upgraded");
   const to = latest.to.map(({ version }) => version).join(" and ");
   const waiting = nodes.filter(
@@ -177,7 +180,10 @@ function verdictOf(
   );
   if (failed.length > 0) {
     const where = failed
-      .map(({ name, timeline }) => `${name} failed at the step ${timeline.failedStep ?? "unknown"}`)
+      .map(
+        ({ name, timeline }) =>
+          `${name} ${timeline.result === "cancelled" ? "was stopped" : "failed"} at the step ${timeline.failedStep ?? "unknown"}`,
+      )
       .join(", ");
     const rest =
       waiting.length === 0 ? "" : `; ${names(waiting)} ${waiting.length === 1 ? "was" : "were"} not begun`;

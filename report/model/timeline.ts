@@ -10,7 +10,8 @@ export interface Timeline {
   ended: number;
   /** How long it was worked at. */
   seconds: number;
-  result: "upgraded" | "failed";
+  /** `cancelled`: somebody stopped it, and nothing was wrong with the node. */
+  result: "upgraded" | "failed" | "cancelled";
   failedStep?: string;
   reason?: string;
   steps: TimelineStep[];
@@ -41,7 +42,7 @@ const schema = z.object({
   to: image,
   started: moment,
   seconds,
-  ended: z.enum(["upgraded", "failed"]),
+  ended: z.enum(["upgraded", "failed", "cancelled"]),
   failedStep: z.string().optional(),
   reason: z.string().optional(),
   steps: z.array(z.object({ name: z.string(), started: moment, seconds })).min(1),

@@ -3,7 +3,7 @@ import { timeAxis, type TimeAxis } from "../model/timeAxis.ts";
 import type { TimelineStep } from "../model/timeline.ts";
 import { h, Html } from "./html.ts";
 import { phaseOf, phases, type PhaseId } from "./steps.ts";
-import { clockTime, duration } from "./words.ts";
+import { clockTime, duration, outcome } from "./words.ts";
 
 /** A rollout drawn: a lane for each node, a bar for each step. Places are parts of the width, so that it fits any. */
 
@@ -70,8 +70,8 @@ function gap(at: number, seconds: number, height: number): Html {
 }
 
 function lane({ name, timeline }: UpgradedNode, axis: TimeAxis, y: number): Html {
-  const failed = timeline.result === "failed";
-  const took = failed ? `failed at ${timeline.failedStep ?? "a step"}` : duration(timeline.seconds);
+  const failed = timeline.result !== "upgraded";
+  const took = failed ? outcome(timeline) : duration(timeline.seconds);
   const [from, to] = [axis.at(timeline.started), axis.at(timeline.ended)];
   return h`<g><text class="name" x="0" y="${y + 14}">${name}</text><text class="${failed ? "why" : "time"}" x="100%" y="${y + 14}" text-anchor="end">${took}</text>
 <rect class="lane" x="0" y="${y + bar.y}" width="100%" height="${bar.height}" rx="3"/>

@@ -4,7 +4,7 @@ import { gantt, ganttLegend, ganttPatterns } from "./gantt.ts";
 import { h, prose, type Html } from "./html.ts";
 import { page } from "./page.ts";
 import { phases, phaseSeconds, seconds } from "./steps.ts";
-import { clockTime, duration, imageName, moment } from "./words.ts";
+import { clockTime, duration, imageName, moment, outcome } from "./words.ts";
 
 const looks = {
   done: { level: "nothing", label: "Rollout done" },
@@ -60,7 +60,7 @@ function table(nodes: UpgradedNode[]): Html {
 }
 
 function row({ name, timeline }: UpgradedNode): Html {
-  const { from, to, started, seconds: total, steps, result, failedStep } = timeline;
+  const { from, to, started, seconds: total, steps, result } = timeline;
   const each = phaseSeconds(steps);
-  return h`<tr><th scope="row">${name}</th><td class="nowrap">${result === "failed" ? h`<span class="tag delete">failed at ${failedStep ?? "a step"}</span>` : h`<span class="tag no">upgraded</span>`}</td><td class="nowrap">${imageName(from, to)}</td><td class="nowrap">${imageName(to, from)}</td><td class="nowrap">${clockTime(started)}</td><td class="number">${duration(total)}</td>${phases.map(({ id }) => h`<td class="number">${seconds(each.get(id))}</td>`)}</tr>`;
+  return h`<tr><th scope="row">${name}</th><td class="nowrap"><span class="tag ${result === "upgraded" ? "no" : "delete"}">${outcome(timeline)}</span></td><td class="nowrap">${imageName(from, to)}</td><td class="nowrap">${imageName(to, from)}</td><td class="nowrap">${clockTime(started)}</td><td class="number">${duration(total)}</td>${phases.map(({ id }) => h`<td class="number">${seconds(each.get(id))}</td>`)}</tr>`;
 }

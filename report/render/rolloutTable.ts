@@ -2,7 +2,7 @@ import Table from "cli-table3";
 import { nodesOf, reasonsOf, type Rollout, type RolloutReport, type UpgradedNode } from "../model/rollout.ts";
 import { count } from "../model/verdict.ts";
 import { phases, phaseSeconds, seconds } from "./steps.ts";
-import { clockTime, duration, imageName, moment } from "./words.ts";
+import { clockTime, duration, imageName, moment, outcome } from "./words.ts";
 
 /** The last upgrades of a stack's nodes for a terminal: seconds by step, and what went wrong. */
 export function rolloutText(report: RolloutReport): string {
@@ -23,8 +23,9 @@ export function rolloutText(report: RolloutReport): string {
 /** One rollout, with a line above it that says which. */
 export function rolloutTable({ nodes, started, ended, to }: Rollout): string {
   const table = new Table({
-    head: ["node", "from", "to", "started", "total", ...phases.map(({ label }) => label), "result"],
-    colAligns: [...Array<"left">(4).fill("left"), ...Array<"right">(phases.length + 1).fill("right"), "left"],
+    // The result comes second: in a narrow terminal the end of a row is out of sight.
+    head: ["node", "result", "from", "to", "started", "total", ...phases.map(({ label }) => label)],
+    colAligns: [...Array<"left">(5).fill("left"), ...Array<"right">(phases.length + 1).fill("right")],
     style: { head: [], border: [], compact: true },
   });
   table.push(...nodes.map(row));
@@ -33,16 +34,16 @@ export function rolloutTable({ nodes, started, ended, to }: Rollout): string {
 }
 
 function row({ name, timeline }: UpgradedNode): string[] {
-  const { from, to, started, seconds: total, steps, result, failedStep } = timeline;
+  const { from, to, started, seconds: total, steps } = timeline;
   const each = phaseSeconds(steps);
   return [
     name,
+    outcome(timeline),
     imageName(from, to),
     imageName(to, from),
     clockTime(started),
     duration(total),
     ...phases.map(({ id }) => seconds(each.get(id))),
-    result === "failed" ? `failed at ${failedStep ?? "a step"}` : "upgraded",
   ];
 }
 

@@ -1,3 +1,4 @@
+import semver from "semver";
 import type { Image, Timeline } from "../model/timeline.ts";
 
 /** How reports write times and images. */
@@ -30,10 +31,17 @@ export function imageName(image: Image | undefined, other?: Image): string {
   return `${image.version} (${image.schematicId === "" ? "no schematic" : image.schematicId.slice(0, 8)})`;
 }
 
+/** How a node's upgrade ended: `upgraded`, `rolled back`, `changed` (another schematic), `failed at verify`, `stopped at drain` */
+export function outcome({ result, failedStep, from, to }: Timeline): string {
+  if (result === "failed") return `failed at ${failedStep ?? "a step"}`;
+  if (result === "cancelled") return `stopped at ${failedStep ?? "a step"}`;
+  const [before, after] = [semver.parse(from.version), semver.parse(to.version)];
+  if (before === null || after === null || semver.eq(before, after)) return "changed";
+  return semver.lt(after, before) ? "rolled back" : "upgraded";
+}
+
 /** `3 min 12 s on 2026-10-02` */
 export function lastTime(last: Timeline): string {
   const day = new Date(last.started).toISOString().slice(0, 10);
-  return last.result === "failed"
-    ? `failed at ${last.failedStep ?? "a step"} on ${day}`
-    : `${duration(last.seconds)} on ${day}`;
+  return `${last.result === "upgraded" ? duration(last.seconds) : outcome(last)} on ${day}`;
 }

@@ -138,7 +138,7 @@ describe("the snapshot", () => {
     const blocked = { ...etcdSnapshot, directory: join(directory, "taken") };
     const message = await refused(cluster, "cp1", { talosVersion: "v1.13.7", etcdSnapshot: blocked });
     expect(message).toMatch(/no snapshot of etcd: .*taken.*: E/);
-    expect(message).toContain("No control plane was touched.");
+    expect(message).toContain("It has not rebooted, and runs v1.13.9");
     expect(cluster.node("cp1").snapshot().reboots).toBe(0);
   });
 

@@ -175,6 +175,20 @@ const cases: Case[] = [
   },
 ];
 
+/** What the message says of the node is what the node did, and each command in it says which node it is for. */
+function expectTrue(
+  message: string,
+  node: ReturnType<ReturnType<SimulatedCluster["node"]>["snapshot"]>,
+): void {
+  const rebooted = node.boots.length > 1;
+  if (message.includes("It has not rebooted")) expect([message, rebooted]).toEqual([message, false]);
+  if (message.includes("It has rebooted")) expect([message, rebooted]).toEqual([message, true]);
+  expect(message).not.toMatch(/untouched|not touched|was not rebooted/);
+  const [, runs] = /It has (?:not )?rebooted, and runs (\S+) with/.exec(message) ?? [];
+  if (runs !== undefined) expect(runs).toBe(node.version);
+  for (const [command] of message.matchAll(/`talosctl [^`]*`/g)) expect(command).toContain("--nodes 127.");
+}
+
 describe("a fault stops the upgrade with an error that names it; once it is lifted the next run finishes", () => {
   it.concurrent.each(cases)("$fault on $on (from $from): step $step", async (test) => {
     const { fault, value, on = "cp1", from = "v1.12.7", step, says, runs, reboots } = test;
@@ -195,6 +209,7 @@ describe("a fault stops the upgrade with an error that names it; once it is lift
     expect(failed.message).toMatch(says);
     expect(failed.message).not.toContain(cluster.credentials.clientKey);
     const after = node.snapshot();
+    expectTrue(failed.message, after);
     expect(after.powered ? after.version : "nothing").toBe(runs);
     expect(after.reboots).toBe(reboots);
 
@@ -226,7 +241,9 @@ describe("a fault that passes is lived with", () => {
     cluster.node("cp1").faults.set(fault, { value: 5, once: fault === "reply-lost" });
     const work = harness().provider.create(urn, inputsFor(cluster, "cp1", { timeoutSeconds: 10 }));
     if (fault === "reboots-during-install") {
-      expect((await failureOf(work)).message).toMatch(/old image/);
+      const { message } = await failureOf(work);
+      expect(message).toMatch(/old image|It has rebooted/);
+      expectTrue(message, cluster.node("cp1").snapshot());
       return;
     }
     await work;

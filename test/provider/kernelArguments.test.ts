@@ -131,7 +131,7 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
     await moveArguments("w3", "STAGED");
     const { message } = await failureOf(harness().provider.create(urn, withSchematic("w3")));
     expect(message).toMatch(
-      /would lose the kernel arguments pcie_aspm=off .*is staged: `talosctl reboot` the node first/,
+      /would lose the kernel arguments pcie_aspm=off .*is staged: reboot the node first/,
     );
     cluster.node("w3").powerCut("reboot");
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -54,14 +54,14 @@ const cases: Case[] = [
     severity: "refuse",
     speaks: { to: "v1.13.8" },
     silent: { to: "v1.13.9" },
-    says: /Use v1\.13\.9/,
+    says: /v1\.13\.9 does not have this defect/,
   },
   {
     id: "bad-release",
     severity: "refuse",
     speaks: { to: "v1.12.5" },
     silent: { to: "v1.12.5", extensions: [] },
-    says: /without \/usr\/local\/sbin\/iscsiadm.*Use v1\.12\.7/,
+    says: /without \/usr\/local\/sbin\/iscsiadm.*v1\.12\.7 does not have this defect/,
   },
   {
     id: "extension-unavailable",

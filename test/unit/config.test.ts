@@ -193,10 +193,10 @@ const mistakes: Mistake[] = [
   [
     "talosVersion",
     "v1.12.5",
-    /^is v1\.12\.5: .*without \/usr\/local\/sbin\/iscsiadm.*; use v1\.12\.7 \(siderolabs\/talos#12951/,
+    /^is v1\.12\.5: .*without \/usr\/local\/sbin\/iscsiadm.*; v1\.12\.7 does not have this defect \(siderolabs\/talos#12951/,
   ],
-  ["talosVersion", "v1.13.8", /^is v1\.13\.8: .*; use v1\.13\.9 \(/],
-  ["cluster.nodes[1].talosVersion", "v1.13.8", /^is v1\.13\.8: .*; use v1\.13\.9 \(/],
+  ["talosVersion", "v1.13.8", /^is v1\.13\.8: .*; v1\.13\.9 does not have this defect \(/],
+  ["cluster.nodes[1].talosVersion", "v1.13.8", /^is v1\.13\.8: .*; v1\.13\.9 does not have this defect \(/],
   ["cluster.nodes[1].talosVersion", "1.13", /in full and with its v/],
   [
     "talosContract",

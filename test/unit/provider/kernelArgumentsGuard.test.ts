@@ -15,6 +15,7 @@ const withArgs = config({ extraKernelArgs: ["pcie_aspm=off", "net.ifnames=0"] })
 const moved = config({ grubUseUKICmdline: true });
 const cmdline = "BOOT_IMAGE=/A/vmlinuz talos.platform=metal pti=on net.ifnames=0 pcie_aspm=off\n";
 const grub: KernelArgumentFacts = {
+  node: "10.0.0.21",
   version: "v1.13.5",
   active: withArgs,
   stored: withArgs,
@@ -63,7 +64,7 @@ describe("a node that boots with GRUB, with arguments in its machine configurati
 
   it("is rebooted first where the configuration without them is staged", () => {
     expect(told({ stored: moved })).toEqual([
-      expect.stringMatching(/is staged: `talosctl reboot` the node first/),
+      expect.stringMatching(/is staged: reboot the node first.*`talosctl reboot --nodes 10\.0\.0\.21`/),
     ]);
   });
 
@@ -139,7 +140,7 @@ describe("reading a node's kernel arguments", () => {
       ...change,
     }) as TalosReader;
   const findings = async (change: Partial<TalosReader>, version = "v1.13.5"): Promise<number> =>
-    (await kernelArgumentFindings(node(change), version, {})).length;
+    (await kernelArgumentFindings("10.0.0.21", node(change), version, {})).length;
 
   it("asks nothing of a release that hands them over", async () => {
     const asked = fails("failed");
