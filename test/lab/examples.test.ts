@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseSettings } from "../../config.ts";
+import { nodePatch } from "../../talos/nodePatch.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { exampleNamed, settingsIn } from "../exampleStacks.ts";
 import { PreviewProject, type Planned, type Preview, type PreviewTools } from "./examplePreview.ts";
@@ -85,6 +86,13 @@ const joviandss: Counts = {
 };
 const synology: Counts = { "talos-iscsi:index:SynologyCsi": 1 };
 
+/** What a further image is made of. */
+const image: Counts = {
+  "talos-iscsi:index:FactoryImage": 1,
+  "talos:imageFactory/schematic:Schematic": 1,
+  "talos-node:index:ConfirmedSchematic": 1,
+};
+
 /** For a driver that is installed by other means. */
 const privilegedNamespace: Counts = {
   "talos-iscsi:index:PrivilegedNamespace": 1,
@@ -103,6 +111,7 @@ const expected = {
   endpoints: [newCluster(6), joviandss, driver(1)],
   large: [newCluster(500), joviandss, driver(1)],
   "single-node": [newCluster(1), synology, driver(1)],
+  mixed: [newCluster(9), image, image, synology, driver(1)],
   longhorn: [newCluster(6), privilegedNamespace],
   truenas: [newCluster(5), privilegedNamespace],
   trident: [newCluster(6), privilegedNamespace],
@@ -220,6 +229,52 @@ describe.each(Object.keys(expected) as (keyof typeof expected)[])("examples/%s",
       const ports = objects.flatMap(healthPortsOf);
       expect(ports).toHaveLength(6);
       expect(duplicates(ports)).toEqual([]);
+    });
+  }
+
+  if (name === "mixed") {
+    test("upgrades every node to its own image, and keeps the driver off nodes without iSCSI", () => {
+      const upgrades = preview.resources.filter(({ type }) => type === "talos-node:index:NodeUpgrade");
+      const schematics = Object.groupBy(upgrades, ({ inputs }) => String(inputs["schematicId"]));
+      const names = Object.values(schematics).map((all = []) =>
+        all.map(({ inputs }) => inputs["name"]).sort(),
+      );
+      expect(names.sort()).toEqual([
+        ["cp1", "cp2", "cp3", "w1", "w2"],
+        ["gpu1", "gpu2"],
+        ["pi1", "pi2"],
+      ]);
+      const daemonSet = preview.resources.find(({ type }) => type === "kubernetes:apps/v1:DaemonSet");
+      expect(JSON.stringify(at(daemonSet?.inputs, "spec", "template", "spec", "affinity"))).toContain(
+        '{"key":"talos-iscsi/iscsi","operator":"NotIn","values":["false"]}',
+      );
+    });
+
+    test("has pools whose labels, taints and patches talosctl makes valid configurations with", async () => {
+      const { name: cluster, endpoint, nodes } = parseSettings(settingsIn(example)).cluster;
+      const dir = mkdtempSync(join(tmpdir(), "talos-iscsi-example-"));
+      try {
+        for (const { labels, taints, patches } of nodes.filter(({ pool }) => pool !== undefined)) {
+          const own = nodePatch({ labels, taints, contract: "v1.13" }) ?? "";
+          const flags = [own, ...patches].flatMap((patch) => ["--config-patch-worker", patch]);
+          await run(tools.talosctl, [
+            "gen",
+            "config",
+            cluster,
+            endpoint,
+            "--output",
+            dir,
+            "--force",
+            ...flags,
+          ]);
+          const file = join(dir, "worker.yaml");
+          const { stdout } = await run(tools.talosctl, ["validate", "--mode", "metal", "--config", file]);
+          expect(stdout).toBe(`${file} is valid for metal mode\n`);
+          expect(readFileSync(file, "utf8")).toContain(Object.values(taints)[0]);
+        }
+      } finally {
+        rmSync(dir, { recursive: true, force: true });
+      }
     });
   }
 

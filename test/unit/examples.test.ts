@@ -16,6 +16,7 @@ it("are these", () => {
     "joviandss",
     "large",
     "longhorn",
+    "mixed",
     "single-node",
     "synology",
     "trident",
