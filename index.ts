@@ -93,6 +93,8 @@ const rollout = new RollingUpgrade("upgrade", {
   etcdSnapshot:
     upgrade.etcdSnapshot === undefined ? undefined : { cluster: wanted.name, ...upgrade.etcdSnapshot },
   etcdDowngrade: upgrade.etcdDowngrade,
+  windows: upgrade.windows,
+  outsideWindow: upgrade.outsideWindow,
 });
 
 const kubernetes = new k8s.Provider(
@@ -155,6 +157,8 @@ export const machineConfigurations = cluster.redactedConfigurations;
 export const nodes = rollout.table;
 /** The last snapshot of etcd that a rollout has taken: path, size, revision and SHA-256. Absent without `upgrade.etcdSnapshot`. */
 export const etcdSnapshot = rollout.etcdSnapshot;
+/** Nodes that wait for an upgrade window, and why; empty when every node runs what it is to run. Absent without `upgrade.windows`. */
+export const postponed = upgrade.windows.length === 0 ? undefined : rollout.postponed;
 /** StorageClasses that workloads can ask for. */
 export const storageClasses = pulumi
   .all([joviandss?.storageClassNames ?? [], synology?.storageClassNames ?? []])

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DrainArgs } from "./drainArgs.ts";
+import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
 
 /** The wanted state of one node. A bad value is refused in the preview, with the input's name in brackets. */
 export interface NodeUpgradeArgs {
@@ -68,6 +69,35 @@ export interface NodeUpgradeArgs {
    * an older etcd does not start on newer data. Default: false.
    */
   etcdDowngrade?: pulumi.Input<boolean>;
+  /**
+   * How the rollout goes on from node to node. It counts when the node is due; a change of it alone is no change of the node. Default: no
+   * windows and no budget.
+   */
+  rollout?: RolloutPolicyArgs;
+}
+
+/** What all nodes of a rollout share: their order, how many may be unavailable at once, and when. */
+export interface RolloutPolicyArgs {
+  /** Every node in the order of the rollout: what is done and what is left is told from it. */
+  nodes: { name: string; node: string; talosVersion: string; schematicId?: pulumi.Input<string> }[];
+  /**
+   * Groups of nodes of which only so many may be unavailable at once, by the nodes' names. Nodes that are cordoned or not ready count,
+   * whatever the reason. A node in no group has no such limit.
+   */
+  budgets: {
+    /** What the group is called in messages: `workers`. */
+    group: string;
+    /** The setting that says how many, for messages. */
+    setting: string;
+    /** Names of its nodes. */
+    nodes: string[];
+    /** A number, at least 1, or a percentage of the group such as `25%` (rounded down, at least one). */
+    maxUnavailable: number | string;
+  }[];
+  /** When nodes may be taken down; it is looked at before every node. Empty: at any time. */
+  windows: UpgradeWindow[];
+  /** With no window open: `stop` leaves the node for a later deployment and succeeds, unless what comes after needs it; `fail` is an error. */
+  outsideWindow: "stop" | "fail";
 }
 
 /** Where snapshots of etcd go. The file has mode 0600; beside it is one with `.json` that says what it is. */
@@ -160,6 +190,8 @@ export class NodeUpgrade extends pulumi.CustomResource {
   declare readonly timeline: pulumi.Output<UpgradeTimeline | undefined>;
   /** The snapshot of etcd that belongs to this control plane's last upgrade; undefined where none was taken. */
   declare readonly takenSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
+  /** Why the node was left as it is for now, such as no open upgrade window; undefined once it runs the wanted image. */
+  declare readonly postponed: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: NodeUpgradeArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -178,8 +210,13 @@ export class NodeUpgrade extends pulumi.CustomResource {
         kubernetesNode: undefined,
         timeline: undefined,
         takenSnapshot: undefined,
+        postponed: undefined,
       },
-      pulumi.mergeOptions(opts, { additionalSecretOutputs: ["clientConfiguration", "kubeconfig"] }),
+      pulumi.mergeOptions(opts, {
+        additionalSecretOutputs: ["clientConfiguration", "kubeconfig"],
+        // The same for every node: what it says is told where it matters.
+        hideDiffs: ["rollout"],
+      }),
     );
   }
 }

@@ -5,12 +5,14 @@ import {
   type EtcdSnapshot,
   type EtcdSnapshotArgs,
   type NodeUpgradeArgs,
+  type RolloutPolicyArgs,
 } from "./nodeUpgrade.ts";
 import { withoutTraces } from "./manyResources.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
-import { upgradeLanes, type PoolRollout } from "../talos/lanes.ts";
+import { upgradeLanes, workerGroups, type PoolRollout } from "../talos/lanes.ts";
 import { endpointsFor, type Endpoints } from "../talos/endpoint.ts";
+import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
 
 /** A node of the rollout: what is its own; the rest is shared by all nodes. */
 export interface RollingUpgradeNode {
@@ -86,6 +88,10 @@ export interface RollingUpgradeArgs {
   etcdSnapshot?: EtcdSnapshotArgs | undefined;
   /** Let etcd convert its data where the wanted Talos runs an older one. Default: false. */
   etcdDowngrade?: boolean | undefined;
+  /** When nodes may be taken down. Default: at any time. */
+  windows?: UpgradeWindow[] | undefined;
+  /** What happens to the nodes that are left when no window is open. Default: stop. */
+  outsideWindow?: "stop" | "fail" | undefined;
 }
 
 /**
@@ -101,6 +107,8 @@ export class RollingUpgrade extends pulumi.ComponentResource {
   declare readonly table: pulumi.Output<RollingUpgradeRow[]>;
   /** The last snapshot of etcd that a rollout has taken; undefined while there is none. */
   declare readonly etcdSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
+  /** Nodes that were left as they are for now, and why, such as `w2: no upgrade window is open …`. */
+  declare readonly postponed: pulumi.Output<string[]>;
 
   constructor(name: string, args: RollingUpgradeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("talos-iscsi:index:RollingUpgrade", name, {}, opts);
@@ -118,6 +126,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       timeoutSeconds: args.timeoutSeconds,
       allowSkew: args.allowSkew,
       prePull: args.prePull,
+      rollout: policy(args),
     };
     const etcd = {
       ...(args.etcdSnapshot === undefined ? {} : { etcdSnapshot: args.etcdSnapshot }),
@@ -151,7 +160,20 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     this.table = pulumi.all(args.nodes.map((node) => this.row(node)));
     const taken = Object.values(this.nodes).map(({ takenSnapshot }) => takenSnapshot);
     this.etcdSnapshot = pulumi.unsecret(pulumi.all(taken).apply(newest));
-    this.registerOutputs({ table: this.table, etcdSnapshot: this.etcdSnapshot });
+    this.postponed = pulumi.unsecret(
+      pulumi
+        .all(
+          Object.entries(this.nodes).map(([node, { postponed }]) =>
+            postponed.apply((why) => ({ node, why })),
+          ),
+        )
+        .apply((all) => all.flatMap(({ node, why }) => (why === undefined ? [] : [`${node}: ${why}`]))),
+    );
+    this.registerOutputs({
+      table: this.table,
+      etcdSnapshot: this.etcdSnapshot,
+      postponed: this.postponed,
+    });
   }
 
   private row({ name, address, role }: RollingUpgradeNode): pulumi.Output<RollingUpgradeRow> {
@@ -183,6 +205,38 @@ export class RollingUpgrade extends pulumi.ComponentResource {
 /** Absent where every node is reached at its own address, so that states without it stay as they are. */
 function through(endpoints: Endpoints | undefined): { endpoints?: Endpoints } {
   return endpoints === undefined ? {} : { endpoints };
+}
+
+/** What all nodes share. Control planes have no budget: they go one at a time. */
+function policy({
+  nodes,
+  maxUnavailableWorkers,
+  pools,
+  windows,
+  outsideWindow,
+  schematicId,
+}: RollingUpgradeArgs): RolloutPolicyArgs {
+  return {
+    nodes: upgradeLanes(nodes, maxUnavailableWorkers, pools).map(({ node }) => ({
+      name: node.name,
+      node: node.address,
+      talosVersion: node.talosVersion,
+      schematicId: node.schematicId ?? schematicId,
+    })),
+    budgets: workerGroups(nodes, maxUnavailableWorkers, pools).map(
+      ({ pool, nodes: workers, maxUnavailable }) => ({
+        group: pool === undefined ? "workers" : `workers in pool ${pool}`,
+        setting:
+          pool === undefined || pools?.[pool]?.maxUnavailable === undefined
+            ? "upgrade.workers.maxUnavailable"
+            : `upgrade.pools.${pool}.maxUnavailable`,
+        nodes: workers.map(({ name }) => name),
+        maxUnavailable,
+      }),
+    ),
+    windows: windows ?? [],
+    outsideWindow: outsideWindow ?? "stop",
+  };
 }
 
 function newest(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefined {

@@ -49,7 +49,7 @@ export class RolloutPreflight extends pulumi.CustomResource {
         plan: undefined,
       },
       // Each node's own upgrade shows the same: here a changed list is enough.
-      pulumi.mergeOptions(opts, { hideDiffs: ["nodes"] }),
+      pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "rollout"] }),
     );
   }
 }

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { parseVersion, VersionError } from "../talos/version.ts";
+import { rolloutPolicy } from "./rollout/policy.ts";
 import { hasUnknown, unknownValue, type Properties } from "./secrets.ts";
 
 /** What is wrong with one input. */
@@ -142,6 +143,7 @@ const optional: Record<string, Rule> = {
   allowSkew: flag,
   etcdSnapshot: snapshot,
   etcdDowngrade: flag,
+  rollout: rolloutPolicy,
 };
 
 // Never shown, not even a part of them.

@@ -6,6 +6,8 @@ export interface Clock {
   now(): number;
   /** Throws `Cancelled` as soon as the signal says so. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /** Milliseconds since 1970, for what goes by the calendar. Default: that of this machine. */
+  calendar?(): number;
   /** Between 0 and 1, for the jitter of waits. Default: a random number. */
   random?(): number;
 }

@@ -75,13 +75,16 @@ async function readInitiatorName(talos: TalosReader, call: CallOptions): Promise
     .find((name) => name !== undefined);
 }
 
+type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;
+type WantedImage = Pick<NodeUpgradeInputs, "talosVersion" | "schematicId" | "extensions">;
+
 /** Does the node run the wanted image? Then it is never rebooted. */
-export function isSettled(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+export function isSettled(facts: RunningImage, wanted: WantedImage): boolean {
   return facts.version === wanted.talosVersion && runsSchematic(facts, wanted);
 }
 
 /** Before Talos 1.7 a node does not tell its schematic; there the extensions have to do. */
-export function runsSchematic(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+export function runsSchematic(facts: RunningImage, wanted: WantedImage): boolean {
   if (facts.schematicId !== undefined) return facts.schematicId === wanted.schematicId;
   return !tellsSchematic(facts.version) && missingExtensions(facts, wanted).length === 0;
 }
@@ -97,7 +100,10 @@ function tellsSchematic(version: string): boolean {
   return hasSchematicExtension(version);
 }
 
-export function missingExtensions(facts: NodeFacts, wanted: Pick<NodeUpgradeInputs, "extensions">): string[] {
+export function missingExtensions(
+  facts: Pick<NodeFacts, "extensions">,
+  wanted: Pick<NodeUpgradeInputs, "extensions">,
+): string[] {
   const installed = new Set(facts.extensions.map(({ name }) => canonicalExtension(name)));
   return wanted.extensions.filter((extension) => !installed.has(canonicalExtension(extension)));
 }

@@ -1,5 +1,6 @@
 import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
+import { policyOf, type RolloutPolicy } from "./rollout/policy.ts";
 import type { SnapshotSettings } from "./snapshot/folder.ts";
 
 /** How a node is drained, every default filled in. */
@@ -39,6 +40,8 @@ export interface NodeUpgradeInputs {
   etcdSnapshot?: SnapshotSettings;
   /** Let etcd take its data to an older minor release where the wanted Talos runs one. */
   etcdDowngrade: boolean;
+  /** How the rollout goes on from node to node. */
+  rollout: RolloutPolicy;
 }
 
 const defaults = {
@@ -55,7 +58,7 @@ const defaults = {
 /** Inputs that `checkInputs` has passed, with the defaults. */
 export function nodeUpgradeInputs(checked: Record<string, unknown>): NodeUpgradeInputs {
   const given = checked as unknown as Partial<NodeUpgradeInputs> & NodeUpgradeInputs;
-  return { ...defaults, ...given, drain: drainInputs(given.drain) };
+  return { ...defaults, ...given, drain: drainInputs(given.drain), rollout: policyOf(given.rollout) };
 }
 
 /** The same for whatever else drains a node. */

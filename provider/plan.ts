@@ -9,6 +9,7 @@ import { strangersCertificate } from "./maintenance.ts";
 import { adviceFor, preflightNodes } from "./preflight.ts";
 import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
+import { outlook } from "./rollout/outlook.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { guard } from "./steps/guard.ts";
 import { noContact } from "./steps/inspect.ts";
@@ -52,6 +53,7 @@ export async function planRollout(
       ...looks.flatMap(({ obstacle }) =>
         obstacle === undefined ? [] : [`as things are, the rollout would not begin: ${obstacle}`],
       ),
+      ...new Set(looks.flatMap(({ waits = [] }) => waits)),
       ...withoutSnapshot(due),
       ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
       ...[...new Set(looks.flatMap(({ strays = [] }) => strays))].map(
@@ -106,6 +108,8 @@ interface Look {
   line: string;
   facts?: NodeFacts;
   obstacle?: string;
+  /** What it, and others, would have to wait for. */
+  waits?: string[];
   /** etcd members that have to be gone by then. */
   strays?: string[];
   /** What of its volumes a reviewer has to know. */
@@ -145,7 +149,7 @@ async function lookAt(
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
     ]);
     return {
-      ...{ wanted, facts, line, strays },
+      ...{ wanted, facts, line, strays, waits: await outlook(quiet) },
       ...(obstacle === undefined ? {} : { obstacle }),
       ...(volumes === undefined ? {} : { volumes: `${wanted.name}: is not drained and ${volumes}` }),
     };

@@ -18,6 +18,7 @@ import {
 import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
 import { plannedRollout } from "./rollout.ts";
+import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
@@ -79,13 +80,22 @@ export class TalosNodeProvider implements Provider {
     olds: Properties,
     news: Properties,
   ): Promise<DiffResult> => {
-    if (typeOf(urn) === preflightType || typeOf(urn) === guardType) return {};
+    if (typeOf(urn) === guardType) return {};
+    if (typeOf(urn) === preflightType) {
+      const { due: _due, ...before } = unwrap(olds).values;
+      return sameButForPolicy(before, unwrap(news).values) ? { changes: false } : {};
+    }
     if (typeOf(urn) === nodeConfigurationType) return diffConfiguration(olds, news);
     const before = unwrap(olds).values;
     const after = unwrap(news).values;
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) return other.diff(urn, before, after);
     this.#advise(urn, before, after);
+    if (before["node"] === after["node"]) {
+      // The state has the wanted image as an input, and the node does not run it: the engine sees no difference by itself.
+      if (before["postponed"] !== undefined) return { changes: true };
+      if (sameButForPolicy(inputsOf(before), after)) return { changes: false };
+    }
     // Anything else is left to the engine, which compares the inputs: it shows each of them in the preview, and new
     // credentials are an update that stores them and finds the node settled.
     return before["node"] === after["node"] ? {} : { changes: true, replaces: ["node"] };
@@ -158,7 +168,12 @@ export class TalosNodeProvider implements Provider {
         id,
         inputs: wrap(inputs, marked),
         props: wrap(
-          { ...inputs, ...liveOutputs(facts), ...kept(values["timeline"], values["takenSnapshot"]) },
+          {
+            ...inputs,
+            ...liveOutputs(facts),
+            ...kept(values["timeline"], values["takenSnapshot"]),
+            ...(values["postponed"] === undefined ? {} : { postponed: values["postponed"] }),
+          },
           marked,
         ),
       };
@@ -228,6 +243,12 @@ export class TalosNodeProvider implements Provider {
         timelineOf(session.context, outcome, last?.timeline),
         snapshotOutput(outcome.snapshot) ?? last?.takenSnapshot,
       );
+      if (outcome.ok && outcome.postponed !== undefined) {
+        const { postponed, facts } = outcome;
+        progress.warn(`${nodeLabel(wanted)} is left as it is for now: ${postponed}`);
+        const live = { ...values, ...liveOutputs(facts), postponed };
+        return { id, outputs: wrap({ ...live, ...kept(last?.timeline, last?.takenSnapshot) }, marked) };
+      }
       if (outcome.ok) {
         const took = progress.summary();
         const image = describeImage(outcome.facts.version, outcome.facts.schematicId);

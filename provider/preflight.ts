@@ -3,6 +3,8 @@ import { stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
 import { isSettled, type NodeFacts } from "./facts.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
+import { budgetOf, requireRoom } from "./rollout/budget.ts";
+import { closedWindow } from "./rollout/window.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { guard } from "./steps/guard.ts";
 import { inspect } from "./steps/inspect.ts";
@@ -93,7 +95,22 @@ class Survey {
   }
 
   async guard(): Promise<void> {
-    await this.#each("guard", this.due(), Infinity, (node) => guardAtRest(node.context, node));
+    const rooms = await this.#rooms();
+    await this.#each("guard", this.due(), Infinity, async (node) => {
+      await guardAtRest(node.context, node);
+      if (rooms.has(node)) await requireRoom(node.context);
+    });
+  }
+
+  /** The first node of each group that is due: it speaks for all of them. None while no window is open, since then no node goes down. */
+  async #rooms(): Promise<Set<Due>> {
+    const first = new Map<string, Due>();
+    for (const node of this.due()) {
+      const group = budgetOf(node.context)?.group;
+      if (group === undefined || first.has(group)) continue;
+      if ((await closedWindow(node.context)) === undefined) first.set(group, node);
+    }
+    return new Set(first.values());
   }
 
   async pull(): Promise<void> {

@@ -15,6 +15,7 @@ const outputNames: readonly string[] = [
   "kubernetesNode",
   "timeline",
   "takenSnapshot",
+  "postponed",
 ];
 
 /** What a node is, as outputs of the resource. */

@@ -5,6 +5,8 @@ import { EngineGone, NodeMoved, PreflightError, stepNames, UpgradeError, type St
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { Refused } from "./gate/gate.ts";
+import { withinBudget } from "./rollout/budget.ts";
+import { describePostponed, Postponed, requireWindow } from "./rollout/window.ts";
 import { drain, findNode } from "./steps/drain.ts";
 import { guard } from "./steps/guard.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
@@ -28,6 +30,8 @@ export type Outcome =
       snapshot?: SavedSnapshot;
       /** How long it took no new pods, in milliseconds; undefined where it was not cordoned. */
       cordonedMs: number | undefined;
+      /** Why it was left as it is for now; undefined for a node that runs what it is to run. */
+      postponed?: string;
     }
   | {
       ok: false;
@@ -78,7 +82,13 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
     const { facts, before, cordonedMs } = journal;
     return { ok: true, facts, before, upgraded, cordonedMs, ...snapshotOf(journal) };
   } catch (error) {
-    return conclude(context, journal, error);
+    const { facts, before } = journal;
+    if (!(error instanceof Postponed) || facts === undefined || before === undefined)
+      return conclude(context, journal, error);
+    const told = describePostponed(error, journal.installed, context.wanted.rollout.outsideWindow);
+    return "text" in told
+      ? { ok: true, facts, before, upgraded: false, cordonedMs: undefined, postponed: told.text }
+      : conclude(context, journal, failure(context, "guard", told.seen, told.hint));
   }
 }
 
@@ -112,14 +122,20 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
     await prove(context, journal, before, begin);
     return false;
   }
+  // Not only before the drain: what is installed starts with any reboot.
+  await requireWindow(context, before);
   const prepared = await prepare(context, journal, before, begin);
   begin("gate");
-  // From the look to the node's return nobody else of this cluster is disturbed.
-  await context.gate.inTurn(async () => {
-    context.timer.start();
-    await bringOver(context, journal, before, prepared, begin);
-    await prove(context, journal, before, begin);
-  });
+  // From the look to the node's return nobody else of this cluster is disturbed, and no more of its group than may be.
+  await context.gate.inTurn(() =>
+    withinBudget(context, async () => {
+      // The wait for its turn may have been long.
+      await requireWindow(context, before);
+      context.timer.start();
+      await bringOver(context, journal, before, prepared, begin);
+      await prove(context, journal, before, begin);
+    }),
+  );
   return true;
 }
 

@@ -4,6 +4,7 @@ import { silentProgress, type Progress } from "../progress.ts";
 import { duration } from "../clock.ts";
 import { Session, type Surroundings } from "../session.ts";
 import { memberLabel, type Member, type MembershipInputs } from "./members.ts";
+import { policyOf } from "../rollout/policy.ts";
 
 /** The steps of a removal, in order. Progress lines and errors use these names. */
 export const removalSteps = ["look", "guard", "drain", "reset", "wait", "forget"] as const;
@@ -51,7 +52,7 @@ export async function openRemoval(
       timeoutSeconds: inputs.timeoutSeconds,
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
-      ...{ prePull: false, allowSkew: false, etcdDowngrade: false },
+      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: policyOf(undefined) },
     },
     signal,
   );

@@ -37,6 +37,18 @@ export class RolloutLab {
     this.#edit((text) => text.replace(/talosVersion: \S+/, `talosVersion: ${version}`));
   }
 
+  /** When nodes may be taken down from now on: on these days, in UTC. */
+  onlyOn(...days: string[]): void {
+    this.#edit((text) =>
+      text
+        .replace(/ {4}windows:.*\n/, "")
+        .replace(
+          "  talos-iscsi:upgrade:\n",
+          `$&    windows: [{ days: [${days.join(", ")}], from: "00:00", to: "24:00", timeZone: UTC }]\n`,
+        ),
+    );
+  }
+
   /** Without a preview first: many are done here, and previews have tests of their own. */
   up(): Promise<Finished> {
     return this.project.lab("up", "--skip-preview");

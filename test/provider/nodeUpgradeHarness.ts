@@ -1,4 +1,4 @@
-import { realClock } from "../../provider/clock.ts";
+import { realClock, type Clock } from "../../provider/clock.ts";
 import { defaultPatience, type Patience } from "../../provider/context.ts";
 import { Acting } from "../../provider/gate/acting.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
@@ -40,6 +40,7 @@ export function harness(
   kubernetes?: FakeKubernetes,
   patience: Partial<Patience> = {},
   connect: typeof connectActor = connectActor,
+  clock: Clock = realClock,
 ): Harness {
   const status: string[] = [];
   const info: string[] = [];
@@ -52,7 +53,7 @@ export function harness(
     talos: async () => connect,
     connectKubernetes,
     acting: new Acting({ talos: async () => connect, kubernetes: connectKubernetes }),
-    clock: realClock,
+    clock,
     patience: { ...shortPatience, ...patience },
     statusOf: () => ({
       status: (text) => void status.push(text),

@@ -109,6 +109,25 @@ describe("RollingUpgrade", () => {
       timeoutSeconds: 1800,
       allowSkew: false,
       prePull: true,
+      rollout: {
+        nodes: [
+          ["cp1", "10.0.0.11"],
+          ["cp2", "10.0.0.12"],
+          ["cp3", "10.0.0.13"],
+          ["w1", "10.0.0.21"],
+          ["w2", "10.0.0.22"],
+        ].map(([name, node]) => ({ name, node, talosVersion: "v1.13.9", schematicId })),
+        budgets: [
+          {
+            group: "workers",
+            setting: "upgrade.workers.maxUnavailable",
+            nodes: ["w1", "w2"],
+            maxUnavailable: 1,
+          },
+        ],
+        windows: [],
+        outsideWindow: "stop",
+      },
     });
   });
 
@@ -119,7 +138,10 @@ describe("RollingUpgrade", () => {
       expect(only(resources, type, `upgrade-${name}`).inputs).toMatchObject({ controlPlanes });
     }
     const { resources: fewer } = await roll({ nodes: nodes(1, 2) });
-    expect(only(fewer, type, "upgrade-w1").inputs).toEqual(only(resources, type, "upgrade-w1").inputs);
+    // How the rollout goes on is no property of a node: the provider ignores it in a diff.
+    const { rollout: _before, ...before } = only(resources, type, "upgrade-w1").inputs;
+    const { rollout: _after, ...after } = only(fewer, type, "upgrade-w1").inputs;
+    expect(after).toEqual(before);
   });
 
   it("keeps credentials secret in the state, whatever the provider answers", async () => {

@@ -1,0 +1,177 @@
+import { laneCount } from "../../talos/lanes.ts";
+import { TalosError } from "../../talos/api/errors.ts";
+import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import type { StepName } from "../errors.ts";
+import { inTurn } from "../gate/turn.ts";
+import { machineFindings } from "../guards/controlPlaneHealth.ts";
+import { patienceFor, type Finding } from "../guards/finding.ts";
+import { cordonedBy, KubernetesError, type KubernetesNode } from "../kubernetes.ts";
+import { strangersCertificate } from "../maintenance.ts";
+import { findNode } from "../steps/drain.ts";
+import type { Budget, RolloutMember } from "./policy.ts";
+
+/** Nodes that operations of this process have in hand, by cluster and group. It only makes others wait; nobody goes ahead because of it. */
+const inHand = new Map<string, Set<string>>();
+
+/** A node of the group that is not available, and why. */
+interface Unavailable {
+  name: string;
+  reason: string;
+  /** It may come back by itself within minutes. */
+  recovers: boolean;
+}
+
+/** The budget that a node counts in; undefined for a control plane, which goes one at a time anyway. */
+export function budgetOf({ wanted }: Pick<UpgradeContext, "wanted">): Budget | undefined {
+  return wanted.rollout.budgets.find(({ nodes }) => nodes.includes(wanted.name));
+}
+
+/**
+ * Runs `work`, which takes the node down and brings it back, while the group has room for one more unavailable node. Nodes that are cordoned
+ * or not ready for whatever reason take their room; those of this rollout are waited for, others are given some time.
+ */
+export async function withinBudget<T>(context: UpgradeContext, work: () => Promise<T>): Promise<T> {
+  const budget = budgetOf(context);
+  if (budget === undefined) return work();
+  const { wanted, signal } = context;
+  const key = `${wanted.clientConfiguration.caCertificate}\0${budget.group}`;
+  const held = inHand.get(key) ?? new Set<string>();
+  inHand.set(key, held);
+  // One look and one reservation at a time: two that look at the same moment would both see the last free place.
+  const reserve = (): Promise<Finding | undefined> =>
+    inTurn(`${key}\0look`, signal, async () => {
+      const found = await overBudget(context, held);
+      if (found === undefined) held.add(wanted.name);
+      return found;
+    });
+  await untilRoom(context, "gate", reserve, held);
+  try {
+    return await work();
+  } finally {
+    held.delete(wanted.name);
+  }
+}
+
+/** Before a rollout: whether one node of the group may go down as things are. */
+export async function requireRoom(context: UpgradeContext): Promise<void> {
+  await untilRoom(context, "guard", () => overBudget(context), new Set());
+}
+
+async function untilRoom(
+  context: UpgradeContext,
+  step: StepName,
+  look: () => Promise<Finding | undefined>,
+  held: ReadonlySet<string>,
+): Promise<void> {
+  const { clock, patience, signal, progress } = context;
+  let since = clock.now();
+  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  for (;;) {
+    stopIfCancelled(context);
+    const finding = await look();
+    if (finding === undefined) return;
+    // This rollout's own nodes come back or fail: however long they take, it is no fault of the cluster's.
+    if (held.size > 0) since = clock.now();
+    if (since + patienceFor([finding], patience) <= clock.now())
+      throw failure(context, step, finding.problem, finding.hint);
+    progress.detail(`waiting: ${finding.problem}`);
+    await clock.sleep(pause(), signal);
+  }
+}
+
+/**
+ * What stands against one more unavailable node of the group. Undefined: there is room.
+ * @param held nodes that are in hand, and so count whatever they look like
+ */
+export async function overBudget(
+  context: UpgradeContext,
+  held: ReadonlySet<string> = new Set(),
+): Promise<Finding | undefined> {
+  const budget = budgetOf(context);
+  if (budget === undefined) return undefined;
+  const allowed = laneCount(budget.nodes.length, budget.maxUnavailable);
+  let others: Unavailable[];
+  try {
+    others = await unavailable(context, budget, held);
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    return {
+      problem: `the Kubernetes API does not answer: ${error.message}`,
+      hint: "It is needed to see which nodes are available. Check the control planes and the kubeconfig.",
+      mayPass: error.transient,
+      recovers: true,
+    };
+  }
+  if (others.length < allowed) return undefined;
+  const list = others.map(({ name, reason }) => `${name} (${reason})`).join(", ");
+  return {
+    problem: `${others.length} of the ${budget.group} ${others.length === 1 ? "is" : "are"} unavailable already, and ${allowed} may be at once: ${list}`,
+    hint: `Bring ${others.length === 1 ? "it" : "them"} back (\`kubectl uncordon\`, or repair the machine), or raise ${budget.setting}.`,
+    mayPass: true,
+    recovers: others.some(({ recovers }) => recovers),
+  };
+}
+
+async function unavailable(
+  context: UpgradeContext,
+  budget: Budget,
+  held: ReadonlySet<string>,
+): Promise<Unavailable[]> {
+  const { wanted } = context;
+  const members = wanted.rollout.nodes.filter(
+    ({ name }) => name !== wanted.name && budget.nodes.includes(name),
+  );
+  const kubernetes = await context.kubernetes();
+  const nodes = await kubernetes?.nodes();
+  const judged = await Promise.all(
+    members.map(async (member) =>
+      held.has(member.name)
+        ? [{ name: member.name, reason: "being upgraded", recovers: true }]
+        : judge(context, nodes, member),
+    ),
+  );
+  return judged.flat();
+}
+
+async function judge(
+  context: UpgradeContext,
+  nodes: KubernetesNode[] | undefined,
+  member: RolloutMember,
+): Promise<Unavailable[]> {
+  const { name, node } = member;
+  if (nodes === undefined) return fromMachine(context, member);
+  const found = findNode(nodes, name, node) ?? (await byOwnName(context, nodes, member));
+  // Kubernetes runs nothing on a node that it does not know.
+  if (found === undefined) return [];
+  if (found === "silent") return [{ name, reason: "does not answer", recovers: true }];
+  if (!found.ready) return [{ name, reason: `not ready: ${found.reason}`, recovers: true }];
+  if (!found.unschedulable) return [];
+  const ours = found.annotations[cordonedBy] !== undefined;
+  return [{ name, reason: ours ? "cordoned by an upgrade that has not ended" : "cordoned", recovers: false }];
+}
+
+/** A node may have another name and be reached at another address than Kubernetes knows: then only it can tell. */
+async function byOwnName(
+  { peer, patience, signal }: UpgradeContext,
+  nodes: KubernetesNode[],
+  { node }: RolloutMember,
+): Promise<KubernetesNode | "silent" | undefined> {
+  const talos = peer(node);
+  try {
+    const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs, signal });
+    return nodes.find(({ name }) => name === own);
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    // A machine that has not joined this cluster yet takes nothing from it.
+    return (await strangersCertificate(error, talos)) === undefined ? "silent" : undefined;
+  }
+}
+
+/** Without Kubernetes the machine alone can tell. */
+async function fromMachine(
+  { peer, patience, signal }: UpgradeContext,
+  { name, node }: RolloutMember,
+): Promise<Unavailable[]> {
+  const findings = await machineFindings(peer(node), { deadlineMs: patience.probeMs, signal });
+  return findings.map(({ problem }) => ({ name, reason: problem, recovers: true }));
+}

@@ -1,0 +1,20 @@
+import type { UpgradeContext } from "../context.ts";
+import { overBudget } from "./budget.ts";
+import { closedWindow } from "./window.ts";
+
+/** For a preview: what keeps the rollout from taking this node down as things are. The same text for all nodes that it concerns. */
+export async function outlook(context: UpgradeContext): Promise<string[]> {
+  const { outsideWindow } = context.wanted.rollout;
+  const closed = await closedWindow(context);
+  const room = await overBudget(context);
+  return [
+    ...(closed === undefined
+      ? []
+      : [
+          outsideWindow === "stop"
+            ? `${closed}: a deployment before that leaves the nodes as they are`
+            : `${closed}: a deployment before that fails (upgrade.outsideWindow: fail)`,
+        ]),
+    ...(room === undefined ? [] : [`as things are, the rollout would stop: ${room.problem}. ${room.hint}`]),
+  ];
+}

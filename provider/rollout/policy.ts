@@ -1,0 +1,69 @@
+import { isDeepStrictEqual } from "node:util";
+import type { UpgradeWindow } from "../../talos/upgradeWindows.ts";
+import type { Rule } from "../check.ts";
+import type { Properties } from "../secrets.ts";
+
+/**
+ * How a rollout goes on from node to node. It is read when a node is due; a change of it alone is no change of a node, so that neither
+ * another window nor another node in the list has every node looked at.
+ */
+export interface RolloutPolicy {
+  /** Every node, in the order of the rollout. */
+  nodes: RolloutMember[];
+  /** How many nodes of a group may be unavailable at once. A node in none of them has no such limit. */
+  budgets: Budget[];
+  /** When nodes may be taken down; none: at any time. */
+  windows: UpgradeWindow[];
+  outsideWindow: "stop" | "fail";
+}
+
+/** A node of the rollout, and what it is to run. */
+export interface RolloutMember {
+  name: string;
+  node: string;
+  talosVersion: string;
+  /** Default: that of the node in question. */
+  schematicId?: string;
+}
+
+/** A group of nodes that share a limit. A group's own lanes keep it too, but know nothing of nodes that are down for other reasons. */
+export interface Budget {
+  /** What the group is called in messages: `workers`. */
+  group: string;
+  /** The setting that says how many, for messages: `upgrade.workers.maxUnavailable`. */
+  setting: string;
+  /** Names of its nodes. */
+  nodes: string[];
+  /** A number of nodes, at least 1, or a percentage of the group such as `25%`. */
+  maxUnavailable: number | string;
+}
+
+const fields = ["nodes", "budgets", "windows", "outsideWindow"] as const;
+
+/** The program has checked its settings; this is for programs that use the resource by itself. */
+export const rolloutPolicy: Rule = (value) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return `must be { ${fields.join(", ")} }, not ${JSON.stringify(value)}`;
+  const given = value as Properties;
+  const strange = Object.keys(given).filter((key) => !(fields as readonly string[]).includes(key));
+  if (strange.length > 0) return `has no ${strange.join(", ")}; there are ${fields.join(", ")}`;
+  for (const key of ["nodes", "budgets", "windows"] as const)
+    if (given[key] !== undefined && !Array.isArray(given[key]))
+      return `${key} must be a list, not ${JSON.stringify(given[key])}`;
+  const { outsideWindow } = given;
+  return outsideWindow === undefined || outsideWindow === "stop" || outsideWindow === "fail"
+    ? undefined
+    : `outsideWindow must be stop or fail, not ${JSON.stringify(outsideWindow)}`;
+};
+
+/** Inputs that `rolloutPolicy` has passed, with the defaults. */
+export function policyOf(given: unknown): RolloutPolicy {
+  return { nodes: [], budgets: [], windows: [], outsideWindow: "stop", ...(given as Partial<RolloutPolicy>) };
+}
+
+/** Whether two sets of inputs are the same but for how the rollout goes on, which may be the same too. */
+export function sameButForPolicy(before: Properties, after: Properties): boolean {
+  const { rollout: _before, ...restBefore } = before;
+  const { rollout: _after, ...restAfter } = after;
+  return isDeepStrictEqual(restBefore, restAfter);
+}

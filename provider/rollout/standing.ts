@@ -1,0 +1,50 @@
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import type { UpgradeContext } from "../context.ts";
+import { isSettled } from "../facts.ts";
+
+/** How far a rollout has come. */
+export interface Standing {
+  /** Names of the nodes that run what they are to run. */
+  done: string[];
+  /** Names of those that do not, in the order of the rollout. */
+  left: string[];
+  /** Names of those that did not answer. */
+  silent: string[];
+}
+
+/** Asks every node what it runs, so that what is told is true whoever upgraded it. */
+export async function standing(context: UpgradeContext): Promise<Standing> {
+  const { wanted, peer, patience, signal } = context;
+  const call = { deadlineMs: patience.probeMs, signal };
+  const seen = await Promise.all(
+    wanted.rollout.nodes.map(async ({ name, node, talosVersion, schematicId = wanted.schematicId }) => {
+      try {
+        const [version, extensions] = await Promise.all([
+          peer(node).version(call),
+          peer(node).extensions(call),
+        ]);
+        const facts = {
+          version: version.tag,
+          schematicId: extensions.schematicId,
+          extensions: extensions.installed,
+        };
+        return { name, is: isSettled(facts, { ...wanted, talosVersion, schematicId }) ? "done" : "left" };
+      } catch (error) {
+        if (!(error instanceof TalosError) || (error.kind === "cancelled" && !isTransient(error)))
+          throw error;
+        return { name, is: "silent" };
+      }
+    }),
+  );
+  const named = (is: string): string[] => seen.filter((one) => one.is === is).map(({ name }) => name);
+  return { done: named("done"), left: named("left"), silent: named("silent") };
+}
+
+/** `Done: cp1, cp2. Left: cp3, w1. Not read: w2.` */
+export function describeStanding({ done, left, silent }: Standing): string {
+  return [
+    `Done: ${done.length === 0 ? "none" : done.join(", ")}.`,
+    `Left: ${left.length === 0 ? "none" : left.join(", ")}.`,
+    ...(silent.length === 0 ? [] : [`Not read: ${silent.join(", ")}.`]),
+  ].join(" ");
+}

@@ -1,0 +1,53 @@
+import { z } from "zod";
+import { section } from "../components/csi/fields.ts";
+import { weekdays } from "../talos/upgradeWindows.ts";
+import { must } from "./words.ts";
+
+/** The settings of `upgrade.windows`. */
+
+const clockText = "a time of day such as 22:00";
+const zoneText = "an IANA time zone such as Europe/Berlin or UTC";
+
+const clock = z.string(must(clockText)).regex(/^([01]\d|2[0-3]):[0-5]\d$/, must(clockText));
+
+/** Offsets such as +01:00 are known to Intl too, but they have no daylight saving: nobody means them. */
+function isTimeZone(name: string): boolean {
+  if (!/^[A-Za-z]/.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+const daysText = `a list of ${weekdays.join(", ")}`;
+
+const window = section({
+  days: z
+    .array(z.enum(weekdays, must(`one of ${weekdays.join(", ")}`)), must(daysText))
+    .min(1, must(`${daysText}, at least one`))
+    .default([...weekdays])
+    .describe("Days on which the window opens: mon, tue, wed, thu, fri, sat, sun. Default: every day."),
+  from: clock.describe("When it opens, on the clock of timeZone: 22:00."),
+  to: z
+    .string(must(`${clockText}, or 24:00`))
+    .regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, must(`${clockText}, or 24:00`))
+    .describe(
+      "When it closes: 04:00. A time before that of from is on the next day; 24:00 is midnight. A node in progress is still finished.",
+    ),
+  timeZone: z
+    .string(must(zoneText))
+    .refine(isTimeZone, must(zoneText))
+    .describe("IANA time zone of both: Europe/Berlin, UTC. Daylight saving is that of the zone."),
+}).refine(({ from, to }) => from !== to, {
+  path: ["to"],
+  error: () => "is the same as from; a whole day is from 00:00 to 24:00",
+});
+
+/** When nodes may be taken down. */
+export const windows = z.array(window, must("a list of windows: days, from, to and timeZone")).default([]);
+
+/** What a rollout does when no window is open. */
+export const outsideWindow = z.enum(["stop", "fail"], must("stop or fail")).default("stop");

@@ -1,0 +1,73 @@
+import { Temporal } from "temporal-polyfill";
+import { weekdays, type UpgradeWindow } from "./upgradeWindows.ts";
+
+/** What upgrade windows mean at a moment. Apart from their data, since the calendar takes its time to load. */
+
+/** Whether a window is open, and until when it stays so or when the next one opens, for people. */
+export type WindowState =
+  { open: true; closes: string; now: string } | { open: false; opens: string; now: string };
+
+// A window that opens once a week opens within eight days, wherever the week begins.
+const daysAhead = 8;
+
+/**
+ * The windows at a moment. A time that daylight saving skips is an hour later that day; of one that comes twice the first counts, so a
+ * window never closes later than its wall clock says.
+ * @param now milliseconds since 1970
+ * @param windows at least one
+ */
+export function windowsAt(windows: readonly UpgradeWindow[], now: number): WindowState {
+  const moment = Temporal.Instant.fromEpochMilliseconds(now);
+  const spans = windows.flatMap((window) => spansAround(window, moment));
+  const inside = spans.filter(({ opens, closes }) => before(opens, now) && !before(closes, now));
+  const zone = windows[0]?.timeZone ?? "UTC";
+  const told = text(moment.toZonedDateTimeISO(zone));
+  const closes = inside.map((span) => span.closes).sort(byTime);
+  const last = closes.at(-1);
+  if (last !== undefined) return { open: true, closes: text(last), now: told };
+  const [next] = spans
+    .map((span) => span.opens)
+    .filter((opens) => !before(opens, now))
+    .sort(byTime);
+  if (next === undefined) throw new Error("an upgrade window opens on no day");
+  return { open: false, opens: text(next), now: told };
+}
+
+interface Span {
+  opens: Temporal.ZonedDateTime;
+  closes: Temporal.ZonedDateTime;
+}
+
+function spansAround({ days, from, to, timeZone }: UpgradeWindow, moment: Temporal.Instant): Span[] {
+  const yesterday = moment.toZonedDateTimeISO(timeZone).toPlainDate().subtract({ days: 1 });
+  return (
+    Array.from({ length: daysAhead + 2 }, (_, ahead) => yesterday.add({ days: ahead }))
+      .filter((day) => days.includes(weekdays[day.dayOfWeek - 1] ?? "mon"))
+      .map((day) => ({
+        opens: at(day, from, timeZone),
+        closes: to === "24:00" || to <= from ? at(day.add({ days: 1 }), to, timeZone) : at(day, to, timeZone),
+      }))
+      // What daylight saving leaves nothing of.
+      .filter(({ opens, closes }) => byTime(opens, closes) < 0)
+  );
+}
+
+function at(day: Temporal.PlainDate, clock: string, timeZone: string): Temporal.ZonedDateTime {
+  const plainTime = Temporal.PlainTime.from(clock === "24:00" ? "00:00" : clock);
+  return day.toZonedDateTime({ timeZone, plainTime });
+}
+
+function before(time: Temporal.ZonedDateTime, now: number): boolean {
+  return time.epochMilliseconds <= now;
+}
+
+function byTime(a: Temporal.ZonedDateTime, b: Temporal.ZonedDateTime): number {
+  return a.epochMilliseconds - b.epochMilliseconds;
+}
+
+/** `Sat 2026-11-28 22:00 Europe/Berlin` */
+function text(time: Temporal.ZonedDateTime): string {
+  const day = weekdays[time.dayOfWeek - 1] ?? "";
+  const name = day.slice(0, 1).toUpperCase() + day.slice(1);
+  return `${name} ${time.toPlainDate().toString()} ${time.toPlainTime().toString({ smallestUnit: "minute" })} ${time.timeZoneId}`;
+}

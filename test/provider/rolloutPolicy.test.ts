@@ -1,0 +1,315 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { realClock, type Clock } from "../../provider/clock.ts";
+import type { Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { FakeKubernetes } from "./fakeKubernetes.ts";
+import { failureOf, harness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+let cluster: SimulatedCluster;
+let kubernetes: FakeKubernetes;
+
+beforeEach(async () => {
+  cluster = await SimulatedCluster.start({
+    subnet: "127.49.15",
+    version: "v1.13.7",
+    workers: 3,
+    runtime: {
+      kubeletUp: async ({ name }) => {
+        const node = kubernetes?.cluster.get(name);
+        if (node !== undefined)
+          Object.assign(node, { ready: true, bootId: cluster.node(name).snapshot().bootId });
+      },
+      kubeletDown: async ({ name }) => {
+        const node = kubernetes?.cluster.get(name);
+        if (node !== undefined) Object.assign(node, { ready: false, reason: "it reboots" });
+      },
+    },
+  });
+  kubernetes = new FakeKubernetes();
+  for (const { name, address } of cluster.nodes) kubernetes.add(name, address);
+});
+afterEach(async () => cluster.stop());
+
+/** Sundays, in UTC. */
+const sunday = { days: ["sun"], from: "00:00", to: "24:00", timeZone: "UTC" };
+const [onSaturday, onSunday] = [Date.UTC(2026, 10, 28, 12), Date.UTC(2026, 10, 29, 12)];
+const closed =
+  "no upgrade window is open (it is Sat 2026-11-28 12:00 UTC); the next one opens Sun 2026-11-29 00:00 UTC";
+
+function clockAt(calendar: () => number): Clock {
+  return { ...realClock, calendar };
+}
+
+function policy(change: Properties = {}): { rollout: Properties } {
+  return {
+    rollout: {
+      nodes: cluster.nodes.map(({ name, address }) => ({ name, node: address, talosVersion: "v1.13.9" })),
+      budgets: [
+        {
+          group: "workers",
+          setting: "upgrade.workers.maxUnavailable",
+          nodes: ["w1", "w2", "w3"],
+          maxUnavailable: 1,
+        },
+      ],
+      windows: [],
+      outsideWindow: "stop",
+      ...change,
+    },
+  };
+}
+
+/** A node that lacks nothing of what comes after the rollout. */
+const lacksNothing = { extensions: [], services: [], files: [] };
+const drained = { drain: { enabled: true, timeoutSeconds: 1 }, kubeconfig: "of a test" };
+
+function at(calendar: () => number): Harness {
+  return harness(kubernetes, { probeMs: 5_000 }, connectActor, clockAt(calendar));
+}
+
+describe("upgrade windows", () => {
+  it("outside of all, a node is left untouched without an error, and the next deployment takes it up", async () => {
+    await at(() => onSunday).provider.create(urn, inputsFor(cluster, "cp1", { ...lacksNothing }));
+
+    const inputs = inputsFor(cluster, "w1", { ...lacksNothing, ...policy({ windows: [sunday] }) });
+    const early = at(() => onSaturday);
+    const { id, outs } = await early.provider.create(urn, inputs);
+    expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.7", upgrades: 0, reboots: 0 });
+    expect(outs).toMatchObject({ runningVersion: "v1.13.7", talosVersion: "v1.13.9" });
+    const told = `${closed}. Done: cp1. Left: w1, w2, w3. The node runs its old image, untouched.`;
+    expect(outs).toMatchObject({ postponed: told });
+    expect(early.warnings).toEqual([`w1 (127.49.15.21) is left as it is for now: ${told}`]);
+
+    // What is done and left is told once, by the first that is left.
+    const second = at(() => onSaturday);
+    await second.provider.create(
+      urn,
+      inputsFor(cluster, "w2", { ...lacksNothing, ...policy({ windows: [sunday] }) }),
+    );
+    expect(second.warnings).toEqual([
+      `w2 (127.49.15.22) is left as it is for now: ${closed}. The node runs its old image, untouched.`,
+    ]);
+
+    const later = at(() => onSunday);
+    expect(await later.provider.diff(id, urn, outs, inputs)).toEqual({ changes: true });
+    const { outs: after } = await later.provider.update(id, urn, outs, inputs);
+    expect(after).toMatchObject({ runningVersion: "v1.13.9" });
+    expect(after).not.toHaveProperty("postponed");
+    expect(await later.provider.diff(id, urn, after, inputs)).toEqual({ changes: false });
+  });
+
+  it("with outsideWindow: fail the deployment fails, with the state as it is and the node untouched", async () => {
+    const inputs = inputsFor(cluster, "w1", {
+      ...lacksNothing,
+      ...policy({ windows: [sunday], outsideWindow: "fail" }),
+    });
+    const { message, properties } = await failureOf(at(() => onSaturday).provider.create(urn, inputs));
+    expect(message).toBe(
+      `w1 (127.49.15.21), step "guard": ${closed}. Done: none. Left: cp1, w1, w2, w3. Run \`pulumi up\` again when a window is open: it goes on from here. It has not rebooted, and runs v1.13.7 with no schematic.`,
+    );
+    expect(properties).toMatchObject({ talosVersion: "v1.13.7", runningVersion: "v1.13.7" });
+    expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
+  });
+
+  it("a node that lacks what the drivers need is not passed over", async () => {
+    const inputs = inputsFor(cluster, "w1", policy({ windows: [sunday] }));
+    const { message } = await failureOf(at(() => onSaturday).provider.create(urn, inputs));
+    expect(message).toContain(
+      `${closed}. What comes after the rollout needs siderolabs/iscsi-tools, ext-iscsid, /usr/local/sbin/iscsiadm, which this node lacks.`,
+    );
+    expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
+  });
+
+  it("one that closes while a node waits for its turn stops before the drain, and says what a reboot would start", async () => {
+    let asked = 0;
+    const closing = at(() => (asked++ === 0 ? onSunday : onSaturday));
+    const inputs = inputsFor(cluster, "w1", {
+      ...lacksNothing,
+      ...drained,
+      ...policy({ windows: [sunday] }),
+    });
+    const { outs } = await closing.provider.create(urn, inputs);
+    expect(outs).toMatchObject({
+      runningVersion: "v1.13.7",
+      postponed: expect.stringContaining(
+        "The new image is installed and starts with the next reboot, whoever asks for it.",
+      ) as string,
+    });
+    expect(kubernetes.log).toEqual([]);
+    expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
+  });
+
+  it("a node that runs the wanted image already is verified at any time", async () => {
+    const inputs = inputsFor(cluster, "w1", policy({ windows: [sunday] }));
+    await at(() => onSunday).provider.create(urn, inputs);
+    const { outs } = await at(() => onSaturday).provider.create(urn, inputs);
+    expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
+    expect(outs).not.toHaveProperty("postponed");
+  });
+});
+
+describe("the budget of a group", () => {
+  it.each([
+    ["cordoned", { unschedulable: true }, "w2 (cordoned)"],
+    ["not ready", { ready: false, reason: "no route" }, "w2 (not ready: no route)"],
+    [
+      "left cordoned by an upgrade that failed",
+      { unschedulable: true, annotations: { "talos-iscsi/cordoned-by": "talos-node" } },
+      "w2 (cordoned by an upgrade that has not ended)",
+    ],
+  ])("counts a node that is %s already", async (_, change, shown) => {
+    Object.assign(kubernetes.get("w2"), change);
+    const inputs = inputsFor(cluster, "w1", { ...drained, ...policy() });
+    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    expect(message).toContain(
+      `w1 (127.49.15.21), step "gate": 1 of the workers is unavailable already, and 1 may be at once: ${shown}. Bring it back (\`kubectl uncordon\`, or repair the machine), or raise upgrade.workers.maxUnavailable.`,
+    );
+    expect(kubernetes.log).toEqual([]);
+    expect(cluster.node("w1").snapshot().reboots).toBe(0);
+  });
+
+  it("goes on as soon as there is room, and where there was room from the start", async () => {
+    kubernetes.get("w2").unschedulable = true;
+    const inputs = inputsFor(cluster, "w1", { ...drained, ...policy() });
+    const waiting = harness(kubernetes, { guardMs: 60_000 });
+    const tick = setInterval(() => {
+      if (waiting.status.some((line) => line.includes("gate"))) kubernetes.get("w2").unschedulable = false;
+    }, 20);
+    await waiting.provider.create(urn, inputs);
+    clearInterval(tick);
+    expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
+
+    // Its own cordon, and that of a control plane, take nothing.
+    kubernetes.get("cp1").unschedulable = true;
+    kubernetes.get("w2").unschedulable = true;
+    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w2", { ...drained, ...policy() }));
+    expect(cluster.node("w2").snapshot().version).toBe("v1.13.9");
+  });
+
+  it("finds a node that has another name and address in Kubernetes, and counts one that answers nobody", async () => {
+    const wide = policy({
+      budgets: [
+        {
+          group: "pool db",
+          setting: "upgrade.pools.db.maxUnavailable",
+          nodes: ["w1", "w2", "w3"],
+          maxUnavailable: "34%",
+        },
+      ],
+      nodes: cluster.nodes.map(({ name, address }) => ({
+        name: name === "w2" ? "rack-7" : name,
+        node: address,
+        talosVersion: "v1.13.9",
+      })),
+    });
+    const [budget] = (wide.rollout as { budgets: { nodes: string[] }[] }).budgets;
+    budget?.nodes.push("rack-7");
+    kubernetes.get("w2").addresses = ["192.0.2.7"];
+    kubernetes.get("w2").unschedulable = true;
+    const inputs = inputsFor(cluster, "w1", { ...drained, ...wide });
+    const seen = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    expect(seen.message).toContain(
+      "1 of the pool db is unavailable already, and 1 may be at once: rack-7 (cordoned)",
+    );
+
+    kubernetes.cluster.delete("w2");
+    await cluster.node("w2").stop();
+    const silent = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    expect(silent.message).toContain("rack-7 (does not answer)");
+  });
+
+  it("without Kubernetes the machines are asked", async () => {
+    cluster.node("w2").faults.set("not-ready");
+    while (cluster.node("w2").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
+    const { message } = await failureOf(harness().provider.create(urn, inputsFor(cluster, "w1", policy())));
+    expect(message).toMatch(
+      /1 of the workers is unavailable already, and 1 may be at once: w2 \(the machine is running, not ready/,
+    );
+  });
+
+  it("two at the same moment do not both take the last place", async () => {
+    kubernetes.get("w3").unschedulable = true;
+    const wide = policy({
+      budgets: [{ group: "workers", setting: "a setting", nodes: ["w1", "w2", "w3"], maxUnavailable: 2 }],
+    });
+    let most = 0;
+    kubernetes.after = () => {
+      const away = ["w1", "w2"].filter((name) => {
+        const { unschedulable, ready } = kubernetes.get(name);
+        return unschedulable || !ready;
+      });
+      most = Math.max(most, away.length);
+    };
+    const own = harness(kubernetes);
+    await Promise.all(
+      ["w1", "w2"].map((name) =>
+        own.provider.create(urn, inputsFor(cluster, name, { ...drained, ...wide, timeoutSeconds: 20 })),
+      ),
+    );
+    expect(most).toBe(1);
+    for (const name of ["w1", "w2"]) expect(cluster.node(name).snapshot().version).toBe("v1.13.9");
+    expect(kubernetes.get("w3").unschedulable).toBe(true);
+  });
+});
+
+describe("how a rollout goes on is no property of a node", () => {
+  it("another window, another node or a state from before these inputs change nothing by themselves", async () => {
+    const { provider } = harness();
+    const before = inputsFor(cluster, "w1");
+    const { outs } = await provider.create(urn, before);
+    const diff = (olds: Properties, news: Properties) => provider.diff("127.49.15.21", urn, olds, news);
+    expect(await diff(outs, { ...before, ...policy() })).toEqual({ changes: false });
+    // The engine keeps the inputs of what has not changed, and the outputs of its last update: they may say different things.
+    expect(await diff({ ...outs, ...policy() }, { ...before, ...policy() })).toEqual({ changes: false });
+    const withPolicy = { ...outs, ...policy() };
+    expect(await diff(withPolicy, { ...before, ...policy({ windows: [sunday] }) })).toEqual({
+      changes: false,
+    });
+    expect(
+      await diff(withPolicy, { ...before, ...policy({ windows: [sunday] }), timeoutSeconds: 9 }),
+    ).toEqual({});
+  });
+
+  it("nor is it one of the preflight, which refuses a rollout for which there is no room, and warns in the preview", async () => {
+    const preflightUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
+    const shared = inputsFor(cluster, "w1", { ...drained, ...policy() });
+    const nodes = ["w1", "w2"].map((name) => {
+      const { node, role, talosVersion, image, extensions, services, files } = inputsFor(cluster, name);
+      return { name, node, role, talosVersion, image, extensions, services, files };
+    });
+    const { schematicId, controlPlanes, clientConfiguration, kubeconfig, drain, timeoutSeconds, rollout } =
+      shared;
+    const inputs = {
+      nodes,
+      schematicId,
+      controlPlanes,
+      clientConfiguration,
+      kubeconfig,
+      drain,
+      timeoutSeconds,
+    };
+    kubernetes.get("w3").unschedulable = true;
+
+    const own = harness(kubernetes);
+    await own.provider.check(preflightUrn, {}, { ...inputs, rollout });
+    expect(own.warnings.filter((text) => text.includes("unavailable"))).toEqual([
+      "as things are, the rollout would stop: 1 of the workers is unavailable already, and 1 may be at once: w3 (cordoned). Bring it back (`kubectl uncordon`, or repair the machine), or raise upgrade.workers.maxUnavailable.",
+    ]);
+    const { message } = await failureOf(own.provider.create(preflightUrn, { ...inputs, rollout }));
+    expect(message).toMatch(
+      /^the rollout was not begun, no node was touched: 1 of 2 nodes could not be upgraded\.\n {2}w1 .*w3 \(cordoned\)/,
+    );
+
+    const windows = { ...(rollout as object), windows: [sunday] };
+    const saturday = at(() => onSaturday);
+    await saturday.provider.check(preflightUrn, {}, { ...inputs, rollout: windows });
+    expect(saturday.warnings).toContain(`${closed}: a deployment before that leaves the nodes as they are`);
+    // Nothing goes down, so nothing has to make room.
+    const { outs } = await saturday.provider.create(preflightUrn, { ...inputs, rollout: windows });
+    expect(outs).toMatchObject({ due: ["w1", "w2"] });
+    expect(await saturday.provider.diff("preflight", preflightUrn, outs, { ...inputs, rollout })).toEqual({
+      changes: false,
+    });
+  });
+});
