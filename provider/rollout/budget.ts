@@ -3,7 +3,7 @@ import { TalosError } from "../../talos/api/errors.ts";
 import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
 import type { StepName } from "../errors.ts";
 import { inTurn } from "../gate/turn.ts";
-import { machineFindings } from "../guards/controlPlaneHealth.ts";
+import { describeMachine } from "../facts.ts";
 import { patienceFor, type Finding } from "../guards/finding.ts";
 import { cordonedBy, KubernetesError, type KubernetesNode } from "../kubernetes.ts";
 import { strangersCertificate } from "../maintenance.ts";
@@ -172,6 +172,14 @@ async function fromMachine(
   { peer, patience, signal }: UpgradeContext,
   { name, node }: RolloutMember,
 ): Promise<Unavailable[]> {
-  const findings = await machineFindings(peer(node), { deadlineMs: patience.probeMs, signal });
-  return findings.map(({ problem }) => ({ name, reason: problem, recovers: true }));
+  const talos = peer(node);
+  try {
+    const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal });
+    if (machine.stage === "running" && machine.ready) return [];
+    return [{ name, reason: `the machine is ${describeMachine(machine)}`, recovers: true }];
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    if ((await strangersCertificate(error, talos)) !== undefined) return [];
+    return [{ name, reason: "does not answer", recovers: true }];
+  }
 }
