@@ -14,7 +14,14 @@ export type ToolName =
   | "etcd37"
   | "kwok"
   | "actionlint"
-  | "pulumi-resource-kubernetes";
+  | "pulumi-resource-kubernetes"
+  | "csi-driver"
+  | "csi-sanity"
+  | "csi-provisioner"
+  | "csi-attacher"
+  | "csi-snapshotter"
+  | "csi-resizer"
+  | "snapshot-controller";
 
 /** One Go module under tools/: it pins the version of the tools that are built from it. */
 export interface ToolModule {
@@ -24,6 +31,8 @@ export interface ToolModule {
   readonly source: string;
   /** Linker flags for that version. A tool that is not told its version calls itself a development build. */
   readonly ldflags: (version: string) => string;
+  /** Folder inside the module with a program of ours: its files decide what is built, too. */
+  readonly own?: string;
   /** Estimated share of the whole cold build, only to start the long builds first. */
   readonly weight: number;
 }
@@ -115,6 +124,25 @@ const kubernetesPlugin: ToolModule = {
   weight: 6,
 };
 
+/** The programs of one module that have releases of their own: they share its folder, and Go's cache what they have in common. */
+const csi = (source: string, weight: number, version = "main.version"): ToolModule => ({
+  folder: "csi",
+  source,
+  ldflags: (release) => `${stripped} -X ${version}=${release}`,
+  weight,
+});
+
+const provisioner = csi("github.com/kubernetes-csi/external-provisioner/v6", 2);
+const attacher = csi("github.com/kubernetes-csi/external-attacher/v4", 0.2);
+const snapshotter = csi("github.com/kubernetes-csi/external-snapshotter/v8", 0.3);
+const resizer = csi("github.com/kubernetes-csi/external-resizer/v2", 0.2);
+const sanity = csi("github.com/kubernetes-csi/csi-test/v5", 0.3, "main.VERSION");
+/** Ours; its version is that of the CSI specification. */
+const driver: ToolModule = {
+  ...csi("github.com/container-storage-interface/spec", 0.3),
+  own: "driver",
+};
+
 const sameMinor = ({ major, minor }: semver.SemVer): string =>
   `>=${major}.${minor}.0 <${major}.${minor + 1}.0`;
 
@@ -134,6 +162,15 @@ const kubernetesServer = (name: ToolName): Tool => ({
   versionArguments: ["--version"],
   versionPattern: /^Kubernetes (v\S+)/m,
   fitting: sameMinor,
+});
+
+const sidecar = (name: ToolName, module: ToolModule): Tool => ({
+  name,
+  module,
+  package: `${module.source}/cmd/${name}`,
+  versionArguments: ["--version"],
+  versionPattern: /(?:csi-[a-z]+|snapshot-controller|Version =) (v\S+)/m,
+  fitting: exactly,
 });
 
 /** Every tool, by name. */
@@ -206,6 +243,13 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     fitting: exactly,
     sdk: "node_modules/@pulumi/kubernetes",
   },
+  "csi-driver": { ...sidecar("csi-driver", driver), package: "talos-iscsi.invalid/tools/csi/driver" },
+  "csi-sanity": sidecar("csi-sanity", sanity),
+  "csi-provisioner": sidecar("csi-provisioner", provisioner),
+  "csi-attacher": sidecar("csi-attacher", attacher),
+  "csi-snapshotter": sidecar("csi-snapshotter", snapshotter),
+  "csi-resizer": sidecar("csi-resizer", resizer),
+  "snapshot-controller": sidecar("snapshot-controller", snapshotter),
 };
 
 /** All tool names, in the order in which they are listed to people. */

@@ -70,7 +70,7 @@ const compilerFlags = ["-gcflags=all=-dwarf=false -l", "-gcflags=std=-dwarf=fals
  */
 export function buildFolder(folders: Folders, module: ToolModule, pin: Pin): string {
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) {
+  for (const file of ["go.mod", "go.sum", ...ownSources(folders, module)]) {
     hash.update(readFileSync(join(folders.modules, module.folder, file))).update("\0");
   }
   hash.update(module.ldflags(pin.version)).update("\0").update(compilerFlags.join("\0"));
@@ -79,6 +79,12 @@ export function buildFolder(folders: Folders, module: ToolModule, pin: Pin): str
     folders.builds,
     `${module.folder}-${pin.version}-${platform}-${hash.digest("hex").slice(0, 12)}`,
   );
+}
+
+function ownSources(folders: Folders, { folder, own }: ToolModule): string[] {
+  if (own === undefined) return [];
+  const files = readdirSync(join(folders.modules, folder, own)).filter((name) => name.endsWith(".go"));
+  return files.sort().map((name) => join(own, name));
 }
 
 /** Path of a built tool inside its build folder. */

@@ -27,6 +27,13 @@ const printed: Record<ToolName, (version: string) => string> = {
   actionlint: (version) =>
     `${version}\ninstalled by building from source\nbuilt with go1.26.8 compiler for linux/amd64`,
   "pulumi-resource-kubernetes": (version) => `pulumi-kubernetes ${version.slice(1)}`,
+  "csi-driver": (version) => `csi-driver ${version}`,
+  "csi-sanity": (version) => `Version = ${version}`,
+  "csi-provisioner": (version) => `/usr/bin/csi-provisioner ${version}`,
+  "csi-attacher": (version) => `csi-attacher ${version}`,
+  "csi-snapshotter": (version) => `./csi-snapshotter ${version}`,
+  "csi-resizer": (version) => `csi-resizer ${version}`,
+  "snapshot-controller": (version) => `snapshot-controller ${version}`,
 };
 
 let root: string;
@@ -312,6 +319,24 @@ describe("building", () => {
     expect(await go.calls()).toHaveLength(2);
   });
 
+  test("a program of ours is built anew when its source has changed", async () => {
+    const go = await fakeGo();
+    const source = join(root, "modules", "etcd", "own", "main.go");
+    await mkdir(dirname(source));
+    await writeFile(source, "package main\n");
+    const etcd = fakeTool("etcd");
+    surroundings = {
+      ...surroundings,
+      catalogue: { etcd: { ...etcd, module: { ...etcd.module, own: "own" } } },
+    };
+    const [before] = await locateTools(["etcd"], {}, surroundings);
+    await appendFile(source, "// changed\n");
+    const [changed] = await locateTools(["etcd"], {}, surroundings);
+    expect(changed?.origin).toBe("built now");
+    expect(changed?.path).not.toBe(before?.path);
+    expect(await go.calls()).toHaveLength(2);
+  });
+
   test("a binary that says another version than the pinned one is not accepted", async () => {
     await fakeGo({
       beforeBuild: 'printf \'#!/bin/sh\\necho etcd Version: 0.0.1\' >"$2"; chmod +x "$2"; exit 0',
@@ -523,7 +548,9 @@ describe("npm run tools", () => {
     });
     expect(code).toBe(1);
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/^11 tools are missing and cannot be built: Go is not installed/);
+    expect(stderr).toMatch(
+      new RegExp(`^${toolNames.length} tools are missing and cannot be built: Go is not installed`),
+    );
     for (const name of toolNames) {
       expect(stderr).toContain(`  ${name} `);
     }

@@ -1,0 +1,46 @@
+import { createServer } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** A stand-in of a storage array, listening on loopback. */
+export interface Array {
+  readonly port: number;
+  /** What is on it, in the order it was made: a test compares it before and after. */
+  contents(): ArrayContents;
+  stop(): Promise<void>;
+}
+
+export interface ArrayContents {
+  volumes: string[];
+  snapshots: string[];
+  targets: string[];
+}
+
+/** An answer as JSON. */
+export interface Answer {
+  status: number;
+  body?: unknown;
+}
+
+/** Serves one handler on a free port of loopback. */
+export async function listen(
+  handle: (request: IncomingMessage, url: URL, body: string) => Answer,
+): Promise<{ port: number; stop: () => Promise<void> }> {
+  const server: Server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const url = new URL(request.url ?? "/", "http://127.0.0.1");
+      const { status, body } = handle(request, url, Buffer.concat(chunks).toString("utf8"));
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const stop = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { port: (server.address() as AddressInfo).port, stop };
+}

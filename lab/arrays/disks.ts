@@ -1,0 +1,63 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where a node finds the array's disks and targets. */
+export const arrayOnNode = "/lab/array";
+
+/** A target of an array, as the node's iscsiadm reads it (tools/csi/driver/iscsiadm.go). */
+export interface ExportedTarget {
+  iqn: string;
+  lun: number;
+  /** The disk behind the LUN. */
+  disk: string;
+}
+
+/** What an array stores: a sparse file for each disk, and a file for each target that can be logged in to. */
+export class Disks {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    for (const name of ["disks", "targets"]) mkdirSync(join(folder, name), { recursive: true });
+  }
+
+  create(name: string, bytes: number): void {
+    writeFileSync(this.#disk(name), "", { flag: "wx" });
+    truncateSync(this.#disk(name), bytes);
+  }
+
+  resize(name: string, bytes: number): void {
+    truncateSync(this.#disk(name), bytes);
+  }
+
+  copy(from: string, to: string): void {
+    // cp skips the holes, which are nearly all of it.
+    execFileSync("cp", ["--sparse=always", this.#disk(from), this.#disk(to)]);
+  }
+
+  size(name: string): number {
+    return statSync(this.#disk(name)).size;
+  }
+
+  delete(name: string): void {
+    rmSync(this.#disk(name), { force: true });
+  }
+
+  export({ iqn, lun, disk }: ExportedTarget): void {
+    const file = `${arrayOnNode}/disks/${encodeURIComponent(disk)}.img`;
+    writeFileSync(this.#target(iqn), JSON.stringify({ iqn, lun, file }));
+  }
+
+  withdraw(iqn: string): void {
+    rmSync(this.#target(iqn), { force: true });
+  }
+
+  #disk(name: string): string {
+    return join(this.#folder, "disks", `${encodeURIComponent(name)}.img`);
+  }
+
+  #target(iqn: string): string {
+    return join(this.#folder, "targets", `${encodeURIComponent(iqn)}.json`);
+  }
+}

@@ -1,0 +1,161 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { ContainerSpec } from "./manifests.ts";
+
+/** What is mounted into a container: paths of the node and of the container. */
+export interface Mount {
+  from: string;
+  to: string;
+  readOnly: boolean;
+  propagation: "private" | "slave" | "shared";
+}
+
+export interface ContainerOptions {
+  name: string;
+  /** An empty folder of its own. */
+  folder: string;
+  /** The process whose mount namespace is the node's. */
+  namespaceOf: number;
+  binary: string;
+  entryPoint: string;
+  /** Programs of the image, by path. */
+  programs: Readonly<Record<string, string>>;
+  args: readonly string[];
+  environment: Readonly<Record<string, string>>;
+  mounts: readonly Mount[];
+  security: NonNullable<ContainerSpec["securityContext"]>;
+  hostPID: boolean;
+  log: (line: string) => void;
+}
+
+/** A container, started again when it ends, as with `restartPolicy: Always`. */
+export class Container {
+  readonly name: string;
+  readonly #options: ContainerOptions;
+  readonly #said: string[] = [];
+  #process: ChildProcess | undefined;
+  #stopping = false;
+  #ended: Promise<void> = Promise.resolve();
+  /** How each run that ended by itself ended. */
+  readonly exits: string[] = [];
+
+  constructor(options: ContainerOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  /** What its processes have written, the last 2,000 lines. */
+  get output(): string {
+    return this.#said.join("\n");
+  }
+
+  start(): void {
+    const { folder, namespaceOf, hostPID, args } = this.#options;
+    const root = join(folder, "root");
+    mkdirSync(root, { recursive: true });
+    mkdirSync(join(folder, "image"), { recursive: true });
+    for (const [path, content] of Object.entries(this.#options.programs)) {
+      mkdirSync(join(folder, "image", dirname(path)), { recursive: true });
+      writeFileSync(join(folder, "image", path), content, { mode: 0o755 });
+    }
+    const mounts = join(folder, "mounts");
+    const lines = this.#options.mounts.map(
+      ({ from, to, readOnly, propagation }) => `${from} ${to} ${readOnly ? "ro" : "rw"} ${propagation}\n`,
+    );
+    writeFileSync(mounts, lines.join(""));
+    const { privileged = false, readOnlyRootFilesystem = false } = this.#options.security;
+    const script = [
+      join(import.meta.dirname, "container.sh"),
+      join(folder, "..", "root"),
+      root,
+      this.#options.binary,
+      this.#options.entryPoint,
+      readOnlyRootFilesystem ? "readonly" : "writable",
+      capabilities(privileged, this.#options.security),
+      mounts,
+      ...args,
+    ];
+    const child = spawn(
+      "nsenter",
+      [
+        `--mount=/proc/${namespaceOf}/ns/mnt`,
+        "unshare",
+        "--mount",
+        "--propagation=unchanged",
+        ...(hostPID ? [] : ["--pid", "--fork", "--kill-child"]),
+        "sh",
+        ...script,
+      ],
+      { env: this.#options.environment, stdio: ["ignore", "pipe", "pipe"] },
+    );
+    this.#process = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (chunk: Buffer) => this.#keep(chunk.toString("utf8")));
+    }
+    this.#ended = new Promise((resolve) => {
+      child.once("error", (error) => this.#keep(error.message));
+      child.once("close", (code, signal) => {
+        if (!this.#stopping) {
+          this.exits.push(signal ?? `exit code ${code ?? "?"}`);
+          // The kubelet waits 10 seconds and more; here nobody learns anything from waiting.
+          setTimeout(() => void (this.#stopping || this.start()), 500);
+        }
+        resolve();
+      });
+    });
+  }
+
+  /** Ends it without a trace in `exits`, and starts it again: a new pod in the place of the old one. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.#stopping = false;
+    this.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#process?.kill("SIGKILL");
+    await this.#ended;
+  }
+
+  #keep(text: string): void {
+    for (const line of text.trimEnd().split("\n")) {
+      this.#said.push(line);
+      this.#options.log(`${this.name}: ${line}`);
+    }
+    this.#said.splice(0, Math.max(0, this.#said.length - 2000));
+  }
+}
+
+function capabilities(privileged: boolean, security: ContainerOptions["security"]): string {
+  const dropped = security.capabilities?.drop ?? [];
+  const flags: string[] = [];
+  if (!privileged) {
+    // What a runtime gives without a word in the manifest (containerd pkg/oci, DefaultUnixCaps), less what is dropped.
+    const kept = dropped.includes("ALL") ? [] : defaultCapabilities.filter((name) => !dropped.includes(name));
+    const added = (security.capabilities?.add ?? []).map((name) => name.toUpperCase());
+    const list = ["-all", ...[...kept, ...added].map((name) => `+${name.toLowerCase()}`)].join(",");
+    flags.push(`--bounding-set=${list}`, `--inh-caps=-all`);
+  }
+  if (security.allowPrivilegeEscalation === false) flags.push("--no-new-privs");
+  return flags.length === 0 ? "--inh-caps=-all" : flags.join(" ");
+}
+
+const defaultCapabilities = [
+  "CHOWN",
+  "DAC_OVERRIDE",
+  "FSETID",
+  "FOWNER",
+  "MKNOD",
+  "NET_RAW",
+  "SETGID",
+  "SETUID",
+  "SETFCAP",
+  "SETPCAP",
+  "NET_BIND_SERVICE",
+  "SYS_CHROOT",
+  "KILL",
+  "AUDIT_WRITE",
+];

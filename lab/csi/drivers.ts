@@ -1,0 +1,127 @@
+import { JovianDssCsi } from "../../components/csi/joviandss.ts";
+import { SynologyCsi } from "../../components/csi/synology.ts";
+import type { Array } from "../arrays/array.ts";
+import { DsmArray } from "../arrays/dsm.ts";
+import { JovianDssArray } from "../arrays/joviandss.ts";
+
+/** A part of the sanity suite that a driver does not pass. */
+export interface Defect {
+  /** Text in the names of its cases. */
+  cases: string;
+  /** The reason, and where it is in the driver's source. */
+  why: string;
+  /** The vendor's process ends: these cases are left out with its binary, or all that follow would fail, too. */
+  ends?: true;
+  /** The driver of tools/csi/driver does the same. */
+  ours?: true;
+}
+
+// open-e/joviandss-kubernetescsi v1.1.0
+const joviandssDefects: readonly Defect[] = [
+  {
+    cases: "GetCapacity",
+    why: "its context has no logger, and the process ends (pkg/controller/controllerplugin.go, GetCapacity)",
+    ends: true,
+  },
+  ...["CreateSnapshot", "DeleteSnapshot", "ListSnapshots", "GetSnapshot", "existing source snapshot"].map(
+    (cases): Defect => ({
+      cases,
+      why: "every snapshot that is deleted ends the process (pkg/driver/driver.go, DeleteSnapshot)",
+      ends: true,
+    }),
+  ),
+  {
+    cases: "CreateVolume should create volume from an existing source volume",
+    why: "the snapshot between a volume and its clone is not found again, so the source stays busy (pkg/rest/entrielisters.go, GetVolumeSnapshotsEntries)",
+  },
+  ...[
+    "volume source snapshot is not found",
+    "volume source volume is not found",
+    "DeleteVolume should succeed when an invalid volume id is used",
+    "ValidateVolumeCapabilities should fail when the requested volume does not exist",
+    "ControllerPublishVolume should fail when the volume does not exist",
+  ].map((cases): Defect => ({
+    cases,
+    why: "an identifier of another form is InvalidArgument, not NotFound (pkg/driver/lunid.go, NewVolumeDescFromVDS)",
+  })),
+  {
+    cases: "ValidateVolumeCapabilities should return appropriate values",
+    why: "it confirms an empty list (pkg/controller/controllerplugin.go, ValidateVolumeCapabilities)",
+  },
+  {
+    cases: "ControllerPublishVolume should fail when the node does not exist",
+    why: "a target is for every node, so the node is not looked at (pkg/driver/driver.go, PublishVolume)",
+    ours: true,
+  },
+];
+
+/** What is to be known of a driver to run its processes. */
+export interface DriverUnderTest {
+  /** Names of its workloads, of the plugin's container in each, and the image's entry point. */
+  controller: { workload: string; container: string };
+  node: { workload: string; container: string };
+  entryPoint: string;
+  /** What else of the image matters. */
+  programs: Readonly<Record<string, string>>;
+  /** Its name, as in the path of its socket. */
+  driverName: string;
+  /** The array that it talks to. */
+  array: (folder: string) => Promise<Array>;
+  /** Creates its component for that array, as a stack's program does. */
+  deploy: (port: number) => unknown;
+  /** Parameters of its StorageClass. */
+  parameters: Record<string, string>;
+  /** What of the sanity suite it is known not to pass. */
+  defects: readonly Defect[];
+  /** Size of a volume that the sanity suite asks for. */
+  volumeBytes: number;
+}
+
+const user = "kubernetes";
+const password = "an-array's-password";
+
+/** The drivers that this program deploys. */
+export const drivers = {
+  joviandss: {
+    controller: { workload: "joviandss-csi-controller", container: "csi-controller" },
+    node: { workload: "joviandss-csi-node", container: "csi-node" },
+    // open-e/joviandss-kubernetescsi deploy/container/centos.Dockerfile
+    entryPoint: "/usr/local/bin/jdss-csi-plugin",
+    // Its iscsiadm runs the node's, by the strategy that the environment names; chroot is tested here.
+    programs: {
+      "/usr/local/bin/iscsiadm": '#!/bin/sh\nchroot /host "$ISCSIADM_HOST_PATH" "$@"\n',
+    },
+    driverName: "iscsi.csi.joviandss.open-e.com",
+    array: (folder) => JovianDssArray.start({ folder, user, password, pool: "Pool-0" }),
+    deploy: (port) =>
+      new JovianDssCsi("joviandss", {
+        image: "docker.io/opene/joviandss-csi:v1.1.0",
+        endpoint: { addresses: ["127.0.0.1"], port, protocol: "http", allowHttp: true, user, password },
+        iscsi: { addresses: ["127.0.0.1"] },
+        pools: [{ name: "Pool-0" }],
+        logLevel: "debug",
+      }),
+    parameters: {},
+    defects: joviandssDefects,
+    volumeBytes: 2 ** 26,
+  },
+  synology: {
+    controller: { workload: "synology-csi-controller", container: "csi-plugin" },
+    node: { workload: "synology-csi-node", container: "csi-plugin" },
+    // SynologyOpenSource/synology-csi Dockerfile
+    entryPoint: "/synology-csi-driver",
+    programs: {},
+    driverName: "csi.san.synology.com",
+    array: (folder) => DsmArray.start({ folder, user, password }),
+    deploy: (port) =>
+      new SynologyCsi("synology", {
+        arrays: [{ host: "127.0.0.1", port, https: false, allowHttp: true, username: user, password }],
+        storageClasses: [{ name: "synology-iscsi-storage", location: "/volume1" }],
+      }),
+    defects: [],
+    parameters: { protocol: "iscsi", location: "/volume1" },
+    volumeBytes: 2 ** 30,
+  },
+} as const satisfies Record<string, DriverUnderTest>;
+
+export type DriverName = keyof typeof drivers;

@@ -1,0 +1,103 @@
+import { spawnSync } from "node:child_process";
+import { resolve } from "node:path";
+import { Command, Option } from "commander";
+import { ToolError } from "../../tools/resolve.ts";
+import { drivers } from "./drivers.ts";
+import type { DriverName } from "./drivers.ts";
+import { missing } from "./missing.ts";
+import type { Missing } from "./missing.ts";
+import { problemsOf, runProcesses } from "./processes.ts";
+import type { ProcessesReport } from "./processes.ts";
+
+/** `npm run csi:processes`: starts what the rendered manifests start, the way a kubelet does. */
+
+interface Given {
+  driver: DriverName;
+  binary?: string;
+  without?: Missing;
+  json?: true;
+  verbose?: true;
+}
+
+const program = new Command("csi:processes")
+  .description(
+    "Starts each process of a driver's rendered Deployment and DaemonSet as a kubelet does, on a simulated node with a\n" +
+      "simulated array, and drives it with the kubelet's calls and the CSI sanity suite.",
+  )
+  .addOption(
+    new Option("--driver <name>", "which driver").choices(Object.keys(drivers)).makeOptionMandatory(),
+  )
+  .option("--binary <path>", "the vendor's own binary (default: one of ours that demands the same)")
+  .addOption(
+    new Option("--without <what>", "take this from the pods, to see that its loss is noticed").choices(
+      missing,
+    ),
+  )
+  .option("--verbose", "print what the processes write")
+  .option("--json", "print the report as JSON")
+  .addHelpText("after", "\nNeeds Linux and root, for mounts and loop devices. More in docs/csi-processes.md.")
+  .action(main);
+
+await program.parseAsync();
+
+async function main(given: Given): Promise<void> {
+  if (process.getuid?.() !== 0) return withSudo();
+  try {
+    const report = await runProcesses({
+      ...given,
+      binary: given.binary === undefined ? undefined : resolve(given.binary),
+      log: given.verbose === true ? (line) => void process.stderr.write(`${line}\n`) : () => undefined,
+    });
+    process.stdout.write(given.json === true ? JSON.stringify(report) : text(report));
+    if (problemsOf(report).length > 0) process.exitCode = 1;
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
+
+// Mounts in a container's namespace reach the node's, and a session is a loop device: a user namespace may do neither.
+function withSudo(): void {
+  const environment = ["PATH", "HOME", "TALOS_ISCSI_TOOLS", "GOPROXY", "GOFLAGS"].join(",");
+  const args = ["-n", `--preserve-env=${environment}`, process.execPath, ...process.argv.slice(1)];
+  const { status, error } = spawnSync("sudo", args, { stdio: "inherit" });
+  if (error !== undefined || status === null || status > 1) {
+    process.stderr.write(
+      "csi:processes needs root, for mounts and loop devices, and sudo does not give it without a password. Run it as root.\n",
+    );
+  }
+  process.exitCode = status ?? 1;
+}
+
+function text(report: ProcessesReport): string {
+  const { started, others, steps, sanity } = report;
+  const lines = ["Processes"];
+  for (const { name, exits } of started) {
+    lines.push(`  ${name}: ${exits.length === 0 ? "runs" : `ended with ${exits.join(", ")}`}`);
+  }
+  lines.push(`  not started here: ${others.join(", ")}`, "", "A volume's life");
+  for (const { step, error } of steps) lines.push(`  ${error === undefined ? "ok  " : "FAIL"} ${step}`);
+  const count = (state: string) => sanity.filter((one) => one.state === state).length;
+  lines.push(
+    "",
+    `Sanity suite: ${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`,
+  );
+  for (const why of new Set(sanity.flatMap(({ known }) => known ?? []))) {
+    lines.push(`  known: ${why}`);
+    for (const one of sanity) if (one.known === why) lines.push(`    ${one.state} ${one.name}`);
+  }
+  const problems = problemsOf(report);
+  lines.push("", problems.length === 0 ? "All is well." : `Problems:\n  ${problems.join("\n  ")}`);
+  for (const { name, exits, output } of started) {
+    if (exits.length > 0 && problems.length > 0) lines.push("", `The last words of ${name}:`, tail(output));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+const tail = (output: string) =>
+  output
+    .split("\n")
+    .slice(-6)
+    .map((line) => `  ${line}`)
+    .join("\n");
