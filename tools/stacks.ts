@@ -13,7 +13,7 @@ export function stacksIn(files: readonly string[]): string[] {
 
 // What a stack is not made from: the rest is the program, and changes every stack.
 const elsewhere = [
-  /^(accept|docs|lab|policy|report|test|tools|\.ci|\.github)\//,
+  /^(accept|docs|doctor|lab|policy|report|test|tools|\.ci|\.github)\//,
   /^[^/]*\.(md|example\.yaml|schema\.json)$/,
   /^(stages|renovate)\.json$/,
   /^\.[^/]*$/,

@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { parseTalosconfig, SecretsError } from "../talos/secretsBundle.ts";
+import { consult, realWorld } from "./doctor.ts";
+import { DoctorError } from "./doctorError.ts";
+import { verdictText } from "./render.ts";
+
+/** `npm run doctor -- --talosconfig talosconfig --kubeconfig kubeconfig --to v1.14.1` */
+
+interface Options {
+  talosconfig: string;
+  context?: string;
+  kubeconfig?: string;
+  nodes?: string[];
+  endpoints?: string[];
+  to?: string;
+  allowSkew: boolean;
+  json: boolean;
+}
+
+const exitCodes = `
+Exit codes:
+  0  no problem was found; with --to, the upgrade would begin
+  1  there is a problem, or the upgrade would be refused
+  2  the cluster could not be examined`;
+
+const command = new Command("doctor")
+  .description("Looks at a Talos cluster, changes nothing, and says what stands against an upgrade.")
+  .requiredOption("--talosconfig <file>", "credentials for the Talos API")
+  .option("--context <name>", "context of the talosconfig; default: the current one")
+  .option("--kubeconfig <file>", "credentials for Kubernetes: finds all nodes, and judges drains and storage")
+  .option("--nodes <addresses>", "the nodes to examine, separated by commas", (list: string) =>
+    list.split(","),
+  )
+  .option(
+    "--endpoints <addresses>",
+    "Talos APIs to reach the nodes through, separated by commas; default: those of the talosconfig",
+    (list: string) => list.split(","),
+  )
+  .option("--to <release>", "the Talos release to judge an upgrade for, such as v1.14.1")
+  .option("--allow-skew", "accept a step over more than one minor release, as upgrade.allowSkew does", false)
+  .option("--json", "the verdict as data", false)
+  .addHelpText("after", exitCodes);
+
+function file(option: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new DoctorError(
+      `--${option}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? ""})`,
+    );
+  }
+}
+
+async function main(): Promise<number> {
+  await command.parseAsync();
+  const { talosconfig, context, kubeconfig, nodes, endpoints, to, allowSkew, json } = command.opts<Options>();
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  const verdict = await consult(
+    {
+      talosconfig: parseTalosconfig(file("talosconfig", talosconfig), context),
+      ...(kubeconfig === undefined ? {} : { kubeconfig: file("kubeconfig", kubeconfig) }),
+      ...(nodes === undefined ? {} : { nodes }),
+      ...(endpoints === undefined ? {} : { endpoints }),
+      ...(to === undefined ? {} : { to }),
+      allowSkew,
+    },
+    realWorld,
+    stop.signal,
+  );
+  process.stdout.write(json ? `${JSON.stringify(verdict, null, 2)}\n` : verdictText(verdict));
+  return verdict.findings.some(({ severity }) => severity === "problem") ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const known = error instanceof DoctorError || error instanceof SecretsError;
+  process.stderr.write(`error: ${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
+  process.exitCode = 2;
+}

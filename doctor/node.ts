@@ -1,0 +1,143 @@
+import { pathAdvisories } from "../provider/advice.ts";
+import type { UpgradeContext } from "../provider/context.ts";
+import { UpgradeError } from "../provider/errors.ts";
+import {
+  describeMachine,
+  describeService,
+  lackingServices,
+  readFacts,
+  type NodeFacts,
+} from "../provider/facts.ts";
+import { describeEtcd } from "../provider/guards/etcdVersion.ts";
+import { kernelArgumentFindings } from "../provider/guards/kernelArguments.ts";
+import { silentProgress } from "../provider/progress.ts";
+import { guard } from "../provider/steps/guard.ts";
+import { TalosError } from "../talos/api/errors.ts";
+import type { CallOptions, TalosReader } from "../talos/api/talosClient.ts";
+import { exemptedNamespaces } from "../talos/exemptions.ts";
+import { badRelease, initiatorNameChanges, iscsiServices } from "../talos/extensions.ts";
+import { VersionError } from "../talos/version.ts";
+import type { Finding, NodeVerdict } from "./verdict.ts";
+
+/** What the first look found; the second needs to know the other nodes. */
+export interface FirstLook {
+  address: string;
+  name: string;
+  role: "controlplane" | "worker";
+  facts: NodeFacts;
+}
+
+export async function firstLook(talos: TalosReader, address: string, call: CallOptions): Promise<FirstLook> {
+  const facts = await readFacts(talos, { files: [] }, call);
+  // Whoever runs etcd is a control plane: this can be read with any role, the machine configuration cannot.
+  const role = facts.services.some(({ id }) => id === "etcd") ? "controlplane" : "worker";
+  return { address, name: facts.kubernetesNode ?? address, role, facts };
+}
+
+/** One node and what there is to say of it. `context` wants the release of `--to`, or the one that runs. */
+export async function examine(
+  context: UpgradeContext,
+  { address, name, role, facts }: FirstLook,
+  to: string | undefined,
+): Promise<{ node: NodeVerdict; findings: Finding[] }> {
+  const { talos, signal } = context;
+  const call = { deadlineMs: context.patience.probeMs * 2, signal };
+  const [etcd, kernelArguments, exemptNamespaces, refused] = await Promise.all([
+    role === "controlplane" ? unlessUnknown(talos.etcdStatus(call).then(describeEtcd)) : undefined,
+    unlessUnknown(kernelArgumentFindings(address, talos, facts.version, call)),
+    role === "controlplane" ? unlessUnknown(exemptions(talos, call)) : undefined,
+    to === undefined || to === facts.version ? undefined : refusals(context, facts),
+  ]);
+  const node: NodeVerdict = {
+    name,
+    address,
+    role,
+    version: facts.version,
+    ...(facts.schematicId === undefined ? {} : { schematicId: facts.schematicId }),
+    extensions: facts.extensions.map(({ name: extension }) => extension),
+    machine: describeMachine(facts.machine),
+    ...(etcd === undefined ? {} : { etcd }),
+    kernelArgumentsAtRisk: (kernelArguments ?? []).length > 0,
+    ...(facts.initiatorName === undefined ? {} : { initiatorName: facts.initiatorName }),
+    initiatorNameChanges: to !== undefined && nameChanges(facts.version, to),
+    ...(exemptNamespaces === undefined ? {} : { exemptNamespaces }),
+    ...(to === undefined ? {} : { refused: refused ?? [] }),
+  };
+  const findings = [
+    ...ownFindings(node, facts),
+    ...(kernelArguments ?? []).map(({ problem, hint }) => warning(name, `${problem}. ${hint}`)),
+    ...(to === undefined ? [] : pathAdvisories(facts.version, to, node.extensions, undefined)).map((text) =>
+      warning(name, text),
+    ),
+    ...(refused ?? []).map((text): Finding => ({
+      severity: "problem",
+      nodes: [name],
+      text: `an upgrade to ${to ?? ""} would be refused: ${text}`,
+    })),
+  ];
+  return { node, findings };
+}
+
+/** What is wrong with a node as it runs. */
+function ownFindings({ name, extensions, version }: NodeVerdict, facts: NodeFacts): Finding[] {
+  const problem = (text: string): Finding => ({ severity: "problem", nodes: [name], text });
+  const findings = facts.machine.ready ? [] : [problem(`is ${describeMachine(facts.machine)}`)];
+  if (!extensions.includes("iscsi-tools")) {
+    findings.push(warning(name, "has no iscsi-tools: iSCSI volumes cannot be used there"));
+  } else {
+    const services = [...(ofRelease(() => iscsiServices(version)) ?? [])];
+    for (const id of lackingServices(facts, { services }))
+      findings.push(
+        problem(`the service ${describeService(id, facts)} does not run: iSCSI volumes cannot be used there`),
+      );
+  }
+  const bad = ofRelease(() => badRelease(version, extensions));
+  if (bad !== undefined)
+    findings.push(warning(name, `runs ${version}: ${bad.reason} (${bad.source}). Use ${bad.instead}`));
+  return findings;
+}
+
+/** What the rollout's own guard would say, asked once and without waiting. */
+async function refusals(context: UpgradeContext, facts: NodeFacts): Promise<string[]> {
+  try {
+    await guard({ ...context, progress: silentProgress }, facts);
+    return [];
+  } catch (error) {
+    if (error instanceof UpgradeError) return [`${error.seen}. ${error.hint}`];
+    if (error instanceof TalosError) return [error.message];
+    throw error;
+  }
+}
+
+async function exemptions(talos: TalosReader, call: CallOptions): Promise<string[] | undefined> {
+  const text = await talos.activeConfiguration(call);
+  return text === undefined ? undefined : [...new Set(exemptedNamespaces(text))];
+}
+
+/** Undefined where the certificate's role may not ask, the release does not know the question, or the answer does not come. */
+async function unlessUnknown<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
+    throw error;
+  }
+}
+
+function nameChanges(from: string, to: string): boolean {
+  return ofRelease(() => initiatorNameChanges(from, to)) ?? false;
+}
+
+/** Undefined for a build with a tag of its own: nothing is known of it. */
+function ofRelease<T>(question: () => T): T | undefined {
+  try {
+    return question();
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}
+
+function warning(name: string, text: string): Finding {
+  return { severity: "warning", nodes: [name], text };
+}

@@ -1,0 +1,73 @@
+import Table from "cli-table3";
+import type { Finding, NodeVerdict, Verdict } from "./verdict.ts";
+
+/** The verdict for people: a table of the nodes, what there is on the cluster, and then what was found. */
+export function verdictText(verdict: Verdict): string {
+  const { context, to, nodes, kubernetes, certificates, findings } = verdict;
+  const lines = [headline(verdict), ""];
+  const table = new Table({
+    head: [
+      "node",
+      "role",
+      "Talos",
+      "schematic",
+      "machine",
+      "etcd",
+      "initiator name",
+      ...(to === undefined ? [] : [`to ${to}`]),
+    ],
+    style: { head: [], border: [] },
+  });
+  for (const node of nodes) table.push(row(node, to));
+  lines.push(table.toString(), "");
+  for (const { name, extensions } of nodes) lines.push(`${name}: extensions ${listed(extensions)}`);
+  const exempt = new Set(nodes.flatMap(({ exemptNamespaces }) => exemptNamespaces ?? []));
+  if (nodes.some(({ exemptNamespaces }) => exemptNamespaces !== undefined))
+    lines.push(`PodSecurity exempts ${listed([...exempt])}`);
+  if (kubernetes !== undefined) {
+    lines.push(`Kubernetes ${kubernetes.version}; ${kubernetes.attachments} volumes attached`);
+    for (const { name, nodes: on } of kubernetes.drivers)
+      lines.push(`  CSI driver ${name}: on ${on} nodes, ${kubernetes.volumes[name] ?? 0} volumes`);
+  }
+  for (const { of, expires, days } of certificates)
+    lines.push(`client certificate of the ${of}: until ${expires.slice(0, 10)} (${days} days)`);
+  if (findings.length > 0) lines.push("", ...findings.map(findingText));
+  return `talosconfig context ${context}\n${lines.join("\n")}\n`;
+}
+
+function headline({ findings, to, nodes }: Verdict): string {
+  const problems = findings.filter(({ severity }) => severity === "problem").length;
+  const warnings = findings.length - problems;
+  const refused = nodes.filter((node) => (node.refused ?? []).length > 0);
+  const upgrade =
+    to === undefined
+      ? ""
+      : refused.length === 0
+        ? ` An upgrade to ${to} would begin.`
+        : ` An upgrade to ${to} would be refused because of ${refused.map(({ name }) => name).join(", ")}.`;
+  return `${counted(nodes.length, "node")}, ${counted(problems, "problem")}, ${counted(warnings, "warning")}.${upgrade}`;
+}
+
+function row(node: NodeVerdict, to: string | undefined): string[] {
+  const { name, role, version, schematicId, machine, etcd, initiatorName, refused } = node;
+  return [
+    name,
+    role,
+    version,
+    schematicId === undefined ? "none" : `${schematicId.slice(0, 12)}…`,
+    machine,
+    etcd?.replace(/^etcd /, "") ?? "",
+    initiatorName ?? "none",
+    ...(to === undefined
+      ? []
+      : [version === to ? "runs it" : (refused ?? []).length > 0 ? "refused" : "yes"]),
+  ];
+}
+
+function findingText({ severity, nodes, text }: Finding): string {
+  return `${severity}: ${nodes.length === 0 ? "" : `${nodes.join(", ")}: `}${text}`;
+}
+
+const listed = (names: readonly string[]): string => (names.length === 0 ? "none" : names.join(", "));
+
+const counted = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
