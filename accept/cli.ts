@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { fileName, writeReport } from "../report/files.ts";
+import { outliveReaders } from "../tools/closedOutput.ts";
 import { accept, type World } from "./acceptance.ts";
 import { AcceptError } from "./acceptError.ts";
 import { acceptanceMarkdown } from "./document.ts";
@@ -71,6 +72,7 @@ async function main(): Promise<number> {
   return run.result === "passed" ? 0 : 1;
 }
 
+outliveReaders();
 try {
   process.exitCode = await main();
 } catch (error) {

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { outliveReaders } from "../tools/closedOutput.ts";
 import { benchCrash } from "./bench/crash.ts";
 import { benchFresh } from "./bench/fresh.ts";
 import { benchNodes } from "./bench/nodes.ts";
@@ -46,6 +47,7 @@ root
   .option("--nodes <number>", "how many nodes", Number, 100)
   .action(async ({ nodes }: { nodes: number }) => benchScale(nodes));
 
+outliveReaders();
 try {
   await root.parseAsync();
 } catch (error) {

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { settingsMessage } from "../config.ts";
+import { outliveReaders } from "../tools/closedOutput.ts";
 import { ToolError } from "../tools/resolve.ts";
 import { askLab } from "./control.ts";
 import { addFaultCommands } from "./faultCommands.ts";
@@ -146,6 +147,7 @@ function failureText(error: unknown): string {
   return settingsMessage(error) ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
+outliveReaders();
 try {
   await program().parseAsync();
 } catch (error) {

@@ -12,6 +12,9 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.exit(1);
 }
 
+// An engine that was killed reads no more. A failed write is not to be an uncaught exception: what the plugin has under way still has to end well.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
 // Keeps compiled code between runs: the engine starts the plugin for every preview. Next to the packages, since other users can write to
 // the folder for temporary files.
 module_.enableCompileCache?.(join(__dirname, "..", "node_modules", ".cache", "talos-node"));

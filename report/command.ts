@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { DigestError } from "./digest/digest.ts";
+import { outliveReaders } from "../tools/closedOutput.ts";
 import { ReportError } from "./reportError.ts";
 
 /** What both commands have in common. */
@@ -20,9 +21,7 @@ export async function exitCodeOf(command: () => Promise<number>): Promise<number
 }
 
 // Who reads only the beginning (`| head`) closes the pipe; the files are written all the same.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
+outliveReaders();
 
 export function say(line: string): void {
   process.stdout.write(`${line}\n`);
