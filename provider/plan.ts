@@ -65,12 +65,27 @@ export async function planRollout(
   };
 }
 
+/** How often the same is asked of a node that fails to answer: a busy node is no reason for another line than the update's. */
+const tries = 3;
+
+async function asked<T>({ clock, patience, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
+  for (let time = 1; ; time++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const mayPass = isTransient(error) || (error instanceof TalosError && error.kind === "failed");
+      if (!mayPass || time === tries) throw error;
+      await clock.sleep(patience.pollMs, signal);
+    }
+  }
+}
+
 /** `; etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing where it cannot be told now: the guard says why. */
 async function etcdText(context: UpgradeContext, facts: NodeFacts): Promise<string> {
   const { wanted, talos, patience, signal } = context;
   if (wanted.role !== "controlplane") return "";
   try {
-    const status = await talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal });
+    const status = await asked(context, () => talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal }));
     const before = etcdAfter({ talosVersion: facts.version });
     const after = etcdAfter(wanted);
     // One that is not Talos's own stays what it is.
@@ -130,10 +145,9 @@ async function lookAt(
   const target = describeWanted(wanted);
   const asNew = `${wanted.name}: new in this stack -> ${target}`;
   try {
-    const facts = await readFacts(context.talos, wanted, {
-      deadlineMs: context.patience.probeMs * 2,
-      signal,
-    });
+    const facts = await asked(context, () =>
+      readFacts(context.talos, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
+    );
     const runs = describeImage(facts.version, facts.schematicId);
     if (isSettled(facts, wanted))
       return {

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { connectActor } from "../../talos/api/actor.ts";
+import { TalosError } from "../../talos/api/errors.ts";
 import { unknownValue, type Properties } from "../../provider/secrets.ts";
 import { failureOf, harness, inputsFor, urn as upgradeUrn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -107,6 +109,25 @@ describe("what a preview shows of a rollout", () => {
     await machine.stop();
     expect(await lineOf()).toBe(installed);
     expect(installed).toMatch(/^w1: new in this stack -> v1\.13\.9 /);
+  });
+
+  it("the same although an answer is lost: a busy node is no reason to refuse a saved plan", async () => {
+    const lineOf = async (own: Harness) =>
+      ((await checked(own, {}, preflightInputs()))["plan"] as string[])[0];
+    const undisturbed = await lineOf(harness());
+    expect(undisturbed).toContain("; etcd ");
+    let lost = 0;
+    const busy = harness(undefined, {}, (options) => {
+      const client = connectActor(options);
+      const ask = client.etcdStatus.bind(client);
+      client.etcdStatus = async (call) => {
+        if (lost++ < 2) throw new TalosError("timeout", "cp1", "MachineService.EtcdStatus", "no answer");
+        return ask(call);
+      };
+      return client;
+    });
+    expect(await lineOf(busy)).toBe(undisturbed);
+    expect(lost).toBeGreaterThan(2);
   });
 
   it("what a node that it knows runs already", async () => {
