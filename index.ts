@@ -95,6 +95,7 @@ const rollout = new RollingUpgrade("upgrade", {
   etcdDowngrade: upgrade.etcdDowngrade,
   windows: upgrade.windows,
   outsideWindow: upgrade.outsideWindow,
+  gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
 });
 
 const kubernetes = new k8s.Provider(

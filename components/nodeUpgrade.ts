@@ -98,7 +98,33 @@ export interface RolloutPolicyArgs {
   windows: UpgradeWindow[];
   /** With no window open: `stop` leaves the node for a later deployment and succeeds, unless what comes after needs it; `fail` is an error. */
   outsideWindow: "stop" | "fail";
+  /** Objects of the cluster that have to be well before each node is taken down. Empty: none. */
+  gates: RolloutGate[];
 }
+
+/** Objects of one kind, and what each has to have: a condition, or a value at a JSONPath. */
+export interface RolloutGate {
+  /** `ceph.rook.io/v1` */
+  apiVersion: string;
+  /** `CephCluster` */
+  kind: string;
+  /** Default: all. */
+  namespace?: string | undefined;
+  /** The one object, which has to be there; without it and a selector all of the kind. */
+  name?: string | undefined;
+  /** Label selector, as kubectl takes it. */
+  labelSelector?: string | undefined;
+  /** `Ready`, or `Degraded=False`. */
+  condition?: string | undefined;
+  /** RFC 9535, or kubectl's `{.status.phase}`. */
+  jsonPath?: string | undefined;
+  /** What the path has to find: a value, or any of several. */
+  value?: GateValue | GateValue[] | undefined;
+  /** How long to wait for it, in seconds. */
+  timeoutSeconds: number;
+}
+
+type GateValue = string | number | boolean;
 
 /** Where snapshots of etcd go. The file has mode 0600; beside it is one with `.json` that says what it is. */
 export interface EtcdSnapshotArgs {

@@ -5,6 +5,7 @@ import {
   type EtcdSnapshot,
   type EtcdSnapshotArgs,
   type NodeUpgradeArgs,
+  type RolloutGate,
   type RolloutPolicyArgs,
 } from "./nodeUpgrade.ts";
 import { withoutTraces } from "./manyResources.ts";
@@ -92,6 +93,8 @@ export interface RollingUpgradeArgs {
   windows?: UpgradeWindow[] | undefined;
   /** What happens to the nodes that are left when no window is open. Default: stop. */
   outsideWindow?: "stop" | "fail" | undefined;
+  /** What has to be well in the cluster before each node is taken down. Default: nothing. */
+  gates?: RolloutGate[] | undefined;
 }
 
 /**
@@ -214,6 +217,7 @@ function policy({
   pools,
   windows,
   outsideWindow,
+  gates,
   schematicId,
 }: RollingUpgradeArgs): RolloutPolicyArgs {
   return {
@@ -236,6 +240,7 @@ function policy({
     ),
     windows: windows ?? [],
     outsideWindow: outsideWindow ?? "stop",
+    gates: gates ?? [],
   };
 }
 

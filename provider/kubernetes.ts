@@ -33,6 +33,16 @@ export interface KubernetesPod {
 /** `blocked`: a PodDisruptionBudget does not allow it now. */
 export type Eviction = { outcome: "accepted" | "gone" } | { outcome: "blocked"; reason: string };
 
+/** Objects of any kind. */
+export interface ObjectSelection {
+  apiVersion: string;
+  kind: string;
+  /** Default: all. */
+  namespace?: string;
+  name?: string;
+  labelSelector?: string;
+}
+
 /** What an upgrade asks of a cluster. Every method throws a KubernetesError. */
 export interface KubernetesClient {
   /** `v1.35.4` */
@@ -49,6 +59,8 @@ export interface KubernetesClient {
   /** The cluster's volumes. */
   readonly storage: StorageReader;
   evict(pod: KubernetesPod): Promise<Eviction>;
+  /** Every object that is meant. A kind that the cluster does not have is an error with status 404. */
+  objects(selection: ObjectSelection): Promise<object[]>;
 }
 
 /** What only `provider/gate` may ask of a cluster. Every method throws a KubernetesError. */

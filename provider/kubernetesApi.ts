@@ -1,6 +1,7 @@
 import type {
   ConfigurationOptions,
   CoreV1Api,
+  KubernetesObjectApi,
   ObservableMiddleware,
   StorageV1Api,
   V1Node,
@@ -15,6 +16,7 @@ import {
   type KubernetesClient,
   type KubernetesNode,
   type KubernetesPod,
+  type ObjectSelection,
   type NodeRemover,
 } from "./kubernetes.ts";
 import { ApiStorageReader } from "./storage/api.ts";
@@ -63,6 +65,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
     config.makeApiClient(library.VersionApi),
     once,
     library.setHeaderOptions("Content-Type", library.PatchStrategy.MergePatch, once),
+    library.KubernetesObjectApi.makeApiClient(config),
   );
 }
 
@@ -72,6 +75,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
   readonly #version: VersionApi;
   readonly #once: ConfigurationOptions<ObservableMiddleware>;
   readonly #patch: ConfigurationOptions<ObservableMiddleware>;
+  readonly #any: KubernetesObjectApi;
   readonly storage: StorageReader;
 
   constructor(
@@ -81,12 +85,14 @@ class ApiClient implements KubernetesClient, NodeRemover {
     version: VersionApi,
     once: ConfigurationOptions<ObservableMiddleware>,
     patch: ConfigurationOptions<ObservableMiddleware>,
+    any: KubernetesObjectApi,
   ) {
     this.#watch = watch;
     this.#core = core;
     this.#version = version;
     this.#once = once;
     this.#patch = patch;
+    this.#any = any;
     const follow = this.#follow.bind(this);
     this.storage = new ApiStorageReader({ core, storage, once, told, follow });
   }
@@ -173,6 +179,30 @@ class ApiClient implements KubernetesClient, NodeRemover {
     await ended.promise;
   }
 
+  async objects(selection: ObjectSelection): Promise<object[]> {
+    const { apiVersion, kind, namespace, name, labelSelector } = selection;
+    const field = name === undefined ? undefined : `metadata.name=${name}`;
+    // The client asks the cluster for its kinds first; neither call of it takes a limit of its own.
+    const list = this.#any.list(
+      apiVersion,
+      kind,
+      namespace,
+      ...([undefined, undefined, undefined] as const),
+      field,
+      labelSelector,
+    );
+    const limit = Promise.withResolvers<never>();
+    const timer = setTimeout(() => limit.reject(new Error("no answer in time")), requestMs);
+    try {
+      return (await told(Promise.race([list, limit.promise]))).items;
+    } catch (error) {
+      if (!(error instanceof KubernetesError) || !isUnknownKind(error)) throw error;
+      throw new KubernetesError(`the cluster has no kind ${kind} in ${apiVersion}`, 404);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async evict(pod: KubernetesPod): Promise<Eviction> {
     const { namespace, name, uid } = pod;
     // With the uid a new pod of the same name (a StatefulSet's) is safe from an eviction meant for the one before.
@@ -189,6 +219,11 @@ class ApiClient implements KubernetesClient, NodeRemover {
       throw error;
     }
   }
+}
+
+/** The group or the version is not there (404), or has no such kind (the client's own words). */
+function isUnknownKind({ status, message }: KubernetesError): boolean {
+  return status === 404 || message.startsWith("Unrecognized API version and kind");
 }
 
 function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {

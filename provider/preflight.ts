@@ -3,6 +3,7 @@ import { stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
 import { isSettled, type NodeFacts } from "./facts.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
+import { requireGates } from "./rollout/gates.ts";
 import { budgetOf, requireRoom } from "./rollout/budget.ts";
 import { closedWindow } from "./rollout/window.ts";
 import { Session, type Surroundings } from "./session.ts";
@@ -96,10 +97,19 @@ class Survey {
 
   async guard(): Promise<void> {
     const rooms = await this.#rooms();
+    const first = await this.#firstToGo();
     await this.#each("guard", this.due(), Infinity, async (node) => {
       await guardAtRest(node.context, node);
       if (rooms.has(node)) await requireRoom(node.context);
+      // The same for all of them: one speaks for the rollout.
+      if (node === first) await requireGates(node.context, "guard");
     });
+  }
+
+  /** The first node that is due; none while no window is open. */
+  async #firstToGo(): Promise<Due | undefined> {
+    const [first] = this.due();
+    return first === undefined || (await closedWindow(first.context)) !== undefined ? undefined : first;
   }
 
   /** The first node of each group that is due: it speaks for all of them. None while no window is open, since then no node goes down. */

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { planRollout } from "./plan.ts";
+import { policyOf } from "./rollout/policy.ts";
 import type { Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
 
@@ -22,9 +23,9 @@ export async function plannedRollout(
   return plan?.lines;
 }
 
-/** What the nodes are to run: the plan is about nothing else. */
-function wantedOf({ nodes, schematicId, kubernetesVersion }: Properties): Properties {
-  return { nodes, schematicId, kubernetesVersion };
+/** What the nodes are to run, and what is looked at before: the plan is about nothing else. */
+function wantedOf({ nodes, schematicId, kubernetesVersion, rollout }: Properties): Properties {
+  return { nodes, schematicId, kubernetesVersion, gates: policyOf(rollout).gates };
 }
 
 /** The nodes that the state has. */

@@ -6,6 +6,7 @@ import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts"
 import { KubernetesError } from "./kubernetes.ts";
 import { Refused } from "./gate/gate.ts";
 import { withinBudget } from "./rollout/budget.ts";
+import { requireGates } from "./rollout/gates.ts";
 import { describePostponed, Postponed, requireWindow } from "./rollout/window.ts";
 import { drain, findNode } from "./steps/drain.ts";
 import { guard } from "./steps/guard.ts";
@@ -129,6 +130,7 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
   // From the look to the node's return nobody else of this cluster is disturbed, and no more of its group than may be.
   await context.gate.inTurn(() =>
     withinBudget(context, async () => {
+      await requireGates(context, "gate");
       // The wait for its turn may have been long.
       await requireWindow(context, before);
       context.timer.start();

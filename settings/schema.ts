@@ -9,6 +9,7 @@ import { byPool, poolName, poolsSchema } from "./pools.ts";
 import { network, vip } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
 import { nodeEndpoint, talosEndpoints } from "./reaching.ts";
+import { gatesOf } from "./gates.ts";
 import { outsideWindow, windows } from "./windows.ts";
 import { flag, must, mustUnseen } from "./words.ts";
 
@@ -321,12 +322,9 @@ const upgrade = section({
   )
     .default({})
     .describe("How the workers of a pool are upgraded. One pool begins when the one before it is done."),
-  windows: windows.describe(
-    "When nodes may be taken down. Looked at before every node. Default: at any time.",
-  ),
-  outsideWindow: outsideWindow.describe(
-    "What happens to the nodes that are left when no window is open: stop leaves them for a later `pulumi up` and succeeds; fail ends the deployment with an error.",
-  ),
+  gates: gatesOf(duration),
+  windows,
+  outsideWindow,
   timeout: duration("30m").describe("How long each step of a node may take."),
   allowSkew: flag()
     .default(false)

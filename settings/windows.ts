@@ -47,7 +47,15 @@ const window = section({
 });
 
 /** When nodes may be taken down. */
-export const windows = z.array(window, must("a list of windows: days, from, to and timeZone")).default([]);
+export const windows = z
+  .array(window, must("a list of windows: days, from, to and timeZone"))
+  .default([])
+  .describe("When nodes may be taken down. Looked at before every node. Default: at any time.");
 
 /** What a rollout does when no window is open. */
-export const outsideWindow = z.enum(["stop", "fail"], must("stop or fail")).default("stop");
+export const outsideWindow = z
+  .enum(["stop", "fail"], must("stop or fail"))
+  .default("stop")
+  .describe(
+    "What happens to the nodes that are left when no window is open: stop leaves them for a later `pulumi up` and succeeds; fail ends the deployment with an error.",
+  );

@@ -1,5 +1,6 @@
 import type { UpgradeContext } from "../context.ts";
 import { overBudget } from "./budget.ts";
+import { gateOutlook } from "./gates.ts";
 import { closedWindow } from "./window.ts";
 
 /** For a preview: what keeps the rollout from taking this node down as things are. The same text for all nodes that it concerns. */
@@ -7,6 +8,7 @@ export async function outlook(context: UpgradeContext): Promise<string[]> {
   const { outsideWindow } = context.wanted.rollout;
   const closed = await closedWindow(context);
   const room = await overBudget(context);
+  const gates = await gateOutlook(context);
   return [
     ...(closed === undefined
       ? []
@@ -15,6 +17,7 @@ export async function outlook(context: UpgradeContext): Promise<string[]> {
             ? `${closed}: a deployment before that leaves the nodes as they are`
             : `${closed}: a deployment before that fails (upgrade.outsideWindow: fail)`,
         ]),
+    ...gates,
     ...(room === undefined ? [] : [`as things are, the rollout would stop: ${room.problem}. ${room.hint}`]),
   ];
 }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { UpgradeWindow } from "../../talos/upgradeWindows.ts";
 import type { Rule } from "../check.ts";
 import type { Properties } from "../secrets.ts";
+import type { CustomGate } from "./gates.ts";
 
 /**
  * How a rollout goes on from node to node. It is read when a node is due; a change of it alone is no change of a node, so that neither
@@ -15,6 +16,8 @@ export interface RolloutPolicy {
   /** When nodes may be taken down; none: at any time. */
   windows: UpgradeWindow[];
   outsideWindow: "stop" | "fail";
+  /** What has to hold before each node. */
+  gates: CustomGate[];
 }
 
 /** A node of the rollout, and what it is to run. */
@@ -38,7 +41,7 @@ export interface Budget {
   maxUnavailable: number | string;
 }
 
-const fields = ["nodes", "budgets", "windows", "outsideWindow"] as const;
+const fields = ["nodes", "budgets", "windows", "outsideWindow", "gates"] as const;
 
 /** The program has checked its settings; this is for programs that use the resource by itself. */
 export const rolloutPolicy: Rule = (value) => {
@@ -47,7 +50,7 @@ export const rolloutPolicy: Rule = (value) => {
   const given = value as Properties;
   const strange = Object.keys(given).filter((key) => !(fields as readonly string[]).includes(key));
   if (strange.length > 0) return `has no ${strange.join(", ")}; there are ${fields.join(", ")}`;
-  for (const key of ["nodes", "budgets", "windows"] as const)
+  for (const key of ["nodes", "budgets", "windows", "gates"] as const)
     if (given[key] !== undefined && !Array.isArray(given[key]))
       return `${key} must be a list, not ${JSON.stringify(given[key])}`;
   const { outsideWindow } = given;
@@ -58,7 +61,14 @@ export const rolloutPolicy: Rule = (value) => {
 
 /** Inputs that `rolloutPolicy` has passed, with the defaults. */
 export function policyOf(given: unknown): RolloutPolicy {
-  return { nodes: [], budgets: [], windows: [], outsideWindow: "stop", ...(given as Partial<RolloutPolicy>) };
+  return {
+    nodes: [],
+    budgets: [],
+    windows: [],
+    outsideWindow: "stop",
+    gates: [],
+    ...(given as Partial<RolloutPolicy>),
+  };
 }
 
 /** Whether two sets of inputs are the same but for how the rollout goes on, which may be the same too. */

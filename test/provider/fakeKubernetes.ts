@@ -5,6 +5,7 @@ import {
   type KubernetesNode,
   type KubernetesPod,
   type NodeRemover,
+  type ObjectSelection,
 } from "../../provider/kubernetes.ts";
 import type { WatchSource } from "../../provider/watched.ts";
 import { FakeObjects, FakeStorage } from "./fakeStorage.ts";
@@ -117,6 +118,16 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     this.#write(`evict ${pod.name}`);
     this.pods = this.pods.filter(({ uid }) => uid !== pod.uid);
     return { outcome: "accepted" };
+  }
+
+  /** Objects of other kinds, by kind. */
+  readonly others = new Map<string, { metadata: { name: string; namespace?: string } }[]>();
+
+  async objects({ apiVersion, kind, name }: ObjectSelection): Promise<object[]> {
+    this.#answer("objects");
+    const all = this.others.get(kind);
+    if (all === undefined) throw new KubernetesError(`the cluster has no kind ${kind} in ${apiVersion}`, 404);
+    return structuredClone(all.filter(({ metadata }) => name === undefined || metadata.name === name));
   }
 
   #write(entry: string): void {

@@ -127,6 +127,7 @@ describe("RollingUpgrade", () => {
         ],
         windows: [],
         outsideWindow: "stop",
+        gates: [],
       },
     });
   });

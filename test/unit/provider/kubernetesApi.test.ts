@@ -66,6 +66,34 @@ const reject = async (work: Promise<unknown>): Promise<KubernetesError> =>
     (error: unknown) => error as KubernetesError,
   );
 
+describe("objects of any kind", () => {
+  it("are asked for by namespace, name and label, once the cluster has told their kind", async () => {
+    const items = [{ metadata: { name: "pvc-1" }, status: { robustness: "healthy" } }];
+    const resources = [{ name: "volumes", kind: "Volume", namespaced: true }];
+    answer = { status: 200, body: { resources, items } };
+    const selection = { apiVersion: "longhorn.io/v1beta2", kind: "Volume", namespace: "longhorn-system" };
+    expect(await kubernetes.objects({ ...selection, name: "pvc-1", labelSelector: "a=b" })).toEqual(items);
+    expect(asked.map(({ url }) => url)).toEqual([
+      "/apis/longhorn.io/v1beta2",
+      "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/volumes?fieldSelector=metadata.name=pvc-1&labelSelector=a=b",
+    ]);
+  });
+
+  it.each([
+    ["a kind that its version lacks", 200, { resources: [] }],
+    [
+      "a version that the cluster lacks",
+      404,
+      { message: "the server could not find the requested resource" },
+    ],
+  ])("are an error that does not pass for %s", async (_, status, body) => {
+    answer = { status, body };
+    const error = await reject(kubernetes.objects({ apiVersion: "ceph.rook.io/v1", kind: "CephCluster" }));
+    expect(error.message).toBe("the cluster has no kind CephCluster in ceph.rook.io/v1");
+    expect(error.transient).toBe(false);
+  });
+});
+
 describe("the Kubernetes API", () => {
   it("is told to cordon, and to take the mark away again, in one write each", async () => {
     answer = { status: 200, body: { metadata: { name: "w1" } } };

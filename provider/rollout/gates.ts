@@ -1,0 +1,132 @@
+import { duration } from "../clock.ts";
+import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import type { StepName } from "../errors.ts";
+import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
+
+/** Something in the cluster that has to hold before the first node is taken down, and before each one after it. */
+export interface CustomGate {
+  apiVersion: string;
+  kind: string;
+  namespace?: string;
+  /** The one object; without it and without a selector all of the kind. */
+  name?: string;
+  labelSelector?: string;
+  /** `Ready`, or `Degraded=False`. */
+  condition?: string;
+  jsonPath?: string;
+  /** Any of these has to be found by the path. */
+  value?: Scalar | Scalar[];
+  timeoutSeconds: number;
+}
+
+type Scalar = string | number | boolean;
+
+interface Found {
+  metadata?: { name?: string; namespace?: string };
+  status?: { conditions?: { type?: string; status?: string; reason?: string; message?: string }[] };
+}
+
+/** What stands against going on. */
+interface Obstacle {
+  problem: string;
+  /** It may pass by itself. */
+  mayPass: boolean;
+  /** It keeps nothing closed. */
+  harmless?: boolean;
+}
+
+/** Waits until every gate is open, each as long as its settings say. */
+export async function requireGates(context: UpgradeContext, step: StepName): Promise<void> {
+  const { wanted, clock, patience, progress, signal } = context;
+  const begun = clock.now();
+  for (const [index, gate] of wanted.rollout.gates.entries()) {
+    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs * 5);
+    for (;;) {
+      stopIfCancelled(context);
+      const obstacles = await closedBy(context, gate);
+      if (obstacles.length === 0) break;
+      const problem = obstacles.map((one) => one.problem).join("; ");
+      const left = begun + gate.timeoutSeconds * 1000 - clock.now();
+      if (left <= 0 || obstacles.some(({ mayPass }) => !mayPass)) {
+        throw failure(
+          context,
+          step,
+          `${problem} (upgrade.gates[${index}], waited ${duration(clock.now() - begun)})`,
+          "The rollout stops here; the node was not taken down. Once the gate is open, run `pulumi up` again: it goes on from here.",
+        );
+      }
+      progress.detail(`waiting: ${problem}`);
+      await clock.sleep(Math.min(pause(), left), signal);
+    }
+  }
+}
+
+/** For a preview: what keeps the gates closed as things are, and gates that look at nothing. */
+export async function gateOutlook(context: UpgradeContext): Promise<string[]> {
+  const texts = await Promise.all(
+    context.wanted.rollout.gates.map(async (gate, index) => {
+      const obstacles = await closedBy(context, gate, true);
+      return obstacles.map(({ problem, harmless }) => {
+        const told = `upgrade.gates[${index}]: ${problem}`;
+        return harmless === true ? told : `as things are, the rollout would wait and then stop: ${told}`;
+      });
+    }),
+  );
+  return texts.flat();
+}
+
+/** @param strict a gate that finds no object at all is told, too */
+async function closedBy(context: UpgradeContext, gate: CustomGate, strict = false): Promise<Obstacle[]> {
+  const kubernetes = await context.kubernetes();
+  if (kubernetes === undefined)
+    return [{ problem: "a gate needs the kubeconfig, and there is none", mayPass: false }];
+  const objects = await ask(kubernetes, gate);
+  if (!Array.isArray(objects)) return [objects];
+  if (objects.length === 0 && gate.name !== undefined)
+    return [{ problem: `${label(gate)} does not exist`, mayPass: true }];
+  if (objects.length === 0 && strict)
+    return [{ problem: `there is no ${gate.kind} that it could look at`, mayPass: true, harmless: true }];
+  const problems = await Promise.all(objects.map((object) => unmet(gate, object as Found)));
+  const closed = problems.filter((problem) => problem !== undefined);
+  const shown = closed.slice(0, 5);
+  const more = closed.length > shown.length ? [`and ${closed.length - shown.length} more`] : [];
+  return [...shown, ...more].map((problem) => ({ problem, mayPass: true }));
+}
+
+async function ask(kubernetes: KubernetesClient, gate: CustomGate): Promise<object[] | Obstacle> {
+  try {
+    return await kubernetes.objects(gate);
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    return { problem: `${label(gate)} cannot be read: ${error.message}`, mayPass: error.transient };
+  }
+}
+
+async function unmet(gate: CustomGate, object: Found): Promise<string | undefined> {
+  const name = [object.metadata?.namespace, object.metadata?.name].filter((part) => part !== undefined);
+  const of = `${gate.kind} ${name.join("/")}`;
+  if (gate.condition !== undefined) {
+    const [type, status = "True"] = gate.condition.split("=");
+    const has = object.status?.conditions?.find((condition) => condition.type === type);
+    if (has?.status === status) return undefined;
+    const why = has?.message ?? has?.reason ?? "";
+    return `${of}: ${type} is ${has === undefined ? "not told" : `${has.status}`}, not ${status}${why === "" ? "" : ` (${why})`}`;
+  }
+  const path = gate.jsonPath ?? "";
+  // Only who has such a gate loads it.
+  const { found } = await import("../../talos/jsonPath.ts");
+  const wanted = [gate.value ?? ""].flat();
+  const values = found(path, object);
+  const wrong = values.filter((value) => !wanted.some((one) => one === value || String(one) === value));
+  if (values.length > 0 && wrong.length === 0) return undefined;
+  const is =
+    values.length === 0 ? "is not there" : `is ${wrong.map((value) => JSON.stringify(value)).join(", ")}`;
+  return `${of}: ${path} ${is}, not ${wanted.map((one) => JSON.stringify(one)).join(" or ")}`;
+}
+
+/** `CephCluster rook-ceph/rook-ceph`, `Volume longhorn-system` */
+function label({ kind, namespace, name }: CustomGate): string {
+  return [kind, [namespace, name].filter((part) => part !== undefined).join("/")]
+    .filter((part) => part !== "")
+    .join(" ");
+}
