@@ -112,8 +112,9 @@ describe("custom gates", () => {
       ...shared,
       nodes: [{ name, node, role, talosVersion, image, extensions, services, files }],
     };
-    const { inputs: checked, failures } = await own.provider.check(preflightUrn, {}, news);
-    expect(failures).toEqual([]);
+    const result = await own.provider.check(preflightUrn, {}, news);
+    expect(result.failures).toEqual([]);
+    const checked: unknown = result.inputs;
     const stops = "as things are, the rollout would wait and then stop: ";
     expect(own.warnings).toContain(
       `${stops}upgrade.gates[1]: CephCluster rook-ceph/rook-ceph cannot be read: the cluster has no kind CephCluster in ceph.rook.io/v1`,
