@@ -10,7 +10,8 @@ import { ClusterMembership } from "./components/clusterMembership.ts";
 import { hideValues } from "./components/hiddenValues.ts";
 import { FactoryImage } from "./components/factoryImage.ts";
 import { nodeImages, nodeParts } from "./components/nodeImages.ts";
-import { RollingUpgrade } from "./components/rollingUpgrade.ts";
+import { preflightInputs, RollingUpgrade } from "./components/rollingUpgrade.ts";
+import { RolloutReadiness } from "./components/rolloutReadiness.ts";
 import { TalosCluster } from "./components/talosCluster.ts";
 import { loadSettings } from "./config.ts";
 import { endpointsByAddress } from "./talos/endpoint.ts";
@@ -27,6 +28,13 @@ const endpoints = endpointsByAddress(wanted.nodes, wanted.talosEndpoints);
 
 const factory = new FactoryImage("image", { ...settings.image, talosVersion: settings.talosVersion }, hiding);
 const imagesOfNodes = nodeImages(factory, settings, hiding);
+
+const rolloutNodes = wanted.nodes.map((node) => ({ ...node, ...imagesOfNodes.upgradeOf(node) }));
+const etcd = {
+  etcdSnapshot:
+    upgrade.etcdSnapshot === undefined ? undefined : { cluster: wanted.name, ...upgrade.etcdSnapshot },
+  etcdDowngrade: upgrade.etcdDowngrade,
+};
 
 const cluster = new TalosCluster(
   "cluster",
@@ -53,6 +61,27 @@ const cluster = new TalosCluster(
     protectSecrets: wanted.protectSecrets,
     existing: wanted.secrets,
     after: imagesOfNodes.confirmed,
+    look: (clientConfiguration) =>
+      new RolloutReadiness(
+        "readiness",
+        {
+          nodes: Object.fromEntries(
+            rolloutNodes.map((node) => [node.name, { ...preflightInputs(node), onRemove: node.onRemove }]),
+          ),
+          schematicId: factory.schematicId,
+          controlPlanes: wanted.nodes.flatMap(({ role, address }) =>
+            role === "controlplane" ? [address] : [],
+          ),
+          clientConfiguration,
+          onRemove: wanted.onRemove,
+          endpoints,
+          kubernetesVersion: settings.kubernetesVersion,
+          timeoutSeconds: upgrade.timeout,
+          allowSkew: upgrade.allowSkew,
+          ...etcd,
+        },
+        { dependsOn: imagesOfNodes.confirmed },
+      ),
   },
   { provider: factory.provider },
 );
@@ -64,7 +93,9 @@ const drain = drainArgs(upgrade.drain);
 const membership = new ClusterMembership(
   "membership",
   {
-    nodes: wanted.nodes.map(({ name, address, role, onRemove }) => ({ name, node: address, role, onRemove })),
+    nodes: Object.fromEntries(
+      wanted.nodes.map(({ name, address, role, onRemove }) => [name, { node: address, role, onRemove }]),
+    ),
     onRemove: wanted.onRemove,
     endpoints,
     ...clientAccess,
@@ -75,10 +106,7 @@ const membership = new ClusterMembership(
 );
 
 const rollout = new RollingUpgrade("upgrade", {
-  nodes: wanted.nodes.map((node) => ({
-    ...node,
-    ...imagesOfNodes.upgradeOf(node),
-  })),
+  nodes: rolloutNodes,
   endpoints,
   after: [...cluster.ready, membership],
   schematicId: factory.schematicId,
@@ -90,9 +118,7 @@ const rollout = new RollingUpgrade("upgrade", {
   timeoutSeconds: upgrade.timeout,
   allowSkew: upgrade.allowSkew,
   prePull: upgrade.prePull,
-  etcdSnapshot:
-    upgrade.etcdSnapshot === undefined ? undefined : { cluster: wanted.name, ...upgrade.etcdSnapshot },
-  etcdDowngrade: upgrade.etcdDowngrade,
+  ...etcd,
   windows: upgrade.windows,
   outsideWindow: upgrade.outsideWindow,
   gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
@@ -152,12 +178,14 @@ export const endpoint = wanted.endpoint;
 export const talosconfig = cluster.talosconfig;
 /** Admin credentials for kubectl: `pulumi stack output kubeconfig --show-secrets > kubeconfig`. */
 export const kubeconfig = cluster.kubeconfig;
-/** Every node's machine configuration with marks in place of its secrets. */
-export const machineConfigurations = cluster.redactedConfigurations;
-/** What each node runs, as it was read from the node itself. */
+/** Every node's machine configuration with marks in place of its secrets. Absent without `outputs.machineConfigurations`. */
+export const machineConfigurations = settings.outputs.machineConfigurations
+  ? cluster.redactedConfigurations
+  : undefined;
+/** What each node runs, as it was read from the node itself, by the node's name. */
 export const nodes = rollout.table;
 /** The last snapshot of etcd that a rollout has taken: path, size, revision and SHA-256. Absent without `upgrade.etcdSnapshot`. */
-export const etcdSnapshot = rollout.etcdSnapshot;
+export const etcdSnapshot = upgrade.etcdSnapshot === undefined ? undefined : rollout.etcdSnapshot;
 /** Nodes that wait for an upgrade window, and why; empty when every node runs what it is to run. Absent without `upgrade.windows`. */
 export const postponed = upgrade.windows.length === 0 ? undefined : rollout.postponed;
 /** StorageClasses that workloads can ask for. */

@@ -5,7 +5,6 @@ import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
 
 /** A node of the cluster, as far as leaving it is concerned. */
 export interface ClusterMember {
-  name: string;
   /** Address of its Talos API. */
   node: string;
   role: "controlplane" | "worker";
@@ -14,8 +13,8 @@ export interface ClusterMember {
 }
 
 export interface ClusterMembershipArgs {
-  /** Every node. One that an earlier `up` had and that is no longer listed, neither by name nor by address, leaves the cluster. */
-  nodes: ClusterMember[];
+  /** Every node, by its name. One that an earlier `up` had and that is no longer there, neither by name nor by address, leaves the cluster. */
+  nodes: Record<string, ClusterMember>;
   /**
    * What happens to the machine of a node that leaves: `keep` leaves it alone; with `reset` it is drained, leaves etcd, loses its
    * configuration and its data, and boots into maintenance mode.
@@ -39,7 +38,7 @@ export interface ClusterMembershipArgs {
  */
 export class ClusterMembership extends pulumi.CustomResource {
   /** Who is in the cluster as far as this stack knows: after a removal that failed, more than the settings list. */
-  declare readonly members: pulumi.Output<ClusterMember[]>;
+  declare readonly members: pulumi.Output<Record<string, ClusterMember>>;
 
   constructor(name: string, args: ClusterMembershipArgs, opts?: pulumi.CustomResourceOptions) {
     super(

@@ -39,8 +39,6 @@ export interface RollingUpgradeNode {
 
 /** A node after the rollout, for people and for the programs that come after this one. */
 export interface RollingUpgradeRow {
-  /** Name of the node, as in the settings. */
-  name: string;
   /** Address of its Talos API. */
   address: string;
   /** Its part in the cluster. */
@@ -106,8 +104,8 @@ export interface RollingUpgradeArgs {
 export class RollingUpgrade extends pulumi.ComponentResource {
   /** One resource per node, by the node's name. */
   declare readonly nodes: Record<string, NodeUpgrade>;
-  /** What each node runs, as it was read from the node itself. */
-  declare readonly table: pulumi.Output<RollingUpgradeRow[]>;
+  /** What each node runs, as it was read from the node itself, by the node's name. */
+  declare readonly table: pulumi.Output<Record<string, RollingUpgradeRow>>;
   /** The last snapshot of etcd that a rollout has taken; undefined while there is none. */
   declare readonly etcdSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
   /** Nodes that were left as they are for now, and why, such as `w2: no upgrade window is open …`. */
@@ -137,7 +135,12 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     };
     const preflight = new RolloutPreflight(
       `${name}-preflight`,
-      { ...shared, ...etcd, ...through(args.endpoints), nodes: args.nodes.map(preflightInputs) },
+      {
+        ...shared,
+        ...etcd,
+        ...through(args.endpoints),
+        nodes: Object.fromEntries(args.nodes.map((node) => [node.name, preflightInputs(node)])),
+      },
       { parent: this, dependsOn: args.after },
     );
     this.nodes = {};
@@ -160,7 +163,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         );
       }
     });
-    this.table = pulumi.all(args.nodes.map((node) => this.row(node)));
+    this.table = pulumi.all(Object.fromEntries(args.nodes.map((node) => [node.name, this.row(node)])));
     const taken = Object.values(this.nodes).map(({ takenSnapshot }) => takenSnapshot);
     this.etcdSnapshot = pulumi.unsecret(pulumi.all(taken).apply(newest));
     this.postponed = pulumi.unsecret(
@@ -192,7 +195,6 @@ export class RollingUpgrade extends pulumi.ComponentResource {
           upgraded.initiatorName,
         ])
         .apply(([version, schematic, extensions, services, initiatorName]) => ({
-          name,
           address,
           role,
           version,
@@ -252,20 +254,23 @@ function newest(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefin
 }
 
 /** What is a node's own among the inputs of its upgrade. */
-function ownInputs({
-  name,
+function ownInputs({ name, ...node }: RollingUpgradeNode) {
+  return { name, ...withoutNames(node) };
+}
+
+function withoutNames({
   address,
   role,
   talosVersion,
   image,
   schematicId,
   requirements,
-}: RollingUpgradeNode) {
+}: Omit<RollingUpgradeNode, "name">) {
   const own = schematicId === undefined ? {} : { schematicId };
-  return { name, node: address, role, talosVersion, image, ...own, ...requirements };
+  return { node: address, role, talosVersion, image, ...own, ...requirements };
 }
 
-/** The same for the preflight, whose plan calls the image by its name. */
-function preflightInputs(node: RollingUpgradeNode) {
-  return { ...ownInputs(node), ...(node.imageName === undefined ? {} : { imageName: node.imageName }) };
+/** The same for what looks at all nodes, by their names; its plan calls the image by its name, too. */
+export function preflightInputs(node: RollingUpgradeNode) {
+  return { ...withoutNames(node), ...(node.imageName === undefined ? {} : { imageName: node.imageName }) };
 }

@@ -17,8 +17,8 @@ export interface RolloutPreflightArgs extends Omit<
   NodeUpgradeArgs,
   "name" | "node" | "role" | "talosVersion" | "image" | "extensions" | "services" | "files"
 > {
-  /** Every node of the rollout. */
-  nodes: PreflightNodeArgs[];
+  /** Every node of the rollout, by its name: a node that comes or goes is no change of the others. */
+  nodes: Record<string, Omit<PreflightNodeArgs, "name">>;
 }
 
 /**
@@ -32,10 +32,10 @@ export class RolloutPreflight extends pulumi.CustomResource {
   /** Names of the nodes that the rollout was going to upgrade when it last began. */
   declare readonly due: pulumi.Output<string[]>;
   /**
-   * What the rollout was going to do to each node when it was last previewed or begun, a line a node in the order of the settings, such as
-   * `cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. Unknown while credentials are unknown.
+   * What the rollout was going to do to each node when it was last previewed or begun, by the node's name, such as
+   * `v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. Unknown while credentials are unknown.
    */
-  declare readonly plan: pulumi.Output<string[] | undefined>;
+  declare readonly plan: pulumi.Output<Record<string, string> | undefined>;
 
   constructor(name: string, args: RolloutPreflightArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -48,7 +48,7 @@ export class RolloutPreflight extends pulumi.CustomResource {
         due: undefined,
         plan: undefined,
       },
-      // Each node's own upgrade shows the same: here a changed list is enough.
+      // The plan says what happens to each node.
       pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "rollout"] }),
     );
   }

@@ -95,6 +95,8 @@ export interface TalosClusterArgs {
   existing?: ExistingCluster | undefined;
   /** What must exist before the first node gets its configuration, such as the image that the configurations name. Default: nothing. */
   after?: pulumi.Resource[] | undefined;
+  /** Makes what looks at the nodes, with the cluster's credentials, before the first node gets its configuration. Default: nothing. */
+  look?: ((clientConfiguration: pulumi.Output<ClientConfiguration>) => pulumi.Resource) | undefined;
 }
 
 /**
@@ -121,7 +123,9 @@ export class TalosCluster extends pulumi.ComponentResource {
   private readonly cluster: string;
 
   constructor(name: string, args: TalosClusterArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("talos-iscsi:index:TalosCluster", name, shownInputs(args), opts);
+    // The first preview of a new cluster shows what is asked for; later ones show each node's change with its configuration.
+    const shownOnce = { hideDiffs: ["nodes", "patches"] };
+    super("talos-iscsi:index:TalosCluster", name, shownInputs(args), pulumi.mergeOptions(opts, shownOnce));
     this.cluster = name;
     const first = firstControlPlane(args.nodes);
     const identity = this.identity(args);
@@ -184,6 +188,8 @@ export class TalosCluster extends pulumi.ComponentResource {
   private applyConfigurations(args: TalosClusterArgs, identity: Identity): Record<string, NodeConfiguration> {
     const applied: Record<string, NodeConfiguration> = {};
     const controlPlanes = addressesOf(args.nodes, "controlplane");
+    const look = args.look?.(identity.clientConfiguration);
+    const before = [...(args.after ?? []), ...(look === undefined ? [] : [look])];
     let lastControlPlane: NodeConfiguration | undefined;
     for (const node of inApplyOrder(args.nodes)) {
       const { text, patches } = machineConfiguration(args, node, identity, this);
@@ -207,7 +213,7 @@ export class TalosCluster extends pulumi.ComponentResource {
         {
           parent: this,
           aliases: [formerConfiguration(name, this)],
-          dependsOn: [...(args.after ?? []), ...(lastControlPlane === undefined ? [] : [lastControlPlane])],
+          dependsOn: [...before, ...(lastControlPlane === undefined ? [] : [lastControlPlane])],
         },
       );
       if (node.role === "controlplane") lastControlPlane = apply;

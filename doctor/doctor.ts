@@ -54,6 +54,7 @@ export const realWorld: World = {
     clock: realClock,
     // Nothing is waited for: what may pass by itself is part of what is seen now.
     patience: { ...defaultPatience, probeMs: 5_000, guardMs: 0, recoveryMs: 0, steadyMs: 0 },
+    advised: new Set(),
     statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
   },
   kubernetes: lookAtKubernetes,

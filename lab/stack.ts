@@ -87,7 +87,8 @@ function inlineProgram(): InlineProgramArgs["program"] {
     runs += 1;
     const entry = pathToFileURL(join(projectDir, "index.ts"));
     entry.searchParams.set("run", String(runs));
-    return { ...((await import(entry.href)) as Record<string, unknown>) };
+    const outputs = (await import(entry.href)) as Record<string, unknown>;
+    return Object.fromEntries(Object.entries(outputs).filter(([, value]) => value !== undefined));
   };
 }
 

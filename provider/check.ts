@@ -217,16 +217,22 @@ const ownOfNode = new Set([
 /** All that is wrong with the inputs of a RolloutPreflight: each node's as for a NodeUpgrade, what they share once. */
 export function checkPreflight({ nodes, ...shared }: Properties): CheckFailure[] {
   if (nodes === unknownValue) return [];
-  if (!Array.isArray(nodes) || nodes.length === 0) {
-    return [{ property: "nodes", reason: "[nodes] must be a list of at least one node" }];
+  const isList = Array.isArray(nodes);
+  const own = typeof nodes === "object" && nodes !== null ? Object.entries(nodes as Properties) : [];
+  if (own.length === 0) {
+    return [{ property: "nodes", reason: "[nodes] must have at least one node" }];
   }
-  const failures = nodes.flatMap((node: unknown, index) => {
+  const failures = own.flatMap(([key, node]) => {
     if (node === unknownValue) return [];
-    const own = typeof node === "object" && node !== null ? (node as Properties) : {};
-    return checkInputs({ ...shared, ...own }).map(({ property, reason }) => {
-      if (!ownOfNode.has(property) && !(property in own)) return { property, reason };
-      const place = `nodes[${index}].${property}`;
-      return { property: place, reason: reason.replace(`[${property}]`, `[${place}]`) };
+    const place = isList ? `nodes[${key}]` : `nodes.${key}`;
+    const given = typeof node === "object" && node !== null ? (node as Properties) : {};
+    const named = isList ? given : { ...given, name: key };
+    return checkInputs({ ...shared, ...named }).map(({ property, reason }) => {
+      if (!ownOfNode.has(property) && !(property in named)) return { property, reason };
+      return {
+        property: `${place}.${property}`,
+        reason: reason.replace(`[${property}]`, `[${place}.${property}]`),
+      };
     });
   });
   return failures.filter(

@@ -24,13 +24,22 @@ export class UpgradeError extends Error {
   readonly seen: string;
   /** What to do about it. */
   readonly hint: string;
+  /** What stands against the step, each by itself. */
+  readonly findings: readonly { problem: string; hint: string }[];
 
-  constructor(node: string, step: StepName, seen: string, hint: string) {
+  constructor(
+    node: string,
+    step: StepName,
+    seen: string,
+    hint: string,
+    findings: readonly { problem: string; hint: string }[] = [{ problem: seen, hint }],
+  ) {
     super(`${node}, step "${step}": ${sentence(seen)} ${hint}`);
     this.node = node;
     this.step = step;
     this.seen = seen;
     this.hint = hint;
+    this.findings = findings;
   }
 }
 
@@ -38,11 +47,28 @@ export class UpgradeError extends Error {
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
 
-  constructor(problems: readonly string[], nodes: number) {
+  /** @param changed what was changed before, in sentences */
+  constructor(problems: readonly UpgradeError[], nodes: number, changed: string) {
+    const count = problems.length;
     super(
-      `the rollout was not begun, no node was touched: ${problems.length} of ${nodes} nodes could not be upgraded.\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+      `the rollout was not begun: ${count} of ${nodes} nodes cannot be upgraded now.\n` +
+        `${problemLines(problems)
+          .map((line) => `  ${line}`)
+          .join("\n")}\n${changed}`,
     );
   }
+}
+
+/** What stands against several nodes, each thing once with all nodes that it concerns: `cp1 (10.0.0.11), cp2 (10.0.0.12), step "guard": …` */
+export function problemLines(problems: readonly UpgradeError[]): string[] {
+  const concerned = new Map<string, string[]>();
+  for (const { node, step, findings } of problems) {
+    for (const { problem, hint } of findings) {
+      const text = `step "${step}": ${sentence(problem)} ${hint}`;
+      concerned.set(text, [...(concerned.get(text) ?? []), node]);
+    }
+  }
+  return [...concerned].map(([text, nodes]) => `${nodes.join(", ")}, ${text}`);
 }
 
 /** The node went down or rebooted while it was only being looked at: look again from the start. */

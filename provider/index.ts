@@ -1,4 +1,5 @@
 import { realClock } from "./clock.ts";
+import { serveDetailedDiffs } from "./detailedDiff.ts";
 import { defaultPatience } from "./context.ts";
 import { realActing } from "./gate/acting.ts";
 import { TalosNodeProvider } from "./plugin.ts";
@@ -25,9 +26,11 @@ const provider = new TalosNodeProvider({
   acting: realActing(),
   clock: realClock,
   patience: defaultPatience,
+  advised: new Set(),
   statusOf: engineStatus,
 });
 
+serveDetailedDiffs(provider);
 await main(provider, args);
 
 if (engine !== undefined) watchEngine(engine, () => void provider.abandon().then(() => process.exit(1)));

@@ -1,11 +1,14 @@
-import type { DiffResult } from "@pulumi/pulumi/provider/provider.js";
 import type { CheckFailure } from "./check.ts";
+import type { DetailedDiffResult } from "./detailedDiff.ts";
 import type { Properties, Unwrapped } from "./secrets.ts";
 
 /** A resource of the plugin beside the upgrades. Deleting one does nothing; values come in plain, and leave with their secrets marked. */
 export interface OtherResource {
   check(inputs: Properties): CheckFailure[];
-  diff(urn: string, state: Properties, news: Properties): Promise<DiffResult>;
+  /** What it adds to the inputs, from those of the last time. */
+  foresee?(before: Properties, inputs: Properties): Properties;
+  /** @param oldInputs as the engine shows them; the state has them as they were at the last change */
+  diff(urn: string, state: Properties, news: Properties, oldInputs: Properties): Promise<DetailedDiffResult>;
   create(urn: string, inputs: Unwrapped): Promise<{ id: string; outs: Properties }>;
   update(id: string, urn: string, state: Properties, news: Unwrapped): Promise<Properties>;
   /** A state without the outputs. */

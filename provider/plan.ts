@@ -1,6 +1,6 @@
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import type { UpgradeContext } from "./context.ts";
-import { NodeMoved, UpgradeError } from "./errors.ts";
+import { NodeMoved, problemLines, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
 import type { Finding } from "./guards/finding.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
@@ -17,10 +17,12 @@ import { volumesAtRisk } from "./storage/leave.ts";
 
 /** What a rollout would do, as it stands now. */
 export interface RolloutPlan {
-  /** A line a node, in their order: `cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. */
-  lines: string[];
-  /** What a reviewer has to know: what would stop the rollout as things are, and what is known of the way. */
+  /** By the node's name: `v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. */
+  nodes: Record<string, string>;
+  /** What a reviewer has to know of the way. */
   warnings: string[];
+  /** What would stop the rollout as things are now. A deployment changes that: nodes join, and the preflight waits for them. */
+  obstacles: string[];
 }
 
 /**
@@ -48,19 +50,21 @@ export async function planRollout(
     facts === undefined || isSettled(facts, wanted) ? [] : [{ context: { wanted }, facts }],
   );
   return {
-    lines: looks.map(({ line }) => line),
+    nodes: Object.fromEntries(looks.map(({ wanted, line }) => [wanted.name, line])),
     warnings: [
-      ...looks.flatMap(({ obstacle }) =>
-        obstacle === undefined ? [] : [`as things are, the rollout would not begin: ${obstacle}`],
-      ),
-      ...new Set(looks.flatMap(({ waits = [] }) => waits)),
       ...withoutSnapshot(due),
       ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
+      ...adviceFor(due, surroundings.advised),
+    ],
+    obstacles: [
+      ...new Set(looks.flatMap(({ waits = [] }) => waits)),
+      ...problemLines(looks.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle]))).map(
+        (line) => `the rollout would be refused right now: ${line}`,
+      ),
       ...[...new Set(looks.flatMap(({ strays = [] }) => strays))].map(
         (stray) =>
           `${stray}: the rollout does not begin unless this deployment takes it out of the cluster first`,
       ),
-      ...adviceFor(due),
     ],
   };
 }
@@ -122,7 +126,7 @@ interface Look {
   wanted: NodeUpgradeInputs;
   line: string;
   facts?: NodeFacts;
-  obstacle?: string;
+  obstacle?: UpgradeError;
   /** What it, and others, would have to wait for. */
   waits?: string[];
   /** etcd members that have to be gone by then. */
@@ -143,7 +147,7 @@ async function lookAt(
   // Nobody waits for a preview's guards: what they say meanwhile is not shown.
   const quiet = { ...context, progress: silentProgress };
   const target = describeWanted(wanted);
-  const asNew = `${wanted.name}: new in this stack -> ${target}`;
+  const asNew = `new in this stack -> ${target}`;
   try {
     const facts = await asked(context, () =>
       readFacts(context.talos, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
@@ -153,13 +157,16 @@ async function lookAt(
       return {
         wanted,
         facts,
-        line: isListed ? `${wanted.name}: ${runs}${named(wanted)} already, no reboot` : asNew,
+        line: isListed ? `${runs}${named(wanted)} already, no reboot` : asNew,
       };
-    const line = `${wanted.name}: ${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
+    const line = `${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
     const [obstacle, volumes] = await Promise.all([
-      guard(quiet, facts, onStray).then(() => undefined, told),
+      guard(quiet, facts, onStray).then(
+        () => undefined,
+        (error: unknown) => told(context, error),
+      ),
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
     ]);
     return {
@@ -175,8 +182,8 @@ async function lookAt(
     }
     return {
       wanted,
-      line: !isListed && isTransient(error) ? asNew : `${wanted.name}: not read -> ${target}`,
-      obstacle: noContact(error, context).message,
+      line: !isListed && isTransient(error) ? asNew : `not read -> ${target}`,
+      obstacle: noContact(error, context),
     };
   } finally {
     session.close();
@@ -194,8 +201,9 @@ function named({ imageName }: NodeUpgradeInputs): string {
 }
 
 /** What stands against an upgrade. A node in motion is none of it: it is waited for. */
-function told(error: unknown): string | undefined {
+function told(context: UpgradeContext, error: unknown): UpgradeError | undefined {
   if (error instanceof NodeMoved) return undefined;
-  if (error instanceof UpgradeError || error instanceof TalosError) return error.message;
+  if (error instanceof UpgradeError) return error;
+  if (error instanceof TalosError) return noContact(error, context);
   throw error;
 }

@@ -1,9 +1,11 @@
-import type { CheckResult, DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
+import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
 import { checkInputs, checkPreflight, tactful } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
+import { ChangedSoFar } from "./changedSoFar.ts";
 import type { UpgradeContext } from "./context.ts";
+import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
 import { changeWord, describeImage, readFacts } from "./facts.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
@@ -15,9 +17,11 @@ import {
   nodeConfigurationType,
   readNodeConfiguration,
 } from "./nodeConfiguration/resource.ts";
+import { withoutRepeats } from "./quietStatus.ts";
 import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
-import { plannedRollout } from "./rollout.ts";
+import { diffRollout, plannedRollout } from "./rollout.ts";
+import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
@@ -32,7 +36,7 @@ const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 const preflightType = "talos-node:index:RolloutPreflight";
 
 /** The plugin `talos-node`: NodeUpgrade, RolloutPreflight before the first of them, and a NodeConfiguration for every node. */
-export class TalosNodeProvider implements Provider {
+export class TalosNodeProvider implements DetailingProvider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
   readonly #stop = new AbortController();
@@ -40,12 +44,16 @@ export class TalosNodeProvider implements Provider {
   readonly #underWay = new Set<Promise<unknown>>();
   /** Resources that are no upgrade, by type. */
   readonly #others: ReadonlyMap<string, OtherResource>;
+  readonly #changed = new ChangedSoFar();
+  /** Something was created or updated: this is no preview. */
+  #isDeployment = false;
 
   constructor(surroundings: Surroundings) {
-    this.#surroundings = surroundings;
+    this.#surroundings = { ...surroundings, statusOf: withoutRepeats((urn) => surroundings.statusOf(urn)) };
     this.#others = new Map<string, OtherResource>([
-      [membershipType, new MembershipResource(surroundings, this.#stop.signal)],
+      [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
+      [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
     ]);
   }
 
@@ -63,13 +71,24 @@ export class TalosNodeProvider implements Provider {
       news,
       alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
     );
-    if (other !== undefined) return { inputs: marked, failures: tactful(other.check(values), alwaysSecret) };
+    if (other !== undefined) {
+      const failures = tactful(other.check(values), alwaysSecret);
+      const foreseen = failures.length > 0 ? {} : (other.foresee?.(unwrap(olds).values, values) ?? {});
+      return { inputs: { ...marked, ...foreseen }, failures };
+    }
     if (type === nodeUpgradeType)
       return { inputs: marked, failures: tactful(checkInputs(values), alwaysSecret) };
     const failures = tactful(checkPreflight(values), alwaysSecret);
     if (failures.length > 0) return { inputs: marked, failures };
     const before = unwrap(olds).values;
-    const plan = await plannedRollout(this.#surroundings, urn, before, values, this.#stop.signal);
+    const plan = await plannedRollout(
+      this.#surroundings,
+      urn,
+      before,
+      values,
+      this.#stop.signal,
+      this.#isDeployment,
+    );
     // Unknown, not absent: a saved plan (`pulumi up --plan`) refuses an input that only the update has.
     return { inputs: { ...marked, plan: plan ?? unknownValue }, failures };
   };
@@ -79,17 +98,16 @@ export class TalosNodeProvider implements Provider {
     urn: string,
     olds: Properties,
     news: Properties,
-  ): Promise<DiffResult> => {
+    oldInputs: Properties = olds,
+  ): Promise<DetailedDiffResult> => {
     if (typeOf(urn) === guardType) return {};
-    if (typeOf(urn) === preflightType) {
-      const { due: _due, ...before } = unwrap(olds).values;
-      return sameButForPolicy(before, unwrap(news).values) ? { changes: false } : {};
-    }
-    if (typeOf(urn) === nodeConfigurationType) return diffConfiguration(olds, news);
+    const inputs = unwrap(oldInputs).values;
+    if (typeOf(urn) === preflightType) return diffRollout(inputs, unwrap(news).values);
+    if (typeOf(urn) === nodeConfigurationType) return diffConfiguration(olds, news, inputs);
     const before = unwrap(olds).values;
     const after = unwrap(news).values;
     const other = this.#others.get(typeOf(urn));
-    if (other !== undefined) return other.diff(urn, before, after);
+    if (other !== undefined) return other.diff(urn, before, after, inputs);
     this.#advise(urn, before, after);
     if (before["node"] === after["node"]) {
       // The state has the wanted image as an input, and the node does not run it: the engine sees no difference by itself.
@@ -102,12 +120,13 @@ export class TalosNodeProvider implements Provider {
   };
 
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
+    this.#isDeployment = true;
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) return this.#note(other.create(urn, unwrap(inputs)));
     if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
     if (typeOf(urn) === nodeConfigurationType) {
       const id = String(unwrap(inputs).values["node"]);
-      return { id, outs: await this.#note(deployConfiguration(this.#call(urn), undefined, inputs)) };
+      return { id, outs: await this.#note(this.#configure(urn, undefined, inputs)) };
     }
     const { id, outputs } = await this.#note(this.#bring(urn, inputs));
     return { id, outs: outputs };
@@ -119,13 +138,14 @@ export class TalosNodeProvider implements Provider {
     olds: Properties,
     news: Properties,
   ): Promise<{ outs: Properties }> => {
+    this.#isDeployment = true;
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) {
       return { outs: await this.#note(other.update(id, urn, unwrap(olds).values, unwrap(news))) };
     }
     if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
     if (typeOf(urn) === nodeConfigurationType) {
-      return { outs: await this.#note(deployConfiguration(this.#call(urn), { id, olds }, news)) };
+      return { outs: await this.#note(this.#configure(urn, { id, olds }, news)) };
     }
     const { timeline, takenSnapshot } = unwrap(olds).values;
     return { outs: (await this.#note(this.#bring(urn, news, { id, timeline, takenSnapshot }))).outputs };
@@ -212,7 +232,19 @@ export class TalosNodeProvider implements Provider {
     const [from, to] = [before["runningVersion"], after["talosVersion"]];
     if (typeof from !== "string" || typeof to !== "string" || from === to) return;
     const sink = this.#surroundings.statusOf(urn);
-    for (const advice of pathAdvisories(from, to, after["extensions"], after["image"])) sink.warn(advice);
+    for (const advice of pathAdvisories(from, to, after["extensions"], after["image"])) {
+      if (this.#surroundings.advised.has(advice)) continue;
+      this.#surroundings.advised.add(advice);
+      sink.warn(advice);
+    }
+  }
+
+  #configure(
+    urn: string,
+    last: { id: string; olds: Properties } | undefined,
+    news: Properties,
+  ): Promise<Properties> {
+    return deployConfiguration(this.#call(urn), last, news, (name) => this.#changed.noteConfiguration(name));
   }
 
   async #note<T>(work: Promise<T>): Promise<T> {
@@ -222,7 +254,7 @@ export class TalosNodeProvider implements Provider {
 
   async #preflight(urn: string, given: Properties): Promise<Properties> {
     const { values, secrets } = unwrap(given);
-    const found = await preflight(this.#surroundings, urn, values, this.#stop.signal);
+    const found = await preflight(this.#surroundings, urn, values, this.#stop.signal, this.#changed);
     const due = found.filter((node) => node.due).map(({ name }) => name);
     return wrap({ ...values, due }, new Set([...secrets, ...alwaysSecret]));
   }

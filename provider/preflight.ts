@@ -1,8 +1,12 @@
+import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
+import type { ChangedSoFar } from "./changedSoFar.ts";
 import { stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
-import { isSettled, type NodeFacts } from "./facts.ts";
+import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import type { Finding } from "./guards/finding.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
+import { nodesByName } from "./nodesByName.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { budgetOf, requireRoom } from "./rollout/budget.ts";
 import { closedWindow } from "./rollout/window.ts";
@@ -33,30 +37,90 @@ export async function preflight(
   urn: string,
   inputs: Record<string, unknown>,
   signal: AbortSignal,
+  changed: ChangedSoFar,
 ): Promise<PreflightNode[]> {
-  const wanted = preflightNodes(inputs);
-  const sessions = await Promise.all(
-    wanted.map((node) => Session.open(speakingFor(surroundings, node.name), urn, node, signal)),
+  return surveyed(
+    surroundings,
+    urn,
+    inputs,
+    signal,
+    () => changed.beforeRollout,
+    async (survey) => {
+      await survey.inspect();
+      await survey.guard();
+      survey.refuse();
+      const sink = surroundings.statusOf(urn);
+      for (const advice of adviceFor(survey.due(), surroundings.advised)) sink.warn(advice);
+      if (inputs["prePull"] !== false) await survey.pull();
+      survey.refuse();
+      return survey.nodes.map(({ context, facts }) => ({
+        name: context.wanted.name,
+        runs: facts?.version ?? "",
+        due: facts !== undefined && !isSettled(facts, context.wanted),
+      }));
+    },
   );
-  const survey = new Survey(sessions.map(({ context }) => context));
+}
+
+const nothingYet =
+  "Nothing was changed on any node: no machine configuration was applied, and no node was upgraded or rebooted.";
+
+/**
+ * The part of the preflight that only reads, before the first machine configuration is applied: a configuration names the image that its node is to
+ * run, so that a rollout which cannot begin is to change no configuration either. Members of etcd that this deployment may take out first are no
+ * obstacle yet.
+ * @param known nodes that the state has: one that is new may have no configuration yet, and is left for the preflight where it does not answer
+ */
+export async function lookBeforeChanges(
+  surroundings: Surroundings,
+  urn: string,
+  inputs: Record<string, unknown>,
+  known: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<void> {
+  const hint =
+    "Where a changed machine configuration is to fix this, deploy it with the release that runs now, then change the release.";
+  await surveyed(
+    surroundings,
+    urn,
+    inputs,
+    signal,
+    () => `${nothingYet} ${hint}`,
+    async (survey) => {
+      await survey.inspect(({ name }) => known.has(name));
+      await survey.guard(() => undefined);
+      survey.refuse();
+    },
+  );
+}
+
+async function surveyed<T>(
+  surroundings: Surroundings,
+  urn: string,
+  inputs: Record<string, unknown>,
+  signal: AbortSignal,
+  changed: () => string,
+  work: (survey: Survey) => Promise<T>,
+): Promise<T> {
+  const sessions = await Promise.all(
+    preflightNodes(inputs).map((node) =>
+      Session.open(speakingFor(surroundings, node.name), urn, node, signal),
+    ),
+  );
   try {
-    await survey.inspect();
-    await survey.guard();
-    survey.refuse();
-    const sink = surroundings.statusOf(urn);
-    for (const advice of adviceFor(survey.due())) sink.warn(advice);
-    if (inputs["prePull"] !== false) await survey.pull();
-    survey.refuse();
-    return survey.nodes.map(({ context, facts }) => ({
-      name: context.wanted.name,
-      runs: facts?.version ?? "",
-      due: facts !== undefined && !isSettled(facts, context.wanted),
-    }));
+    return await work(
+      new Survey(
+        sessions.map(({ context }) => context),
+        changed,
+      ),
+    );
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new Error(
-      "cancelled before the rollout was begun: no node was touched. The next `pulumi up` begins again.",
-      { cause: error },
+      `cancelled before the rollout was begun. ${changed()} The next \`pulumi up\` begins again.`,
+      {
+        cause: error,
+      },
     );
   } finally {
     for (const session of sessions) session.close();
@@ -66,7 +130,7 @@ export async function preflight(
 /** Each node's inputs as its NodeUpgrade has them: what is its own, and what all share. */
 export function preflightNodes(inputs: Record<string, unknown>): NodeUpgradeInputs[] {
   const { nodes, ...shared } = inputs;
-  return (nodes as Record<string, unknown>[]).map((node) => nodeUpgradeInputs({ ...shared, ...node }));
+  return nodesByName(nodes).map(([, node]) => nodeUpgradeInputs({ ...shared, ...node }));
 }
 
 /** A node, as far as the survey has come with it. */
@@ -85,21 +149,28 @@ interface Due extends Surveyed {
 class Survey {
   readonly nodes: Surveyed[];
 
-  constructor(contexts: readonly UpgradeContext[]) {
+  readonly #changed: () => string;
+
+  constructor(contexts: readonly UpgradeContext[], changed: () => string) {
     this.nodes = contexts.map((context) => ({ context }));
+    this.#changed = changed;
   }
 
-  async inspect(): Promise<void> {
+  /** @param mustAnswer nodes that are waited for; the others are asked once */
+  async inspect(mustAnswer: (node: NodeUpgradeInputs) => boolean = () => true): Promise<void> {
     await this.#each("inspect", this.nodes, Infinity, async (node) => {
-      node.facts = await inspect(node.context);
+      const { context } = node;
+      const facts = mustAnswer(context.wanted) ? await inspect(context) : await askOnce(context);
+      if (facts !== undefined) node.facts = facts;
     });
   }
 
-  async guard(): Promise<void> {
+  /** @param onStray as for the step: members of etcd on no known control plane are no obstacle then */
+  async guard(onStray?: (finding: Finding) => void): Promise<void> {
     const rooms = await this.#rooms();
     const first = await this.#firstToGo();
     await this.#each("guard", this.due(), Infinity, async (node) => {
-      await guardAtRest(node.context, node);
+      await guardAtRest(node.context, node, onStray);
       if (rooms.has(node)) await requireRoom(node.context);
       // The same for all of them: one speaks for the rollout.
       if (node === first) await requireGates(node.context, "guard");
@@ -138,8 +209,8 @@ class Survey {
 
   /** @throws PreflightError with everything that was found */
   refuse(): void {
-    const problems = this.nodes.flatMap(({ problem }) => (problem === undefined ? [] : [problem.message]));
-    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length);
+    const problems = this.nodes.flatMap(({ problem }) => (problem === undefined ? [] : [problem]));
+    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length, this.#changed());
   }
 
   /** The same step for many nodes, so many at a time; what goes wrong is kept with the node. */
@@ -168,10 +239,14 @@ class Survey {
 }
 
 /** A node that goes down while it is looked at is looked at again when it is back; it may be settled then. */
-async function guardAtRest(context: UpgradeContext, node: Due): Promise<void> {
+async function guardAtRest(
+  context: UpgradeContext,
+  node: Due,
+  onStray?: (finding: Finding) => void,
+): Promise<void> {
   for (let round = 1; ; round++) {
     try {
-      if (!isSettled(node.facts, context.wanted)) await guard(context, node.facts);
+      if (!isSettled(node.facts, context.wanted)) await guard(context, node.facts, onStray);
       return;
     } catch (error) {
       if (!(error instanceof NodeMoved) || round === rounds) throw error;
@@ -181,9 +256,22 @@ async function guardAtRest(context: UpgradeContext, node: Due): Promise<void> {
   }
 }
 
-/** What is known of the nodes' ways, each thing once with the nodes it concerns. */
+async function askOnce({ talos, wanted, patience, signal }: UpgradeContext): Promise<NodeFacts | undefined> {
+  try {
+    return await readFacts(talos, wanted, { deadlineMs: patience.probeMs * 2, signal });
+  } catch (error) {
+    if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * What is known of the nodes' ways, each thing once with the nodes it concerns.
+ * @param advised what this process has told already
+ */
 export function adviceFor(
   due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],
+  advised: Set<string>,
 ): string[] {
   const concerned = new Map<string, string[]>();
   for (const { context, facts } of due) {
@@ -192,7 +280,11 @@ export function adviceFor(
       concerned.set(advice, [...(concerned.get(advice) ?? []), name]);
     }
   }
-  return [...concerned].map(([advice, names]) => `${names.join(", ")}: ${advice}`);
+  return [...concerned].flatMap(([advice, names]) => {
+    if (advised.has(advice)) return [];
+    advised.add(advice);
+    return [`${names.join(", ")}: ${advice}`];
+  });
 }
 
 /** The one status line of the resource says which node it speaks of. */

@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
+import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
+import { nodesByName } from "./nodesByName.ts";
 import { planRollout } from "./plan.ts";
 import { policyOf } from "./rollout/policy.ts";
-import type { Properties } from "./secrets.ts";
+import { unknownValue, type Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
 
 /**
@@ -14,21 +16,65 @@ export async function plannedRollout(
   olds: Properties,
   news: Properties,
   signal: AbortSignal,
+  isDeployment: boolean,
 ): Promise<unknown> {
-  if (olds["plan"] !== undefined && isDeepStrictEqual(wantedOf(olds), wantedOf(news))) return olds["plan"];
-  const known = namesOf(olds);
-  const plan = await planRollout(surroundings, urn, news, ({ name }) => known.includes(name), signal);
+  if (olds["plan"] !== undefined && isDeepStrictEqual(wantedOf(olds), wantedOf(news)))
+    return keyed(olds["plan"]);
+  const known = new Set(nodesByName(olds["nodes"]).map(([name]) => name));
+  const plan = await planRollout(surroundings, urn, news, ({ name }) => known.has(name), signal);
   const sink = surroundings.statusOf(urn);
-  for (const warning of plan?.warnings ?? []) sink.warn(warning);
-  return plan?.lines;
+  // A deployment has changed the nodes since, and its preflight says what stands against the rollout then.
+  const obstacles = isDeployment ? [] : (plan?.obstacles ?? []);
+  for (const warning of [...obstacles, ...(plan?.warnings ?? [])]) sink.warn(warning);
+  return plan?.nodes;
+}
+
+/**
+ * What a preview shows of a change: what happens to each node of this rollout, without what happened in the last one. The nodes' own upgrades show what
+ * they are to run.
+ */
+export function diffRollout(olds: Properties, news: Properties): DetailedDiffResult {
+  const keyed = (inputs: Properties): Properties => ({
+    ...inputs,
+    nodes: Object.fromEntries(nodesByName(inputs["nodes"])),
+  });
+  const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), ["plan", "rollout"]);
+  const changed = [...(nodes === undefined ? [] : ["nodes", "plan"]), ...Object.keys(others)];
+  if (changed.length === 0) return { changes: false };
+  const details: Details = { ...others };
+  const { plan } = news;
+  if (nodes !== undefined || "schematicId" in others) {
+    for (const [name, text] of Object.entries(typeof plan === "object" && plan !== null ? plan : {}))
+      if (!String(text).endsWith("already, no reboot")) details[pathTo("plan", name)] = "add";
+    if (plan === unknownValue) details["plan"] = "add";
+  }
+  // Of no detail the engine makes a list of all inputs; this one is hidden.
+  if (Object.keys(details).length === 0) details["nodes"] = "update";
+  return { changes: true, changed, details };
+}
+
+/** The path of a node among a property's values: names with dots are quoted. */
+export function pathTo(property: string, name: string): string {
+  return /^[\w-]+$/.test(name) ? `${property}.${name}` : `${property}[${JSON.stringify(name)}]`;
 }
 
 /** What the nodes are to run, and what is looked at before: the plan is about nothing else. */
 function wantedOf({ nodes, schematicId, kubernetesVersion, rollout }: Properties): Properties {
-  return { nodes, schematicId, kubernetesVersion, gates: policyOf(rollout).gates };
+  return {
+    nodes: Object.fromEntries(nodesByName(nodes)),
+    schematicId,
+    kubernetesVersion,
+    gates: policyOf(rollout).gates,
+  };
 }
 
-/** The nodes that the state has. */
-function namesOf({ nodes }: Properties): unknown[] {
-  return Array.isArray(nodes) ? nodes.map((node) => (node as Properties | undefined)?.["name"]) : [];
+/** Plans of 0.1.0 are lists of lines that begin with the node's name. */
+function keyed(plan: unknown): unknown {
+  if (!Array.isArray(plan)) return plan;
+  return Object.fromEntries(
+    plan.map((line) => {
+      const [, name = "", text = ""] = /^(.+?): (.*)$/s.exec(String(line)) ?? [];
+      return [name, text];
+    }),
+  );
 }

@@ -21,6 +21,8 @@ export interface Surroundings {
   acting: Acting;
   clock: Clock;
   patience: Patience;
+  /** What this process has told of ways from release to release: each thing once. */
+  advised: Set<string>;
   /** Where the status lines of a resource go. */
   statusOf(urn: string): StatusSink;
 }

@@ -44,7 +44,7 @@ export function checkPatches(
   listAt(raw, "cluster", "nodes").forEach((node, index) => {
     const role = at(node, "role");
     if (role !== "controlplane" && role !== "worker") return; // the schema says so
-    const level = (key: "documents" | "patches"): LocatedText[] =>
+    const level = (key: "documents" | "patches"): (LocatedText & { isText: boolean })[] =>
       [
         [`cluster.${key}.all`, listAt(raw, "cluster", key, "all")] as const,
         [`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)] as const,
@@ -52,7 +52,7 @@ export function checkPatches(
       ].flatMap(([path, list]) =>
         list.flatMap((patch, position) =>
           typeof patch === "string" || isRecord(patch)
-            ? [{ path: `${path}[${position}]`, text: patchText(patch) }]
+            ? [{ path: `${path}[${position}]`, text: patchText(patch), isText: typeof patch === "string" }]
             : [],
         ),
       );
@@ -79,9 +79,11 @@ export function checkPatches(
       },
     );
     for (const { patch, line, reason } of verdict.problems) {
+      // A mapping has no lines of its own in the stack's file.
+      const hasLines = line !== undefined && located[patch]?.isText === true;
       problems.push({
         path: located[patch]?.path ?? "cluster.patches",
-        reason: line === undefined ? reason : `line ${line}: ${reason}`,
+        reason: hasLines ? `line ${line}: ${reason}` : reason,
       });
     }
     if (base !== undefined)

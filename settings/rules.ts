@@ -9,6 +9,7 @@ import { baseShape, type ClusterSettings, type NodeSettings, type PatchSetting }
 import { checkPatches, patchText } from "./patches.ts";
 import { checkLabels } from "./nodeLabels.ts";
 import { checkPools, expandPools } from "./pools.ts";
+import { checkEndpoint } from "./endpoint.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { checkImages, givenImages, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
@@ -92,6 +93,7 @@ function complete(
   const warnings: Problem[] = [];
   checkNodes(raw, problems, warnings);
   checkNetwork(raw, problems, warnings);
+  checkEndpoint(raw, warnings);
   checkDisks(raw, problems);
   checkPools(raw, problems, warnings);
   checkLabels(raw, problems, warnings);

@@ -385,6 +385,13 @@ export const baseShape = {
   images,
   cluster,
   upgrade,
+  outputs: section({
+    machineConfigurations: flag()
+      .default(false)
+      .describe(
+        "Every node's machine configuration, redacted, as an output: each change of one shows in previews once more.",
+      ),
+  }).prefault({}),
 };
 
 export type NodeSettings = z.output<typeof node>;

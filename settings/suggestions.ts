@@ -1,12 +1,9 @@
 import { z } from "zod";
+import { nearest } from "../talos/nearest.ts";
 
 /** The known key that a person most likely meant by an unknown one: the same but for case, or one edit away. */
 export function meantKey(schema: z.ZodType, path: readonly PropertyKey[], key: string): string | undefined {
-  const known = knownKeys(schema, path);
-  return (
-    known.find((other) => other.toLowerCase() === key.toLowerCase()) ??
-    known.find((other) => oneEditApart(other.toLowerCase(), key.toLowerCase()))
-  );
+  return nearest(knownKeys(schema, path), key);
 }
 
 /** The keys of the section at a path; none where the path leads to something else. */
@@ -29,18 +26,4 @@ function unwrapped(schema: z.ZodType): z.ZodType {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
     return unwrapped(schema.unwrap() as z.ZodType);
   return schema instanceof z.ZodPipe ? unwrapped(schema.in as z.ZodType) : schema;
-}
-
-/** One letter too many, missing, wrong, or two neighbours swapped. */
-function oneEditApart(a: string, b: string): boolean {
-  if (Math.min(a.length, b.length) < 3) return false; // among short words everything is one edit apart
-  let start = 0;
-  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++;
-  const [restA, restB] = [a.slice(start), b.slice(start)];
-  return (
-    restA.slice(1) === restB ||
-    restA === restB.slice(1) ||
-    restA.slice(1) === restB.slice(1) ||
-    (restA[0] === restB[1] && restA[1] === restB[0] && restA.slice(2) === restB.slice(2))
-  );
 }

@@ -4,7 +4,8 @@ import { at, listAt } from "./raw.ts";
 import { wellFormed } from "./wellFormed.ts";
 import { isGeneratedHere, newestGenerated } from "../talos/iscsi.ts";
 import { badRelease, extensionAvailable, extensionName } from "../talos/extensions.ts";
-import { kubernetesProblem } from "../talos/releases.ts";
+import { strangeExtension } from "../talos/officialExtensions.ts";
+import { isNewerThanKnown, KNOWN_CONTRACTS, kubernetesProblem } from "../talos/releases.ts";
 import { contractAtLeast, contractOf, parseContract, parseVersion } from "../talos/version.ts";
 
 /** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */
@@ -33,6 +34,14 @@ export function checkVersions(
   for (const { path, value, images } of places) {
     const version = wellFormed(value, parseVersion);
     if (version === undefined) continue;
+    if (isNewerThanKnown(version)) {
+      const newest = KNOWN_CONTRACTS.at(-1) ?? "";
+      problems.push({
+        path,
+        reason: `is ${version}, newer than what this version of the program knows (up to ${newest}): it can judge neither the way there nor etcd's; use a release of ${newest}, or a newer version of the program`,
+      });
+      continue;
+    }
     for (const given of images) {
       const extensions = extensionsOf(given);
       for (const extension of extensions) {
@@ -62,6 +71,17 @@ export function checkVersions(
         problems.push({ path: "kubernetesVersion", reason: `does not fit ${path}: ${unsupported}` });
     }
   }
+  const strange = new Map(
+    givenImages(raw).flatMap((given) =>
+      extensionsOf(given).flatMap((extension): [string, Problem][] => {
+        const reason = strangeExtension(extension);
+        if (reason === undefined) return [];
+        const path = `${given.schematicPath}.customization.systemExtensions.officialExtensions`;
+        return [[`${path} ${extension}`, { path, reason }]];
+      }),
+    ),
+  );
+  warnings.push(...strange.values());
   const judged = problems.some(({ path }) => path === "talosContract");
   if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGenerated + 1)) {
     problems.push({

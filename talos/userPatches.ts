@@ -13,6 +13,7 @@ import { MergeError, mergeConfig } from "./mergeConfig.ts";
 import { kindOf, nodeAt, PatchSource, type PatchDocument, type PatchProblem } from "./patchSource.ts";
 import { EXEMPT_BY_TALOS } from "./patches.ts";
 import { skeletonConfig } from "./skeleton.ts";
+import { unknownKeys } from "./unknownKeys.ts";
 import { contractAtLeast, versionAtLeast } from "./version.ts";
 
 /** What the patches are for, and what this program sets itself. */
@@ -81,7 +82,8 @@ function textProblems(part: PatchDocument, context: UserPatchContext): PatchProb
   if (isSeq(contents)) return [];
   if (!isMap(contents))
     return [part.problem(contents ?? undefined, "must be a mapping, as a machine configuration is")];
-  return part.root.has("kind") ? documentProblems(part, context) : sectionProblems(part);
+  const ofForm = part.root.has("kind") ? documentProblems(part, context) : sectionProblems(part);
+  return [...ofForm, ...unknownKeys(part, context.talosVersion)];
 }
 
 function documentProblems(part: PatchDocument, context: UserPatchContext): PatchProblem[] {

@@ -34,13 +34,13 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
   const name = (id: string): string =>
     report.members.find((member) => member.id === id)?.hostname ?? `member ${id}`;
 
-  findings.push(...peerFindings(report));
+  findings.push(...peerFindings(report).filter(({ problem }) => !tellsAlarm(problem, report)));
 
   for (const member of report.members) {
     if (member.hostname === "") {
       wait(
         `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
-        `Start it, or remove it with ${removeMember(member.id, report.self)}.`,
+        `Start it, or remove it with ${removeMember(member.id, through(report))}.`,
       );
     } else if (member.learner) {
       wait(`etcd member ${member.hostname} is a learner`, "Wait until it has caught up and votes.");
@@ -52,13 +52,18 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
       problem: `etcd alarm ${alarm} at ${name(memberId)}`,
       hint:
         alarm === "NOSPACE"
-          ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", report.self)}.`
+          ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", addressOf(memberId, report))}.`
           : "Recover that member before anything else: its data differs from the others'.",
       mayPass: false,
     });
   }
   findings.push(...quorumFindings(report));
   return findings;
+}
+
+/** Each member's status repeats the alarms of all (etcd, server/etcdserver/api/v3rpc/maintenance.go); they are told once, below. */
+function tellsAlarm(problem: string, { alarms }: ControlPlaneReport): boolean {
+  return / reports memberID:/.test(problem) && alarms.some(({ alarm }) => problem.includes(`alarm:${alarm}`));
 }
 
 /** What stands against each control plane by what it says of itself; of the node itself only its etcd is judged. */
@@ -123,7 +128,7 @@ function membershipFindings({ self, members, peers }: ControlPlaneReport): Findi
     if (!members.some((member) => member.id === id)) {
       findings.push({
         problem: `control plane ${address} is no member of this etcd`,
-        hint: `Let it join first: ${talosctl("etcd members", self)} shows who has.`,
+        hint: `Let it join first: ${talosctl("etcd members", through({ peers, self }))} shows who has.`,
         mayPass: true,
       });
     }
@@ -133,7 +138,7 @@ function membershipFindings({ self, members, peers }: ControlPlaneReport): Findi
   for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
     findings.push({
       problem: `etcd member ${member.hostname} is on none of the control planes ${[...ids.values()].join(", ")}`,
-      hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, self)}.`,
+      hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, through({ peers, self }))}.`,
       mayPass: false,
       stray: true,
     });
@@ -168,6 +173,11 @@ function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[]
 /** Where a member runs, as far as its control plane says so; else the node itself, which knows the member too. */
 function addressOf(memberId: string, { peers, self }: ControlPlaneReport): string {
   return peers.find((peer) => hasEtcd(peer) && peer.etcd.memberId === memberId)?.address ?? self;
+}
+
+/** A control plane whose etcd answers: the same for all of them, so that what concerns several is told once. */
+function through({ peers, self }: Pick<ControlPlaneReport, "peers" | "self">): string {
+  return peers.find(hasEtcd)?.address ?? self;
 }
 
 function hasEtcd(peer: PeerReport): peer is Extract<PeerReport, { error?: never }> & { etcd: EtcdStatus } {

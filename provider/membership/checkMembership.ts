@@ -44,13 +44,17 @@ export function checkMembership({ nodes, ...shared }: Properties): CheckFailure[
     failures.push({ property, reason: `[${property}] is no input of a ClusterMembership` });
   }
   if (nodes === unknownValue) return failures;
-  if (!Array.isArray(nodes) || nodes.length === 0) {
-    return [...failures, { property: "nodes", reason: "[nodes] must be a list of at least one node" }];
+  const entries = typeof nodes === "object" && nodes !== null ? Object.entries(nodes as Properties) : [];
+  if (entries.length === 0) {
+    return [...failures, { property: "nodes", reason: "[nodes] must have at least one node" }];
   }
-  nodes.forEach((entry: unknown, index) => {
-    const node = typeof entry === "object" && entry !== null ? (entry as Properties) : {};
-    for (const [key, rule] of Object.entries(ofNode)) judge(`nodes[${index}].${key}`, node[key], rule, true);
-    judge(`nodes[${index}].onRemove`, node["onRemove"], onRemove, false);
-  });
+  for (const [name, entry] of entries) {
+    const given = typeof entry === "object" && entry !== null ? (entry as Properties) : {};
+    const [place, node] = Array.isArray(nodes)
+      ? [`nodes[${name}]`, given]
+      : [`nodes.${name}`, { ...given, name }];
+    for (const [key, rule] of Object.entries(ofNode)) judge(`${place}.${key}`, node[key], rule, true);
+    judge(`${place}.onRemove`, node["onRemove"], onRemove, false);
+  }
   return failures;
 }

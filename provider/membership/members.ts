@@ -1,6 +1,7 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
 import { reach, type Endpoints } from "../../talos/endpoint.ts";
+import { nodesByName } from "../nodesByName.ts";
 import type { Properties } from "../secrets.ts";
 import { talosctl } from "../talosctl.ts";
 
@@ -46,14 +47,23 @@ export function membershipInputs(checked: Properties): MembershipInputs {
     onRemove: "keep",
     timeoutSeconds: 1800,
     ...given,
+    nodes: membersOf(given.nodes),
     drain: drainInputs(given.drain),
   };
 }
 
 /** Whom the state knows: its own list, which a removal that failed has left longer than the settings' one. */
 export function knownMembers(state: Properties): Member[] {
-  const list = state["members"] ?? state["nodes"];
-  return Array.isArray(list) ? (list as Member[]) : [];
+  return membersOf(state["members"] ?? state["nodes"]);
+}
+
+function membersOf(nodes: unknown): Member[] {
+  return nodesByName(nodes).map(([, node]) => node as unknown as Member);
+}
+
+/** Members as inputs and states have them: by their names. */
+export function membersByName(members: readonly Member[]): Record<string, Omit<Member, "name">> {
+  return Object.fromEntries(members.map(({ name, ...member }) => [name, member]));
 }
 
 /**

@@ -1,4 +1,6 @@
-import type { DiffResult } from "@pulumi/pulumi/provider/provider.js";
+import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
+import { nodesByName } from "../nodesByName.ts";
+import { pathTo } from "../rollout.ts";
 import type { CheckFailure } from "../check.ts";
 import type { OtherResource } from "../otherResource.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
@@ -6,6 +8,7 @@ import type { Surroundings } from "../session.ts";
 import { alwaysSecret } from "../state.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { checkMembership } from "./checkMembership.ts";
+import { knownMembers, membersByName } from "./members.ts";
 import { changeMembership, MembershipError, pendingDepartures, previewDepartures } from "./membership.ts";
 
 export const membershipType = "talos-node:index:ClusterMembership";
@@ -33,19 +36,27 @@ export class MembershipResource implements OtherResource {
     return checkMembership(inputs);
   }
 
-  async diff(urn: string, state: Properties, news: Properties): Promise<DiffResult> {
+  async diff(
+    urn: string,
+    state: Properties,
+    news: Properties,
+    oldInputs: Properties,
+  ): Promise<DetailedDiffResult> {
     if (hasUnknown(news["nodes"]) || hasUnknown(news["clientConfiguration"])) return {};
     const leaving = pendingDepartures(state, news);
-    if (leaving.length === 0) return {};
+    const { changed, details } = memberDetails(oldInputs, news);
+    if (leaving.length === 0)
+      return changed.length === 0 ? { changes: false } : { changes: true, changed, details };
     await previewDepartures(this.#surroundings, urn, state, news, this.#stop);
     this.#leaving = leaving.flatMap(({ member, way }) =>
       way === "reset" && member.role === "controlplane" ? [member.node] : [],
     );
-    return { changes: true };
+    if (Object.keys(details).length === 0) details["nodes"] = "update";
+    return { changes: true, changed: [...new Set(["nodes", ...changed])], details };
   }
 
   async create(_urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
-    const outs = { ...values, members: values["nodes"] };
+    const outs = { ...values, members: membersByName(knownMembers({ nodes: values["nodes"] })) };
     return { id: "membership", outs: wrap(outs, [...secrets, ...alwaysSecret]) };
   }
 
@@ -59,14 +70,41 @@ export class MembershipResource implements OtherResource {
     try {
       const members = await changeMembership(this.#surroundings, urn, state, values, this.#stop);
       this.#leaving = [];
-      return wrap({ ...values, members }, marked);
+      return wrap({ ...values, members: membersByName(members) }, marked);
     } catch (error) {
       if (!(error instanceof MembershipError)) throw error;
-      throw new UnfinishedError(error.message, id, wrap({ ...values, members: error.members }, marked));
+      throw new UnfinishedError(
+        error.message,
+        id,
+        wrap({ ...values, members: membersByName(error.members) }, marked),
+      );
     }
   }
 
   inputsOf({ members: _members, ...inputs }: Properties): Properties {
     return inputs;
   }
+}
+
+/** Each node that comes, goes or changes, by its name; a node that stays is none of it, wherever a state of before had it in its list. */
+export function memberDetails(
+  oldInputs: Properties,
+  news: Properties,
+): { changed: string[]; details: Details } {
+  const [before, after] = [oldInputs, news].map((inputs) => Object.fromEntries(nodesByName(inputs["nodes"])));
+  const others = changedInputs(oldInputs, news, ["nodes", "members"]);
+  const nodes = changedInputs(before ?? {}, after ?? {});
+  const details: Details = { ...others };
+  const list = Array.isArray(oldInputs["nodes"]) ? (oldInputs["nodes"] as { name?: unknown }[]) : undefined;
+  for (const [name, kind] of Object.entries(nodes)) {
+    // A list of 0.1.0 has no keys: what goes is shown by its place there, what changes as it is now.
+    const place = list?.findIndex((node) => node.name === name);
+    const gone = place === undefined ? pathTo("nodes", name) : `nodes[${place}]`;
+    details[kind === "delete" ? gone : pathTo("nodes", name)] =
+      kind === "update" && list !== undefined ? "add" : kind;
+  }
+  return {
+    changed: [...(Object.keys(nodes).length === 0 ? [] : ["nodes"]), ...Object.keys(others)],
+    details,
+  };
 }

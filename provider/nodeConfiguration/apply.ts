@@ -113,7 +113,7 @@ class Application {
     const { isNew, wanted } = this.#order;
     const { endpoint, others = [] } = this.#connections.connectionTo(wanted.node);
     if (!isNew || [endpoint, ...others].some((way) => isItself(way, wanted.node))) return "";
-    return ` For its first configuration a machine has to answer at ${wanted.node} itself, port 50000: no endpoint forwards to it before. Elsewhere \`talosctl apply-config --insecure\` can bring it.`;
+    return ` For its first configuration a machine has to answer at ${wanted.node} itself, port 50000: no endpoint forwards to it before. Elsewhere \`talosctl apply-config --insecure --nodes ${wanted.node}\` can bring it.`;
   }
 
   #find(accept?: (found: Found) => boolean, forMs?: number): Promise<Found> {

@@ -145,11 +145,11 @@ function dropped(wanted: NodeConfigurationInputs, lost: ConfigChanges["dropped"]
   ];
 }
 
-/** A warning about a node that is not what it was given. */
+/** A warning about a node that is not what it was given, where that is left alone: the node has what its configuration here would drop. */
 export function driftWarning(wanted: NodeConfigurationInputs, lines: readonly string[]): string {
   return (
-    `${nodeLabel(wanted)} was changed by hand, and that is not taken back, since its configuration here is the same as before:\n` +
-    `${lines.map((line) => `  ${line}`).join("\n")}\nPut it into patches, or undo it on the node (+ is what the node has in addition).`
+    `${nodeLabel(wanted)} was changed by hand, and that is not taken back, since the node would lose what nobody has adopted:\n` +
+    `${lines.map((line) => `  ${line}`).join("\n")}\n+ is what the node has in addition. Put it into patches, undo it on the node, or list it in cluster.acceptDropped and run \`pulumi up --refresh\`.`
   );
 }
 

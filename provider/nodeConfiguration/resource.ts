@@ -1,7 +1,8 @@
-import type { CheckResult, DiffResult } from "@pulumi/pulumi/provider/provider.js";
+import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
 import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
+import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { nodeLabel } from "../inputs.ts";
 import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "../secrets.ts";
 import { UnfinishedError } from "../unfinished.ts";
@@ -122,6 +123,9 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
       const { lines, refusal } = judge(wanted, found.configuration, lastGiven(before));
       if (!isDue(before, inputs, lines)) {
         const drift = driftLines(wanted, found.configuration);
+        // A refresh has found it, and this preview shows what goes back: to deploy it is the consent.
+        if (before[driftProperty] !== undefined && lines.length > 0 && refusal === undefined)
+          return { changes: lines, failures: [] };
         if (drift.length > 0) sink.warn(driftWarning(wanted, drift));
         return { changes: [], drift, failures: [] };
       }
@@ -136,6 +140,11 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
   });
 }
 
+/** Was a change by hand found by a refresh, and is it what the preview takes back? One that is left alone is still among the inputs. */
+function isRestored(before: Properties, inputs: Properties): boolean {
+  return before[driftProperty] !== undefined && inputs[driftProperty] === undefined;
+}
+
 /**
  * Is there something to apply, with these lines of difference? Not if the node was given this very configuration: then they were made by hand. A state of
  * 0.1.0 does not tell whether what passed the guard was applied. It was not, if the node differs in every line that the guard announced.
@@ -147,16 +156,44 @@ function isDue(before: Properties, inputs: Properties, lines: readonly string[])
   return fromGuard(before) && announced.length > 0 && announced.every((line) => lines.includes(line));
 }
 
-/** What the engine compares on its own says too much: a look that found nothing to apply is no change. */
-export function diffConfiguration(olds: Properties, news: Properties): DiffResult {
+/** What the installed image is to be: the node's upgrade shows it. */
+const imageLine = /^[~+-] machine\.install\.image: /;
+
+/**
+ * What the engine compares on its own says too much: a look that found nothing to apply is no change, and of a change the lines are enough that
+ * this one makes on the node.
+ * @param oldInputs as the engine shows them
+ */
+export function diffConfiguration(
+  olds: Properties,
+  news: Properties,
+  oldInputs: Properties,
+): DetailedDiffResult {
   const [before, after] = [known(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
   const told = [changesProperty, driftProperty, pendingProperty];
-  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
-    (key) => !told.includes(key) && !key.startsWith("__"),
-  );
-  const same = keys.every((key) => JSON.stringify(before[key]) === JSON.stringify(after[key]));
-  return same && before[pendingProperty] === undefined ? { changes: false } : {};
+  const others = changedInputs(before, after, told);
+  const changed = Object.keys(others);
+  if (changed.length === 0 && before[pendingProperty] === undefined) return { changes: false };
+  // What a refresh has found: the engine shows all that differs.
+  if (JSON.stringify(before[driftProperty]) !== JSON.stringify(after[driftProperty])) return {};
+  const [history, lines] = [linesOf(oldInputs, changesProperty), linesOf(after, changesProperty)];
+  const goesOn = history.every((line, index) => line === lines[index]);
+  const details: Details = {};
+  lines.forEach((line, index) => {
+    if (index >= (goesOn ? history.length : 0) && !imageLine.test(line))
+      details[`${changesProperty}[${index}]`] = "add";
+  });
+  if (after[changesProperty] === unknownValue) details[changesProperty] = "add";
+  if (after[driftProperty] !== undefined) details[driftProperty] = "add";
+  for (const [key, kind] of Object.entries(others)) if (!long.includes(key)) details[key] = kind;
+  // A secret, which no line shows, or the image, which the node's upgrade shows. Of no detail the engine makes a list of all inputs; this one is hidden.
+  if (Object.keys(details).length === 0) details["machineConfiguration"] = "update";
+  return {
+    changes: true,
+    changed: [...changed, ...(lines.length > history.length ? [changesProperty] : [])],
+    details,
+  };
 }
 
 /** Brings the configuration to the node, or finds it there. */
@@ -164,6 +201,7 @@ export async function deployConfiguration(
   call: ApplyCall,
   last: { id: string; olds: Properties } | undefined,
   news: Properties,
+  onApplied: (name: string) => void = () => undefined,
 ): Promise<Properties> {
   const { values, secrets } = unwrap(news);
   const before = last === undefined ? {} : known(last.olds);
@@ -173,10 +211,11 @@ export async function deployConfiguration(
       wanted,
       isNew: last === undefined,
       before: lastGiven(before),
-      isDue: (lines) => isDue(before, values, lines),
+      isDue: (lines) => isDue(before, values, lines) || isRestored(before, values),
       settles: before["machineConfiguration"] === values["machineConfiguration"],
     }),
   );
+  if (outcome.applied) onApplied(wanted.name);
   if (outcome.failure === undefined) return stored(values, secrets);
   if (!outcome.applied) throw outcome.failure;
   throw new UnfinishedError(

@@ -1,10 +1,11 @@
 import { isTransient } from "../../talos/api/errors.ts";
-import { backoff, failure, type UpgradeContext } from "../context.ts";
-import { NodeMoved } from "../errors.ts";
+import { backoff, type UpgradeContext } from "../context.ts";
+import { NodeMoved, UpgradeError } from "../errors.ts";
 import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
 import { patienceFor, type Finding } from "../guards/finding.ts";
 import { kernelArgumentFindings } from "../guards/kernelArguments.ts";
 import { releaseFindings } from "../guards/release.ts";
+import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { talosctl } from "../talosctl.ts";
 import { drainTarget } from "./drain.ts";
@@ -42,11 +43,12 @@ export async function guard(
     ...live.flat(),
   ];
   if (findings.length === 0) return;
-  throw failure(
-    context,
+  throw new UpgradeError(
+    nodeLabel(context.wanted),
     "guard",
     findings.map(({ problem }) => problem).join("; "),
     [...new Set(findings.map(({ hint }) => hint))].join(" "),
+    findings,
   );
 }
 

@@ -1,6 +1,7 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { reach } from "../../talos/endpoint.ts";
+import type { UpgradeError } from "../errors.ts";
 import { talosctl } from "../talosctl.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
 import { describeMachine, isSettled, readFacts, type NodeFacts } from "../facts.ts";
@@ -69,7 +70,7 @@ function allowance(error: TalosError, { patience }: UpgradeContext): number {
 }
 
 /** Why a node could not be asked, and what to do about it. */
-export function noContact(error: TalosError, context: UpgradeContext): Error {
+export function noContact(error: TalosError, context: UpgradeContext): UpgradeError {
   const { node, endpoint, endpoints } = context.wanted;
   const ways = endpoint === undefined ? reach(node, endpoints) : [endpoint];
   const where = ways.length === 1 && ways[0] === node ? node : `${node} (through ${ways.join(", ")})`;

@@ -4,6 +4,7 @@ import {
   membershipInputs,
   type Departure,
 } from "../../provider/membership/members.ts";
+import { nodesByName } from "../../provider/nodesByName.ts";
 import { laneCount } from "../../talos/lanes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark, type Properties } from "../digest/values.ts";
@@ -58,11 +59,12 @@ export function nodePlans(digest: Digest): NodePlan[] {
   return [...controlPlanes, ...workers.map((node, index) => ({ ...node, lane: index % lanes }))];
 }
 
-/** The nodes as the preflight lists them, which is the order of the settings. */
+/** The order of the settings; where they are secret, and in previews that were saved with 0.1.0, that of the preflight. */
 function orderOf(digest: Digest): string[] {
   const preflight = digest.steps.find(({ type }) => type === preflightType);
   const nodes = (preflight?.new ?? preflight?.old)?.inputs["nodes"];
   const listed = Array.isArray(nodes) ? nodes : clusterNodes(digest);
+  if (listed.length === 0) return nodesByName(nodes).map(([name]) => name);
   return listed.flatMap((node) => {
     const name = typeof node === "object" && node !== null ? (node as { name?: unknown }).name : undefined;
     return typeof name === "string" ? [name] : [];
@@ -96,7 +98,7 @@ const membershipType = "talos-node:index:ClusterMembership";
 /** Who is taken off the list of the cluster's nodes, and what becomes of the machine. */
 function leavingMembers({ steps }: Digest): Departure[] {
   const step = steps.find(({ type, operation }) => type === membershipType && operation === "update");
-  if (step?.old === undefined || step.new === undefined || !Array.isArray(step.new.inputs["nodes"]))
+  if (step?.old === undefined || step.new === undefined || typeof step.new.inputs["nodes"] !== "object")
     return [];
   return departures(
     knownMembers({ ...step.old.inputs, ...step.old.outputs }),

@@ -16,15 +16,22 @@ export function planOf({ steps }: Digest): Map<string, Found> {
   const step = steps.find(({ type }) => type === preflightType);
   // An unchanged preflight has the plan of the rollout before.
   if (step === undefined || !["create", "update", "replace"].includes(step.operation)) return new Map();
-  const lines = step.new?.inputs["plan"];
-  if (!Array.isArray(lines)) return new Map();
   return new Map(
-    lines.flatMap((line) => {
-      const [, name, told] = /^(.+?): (.*)$/.exec(typeof line === "string" ? line : "") ?? [];
-      const found = told === undefined ? undefined : foundIn(told);
-      return name === undefined || found === undefined ? [] : [[name, found] as const];
+    entriesOf(step.new?.inputs["plan"]).flatMap(([name, told]) => {
+      const found = typeof told === "string" ? foundIn(told) : undefined;
+      return found === undefined ? [] : [[name, found] as const];
     }),
   );
+}
+
+/** By the node's name. Previews that were saved with 0.1.0 have a list of lines. */
+function entriesOf(plan: unknown): [name: string, told: unknown][] {
+  if (typeof plan !== "object" || plan === null) return [];
+  if (!Array.isArray(plan)) return Object.entries(plan);
+  return plan.flatMap((line): [string, unknown][] => {
+    const [, name, told] = /^(.+?): (.*)$/.exec(typeof line === "string" ? line : "") ?? [];
+    return name === undefined ? [] : [[name, told]];
+  });
 }
 
 // The words of provider/plan.ts.

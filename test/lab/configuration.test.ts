@@ -97,6 +97,7 @@ describe("a preview", () => {
     patch("worker", sysctl("vm.first"), sysctl("vm.second"));
     const { stdout } = await lab.labOk("preview");
     // Each resource with its properties; the stack's outputs come after them.
+    expect(count(stdout, "vm.second"), stdout).toBe(2);
     const [resources = ""] = stdout.split(/^\s*--outputs:--/m);
     const blocks = resources
       .split(/(?=^\s*[~+-] talos[\w:/-]+: )/m)
@@ -110,6 +111,20 @@ describe("a preview", () => {
       expect(block).not.toContain("=> [secret]");
     }
     await lab.labOk("up", "--skip-preview");
+  });
+
+  test("of a new release names the image once for each node, and nothing of the last rollout", async () => {
+    set(["talos-iscsi:talosVersion"], "v1.14.1");
+    const { stdout, text } = await lab.labOk("preview");
+    set(["talos-iscsi:talosVersion"], "v1.13.9");
+    const [resources = "", outputs = ""] = stdout.split(/^\s*--outputs:--/m);
+    expect(count(resources, ':v1.14.1"'), resources).toBe(names.length);
+    expect(count(outputs, ':v1.14.1"')).toBe(1);
+    for (const name of names)
+      expect(resources).toMatch(new RegExp(`\\+ ${name} *: "v1\\.13\\.9 .* -> v1\\.14\\.1 `));
+    expect(resources).not.toContain("v1.12");
+    // Each thing that is known of the way once, with its nodes.
+    expect(count(text, "no snapshot of etcd is taken")).toBe(1);
   });
 
   test("refuses another contract, with the reason", async () => {

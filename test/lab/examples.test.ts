@@ -41,6 +41,7 @@ const newCluster = (nodes: number): Counts => ({
   "talos-iscsi:index:RollingUpgrade": 1,
   "talos-node:index:ClusterMembership": 1,
   "talos-node:index:RolloutPreflight": 1,
+  "talos-node:index:RolloutReadiness": 1,
   "talos-node:index:NodeUpgrade": nodes,
 });
 

@@ -78,7 +78,7 @@ describe("a worker", () => {
     await lab.labOk("boot", "w3", "127.10.0.23");
     add({ name: "w3", address: "127.10.0.23", role: "worker", hostname: "w3" });
     const preview = await lab.labOk("preview");
-    expect(preview.stdout).toContain("w3: new in this stack -> v1.13.9");
+    expect(preview.stdout).toMatch(/w3: "new in this stack -> v1\.13\.9/);
     // New: its configuration and its upgrade. Changed: the lists of nodes; no other node's upgrade.
     expect(operations(preview).sort()).toEqual([
       "+ talos-node:index:NodeConfiguration",
@@ -97,6 +97,15 @@ describe("a worker", () => {
   test("that is taken out is drained, wiped and forgotten; the preview says so", async () => {
     const before = await boots();
     drop("w3");
+    // The first thing that the preview shows of the nodes, and as a delete.
+    const { stdout } = await lab.labOk("preview");
+    expect(stdout).toMatch(/- w3/);
+    expect(stdout).toMatch(/\+ w3: "its machine is RESET: .*wiped/);
+    const [removal, firstChange] = [
+      stdout.indexOf("its machine is RESET"),
+      stdout.search(/NodeConfiguration::|ClusterMembership::/),
+    ];
+    expect(removal).toBeLessThan(firstChange);
     const { text } = await lab.labOk("up");
     expect(text).toMatch(/w3 \(127\.10\.0\.23\) leaves the settings, and its machine is reset/);
     expect((await machines())["w3"]).toMatchObject({ stage: "maintenance" });
@@ -137,7 +146,7 @@ describe("a control plane", () => {
     for (const command of [["preview"], ["up", "--skip-preview"]]) {
       const refused = await lab.lab(...command);
       expect(refused.code).toBe(1);
-      expect(refused.text).toMatch(/cp4 .*, cp3 .*: control planes leave one at a time/);
+      expect(refused.text).toMatch(/cp3 .*, cp4 .*: control planes leave one at a time/);
     }
     expect(await boots()).toEqual(before);
     expect(await etcdMembers("127.10.0.11")).toContain("cp3");

@@ -50,6 +50,7 @@ function killable(kubernetes: FakeKubernetes): { provider: TalosNodeProvider; ki
     connectKubernetes: async () => mortal<KubernetesClient>(kubernetes),
     clock: mortal(realClock),
     patience: shortPatience,
+    advised: new Set(),
     statusOf: () => ({ status: () => undefined, info: () => undefined, warn: () => undefined }),
   });
   return {

@@ -548,6 +548,34 @@ describe("a change by hand", () => {
     });
   });
 
+  it("of what the stack manages is taken back by the up after a refresh, once, and the preview shows it first", async () => {
+    await restoring("w1", async () => {
+      const managed = (value: string) => (config: Config) => {
+        config.machine["sysctls"] = { "vm.managed": value };
+      };
+      const patches = ['machine: { sysctls: { vm.managed: "1" } }'];
+      const given = inputsOf("w1", wantedOf("w1", managed("1")), { patches });
+      cluster.node("w1").disk.config = wantedOf("w1", managed("2"));
+      const own = harness();
+      // Without a refresh nobody looks.
+      const plain = await check(own, given, given);
+      expect(changesOf(plain.inputs)).toBeUndefined();
+
+      const live = await own.provider.read("w1", urn, given);
+      const checked = await check(own, live.inputs, given);
+      expect(checked.failures).toEqual([]);
+      expect(changesOf(checked.inputs)).toEqual(["~ machine.sysctls.vm.managed: 2 -> 1"]);
+      expect(unwrap(checked.inputs).values).not.toHaveProperty("changedByHand");
+      expect((await own.provider.diff("w1", urn, live.props, checked.inputs)).changes).not.toBe(false);
+      const before = applied("w1").length;
+      const { outs } = await own.provider.update("w1", urn, live.props, checked.inputs);
+      expect(applied("w1")).toHaveLength(before + 1);
+      expect(cluster.node("w1").disk.config).toContain('vm.managed: "1"');
+      expect((await own.provider.diff("w1", urn, outs, checked.inputs)).changes).toBe(false);
+      expect(own.warnings.join()).not.toContain("changed by hand");
+    });
+  });
+
   it("that a later change would overwrite is refused", async () => {
     await restoring("w1", async () => {
       cluster.node("w1").disk.config = wantedOf("w1", byHand);

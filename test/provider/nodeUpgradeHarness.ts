@@ -55,6 +55,7 @@ export function harness(
     acting: new Acting({ talos: async () => connect, kubernetes: connectKubernetes }),
     clock,
     patience: { ...shortPatience, ...patience },
+    advised: new Set(),
     statusOf: () => ({
       status: (text) => void status.push(text),
       info: (text) => void info.push(text),

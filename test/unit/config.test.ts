@@ -21,6 +21,7 @@ describe("settings that are right", () => {
           },
         },
         images: {},
+        outputs: { machineConfigurations: false },
         cluster: {
           name: "dev",
           endpoint: "https://10.0.0.10:6443",

@@ -46,6 +46,7 @@ const common = {
   "talos-node:index:ConfirmedSchematic": 1,
   "pulumi:providers:talos": 1,
   "talos-iscsi:index:TalosCluster": 1,
+  "talos-node:index:RolloutReadiness": 1,
   "talos-node:index:NodeConfiguration": 5,
   "talos:cluster/kubeconfig:Kubeconfig": 1,
   "talos-node:index:ClusterMembership": 1,
@@ -71,13 +72,13 @@ describe("the program", () => {
       onRemove: "reset",
       drain: { enabled: true, timeoutSeconds: 300 },
     });
-    expect(membership.inputs["nodes"]).toEqual([
-      { name: "cp1", node: "127.10.0.11", role: "controlplane" },
-      { name: "cp2", node: "127.10.0.12", role: "controlplane" },
-      { name: "cp3", node: "127.10.0.13", role: "controlplane" },
-      { name: "w1", node: "127.10.0.21", role: "worker", onRemove: "keep" },
-      { name: "w2", node: "127.10.0.22", role: "worker" },
-    ]);
+    expect(membership.inputs["nodes"]).toEqual({
+      cp1: { node: "127.10.0.11", role: "controlplane" },
+      cp2: { node: "127.10.0.12", role: "controlplane" },
+      cp3: { node: "127.10.0.13", role: "controlplane" },
+      w1: { node: "127.10.0.21", role: "worker", onRemove: "keep" },
+      w2: { node: "127.10.0.22", role: "worker" },
+    });
     for (const credentials of ["clientConfiguration", "kubeconfig"])
       expect(membership.inputs[credentials]).toHaveProperty("secret");
     expect(only(resources, "talos-node:index:RolloutPreflight").after).toContain("membership");
@@ -146,10 +147,18 @@ describe("the program", () => {
     expect(await output("pxeUrl")).toBe(`http://127.10.0.2:8080/pxe/${id}/v1.13.9/metal-amd64`);
     expect(await output("endpoint")).toBe("https://127.10.0.10:6443");
     expect(await output("storageClasses")).toEqual(["joviandss-sc", "synology-iscsi-storage"]);
-    expect((await output("nodes")) as object[]).toMatchObject([
-      { name: "cp1", address: "127.10.0.11", version: "v1.13.9", schematic: id },
-      ...["cp2", "cp3", "w1", "w2"].map((name) => ({ name, initiatorName: "iqn.2004-10.com.talos:1" })),
-    ]);
+    expect(await output("nodes")).toMatchObject({
+      cp1: { address: "127.10.0.11", version: "v1.13.9", schematic: id },
+      ...Object.fromEntries(
+        ["cp2", "cp3", "w1", "w2"].map((name) => [name, { initiatorName: "iqn.2004-10.com.talos:1" }]),
+      ),
+    });
+    // Only on request: they would repeat each change of a configuration in the preview.
+    expect(result["machineConfigurations"]).toBeUndefined();
+    const asked = await program(changed(dev(), { "outputs.machineConfigurations": true }));
+    expect(
+      Object.keys(await valueOf<object>(pulumi.output(asked.result["machineConfigurations"]))),
+    ).toHaveLength(5);
     for (const [name, value] of Object.entries(result)) {
       const secret = await isSecret(pulumi.output(value));
       expect(secret, name).toBe(["kubeconfig", "talosconfig"].includes(name));
@@ -162,6 +171,9 @@ describe("the program", () => {
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     const configured = ofType(resources, "talos-node:index:NodeConfiguration");
     const preflight = only(resources, "talos-node:index:RolloutPreflight");
+    // What only reads comes before the first configuration.
+    const readiness = only(resources, "talos-node:index:RolloutReadiness");
+    for (const { start } of configured) expect(start).toBeGreaterThan(readiness.end);
     expect(preflight.after).toEqual(expect.arrayContaining(configured.map(({ name }) => name)));
     for (const upgrade of upgrades) expect(upgrade.after).toContain(preflight.name);
     const upgraded = Math.max(...upgrades.map(({ end }) => end));

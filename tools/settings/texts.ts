@@ -16,6 +16,7 @@ export const introductions: Readonly<Record<string, string>> = {
   "cluster.documents.controlplane": "Documents for control planes.",
   "cluster.documents.worker": "Documents for workers.",
   upgrade: "How nodes are brought to the image.",
+  outputs: "Outputs of the stack that are there on request.",
   "upgrade.drain": "How a node's pods leave it before the node is upgraded.",
   "upgrade.workers": "How workers are upgraded. Control planes always go one at a time.",
 };

@@ -17,6 +17,7 @@ const provider = new TalosNodeProvider({
   acting: realActing(),
   clock: realClock,
   patience: defaultPatience,
+  advised: new Set(),
   statusOf: () => silent,
 });
 

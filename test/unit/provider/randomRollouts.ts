@@ -167,6 +167,7 @@ async function upgrade(
       acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
       clock: impatientClock(),
       patience: defaultPatience,
+      advised: new Set(),
       statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
     },
     "urn",

@@ -1,0 +1,124 @@
+import * as grpc from "@grpc/grpc-js";
+import type { DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
+import provproto from "@pulumi/pulumi/proto/provider_pb.js";
+import type { Properties } from "./secrets.ts";
+
+/** How one property changes, by its path: `plan.cp1`, `changes[3]`. An added one is shown without what was there before. */
+export type Details = Record<string, "add" | "delete" | "update">;
+
+/** What a resource says of a change: more than the SDK's server hands to the engine. */
+export interface DetailedDiffResult extends DiffResult {
+  /** Exactly these are shown. Absent: the engine compares the inputs by itself. */
+  details?: Details;
+  /** Names of all inputs that change, shown or not. */
+  changed?: readonly string[];
+}
+
+/** A provider that is told the old inputs too, where the SDK hands on the old outputs alone. */
+export interface DetailingProvider extends Omit<Provider, "diff"> {
+  diff(
+    id: string,
+    urn: string,
+    olds: Properties,
+    news: Properties,
+    oldInputs: Properties,
+  ): Promise<DetailedDiffResult>;
+}
+
+type AddService = (
+  this: grpc.Server,
+  service: grpc.ServiceDefinition,
+  implementation: grpc.UntypedServiceImplementation,
+) => void;
+
+/**
+ * Lets a provider say which lines of a change the engine shows. The SDK's server of 3.260 drops that (provider/server.js, `diff`), so its answer to
+ * this one call is replaced where the server registers itself.
+ */
+export function serveDetailedDiffs(provider: DetailingProvider): void {
+  const prototype: { addService: AddService } = grpc.Server.prototype;
+  const register = prototype.addService;
+  prototype.addService = function (service, implementation) {
+    if ("diffConfig" in implementation && "diff" in implementation) {
+      const diff: grpc.handleUnaryCall<provproto.DiffRequest, provproto.DiffResponse> = (call, callback) =>
+        void respond(provider, call.request).then(
+          (response) => callback(null, response),
+          (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
+        );
+      implementation["diff"] = diff;
+    }
+    register.call(this, service, implementation);
+  };
+}
+
+const kinds = {
+  add: provproto.PropertyDiff.Kind.ADD,
+  delete: provproto.PropertyDiff.Kind.DELETE,
+  update: provproto.PropertyDiff.Kind.UPDATE,
+} as const;
+
+async function respond(
+  provider: DetailingProvider,
+  request: provproto.DiffRequest,
+): Promise<provproto.DiffResponse> {
+  const properties = (given: { toJavaScript(): unknown } | undefined): Properties =>
+    (given?.toJavaScript() ?? {}) as Properties;
+  const { changes, replaces, deleteBeforeReplace, details, changed } = await provider.diff(
+    request.getId(),
+    request.getUrn(),
+    properties(request.getOlds()),
+    properties(request.getNews()),
+    properties(request.getOldInputs()),
+  );
+  const { DIFF_SOME, DIFF_NONE, DIFF_UNKNOWN } = provproto.DiffResponse.DiffChanges;
+  const response = new provproto.DiffResponse();
+  response.setChanges(changes === undefined ? DIFF_UNKNOWN : changes ? DIFF_SOME : DIFF_NONE);
+  response.setReplacesList(replaces ?? []);
+  if (deleteBeforeReplace === true) response.setDeletebeforereplace(true);
+  if (changed !== undefined) response.setDiffsList([...changed]);
+  if (details !== undefined) {
+    response.setHasdetaileddiff(true);
+    const map = response.getDetaileddiffMap();
+    for (const [path, kind] of Object.entries(details)) {
+      const property = new provproto.PropertyDiff();
+      property.setKind(kinds[kind]);
+      property.setInputdiff(true);
+      map.set(path, property);
+    }
+  }
+  return response;
+}
+
+/** Which top-level inputs differ, and how; what `equal` finds the same in another form does not. */
+export function changedInputs(
+  before: Properties,
+  after: Properties,
+  ignored: readonly string[] = [],
+): Details {
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
+    (key) => !ignored.includes(key) && !key.startsWith("__"),
+  );
+  return Object.fromEntries(
+    keys
+      .filter((key) => canonical(before[key]) !== canonical(after[key]))
+      .map((key) => [
+        key,
+        before[key] === undefined
+          ? "add"
+          : after[key] === undefined
+            ? ("delete" as const)
+            : ("update" as const),
+      ]),
+  );
+}
+
+/** The same for what is the same, in whatever order its keys came. */
+function canonical(value: unknown): string {
+  return (
+    JSON.stringify(value, (_key, part: unknown) =>
+      typeof part === "object" && part !== null && !Array.isArray(part)
+        ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : part,
+    ) ?? ""
+  );
+}

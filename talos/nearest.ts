@@ -1,0 +1,22 @@
+/** The known name that a person most likely meant by an unknown one: the same but for case, or one edit away. */
+export function nearest(known: readonly string[], name: string): string | undefined {
+  const meant = name.toLowerCase();
+  return (
+    known.find((other) => other.toLowerCase() === meant) ??
+    known.find((other) => oneEditApart(other.toLowerCase(), meant))
+  );
+}
+
+/** One letter too many, missing, wrong, or two neighbours swapped. */
+function oneEditApart(a: string, b: string): boolean {
+  if (Math.min(a.length, b.length) < 3) return false; // among short words everything is one edit apart
+  let start = 0;
+  while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++;
+  const [restA, restB] = [a.slice(start), b.slice(start)];
+  return (
+    restA.slice(1) === restB ||
+    restA === restB.slice(1) ||
+    restA.slice(1) === restB.slice(1) ||
+    (restA[0] === restB[1] && restA[1] === restB[0] && restA.slice(2) === restB.slice(2))
+  );
+}

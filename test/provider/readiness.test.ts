@@ -1,0 +1,126 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Properties } from "../../provider/secrets.ts";
+import { failureOf, harness, inputsFor } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutReadiness::readiness";
+const preflightUrn = urn.replace("RolloutReadiness", "RolloutPreflight");
+const names = ["cp1", "cp2", "cp3", "w1"];
+
+let cluster: SimulatedCluster;
+beforeAll(async () => {
+  cluster = await SimulatedCluster.start({
+    subnet: "127.48.9",
+    version: "v1.13.7",
+    controlPlanes: 3,
+    workers: 1,
+  });
+});
+afterAll(async () => cluster?.stop());
+afterEach(async () => {
+  for (const node of cluster.nodes) node.faults.clear();
+  await cluster.ready();
+});
+
+function inputs(own: Properties = {}, shared: Properties = {}): Properties {
+  const nodes = Object.fromEntries(
+    names.map((name) => {
+      const { node, role, talosVersion, image, extensions, services, files } = inputsFor(cluster, name, own);
+      return [name, { node, role, talosVersion, image, extensions, services, files }];
+    }),
+  );
+  const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = inputsFor(
+    cluster,
+    "cp1",
+  );
+  return { nodes, schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds, ...shared };
+}
+
+/** With time to answer: nodes that do not answer at once are passed over where they are new. */
+const own = () => harness(undefined, { probeMs: 3_000 });
+
+const touched = (): unknown =>
+  cluster.nodes.map((node) => {
+    const { version, boots, installs, appliedConfigs } = node.snapshot();
+    return { version, boots: boots.length, installs: installs.length, applied: appliedConfigs.length };
+  });
+
+describe("the look before the first configuration is applied", () => {
+  it("refuses what the preflight would refuse, and says that nothing was changed", async () => {
+    cluster.node("cp2").faults.set("etcd-alarm-nospace");
+    const before = touched();
+    for (const last of [undefined, inputs({ talosVersion: "v1.13.7" })]) {
+      const { provider } = own();
+      const work =
+        last === undefined
+          ? provider.create(urn, inputs())
+          : provider.update("readiness", urn, last, inputs());
+      const { message } = await failureOf(work);
+      expect(message).toMatch(/^the rollout was not begun: 3 of 4 nodes cannot be upgraded now/);
+      expect(message).toContain("Nothing was changed on any node");
+      // One alarm is told once, with all nodes that it stops.
+      expect(message.match(/NOSPACE/g)).toHaveLength(1);
+      expect(message).toMatch(
+        /^ {2}cp1 \(\S+\), cp2 \(\S+\), cp3 \(\S+\), step "guard": etcd alarm NOSPACE/m,
+      );
+    }
+    expect(touched()).toEqual(before);
+  });
+
+  it("is due when a node is to run something else, and for nothing else", async () => {
+    const { provider } = own();
+    const { outs } = await provider.create(urn, inputs());
+    const due = async (news: Properties): Promise<boolean | undefined> =>
+      (await provider.diff("readiness", urn, outs, news)).changes;
+    expect(await due(inputs())).toBe(false);
+    expect(await due(inputs({}, { timeoutSeconds: 9, allowSkew: true }))).toBe(false);
+    expect(await due(inputs({ talosVersion: "v1.13.6" }))).toBe(true);
+    expect(await due(inputs({}, { schematicId: "0".repeat(64) }))).toBe(true);
+    // Who leaves is shown, and nothing is looked at for it.
+    const fewer = inputs();
+    delete (fewer["nodes"] as Properties)["w1"];
+    expect(await provider.diff("readiness", urn, outs, fewer)).toMatchObject({
+      details: { "members.w1": "delete" },
+    });
+    expect((await provider.diff("readiness", urn, fewer, inputs())).changes).toBe(false);
+  });
+
+  it("leaves a node that is new and does not answer yet for the preflight", async () => {
+    const w1 = cluster.node("w1");
+    w1.faults.set("node-down");
+    while (w1.snapshot().powered) await new Promise((resolve) => setTimeout(resolve, 10));
+    const fewer = inputs({ talosVersion: "v1.13.7" });
+    delete (fewer["nodes"] as Properties)["w1"];
+    await own().provider.create(urn, inputs());
+    await own().provider.update("readiness", urn, fewer, inputs());
+    const { message } = await failureOf(
+      own().provider.update("readiness", urn, inputs({ talosVersion: "v1.13.7" }), inputs()),
+    );
+    expect(message).toMatch(/w1 .*step "inspect"/);
+  });
+});
+
+describe("the preflight of a deployment that has changed something", () => {
+  it("says what was changed, and nothing that was not", async () => {
+    cluster.node("w1").faults.set("not-ready");
+    while (cluster.node("w1").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
+    const { message } = await failureOf(own().provider.create(preflightUrn, inputs()));
+    expect(message).toContain("has applied no machine configuration, and has upgraded and rebooted no node");
+    expect(message).not.toMatch(/touched/);
+  });
+
+  it("previews tell what stands against the rollout now, deployments only what is still so", async () => {
+    cluster.node("cp3").faults.set("etcd-alarm-corrupt");
+    const preview = own();
+    const obstacles = (warnings: string[]): string[] =>
+      warnings.filter((text) => text.startsWith("the rollout would be refused right now: "));
+    await preview.provider.check(preflightUrn, {}, inputs());
+    expect(obstacles(preview.warnings)).toHaveLength(1);
+    expect(preview.warnings.join().match(/CORRUPT/g)).toHaveLength(1);
+
+    const deployment = own();
+    await failureOf(deployment.provider.create(urn, inputs()));
+    await deployment.provider.check(preflightUrn, {}, inputs());
+    expect(obstacles(deployment.warnings)).toEqual([]);
+  });
+});

@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import { parseSettings, SettingsError } from "../../config.ts";
+
+/** Slips that nobody sees in a stack's file, and that cost an evening. */
+
+const settings = (change: Record<string, unknown> = {}, cluster: Record<string, unknown> = {}) => ({
+  talosVersion: "v1.13.9",
+  cluster: {
+    name: "dev",
+    endpoint: "https://10.0.0.10:6443",
+    nodes: [
+      { name: "cp1", address: "10.0.0.11", role: "controlplane" },
+      { name: "w1", address: "10.0.0.21", role: "worker" },
+    ],
+    ...cluster,
+  },
+  ...change,
+});
+
+function mistakes(config: Record<string, unknown>): string[] {
+  try {
+    parseSettings(config);
+    return [];
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems.map(({ path, reason }) => `${path}: ${reason}`);
+    throw error;
+  }
+}
+const warnings = (config: Record<string, unknown>): string =>
+  parseSettings(config)
+    .warnings.map(({ path, reason }) => `${path}: ${reason}`)
+    .join("\n");
+const patched = (...all: unknown[]) => settings({}, { patches: { all } });
+
+describe("an unknown key of a patch", () => {
+  it.each<[string, unknown, string]>([
+    [
+      "one letter missing",
+      { machine: { sysctl: { "vm.x": "1" } } },
+      "cluster.patches.all[0]: unknown key machine.sysctl; did you mean sysctls?",
+    ],
+    [
+      "as text, with its line",
+      "machine:\n  sysctl:\n    vm.x: '1'\n",
+      "cluster.patches.all[0]: line 2: unknown key machine.sysctl; did you mean sysctls?",
+    ],
+    [
+      "another case",
+      { machine: { kubelet: { extraargs: { v: "4" } } } },
+      "cluster.patches.all[0]: unknown key machine.kubelet.extraargs; did you mean extraArgs?",
+    ],
+    [
+      "in a list",
+      { machine: { network: { interfaces: [{ interface: "eth0", dhpc: true }] } } },
+      "cluster.patches.all[0]: unknown key machine.network.interfaces[0].dhpc; did you mean dhcp?",
+    ],
+    [
+      "in a document",
+      { apiVersion: "v1alpha1", kind: "RegistryMirrorConfig", name: "docker.io", endpoint: [] },
+      "cluster.patches.all[0]: unknown key endpoint; did you mean endpoints?",
+    ],
+  ])("is named with its path and what was meant: %s", (_case, patch, says) => {
+    expect(mistakes(patched(patch))).toContain(says);
+  });
+
+  it("lists what is known where nothing is near, and all mistakes of all patches at once", () => {
+    const found = mistakes(patched({ machine: { wibble: 1, sysctl: {} } }, { cluster: { netwrok: {} } }));
+    expect(found).toHaveLength(3);
+    expect(found[0]).toMatch(
+      /^cluster\.patches\.all\[0\]: unknown key machine\.wibble; known here are .*and \d+ more$/,
+    );
+    expect(found[2]).toBe("cluster.patches.all[1]: unknown key cluster.netwrok; did you mean network?");
+  });
+
+  it("is none where a user gives the names, and in what is only deleted", () => {
+    const free = [
+      {
+        machine: {
+          sysctls: { "net.wibble": "1" },
+          nodeLabels: { sysctl: "x" },
+          kubelet: { extraArgs: { wibble: "1" } },
+        },
+      },
+      { machine: { files: [{ path: "/x", op: "create", content: "machine: { sysctl: 1 }" }] } },
+      "cluster:\n  discovery:\n    $patch: delete\n",
+    ];
+    expect(mistakes(patched(...free))).toEqual([]);
+  });
+
+  it("of an older release is told only where a slip is likely: it may know keys that are gone", () => {
+    const older = (patch: unknown) => ({ ...patched(patch), talosVersion: "v1.9.6", talosContract: "v1.9" });
+    expect(mistakes(older({ machine: { wibble: 1 } }))).toEqual([]);
+    expect(mistakes(older({ machine: { sysctl: {} } }))[0]).toMatch(/unknown key machine\.sysctl/);
+  });
+});
+
+describe("releases, extensions, endpoint", () => {
+  it("a release that this program does not know", () => {
+    expect(mistakes(settings({ talosVersion: "v1.15.0" }))).toEqual([
+      expect.stringMatching(
+        /^talosVersion: is v1\.15\.0, newer than what this version of the program knows \(up to v1\.14\)/,
+      ),
+    ]);
+    expect(mistakes(settings({ talosVersion: "v1.14.1", kubernetesVersion: "v1.36.0" }))).toEqual([]);
+  });
+
+  const withExtensions = (...officialExtensions: string[]) =>
+    settings({ image: { schematic: { customization: { systemExtensions: { officialExtensions } } } } });
+  it("a slip in an extension's name is a warning with the right one", () => {
+    expect(warnings(withExtensions("siderolabs/iscsi-tools", "siderolabs/qemu-guest-agnet"))).toContain(
+      "image.schematic.customization.systemExtensions.officialExtensions: siderolabs/qemu-guest-agnet is no official extension that is known here; did you mean siderolabs/qemu-guest-agent?",
+    );
+    expect(warnings(withExtensions("siderolabs/iscsi-tools", "siderolabs/brand-new"))).toMatch(
+      /brand-new.*check that the Image Factory has it/,
+    );
+    for (const known of [
+      "siderolabs/qemu-guest-agent",
+      "siderolabs/i915-ucode",
+      "siderolabs/nvidia-container-toolkit-production",
+    ])
+      expect(warnings(withExtensions("siderolabs/iscsi-tools", known))).not.toContain("known here");
+  });
+
+  it("an endpoint without a port", () => {
+    expect(warnings(settings({}, { endpoint: "https://k8s.example.com" }))).toMatch(
+      /cluster\.endpoint: .*without a port.*:6443/,
+    );
+    for (const endpoint of ["https://k8s.example.com:443", "https://[2001:db8::1]:6443"])
+      expect(warnings(settings({}, { endpoint }))).not.toContain("without a port");
+  });
+
+  it("two control planes", () => {
+    const nodes = ["cp1", "cp2"].map((name, index) => ({
+      name,
+      address: `10.0.0.1${index + 1}`,
+      role: "controlplane",
+    }));
+    expect(warnings(settings({}, { nodes }))).toMatch(
+      /even number of control planes \(2\).*no control plane can be upgraded/,
+    );
+  });
+});

@@ -1,0 +1,166 @@
+import { describe, expect, it } from "vitest";
+import { memberDetails } from "../../../provider/membership/resource.ts";
+import { nodesByName } from "../../../provider/nodesByName.ts";
+import { diffConfiguration } from "../../../provider/nodeConfiguration/resource.ts";
+import { withoutRepeats } from "../../../provider/quietStatus.ts";
+import { ReadinessResource } from "../../../provider/readinessResource.ts";
+import { diffRollout, plannedRollout } from "../../../provider/rollout.ts";
+import { unknownValue, type Properties } from "../../../provider/secrets.ts";
+import type { Surroundings } from "../../../provider/session.ts";
+
+/** What previews show of a change, as the provider tells the engine. */
+
+const node = (address: string, role = "worker"): Properties => ({ node: address, role });
+const three = { cp1: node("10.0.0.11", "controlplane"), w1: node("10.0.0.21"), w2: node("10.0.0.22") };
+const asList = (nodes: Record<string, Properties>): Properties[] =>
+  Object.entries(nodes).map(([name, own]) => ({ name, ...own }));
+
+describe("nodes", () => {
+  it("are the same by name and as a list of 0.1.0, control planes first", () => {
+    const shuffled = {
+      w10: node("10.0.0.30"),
+      w2: node("10.0.0.22"),
+      cp1: node("10.0.0.11", "controlplane"),
+    };
+    expect(nodesByName(shuffled).map(([name]) => name)).toEqual(["cp1", "w2", "w10"]);
+    expect(nodesByName(asList(three)).map(([name]) => name)).toEqual(["cp1", "w1", "w2"]);
+    expect(nodesByName(asList(three))).toEqual(nodesByName(three));
+  });
+});
+
+describe("the members of a cluster", () => {
+  it("are shown by name: who comes, who goes, and nobody else", () => {
+    const { w1: _w1, ...rest } = three;
+    const more = { cp1: three.cp1, cp4: node("10.0.0.14", "controlplane"), w1: three.w1, w2: three.w2 };
+    expect(memberDetails({ nodes: three }, { nodes: more }).details).toEqual({ "nodes.cp4": "add" });
+    expect(memberDetails({ nodes: three }, { nodes: rest }).details).toEqual({ "nodes.w1": "delete" });
+    expect(
+      memberDetails({ nodes: three, onRemove: "keep" }, { nodes: three, onRemove: "reset" }).details,
+    ).toEqual({
+      onRemove: "update",
+    });
+  });
+
+  it("of a state of 0.1.0 are no change by their form; who leaves is shown by its place in the list", () => {
+    const old = asList(three);
+    expect(memberDetails({ nodes: old }, { nodes: three })).toEqual({ changed: [], details: {} });
+    const { w1: _w1, ...rest } = three;
+    expect(memberDetails({ nodes: old }, { nodes: rest }).details).toEqual({ "nodes[1]": "delete" });
+    const more = { ...three, cp4: node("10.0.0.14", "controlplane") };
+    expect(memberDetails({ nodes: old }, { nodes: more }).details).toEqual({ "nodes.cp4": "add" });
+  });
+});
+
+describe("a rollout", () => {
+  const run = (version: string): Record<string, Properties> =>
+    Object.fromEntries(Object.entries(three).map(([name, own]) => [name, { ...own, talosVersion: version }]));
+  const plan = (from: string, to: string): Properties => ({
+    cp1: `${from} with no schematic -> ${to} with schematic c9078f941996…, one reboot`,
+    w1: `${from} with no schematic -> ${to} with schematic c9078f941996…, one reboot`,
+    w2: `${to} with schematic c9078f941996… already, no reboot`,
+  });
+  const last = { nodes: run("v1.13.9"), schematicId: "c9", plan: plan("v1.12.7", "v1.13.9") };
+
+  it("shows each node that is due once, without what the last one did", () => {
+    const next = { ...last, nodes: run("v1.14.1"), plan: plan("v1.13.9", "v1.14.1") };
+    expect(diffRollout(last, next)).toMatchObject({
+      changes: true,
+      details: { "plan.cp1": "add", "plan.w1": "add" },
+    });
+    expect(Object.keys(diffRollout(last, next).details ?? {})).toHaveLength(2);
+    expect(diffRollout(last, { ...next, plan: unknownValue }).details).toEqual({ plan: "add" });
+  });
+
+  it("of a state of 0.1.0 is no change by its form, and its plan is kept", async () => {
+    const old = {
+      ...last,
+      nodes: asList(last.nodes),
+      plan: Object.entries(last.plan).map(([name, text]) => `${name}: ${text as string}`),
+    };
+    expect(diffRollout(old, last)).toEqual({ changes: false });
+    const nobody = {} as Surroundings; // a node that is asked is an error here
+    expect(await plannedRollout(nobody, "urn", old, last, AbortSignal.abort(), false)).toEqual(last.plan);
+    expect(diffRollout(old, { ...last, timeoutSeconds: 9 }).details).toEqual({ timeoutSeconds: "add" });
+  });
+});
+
+describe("a machine configuration", () => {
+  const state = (change: Properties = {}): Properties => ({
+    node: "10.0.0.21",
+    machineConfiguration: "one",
+    configuration: "one",
+    patches: ["a"],
+    ...change,
+  });
+  const details = (
+    oldLines: string[],
+    lines: string[],
+    change: Properties = { machineConfiguration: "two" },
+  ) =>
+    diffConfiguration(
+      state({ changes: oldLines }),
+      state({ ...change, changes: lines }),
+      state({ changes: oldLines }),
+    ).details;
+
+  it("shows the lines of this change, once, and none of an earlier one", () => {
+    const first = "+ machine.sysctls.vm.first: 1";
+    expect(details([first], [first, "- machine.sysctls.vm.first: 1"])).toEqual({ "changes[1]": "add" });
+    expect(details([], [first, first])).toEqual({ "changes[0]": "add", "changes[1]": "add" });
+  });
+
+  it("leaves the image to the node's upgrade, and shows that something changes where no line can", () => {
+    const image = "~ machine.install.image: x:v1.13.9 -> x:v1.14.1";
+    const other = "+ machine.sysctls.vm.first: 1";
+    expect(details([], [image])).toEqual({ machineConfiguration: "update" });
+    expect(details([], [image, other])).toEqual({ "changes[1]": "add" });
+    expect(details([], [])).toEqual({ machineConfiguration: "update" });
+  });
+
+  it("is no change where only what was found out differs", () => {
+    expect(
+      diffConfiguration(state({ changes: ["x"] }), state({ changes: ["x", "y"] }), state({ changes: ["x"] })),
+    ).toEqual({ changes: false });
+  });
+});
+
+describe("the first look at the nodes", () => {
+  const readiness = new ReadinessResource({} as Surroundings, AbortSignal.abort());
+  const { w2: _w2, ...fewer } = three;
+
+  it.each([
+    ["reset", /RESET.*wiped/],
+    ["keep", /left as it is/],
+  ])("shows a node that leaves as a delete, and what happens to its machine: %s", async (onRemove, fate) => {
+    const [old, news] = [
+      { nodes: three, onRemove },
+      { nodes: fewer, onRemove },
+    ] as Properties[];
+    const { leaving } = readiness.foresee(old ?? {}, news ?? {});
+    expect(leaving).toEqual({ w2: expect.stringMatching(fate) as string });
+    const diff = await readiness.diff("urn", old ?? {}, { ...news, leaving }, old ?? {});
+    expect(diff).toMatchObject({ changes: true, details: { "members.w2": "delete", "leaving.w2": "add" } });
+  });
+
+  it("has nothing to show of a node that comes, or has another name", async () => {
+    expect(readiness.foresee({ nodes: fewer }, { nodes: three })).not.toHaveProperty("leaving");
+    const renamed = { ...fewer, other: three.w2 };
+    expect(readiness.foresee({ nodes: three }, { nodes: renamed })).not.toHaveProperty("leaving");
+    expect(
+      (await readiness.diff("urn", { nodes: three }, { nodes: renamed }, { nodes: three })).changes,
+    ).toBe(false);
+  });
+});
+
+it("what waits says the same once, for each resource", () => {
+  const shown: string[] = [];
+  const sink = (urn: string) => ({
+    status: (text: string) => void shown.push(`${urn} ${text}`),
+    info: () => undefined,
+    warn: () => undefined,
+  });
+  const statusOf = withoutRepeats(sink);
+  for (const text of ["expired", "expired", "expired", "back", "expired"]) statusOf("a").status(text);
+  statusOf("b").status("expired");
+  expect(shown).toEqual(["a expired", "a back", "a expired", "b expired"]);
+});
