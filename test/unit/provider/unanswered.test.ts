@@ -5,10 +5,7 @@ const away = /Check that the node is on/;
 
 it.each([
   // After `pulumi destroy` on machines that were kept, and with machines of another cluster.
-  [
-    "self-signed certificate in certificate chain (SELF_SIGNED_CERT_IN_CHAIN)",
-    /pulumi destroy.*Reset it/,
-  ],
+  ["self-signed certificate in certificate chain (SELF_SIGNED_CERT_IN_CHAIN)", /pulumi destroy.*Reset it/],
   ["unable to verify the first certificate (UNABLE_TO_VERIFY_LEAF_SIGNATURE)", /another cluster/],
   ["certificate has expired (CERT_HAS_EXPIRED)", /clock/],
   ["certificate is not yet valid (CERT_NOT_YET_VALID)", /clock/],
