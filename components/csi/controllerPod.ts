@@ -4,8 +4,11 @@ import type { ControllerSidecar, IscsiDriver } from "./iscsiDriver.ts";
 import {
   healthCheck,
   labelsOf,
+  pluginEnvironment,
   pluginImage,
+  pluginMounts,
   pluginResources,
+  pluginVolumes,
   pullSecrets,
   secretMount,
   secretVolume,
@@ -66,6 +69,7 @@ export function controllerDeployment(
           volumes: [
             { name: "socket-dir", emptyDir: {} },
             ...(controller.plugin.readsSecret ? [secretVolume(driver)] : []),
+            ...pluginVolumes(controller.plugin),
           ],
         },
       },
@@ -80,13 +84,14 @@ function pluginContainer(driver: IscsiDriver): Container {
     image: pluginImage(driver),
     imagePullPolicy: "IfNotPresent",
     args: plugin.args,
-    ...withoutEmpty({ env: plugin.env ?? [] }),
+    ...withoutEmpty({ env: pluginEnvironment(plugin) }),
     securityContext: unprivileged,
     resources: pluginResources,
     livenessProbe: healthCheck(driver.healthPorts.controller, hostNetwork).probe,
     volumeMounts: [
       { name: "socket-dir", mountPath: socketDirectory },
       ...(plugin.readsSecret ? [secretMount(driver)] : []),
+      ...pluginMounts(plugin),
     ],
   };
 }
@@ -105,6 +110,7 @@ function controllerSidecar(
         ? [`--default-fstype=${driver.controller.defaultFsType}`]
         : []),
       ...(leaderElection ? ["--leader-election", `--leader-election-namespace=${driver.namespace}`] : []),
+      ...(driver.controller.sidecarArgs?.[sidecar] ?? []),
     ],
   });
 }

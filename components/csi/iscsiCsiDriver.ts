@@ -177,7 +177,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       const controllerRights = createClusterRole({
         part: "controller",
         suffix: "cluster-role",
-        rules: controllerRules(driver.controller.sidecars),
+        rules: controllerRules(driver.controller.sidecars, driver.controller.apiRules),
         role: transform.clusterRole,
         binding: transform.clusterRoleBinding,
       });
@@ -258,6 +258,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
             podInfoOnMount: driver.csiDriver.podInfoOnMount,
             fsGroupPolicy: driver.csiDriver.fsGroupPolicy,
             volumeLifecycleModes: ["Persistent"],
+            ...driver.csiDriver.more,
           },
         },
       });

@@ -12,9 +12,34 @@ export interface PluginProcess {
   /** Name of the container. */
   container: string;
   args: string[];
-  env?: { name: string; value: string }[];
+  /** Its environment, from values or from Secrets of the driver's namespace that you make. */
+  env?: PluginEnvironment[];
+  /** What it needs mounted besides what every driver gets. */
+  volumes?: PluginVolume[];
   /** Whether it reads the driver's Secret, mounted at `IscsiDriver.secret.mountPath`. */
   readsSecret: boolean;
+}
+
+/** A variable of a plugin's environment. A changed Secret reaches a plugin when its pod restarts. */
+export type PluginEnvironment =
+  { name: string; value: string } | { name: string; secret: { name: string; key: string } };
+
+/** A volume of a plugin's pod, and where the plugin finds it. */
+export interface PluginVolume {
+  /** Name of the volume in the pod; the base's own names are refused. */
+  name: string;
+  /** Where the plugin finds it. */
+  mountPath: string;
+  /** Default: true for Secrets and ConfigMaps, false for the others. */
+  readOnly?: boolean;
+  /** Whether mounts cross between the node and the plugin. Default: none do. */
+  mountPropagation?: "HostToContainer" | "Bidirectional";
+  /** A folder of the node, a Secret or ConfigMap of the driver's namespace, or an empty folder. */
+  source:
+    | { hostPath: string; type?: "Directory" | "DirectoryOrCreate" | "File" | "Socket" }
+    | { secret: string }
+    | { configMap: string }
+    | { emptyDir: true };
 }
 
 /** A StorageClass of a driver. */
@@ -79,6 +104,11 @@ export interface IscsiDriver {
     podInfoOnMount: boolean;
     /** Whether the kubelet changes the owner of a volume's files to a pod's fsGroup. */
     fsGroupPolicy: "File" | "ReadWriteOnceWithFSType" | "None";
+    /** Further fields of the CSIDriver object, such as `seLinuxMount`, `storageCapacity` or `tokenRequests`. Default: none. */
+    more?: Omit<
+      k8s.types.input.storage.v1.CSIDriverSpec,
+      "attachRequired" | "podInfoOnMount" | "fsGroupPolicy"
+    >;
   };
   iscsiadm: Iscsiadm;
   /** Where the image expects iscsiadm; the program's own is mounted there if it is needed. */
@@ -96,6 +126,10 @@ export interface IscsiDriver {
     hostNetwork: boolean;
     /** File system of volumes whose StorageClass names none. Absent: the driver decides. */
     defaultFsType?: string | undefined;
+    /** Further arguments of sidecars, after the base's own: `{ provisioner: ["--strict-topology"] }`. Default: none. */
+    sidecarArgs?: Partial<Record<ControllerSidecar, readonly string[]>> | undefined;
+    /** What the plugin itself asks of the Kubernetes API, besides the sidecars' rights. Default: nothing. */
+    apiRules?: readonly Rule[] | undefined;
   };
   node: Placement & {
     plugin: PluginProcess;

@@ -17,8 +17,26 @@ export function driverProblems(driver: IscsiDriver, workloadIsolation: boolean):
       reason: `${driver.namespace} belongs to Kubernetes and would be deleted with the driver; give the driver one of its own`,
     });
   }
+  for (const part of ["controller", "node"] as const) {
+    for (const [index, { name }] of (driver[part].plugin.volumes ?? []).entries()) {
+      const path = `${part}.plugin.volumes[${index}].name`;
+      if (ownVolumes.includes(name)) {
+        problems.push({ path, reason: `${name} is a volume that every driver has; use another name` });
+      }
+    }
+  }
   return problems;
 }
+
+const ownVolumes = [
+  "socket-dir",
+  "registration-dir",
+  "kubelet-dir",
+  "host-root",
+  "device-dir",
+  "config",
+  "shims",
+];
 
 /** Why nsenter cannot work with workload isolation. */
 export const nsenterReason =

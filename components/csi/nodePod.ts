@@ -7,8 +7,11 @@ import { shimChecksum, shimSecret, shimsOf } from "./shims.ts";
 import {
   healthCheck,
   labelsOf,
+  pluginEnvironment,
   pluginImage,
+  pluginMounts,
   pluginResources,
+  pluginVolumes,
   pullSecrets,
   secretMount,
   secretVolume,
@@ -94,6 +97,7 @@ function pluginContainer(driver: IscsiDriver): Container {
   ];
   if (mountsDev) mounts.push({ name: "device-dir", mountPath: "/dev" });
   if (plugin.readsSecret) mounts.push(secretMount(driver));
+  mounts.push(...pluginMounts(plugin));
   for (const { file, path } of shimsOf(driver)) {
     mounts.push({ name: "shims", mountPath: path, subPath: file, readOnly: true });
   }
@@ -104,7 +108,7 @@ function pluginContainer(driver: IscsiDriver): Container {
     args: plugin.args,
     env: [
       { name: "KUBE_NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
-      ...(plugin.env ?? []),
+      ...pluginEnvironment(plugin),
     ],
     // Formatting and mounting for the kubelet takes a privileged container: Bidirectional mounts are allowed to no other.
     securityContext: { privileged: true },
@@ -151,5 +155,6 @@ function volumes(driver: IscsiDriver): Volume[] {
   if (shimsOf(driver).length > 0) {
     list.push({ name: "shims", secret: { secretName: shimSecret(driver), defaultMode: 0o555 } });
   }
+  list.push(...pluginVolumes(driver.node.plugin));
   return list;
 }

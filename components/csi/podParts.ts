@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type * as k8s from "@pulumi/kubernetes";
 import { inRegistry } from "./imageReference.ts";
-import type { IscsiDriver } from "./iscsiDriver.ts";
+import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
 import { sidecarImage } from "./sidecars.ts";
 import type { Sidecar } from "./sidecars.ts";
 
@@ -94,6 +94,38 @@ export function secretVolume(driver: IscsiDriver): Volume {
 /** Where a plugin finds it. */
 export function secretMount(driver: IscsiDriver): VolumeMount {
   return { name: "config", mountPath: driver.secret.mountPath, readOnly: true };
+}
+
+/** The environment of a plugin, as a container has it. */
+export function pluginEnvironment({ env = [] }: PluginProcess): k8s.types.input.core.v1.EnvVar[] {
+  return env.map((entry) =>
+    "secret" in entry
+      ? { name: entry.name, valueFrom: { secretKeyRef: entry.secret } }
+      : { name: entry.name, value: entry.value },
+  );
+}
+
+/** A plugin's own volumes. */
+export function pluginVolumes({ volumes = [] }: PluginProcess): Volume[] {
+  return volumes.map(({ name, source }) => {
+    if ("secret" in source) return { name, secret: { secretName: source.secret, defaultMode: 0o400 } };
+    if ("configMap" in source) return { name, configMap: { name: source.configMap } };
+    if ("hostPath" in source) {
+      const { hostPath, type } = source;
+      return { name, hostPath: { path: hostPath, ...(type === undefined ? {} : { type }) } };
+    }
+    return { name, emptyDir: {} };
+  });
+}
+
+/** Where a plugin finds them. */
+export function pluginMounts({ volumes = [] }: PluginProcess): VolumeMount[] {
+  return volumes.map(({ name, mountPath, mountPropagation, source, readOnly }) => ({
+    name,
+    mountPath,
+    ...((readOnly ?? ("secret" in source || "configMap" in source)) ? { readOnly: true } : {}),
+    ...(mountPropagation === undefined ? {} : { mountPropagation }),
+  }));
 }
 
 /** `imagePullSecrets` of a pod, left out when there are none. */

@@ -61,9 +61,12 @@ const restoreRules: readonly Rule[] = [
   snapshot(["volumesnapshotcontents"], ["get", "list"]),
 ];
 
-/** The least a controller with these sidecars needs in the whole cluster: one rule a resource, its verbs united. */
-export function controllerRules(sidecars: readonly ControllerSidecar[]): Rule[] {
-  const rules = sidecars.flatMap((sidecar) => sidecarRules[sidecar]);
+/** The least a controller with these sidecars and plugin needs in the whole cluster: one rule a resource, its verbs united. */
+export function controllerRules(
+  sidecars: readonly ControllerSidecar[],
+  plugin: readonly Rule[] = [],
+): Rule[] {
+  const rules = [...sidecars.flatMap((sidecar) => sidecarRules[sidecar]), ...plugin];
   return united(sidecars.includes("snapshotter") ? [...rules, ...restoreRules] : rules);
 }
 

@@ -1,0 +1,84 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { IscsiCsiDriver } from "../../../components/csi/iscsiCsiDriver.ts";
+import { acme, deployAcme } from "../../../examples/thirdDriver.ts";
+import { at, only, record } from "./recorder.ts";
+import type { Registered } from "./recorder.ts";
+import { container, daemonSet, deployment, pod } from "./workloads.ts";
+
+// The example of docs/other-drivers.md: all that a driver needs which this program knows nothing of.
+let resources: Registered[];
+
+beforeAll(async () => {
+  ({ resources } = await record(() => deployAcme()));
+});
+
+test("the page has the example as it is tested", () => {
+  const root = join(import.meta.dirname, "..", "..", "..");
+  const page = readFileSync(join(root, "docs", "other-drivers.md"), "utf8");
+  const example = readFileSync(join(root, "examples", "thirdDriver.ts"), "utf8");
+  const shown = /```ts\n(export const acme[\s\S]*?)```/.exec(page)?.[1];
+  expect(example).toContain(shown ?? "no block of TypeScript");
+});
+
+test("the node part gets a token and its rights, the controller its own beside the sidecars'", () => {
+  const account = only(resources, "kubernetes:core/v1:ServiceAccount", "acme-node-account");
+  expect(at(account.inputs, "automountServiceAccountToken")).toBe(true);
+  const rules = (name: string) =>
+    at(only(resources, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole", name).inputs, "rules");
+  expect(rules("acme-node-cluster-role")).toEqual([
+    { apiGroups: [""], resources: ["nodes"], verbs: ["get"] },
+  ]);
+  expect(rules("acme-cluster-role")).toContainEqual({
+    apiGroups: [""],
+    resources: ["nodes"],
+    verbs: ["get", "list", "watch"],
+  });
+});
+
+test("environment from a Secret, a volume from another, a folder of the node", () => {
+  const controller = container(deployment(resources), "acme-controller");
+  expect(controller.env).toEqual([
+    { name: "ACME_API_KEY", valueFrom: { secretKeyRef: { name: "acme-api", key: "key" } } },
+  ]);
+  expect(controller.volumeMounts).toContainEqual({
+    name: "array-ca",
+    mountPath: "/etc/acme-ca",
+    readOnly: true,
+  });
+  expect(pod(deployment(resources)).volumes).toContainEqual({
+    name: "array-ca",
+    secret: { secretName: "acme-ca", defaultMode: 0o400 },
+  });
+  const node = container(daemonSet(resources), "acme-node");
+  expect(node.env).toContainEqual({ name: "ISCSIADM", value: "chroot /host /usr/local/sbin/iscsiadm" });
+  expect(node.volumeMounts).toContainEqual({ name: "state", mountPath: "/var/lib/acme" });
+  expect(pod(daemonSet(resources)).volumes).toContainEqual({
+    name: "state",
+    hostPath: { path: "/var/lib/acme", type: "DirectoryOrCreate" },
+  });
+});
+
+test("arguments of a sidecar come after the base's, further fields of the CSIDriver beside them", () => {
+  const { args } = container(deployment(resources), "csi-provisioner");
+  expect(args.slice(-2)).toEqual(["--enable-capacity", "--capacity-ownerref-level=2"]);
+  expect(args).toContain("--leader-election");
+  expect(container(deployment(resources), "csi-attacher").args).not.toContain("--enable-capacity");
+  expect(at(only(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs, "spec")).toEqual({
+    attachRequired: true,
+    podInfoOnMount: false,
+    fsGroupPolicy: "File",
+    volumeLifecycleModes: ["Persistent"],
+    storageCapacity: true,
+  });
+});
+
+test("a volume with a name of the base's own is refused", async () => {
+  const { plugin } = acme.node;
+  const volumes = [{ name: "config", mountPath: "/x", source: { emptyDir: true } }] as const;
+  const driver = { ...acme, node: { ...acme.node, plugin: { ...plugin, volumes: [...volumes] } } };
+  await expect(record(() => new IscsiCsiDriver("acme", { driver }))).rejects.toThrow(
+    "config is a volume that every driver has; use another name",
+  );
+});
