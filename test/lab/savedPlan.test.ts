@@ -35,7 +35,7 @@ const errors = ({ text }: Finished) =>
   text.match(/^.*error: .*(?:\n.*){0,6}/gm)?.join("\n") ?? text.slice(-2_000);
 
 async function planned(plan: string): Promise<Finished> {
-  const preview = await pulumi("preview", "--save-plan", join(lab.dir, plan));
+  const preview = await pulumi("preview", "--save-plan", join(lab.dir, plan), "--json", "--show-sames");
   expect(preview.code, errors(preview)).toBe(0);
   return pulumi("up", "--yes", "--skip-preview", "--plan", join(lab.dir, plan));
 }
