@@ -298,7 +298,7 @@ describe("how a rollout goes on is no property of a node", () => {
     ]);
     const { message } = await failureOf(own.provider.create(preflightUrn, { ...inputs, rollout }));
     expect(message).toMatch(
-      /^the rollout was not begun, no node was touched: 1 of 2 nodes could not be upgraded\.\n {2}w1 .*w3 \(cordoned\)/,
+      /^the rollout was not begun: 1 of 2 nodes cannot be upgraded now\.\n {2}w1 .*w3 \(cordoned\)/,
     );
 
     const windows = { ...(rollout as object), windows: [sunday] };
