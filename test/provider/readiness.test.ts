@@ -113,7 +113,9 @@ describe("the preflight of a deployment that has changed something", () => {
     cluster.node("cp3").faults.set("etcd-alarm-corrupt");
     const preview = own();
     const obstacles = (warnings: string[]): string[] =>
-      warnings.filter((text) => text.startsWith("the rollout would be refused right now: "));
+      warnings.filter(
+        (text) => text.startsWith("the rollout would be refused right now: ") && text.includes("CORRUPT"),
+      );
     await preview.provider.check(preflightUrn, {}, inputs());
     expect(obstacles(preview.warnings)).toHaveLength(1);
     expect(preview.warnings.join().match(/CORRUPT/g)).toHaveLength(1);
