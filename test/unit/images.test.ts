@@ -172,8 +172,8 @@ describe("a program with several images", () => {
       ids.map((id) => `factory.talos.dev/metal-installer/${id}:v1.13.9`),
     );
     expect(upgrades[3]?.inputs["extensions"]).toEqual(["iscsi-tools", "nvidia-container-toolkit-lts"]);
-    const preflight = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object[];
-    expect(preflight).toMatchObject(
+    const preflight = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object;
+    expect(Object.values(preflight)).toMatchObject(
       ["default", "default", "default", "gpu", "pi"].map((imageName, index) => ({
         imageName,
         image: `factory.talos.dev/metal-installer/${ids[index]}:v1.13.9`,
@@ -226,9 +226,10 @@ describe("a program with several images", () => {
       "secureBoot",
       "talosVersion",
     ]);
-    const [node] = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object[];
+    const byName = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object;
+    const [node] = Object.values(byName) as object[];
     expect(Object.keys(node ?? {}).sort()).toEqual(
-      ["name", "node", "role", "talosVersion", "image", "extensions", "services", "files"].sort(),
+      ["node", "role", "talosVersion", "image", "extensions", "services", "files"].sort(),
     );
     const cluster = only(resources, "talos-iscsi:index:TalosCluster").inputs["nodes"] as object[];
     expect(Object.keys(cluster[0] ?? {})).not.toContain("kernelModules");
