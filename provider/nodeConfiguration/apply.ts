@@ -6,10 +6,12 @@ import type { Connections } from "../connections.ts";
 import { stopIfCancelled } from "../context.ts";
 import { Cancelled, sentence } from "../errors.ts";
 import { Gate, NotRecovered, Refused } from "../gate/gate.ts";
+import { inTurn } from "../gate/turn.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctl } from "../talosctl.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
+import { kubeletRefusal, restartsKubelet } from "./kubelet.ts";
 import { ConfigurationError, findPatiently, judge, reinstalled, type Found } from "./look.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
 
@@ -101,7 +103,17 @@ class Application {
     const verdict = judge(wanted, found.configuration, before);
     if (found.configuration === wanted.machineConfiguration || !isDue(verdict.lines)) return unchanged;
     if (verdict.refusal !== undefined) throw new ConfigurationError(verdict.refusal);
-    return this.#change(verdict.disturbs);
+    return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#change(verdict.disturbs);
+  }
+
+  /** One kubelet of a cluster at a time, and none under volumes that would be logged out. */
+  async #restartKubelet(): Promise<ApplyOutcome> {
+    const { wanted } = this.#order;
+    return inTurn(`${wanted.clientConfiguration.caCertificate}\0kubelet`, this.#call.signal, async () => {
+      const refusal = await kubeletRefusal({ ...this.#call, wanted, connections: this.#connections });
+      if (refusal !== undefined) throw new ConfigurationError(refusal);
+      return this.#change(true);
+    });
   }
 
   get #label(): string {

@@ -19,6 +19,7 @@ import {
   linesOf,
   sameQuestion,
 } from "./inputs.ts";
+import { kubeletWarning, restartsKubelet } from "./kubelet.ts";
 import {
   ConfigurationError,
   driftLines,
@@ -128,6 +129,10 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
           return { changes: lines, failures: [] };
         if (drift.length > 0) sink.warn(driftWarning(wanted, drift));
         return { changes: [], drift, failures: [] };
+      }
+      if (restartsKubelet(lines)) {
+        const warning = await kubeletWarning({ ...call, wanted, connections });
+        if (warning !== undefined) sink.warn(warning);
       }
       return {
         changes: lines,

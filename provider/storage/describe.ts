@@ -53,6 +53,23 @@ export function describeLeft(
   ];
 }
 
+/** Attached volumes that sessions carry, an entry each. */
+export function volumesWithSessions(
+  { attachments, sessions, inUse }: LeftOnNode,
+  volumes: readonly Volume[],
+  pods: readonly ClaimUser[],
+): string[] {
+  const carried = (attachment: Attachment, session: IscsiSession): boolean =>
+    isOf(
+      session,
+      attachment,
+      volumes.find(({ name }) => name === attachment.volume),
+    );
+  const own = attachments.filter((attachment) => sessions.some((session) => carried(attachment, session)));
+  const theirs = sessions.filter((session) => own.some((attachment) => carried(attachment, session)));
+  return describeLeft({ attachments: own, sessions: theirs, inUse }, volumes, pods);
+}
+
 /** A session that no attachment explains. */
 export function describeSession(session: IscsiSession): string {
   return `iSCSI session ${session.id} (${place(session)}), which belongs to no attachment: leaked by a driver`;

@@ -194,6 +194,14 @@ export class GrpcTalosReader implements TalosReader {
     }
   }
 
+  async kubeconfig(call?: CallOptions): Promise<string> {
+    const pieces: Buffer[] = [];
+    for await (const piece of this.transport.stream(this.api.machine, "Kubeconfig", {}, call))
+      if (Buffer.isBuffer(piece["bytes"])) pieces.push(piece["bytes"]);
+    // Only who needs it loads what reads archives.
+    return (await import("./kubeconfig.ts")).kubeconfigIn(Buffer.concat(pieces));
+  }
+
   async *etcdSnapshot(call?: CallOptions): AsyncGenerator<Buffer, void, void> {
     for await (const piece of this.transport.stream(this.api.machine, "EtcdSnapshot", {}, long(call))) {
       if (Buffer.isBuffer(piece["bytes"])) yield piece["bytes"];

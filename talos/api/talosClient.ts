@@ -128,6 +128,8 @@ export interface TalosReader {
   pull(image: string, onProgress: (done: number, total: number) => void, call?: CallOptions): Promise<string>;
   /** MachineService.ImagePull, before Talos 1.13. */
   pullLegacy(image: string, call?: CallOptions): Promise<void>;
+  /** An admin kubeconfig, which only a control plane gives out. Secret. */
+  kubeconfig(call?: CallOptions): Promise<string>;
   /** What this boot's logs tell of installations. Unlike META it shows one that waits for the reboot (seen on v1.13). */
   installHistory(call?: CallOptions): Promise<InstallHistory>;
   /**

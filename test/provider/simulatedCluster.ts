@@ -77,6 +77,7 @@ export class SimulatedCluster {
     const talosCa = await createAuthority("talos", "ed25519");
     const caKey = await issueKeyOf(talosCa);
     const kubernetesCa = await createAuthority("kubernetes");
+    const kubernetesKey = await issueKeyOf(kubernetesCa);
     const client = await issueLeaf(talosCa, {
       commonName: "admin",
       organizations: ["os:admin"],
@@ -102,7 +103,7 @@ export class SimulatedCluster {
           controlPlane: { endpoint: `https://${subnet}.10:6443` },
           ca: {
             crt: base64(kubernetesCa.pem),
-            ...(type === "controlplane" ? { key: base64("not used") } : {}),
+            ...(type === "controlplane" ? { key: base64(kubernetesKey) } : {}),
           },
         },
       });

@@ -275,6 +275,10 @@ class FakeClient implements TalosActor {
   async kubernetesNode(): Promise<string> {
     return this.#answer().name;
   }
+  async kubeconfig(): Promise<string> {
+    this.#answer();
+    return "of a test";
+  }
   async machineConfiguration(): Promise<undefined> {
     this.#answer();
   }

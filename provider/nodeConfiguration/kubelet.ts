@@ -1,0 +1,142 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import type { Connections } from "../connections.ts";
+import { nodeLabel } from "../inputs.ts";
+import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
+import type { Surroundings } from "../session.ts";
+import { findNode } from "../steps/drain.ts";
+import { listed, volumesWithSessions } from "../storage/describe.ts";
+import { iscsiSessions } from "../storage/sessions.ts";
+import type { NodeConfigurationInputs } from "./inputs.ts";
+
+/** Lines of a change that restart the kubelet: its section, its image and with it the Kubernetes release, and its documents. */
+const kubeletLine = /^[-+~] (machine\.kubelet\b|Kubelet[A-Za-z]*\[?)/;
+
+/** Does the change restart the kubelet? It stages every volume in use again then. */
+export function restartsKubelet(lines: readonly string[]): boolean {
+  return lines.some((line) => kubeletLine.test(line));
+}
+
+/** Names of drivers that log a live session out when its volume is staged again, unless a shim of this program stands in between. */
+const restagesUnsafely = /joviandss|open-e/i;
+/** On the pods of a node plugin that has the shims. */
+const shimsMark = "talos-iscsi/shims-checksum";
+
+/** Volumes over iSCSI on a node whose kubelet is to restart. */
+interface VolumesAtStake {
+  /** An entry each: volume, claim, driver, target, and the pods that use it. Empty: there are none. */
+  entries: string[];
+  /** Drivers among theirs that would log their sessions out. */
+  unsafe: string[];
+}
+
+interface Look {
+  surroundings: Surroundings;
+  signal: AbortSignal;
+  wanted: NodeConfigurationInputs;
+  connections: Connections;
+}
+
+/**
+ * What the kubelet of a node stages again. Kubernetes is asked with credentials that a control plane gives out, since the stack's own kubeconfig
+ * comes after the configurations. Throws a TalosError or a KubernetesError where it cannot be told.
+ */
+async function volumesAtStake({ surroundings, signal, wanted, connections }: Look): Promise<VolumesAtStake> {
+  const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+  const talos = connections.to(wanted.node);
+  const sessions = await iscsiSessions(talos, call);
+  if (sessions.length === 0) return { entries: [], unsafe: [] };
+  const [own, kubernetes] = await Promise.all([
+    talos.kubernetesNode(call),
+    connect(surroundings, connections, wanted.controlPlanes, call),
+  ]);
+  const node = findNode(await kubernetes.nodes(), own, wanted.node)?.name ?? own ?? "";
+  const [attachments, volumes, pods] = await Promise.all([
+    kubernetes.storage.attachments.list(),
+    kubernetes.storage.volumes(),
+    kubernetes.podsOn(node).list(),
+  ]);
+  const here = attachments.objects.filter((attachment) => attachment.node === node);
+  const found = volumesWithSessions({ attachments: here, inUse: [], sessions }, volumes, pods.objects);
+  // Whether or not a session can be told to be theirs.
+  const suspects = [
+    ...new Set(here.map(({ driver }) => driver).filter((driver) => restagesUnsafely.test(driver))),
+  ];
+  return {
+    entries: found,
+    unsafe: suspects.length === 0 ? [] : await withoutShims(kubernetes, suspects),
+  };
+}
+
+/** What a preview says of it; undefined where nothing is at stake. */
+export async function kubeletWarning(look: Look): Promise<string | undefined> {
+  const label = nodeLabel(look.wanted);
+  try {
+    const { entries, unsafe } = await volumesAtStake(look);
+    if (entries.length === 0) return undefined;
+    const told = `${label}: this restarts the kubelet, which stages its volumes over iSCSI again, under their pods: ${listed(entries)}`;
+    return unsafe.length === 0 ? told : `${told}. ${refusalOf(unsafe)}`;
+  } catch (error) {
+    if (!isAnswer(error)) throw error;
+    return `${label}: this restarts the kubelet. Which pods have iSCSI volumes there is not known: ${error.message}`;
+  }
+}
+
+/** Why the kubelet must not restart now; undefined where it may. */
+export async function kubeletRefusal(look: Look): Promise<string | undefined> {
+  const label = nodeLabel(look.wanted);
+  try {
+    const { entries, unsafe } = await volumesAtStake(look);
+    if (unsafe.length === 0) return undefined;
+    return `${label}: its configuration was not applied, since it restarts the kubelet under volumes in use: ${listed(entries)}. ${refusalOf(unsafe)}`;
+  } catch (error) {
+    if (!isAnswer(error)) throw error;
+    return `${label}: its configuration was not applied: it restarts the kubelet, the node has iSCSI sessions, and nobody can tell whose: ${error.message}. Run \`pulumi up\` again when the Kubernetes API answers.`;
+  }
+}
+
+function refusalOf(drivers: readonly string[]): string {
+  return `The driver ${drivers.join(", ")} on this cluster has no shims of this program, and logs such sessions out: the disks would disappear under their pods. It is not applied until they have left: drain the node (\`kubectl drain\`), run \`pulumi up\`, and uncordon it; or deploy the driver with this program first.`;
+}
+
+function isAnswer(error: unknown): error is Error {
+  return (error instanceof TalosError && error.kind !== "cancelled") || error instanceof KubernetesError;
+}
+
+async function connect(
+  surroundings: Surroundings,
+  connections: Connections,
+  controlPlanes: readonly string[],
+  call: { deadlineMs: number; signal: AbortSignal },
+): Promise<KubernetesClient> {
+  let last: unknown = new KubernetesError("there is no control plane to ask for a kubeconfig");
+  for (const address of controlPlanes) {
+    try {
+      return await surroundings.connectKubernetes(await connections.to(address).kubeconfig(call));
+    } catch (error) {
+      if (!isAnswer(error)) throw error;
+      last = error;
+    }
+  }
+  throw last;
+}
+
+/** A node plugin is known by the folder that it has on the node. */
+async function withoutShims(kubernetes: KubernetesClient, drivers: readonly string[]): Promise<string[]> {
+  const sets = (await kubernetes.objects({ apiVersion: "apps/v1", kind: "DaemonSet" })) as DaemonSet[];
+  const pluginOf = (driver: string): DaemonSet | undefined =>
+    sets.find(({ spec }) =>
+      spec?.template?.spec?.volumes?.some(({ hostPath }) => hostPath?.path?.includes(driver)),
+    );
+  return drivers.filter(
+    (driver) => pluginOf(driver)?.spec?.template?.metadata?.annotations?.[shimsMark] === undefined,
+  );
+}
+
+interface DaemonSet {
+  spec?: {
+    template?: {
+      metadata?: { annotations?: Record<string, string> };
+      spec?: { volumes?: { hostPath?: { path?: string } }[] };
+    };
+  };
+}
