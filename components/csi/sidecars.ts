@@ -12,12 +12,13 @@ export type Sidecar =
 
 /**
  * Every image that is not a driver's own, with its version: the one place to look at and to change.
- * The set that csi-driver-host-path and the AWS EBS driver ship together (2026-08).
+ * Provisioner, attacher, resizer, snapshotter and the snapshot controller are the versions that test/lab/csiSidecars.test.ts runs, built
+ * from their Go modules; the registrar and the liveness probe are on no module proxy. The tags are upstream's, whose digests no test fetches.
  */
 export const sidecarImages: Readonly<Record<Sidecar, string>> = {
   provisioner: "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0",
   attacher: "registry.k8s.io/sig-storage/csi-attacher:v4.12.0",
-  resizer: "registry.k8s.io/sig-storage/csi-resizer:v2.2.1",
+  resizer: "registry.k8s.io/sig-storage/csi-resizer:v2.3.0",
   snapshotter: "registry.k8s.io/sig-storage/csi-snapshotter:v8.6.0",
   registrar: "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.17.0",
   livenessProbe: "registry.k8s.io/sig-storage/livenessprobe:v2.19.0",

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:f
 import { join } from "node:path";
 
 /** Where a node finds the array's disks and targets. */
-export const arrayOnNode = "/lab/array";
+const arrayOnNode = "/lab/array";
 
 /** A target of an array, as the node's iscsiadm reads it (tools/csi/driver/iscsiadm.go). */
 export interface ExportedTarget {

@@ -26,6 +26,7 @@ export interface ContainerOptions {
   environment: Readonly<Record<string, string>>;
   mounts: readonly Mount[];
   security: NonNullable<ContainerSpec["securityContext"]>;
+  user: number;
   hostPID: boolean;
   log: (line: string) => void;
 }
@@ -73,7 +74,7 @@ export class Container {
       this.#options.binary,
       this.#options.entryPoint,
       readOnlyRootFilesystem ? "readonly" : "writable",
-      capabilities(privileged, this.#options.security),
+      identity(this.#options.user) + capabilities(privileged, this.#options.security),
       mounts,
       ...args,
     ];
@@ -128,6 +129,9 @@ export class Container {
     this.#said.splice(0, Math.max(0, this.#said.length - 2000));
   }
 }
+
+const identity = (user: number): string =>
+  user === 0 ? "" : `--reuid=${user} --regid=${user} --clear-groups `;
 
 function capabilities(privileged: boolean, security: ContainerOptions["security"]): string {
   const dropped = security.capabilities?.drop ?? [];

@@ -159,6 +159,7 @@ export class KubeletNode {
       environment,
       mounts,
       security: spec.securityContext ?? {},
+      user: pod.securityContext?.runAsUser ?? 0,
       hostPID: pod.hostPID ?? false,
       log: options.log,
     });

@@ -43,6 +43,7 @@ export interface PodSpec {
   serviceAccountName?: string;
   automountServiceAccountToken?: boolean;
   hostPID?: boolean;
+  securityContext?: { runAsUser?: number; runAsGroup?: number };
   containers: ContainerSpec[];
   volumes?: Volume[];
 }

@@ -1,0 +1,58 @@
+import { createInterface } from "node:readline";
+import { drivers } from "./drivers.ts";
+import type { DriverName } from "./drivers.ts";
+import { KubeletNode } from "./kubelet.ts";
+import type { Image } from "./kubelet.ts";
+import type { Manifest, Workload } from "./manifests.ts";
+
+/**
+ * Runs pods on a node of its own until its standard input ends: a process apart, because it needs root and what a test does besides does not. What they write
+ * goes to standard output.
+ */
+export interface PodsRequest {
+  driver: DriverName;
+  /** Where the stand-in array keeps its disks. */
+  arrayFolder: string;
+  /** The program of tools/csi/driver. */
+  binary: string;
+  workloads: Workload[];
+  /** Secrets and ServiceAccounts of those pods. */
+  manifests: Manifest[];
+  /** Binaries of the sidecars, by the names of their containers. */
+  sidecars: Record<string, string>;
+  api: { host: string; port: number; authority: string; tokens: Record<string, string> };
+}
+
+async function main(): Promise<void> {
+  const lines = createInterface({ input: process.stdin });
+  const { value } = (await lines[Symbol.asyncIterator]().next()) as { value: string };
+  const request = JSON.parse(value) as PodsRequest;
+  const ended = new Promise<void>((resolve) => lines.once("close", () => resolve()));
+  const { host, port, authority, tokens } = request.api;
+  const node = await KubeletNode.create("w1", request.arrayFolder, request.binary);
+  try {
+    for (const workload of request.workloads) {
+      node.start(workload, {
+        images: imagesOf(request),
+        manifests: request.manifests,
+        api: { host, port, authority, token: ({ namespace, name }) => tokens[`${namespace}/${name}`] ?? "" },
+        log: (line) => void process.stdout.write(`${line}\n`),
+      });
+    }
+    await ended;
+  } finally {
+    await node.stop();
+  }
+}
+
+function imagesOf({ driver, binary, sidecars }: PodsRequest): Record<string, Image> {
+  const { controller, entryPoint, programs } = drivers[driver];
+  return {
+    [controller.container]: { entryPoint, programs, binary },
+    ...Object.fromEntries(
+      Object.entries(sidecars).map(([name, file]) => [name, { entryPoint: `/${name}`, binary: file }]),
+    ),
+  };
+}
+
+await main();
