@@ -6,6 +6,7 @@ import { PrivilegedNamespace } from "./components/csi/privilegedNamespace.ts";
 import { SnapshotController } from "./components/csi/snapshots.ts";
 import { SynologyCsi } from "./components/csi/synology.ts";
 import { drainArgs } from "./components/drainArgs.ts";
+import { storageGateArgs } from "./components/storageGateArgs.ts";
 import { ClusterMembership } from "./components/clusterMembership.ts";
 import { hideValues } from "./components/hiddenValues.ts";
 import { FactoryImage } from "./components/factoryImage.ts";
@@ -113,6 +114,7 @@ const rollout = new RollingUpgrade("upgrade", {
   ...clientAccess,
   kubernetesVersion: settings.kubernetesVersion,
   drain,
+  storageGate: storageGateArgs(upgrade.storageGate, settings.joviandss),
   maxUnavailableWorkers: upgrade.workers.maxUnavailable,
   pools: upgrade.pools,
   timeoutSeconds: upgrade.timeout,

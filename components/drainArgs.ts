@@ -6,6 +6,10 @@ export interface DrainArgs {
   timeoutSeconds: number;
   /** What becomes of iSCSI sessions that belong to no attachment: a warning, or no reboot. Default: `warn`. */
   leftoverSessions?: "refuse" | "warn";
+  /** What becomes of a pod that a PodDisruptionBudget holds: the drain stops at its timeout, or the pod is deleted. Default: `stop`. */
+  whenBlocked?: "stop" | "delete";
+  /** With `delete`: after how many seconds. Default: 120. */
+  blockedTimeoutSeconds?: number;
 }
 
 /**
@@ -16,11 +20,14 @@ export function drainArgs(settings: {
   enabled: boolean;
   timeout: number;
   leftoverSessions: "refuse" | "warn";
+  whenBlocked: "stop" | "delete";
+  blockedTimeout: number;
 }): DrainArgs {
-  const { enabled, timeout, leftoverSessions } = settings;
+  const { enabled, timeout, leftoverSessions, whenBlocked, blockedTimeout } = settings;
   return {
     enabled,
     timeoutSeconds: timeout,
     ...(leftoverSessions === "warn" ? {} : { leftoverSessions }),
+    ...(whenBlocked === "stop" ? {} : { whenBlocked, blockedTimeoutSeconds: blockedTimeout }),
   };
 }

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
+import type { StorageGateArgs } from "./storageGateArgs.ts";
 
 /** The wanted state of one node. A bad value is refused in the preview, with the input's name in brackets. */
 export interface NodeUpgradeArgs {
@@ -55,6 +56,11 @@ export interface NodeUpgradeArgs {
    * leave within `timeoutSeconds` is uncordoned again and not rebooted. The only node of a cluster is never drained. Default: enabled, 300.
    */
   drain?: pulumi.Input<Partial<DrainArgs>>;
+  /**
+   * Wait, after the uncordon, until the storage that the node had is well: CSI drivers registered, attachments without errors, pods with claims running,
+   * here or elsewhere. Default: on where a driver of this program is registered, for 300 seconds.
+   */
+  storageGate?: pulumi.Input<StorageGateArgs>;
   /** How long each step may take, in seconds. Default: 1800. */
   timeoutSeconds?: pulumi.Input<number>;
   /** Allow a step over more than one minor release, which Talos does not test. Default: false. */

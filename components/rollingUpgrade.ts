@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DrainArgs } from "./drainArgs.ts";
+import type { StorageGateArgs } from "./storageGateArgs.ts";
 import {
   NodeUpgrade,
   type EtcdSnapshot,
@@ -73,6 +74,8 @@ export interface RollingUpgradeArgs {
   kubernetesVersion?: string | undefined;
   /** Draining before an upgrade, and how many seconds pods and volumes have to leave; a cluster of one node is never drained. */
   drain: DrainArgs;
+  /** Whether the next node waits for storage. Default: where a driver of this program is registered, for 300 seconds. */
+  storageGate?: StorageGateArgs | undefined;
   /** How many workers at once: a number, or a percentage such as `25%` (rounded down, at least one). */
   maxUnavailableWorkers: number | string;
   /** Budget and order of a pool's workers, by its name. Default: `maxUnavailableWorkers`, and 0. */
@@ -124,6 +127,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       ...(args.kubeconfig === undefined ? {} : { kubeconfig: args.kubeconfig }),
       ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
       drain: { ...args.drain, enabled: args.drain.enabled && !single },
+      ...(args.storageGate === undefined ? {} : { storageGate: args.storageGate }),
       timeoutSeconds: args.timeoutSeconds,
       allowSkew: args.allowSkew,
       prePull: args.prePull,

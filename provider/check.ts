@@ -77,12 +77,29 @@ export const credentials: Rule = (value) => {
 export const drain: Rule = (value) => {
   if (typeof value !== "object" || value === null)
     return `must be { enabled, timeoutSeconds, … }, not ${shown(value)}`;
-  const { enabled, timeoutSeconds, leftoverSessions, ...others } = value as Properties;
+  const { enabled, timeoutSeconds, leftoverSessions, whenBlocked, blockedTimeoutSeconds, ...others } =
+    value as Properties;
   const strange = Object.keys(others);
   if (strange.length > 0)
-    return `has no ${strange.join(", ")}; there are enabled, timeoutSeconds and leftoverSessions`;
+    return `has no ${strange.join(", ")}; there are enabled, timeoutSeconds, leftoverSessions, whenBlocked and blockedTimeoutSeconds`;
+  if (whenBlocked !== undefined && whenBlocked !== "stop" && whenBlocked !== "delete")
+    return `whenBlocked must be "stop" or "delete", not ${shown(whenBlocked)}`;
+  const early = blockedTimeoutSeconds === undefined ? undefined : seconds(blockedTimeoutSeconds);
+  if (early !== undefined) return `blockedTimeoutSeconds ${early}`;
   if (leftoverSessions !== undefined && leftoverSessions !== "refuse" && leftoverSessions !== "warn")
     return `leftoverSessions must be "refuse" or "warn", not ${shown(leftoverSessions)}`;
+  const problem = enabled === undefined ? undefined : flag(enabled);
+  if (problem !== undefined) return `enabled ${problem}`;
+  const late = timeoutSeconds === undefined ? undefined : seconds(timeoutSeconds);
+  return late === undefined ? undefined : `timeoutSeconds ${late}`;
+};
+
+const storageGate: Rule = (value) => {
+  if (typeof value !== "object" || value === null)
+    return `must be { enabled, timeoutSeconds }, not ${shown(value)}`;
+  const { enabled, timeoutSeconds, ...others } = value as Properties;
+  const strange = Object.keys(others);
+  if (strange.length > 0) return `has no ${strange.join(", ")}; there are enabled and timeoutSeconds`;
   const problem = enabled === undefined ? undefined : flag(enabled);
   if (problem !== undefined) return `enabled ${problem}`;
   const late = timeoutSeconds === undefined ? undefined : seconds(timeoutSeconds);
@@ -139,6 +156,7 @@ const optional: Record<string, Rule> = {
   kubeconfig: text,
   prePull: flag,
   drain,
+  storageGate,
   timeoutSeconds: seconds,
   allowSkew: flag,
   etcdSnapshot: snapshot,

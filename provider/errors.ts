@@ -10,6 +10,7 @@ export const stepNames = [
   "reboot",
   "verify",
   "uncordon",
+  "storage",
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

@@ -9,6 +9,9 @@ export interface DrainInputs {
   timeoutSeconds: number;
   /** What becomes of iSCSI sessions that belong to no attachment. */
   leftoverSessions: "refuse" | "warn";
+  /** What becomes of a pod that a budget holds for `blockedTimeoutSeconds`. */
+  whenBlocked: "stop" | "delete";
+  blockedTimeoutSeconds: number;
 }
 
 /** The inputs of a NodeUpgrade, as the steps use them: plain values, every default filled in. */
@@ -35,6 +38,8 @@ export interface NodeUpgradeInputs {
   prePull: boolean;
   drain: DrainInputs;
   timeoutSeconds: number;
+  /** Whether the next node waits for this one's storage; without `enabled` it does where a driver of this program is registered. */
+  storageGate: { enabled?: boolean; timeoutSeconds: number };
   allowSkew: boolean;
   /** Where a snapshot of etcd goes before the first control plane is disturbed. */
   etcdSnapshot?: SnapshotSettings;
@@ -49,7 +54,14 @@ const defaults = {
   services: [] as string[],
   files: [] as string[],
   prePull: true,
-  drain: { enabled: true, timeoutSeconds: 300, leftoverSessions: "warn" } satisfies DrainInputs,
+  drain: {
+    enabled: true,
+    timeoutSeconds: 300,
+    leftoverSessions: "warn",
+    whenBlocked: "stop",
+    blockedTimeoutSeconds: 120,
+  } satisfies DrainInputs,
+  storageGate: { timeoutSeconds: 300 },
   timeoutSeconds: 1800,
   allowSkew: false,
   etcdDowngrade: false,
@@ -58,7 +70,9 @@ const defaults = {
 /** Inputs that `checkInputs` has passed, with the defaults. */
 export function nodeUpgradeInputs(checked: Record<string, unknown>): NodeUpgradeInputs {
   const given = checked as unknown as Partial<NodeUpgradeInputs> & NodeUpgradeInputs;
-  return { ...defaults, ...given, drain: drainInputs(given.drain), rollout: policyOf(given.rollout) };
+  const storageGate = { ...defaults.storageGate, ...given.storageGate };
+  const drain = drainInputs(given.drain);
+  return { ...defaults, ...given, drain, storageGate, rollout: policyOf(given.rollout) };
 }
 
 /** The same for whatever else drains a node. */

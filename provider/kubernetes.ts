@@ -26,8 +26,15 @@ export interface KubernetesPod {
   mirror: boolean;
   /** Succeeded or Failed. */
   finished: boolean;
+  /** Its phase is Running, and nobody has asked it to end. */
+  running: boolean;
+  ready: boolean;
+  /** What keeps it from running; empty where nothing is said. */
+  reason: string;
   /** The claims that it uses, `namespace/name`. */
   claims: string[];
+  /** It is the node part of a CSI driver. */
+  registersDriver: boolean;
 }
 
 /** `blocked`: a PodDisruptionBudget does not allow it now. */
@@ -56,11 +63,15 @@ export interface KubernetesClient {
   ): Promise<void>;
   /** The pods of a node. */
   podsOn(node: string): WatchSource<KubernetesPod>;
+  /** The pods of a namespace. */
+  podsIn(namespace: string): WatchSource<KubernetesPod>;
   /** The cluster's volumes. */
   readonly storage: StorageReader;
   evict(pod: KubernetesPod): Promise<Eviction>;
   /** Every object that is meant. A kind that the cluster does not have is an error with status 404. */
   objects(selection: ObjectSelection): Promise<object[]>;
+  /** Deletes a pod that a budget protects; one that is gone is no error. */
+  deletePod(pod: KubernetesPod): Promise<void>;
 }
 
 /** What only `provider/gate` may ask of a cluster. Every method throws a KubernetesError. */
@@ -90,5 +101,7 @@ export class KubernetesError extends Error {
 export const cordonedBy = "talos-iscsi/cordoned-by";
 /** Says that this program has asked the machine to reset, so that a later run knows why it is in maintenance mode. */
 export const resetAsked = "talos-iscsi/reset-asked";
+/** Says what storage the node had before it was drained, so that a later run waits for it too. */
+export const storageNote = "talos-iscsi/storage-before";
 /** Says what was installed in which boot and waits for a reboot, so that a later run does not install it again. */
 export const installedImage = "talos-iscsi/installed";

@@ -3,10 +3,10 @@ import type {
   CoreV1Api,
   KubernetesObjectApi,
   ObservableMiddleware,
+  PolicyV1Api,
   StorageV1Api,
-  V1Node,
-  V1ObjectMeta,
   V1Pod,
+  V1PodList,
   VersionApi,
   Watch,
 } from "@kubernetes/client-node";
@@ -19,6 +19,7 @@ import {
   type ObjectSelection,
   type NodeRemover,
 } from "./kubernetes.ts";
+import { kubernetesNode, kubernetesPod } from "./kubernetesObjects.ts";
 import { ApiStorageReader } from "./storage/api.ts";
 import type { StorageReader } from "./storage/reader.ts";
 import type { WatchSource } from "./watched.ts";
@@ -61,6 +62,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
   return new ApiClient(
     new library.Watch(config),
     config.makeApiClient(library.CoreV1Api),
+    config.makeApiClient(library.PolicyV1Api),
     config.makeApiClient(library.StorageV1Api),
     config.makeApiClient(library.VersionApi),
     once,
@@ -81,6 +83,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
   constructor(
     watch: Watch,
     core: CoreV1Api,
+    policy: PolicyV1Api,
     storage: StorageV1Api,
     version: VersionApi,
     once: ConfigurationOptions<ObservableMiddleware>,
@@ -94,7 +97,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     this.#patch = patch;
     this.#any = any;
     const follow = this.#follow.bind(this);
-    this.storage = new ApiStorageReader({ core, storage, once, told, follow });
+    this.storage = new ApiStorageReader({ core, policy, storage, once, told, follow });
   }
 
   async version(): Promise<string> {
@@ -137,16 +140,31 @@ class ApiClient implements KubernetesClient, NodeRemover {
   }
 
   podsOn(node: string): WatchSource<KubernetesPod> {
-    const fieldSelector = `spec.nodeName=${node}`;
+    return this.#pods("/api/v1/pods", { fieldSelector: `spec.nodeName=${node}` }, (query) =>
+      this.#core.listPodForAllNamespaces(query, this.#once),
+    );
+  }
+
+  podsIn(namespace: string): WatchSource<KubernetesPod> {
+    return this.#pods(`/api/v1/namespaces/${namespace}/pods`, {}, () =>
+      this.#core.listNamespacedPod({ namespace }, this.#once),
+    );
+  }
+
+  #pods(
+    path: string,
+    query: { fieldSelector?: string },
+    ask: (query: { fieldSelector?: string }) => Promise<V1PodList>,
+  ): WatchSource<KubernetesPod> {
     return {
       list: async () => {
-        const list = await told(this.#core.listPodForAllNamespaces({ fieldSelector }, this.#once));
+        const list = await told(ask(query));
         return { objects: list.items.map(kubernetesPod), version: list.metadata?.resourceVersion ?? "" };
       },
       watch: (resourceVersion, onEvent, signal) =>
         this.#follow<V1Pod>(
-          "/api/v1/pods",
-          { fieldSelector, resourceVersion },
+          path,
+          { ...query, resourceVersion },
           (type, pod) => onEvent({ type, object: kubernetesPod(pod) }),
           signal,
         ),
@@ -203,6 +221,17 @@ class ApiClient implements KubernetesClient, NodeRemover {
     }
   }
 
+  async deletePod({ namespace, name, uid }: KubernetesPod): Promise<void> {
+    try {
+      await told(
+        this.#core.deleteNamespacedPod({ namespace, name, body: { preconditions: { uid } } }, this.#once),
+      );
+    } catch (error) {
+      // Gone, or another pod of that name by now.
+      if (!(error instanceof KubernetesError) || (error.status !== 404 && error.status !== 409)) throw error;
+    }
+  }
+
   async evict(pod: KubernetesPod): Promise<Eviction> {
     const { namespace, name, uid } = pod;
     // With the uid a new pod of the same name (a StatefulSet's) is safe from an eviction meant for the one before.
@@ -224,43 +253,6 @@ class ApiClient implements KubernetesClient, NodeRemover {
 /** The group or the version is not there (404), or has no such kind (the client's own words). */
 function isUnknownKind({ status, message }: KubernetesError): boolean {
   return status === 404 || message.startsWith("Unrecognized API version and kind");
-}
-
-function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {
-  const ready = status?.conditions?.find(({ type }) => type === "Ready");
-  return {
-    name: metadata?.name ?? "",
-    unschedulable: spec?.unschedulable ?? false,
-    ready: ready?.status === "True",
-    reason:
-      ready === undefined ? "no kubelet has reported yet" : (ready.message ?? ready.reason ?? ready.status),
-    bootId: status?.nodeInfo?.bootID ?? "",
-    annotations: metadata?.annotations ?? {},
-    addresses: (status?.addresses ?? []).map(({ address }) => address),
-    volumesInUse: status?.volumesInUse ?? [],
-  };
-}
-
-function kubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPod {
-  const { namespace = "", name = "" } = metadata ?? {};
-  return {
-    namespace,
-    name,
-    uid: metadata?.uid ?? "",
-    owner: ownerKind(metadata),
-    mirror: metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined,
-    finished: status?.phase === "Succeeded" || status?.phase === "Failed",
-    claims: (spec?.volumes ?? []).flatMap(({ name: volume, persistentVolumeClaim: claim, ephemeral }) => {
-      // The claim of a generic ephemeral volume is called after its pod and itself.
-      const own = ephemeral === undefined ? undefined : `${name}-${volume}`;
-      const used = claim?.claimName ?? own;
-      return used === undefined ? [] : [`${namespace}/${used}`];
-    }),
-  };
-}
-
-function ownerKind(metadata: V1ObjectMeta | undefined): string | undefined {
-  return metadata?.ownerReferences?.find(({ controller }) => controller)?.kind;
 }
 
 /** Waits for an answer; what goes wrong becomes one line without headers, which is where credentials would be. */

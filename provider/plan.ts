@@ -11,9 +11,12 @@ import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { outlook } from "./rollout/outlook.ts";
 import { Session, type Surroundings } from "./session.ts";
+import { KubernetesError } from "./kubernetes.ts";
 import { guard } from "./steps/guard.ts";
 import { noContact } from "./steps/inspect.ts";
+import { futureInitiator, initiatorChanges } from "./storage/initiators.ts";
 import { volumesAtRisk } from "./storage/leave.ts";
+import { surveyStorage } from "./storage/survey.ts";
 
 /** What a rollout would do, as it stands now. */
 export interface RolloutPlan {
@@ -54,6 +57,8 @@ export async function planRollout(
     warnings: [
       ...withoutSnapshot(due),
       ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
+      ...(await clusterStorage(surroundings, due)),
+      ...initiatorChanges(looks),
       ...adviceFor(due, surroundings.advised),
     ],
     obstacles: [
@@ -81,6 +86,28 @@ async function asked<T>({ clock, patience, signal }: UpgradeContext, ask: () => 
       if (!mayPass || time === tries) throw error;
       await clock.sleep(patience.pollMs, signal);
     }
+  }
+}
+
+/** What a reviewer has to know of the cluster's storage; nothing where no node is due. */
+async function clusterStorage(
+  surroundings: Surroundings,
+  due: readonly { context: { wanted: NodeUpgradeInputs } }[],
+): Promise<string[]> {
+  const wanted = due.map(({ context }) => context.wanted);
+  const kubeconfig = wanted[0]?.kubeconfig;
+  if (kubeconfig === undefined) return [];
+  const drained = wanted.find(({ drain }) => drain.enabled);
+  const gates = wanted.some(({ storageGate }) => storageGate.enabled !== false);
+  try {
+    return await surveyStorage(await surroundings.connectKubernetes(kubeconfig), {
+      drains: drained?.drain.whenBlocked,
+      gates,
+    });
+  } catch (error) {
+    // A kubeconfig that cannot be used is told by each node's guard.
+    if (!(error instanceof KubernetesError)) throw error;
+    return [];
   }
 }
 
@@ -133,6 +160,8 @@ interface Look {
   strays?: string[];
   /** What of its volumes a reviewer has to know. */
   volumes?: string;
+  /** The initiator name that it gets. */
+  initiator?: string;
 }
 
 async function lookAt(
@@ -162,16 +191,18 @@ async function lookAt(
     const line = `${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
-    const [obstacle, volumes] = await Promise.all([
+    const [obstacle, volumes, initiator] = await Promise.all([
       guard(quiet, facts, onStray).then(
         () => undefined,
         (error: unknown) => told(context, error),
       ),
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
+      futureInitiator(context.talos, facts, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
     ]);
     return {
       ...{ wanted, facts, line, strays, waits: await outlook(quiet) },
       ...(obstacle === undefined ? {} : { obstacle }),
+      ...(initiator === undefined ? {} : { initiator }),
       ...(volumes === undefined ? {} : { volumes: `${wanted.name}: is not drained and ${volumes}` }),
     };
   } catch (error) {

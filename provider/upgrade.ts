@@ -19,6 +19,7 @@ import { expectedApi, pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
 import { whereabouts } from "./whereabouts.ts";
 import { release, uncordon } from "./steps/uncordon.ts";
+import { awaitStorage } from "./steps/storage.ts";
 import { verify } from "./steps/verify.ts";
 
 /** How an upgrade ended, with what is known of the node in either case. */
@@ -239,8 +240,9 @@ async function prove(
   begin("verify");
   journal.facts = await verify(context, before);
   begin("uncordon");
-  await uncordon(context, before, journal.facts);
+  const node = await uncordon(context, before, journal.facts);
   if (journal.cordonedAt !== undefined) journal.cordonedMs = context.clock.now() - journal.cordonedAt;
+  await awaitStorage(context, node, () => begin("storage"));
 }
 
 /** How long tidying up may take after a cancel, and after any other failure. */

@@ -13,14 +13,38 @@ export interface WatchSource<T> {
   watch(version: string, onEvent: (event: WatchEvent<T>) => void, signal: AbortSignal): Promise<void>;
 }
 
+/** Wakes whoever waits, whatever of several things has changed. */
+export class Wake {
+  #ring: () => void = () => undefined;
+  #rung = false;
+
+  ring(): void {
+    this.#rung = true;
+    this.#ring();
+  }
+
+  /** Waits until it is rung, or has been since the last time; at most for so long. */
+  async wait(limitMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+    const waited = new AbortController();
+    const rung = new Promise<void>((resolve) => (this.#ring = resolve));
+    try {
+      if (this.#rung) return;
+      await Promise.race([rung, clock.sleep(limitMs, AbortSignal.any([signal, waited.signal]))]);
+    } finally {
+      this.#rung = false;
+      this.#ring = () => undefined;
+      waited.abort();
+    }
+  }
+}
+
 /** Objects of the cluster, listed once and kept by a watch. Where the watch ends, they are listed again and it begins again. */
 export class Watched<T extends { uid: string }> {
   readonly #source: WatchSource<T>;
   readonly #clock: Clock;
   #objects: Map<string, T> | undefined;
   #watch: AbortController | undefined;
-  #wake: () => void = () => undefined;
-  #changed = false;
+  readonly #wake: Wake;
   /** When to list again after a watch has ended; never while it stands. */
   #relistAt = Infinity;
   readonly #pause: () => number;
@@ -28,7 +52,9 @@ export class Watched<T extends { uid: string }> {
   constructor(
     source: WatchSource<T>,
     { clock, patience }: { clock: Clock; patience: Pick<Patience, "pollMs" | "evictMaxMs"> },
+    wake = new Wake(),
   ) {
+    this.#wake = wake;
     this.#pause = backoff(clock, patience.pollMs, patience.evictMaxMs / 2);
     this.#source = source;
     this.#clock = clock;
@@ -60,16 +86,7 @@ export class Watched<T extends { uid: string }> {
   /** Waits until something changes, at most for so long. */
   async change(limitMs: number, signal: AbortSignal): Promise<void> {
     const pauseMs = Math.max(1, Math.min(limitMs, this.#relistAt - this.#clock.now()));
-    const waited = new AbortController();
-    const changed = new Promise<void>((resolve) => (this.#wake = resolve));
-    try {
-      if (this.#changed) return;
-      await Promise.race([changed, this.#clock.sleep(pauseMs, AbortSignal.any([signal, waited.signal]))]);
-    } finally {
-      this.#changed = false;
-      this.#wake = () => undefined;
-      waited.abort();
-    }
+    await this.#wake.wait(pauseMs, this.#clock, signal);
   }
 
   close(): void {
@@ -87,7 +104,7 @@ export class Watched<T extends { uid: string }> {
         if (watch.signal.aborted) return;
         if (event.type === "gone") known.delete(event.object.uid);
         else known.set(event.object.uid, event.object);
-        this.#tell();
+        this.#wake.ring();
       },
       watch.signal,
     );
@@ -96,10 +113,5 @@ export class Watched<T extends { uid: string }> {
       if (!watch.signal.aborted) this.#relistAt = this.#clock.now() + this.#pause();
     });
     return known;
-  }
-
-  #tell(): void {
-    this.#changed = true;
-    this.#wake();
   }
 }

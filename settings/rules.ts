@@ -24,6 +24,7 @@ import { checkVersions } from "./versions.ts";
 import { wellFormed } from "./wellFormed.ts";
 import { parseContract } from "../talos/version.ts";
 import { checkDisks } from "./diskRules.ts";
+import { checkDrain } from "./drainRules.ts";
 
 export type { ReadFile } from "./files.ts";
 
@@ -94,6 +95,7 @@ function complete(
   checkNodes(raw, problems, warnings);
   checkNetwork(raw, problems, warnings);
   checkEndpoint(raw, warnings);
+  checkDrain(raw, problems);
   checkDisks(raw, problems);
   checkPools(raw, problems, warnings);
   checkLabels(raw, problems, warnings);

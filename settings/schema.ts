@@ -290,12 +290,15 @@ const upgrade = section({
   drain: section({
     enabled: flag().default(true).describe("Drain a node before it is upgraded (never on a single node)."),
     timeout: duration("5m").describe("How long pods and volumes may take to leave a node."),
+    whenBlocked: z
+      .enum(["stop", "delete"], must("stop or delete"))
+      .default("stop")
+      .describe("Pods held by a budget: `stop` at `timeout`, or `delete` them after `blockedTimeout`."),
+    blockedTimeout: duration("2m").describe("How long a budget may hold a pod with `whenBlocked: delete`."),
     leftoverSessions: z
       .enum(["refuse", "warn"], must("refuse or warn"))
       .default("warn")
-      .describe(
-        "What to do about iSCSI sessions that no attachment explains once the volumes have left: `warn` reboots, `refuse` does not.",
-      ),
+      .describe("iSCSI sessions that no attachment explains: `warn` and reboot, or `refuse`."),
   }).prefault({}),
   workers: section({
     maxUnavailable: share
@@ -325,6 +328,12 @@ const upgrade = section({
   gates: gatesOf(duration),
   windows,
   outsideWindow,
+  storageGate: section({
+    enabled: flag()
+      .optional()
+      .describe("Wait for storage before the next node. Default: where JovianDSS or Synology is deployed."),
+    timeout: duration("5m").describe("How long storage may take to be well again."),
+  }).prefault({}),
   timeout: duration("30m").describe("How long each step of a node may take."),
   allowSkew: flag()
     .default(false)

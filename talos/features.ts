@@ -30,6 +30,11 @@ export function hasPlatformInstaller(version: string): boolean {
   return versionAtLeast(version, 10);
 }
 
+/** Does Talos derive the iSCSI initiator's name from the machine ID? Before 1.10 the extension makes one up. */
+export function derivesInitiatorName(version: string): boolean {
+  return versionAtLeast(version, 10);
+}
+
 /** Does a node of this release report its schematic among its extensions? Before 1.7 the schematic cannot be read back. */
 export function hasSchematicExtension(version: string): boolean {
   return versionAtLeast(version, 7);

@@ -53,6 +53,7 @@ export async function openRemoval(
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
       ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: policyOf(undefined) },
+      storageGate: { enabled: false, timeoutSeconds: 1 },
     },
     signal,
   );

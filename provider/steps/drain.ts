@@ -10,6 +10,7 @@ import {
   type KubernetesPod,
 } from "../kubernetes.ts";
 import { volumesLeave, warnOfVolumes } from "../storage/leave.ts";
+import { noteStorage, storageNotes } from "../storage/remember.ts";
 import { Watched } from "../watched.ts";
 
 /** The node in Kubernetes, and whether the cordon on it is ours. */
@@ -49,7 +50,10 @@ export async function drain(
   onCordon: (cordon: Cordon) => void,
 ): Promise<void> {
   const { wanted, progress } = context;
-  if (!wanted.drain.enabled) return warnOfVolumes(context, "is not drained (drain.enabled: false)");
+  if (!wanted.drain.enabled) {
+    await warnOfVolumes(context, "is not drained (drain.enabled: false)");
+    return noteStorage(context, facts.kubernetesNode);
+  }
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) return;
 
@@ -59,7 +63,8 @@ export async function drain(
     throw failure(context, "drain", target.finding.problem, target.finding.hint);
   if (target.state === "alone") {
     progress.info("the only node of its cluster: not drained, its pods start again with it");
-    return warnOfVolumes(context, "is not drained (the only node of its cluster)");
+    await warnOfVolumes(context, "is not drained (the only node of its cluster)");
+    return noteStorage(context, nodes[0]?.name);
   }
   const { node } = target;
   context.storage.of(node.name);
@@ -67,14 +72,24 @@ export async function drain(
   const ours = !node.unschedulable || node.annotations[cordonedBy] !== undefined;
   // Told before it is done: a cordon whose answer gets lost has to be taken back as well.
   onCordon({ node, ours });
-  if (!node.unschedulable) {
-    const annotations = { [cordonedBy]: "talos-node" };
-    await answered(context, () => kubernetes.patchNode(node.name, { unschedulable: true, annotations }));
+  const pods = new Watched(kubernetes.podsOn(node.name), context);
+  try {
+    const notes = await answered(context, () =>
+      storageNotes(context, kubernetes, node, () => pods.objects()),
+    );
+    if (!node.unschedulable) {
+      const annotations = { [cordonedBy]: "talos-node", ...notes };
+      await answered(context, () => kubernetes.patchNode(node.name, { unschedulable: true, annotations }));
+    } else if (Object.keys(notes).length > 0) {
+      await answered(context, () => kubernetes.patchNode(node.name, { annotations: notes }));
+    }
+    const timeoutMs = wanted.drain.timeoutSeconds * 1000;
+    const end = context.clock.now() + timeoutMs;
+    await evictAll(context, kubernetes, pods, end);
+    await volumesLeave(context, end, timeoutMs);
+  } finally {
+    pods.close();
   }
-  const timeoutMs = wanted.drain.timeoutSeconds * 1000;
-  const end = context.clock.now() + timeoutMs;
-  await evictAll(context, kubernetes, node.name, end);
-  await volumesLeave(context, end, timeoutMs);
 }
 
 /** No name is not a name that matches: a node that has none is looked for by its address alone. */
@@ -101,46 +116,44 @@ interface Asked {
   /** When to ask again. */
   next: number;
   pause: () => number;
+  /** When it was asked first. */
+  since: number;
 }
 
 /** Evicts until no pod is left. Changes arrive by a watch, so that waiting costs nothing but the tries to evict. */
 async function evictAll(
   context: UpgradeContext,
   kubernetes: KubernetesClient,
-  node: string,
+  watched: Watched<KubernetesPod>,
   end: number,
 ): Promise<void> {
   const { clock, patience, wanted, progress, signal } = context;
+  const { whenBlocked, blockedTimeoutSeconds } = wanted.drain;
   const asked = new Map<string, Asked>();
   let trouble: string;
   let left: KubernetesPod[] = [];
-  const watched = new Watched(kubernetes.podsOn(node), context);
-  try {
-    for (let first = true; ; first = false) {
-      stopIfCancelled(context);
-      try {
-        left = (await watched.objects()).filter(movable);
-        if (first) warnOfBarePods(context, left);
-        for (const pod of left) await evict(pod);
-        left = (await watched.objects()).filter(movable);
-        trouble = "";
-      } catch (error) {
-        if (!(error instanceof KubernetesError)) throw error;
-        if (!error.transient) throw drainFailure(context, error.message);
-        trouble = error.message;
-        watched.forget();
-        progress.detail(`the Kubernetes API does not answer: ${trouble}`);
-      }
-      if (trouble === "" && left.length === 0) return;
-      const remaining = end - clock.now();
-      if (remaining <= 0) break;
-      if (trouble === "") progress.detail(`${left.length} pods left: ${describe(left, asked)}`);
-      const next = Math.min(...left.map(({ uid }) => asked.get(uid)?.next ?? 0), Infinity);
-      const pauseMs = trouble === "" ? next - clock.now() : patience.pollMaxMs;
-      await watched.change(Math.min(pauseMs, remaining), signal);
+  for (let first = true; ; first = false) {
+    stopIfCancelled(context);
+    try {
+      left = (await watched.objects()).filter(movable);
+      if (first) warnOfBarePods(context, left);
+      for (const pod of left) await evict(pod);
+      left = (await watched.objects()).filter(movable);
+      trouble = "";
+    } catch (error) {
+      if (!(error instanceof KubernetesError)) throw error;
+      if (!error.transient) throw drainFailure(context, error.message);
+      trouble = error.message;
+      watched.forget();
+      progress.detail(`the Kubernetes API does not answer: ${trouble}`);
     }
-  } finally {
-    watched.close();
+    if (trouble === "" && left.length === 0) return;
+    const remaining = end - clock.now();
+    if (remaining <= 0) break;
+    if (trouble === "") progress.detail(`${left.length} pods left: ${describe(left, asked)}`);
+    const next = Math.min(...left.map(({ uid }) => asked.get(uid)?.next ?? 0), Infinity);
+    const pauseMs = trouble === "" ? next - clock.now() : patience.pollMaxMs;
+    await watched.change(Math.min(pauseMs, remaining), signal);
   }
   const waited = `after ${duration(wanted.drain.timeoutSeconds * 1000)}`;
   throw drainFailure(
@@ -156,9 +169,20 @@ async function evictAll(
     const { outcome, ...rest } = await kubernetes.evict(pod);
     if (outcome === "gone") watched.gone(pod);
     const pause = last?.pause ?? backoff(clock, patience.evictMs, patience.evictMaxMs);
+    const since = last?.since ?? clock.now();
     // Accepted once is enough: the pod is on its way. Blocked: the budget may allow it a second later.
-    const reason = "reason" in rest ? rest.reason : "";
-    asked.set(pod.uid, { reason, next: reason === "" ? Infinity : clock.now() + pause(), pause });
+    let reason = "reason" in rest ? rest.reason : "";
+    const deleted = whenBlocked === "delete" ? since + blockedTimeoutSeconds * 1000 : Infinity;
+    if (reason !== "" && clock.now() >= deleted) {
+      progress.warn(
+        `deletes pod ${podName(pod)}, which its budget held for ${duration(clock.now() - since)}: ${reason}`,
+      );
+      await kubernetes.deletePod(pod);
+      reason = "";
+    }
+    const next =
+      reason === "" ? Infinity : Math.min(clock.now() + pause(), Math.max(clock.now() + 1, deleted));
+    asked.set(pod.uid, { reason, next, pause, since });
   }
 }
 

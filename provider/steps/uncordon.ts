@@ -4,6 +4,7 @@ import {
   cordonedBy,
   installedImage,
   KubernetesError,
+  storageNote,
   type KubernetesClient,
   type KubernetesNode,
 } from "../kubernetes.ts";
@@ -13,10 +14,15 @@ import { findNode } from "./drain.ts";
 /**
  * Step `uncordon`: waits until Kubernetes says the node is Ready in its present boot, and lifts the cordon if it is one
  * of ours, this run's or one that was left by a run that was killed.
+ * @returns the node as it was then; undefined without Kubernetes
  */
-export async function uncordon(context: UpgradeContext, before: NodeFacts, after: NodeFacts): Promise<void> {
+export async function uncordon(
+  context: UpgradeContext,
+  before: NodeFacts,
+  after: NodeFacts,
+): Promise<KubernetesNode | undefined> {
   const kubernetes = await context.kubernetes();
-  if (kubernetes === undefined) return;
+  if (kubernetes === undefined) return undefined;
   const { wanted, progress } = context;
   const rebooted = after.bootId !== before.bootId;
   let last = "the Kubernetes API does not answer";
@@ -35,7 +41,7 @@ export async function uncordon(context: UpgradeContext, before: NodeFacts, after
         last = "the kubelet has not reported since the reboot";
       } else {
         await release(kubernetes, node, { installedToo: true });
-        return true;
+        return node;
       }
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
@@ -45,7 +51,7 @@ export async function uncordon(context: UpgradeContext, before: NodeFacts, after
     progress.detail(last);
     return undefined;
   });
-  if (done) return;
+  if (done !== undefined) return done;
   throw failure(
     context,
     "uncordon",
@@ -54,7 +60,11 @@ export async function uncordon(context: UpgradeContext, before: NodeFacts, after
   );
 }
 
-/** Takes back what this program wrote on a node, in one write; a cordon of somebody else stays. */
+/**
+ * Takes back what this program wrote on a node, in one write; a cordon of somebody else stays.
+ * @param options.installedToo the node has been through its upgrade: what was installed is no news any more. Its storage is still waited for;
+ *   that of a node which was not disturbed is not
+ */
 export async function release(
   kubernetes: Pick<KubernetesClient, "patchNode">,
   node: KubernetesNode,
@@ -62,10 +72,15 @@ export async function release(
 ): Promise<boolean> {
   const ours = node.annotations[cordonedBy] !== undefined;
   const noted = options.installedToo && node.annotations[installedImage] !== undefined;
-  if (!ours && !noted) return false;
+  const remembered = !options.installedToo && node.annotations[storageNote] !== undefined;
+  if (!ours && !noted && !remembered) return false;
   await kubernetes.patchNode(node.name, {
     ...(ours ? { unschedulable: false } : {}),
-    annotations: { ...(ours ? { [cordonedBy]: null } : {}), ...(noted ? { [installedImage]: null } : {}) },
+    annotations: {
+      ...(ours ? { [cordonedBy]: null } : {}),
+      ...(noted ? { [installedImage]: null } : {}),
+      ...(remembered ? { [storageNote]: null } : {}),
+    },
   });
   return ours;
 }

@@ -2,16 +2,21 @@ import type {
   ConfigurationOptions,
   CoreV1Api,
   ObservableMiddleware,
+  PolicyV1Api,
   StorageV1Api,
+  V1LabelSelector,
   V1PersistentVolume,
   V1VolumeAttachment,
 } from "@kubernetes/client-node";
+import { KubernetesError, type KubernetesPod } from "../kubernetes.ts";
+import { kubernetesPod } from "../kubernetesObjects.ts";
 import type { WatchSource } from "../watched.ts";
-import type { Attachment, StorageReader, Volume } from "./reader.ts";
+import type { Attachment, Budget, StorageReader, Volume } from "./reader.ts";
 
 /** What the reader needs of the client library, and how this program asks. */
 export interface StorageApis {
   readonly core: CoreV1Api;
+  readonly policy: PolicyV1Api;
   readonly storage: StorageV1Api;
   readonly once: ConfigurationOptions<ObservableMiddleware>;
   /** Turns what goes wrong into a KubernetesError. */
@@ -51,6 +56,52 @@ export class ApiStorageReader implements StorageReader {
     const { core, once, told } = this.#apis;
     return (await told(core.listPersistentVolume({}, once))).items.map(volume);
   }
+
+  async driversOn(node: string): Promise<string[]> {
+    const { storage, once, told } = this.#apis;
+    try {
+      const { spec } = await told(storage.readCSINode({ name: node }, once));
+      return spec.drivers.map(({ name }) => name);
+    } catch (error) {
+      if (error instanceof KubernetesError && error.status === 404) return [];
+      throw error;
+    }
+  }
+
+  async budgets(): Promise<Budget[]> {
+    const { policy, once, told } = this.#apis;
+    const list = await told(policy.listPodDisruptionBudgetForAllNamespaces({}, once));
+    return list.items.map(({ metadata, spec, status }) => ({
+      namespace: metadata?.namespace ?? "",
+      name: metadata?.name ?? "",
+      allowed: status?.disruptionsAllowed ?? 0,
+      selector: selectorText(spec?.selector),
+    }));
+  }
+
+  async podsOf(namespace: string, labelSelector: string): Promise<string[]> {
+    const { core, once, told } = this.#apis;
+    const list = await told(core.listNamespacedPod({ namespace, labelSelector }, once));
+    const pods = list.items.map(kubernetesPod).filter(({ finished }) => !finished);
+    return pods.map(({ name }) => `${namespace}/${name}`);
+  }
+
+  async pendingPods(): Promise<KubernetesPod[]> {
+    const { core, once, told } = this.#apis;
+    const fieldSelector = "status.phase=Pending";
+    return (await told(core.listPodForAllNamespaces({ fieldSelector }, once))).items.map(kubernetesPod);
+  }
+}
+
+/** In the form that a query takes. */
+function selectorText({ matchLabels = {}, matchExpressions = [] }: V1LabelSelector = {}): string {
+  const equal = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
+  const others = matchExpressions.map(({ key, operator, values = [] }) => {
+    if (operator === "Exists") return key;
+    if (operator === "DoesNotExist") return `!${key}`;
+    return `${key} ${operator === "In" ? "in" : "notin"} (${values.join(",")})`;
+  });
+  return [...equal, ...others].join(",");
 }
 
 function attachment({ metadata, spec, status }: V1VolumeAttachment): Attachment {

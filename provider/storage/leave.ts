@@ -13,6 +13,7 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
   const { storage, clock, patience, progress, wanted } = context;
   const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
   let trouble: string;
+  let last = false;
   let leaked = { ids: "", since: 0 };
   for (;;) {
     stopIfCancelled(context);
@@ -41,7 +42,13 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
       progress.detail(`cannot tell what volumes are left: ${trouble}`);
     }
     const remaining = end - clock.now();
-    if (remaining <= 0) break;
+    if (remaining <= 0) {
+      if (last) break;
+      // A watch may have gone silent: what is left is not told without a last look.
+      last = true;
+      storage.forget();
+      continue;
+    }
     await storage.change(Math.min(pauseMs, remaining));
   }
   const waited = duration(timeoutMs);

@@ -5,7 +5,7 @@ import type { Patience } from "../context.ts";
 import type { Finding } from "../guards/finding.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesNode } from "../kubernetes.ts";
-import { Watched } from "../watched.ts";
+import { Wake, Watched } from "../watched.ts";
 import { describeLeft, listed, type LeftOnNode } from "./describe.ts";
 import type { Attachment } from "./reader.ts";
 import { iscsiSessions, sessionIds } from "./sessions.ts";
@@ -34,6 +34,8 @@ interface Count {
  * again before the reboot cost nothing.
  */
 export class NodeStorage {
+  /** Rung when an attachment changes. */
+  readonly wake = new Wake();
   readonly #site: Site;
   #watched: Watched<Attachment> | undefined;
   #node: string | undefined;
@@ -64,6 +66,12 @@ export class NodeStorage {
     if (attachments.length > 0) return { attachments, inUse: [], sessions: [] };
     const inUse = (await kubernetes?.node(name))?.volumesInUse ?? [];
     return { attachments, inUse, sessions: inUse.length > 0 ? [] : await this.#sessions() };
+  }
+
+  /** Every attachment of the cluster, as it is now. */
+  async attachments(): Promise<Attachment[]> {
+    const { kubernetes } = await this.#ask();
+    return kubernetes === undefined ? [] : this.#all(kubernetes, true);
   }
 
   /** The same with the sessions and their targets, for people. */
@@ -147,9 +155,12 @@ export class NodeStorage {
     decides: boolean,
   ): Promise<Attachment[]> {
     if (kubernetes === undefined) return [];
-    this.#watched ??= new Watched(kubernetes.storage.attachments, this.#site);
-    const all = await (decides ? this.#watched.objectsNow() : this.#watched.objects());
-    return all.filter(({ node }) => node === name);
+    return (await this.#all(kubernetes, decides)).filter(({ node }) => node === name);
+  }
+
+  async #all(kubernetes: KubernetesClient, decides: boolean): Promise<Attachment[]> {
+    this.#watched ??= new Watched(kubernetes.storage.attachments, this.#site, this.wake);
+    return decides ? this.#watched.objectsNow() : this.#watched.objects();
   }
 
   async #sessions(): Promise<string[]> {

@@ -1,3 +1,4 @@
+import type { KubernetesPod } from "../kubernetes.ts";
 import type { WatchSource } from "../watched.ts";
 
 /** A volume that is attached to a node, or on its way there or away: a VolumeAttachment. */
@@ -30,9 +31,26 @@ export interface Volume {
   attributes: string[];
 }
 
+/** A PodDisruptionBudget. */
+export interface Budget {
+  namespace: string;
+  name: string;
+  /** How many of its pods may be disrupted now. */
+  allowed: number;
+  /** Its pods, as the API selects them: `app=db`. */
+  selector: string;
+}
+
 /** What a cluster is asked about its volumes. It only reads. Every method throws a KubernetesError. */
 export interface StorageReader {
   /** Every attachment of the cluster: the API selects none by node. */
   readonly attachments: WatchSource<Attachment>;
   volumes(): Promise<Volume[]>;
+  /** The CSI drivers that the node's kubelet has registered. */
+  driversOn(node: string): Promise<string[]>;
+  budgets(): Promise<Budget[]>;
+  /** `namespace/name` of the pods that a selector finds, without finished ones. */
+  podsOf(namespace: string, selector: string): Promise<string[]>;
+  /** The pods that wait to run. */
+  pendingPods(): Promise<KubernetesPod[]>;
 }

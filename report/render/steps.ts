@@ -8,7 +8,7 @@ export const phases = [
   { id: "install", label: "install", steps: ["install"] },
   { id: "reboot", label: "reboot", steps: ["reboot"] },
   { id: "verify", label: "verify", steps: ["verify"] },
-  { id: "uncordon", label: "uncordon", steps: ["uncordon"] },
+  { id: "uncordon", label: "uncordon", steps: ["uncordon", "storage"] },
 ] as const;
 
 export type PhaseId = (typeof phases)[number]["id"];

@@ -12,6 +12,8 @@ import { FakeObjects, FakeStorage } from "./fakeStorage.ts";
 
 type FakePod = KubernetesPod & { node: string };
 
+const aliveAndWell = { running: true, ready: true, reason: "", registersDriver: false };
+
 /** A cluster's Kubernetes in memory: nodes, pods, and what tests make go wrong with them. */
 export class FakeKubernetes implements KubernetesClient, NodeRemover {
   readonly cluster = new Map<string, KubernetesNode>();
@@ -49,7 +51,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   }
 
   pod(node: string, name: string, change: Partial<KubernetesPod> = {}): this {
-    const plain = { owner: "ReplicaSet", mirror: false, finished: false, claims: [] };
+    const plain = { owner: "ReplicaSet", mirror: false, finished: false, claims: [], ...aliveAndWell };
     this.pods = [...this.pods, { node, name, namespace: "default", uid: `uid-${name}`, ...plain, ...change }];
     return this;
   }
@@ -109,6 +111,19 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
       (pod) => pod.node === node,
       (what) => (what === "list" ? this.#answer("podsOn") : this.#count("watchPods")),
     );
+  }
+
+  podsIn(namespace: string): WatchSource<KubernetesPod> {
+    return this.#pods.source(
+      (pod) => pod.namespace === namespace,
+      (what) => (what === "list" ? this.#answer("podsIn") : this.#count("watchPods")),
+    );
+  }
+
+  async deletePod(pod: KubernetesPod): Promise<void> {
+    this.#answer("deletePod");
+    this.pods = this.pods.filter(({ uid }) => uid !== pod.uid);
+    this.#write(`delete pod ${pod.name}`);
   }
 
   async evict(pod: KubernetesPod): Promise<Eviction> {

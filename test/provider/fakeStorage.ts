@@ -1,4 +1,5 @@
-import type { Attachment, StorageReader, Volume } from "../../provider/storage/reader.ts";
+import type { KubernetesPod } from "../../provider/kubernetes.ts";
+import type { Attachment, Budget, StorageReader, Volume } from "../../provider/storage/reader.ts";
 import type { WatchEvent, WatchSource } from "../../provider/watched.ts";
 
 /** Objects that are listed and watched, in memory. */
@@ -53,6 +54,11 @@ export class FakeObjects<T extends { uid: string }> {
 export class FakeStorage implements StorageReader {
   readonly attached = new FakeObjects<Attachment>();
   persistent: Volume[] = [];
+  /** By node. */
+  readonly drivers = new Map<string, string[]>();
+  /** With the pods that each selects. */
+  protecting: (Budget & { pods: string[] })[] = [];
+  pending: KubernetesPod[] = [];
   readonly attachments: WatchSource<Attachment>;
   readonly #asked: (method: string) => void;
 
@@ -84,6 +90,29 @@ export class FakeStorage implements StorageReader {
     this.attached.all = this.attached.all.filter(
       (one) => one.volume !== volume || (node !== undefined && one.node !== node),
     );
+  }
+
+  async driversOn(node: string): Promise<string[]> {
+    this.#asked("driversOn");
+    return this.drivers.get(node) ?? [];
+  }
+
+  async budgets(): Promise<Budget[]> {
+    this.#asked("budgets");
+    return this.protecting;
+  }
+
+  async podsOf(namespace: string, selector: string): Promise<string[]> {
+    this.#asked("podsOf");
+    const found = this.protecting.filter(
+      (budget) => budget.namespace === namespace && budget.selector === selector,
+    );
+    return found.flatMap(({ pods }) => pods);
+  }
+
+  async pendingPods(): Promise<KubernetesPod[]> {
+    this.#asked("pendingPods");
+    return this.pending;
   }
 
   async volumes(): Promise<Volume[]> {

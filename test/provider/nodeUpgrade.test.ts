@@ -61,16 +61,16 @@ describe("a node is taken to the wanted image", () => {
     const { provider, status } = harness();
     await provider.create(urn, inputsFor(cluster, "cp1"));
     expect(status.map((line) => line.split(" · ")[0])).toEqual([
-      "[1/10] inspect",
-      "[2/10] settled?",
-      "[3/10] guard",
-      "[4/10] pull",
-      "[6/10] gate",
-      "[7/10] drain",
-      "[5/10] install",
-      "[8/10] reboot",
-      "[9/10] verify",
-      "[10/10] uncordon",
+      "[1/11] inspect",
+      "[2/11] settled?",
+      "[3/11] guard",
+      "[4/11] pull",
+      "[6/11] gate",
+      "[7/11] drain",
+      "[5/11] install",
+      "[8/11] reboot",
+      "[9/11] verify",
+      "[10/11] uncordon",
     ]);
   });
 

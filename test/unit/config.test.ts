@@ -45,12 +45,16 @@ describe("settings that are right", () => {
         },
         upgrade: {
           prePull: true,
-          drain: { enabled: true, timeout: 300, leftoverSessions: "warn" },
+          drain: {
+            ...{ enabled: true, timeout: 300, whenBlocked: "stop", blockedTimeout: 120 },
+            leftoverSessions: "warn",
+          },
           workers: { maxUnavailable: 1 },
           pools: {},
           gates: [],
           windows: [],
           outsideWindow: "stop",
+          storageGate: { timeout: 300 },
           timeout: 1800,
           allowSkew: false,
           etcdDowngrade: false,
@@ -273,6 +277,12 @@ const mistakes: Mistake[] = [
   ["upgrade.timeout", "0s", /greater than zero/],
   ["upgrade.timeout", "-5m", /it must be a duration/],
   ["upgrade.timeout", "99999h", /at most 24h$/],
+  [
+    "upgrade.drain",
+    { whenBlocked: "delete", timeout: "1m" },
+    /^is not less than upgrade\.drain\.timeout/,
+    "upgrade.drain.blockedTimeout",
+  ],
   ["upgrade.drain.timeout", "5 minutes", /it must be a duration/],
   ["upgrade.windows", "at night", /^is "at night"; it must be a list of windows/],
   [

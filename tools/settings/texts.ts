@@ -17,7 +17,9 @@ export const introductions: Readonly<Record<string, string>> = {
   "cluster.documents.worker": "Documents for workers.",
   upgrade: "How nodes are brought to the image.",
   outputs: "Outputs of the stack that are there on request.",
-  "upgrade.drain": "How a node's pods leave it before the node is upgraded.",
+  "upgrade.drain": "How a node's pods and volumes leave it before the node is upgraded.",
+  "upgrade.storageGate":
+    "What the next node waits for: CSI drivers registered, no attach errors, pods with claims running again.",
   "upgrade.workers": "How workers are upgraded. Control planes always go one at a time.",
 };
 
@@ -50,6 +52,7 @@ export const examples: Readonly<Record<string, unknown>> = {
   talosVersion: "v1.13.9",
   talosContract: "v1.13",
   kubernetesVersion: "v1.35.4",
+  "upgrade.storageGate.enabled": true,
   "cluster.name": "prod",
   "cluster.endpoint": "https://10.0.0.10:6443",
   "cluster.nodes[].name": "cp1",

@@ -71,6 +71,7 @@ export class FakeFleet {
     for (const machine of machines) {
       const { name, address } = machine;
       this.kubernetes.add(name, address, { bootId: bootIdOf(name, 0) });
+      this.kubernetes.storage.drivers.set(name, ["iscsi.csi.joviandss.open-e.com"]);
       this.#startPod(machine);
     }
     this.kubernetes.after = (entry) => {

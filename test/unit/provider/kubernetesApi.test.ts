@@ -58,7 +58,7 @@ const pod = {
   owner: "StatefulSet",
   mirror: false,
   finished: false,
-  claims: [],
+  ...{ running: true, ready: true, reason: "", claims: [], registersDriver: false },
 };
 const reject = async (work: Promise<unknown>): Promise<KubernetesError> =>
   work.then(

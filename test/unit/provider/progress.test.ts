@@ -23,9 +23,9 @@ describe("the status line of a node", () => {
     pass(80_000);
     progress.step("drain");
     expect(lines).toEqual([
-      "[1/10] inspect · 0 s",
-      "[3/10] guard · 3 s · v1.12.7 to v1.13.9",
-      "[7/10] drain · 1 min 23 s",
+      "[1/11] inspect · 0 s",
+      "[3/11] guard · 3 s · v1.12.7 to v1.13.9",
+      "[7/11] drain · 1 min 23 s",
     ]);
   });
 
@@ -37,9 +37,9 @@ describe("the status line of a node", () => {
       progress.detail(`${250 - i} pods left`);
     }
     expect(lines).toEqual([
-      "[7/10] drain · 0 s",
-      "[7/10] drain · 10 s · 151 pods left",
-      "[7/10] drain · 20 s · 51 pods left",
+      "[7/11] drain · 0 s",
+      "[7/11] drain · 10 s · 151 pods left",
+      "[7/11] drain · 20 s · 51 pods left",
     ]);
   });
 

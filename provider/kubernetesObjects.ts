@@ -1,0 +1,64 @@
+import type { V1Node, V1ObjectMeta, V1Pod, V1PodStatus } from "@kubernetes/client-node";
+import type { KubernetesNode, KubernetesPod } from "./kubernetes.ts";
+
+/** Where the kubelet looks for drivers: the node pod of every CSI driver mounts it. */
+const registration = "/var/lib/kubelet/plugins_registry";
+
+/** A Node object, as far as an upgrade looks at it. */
+export function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  return {
+    name: metadata?.name ?? "",
+    unschedulable: spec?.unschedulable ?? false,
+    ready: ready?.status === "True",
+    reason:
+      ready === undefined ? "no kubelet has reported yet" : (ready.message ?? ready.reason ?? ready.status),
+    bootId: status?.nodeInfo?.bootID ?? "",
+    annotations: metadata?.annotations ?? {},
+    addresses: (status?.addresses ?? []).map(({ address }) => address),
+    volumesInUse: status?.volumesInUse ?? [],
+  };
+}
+
+/** A Pod object, as far as an upgrade looks at it. */
+export function kubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPod {
+  const { namespace = "", name = "" } = metadata ?? {};
+  return {
+    namespace,
+    name,
+    uid: metadata?.uid ?? "",
+    owner: ownerKind(metadata),
+    mirror: metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined,
+    finished: status?.phase === "Succeeded" || status?.phase === "Failed",
+    running: status?.phase === "Running" && metadata?.deletionTimestamp === undefined,
+    ready: isTrue(status, "Ready"),
+    reason: whyNot(status),
+    registersDriver: (spec?.volumes ?? []).some(({ hostPath }) => hostPath?.path.startsWith(registration)),
+    claims: (spec?.volumes ?? []).flatMap(({ name: volume, persistentVolumeClaim: claim, ephemeral }) => {
+      // The claim of a generic ephemeral volume is called after its pod and itself.
+      const own = ephemeral === undefined ? undefined : `${name}-${volume}`;
+      const used = claim?.claimName ?? own;
+      return used === undefined ? [] : [`${namespace}/${used}`];
+    }),
+  };
+}
+
+function ownerKind(metadata: V1ObjectMeta | undefined): string | undefined {
+  return metadata?.ownerReferences?.find(({ controller }) => controller)?.kind;
+}
+
+function isTrue(status: V1PodStatus | undefined, type: string): boolean {
+  return (
+    status?.conditions?.some((condition) => condition.type === type && condition.status === "True") ?? false
+  );
+}
+
+/** What keeps a pod from running, in the cluster's words; empty where nothing is said. */
+function whyNot(status: V1PodStatus | undefined): string {
+  const waiting = status?.containerStatuses?.find(({ state }) => state?.waiting !== undefined)?.state
+    ?.waiting;
+  const unscheduled = status?.conditions?.find(
+    ({ type, status: is }) => type === "PodScheduled" && is === "False",
+  );
+  return unscheduled?.message ?? waiting?.message ?? waiting?.reason ?? "";
+}

@@ -1,0 +1,138 @@
+import { duration } from "../clock.ts";
+import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import { KubernetesError, type KubernetesClient, type KubernetesPod } from "../kubernetes.ts";
+import { Watched } from "../watched.ts";
+import { listed } from "./describe.ts";
+import type { StorageBefore } from "./remember.ts";
+
+/**
+ * Step `storage`: waits until the storage that the node had before its upgrade is well again, on it or wherever its pods went. What was wrong
+ * before does not count.
+ */
+export async function storageBack(
+  context: UpgradeContext,
+  kubernetes: KubernetesClient,
+  node: string,
+  before: StorageBefore,
+): Promise<void> {
+  const { clock, patience, progress, wanted } = context;
+  const timeoutMs = wanted.storageGate.timeoutSeconds * 1000;
+  const end = clock.now() + timeoutMs;
+  const look = new Look(context, kubernetes, node, before);
+  const pause = backoff(clock, patience.pollMs, patience.evictMaxMs / 2);
+  let problems: string[];
+  try {
+    for (;;) {
+      stopIfCancelled(context);
+      try {
+        problems = await look.problems();
+      } catch (error) {
+        if (!(error instanceof KubernetesError) || !error.transient) throw error;
+        problems = [`the Kubernetes API does not answer: ${error.message}`];
+        look.forget();
+      }
+      if (problems.length === 0) return;
+      const remaining = end - clock.now();
+      if (remaining <= 0) break;
+      progress.detail(`waiting for storage: ${problems.join("; ")}`);
+      await look.change(Math.min(pause(), remaining));
+    }
+  } finally {
+    look.close();
+  }
+  throw failure(
+    context,
+    "storage",
+    `storage is not well after ${duration(timeoutMs)}: ${listed(problems)}`,
+    "The node runs the wanted image and takes pods; no other node is touched before its storage is well. Look at the driver's pods and at `kubectl describe` of what is named, then run `pulumi up` again: it looks again. `upgrade.storageGate` sets the limit, or turns this off.",
+  );
+}
+
+/** What is looked at again and again: all of it but the node's list of drivers is watched. */
+class Look {
+  readonly #context: UpgradeContext;
+  readonly #kubernetes: KubernetesClient;
+  readonly #node: string;
+  readonly #before: StorageBefore;
+  readonly #own: Watched<KubernetesPod>;
+  /** By namespace. */
+  readonly #users: ReadonlyMap<string, Watched<KubernetesPod>>;
+
+  constructor(context: UpgradeContext, kubernetes: KubernetesClient, node: string, before: StorageBefore) {
+    this.#context = context;
+    this.#kubernetes = kubernetes;
+    this.#node = node;
+    this.#before = before;
+    const { wake } = context.storage;
+    context.storage.of(node);
+    // The node was down: a watch from before may be half open.
+    context.storage.forget();
+    this.#own = new Watched(kubernetes.podsOn(node), context, wake);
+    const namespaces = new Set(before.claims.map((claim) => claim.split("/")[0] ?? ""));
+    this.#users = new Map(
+      [...namespaces].map((name) => [name, new Watched(kubernetes.podsIn(name), context, wake)]),
+    );
+  }
+
+  async problems(): Promise<string[]> {
+    return [...(await this.#drivers()), ...(await this.#volumes()), ...(await this.#claims())];
+  }
+
+  async change(limitMs: number): Promise<void> {
+    const { clock, signal, storage } = this.#context;
+    await storage.wake.wait(limitMs, clock, signal);
+  }
+
+  forget(): void {
+    this.#context.storage.forget();
+    for (const watched of this.#pods) watched.forget();
+  }
+
+  close(): void {
+    for (const watched of this.#pods) watched.close();
+  }
+
+  get #pods(): Watched<KubernetesPod>[] {
+    return [this.#own, ...this.#users.values()];
+  }
+
+  /** The kubelet keeps what was registered before the reboot: the driver's pod has to be ready too. */
+  async #drivers(): Promise<string[]> {
+    const { drivers } = this.#before;
+    if (drivers.length === 0) return [];
+    const registered = await this.#kubernetes.storage.driversOn(this.#node);
+    const missing = drivers.filter((driver) => !registered.includes(driver));
+    if (missing.length > 0)
+      return missing.map((driver) => `CSI driver ${driver} is not registered on the node`);
+    const pods = (await this.#own.objects()).filter(
+      (pod) => pod.registersDriver && !pod.ready && !pod.finished,
+    );
+    return pods.map((pod) => `the driver's pod ${describePod(pod)} is not ready`);
+  }
+
+  async #volumes(): Promise<string[]> {
+    const { volumes, broken } = this.#before;
+    const concerned = (await this.#context.storage.attachments()).filter(
+      ({ node, volume }) => node === this.#node || volumes.includes(volume),
+    );
+    return concerned.flatMap(({ name, node, volume, attached, error }) => {
+      if (broken.includes(volume || name)) return [];
+      if (error !== "") return [`volume ${volume || name} on ${node}: ${error}`];
+      return attached ? [] : [`volume ${volume || name} is not attached to ${node} yet`];
+    });
+  }
+
+  async #claims(): Promise<string[]> {
+    const pods = (await Promise.all([...this.#users.values()].map((watched) => watched.objects()))).flat();
+    return this.#before.claims.flatMap((claim) => {
+      const users = pods.filter(({ claims, finished }) => !finished && claims.includes(claim));
+      // Nobody uses it any more: its owner has been scaled down or deleted meanwhile.
+      if (users.length === 0 || users.some(({ running }) => running)) return [];
+      return users.slice(0, 1).map((pod) => `pod ${describePod(pod)} with claim ${claim} does not run again`);
+    });
+  }
+}
+
+function describePod({ namespace, name, reason }: KubernetesPod): string {
+  return `${namespace}/${name}${reason === "" ? "" : ` (${reason})`}`;
+}

@@ -1,0 +1,94 @@
+import type { UpgradeContext } from "../context.ts";
+import {
+  KubernetesError,
+  storageNote,
+  type KubernetesClient,
+  type KubernetesNode,
+  type KubernetesPod,
+} from "../kubernetes.ts";
+import type { Attachment } from "./reader.ts";
+
+/** What a node's storage was like before it was drained: what has to be back before the next node goes. */
+export interface StorageBefore {
+  /** CSI drivers that were registered on the node. */
+  drivers: string[];
+  /** PersistentVolumes that were attached to it without an error. */
+  volumes: string[];
+  /** `namespace/name` of the claims of its running pods that something starts again. */
+  claims: string[];
+  /** Volumes whose attachment had an error already, on whichever node. */
+  broken: string[];
+}
+
+/** Drivers that this program deploys: where one of them is registered, the gate is on unless the settings turn it off. */
+export const ownDrivers = ["iscsi.csi.joviandss.open-e.com", "csi.san.synology.com"];
+
+/**
+ * What has to be written on the node before it is disturbed, for the step `storage` of this run or a later one; nothing where there is nothing to
+ * wait for. A note of a run before stays: it is from before the drain.
+ */
+export async function storageNotes(
+  { wanted, storage }: UpgradeContext,
+  kubernetes: KubernetesClient,
+  { name, annotations }: KubernetesNode,
+  pods: () => Promise<KubernetesPod[]>,
+): Promise<Record<string, string>> {
+  const { enabled } = wanted.storageGate;
+  if (enabled === false || noteFrom(annotations[storageNote]) !== undefined) return {};
+  const drivers = await kubernetes.storage.driversOn(name);
+  if (!(enabled === true ? drivers.length > 0 : drivers.some((driver) => ownDrivers.includes(driver))))
+    return {};
+  const before = storageBefore(name, drivers, await storage.attachments(), await pods());
+  return { [storageNote]: JSON.stringify(before) };
+}
+
+/** The same for a node that is not drained, whose cordon cannot carry it. It must not keep the node from being upgraded. */
+export async function noteStorage(context: UpgradeContext, node: string | undefined): Promise<void> {
+  try {
+    const kubernetes = await context.kubernetes();
+    const object = node === undefined ? undefined : await kubernetes?.node(node);
+    if (kubernetes === undefined || object === undefined) return;
+    context.storage.of(object.name);
+    const pods = async (): Promise<KubernetesPod[]> => (await kubernetes.podsOn(object.name).list()).objects;
+    const annotations = await storageNotes(context, kubernetes, object, pods);
+    if (Object.keys(annotations).length > 0) await kubernetes.patchNode(object.name, { annotations });
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    context.progress.warn(`its storage is not waited for, since it cannot be read: ${error.message}`);
+  }
+}
+
+function storageBefore(
+  node: string,
+  drivers: readonly string[],
+  attachments: readonly Attachment[],
+  pods: readonly KubernetesPod[],
+): StorageBefore {
+  const sound = attachments.filter((one) => one.node === node && one.attached && one.error === "");
+  const returning = pods.filter(({ running, owner, mirror }) => running && owner !== undefined && !mirror);
+  return {
+    drivers: [...drivers].sort(),
+    volumes: unique(sound.map(({ volume }) => volume).filter((name) => name !== "")),
+    claims: unique(returning.flatMap(({ claims }) => claims)),
+    broken: unique(attachments.filter(({ error }) => error !== "").map(({ name, volume }) => volume || name)),
+  };
+}
+
+/** Undefined for a note that is none: somebody has edited it, or another version wrote it. */
+export function noteFrom(text: string | undefined): StorageBefore | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const { drivers, volumes, claims, broken } = JSON.parse(text) as Record<string, unknown>;
+    const lists = { drivers, volumes, claims, broken };
+    const sound = Object.values(lists).every(
+      (list) => Array.isArray(list) && list.every((item) => typeof item === "string"),
+    );
+    return sound ? (lists as unknown as StorageBefore) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function unique(names: readonly string[]): string[] {
+  return [...new Set(names)].sort();
+}

@@ -1,0 +1,59 @@
+import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
+import { listed } from "./describe.ts";
+
+/** What a reviewer has to know of a cluster's storage before a rollout, one warning each. Read once for all nodes. */
+export async function surveyStorage(
+  kubernetes: KubernetesClient,
+  { drains, gates }: { drains: "stop" | "delete" | undefined; gates: boolean },
+): Promise<string[]> {
+  try {
+    const [budgets, problems] = await Promise.all([
+      drains === undefined ? [] : blockedBudgets(kubernetes, drains),
+      gates ? earlierProblems(kubernetes) : [],
+    ]);
+    return [...budgets, ...problems];
+  } catch (error) {
+    // Whether the API answers is told by the nodes' guards.
+    if (!(error instanceof KubernetesError)) throw error;
+    return [];
+  }
+}
+
+async function blockedBudgets(
+  kubernetes: KubernetesClient,
+  whenBlocked: "stop" | "delete",
+): Promise<string[]> {
+  const blocked = (await kubernetes.storage.budgets()).filter(({ allowed }) => allowed <= 0);
+  const found = await Promise.all(
+    blocked.map(async ({ namespace, name, selector }) => {
+      const pods = await kubernetes.storage.podsOf(namespace, selector);
+      return pods.length === 0 ? [] : [`${namespace}/${name} (pods ${pods.join(", ")})`];
+    }),
+  );
+  const entries = found.flat();
+  if (entries.length === 0) return [];
+  const outcome = whenBlocked === "stop" ? "wait for them, and stop the rollout" : "delete them in the end";
+  return [
+    `PodDisruptionBudgets that allow no disruption now: ${listed(entries)}. A drain of a node with these pods would ${outcome} (upgrade.drain.whenBlocked: ${whenBlocked})`,
+  ];
+}
+
+/** The gate between nodes does not count these, so they are told before it begins. */
+async function earlierProblems(kubernetes: KubernetesClient): Promise<string[]> {
+  const [{ objects: attachments }, pending] = await Promise.all([
+    kubernetes.storage.attachments.list(),
+    kubernetes.storage.pendingPods(),
+  ]);
+  const entries = [
+    ...attachments.flatMap(({ name, volume, node, error }) =>
+      error === "" ? [] : [`volume ${volume || name} on ${node}: ${error}`],
+    ),
+    ...pending.flatMap(({ namespace, name, claims, reason }) =>
+      claims.length === 0
+        ? []
+        : [`pod ${namespace}/${name} does not run${reason === "" ? "" : `: ${reason}`}`],
+    ),
+  ];
+  if (entries.length === 0) return [];
+  return [`storage problems before the rollout, which do not stop it: ${listed(entries)}`];
+}
