@@ -117,7 +117,13 @@ describe("Pulumi.template.yaml", () => {
     const plain = settingsIn(read("Pulumi.template.yaml"));
     const { image, upgrade } = switchedOn();
     // Snapshots are off while their section is not there.
-    const { etcdSnapshot, pools: _ofClusterPools, ...defaults } = upgrade as Record<string, unknown>;
+    const {
+      etcdSnapshot,
+      pools: _ofClusterPools,
+      windows: _example,
+      gates: _objects,
+      ...defaults
+    } = upgrade as Record<string, unknown>;
     expect(parseSettings({ ...plain, image, upgrade: defaults })).toEqual(parseSettings(plain));
     expect(() => parseSettings({ ...plain, upgrade: { etcdSnapshot } })).not.toThrow();
   });
