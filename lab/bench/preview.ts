@@ -99,6 +99,8 @@ async function registeredResources(stack: Stack): Promise<Registered[]> {
 }
 
 const credentials = { caCertificate: "Y2E=", clientCertificate: "Y2VydA==", clientKey: "a2V5" };
+// Secrets that are lists.
+const listed = ["patches"];
 // How secrets and unknown values stand in the engine's events (sdk/go/common/resource).
 const secretMark = "4dabf18193072939515e22adb298388d";
 const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
@@ -108,7 +110,8 @@ function plain(inputs: Record<string, unknown>): Record<string, unknown> {
   const text = JSON.stringify(inputs, (key, value: unknown) => {
     const isSecret = typeof value === "object" && value !== null && secretMark in value;
     if (!isSecret && value !== unknownMark) return value;
-    return key === "clientConfiguration" ? credentials : "value";
+    if (key === "clientConfiguration") return credentials;
+    return listed.includes(key) ? ["value"] : "value";
   });
   return JSON.parse(text) as Record<string, unknown>;
 }
@@ -136,6 +139,16 @@ async function bareStack(scratch: string, resources: Registered[]): Promise<Stac
 class Custom extends pulumi.CustomResource {}
 class Component extends pulumi.ComponentResource {}
 
+/**
+ * What the program itself gave, without what the provider found. With credentials that are not known yet the provider asks no node: what the
+ * program's preview reads there is the program's.
+ */
+function withoutLooks(inputs: Record<string, unknown>): Record<string, unknown> {
+  const { plan: _plan, changes: _changes, ...given } = inputs;
+  const later = Object.keys(given).filter((key) => ["clientConfiguration", "registeredId"].includes(key));
+  return { ...given, ...Object.fromEntries(later.map((key) => [key, pulumi.unknown])) };
+}
+
 /** The same resources from the same SDKs; one provider of each kind, as in the program. */
 function bareProgram(resources: Registered[]): PulumiFn {
   return async () => {
@@ -153,7 +166,7 @@ function bareProgram(resources: Registered[]): PulumiFn {
         : type.startsWith("talos:imageFactory")
           ? { provider: factory }
           : {};
-      if (custom) new Custom(type, name, inputs, provider);
+      if (custom) new Custom(type, name, withoutLooks(inputs), provider);
       else new Component(type, name, inputs);
     }
   };
