@@ -1,5 +1,5 @@
 /** A connection of the machine's kernel to an iSCSI target. */
-export interface SessionAt {
+interface SessionAt {
   target: string;
   address: string;
   port: number;

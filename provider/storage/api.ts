@@ -14,7 +14,7 @@ import type { WatchSource } from "../watched.ts";
 import type { Attachment, Budget, StorageReader, Volume } from "./reader.ts";
 
 /** What the reader needs of the client library, and how this program asks. */
-export interface StorageApis {
+interface StorageApis {
   readonly core: CoreV1Api;
   readonly policy: PolicyV1Api;
   readonly storage: StorageV1Api;
