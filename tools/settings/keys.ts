@@ -101,7 +101,7 @@ function variantsOf(schema: JsonSchema, path: string): Variant[] {
 }
 
 /** What the values of a mapping by name are; undefined for anything else. */
-export function valuesOf({ additionalProperties }: JsonSchema): JsonSchema | undefined {
+function valuesOf({ additionalProperties }: JsonSchema): JsonSchema | undefined {
   return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
