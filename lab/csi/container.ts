@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ContainerSpec } from "./manifests.ts";
 
@@ -117,6 +117,8 @@ export class Container {
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    // The container's first process itself: what --kill-child asks of the kernel is forgotten when that process changes its user.
+    for (const child of childrenOf(this.#process?.pid)) endNow(child);
     this.#process?.kill("SIGKILL");
     await this.#ended;
   }
@@ -127,6 +129,19 @@ export class Container {
       this.#options.log(`${this.name}: ${line}`);
     }
     this.#said.splice(0, Math.max(0, this.#said.length - 2000));
+  }
+}
+
+function childrenOf(pid: number | undefined): number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  return existsSync(file) ? readFileSync(file, "utf8").split(" ").filter(Boolean).map(Number) : [];
+}
+
+function endNow(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // it has ended by itself meanwhile
   }
 }
 

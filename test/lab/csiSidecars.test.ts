@@ -246,7 +246,9 @@ describe.each([
     const volume = ask("pvc", driver, ".spec.volumeName");
     await becomes("pv", volume, ".spec.capacity.storage", "2Gi");
     // The rest is the kubelet's.
-    await becomes("pvc", driver, ".status.conditions[*].type", "FileSystemResizePending");
+    const conditions = () => ask("pvc", driver, ".status.conditions[*].type");
+    const pending = await eventually(conditions, (types) => types.includes("FileSystemResizePending"), 90);
+    expect(pending).toContain("FileSystemResizePending");
   });
 
   it("delete the snapshot, detach the volume and delete it", async () => {
@@ -264,6 +266,6 @@ describe.each([
 });
 
 it("elect a leader with the rights that are deployed for it", () => {
-  const elected = said().filter((line) => line.includes("successfully acquired lease"));
+  const elected = said().filter((line) => /successfully acquired lease/i.test(line));
   expect(elected.length).toBeGreaterThanOrEqual(4);
 });
