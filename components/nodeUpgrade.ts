@@ -37,7 +37,7 @@ export interface NodeUpgradeArgs {
   services?: pulumi.Input<pulumi.Input<string>[]>;
   /** Files that must exist afterwards: `/usr/local/sbin/iscsiadm`. Default: none. */
   files?: pulumi.Input<pulumi.Input<string>[]>;
-  /** For a control plane: addresses of all of them, this node included. Their etcd is checked before one goes down. Empty for a worker. */
+  /** Addresses of all control planes, this node included if it is one. They and their etcd have to be well before a node goes down. */
   controlPlanes: pulumi.Input<pulumi.Input<string>[]>;
   /** The cluster's Kubernetes release, which the target Talos must support: `v1.35.4`. With a kubeconfig the cluster is asked instead. */
   kubernetesVersion?: pulumi.Input<string>;

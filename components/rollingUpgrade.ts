@@ -156,11 +156,9 @@ export class RollingUpgrade extends pulumi.ComponentResource {
           {
             ...shared,
             ...ownInputs(node),
-            // Only control planes look at each other: a worker's upgrade is not to change because one of them comes or goes.
-            ...(node.role === "worker" ? { controlPlanes: [] } : etcd),
-            ...through(
-              endpointsFor(args.endpoints, [node.address, ...(node.role === "worker" ? [] : controlPlanes)]),
-            ),
+            // A worker looks at the control planes, too; that one of them comes or goes is no change of the worker (the provider's diff).
+            ...(node.role === "worker" ? {} : etcd),
+            ...through(endpointsFor(args.endpoints, [node.address, ...controlPlanes])),
           },
           // The preflight depends on `after`; repeated here, hundreds of nodes would have hundreds of dependencies each.
           { parent: this, dependsOn: [preflight, ...before] },

@@ -74,8 +74,29 @@ export interface KubernetesClient {
   deletePod(pod: KubernetesPod): Promise<void>;
 }
 
+/** Who has the turn at a cluster. */
+export interface TurnLease {
+  /** Undefined: nobody. */
+  holder: string | undefined;
+  /** Changes with every write. */
+  version: string;
+}
+
+/** The Lease by which runs of different machines take turns. Every method throws a KubernetesError. */
+export interface TurnLeases {
+  /** Undefined where nobody has ever taken a turn. */
+  turn(): Promise<TurnLease | undefined>;
+  /**
+   * Takes, renews or (holder undefined) gives back the turn.
+   * @param version what it was seen at; undefined where there was none
+   * @returns the new version; undefined where somebody else was faster
+   */
+  takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined>;
+}
+
 /** What only `provider/gate` may ask of a cluster. Every method throws a KubernetesError. */
-export interface NodeRemover {
+export interface NodeRemover extends TurnLeases {
+  node(name: string): Promise<KubernetesNode | undefined>;
   /** Takes the Node object away; one that is not there is no error. */
   deleteNode(name: string): Promise<void>;
 }

@@ -1,10 +1,13 @@
 import type {
   ConfigurationOptions,
+  CoordinationV1Api,
   CoreV1Api,
   KubernetesObjectApi,
   ObservableMiddleware,
   PolicyV1Api,
   StorageV1Api,
+  V1Lease,
+  V1MicroTime,
   V1Pod,
   V1PodList,
   VersionApi,
@@ -18,6 +21,7 @@ import {
   type KubernetesPod,
   type ObjectSelection,
   type NodeRemover,
+  type TurnLease,
 } from "./kubernetes.ts";
 import { kubernetesNode, kubernetesPod } from "./kubernetesObjects.ts";
 import { ApiStorageReader } from "./storage/api.ts";
@@ -25,6 +29,8 @@ import type { StorageReader } from "./storage/reader.ts";
 import type { WatchSource } from "./watched.ts";
 
 const requestMs = 10_000;
+/** Where runs take turns. */
+const turnLease = { namespace: "kube-system", name: "talos-iscsi-turn" };
 
 /** Connects to the cluster of a kubeconfig. The client library takes its time to load, so only whoever needs it loads it. */
 export function connectKubernetes(kubeconfig: string): Promise<KubernetesClient> {
@@ -65,6 +71,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
     config.makeApiClient(library.PolicyV1Api),
     config.makeApiClient(library.StorageV1Api),
     config.makeApiClient(library.VersionApi),
+    { api: config.makeApiClient(library.CoordinationV1Api), now: () => new library.V1MicroTime() },
     once,
     library.setHeaderOptions("Content-Type", library.PatchStrategy.MergePatch, once),
     library.KubernetesObjectApi.makeApiClient(config),
@@ -75,6 +82,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
   readonly #watch: Watch;
   readonly #core: CoreV1Api;
   readonly #version: VersionApi;
+  readonly #leases: { api: CoordinationV1Api; now: () => V1MicroTime };
   readonly #once: ConfigurationOptions<ObservableMiddleware>;
   readonly #patch: ConfigurationOptions<ObservableMiddleware>;
   readonly #any: KubernetesObjectApi;
@@ -86,6 +94,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     policy: PolicyV1Api,
     storage: StorageV1Api,
     version: VersionApi,
+    leases: { api: CoordinationV1Api; now: () => V1MicroTime },
     once: ConfigurationOptions<ObservableMiddleware>,
     patch: ConfigurationOptions<ObservableMiddleware>,
     any: KubernetesObjectApi,
@@ -93,6 +102,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     this.#watch = watch;
     this.#core = core;
     this.#version = version;
+    this.#leases = leases;
     this.#once = once;
     this.#patch = patch;
     this.#any = any;
@@ -136,6 +146,42 @@ class ApiClient implements KubernetesClient, NodeRemover {
       await told(this.#core.deleteNode({ name }, this.#once));
     } catch (error) {
       if (!(error instanceof KubernetesError) || error.status !== 404) throw error;
+    }
+  }
+
+  async turn(): Promise<TurnLease | undefined> {
+    try {
+      const lease = await told(this.#leases.api.readNamespacedLease(turnLease, this.#once));
+      return { holder: lease.spec?.holderIdentity, version: lease.metadata?.resourceVersion ?? "" };
+    } catch (error) {
+      if (error instanceof KubernetesError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined> {
+    const { api, now } = this.#leases;
+    const { namespace, name } = turnLease;
+    const body: V1Lease = {
+      metadata: { name, namespace, ...(version === undefined ? {} : { resourceVersion: version }) },
+      spec: {
+        leaseDurationSeconds: 60,
+        renewTime: now(),
+        ...(holder === undefined ? {} : { holderIdentity: holder }),
+      },
+    };
+    try {
+      const lease = await told(
+        version === undefined
+          ? api.createNamespacedLease({ namespace, body }, this.#once)
+          : api.replaceNamespacedLease({ namespace, name, body }, this.#once),
+      );
+      return lease.metadata?.resourceVersion ?? "";
+    } catch (error) {
+      // 409: it was created or changed meanwhile. 404: deleted.
+      if (error instanceof KubernetesError && (error.status === 409 || error.status === 404))
+        return undefined;
+      throw error;
     }
   }
 

@@ -192,7 +192,7 @@ async function lookAt(
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
     const [obstacle, volumes, initiator] = await Promise.all([
-      guard(quiet, facts, onStray).then(
+      guard(quiet, facts, { survey: true, onStray }).then(
         () => undefined,
         (error: unknown) => told(context, error),
       ),

@@ -112,7 +112,7 @@ export class TalosNodeProvider implements DetailingProvider {
     if (before["node"] === after["node"]) {
       // The state has the wanted image as an input, and the node does not run it: the engine sees no difference by itself.
       if (before["postponed"] !== undefined) return { changes: true };
-      if (sameButForPolicy(inputsOf(before), after)) return { changes: false };
+      if (sameButForPolicy(ofNode(inputsOf(before)), ofNode(after))) return { changes: false };
     }
     // Anything else is left to the engine, which compares the inputs: it shows each of them in the preview, and new
     // credentials are an update that stores them and finds the node settled.
@@ -300,6 +300,12 @@ export class TalosNodeProvider implements DetailingProvider {
       session.close();
     }
   }
+}
+
+/** A worker whose cluster has other control planes now is the same worker: whoever is there is looked at when it is upgraded. */
+function ofNode(inputs: Properties): Properties {
+  const { controlPlanes: _, ...rest } = inputs;
+  return inputs["role"] === "worker" ? rest : inputs;
 }
 
 /** What the state tells of earlier runs. */

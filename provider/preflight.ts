@@ -246,7 +246,8 @@ async function guardAtRest(
 ): Promise<void> {
   for (let round = 1; ; round++) {
     try {
-      if (!isSettled(node.facts, context.wanted)) await guard(context, node.facts, onStray);
+      if (!isSettled(node.facts, context.wanted))
+        await guard(context, node.facts, { survey: true, ...(onStray === undefined ? {} : { onStray }) });
       return;
     } catch (error) {
       if (!(error instanceof NodeMoved) || round === rounds) throw error;

@@ -4,7 +4,7 @@ import { realClock } from "./clock.ts";
 import { EngineGone, NodeMoved, PreflightError, stepNames, UpgradeError, type StepName } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { KubernetesError } from "./kubernetes.ts";
-import { Refused } from "./gate/gate.ts";
+import { Refused } from "./gate/refused.ts";
 import { withinBudget } from "./rollout/budget.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { describePostponed, Postponed, requireWindow } from "./rollout/window.ts";
@@ -13,8 +13,8 @@ import { guard } from "./steps/guard.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { prepareEtcd } from "./steps/etcd.ts";
 import { inspect } from "./steps/inspect.ts";
-import { installAndReboot, installBeside, type Installed } from "./steps/install.ts";
-import { earlierInstall, noteInstall } from "./steps/installNote.ts";
+import { installAndReboot, installBeside, isUnderWay, type Installed } from "./steps/install.ts";
+import { earlierInstall, noteInstall, refuseOtherInstall } from "./steps/installNote.ts";
 import { expectedApi, pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
 import { whereabouts } from "./whereabouts.ts";
@@ -121,6 +121,7 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
 
   begin("settled?");
   if (isSettled(before, context.wanted)) {
+    await refuseOtherInstall(context, before);
     await prove(context, journal, before, begin);
     return false;
   }
@@ -170,6 +171,9 @@ async function prepare(
   if (!wanted.prePull && expectedApi(before.version) === "machine") return { api: "machine", pulled: false };
   path ??= await pulled();
   if (path.api === "machine") return { api: "machine", pulled: true };
+  // Before the image is in place: from then on any reboot, a power cut among them, starts the wanted etcd on the data that is there.
+  context.timer.start();
+  await context.gate.inTurn(async () => etcdReady(context, journal, before));
   begin("install");
   await noteInstall(context, before, "begun");
   try {
@@ -183,6 +187,13 @@ async function prepare(
   return { api: "lifecycle" };
 }
 
+/** A snapshot, and data that the wanted etcd can read. Done already it costs a look. */
+async function etcdReady(context: UpgradeContext, journal: Journal, before: NodeFacts): Promise<void> {
+  await context.gate.require({ kind: "restart", bootId: before.bootId });
+  const snapshot = await prepareEtcd(context);
+  if (snapshot !== undefined) journal.snapshot = snapshot;
+}
+
 /** Takes the node down and waits for its next boot. */
 async function bringOver(
   context: UpgradeContext,
@@ -191,9 +202,7 @@ async function bringOver(
   prepared: Prepared,
   begin: Begin,
 ): Promise<void> {
-  await context.gate.require({ kind: "restart", bootId: before.bootId });
-  const snapshot = await prepareEtcd(context);
-  if (snapshot !== undefined) journal.snapshot = snapshot;
+  await etcdReady(context, journal, before);
   begin("drain");
   await drain(context, before, ({ ours }) => {
     journal.cordoned = ours;
@@ -216,8 +225,9 @@ async function bringOver(
     begin("reboot");
     if (installed.reboots === "on request") await requestReboot(context, before, onAct);
   } catch (error) {
-    // An error of the step itself is only told once it is certain that nothing is under way.
-    if (error instanceof UpgradeError) journal.committed = false;
+    // An error of the step itself is only told once it is certain that nothing is under way. Any other one may have come after the request: the node shows it.
+    if (error instanceof UpgradeError || (journal.committed && (await isAtRest(context, before))))
+      journal.committed = false;
     throw error;
   }
   journal.committed = true;
@@ -226,6 +236,16 @@ async function bringOver(
   } catch (error) {
     if (error instanceof UpgradeFailed) journal.committed = !error.recovered;
     throw error;
+  }
+}
+
+/** The node works on in the boot that it was in: nothing was asked of it that takes it down. */
+async function isAtRest(context: UpgradeContext, before: NodeFacts): Promise<boolean> {
+  try {
+    return !(await isUnderWay(context, before));
+  } catch (error) {
+    context.progress.detail(`whether it reboots is not known: ${String(error)}`);
+    return false;
   }
 }
 

@@ -1,12 +1,15 @@
 import type { TalosActor } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import type { NodeRemover } from "../kubernetes.ts";
+import { hostTurn } from "./hostTurn.ts";
 
 /** How clients are made that can disturb a node or a cluster. */
 export interface ActingClients {
   /** Resolves once the client library is there; connecting itself is immediate. */
   talos(): Promise<(connection: TalosConnection) => TalosActor>;
   kubernetes(kubeconfig: string): Promise<NodeRemover>;
+  /** Waits for other processes of this machine; absent where there are none. */
+  hostTurn?: (cluster: string, signal: AbortSignal, waiting: () => void) => Promise<() => void>;
 }
 
 const clients = new WeakMap<Acting, ActingClients>();
@@ -28,6 +31,7 @@ export function realActing(): Acting {
   return new Acting({
     talos: async () => (await import("../../talos/api/actor.ts")).connectActor,
     kubernetes: async (kubeconfig) => (await import("../kubernetesApi.ts")).connectNodeRemover(kubeconfig),
+    hostTurn,
   });
 }
 

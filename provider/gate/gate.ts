@@ -1,16 +1,19 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, CallOptions, TalosActor, TalosReader } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
-import { duration, type Clock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { backoff, type Patience } from "../context.ts";
 import { NodeMoved } from "../errors.ts";
-import { controlPlaneFindings } from "../guards/controlPlane.ts";
+import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPlane.ts";
 import { controlPlaneHealth, machineFindings } from "../guards/controlPlaneHealth.ts";
 import type { EtcdWanted } from "../guards/etcdStep.ts";
 import { patienceFor, type Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { clientsOf, type Acting } from "./acting.ts";
-import { leaveFindings } from "./leave.ts";
+import { clusterTurn, type ClusterTurn } from "./clusterTurn.ts";
+import { forgetFindings, machineThere } from "./forget.ts";
+import { NotRecovered, Refused } from "./refused.ts";
+import { formerMemberFindings, leaveFindings } from "./leave.ts";
 import { inTurn } from "./turn.ts";
 
 /** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has found out. */
@@ -60,32 +63,6 @@ export type Stake =
 /** An action that takes the node down for a while: its volumes have left it, and it does not lead etcd. */
 const down = { goesDown: true, forfeits: true };
 
-/** The cluster or the node is not fit for the action: nothing was done. */
-export class Refused extends Error {
-  override readonly name = "Refused";
-  readonly findings: readonly Finding[];
-  /** What to do about it. */
-  readonly hint: string;
-
-  constructor(findings: readonly Finding[]) {
-    super(findings.map(({ problem }) => problem).join("; "));
-    this.findings = findings;
-    this.hint = [...new Set(findings.map(({ hint }) => hint))].join(" ");
-  }
-}
-
-/** The action was done, and the cluster has not recovered from it within the limit. */
-export class NotRecovered extends Error {
-  override readonly name = "NotRecovered";
-  /** What to do about it. */
-  readonly hint: string;
-
-  constructor(findings: readonly Finding[], waitedMs: number) {
-    super(`not recovered after ${duration(waitedMs)}: ${findings.map(({ problem }) => problem).join("; ")}`);
-    this.hint = [...new Set(findings.map(({ hint }) => hint))].join(" ");
-  }
-}
-
 /**
  * The only way to disturb a node or its cluster. Each method looks at the cluster and the node as they are at that moment, and then acts, or
  * throws `Refused` (or `NodeMoved`) with nothing done. What was true one step earlier does not count.
@@ -93,26 +70,46 @@ export class NotRecovered extends Error {
 export class Gate {
   readonly #site: GateSite;
   #mine = false;
+  #turn: ClusterTurn | undefined;
+  /** A reset was asked for here, whatever became of the answer. */
+  #reset = false;
 
   constructor(site: GateSite) {
     this.#site = site;
   }
 
   /**
-   * Runs `work` while no other operation of this process disturbs a control plane of the cluster. Actions on a control plane take a turn of
-   * their own; whoever has more to do, such as a drain, a reboot and the wait for the node's return, puts it all into one.
+   * Runs `work` while nobody else disturbs a control plane of the cluster: no other operation of this process, no other process of this machine, and, where
+   * there is a kubeconfig, no run on another machine. Actions on a control plane take a turn of their own; whoever has more to do, such as a drain, a
+   * reboot and the wait for the node's return, puts it all into one.
    */
   async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const { node, cluster, signal } = this.#site;
+    const { node, cluster, signal, acting, tell } = this.#site;
     if (this.#mine || node.role !== "controlplane") return work();
+    const { hostTurn } = clientsOf(acting);
     return inTurn(cluster, signal, async () => {
-      this.#mine = true;
+      const endHost = await hostTurn?.(cluster, signal, () =>
+        tell("waiting: another process of this machine has its turn at this cluster"),
+      );
       try {
+        this.#turn = await this.#clusterTurn();
+        this.#mine = true;
         return await work();
       } finally {
         this.#mine = false;
+        await this.#turn?.end();
+        this.#turn = undefined;
+        endHost?.();
       }
     });
+  }
+
+  async #clusterTurn(): Promise<ClusterTurn | undefined> {
+    const { acting, kubeconfig } = this.#site;
+    if (kubeconfig === undefined) return undefined;
+    const turn = await clusterTurn(await clientsOf(acting).kubernetes(kubeconfig), this.#site);
+    if (turn !== undefined && "problem" in turn) throw new Refused([turn]);
+    return turn;
   }
 
   /**
@@ -157,15 +154,11 @@ export class Gate {
 
   /** MachineService.Reset. @returns the id that its events carry */
   async reset(expected: Expected & { etcdMember?: string | undefined }, call: CallOptions): Promise<string> {
-    return this.#act({ kind: "leave", ...expected }, (talos) => talos.reset(call), { goesDown: true });
-  }
-
-  /** Takes a member out of etcd, through one of the control planes that stay. */
-  async removeMember(memberId: string, through: string, call: CallOptions): Promise<void> {
-    await this.inTurn(async () => {
-      await this.require({ kind: "leave", etcdMember: memberId });
-      await this.#dial((talos) => talos.removeEtcdMember(memberId, call), through);
-    });
+    const onAct = (): void => {
+      this.#reset = true;
+      expected.onAct?.();
+    };
+    return this.#act({ kind: "leave", ...expected, onAct }, (talos) => talos.reset(call), { goesDown: true });
   }
 
   /**
@@ -181,11 +174,28 @@ export class Gate {
     await this.#act({ kind: "convert" }, (talos) => talos.etcdDowngrade("cancel", undefined, call));
   }
 
-  /** Takes the Node object away. Whoever calls has seen that the machine was reset, or that it is gone. */
-  async deleteNode(name: string): Promise<void> {
-    const { acting, kubeconfig } = this.#site;
+  /**
+   * Takes the Node object away, if the machine was reset, or if Kubernetes says that it is not Ready and nothing answers at its address. Both are looked at here.
+   * @param recorded the state tells that the machine was reset; what this gate has reset it knows, and what an earlier run has reset the Node object tells
+   */
+  async deleteNode(name: string, recorded: boolean): Promise<void> {
+    const { acting, kubeconfig, node, reader, clock, patience, signal, tell } = this.#site;
     if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
-    await (await clientsOf(acting).kubernetes(kubeconfig)).deleteNode(name);
+    const kubernetes = await clientsOf(acting).kubernetes(kubeconfig);
+    const call = { deadlineMs: patience.probeMs * 2, signal };
+    const end = clock.now() + patience.certificateMs;
+    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    for (;;) {
+      const object = await kubernetes.node(name);
+      if (object === undefined) return;
+      const there = await machineThere(reader(node.node), call);
+      const findings = forgetFindings(node.node, object, there, this.#reset || recorded);
+      if (findings.length === 0) return kubernetes.deleteNode(name);
+      // Kubernetes takes the better part of a minute to see that a kubelet is gone.
+      if (clock.now() >= end || findings.some(({ mayPass }) => !mayPass)) throw new Refused(findings);
+      tell(`waiting: ${findings.map(({ problem }) => problem).join("; ")}`);
+      await clock.sleep(pause(), signal);
+    }
   }
 
   /** Asks the node what a configuration would do. Changes nothing. */
@@ -205,18 +215,19 @@ export class Gate {
     return disturbs ? this.#act({ kind: "configure" }, apply) : this.#dial(apply);
   }
 
-  /** Gives a machine in maintenance mode its first configuration, without client authentication: it is no part of the cluster yet. */
+  /**
+   * Gives a machine in maintenance mode its first configuration, without client authentication: it is no part of the cluster yet. A control plane that etcd
+   * still counts as a member was one: its machine was reinstalled, or another one has its address.
+   */
   async applyFirstConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
-    const { connectionTo, node } = this.#site;
+    const { connectionTo, node, patience, signal } = this.#site;
+    const look = { deadlineMs: patience.probeMs * 2, signal };
+    const findings = node.role === "controlplane" ? await formerMemberFindings(this.#site, look) : [];
+    if (findings.length > 0) throw new Refused(findings);
     return this.#dial((talos) => talos.applyFirstConfiguration(data, call), node.node, {
       ...connectionTo(node.node),
       credentials: "maintenance",
     });
-  }
-
-  /** Restarts a service, such as the kubelet. */
-  async restartService(id: string, call: CallOptions): Promise<void> {
-    await this.#act({ kind: "configure" }, (talos) => talos.restartService(id, call));
   }
 
   /** Starts a service that was stopped, which takes nothing from the cluster. */
@@ -233,6 +244,8 @@ export class Gate {
       if (forfeits) await this.#forfeitLeadership();
       await this.require(stake, goesDown);
       const before = stake.kind === "configure" ? await this.#aftermath() : [];
+      const taken = await this.#turn?.hold();
+      if (taken !== undefined) throw new Refused([taken]);
       if ("onAct" in stake) stake.onAct?.();
       const done = await this.#dial(action);
       if (stake.kind === "configure") await this.#recovered(before);
@@ -319,11 +332,15 @@ export class Gate {
     const { node, controlPlanes, reader, patience, signal } = this.#site;
     const call = { deadlineMs: patience.probeMs * 2, signal };
     if (stake.kind === "configure") {
-      const health = await controlPlaneHealth(node.node, controlPlanes, reader, call);
-      return health.runs ? [...health.findings, ...health.restarting] : [];
+      const own = node.role === "controlplane" ? [node.node] : [];
+      const asked = [...new Set([...own, ...controlPlanes])];
+      const health = await controlPlaneHealth(node.node, asked, reader, call);
+      if (!health.runs || asked.length === 0) return [];
+      const etcd = await etcdConfigureFindings(this.#site, health.peers, call);
+      return [...health.findings, ...health.restarting, ...etcd];
     }
-    if (node.role !== "controlplane") return [];
-    if (stake.kind === "leave") return leaveFindings(this.#site, stake.etcdMember, call);
+    if (stake.kind === "leave" && node.role === "controlplane")
+      return leaveFindings(this.#site, stake.etcdMember, call);
     return controlPlaneFindings(this.#site, call);
   }
 

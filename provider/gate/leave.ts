@@ -1,7 +1,9 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import type { Finding } from "../guards/finding.ts";
-import { talosctl } from "../talosctl.ts";
+import { removeMember, talosctl } from "../talosctl.ts";
+import { etcdAt, peerReport } from "../guards/controlPlane.ts";
+import { alarmFindings, machineFindings } from "../guards/etcd.ts";
 import { quorumFindings, type EtcdReport } from "../membership/quorum.ts";
 
 interface Leaving {
@@ -11,20 +13,51 @@ interface Leaving {
   readonly reader: (address: string) => TalosReader;
 }
 
-/** What stands against a control plane's leaving for good, as far as etcd is concerned. */
+/** What stands against a control plane's leaving for good: a quorum that would be missing, an alarm of etcd, another control plane that is away. */
 export async function leaveFindings(
   leaving: Leaving,
   known: string | undefined,
   call: CallOptions,
 ): Promise<Finding[]> {
-  const report = await etcdWithout(leaving, known, call);
-  if (report !== undefined) return quorumFindings(report);
-  const staying = leaving.controlPlanes.filter((address) => address !== leaving.node.node).join(",");
+  const { node, controlPlanes, reader } = leaving;
+  const others = controlPlanes.filter((address) => address !== node.node);
+  const [report, etcd, peers] = await Promise.all([
+    etcdWithout(leaving, known, call),
+    etcdAt(others, reader, call),
+    Promise.all(others.map((address) => peerReport(address, reader(address), call))),
+  ]);
+  if (report === undefined || "error" in etcd) {
+    return [
+      {
+        problem: "etcd does not answer on any of the control planes that stay",
+        hint: `Look at ${talosctl("service etcd", others.join(","))} and ${talosctl("etcd status", others.join(","))}.`,
+        mayPass: true,
+      },
+    ];
+  }
+  // It has left etcd already: there is nothing more to lose.
+  if (report.leaving === undefined) return [];
+  return [
+    ...quorumFindings(report),
+    ...alarmFindings({ ...etcd, peers, self: etcd.through }),
+    ...peers.flatMap((peer) => machineFindings(peer, node.node, [])),
+  ];
+}
+
+/**
+ * A machine in maintenance mode has no data. If the other control planes know a member of its name or address, it was a control plane of this cluster, whatever
+ * the state tells; started anew under that member it would harm etcd.
+ */
+export async function formerMemberFindings(site: Leaving, call: CallOptions): Promise<Finding[]> {
+  const report = await etcdWithout(site, undefined, call);
+  if (report?.leaving === undefined) return [];
+  const { name, node } = site.node;
+  const through = site.controlPlanes.find((address) => address !== node) ?? node;
   return [
     {
-      problem: "etcd does not answer on any of the control planes that stay",
-      hint: `Look at ${talosctl("service etcd", staying)} and ${talosctl("etcd status", staying)}.`,
-      mayPass: true,
+      problem: `${name} (${node}) answers without client authentication, and etcd has its member ${report.leaving}: it was a control plane of this cluster, and was reinstalled or reset, or another machine has its address`,
+      hint: `If you know that this machine is the right one, take its old member out first: ${removeMember(report.leaving, through)}. That is the consent to start it anew.`,
+      mayPass: false,
     },
   ];
 }

@@ -14,13 +14,18 @@ export interface Quorum {
 }
 
 /**
+ * `for a while`: the member comes back, so it still counts as a voter. `at risk`: it goes on, and a change may harm it; of two members the other one has to be
+ * well, since two never have a majority without one. `for good`: those that are left have to be a quorum by themselves.
+ */
+export type Leave = "for a while" | "at risk" | "for good";
+
+/**
  * The one rule for upgrades, configurations and removals: is there a majority without this member?
  * @param going the member that goes; undefined where it is none
- * @param way `for a while`: it comes back, so it still counts as a voter. `for good`: those that are left have to be a quorum by themselves.
  */
 export function quorumWithout(
   going: string | undefined,
-  way: "for a while" | "for good",
+  way: Leave,
   members: readonly EtcdMember[],
   answers: readonly EtcdAnswer[],
 ): Quorum {
@@ -29,9 +34,9 @@ export function quorumWithout(
   const rest = voters.filter(({ id }) => id !== going);
   const left = rest.filter(({ id }) => healthy.has(id)).length;
   const of = way === "for good" ? rest.length : voters.length;
-  const needed = Math.floor(of / 2) + 1;
+  const needed = way === "at risk" && going !== undefined && of === 2 ? 1 : Math.floor(of / 2) + 1;
   // A single control plane has no majority to lose: its cluster is down while it boots.
-  const alone = way === "for a while" && voters.length <= 1;
+  const alone = way !== "for good" && voters.length <= 1;
   return { left, of, needed, holds: alone || left >= needed };
 }
 

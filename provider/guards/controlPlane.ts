@@ -1,6 +1,12 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import type { CallOptions, EtcdStatus, TalosReader } from "../../talos/api/talosClient.ts";
-import { etcdFindings, type ControlPlaneReport, type PeerReport } from "./etcd.ts";
+import type {
+  CallOptions,
+  EtcdAlarm,
+  EtcdMember,
+  EtcdStatus,
+  TalosReader,
+} from "../../talos/api/talosClient.ts";
+import { etcdAtRiskFindings, etcdFindings, type PeerReport } from "./etcd.ts";
 import { etcdStep, type EtcdWanted } from "./etcdStep.ts";
 import { etcdVersionFindings } from "./etcdVersion.ts";
 import { talosctl } from "../talosctl.ts";
@@ -8,7 +14,7 @@ import type { Finding } from "./finding.ts";
 
 /** Whose control planes are asked. */
 interface Site {
-  readonly node: { node: string };
+  readonly node: { node: string; role: "controlplane" | "worker" };
   readonly controlPlanes: readonly string[];
   readonly services: readonly string[];
   readonly reader: (address: string) => TalosReader;
@@ -16,44 +22,77 @@ interface Site {
   readonly wanted?: EtcdWanted;
 }
 
-/** Asks every control plane at once, and judges. */
+/**
+ * Asks every control plane at once, and judges whether the node may go down. A worker's pods have to find a place meanwhile, and its volumes a controller: for that
+ * the control planes and etcd have to be well, too.
+ */
 export async function controlPlaneFindings(site: Site, call: CallOptions): Promise<Finding[]> {
-  const {
-    node: { node: self },
-    controlPlanes,
-    services,
-    reader,
-    wanted,
-  } = site;
-  const addresses = [...new Set([...controlPlanes, self])];
-  const [own, peers] = await Promise.all([
-    attempt(() => Promise.all([reader(self).etcdMembers(call), reader(self).etcdAlarms(call)])),
+  const { node, controlPlanes, services, reader, wanted } = site;
+  const isControlPlane = node.role === "controlplane";
+  const addresses = [...new Set(isControlPlane ? [...controlPlanes, node.node] : controlPlanes)];
+  if (addresses.length === 0) return [];
+  const [etcd, peers] = await Promise.all([
+    etcdAt(isControlPlane ? [node.node] : addresses, reader, call),
     Promise.all(addresses.map((address) => peerReport(address, reader(address), call))),
   ]);
-  if ("error" in own) {
-    return [
-      {
-        problem: `etcd does not answer: ${own.error}`,
-        hint: `Look at ${talosctl("service etcd", self)} and ${talosctl("etcd status", self)}.`,
-        mayPass: true,
-        recovers: true,
-      },
-    ];
-  }
-  const [members, alarms] = own.value;
-  const report: ControlPlaneReport = {
-    self,
-    members,
-    alarms,
-    mended: services,
-    peers,
+  if ("error" in etcd) return [etcdSilent(etcd.error, isControlPlane ? [node.node] : addresses)];
+  const self = isControlPlane ? node.node : "";
+  const findings = etcdFindings({ self, ...etcd, mended: services, peers });
+  const versions =
+    wanted === undefined || !isControlPlane ? [] : await versionFindings(site, wanted, peers, call);
+  return [...findings, ...versions];
+}
+
+/**
+ * What etcd has against a change of the node's configuration. The node's own health counts for nothing, the change may be its cure; so any control plane may be the one
+ * that tells of the members.
+ */
+export async function etcdConfigureFindings(
+  { node, controlPlanes, reader }: Site,
+  peers: readonly PeerReport[],
+  call: CallOptions,
+): Promise<Finding[]> {
+  const isControlPlane = node.role === "controlplane";
+  const asked = [...new Set(isControlPlane ? [node.node, ...controlPlanes] : controlPlanes)];
+  const etcd = await etcdAt(asked, reader, call);
+  if ("error" in etcd) return [etcdSilent(etcd.error, asked)];
+  return etcdAtRiskFindings({
+    self: isControlPlane ? node.node : "",
+    ...etcd,
+    mended: [],
+    peers: [...peers],
+  });
+}
+
+function etcdSilent(error: string, asked: readonly string[]): Finding {
+  const nodes = asked.join(",");
+  return {
+    problem: `etcd does not answer: ${error}`,
+    hint: `Look at ${talosctl("service etcd", nodes)} and ${talosctl("etcd status", nodes)}.`,
+    mayPass: true,
+    recovers: true,
   };
-  const versions = wanted === undefined ? [] : await versionFindings(site, wanted, peers, call);
-  return [...etcdFindings(report), ...versions];
+}
+
+/** Members and alarms, as the first of these tells that answers. */
+export async function etcdAt(
+  addresses: readonly string[],
+  reader: (address: string) => TalosReader,
+  call: CallOptions,
+): Promise<{ through: string; members: EtcdMember[]; alarms: EtcdAlarm[] } | { error: string }> {
+  let failed = "there is nobody to ask";
+  for (const address of addresses) {
+    const etcd = await attempt(() =>
+      Promise.all([reader(address).etcdMembers(call), reader(address).etcdAlarms(call)]),
+    );
+    if ("value" in etcd) return { through: address, members: etcd.value[0], alarms: etcd.value[1] };
+    failed = etcd.error;
+  }
+  return { error: failed };
 }
 
 async function versionFindings(
-  { node: { node: self }, reader }: Site,
+  { node: { node: self }, reader }: Pick<Site, "node" | "reader">,
   wanted: EtcdWanted,
   peers: readonly PeerReport[],
   call: CallOptions,

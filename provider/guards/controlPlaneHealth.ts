@@ -12,6 +12,8 @@ export interface ControlPlaneHealth {
   readonly runs: boolean;
   /** What is not well with the control planes other than the one in question. */
   readonly findings: readonly Finding[];
+  /** What each control plane says of itself, the one in question included. */
+  readonly peers: readonly PeerReport[];
   /** kube-apiserver of one of them is well, but its kubelet has not taken its newest manifest over yet. */
   readonly restarting: readonly Finding[];
 }
@@ -42,6 +44,7 @@ export async function controlPlaneHealth(
   const others = seen.filter(({ report }) => report.address !== self);
   return {
     runs: etcd || silent,
+    peers: seen.map(({ report }) => report),
     findings: [
       ...peerFindings({ peers: others.map(({ report }) => report), self: self ?? "", mended: [] }),
       ...others.flatMap(({ findings }) => findings),

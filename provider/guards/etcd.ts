@@ -1,6 +1,6 @@
 import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
 import { lacksOnly } from "../facts.ts";
-import { quorumWithout } from "../gate/quorum.ts";
+import { quorumWithout, type Leave } from "../gate/quorum.ts";
 import { removeMember, talosctl } from "../talosctl.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
 import type { Finding } from "./finding.ts";
@@ -12,10 +12,12 @@ export type PeerReport = { address: string } & (
 
 /** The control plane as seen just before one of its nodes goes down. */
 export interface ControlPlaneReport {
-  /** The node that is to be upgraded. */
+  /** The control plane that is to be disturbed; empty where it is a worker. */
   self: string;
   members: EtcdMember[];
   alarms: EtcdAlarm[];
+  /** The control plane that told of them. Default: the one that is to be disturbed. */
+  through?: string;
   /** Services that come with the image: a control plane where only they fail does its work, and is mended when its turn comes. */
   mended: readonly string[];
   /** Every control plane, this node included. */
@@ -27,38 +29,69 @@ export interface ControlPlaneReport {
  * internal/app/lifecycle/lifecycle.go).
  */
 export function etcdFindings(report: ControlPlaneReport): Finding[] {
-  const findings: Finding[] = [];
-  const wait = (problem: string, hint: string): void => {
-    findings.push({ problem, hint, mayPass: true });
-  };
-  const name = (id: string): string =>
-    report.members.find((member) => member.id === id)?.hostname ?? `member ${id}`;
+  return [
+    ...peerFindings(report).filter(({ problem }) => !tellsAlarm(problem, report)),
+    ...memberFindings(report.members, throughOf(report)),
+    ...membershipFindings(report),
+    ...alarmFindings(report),
+    ...quorumFindings(report, "for a while"),
+  ];
+}
 
-  findings.push(...peerFindings(report).filter(({ problem }) => !tellsAlarm(problem, report)));
+/**
+ * What etcd has against a change of a node's configuration. The node goes on, so a stray member is told of only where it counts: where a majority
+ * would be lost.
+ */
+export function etcdAtRiskFindings(report: ControlPlaneReport): Finding[] {
+  const votes = quorumFindings(report, "at risk");
+  return [
+    ...memberFindings(report.members, throughOf(report)),
+    ...alarmFindings(report),
+    ...(votes.length === 0 ? [] : [...membershipFindings(report), ...votes]),
+  ];
+}
 
-  for (const member of report.members) {
-    if (member.hostname === "") {
-      wait(
-        `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
-        `Start it, or remove it with ${removeMember(member.id, through(report))}.`,
-      );
-    } else if (member.learner) {
-      wait(`etcd member ${member.hostname} is a learner`, "Wait until it has caught up and votes.");
+/** Who told of the members; else a control plane whose etcd answers, the same for all of them, so that what concerns several is told once. */
+function throughOf({ through, peers, self }: Pick<ControlPlaneReport, "through" | "peers" | "self">): string {
+  return through ?? peers.find(hasEtcd)?.address ?? self;
+}
+
+/** Members that do not vote yet. */
+export function memberFindings(members: readonly EtcdMember[], through: string): Finding[] {
+  return members.flatMap(({ id, hostname, addresses, learner }): Finding[] => {
+    if (hostname === "") {
+      return [
+        {
+          problem: `etcd member ${addresses.join(", ") || id} was added and has never started`,
+          hint: `Start it, or remove it with ${removeMember(id, through)}.`,
+          mayPass: true,
+        },
+      ];
     }
-  }
-  findings.push(...membershipFindings(report));
-  for (const { memberId, alarm } of report.alarms) {
-    findings.push({
-      problem: `etcd alarm ${alarm} at ${name(memberId)}`,
-      hint:
-        alarm === "NOSPACE"
-          ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", addressOf(memberId, report))}.`
-          : "Recover that member before anything else: its data differs from the others'.",
-      mayPass: false,
-    });
-  }
-  findings.push(...quorumFindings(report));
-  return findings;
+    if (!learner) return [];
+    return [
+      {
+        problem: `etcd member ${hostname} is a learner`,
+        hint: "Wait until it has caught up and votes.",
+        mayPass: true,
+      },
+    ];
+  });
+}
+
+/** None of them passes by itself. */
+export function alarmFindings(
+  report: Pick<ControlPlaneReport, "members" | "alarms" | "peers" | "self" | "through">,
+): Finding[] {
+  const { members, alarms } = report;
+  return alarms.map(({ memberId, alarm }) => ({
+    problem: `etcd alarm ${alarm} at ${members.find(({ id }) => id === memberId)?.hostname ?? `member ${memberId}`}`,
+    hint:
+      alarm === "NOSPACE"
+        ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", addressOf(memberId, report))}.`
+        : "Recover that member before anything else: its data differs from the others'.",
+    mayPass: false,
+  }));
 }
 
 /** Each member's status repeats the alarms of all (etcd, server/etcdserver/api/v3rpc/maintenance.go); they are told once, below. */
@@ -73,26 +106,12 @@ export function peerFindings({
   mended,
 }: Pick<ControlPlaneReport, "peers" | "self" | "mended">): Finding[] {
   const findings: Finding[] = [];
-  const wait = (problem: string, hint: string, recovers = true): void => {
-    findings.push({ problem, hint, mayPass: true, recovers });
+  const wait = (problem: string, hint: string): void => {
+    findings.push({ problem, hint, mayPass: true, recovers: true });
   };
   for (const peer of peers) {
-    if (peer.error !== undefined) {
-      wait(
-        `control plane ${peer.address} is down: ${peer.error}`,
-        `${adviceForUnanswered(peer.error)} Only one control plane may be down at a time.`,
-        false,
-      );
-      continue;
-    }
-    const works = peer.machine.ready || lacksOnly(peer.machine, mended);
-    if (peer.address !== self && !(peer.machine.stage === "running" && works)) {
-      const unmet = peer.machine.unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
-      wait(
-        `control plane ${peer.address} is ${peer.machine.stage}, not ready${unmet === "" ? "" : ` (${unmet})`}`,
-        "Only one control plane may be down at a time: wait until it is ready.",
-      );
-    }
+    findings.push(...machineFindings(peer, self, mended));
+    if (peer.error !== undefined) continue;
     if ("error" in peer.etcd) {
       wait(
         `etcd on ${peer.address} does not answer: ${peer.etcd.error}`,
@@ -118,8 +137,39 @@ export function peerFindings({
   return findings;
 }
 
+/** What stands against a control plane by its machine; nothing where it is the one in question and answers. */
+export function machineFindings(
+  peer: PeerReport,
+  self: string | undefined,
+  mended: readonly string[],
+): Finding[] {
+  if (peer.error !== undefined) {
+    return [
+      {
+        problem: `control plane ${peer.address} is down: ${peer.error}`,
+        hint: `${adviceForUnanswered(peer.error)} Only one control plane may be down at a time.`,
+        mayPass: true,
+        recovers: false,
+      },
+    ];
+  }
+  const { stage, ready, unmet } = peer.machine;
+  if (peer.address === self || (stage === "running" && (ready || lacksOnly(peer.machine, mended)))) return [];
+  const why = unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
+  return [
+    {
+      problem: `control plane ${peer.address} is ${stage}, not ready${why === "" ? "" : ` (${why})`}`,
+      hint: "Only one control plane may be down at a time: wait until it is ready.",
+      mayPass: true,
+      recovers: true,
+    },
+  ];
+}
+
 /** Control planes and members have to be the same machines. Members are known by id: their addresses may be on another network. */
-function membershipFindings({ self, members, peers }: ControlPlaneReport): Finding[] {
+function membershipFindings(report: ControlPlaneReport): Finding[] {
+  const { members, peers } = report;
+  const through = throughOf(report);
   const ids = new Map(
     peers.flatMap((peer) => (hasEtcd(peer) ? [[peer.etcd.memberId, peer.address] as const] : [])),
   );
@@ -128,7 +178,7 @@ function membershipFindings({ self, members, peers }: ControlPlaneReport): Findi
     if (!members.some((member) => member.id === id)) {
       findings.push({
         problem: `control plane ${address} is no member of this etcd`,
-        hint: `Let it join first: ${talosctl("etcd members", through({ peers, self }))} shows who has.`,
+        hint: `Let it join first: ${talosctl("etcd members", through)} shows who has.`,
         mayPass: true,
       });
     }
@@ -138,7 +188,7 @@ function membershipFindings({ self, members, peers }: ControlPlaneReport): Findi
   for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
     findings.push({
       problem: `etcd member ${member.hostname} is on none of the control planes ${[...ids.values()].join(", ")}`,
-      hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, through({ peers, self }))}.`,
+      hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, through)}.`,
       mayPass: false,
       stray: true,
     });
@@ -147,37 +197,36 @@ function membershipFindings({ self, members, peers }: ControlPlaneReport): Findi
 }
 
 /** Would a majority be left? */
-function quorumFindings({ self, members, peers }: ControlPlaneReport): Finding[] {
+function quorumFindings({ self, members, peers }: ControlPlaneReport, way: Leave): Finding[] {
   const own = peers.find(({ address }) => address === self);
   const going = own !== undefined && hasEtcd(own) ? own.etcd.memberId : undefined;
   const others = peers.flatMap((peer) =>
     peer.address !== self && peer.error === undefined ? [peer.etcd] : [],
   );
-  const { holds, left, of, needed } = quorumWithout(going, "for a while", members, others);
+  const { holds, left, of, needed } = quorumWithout(going, way, members, others);
   if (holds) return [];
   return [
     {
-      problem: `etcd would lose its majority: ${left} of ${of} members left, ${needed} needed`,
+      problem:
+        self === ""
+          ? `etcd has no majority: ${left} of ${of} members are well, ${needed} needed`
+          : `etcd would lose its majority: ${left} of ${of} members left, ${needed} needed`,
       hint:
-        of === 2
+        of === 2 && way === "for a while" && self !== ""
           ? "A cluster of two control planes cannot lose one: add a third (or go back to one) first."
           : "Bring the other members back first.",
       // Two members will not become three; with more of them another finding says who is missing, and for how long.
-      mayPass: of > 2,
+      mayPass: of > 2 || way !== "for a while" || self === "",
       votes: true,
       recovers: true,
     },
   ];
 }
 
-/** Where a member runs, as far as its control plane says so; else the node itself, which knows the member too. */
-function addressOf(memberId: string, { peers, self }: ControlPlaneReport): string {
-  return peers.find((peer) => hasEtcd(peer) && peer.etcd.memberId === memberId)?.address ?? self;
-}
-
-/** A control plane whose etcd answers: the same for all of them, so that what concerns several is told once. */
-function through({ peers, self }: Pick<ControlPlaneReport, "peers" | "self">): string {
-  return peers.find(hasEtcd)?.address ?? self;
+/** Where a member runs, as far as its control plane says so; else whoever told of it. */
+function addressOf(memberId: string, report: Pick<ControlPlaneReport, "peers" | "self" | "through">): string {
+  const own = report.peers.find((peer) => hasEtcd(peer) && peer.etcd.memberId === memberId);
+  return own?.address ?? throughOf(report);
 }
 
 function hasEtcd(peer: PeerReport): peer is Extract<PeerReport, { error?: never }> & { etcd: EtcdStatus } {

@@ -18,8 +18,8 @@ export type Found =
       /** Its id in etcd; undefined for a worker, and where its etcd does not run. */
       etcdMember: string | undefined;
     }
-  /** An earlier run has reset it. `gone`: nothing answers at its address any more. */
-  | { is: "reset"; seen: "reset" | "gone" };
+  /** An earlier run has reset it. */
+  | { is: "reset" };
 
 /** Step `look`: what is at the node's address? A machine that is on its way down or up is waited for. */
 export async function look(context: RemovalContext, patienceMs: number): Promise<Found> {
@@ -46,11 +46,17 @@ export async function look(context: RemovalContext, patienceMs: number): Promise
       if (await waitsWithoutConfiguration(error, talos)) {
         const object = await kubernetesObject(context);
         if (context.member.wasReset === true || object?.annotations[resetAsked] !== undefined)
-          return { is: "reset", seen: "reset" };
+          return { is: "reset" };
         throw unverified(context, "maintenance", "it is in maintenance mode", object);
       }
       const why = await strangersCertificate(error, talos);
-      if (why !== undefined) throw unverified(context, "certificate", why, await kubernetesObject(context));
+      if (why !== undefined) {
+        const object = await kubernetesObject(context);
+        // On its way into maintenance mode a machine has a new certificate before it lets anyone in.
+        if (context.member.wasReset === true || object?.annotations[resetAsked] !== undefined)
+          return { is: "reset" };
+        throw unverified(context, "certificate", why, object);
+      }
       if (error.kind === "timeout") talos.reconnect();
       last = `the Talos API at ${context.member.node} cannot be used: ${error.detail}`;
       progress.detail(last);
@@ -58,7 +64,7 @@ export async function look(context: RemovalContext, patienceMs: number): Promise
     }
   });
   if (found !== undefined) return found;
-  if (context.member.wasReset === true) return { is: "reset", seen: "gone" };
+  if (context.member.wasReset === true) return { is: "reset" };
   throw new RemovalError(
     context.member,
     "look",

@@ -1,7 +1,8 @@
 import type { EtcdMember } from "../../talos/api/talosClient.ts";
 import { quorumWithout, unwell, type EtcdAnswer } from "../gate/quorum.ts";
+import { memberFindings } from "../guards/etcd.ts";
 import type { Finding } from "../guards/finding.ts";
-import { removeMember, talosctl } from "../talosctl.ts";
+import { talosctl } from "../talosctl.ts";
 
 /** etcd as it is seen before one of its members leaves it for good. */
 export interface EtcdReport {
@@ -21,23 +22,10 @@ export interface EtcdReport {
 export function quorumFindings({ leaving, name, members, staying }: EtcdReport): Finding[] {
   if (leaving === undefined) return [];
   const through = staying.map(({ address }) => address).join(",");
-  const left = members.filter(({ id }) => id !== leaving);
-  const findings: Finding[] = [];
-  for (const member of left) {
-    if (member.hostname === "") {
-      findings.push({
-        problem: `etcd member ${member.addresses.join(", ") || member.id} was added and has never started`,
-        hint: `Start it, or remove it with ${removeMember(member.id, staying[0]?.address ?? through)}.`,
-        mayPass: true,
-      });
-    } else if (member.learner) {
-      findings.push({
-        problem: `etcd member ${member.hostname} is a learner`,
-        hint: "Wait until it has caught up and votes.",
-        mayPass: true,
-      });
-    }
-  }
+  const findings = memberFindings(
+    members.filter(({ id }) => id !== leaving),
+    staying[0]?.address ?? through,
+  );
   const sick = staying.flatMap(({ address, etcd }) => {
     const why = unwell(etcd);
     return why === undefined ? [] : [`${address}: ${why}`];

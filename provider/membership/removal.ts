@@ -1,7 +1,7 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { stopIfCancelled, waitFor } from "../context.ts";
 import { EngineGone, NodeMoved } from "../errors.ts";
-import { Refused } from "../gate/gate.ts";
+import { Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError, resetAsked } from "../kubernetes.ts";
 import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
@@ -31,9 +31,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
   try {
     begin("look");
     const found = await look(context, node.patience.contactMs);
-    let seen: "reset" | "gone" = "reset";
     if (found.is === "reset") {
-      seen = found.seen;
       node.progress.info("was reset by an earlier run: it is only to be forgotten");
     } else {
       begin("guard");
@@ -47,11 +45,11 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       const asked = await reset(context, found);
       cordoned = false;
       begin("wait");
-      seen = await untilReset(context, found, asked);
+      await untilReset(context, found, asked);
       context.noteReset();
     }
     begin("forget");
-    await forget(context, found, seen);
+    await forget(context, found);
     node.progress.info(
       found.is === "member"
         ? "left the cluster: the machine waits in maintenance mode, and Kubernetes has forgotten the node"
@@ -168,14 +166,10 @@ async function noteReset({ member, node }: RemovalContext, { kubernetesNode }: M
 }
 
 /**
- * Step `wait`: until the machine has forgotten the cluster.
- * @returns `gone` if it was asked to reset and no longer answers: its new configuration may have given it another address
+ * Step `wait`: until the machine has forgotten the cluster, or was asked to reset and no longer answers: its new configuration may have given it
+ * another address.
  */
-async function untilReset(
-  context: RemovalContext,
-  before: Member,
-  actor: string | undefined,
-): Promise<"reset" | "gone"> {
+async function untilReset(context: RemovalContext, before: Member, actor: string | undefined): Promise<void> {
   const { node, member } = context;
   const { talos, clock, patience, progress, signal } = node;
   const asked = clock.now();
@@ -229,17 +223,13 @@ async function untilReset(
       return undefined;
     });
     if (done === undefined) throw fail(`it is not in maintenance mode yet: ${last}`);
-    return done;
   } finally {
     watch.abort();
   }
 }
 
-/**
- * Step `forget`: etcd has no member of it any more, and Kubernetes no node.
- * @param seen `reset`: the machine was seen without its configuration. `gone`: nothing answers at its address, so that its Node object has to be not Ready.
- */
-async function forget(context: RemovalContext, found: Found, seen: "reset" | "gone"): Promise<void> {
+/** Step `forget`: etcd has no member of it any more, and Kubernetes no node. The gate looks once more what has become of the machine. */
+async function forget(context: RemovalContext, found: Found): Promise<void> {
   const { member, node } = context;
   if (member.role === "controlplane") {
     const known = found.is === "member" ? found.etcdMember : undefined;
@@ -271,15 +261,12 @@ async function forget(context: RemovalContext, found: Found, seen: "reset" | "go
   const object =
     findNode(nodes, known, member.node) ?? nodes.find(({ name, ready }) => name === member.name && !ready);
   if (object === undefined) return;
-  if (seen === "gone" && object.ready) {
-    throw new RemovalError(
-      member,
-      "forget",
-      `nothing answers at ${member.node}, but Kubernetes says that ${object.name} is Ready: pods may run on it`,
-      "Look at the machine. Run `pulumi up` again when Kubernetes says that it is not Ready.",
-    );
+  try {
+    await answered(node, () => node.gate.deleteNode(object.name, member.wasReset === true));
+  } catch (error) {
+    if (error instanceof Refused) throw new RemovalError(member, "forget", error.message, error.hint);
+    throw error;
   }
-  await answered(node, () => node.gate.deleteNode(object.name));
 }
 
 /** The node stays for now: pods may come back to it. */

@@ -20,16 +20,10 @@ export const membershipType = "talos-node:index:ClusterMembership";
 export class MembershipResource implements OtherResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
-  #leaving: string[] = [];
 
   constructor(surroundings: Surroundings, stop: AbortSignal) {
     this.#surroundings = surroundings;
     this.#stop = stop;
-  }
-
-  /** Addresses of the control planes that this deployment resets, as long as it has not done so. */
-  get leaving(): readonly string[] {
-    return this.#leaving;
   }
 
   check(inputs: Properties): CheckFailure[] {
@@ -48,9 +42,6 @@ export class MembershipResource implements OtherResource {
     if (leaving.length === 0)
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details };
     await previewDepartures(this.#surroundings, urn, state, news, this.#stop);
-    this.#leaving = leaving.flatMap(({ member, way }) =>
-      way === "reset" && member.role === "controlplane" ? [member.node] : [],
-    );
     if (Object.keys(details).length === 0) details["nodes"] = "update";
     return { changes: true, changed: [...new Set(["nodes", ...changed])], details };
   }
@@ -69,7 +60,6 @@ export class MembershipResource implements OtherResource {
     const marked = [...secrets, ...alwaysSecret];
     try {
       const members = await changeMembership(this.#surroundings, urn, state, values, this.#stop);
-      this.#leaving = [];
       return wrap({ ...values, members: membersByName(members) }, marked);
     } catch (error) {
       if (!(error instanceof MembershipError)) throw error;

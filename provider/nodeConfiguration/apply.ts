@@ -5,7 +5,8 @@ import { duration } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import { stopIfCancelled } from "../context.ts";
 import { Cancelled, sentence } from "../errors.ts";
-import { Gate, NotRecovered, Refused } from "../gate/gate.ts";
+import { Gate } from "../gate/gate.ts";
+import { NotRecovered, Refused } from "../gate/refused.ts";
 import { inTurn } from "../gate/turn.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctl } from "../talosctl.ts";
@@ -147,6 +148,8 @@ class Application {
         this.#tell(await this.#gate.applyFirstConfiguration(data, this.#limits(10)));
         return;
       } catch (error) {
+        if (error instanceof Refused)
+          throw new ConfigurationError(`${sentence(error.message)} Nothing was sent to it. ${error.hint}`);
         if (!isTransient(error)) throw this.#failed(error);
         // The machine may have stored it, and begun to install, before its answer was out.
         const found = await this.#afterFirst();

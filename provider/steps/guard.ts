@@ -12,15 +12,18 @@ import { drainTarget } from "./drain.ts";
 
 /**
  * Step `guard`: everything that must hold before anything is prepared. All problems are told at once. The gate looks again before each action.
+ * @param survey the node is one of many that are only looked at: a worker's look at the control planes is left to its own upgrade then, since theirs tells the
+ *   same once
  * @param onStray where it is given, an etcd member on no known control plane is told to it and is no obstacle: for a preview, before which
  *   nothing has been taken out of the cluster yet
  */
 export async function guard(
   context: UpgradeContext,
   facts: NodeFacts,
-  onStray?: (finding: Finding) => void,
+  { survey = false, onStray }: { survey?: boolean; onStray?: (finding: Finding) => void } = {},
 ): Promise<void> {
   const cluster = async (): Promise<readonly Finding[]> => {
+    if (survey && context.wanted.role === "worker") return [];
     const findings = await context.gate.look({ kind: "restart", bootId: facts.bootId });
     if (onStray === undefined) return findings;
     const strays = findings.filter(({ stray }) => stray);

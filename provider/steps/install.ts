@@ -106,7 +106,7 @@ function preserve(version: string): boolean {
 }
 
 /** Is the node upgrading, rebooting or back from it? */
-async function isUnderWay(context: UpgradeContext, facts: NodeFacts): Promise<boolean> {
+export async function isUnderWay(context: UpgradeContext, facts: NodeFacts): Promise<boolean> {
   const { talos, clock, patience } = context;
   const call = { deadlineMs: patience.probeMs };
   const seen = await waitFor(context, clock.now() + patience.rebootMs, async () => {

@@ -1,11 +1,11 @@
-import { isTransient } from "../../talos/api/errors.ts";
-import { isImage } from "../../talos/api/installLog.ts";
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import { isImage, type InstallHistory } from "../../talos/api/installLog.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 import { installedImage, KubernetesError } from "../kubernetes.ts";
 import { talosctl } from "../talosctl.ts";
 import { answered, findNode } from "./drain.ts";
-import type { UpgradePath } from "./pull.ts";
+import { expectedApi, pull, type UpgradePath } from "./pull.ts";
 
 /** How far an earlier run, that was stopped before the reboot, had come with this image in this very boot. */
 export type EarlierInstall = "nothing" | "done";
@@ -21,20 +21,8 @@ export async function earlierInstall(
   before: NodeFacts,
   pulled: () => Promise<UpgradePath>,
 ): Promise<EarlierInstall> {
-  const { talos, patience, progress, signal, wanted } = context;
-  const call = { deadlineMs: patience.probeMs * 2, signal };
-  const history = await waitFor(context, Infinity, async () => {
-    const told = await talos.installHistory(call).catch((error: unknown) => {
-      if (!isTransient(error)) throw error;
-      talos.reconnect();
-      progress.detail("the node's log could not be read yet");
-      return undefined;
-    });
-    if (told === undefined) return undefined;
-    if (told.last?.state !== "running") return told;
-    progress.detail("an installer that was started earlier is still at work");
-    return undefined;
-  });
+  const { wanted } = context;
+  const history = await historyAtRest(context);
   if (history === undefined) {
     throw failure(
       context,
@@ -57,6 +45,48 @@ export async function earlierInstall(
   if (note === "done") return "done";
   // The log of this boot's beginning is gone: what was begun may be in place. The next boot shows which image is there, and harms neither.
   return note === "begun" && !history.complete ? "done" : "nothing";
+}
+
+/**
+ * A node that runs the wanted image, and boots another one next: a rollout to that one was stopped between the installation and the reboot, and then taken back in
+ * the settings. It counts as done only if it also stays what it is.
+ */
+export async function refuseOtherInstall(context: UpgradeContext, facts: NodeFacts): Promise<void> {
+  // The older API installs and reboots in one call.
+  if (expectedApi(facts.version) === "machine") return;
+  const { wanted, progress } = context;
+  const history = await historyAtRest(context).catch((error: unknown) => {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    progress.detail(`what was installed in this boot cannot be read: ${error.detail}`);
+    return undefined;
+  });
+  const installed = history?.completed.at(-1);
+  if (installed === undefined) return;
+  if (await isWanted(installed, context, () => pull(context, facts))) return;
+  throw failure(
+    context,
+    "settled?",
+    `it runs the wanted image, but ${installed} was installed in this boot, and the next reboot starts that`,
+    `Reboot it at a time that suits, drained (${talosctl("reboot", wanted.node)}): then the next \`pulumi up\` brings it back to ${wanted.talosVersion}. Or let the settings want that image.`,
+  );
+}
+
+/** What was installed in this boot, once no installer is at work any more; undefined where that cannot be told. */
+async function historyAtRest(context: UpgradeContext): Promise<InstallHistory | undefined> {
+  const { talos, patience, progress, signal } = context;
+  const call = { deadlineMs: patience.probeMs * 2, signal };
+  return waitFor(context, Infinity, async () => {
+    const told = await talos.installHistory(call).catch((error: unknown) => {
+      if (!isTransient(error)) throw error;
+      talos.reconnect();
+      progress.detail("the node's log could not be read yet");
+      return undefined;
+    });
+    if (told === undefined) return undefined;
+    if (told.last?.state !== "running") return told;
+    progress.detail("an installer that was started earlier is still at work");
+    return undefined;
+  });
 }
 
 async function isWanted(

@@ -191,6 +191,81 @@ describe("what a run that was killed has left", () => {
   });
 });
 
+describe("an image that was installed, blocked by a drain, and is no longer wanted", () => {
+  it("is told: the node runs what is wanted, and the next reboot would start the other image", async () => {
+    const back = { ...drained, talosVersion: "v1.13.7" };
+    const settled = inputsFor(cluster, "w1", back);
+    await harness(kubernetes).provider.create(urn, settled);
+    const [before] = [cluster.node("w1").snapshot()];
+    kubernetes.pod("w1", "web");
+    kubernetes.blocked.set("web", "not now");
+    const forward = inputsFor(cluster, "w1", drained);
+    await failureOf(harness(kubernetes).provider.create(urn, forward));
+    const { message } = await failureOf(harness(kubernetes).provider.create(urn, settled));
+    expect(message).toMatch(
+      /step "settled\?": it runs the wanted image, but \S+@sha256:\S+ was installed in this boot, and the next reboot starts that/,
+    );
+    expect(cluster.node("w1").snapshot().reboots).toBe(before.reboots);
+
+    // As the message says: it is rebooted, and the next run brings it back.
+    kubernetes.blocked.clear();
+    const { connectActor } = await import("../../talos/api/actor.ts");
+    const somebody = connectActor({ endpoint: "127.44.5.21", credentials: cluster.credentials });
+    await somebody.reboot();
+    somebody.close();
+    while (cluster.node("w1").snapshot().version !== "v1.13.9") await new Promise((r) => setTimeout(r, 5));
+    await harness(kubernetes).provider.create(urn, settled);
+    expect(cluster.node("w1").snapshot().version).toBe("v1.13.7");
+  });
+});
+
+describe("an error of the reboot call that nobody foresaw", () => {
+  const failing = (before: boolean) => {
+    return async () => {
+      const { connectActor } = await import("../../talos/api/actor.ts");
+      return (connection: Parameters<typeof connectActor>[0]) => {
+        const actor = connectActor(connection);
+        const reboot = actor.reboot.bind(actor);
+        actor.reboot = async (call) => {
+          if (!before) await reboot(call);
+          throw new RangeError("nobody foresaw this");
+        };
+        return actor;
+      };
+    };
+  };
+
+  it("before the request got out: the node works on, and is uncordoned", async () => {
+    const { provider } = harness(kubernetes, {}, await failing(true)());
+    const { message } = await failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+    expect(message).toMatch(/step "reboot": an unexpected error: nobody foresaw this.*It was uncordoned\.$/s);
+    expect(cluster.node("w1").snapshot().reboots).toBe(0);
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false });
+  });
+
+  it("after it had: the node stays cordoned until the next run has verified it", async () => {
+    const { provider } = harness(kubernetes, {}, await failing(false)());
+    const { message } = await failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+    expect(message).toMatch(/an unexpected error: nobody foresaw this.*It stays cordoned until a later/s);
+    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+    expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
+  });
+});
+
+describe("a node that Kubernetes does not know", () => {
+  it("is not rebooted, whose pods would go down with it, unless the drain is turned off", async () => {
+    kubernetes.cluster.delete("w1");
+    kubernetes.add("other", "10.9.9.9");
+    const inputs = inputsFor(cluster, "w1", drained);
+    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    expect(message).toMatch(
+      /step "guard": Kubernetes has no node with the name w1 or the address 127\.44\.5\.21/,
+    );
+    expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
+  });
+});
+
 describe("cancel", () => {
   it("takes effect within a second, says what is left undone, and gives the node back", async () => {
     kubernetes.pod("w1", "web");

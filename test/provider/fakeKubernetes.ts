@@ -6,6 +6,7 @@ import {
   type KubernetesPod,
   type NodeRemover,
   type ObjectSelection,
+  type TurnLease,
 } from "../../provider/kubernetes.ts";
 import type { WatchSource } from "../../provider/watched.ts";
 import { FakeObjects, FakeStorage } from "./fakeStorage.ts";
@@ -96,6 +97,21 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   async deleteNode(name: string): Promise<void> {
     this.#answer("deleteNode");
     if (this.cluster.delete(name)) this.#write(`delete ${name}`);
+  }
+
+  /** Who has the turn. */
+  lease: TurnLease | undefined;
+
+  async turn(): Promise<TurnLease | undefined> {
+    this.#answer("turn");
+    return structuredClone(this.lease);
+  }
+
+  async takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined> {
+    this.#answer("takeTurn");
+    if (version !== this.lease?.version) return undefined;
+    this.lease = { holder, version: String(Number(version ?? 0) + 1) };
+    return this.lease.version;
   }
 
   get pods(): FakePod[] {

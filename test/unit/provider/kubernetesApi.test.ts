@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { KubernetesError, type KubernetesClient } from "../../../provider/kubernetes.ts";
-import { connectKubernetes } from "../../../provider/kubernetesApi.ts";
+import { KubernetesError, type KubernetesClient, type NodeRemover } from "../../../provider/kubernetes.ts";
+import { connectKubernetes, connectNodeRemover } from "../../../provider/kubernetesApi.ts";
 
 interface Request {
   method: string;
@@ -13,6 +13,7 @@ interface Request {
 
 let server: Server;
 let kubernetes: KubernetesClient;
+let gated: NodeRemover;
 let asked: Request[] = [];
 let answer: { status: number; body: unknown } = { status: 200, body: {} };
 
@@ -33,16 +34,16 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  kubernetes = await connectKubernetes(
-    JSON.stringify({
-      clusters: [
-        { name: "c", cluster: { server: `http://127.0.0.1:${port}`, "insecure-skip-tls-verify": true } },
-      ],
-      users: [{ name: "u", user: { token: "hunter2" } }],
-      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-      "current-context": "x",
-    }),
-  );
+  const kubeconfig = JSON.stringify({
+    clusters: [
+      { name: "c", cluster: { server: `http://127.0.0.1:${port}`, "insecure-skip-tls-verify": true } },
+    ],
+    users: [{ name: "u", user: { token: "hunter2" } }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
+  });
+  kubernetes = await connectKubernetes(kubeconfig);
+  gated = await connectNodeRemover(kubeconfig);
 });
 beforeEach(() => {
   asked = [];
@@ -318,5 +319,39 @@ describe("the Kubernetes API", () => {
       expect(error.message).toMatch(/^the kubeconfig /);
       expect(error.message).not.toContain("hunter2");
     }
+  });
+});
+
+describe("the lease by which runs take turns", () => {
+  const path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+
+  it("is created by the first, replaced at the version that was seen, and given back without a holder", async () => {
+    answer = { status: 404, body: { kind: "Status" } };
+    expect(await gated.turn()).toBeUndefined();
+    answer = { status: 201, body: { metadata: { resourceVersion: "7" } } };
+    expect(await gated.takeTurn("me", undefined)).toBe("7");
+    answer = { status: 200, body: { metadata: { resourceVersion: "8" } } };
+    expect(await gated.takeTurn("me", "7")).toBe("8");
+    await gated.takeTurn(undefined, "8");
+    expect(asked.map(({ method, url }) => `${method} ${url}`)).toEqual([
+      `GET ${path}/talos-iscsi-turn`,
+      `POST ${path}`,
+      `PUT ${path}/talos-iscsi-turn`,
+      `PUT ${path}/talos-iscsi-turn`,
+    ]);
+    expect(asked[2]?.body).toMatchObject({
+      metadata: { name: "talos-iscsi-turn", namespace: "kube-system", resourceVersion: "7" },
+      spec: { holderIdentity: "me", leaseDurationSeconds: 60, renewTime: expect.any(String) as string },
+    });
+    expect((asked[3]?.body as { spec: object }).spec).not.toHaveProperty("holderIdentity");
+  });
+
+  it("belongs to whoever was faster", async () => {
+    answer = { status: 409, body: { kind: "Status", message: "the object has been modified" } };
+    expect(await gated.takeTurn("me", "7")).toBeUndefined();
+    answer = { status: 403, body: { kind: "Status", message: "leases is forbidden" } };
+    await expect(gated.takeTurn("me", "7")).rejects.toMatchObject({ status: 403 });
+    answer = { status: 200, body: { metadata: { resourceVersion: "9" }, spec: { holderIdentity: "other" } } };
+    expect(await gated.turn()).toEqual({ holder: "other", version: "9" });
   });
 });

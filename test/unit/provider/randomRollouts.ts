@@ -319,7 +319,7 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
   const before = fleet.machines.filter(({ name }) => fleet.kubernetes.get(name).unschedulable);
   await deploy(fleet, random.maxUnavailable, given.inOrder);
   expect(fleet.violations).toEqual([]);
-  expectNoCordonLeft(fleet, before, given);
+  expectNoCordonLeft(fleet, before);
 
   fleet.heal();
   for (const { name } of fleet.machines) fleet.setTrouble(name, undefined);
@@ -333,14 +333,8 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
 }
 
 /** No cordon of ours is left on a node that was not disturbed, unless Kubernetes itself refused to take it back. */
-function expectNoCordonLeft(
-  fleet: FakeFleet,
-  before: readonly Machine[],
-  { error }: FaultyCluster["faults"],
-): void {
+function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void {
   if (fleet.struck("patchNode") || fleet.struck("nodes")) return;
-  // A reboot request that ended in a way nobody foresaw may have arrived: the node stays cordoned until the next run has looked.
-  if (error?.kind === "unexpected" && error.method === "reboot") return;
   for (const machine of fleet.machines.filter((one) => fleet.tried.has(one.name) && !before.includes(one))) {
     const { unschedulable } = fleet.kubernetes.get(machine.name);
     if (machine.boots === 0 && !machine.askedToReboot)

@@ -1,0 +1,173 @@
+import { createHash, randomUUID } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { realClock, type Clock } from "../clock.ts";
+import { backoff, type Patience } from "../context.ts";
+import type { Finding } from "../guards/finding.ts";
+import { KubernetesError, type TurnLease, type TurnLeases } from "../kubernetes.ts";
+
+/** How long a turn counts as taken after its holder was last heard of. */
+const leaseMs = 60_000;
+const renewMs = 15_000;
+
+/** The turn at a cluster, as a Lease in Kubernetes: for runs that have nothing else in common, such as two stacks in two CI jobs. */
+export interface ClusterTurn {
+  /** Is it still ours? Asked right before an action. Undefined where it is, what stands against the action where not. */
+  hold(): Promise<Finding | undefined>;
+  end(): Promise<void>;
+}
+
+interface Site {
+  readonly clock: Clock;
+  readonly patience: Pick<Patience, "pollMs" | "pollMaxMs" | "kubernetesMs">;
+  readonly signal: AbortSignal;
+  readonly tell: (text: string) => void;
+}
+
+/**
+ * Waits until nobody else has the turn. A holder that is not heard of for a minute is gone, and so is a process of this machine that has ended. What counts is
+ * how long this run has seen no change: the clocks of two machines are never compared.
+ * @returns a finding where Kubernetes does not answer; undefined where the kubeconfig may not use leases, so that there are no such turns
+ */
+export async function clusterTurn(
+  kubernetes: TurnLeases,
+  site: Site,
+): Promise<ClusterTurn | Finding | undefined> {
+  const { clock, patience, signal, tell } = site;
+  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  let answeredAt = clock.now();
+  let unchanged: { version: string; since: number } | undefined;
+  for (;;) {
+    try {
+      const lease = await kubernetes.turn();
+      answeredAt = clock.now();
+      if (unchanged === undefined || unchanged.version !== lease?.version)
+        unchanged = { version: lease?.version ?? "", since: answeredAt };
+      const isFree = lease?.holder === undefined || isOver(lease) || answeredAt - unchanged.since >= leaseMs;
+      if (isFree) {
+        const taken = await kubernetes.takeTurn(me, lease?.version);
+        if (taken !== undefined) return new HeldTurn(kubernetes, taken, site);
+      } else tell(`waiting: another run has its turn at this cluster (${lease.holder ?? ""})`);
+    } catch (error) {
+      if (!(error instanceof KubernetesError)) throw error;
+      if (error.status === 403) return undefined;
+      // What could not be seen has not been unchanged either.
+      unchanged = undefined;
+      if (!error.transient || clock.now() - answeredAt >= patience.kubernetesMs) return noAnswer(error);
+      tell(`the Kubernetes API does not answer: ${error.message}`);
+    }
+    await clock.sleep(pause(), signal);
+  }
+}
+
+class HeldTurn implements ClusterTurn {
+  readonly #kubernetes: TurnLeases;
+  readonly #site: Site;
+  readonly #renewals: NodeJS.Timeout;
+  #version: string;
+  #lost = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(kubernetes: TurnLeases, version: string, site: Site) {
+    this.#kubernetes = kubernetes;
+    this.#version = version;
+    this.#site = site;
+    // A renewal that fails is made up for by the next one: while the API is away, nobody else can take the turn.
+    this.#renewals = setInterval(() => void this.#renew().catch(() => undefined), renewMs);
+    this.#renewals.unref();
+  }
+
+  async hold(): Promise<Finding | undefined> {
+    const { clock, patience, signal } = this.#site;
+    const begun = clock.now();
+    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    for (;;) {
+      try {
+        await this.#renew();
+        if (!this.#lost) return undefined;
+        return {
+          problem: "another run has taken its turn at this cluster",
+          hint: "Wait until it is over, then run `pulumi up` again.",
+          mayPass: false,
+        };
+      } catch (error) {
+        if (!(error instanceof KubernetesError)) throw error;
+        if (!error.transient || clock.now() - begun >= patience.kubernetesMs) return noAnswer(error);
+      }
+      await clock.sleep(pause(), signal);
+    }
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#renewals);
+    // Where it cannot be given back, it runs out by itself.
+    const release = this.#inOrder(async () => {
+      if (!this.#lost) await this.#kubernetes.takeTurn(undefined, this.#version);
+    }).catch(() => undefined);
+    const limit = new AbortController();
+    await Promise.race([release, realClock.sleep(500, limit.signal).catch(() => undefined)]);
+    limit.abort();
+  }
+
+  #renew(): Promise<void> {
+    return this.#inOrder(async () => {
+      if (this.#lost) return;
+      const version = await this.#kubernetes.takeTurn(me, this.#version);
+      if (version !== undefined) {
+        this.#version = version;
+        return;
+      }
+      // The answer to a renewal may have been lost: then it is still ours.
+      const lease = await this.#kubernetes.turn();
+      if (lease?.holder === me) this.#version = lease.version;
+      else this.#lost = true;
+    });
+  }
+
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#last.then(work, work);
+    this.#last = next.catch(() => undefined);
+    return next;
+  }
+}
+
+function noAnswer(error: KubernetesError): Finding {
+  return {
+    problem: `whether another run is at work at this cluster cannot be told: the Kubernetes API does not answer: ${error.message}`,
+    hint: "Check the control planes and the kubeconfig.",
+    mayPass: true,
+  };
+}
+
+/** What a process of this machine is known by: the boot and the process namespace count, since containers share names and numbers. */
+function hereId(): string {
+  const read = (look: () => string): string => {
+    try {
+      return look().trim();
+    } catch {
+      return "";
+    }
+  };
+  const parts = [
+    hostname(),
+    read(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")),
+    read(() => readlinkSync("/proc/self/ns/pid")),
+  ];
+  return createHash("sha256").update(parts.join(" ")).digest("hex").slice(0, 12);
+}
+
+const here = hereId();
+const me = `${hostname()} ${here} ${process.pid} ${randomUUID().slice(0, 8)}`;
+
+/** Ours, of an earlier turn, or that of a process of this machine that is no more. */
+function isOver({ holder }: TurnLease): boolean {
+  if (holder === me) return true;
+  const [, place, pid] = holder?.split(" ") ?? [];
+  if (place !== here) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return Number(pid) === process.pid; // the number of a process that is gone
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}

@@ -1,0 +1,64 @@
+import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { realClock } from "../clock.ts";
+import { backoff } from "../context.ts";
+
+/**
+ * Waits until no other process of this machine disturbs the cluster, such as a second plugin of one engine, or the `up` of another stack. Whoever listens on the
+ * cluster's socket has the turn; the system takes the socket from a process that dies, so there is nothing to clean up.
+ * @param cluster what the cluster is known by
+ * @param waiting called once if there is somebody to wait for
+ * @returns what ends the turn
+ */
+export async function hostTurn(
+  cluster: string,
+  signal: AbortSignal,
+  waiting: () => void,
+): Promise<() => void> {
+  const path = socketPath(createHash("sha256").update(cluster).digest("hex").slice(0, 32));
+  const pause = backoff(realClock, 250, 2_000);
+  for (let first = true; ; first = false) {
+    const end = await listen(path);
+    if (end !== undefined) return end;
+    if (first) waiting();
+    if (await isLeftOver(path)) rmSync(path, { force: true });
+    else await realClock.sleep(pause(), signal);
+  }
+}
+
+/** Abstract sockets (Linux) and pipes (Windows) are no files; elsewhere it is one, in the user's own folder for such things. */
+function socketPath(id: string): string {
+  const name = `talos-iscsi-${id}`;
+  if (process.platform === "linux") return `\0${name}`;
+  return process.platform === "win32" ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);
+}
+
+/** Undefined while somebody else listens. */
+async function listen(path: string): Promise<(() => void) | undefined> {
+  const server = createServer((socket) => socket.destroy());
+  const listening = Promise.withResolvers<boolean>();
+  server.once("listening", () => listening.resolve(true));
+  server.once("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EADDRINUSE" || error.code === "EACCES") listening.resolve(false);
+    else listening.reject(error);
+  });
+  server.listen(path);
+  // A turn is no reason for the process to live on.
+  server.unref();
+  return (await listening.promise) ? () => void server.close() : undefined;
+}
+
+/** A socket that is a file stays when its process dies; nobody answers at it then. */
+async function isLeftOver(path: string): Promise<boolean> {
+  if (process.platform === "linux" || process.platform === "win32") return false;
+  const socket = connect(path);
+  const answered = Promise.withResolvers<boolean>();
+  socket.once("connect", () => answered.resolve(false));
+  socket.once("error", (error: NodeJS.ErrnoException) => answered.resolve(error.code === "ECONNREFUSED"));
+  const leftOver = await answered.promise;
+  socket.destroy();
+  return leftOver;
+}

@@ -1,0 +1,292 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { parse, stringify } from "yaml";
+import { ChangedSoFar } from "../../provider/changedSoFar.ts";
+import type { Clock } from "../../provider/clock.ts";
+import { defaultPatience, type UpgradeContext } from "../../provider/context.ts";
+import { Acting } from "../../provider/gate/acting.ts";
+import { nodeUpgradeInputs } from "../../provider/inputs.ts";
+import { KubernetesError } from "../../provider/kubernetes.ts";
+import { preflight } from "../../provider/preflight.ts";
+import { Session, type Surroundings } from "../../provider/session.ts";
+import { drain } from "../../provider/steps/drain.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { TalosError } from "../../talos/api/errors.ts";
+import { FakeFleet, type Machine } from "../unit/provider/fakeFleet.ts";
+import { FakeKubernetes } from "./fakeKubernetes.ts";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+// How long things may take, how often anybody is asked, and what waits for what.
+
+/** Time that goes by as it is waited for. Its jitter is at the end where most is asked. */
+function steppingClock(): Clock {
+  let now = 0;
+  return {
+    now: () => now,
+    sleep: async (ms) => {
+      now += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+    random: () => 0,
+  };
+}
+
+const wanted = { version: "v1.13.9", schematic: "a".repeat(64) };
+
+function machine(name: string, role: Machine["role"], address: string): Machine {
+  const runs = { version: "v1.13.7", schematic: "b".repeat(64) };
+  return { name, role, address, runs, boot: 0, away: 0, installs: 0, boots: 0 };
+}
+
+function surroundings(fleet: FakeFleet, clock: Clock): Surroundings {
+  const ignore = (): void => undefined;
+  const talos = async () => (connection: { endpoint: string }) => fleet.client(connection.endpoint);
+  return {
+    talos,
+    connectKubernetes: async () => fleet.kubernetes,
+    acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
+    clock,
+    patience: defaultPatience,
+    advised: new Set(),
+    statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
+  };
+}
+
+function inputsOf({ name, role, address }: Machine, controlPlanes: string[]) {
+  return {
+    ...{ name, node: address, role },
+    talosVersion: wanted.version,
+    schematicId: wanted.schematic,
+    image: `factory.talos.dev/metal-installer/${wanted.schematic}:${wanted.version}`,
+    ...{ extensions: [], services: [], files: [], controlPlanes },
+    clientConfiguration: {},
+    kubeconfig: "in memory",
+  };
+}
+
+describe("a drain that a budget blocks for 5 minutes", () => {
+  it("takes at most 20 requests and one watch, whatever the jitter", async () => {
+    const node = machine("w1", "worker", "10.0.1.1");
+    const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
+    fleet.setTrouble("w1", "budget blocks");
+    const clock = steppingClock();
+    const inputs = nodeUpgradeInputs({ ...inputsOf(node, ["10.0.0.1"]), drain: { timeoutSeconds: 300 } });
+    const session = await Session.open(surroundings(fleet, clock), urn, inputs, new AbortController().signal);
+    const context: UpgradeContext = session.context;
+    const { message } = await failureOf(drain(context, { kubernetesNode: "w1" }, () => undefined));
+    session.close();
+    expect(message).toMatch(/1 pods had not left after 5 min 0 s: default\/pod-of-w1 \(a budget\)/);
+    const { watchPods, ...requests } = Object.fromEntries(fleet.kubernetes.calls);
+    const sum = Object.values(requests).reduce((total, count) => total + count, 0);
+    console.log(`blocked 5-minute drain: ${sum} requests`, requests, `${watchPods} watch`);
+    expect(watchPods).toBe(1);
+    expect(sum).toBeLessThanOrEqual(20);
+    expect(clock.now()).toBeGreaterThanOrEqual(300_000);
+  });
+});
+
+describe("errors that waiting cannot fix", () => {
+  it("a 403 at uncordon is asked once", async () => {
+    const node = machine("w1", "worker", "10.0.1.1");
+    const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
+    const clock = steppingClock();
+    let refused = 0;
+    fleet.kubernetes.before = (method) => {
+      if (method !== "patchNode" || node.boots === 0) return;
+      refused += 1;
+      throw new KubernetesError("nodes is forbidden", 403);
+    };
+    const { upgradeNode } = await import("../../provider/upgrade.ts");
+    const inputs = nodeUpgradeInputs(inputsOf(node, ["10.0.0.1"]));
+    const session = await Session.open(surroundings(fleet, clock), urn, inputs, new AbortController().signal);
+    const outcome = await upgradeNode(session.context);
+    session.close();
+    expect(outcome).toMatchObject({ ok: false, error: { step: "uncordon" } });
+    expect(refused).toBe(1);
+  });
+});
+
+describe("a deadline", () => {
+  it("belongs to one node and one step: nodes that queue for the registry have all of their time", async () => {
+    const workers = Array.from({ length: 30 }, (_, i) => machine(`w${i + 1}`, "worker", `10.0.1.${i + 1}`));
+    const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), ...workers]);
+    const clock = steppingClock();
+    const around = surroundings(fleet, clock);
+    const left: number[] = [];
+    // Every pull takes a minute; eight run at once, so that the last ones begin after three.
+    const slow: Surroundings = {
+      ...around,
+      talos: async () => (connection) => {
+        const client = fleet.client(connection.endpoint);
+        const pull = client.pull.bind(client);
+        client.pull = async (image, onProgress, call) => {
+          left.push(call?.deadlineMs ?? 0);
+          await clock.sleep(60_000, new AbortController().signal);
+          if ((call?.deadlineMs ?? 0) < 60_000)
+            throw new TalosError("timeout", client.node, "pull", "no answer in time");
+          return pull(image, onProgress, call);
+        };
+        return client;
+      },
+    };
+    const { nodes, ...shared } = {
+      nodes: fleet.machines.map((one) => inputsOf(one, ["10.0.0.1"])),
+      ...{ clientConfiguration: {}, kubeconfig: "in memory", timeoutSeconds: 90 },
+    };
+    const found = await preflight(
+      slow,
+      urn,
+      { ...shared, nodes },
+      new AbortController().signal,
+      new ChangedSoFar(),
+    );
+    expect(found.filter(({ due }) => due)).toHaveLength(31);
+    expect(left).toHaveLength(31);
+    expect(Math.min(...left)).toBe(90_000);
+  });
+
+  it("of a node's step is not used up by the steps before it", async () => {
+    const node = machine("w1", "worker", "10.0.1.1");
+    const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
+    const clock = steppingClock();
+    const around = surroundings(fleet, clock);
+    const deadlines: Record<string, number> = {};
+    const slow: Surroundings = {
+      ...around,
+      talos: async () => (connection) => {
+        const client = fleet.client(connection.endpoint);
+        const pull = client.pull.bind(client);
+        client.pull = async (...args) => {
+          deadlines["pull"] = args[2]?.deadlineMs ?? 0;
+          await clock.sleep(80_000, new AbortController().signal);
+          return pull(...args);
+        };
+        return client;
+      },
+      acting: new Acting({
+        kubernetes: async () => fleet.kubernetes,
+        talos: async () => (connection) => {
+          const client = fleet.client(connection.endpoint);
+          const install = client.install.bind(client);
+          client.install = async (...args) => {
+            deadlines["install"] = args[2]?.deadlineMs ?? 0;
+            await clock.sleep(80_000, new AbortController().signal);
+            return install(...args);
+          };
+          return client;
+        },
+      }),
+    };
+    const inputs = nodeUpgradeInputs({ ...inputsOf(node, ["10.0.0.1"]), timeoutSeconds: 90 });
+    const session = await Session.open(slow, urn, inputs, new AbortController().signal);
+    const { upgradeNode } = await import("../../provider/upgrade.ts");
+    const outcome = await upgradeNode(session.context);
+    session.close();
+    expect(outcome.ok).toBe(true);
+    expect(deadlines).toEqual({ pull: 90_000, install: 90_000 });
+  });
+});
+
+describe("simulated nodes", () => {
+  let cluster: SimulatedCluster;
+  afterEach(async () => cluster?.stop());
+
+  it("API calls of an upgrade, by kind", async () => {
+    const subnet = "127.44.81";
+    const kubernetes = new FakeKubernetes();
+    cluster = await SimulatedCluster.start({
+      ...{ subnet, version: "v1.13.7", controlPlanes: 3, workers: 1 },
+      timings: { pullSeconds: 1, installSeconds: 2, rebootSeconds: 1, bootSeconds: 3 },
+      runtime: {
+        kubeletUp: async ({ name }) =>
+          void Object.assign(kubernetes.cluster.get(name) ?? {}, { ready: true }),
+        kubeletDown: async ({ name }) =>
+          void Object.assign(kubernetes.cluster.get(name) ?? {}, { ready: false }),
+      },
+    });
+    for (const { name, address } of cluster.nodes) kubernetes.add(name, address);
+    const drained = { drain: { enabled: true, timeoutSeconds: 60 }, kubeconfig: "x", timeoutSeconds: 120 };
+    for (const [name, most] of [
+      ["cp2", 260],
+      ["w1", 220],
+    ] as const) {
+      const calls: Record<string, number> = {};
+      kubernetes.calls.clear();
+      const counting = (connection: Parameters<typeof connectActor>[0]) =>
+        new Proxy(connectActor(connection), {
+          get: (target, key) => {
+            const value: unknown = Reflect.get(target, key);
+            if (typeof value !== "function") return value;
+            return (...args: unknown[]): unknown => {
+              const local = ["close", "reconnect"];
+              if (!local.includes(String(key))) calls[String(key)] = (calls[String(key)] ?? 0) + 1;
+              return (value as (...args: unknown[]) => unknown).apply(target, args);
+            };
+          },
+        });
+      const begun = performance.now();
+      await harness(kubernetes, defaultPatience, counting).provider.create(
+        urn,
+        inputsFor(cluster, name, drained),
+      );
+      const took = ((performance.now() - begun) / 1000).toFixed(1);
+      const sum = Object.values(calls).reduce((total, count) => total + count, 0);
+      console.log(
+        `${name}, ${took} s: Talos ${sum}`,
+        calls,
+        "Kubernetes",
+        Object.fromEntries(kubernetes.calls),
+      );
+      expect(calls).toMatchObject({ install: 1, reboot: 1, pull: 1 });
+      expect(sum).toBeLessThanOrEqual(most);
+    }
+  });
+
+  it("a configuration that restarts the API server is waited for: the upgrade after it begins at once", async () => {
+    cluster = await SimulatedCluster.start({
+      ...{ subnet: "127.44.82", version: "v1.13.7", controlPlanes: 1 },
+      timings: { bootSeconds: 2 },
+    });
+    const node = cluster.node("cp1");
+    const config = parse(node.config?.text ?? "") as { cluster: { apiServer?: object } };
+    config.cluster.apiServer = { certSANs: ["10.0.0.1"] };
+    const machineConfiguration = stringify(config);
+    const unmet = new Set<string>();
+    const watch = setInterval(() => node.snapshot().unmet.forEach(({ name }) => unmet.add(name)), 5);
+    const patience = { guardMs: 1, recoveryMs: 30_000, steadyMs: 1_000, serviceMs: 30_000 };
+    await harness(undefined, patience).provider.create(
+      "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeConfiguration::config",
+      {
+        ...{ name: "cp1", node: node.address, role: "controlplane", controlPlanes: [node.address] },
+        clientConfiguration: { ...cluster.credentials },
+        ...{ machineConfiguration, configuration: "redacted", contract: "v1.12", acceptDropped: [] },
+        patches: ["cluster:\n  apiServer:\n    certSANs: [10.0.0.1]\n"],
+      },
+    );
+    clearInterval(watch);
+    expect([...unmet]).toContain("staticPods");
+    expect(node.snapshot()).toMatchObject({ ready: true, unmet: [] });
+    const impatient = { guardMs: 1, recoveryMs: 1 };
+    await harness(undefined, impatient).provider.create(urn, inputsFor(cluster, "cp1"));
+    expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
+  });
+
+  it("an upgrade that finds static pods on their way back waits for them, longer than for what may be wrong", async () => {
+    cluster = await SimulatedCluster.start({
+      ...{ subnet: "127.44.83", version: "v1.13.7", controlPlanes: 1 },
+      timings: { bootSeconds: 2 },
+    });
+    const node = cluster.node("cp1");
+    const config = parse(node.config?.text ?? "") as { cluster: { apiServer?: object } };
+    config.cluster.apiServer = { certSANs: ["10.0.0.1"] };
+    const somebody = connectActor({ endpoint: node.address, credentials: cluster.credentials });
+    await somebody.applyConfiguration({ data: stringify(config), mode: "NO_REBOOT" });
+    somebody.close();
+    while (node.snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 5));
+    await harness(undefined, { guardMs: 1, recoveryMs: 30_000 }).provider.create(
+      urn,
+      inputsFor(cluster, "cp1", { timeoutSeconds: 60 }),
+    );
+    expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
+  });
+});

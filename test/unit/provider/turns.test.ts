@@ -1,0 +1,164 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import type { Clock } from "../../../provider/clock.ts";
+import { Cancelled } from "../../../provider/errors.ts";
+import { clusterTurn, type ClusterTurn } from "../../../provider/gate/clusterTurn.ts";
+import { hostTurn } from "../../../provider/gate/hostTurn.ts";
+import { KubernetesError } from "../../../provider/kubernetes.ts";
+import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
+
+// Turns at a cluster that processes and machines take, which share nothing else.
+
+const children: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+});
+
+/** Another process that takes the turn and keeps it. */
+async function otherProcess(cluster: string): Promise<ChildProcess> {
+  const module = join(import.meta.dirname, "../../../provider/gate/hostTurn.ts");
+  const script = `const { hostTurn } = await import(${JSON.stringify(module)});
+    await hostTurn(${JSON.stringify(cluster)}, new AbortController().signal, () => {});
+    console.log("mine");
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ["--no-warnings", "--input-type=module", "-e", script]);
+  children.push(child);
+  await new Promise((resolve) => child.stdout?.once("data", resolve));
+  return child;
+}
+
+describe("two processes of one machine", () => {
+  it("take turns at a cluster; the turn of one that is killed is free at once", async () => {
+    const child = await otherProcess("cluster 1");
+    let waited = false;
+    const turn = hostTurn("cluster 1", new AbortController().signal, () => (waited = true));
+    // Another cluster is nobody's business.
+    (await hostTurn("cluster 2", new AbortController().signal, () => expect.unreachable()))();
+    while (!waited) await new Promise((resolve) => setTimeout(resolve, 5));
+    const first = await Promise.race([turn, Promise.resolve("still waiting")]);
+    expect(first).toBe("still waiting");
+    child.kill("SIGKILL");
+    (await turn)();
+  });
+
+  it("are told to stop while they wait", async () => {
+    await otherProcess("cluster 3");
+    const stop = new AbortController();
+    const turn = hostTurn("cluster 3", stop.signal, () => stop.abort());
+    await expect(turn).rejects.toBeInstanceOf(Cancelled);
+  });
+});
+
+/** Time that goes by as it is waited for. */
+function steppingClock(): Clock {
+  let now = 0;
+  return {
+    now: () => now,
+    sleep: async (ms) => {
+      now += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+    random: () => 0.5,
+  };
+}
+
+function site(clock = steppingClock()) {
+  const told: string[] = [];
+  const patience = { pollMs: 250, pollMaxMs: 2_000, kubernetesMs: 30_000 };
+  const tell = (text: string): void => void told.push(text);
+  return { clock, patience, signal: new AbortController().signal, tell, told };
+}
+
+async function taken(kubernetes: FakeKubernetes, own = site()): Promise<ClusterTurn> {
+  const turn = await clusterTurn(kubernetes, own);
+  if (turn === undefined || "problem" in turn) throw new Error(`no turn: ${JSON.stringify(turn)}`);
+  return turn;
+}
+
+describe("runs on two machines", () => {
+  it("take turns by a lease in Kubernetes, which is given back at the end", async () => {
+    const kubernetes = new FakeKubernetes();
+    const turn = await taken(kubernetes);
+    expect(kubernetes.lease?.holder).toMatch(new RegExp(`^${hostname()} .* ${process.pid} `));
+    expect(await turn.hold()).toBeUndefined();
+    await turn.end();
+    expect(kubernetes.lease?.holder).toBeUndefined();
+  });
+
+  it("wait as long as the other one is heard of, and a minute longer", async () => {
+    const kubernetes = new FakeKubernetes();
+    kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "1" };
+    const own = site();
+    let renewals = 0;
+    const { clock } = own;
+    const sleep = clock.sleep.bind(clock);
+    clock.sleep = async (ms, signal) => {
+      await sleep(ms, signal);
+      // Five more renewals, one every 15 s; then its machine is gone.
+      if (renewals < 5 && clock.now() > 15_000 * (renewals + 1)) {
+        renewals += 1;
+        kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: `renewed ${renewals}` };
+      }
+    };
+    // The version of a lease that somebody else writes is no number here.
+    kubernetes.takeTurn = async (holder, version) => {
+      if (version !== kubernetes.lease?.version) return undefined;
+      kubernetes.lease = { holder, version: "ours" };
+      return "ours";
+    };
+    await (await taken(kubernetes, own)).end();
+    expect(clock.now()).toBeGreaterThan(75_000 + 60_000);
+    expect(clock.now()).toBeLessThan(75_000 + 70_000);
+    expect(own.told[0]).toMatch(/another run has its turn at this cluster \(ci-7/);
+  });
+
+  it("know that a process of their own machine is gone", async () => {
+    const kubernetes = new FakeKubernetes();
+    await (await taken(kubernetes)).hold();
+    const gone = spawn(process.execPath, ["-e", ""]);
+    await new Promise((resolve) => gone.once("exit", resolve));
+    const holder = kubernetes.lease?.holder?.split(" ") ?? [];
+    kubernetes.lease = { holder: [holder[0], holder[1], gone.pid, "x"].join(" "), version: "1" };
+    const own = site();
+    await (await taken(kubernetes, own)).end();
+    expect(own.clock.now()).toBe(0);
+  });
+
+  it("lose a turn that another one has taken over, and are told so before they act", async () => {
+    const kubernetes = new FakeKubernetes();
+    const turn = await taken(kubernetes);
+    kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };
+    expect(await turn.hold()).toMatchObject({ problem: "another run has taken its turn at this cluster" });
+    await turn.end();
+    expect(kubernetes.lease?.holder).toBe("ci-7 0123456789ab 42 one");
+  });
+
+  it("keep a turn whose renewal lost its answer", async () => {
+    const kubernetes = new FakeKubernetes();
+    const turn = await taken(kubernetes);
+    const take = kubernetes.takeTurn.bind(kubernetes);
+    kubernetes.takeTurn = async (holder, version) => {
+      kubernetes.takeTurn = take;
+      await take(holder, version);
+      throw new KubernetesError("the connection broke");
+    };
+    expect(await turn.hold()).toBeUndefined();
+    await turn.end();
+    expect(kubernetes.lease?.holder).toBeUndefined();
+  });
+
+  it("do nothing while Kubernetes cannot tell; without the right to leases there are no turns", async () => {
+    const kubernetes = new FakeKubernetes();
+    kubernetes.down = "connect ECONNREFUSED";
+    expect(await clusterTurn(kubernetes, site())).toMatchObject({
+      problem: expect.stringMatching(/cannot be told: .*ECONNREFUSED/) as string,
+    });
+    kubernetes.down = undefined;
+    kubernetes.before = () => {
+      throw new KubernetesError("leases is forbidden", 403);
+    };
+    expect(await clusterTurn(kubernetes, site())).toBeUndefined();
+  });
+});
