@@ -54,7 +54,7 @@ export const defaultPatience: Patience = {
   settleMs: 10_000,
   serviceMs: 120_000,
   evictMs: 1_000,
-  evictMaxMs: 45_000,
+  evictMaxMs: 60_000,
   steadyMs: 2_000,
   leftoverMs: 60_000,
 };

@@ -159,7 +159,7 @@ describe("what a run that was killed has left", () => {
     await first.provider.cancel();
     const { message } = await stopped;
     expect(message).toMatch(
-      /step "gate": cancelled; left undone: gate, drain, reboot, verify, uncordon\. .*It has not rebooted, and runs v1\.13\.7 .*The new image is installed and starts with the next reboot/,
+      /step "gate": cancelled; left undone: gate, drain, reboot, verify, uncordon, storage\. .*It has not rebooted, and runs v1\.13\.7 .*The new image is installed and starts with the next reboot/,
     );
     expect(node.snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
     expect(kubernetes.get("w1").unschedulable).toBe(false);
@@ -283,7 +283,7 @@ describe("cancel", () => {
     const { message } = await work;
     expect(performance.now() - asked).toBeLessThan(1_000);
     expect(message).toBe(
-      'w1 (127.44.5.21), step "drain": cancelled; left undone: drain, reboot, verify, uncordon. ' +
+      'w1 (127.44.5.21), step "drain": cancelled; left undone: drain, reboot, verify, uncordon, storage. ' +
         "The next `pulumi up` goes on from here. It has not rebooted, and runs v1.13.7 with no schematic. The new image is installed and starts with the next reboot, whoever asks for it. It was uncordoned.",
     );
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
@@ -299,7 +299,7 @@ describe("cancel", () => {
     const { message } = await work;
     expect(performance.now() - asked).toBeLessThan(1_000);
     expect(message).toMatch(
-      /step "reboot": cancelled; left undone: reboot, verify, uncordon\. .*(It may be on its way into the new image|It has (not )?rebooted)/,
+      /step "reboot": cancelled; left undone: reboot, verify, uncordon, storage\. .*(It may be on its way into the new image|It has (not )?rebooted)/,
     );
     expect(message).toMatch(/It stays cordoned until a later `pulumi up` has verified it\.$/);
 
