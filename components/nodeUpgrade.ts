@@ -176,6 +176,8 @@ export interface UpgradeTimeline {
   started: string;
   /** How long it was worked at, in seconds. */
   seconds: number;
+  /** How long the node took no new pods, in seconds; absent where this upgrade did not cordon it. */
+  cordonedSeconds?: number;
   /** How it ended. */
   ended: "upgraded" | "failed";
   /** The step at which it failed; absent where it did not. */

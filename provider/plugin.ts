@@ -329,7 +329,7 @@ function timelineOf({ wanted, progress }: UpgradeContext, outcome: Outcome, last
       to: { version: wanted.talosVersion, schematicId: wanted.schematicId, image: wanted.image },
       steps: progress.times(),
       ...(outcome.ok
-        ? {}
+        ? { cordonedMs: outcome.cordonedMs }
         : {
             failure: {
               step: outcome.error.step,

@@ -17,6 +17,8 @@ export interface Timeline {
   started: string;
   /** How long it was worked at, in seconds; waiting for a next `pulumi up` after a failure is not in it. */
   seconds: number;
+  /** How long it took no new pods, in seconds; absent where it was not cordoned by this upgrade. */
+  cordonedSeconds?: number;
   /** `cancelled`: somebody stopped it, and nothing was wrong with the node. */
   ended: "upgraded" | "failed" | "cancelled";
   /** The step at which it failed or was stopped, and why. */
@@ -31,6 +33,7 @@ export interface TimelineRun {
   to: Timeline["to"];
   steps: StepTime[];
   failure?: { step: StepName; reason: string; cancelled?: boolean };
+  cordonedMs?: number | undefined;
 }
 
 /** Steps that only a node which is to be changed goes through. */
@@ -52,6 +55,7 @@ export function timelineAfter(run: TimelineRun, last: unknown): unknown {
       to: run.to,
       started: steps[0]?.started ?? "",
       seconds: total(steps),
+      ...(run.cordonedMs === undefined ? {} : { cordonedSeconds: Math.round(run.cordonedMs / 10) / 100 }),
       ended,
       ...(run.failure === undefined ? {} : { failedStep: run.failure.step, reason: run.failure.reason }),
       steps,

@@ -43,9 +43,12 @@ describe("drain", () => {
       .pod("w1", "bare", { owner: undefined })
       .pod("cp1", "elsewhere");
     const { provider, warnings } = harness(kubernetes);
-    await provider.create(urn, inputsFor(cluster, "w1", drained));
+    const { outs } = await provider.create(urn, inputsFor(cluster, "w1", drained));
 
     expect(kubernetes.log).toEqual(["cordon w1", "evict web", "evict bare", "uncordon w1"]);
+    const { seconds, cordonedSeconds } = outs["timeline"] as { seconds: number; cordonedSeconds: number };
+    expect(cordonedSeconds).toBeGreaterThan(0);
+    expect(cordonedSeconds).toBeLessThan(seconds);
     expect(warnings).toEqual(["evicting pods that nothing will start again: default/bare"]);
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });

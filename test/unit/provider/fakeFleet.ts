@@ -215,6 +215,18 @@ export class FakeFleet {
     }
   }
 
+  /** Services of a machine restart. */
+  configured(machine: Machine): void {
+    this.log.push(`configure ${machine.name}`);
+    const gone = this.machines.filter(
+      (one) => one !== machine && one.role === "controlplane" && one.away > 0,
+    );
+    if (machine.role === "controlplane" && gone.length > 0)
+      this.violations.push(
+        `${machine.name} configured while ${gone.map(({ name }) => name).join()} was down`,
+      );
+  }
+
   up(machine: Machine): void {
     if (machine.installed !== undefined && machine.trouble !== "falls back") machine.runs = machine.installed;
     delete machine.installed;
@@ -370,8 +382,9 @@ class FakeClient implements TalosActor {
   async reset(): Promise<string> {
     throw new Error("a rollout resets nothing");
   }
-  async applyConfiguration(): Promise<never> {
-    throw new Error("a rollout configures nothing");
+  async applyConfiguration() {
+    this.#fleet.configured(this.#answer());
+    return { mode: "NO_REBOOT", warnings: [], details: "" };
   }
   async applyFirstConfiguration(): Promise<never> {
     throw new Error("a rollout configures nothing");

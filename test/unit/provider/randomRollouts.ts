@@ -116,7 +116,11 @@ function impatientClock(): Clock {
 }
 
 /** One deployment, as the engine does it: a node starts when all it waits for have succeeded. @returns which nodes failed */
-async function deploy(fleet: FakeFleet, maxUnavailable: number | string, inOrder = true): Promise<string[]> {
+async function deploy(
+  fleet: FakeFleet,
+  maxUnavailable: number | string,
+  { inOrder = true, preflightMs = 0 } = {},
+): Promise<string[]> {
   const failed: string[] = [];
   const done = new Map<string, Promise<boolean>>();
   const controlPlanes = fleet.machines
@@ -128,7 +132,7 @@ async function deploy(fleet: FakeFleet, maxUnavailable: number | string, inOrder
       node.name,
       before.then(async (results) => {
         if (results.includes(false)) return false;
-        const ok = await upgrade(fleet, node, controlPlanes);
+        const ok = await upgrade(fleet, node, controlPlanes, preflightMs);
         if (!ok) failed.push(node.name);
         return ok;
       }),
@@ -142,8 +146,38 @@ async function upgrade(
   fleet: FakeFleet,
   { name, address, role }: Machine,
   controlPlanes: string[],
+  preflightMs: number,
 ): Promise<boolean> {
   fleet.tried.add(name);
+  const session = await open(fleet, { name, address, role }, controlPlanes);
+  // Others were waited for in between: none of that is this node's time.
+  await session.context.clock.sleep(preflightMs, session.context.signal);
+  const outcome = await upgradeNode(session.context);
+  // Whatever happened, there is an outcome for the state, and an error for people.
+  if (!outcome.ok) {
+    expect(outcome.error).toBeInstanceOf(UpgradeError);
+    if (fleet.failures !== undefined) fleet.failures.push(outcome.error);
+  }
+  return outcome.ok;
+}
+
+/** A change of a node's configuration, at any moment of the rollout. It is done or refused; what it must not do the fleet tells. */
+async function configure(fleet: FakeFleet, machine: Machine, controlPlanes: string[]): Promise<void> {
+  const { context } = await open(fleet, machine, controlPlanes);
+  try {
+    const request = { data: "machine: {}", mode: "NO_REBOOT", disturbs: true } as const;
+    await context.gate.applyConfiguration(request, { deadlineMs: 10_000 });
+  } catch (error) {
+    expect(error).toBeInstanceOf(Error);
+  }
+}
+
+/** The connections of one operation on one node. */
+async function open(
+  fleet: FakeFleet,
+  { name, address, role }: Pick<Machine, "name" | "address" | "role">,
+  controlPlanes: string[],
+): Promise<Session> {
   const inputs = nodeUpgradeInputs({
     name,
     node: address,
@@ -160,7 +194,7 @@ async function upgrade(
   });
   const ignore = (): void => undefined;
   const talos = async () => (connection: { endpoint: string }) => fleet.client(connection.endpoint);
-  const session = await Session.open(
+  return Session.open(
     {
       talos,
       connectKubernetes: async () => fleet.kubernetes,
@@ -174,13 +208,6 @@ async function upgrade(
     inputs,
     new AbortController().signal,
   );
-  const outcome = await upgradeNode(session.context);
-  // Whatever happened, there is an outcome for the state, and an error for people.
-  if (!outcome.ok) {
-    expect(outcome.error).toBeInstanceOf(UpgradeError);
-    if (fleet.failures !== undefined) fleet.failures.push(outcome.error);
-  }
-  return outcome.ok;
 }
 
 /** The states and troubles of a single run: everything is upgraded once, in order, and the second run finishes what the first could not. */
@@ -293,6 +320,10 @@ const faults = fc.record({
   ),
   /** As `--target` and any parallelism may do: nobody waits for anybody. */
   inOrder: fc.boolean(),
+  /** How long a preflight takes, during which a node's connections are open already. The limit of a step is half an hour. */
+  preflightMs: fc.constantFrom(0, 0, 10_000, 7_200_000),
+  /** Whose configuration is changed while the rollout runs. */
+  configured: fc.array(fc.nat({ max: 9 }), { maxLength: 3 }),
 });
 export const faultyCluster = fc.record({
   random: fc.record({
@@ -317,13 +348,21 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
   );
   // A cordon that was found may stay where the node could not even be read.
   const before = fleet.machines.filter(({ name }) => fleet.kubernetes.get(name).unschedulable);
-  await deploy(fleet, random.maxUnavailable, given.inOrder);
+  const { inOrder, preflightMs } = given;
+  const controlPlanes = fleet.machines
+    .filter(({ role }) => role === "controlplane")
+    .map(({ address }) => address);
+  const configured = given.configured.flatMap((index) => fleet.machines[index % fleet.machines.length] ?? []);
+  await Promise.all([
+    deploy(fleet, random.maxUnavailable, { inOrder, preflightMs }),
+    ...configured.map((machine) => configure(fleet, machine, controlPlanes)),
+  ]);
   expect(fleet.violations).toEqual([]);
   expectNoCordonLeft(fleet, before);
 
   fleet.heal();
   for (const { name } of fleet.machines) fleet.setTrouble(name, undefined);
-  await deploy(fleet, random.maxUnavailable, given.inOrder);
+  await deploy(fleet, random.maxUnavailable, { inOrder });
   // A run may have ended on an error of its own; nothing is wrong by now.
   expect(await deploy(fleet, random.maxUnavailable)).toEqual([]);
   expect(fleet.violations).toEqual([]);
@@ -344,9 +383,10 @@ function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void 
 
 /**
  * How the properties run: a failure prints its seed and path, which these variables take to replay it.
+ * @param title of the test in rolloutStates.test.ts that replays it
  * @param usual the seed where none is given, for a test that is to do the same every time
  */
-export function runs(numRuns: number, usual?: number): fc.Parameters<unknown> {
+export function runs(numRuns: number, title: string, usual?: number): fc.Parameters<unknown> {
   const { ROLLOUT_SEED: seed = usual, ROLLOUT_PATH: path } = process.env;
   return {
     numRuns,
@@ -355,7 +395,7 @@ export function runs(numRuns: number, usual?: number): fc.Parameters<unknown> {
     reporter: (details) => {
       if (!details.failed) return;
       throw new Error(
-        `${fc.defaultReportMessage(details)}\n\nReplay: ROLLOUT_SEED=${details.seed} ROLLOUT_PATH=${details.counterexamplePath ?? ""} npx vitest run test/unit/provider/rolloutStates.test.ts`,
+        `${fc.defaultReportMessage(details)}\n\nReplay: ROLLOUT_SEED=${details.seed} ROLLOUT_PATH=${details.counterexamplePath ?? ""} npx vitest run test/unit/provider/rolloutStates.test.ts -t "${title}"`,
       );
     },
   };

@@ -41,6 +41,11 @@ describe("the timeline that a node keeps of its last upgrade", () => {
     });
   });
 
+  it("tells how long the node took no new pods, where it was cordoned", () => {
+    expect(timelineAfter({ ...upgrade, cordonedMs: 94_321 }, undefined)).toMatchObject({ cordonedSeconds: 94.32 });
+    expect(timelineAfter(upgrade, undefined)).not.toHaveProperty("cordonedSeconds");
+  });
+
   it("stays through a run that found the node settled, and through one that only failed to look at it", () => {
     const last = timelineAfter(upgrade, undefined);
     expect(timelineAfter(settled, last)).toBe(last);
