@@ -122,9 +122,14 @@ describe("Pulumi.template.yaml", () => {
       pools: _ofClusterPools,
       windows: _example,
       gates: _objects,
+      storageGate,
       ...defaults
     } = upgrade as Record<string, unknown>;
-    expect(parseSettings({ ...plain, image, upgrade: defaults })).toEqual(parseSettings(plain));
+    // Whether there is a gate depends on the drivers while the setting is absent.
+    const { enabled: _enabled, ...gate } = storageGate as Record<string, unknown>;
+    expect(parseSettings({ ...plain, image, upgrade: { ...defaults, storageGate: gate } })).toEqual(
+      parseSettings(plain),
+    );
     expect(() => parseSettings({ ...plain, upgrade: { etcdSnapshot } })).not.toThrow();
   });
 
