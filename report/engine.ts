@@ -93,9 +93,12 @@ function hasLanguageHost(pulumi: string): boolean {
 }
 
 /** The program as the language host would load it. */
-const program: InlineProgramArgs["program"] = async () => ({
-  ...((await import(pathToFileURL(join(projectDir, "index.ts")).href)) as Record<string, unknown>),
-});
+const program: InlineProgramArgs["program"] = async () => {
+  const main = (await import(pathToFileURL(join(projectDir, "main.js")).href)) as {
+    default: Record<string, unknown>;
+  };
+  return main.default;
+};
 
 /** What the engine said of its failure, without what it printed before. */
 function lastWords(error: unknown): string {

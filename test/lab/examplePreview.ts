@@ -119,7 +119,9 @@ async function program(stack: string, folder: string): Promise<Record<string, un
   const before = process.cwd();
   process.chdir(folder);
   try {
-    return { ...((await import(/* @vite-ignore */ entry.href)) as Record<string, unknown>) };
+    const outputs = (await import(/* @vite-ignore */ entry.href)) as Record<string, unknown>;
+    // As main.js does.
+    return Object.fromEntries(Object.entries(outputs).filter(([, value]) => value !== undefined));
   } finally {
     process.chdir(before);
   }

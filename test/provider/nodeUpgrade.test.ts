@@ -51,7 +51,7 @@ describe("a node is taken to the wanted image", () => {
     expect(info[0]).toBe("cp1 (127.44.1.11) runs v1.13.9 with schematic c9078f941996…");
     expect(status.map((line) => line.split(" · ")[0])).toEqual(
       ["inspect", "settled?", "verify", "uncordon", "inspect", "settled?", "verify", "uncordon"].map(
-        (step) => expect.stringMatching(new RegExp(`^\\[\\d+/10\\] ${step.replace("?", "\\?")}$`)) as string,
+        (step) => expect.stringMatching(new RegExp(`^\\[\\d+/11\\] ${step.replace("?", "\\?")}$`)) as string,
       ),
     );
   });

@@ -193,7 +193,7 @@ describe.each([
     for (const text of [...own.status, ...own.info, ...own.warnings])
       expect(text).not.toContain(cluster.credentials.clientKey);
     for (const name of names)
-      expect(own.status).toContainEqual(expect.stringMatching(new RegExp(`^${name}: \\[4/10\\] pull`)));
+      expect(own.status).toContainEqual(expect.stringMatching(new RegExp(`^${name}: \\[4/11\\] pull`)));
     expect(new Set(own.warnings).size).toBe(own.warnings.length);
     for (const warning of own.warnings) expect(warning).toMatch(/^cp1, cp2, cp3, w1, w2: /);
     // The image is in every node's store, and nothing else happened to it.
@@ -218,7 +218,7 @@ describe.each([
       const { outs } = await own.provider.create(urn, preflightInputs(cluster));
       expect(outs["due"]).toEqual(["cp1", "cp2", "cp3", "w2"]);
       expect(own.status.filter((line) => line.startsWith("w1: "))).toEqual([
-        expect.stringMatching(/^w1: \[1\/10\] inspect/),
+        expect.stringMatching(/^w1: \[1\/11\] inspect/),
       ]);
     } finally {
       cluster.node("w1").faults.clear();

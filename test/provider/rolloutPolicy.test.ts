@@ -308,8 +308,9 @@ describe("how a rollout goes on is no property of a node", () => {
     // Nothing goes down, so nothing has to make room.
     const { outs } = await saturday.provider.create(preflightUrn, { ...inputs, rollout: windows });
     expect(outs).toMatchObject({ due: ["w1", "w2"] });
-    expect(await saturday.provider.diff("preflight", preflightUrn, outs, { ...inputs, rollout })).toEqual({
-      changes: false,
-    });
+    const before = { ...inputs, rollout: windows };
+    expect(
+      await saturday.provider.diff("preflight", preflightUrn, outs, { ...inputs, rollout }, before),
+    ).toEqual({ changes: false });
   });
 });
