@@ -18,7 +18,7 @@ const schematic = {
 };
 const loses = (name: string): RegExp =>
   new RegExp(
-    `${name} \\([\\d.]+\\), step "guard": the upgrade would lose the kernel arguments pcie_aspm=off of ` +
+    `${name} \\([\\d.]+\\)(?:, w\\d \\([\\d.]+\\))*, step "guard": the upgrade would lose the kernel arguments pcie_aspm=off of ` +
       "machine\\.install\\.extraKernelArgs: the node boots with GRUB.*" +
       'image\\.schematic\\.customization\\.extraKernelArgs: \\["pcie_aspm=off", "net\\.ifnames=0"\\].*' +
       "machine\\.install\\.grubUseUKICmdline: true",

@@ -138,7 +138,7 @@ describe("the plugin process, spoken to as the engine does", () => {
   it("moves one status line through the steps, beside its resource", () => {
     const urn = urnOf(type);
     const lines = heard.filter((line) => line.urn === urn && line.ephemeral).map(({ message }) => message);
-    expect(lines).toContainEqual(expect.stringMatching(/^\[7\/10\] drain · \d+ s$/));
+    expect(lines).toContainEqual(expect.stringMatching(/^\[7\/11\] drain · \d+ s$/));
     expect(heard.filter((line) => line.urn === urn && !line.ephemeral).map(({ message }) => message)).toEqual(
       ["w1 (127.44.6.21) upgraded: runs v1.13.9 with schematic c9078f941996…"],
     );
