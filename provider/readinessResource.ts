@@ -1,5 +1,6 @@
 import { checkPreflight, type CheckFailure } from "./check.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
+import { describeImage } from "./facts.ts";
 import { departures, knownMembers, membershipInputs, type Departure } from "./membership/members.ts";
 import { nodesByName } from "./nodesByName.ts";
 import type { OtherResource } from "./otherResource.ts";
@@ -35,9 +36,11 @@ export class ReadinessResource implements OtherResource {
       ]),
     );
     const leaving = leavingOf(before, inputs);
-    if (leaving.length === 0) return { members };
+    const images = imagesOf(inputs);
+    const always = { members, ...(images === undefined ? {} : { images }) };
+    if (leaving.length === 0) return always;
     return {
-      members,
+      ...always,
       leaving: Object.fromEntries(leaving.map(({ member, way }) => [member.name, fate[way]])),
     };
   }
@@ -52,8 +55,9 @@ export class ReadinessResource implements OtherResource {
     const isLook = isDue(state, news);
     const leaving = hasUnknown(news["nodes"]) ? [] : leavingOf(oldInputs, news);
     if (!isLook && leaving.length === 0) return { changes: false };
-    // Of no detail the engine makes a list of all inputs; this one is hidden.
-    const details: Details = isLook ? { nodes: "update" } : {};
+    // Where nothing is shown, the engine lists all inputs as they were.
+    const images = oldInputs["images"] === undefined ? "add" : "update";
+    const details: Details = isLook ? { [news["images"] === undefined ? "nodes" : "images"]: images } : {};
     for (const { member } of leaving) {
       details[pathTo("members", member.name)] = "delete";
       details[pathTo("leaving", member.name)] = "add";
@@ -87,6 +91,18 @@ export class ReadinessResource implements OtherResource {
   }
 }
 
+/** What the nodes are to run, each image once: `v1.13.9 with schematic c9078f941996…`. Undefined while that is not known. */
+function imagesOf(inputs: Properties): string | undefined {
+  const described = nodesByName(inputs["nodes"]).map(([, { talosVersion, schematicId }]) => {
+    const schematic = schematicId ?? inputs["schematicId"];
+    return typeof talosVersion === "string" && typeof schematic === "string" && !hasUnknown(schematic)
+      ? describeImage(talosVersion, schematic)
+      : undefined;
+  });
+  const known = described.filter((text) => text !== undefined);
+  return known.length === 0 || known.length < described.length ? undefined : [...new Set(known)].join(", ");
+}
+
 function isDue(state: Properties, news: Properties): boolean {
   if (state["schematicId"] !== news["schematicId"]) return true;
   const before = new Map(nodesByName(state["nodes"]));
@@ -115,6 +131,7 @@ function rolloutOf({
   onRemove: _onRemove,
   leaving: _leaving,
   members: _members,
+  images: _images,
   ...rollout
 }: Properties): Properties {
   if (typeof nodes !== "object" || nodes === null) return { ...rollout, nodes };

@@ -21,5 +21,5 @@ export const talosEndpoints = z
   .array(endpoint, must("a list of endpoints"))
   .default([])
   .describe(
-    "Endpoints that forward to all nodes, as with `talosctl -e`: control planes, or a load balancer in front of them. They are tried in turn; default: every node is reached at its own address.",
+    "Endpoints that forward to all nodes, as with the `-e` of talosctl: control planes, or a load balancer in front of them. They are tried in turn; default: every node is reached at its own address.",
   );

@@ -185,14 +185,20 @@ export function diffConfiguration(
   const [history, lines] = [linesOf(oldInputs, changesProperty), linesOf(after, changesProperty)];
   const goesOn = history.every((line, index) => line === lines[index]);
   const details: Details = {};
-  lines.forEach((line, index) => {
-    if (index >= (goesOn ? history.length : 0) && !imageLine.test(line))
-      details[`${changesProperty}[${index}]`] = "add";
-  });
+  const show = (isShown: (line: string) => boolean): void => {
+    lines.forEach((line, index) => {
+      if (index >= (goesOn ? history.length : 0) && isShown(line))
+        details[`${changesProperty}[${index}]`] = "add";
+    });
+  };
+  // The image is shown by the node's upgrade.
+  show((line) => !imageLine.test(line));
   if (after[changesProperty] === unknownValue) details[changesProperty] = "add";
   if (after[driftProperty] !== undefined) details[driftProperty] = "add";
   for (const [key, kind] of Object.entries(others)) if (!long.includes(key)) details[key] = kind;
-  // A secret, which no line shows, or the image, which the node's upgrade shows. Of no detail the engine makes a list of all inputs; this one is hidden.
+  // Where nothing is shown, the engine lists all inputs as they were.
+  if (Object.keys(details).length === 0) show(() => true);
+  // A secret, which no line shows.
   if (Object.keys(details).length === 0) details["machineConfiguration"] = "update";
   return {
     changes: true,

@@ -24,6 +24,7 @@ beforeAll(async () => {
     PULUMI_CONFIG_PASSPHRASE: "only for this test",
     PULUMI_SKIP_UPDATE_CHECK: "true",
     NO_COLOR: "1",
+    PULUMI_EXPERIMENTAL: "true", // or the help has no --save-plan and no --plan
   };
 });
 

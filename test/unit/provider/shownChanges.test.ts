@@ -109,10 +109,10 @@ describe("a machine configuration", () => {
     expect(details([], [first, first])).toEqual({ "changes[0]": "add", "changes[1]": "add" });
   });
 
-  it("leaves the image to the node's upgrade, and shows that something changes where no line can", () => {
+  it("leaves the image to the node's upgrade unless it is all, and shows that something changes where no line can", () => {
     const image = "~ machine.install.image: x:v1.13.9 -> x:v1.14.1";
     const other = "+ machine.sysctls.vm.first: 1";
-    expect(details([], [image])).toEqual({ machineConfiguration: "update" });
+    expect(details([], [image])).toEqual({ "changes[0]": "add" });
     expect(details([], [image, other])).toEqual({ "changes[1]": "add" });
     expect(details([], [])).toEqual({ machineConfiguration: "update" });
   });
