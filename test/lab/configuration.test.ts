@@ -118,7 +118,8 @@ describe("a preview", () => {
     const { stdout, text } = await lab.labOk("preview");
     set(["talos-iscsi:talosVersion"], "v1.13.9");
     const [resources = "", outputs = ""] = stdout.split(/^\s*--outputs:--/m);
-    expect(count(resources, ':v1.14.1"'), resources).toBe(names.length);
+    // In full by the node's upgrade; its configuration's line has it short.
+    expect(resources.match(/[0-9a-f]{64}:v1\.14\.1"/g), resources).toHaveLength(names.length);
     expect(count(outputs, ':v1.14.1"')).toBe(1);
     for (const name of names)
       expect(resources).toMatch(new RegExp(`\\+ ${name} *: "v1\\.13\\.9 .* -> v1\\.14\\.1 `));
