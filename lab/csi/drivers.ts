@@ -16,7 +16,7 @@ export interface Defect {
   ours?: true;
 }
 
-// open-e/joviandss-kubernetescsi v1.1.0
+// open-e/joviandss-kubernetescsi at commit c466239; its iSCSI manifests are those of v1.1.0
 const joviandssDefects: readonly Defect[] = [
   {
     cases: "GetCapacity",
