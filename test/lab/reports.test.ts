@@ -44,7 +44,7 @@ test("before anything is deployed the nodes are looked at: the first up's reboot
 test("the lab's own up shows how the rollout went", async () => {
   const up = await lab.finish();
   expect(up.stdout).toMatch(/Rollout .*: v1\.13\.9, 5 nodes in /);
-  expect(up.stdout).toMatch(/│ w2 +│ v1\.12\.7 │ v1\.13\.9 │.*│ upgraded/);
+  expect(up.stdout).toMatch(/│ w2 +│ upgraded +│ v1\.12\.7 │ v1\.13\.9 │/);
 });
 
 test("a preview has the order, the last time and the changed lines, and no secret", async () => {
