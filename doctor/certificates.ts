@@ -1,5 +1,4 @@
 import { X509Certificate } from "node:crypto";
-import { parse } from "yaml";
 import type { Certificate, Finding } from "./verdict.ts";
 
 /** How many days before its end a certificate is worth a warning: two of the usual monthly maintenance windows. */
@@ -18,18 +17,6 @@ export function certificate(of: string, base64: string, now: Date): Certificate 
   } catch {
     return undefined;
   }
-}
-
-/** The client certificate of a kubeconfig's current context; undefined where it signs in by other means, such as a token. */
-export function kubeconfigCertificate(kubeconfig: string, now: Date): Certificate | undefined {
-  const config = parse(kubeconfig) as {
-    "current-context"?: string;
-    contexts?: { name?: string; context?: { user?: string } }[];
-    users?: { name?: string; user?: { "client-certificate-data"?: string } }[];
-  } | null;
-  const user = config?.contexts?.find(({ name }) => name === config["current-context"])?.context?.user;
-  const data = config?.users?.find(({ name }) => name === user)?.user?.["client-certificate-data"];
-  return data === undefined ? undefined : certificate("kubeconfig", data, now);
 }
 
 export function certificateFindings(certificates: readonly Certificate[]): Finding[] {

@@ -11,7 +11,7 @@ import { endpointsByAddress, reach, splitEndpoint, type Endpoints } from "../tal
 import { iscsiServices } from "../talos/extensions.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
 import { parseVersion, VersionError } from "../talos/version.ts";
-import { certificate, certificateFindings, kubeconfigCertificate } from "./certificates.ts";
+import { certificate, certificateFindings } from "./certificates.ts";
 import { DoctorError } from "./doctorError.ts";
 import { lookAtKubernetes, type KubernetesLook } from "./kubernetes.ts";
 import { examine, firstLook, type FirstLook } from "./node.ts";
@@ -68,7 +68,7 @@ export const realWorld: World = {
 export async function consult(options: DoctorOptions, world: World, signal: AbortSignal): Promise<Verdict> {
   const to = options.to === undefined ? undefined : release(options.to);
   const findings: Finding[] = [];
-  const { kubernetes, addresses } = await find(options, world, findings);
+  const { kubernetes, addresses, clientCertificate } = await find(options, world, findings);
   const looks = await lookAtAll(addresses, options, world, findings, signal);
   if (looks.length === 0)
     throw new DoctorError(
@@ -86,7 +86,7 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
   const now = world.now();
   const certificates = [
     certificate("talosconfig", options.talosconfig.clientCertificate, now),
-    options.kubeconfig === undefined ? undefined : kubeconfigCertificate(options.kubeconfig, now),
+    clientCertificate === undefined ? undefined : certificate("kubeconfig", clientCertificate, now),
   ]
     .filter((found) => found !== undefined)
     .sort((a, b) => a.days - b.days);
@@ -117,7 +117,7 @@ async function find(
   { talosconfig, kubeconfig, nodes }: DoctorOptions,
   world: World,
   findings: Finding[],
-): Promise<{ addresses: string[]; kubernetes?: KubernetesVerdict }> {
+): Promise<{ addresses: string[]; kubernetes?: KubernetesVerdict; clientCertificate?: string }> {
   const own = talosconfig.nodes.length > 0 ? talosconfig.nodes : talosconfig.endpoints;
   const named = [...new Set(nodes ?? own.map((endpoint) => splitEndpoint(endpoint).host))];
   if (kubeconfig === undefined) {
@@ -129,10 +129,12 @@ async function find(
       });
     return { addresses: present(named) };
   }
+  let signIn: { clientCertificate?: string } = {};
   try {
-    const look = await world.kubernetes(kubeconfig);
+    const { clientCertificate, ...look } = await world.kubernetes(kubeconfig);
+    if (clientCertificate !== undefined) signIn = { clientCertificate };
     const [listed, kubernetes] = await Promise.all([look.nodes(), look.verdict()]);
-    return { addresses: present(nodes ?? listed.map(({ address }) => address)), kubernetes };
+    return { addresses: present(nodes ?? listed.map(({ address }) => address)), kubernetes, ...signIn };
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     findings.push({
@@ -140,7 +142,7 @@ async function find(
       nodes: [],
       text: `the Kubernetes API could not be read, so storage and drains were not judged: ${error.message}`,
     });
-    return { addresses: present(named) };
+    return { addresses: present(named), ...signIn };
   }
 }
 

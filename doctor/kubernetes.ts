@@ -1,4 +1,4 @@
-import { KubernetesError } from "../provider/kubernetes.ts";
+import { openKubernetes, told } from "../provider/kubernetesConnection.ts";
 import type { KubernetesVerdict } from "./verdict.ts";
 
 /** A node as Kubernetes lists it. */
@@ -9,6 +9,8 @@ export interface ListedNode {
 
 /** What the doctor asks of Kubernetes. Every method throws a KubernetesError. */
 export interface KubernetesLook {
+  /** The kubeconfig's client certificate, base64 of PEM text; absent where it signs in by other means, such as a token. */
+  clientCertificate?: string;
   nodes(): Promise<ListedNode[]>;
   verdict(): Promise<KubernetesVerdict>;
 }
@@ -17,30 +19,25 @@ const requestMs = 15_000;
 
 /** Reads the cluster of a kubeconfig. @throws KubernetesError for one that cannot be used */
 export async function lookAtKubernetes(kubeconfig: string): Promise<KubernetesLook> {
-  const library = await import("@kubernetes/client-node");
-  const config = new library.KubeConfig();
-  try {
-    config.loadFromString(kubeconfig);
-  } catch {
-    // The parser's message would quote the file.
-    throw new KubernetesError("the kubeconfig cannot be read", 400);
-  }
+  const { library, config, once } = await openKubernetes(kubeconfig, requestMs);
   const core = config.makeApiClient(library.CoreV1Api);
   const storage = config.makeApiClient(library.StorageV1Api);
   const versions = config.makeApiClient(library.VersionApi);
+  const clientCertificate = config.getCurrentUser()?.certData;
   return {
+    ...(clientCertificate === undefined ? {} : { clientCertificate }),
     nodes: async () =>
-      (await told(core.listNode())).items.flatMap(({ metadata, status }) => {
+      (await told(core.listNode({}, once))).items.flatMap(({ metadata, status }) => {
         const address = status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
         return address === undefined ? [] : [{ name: metadata?.name ?? address, address }];
       }),
     verdict: async () => {
       const [{ gitVersion }, drivers, csiNodes, volumes, attachments] = await Promise.all([
-        told(versions.getCode()),
-        told(storage.listCSIDriver()),
-        told(storage.listCSINode()),
-        told(core.listPersistentVolume()),
-        told(storage.listVolumeAttachment()),
+        told(versions.getCode({}, once)),
+        told(storage.listCSIDriver({}, once)),
+        told(storage.listCSINode({}, once)),
+        told(core.listPersistentVolume({}, once)),
+        told(storage.listVolumeAttachment({}, once)),
       ]);
       const byDriver: Record<string, number> = {};
       for (const { spec } of volumes.items) {
@@ -59,25 +56,4 @@ export async function lookAtKubernetes(kubeconfig: string): Promise<KubernetesLo
       };
     },
   };
-}
-
-/** One line without headers, which is where credentials would be. */
-async function told<T>(request: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new KubernetesError(`no answer within ${requestMs / 1000} s`)),
-      requestMs,
-    );
-  });
-  try {
-    return await Promise.race([request, late]);
-  } catch (error) {
-    if (error instanceof KubernetesError) throw error;
-    const { code, message } = error as { code?: unknown; message?: unknown };
-    if (typeof code === "number") throw new KubernetesError(`HTTP status ${code}`, code);
-    throw new KubernetesError(String(message ?? error).split("\n")[0] ?? "");
-  } finally {
-    clearTimeout(timer);
-  }
 }

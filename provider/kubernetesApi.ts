@@ -23,6 +23,7 @@ import {
   type NodeRemover,
   type TurnLease,
 } from "./kubernetes.ts";
+import { openKubernetes, told } from "./kubernetesConnection.ts";
 import { kubernetesNode, kubernetesPod } from "./kubernetesObjects.ts";
 import { ApiStorageReader } from "./storage/api.ts";
 import type { StorageReader } from "./storage/reader.ts";
@@ -43,28 +44,7 @@ export function connectNodeRemover(kubeconfig: string): Promise<NodeRemover> {
 }
 
 async function connect(kubeconfig: string): Promise<ApiClient> {
-  const library = await import("@kubernetes/client-node");
-  const config = new library.KubeConfig();
-  try {
-    config.loadFromString(kubeconfig);
-  } catch {
-    // The parser's message would quote the file.
-    throw new KubernetesError("the kubeconfig cannot be read", 400);
-  }
-  if (config.getCurrentCluster() === null) {
-    throw new KubernetesError("the kubeconfig has no current context with a cluster", 400);
-  }
-  const limit: ObservableMiddleware = {
-    pre: (request) => {
-      request.setSignal(AbortSignal.timeout(requestMs));
-      return new library.Observable(Promise.resolve(request));
-    },
-    post: (response) => new library.Observable(Promise.resolve(response)),
-  };
-  const once: ConfigurationOptions<ObservableMiddleware> = {
-    middleware: [limit],
-    middlewareMergeStrategy: "append",
-  };
+  const { library, config, once } = await openKubernetes(kubeconfig, requestMs);
   return new ApiClient(
     new library.Watch(config),
     config.makeApiClient(library.CoreV1Api),
@@ -299,47 +279,4 @@ class ApiClient implements KubernetesClient, NodeRemover {
 /** The group or the version is not there (404), or has no such kind (the client's own words). */
 function isUnknownKind({ status, message }: KubernetesError): boolean {
   return status === 404 || message.startsWith("Unrecognized API version and kind");
-}
-
-/** Waits for an answer; what goes wrong becomes one line without headers, which is where credentials would be. */
-async function told<T>(request: Promise<T>): Promise<T> {
-  try {
-    return await request;
-  } catch (error) {
-    throw kubernetesError(error);
-  }
-}
-
-function kubernetesError(error: unknown): KubernetesError {
-  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
-    return new KubernetesError(
-      statusText("body" in error ? error.body : undefined) ?? `HTTP ${error.code}`,
-      error.code,
-    );
-  }
-  // fetch says only "fetch failed"; why is in its cause.
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return new KubernetesError(cause instanceof Error ? cause.message || cause.name : String(cause));
-}
-
-interface Status {
-  message?: string;
-  details?: { causes?: { message?: string }[] };
-}
-
-function statusText(body: unknown): string | undefined {
-  const status = parsed(body);
-  if (status === undefined) return undefined;
-  const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
-  return causes.length > 0 ? causes.join(", ") : status.message;
-}
-
-function parsed(body: unknown): Status | undefined {
-  if (typeof body === "object" && body !== null) return body;
-  if (typeof body !== "string") return undefined;
-  try {
-    return JSON.parse(body) as Status;
-  } catch {
-    return undefined;
-  }
 }

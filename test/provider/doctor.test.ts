@@ -140,6 +140,7 @@ describe("what is wrong", () => {
 
   it("the nodes are those of Kubernetes, with its drivers and volumes", async () => {
     const there: KubernetesLook = {
+      clientCertificate: cluster.credentials.clientCertificate,
       nodes: () => Promise.resolve(cluster.nodes.slice(0, 2).map(({ name, address }) => ({ name, address }))),
       verdict: () =>
         Promise.resolve({
@@ -151,6 +152,7 @@ describe("what is wrong", () => {
     };
     const verdict = await look({ kubeconfig: "{}" }, { kubernetes: () => Promise.resolve(there) });
     expect(verdict.nodes.map(({ name }) => name)).toEqual(["cp1", "cp2"]);
+    expect(verdict.certificates.map(({ of }) => of).sort()).toEqual(["kubeconfig", "talosconfig"]);
     expect(verdictText(verdict)).toContain(
       "CSI driver iscsi.csi.joviandss.open-e.com: on 2 nodes, 7 volumes",
     );
@@ -179,6 +181,15 @@ describe("npm run doctor", () => {
       return error as { code: number; stdout: string; stderr: string };
     }
   }
+
+  it("says that a kubeconfig cannot be read, and examines the nodes all the same", async () => {
+    const broken = join(folder, "kubeconfig");
+    writeFileSync(broken, "{");
+    const { code, stdout, stderr } = await doctor("--talosconfig", file, "--kubeconfig", broken);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+    expect(stdout).toContain("5 nodes, 1 problem");
+    expect(stdout).toContain("the kubeconfig cannot be read");
+  });
 
   it("tells by its exit code: 0 well, 1 a problem, 2 could not look", async () => {
     const well = await doctor("--talosconfig", file, "--json");

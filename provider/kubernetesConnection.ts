@@ -1,0 +1,76 @@
+import type { ConfigurationOptions, ObservableMiddleware } from "@kubernetes/client-node";
+import { KubernetesError } from "./kubernetes.ts";
+
+/**
+ * The client library with the cluster of a kubeconfig, and the options that give each request a deadline. The library takes its time to load, so only
+ * whoever needs it loads it.
+ * @throws KubernetesError for a kubeconfig that cannot be used
+ */
+export async function openKubernetes(kubeconfig: string, requestMs: number) {
+  const library = await import("@kubernetes/client-node");
+  const config = new library.KubeConfig();
+  try {
+    config.loadFromString(kubeconfig);
+  } catch {
+    // The parser's message would quote the file.
+    throw new KubernetesError("the kubeconfig cannot be read", 400);
+  }
+  if (config.getCurrentCluster() === null) {
+    throw new KubernetesError("the kubeconfig has no current context with a cluster", 400);
+  }
+  const limit: ObservableMiddleware = {
+    pre: (request) => {
+      request.setSignal(AbortSignal.timeout(requestMs));
+      return new library.Observable(Promise.resolve(request));
+    },
+    post: (response) => new library.Observable(Promise.resolve(response)),
+  };
+  const once: ConfigurationOptions<ObservableMiddleware> = {
+    middleware: [limit],
+    middlewareMergeStrategy: "append",
+  };
+  return { library, config, once };
+}
+
+/** Waits for an answer; what goes wrong becomes one line without headers, which is where credentials would be. */
+export async function told<T>(request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    throw kubernetesError(error);
+  }
+}
+
+function kubernetesError(error: unknown): KubernetesError {
+  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
+    return new KubernetesError(
+      statusText("body" in error ? error.body : undefined) ?? `HTTP ${error.code}`,
+      error.code,
+    );
+  }
+  // fetch says only "fetch failed"; why is in its cause.
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return new KubernetesError(cause instanceof Error ? cause.message || cause.name : String(cause));
+}
+
+interface Status {
+  message?: string;
+  details?: { causes?: { message?: string }[] };
+}
+
+function statusText(body: unknown): string | undefined {
+  const status = parsed(body);
+  if (status === undefined) return undefined;
+  const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
+  return causes.length > 0 ? causes.join(", ") : status.message;
+}
+
+function parsed(body: unknown): Status | undefined {
+  if (typeof body === "object" && body !== null) return body;
+  if (typeof body !== "string") return undefined;
+  try {
+    return JSON.parse(body) as Status;
+  } catch {
+    return undefined;
+  }
+}
