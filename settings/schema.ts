@@ -167,7 +167,7 @@ const node = section({
     .regex(hostPattern, must("a host name such as cp1 or cp1.example.org"))
     .optional()
     .describe(
-      "Host name to set; default: the node's name on a new cluster, nothing on one that is taken over. Give it to nodes that join such a cluster.",
+      "Host name to set; default: the node's name on a new cluster, nothing on an adopted one. Give it to nodes that join an adopted cluster.",
     ),
   network: network.optional().describe("Static addresses and name servers; default: DHCP on every link."),
   documents: documents.describe(
@@ -238,7 +238,7 @@ const cluster = section({
   secrets: secrets
     .optional()
     .describe(
-      "Secrets of a running cluster that is taken over. Absent: the cluster is new, and its secrets are made here.",
+      "Secrets of a running cluster that you adopt. Absent: the cluster is new, and its secrets are generated.",
     ),
   onRemove: onRemove
     .default("keep")

@@ -61,7 +61,7 @@ export interface Workload extends Manifest {
   spec: { template: { spec: PodSpec } };
 }
 
-/** One object of a list; a list without it is a mistake of whoever rendered it. */
+/** One object of a list. A list without it was rendered wrong. */
 export function manifest(all: readonly Manifest[], kind: string, name: string): Manifest {
   const found = all.find((one) => one.kind === kind && one.metadata.name === name);
   if (found !== undefined) return found;

@@ -80,8 +80,8 @@ export class Gate {
 
   /**
    * Runs `work` while nobody else disturbs a control plane of the cluster: no other operation of this process, no other process of this machine, and, where
-   * there is a kubeconfig, no run on another machine. Actions on a control plane take a turn of their own; whoever has more to do, such as a drain, a
-   * reboot and the wait for the node's return, puts it all into one.
+   * there is a kubeconfig, no run on another machine. Each action on a control plane takes a turn. A caller with several actions, such as a drain, a
+   * reboot and the wait for the node's return, puts all of them into one turn.
    */
   async inTurn<T>(work: () => Promise<T>): Promise<T> {
     const { node, cluster, signal, acting, tell } = this.#site;

@@ -113,7 +113,7 @@ function label(value: "on" | "off"): void {
   cluster.kubectl(["label", "node", "w1", `go=${value}`, "--overwrite"]);
 }
 
-test("an object whose creation was killed is taken over by an up that is told to, and stays ours", async () => {
+test("an object whose creation was killed is adopted by an up that is told to, and stays ours", async () => {
   const killed = stack.up().then(
     () => "ended",
     () => "killed",
@@ -140,7 +140,7 @@ test("an object whose creation was killed is taken over by an up that is told to
   expect(cluster.kubectl(["get", "deployments", "--output=name"])).toBe("");
 });
 
-test("what somebody else has installed with other values is not taken over, not even then", async () => {
+test("objects that others installed with other values are not adopted even then", async () => {
   const labels = { app: "controller" };
   const spec = { containers: [{ name: "driver", image: "example.invalid/driver:by-hand" }] };
   const byHand = {

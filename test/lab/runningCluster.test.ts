@@ -210,7 +210,7 @@ describe("afterwards", () => {
     expect(refreshed.stdout).not.toMatch(/\d+ (updated|deleted)/);
   });
 
-  test("drift shows as a change of properties, a node that is away stays in the state, and up mends the rest", async () => {
+  test("drift shows as changed properties, an unreachable node stays in the state, and up fixes the rest", async () => {
     await lab.tool("talosctl", "--nodes", "127.10.0.11", "service", "ext-iscsid", "stop");
     const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
     const byHand = `127.10.0.2:8080/metal-installer/${vanilla}:v1.13.7`;

@@ -63,7 +63,7 @@ describe("three control planes on etcd 3.7", () => {
     cluster = await started("127.45.42", "v1.14.1", 3);
   });
 
-  test("do not go back to 3.6: the guard says why, and what would let them", async () => {
+  test("do not go back to 3.6: the guard gives the reason and the setting that allows it", async () => {
     const message = await refused(cluster, "cp1", { talosVersion: "v1.13.9" });
     expect(message).toContain("v1.13.9 runs etcd 3.6.12, and etcd's data is of 3.7");
     expect(message).toContain("127.45.42.11 has etcd 3.7.1, storage 3.7.0");
@@ -71,7 +71,7 @@ describe("three control planes on etcd 3.7", () => {
     expect(untouched(cluster)).toBe(true);
   });
 
-  test("go back with etcdDowngrade: etcd converts its data first, then one node after the other", async () => {
+  test("go back with etcdDowngrade: etcd converts its data first, then one node at a time", async () => {
     const back = { talosVersion: "v1.13.9", etcdDowngrade: true };
     await bring(cluster, "cp1", back);
     expect(cluster.nodes.map(({ version }) => version)).toEqual(["v1.13.9", "v1.14.1", "v1.14.1"]);

@@ -30,7 +30,7 @@ async function otherProcess(cluster: string): Promise<ChildProcess> {
 }
 
 describe("two processes of one machine", () => {
-  it("take turns at a cluster; the turn of one that is killed is free at once", async () => {
+  it("take turns at a cluster; a killed process frees its turn at once", async () => {
     const child = await otherProcess("cluster 1");
     let waited = false;
     const turn = hostTurn("cluster 1", new AbortController().signal, () => (waited = true));
@@ -87,7 +87,7 @@ describe("runs on two machines", () => {
     expect(kubernetes.lease?.holder).toBeUndefined();
   });
 
-  it("wait as long as the other one is heard of, and a minute longer", async () => {
+  it("wait while the other run renews its Lease, and a minute longer", async () => {
     const kubernetes = new FakeKubernetes();
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "1" };
     const own = site();
