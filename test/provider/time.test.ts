@@ -12,25 +12,15 @@ import { drain } from "../../provider/steps/drain.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { FakeFleet, type Machine } from "../unit/provider/fakeFleet.ts";
+import { steppingClock } from "../unit/provider/steppingClock.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // How long things may take, how often anybody is asked, and what waits for what.
 
-/** Time that goes by as it is waited for. Its jitter is at the end where most is asked. */
-function steppingClock(): Clock {
-  let now = 0;
-  return {
-    now: () => now,
-    sleep: async (ms) => {
-      now += ms;
-      await new Promise((resolve) => setImmediate(resolve));
-    },
-    random: () => 0,
-  };
-}
-
+/** Jitter at the end where most is asked. */
+const mostAsked = 0;
 const wanted = { version: "v1.13.9", schematic: "a".repeat(64) };
 
 function machine(name: string, role: Machine["role"], address: string): Machine {
@@ -69,7 +59,7 @@ describe("a drain that a budget blocks for 5 minutes", () => {
     const node = machine("w1", "worker", "10.0.1.1");
     const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
     fleet.setTrouble("w1", "budget blocks");
-    const clock = steppingClock();
+    const clock = steppingClock(mostAsked);
     const inputs = nodeUpgradeInputs({ ...inputsOf(node, ["10.0.0.1"]), drain: { timeoutSeconds: 300 } });
     const session = await Session.open(surroundings(fleet, clock), urn, inputs, new AbortController().signal);
     const context: UpgradeContext = session.context;
@@ -93,7 +83,7 @@ describe("errors that waiting cannot fix", () => {
   it("a 403 at uncordon is asked once", async () => {
     const node = machine("w1", "worker", "10.0.1.1");
     const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
-    const clock = steppingClock();
+    const clock = steppingClock(mostAsked);
     let refused = 0;
     fleet.kubernetes.before = (method) => {
       if (method !== "patchNode" || node.boots === 0) return;
@@ -114,7 +104,7 @@ describe("a deadline", () => {
   it("belongs to one node and one step: nodes that queue for the registry have all of their time", async () => {
     const workers = Array.from({ length: 30 }, (_, i) => machine(`w${i + 1}`, "worker", `10.0.1.${i + 1}`));
     const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), ...workers]);
-    const clock = steppingClock();
+    const clock = steppingClock(mostAsked);
     const around = surroundings(fleet, clock);
     const left: number[] = [];
     // Every pull takes a minute; eight run at once, so that the last ones begin after three.
@@ -152,7 +142,7 @@ describe("a deadline", () => {
   it("of a node's step is not used up by the steps before it", async () => {
     const node = machine("w1", "worker", "10.0.1.1");
     const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
-    const clock = steppingClock();
+    const clock = steppingClock(mostAsked);
     const around = surroundings(fleet, clock);
     const deadlines: Record<string, number> = {};
     const slow: Surroundings = {

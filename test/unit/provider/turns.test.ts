@@ -2,12 +2,12 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import type { Clock } from "../../../provider/clock.ts";
 import { Cancelled } from "../../../provider/errors.ts";
 import { clusterTurn, type ClusterTurn } from "../../../provider/gate/clusterTurn.ts";
 import { hostTurn } from "../../../provider/gate/hostTurn.ts";
 import { KubernetesError } from "../../../provider/kubernetes.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
+import { steppingClock } from "./steppingClock.ts";
 
 // Turns at a cluster that processes and machines take, which share nothing else.
 
@@ -50,19 +50,6 @@ describe("two processes of one machine", () => {
     await expect(turn).rejects.toBeInstanceOf(Cancelled);
   });
 });
-
-/** Time that goes by as it is waited for. */
-function steppingClock(): Clock {
-  let now = 0;
-  return {
-    now: () => now,
-    sleep: async (ms) => {
-      now += ms;
-      await new Promise((resolve) => setImmediate(resolve));
-    },
-    random: () => 0.5,
-  };
-}
 
 function site(clock = steppingClock()) {
   const told: string[] = [];
