@@ -2,21 +2,25 @@ import { nearest } from "./nearest.ts";
 import { canonicalExtension, extensionName } from "./extensions.ts";
 
 /**
- * Names of the system extensions that Talos's own repository (siderolabs/extensions) has offered from 1.6 to 1.14. New ones come with each release: an
- * unknown name is no mistake by itself, but most often a slip, and the factory refuses it only when an image is pulled.
+ * Names of the system extensions that Talos offers: the build targets, `nonfree` ones included, that the Makefile of siderolabs/extensions has on the branches
+ * release-1.6 to release-1.14. New ones come with each release: an unknown name is no mistake by itself, but most often a slip, and the factory
+ * refuses it only when an image is pulled.
  */
-const KNOWN = (
-  "amazon-ena amd-ucode amdgpu amdgpu-firmware binfmt-misc bnx2-bnx2x btrfs chelsio-drivers chelsio-firmware cloudflared crun drbd " +
-  "dvb-cx23885 dvb-m88ds3103 ecr-credential-provider fuse3 gasket gasket-driver glibc gvisor gvisor-debug hailort i915 i915-ucode " +
-  "intel-ice-firmware intel-ucode iscsi-tools kata-containers lldpd mdadm mei metal-agent multipath-tools nebula netbird newt nfs-utils nfsd " +
-  "nfsrahead nonfree-kmod-nvidia nonfree-kmod-nvidia-lts nonfree-kmod-nvidia-production nut-client nvidia-container-toolkit " +
-  "nvidia-container-toolkit-lts nvidia-container-toolkit-production nvidia-fabric-manager-lts nvidia-fabric-manager-production " +
-  "nvidia-fabricmanager nvidia-gdrdrv-device nvidia-open-gpu-kernel-modules nvidia-open-gpu-kernel-modules-lts " +
-  "nvidia-open-gpu-kernel-modules-production nvme-cli panfrost qemu-guest-agent qlogic-firmware realtek-firmware revpi-firmware spin " +
-  "stargz-snapshotter tailscale talos-vmtoolsd tenstorrent thunderbolt trident-iscsi-tools uinput usb-audio-drivers usb-modem " +
-  "usb-modem-drivers util-linux-tools v4l-uvc v4l-uvc-drivers vc4 vmtoolsd-guest-agent wasmedge xdma-driver xe xe-guest-utilities " +
+const OFFERED = (
+  "amazon-ena amd-ucode amdgpu amdgpu-firmware binfmt-misc bird2 bnx2-bnx2x btrfs chelsio-drivers chelsio-firmware cloudflared crun ctr drbd dvb-cx23885 " +
+  "dvb-m88ds3103 ecr-credential-provider fuse3 gasket-driver glibc gpio-pinctrl gvisor gvisor-debug hailort harbor-credential-provider " +
+  "hello-world-service hyperv-guest-agent i915 i915-ucode intel-ice-firmware intel-npu intel-ucode iscsi-tools joydev kata-containers kata-containers-snp " +
+  "lldpd mdadm mei mellanox-mstflint metal-agent multipath-tools nebula netbird newt nfs-utils nfsd nfsrahead nonfree-kmod-nvidia nonfree-kmod-nvidia-lts " +
+  "nonfree-kmod-nvidia-production nut-client nvidia-container-toolkit nvidia-container-toolkit-lts nvidia-container-toolkit-production " +
+  "nvidia-fabricmanager nvidia-fabricmanager-lts nvidia-fabricmanager-production nvidia-gdrdrv-device nvidia-open-gpu-kernel-modules " +
+  "nvidia-open-gpu-kernel-modules-lts nvidia-open-gpu-kernel-modules-production nvme-cli panfrost px-fuse qemu-guest-agent qlogic-firmware " +
+  "realtek-firmware revpi-firmware rockchip-rknn soci-snapshotter spin stargz-snapshotter tailscale tenstorrent thunderbolt trident-iscsi-tools uhid " +
+  "uinput usb-audio-drivers usb-modem-drivers util-linux-tools v4l-uvc-drivers vc4 vmtoolsd-guest-agent wasmedge xdma-driver xe xe-guest-utilities " +
   "xen-guest-agent youki zerotier zfs"
 ).split(" ");
+
+/** Names that only the Image Factory has (siderolabs/image-factory internal/profile, the new names of renamed ones). */
+const KNOWN = [...OFFERED, "nvidia-fabric-manager-lts"];
 
 /** What to say of an official extension's name; undefined where the name is known. Names of other publishers are theirs to know. */
 export function strangeExtension(reference: string): string | undefined {
@@ -24,7 +28,7 @@ export function strangeExtension(reference: string): string | undefined {
   const name = extensionName(reference);
   if (publisher !== "siderolabs" || KNOWN.includes(name) || KNOWN.includes(canonicalExtension(name)))
     return undefined;
-  const meant = nearest(KNOWN, name);
+  const meant = nearest(OFFERED, name);
   return meant === undefined
     ? `${reference} is no official extension that is known here; check that the Image Factory has it for this release`
     : `${reference} is no official extension that is known here; did you mean siderolabs/${meant}?`;
