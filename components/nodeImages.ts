@@ -61,12 +61,13 @@ export function nodeImages(
   byDefault: FactoryImage,
   { talosVersion, image, images }: ImageSettings,
   opts: pulumi.ComponentResourceOptions,
+  nameOf: (part: string) => string,
 ): NodeImages {
   const named = Object.entries(images).map(([name, args]) => {
     const sharedProvider = args.factory === image.factory ? byDefault.provider : undefined;
     return [
       name,
-      new FactoryImage(`image-${name}`, { ...args, talosVersion, sharedProvider }, opts),
+      new FactoryImage(nameOf(`image-${name}`), { ...args, talosVersion, sharedProvider }, opts),
     ] as const;
   });
   const made = new Map([[defaultName, byDefault] as const, ...named]);

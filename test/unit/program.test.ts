@@ -2,8 +2,10 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { iscsiSchematicId as id, program } from "./components/program.ts";
-import { isSecret, ofType, only, valueOf, type Registered } from "./components/recorder.ts";
+import { IscsiCluster } from "../../components/iscsiCluster.ts";
+import { parseSettings } from "../../config.ts";
+import { iscsiSchematicId as id, program, providers } from "./components/program.ts";
+import { isSecret, ofType, only, record, valueOf, type Registered } from "./components/recorder.ts";
 import { bundle, canary, changed, leaks, minimal, talosconfig } from "./settings/example.ts";
 
 const joviandss = {
@@ -250,3 +252,29 @@ function inTheClear(inputs: unknown): string {
       : value,
   );
 }
+
+describe("IscsiCluster", () => {
+  it("declares below itself what a stack declares, so that a program can have several", async () => {
+    const { resources: stack } = await program(dev());
+    const { resources, result } = await record(() => {
+      const made = ["one", "two"].map((name) => new IscsiCluster(name, parseSettings(dev())));
+      return { kubeconfig: made[0]?.outputs.kubeconfig };
+    }, providers);
+    const own = (name: string) =>
+      resources
+        .filter((resource) => resource.name.startsWith(`${name}-`))
+        .map(({ type, name: full }) =>
+          `${type} ${full.slice(name.length + 1)}`.replace("joviandss-joviandss-", "joviandss-"),
+        )
+        .sort();
+    const all = stack
+      .filter(({ type }) => type !== "pulumi:pulumi:Stack")
+      .map(({ type, name }) => `${type} ${name}`);
+    expect(own("one")).toEqual(all.sort());
+    expect(own("two")).toEqual(own("one"));
+    expect(only(resources, "talos-iscsi:index:FactoryImage", "one-image").parent).toBe(
+      "talos-iscsi:index:IscsiCluster::one",
+    );
+    expect(await isSecret(pulumi.output(result.kubeconfig))).toBe(true);
+  });
+});

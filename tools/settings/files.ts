@@ -13,7 +13,7 @@ export async function settingsFiles(root: string): Promise<Record<string, string
   const schema = jsonSchemaOfSettings();
   const keys = settingsKeys(schema);
   const texts = {
-    "docs/settings.md": `${settingsReference(keys)}\n${outputsSection(readFileSync(join(root, "index.ts"), "utf8"))}`,
+    "docs/settings.md": `${settingsReference(keys)}\n${outputsSection(readFileSync(join(root, "components/iscsiCluster.ts"), "utf8"))}`,
     "docs/compatibility.md": compatibilityPage(),
     "Pulumi.template.yaml": settingsTemplate(keys),
     "settings.schema.json": JSON.stringify(stackFileSchema(schema), undefined, 2),

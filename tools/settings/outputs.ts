@@ -1,12 +1,8 @@
-/** The outputs of the stack, by their doc comments in `index.ts`. */
-export function outputsSection(program: string): string {
-  let text = "";
-  const rows = [...program.matchAll(/(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*)?^export const (\w+)/gm)].map(
-    ([, comment, name = ""]) => {
-      // Outputs without a comment of their own share the one before.
-      if (comment !== undefined) text = comment.replace(/\s*\n\s*\*?\s*/g, " ").trim();
-      return `| \`${name}\` | ${text} |`;
-    },
+/** The outputs of the stack, by the doc comments of IscsiClusterOutputs. */
+export function outputsSection(source: string): string {
+  const members = /export interface IscsiClusterOutputs \{\n([\s\S]*?)^\}/m.exec(source)?.[1] ?? "";
+  const rows = [...members.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*(\w+)/g)].map(
+    ([, comment = "", name = ""]) => `| \`${name}\` | ${comment.replace(/\s*\n\s*\*?\s*/g, " ").trim()} |`,
   );
   return `## Outputs
 

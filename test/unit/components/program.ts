@@ -22,7 +22,7 @@ function registered(inputs: Record<string, unknown>): string {
 }
 
 /** What the providers make of resources in an update. */
-const providers: RecordOptions = {
+export const providers: RecordOptions = {
   made: ({ type, inputs }) => {
     const clientConfiguration = { caCertificate: "ca", clientCertificate: "crt", clientKey: canary };
     switch (type) {

@@ -1,0 +1,254 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { csiNamespaces } from "./csi/csiProblems.ts";
+import { JovianDssCsi } from "./csi/joviandss.ts";
+import { PrivilegedNamespace } from "./csi/privilegedNamespace.ts";
+import { SnapshotController } from "./csi/snapshots.ts";
+import { SynologyCsi } from "./csi/synology.ts";
+import { drainArgs } from "./drainArgs.ts";
+import { storageGateArgs } from "./storageGateArgs.ts";
+import { ClusterMembership } from "./clusterMembership.ts";
+import { hideValues } from "./hiddenValues.ts";
+import { FactoryImage } from "./factoryImage.ts";
+import { nodeImages, nodeParts, type NodeImages } from "./nodeImages.ts";
+import { preflightInputs, RollingUpgrade } from "./rollingUpgrade.ts";
+import { RolloutReadiness } from "./rolloutReadiness.ts";
+import { TalosCluster } from "./talosCluster.ts";
+import { endpointsByAddress } from "../talos/endpoint.ts";
+import { newestContract } from "../talos/iscsi.ts";
+import type { Settings } from "../settings/rules.ts";
+
+/** What a cluster gives to those who use it: the outputs of the stack, and those of the component. */
+export interface IscsiClusterOutputs {
+  /** ID of the Image Factory's schematic. */
+  schematicId: pulumi.Output<string>;
+  /** Installer image that the nodes run. */
+  installerImage: pulumi.Output<string>;
+  /** ISO that boots a new machine into maintenance mode. */
+  isoUrl: pulumi.Output<string>;
+  /** iPXE script that boots a new machine into maintenance mode. */
+  pxeUrl: pulumi.Output<string>;
+  /**
+   * Every image by name, where there are several: schematic, installer, architecture, ISO, iPXE script and disk image. `image` is called `default`.
+   * Absent without `images`.
+   */
+  images: NodeImages["table"];
+  /** URL of the Kubernetes API. */
+  endpoint: string;
+  /** Admin credentials for talosctl: `pulumi stack output talosconfig --show-secrets > talosconfig`. */
+  talosconfig: pulumi.Output<string>;
+  /** Admin credentials for kubectl: `pulumi stack output kubeconfig --show-secrets > kubeconfig`. */
+  kubeconfig: pulumi.Output<string>;
+  /** Every node's machine configuration with marks in place of its secrets. Absent without `outputs.machineConfigurations`. */
+  machineConfigurations: TalosCluster["redactedConfigurations"] | undefined;
+  /** What each node runs, as it was read from the node itself, by the node's name. */
+  nodes: RollingUpgrade["table"];
+  /** The last snapshot of etcd that a rollout has taken: path, size, revision and SHA-256. Absent without `upgrade.etcdSnapshot`. */
+  etcdSnapshot: RollingUpgrade["etcdSnapshot"] | undefined;
+  /** Nodes that wait for an upgrade window, and why; empty when every node runs what it is to run. Absent without `upgrade.windows`. */
+  postponed: RollingUpgrade["postponed"] | undefined;
+  /** StorageClasses that workloads can ask for. */
+  storageClasses: pulumi.Output<string[]>;
+}
+
+/**
+ * Everything that the settings ask for: images, machine configurations, upgrades, drivers.
+ *
+ * `index.ts` declares it at the top of its stack, where the resources have had these names since 0.1.0; IscsiCluster declares it below itself.
+ *
+ * @param settings what `parseSettings` gave.
+ * @param parent the component that the resources belong to. Default: the stack.
+ * @param named the name of a resource for its part in the cluster, such as `kubernetes`. Default: the part.
+ */
+export function declareCluster(
+  settings: Settings,
+  parent?: pulumi.Resource,
+  named: (part: string) => string = (part) => part,
+): IscsiClusterOutputs {
+  const { cluster: wanted, upgrade } = settings;
+  // What was given as a secret is one in every resource that gets it. The nodes' resources have it in their machine configurations alone.
+  const inScope = parent === undefined ? {} : { parent };
+  const hiding = { ...inScope, transformations: hideValues(settings.hidden.values) };
+
+  const endpoints = endpointsByAddress(wanted.nodes, wanted.talosEndpoints);
+
+  const factory = new FactoryImage(
+    named("image"),
+    { ...settings.image, talosVersion: settings.talosVersion },
+    hiding,
+  );
+  const imagesOfNodes = nodeImages(factory, settings, hiding, named);
+
+  const rolloutNodes = wanted.nodes.map((node) => ({ ...node, ...imagesOfNodes.upgradeOf(node) }));
+  const etcd = {
+    etcdSnapshot:
+      upgrade.etcdSnapshot === undefined ? undefined : { cluster: wanted.name, ...upgrade.etcdSnapshot },
+    etcdDowngrade: upgrade.etcdDowngrade,
+  };
+
+  const cluster = new TalosCluster(
+    named("cluster"),
+    {
+      clusterName: wanted.name,
+      endpoint: wanted.endpoint,
+      nodes: wanted.nodes.map((node) => ({
+        ...node,
+        installerImage: imagesOfNodes.of(node).installerImageOf(node.talosVersion),
+        ...nodeParts(node),
+      })),
+      endpoints,
+      contract: settings.talosContract,
+      initialContract: newestContract(settings.talosVersion),
+      kubernetesVersion: settings.kubernetesVersion,
+      exemptNamespaces: csiNamespaces(settings),
+      kernelModules: ["iscsi_tcp"],
+      podSubnets: wanted.podSubnets,
+      serviceSubnets: wanted.serviceSubnets,
+      vip: wanted.vip,
+      patches: wanted.patches,
+      acceptDropped: wanted.acceptDropped,
+      hidden: settings.hidden.configurations,
+      protectSecrets: wanted.protectSecrets,
+      existing: wanted.secrets,
+      after: imagesOfNodes.confirmed,
+      look: (clientConfiguration) =>
+        new RolloutReadiness(
+          named("readiness"),
+          {
+            nodes: Object.fromEntries(
+              rolloutNodes.map((node) => [node.name, { ...preflightInputs(node), onRemove: node.onRemove }]),
+            ),
+            schematicId: factory.schematicId,
+            controlPlanes: wanted.nodes.flatMap(({ role, address }) =>
+              role === "controlplane" ? [address] : [],
+            ),
+            clientConfiguration,
+            onRemove: wanted.onRemove,
+            endpoints,
+            kubernetesVersion: settings.kubernetesVersion,
+            timeoutSeconds: upgrade.timeout,
+            allowSkew: upgrade.allowSkew,
+            ...etcd,
+          },
+          { ...inScope, dependsOn: imagesOfNodes.confirmed },
+        ),
+    },
+    { ...inScope, provider: factory.provider },
+  );
+
+  const clientAccess = { clientConfiguration: cluster.clientConfiguration, kubeconfig: cluster.kubeconfig };
+  const drain = drainArgs(upgrade.drain);
+
+  // Before the rollout: who leaves is no longer a member of etcd when the others are looked at.
+  const membership = new ClusterMembership(
+    named("membership"),
+    {
+      nodes: Object.fromEntries(
+        wanted.nodes.map(({ name, address, role, onRemove }) => [name, { node: address, role, onRemove }]),
+      ),
+      onRemove: wanted.onRemove,
+      endpoints,
+      ...clientAccess,
+      drain,
+      timeoutSeconds: upgrade.timeout,
+    },
+    { ...inScope, dependsOn: cluster.ready },
+  );
+
+  const rollout = new RollingUpgrade(
+    named("upgrade"),
+    {
+      nodes: rolloutNodes,
+      endpoints,
+      after: [...cluster.ready, membership],
+      schematicId: factory.schematicId,
+      ...clientAccess,
+      kubernetesVersion: settings.kubernetesVersion,
+      drain,
+      storageGate: storageGateArgs(upgrade.storageGate, settings.joviandss),
+      maxUnavailableWorkers: upgrade.workers.maxUnavailable,
+      pools: upgrade.pools,
+      timeoutSeconds: upgrade.timeout,
+      allowSkew: upgrade.allowSkew,
+      prePull: upgrade.prePull,
+      ...etcd,
+      windows: upgrade.windows,
+      outsideWindow: upgrade.outsideWindow,
+      gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
+    },
+    inScope,
+  );
+
+  const kubernetes = new k8s.Provider(
+    named("kubernetes"),
+    {
+      kubeconfig: cluster.kubeconfig,
+      // Without it a kubeconfig that is not known yet, as every renewed one in its preview, replaces the provider and all objects with it.
+      clusterIdentifier: cluster.clusterId,
+      enableServerSideApply: true,
+      // A changed password is an update of its Secret, which rolls the pods; replaced, the Secret would be gone for a moment.
+      enableSecretMutable: true,
+    },
+    // The plugin asks the API server for its schema once, when it is configured: not while a control plane is new or restarts.
+    { ...inScope, dependsOn: rollout },
+  );
+  // The provider depends on all nodes: one dependency in place of hundreds for each object.
+  const onIscsiNodes = { ...hiding, provider: kubernetes, dependsOn: [kubernetes as pulumi.Resource] };
+  const snapshots =
+    settings.snapshotController?.install === true
+      ? new SnapshotController(named("snapshots"), settings.snapshotController, onIscsiNodes)
+      : undefined;
+  const afterSnapshots = {
+    ...onIscsiNodes,
+    dependsOn: [...onIscsiNodes.dependsOn, ...(snapshots === undefined ? [] : [snapshots])],
+  };
+  const placed = wanted.nodes.every(({ iscsi }) => iscsi) ? {} : { nodesWithoutIscsi: true };
+  const joviandss =
+    settings.joviandss === undefined
+      ? undefined
+      : new JovianDssCsi(named("joviandss"), { ...settings.joviandss, ...placed }, afterSnapshots);
+  for (const { name, labels } of settings.namespaces)
+    new PrivilegedNamespace(named(name), { name, labels }, onIscsiNodes);
+  const synology =
+    settings.synology === undefined
+      ? undefined
+      : new SynologyCsi(named("synology"), { ...settings.synology, ...placed }, afterSnapshots);
+
+  return {
+    schematicId: factory.schematicId,
+    installerImage: factory.installerImage,
+    isoUrl: factory.isoUrl,
+    pxeUrl: factory.pxeUrl,
+    images: imagesOfNodes.table,
+    endpoint: wanted.endpoint,
+    talosconfig: cluster.talosconfig,
+    kubeconfig: cluster.kubeconfig,
+    machineConfigurations: settings.outputs.machineConfigurations
+      ? cluster.redactedConfigurations
+      : undefined,
+    nodes: rollout.table,
+    etcdSnapshot: upgrade.etcdSnapshot === undefined ? undefined : rollout.etcdSnapshot,
+    postponed: upgrade.windows.length === 0 ? undefined : rollout.postponed,
+    storageClasses: pulumi
+      .all([joviandss?.storageClassNames ?? [], synology?.storageClassNames ?? []])
+      .apply((names) => names.flat()),
+  };
+}
+
+/**
+ * A Talos cluster with iSCSI storage, as one resource: what a stack of this project declares, for use in another program.
+ *
+ * @example `new IscsiCluster("prod", parseSettings({ talosVersion: "v1.13.9", cluster: { name: "prod", … } }))`
+ */
+export class IscsiCluster extends pulumi.ComponentResource {
+  /** What the cluster gives: kubeconfig, talosconfig, images, what each node runs. */
+  readonly outputs: IscsiClusterOutputs;
+
+  /** @param settings what `parseSettings` gave: it has checked them, and names every mistake at once. */
+  constructor(name: string, settings: Settings, opts?: pulumi.ComponentResourceOptions) {
+    super("talos-iscsi:index:IscsiCluster", name, {}, opts);
+    for (const { path, reason } of settings.warnings) void pulumi.log.warn(`${path} ${reason}`, this);
+    this.outputs = declareCluster(settings, this, (part) => `${name}-${part}`);
+    this.registerOutputs(this.outputs);
+  }
+}
