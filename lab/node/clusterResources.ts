@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { bootstrapManifests } from "./bootstrapManifests.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { ResourceContent, ResourceType } from "./resourceTypes.ts";
 
@@ -64,6 +65,12 @@ export const clusterTypes: ResourceType[] = [
         cniName: config?.cniName ?? "",
       }),
     ]),
+  },
+  {
+    // Made from the configuration whenever it changes; a cluster gets them once (siderolabs/talos v1.13 controllers/k8s/manifest.go).
+    type: "Manifests.kubernetes.talos.dev",
+    namespace: "controlplane",
+    contents: onControlPlane(({ config }) => (config === undefined ? [] : bootstrapManifests(config))),
   },
   {
     type: "Members.cluster.talos.dev",

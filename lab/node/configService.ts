@@ -4,8 +4,10 @@ import { stringify } from "yaml";
 import { pack } from "tar-stream";
 import { buffer } from "node:stream/consumers";
 import { issueLeaf, loadAuthority, pemText } from "../pki.ts";
+import type { Boot } from "./boot.ts";
 import { appliesImmediately, configDiff } from "./configChange.ts";
 import { CallFailure, notAuthorized } from "./failure.ts";
+import { kubeletOf } from "./kubernetesImages.ts";
 import { parseMachineConfig, type MachineConfig } from "./machineConfig.ts";
 import { reboot } from "./machineService.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -169,11 +171,24 @@ async function activate(node: SimulatedNode, config: MachineConfig): Promise<voi
     JSON.stringify([of?.certSans, of?.machineCa.crt, of?.acceptedCas, of?.hostname]);
   if (names(before) !== names(config)) await node.api.serveConfigured(true);
   node.changes.notify();
-  void boot.staticPods.follow(config, boot, node.timings.bootSeconds).catch(() => {});
+  const returns = (): boolean => !node.faults.has("api-server-down");
+  void boot.staticPods.follow(config, boot, node.timings.bootSeconds, returns).catch(() => {});
+  if (before !== undefined && kubeletOf(before) !== kubeletOf(config))
+    void restartKubelet(node, boot).catch(() => {});
   await node.kubernetes.tell(
     (runtime) => runtime.configActive(node.identity(), config.documents),
     boot.power,
   );
+}
+
+/** Containers run on; the kubelet is away for a moment, and reports with what it is then. */
+async function restartKubelet(node: SimulatedNode, boot: Boot): Promise<void> {
+  boot.services.put("kubelet", "Stopping", "Sending SIGTERM to Process");
+  await node.kubernetes.restartKubelet(boot, async () => {
+    await boot.sleep(node.timings.bootSeconds * 0.3);
+    while (node.faults.has("kubelet-does-not-return")) await boot.sleep(0.05);
+    boot.services.put("kubelet", "Running", "Started task kubelet", !node.faults.has("kubelet-unhealthy"));
+  });
 }
 
 /** Access to Kubernetes for its administrator, as Talos hands it out. */

@@ -92,6 +92,8 @@ export const faultCatalogue = [
   },
   { id: "node-down", does: "the node is switched off until the fault is lifted" },
   { id: "not-ready", does: "the machine runs and never reports ready" },
+  { id: "api-server-down", does: "kube-apiserver does not get ready after its next restart" },
+  { id: "kubelet-does-not-return", does: "a kubelet that restarts does not come back" },
   { id: "kubelet-unhealthy", does: "the kubelet runs and is not healthy" },
   { id: "etcd-member-unhealthy", does: "this etcd member runs and serves nothing" },
   { id: "etcd-learner", does: "this etcd member is a learner: it has no vote" },

@@ -54,6 +54,12 @@ export class KubernetesLink {
       .catch((error: unknown) => this.#complain(error));
   }
 
+  /** The kubelet ends and comes back; its node stays Ready meanwhile, since that takes less than the controller manager waits. */
+  async restartKubelet(boot: Boot, start: () => Promise<void>): Promise<void> {
+    await start();
+    if (!boot.power.aborted) this.kubeletUp(boot);
+  }
+
   /** The kubelet stops while the machine still runs, as before an installation. */
   async stopKubelet(boot: Boot): Promise<void> {
     this.kubeletDown(boot);

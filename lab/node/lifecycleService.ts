@@ -2,6 +2,7 @@ import { status } from "@grpc/grpc-js";
 import { CallFailure, asCallFailure } from "./failure.ts";
 import type { CallContext, Send } from "./handlers.ts";
 import { pinned, type NodeImage } from "./images.ts";
+import { isKubernetesImage } from "./kubernetesImages.ts";
 import { InstallLog } from "./installLog.ts";
 import { install, pull } from "./installer.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -85,7 +86,8 @@ export function registerLifecycleService(node: SimulatedNode): void {
   handlers.unary<{ reference: string }>(
     "/machine.MachineService/ImagePull",
     async ({ reference }, { signal }) => {
-      await pull(node, reference, signal);
+      if (isKubernetesImage(reference)) await pullComponent(node, reference);
+      else await pull(node, reference, signal);
       return { messages: [{}] };
     },
   );
@@ -93,6 +95,18 @@ export function registerLifecycleService(node: SimulatedNode): void {
     for (const [name, { digest }] of Object.entries(node.disk.images))
       send({ name, digest, size: "104857600" });
   });
+}
+
+/** An image of Kubernetes' own, which the release's registries have. */
+async function pullComponent(node: SimulatedNode, reference: string): Promise<void> {
+  if (node.faults.strikes("pull-not-found")) {
+    throw new CallFailure(status.NOT_FOUND, `error pulling image: ${reference}: not found`);
+  }
+  if (node.faults.strikes("pull-fails")) {
+    throw new CallFailure(status.UNKNOWN, `failed to pull image "${reference}": 503 Service Unavailable`);
+  }
+  await booted(node).sleep(node.timings.pullSeconds * 0.1);
+  node.componentImages.add(reference);
 }
 
 /** The image must have been pulled before: installing pulls nothing. */

@@ -88,6 +88,8 @@ export class SimulatedNode implements ApidHost {
   readonly installs: InstallRecord[] = [];
   readonly boots: BootRecord[] = [];
   readonly appliedConfigs: AppliedConfig[] = [];
+  /** Images of Kubernetes' components that were pulled ahead. */
+  readonly componentImages = new Set<string>();
   /** How often an upgrade has wiped the data (Talos before 1.8, without `preserve`). */
   dataWipes = 0;
   disk: Disk;

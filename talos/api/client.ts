@@ -1,10 +1,10 @@
 import type { ServiceDefinition } from "@grpc/proto-loader";
-import { getResource, getSpecText, listResources } from "./cosi.ts";
+import { getResource, getSpecText, listLists, listResources } from "./cosi.ts";
 import { diagnoseTls, letsAnyoneIn, troubleOfEndpoint } from "./diagnose.ts";
 import { isTransient, isUnimplemented, TalosError } from "./errors.ts";
 import { installHistory, type InstallHistory } from "./installLog.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
-import { apiServerPod, configurationText } from "./nodeState.ts";
+import { configurationText, staticPod } from "./nodeState.ts";
 import type {
   CallOptions,
   EtcdAlarm,
@@ -156,11 +156,20 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async apiServer(call?: CallOptions): Promise<StaticPod | undefined> {
+    return this.staticPod("kube-apiserver", call);
+  }
+
+  async staticPod(component: string, call?: CallOptions): Promise<StaticPod | undefined> {
     const [pods, statuses] = await Promise.all([
       listResources(this.transport, "k8s", "StaticPods.kubernetes.talos.dev", call),
       listResources(this.transport, "k8s", "StaticPodStatuses.kubernetes.talos.dev", call),
     ]);
-    return apiServerPod(pods, statuses);
+    return staticPod(component, pods, statuses);
+  }
+
+  async bootstrapManifests(call?: CallOptions): Promise<Record<string, unknown>[]> {
+    const manifests = await listLists(this.transport, "controlplane", "Manifests.kubernetes.talos.dev", call);
+    return manifests.flat().filter(isObject);
   }
 
   async etcdMembers(call?: CallOptions): Promise<EtcdMember[]> {
@@ -239,8 +248,9 @@ export class GrpcTalosReader implements TalosReader {
     return name;
   }
 
-  async pullLegacy(image: string, call?: CallOptions): Promise<void> {
-    await this.one("ImagePull", { namespace: "NS_SYSTEM", reference: image }, long(call));
+  async pullLegacy(image: string, call?: CallOptions, namespace: "system" | "cri" = "system"): Promise<void> {
+    const request = { namespace: namespace === "cri" ? "NS_CRI" : "NS_SYSTEM", reference: image };
+    await this.one("ImagePull", request, long(call));
   }
 
   async installHistory(call?: CallOptions): Promise<InstallHistory> {
@@ -325,6 +335,10 @@ export class GrpcTalosReader implements TalosReader {
     }
     return Buffer.concat(chunks).toString("utf8");
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isNoSuchFile(error: TalosError): boolean {

@@ -54,7 +54,38 @@ export async function listResources(
   type: string,
   options?: CallOptions,
 ): Promise<CosiResource[]> {
-  const resources: CosiResource[] = [];
+  return list(transport, namespace, type, cosiResource, options);
+}
+
+/** The specs of a type that are lists, in the order of their resources' ids. */
+export async function listLists(
+  transport: Transport,
+  namespace: string,
+  type: string,
+  options?: CallOptions,
+): Promise<unknown[][]> {
+  const found = await list(
+    transport,
+    namespace,
+    type,
+    (wire) => {
+      const resource = wire as WireResource | null | undefined;
+      const spec: unknown = parse(resource?.spec?.yamlSpec ?? "");
+      return Array.isArray(spec) ? { id: resource?.metadata?.id ?? "", spec: spec as unknown[] } : undefined;
+    },
+    options,
+  );
+  return found.sort((a, b) => (a.id < b.id ? -1 : 1)).map(({ spec }) => spec);
+}
+
+async function list<T>(
+  transport: Transport,
+  namespace: string,
+  type: string,
+  read: (wire: unknown) => T | undefined,
+  options?: CallOptions,
+): Promise<T[]> {
+  const resources: T[] = [];
   try {
     for await (const response of transport.stream(
       loadTalosApi().state,
@@ -62,7 +93,7 @@ export async function listResources(
       { namespace, type },
       options,
     )) {
-      const resource = cosiResource(response["resource"]);
+      const resource = read(response["resource"]);
       if (resource !== undefined) resources.push(resource);
     }
   } catch (error) {

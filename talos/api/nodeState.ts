@@ -10,14 +10,16 @@ export function configurationText(spec: string): string {
   return typeof value === "string" ? value : spec;
 }
 
-/** kube-apiserver among the static pods: what its manifest and its status say. */
-export function apiServerPod(
+/** A component among the static pods: what its manifest and its status say. */
+export function staticPod(
+  component: string,
   pods: readonly CosiResource[],
   statuses: readonly CosiResource[],
 ): StaticPod | undefined {
-  const status = statuses.find(({ id }) => id.includes("kube-apiserver"))?.spec["podStatus"] as
-    PodStatus | undefined;
-  if (status === undefined) return undefined;
+  const spec = statuses.find(({ id }) => id.includes(component))?.spec;
+  if (spec === undefined) return undefined;
+  // In YAML the resource is the pod's status itself (siderolabs/talos v1.6 to v1.14, resources/k8s/static_pod_status.go, MarshalYAML).
+  const status = (spec["podStatus"] ?? spec) as PodStatus;
   const ready =
     status.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ??
     false;
@@ -25,12 +27,31 @@ export function apiServerPod(
   const started = (status.containerStatuses ?? []).map(({ state }) =>
     Date.parse(String(state?.running?.startedAt ?? "")),
   );
-  const written = pods.find(({ id }) => id.includes("kube-apiserver"))?.updatedMs;
+  const manifest = pods.find(({ id }) => id.includes(component));
+  const written = manifest?.updatedMs;
+  const { containers } = (manifest?.spec["spec"] ?? {}) as PodSpec;
+  const image = (list: readonly Container[] | undefined): string | undefined =>
+    list?.find(({ name }) => name === component)?.image;
+  const [wanted, runs] = [image(containers), image(status.containerStatuses)];
   // Times of pods are whole seconds. A container whose start is not told says nothing: `ready` has to do for it.
-  return { ready, outdated: written !== undefined && started.some((at) => at + 1_000 < written) };
+  return {
+    ready,
+    outdated: written !== undefined && started.some((at) => at + 1_000 < written),
+    ...(wanted === undefined ? {} : { wantedImage: wanted }),
+    ...(runs === undefined ? {} : { image: runs }),
+  };
+}
+
+interface Container {
+  name?: string;
+  image?: string;
+}
+
+interface PodSpec {
+  containers?: Container[];
 }
 
 interface PodStatus {
   conditions?: { type?: string; status?: string }[];
-  containerStatuses?: { state?: { running?: { startedAt?: string | number } | null } }[];
+  containerStatuses?: (Container & { state?: { running?: { startedAt?: string | number } | null } })[];
 }

@@ -75,6 +75,10 @@ export interface StaticPod {
   ready: boolean;
   /** The pod that runs was started before its manifest was changed last: the kubelet has not restarted it yet. */
   outdated: boolean;
+  /** The image in its manifest. */
+  wantedImage?: string;
+  /** The image that runs, as the kubelet tells it. */
+  image?: string;
 }
 
 /**
@@ -112,6 +116,13 @@ export interface TalosReader {
   bootedWithUki(call?: CallOptions): Promise<boolean | undefined>;
   /** kube-apiserver, as far as this control plane's kubelet tells; undefined where nothing is known of it. */
   apiServer(call?: CallOptions): Promise<StaticPod | undefined>;
+  /** A component of this control plane, `kube-scheduler`; undefined where nothing is known of it. */
+  staticPod(component: string, call?: CallOptions): Promise<StaticPod | undefined>;
+  /**
+   * The manifests that Talos gives a new cluster, as this control plane makes them from its configuration: kube-proxy, CoreDNS, the rights of kubelets.
+   * In the order of their resources.
+   */
+  bootstrapManifests(call?: CallOptions): Promise<Record<string, unknown>[]>;
 
   etcdMembers(call?: CallOptions): Promise<EtcdMember[]>;
   etcdStatus(call?: CallOptions): Promise<EtcdStatus>;
@@ -126,8 +137,8 @@ export interface TalosReader {
 
   /** ImageService.Pull, Talos 1.13 and newer. Returns the name that `install` takes. */
   pull(image: string, onProgress: (done: number, total: number) => void, call?: CallOptions): Promise<string>;
-  /** MachineService.ImagePull, before Talos 1.13. */
-  pullLegacy(image: string, call?: CallOptions): Promise<void>;
+  /** MachineService.ImagePull, before Talos 1.13. `cri`: where pods look for images; `system`: the kubelet's and installers'. Default: `system`. */
+  pullLegacy(image: string, call?: CallOptions, namespace?: "system" | "cri"): Promise<void>;
   /** An admin kubeconfig, which only a control plane gives out. Secret. */
   kubeconfig(call?: CallOptions): Promise<string>;
   /** What this boot's logs tell of installations. Unlike META it shows one that waits for the reboot (seen on v1.13). */

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { faultCatalogue, type FaultId } from "../../lab/node/faults.ts";
 import { preflight } from "../../lab/node/images.ts";
 import type { SimulatedNode } from "../../lab/node/node.ts";
+import { withImages } from "../../talos/kubernetesImages.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { TalosActor } from "../../talos/api/talosClient.ts";
@@ -258,6 +259,33 @@ const symptoms: Record<FaultId, () => Promise<void>> = {
       state: "Running",
       health: "unhealthy",
     });
+  },
+  "api-server-down": async () => {
+    const client = connect(controlPlane);
+    const before = controlPlane.config?.text ?? "";
+    controlPlane.faults.set("api-server-down");
+    const image = "registry.k8s.io/kube-apiserver:v1.35.5";
+    await client.applyConfiguration({
+      data: withImages(before, { "kube-apiserver": image }),
+      mode: "NO_REBOOT",
+    });
+    const pod = (): Promise<unknown> => client.apiServer();
+    await until("it is not ready", async () => (await client.apiServer())?.ready === false);
+    expect(await pod()).toMatchObject({
+      wantedImage: image,
+      image: "registry.k8s.io/kube-apiserver:v1.35.4",
+    });
+    controlPlane.faults.clear();
+    await until("it is back", async () => (await client.apiServer())?.ready === true);
+    expect(await pod()).toMatchObject({ wantedImage: image, image });
+  },
+  "kubelet-does-not-return": async () => {
+    const image = "ghcr.io/siderolabs/kubelet:v1.35.5";
+    const data = withImages(worker.config?.text ?? "", { kubelet: image });
+    await connect(worker).applyConfiguration({ data, mode: "NO_REBOOT" });
+    await until("it is away", async () => !(await connect(worker).machineStatus()).ready);
+    const services = await connect(worker).services();
+    expect(services.find(({ id }) => id === "kubelet")?.state).toBe("Stopping");
   },
   "etcd-member-unhealthy": async () => {
     controlPlane.faults.set("etcd-member-unhealthy");

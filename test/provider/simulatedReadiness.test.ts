@@ -35,7 +35,7 @@ interface PodStatus {
 
 async function apiServer(): Promise<PodStatus> {
   const all = await listResources(transport, "k8s", "StaticPodStatuses.kubernetes.talos.dev");
-  return all.find(({ id }) => id.includes("kube-apiserver"))?.spec["podStatus"] as PodStatus;
+  return all.find(({ id }) => id.includes("kube-apiserver"))?.spec as unknown as PodStatus;
 }
 
 const startedAt = ({ containerStatuses }: PodStatus) => containerStatuses[0]?.state.running.startedAt;

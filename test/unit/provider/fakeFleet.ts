@@ -305,6 +305,13 @@ class FakeClient implements TalosActor {
   async apiServer(): Promise<undefined> {
     this.#answer();
   }
+  async staticPod(): Promise<undefined> {
+    this.#answer();
+  }
+  async bootstrapManifests(): Promise<never[]> {
+    this.#answer();
+    return [];
+  }
   async inMaintenance(): Promise<boolean> {
     return false;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { installHistory, isImage } from "../../../talos/api/installLog.ts";
-import { apiServerPod } from "../../../talos/api/nodeState.ts";
+import { staticPod } from "../../../talos/api/nodeState.ts";
 
 const image = "factory.talos.dev/metal-installer/c907@sha256:ab12";
 const kernel = (...lines: string[]): string =>
@@ -49,17 +49,21 @@ describe("a kube-apiserver after a change of its manifest", () => {
       id: "kube-system/kube-apiserver-cp1",
       updatedMs: undefined,
       spec: {
-        podStatus: {
-          startTime: "2026-11-28T08:00:00Z",
-          conditions: [{ type: "Ready", status: "True" }],
-          containerStatuses: [{ state: { running: { startedAt } } }],
-        },
+        startTime: "2026-11-28T08:00:00Z",
+        conditions: [{ type: "Ready", status: "True" }],
+        containerStatuses: [{ state: { running: { startedAt } } }],
       },
     },
   ];
 
   it("is outdated until its container starts anew; the pod's own start time never changes", () => {
-    expect(apiServerPod(pods, status("2026-11-28T09:00:00Z"))).toEqual({ ready: true, outdated: true });
-    expect(apiServerPod(pods, status("2026-11-28T10:00:20Z"))).toEqual({ ready: true, outdated: false });
+    expect(staticPod("kube-apiserver", pods, status("2026-11-28T09:00:00Z"))).toEqual({
+      ready: true,
+      outdated: true,
+    });
+    expect(staticPod("kube-apiserver", pods, status("2026-11-28T10:00:20Z"))).toEqual({
+      ready: true,
+      outdated: false,
+    });
   });
 });

@@ -1,0 +1,37 @@
+import { clusterSection, kubernetesImage } from "./kubernetesImages.ts";
+import type { MachineConfig } from "./machineConfig.ts";
+import type { ResourceContent } from "./resourceTypes.ts";
+
+/** Some of the manifests that Talos makes for a new cluster: those by which an upgrade of Kubernetes can be told. */
+export function bootstrapManifests(config: MachineConfig): ResourceContent[] {
+  const proxy = clusterSection(config, "proxy");
+  const labels = { tier: "node", "k8s-app": "kube-proxy" };
+  const kubeProxy = {
+    apiVersion: "apps/v1",
+    kind: "DaemonSet",
+    metadata: { name: "kube-proxy", namespace: "kube-system", labels },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          containers: [{ name: "kube-proxy", image: kubernetesImage(config, "kube-proxy", proxy) }],
+          hostNetwork: true,
+          serviceAccountName: "kube-proxy",
+          tolerations: [{ effect: "NoSchedule", operator: "Exists" }],
+        },
+      },
+    },
+  };
+  const account = {
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: { name: "kube-proxy", namespace: "kube-system" },
+  };
+  return proxy?.["disabled"] === true
+    ? []
+    : [
+        { id: "10-kube-proxy-account", spec: [account] },
+        { id: "11-kube-proxy", spec: [kubeProxy] },
+      ];
+}

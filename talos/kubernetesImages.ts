@@ -1,0 +1,194 @@
+/** The images of Kubernetes' components in a machine configuration: which there are, and how their releases are read and set. */
+import {
+  configText,
+  isLeaf,
+  isTreeList,
+  isTreeMap,
+  parseConfig,
+  parseTree,
+  textOf,
+  type Tree,
+  type TreeMap,
+} from "./configTree.ts";
+import { pointerKeys } from "./jsonPatch.ts";
+
+/** A component whose release the machine configuration names. */
+export type KubernetesComponent =
+  "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kube-proxy" | "kubelet";
+
+interface Place {
+  /** In the v1alpha1 document. */
+  readonly path: readonly [string, string];
+  /** In a document of its own, with contract v1.14. */
+  readonly kind: string;
+  /** What Talos runs where the configuration names no image (siderolabs/talos pkg/machinery/constants). */
+  readonly repository: string;
+}
+
+const places: Readonly<Record<KubernetesComponent, Place>> = {
+  "kube-apiserver": {
+    path: ["cluster", "apiServer"],
+    kind: "KubeAPIServerConfig",
+    repository: "registry.k8s.io/kube-apiserver",
+  },
+  "kube-controller-manager": {
+    path: ["cluster", "controllerManager"],
+    kind: "KubeControllerManagerConfig",
+    repository: "registry.k8s.io/kube-controller-manager",
+  },
+  "kube-scheduler": {
+    path: ["cluster", "scheduler"],
+    kind: "KubeSchedulerConfig",
+    repository: "registry.k8s.io/kube-scheduler",
+  },
+  "kube-proxy": {
+    path: ["cluster", "proxy"],
+    kind: "KubeProxyConfig",
+    repository: "registry.k8s.io/kube-proxy",
+  },
+  kubelet: {
+    path: ["machine", "kubelet"],
+    kind: "KubeletConfig",
+    repository: "ghcr.io/siderolabs/kubelet",
+  },
+};
+
+/** In the order in which an upgrade takes them. */
+export const kubernetesComponents = Object.keys(places) as KubernetesComponent[];
+
+/** Those that run as static pods of a control plane, in the order in which an upgrade takes them. */
+export const staticPodComponents = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
+
+/** The images by component; a component without one is absent. */
+export type KubernetesImages = Partial<Record<KubernetesComponent, string>>;
+
+/** The images that a machine configuration names. Throws `ConfigTextError`. */
+export function imagesIn(config: string): KubernetesImages {
+  const documents = parseConfig(config);
+  const found = kubernetesComponents.flatMap((component): [KubernetesComponent, string][] => {
+    const image = documents
+      .map((document) => textOf(document, ...(keysIn(document, component) ?? ["\0"])))
+      .find((text) => text !== undefined);
+    return image === undefined ? [] : [[component, image]];
+  });
+  return Object.fromEntries(found);
+}
+
+/**
+ * The configuration with these images; undefined takes one out. The text as it is where nothing changes. Throws `ConfigTextError`.
+ * @param images for these components alone
+ */
+export function withImages(
+  config: string,
+  images: Partial<Record<KubernetesComponent, string | undefined>>,
+): string {
+  const has = imagesIn(config);
+  const changed = (Object.keys(images) as KubernetesComponent[]).filter(
+    (component) => images[component] !== has[component],
+  );
+  if (changed.length === 0) return config;
+  const documents = parseConfig(config);
+  return configText(
+    documents.map((document) =>
+      changed.reduce<TreeMap>((tree, component) => {
+        const keys = placeFor(documents, document, component);
+        return keys === undefined ? tree : (set(tree, keys, images[component]) as TreeMap);
+      }, document),
+    ),
+  );
+}
+
+/** Components whose image one of these patches sets: its owner pins it, and nothing else moves it. Throws `ConfigTextError`. */
+export function pinnedIn(patches: readonly string[]): ReadonlySet<KubernetesComponent> {
+  const trees = patches.flatMap((patch) => parseTree(patch));
+  return new Set(kubernetesComponents.filter((component) => trees.some((tree) => names(tree, component))));
+}
+
+/**
+ * A configuration that leaves a node's Kubernetes as it is: with the node's own images in place of the ones that differ, but for those that a patch pins.
+ * @param running what the node has
+ * @param patches the patches in the configuration
+ */
+export function keepImages(wanted: string, running: string, patches: readonly string[]): string {
+  const own = imagesIn(running);
+  return withImages(
+    wanted,
+    Object.fromEntries(unpinned(patches).map((component) => [component, own[component]])),
+  );
+}
+
+/** Do two configurations differ in nothing but images that no patch pins? */
+export function sameButForImages(one: string, other: string, patches: readonly string[]): boolean {
+  if (one === other) return true;
+  const without = Object.fromEntries(unpinned(patches).map((component) => [component, undefined]));
+  const bare = (text: string): string => configText(parseConfig(withImages(text, without)));
+  return bare(one) === bare(other);
+}
+
+function unpinned(patches: readonly string[]): KubernetesComponent[] {
+  const pinned = pinnedIn(patches);
+  return kubernetesComponents.filter((component) => !pinned.has(component));
+}
+
+const tagged =
+  /^([^@]+?)(?::(v?\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)([^@:/]*))?(?:@sha256:[0-9a-f]{64})?$/;
+
+/** The release that an image's tag names, `v1.36.1`; undefined where it names none. */
+export function releaseOf(image: string | undefined): string | undefined {
+  const version = image === undefined ? undefined : tagged.exec(image)?.[2];
+  return version === undefined ? undefined : version.replace(/^v?/, "v");
+}
+
+/** The image of another release, from the same place and of the same kind (`-slim`, `-fat`); without one, Talos's own. */
+export function imageOfRelease(
+  component: KubernetesComponent,
+  image: string | undefined,
+  release: string,
+): string {
+  const [, repository = places[component].repository, , kind = ""] =
+    (image === undefined ? undefined : tagged.exec(image)) ?? [];
+  return `${repository}:${release}${kind}`;
+}
+
+/** Where a document has the component's image; undefined for a document that is about something else. */
+function keysIn(document: TreeMap, component: KubernetesComponent): string[] | undefined {
+  const { path, kind } = places[component];
+  const own = textOf(document, "kind");
+  if (own === undefined) return [...path, "image"];
+  return own === kind ? ["image"] : undefined;
+}
+
+/** Where to write it: in the component's own document where there is one, else in the v1alpha1 document. */
+function placeFor(
+  all: readonly TreeMap[],
+  document: TreeMap,
+  component: KubernetesComponent,
+): string[] | undefined {
+  const { kind } = places[component];
+  const separate = all.some((other) => textOf(other, "kind") === kind);
+  const here = textOf(document, "kind") === undefined ? !separate : textOf(document, "kind") === kind;
+  return here ? keysIn(document, component) : undefined;
+}
+
+function set(tree: Tree | undefined, [key = "", ...rest]: string[], text: string | undefined): Tree {
+  const map = new Map(isTreeMap(tree) ? tree : []);
+  const inner = map.get(key);
+  if (rest.length > 0) {
+    if (text !== undefined || isTreeMap(inner)) map.set(key, set(inner, rest, text));
+  } else if (text === undefined) map.delete(key);
+  else map.set(key, { text, plain: isLeaf(inner) ? inner.plain : true });
+  return map;
+}
+
+function names(tree: Tree, component: KubernetesComponent): boolean {
+  if (isTreeList(tree)) {
+    const whole = [...places[component].path, "image"].join(".");
+    return tree.some((operation) => {
+      const pointer = textOf(operation, "path");
+      return pointer !== undefined && pointerKeys(pointer).join(".") === whole;
+    });
+  }
+  if (!isTreeMap(tree)) return false;
+  const keys = keysIn(tree, component);
+  return keys !== undefined && textOf(tree, ...keys) !== undefined;
+}

@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import {
+  imageOfRelease,
+  imagesIn,
+  keepImages,
+  pinnedIn,
+  releaseOf,
+  sameButForImages,
+  withImages,
+} from "../../talos/kubernetesImages.ts";
+
+const config = (kubelet: string, apiServer: string, hostname = "cp1"): string => `version: v1alpha1
+machine:
+  type: controlplane
+  kubelet:
+    image: ghcr.io/siderolabs/kubelet:${kubelet}
+  network:
+    hostname: ${hostname}
+cluster:
+  apiServer:
+    image: registry.k8s.io/kube-apiserver:${apiServer}
+`;
+
+const documents = `version: v1alpha1
+machine:
+  type: controlplane
+---
+apiVersion: v1alpha1
+kind: KubeletConfig
+image: ghcr.io/siderolabs/kubelet:v1.36.1
+---
+apiVersion: v1alpha1
+kind: KubeAPIServerConfig
+image: registry.k8s.io/kube-apiserver:v1.36.1
+`;
+
+describe("the images of a machine configuration", () => {
+  it("are read from the v1alpha1 document and from documents of their own", () => {
+    expect(imagesIn(config("v1.35.4-slim", "v1.35.4"))).toEqual({
+      kubelet: "ghcr.io/siderolabs/kubelet:v1.35.4-slim",
+      "kube-apiserver": "registry.k8s.io/kube-apiserver:v1.35.4",
+    });
+    expect(imagesIn(documents)).toEqual({
+      kubelet: "ghcr.io/siderolabs/kubelet:v1.36.1",
+      "kube-apiserver": "registry.k8s.io/kube-apiserver:v1.36.1",
+    });
+  });
+
+  it("are set where they are, added where there is none, and taken out", () => {
+    const moved = withImages(documents, {
+      kubelet: "mirror/kubelet:v1.36.2",
+      "kube-proxy": "mirror/p:v1.36.2",
+    });
+    expect(imagesIn(moved)).toEqual({
+      ...imagesIn(documents),
+      kubelet: "mirror/kubelet:v1.36.2",
+      "kube-proxy": "mirror/p:v1.36.2",
+    });
+    expect(imagesIn(withImages(documents, { kubelet: undefined }))).not.toHaveProperty("kubelet");
+    const text = config("v1.35.4", "v1.35.4");
+    expect(withImages(text, { kubelet: "ghcr.io/siderolabs/kubelet:v1.35.4" })).toBe(text);
+  });
+});
+
+describe("a configuration for a node that runs Kubernetes already", () => {
+  const running = config("v1.35.2", "v1.35.4");
+  const wanted = config("v1.36.1", "v1.36.1", "cp-1");
+
+  it("has the node's own images and the rest of what is wanted", () => {
+    expect(keepImages(wanted, running, [])).toBe(config("v1.35.2", "v1.35.4", "cp-1"));
+  });
+
+  it("names no image where the node's does not", () => {
+    expect(imagesIn(keepImages(wanted, "version: v1alpha1\nmachine:\n  type: controlplane\n", []))).toEqual(
+      {},
+    );
+  });
+
+  it.each([
+    ["a strategic patch", "machine:\n  kubelet:\n    image: ghcr.io/siderolabs/kubelet:v1.36.1\n"],
+    [
+      "a JSON patch",
+      "- op: replace\n  path: /machine/kubelet/image\n  value: ghcr.io/siderolabs/kubelet:v1.36.1\n",
+    ],
+    ["a document", "apiVersion: v1alpha1\nkind: KubeletConfig\nimage: ghcr.io/siderolabs/kubelet:v1.36.1\n"],
+  ])("keeps what %s pins", (_, patch) => {
+    expect([...pinnedIn([patch])]).toEqual(["kubelet"]);
+    expect(keepImages(wanted, running, [patch])).toBe(config("v1.36.1", "v1.35.4", "cp-1"));
+    expect(sameButForImages(running, config("v1.36.1", "v1.35.4"), [patch])).toBe(false);
+  });
+
+  it("is the same as another one that differs in images alone", () => {
+    expect(sameButForImages(running, config("v1.36.1", "v1.36.1"), [])).toBe(true);
+    expect(sameButForImages(running, wanted, [])).toBe(false);
+  });
+});
+
+describe("an image", () => {
+  const digest = `@sha256:${"a".repeat(64)}`;
+
+  it.each([
+    ["registry.k8s.io/kube-apiserver:v1.36.1", "v1.36.1"],
+    ["127.0.0.1:5000/kubelet:v1.36.1-fat", "v1.36.1"],
+    [`mirror/kubelet:v1.37.0-rc.1${digest}`, "v1.37.0-rc.1"],
+    ["mirror:5000/kubelet", undefined],
+    [`mirror/kubelet${digest}`, undefined],
+    ["mirror/kubelet:latest", undefined],
+    [undefined, undefined],
+  ])("%s is of release %s", (image, release) => {
+    expect(releaseOf(image)).toBe(release);
+  });
+
+  it("of another release comes from the same place, of the same kind, and without the old digest", () => {
+    expect(imageOfRelease("kubelet", `mirror:5000/kubelet:v1.36.1-slim${digest}`, "v1.36.2")).toBe(
+      "mirror:5000/kubelet:v1.36.2-slim",
+    );
+    expect(imageOfRelease("kubelet", undefined, "v1.36.2")).toBe("ghcr.io/siderolabs/kubelet:v1.36.2");
+  });
+});
