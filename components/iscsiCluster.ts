@@ -111,7 +111,7 @@ export function declareCluster(
       protectSecrets: wanted.protectSecrets,
       existing: wanted.secrets,
       after: imagesOfNodes.confirmed,
-      look: (clientConfiguration) =>
+      look: ({ clientConfiguration, named: hardware }) =>
         new RolloutReadiness(
           named("readiness"),
           {
@@ -129,6 +129,8 @@ export function declareCluster(
             timeoutSeconds: upgrade.timeout,
             allowSkew: upgrade.allowSkew,
             ...etcd,
+            hardware:
+              wanted.checkHardware === "off" ? undefined : { check: wanted.checkHardware, named: hardware },
           },
           { ...inScope, dependsOn: imagesOfNodes.confirmed },
         ),

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterMember } from "./clusterMembership.ts";
 import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
 import type { PreflightNodeArgs } from "./rolloutPreflight.ts";
+import type { NamedHardware } from "../talos/hardware/named.ts";
 
 /** All inputs mean what they mean for a NodeUpgrade. There is no kubeconfig yet: a new cluster has none before its nodes are configured. */
 export interface RolloutReadinessArgs extends Pick<
@@ -18,6 +19,16 @@ export interface RolloutReadinessArgs extends Pick<
   allowSkew: boolean;
   etcdSnapshot?: EtcdSnapshotArgs | undefined;
   etcdDowngrade?: boolean | undefined;
+  /** What the configurations name of their machines: the preview holds it against what the machines report. Absent: it does not. Always a secret. */
+  hardware?: HardwareArgs | undefined;
+}
+
+/** Does the configuration fit the machine? */
+export interface HardwareArgs {
+  /** What to do with one that does not. Default: refuse it for a machine without a configuration, warn of it on a running node. */
+  check?: "refuse" | "warn" | undefined;
+  /** Disks, links and selectors by the nodes' names. */
+  named: Record<string, NamedHardware[]>;
 }
 
 /**
@@ -34,6 +45,7 @@ export class RolloutReadiness extends pulumi.CustomResource {
       // Draining needs a kubeconfig, and is for later.
       {
         ...onlyGiven(args),
+        ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(onlyGiven(args.hardware)) }),
         clientConfiguration: pulumi.secret(args.clientConfiguration),
         drain: { enabled: false },
       },

@@ -4,9 +4,12 @@ import type { MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
 import { endpointsFor, reach, type Endpoints } from "../talos/endpoint.ts";
 import { isGeneratedHere } from "../talos/iscsi.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
+import type { NamedHardware } from "../talos/hardware/named.ts";
+import { wantedHardware, type WantedNode } from "../talos/hardware/wanted.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import { formerConfiguration, NodeConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
+import { addressesOf, firstControlPlane, inApplyOrder } from "./applyOrder.ts";
 import { withoutTraces } from "./manyResources.ts";
 import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
 
@@ -95,8 +98,16 @@ export interface TalosClusterArgs {
   existing?: ExistingCluster | undefined;
   /** What must exist before the first node gets its configuration, such as the image that the configurations name. Default: nothing. */
   after?: pulumi.Resource[] | undefined;
-  /** Makes what looks at the nodes, with the cluster's credentials, before the first node gets its configuration. Default: nothing. */
-  look?: ((clientConfiguration: pulumi.Output<ClientConfiguration>) => pulumi.Resource) | undefined;
+  /** Makes what looks at the nodes before the first node gets its configuration. Default: nothing. */
+  look?: ((about: LookAround) => pulumi.Resource) | undefined;
+}
+
+/** What a look at the nodes needs to know. */
+export interface LookAround {
+  /** The cluster's credentials. */
+  clientConfiguration: pulumi.Output<ClientConfiguration>;
+  /** What the nodes' configurations name of their machines, by the nodes' names. */
+  named: Record<string, NamedHardware[]>;
 }
 
 /**
@@ -188,7 +199,8 @@ export class TalosCluster extends pulumi.ComponentResource {
   private applyConfigurations(args: TalosClusterArgs, identity: Identity): Record<string, NodeConfiguration> {
     const applied: Record<string, NodeConfiguration> = {};
     const controlPlanes = addressesOf(args.nodes, "controlplane");
-    const look = args.look?.(identity.clientConfiguration);
+    const { clientConfiguration } = identity;
+    const look = args.look?.({ clientConfiguration, named: namedBy(args) });
     const before = [...(args.after ?? []), ...(look === undefined ? [] : [look])];
     let lastControlPlane: NodeConfiguration | undefined;
     for (const node of inApplyOrder(args.nodes)) {
@@ -331,29 +343,6 @@ function nodeInputs(node: Omit<TalosClusterNode, "patches">) {
   };
 }
 
-function firstControlPlane(nodes: TalosClusterNode[]): TalosClusterNode {
-  const first = nodes.find((node) => node.role === "controlplane");
-  if (first === undefined) {
-    throw new pulumi.InputPropertyError({
-      propertyPath: "nodes",
-      reason: "has no control plane; at least one node needs role controlplane",
-    });
-  }
-  return first;
-}
-
-/** Control planes first: a worker that joins needs a Kubernetes API. */
-function inApplyOrder(nodes: TalosClusterNode[]): TalosClusterNode[] {
-  return [
-    ...nodes.filter((node) => node.role === "controlplane"),
-    ...nodes.filter((node) => node.role === "worker"),
-  ];
-}
-
-function addressesOf(nodes: TalosClusterNode[], role: TalosClusterNode["role"]): string[] {
-  return nodes.filter((node) => node.role === role).map(({ address }) => address);
-}
-
 function machineConfiguration(
   args: TalosClusterArgs,
   node: TalosClusterNode,
@@ -369,24 +358,38 @@ function machineConfiguration(
       installerImage: node.installerImage,
       generateHere: isGeneratedHere(args.contract ?? args.initialContract),
       base: node.baseConfiguration,
-      patches: {
-        role: node.role,
-        talosVersion: node.talosVersion,
-        // A running cluster keeps the host names it has: another name is another Kubernetes node.
-        hostname: node.hostname ?? (args.existing === undefined ? node.name : undefined),
-        installDisk: node.installDisk,
-        diskSelector: node.diskSelector,
-        network: node.network,
-        vip: args.vip,
-        exemptNamespaces: args.exemptNamespaces,
-        kernelModules: node.kernelModules ?? args.kernelModules,
-        labels: node.labels,
-        taints: node.taints,
-        podSubnets: args.podSubnets,
-        serviceSubnets: args.serviceSubnets,
-        user: [...args.patches.all, ...args.patches[node.role], ...node.patches],
-      },
+      patches: patchesOf(args, node),
     },
     parent,
   );
+}
+
+function patchesOf(args: TalosClusterArgs, node: TalosClusterNode): WantedNode["patches"] {
+  return {
+    role: node.role,
+    talosVersion: node.talosVersion,
+    // A running cluster keeps the host names it has: another name is another Kubernetes node.
+    hostname: node.hostname ?? (args.existing === undefined ? node.name : undefined),
+    installDisk: node.installDisk,
+    diskSelector: node.diskSelector,
+    network: node.network,
+    vip: args.vip,
+    exemptNamespaces: args.exemptNamespaces,
+    kernelModules: node.kernelModules ?? args.kernelModules,
+    labels: node.labels,
+    taints: node.taints,
+    podSubnets: args.podSubnets,
+    serviceSubnets: args.serviceSubnets,
+    user: [...args.patches.all, ...args.patches[node.role], ...node.patches],
+  };
+}
+
+/** Known in the first preview, when the configurations themselves are not. */
+function namedBy(args: TalosClusterArgs): Record<string, NamedHardware[]> {
+  const nodes = args.nodes.map((node) => ({
+    name: node.name,
+    patches: patchesOf(args, node),
+    base: node.baseConfiguration,
+  }));
+  return wantedHardware(nodes, args.contract ?? args.initialContract);
 }

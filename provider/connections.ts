@@ -1,18 +1,17 @@
-import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 
 /** The connections of one operation to the nodes of a cluster: made when they are first used, and closed together. */
 export class Connections {
   readonly #dial: (connection: TalosConnection) => TalosReader;
-  readonly #credentials: TalosCredentials;
+  readonly #credentials: TalosConnection["credentials"];
   readonly #endpointsOf: (address: string) => readonly string[];
   readonly #open = new Map<string, TalosReader>();
 
   /** @param endpointsOf where a node is spoken to: itself, or others that forward, tried in turn */
   constructor(
     dial: (connection: TalosConnection) => TalosReader,
-    credentials: TalosCredentials,
+    credentials: TalosConnection["credentials"],
     endpointsOf: (address: string) => readonly string[],
   ) {
     this.#dial = dial;

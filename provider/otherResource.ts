@@ -5,6 +5,8 @@ import type { Properties, Unwrapped } from "./secrets.ts";
 /** A resource of the plugin beside the upgrades. Deleting one does nothing; values come in plain, and leave with their secrets marked. */
 export interface OtherResource {
   check(inputs: Properties): CheckFailure[];
+  /** What stands against inputs that `check` has passed, where that takes a look at the nodes. */
+  judge?(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]>;
   /** What it adds to the inputs, from those of the last time. */
   foresee?(before: Properties, inputs: Properties): Properties;
   /** @param oldInputs as the engine shows them; the state has them as they were at the last change */

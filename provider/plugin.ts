@@ -72,8 +72,10 @@ export class TalosNodeProvider implements DetailingProvider {
       alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
     );
     if (other !== undefined) {
-      const failures = tactful(other.check(values), alwaysSecret);
-      const foreseen = failures.length > 0 ? {} : (other.foresee?.(unwrap(olds).values, values) ?? {});
+      const before = unwrap(olds).values;
+      const malformed = tactful(other.check(values), alwaysSecret);
+      const failures = malformed.length > 0 ? malformed : ((await other.judge?.(urn, before, values)) ?? []);
+      const foreseen = failures.length > 0 ? {} : (other.foresee?.(before, values) ?? {});
       return { inputs: { ...marked, ...foreseen }, failures };
     }
     if (type === nodeUpgradeType)

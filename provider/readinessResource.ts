@@ -1,6 +1,7 @@
 import { checkPreflight, type CheckFailure } from "./check.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
 import { describeImage } from "./facts.ts";
+import { judgeHardware } from "./hardware.ts";
 import { departures, knownMembers, membershipInputs, type Departure } from "./membership/members.ts";
 import { nodesByName } from "./nodesByName.ts";
 import type { OtherResource } from "./otherResource.ts";
@@ -24,6 +25,11 @@ export class ReadinessResource implements OtherResource {
 
   check(inputs: Properties): CheckFailure[] {
     return checkPreflight(rolloutOf(inputs));
+  }
+
+  /** Do the machines have what their configurations name? */
+  judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+    return judgeHardware({ surroundings: this.#surroundings, urn, signal: this.#stop }, before, inputs);
   }
 
   /** Who leaves, and what happens to the machine: it is the first thing that a preview shows of the nodes. */
@@ -132,6 +138,7 @@ function rolloutOf({
   leaving: _leaving,
   members: _members,
   images: _images,
+  hardware: _hardware,
   ...rollout
 }: Properties): Properties {
   if (typeof nodes !== "object" || nodes === null) return { ...rollout, nodes };

@@ -23,3 +23,10 @@ export const talosEndpoints = z
   .describe(
     "Endpoints that forward to all nodes, as with the `-e` of talosctl: control planes, or a load balancer in front of them. They are tried in turn; default: every node is reached at its own address.",
   );
+
+export const checkHardware = z
+  .enum(["refuse", "warn", "off"], must("refuse, warn or off"))
+  .optional()
+  .describe(
+    "What to do with a configuration that names disks or links that the machine does not have: refuse, warn or off; default: refuse for a machine without a configuration, warn on a running node.",
+  );

@@ -249,6 +249,18 @@ export const machineTypes: ResourceType[] = [
     },
   },
   {
+    type: "LinkStatuses.net.talos.dev",
+    namespace: "network",
+    aliases: ["link", "links"],
+    contents: ({ disk }) => [
+      {
+        id: "eth0",
+        spec: { type: "ether", kind: "", driver: "virtio_net", hardwareAddr: hardwareAddress(disk.uuid) },
+      },
+      { id: "lo", spec: { type: "loopback", kind: "" } },
+    ],
+  },
+  {
     type: "SystemDisks.block.talos.dev",
     namespace: "runtime",
     codec: "SystemDisk",
@@ -265,6 +277,11 @@ export const machineTypes: ResourceType[] = [
           ],
   },
 ];
+
+/** As QEMU gives them, of the machine's own. */
+function hardwareAddress(uuid: string): string {
+  return ["52:54:00", ...(uuid.slice(0, 6).match(/../g) ?? [])].join(":");
+}
 
 function extensionStatuses(node: SimulatedNode): ResourceContent[] {
   const image = node.boot?.image;

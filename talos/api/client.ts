@@ -5,6 +5,7 @@ import { isTransient, isUnimplemented, TalosError } from "./errors.ts";
 import { installHistory, type InstallHistory } from "./installLog.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
 import { configurationText, staticPod } from "./nodeState.ts";
+import type { Hardware } from "../hardware/reported.ts";
 import type {
   CallOptions,
   EtcdAlarm,
@@ -141,6 +142,19 @@ export class GrpcTalosReader implements TalosReader {
   async #configuration(id: string, call?: CallOptions): Promise<string | undefined> {
     const spec = await getSpecText(this.transport, "config", "MachineConfigs.config.talos.dev", id, call);
     return spec === undefined ? undefined : configurationText(spec);
+  }
+
+  async hardware(call?: CallOptions): Promise<Hardware> {
+    const [disks, system, links] = await Promise.all([
+      listResources(this.transport, "runtime", "Disks.block.talos.dev", call),
+      listResources(this.transport, "runtime", "SystemDisks.block.talos.dev", call),
+      listResources(this.transport, "network", "LinkStatuses.net.talos.dev", call),
+    ]);
+    const systemDisks = new Set(system.map(({ spec }) => spec["diskID"]));
+    return {
+      disks: disks.map(({ id, spec }) => ({ id, isSystemDisk: systemDisks.has(id), fields: spec })),
+      links: links.map(({ id, spec }) => ({ id, fields: spec })),
+    };
   }
 
   async bootedWithUki(call?: CallOptions): Promise<boolean | undefined> {

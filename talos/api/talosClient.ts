@@ -1,3 +1,4 @@
+import type { Hardware } from "../hardware/reported.ts";
 import type { InstallHistory } from "./installLog.ts";
 
 /** What a caller says about one call. */
@@ -112,6 +113,8 @@ export interface TalosReader {
   machineConfiguration(call?: CallOptions): Promise<string | undefined>;
   /** The machine configuration in effect, not one that waits for the next boot. Undefined for a node that has none. */
   activeConfiguration(call?: CallOptions): Promise<string | undefined>;
+  /** The machine's disks and links. Maintenance mode tells them too. Empty lists where this Talos release does not. */
+  hardware(call?: CallOptions): Promise<Hardware>;
   /** Whether systemd-boot started a unified kernel image; else GRUB did. Undefined where the node does not tell. */
   bootedWithUki(call?: CallOptions): Promise<boolean | undefined>;
   /** kube-apiserver, as far as this control plane's kubelet tells; undefined where nothing is known of it. */

@@ -2,14 +2,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { SimulatedNode } from "../../lab/node/node.ts";
+import type { SimulatedNode } from "../../lab/node/node.ts";
 import { hasUnknown, unknownValue, unwrap, type Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { TalosActor } from "../../talos/api/talosClient.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
-import { SimulatedCluster } from "./simulatedCluster.ts";
+import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
 // A node's configuration: what previews say, what is applied and how, and what is refused.
 
@@ -118,21 +118,7 @@ const reasons = ({ failures }: { failures: { reason: string }[] }): string =>
   failures.map(({ reason }) => reason).join("\n");
 
 async function fresh(name: string, address: string): Promise<SimulatedNode> {
-  const machine = new SimulatedNode({
-    name,
-    address,
-    network: cluster.node("cp1").network,
-    runtime: {
-      configActive: async () => undefined,
-      bootstrapped: async () => undefined,
-      kubeletUp: async () => undefined,
-      kubeletDown: async () => undefined,
-      health: async () => ({ apiServer: true, nodeReady: true }),
-      removed: async () => undefined,
-    },
-    image: `ghcr.io/siderolabs/installer:v1.12.7`,
-    timings: { pullSeconds: 0.1, installSeconds: 0.1, rebootSeconds: 0.1, bootSeconds: 0.1 },
-  });
+  const machine = waitingMachine(cluster, name, address);
   await machine.start();
   return machine;
 }

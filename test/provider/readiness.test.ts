@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { failureOf, harness, inputsFor } from "./nodeUpgradeHarness.ts";
-import { SimulatedCluster } from "./simulatedCluster.ts";
+import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
+import { unknownValue } from "../../provider/secrets.ts";
+import type { SimulatedNode } from "../../lab/node/node.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutReadiness::readiness";
 const preflightUrn = urn.replace("RolloutReadiness", "RolloutPreflight");
@@ -97,6 +99,97 @@ describe("the look before the first configuration is applied", () => {
       own().provider.update("readiness", urn, inputs({ talosVersion: "v1.13.7" }), inputs()),
     );
     expect(message).toMatch(/w1 .*step "inspect"/);
+  });
+});
+
+describe("machines that do not have what their configurations name", () => {
+  const subnet = "127.48.9";
+  const machines: SimulatedNode[] = [];
+  const plain = { path: "machine.install.disk", disk: "/dev/sda" };
+  const tooLarge = { path: "machine.install.diskSelector", diskSelector: { size: ">= 200GB" } };
+  const noLink = { path: "machine.network.interfaces[0]", link: "eno9" };
+  const has = (disk: string) => `the node has ${disk}.`;
+
+  beforeAll(async () => {
+    for (const [name, address] of [
+      ["new1", `${subnet}.81`],
+      ["new2", `${subnet}.82`],
+    ] as const) {
+      const machine = waitingMachine(cluster, name, address);
+      await machine.start();
+      machines.push(machine);
+    }
+  });
+  afterAll(async () => {
+    for (const machine of machines) await machine.stop();
+  });
+
+  /** The four running nodes, and two machines that wait for their first configurations. */
+  function withNew(hardware: object, shared: Properties = {}): Properties {
+    const given = inputs();
+    const all = given["nodes"] as Record<string, Properties>;
+    const added = machines.map(({ name, address }) => [name, { ...all["w1"], node: address }]);
+    const nodes = { ...all, ...(Object.fromEntries(added) as Properties) };
+    return { ...given, nodes, onRemove: "keep", hardware, ...shared };
+  }
+  const looked = async (olds: Properties, news: Properties) => {
+    const { provider, warnings } = own();
+    const result = await provider.check(urn, olds, news);
+    const reasons = (result.failures ?? []).map(({ reason }) => reason);
+    return { warnings, reasons, checked: result.inputs as Properties };
+  };
+
+  it("are refused all at once where they are new; a running node is a warning", async () => {
+    const named = { new1: [tooLarge], new2: [plain, noLink], w1: [tooLarge], cp1: [plain] };
+    const { reasons, warnings } = await looked({}, withNew({ named }));
+    expect(reasons).toHaveLength(1);
+    expect(reasons[0]).toContain(
+      `new1 (${subnet}.81):\n  ${tooLarge.path}: no disk matches \`size: >= 200GB\``,
+    );
+    expect(reasons[0]).toContain(has("sda 107 GB"));
+    expect(reasons[0]).toMatch(/new2 \(\S+\):\n {2}machine\.network\.interfaces\[0\]: there is no link eno9/);
+    expect(reasons[0]).not.toMatch(/^w1 /m);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/^w1 .*size: >= 200GB/s);
+  });
+
+  it("are seen in the first preview of a new cluster, which has no credentials yet", async () => {
+    const unknown = { clientConfiguration: unknownValue };
+    const { reasons, warnings } = await looked(
+      {},
+      withNew({ named: { new2: [noLink], w1: [noLink] } }, unknown),
+    );
+    expect(reasons).toHaveLength(1);
+    expect(reasons[0]).toContain("there is no link eno9; the node has eth0 (52:54:00:");
+    // What runs lets nobody read without credentials.
+    expect(warnings).toEqual([]);
+  });
+
+  it.each([
+    ["warn", 0, 2],
+    ["refuse", 1, 0],
+  ] as const)("are left to the settings: %s", async (check, refusals, warned) => {
+    const { reasons, warnings } = await looked(
+      {},
+      withNew({ check, named: { new1: [tooLarge], w1: [noLink] } }),
+    );
+    expect(reasons).toHaveLength(refusals);
+    expect(warnings).toHaveLength(warned);
+  });
+
+  it("are looked at when the configuration names something else, and for nothing else", async () => {
+    const named = { w1: [tooLarge] };
+    const first = await looked({}, withNew({ named }));
+    expect(first.warnings).toHaveLength(1);
+    const kept = first.checked;
+    expect((await looked(kept, withNew({ named }))).warnings).toEqual([]);
+    expect((await looked(kept, withNew({ named: { w1: [noLink] } }))).warnings).toHaveLength(1);
+    expect((await looked(kept, withNew({ named, check: "refuse" }))).reasons).toHaveLength(1);
+    // A state from before this input: its nodes run.
+    const { hardware: _hardware, ...former } = kept;
+    const later = withNew({ named });
+    expect((await looked(former, later)).warnings).toEqual([]);
+    expect((await own().provider.diff("readiness", urn, former, later, former)).changes).toBe(false);
   });
 });
 

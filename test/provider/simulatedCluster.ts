@@ -177,6 +177,18 @@ export class SimulatedCluster {
   }
 }
 
+/** A machine that waits for its first configuration, not started yet. */
+export function waitingMachine(cluster: SimulatedCluster, name: string, address: string): SimulatedNode {
+  return new SimulatedNode({
+    name,
+    address,
+    network: cluster.node("cp1").network,
+    runtime: healthy,
+    image: "ghcr.io/siderolabs/installer:v1.12.7",
+    timings: { ...fastTimings, installSeconds: 0.1, rebootSeconds: 0.1, bootSeconds: 0.1 },
+  });
+}
+
 function imageOf(factory: FactoryServer, version: string): string {
   return `${factory.url.replace("http://", "")}/metal-installer/${iscsiSchematicId}:${version}`;
 }

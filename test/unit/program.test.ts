@@ -184,6 +184,18 @@ describe("the program", () => {
     for (const object of objects) expect(object.start, object.name).toBeGreaterThan(upgraded);
   });
 
+  it("hands what the configurations name of their machines to the look, in the first preview, as a secret", async () => {
+    const hardware = async (checkHardware?: string) => {
+      const config = changed(fresh(), { "cluster.checkHardware": checkHardware });
+      const { resources } = await program(config, true);
+      return only(resources, "talos-node:index:RolloutReadiness").inputs["hardware"];
+    };
+    const path = "machine.install.disk";
+    expect(await hardware()).toMatchObject({ secret: { named: { cp1: [{ path, disk: "/dev/sda" }] } } });
+    expect(await hardware("refuse")).toMatchObject({ secret: { check: "refuse" } });
+    expect(await hardware("off")).toBeUndefined();
+  });
+
   it("gives no node its configuration before the factory has confirmed the image that it names", async () => {
     const { resources } = await program(dev());
     const confirmed = only(resources, "talos-node:index:ConfirmedSchematic");

@@ -83,6 +83,7 @@ export const examples: Readonly<Record<string, unknown>> = {
   "cluster.pools.NAME.talosVersion": "v1.13.9",
   "upgrade.pools.NAME": "gpu",
   "upgrade.pools.NAME.maxUnavailable": "25%",
+  "cluster.checkHardware": "warn",
   "cluster.nodes[].endpoint": "203.0.113.7:50021",
   "cluster.nodes[].installDisk": "/dev/sda",
   "cluster.nodes[].diskSelector.size": ">= 100GB",

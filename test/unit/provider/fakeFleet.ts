@@ -1,3 +1,4 @@
+import type { Hardware } from "../../../talos/hardware/reported.ts";
 import type { MachineStatus, TalosActor } from "../../../talos/api/talosClient.ts";
 import { TalosError, type TalosErrorKind } from "../../../talos/api/errors.ts";
 import { snapshotFile } from "../../../lab/node/etcdSnapshot.ts";
@@ -298,6 +299,10 @@ class FakeClient implements TalosActor {
   async activeConfiguration(): Promise<undefined> {
     this.#answer();
   }
+  async hardware(): Promise<Hardware> {
+    return { disks: [], links: [] };
+  }
+
   async bootedWithUki(): Promise<boolean> {
     this.#answer();
     return true;

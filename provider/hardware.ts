@@ -1,0 +1,134 @@
+import { TalosError } from "../talos/api/errors.ts";
+import type { TalosReader } from "../talos/api/talosClient.ts";
+import type { TalosCredentials } from "../talos/api/credentials.ts";
+import type { TalosConnection } from "../talos/api/transport.ts";
+import { reach, type Endpoints } from "../talos/endpoint.ts";
+import { hardwareMisfits } from "../talos/hardware/misfits.ts";
+import type { NamedHardware } from "../talos/hardware/named.ts";
+import type { Hardware } from "../talos/hardware/reported.ts";
+import type { CheckFailure } from "./check.ts";
+import { Connections } from "./connections.ts";
+import { nodeLabel } from "./inputs.ts";
+import { nodesByName } from "./nodesByName.ts";
+import { hasUnknown, type Properties } from "./secrets.ts";
+import type { Surroundings } from "./session.ts";
+
+/** The input of a RolloutReadiness: what the configurations name, and what to do where a machine does not have it. */
+export interface HardwareInput {
+  /** Absent: refuse for a machine without a configuration, warn for a running node. */
+  check?: "refuse" | "warn";
+  /** By the nodes' names. */
+  named: Record<string, NamedHardware[]>;
+}
+
+type Looking = { surroundings: Surroundings; urn: string; signal: AbortSignal };
+
+/**
+ * Compares what configurations name with what the machines report, all nodes at once. A machine that waits for its first configuration would install to a
+ * disk that it does not have and not come back: there the default is to refuse. A node that runs has proved that it can.
+ * @param before the inputs of the last time: only what is new in these is looked at
+ * @returns what stands against the deployment; the rest is a warning
+ */
+export async function judgeHardware(
+  looking: Looking,
+  before: Properties,
+  inputs: Properties,
+): Promise<CheckFailure[]> {
+  const wanted = hardwareOf(inputs);
+  if (wanted === undefined || hasUnknown(inputs["nodes"])) return [];
+  const due = dueNodes(before, inputs, wanted);
+  if (due.length === 0) return [];
+  const dial = await looking.surroundings.talos();
+  const { clientConfiguration, endpoints } = inputs;
+  const isKnown = !hasUnknown(clientConfiguration);
+  const connected = (credentials: TalosConnection["credentials"]): Connections =>
+    new Connections(dial, credentials, (address) => reach(address, endpoints as Endpoints | undefined));
+  const known = isKnown ? connected(clientConfiguration as TalosCredentials) : undefined;
+  // A machine without a configuration knows nobody: it is read as it lets anyone read. Nothing is sent to it.
+  const asAnyone = connected("maintenance");
+  try {
+    const found = await Promise.all(
+      due.map(async ({ name, node }) => {
+        const seen = await machineOf(looking, known?.to(node), () => asAnyone.to(node));
+        const misfits = seen === undefined ? [] : hardwareMisfits(wanted.named[name] ?? [], seen.hardware);
+        const refused = (wanted.check ?? (seen?.isNew === true ? "refuse" : "warn")) === "refuse";
+        return misfits.length === 0 ? [] : [{ label: nodeLabel({ name, node }), misfits, refused }];
+      }),
+    );
+    return verdict(looking, found.flat());
+  } finally {
+    known?.close();
+    asAnyone.close();
+  }
+}
+
+function hardwareOf({ hardware }: Properties): HardwareInput | undefined {
+  return hasUnknown(hardware) ? undefined : (hardware as HardwareInput | undefined);
+}
+
+interface DueNode {
+  readonly name: string;
+  readonly node: string;
+}
+
+/** Nodes that are new, and those whose configuration names something else than before. A state that does not tell has nodes that run. */
+function dueNodes(before: Properties, inputs: Properties, { check, named }: HardwareInput): DueNode[] {
+  const last = hardwareOf(before);
+  const known = new Map(nodesByName(before["nodes"]).map(([name, { node }]) => [name, node]));
+  return nodesByName(inputs["nodes"]).flatMap(([name, { node }]): DueNode[] => {
+    if (typeof node !== "string" || named[name] === undefined) return [];
+    const isSame =
+      known.get(name) === node &&
+      (last === undefined ||
+        (last.check === check && JSON.stringify(last.named[name]) === JSON.stringify(named[name])));
+    return isSame ? [] : [{ name, node }];
+  });
+}
+
+/** What a machine reports; undefined where it does not answer. */
+async function machineOf(
+  { surroundings, signal }: Looking,
+  known: TalosReader | undefined,
+  anyone: () => TalosReader,
+): Promise<{ hardware: Hardware; isNew: boolean } | undefined> {
+  const limits = { deadlineMs: surroundings.patience.probeMs, signal };
+  try {
+    if (known !== undefined) return { hardware: await known.hardware(limits), isNew: false };
+  } catch (error) {
+    if (!isUnanswered(error)) throw error;
+    if (!(await known?.inMaintenance())) return undefined;
+  }
+  try {
+    return { hardware: await anyone().hardware(limits), isNew: true };
+  } catch (error) {
+    if (!isUnanswered(error)) throw error;
+    return undefined;
+  }
+}
+
+function isUnanswered(error: unknown): boolean {
+  return error instanceof TalosError && error.kind !== "cancelled";
+}
+
+interface Misfit {
+  readonly label: string;
+  readonly misfits: readonly string[];
+  readonly refused: boolean;
+}
+
+function verdict({ surroundings, urn }: Looking, found: readonly Misfit[]): CheckFailure[] {
+  const sink = surroundings.statusOf(urn);
+  for (const one of found.filter(({ refused }) => !refused))
+    sink.warn(`${one.label}: the machine does not have what its configuration names:\n${lines(one)}`);
+  const refused = found.filter((one) => one.refused);
+  if (refused.length === 0) return [];
+  const reason =
+    `machines do not have what their configurations name, and would not come back from them:\n` +
+    `${refused.map((one) => `${one.label}:\n${lines(one)}`).join("\n")}\n` +
+    "Correct the settings. If the installed image names links or disks differently (net.ifnames=0, another driver), set cluster.checkHardware: warn.";
+  return [{ property: "", reason }];
+}
+
+function lines({ misfits }: Misfit): string {
+  return misfits.map((line) => `  ${line}`).join("\n");
+}

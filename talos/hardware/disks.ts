@@ -1,0 +1,145 @@
+import { Environment } from "@marcbachmann/cel-js";
+import { UnsignedInt } from "@marcbachmann/cel-js/evaluator";
+import { globbed } from "./glob.ts";
+import type { ReportedDisk } from "./reported.ts";
+
+/** Which disks a selector of the machine configuration means, judged as Talos does. */
+
+// siderolabs/talos v1.13 internal/pkg/cel and block.DiskSpec: fields that are not set have the zero of their type.
+const numbers = ["size", "io_size", "sector_size"] as const;
+const flags = ["readonly", "rotational", "cdrom"] as const;
+const texts = [
+  "model",
+  "serial",
+  "modalias",
+  "wwid",
+  "uuid",
+  "bus_path",
+  "sub_system",
+  "transport",
+  "dev_path",
+  "pretty_size",
+] as const;
+
+const units: Readonly<Record<string, bigint>> = Object.fromEntries(
+  ["k", "M", "G", "T", "P"].flatMap((letter, index) => [
+    [`${letter.toUpperCase()}iB`, 1024n ** BigInt(index + 1)],
+    [`${letter}B`, 1000n ** BigInt(index + 1)],
+  ]),
+);
+
+const environment = new Environment({ unlistedVariablesAreDyn: true }).registerFunction(
+  "glob(string, string): bool",
+  (pattern: string, text: string) => globbed(pattern, text),
+);
+
+/** Whether a CEL expression, as in a VolumeConfig, selects the disk; undefined where that cannot be told here. */
+export function matchesExpression(expression: string, disk: ReportedDisk): boolean | undefined {
+  const fields: Record<string, unknown> = {
+    ...Object.fromEntries(numbers.map((key) => [key, new UnsignedInt(whole(disk.fields[key]))])),
+    ...Object.fromEntries(flags.map((key) => [key, disk.fields[key] === true])),
+    ...Object.fromEntries(texts.map((key) => [key, textOf(disk.fields[key])])),
+    ...Object.fromEntries(
+      ["symlinks", "secondary_disks"].map((key) => [key, listOf(disk.fields[key])] as const),
+    ),
+  };
+  const constants = Object.fromEntries(
+    Object.entries(units).map(([name, value]) => [name, new UnsignedInt(value)]),
+  );
+  try {
+    const result: unknown = environment.evaluate(expression, {
+      ...constants,
+      disk: fields,
+      system_disk: disk.isSystemDisk,
+    });
+    return typeof result === "boolean" ? result : undefined;
+  } catch {
+    // A function or field of a newer Talos: the node knows it, this program does not.
+    return undefined;
+  }
+}
+
+/** Fields of `machine.install.diskSelector`, and what each is compared with. */
+const selectorFields: Readonly<Record<string, string>> = {
+  model: "model",
+  serial: "serial",
+  modalias: "modalias",
+  uuid: "uuid",
+  wwid: "wwid",
+  busPath: "bus_path",
+};
+
+/** Whether an install disk selector means the disk; undefined where that cannot be told. */
+export function matchesSelector(
+  selector: Readonly<Record<string, unknown>>,
+  disk: ReportedDisk,
+): boolean | undefined {
+  const verdicts = Object.entries(selector).map(([key, value]): boolean | undefined => {
+    if (key === "size") return matchesSize(String(value), whole(disk.fields["size"]));
+    if (key === "type") return matchesType(String(value), disk);
+    const field = selectorFields[key];
+    // An empty text is left out by the node.
+    return field === undefined ? undefined : globbed(String(value), textOf(disk.fields[field]));
+  });
+  if (verdicts.includes(false) || !isInstallable(disk)) return false;
+  return verdicts.includes(undefined) ? undefined : true;
+}
+
+/** Whatever the selector says (siderolabs/talos v1.13 v1alpha1_provider.go, DiskMatchExpression). */
+function isInstallable({ fields }: ReportedDisk): boolean {
+  return fields["readonly"] !== true && fields["cdrom"] !== true && textOf(fields["transport"]) !== "";
+}
+
+function matchesType(type: string, { fields }: ReportedDisk): boolean | undefined {
+  switch (type.toLowerCase()) {
+    case "nvme":
+      return fields["transport"] === "nvme";
+    case "sd":
+      return fields["transport"] === "mmc";
+    case "hdd":
+      return fields["rotational"] === true;
+    case "ssd":
+      return fields["rotational"] !== true;
+    default:
+      return undefined;
+  }
+}
+
+/** `>= 100GB`, `<= 2TiB`, `1600GB`; undefined for what cannot be read. */
+function matchesSize(condition: string, size: bigint): boolean | undefined {
+  const [, operator = "==", amount = "", unit = ""] =
+    /^\s*(>=|<=|==|>|<)?\s*(\d+(?:\.\d+)?)\s*([kKMGTP]?i?B?)\s*$/.exec(condition) ?? [];
+  const factor = factorOf(unit);
+  if (amount === "" || factor === undefined) return undefined;
+  const [actual, wanted] = [Number(size), Number(amount) * Number(factor)];
+  switch (operator) {
+    case ">=":
+      return actual >= wanted;
+    case "<=":
+      return actual <= wanted;
+    case ">":
+      return actual > wanted;
+    case "<":
+      return actual < wanted;
+    default:
+      return actual === wanted;
+  }
+}
+
+function factorOf(unit: string): bigint | undefined {
+  if (unit === "" || unit === "B") return 1n;
+  const full = unit.endsWith("B") ? unit : `${unit}B`;
+  return units[full] ?? units[full.replace("K", "k")];
+}
+
+function whole(value: unknown): bigint {
+  return typeof value === "number" && Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function listOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}

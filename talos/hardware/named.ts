@@ -1,0 +1,114 @@
+import { globbed } from "./glob.ts";
+import { list, nameOf, section, texts, type Section } from "./sections.ts";
+
+/** What a machine configuration names of its machine, and where. A plain value: it goes from the program to the provider. */
+export type NamedHardware = { readonly path: string } & (
+  | { readonly disk: string }
+  | { readonly diskSelector: Section }
+  | { readonly diskMatch: string }
+  | { readonly link: string }
+  | { readonly linkSelector: Section }
+);
+
+/** Documents that make the link that they are named after. */
+const makers = new Set([
+  "BondConfig",
+  "BridgeConfig",
+  "DummyLinkConfig",
+  "LinkAliasConfig",
+  "VLANConfig",
+  "VRFConfig",
+  "VethConfig",
+  "WireguardConfig",
+]);
+/** Documents about a link that has to be there. */
+const users = new Set(["DHCPv4Config", "DHCPv6Config", "EthernetConfig", "LinkConfig"]);
+/** Documents that name a link beside their own name. */
+const linked = new Set(["HCloudVIPConfig", "Layer2VIPConfig"]);
+
+/** Disks, links and selectors that a configuration names. Links that it makes itself (bonds, VLANs, aliases) are not among them. */
+export function namedHardware(documents: readonly Section[]): NamedHardware[] {
+  return [...documents.flatMap(disksOf), ...linksOf(documents)];
+}
+
+function disksOf(document: Section): NamedHardware[] {
+  const install = section(document, "machine", "install");
+  const selector = section(install, "diskSelector");
+  const disk = (path: string, value: unknown): NamedHardware[] =>
+    typeof value === "string" && value !== "" ? [{ path, disk: value }] : [];
+  const match = section(document, "provisioning", "diskSelector")["match"];
+  const kind = document["kind"];
+  return [
+    // A selector takes precedence over the disk (siderolabs/talos v1.13 v1alpha1_types.go, InstallConfig).
+    ...(Object.keys(selector).length === 0
+      ? disk("machine.install.disk", install["disk"])
+      : [{ path: "machine.install.diskSelector", diskSelector: selector }]),
+    ...list(section(document, "machine")["disks"]).flatMap((entry, index) =>
+      disk(`machine.disks[${index}].device`, entry["device"]),
+    ),
+    ...(typeof kind === "string" && typeof match === "string"
+      ? [{ path: `${kind}${nameOf(document)}`, diskMatch: match.trim() }]
+      : []),
+  ];
+}
+
+function linksOf(documents: readonly Section[]): NamedHardware[] {
+  const interfaces = documents.flatMap((document) =>
+    list(section(document, "machine", "network")["interfaces"]),
+  );
+  const made = new Set([...interfaces.flatMap(madeBy), ...documents.flatMap(madeByDocument)]);
+  // `net%d` names as many links as there are.
+  const patterns = [...made].filter((name) => name.includes("%d")).map((name) => name.replace("%d", "*"));
+  const link = (path: string, name: unknown): NamedHardware[] =>
+    typeof name !== "string" || made.has(name) || patterns.some((pattern) => globbed(pattern, name))
+      ? []
+      : [{ path, link: name }];
+  const selector = (path: string, value: Section): NamedHardware[] =>
+    Object.keys(value).length === 0 ? [] : [{ path, linkSelector: value }];
+  return [
+    ...interfaces.flatMap((entry, index) => {
+      const path = `machine.network.interfaces[${index}]`;
+      if (entry["ignore"] === true) return [];
+      return [
+        ...link(path, entry["interface"]),
+        ...selector(`${path}.deviceSelector`, section(entry, "deviceSelector")),
+        ...["bond", "bridge"].flatMap((kind) => [
+          ...texts(section(entry, kind)["interfaces"]).flatMap((name) =>
+            link(`${path}.${kind}.interfaces`, name),
+          ),
+          ...list(section(entry, kind)["deviceSelectors"]).flatMap((value, at) =>
+            selector(`${path}.${kind}.deviceSelectors[${at}]`, value),
+          ),
+        ]),
+      ];
+    }),
+    ...documents.flatMap((document) => {
+      const kind = typeof document["kind"] === "string" ? document["kind"] : "";
+      if (!users.has(kind) && !makers.has(kind) && !linked.has(kind)) return [];
+      const path = `${kind}${nameOf(document)}`;
+      return [
+        ...(users.has(kind) ? link(path, document["name"]) : []),
+        ...link(`${path}, link`, document["link"]),
+        ...link(`${path}, parent`, document["parent"]),
+        ...texts(document["links"]).flatMap((name) => link(`${path}, links`, name)),
+      ];
+    }),
+  ];
+}
+
+/** Names of links that an entry of `machine.network.interfaces` makes, VLANs included. */
+function madeBy(entry: Section): string[] {
+  const name = entry["interface"];
+  if (typeof name !== "string") return [];
+  const isNew = ["bond", "bridge", "wireguard"].some((kind) => Object.keys(section(entry, kind)).length > 0);
+  return [
+    ...(isNew || entry["dummy"] === true ? [name] : []),
+    ...list(entry["vlans"]).map(({ vlanId }) => `${name}.${String(vlanId)}`),
+  ];
+}
+
+function madeByDocument(document: Section): string[] {
+  const { kind, name } = document;
+  const peer = section(document, "peer")["name"];
+  return makers.has(String(kind)) ? texts([name, peer]) : [];
+}

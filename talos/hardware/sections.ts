@@ -1,0 +1,33 @@
+/** A mapping of a machine configuration. */
+export type Section = Readonly<Record<string, unknown>>;
+
+/** `size: >= 100GB, type: nvme` */
+export function written(selector: Section): string {
+  return Object.entries(selector)
+    .map(([key, value]) => `${key}: ${String(value)}`)
+    .join(", ");
+}
+
+export function nameOf({ name }: Section): string {
+  return typeof name === "string" ? ` ${name}` : "";
+}
+
+export function isSection(value: unknown): value is Section {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The mapping at a path; empty where there is none. */
+export function section(from: Section, ...path: string[]): Section {
+  let at: unknown = from;
+  for (const key of path) at = isSection(at) ? at[key] : undefined;
+  return isSection(at) ? at : {};
+}
+
+export function list(value: unknown): Section[] {
+  return Array.isArray(value) ? value.filter(isSection) : [];
+}
+
+/** The texts of a list. */
+export function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}

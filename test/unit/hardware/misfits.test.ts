@@ -1,0 +1,167 @@
+import { describe, expect, it } from "vitest";
+import { parseAllDocuments, stringify } from "yaml";
+import { hardwareMisfits } from "../../../talos/hardware/misfits.ts";
+import { namedHardware } from "../../../talos/hardware/named.ts";
+import type { Hardware } from "../../../talos/hardware/reported.ts";
+
+const hardware: Hardware = {
+  disks: [
+    {
+      id: "sda",
+      isSystemDisk: true,
+      fields: {
+        dev_path: "/dev/sda",
+        size: 64e9,
+        pretty_size: "64 GB",
+        model: "WDC WD640",
+        transport: "sata",
+        rotational: true,
+        symlinks: ["/dev/disk/by-id/ata-WDC_WD640"],
+      },
+    },
+    {
+      id: "nvme0n1",
+      isSystemDisk: false,
+      fields: { dev_path: "/dev/nvme0n1", size: 32e9, pretty_size: "32 GB", transport: "nvme" },
+    },
+    { id: "loop0", isSystemDisk: false, fields: { dev_path: "/dev/loop0", size: 7e7, readonly: true } },
+  ],
+  links: [
+    {
+      id: "enp1s0",
+      fields: {
+        type: "ether",
+        kind: "",
+        hardwareAddr: "52:54:00:12:34:56",
+        driver: "virtio_net",
+        altNames: ["lan"],
+      },
+    },
+    { id: "lo", fields: { type: "loopback" } },
+    { id: "cilium_host", fields: { type: "ether", kind: "veth" } },
+  ],
+};
+/** What of a configuration the machine does not have. */
+const misfitsOf = (configuration: string, machine = hardware): string[] => {
+  const documents = parseAllDocuments(configuration).map((document) => document.toJS() as object);
+  return hardwareMisfits(namedHardware(documents as Record<string, unknown>[]), machine);
+};
+
+const disks = "the node has sda 64 GB, nvme0n1 32 GB.";
+const links = "the node has enp1s0 (52:54:00:12:34:56, virtio_net).";
+
+const install = (value: object) => stringify({ machine: { install: value } });
+const interfaces = (...value: object[]) => stringify({ machine: { network: { interfaces: value } } });
+const volume = (match: string) =>
+  stringify({
+    apiVersion: "v1alpha1",
+    kind: "UserVolumeConfig",
+    name: "data",
+    provisioning: { diskSelector: { match }, minSize: "10GB" },
+  });
+
+describe("what a configuration names and the machine does not have", () => {
+  it.each<[string, string]>([
+    [install({ disk: "/dev/sdb" }), `machine.install.disk: there is no disk /dev/sdb; ${disks}`],
+    [
+      install({ disk: "/dev/disk/by-id/ata-OTHER" }),
+      `machine.install.disk: there is no disk /dev/disk/by-id/ata-OTHER; ${disks}`,
+    ],
+    [
+      install({ disk: "/dev/sda", diskSelector: { size: ">= 100GB" } }),
+      `machine.install.diskSelector: no disk matches \`size: >= 100GB\`; ${disks}`,
+    ],
+    [
+      install({ diskSelector: { type: "nvme", model: "Samsung*" } }),
+      `machine.install.diskSelector: no disk matches \`type: nvme, model: Samsung*\`; ${disks}`,
+    ],
+    [
+      stringify({ machine: { disks: [{ device: "/dev/sdc" }] } }),
+      `machine.disks[0].device: there is no disk /dev/sdc; ${disks}`,
+    ],
+    [
+      volume("disk.size >= 100u * GB"),
+      `UserVolumeConfig data: no disk matches \`disk.size >= 100u * GB\`; ${disks}`,
+    ],
+    [
+      volume('disk.transport == "nvme" && disk.size > 40u * GiB'),
+      `UserVolumeConfig data: no disk matches \`disk.transport == "nvme" && disk.size > 40u * GiB\`; ${disks}`,
+    ],
+    [
+      stringify({
+        kind: "UnattendedInstallConfig",
+        provisioning: { diskSelector: { match: 'glob("Samsung*", disk.model)' } },
+      }),
+      `UnattendedInstallConfig: no disk matches \`glob("Samsung*", disk.model)\`; ${disks}`,
+    ],
+    [
+      interfaces({ interface: "eth0", dhcp: true }),
+      `machine.network.interfaces[0]: there is no link eth0; ${links}`,
+    ],
+    [
+      interfaces({ deviceSelector: { driver: "ice" } }),
+      `machine.network.interfaces[0].deviceSelector: no link matches \`driver: ice\`; ${links}`,
+    ],
+    [
+      interfaces({ interface: "bond0", bond: { interfaces: ["enp1s0", "enp2s0"] } }),
+      `machine.network.interfaces[0].bond.interfaces: there is no link enp2s0; ${links}`,
+    ],
+    [
+      stringify({ kind: "Layer2VIPConfig", name: "10.0.0.10", link: "eno1" }),
+      `Layer2VIPConfig 10.0.0.10, link: there is no link eno1; ${links}`,
+    ],
+    [
+      install({ diskSelector: { type: "ssd", size: ">= 60MB", model: "?*" } }),
+      `machine.install.diskSelector: no disk matches \`type: ssd, size: >= 60MB, model: ?*\`; ${disks}`,
+    ],
+    [
+      stringify({ kind: "HCloudVIPConfig", name: "10.0.0.10", link: "eno1", apiToken: "secret" }),
+      `HCloudVIPConfig 10.0.0.10, link: there is no link eno1; ${links}`,
+    ],
+    [
+      stringify({ kind: "BridgeConfig", name: "br0", links: ["enp1s0", "eno2"] }),
+      `BridgeConfig br0, links: there is no link eno2; ${links}`,
+    ],
+    [
+      stringify({ kind: "VLANConfig", name: "vlan7", parent: "eno3" }),
+      `VLANConfig vlan7, parent: there is no link eno3; ${links}`,
+    ],
+    [
+      stringify({ kind: "BondConfig", name: "bond0", links: ["eno1"] }),
+      `BondConfig bond0, links: there is no link eno1; ${links}`,
+    ],
+  ])("%s", (configuration, expected) => {
+    expect(misfitsOf(configuration)).toEqual([expected]);
+  });
+
+  it.each([
+    install({ disk: "/dev/sda" }),
+    install({ disk: "/dev/disk/by-id/ata-WDC_WD640" }),
+    install({ disk: "/dev/nowhere", diskSelector: { size: "<= 64GB", model: "WDC*" } }),
+    install({ diskSelector: { name: "SD16G" } }),
+    ["kind: VethConfig\nname: veth0\npeer: { name: veth1 }\n", "kind: LinkConfig\nname: veth1\n"].join(
+      "---\n",
+    ),
+    volume("!system_disk"),
+    volume('disk.transport == "nvme"'),
+    volume('"/dev/disk/by-id/ata-WDC_WD640" in disk.symlinks'),
+    // What only a newer Talos knows is the node's to judge.
+    volume("disk.zoned == true"),
+    volume("no such language"),
+    interfaces({ interface: "enp1s0" }, { interface: "lan" }, { interface: "lo" }),
+    interfaces({ interface: "eth9", ignore: true }),
+    interfaces({ interface: "bond0", bond: { interfaces: ["enp1s0"] } }, { interface: "bond0", dhcp: true }),
+    interfaces({ deviceSelector: { hardwareAddr: "52:54:00:*", driver: "virtio*" } }),
+    interfaces({ deviceSelector: { physical: true } }),
+    // An older release does not report it.
+    interfaces({ deviceSelector: { permanentAddr: "52:54:00:00:00:01" } }),
+    ["kind: LinkAliasConfig\nname: net%d\n", "kind: DHCPv4Config\nname: net0\n"].join("---\n"),
+    ["kind: VLANConfig\nname: vlan7\nparent: enp1s0\n", "kind: LinkConfig\nname: vlan7\n"].join("---\n"),
+  ])("fits: %s", (configuration) => {
+    expect(misfitsOf(configuration)).toEqual([]);
+  });
+
+  it("is not known of a machine that reports nothing", () => {
+    expect(misfitsOf(install({ disk: "/dev/sdz" }), { disks: [], links: [] })).toEqual([]);
+  });
+});

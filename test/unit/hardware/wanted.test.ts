@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { wantedHardware, type WantedNode } from "../../../talos/hardware/wanted.ts";
+
+const patches = (own: Partial<WantedNode["patches"]> = {}): WantedNode["patches"] => ({
+  role: "worker",
+  talosVersion: "v1.13.9",
+  exemptNamespaces: ["joviandss-csi"],
+  kernelModules: ["iscsi_tcp"],
+  user: [],
+  ...own,
+});
+const named = (node: Partial<WantedNode>, contract = "v1.13") =>
+  wantedHardware([{ name: "w1", patches: patches(), ...node }], contract)["w1"];
+
+describe("what a node's configuration names of its machine", () => {
+  it("is known before there are secrets, from the settings alone", () => {
+    expect(named({})).toEqual([{ path: "machine.install.disk", disk: "/dev/sda" }]);
+    expect(named({ patches: patches({ installDisk: "/dev/nvme0n1" }) })).toEqual([
+      { path: "machine.install.disk", disk: "/dev/nvme0n1" },
+    ]);
+    expect(named({ patches: patches({ diskSelector: { size: ">= 100GB" } }) })).toEqual([
+      { path: "machine.install.diskSelector", diskSelector: { size: ">= 100GB" } },
+    ]);
+  });
+
+  it("is what the last patch says, in the forms of the contract", () => {
+    const user = ["machine:\n  install:\n    disk: /dev/sdb\n", "machine:\n  install:\n    disk: /dev/sdc\n"];
+    expect(named({ patches: patches({ user }) })).toEqual([
+      { path: "machine.install.disk", disk: "/dev/sdc" },
+    ]);
+    const [first] = named({ patches: patches({ installDisk: "/dev/sdb" }) }, "v1.14") ?? [];
+    expect(first).toMatchObject({
+      path: "UnattendedInstallConfig",
+      diskMatch: expect.stringContaining("/dev/sdb") as string,
+    });
+  });
+
+  it("holds no more of a link than its name: keys and tokens stay where they are", () => {
+    const user = [
+      "machine:\n  network:\n    interfaces:\n      - interface: wg0\n        wireguard: { privateKey: c4n4ry }\n      - interface: eth9\n",
+    ];
+    const found = named({ patches: patches({ user }) });
+    expect(found).toContainEqual({ path: "machine.network.interfaces[1]", link: "eth9" });
+    expect(JSON.stringify(found)).not.toContain("c4n4ry");
+  });
+
+  it("includes what the node's own file says, and patches about other parts of it", () => {
+    const base =
+      "version: v1alpha1\nmachine:\n  type: worker\n  install:\n    disk: /dev/vda\n  sysctls:\n    a: b\ncluster:\n  network: {}\n";
+    const user = ["- op: remove\n  path: /machine/sysctls/a\n"];
+    expect(named({ base, patches: patches({ user }) })).toEqual([
+      { path: "machine.install.disk", disk: "/dev/vda" },
+    ]);
+  });
+
+  it("is left to others where the configuration cannot be read", () => {
+    expect(named({ base: "a: [" })).toBeUndefined();
+    expect(named({ patches: patches({ user: ["- op: remove\n  path: /nowhere\n"] }) })).toBeUndefined();
+  });
+});
