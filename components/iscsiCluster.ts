@@ -12,6 +12,7 @@ import { hideValues } from "./hiddenValues.ts";
 import { FactoryImage } from "./factoryImage.ts";
 import { nodeImages, nodeParts, type NodeImages } from "./nodeImages.ts";
 import { preflightInputs, RollingUpgrade } from "./rollingUpgrade.ts";
+import { rolloutHops } from "./rolloutHops.ts";
 import { RolloutReadiness } from "./rolloutReadiness.ts";
 import { TalosCluster } from "./talosCluster.ts";
 import { endpointsByAddress } from "../talos/endpoint.ts";
@@ -118,6 +119,7 @@ export function declareCluster(
             nodes: Object.fromEntries(
               rolloutNodes.map((node) => [node.name, { ...preflightInputs(node), onRemove: node.onRemove }]),
             ),
+            ...rolloutHops(rolloutNodes, upgrade.workers.maxUnavailable, upgrade.pools),
             schematicId: factory.schematicId,
             controlPlanes: wanted.nodes.flatMap(({ role, address }) =>
               role === "controlplane" ? [address] : [],

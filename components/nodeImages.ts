@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { iscsiRequirements, withoutIscsiLabel, type IscsiRequirements } from "../talos/iscsi.ts";
+import { releasesBefore } from "../talos/releases.ts";
 import { FactoryImage, type FactoryImageArgs } from "./factoryImage.ts";
+import type { NodeWay } from "./rolloutHops.ts";
 import type { TalosClusterNode } from "./talosCluster.ts";
 
 type ImageArgs = Omit<FactoryImageArgs, "talosVersion" | "sharedProvider">;
@@ -23,6 +25,8 @@ export interface ImageSettings {
   image: ImageArgs;
   /** Further images by name. */
   images: Record<string, ImageArgs>;
+  /** How nodes that are several minor releases behind get to theirs: `releases` in place of the newest patches that are known. */
+  upgrade: { through: "refuse" | "automatic"; releases: string[] };
 }
 
 /** One image as a row of the stack's outputs. */
@@ -46,6 +50,7 @@ export interface NodeImages {
     schematicId?: pulumi.Output<string>;
     imageName?: string;
     requirements: IscsiRequirements;
+    way?: NodeWay;
   };
   /** Each image's proof that its factory agrees about the schematic. */
   confirmed: pulumi.Resource[];
@@ -59,7 +64,7 @@ const defaultName = "default";
 /** One FactoryImage for each named image beside the default one. An image of the same factory shares its provider, so that its plugin runs once. */
 export function nodeImages(
   byDefault: FactoryImage,
-  { talosVersion, image, images }: ImageSettings,
+  { talosVersion, image, images, upgrade }: ImageSettings,
   opts: pulumi.ComponentResourceOptions,
   nameOf: (part: string) => string,
 ): NodeImages {
@@ -80,6 +85,14 @@ export function nodeImages(
     });
   };
   const several = named.length > 0;
+  const wayOf = (name: string, node: NodeOfImage): NodeWay => ({
+    name: `${name} to ${node.talosVersion}${node.iscsi ? "" : " without iSCSI"}`,
+    releases: releasesBefore(node.talosVersion, upgrade.releases).map((release) => ({
+      talosVersion: release,
+      image: of(node).installerImageOf(release),
+      ...iscsiRequirements((images[name] ?? image).schematic, release, node.iscsi),
+    })),
+  });
   return {
     of,
     upgradeOf: (node) => {
@@ -90,6 +103,7 @@ export function nodeImages(
         ...(name === defaultName ? {} : { schematicId: of(node).schematicId }),
         ...(several ? { imageName: name } : {}),
         requirements: iscsiRequirements(schematic, node.talosVersion, node.iscsi),
+        ...(upgrade.through === "automatic" ? { way: wayOf(name, node) } : {}),
       };
     },
     confirmed: [...made.values()].map(({ confirmed }) => confirmed),

@@ -10,6 +10,7 @@ import {
   type RolloutPolicyArgs,
 } from "./nodeUpgrade.ts";
 import { withoutTraces } from "./manyResources.ts";
+import { rolloutHops, type NodeWay } from "./rolloutHops.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { upgradeLanes, workerGroups, type PoolRollout } from "../talos/lanes.ts";
@@ -32,6 +33,8 @@ export interface RollingUpgradeNode {
   schematicId?: pulumi.Input<string> | undefined;
   /** What the settings call its image, for the preview: `gpu`. Default: images are not named. */
   imageName?: string | undefined;
+  /** Releases to take it through first where it is more than one minor release behind. Default: none; such a node is refused. */
+  way?: NodeWay | undefined;
   /** The pool it is in, whose budget and order are its own. Default: none. */
   pool?: string | undefined;
   /** What must be there afterwards: extensions, services, files. */
@@ -143,6 +146,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         ...shared,
         ...etcd,
         ...through(args.endpoints),
+        ...rolloutHops(args.nodes, args.maxUnavailableWorkers, args.pools),
         nodes: Object.fromEntries(args.nodes.map((node) => [node.name, preflightInputs(node)])),
       },
       { parent: this, dependsOn: args.after },

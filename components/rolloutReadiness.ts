@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterMember } from "./clusterMembership.ts";
 import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
+import type { RolloutHops } from "./rolloutHops.ts";
 import type { PreflightNodeArgs } from "./rolloutPreflight.ts";
 import type { NamedHardware } from "../talos/hardware/named.ts";
 
@@ -11,6 +12,8 @@ export interface RolloutReadinessArgs extends Pick<
 > {
   /** Every node of the rollout, by its name. */
   nodes: Record<string, Omit<PreflightNodeArgs, "name"> & Pick<ClusterMember, "onRemove">>;
+  /** As for the preflight: a node with hops before it is looked at for the first of them. Default: none. */
+  hops?: RolloutHops;
   /** What happens to the machine of a node that leaves, unless the node says otherwise: shown first in the preview. */
   onRemove: "keep" | "reset";
   endpoints?: NodeUpgradeArgs["endpoints"] | undefined;
@@ -50,7 +53,7 @@ export class RolloutReadiness extends pulumi.CustomResource {
         drain: { enabled: false },
       },
       // The preflight shows what happens to each node; who leaves is shown here.
-      pulumi.mergeOptions(opts, { hideDiffs: ["nodes"] }),
+      pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "hops"] }),
     );
   }
 }

@@ -1,7 +1,7 @@
 import type { StackValidationPolicy } from "@pulumi/policy";
 import { skew } from "../talos/releases.ts";
-import { VersionError } from "../talos/version.ts";
-import { nodeUpgradeType } from "./types.ts";
+import { contractOf, VersionError } from "../talos/version.ts";
+import { isMapping, nodeUpgradeType, preflightType } from "./types.ts";
 
 /**
  * Talos is tested from one minor release to the next. Held against what runs on each node, where that is known (a state, a saved preview), and against
@@ -25,9 +25,12 @@ export const upgradeSkew: StackValidationPolicy = {
         wanted: release(props["talosVersion"]),
         running: release(props["runningVersion"]),
       }));
+    const ways = waysOf(resources);
     for (const { urn, name, wanted, running } of nodes) {
       const step = wanted === undefined || running === undefined ? undefined : stepBetween(running, wanted);
       if (step === undefined || (step.allowed && step.adjacent)) continue;
+      // upgrade.through: automatic goes through each of them, one rollout each.
+      if (step.via.length > 0 && step.via.every((contract) => ways.get(name)?.has(contract))) continue;
       const way = step.via.length === 0 ? "" : ` Go through ${step.via.join(", ")}, one rollout each.`;
       reportViolation(`${name} runs ${running} and shall run ${wanted}: ${plainly(step.reason)}.${way}`, urn);
     }
@@ -40,6 +43,25 @@ export const upgradeSkew: StackValidationPolicy = {
       );
   },
 };
+
+/** The minor releases that the preflight takes each node through, by the node's name. */
+function waysOf(
+  resources: readonly { type: string; props: Record<string, unknown> }[],
+): Map<string, Set<string>> {
+  const given = resources.filter(({ type }) => type === preflightType).map(({ props }) => props["hops"]);
+  return new Map(
+    given.filter(isMapping).flatMap(({ ways, nodes }) =>
+      Object.entries(isMapping(nodes) ? nodes : {}).map(([name, node]) => {
+        const way = isMapping(ways) && isMapping(node) ? ways[String(node["way"])] : undefined;
+        const releases = (Array.isArray(way) ? (way as unknown[]) : [])
+          .filter(isMapping)
+          .map((hop) => release(hop["talosVersion"]))
+          .filter((version) => version !== undefined);
+        return [name, new Set<string>(releases.map(contractOf))] as const;
+      }),
+    ),
+  );
+}
 
 interface Wanted {
   name: string;

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { parseVersion, VersionError } from "../talos/version.ts";
+import { hopsProblem } from "./hops/hopInputs.ts";
 import { rolloutPolicy } from "./rollout/policy.ts";
 import { hasUnknown, unknownValue, type Properties } from "./secrets.ts";
 
@@ -233,7 +234,9 @@ const ownOfNode = new Set([
 ]);
 
 /** All that is wrong with the inputs of a RolloutPreflight: each node's as for a NodeUpgrade, what they share once. */
-export function checkPreflight({ nodes, ...shared }: Properties): CheckFailure[] {
+export function checkPreflight({ nodes, hops, ...shared }: Properties): CheckFailure[] {
+  const bad = hops === undefined || hasUnknown(hops) ? undefined : hopsProblem(hops);
+  if (bad !== undefined) return [{ property: "hops", reason: `[hops] ${bad}` }];
   if (nodes === unknownValue) return [];
   const isList = Array.isArray(nodes);
   const own = typeof nodes === "object" && nodes !== null ? Object.entries(nodes as Properties) : [];

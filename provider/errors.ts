@@ -48,11 +48,14 @@ export class UpgradeError extends Error {
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
 
-  /** @param changed what was changed before, in sentences */
-  constructor(problems: readonly UpgradeError[], nodes: number, changed: string) {
+  /**
+   * @param changed what was changed before, in sentences
+   * @param what is not begun
+   */
+  constructor(problems: readonly UpgradeError[], nodes: number, changed: string, what = "the rollout") {
     const count = problems.length;
     super(
-      `the rollout was not begun: ${count} of ${nodes} nodes cannot be upgraded now.\n` +
+      `${what} was not begun: ${count} of ${nodes} nodes cannot be upgraded now.\n` +
         `${problemLines(problems)
           .map((line) => `  ${line}`)
           .join("\n")}\n${changed}`,

@@ -4,6 +4,9 @@ import { NodeMoved, problemLines, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
 import type { Finding } from "./guards/finding.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import { hopNotes } from "./hops/outlook.ts";
+import { wayProblem } from "./hops/obstacles.ts";
+import { legsOf, nextStage, type HoppingNode, type Leg } from "./hops/way.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { strangersCertificate } from "./maintenance.ts";
 import { adviceFor, preflightNodes } from "./preflight.ts";
@@ -26,6 +29,8 @@ export interface RolloutPlan {
   warnings: string[];
   /** What would stop the rollout as things are now. A deployment changes that: nodes join, and the preflight waits for them. */
   obstacles: string[];
+  /** What is neither: how many releases the rollout goes through, and how long that may take. */
+  notes: string[];
 }
 
 /**
@@ -52,6 +57,18 @@ export async function planRollout(
   const due = looks.flatMap(({ wanted, facts }) =>
     facts === undefined || isSettled(facts, wanted) ? [] : [{ context: { wanted }, facts }],
   );
+  const found = new Map(
+    looks.flatMap(({ wanted, facts }) => (facts === undefined ? [] : [[wanted.name, facts] as const])),
+  );
+  const all = looks.map(({ wanted }) => wanted);
+  const stage = nextStage(all, found);
+  // What stands against the step of a node that waits for others' hops is not known before those are over.
+  const isNext = ({ wanted, facts }: Look): boolean =>
+    stage === undefined || facts === undefined || stage.nodes.some(({ name }) => name === wanted.name);
+  const obstacles = looks.flatMap((look) => [
+    ...(look.deadEnd === undefined ? [] : [look.deadEnd]),
+    ...(look.obstacle === undefined || !isNext(look) ? [] : [look.obstacle]),
+  ]);
   return {
     nodes: Object.fromEntries(looks.map(({ wanted, line }) => [wanted.name, line])),
     warnings: [
@@ -63,14 +80,16 @@ export async function planRollout(
     ],
     obstacles: [
       ...new Set(looks.flatMap(({ waits = [] }) => waits)),
-      ...problemLines(looks.flatMap(({ obstacle }) => (obstacle === undefined ? [] : [obstacle]))).map(
-        (line) => `the rollout would be refused right now: ${line}`,
-      ),
+      ...problemLines(obstacles).map((line) => `the rollout would be refused right now: ${line}`),
       ...[...new Set(looks.flatMap(({ strays = [] }) => strays))].map(
         (stray) =>
           `${stray}: the rollout does not begin unless this deployment takes it out of the cluster first`,
       ),
     ],
+    notes: hopNotes(
+      all,
+      due.map(({ context: { wanted }, facts }) => ({ wanted, facts })),
+    ),
   };
 }
 
@@ -150,10 +169,13 @@ function minorOf(version: string): string {
 }
 
 interface Look {
-  wanted: NodeUpgradeInputs;
+  wanted: HoppingNode;
   line: string;
   facts?: NodeFacts;
+  /** What stands against its next step. */
   obstacle?: UpgradeError;
+  /** Why it cannot get to its release, whatever its next step is. */
+  deadEnd?: UpgradeError;
   /** What it, and others, would have to wait for. */
   waits?: string[];
   /** etcd members that have to be gone by then. */
@@ -167,7 +189,7 @@ interface Look {
 async function lookAt(
   surroundings: Surroundings,
   urn: string,
-  wanted: NodeUpgradeInputs,
+  wanted: HoppingNode,
   isListed: boolean,
   signal: AbortSignal,
 ): Promise<Look> {
@@ -188,19 +210,21 @@ async function lookAt(
         facts,
         line: isListed ? `${runs}${named(wanted)} already, no reboot` : asNew,
       };
-    const line = `${runs} -> ${target}, one reboot${await etcdText(context, facts)}`;
+    const legs = legsOf(facts, wanted);
+    const way = legs.slice(0, -1).map((leg) => ` -> ${leg.wanted.talosVersion}`);
+    const reboots = legs.length > 1 ? `${legs.length} reboots` : "one reboot";
+    const line = `${runs}${way.join("")} -> ${target}, ${reboots}${await etcdText(context, facts)}`;
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
-    const [obstacle, volumes, initiator] = await Promise.all([
-      guard(quiet, facts, { survey: true, onStray }).then(
-        () => undefined,
-        (error: unknown) => told(context, error),
-      ),
+    const [deadEnd, obstacle, volumes, initiator] = await Promise.all([
+      wayProblem(context, facts, wanted),
+      guardNext(surroundings, urn, legs[0], quiet, facts, onStray),
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
       futureInitiator(context.talos, facts, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
     ]);
     return {
       ...{ wanted, facts, line, strays, waits: await outlook(quiet) },
+      ...(deadEnd === undefined ? {} : { deadEnd }),
       ...(obstacle === undefined ? {} : { obstacle }),
       ...(initiator === undefined ? {} : { initiator }),
       ...(volumes === undefined ? {} : { volumes: `${wanted.name}: is not drained and ${volumes}` }),
@@ -218,6 +242,28 @@ async function lookAt(
     };
   } finally {
     session.close();
+  }
+}
+
+/** What stands against the next step of a node: that to the first release on its way, or else to the wanted one. */
+async function guardNext(
+  surroundings: Surroundings,
+  urn: string,
+  leg: Leg | undefined,
+  context: UpgradeContext,
+  facts: NodeFacts,
+  onStray: (finding: Finding) => void,
+): Promise<UpgradeError | undefined> {
+  const session =
+    leg === undefined ? undefined : await Session.open(surroundings, urn, leg.wanted, context.signal);
+  const next = session === undefined ? context : { ...session.context, progress: silentProgress };
+  try {
+    await guard(next, facts, { survey: true, onStray });
+    return undefined;
+  } catch (error) {
+    return told(context, error);
+  } finally {
+    session?.close();
   }
 }
 

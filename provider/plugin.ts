@@ -104,7 +104,8 @@ export class TalosNodeProvider implements DetailingProvider {
   ): Promise<DetailedDiffResult> => {
     if (typeOf(urn) === guardType) return {};
     const inputs = unwrap(oldInputs).values;
-    if (typeOf(urn) === preflightType) return diffRollout(inputs, unwrap(news).values);
+    if (typeOf(urn) === preflightType)
+      return diffRollout(inputs, unwrap(news).values, unwrap(olds).values["postponed"] !== undefined);
     if (typeOf(urn) === nodeConfigurationType) return diffConfiguration(olds, news, inputs);
     const before = unwrap(olds).values;
     const after = unwrap(news).values;
@@ -125,7 +126,8 @@ export class TalosNodeProvider implements DetailingProvider {
     this.#isDeployment = true;
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) return this.#note(other.create(urn, unwrap(inputs)));
-    if (typeOf(urn) === preflightType) return { id: "preflight", outs: await this.#preflight(urn, inputs) };
+    if (typeOf(urn) === preflightType)
+      return { id: "preflight", outs: await this.#note(this.#preflight(urn, inputs)) };
     if (typeOf(urn) === nodeConfigurationType) {
       const id = String(unwrap(inputs).values["node"]);
       return { id, outs: await this.#note(this.#configure(urn, undefined, inputs)) };
@@ -145,7 +147,8 @@ export class TalosNodeProvider implements DetailingProvider {
     if (other !== undefined) {
       return { outs: await this.#note(other.update(id, urn, unwrap(olds).values, unwrap(news))) };
     }
-    if (typeOf(urn) === preflightType) return { outs: await this.#preflight(urn, news) };
+    if (typeOf(urn) === preflightType)
+      return { outs: await this.#note(this.#preflight(urn, news, unwrap(olds).values["hopsTaken"])) };
     if (typeOf(urn) === nodeConfigurationType) {
       return { outs: await this.#note(this.#configure(urn, { id, olds }, news)) };
     }
@@ -170,7 +173,7 @@ export class TalosNodeProvider implements DetailingProvider {
       return { id, inputs: wrap(other.inputsOf(values), marked), props: wrap(values, marked) };
     }
     if (typeOf(urn) === preflightType) {
-      const { due: _due, ...inputs } = values;
+      const { due: _due, postponed: _postponed, hopsTaken: _hopsTaken, ...inputs } = values;
       return { id, inputs: wrap(inputs, marked), props: wrap(values, marked) };
     }
     if (values["clientConfiguration"] === undefined) {
@@ -254,11 +257,18 @@ export class TalosNodeProvider implements DetailingProvider {
     return work.finally(() => this.#underWay.delete(work));
   }
 
-  async #preflight(urn: string, given: Properties): Promise<Properties> {
+  /** @param before hops of the last time: they stay in the state until there are others */
+  async #preflight(urn: string, given: Properties, before?: unknown): Promise<Properties> {
     const { values, secrets } = unwrap(given);
     const found = await preflight(this.#surroundings, urn, values, this.#stop.signal, this.#changed);
-    const due = found.filter((node) => node.due).map(({ name }) => name);
-    return wrap({ ...values, due }, new Set([...secrets, ...alwaysSecret]));
+    const { nodes, postponed, taken } = found;
+    const due = nodes.filter((node) => node.due).map(({ name }) => name);
+    const hopsTaken = taken.length > 0 ? taken : before;
+    const hops = {
+      ...(postponed === undefined ? {} : { postponed }),
+      ...(hopsTaken === undefined ? {} : { hopsTaken }),
+    };
+    return wrap({ ...values, due, ...hops }, new Set([...secrets, ...alwaysSecret]));
   }
 
   async #bring(

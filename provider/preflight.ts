@@ -5,12 +5,17 @@ import { stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
 import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { Finding } from "./guards/finding.ts";
+import { wayOf } from "./hops/hopInputs.ts";
+import { wayProblem } from "./hops/obstacles.ts";
+import { takeHops, type HopsTaken } from "./hops/take.ts";
+import { nextStage, type HoppingNode } from "./hops/way.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
 import { nodesByName } from "./nodesByName.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { budgetOf, requireRoom } from "./rollout/budget.ts";
 import { closedWindow } from "./rollout/window.ts";
 import { Session, type Surroundings } from "./session.ts";
+import { speakingFor } from "./speakingFor.ts";
 import { guard } from "./steps/guard.ts";
 import { inspect } from "./steps/inspect.ts";
 import { pull } from "./steps/pull.ts";
@@ -28,9 +33,14 @@ export interface PreflightNode {
   due: boolean;
 }
 
+/** How a preflight ended. */
+export interface PreflightOutcome extends HopsTaken {
+  nodes: PreflightNode[];
+}
+
 /**
  * Looks at every node before the first is touched: whoever cannot be upgraded stops all, since a rollout that ends in the
- * middle leaves a cluster of two releases. Then every node that is due fetches its image.
+ * middle leaves a cluster of two releases. Then every node that is due fetches its image. Nodes with hops before them are taken through those first.
  */
 export async function preflight(
   surroundings: Surroundings,
@@ -38,28 +48,45 @@ export async function preflight(
   inputs: Record<string, unknown>,
   signal: AbortSignal,
   changed: ChangedSoFar,
-): Promise<PreflightNode[]> {
-  return surveyed(
-    surroundings,
-    urn,
-    inputs,
-    signal,
-    () => changed.beforeRollout,
-    async (survey) => {
-      await survey.inspect();
-      await survey.guard();
-      survey.refuse();
-      const sink = surroundings.statusOf(urn);
-      for (const advice of adviceFor(survey.due(), surroundings.advised)) sink.warn(advice);
-      if (inputs["prePull"] !== false) await survey.pull();
-      survey.refuse();
-      return survey.nodes.map(({ context, facts }) => ({
-        name: context.wanted.name,
-        runs: facts?.version ?? "",
-        due: facts !== undefined && !isSettled(facts, context.wanted),
-      }));
-    },
-  );
+): Promise<PreflightOutcome> {
+  const wanted = preflightNodes(inputs);
+  const sink = surroundings.statusOf(urn);
+  const call = { surroundings, urn, signal, changed: () => changed.beforeRollout };
+  const complete = async (survey: Survey): Promise<void> => {
+    await survey.inspect();
+    await survey.guard();
+    survey.refuse();
+    for (const advice of adviceFor(survey.due(), surroundings.advised)) sink.warn(advice);
+    if (inputs["prePull"] !== false) await survey.pull();
+    survey.refuse();
+  };
+  const hops = await takeHops(surroundings, urn, wanted, signal, {
+    look: () => surveyed(wanted, call, lookAtWays),
+    survey: ({ release, nodes }) => surveyed(nodes, { ...call, what: `the hop to ${release}` }, complete),
+    done: ({ release }) => changed.noteHop(release),
+  });
+  // With hops left, the last step would be refused; each node's own upgrade waits for the window, too.
+  if (hops.postponed !== undefined) {
+    sink.warn(`the rollout goes on when an upgrade window is open: ${hops.postponed}`);
+    return { ...hops, nodes: [] };
+  }
+  const nodes = await surveyed(wanted, call, async (survey) => {
+    await complete(survey);
+    return survey.nodes.map(({ context, facts }) => ({
+      name: context.wanted.name,
+      runs: facts?.version ?? "",
+      due: facts !== undefined && !isSettled(facts, context.wanted),
+    }));
+  });
+  return { ...hops, nodes };
+}
+
+/** What every node runs, once it is certain that all of them can get to their releases. */
+async function lookAtWays(survey: Survey): Promise<ReadonlyMap<string, NodeFacts>> {
+  await survey.inspect();
+  await survey.ways();
+  survey.refuse();
+  return survey.found();
 }
 
 const nothingYet =
@@ -68,7 +95,7 @@ const nothingYet =
 /**
  * The part of the preflight that only reads, before the first machine configuration is applied: a configuration names the image that its node is to
  * run, so that a rollout which cannot begin is to change no configuration either. Members of etcd that this deployment may take out first are no
- * obstacle yet.
+ * obstacle yet. Where nodes have hops before them, it is the first hop that must be able to begin.
  * @param known nodes that the state has: one that is new may have no configuration yet, and is left for the preflight where it does not answer
  */
 export async function lookBeforeChanges(
@@ -80,44 +107,55 @@ export async function lookBeforeChanges(
 ): Promise<void> {
   const hint =
     "Where a changed machine configuration is to fix this, deploy it with the release that runs now, then change the release.";
-  await surveyed(
-    surroundings,
-    urn,
-    inputs,
-    signal,
-    () => `${nothingYet} ${hint}`,
-    async (survey) => {
-      await survey.inspect(({ name }) => known.has(name));
-      await survey.guard(() => undefined);
-      survey.refuse();
-    },
-  );
+  const call = { surroundings, urn, signal, changed: () => `${nothingYet} ${hint}` };
+  const wanted = preflightNodes(inputs);
+  const guarded = async (survey: Survey): Promise<void> => {
+    await survey.guard(() => undefined);
+    survey.refuse();
+  };
+  const first = await surveyed(wanted, call, async (survey) => {
+    await survey.inspect(({ name }) => known.has(name));
+    await survey.ways();
+    survey.refuse();
+    const stage = nextStage(wanted, survey.found());
+    if (stage === undefined) await guarded(survey);
+    return stage;
+  });
+  if (first === undefined) return;
+  await surveyed(first.nodes, { ...call, what: `the hop to ${first.release}` }, async (survey) => {
+    await survey.inspect();
+    await guarded(survey);
+  });
+}
+
+/** Who looks at nodes, and how it is told what was changed before. */
+interface SurveyCall {
+  surroundings: Surroundings;
+  urn: string;
+  signal: AbortSignal;
+  changed: () => string;
+  /** What is not begun where something stands against it. Default: the rollout. */
+  what?: string;
 }
 
 async function surveyed<T>(
-  surroundings: Surroundings,
-  urn: string,
-  inputs: Record<string, unknown>,
-  signal: AbortSignal,
-  changed: () => string,
+  nodes: readonly HoppingNode[],
+  { surroundings, urn, signal, changed, what = "the rollout" }: SurveyCall,
   work: (survey: Survey) => Promise<T>,
 ): Promise<T> {
   const sessions = await Promise.all(
-    preflightNodes(inputs).map((node) =>
-      Session.open(speakingFor(surroundings, node.name), urn, node, signal),
-    ),
+    nodes.map((node) => Session.open(speakingFor(surroundings, node.name), urn, node, signal)),
   );
+  const surveys = sessions.map(({ context }, index): Surveyed => ({
+    context,
+    node: nodes[index] ?? context.wanted,
+  }));
   try {
-    return await work(
-      new Survey(
-        sessions.map(({ context }) => context),
-        changed,
-      ),
-    );
+    return await work(new Survey(surveys, what, changed));
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new Error(
-      `cancelled before the rollout was begun. ${changed()} The next \`pulumi up\` begins again.`,
+      `cancelled before ${what} was begun. ${changed()} The next \`pulumi up\` ${what === "the rollout" ? "begins again" : "goes on from here"}.`,
       {
         cause: error,
       },
@@ -127,15 +165,19 @@ async function surveyed<T>(
   }
 }
 
-/** Each node's inputs as its NodeUpgrade has them: what is its own, and what all share. */
-export function preflightNodes(inputs: Record<string, unknown>): NodeUpgradeInputs[] {
-  const { nodes, ...shared } = inputs;
-  return nodesByName(nodes).map(([, node]) => nodeUpgradeInputs({ ...shared, ...node }));
+/** Each node's inputs as its NodeUpgrade has them: what is its own, and what all share; and the releases on its way. */
+export function preflightNodes(inputs: Record<string, unknown>): HoppingNode[] {
+  const { nodes, hops, ...shared } = inputs;
+  return nodesByName(nodes).map(([name, node]) => ({
+    ...nodeUpgradeInputs({ ...shared, ...node }),
+    ...wayOf(hops, name),
+  }));
 }
 
 /** A node, as far as the survey has come with it. */
 interface Surveyed {
   readonly context: UpgradeContext;
+  readonly node: HoppingNode;
   facts?: NodeFacts;
   /** What stands against its upgrade. */
   problem?: UpgradeError;
@@ -149,10 +191,12 @@ interface Due extends Surveyed {
 class Survey {
   readonly nodes: Surveyed[];
 
+  readonly #what: string;
   readonly #changed: () => string;
 
-  constructor(contexts: readonly UpgradeContext[], changed: () => string) {
-    this.nodes = contexts.map((context) => ({ context }));
+  constructor(nodes: Surveyed[], what: string, changed: () => string) {
+    this.nodes = nodes;
+    this.#what = what;
     this.#changed = changed;
   }
 
@@ -163,6 +207,23 @@ class Survey {
       const facts = mustAnswer(context.wanted) ? await inspect(context) : await askOnce(context);
       if (facts !== undefined) node.facts = facts;
     });
+  }
+
+  /** Whether nodes that are several minor releases behind can get to theirs. */
+  async ways(): Promise<void> {
+    await this.#each("guard", this.due(), Infinity, async (one) => {
+      const problem = await wayProblem(one.context, one.facts, one.node);
+      if (problem !== undefined) throw problem;
+    });
+  }
+
+  /** What each node runs that answered, by its name. */
+  found(): ReadonlyMap<string, NodeFacts> {
+    return new Map(
+      this.nodes.flatMap(({ context, facts }) =>
+        facts === undefined ? [] : [[context.wanted.name, facts] as const],
+      ),
+    );
   }
 
   /** @param onStray as for the step: members of etcd on no known control plane are no obstacle then */
@@ -210,7 +271,8 @@ class Survey {
   /** @throws PreflightError with everything that was found */
   refuse(): void {
     const problems = this.nodes.flatMap(({ problem }) => (problem === undefined ? [] : [problem]));
-    if (problems.length > 0) throw new PreflightError(problems, this.nodes.length, this.#changed());
+    if (problems.length > 0)
+      throw new PreflightError(problems, this.nodes.length, this.#changed(), this.#what);
   }
 
   /** The same step for many nodes, so many at a time; what goes wrong is kept with the node. */
@@ -286,19 +348,4 @@ export function adviceFor(
     advised.add(advice);
     return [`${names.join(", ")}: ${advice}`];
   });
-}
-
-/** The one status line of the resource says which node it speaks of. */
-function speakingFor(surroundings: Surroundings, name: string): Surroundings {
-  return {
-    ...surroundings,
-    statusOf: (urn) => {
-      const sink = surroundings.statusOf(urn);
-      return {
-        status: (text) => sink.status(`${name}: ${text}`),
-        info: (text) => sink.info(text),
-        warn: (text) => sink.warn(text),
-      };
-    },
-  };
 }

@@ -18,32 +18,41 @@ export async function plannedRollout(
   signal: AbortSignal,
   isDeployment: boolean,
 ): Promise<unknown> {
-  if (olds["plan"] !== undefined && isDeepStrictEqual(wantedOf(olds), wantedOf(news)))
-    return keyed(olds["plan"]);
+  const isSame = olds["plan"] !== undefined && isDeepStrictEqual(wantedOf(olds), wantedOf(news));
+  if (isSame && !mayBePostponed(olds, news)) return keyed(olds["plan"]);
   const known = new Set(nodesByName(olds["nodes"]).map(([name]) => name));
   const plan = await planRollout(surroundings, urn, news, ({ name }) => known.has(name), signal);
   const sink = surroundings.statusOf(urn);
   // A deployment has changed the nodes since, and its preflight says what stands against the rollout then.
   const obstacles = isDeployment ? [] : (plan?.obstacles ?? []);
   for (const warning of [...obstacles, ...(plan?.warnings ?? [])]) sink.warn(warning);
+  if (!isDeployment) for (const note of plan?.notes ?? []) sink.info(note);
   return plan?.nodes;
+}
+
+/** A rollout with hops may have been left in the middle when its window closed. Inputs do not tell that, so the nodes are asked. */
+function mayBePostponed({ plan, hops }: Properties, news: Properties): boolean {
+  if (hops === undefined || policyOf(news["rollout"]).windows.length === 0) return false;
+  return Object.values((keyed(plan) ?? {}) as Properties).some((line) => / reboots\b/.test(String(line)));
 }
 
 /**
  * What a preview shows of a change: what happens to each node of this rollout, without what happened in the last one. The nodes' own upgrades show what
  * they are to run.
+ * @param isPostponed hops are left from the last deployment
  */
-export function diffRollout(olds: Properties, news: Properties): DetailedDiffResult {
+export function diffRollout(olds: Properties, news: Properties, isPostponed = false): DetailedDiffResult {
   const keyed = (inputs: Properties): Properties => ({
     ...inputs,
     nodes: Object.fromEntries(nodesByName(inputs["nodes"])),
   });
-  const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), ["plan", "rollout"]);
-  const changed = [...(nodes === undefined ? [] : ["nodes", "plan"]), ...Object.keys(others)];
+  const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), ["plan", "rollout", "hops"]);
+  const isDue = nodes !== undefined || isPostponed;
+  const changed = [...(isDue ? ["nodes", "plan"] : []), ...Object.keys(others)];
   if (changed.length === 0) return { changes: false };
   const details: Details = { ...others };
   const { plan } = news;
-  if (nodes !== undefined || "schematicId" in others) {
+  if (isDue || "schematicId" in others) {
     for (const [name, text] of Object.entries(typeof plan === "object" && plan !== null ? plan : {}))
       if (!String(text).endsWith("already, no reboot")) details[pathTo("plan", name)] = "add";
     if (plan === unknownValue) details["plan"] = "add";

@@ -10,6 +10,7 @@ import { network, vip } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
 import { checkHardware, nodeEndpoint, talosEndpoints } from "./reaching.ts";
 import { gatesOf } from "./gates.ts";
+import { releasesOf, through } from "./through.ts";
 import { outsideWindow, windows } from "./windows.ts";
 import { flag, must, mustUnseen } from "./words.ts";
 
@@ -336,6 +337,8 @@ const upgrade = section({
     timeout: duration("5m").describe("How long storage may take to be well again."),
   }).prefault({}),
   timeout: duration("30m").describe("How long each step of a node may take."),
+  through,
+  releases: releasesOf(talosVersion),
   allowSkew: flag()
     .default(false)
     .describe("Allow a step over more than one Talos minor release, which Talos does not test."),

@@ -82,6 +82,24 @@ export function checkVersions(
     ),
   );
   warnings.push(...strange.values());
+  const releases = listAt(raw, "upgrade", "releases").map((value) => wellFormed(value, parseVersion));
+  releases.forEach((release, index) => {
+    if (release === undefined) return;
+    const path = `upgrade.releases[${index}]`;
+    const same = releases.findIndex(
+      (other) => other !== undefined && contractOf(other) === contractOf(release),
+    );
+    if (same < index)
+      problems.push({
+        path,
+        reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; give one of each`,
+      });
+    const bad = givenImages(raw)
+      .map((given) => badRelease(release, extensionsOf(given)))
+      .find(Boolean);
+    if (bad !== undefined)
+      problems.push({ path, reason: `is ${release}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
+  });
   const judged = problems.some(({ path }) => path === "talosContract");
   if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGenerated + 1)) {
     problems.push({

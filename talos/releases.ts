@@ -12,20 +12,22 @@ interface ReleaseFacts {
   readonly oldestHost: number;
   /** The Kubernetes minors that this line runs, both ends included. */
   readonly kubernetes: readonly [oldest: number, newest: number];
+  /** The newest patch release that this program knows. */
+  readonly newest: string;
 }
 
 // siderolabs/talos pkg/machinery/compatibility/talosNNN, read at v1.13.9 and v1.14.1. The newest host is always the
 // line after the target's (MaximumHostDowngradeVersion is target+2, exclusive).
 const RELEASES: Readonly<Record<number, ReleaseFacts>> = {
-  6: { oldestHost: 3, kubernetes: [24, 29] },
-  7: { oldestHost: 4, kubernetes: [25, 30] },
-  8: { oldestHost: 5, kubernetes: [26, 31] },
-  9: { oldestHost: 8, kubernetes: [27, 32] },
-  10: { oldestHost: 8, kubernetes: [28, 33] },
-  11: { oldestHost: 9, kubernetes: [29, 34] },
-  12: { oldestHost: 10, kubernetes: [30, 35] },
-  13: { oldestHost: 11, kubernetes: [31, 36] },
-  14: { oldestHost: 12, kubernetes: [32, 37] },
+  6: { oldestHost: 3, kubernetes: [24, 29], newest: "v1.6.8" },
+  7: { oldestHost: 4, kubernetes: [25, 30], newest: "v1.7.7" },
+  8: { oldestHost: 5, kubernetes: [26, 31], newest: "v1.8.4" },
+  9: { oldestHost: 8, kubernetes: [27, 32], newest: "v1.9.6" },
+  10: { oldestHost: 8, kubernetes: [28, 33], newest: "v1.10.9" },
+  11: { oldestHost: 9, kubernetes: [29, 34], newest: "v1.11.6" },
+  12: { oldestHost: 10, kubernetes: [30, 35], newest: "v1.12.11" },
+  13: { oldestHost: 11, kubernetes: [31, 36], newest: "v1.13.9" },
+  14: { oldestHost: 12, kubernetes: [32, 37], newest: "v1.14.1" },
 };
 
 /** The lines this program knows, oldest first. */
@@ -42,6 +44,21 @@ export function isNewerThanKnown(version: string): boolean {
 
 function factsOf({ major, minor }: TalosVersion): ReleaseFacts | undefined {
   return major === 1 ? RELEASES[minor] : undefined;
+}
+
+/**
+ * The releases that a node may have to go through before `to`, oldest first: of every minor before it the newest patch that is known, or the one
+ * that is given.
+ */
+export function releasesBefore(to: string, given: readonly string[] = []): string[] {
+  const { major, minor } = parseVersion(to);
+  if (major !== 1) return [];
+  const known = new Map(Object.entries(RELEASES).map(([line, { newest }]) => [Number(line), newest]));
+  for (const release of given) known.set(parseVersion(release).minor, release);
+  return [...known]
+    .filter(([line]) => line < minor)
+    .sort(([a], [b]) => a - b)
+    .map(([, release]) => release);
 }
 
 /** May a node go from one release to another? */

@@ -134,7 +134,7 @@ describe("a deadline", () => {
       new AbortController().signal,
       new ChangedSoFar(),
     );
-    expect(found.filter(({ due }) => due)).toHaveLength(31);
+    expect(found.nodes.filter(({ due }) => due)).toHaveLength(31);
     expect(left).toHaveLength(31);
     expect(Math.min(...left)).toBe(90_000);
   });

@@ -56,6 +56,8 @@ describe("settings that are right", () => {
           windows: [],
           outsideWindow: "stop",
           storageGate: { timeout: 300 },
+          through: "refuse",
+          releases: [],
           timeout: 1800,
           allowSkew: false,
           etcdDowngrade: false,

@@ -10,7 +10,7 @@ import {
   upgradeApi,
   workloadIsolation,
 } from "../../talos/features.ts";
-import { KNOWN_CONTRACTS, skew, supportedKubernetes } from "../../talos/releases.ts";
+import { KNOWN_CONTRACTS, releasesBefore, skew, supportedKubernetes } from "../../talos/releases.ts";
 import type { Contract } from "../../talos/version.ts";
 
 /** `docs/compatibility.md`: what `talos/` knows of every Talos release line. */
@@ -48,10 +48,15 @@ const limits = `## Limits
 - Before Talos 1.7 a node does not tell its schematic. There the extensions count in its place.
 `;
 
+function newestPatch(line: Contract): string {
+  return releasesBefore(`v1.${Number(line.split(".")[1]) + 1}.0`).at(-1) ?? "";
+}
+
 type Column = readonly [title: string, value: (contract: Contract) => string];
 
 const releaseColumns: readonly Column[] = [
   ["Talos", (line) => line.slice(1)],
+  ["Newest patch known", newestPatch],
   ["Reached from", reachedFrom],
   ["Kubernetes", (line) => range(supportedKubernetes(release(line)))],
   ["etcd", etcdsOf],

@@ -313,6 +313,21 @@ describe("upgrade-skew", () => {
     expect(violations[0]?.message).toContain(message);
   });
 
+  test("not where the preflight goes through every release between", async () => {
+    const hops = (...versions: string[]) =>
+      resource("talos-node:index:RolloutPreflight", "upgrade-preflight", {
+        hops: {
+          ways: { default: versions.map((talosVersion) => ({ talosVersion })) },
+          nodes: { cp1: { way: "default", after: [] } },
+        },
+      });
+    const far = node("cp1", { runningVersion: "v1.10.9", talosVersion: "v1.13.9" });
+    expect(await found("upgrade-skew", [hops("v1.11.6", "v1.12.11"), far])).toEqual([]);
+    expect(await found("upgrade-skew", [hops("v1.11.6"), far])).toHaveLength(1);
+    const other = node("cp2", { runningVersion: "v1.10.9", talosVersion: "v1.13.9" });
+    expect(await found("upgrade-skew", [hops("v1.11.6", "v1.12.11"), other])).toHaveLength(1);
+  });
+
   test("nodes of one cluster more than a minor apart", async () => {
     const violations = await found("upgrade-skew", [node("cp1"), node("w1", { talosVersion: "v1.11.6" })]);
     expect(violations.map(({ message }) => message)).toEqual([

@@ -1,0 +1,132 @@
+import { extensionAvailable, extensionName } from "../../talos/extensions.ts";
+import { etcdMinor, etcdOf } from "../../talos/etcdVersions.ts";
+import { describeSteps, kubernetesSteps, releasesWithout } from "../../talos/kubernetesSteps.ts";
+import { supportedKubernetes } from "../../talos/releases.ts";
+import { VersionError } from "../../talos/version.ts";
+import type { UpgradeContext } from "../context.ts";
+import { UpgradeError } from "../errors.ts";
+import type { NodeFacts } from "../facts.ts";
+import { etcdVersionFindings } from "../guards/etcdVersion.ts";
+import type { Finding } from "../guards/finding.ts";
+import { releaseFindings } from "../guards/release.ts";
+import { nodeLabel } from "../inputs.ts";
+import { KubernetesError } from "../kubernetes.ts";
+import { gapsIn, legsOf, type HoppingNode, type Leg } from "./way.ts";
+
+/**
+ * What would stop a node somewhere on its way, as far as that is known before: nobody sets out on a way that ends in the middle. What stands against the next
+ * step alone is the guard's affair.
+ */
+export async function wayProblem(
+  context: UpgradeContext,
+  { version }: Pick<NodeFacts, "version">,
+  node: HoppingNode,
+): Promise<UpgradeError | undefined> {
+  const legs = legsOf({ version }, node);
+  const gaps = gapsIn(version, node);
+  if (legs.length === 0 && gaps.length === 0) return undefined;
+  const findings = [
+    ...(gaps.length === 0 ? [] : [gapFinding(version, node, gaps)]),
+    ...legs.slice(1).flatMap((leg) => legFindings(leg)),
+    ...kubernetesFindings(version, legs, [
+      ...new Set(
+        [await runningKubernetes(context), node.kubernetesVersion].filter((one) => one !== undefined),
+      ),
+    ]),
+  ];
+  if (findings.length === 0) return undefined;
+  const seen = findings.map(({ problem }) => problem).join("; ");
+  const hints = [...new Set(findings.map(({ hint }) => hint))].join(" ");
+  return new UpgradeError(nodeLabel(node), "guard", seen, hints, findings);
+}
+
+function refusal(problem: string, hint: string): Finding {
+  return { problem, hint, mayPass: false };
+}
+
+function gapFinding(version: string, { talosVersion }: HoppingNode, gaps: readonly string[]): Finding {
+  return refusal(
+    `the program knows no release of ${gaps.join(", ")} to go through from ${version} to ${talosVersion}`,
+    "Add one of each to upgrade.releases.",
+  );
+}
+
+/** What the releases themselves tell of a later step. Kubernetes is looked at for the whole way. */
+function legFindings({ from, wanted }: Leg): Finding[] {
+  const missing = wanted.extensions.filter(
+    (extension) => extensionAvailable(extension, wanted.talosVersion) === false,
+  );
+  const found = [
+    ...releaseFindings(from, undefined, wanted),
+    ...(missing.length === 0
+      ? []
+      : [
+          refusal(
+            `Talos ${wanted.talosVersion} has no extension ${missing.map(extensionName).join(", ")}`,
+            "Take it out of the schematic until the nodes run a release that has it.",
+          ),
+        ]),
+    ...(wanted.role === "controlplane" ? etcdFindings(from, wanted) : []),
+  ];
+  return found.map((finding) => ({
+    ...finding,
+    problem: `on the way, at ${from} to ${wanted.talosVersion}: ${finding.problem}`,
+  }));
+}
+
+/** The control planes all have the etcd of the hop before by then. */
+function etcdFindings(from: string, wanted: HoppingNode): Finding[] {
+  const version = etcdBefore(from);
+  const minor = etcdMinor(version ?? "");
+  if (version === undefined || minor === undefined) return [];
+  const member = { address: wanted.node, version, storageVersion: `${minor.major}.${minor.minor}.0` };
+  return etcdVersionFindings({
+    self: wanted.node,
+    members: [member],
+    talosVersion: wanted.talosVersion,
+    downgrading: false,
+    allowDowngrade: false,
+    snapshot: wanted.etcdSnapshot !== undefined,
+  });
+}
+
+function etcdBefore(release: string): string | undefined {
+  try {
+    return etcdOf(release);
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}
+
+/** Kubernetes is not upgraded on the way, so one release of it has to run on all of the way. */
+function kubernetesFindings(running: string, legs: readonly Leg[], versions: readonly string[]): Finding[] {
+  const ahead = legs.map(({ wanted }) => wanted.talosVersion);
+  return versions.flatMap((kubernetes) => {
+    const [first, ...others] = releasesWithout(kubernetes, [running, ...ahead]);
+    if (first === undefined) return [];
+    const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
+    const problem =
+      `Kubernetes ${kubernetes} does not run on every release of the way ${[running, ...ahead].join(" -> ")}: ` +
+      `Talos ${first} runs Kubernetes ${oldest} to ${newest}${others.length === 0 ? "" : `; nor on ${others.join(", ")}`}`;
+    const steps = kubernetesSteps(kubernetes, [running, ...ahead]);
+    return [
+      refusal(
+        problem,
+        steps === undefined
+          ? "Kubernetes is not upgraded on the way. Set kubernetesVersion to a release that all of them run, and go there step by step."
+          : `Kubernetes is not upgraded on the way. In steps: ${describeSteps(steps)}.`,
+      ),
+    ];
+  });
+}
+
+/** What really runs; undefined where the API is not asked, or does not answer: the guard says so then. */
+async function runningKubernetes(context: UpgradeContext): Promise<string | undefined> {
+  try {
+    return await (await context.kubernetes())?.version();
+  } catch (error) {
+    if (error instanceof KubernetesError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,168 @@
+import { changeWord, describeImage, type NodeFacts } from "../facts.ts";
+import { nodeLabel } from "../inputs.ts";
+import { Session, type Surroundings } from "../session.ts";
+import { speakingFor } from "../speakingFor.ts";
+import { timelineAfter } from "../timeline.ts";
+import { upgradeNode } from "../upgrade.ts";
+import { nextStage, standsOn, type HoppingNode, type Stage } from "./way.ts";
+
+/** One node's upgrade to a release on its way, as reports read it. */
+export interface HopTaken {
+  name: string;
+  node: string;
+  role: HoppingNode["role"];
+  timeline: unknown;
+}
+
+/** How the hops ended. */
+export interface HopsTaken {
+  /** Every upgrade that was done, in the order in which they ended. */
+  taken: HopTaken[];
+  /** Why the rest is left for a later deployment; undefined where no hop is left. */
+  postponed?: string;
+}
+
+/** What the hops need of the preflight. */
+export interface HopLooks {
+  /** What every node runs now; or refuses all where one of them cannot get to its release. */
+  look(): Promise<ReadonlyMap<string, NodeFacts>>;
+  /** Looks at the nodes of one hop, and has them fetch its image; or refuses it. */
+  survey(stage: Stage): Promise<void>;
+  /** A hop is over: every node that had to take it runs that release, verified. */
+  done(stage: Stage): void;
+}
+
+/**
+ * Takes every node that is more than one minor release behind through the releases between, hop by hop. Each hop is a rollout of its own: its nodes are
+ * looked at, then control planes and workers are upgraded in their order, each with all of its steps. The next hop begins when all nodes are over the one
+ * before, so that no two are more than one minor release apart because of it. What is done is read from the nodes, so it can be stopped anywhere.
+ */
+export async function takeHops(
+  surroundings: Surroundings,
+  urn: string,
+  nodes: readonly HoppingNode[],
+  signal: AbortSignal,
+  looks: HopLooks,
+): Promise<HopsTaken> {
+  const taken: HopTaken[] = [];
+  if (!nodes.some(({ hops = [] }) => hops.length > 0)) return { taken };
+  const bring = async (wanted: HoppingNode): Promise<string | undefined> => {
+    const outcome = await take(surroundings, urn, wanted, signal);
+    if (outcome.taken !== undefined) taken.push(outcome.taken);
+    return outcome.postponed;
+  };
+  let found = await looks.look();
+  // A run that was stopped may have left nodes at a release on their way that were not verified, or are still cordoned. Verifying disturbs nobody.
+  const unproven = nodes.flatMap((node) => {
+    const running = found.get(node.name);
+    const standing = running === undefined ? undefined : standsOn(running, node);
+    return standing === undefined ? [] : [standing];
+  });
+  await Promise.all(unproven.map(bring));
+  for (let stage = nextStage(nodes, found); stage !== undefined; stage = nextStage(nodes, found)) {
+    const names = stage.nodes.map(({ name }) => name).join(", ");
+    surroundings.statusOf(urn).info(`hop to ${stage.release}: ${names}`);
+    await looks.survey(stage);
+    const postponed = await inOrder(nodes, stage, bring);
+    if (postponed.size > 0)
+      return { taken, postponed: `hop to ${stage.release}: ${describePostponed(postponed)}` };
+    looks.done(stage);
+    found = await looks.look();
+  }
+  return { taken };
+}
+
+/** The nodes of a hop by name. What is left of it is told from the rollout's list, so that has the hop's release too. */
+function among({ nodes }: Stage): ReadonlyMap<string, HoppingNode> {
+  const releases = new Map(nodes.map(({ name, talosVersion }) => [name, talosVersion]));
+  return new Map(
+    nodes.map((node) => [
+      node.name,
+      {
+        ...node,
+        rollout: {
+          ...node.rollout,
+          nodes: node.rollout.nodes.map((member) => ({
+            ...member,
+            talosVersion: releases.get(member.name) ?? member.talosVersion,
+          })),
+        },
+      },
+    ]),
+  );
+}
+
+function describePostponed(postponed: ReadonlyMap<string, string>): string {
+  return [...postponed].map(([name, why]) => `${name}: ${why}`).join(" ");
+}
+
+/**
+ * Each node when those before it are done. After a failure no other node begins; those under way are finished.
+ * @returns why nodes were left as they are, by their names
+ */
+async function inOrder(
+  nodes: readonly HoppingNode[],
+  stage: Stage,
+  work: (node: HoppingNode) => Promise<string | undefined>,
+): Promise<Map<string, string>> {
+  const due = among(stage);
+  const finished = new Map<string, Promise<void>>();
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const postponed = new Map<string, string>();
+  const failures: unknown[] = [];
+  const begin = (name: string): Promise<void> => {
+    const known = finished.get(name);
+    if (known !== undefined) return known;
+    const before = (byName.get(name)?.after ?? []).filter((other) => byName.has(other)).map(begin);
+    const mine = (async () => {
+      await Promise.all(before);
+      const wanted = due.get(name);
+      if (wanted === undefined || failures.length > 0) return;
+      try {
+        const why = await work(wanted);
+        if (why !== undefined) postponed.set(name, why);
+      } catch (error) {
+        failures.push(error);
+      }
+    })();
+    finished.set(name, mine);
+    return mine;
+  };
+  await Promise.all(nodes.map(({ name }) => begin(name)));
+  if (failures.length === 0) return postponed;
+  const told = failures.map((error) => (error instanceof Error ? error.message : String(error)));
+  throw new Error(`hop to ${stage.release}: ${told.join("\n")}`, { cause: failures[0] });
+}
+
+/** All steps of one node to one release. */
+async function take(
+  surroundings: Surroundings,
+  urn: string,
+  wanted: HoppingNode,
+  signal: AbortSignal,
+): Promise<{ taken?: HopTaken; postponed?: string }> {
+  const session = await Session.open(speakingFor(surroundings, wanted.name), urn, wanted, signal);
+  const { progress } = session.context;
+  try {
+    const outcome = await upgradeNode(session.context);
+    if (!outcome.ok) throw outcome.error;
+    const { facts, before, postponed } = outcome;
+    if (postponed !== undefined) return { postponed };
+    if (!outcome.upgraded) return {};
+    progress.info(
+      `${nodeLabel(wanted)} ${changeWord(before.version, facts.version)}: runs ${describeImage(facts.version, facts.schematicId)}, on its way (${progress.summary()})`,
+    );
+    const timeline = timelineAfter(
+      {
+        from: { version: before.version, schematicId: before.schematicId ?? "" },
+        to: { version: wanted.talosVersion, schematicId: wanted.schematicId, image: wanted.image },
+        steps: progress.times(),
+        cordonedMs: outcome.cordonedMs,
+      },
+      undefined,
+    );
+    return { taken: { name: wanted.name, node: wanted.node, role: wanted.role, timeline } };
+  } finally {
+    session.close();
+  }
+}

@@ -1,0 +1,131 @@
+import { compareEtcdMinors, etcdMinor, etcdOf, unsafeBefore36 } from "../../talos/etcdVersions.ts";
+import {
+  compareVersions,
+  contractOf,
+  parseVersion,
+  VersionError,
+  type Contract,
+} from "../../talos/version.ts";
+import { isSettled, type NodeFacts } from "../facts.ts";
+import type { NodeUpgradeInputs } from "../inputs.ts";
+
+/** A release that a node goes through on its way to the wanted one, with what it runs and has to have there. */
+export interface Hop {
+  talosVersion: string;
+  image: string;
+  extensions: string[];
+  services: string[];
+  files: string[];
+}
+
+/** The inputs of one node's way. Absent: the node is to be refused where it is several minor releases behind. */
+export interface HoppingNode extends NodeUpgradeInputs {
+  /** One release of each minor before the wanted one, oldest first. */
+  hops?: Hop[];
+  /** Names of the nodes that have to be done before it is touched. */
+  after?: string[];
+}
+
+type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;
+
+/** The minor release, or undefined for a build of one's own, of which nothing is known. */
+function minorOf(version: string): number | undefined {
+  try {
+    const { major, minor } = parseVersion(version);
+    return major === 1 ? minor : undefined;
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The releases that a node has yet to go through before the wanted one: every minor between, and the last patch of its own minor where etcd asks for
+ * that. None on the way back, and none where the two are neighbours.
+ */
+export function hopsLeft({ version }: Pick<RunningImage, "version">, node: HoppingNode): Hop[] {
+  const [from, to] = [minorOf(version), minorOf(node.talosVersion)];
+  const { hops = [] } = node;
+  if (from === undefined || to === undefined || from >= to) return [];
+  const between = hops.filter((hop) => {
+    const minor = minorOf(hop.talosVersion);
+    return minor !== undefined && from < minor && minor < to;
+  });
+  const own = hops.find((hop) => minorOf(hop.talosVersion) === from);
+  const next = between[0]?.talosVersion ?? node.talosVersion;
+  const isNeeded =
+    own !== undefined &&
+    node.role === "controlplane" &&
+    compareVersions(version, own.talosVersion) < 0 &&
+    etcdNeedsPatch(version, next);
+  return isNeeded ? [own, ...between] : between;
+}
+
+/** etcd 3.6 must not follow an early 3.5, whatever minor release of Talos that is in. */
+function etcdNeedsPatch(version: string, next: string): boolean {
+  const [now, then] = [etcdOf(version), etcdMinor(etcdOf(next) ?? "")];
+  if (now === undefined || then === undefined) return false;
+  return unsafeBefore36(now) && compareEtcdMinors(then, { major: 3, minor: 6 }) >= 0;
+}
+
+/** The release on its way that a node runs already: it may have been stopped there before it was verified. */
+export function standsOn(running: RunningImage, node: HoppingNode): HoppingNode | undefined {
+  const to = minorOf(node.talosVersion);
+  const hop = node.hops?.find((one) => one.talosVersion === running.version);
+  if (hop === undefined || to === undefined || (minorOf(hop.talosVersion) ?? to) >= to) return undefined;
+  const wanted = wantedAt(node, hop);
+  return isSettled(running, wanted) ? wanted : undefined;
+}
+
+/** The minor releases between what runs and the wanted one that no hop is for: `v1.11`. */
+export function gapsIn(version: string, node: HoppingNode): Contract[] {
+  const [from, to] = [minorOf(version), minorOf(node.talosVersion)];
+  if (from === undefined || to === undefined || node.hops === undefined) return [];
+  const there = new Set(hopsLeft({ version }, node).map(({ talosVersion }) => contractOf(talosVersion)));
+  return Array.from(
+    { length: Math.max(0, to - from - 1) },
+    (_, index): Contract => `v1.${from + index + 1}`,
+  ).filter((contract) => !there.has(contract));
+}
+
+/** The inputs of a node for one hop: another release, and all else as it is. */
+function wantedAt(node: HoppingNode, hop: Hop): HoppingNode {
+  return { ...node, ...hop };
+}
+
+/** One step of a node, from what it runs then. */
+export interface Leg {
+  from: string;
+  wanted: HoppingNode;
+}
+
+/** Every step of a node that has hops before it, the one to the wanted release included; none for any other node. */
+export function legsOf(running: Pick<RunningImage, "version">, node: HoppingNode): Leg[] {
+  const hops = hopsLeft(running, node);
+  if (hops.length === 0) return [];
+  const steps = [...hops.map((hop) => wantedAt(node, hop)), node];
+  return steps.map((wanted, index) => ({ from: steps[index - 1]?.talosVersion ?? running.version, wanted }));
+}
+
+/** What is done next: the nodes that are furthest behind, and the release that they go to. */
+export interface Stage {
+  /** `v1.10.9`; several where nodes have releases of their own. */
+  release: string;
+  nodes: HoppingNode[];
+}
+
+/** The next hop; undefined where every node is at most one step from its release. The others wait for those that are furthest behind. */
+export function nextStage(
+  nodes: readonly HoppingNode[],
+  found: ReadonlyMap<string, Pick<RunningImage, "version">>,
+): Stage | undefined {
+  const next = nodes.flatMap((node) => {
+    const running = found.get(node.name);
+    const [hop] = running === undefined ? [] : hopsLeft(running, node);
+    return hop === undefined ? [] : [wantedAt(node, hop)];
+  });
+  if (next.length === 0) return undefined;
+  const minor = Math.min(...next.map(({ talosVersion }) => minorOf(talosVersion) ?? Infinity));
+  const due = next.filter(({ talosVersion }) => minorOf(talosVersion) === minor);
+  return { release: [...new Set(due.map(({ talosVersion }) => talosVersion))].join(", "), nodes: due };
+}

@@ -1,0 +1,76 @@
+import { supportedKubernetes } from "./releases.ts";
+import { VersionError } from "./version.ts";
+
+/** Something to do on a way that one release of Kubernetes cannot go all through. */
+export type WayStep = { talosVersion: string } | { kubernetesMinor: string };
+
+/** Releases of a way that do not run this Kubernetes, oldest first. */
+export function releasesWithout(kubernetes: string, releases: readonly string[]): string[] {
+  const minor = minorOf(kubernetes);
+  return minor === undefined ? [] : releases.filter((release) => !includes(rangeOf(release), minor));
+}
+
+/**
+ * What to do, in order, where Kubernetes has to be upgraded on the way: with as few stops as there can be, and no newer Kubernetes than the way needs.
+ * Undefined where nothing is known that would do.
+ * @param releases what runs, the hops, and the wanted release, oldest first
+ */
+export function kubernetesSteps(
+  kubernetes: string,
+  releases: readonly [string, ...string[]],
+): WayStep[] | undefined {
+  const last = rangeOf(releases.at(-1) ?? releases[0]);
+  let minor = minorOf(kubernetes);
+  const steps: WayStep[] = [];
+  let at = 0;
+  while (minor !== undefined && last !== undefined) {
+    const from = at;
+    while (at + 1 < releases.length && includes(rangeOf(releases[at + 1]), minor)) at++;
+    const here = releases[at] ?? releases[0];
+    if (at > from || at === releases.length - 1) steps.push({ talosVersion: here });
+    if (at === releases.length - 1) return steps;
+    const newest = rangeOf(here)?.newest;
+    if (newest === undefined) return undefined;
+    const next = Math.max(minor, Math.min(newest, last.oldest));
+    if (next === minor) return undefined;
+    steps.push({ kubernetesMinor: `v1.${next}` });
+    minor = next;
+  }
+  return undefined;
+}
+
+/** `1) set talosVersion to v1.10.9 and run \`pulumi up\`; 2) upgrade Kubernetes to v1.31; 3) …` */
+export function describeSteps(steps: readonly WayStep[]): string {
+  return steps
+    .map((step, index) =>
+      "talosVersion" in step
+        ? `${index + 1}) set talosVersion to ${step.talosVersion} and run \`pulumi up\``
+        : `${index + 1}) upgrade Kubernetes to ${step.kubernetesMinor}, one minor release at a time, with \`talosctl upgrade-k8s\`, and set kubernetesVersion to it`,
+    )
+    .join("; ");
+}
+
+interface Range {
+  oldest: number;
+  newest: number;
+}
+
+function rangeOf(release: string | undefined): Range | undefined {
+  try {
+    const supported = release === undefined ? undefined : supportedKubernetes(release);
+    if (supported === undefined) return undefined;
+    return { oldest: minorOf(`${supported.oldest}.0`) ?? 0, newest: minorOf(`${supported.newest}.0`) ?? 0 };
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}
+
+function includes(range: Range | undefined, minor: number): boolean {
+  return range === undefined || (range.oldest <= minor && minor <= range.newest);
+}
+
+function minorOf(version: string): number | undefined {
+  const match = /^v?1\.(\d+)\./.exec(version);
+  return match === null ? undefined : Number(match[1]);
+}

@@ -1,0 +1,174 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Properties } from "../../provider/secrets.ts";
+import { releasesBefore } from "../../talos/releases.ts";
+import { failureOf, harness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
+const names = ["cp1", "w1"];
+/** Who comes before whom, as the component has it. */
+const after: Record<string, string[]> = { cp1: [], w1: ["cp1"] };
+
+let cluster: SimulatedCluster;
+beforeEach(async () => {
+  cluster = await SimulatedCluster.start({ subnet: "127.48.19", version: "v1.9.6", workers: 1 });
+});
+afterEach(async () => cluster?.stop());
+
+/** Inputs of a preflight with `through: automatic`, as the component gives them. */
+function inputsTo(
+  talosVersion: string,
+  shared: Properties = {},
+  releases = releasesBefore(talosVersion),
+): Properties {
+  const of = (name: string, version: string) => {
+    const { image, extensions, files } = inputsFor(cluster, name, { talosVersion: version });
+    const services = version.startsWith("v1.9.") ? ["ext-iscsid", "ext-tgtd"] : ["ext-iscsid"];
+    return { talosVersion: version, image, extensions, services, files };
+  };
+  const own = names.map((name) => {
+    const { node, role } = inputsFor(cluster, name);
+    return [name, { node, role, ...of(name, talosVersion) }] as const;
+  });
+  const hops = {
+    ways: { default: releases.map((release) => of("cp1", release)) },
+    nodes: Object.fromEntries(names.map((name) => [name, { way: "default", after: after[name] ?? [] }])),
+  };
+  const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = inputsFor(
+    cluster,
+    "cp1",
+  );
+  return {
+    ...{ nodes: Object.fromEntries(own), hops },
+    ...{ schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds },
+    ...shared,
+  };
+}
+
+/** The nodes answer late on a busy machine. */
+const patient = () => harness(undefined, { probeMs: 5_000 });
+
+const versions = () => names.map((name) => cluster.node(name).snapshot().version);
+const upgrades = () => names.map((name) => cluster.node(name).snapshot().upgrades);
+
+async function checked(own: Harness, news: Properties): Promise<Properties> {
+  const result = await own.provider.check(urn, {}, news);
+  expect(result.failures).toEqual([]);
+  return result.inputs as Properties;
+}
+
+describe("nodes that are several minor releases behind", () => {
+  it("are taken through every one between, all nodes over each before the next begins", async () => {
+    const own = patient();
+    await own.provider.create(urn, inputsTo("v1.12.11"));
+    expect(versions()).toEqual(names.map(() => "v1.11.6"));
+    expect(upgrades()).toEqual(names.map(() => 2));
+    const upgraded = own.info
+      .filter((line) => line.includes("upgraded: runs"))
+      .map((line) => line.replace(/^(\w+) .*runs (v\S+) .*/, "$1 $2"));
+    expect(upgraded).toEqual([
+      ...names.map((name) => `${name} v1.10.9`),
+      ...names.map((name) => `${name} v1.11.6`),
+    ]);
+    // Each hop has its own warnings: from 1.10 on the initiator has another name.
+    expect(own.warnings.filter((line) => /initiator/i.test(line))).toHaveLength(1);
+    expect(names.every((name) => cluster.node(name).snapshot().dataWipes === 0)).toBe(true);
+  });
+
+  it("are shown in the preview with every hop, their reboots and how long it takes", async () => {
+    const own = patient();
+    const { plan } = await checked(own, inputsTo("v1.13.9"));
+    const way =
+      "v1.9.6 with no schematic -> v1.10.9 -> v1.11.6 -> v1.12.11 -> v1.13.9 with schematic c9078f941996…, 4 reboots";
+    expect(plan).toEqual({
+      cp1: expect.stringMatching(
+        /^v1\.9\.6 .*, 4 reboots; etcd 3\.5\.21, storage 3\.5\.0 -> 3\.6\.12$/,
+      ) as string,
+      w1: way,
+    });
+    expect(own.info.filter((line) => line.startsWith("the rollout goes through"))).toEqual([
+      expect.stringMatching(
+        /v1\.10\.9, v1\.11\.6, v1\.12\.11 to v1\.13\.9.*: 8 reboots, about 40 minutes, with an assumed 5 minutes/,
+      ),
+    ]);
+    expect(own.warnings.some((line) => /initiator/i.test(line))).toBe(true);
+    expect(own.warnings.join("\n")).not.toContain("would be refused");
+    expect(upgrades()).toEqual(names.map(() => 0));
+  });
+
+  it("go on where they were stopped, and never take a hop twice", async () => {
+    for (const stop of [
+      "cp1 (127.48.19.11) upgraded: runs v1.10.9",
+      "w1 (127.48.19.21) upgraded: runs v1.11.6",
+    ]) {
+      const own = patient();
+      const work = failureOf(own.provider.create(urn, inputsTo("v1.12.11")));
+      while (!own.info.some((line) => line.startsWith(stop)))
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      await own.provider.cancel();
+      await work;
+    }
+    await patient().provider.create(urn, inputsTo("v1.12.11"));
+    expect(versions()).toEqual(names.map(() => "v1.11.6"));
+    expect(upgrades()).toEqual(names.map(() => 2));
+  });
+
+  it("are told which hop was not begun, where that is not the first", async () => {
+    const own = patient();
+    const work = failureOf(own.provider.create(urn, inputsTo("v1.12.11")));
+    while (!own.info.some((line) => line.startsWith("w1 ") && line.includes("v1.10.9")))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    cluster.node("w1").faults.set("pull-not-found");
+    const { message } = await work;
+    expect(message).toMatch(/^the hop to v1\.11\.6 was not begun: 1 of 2 nodes/);
+    expect(message).toContain("has finished the hop to v1.10.9: the nodes that were behind run that release");
+    expect(versions()).toEqual(names.map(() => "v1.10.9"));
+  });
+
+  it("stay within one minor release of each other when one of them fails", async () => {
+    cluster.node("w1").faults.set("install-exits-nonzero");
+    const { message } = await failureOf(patient().provider.create(urn, inputsTo("v1.12.11")));
+    expect(message).toMatch(/w1 .*step "(install|reboot)"/);
+    expect(versions()).toEqual(["v1.10.9", "v1.9.6"]);
+  });
+
+  it("are not begun with where Kubernetes does not fit a release in the middle", async () => {
+    const inputs = inputsTo("v1.12.11", { kubernetesVersion: "v1.28.4" });
+    const own = patient();
+    await checked(own, inputs);
+    const steps =
+      /Talos v1\.11\.6 runs Kubernetes v1\.29 to v1\.34; nor on v1\.12\.11\. .*1\) set talosVersion to v1\.10\.9 .*2\) upgrade Kubernetes to v1\.30.*3\) set talosVersion to v1\.12\.11/;
+    expect(own.warnings.filter((line) => line.startsWith("the rollout would be refused"))).toEqual([
+      expect.stringMatching(steps) as string,
+    ]);
+    for (const type of ["RolloutReadiness", "RolloutPreflight"]) {
+      const of = urn.replace("RolloutPreflight", type);
+      const { message } = await failureOf(patient().provider.create(of, inputs));
+      expect(message).toMatch(/^the rollout was not begun: 2 of 2 nodes/);
+      expect(message).toMatch(steps);
+    }
+    expect(upgrades()).toEqual(names.map(() => 0));
+  });
+
+  it("are refused where the way has a gap, and where no way is wanted", async () => {
+    const gap = inputsTo("v1.12.11", {}, ["v1.10.9"]);
+    const { message } = await failureOf(patient().provider.create(urn, gap));
+    expect(message).toMatch(
+      /knows no release of v1\.11 to go through from v1\.9\.6 to v1\.12\.11\. Add one of each to upgrade\.releases/,
+    );
+    const { hops: _hops, ...none } = inputsTo("v1.12.11");
+    const refused = await failureOf(patient().provider.create(urn, none));
+    expect(refused.message).toMatch(/Go through v1\.10, v1\.11 first/);
+    expect(upgrades()).toEqual(names.map(() => 0));
+  });
+
+  it("are nobody where all are neighbours of the wanted release", async () => {
+    const own = patient();
+    const { plan } = await checked(own, inputsTo("v1.10.9"));
+    expect((plan as Record<string, string>)["cp1"]).toMatch(
+      /^v1\.9\.6 .* -> v1\.10\.9 with schematic c9078f941996…, one reboot/,
+    );
+    await own.provider.create(urn, inputsTo("v1.10.9"));
+    expect(upgrades()).toEqual(names.map(() => 0));
+  });
+});

@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import { KNOWN_CONTRACTS, releasesBefore, skew } from "../../talos/releases.ts";
+import { badRelease } from "../../talos/extensions.ts";
+import { program } from "./components/program.ts";
+import { only } from "./components/recorder.ts";
+import { changed, outcome, usual } from "./settings/example.ts";
+
+describe("the releases on the way", () => {
+  it("are the newest patch of every minor before, each of which can be reached from the one before", () => {
+    const way = [...releasesBefore("v1.14.1"), "v1.14.1"];
+    expect(way).toHaveLength(KNOWN_CONTRACTS.length);
+    for (const [index, release] of way.slice(1).entries())
+      expect(skew(way[index] ?? "", release)).toMatchObject({
+        allowed: true,
+        adjacent: true,
+        direction: "upgrade",
+      });
+    for (const release of way) expect(badRelease(release, ["siderolabs/iscsi-tools"])).toBeUndefined();
+  });
+
+  it("are those that are given, where they are", () => {
+    const way = releasesBefore("v1.13.9", ["v1.11.2", "v1.9.1"]);
+    expect(way.slice(-4)).toEqual(["v1.9.1", "v1.10.9", "v1.11.2", "v1.12.11"]);
+  });
+});
+
+describe("upgrade.through", () => {
+  const automatic = (more: Record<string, unknown> = {}) =>
+    changed(usual(), { "upgrade.through": "automatic", ...more });
+
+  it("gives the preflight the way of every node, with the image and requirements of each release", async () => {
+    const { resources } = await program(automatic({ "upgrade.releases": ["v1.11.2"] }));
+    const given = only(resources, "talos-node:index:RolloutPreflight").inputs["hops"] as {
+      ways: Record<string, { talosVersion: string; image: string; services: string[] }[]>;
+      nodes: Record<string, { way: string; after: string[] }>;
+    };
+    expect(given.nodes["w1"]?.after).toEqual(["cp3"]);
+    expect(given.nodes["cp1"]?.after).toEqual([]);
+    // Five nodes, one way: it is in the state once, and what looks before the first configuration has the same.
+    expect(Object.keys(given.ways)).toEqual([given.nodes["cp1"]?.way]);
+    expect(only(resources, "talos-node:index:RolloutReadiness").inputs["hops"]).toEqual(given);
+    const hops = Object.values(given.ways)[0] ?? [];
+    expect(hops.map(({ talosVersion }) => talosVersion).slice(-4)).toEqual([
+      ...["v1.9.6", "v1.10.9", "v1.11.2", "v1.12.11"],
+    ]);
+    expect(hops.find(({ talosVersion }) => talosVersion === "v1.9.6")).toMatchObject({
+      image: expect.stringMatching(/^factory\.talos\.dev\/installer\/[0-9a-f]{64}:v1\.9\.6$/) as string,
+      services: ["ext-iscsid", "ext-tgtd"],
+    });
+    expect(hops.at(-1)?.image).toMatch(/metal-installer\/[0-9a-f]{64}:v1\.12\.11$/);
+  });
+
+  it("adds nothing to a stack that does not ask for it", async () => {
+    const { resources } = await program(usual());
+    for (const type of ["RolloutPreflight", "RolloutReadiness"])
+      expect(only(resources, `talos-node:index:${type}`).inputs).not.toHaveProperty("hops");
+  });
+
+  it.each([
+    [["v1.11.2", "v1.11.6"], "upgrade.releases[1]", /same minor release as upgrade\.releases\[0\]/],
+    [["v1.12.5"], "upgrade.releases[0]", /v1\.12\.5/],
+    [["1.12"], "upgrade.releases[0]", /v1\.13\.9/],
+  ])("refuses releases %j", (releases, path, reason) => {
+    expect(outcome(automatic({ "upgrade.releases": releases })).problems).toEqual([
+      { path, reason: expect.stringMatching(reason) as string },
+    ]);
+  });
+});
