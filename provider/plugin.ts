@@ -28,6 +28,7 @@ import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
 import { MembershipResource, membershipType } from "./membership/resource.ts";
 import type { OtherResource } from "./otherResource.ts";
+import { StorageProbeResource, storageProbeType } from "./storage/probe/resource.ts";
 import { timelineAfter, timelineProperty } from "./timeline.ts";
 import { UnfinishedError } from "./unfinished.ts";
 import { upgradeNode, type Outcome } from "./upgrade.ts";
@@ -54,6 +55,7 @@ export class TalosNodeProvider implements DetailingProvider {
       [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
       [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
+      [storageProbeType, new StorageProbeResource(this.#surroundings, this.#stop.signal)],
     ]);
   }
 

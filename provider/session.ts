@@ -11,12 +11,15 @@ import type { KubernetesClient } from "./kubernetes.ts";
 import { StepProgress, type StatusSink } from "./progress.ts";
 import { findNode } from "./steps/drain.ts";
 import { NodeStorage } from "./storage/nodeStorage.ts";
+import type { ProbeCluster } from "./storage/probe/cluster.ts";
 
 /** What the provider needs from outside; tests put something else in its place. */
 export interface Surroundings {
   /** Resolves once the client library is there; connecting itself is immediate. */
   talos(): Promise<(connection: TalosConnection) => TalosReader>;
   connectKubernetes(kubeconfig: string): Promise<KubernetesClient>;
+  /** Default: the cluster of the kubeconfig. */
+  connectProbe?(kubeconfig: string): Promise<ProbeCluster>;
   /** What the gate acts with. */
   acting: Acting;
   clock: Clock;

@@ -1,0 +1,204 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../../clock.ts";
+import { backoff } from "../../context.ts";
+import { Cancelled } from "../../errors.ts";
+import { KubernetesError } from "../../kubernetes.ts";
+import { beating, Leftovers, removeNamespace } from "./cleanup.ts";
+import type { ProbeCluster } from "./cluster.ts";
+import { probeLabel } from "./objects.ts";
+import {
+  planProbe,
+  type ClusterFacts,
+  type PlannedVolume,
+  type ProbePlan,
+  type ProbeRequest,
+} from "./plan.ts";
+import type { ProbeReport, VolumeRow } from "./report.ts";
+import { probeVolume, type VolumeSite } from "./volume.ts";
+
+/** What a probe asks of its surroundings. */
+export interface ProbeSite {
+  readonly clock: Clock;
+  /** Ends the probe: what it has made is removed, then it fails with `ProbeStopped`. */
+  readonly signal: AbortSignal;
+  /** One line about what happens now. */
+  readonly tell: (line: string) => void;
+}
+
+/** The probe could not be made: nothing is known of the storage. The message is for people. */
+export class ProbeError extends Error {
+  override readonly name: string = "ProbeError";
+}
+
+/** The probe was ended from outside. */
+export class ProbeStopped extends ProbeError {
+  override readonly name = "ProbeStopped";
+}
+
+/** How long an interrupted probe waits for its namespace to go, which goes without it, too. */
+const stoppedMs = 45_000;
+/** How long the API server may leave the first questions unanswered. */
+const unansweredMs = 60_000;
+
+/**
+ * Proves that volumes work: for each StorageClass and each node that runs its driver, a volume is made, written on that node, read on another, and deleted. Whatever
+ * happens, what it made is removed.
+ * @throws ProbeError where it could not be made, and ProbeStopped when the signal ended it; a volume that does not work is in the report
+ */
+export async function runProbe(
+  cluster: ProbeCluster,
+  request: ProbeRequest,
+  site: ProbeSite,
+): Promise<ProbeReport> {
+  const { clock, signal, tell } = site;
+  const leftovers = new Leftovers(cluster, clock, signal);
+  const { plan, attaching } = await asked("look at the cluster", site, async () => {
+    await leftovers.look();
+    return planned(cluster, request);
+  });
+  const namespace = `talos-iscsi-probe-${randomBytes(4).toString("hex")}`;
+  const volumeSite: VolumeSite = {
+    ...{ cluster, namespace, clock, signal, attaches: (driver) => attaching.has(driver) },
+    image: request.image,
+    size: request.size,
+    timeoutSeconds: request.timeoutSeconds,
+    tolerations: request.tolerations,
+  };
+  let volumes: VolumeRow[] = [];
+  let left: string[] = [];
+  if (plan.volumes.length > 0) {
+    const beats = beating(cluster, namespace, clock);
+    try {
+      await asked(`create the namespace ${namespace}`, site, () =>
+        cluster.createNamespace(namespace, namespaceLabels(namespace, plan)),
+      );
+      volumes = await probeAll(volumeSite, plan.volumes, request.concurrency, tell);
+    } catch (error) {
+      // Told below, when what it has made is gone.
+      if (!signal.aborted || !(error instanceof Cancelled)) throw error;
+    } finally {
+      tell(`removing ${namespace}`);
+      left = await removeNamespace(cluster, namespace, {
+        clock,
+        signal: new AbortController().signal,
+        limitMs: signal.aborted ? stoppedMs : request.timeoutSeconds * 1000,
+      });
+      await beats.stop();
+    }
+  }
+  if (signal.aborted) throw new ProbeStopped(stoppedText(left));
+  const rows = [...plan.failed, ...volumes];
+  return {
+    result:
+      left.length === 0 && rows.length > 0 && rows.every(({ result }) => result === "passed")
+        ? "passed"
+        : "failed",
+    namespace,
+    volumes: rows,
+    skipped: plan.skipped,
+    left,
+    removed: await removedLeftovers(leftovers, request, site),
+  };
+}
+
+async function planned(
+  cluster: ProbeCluster,
+  request: ProbeRequest,
+): Promise<{ plan: ProbePlan; attaching: ReadonlySet<string> }> {
+  const found = await Promise.all(request.classes.map(({ name }) => cluster.storageClass(name)));
+  const classes = new Map(found.flatMap((one) => (one === undefined ? [] : [[one.name, one] as const])));
+  const drivers = [...new Set([...classes.values()].map(({ provisioner }) => provisioner))];
+  const [nodes, registered, pods, attaching] = await Promise.all([
+    cluster.nodes(),
+    cluster.registered(),
+    Promise.all(drivers.map(async (driver) => [driver, await cluster.nodesOf(driver)] as const)),
+    Promise.all(drivers.map(async (driver) => ((await cluster.attaches(driver)) ? [driver] : []))),
+  ]);
+  const facts: ClusterFacts = { nodes, classes, registered, driverPods: new Map(pods) };
+  return { plan: planProbe(request, facts), attaching: new Set(attaching.flat()) };
+}
+
+/** Its own, for pods that the strictest PodSecurity admits; a file server's share is written by root, which `baseline` admits. */
+function namespaceLabels(run: string, { volumes }: ProbePlan): Record<string, string> {
+  const level = volumes.some(({ storageClass }) => storageClass.isShare) ? "baseline" : "restricted";
+  return {
+    [probeLabel]: run,
+    "app.kubernetes.io/part-of": "talos-iscsi",
+    "pod-security.kubernetes.io/enforce": level,
+    "pod-security.kubernetes.io/audit": level,
+    "pod-security.kubernetes.io/warn": level,
+  };
+}
+
+/** So many at a time, in the order of the plan. */
+async function probeAll(
+  site: VolumeSite,
+  planned: readonly PlannedVolume[],
+  concurrency: number,
+  tell: (line: string) => void,
+): Promise<VolumeRow[]> {
+  const rows: VolumeRow[] = [];
+  let next = 0;
+  let done = 0;
+  const work = async (): Promise<void> => {
+    for (let index = next++; index < planned.length; index = next++) {
+      const volume = planned[index] as PlannedVolume;
+      tell(`${done} of ${planned.length} volumes done; ${volume.storageClass.name} on ${volume.node}`);
+      rows[index] = await probeVolume(site, volume, index + 1);
+      done += 1;
+    }
+  };
+  const workers = Array.from({ length: Math.min(concurrency, planned.length) }, work);
+  // All of them end before anything is removed.
+  const ends = await Promise.allSettled(workers);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  return rows;
+}
+
+async function removedLeftovers(
+  leftovers: Leftovers,
+  { timeoutSeconds }: ProbeRequest,
+  { tell }: ProbeSite,
+): Promise<string[]> {
+  try {
+    return await leftovers.remove(timeoutSeconds * 1000);
+  } catch (error) {
+    // The next probe finds them again.
+    if (!(error instanceof KubernetesError) && !(error instanceof Cancelled)) throw error;
+    tell(`what earlier probes have left could not be removed: ${error.message}`);
+    return [];
+  }
+}
+
+/** Asks again for a minute where the API server does not answer: it may be busy with what was deployed before. */
+async function asked<T>(what: string, { clock, signal }: ProbeSite, work: () => Promise<T>): Promise<T> {
+  const end = clock.now() + unansweredMs;
+  const pause = backoff(clock, 250, 5_000);
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof KubernetesError)) throw error;
+      if (!error.transient || clock.now() >= end) throw new ProbeError(refusal(what, error));
+    }
+    await clock.sleep(pause(), signal).catch((error: unknown) => {
+      throw error instanceof Cancelled ? new ProbeStopped(stoppedText([])) : error;
+    });
+  }
+}
+
+function refusal(what: string, { message, status }: KubernetesError): string {
+  const hint =
+    status === 403 || status === 401
+      ? "The probe needs the rights of an admin, which the stack's own kubeconfig has."
+      : "Check the control planes and the kubeconfig.";
+  return `the storage probe could not ${what}: ${message}. ${hint}`;
+}
+
+function stoppedText(left: readonly string[]): string {
+  const rest =
+    left.length === 0
+      ? "everything that it made was removed"
+      : `the cluster is still removing what it made: ${left.join(", ")}`;
+  return `the storage probe was stopped; ${rest}`;
+}

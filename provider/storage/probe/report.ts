@@ -1,0 +1,82 @@
+import Table from "cli-table3";
+
+/** What is measured of a volume, in the order in which it happens. */
+export const probeSteps = ["provision", "attach", "mount", "write", "detach", "read", "delete"] as const;
+export type ProbeStep = (typeof probeSteps)[number];
+
+/** One volume: a StorageClass on a node. */
+export interface VolumeRow {
+  storageClass: string;
+  /** The node of the first pod; empty where the class could be probed on none. */
+  node: string;
+  /** The node of the second pod; the same one where there is no other. Absent: it did not come that far. */
+  readOn?: string;
+  result: "passed" | "failed";
+  /**
+   * Seconds by step. `provision`: until the claim was bound; `attach`: until the driver had attached the volume; `mount`: until the container ran, its image pulled;
+   * `write`: writing and syncing, measured in the pod; `detach`: from the pod's end until the volume was detached; `read`: until the second pod had it read; `delete`:
+   * until the PersistentVolume was gone. A step that was not reached, or that the driver does not have, is absent.
+   */
+  seconds: Partial<Record<ProbeStep, number>>;
+  /** What failed, with the claim, the pod, the node and what Kubernetes says. */
+  problem?: string;
+}
+
+/** A node that a class was not probed on. */
+export interface SkippedNode {
+  storageClass: string;
+  node: string;
+  why: string;
+}
+
+/** What a probe has found. */
+export interface ProbeReport {
+  result: "passed" | "failed";
+  /** Where its claims and pods were. */
+  namespace: string;
+  volumes: VolumeRow[];
+  skipped: SkippedNode[];
+  /** What could not be removed; empty where everything is gone. */
+  left: string[];
+  /** Namespaces of earlier probes that were removed. */
+  removed: string[];
+}
+
+/** The report for a terminal: a row for each volume, then all that is wrong. */
+export function probeText({ result, volumes, skipped, left, removed }: ProbeReport): string {
+  const table = new Table({
+    head: ["StorageClass", "node", "result", ...probeSteps, "read on"],
+    colAligns: [...Array<"left">(3).fill("left"), ...probeSteps.map((): "right" => "right"), "left"],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { storageClass, node, result: how, seconds, readOn } of volumes)
+    table.push([
+      storageClass,
+      node,
+      how,
+      ...probeSteps.map((step) => seconds[step]?.toFixed(1) ?? ""),
+      readOn === undefined ? "" : readOn === node ? `${readOn} (the only one)` : readOn,
+    ]);
+  const failed = volumes.filter((row) => row.result === "failed").length;
+  const verdict =
+    result === "passed"
+      ? `Storage works: ${volumes.length} volumes were written, moved and read.`
+      : `Storage does not work: ${failed} of ${volumes.length} volumes failed.`;
+  return [
+    ...(volumes.length === 0 ? [] : [`Seconds by step\n${table.toString()}`]),
+    ...problemsOf({ volumes, left }),
+    ...skipped.map(({ storageClass, node, why }) => `skipped: ${storageClass} on ${node}: ${why}`),
+    ...removed.map((namespace) => `removed: ${namespace}, which an earlier probe had left`),
+    verdict,
+  ].join("\n");
+}
+
+/** All that is wrong, a line each. */
+export function problemsOf({ volumes, left }: Pick<ProbeReport, "volumes" | "left">): string[] {
+  return [
+    ...volumes.flatMap(({ storageClass, node, problem }) =>
+      problem === undefined ? [] : [`${storageClass}${node === "" ? "" : ` on ${node}`}: ${problem}`],
+    ),
+    ...left.map((text) => `left behind: ${text}`),
+  ];
+}

@@ -1,0 +1,76 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { podBody } from "../../../provider/storage/probe/objects.ts";
+import { podResult, probeScripts } from "../../../provider/storage/probe/script.ts";
+
+/** What the probe's pods run, run here by this machine's shell. */
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "probe-script-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(task: "write" | "read", volume = folder) {
+  const result = join(folder, "result");
+  rmSync(result, { force: true });
+  const env = { ...process.env, VOLUME: volume, MEMORY: folder, RESULT: result, BYTES: "100000" };
+  const { status, stderr } = spawnSync("sh", ["-c", probeScripts[task]], { env, encoding: "utf8" });
+  return { status, stderr, message: existsSync(result) ? readFileSync(result, "utf8") : "" };
+}
+
+const fileOf = () => join(folder, "talos-iscsi-probe");
+
+describe("the scripts of the probe's pods", () => {
+  it("write so much and tell its checksum and how long it took; then read the same", () => {
+    const { status, stderr, message } = run("write");
+    expect(status, stderr).toBe(0);
+    const content = readFileSync(fileOf());
+    const sum = createHash("sha256").update(content).digest("hex");
+    expect(content).toHaveLength(100_000);
+    expect(podResult(message)).toMatchObject({ written: sum, found: sum });
+    expect(podResult(message)?.seconds).toBeGreaterThanOrEqual(0);
+    expect(podResult(run("read").message)).toMatchObject({ written: undefined, found: sum });
+  });
+
+  it("tell other data and no data apart", () => {
+    run("write");
+    writeFileSync(fileOf(), "rot");
+    expect(podResult(run("read").message)?.found).toBe(createHash("sha256").update("rot").digest("hex"));
+    rmSync(fileOf());
+    expect(podResult(run("read").message)?.found).toBe("");
+  });
+
+  it("fail with the reason where the volume cannot be written, and leave no result", () => {
+    const { status, stderr, message } = run("write", join(folder, "nowhere"));
+    expect(status).not.toBe(0);
+    expect(stderr).toContain("nowhere");
+    expect(message).toBe("");
+    expect(podResult(message)).toBeUndefined();
+  });
+});
+
+describe("a pod of the probe", () => {
+  const spec = { name: "write-1", claim: "volume-1", node: "w1", image: "i:1", tolerations: [] };
+
+  it("is one that PodSecurity admits as restricted, unless it has to be root", () => {
+    const { spec: pod } = podBody({ ...spec, task: "write", asRoot: false }, "run");
+    expect(pod.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: "RuntimeDefault" },
+    });
+    expect(pod.containers[0]?.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+    expect(pod.automountServiceAccountToken).toBe(false);
+    expect(podBody({ ...spec, task: "read", asRoot: true }, "run").spec.securityContext).not.toHaveProperty(
+      "runAsNonRoot",
+    );
+  });
+});
