@@ -15,7 +15,14 @@ export interface Image {
 
 /** What goes wrong with a machine in a rollout. */
 export type Trouble =
-  "pull fails" | "installer fails" | "falls back" | "budget blocks" | "never detaches" | "leaks a session";
+  | "pull fails"
+  | "installer fails"
+  | "falls back"
+  | "budget blocks"
+  | "never detaches"
+  | "leaks a session"
+  /** A volume or a session comes when the drain has ended. */
+  | "attaches late";
 
 /** A machine in memory: as much of a node as an upgrade sees. Its time is counted in calls. */
 export interface Machine {
@@ -94,6 +101,14 @@ export class FakeFleet {
   #leave(machine: Machine): void {
     if (machine.trouble !== "leaks a session") machine.session = false;
     if (machine.trouble !== "never detaches") this.kubernetes.storage.detach(`pv-of-${machine.name}`);
+  }
+
+  /** A volume comes, or only its session. */
+  attachLate(machine: Machine): void {
+    const volume = `late-on-${machine.name}`;
+    const { storage } = this.kubernetes;
+    if (this.leftoverSessions === "refuse") machine.session = true;
+    else if (storage.attached.all.every((one) => one.volume !== volume)) storage.attach(machine.name, volume);
   }
 
   get(name: string): Machine {
@@ -181,6 +196,7 @@ export class FakeFleet {
   setTrouble(name: string, trouble: Trouble | undefined): void {
     const machine = this.get(name);
     machine.trouble = trouble;
+    this.kubernetes.storage.detach(`late-on-${name}`);
     // Somebody has cleaned up after the driver.
     if (!this.kubernetes.pods.some((pod) => pod.node === name)) this.#leave(machine);
     if (trouble === "budget blocks") this.kubernetes.blocked.set(`pod-of-${name}`, "a budget");
@@ -325,7 +341,11 @@ class FakeClient implements TalosActor {
     return true;
   }
   async list(): Promise<string[]> {
-    return this.#answer().session === true ? ["session1"] : [];
+    const machine = this.#answer();
+    const sessions = machine.session === true ? ["session1"] : [];
+    // The drain's last look: what comes now only the gate can see.
+    if (machine.trouble === "attaches late" && sessions.length === 0) this.#fleet.attachLate(machine);
+    return sessions;
   }
   async readText(): Promise<undefined> {
     this.#answer();

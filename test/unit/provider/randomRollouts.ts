@@ -38,6 +38,7 @@ const trouble = fc.constantFrom<(Trouble | undefined)[]>(
   "budget blocks",
   "never detaches",
   "leaks a session",
+  "attaches late",
 );
 const leftoverSessions = fc.constantFrom<("warn" | "refuse")[]>("warn", "refuse");
 // Two control planes cannot lose one: the guard refuses them, which has tests of its own.
