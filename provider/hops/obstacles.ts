@@ -108,7 +108,7 @@ function kubernetesFindings(running: string, legs: readonly Leg[], versions: rea
     const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
     const problem =
       `Kubernetes ${kubernetes} does not run on every release of the way ${[running, ...ahead].join(" -> ")}: ` +
-      `Talos ${first} runs Kubernetes ${oldest} to ${newest}${others.length === 0 ? "" : `; nor on ${others.join(", ")}`}`;
+      `Talos ${first} runs Kubernetes ${oldest} to ${newest}${others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`}`;
     const steps = kubernetesSteps(kubernetes, [running, ...ahead]);
     return [
       refusal(

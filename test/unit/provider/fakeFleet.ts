@@ -215,6 +215,14 @@ export class FakeFleet {
           `${machine.name} rebooted while ${gone.map(({ name }) => name).join()} was down`,
         );
     }
+    const target = machine.installed?.version;
+    const behind = this.machines.filter(
+      (one) => target !== undefined && minorOf(one.runs.version) < minorOf(target) - 1,
+    );
+    if (behind.length > 0)
+      this.violations.push(
+        `${machine.name} rebooted into ${target} while ${behind.map(({ name, runs }) => `${name} ran ${runs.version}`).join()}`,
+      );
     // The only node of its cluster cannot be drained.
     if (this.machines.length > 1) {
       if (this.kubernetes.storage.attached.all.some(({ node }) => node === machine.name))
@@ -259,6 +267,10 @@ export class FakeFleet {
 
 function imageOf({ version, schematic }: Image): string {
   return `factory.talos.dev/metal-installer/${schematic}:${version}@sha256:${"0".repeat(64)}`;
+}
+
+function minorOf(version: string): number {
+  return Number(version.split(".")[1]);
 }
 
 export function bootIdOf(name: string, boot: number): string {
@@ -363,7 +375,12 @@ class FakeClient implements TalosActor {
   async etcdStatus() {
     const { name, runs } = this.#answer();
     const version = etcdOf(runs.version) ?? "";
-    const storageVersion = version.replace(/\d+$/, "0");
+    // The data is of the oldest etcd of the cluster (etcd v3.7.1 server/etcdserver/version/monitor.go).
+    const oldest = this.#fleet.machines
+      .filter(({ role }) => role === "controlplane")
+      .map((one) => etcdOf(one.runs.version) ?? "")
+      .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    const storageVersion = (oldest[0] ?? version).replace(/\d+$/, "0");
     return { memberId: name, version, storageVersion, leader: "1", learner: false, errors: [] };
   }
   async etcdAlarms() {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, it } from "vitest";
+import { expectSafeHops, scattered } from "./randomHops.ts";
 import { cluster, expectOrderlyRollout, expectSafeRollout, faultyCluster, runs } from "./randomRollouts.ts";
 
 // 2,000 clusters here, the same every time; 50,000 at night, others each night (test/night/rolloutStates.test.ts).
@@ -12,5 +13,9 @@ describe("a rollout over a random cluster in a random state", () => {
 
   it("whatever fails on the way: never two control planes down, never a second installation, no cordon left, and an end", async () => {
     await fc.assert(fc.asyncProperty(faultyCluster, expectSafeRollout), runs(1_700, "whatever fails", seed));
+  }, 120_000);
+
+  it("hop by hop, killed at any moment: never more than one minor release apart, no hop twice, and an end", async () => {
+    await fc.assert(fc.asyncProperty(scattered, expectSafeHops), runs(100, "hop by hop", seed));
   }, 120_000);
 });
