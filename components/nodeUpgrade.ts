@@ -82,10 +82,13 @@ export interface NodeUpgradeArgs {
   rollout?: RolloutPolicyArgs;
 }
 
-/** What all nodes of a rollout share: their order, how many may be unavailable at once, and when. */
+/** How a rollout goes on: how many nodes may be unavailable at once, and when. */
 export interface RolloutPolicyArgs {
-  /** Every node in the order of the rollout: what is done and what is left is told from it. */
-  nodes: { name: string; node: string; talosVersion: string; schematicId?: pulumi.Input<string> }[];
+  /**
+   * The nodes that share a budget with this one, in the order of the rollout; with windows every node, since what is done and what is left is told from it.
+   * A text of names and addresses, with what each is to run where that differs: `w1 10.0.0.21, w2 10.0.0.22 v1.13.9 376567988ad3…`.
+   */
+  nodes: pulumi.Input<string>;
   /**
    * Groups of nodes of which only so many may be unavailable at once, by the nodes' names. Nodes that are cordoned or not ready count,
    * whatever the reason. A node in no group has no such limit.
@@ -95,8 +98,8 @@ export interface RolloutPolicyArgs {
     group: string;
     /** The setting that says how many, for messages. */
     setting: string;
-    /** Names of its nodes. */
-    nodes: string[];
+    /** Names of its nodes: `w1, w2`. Default: all of `nodes`. */
+    nodes?: string | undefined;
     /** A number, at least 1, or a percentage of the group such as `25%` (rounded down, at least one). */
     maxUnavailable: number | string;
   }[];

@@ -7,13 +7,13 @@ import {
   type EtcdSnapshotArgs,
   type NodeUpgradeArgs,
   type RolloutGate,
-  type RolloutPolicyArgs,
 } from "./nodeUpgrade.ts";
 import { withoutTraces } from "./manyResources.ts";
 import { rolloutHops, type NodeWay } from "./rolloutHops.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
-import { upgradeLanes, workerGroups, type PoolRollout } from "../talos/lanes.ts";
+import { rolloutPolicy } from "./rolloutPolicy.ts";
+import { upgradeLanes, type PoolRollout } from "../talos/lanes.ts";
 import { endpointsFor, type Endpoints } from "../talos/endpoint.ts";
 import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
 
@@ -134,8 +134,8 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       timeoutSeconds: args.timeoutSeconds,
       allowSkew: args.allowSkew,
       prePull: args.prePull,
-      rollout: policy(args),
     };
+    const policy = rolloutPolicy(args);
     const etcd = {
       ...(args.etcdSnapshot === undefined ? {} : { etcdSnapshot: args.etcdSnapshot }),
       ...(args.etcdDowngrade === true ? { etcdDowngrade: true } : {}),
@@ -147,6 +147,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         ...etcd,
         ...through(args.endpoints),
         ...rolloutHops(args.nodes, args.maxUnavailableWorkers, args.pools),
+        rollout: policy.ofAll(),
         nodes: Object.fromEntries(args.nodes.map((node) => [node.name, preflightInputs(node)])),
       },
       { parent: this, dependsOn: args.after },
@@ -160,6 +161,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
           {
             ...shared,
             ...ownInputs(node),
+            rollout: policy.of(node),
             // A worker looks at the control planes, too; that one of them comes or goes is no change of the worker (the provider's diff).
             ...(node.role === "worker" ? {} : etcd),
             ...through(endpointsFor(args.endpoints, [node.address, ...controlPlanes])),
@@ -216,40 +218,6 @@ export class RollingUpgrade extends pulumi.ComponentResource {
 /** Absent where every node is reached at its own address, so that states without it stay as they are. */
 function through(endpoints: Endpoints | undefined): { endpoints?: Endpoints } {
   return endpoints === undefined ? {} : { endpoints };
-}
-
-/** What all nodes share. Control planes have no budget: they go one at a time. */
-function policy({
-  nodes,
-  maxUnavailableWorkers,
-  pools,
-  windows,
-  outsideWindow,
-  gates,
-  schematicId,
-}: RollingUpgradeArgs): RolloutPolicyArgs {
-  return {
-    nodes: upgradeLanes(nodes, maxUnavailableWorkers, pools).map(({ node }) => ({
-      name: node.name,
-      node: node.address,
-      talosVersion: node.talosVersion,
-      schematicId: node.schematicId ?? schematicId,
-    })),
-    budgets: workerGroups(nodes, maxUnavailableWorkers, pools).map(
-      ({ pool, nodes: workers, maxUnavailable }) => ({
-        group: pool === undefined ? "workers" : `workers in pool ${pool}`,
-        setting:
-          pool === undefined || pools?.[pool]?.maxUnavailable === undefined
-            ? "upgrade.workers.maxUnavailable"
-            : `upgrade.pools.${pool}.maxUnavailable`,
-        nodes: workers.map(({ name }) => name),
-        maxUnavailable,
-      }),
-    ),
-    windows: windows ?? [],
-    outsideWindow: outsideWindow ?? "stop",
-    gates: gates ?? [],
-  };
 }
 
 function newest(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefined {

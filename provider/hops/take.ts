@@ -82,10 +82,10 @@ function among({ nodes }: Stage): ReadonlyMap<string, HoppingNode> {
         ...node,
         rollout: {
           ...node.rollout,
-          nodes: node.rollout.nodes.map((member) => ({
-            ...member,
-            talosVersion: releases.get(member.name) ?? member.talosVersion,
-          })),
+          nodes: node.rollout.nodes.map((member) => {
+            const talosVersion = releases.get(member.name);
+            return { ...member, ...(talosVersion === undefined ? {} : { talosVersion }) };
+          }),
         },
       },
     ]),

@@ -8,7 +8,8 @@ import { patienceFor, type Finding } from "../guards/finding.ts";
 import { cordonedBy, KubernetesError, type KubernetesNode } from "../kubernetes.ts";
 import { strangersCertificate } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
-import type { Budget, RolloutMember } from "./policy.ts";
+import type { RolloutMember } from "../../talos/rolloutMembers.ts";
+import type { Budget } from "./policy.ts";
 
 /** Nodes that operations of this process have in hand, by cluster and group. It only makes others wait; nobody goes ahead because of it. */
 const inHand = new Map<string, Set<string>>();

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { listOf, membersOf, type RolloutMember } from "../../talos/rolloutMembers.ts";
 import type { UpgradeWindow } from "../../talos/upgradeWindows.ts";
 import type { Rule } from "../check.ts";
 import type { Properties } from "../secrets.ts";
@@ -9,7 +10,7 @@ import type { CustomGate } from "./gates.ts";
  * another window nor another node in the list has every node looked at.
  */
 export interface RolloutPolicy {
-  /** Every node, in the order of the rollout. */
+  /** The nodes that this one is told with or shares a budget with, in the order of the rollout. */
   nodes: RolloutMember[];
   /** How many nodes of a group may be unavailable at once. A node in none of them has no such limit. */
   budgets: Budget[];
@@ -18,15 +19,6 @@ export interface RolloutPolicy {
   outsideWindow: "stop" | "fail";
   /** What has to hold before each node. */
   gates: CustomGate[];
-}
-
-/** A node of the rollout, and what it is to run. */
-export interface RolloutMember {
-  name: string;
-  node: string;
-  talosVersion: string;
-  /** Default: that of the node in question. */
-  schematicId?: string;
 }
 
 /** A group of nodes that share a limit. A group's own lanes keep it too, but know nothing of nodes that are down for other reasons. */
@@ -50,7 +42,9 @@ export const rolloutPolicy: Rule = (value) => {
   const given = value as Properties;
   const strange = Object.keys(given).filter((key) => !(fields as readonly string[]).includes(key));
   if (strange.length > 0) return `has no ${strange.join(", ")}; there are ${fields.join(", ")}`;
-  for (const key of ["nodes", "budgets", "windows", "gates"] as const)
+  if (given["nodes"] !== undefined && typeof given["nodes"] !== "string" && !Array.isArray(given["nodes"]))
+    return `nodes must be a list or a text, not ${JSON.stringify(given["nodes"])}`;
+  for (const key of ["budgets", "windows", "gates"] as const)
     if (given[key] !== undefined && !Array.isArray(given[key]))
       return `${key} must be a list, not ${JSON.stringify(given[key])}`;
   const { outsideWindow } = given;
@@ -59,16 +53,29 @@ export const rolloutPolicy: Rule = (value) => {
     : `outsideWindow must be stop or fail, not ${JSON.stringify(outsideWindow)}`;
 };
 
+/** As inputs have it: nodes may be a list or a text, and a budget without nodes is about all of them. */
+type GivenPolicy = Omit<RolloutPolicy, "nodes" | "budgets"> & {
+  nodes: RolloutMember[] | string;
+  budgets: (Omit<Budget, "nodes"> & { nodes?: string[] | string })[];
+};
+
 /** Inputs that `rolloutPolicy` has passed, with the defaults. */
 export function policyOf(given: unknown): RolloutPolicy {
+  const { nodes = [], budgets = [], ...others } = (given ?? {}) as Partial<GivenPolicy>;
+  const members = typeof nodes === "string" ? membersOf(nodes) : nodes;
   return {
-    nodes: [],
-    budgets: [],
     windows: [],
     outsideWindow: "stop",
     gates: [],
-    ...(given as Partial<RolloutPolicy>),
+    ...others,
+    nodes: members,
+    budgets: budgets.map((budget) => ({ ...budget, nodes: namesOf(budget.nodes, members) })),
   };
+}
+
+function namesOf(nodes: string[] | string | undefined, members: readonly RolloutMember[]): string[] {
+  if (nodes === undefined) return members.map(({ name }) => name);
+  return typeof nodes === "string" ? listOf(nodes) : nodes;
 }
 
 /** Whether two sets of inputs are the same but for how the rollout goes on, which may be the same too. */

@@ -17,7 +17,8 @@ export async function standing(context: UpgradeContext): Promise<Standing> {
   const { wanted, peer, patience, signal } = context;
   const call = { deadlineMs: patience.probeMs, signal };
   const seen = await Promise.all(
-    wanted.rollout.nodes.map(async ({ name, node, talosVersion, schematicId = wanted.schematicId }) => {
+    wanted.rollout.nodes.map(async ({ name, node, ...own }) => {
+      const { talosVersion = wanted.talosVersion, schematicId = wanted.schematicId } = own;
       try {
         const [version, extensions] = await Promise.all([
           peer(node).version(call),

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { policyOf, rolloutPolicy } from "../../provider/rollout/policy.ts";
+import { membersText } from "../../talos/rolloutMembers.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
@@ -254,6 +256,27 @@ describe("the budget of a group", () => {
 });
 
 describe("how a rollout goes on is no property of a node", () => {
+  it("nodes as a text mean what they mean as a list", () => {
+    const other = "f".repeat(64);
+    const own = { talosVersion: "v1.13.9", schematicId: "c".repeat(64) };
+    const nodes = [
+      { name: "w1", node: "10.0.0.21", ...own },
+      { name: "w2", node: "fd00::22", talosVersion: "v1.12.7", schematicId: other },
+    ];
+    const budget = { group: "workers", setting: "a setting", maxUnavailable: 1 };
+    const listed = policyOf({ nodes, budgets: [{ ...budget, nodes: ["w1", "w2"] }] });
+    const text = membersText(nodes, own);
+    const { nodes: read, budgets } = policyOf({ nodes: text, budgets: [budget] });
+    expect(read.map((node) => ({ ...own, ...node }))).toEqual(listed.nodes);
+    expect(budgets).toEqual(listed.budgets);
+    expect(policyOf({ nodes: text, budgets: [{ ...budget, nodes: "w1, w2" }] }).budgets).toEqual(
+      listed.budgets,
+    );
+    expect(policyOf({ nodes: "", budgets: [] }).nodes).toEqual([]);
+    expect(rolloutPolicy({ nodes: text, budgets: [budget] })).toBeUndefined();
+    expect(rolloutPolicy({ nodes: 3 })).toMatch(/^nodes must be/);
+  });
+
   it("another window, another node or a state from before these inputs change nothing by themselves", async () => {
     const { provider } = harness();
     const before = inputsFor(cluster, "w1");

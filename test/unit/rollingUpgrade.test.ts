@@ -5,6 +5,7 @@ import {
   type RollingUpgradeArgs,
   type RollingUpgradeNode,
 } from "../../components/rollingUpgrade.ts";
+import { membersOf } from "../../talos/rolloutMembers.ts";
 import {
   isSecret,
   ofType,
@@ -110,26 +111,47 @@ describe("RollingUpgrade", () => {
       allowSkew: false,
       prePull: true,
       rollout: {
-        nodes: [
-          ["cp1", "10.0.0.11"],
-          ["cp2", "10.0.0.12"],
-          ["cp3", "10.0.0.13"],
-          ["w1", "10.0.0.21"],
-          ["w2", "10.0.0.22"],
-        ].map(([name, node]) => ({ name, node, talosVersion: "v1.13.9", schematicId })),
-        budgets: [
-          {
-            group: "workers",
-            setting: "upgrade.workers.maxUnavailable",
-            nodes: ["w1", "w2"],
-            maxUnavailable: 1,
-          },
-        ],
+        nodes: "w1 10.0.0.21, w2 10.0.0.22",
+        budgets: [{ group: "workers", setting: "upgrade.workers.maxUnavailable", maxUnavailable: 1 }],
         windows: [],
         outsideWindow: "stop",
         gates: [],
       },
     });
+  });
+
+  it("lists a node's own group alone, and all nodes where there are windows", async () => {
+    const policyOf = (resources: Registered[], name: string) =>
+      only(resources, type, `upgrade-${name}`).inputs["rollout"] as { nodes: string; budgets: unknown[] };
+    const all = nodes(3, 4).map((node, index) => ({
+      ...node,
+      ...(index === 2 || index === 3
+        ? { pool: "gpu", schematicId: "f".repeat(64), talosVersion: "v1.12.7" }
+        : {}),
+    }));
+    const { resources } = await roll({ nodes: all });
+    expect(policyOf(resources, "cp1")).toMatchObject({ nodes: "", budgets: [] });
+    expect(policyOf(resources, "w1").nodes).toBe("w1 10.0.0.21, w2 10.0.0.22");
+    expect(policyOf(resources, "w4").nodes).toBe("w3 10.0.0.23, w4 10.0.0.24");
+
+    const windows = [{ days: ["sun" as const], from: "01:00", to: "05:00", timeZone: "UTC" }];
+    const { resources: timed } = await roll({ nodes: all, windows });
+    const ordered = [...all.slice(4), ...all.slice(0, 4)];
+    const wanted = ordered.map(({ name, address, ...node }) => ({
+      name,
+      node: address,
+      ...(node.talosVersion === "v1.13.9" ? {} : { talosVersion: "v1.12.7", schematicId: "f".repeat(64) }),
+    }));
+    expect(membersOf(policyOf(timed, "w1").nodes)).toEqual(wanted);
+    expect(policyOf(timed, "w1").budgets).toMatchObject([{ nodes: "w1, w2" }]);
+    // What each runs is told where it differs from the node that lists it.
+    expect(membersOf(policyOf(timed, "w4").nodes)).toEqual(
+      ordered.map(({ name, address, talosVersion }) => ({
+        name,
+        node: address,
+        ...(talosVersion === "v1.12.7" ? {} : { talosVersion, schematicId }),
+      })),
+    );
   });
 
   it("has every node look at all control planes", async () => {

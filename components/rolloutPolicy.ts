@@ -1,0 +1,85 @@
+import * as pulumi from "@pulumi/pulumi";
+import { upgradeLanes, workerGroups } from "../talos/lanes.ts";
+import { membersText, namesText } from "../talos/rolloutMembers.ts";
+import type { RolloutPolicyArgs } from "./nodeUpgrade.ts";
+import type { RollingUpgradeArgs, RollingUpgradeNode } from "./rollingUpgrade.ts";
+
+/** How a rollout goes on, for each node and for what looks at all of them. */
+interface RolloutPolicy {
+  /** What this node has to know: its group, and with windows every node. */
+  of(node: RollingUpgradeNode): RolloutPolicyArgs;
+  ofAll(): RolloutPolicyArgs;
+}
+
+/** The policy of a rollout. Control planes have no budget: they go one at a time. */
+export function rolloutPolicy(args: RollingUpgradeArgs): RolloutPolicy {
+  const { nodes, maxUnavailableWorkers, pools } = args;
+  const ordered = upgradeLanes(nodes, maxUnavailableWorkers, pools).map(({ node }) => node);
+  const groups = workerGroups(nodes, maxUnavailableWorkers, pools).map(
+    ({ pool, nodes: workers, maxUnavailable }) => ({
+      workers,
+      names: namesText(workers.map(({ name }) => name)),
+      budget: {
+        group: pool === undefined ? "workers" : `workers in pool ${pool}`,
+        setting:
+          pool === undefined || pools?.[pool]?.maxUnavailable === undefined
+            ? "upgrade.workers.maxUnavailable"
+            : `upgrade.pools.${pool}.maxUnavailable`,
+        maxUnavailable,
+      },
+    }),
+  );
+  const groupOf = new Map(groups.flatMap((group) => group.workers.map(({ name }) => [name, group] as const)));
+  const { windows = [], outsideWindow = "stop", gates = [] } = args;
+  const text = textOf(args.schematicId);
+  const shared = { windows, outsideWindow, gates };
+  return {
+    of(node) {
+      const group = groupOf.get(node.name);
+      if (windows.length === 0) {
+        const budgets = group === undefined ? [] : [group.budget];
+        return { nodes: group === undefined ? "" : text(group.workers, node), budgets, ...shared };
+      }
+      const budgets = group === undefined ? [] : [{ ...group.budget, nodes: group.names }];
+      return { nodes: text(ordered, node), budgets, ...shared };
+    },
+    ofAll() {
+      const budgets = groups.map(({ budget, names }) => ({ ...budget, nodes: names }));
+      return { nodes: text(ordered, undefined), budgets, ...shared };
+    },
+  };
+}
+
+/** Makes the text of a list of nodes, once for all nodes that run the same; in full where it is no node's own. */
+function textOf(schematicId: pulumi.Input<string>) {
+  const made = new Map<readonly RollingUpgradeNode[], Map<string, Map<unknown, pulumi.Output<string>>>>();
+  return (nodes: readonly RollingUpgradeNode[], own: RollingUpgradeNode | undefined) => {
+    const [version, schematic] = [
+      own?.talosVersion ?? "",
+      own === undefined ? "" : (own.schematicId ?? schematicId),
+    ];
+    const ofNodes = getOr(made, nodes, () => new Map<string, Map<unknown, pulumi.Output<string>>>());
+    const ofVersion = getOr(ofNodes, version, () => new Map<unknown, pulumi.Output<string>>());
+    return getOr(ofVersion, schematic, () =>
+      pulumi
+        .all([schematic, pulumi.all(nodes.map((node) => node.schematicId ?? schematicId))])
+        .apply(([ownSchematic, schematics]) =>
+          membersText(
+            nodes.map(({ name, address, talosVersion }, index) => ({
+              name,
+              node: address,
+              talosVersion,
+              schematicId: schematics[index] ?? ownSchematic,
+            })),
+            { talosVersion: version, schematicId: ownSchematic },
+          ),
+        ),
+    );
+  };
+}
+
+function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const value = map.get(key) ?? make();
+  map.set(key, value);
+  return value;
+}

@@ -1,0 +1,50 @@
+/** A node of a rollout, and what it is to run. */
+export interface RolloutMember {
+  name: string;
+  /** Address of its Talos API. */
+  node: string;
+  /** Default: that of the node whose upgrade lists it. */
+  talosVersion?: string;
+  /** Default: that of the node whose upgrade lists it. */
+  schematicId?: string;
+}
+
+/**
+ * Many nodes as one text: `w1 10.0.0.21, gpu1 10.0.0.31 v1.13.9 376567988ad3…`. Every node of a rollout lists its group, so as objects 500 nodes were 250,000 objects
+ * in the program, the engine and the state.
+ * @param own what the node runs that lists them: left out where another node runs the same
+ */
+export function membersText(
+  members: readonly RolloutMember[],
+  own: { talosVersion: string; schematicId: string },
+): string {
+  return members
+    .map(({ name, node, talosVersion = own.talosVersion, schematicId = own.schematicId }) => {
+      const isSame = talosVersion === own.talosVersion && schematicId === own.schematicId;
+      return [name, node, ...(isSame ? [] : [talosVersion, schematicId])].join(" ");
+    })
+    .join(", ");
+}
+
+/** The nodes of such a text. */
+export function membersOf(text: string): RolloutMember[] {
+  return listOf(text).map((entry) => {
+    const [name = "", node = "", talosVersion, schematicId] = entry.split(" ");
+    return {
+      name,
+      node,
+      ...(talosVersion === undefined ? {} : { talosVersion }),
+      ...(schematicId === undefined ? {} : { schematicId }),
+    };
+  });
+}
+
+/** Names as one text, and back. */
+export function namesText(names: readonly string[]): string {
+  return names.join(", ");
+}
+
+/** The parts of a text that `namesText` or `membersText` has written. */
+export function listOf(text: string): string[] {
+  return text === "" ? [] : text.split(", ");
+}
