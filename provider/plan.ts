@@ -7,6 +7,7 @@ import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts"
 import { hopNotes } from "./hops/outlook.ts";
 import { wayProblem } from "./hops/obstacles.ts";
 import { legsOf, nextStage, type HoppingNode, type Leg } from "./hops/way.ts";
+import { givenKubeconfig } from "./givenKubeconfig.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { strangersCertificate } from "./maintenance.ts";
 import { adviceFor, preflightNodes } from "./preflight.ts";
@@ -49,8 +50,10 @@ export async function planRollout(
 ): Promise<RolloutPlan | undefined> {
   const { kubeconfig, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
-  const known = hasUnknown(kubeconfig) ? needed : inputs;
   const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0, recoveryMs: 0 } };
+  const known = hasUnknown(kubeconfig)
+    ? { ...needed, ...(await otherKubeconfig(impatient, urn, preflightNodes(needed)[0], signal)) }
+    : inputs;
   const looks = await Promise.all(
     preflightNodes(known).map((node) => lookAt(impatient, urn, node, listed(node), signal)),
   );
@@ -91,6 +94,27 @@ export async function planRollout(
       due.map(({ context: { wanted }, facts }) => ({ wanted, facts })),
     ),
   };
+}
+
+/** A cluster that is being adopted has its kubeconfig already; the stack gets one in the deployment. Nothing where no control plane gives one out. */
+async function otherKubeconfig(
+  surroundings: Surroundings,
+  urn: string,
+  any: NodeUpgradeInputs | undefined,
+  signal: AbortSignal,
+): Promise<{ kubeconfig?: string }> {
+  if (any === undefined) return {};
+  const session = await Session.open(surroundings, urn, any, signal);
+  try {
+    const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+    return { kubeconfig: await givenKubeconfig(session.context.peer, any.controlPlanes, call) };
+  } catch (error) {
+    if (error instanceof KubernetesError || (error instanceof TalosError && error.kind !== "cancelled"))
+      return {};
+    throw error;
+  } finally {
+    session.close();
+  }
 }
 
 /** How often the same is asked of a node that fails to answer: a busy node is no reason for another line than the update's. */

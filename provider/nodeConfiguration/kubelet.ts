@@ -1,5 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { Connections } from "../connections.ts";
+import { givenKubeconfig } from "../givenKubeconfig.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
 import type { Surroundings } from "../session.ts";
@@ -47,7 +48,9 @@ async function volumesAtStake({ surroundings, signal, wanted, connections }: Loo
   if (sessions.length === 0) return { entries: [], unsafe: [] };
   const [own, kubernetes] = await Promise.all([
     talos.kubernetesNode(call),
-    connect(surroundings, connections, wanted.controlPlanes, call),
+    givenKubeconfig((address) => connections.to(address), wanted.controlPlanes, call).then((kubeconfig) =>
+      surroundings.connectKubernetes(kubeconfig),
+    ),
   ]);
   const node = findNode(await kubernetes.nodes(), own, wanted.node)?.name ?? own ?? "";
   const [attachments, volumes, pods] = await Promise.all([
@@ -100,24 +103,6 @@ function refusalOf(drivers: readonly string[]): string {
 
 function isAnswer(error: unknown): error is Error {
   return (error instanceof TalosError && error.kind !== "cancelled") || error instanceof KubernetesError;
-}
-
-async function connect(
-  surroundings: Surroundings,
-  connections: Connections,
-  controlPlanes: readonly string[],
-  call: { deadlineMs: number; signal: AbortSignal },
-): Promise<KubernetesClient> {
-  let last: unknown = new KubernetesError("there is no control plane to ask for a kubeconfig");
-  for (const address of controlPlanes) {
-    try {
-      return await surroundings.connectKubernetes(await connections.to(address).kubeconfig(call));
-    } catch (error) {
-      if (!isAnswer(error)) throw error;
-      last = error;
-    }
-  }
-  throw last;
 }
 
 /** A node plugin is known by the folder that it has on the node. */

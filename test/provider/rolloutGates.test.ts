@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Properties } from "../../provider/secrets.ts";
+import { unknownValue, type Properties } from "../../provider/secrets.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -120,6 +120,11 @@ describe("custom gates", () => {
       `${stops}upgrade.gates[1]: CephCluster rook-ceph/rook-ceph cannot be read: the cluster has no kind CephCluster in ceph.rook.io/v1`,
     );
     expect(own.warnings).toContain("upgrade.gates[0]: there is no Volume that it could look at");
+
+    // A cluster that is being adopted: the stack gets its kubeconfig in the deployment.
+    const first = harness(kubernetes);
+    await first.provider.check(preflightUrn, {}, { ...news, kubeconfig: unknownValue });
+    expect(first.warnings).toEqual(own.warnings);
 
     // The nodes are to run what they were, and another gate is looked at all the same.
     const again = harness(kubernetes);
