@@ -6,6 +6,7 @@ import type { FaultRequest } from "./faultControl.ts";
 import { labFiles } from "./layout.ts";
 import { LabError, runningLab } from "./lifecycle.ts";
 import { faultCatalogue } from "./node/faults.ts";
+import { storageFaultCatalogue } from "./storageFaults.ts";
 
 /** `lab -- fault` and `lab -- faults`: what goes wrong at night, on demand. */
 export function addFaultCommands(root: Command): void {
@@ -17,7 +18,7 @@ export function addFaultCommands(root: Command): void {
         head: ["fault", "what happens", "value"],
         style: { head: [], border: [], compact: true },
       });
-      for (const fault of [...faultCatalogue, ...clusterFaultCatalogue]) {
+      for (const fault of [...faultCatalogue, ...clusterFaultCatalogue, ...storageFaultCatalogue]) {
         const value = "value" in fault ? `${fault.value.means} (${fault.value.default})` : "";
         table.push([fault.id, fault.does, value]);
       }

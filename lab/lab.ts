@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { NodeReport } from "./control.ts";
 import { ClusterFaults } from "./clusterFaults.ts";
+import { StorageFaults } from "./storageFaults.ts";
 import { FactoryServer } from "./factory/server.ts";
 import type { KubernetesTools } from "./kubernetes/controlPlane.ts";
 import { KubernetesRuntime } from "./kubernetes/runtime.ts";
@@ -24,6 +25,7 @@ export class Lab {
   readonly #kubernetes: KubernetesRuntime;
   readonly #factory: FactoryServer;
   readonly clusterFaults: ClusterFaults;
+  readonly storageFaults: StorageFaults;
 
   /** Switches everything on; the machines are empty and wait in maintenance mode. */
   static async start(
@@ -52,6 +54,7 @@ export class Lab {
       log: (line) => say(`kubernetes: ${line}`),
     });
     this.clusterFaults = new ClusterFaults(this.#kubernetes);
+    this.storageFaults = new StorageFaults(this.#kubernetes, (name) => this.node(name));
     const network = new LabNetwork();
     this.#make = (name, address) =>
       new SimulatedNode({
@@ -98,7 +101,11 @@ export class Lab {
         applies: appliedConfigs.length,
         reboots,
         upgrades,
-        faults: [...faults.map(({ id }) => id), ...this.clusterFaults.active(name)],
+        faults: [
+          ...faults.map(({ id }) => id),
+          ...this.clusterFaults.active(name),
+          ...this.storageFaults.active(name),
+        ],
       };
     });
   }

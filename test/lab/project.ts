@@ -73,6 +73,13 @@ export class LabProject {
     return finished.stdout;
   }
 
+  /** Brings an object into the lab's cluster. */
+  async apply(object: object): Promise<void> {
+    const path = this.file("object.json");
+    writeFileSync(path, JSON.stringify(object));
+    await this.tool("kubectl", "apply", "--filename", path);
+  }
+
   /** @param interruptAt what it prints when it gets a Ctrl-C, as a terminal sends it: to it and all that it has started */
   run(file: string, args: string[], env: NodeJS.ProcessEnv = {}, interruptAt?: RegExp): Promise<Finished> {
     return new Promise((resolve, reject) => {

@@ -9,7 +9,8 @@ import { LabProject, type Finished } from "./project.ts";
 export class RolloutLab {
   readonly project: LabProject;
 
-  static async start(nodeSeconds: number): Promise<RolloutLab> {
+  /** @param upgrade further settings of `upgrade`, a line each */
+  static async start(nodeSeconds: number, upgrade = ["drain: { timeout: 3s }"]): Promise<RolloutLab> {
     const lab = new RolloutLab(await LabProject.make());
     try {
       lab.#edit((text) =>
@@ -17,7 +18,7 @@ export class RolloutLab {
           .replace(/ {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/, "")
           .replace(
             "encryptionsalt:",
-            "  talos-iscsi:upgrade:\n    timeout: 15s\n    drain:\n      timeout: 3s\nencryptionsalt:",
+            ["  talos-iscsi:upgrade:", "timeout: 15s", ...upgrade].join("\n    ") + "\nencryptionsalt:",
           ),
       );
       await lab.project.labOk("start", "--node-seconds", String(nodeSeconds));
@@ -46,6 +47,15 @@ export class RolloutLab {
           "  talos-iscsi:upgrade:\n",
           `$&    windows: [{ days: [${days.join(", ")}], from: "00:00", to: "24:00", timeZone: UTC }]\n`,
         ),
+    );
+  }
+
+  /** What has to hold before each node from now on. */
+  gates(...gates: object[]): void {
+    this.#edit((text) =>
+      text
+        .replace(/ {4}gates:.*\n/, "")
+        .replace("  talos-iscsi:upgrade:\n", `$&    gates: ${JSON.stringify(gates)}\n`),
     );
   }
 
