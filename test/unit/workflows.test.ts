@@ -100,7 +100,10 @@ describe.each(readdirSync(join(root, folder)))("jobs of %s", (name) => {
     for (const { uses, permissions: own = {}, "timeout-minutes": minutes } of Object.values(jobs)) {
       if (uses === undefined) expect(minutes).toBeGreaterThan(0);
       const writes = Object.entries(own).filter(([, level]) => level !== "read");
-      expect(["[]", '[["pull-requests","write"]]', '[["issues","write"]]']).toContain(JSON.stringify(writes));
+      const release = '[["contents","write"],["id-token","write"]]';
+      expect(["[]", '[["pull-requests","write"]]', '[["issues","write"]]', release]).toContain(
+        JSON.stringify(writes),
+      );
     }
   });
 

@@ -1,0 +1,237 @@
+import { execFile, execFileSync, spawn } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { buildPackage, filesBelow, publishedManifest, readManifest } from "../../tools/package/build.ts";
+import { bundlePlugin } from "../../tools/package/plugin.ts";
+import { talosconfig } from "./settings/example.ts";
+
+// What npm gets, in a folder of a consumer that has nothing of this repository but the packages that npm would install with it.
+const root = join(import.meta.dirname, "..", "..");
+const run = promisify(execFile);
+const consumer = mkdtempSync(join(tmpdir(), "talos-iscsi-consumer-"));
+const installed = join(consumer, "node_modules", "talos-iscsi");
+/** The TypeScript programs of the page, by their headings. */
+const programs = Object.fromEntries(
+  [
+    ...readFileSync(join(root, "docs", "use-as-a-library.md"), "utf8").matchAll(
+      /^## (.+)\n(?:(?!^## )[\s\S])*?```ts\n([\s\S]*?)```/gm,
+    ),
+  ].map(([, heading = "", code = ""]) => [
+    heading
+      .toLowerCase()
+      .replace(/[^a-z]+/g, "-")
+      .slice(0, 24),
+    code,
+  ]),
+);
+
+beforeAll(async () => {
+  const built = join(consumer, "built");
+  const { version } = await buildPackage(built, "acme/talos-iscsi");
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", consumer, built]);
+  mkdirSync(installed, { recursive: true });
+  execFileSync("tar", [
+    "xzf",
+    join(consumer, `talos-iscsi-${version}.tgz`),
+    "-C",
+    installed,
+    "--strip-components=1",
+  ]);
+  const names = [
+    ...Object.keys(readManifest(join(installed, "package.json")).dependencies ?? {}),
+    "@types/node",
+  ];
+  for (const name of names) {
+    const link = join(consumer, "node_modules", name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(root, "node_modules", name), link);
+  }
+  writeFileSync(join(consumer, "package.json"), JSON.stringify({ name: "consumer", type: "module" }));
+  for (const [name, code] of Object.entries(programs)) writeFileSync(join(consumer, `${name}.ts`), code);
+  writeFileSync(join(consumer, "preview.ts"), preview);
+}, 300_000);
+
+afterAll(() => rmSync(consumer, { recursive: true, force: true }));
+
+vi.setConfig({ testTimeout: 300_000 });
+
+/** Runs one of the programs under Pulumi's mocks and prints what it declares. */
+const preview = `
+import * as pulumi from "@pulumi/pulumi";
+const types: string[] = [];
+await pulumi.runtime.setMocks({
+  newResource: ({ type, name, inputs }) => {
+    types.push(type);
+    return { id: name, state: inputs };
+  },
+  call: () => ({ machineConfiguration: "machine: {}", talosConfig: "" }),
+}, "consumer", "test", true);
+await import(process.argv[2] ?? "");
+await pulumi.runtime.disconnect();
+console.log(JSON.stringify([...new Set(types)].sort()));
+`;
+
+describe("the npm package", () => {
+  it("has code, declarations and the data they read, and nothing else", () => {
+    const files = filesBelow(installed).map((file) => relative(installed, file));
+    const others = files.filter((name) => !/\.(js|d\.ts)$/.test(name)).sort();
+    expect(others).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "package.json",
+      "provider/PulumiPlugin.yaml",
+      "provider/package.json",
+      "provider/pulumi-resource-talos-node",
+      "provider/start.cjs",
+      "sdks/talos/package.json",
+      "settings.schema.json",
+      "talos/api/cluster.proto",
+      "talos/api/common.proto",
+      "talos/api/google/rpc/status.proto",
+      "talos/api/machine.proto",
+      "talos/api/resource.proto",
+      "talos/api/state.proto",
+      "talos/mergeRules.json",
+      "talos/skeletons.json",
+    ]);
+    const folders = new Set(files.filter((name) => name.includes("/")).map((name) => name.split("/")[0]));
+    expect([...folders].sort()).toEqual(["components", "provider", "sdks", "settings", "talos"]);
+    const sources = files.filter((name) => /from "[^"]*\.ts"|@pulumiverse/.test(read(name)));
+    expect(sources.filter((name) => !name.endsWith("package.json"))).toEqual([]);
+  });
+
+  it("names the plugin, its release and what it needs", () => {
+    const manifest = readManifest(join(installed, "package.json"));
+    const provider = /readonly version = "([^"]+)"/.exec(
+      readFileSync(join(root, "provider", "plugin.ts"), "utf8"),
+    )?.[1];
+    expect(manifest["pulumi"]).toEqual({
+      resource: true,
+      name: "talos-node",
+      version: provider,
+      server: "github://api.github.com/acme/talos-iscsi",
+    });
+    expect(manifest["private"]).toBeUndefined();
+    expect(Object.keys(manifest.dependencies ?? {})).toEqual(
+      expect.arrayContaining(["@pulumi/kubernetes", "@pulumi/pulumi", "@grpc/grpc-js", "yaml", "zod"]),
+    );
+  });
+
+  it("refuses code that imports what package.json does not have", () => {
+    expect(() => publishedManifest({ name: "a", version: "1.0.0", dependencies: {} }, ["left-pad"])).toThrow(
+      /left-pad/,
+    );
+  });
+
+  it.each([
+    { module: "nodenext", moduleResolution: "nodenext" },
+    { module: "esnext", moduleResolution: "bundler" },
+  ])("has declarations for $moduleResolution, and the page's programs compile", async (options) => {
+    const out = join(consumer, options.moduleResolution);
+    const config = join(consumer, `tsconfig.${options.moduleResolution}.json`);
+    writeFileSync(
+      config,
+      JSON.stringify({
+        compilerOptions: {
+          ...options,
+          target: "es2022",
+          strict: true,
+          // Once is enough for the declarations themselves.
+          skipLibCheck: options.moduleResolution === "bundler",
+          types: ["node"],
+          outDir: out,
+        },
+        include: ["*.ts"],
+      }),
+    );
+    expect(Object.keys(programs)).toHaveLength(4);
+    const compiled = await run(process.execPath, [
+      join(root, "node_modules", "typescript", "bin", "tsc"),
+      "-p",
+      config,
+    ]).catch((error: { stdout: string }) => error);
+    expect(compiled.stdout).toBe("");
+  });
+
+  it.each(Object.entries(programs).slice(0, 3))("runs the program %s", async (name) => {
+    writeFileSync(join(consumer, "nodenext", "package.json"), JSON.stringify({ type: "module" }));
+    const config = {
+      "project:talosconfig": talosconfig,
+      "project:kubeconfig": "{}",
+      "project:password": "p",
+    };
+    const { stdout } = await run(
+      process.execPath,
+      ["--no-strip-types", join(consumer, "nodenext", "preview.js"), `./${name}.js`],
+      {
+        cwd: join(consumer, "nodenext"),
+        env: {
+          ...process.env,
+          JOVIANDSS_PASSWORD: "p",
+          PULUMI_CONFIG: JSON.stringify(
+            Object.fromEntries(
+              Object.entries(config).map(([key, value]) => [key.replace("project", "consumer"), value]),
+            ),
+          ),
+        },
+      },
+    );
+    const types = JSON.parse(stdout.trim().split("\n").at(-1) ?? "[]") as string[];
+    const expected: Record<string, string> = {
+      "a-whole-cluster": "talos-iscsi:index:IscsiCluster",
+      "only-the-upgrade-of-a-cl": "talos-node:index:NodeUpgrade",
+      "only-a-driver-on-any-kub": "talos-iscsi:index:SynologyCsi",
+    };
+    expect(types).toContain(expected[name]);
+  });
+});
+
+describe("the plugin", () => {
+  it("starts from the package", async () => {
+    expect(await port(join(installed, "provider", "pulumi-resource-talos-node"))).toBeGreaterThan(0);
+  });
+
+  it("starts from the archive of a release, with nothing installed beside it", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "talos-iscsi-plugin-"));
+    try {
+      await bundlePlugin(join(consumer, "built"), folder);
+      expect(readdirSync(folder)).not.toContain("node_modules");
+      expect(readFileSync(join(folder, "THIRD-PARTY-LICENSES"), "utf8")).toMatch(
+        /^@grpc\/grpc-js .*Apache-2\.0/m,
+      );
+      expect(await port(join(folder, "pulumi-resource-talos-node"))).toBeGreaterThan(0);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+function read(name: string): string {
+  return readFileSync(join(installed, name), "utf8");
+}
+
+/** A plugin prints the port that it listens on. */
+async function port(program: string): Promise<number> {
+  const child = spawn(program, [], {
+    env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}` },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    for await (const line of child.stdout) return Number(String(line).trim());
+    return 0;
+  } finally {
+    child.kill("SIGKILL");
+  }
+}

@@ -1,0 +1,154 @@
+import { execFile } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { promisify } from "node:util";
+
+const root = join(import.meta.dirname, "..", "..");
+const run = promisify(execFile);
+
+/** The parts of a package.json that are read or written here. */
+export interface Manifest {
+  name: string;
+  version: string;
+  description?: string;
+  license?: string;
+  engines?: Record<string, string>;
+  dependencies?: Record<string, string>;
+  [field: string]: unknown;
+}
+
+/** What the package has besides compiled code: data that the code reads, and what starts the plugin. */
+const data = [
+  "README.md",
+  "LICENSE",
+  "CHANGELOG.md",
+  "settings.schema.json",
+  "sdks/talos/package.json",
+  "provider/package.json",
+  "provider/PulumiPlugin.yaml",
+  "provider/pulumi-resource-talos-node",
+  "provider/start.cjs",
+];
+
+/** Compiled into the package, and not resolved by npm: the SDK is a folder of this repository. */
+const localSdk = "@pulumiverse/talos";
+
+/**
+ * Writes the npm package: JavaScript and declarations, since Node does not run TypeScript below node_modules, and the data they read.
+ *
+ * @param folder where it is written to; what was there is gone.
+ * @param repository `owner/name` on GitHub, where releases have the plugin's archives. Default: none; the engine then finds the plugin on PATH only.
+ * @returns its manifest.
+ */
+export async function buildPackage(folder: string, repository?: string): Promise<Manifest> {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const config = join(root, "tools", "package", "tsconfig.json");
+  await run(process.execPath, [
+    join(root, "node_modules", "typescript", "bin", "tsc"),
+    "-p",
+    config,
+    "--outDir",
+    folder,
+  ]);
+  for (const path of [...data, ...protocols()])
+    cpSync(join(root, path), join(folder, path), { recursive: true });
+  const imported = new Set<string>();
+  for (const file of filesBelow(folder).filter((name) => /\.(js|d\.ts)$/.test(name))) {
+    const text = readFileSync(file, "utf8");
+    const sdk = relative(dirname(file), join(folder, "sdks", "talos", "index.js"))
+      .split(sep)
+      .join("/");
+    const own = specifiers(text, (name) =>
+      name === localSdk ? `./${sdk}` : name.replace(/^(\..*)\.ts$/, "$1.js"),
+    );
+    writeFileSync(file, own);
+    if (file.endsWith(".js")) for (const name of packagesIn(own)) imported.add(name);
+  }
+  rewrite(join(folder, "provider", "start.cjs"), (text) => text.replace("./index.ts", "./index.js"));
+  rewrite(join(folder, "sdks", "talos", "package.json"), (text) => text.replaceAll("index.ts", "index.js"));
+  chmodSync(join(folder, "provider", "pulumi-resource-talos-node"), 0o755);
+  const manifest = publishedManifest(
+    readManifest(join(root, "package.json")),
+    [...imported].sort(),
+    repository,
+  );
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  return manifest;
+}
+
+/** `package.json` as it is published. `private` and the scripts stay here: the repository itself is not what npm gets. */
+export function publishedManifest(own: Manifest, imported: readonly string[], repository?: string): Manifest {
+  const { name, version, description, license, engines } = own;
+  const dependencies = Object.fromEntries(
+    imported.map((needed) => {
+      const pinned = own.dependencies?.[needed];
+      if (pinned === undefined)
+        throw new Error(`package.json has no dependency ${needed}, which the package imports`);
+      // Pulumi's own packages are the consumer's as well: one copy serves both.
+      return [needed, needed.startsWith("@pulumi/") ? `^${pinned}` : pinned];
+    }),
+  );
+  const server = repository === undefined ? {} : { server: `github://api.github.com/${repository}` };
+  return {
+    name,
+    version,
+    ...(description === undefined ? {} : { description }),
+    ...(license === undefined ? {} : { license }),
+    ...(repository === undefined ? {} : { repository: `github:${repository}` }),
+    type: "module",
+    ...(engines === undefined ? {} : { engines }),
+    exports: {
+      ".": { types: "./components/index.d.ts", default: "./components/index.js" },
+      "./settings.schema.json": "./settings.schema.json",
+      "./package.json": "./package.json",
+    },
+    bin: { "pulumi-resource-talos-node": "provider/pulumi-resource-talos-node" },
+    dependencies,
+    // The engine installs this plugin before it runs a program that has this package (the language host looks through node_modules).
+    pulumi: { resource: true, name: "talos-node", version, ...server },
+  };
+}
+
+export function readManifest(path: string): Manifest {
+  return JSON.parse(readFileSync(path, "utf8")) as Manifest;
+}
+
+const imports = /(\bfrom\s*|\bimport\s*\(\s*|\bimport\s+)(["'])([^"'\n]+)\2/g;
+
+function specifiers(text: string, change: (name: string) => string): string {
+  return text.replace(
+    imports,
+    (_all, before: string, quote: string, name: string) => before + quote + change(name) + quote,
+  );
+}
+
+/** Packages of npm that the code imports. */
+function packagesIn(text: string): string[] {
+  return [...text.matchAll(imports)]
+    .map(([, , , name = ""]) => name)
+    .filter((name) => /^@?[a-z][a-z0-9/.-]*$/.test(name) && !name.startsWith("node:"))
+    .map((name) =>
+      name
+        .split("/")
+        .slice(0, name.startsWith("@") ? 2 : 1)
+        .join("/"),
+    );
+}
+
+function protocols(): string[] {
+  const folder = join(root, "talos", "api");
+  return filesBelow(folder)
+    .filter((name) => name.endsWith(".proto"))
+    .map((name) => relative(root, name));
+}
+
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+function rewrite(path: string, change: (text: string) => string): void {
+  writeFileSync(path, change(readFileSync(path, "utf8")));
+}

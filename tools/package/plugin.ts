@@ -1,0 +1,97 @@
+import {
+  copyFileSync,
+  cpSync,
+  createWriteStream,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join, relative, sep } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+import { rolldown } from "rolldown";
+import { pack } from "tar-stream";
+import { filesBelow, readManifest } from "./build.ts";
+
+/**
+ * The plugin as the engine downloads it from a release: one archive for each platform, with all that it imports, since the engine installs nothing
+ * with it. It needs Node.js and nothing else.
+ *
+ * @param built the folder that `buildPackage` wrote.
+ * @param out where the archives go.
+ * @returns their paths.
+ */
+export async function pluginArchives(built: string, out: string, version: string): Promise<string[]> {
+  const folder = join(out, "plugin");
+  await bundlePlugin(built, folder);
+  const [first = "", ...others] = ["darwin", "linux"].flatMap(archivesOf);
+  // With PulumiPlugin.yaml the language host starts the plugin. That is for Windows, where the engine starts nothing but an .exe.
+  await archive(folder, first, (name) => name !== "PulumiPlugin.yaml");
+  for (const path of others) copyFileSync(first, path);
+  const [windows = "", ...further] = archivesOf("windows");
+  await archive(folder, windows, () => true);
+  for (const path of further) copyFileSync(windows, path);
+  return [first, ...others, windows, ...further];
+
+  /** By the engine's names of systems and architectures. */
+  function archivesOf(system: string): string[] {
+    return ["amd64", "arm64"].map((architecture) =>
+      join(out, `pulumi-resource-talos-node-v${version}-${system}-${architecture}.tar.gz`),
+    );
+  }
+}
+
+/** The plugin with all that it imports, in one folder. */
+export async function bundlePlugin(built: string, folder: string): Promise<void> {
+  rmSync(folder, { recursive: true, force: true });
+  const bundle = await rolldown({
+    input: join(built, "provider", "index.js"),
+    platform: "node",
+    logLevel: "silent",
+  });
+  const { output } = await bundle.write({
+    dir: folder,
+    format: "esm",
+    entryFileNames: "index.js",
+    chunkFileNames: "[name]-[hash].js",
+  });
+  await bundle.close();
+  const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
+  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(modules));
+  for (const name of ["start.cjs", "pulumi-resource-talos-node", "PulumiPlugin.yaml", "package.json"])
+    cpSync(join(built, "provider", name), join(folder, name));
+  // The client reads its protocol from beside its own code.
+  for (const file of filesBelow(join(built, "talos", "api")).filter((name) => name.endsWith(".proto")))
+    cpSync(file, join(folder, relative(join(built, "talos", "api"), file)));
+  writeFileSync(join(folder, "LICENSE"), readFileSync(join(built, "LICENSE")));
+}
+
+/** The licences of the packages whose code is in the bundle, as each has them. */
+function licencesOf(modules: readonly string[]): string {
+  const packages = new Set(
+    modules.flatMap((id) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id)?.[0] ?? []),
+  );
+  return [...packages]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = readManifest(join(folder, "package.json"));
+      const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+      const texts = files.map((file) => readFileSync(join(folder, file), "utf8").trim());
+      return `${[`${name} ${version}: ${license ?? "see below"}`, ...texts].join("\n\n")}\n`;
+    })
+    .join(`\n${"-".repeat(80)}\n\n`);
+}
+
+async function archive(folder: string, path: string, has: (name: string) => boolean): Promise<void> {
+  const tar = pack();
+  const written = pipeline(tar, createGzip(), createWriteStream(path));
+  for (const file of filesBelow(folder).sort()) {
+    const name = relative(folder, file).split(sep).join("/");
+    if (!has(name)) continue;
+    const mode = basename(file) === "pulumi-resource-talos-node" ? 0o755 : 0o644;
+    tar.entry({ name, mode, mtime: new Date(0) }, readFileSync(file));
+  }
+  tar.finalize();
+  await written;
+}

@@ -1,0 +1,17 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { releaseNotes } from "./release.ts";
+
+// What a release says of itself, for the tag that is given. Refuses a tag that is not what is released.
+const root = join(import.meta.dirname, "..", "..");
+const read = (...path: string[]): string => readFileSync(join(root, ...path), "utf8");
+try {
+  const { version } = JSON.parse(read("package.json")) as { version: string };
+  const plugin = /readonly version = "([^"]+)"/.exec(read("provider", "plugin.ts"))?.[1] ?? "";
+  process.stdout.write(
+    releaseNotes(process.argv[2] ?? "", { version, plugin, changelog: read("CHANGELOG.md") }),
+  );
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+}
