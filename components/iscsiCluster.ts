@@ -11,8 +11,10 @@ import { ClusterMembership } from "./clusterMembership.ts";
 import { hideValues } from "./hiddenValues.ts";
 import { FactoryImage } from "./factoryImage.ts";
 import { nodeImages, nodeParts, type NodeImages } from "./nodeImages.ts";
-import { preflightInputs, RollingUpgrade } from "./rollingUpgrade.ts";
+import { KubernetesUpgrade, kubernetesUpgradeNodes } from "./kubernetesUpgrade.ts";
+import { preflightInputs, RollingUpgrade, type RollingUpgradeArgs } from "./rollingUpgrade.ts";
 import { rolloutHops } from "./rolloutHops.ts";
+import { rolloutPolicy } from "./rolloutPolicy.ts";
 import { RolloutReadiness } from "./rolloutReadiness.ts";
 import { TalosCluster } from "./talosCluster.ts";
 import { endpointsByAddress } from "../talos/endpoint.ts";
@@ -159,29 +161,48 @@ export function declareCluster(
     { ...inScope, dependsOn: cluster.ready },
   );
 
-  const rollout = new RollingUpgrade(
-    named("upgrade"),
-    {
-      nodes: rolloutNodes,
-      endpoints,
-      after: [...cluster.ready, membership],
-      schematicId: factory.schematicId,
-      ...clientAccess,
-      kubernetesVersion: settings.kubernetesVersion,
-      drain,
-      storageGate: storageGateArgs(upgrade.storageGate, settings.joviandss),
-      maxUnavailableWorkers: upgrade.workers.maxUnavailable,
-      pools: upgrade.pools,
-      timeoutSeconds: upgrade.timeout,
-      allowSkew: upgrade.allowSkew,
-      prePull: upgrade.prePull,
-      ...etcd,
-      windows: upgrade.windows,
-      outsideWindow: upgrade.outsideWindow,
-      gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
-    },
-    inScope,
-  );
+  const storageGate = storageGateArgs(upgrade.storageGate, settings.joviandss);
+  const rolloutArgs: RollingUpgradeArgs = {
+    nodes: rolloutNodes,
+    endpoints,
+    after: [...cluster.ready, membership],
+    schematicId: factory.schematicId,
+    ...clientAccess,
+    kubernetesVersion: settings.kubernetesVersion,
+    drain,
+    storageGate,
+    maxUnavailableWorkers: upgrade.workers.maxUnavailable,
+    pools: upgrade.pools,
+    timeoutSeconds: upgrade.timeout,
+    allowSkew: upgrade.allowSkew,
+    prePull: upgrade.prePull,
+    ...etcd,
+    windows: upgrade.windows,
+    outsideWindow: upgrade.outsideWindow,
+    gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
+  };
+  const rollout = new RollingUpgrade(named("upgrade"), rolloutArgs, inScope);
+
+  // After Talos, which has to run the new Kubernetes. Without the setting nobody owns what the cluster runs.
+  const kubernetesUpgrade =
+    settings.kubernetesVersion === undefined
+      ? undefined
+      : new KubernetesUpgrade(
+          named("kubernetes-upgrade"),
+          {
+            kubernetesVersion: settings.kubernetesVersion,
+            nodes: kubernetesUpgradeNodes(wanted.nodes, wanted.patches),
+            endpoints,
+            ...clientAccess,
+            drain: { ...drain, enabled: drain.enabled && wanted.nodes.length > 1 },
+            storageGate,
+            timeoutSeconds: upgrade.timeout,
+            prePull: upgrade.prePull,
+            acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
+            rollout: rolloutPolicy(rolloutArgs).ofAll(),
+          },
+          { ...inScope, dependsOn: rollout },
+        );
 
   const kubernetes = new k8s.Provider(
     named("kubernetes"),
@@ -194,7 +215,7 @@ export function declareCluster(
       enableSecretMutable: true,
     },
     // The plugin asks the API server for its schema once, when it is configured: not while a control plane is new or restarts.
-    { ...inScope, dependsOn: rollout },
+    { ...inScope, dependsOn: [rollout, ...(kubernetesUpgrade === undefined ? [] : [kubernetesUpgrade])] },
   );
   // The provider depends on all nodes: one dependency in place of hundreds for each object.
   const onIscsiNodes = { ...hiding, provider: kubernetes, dependsOn: [kubernetes as pulumi.Resource] };

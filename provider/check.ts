@@ -24,7 +24,7 @@ export type Rule = (value: unknown) => string | undefined;
 
 export const text: Rule = (value) =>
   typeof value === "string" && value.trim() !== "" ? undefined : `must be a text, not ${shown(value)}`;
-const flag: Rule = (value) =>
+export const flag: Rule = (value) =>
   typeof value === "boolean" ? undefined : `must be true or false, not ${shown(value)}`;
 export const seconds: Rule = (value) =>
   typeof value === "number" && Number.isFinite(value) && value > 0
@@ -95,7 +95,7 @@ export const drain: Rule = (value) => {
   return late === undefined ? undefined : `timeoutSeconds ${late}`;
 };
 
-const storageGate: Rule = (value) => {
+export const storageGate: Rule = (value) => {
   if (typeof value !== "object" || value === null)
     return `must be { enabled, timeoutSeconds }, not ${shown(value)}`;
   const { enabled, timeoutSeconds, ...others } = value as Properties;

@@ -12,6 +12,8 @@ export interface KubernetesNode {
   bootId: string;
   annotations: Record<string, string>;
   addresses: string[];
+  /** The release of its kubelet, as it reported last; absent before it has. */
+  kubeletVersion?: string;
   /** Volumes that the kubelet has mounted, or is about to mount, by their unique names. Those of drivers that do not attach are not among them. */
   volumesInUse: string[];
 }
@@ -35,6 +37,24 @@ export interface KubernetesPod {
   claims: string[];
   /** It is the node part of a CSI driver. */
   registersDriver: boolean;
+}
+
+/** An API that is going to be removed, and that somebody has asked for since the API server started. */
+export interface DeprecatedApi {
+  /** Empty for the core group. */
+  group: string;
+  version: string;
+  resource: string;
+  /** The release without it, `1.38`. */
+  removedRelease: string;
+}
+
+/** An object of any kind, as it is written in a manifest. */
+export interface Manifest {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; [field: string]: unknown };
+  [field: string]: unknown;
 }
 
 /** `blocked`: a PodDisruptionBudget does not allow it now. */
@@ -70,6 +90,10 @@ export interface KubernetesClient {
   evict(pod: KubernetesPod): Promise<Eviction>;
   /** Every object that is meant. A kind that the cluster does not have is an error with status 404. */
   objects(selection: ObjectSelection): Promise<object[]>;
+  /** Which deprecated APIs somebody has asked this API server for. */
+  deprecatedApis(): Promise<DeprecatedApi[]>;
+  /** What the object would be after it was applied. Changes nothing. */
+  tryManifest(manifest: Manifest): Promise<object>;
   /** Deletes a pod that a budget protects; one that is gone is no error. */
   deletePod(pod: KubernetesPod): Promise<void>;
 }
@@ -99,6 +123,8 @@ export interface NodeRemover extends TurnLeases {
   node(name: string): Promise<KubernetesNode | undefined>;
   /** Takes the Node object away; one that is not there is no error. */
   deleteNode(name: string): Promise<void>;
+  /** Applies an object on the server's side, as Talos does. */
+  applyManifest(manifest: Manifest): Promise<void>;
 }
 
 /** The Kubernetes API refused, or did not answer. */

@@ -4,6 +4,7 @@ import type {
   CoreV1Api,
   KubernetesObjectApi,
   ObservableMiddleware,
+  PatchStrategy,
   PolicyV1Api,
   StorageV1Api,
   V1Lease,
@@ -15,15 +16,18 @@ import type {
 } from "@kubernetes/client-node";
 import {
   KubernetesError,
+  type DeprecatedApi,
   type Eviction,
   type KubernetesClient,
   type KubernetesNode,
   type KubernetesPod,
+  type Manifest,
   type ObjectSelection,
   type NodeRemover,
   type TurnLease,
 } from "./kubernetes.ts";
 import { openKubernetes, told } from "./kubernetesConnection.ts";
+import { deprecatedApisIn } from "./kubernetesMetrics.ts";
 import { kubernetesNode, kubernetesPod } from "./kubernetesObjects.ts";
 import { ApiStorageReader } from "./storage/api.ts";
 import type { StorageReader } from "./storage/reader.ts";
@@ -44,7 +48,7 @@ export function connectNodeRemover(kubeconfig: string): Promise<NodeRemover> {
 }
 
 async function connect(kubeconfig: string): Promise<ApiClient> {
-  const { library, config, once } = await openKubernetes(kubeconfig, requestMs);
+  const { library, config, once, raw } = await openKubernetes(kubeconfig, requestMs);
   return new ApiClient(
     new library.Watch(config),
     config.makeApiClient(library.CoreV1Api),
@@ -55,6 +59,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
     once,
     library.setHeaderOptions("Content-Type", library.PatchStrategy.MergePatch, once),
     library.KubernetesObjectApi.makeApiClient(config),
+    { raw, serverSide: library.PatchStrategy.ServerSideApply },
   );
 }
 
@@ -66,6 +71,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
   readonly #once: ConfigurationOptions<ObservableMiddleware>;
   readonly #patch: ConfigurationOptions<ObservableMiddleware>;
   readonly #any: KubernetesObjectApi;
+  readonly #more: { raw: (path: string) => Promise<string>; serverSide: PatchStrategy };
   readonly storage: StorageReader;
 
   constructor(
@@ -78,6 +84,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     once: ConfigurationOptions<ObservableMiddleware>,
     patch: ConfigurationOptions<ObservableMiddleware>,
     any: KubernetesObjectApi,
+    more: { raw: (path: string) => Promise<string>; serverSide: PatchStrategy },
   ) {
     this.#watch = watch;
     this.#core = core;
@@ -86,6 +93,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     this.#once = once;
     this.#patch = patch;
     this.#any = any;
+    this.#more = more;
     const follow = this.#follow.bind(this);
     this.storage = new ApiStorageReader({ core, policy, storage, once, told, follow });
   }
@@ -235,16 +243,30 @@ class ApiClient implements KubernetesClient, NodeRemover {
       field,
       labelSelector,
     );
-    const limit = Promise.withResolvers<never>();
-    const timer = setTimeout(() => limit.reject(new Error("no answer in time")), requestMs);
     try {
-      return (await told(Promise.race([list, limit.promise]))).items;
+      return (await inTime(list)).items;
     } catch (error) {
       if (!(error instanceof KubernetesError) || !isUnknownKind(error)) throw error;
       throw new KubernetesError(`the cluster has no kind ${kind} in ${apiVersion}`, 404);
-    } finally {
-      clearTimeout(timer);
     }
+  }
+
+  async deprecatedApis(): Promise<DeprecatedApi[]> {
+    return deprecatedApisIn(await told(this.#more.raw("/metrics")));
+  }
+
+  async tryManifest(manifest: Manifest): Promise<object> {
+    return this.#apply(manifest, "All");
+  }
+
+  async applyManifest(manifest: Manifest): Promise<void> {
+    await this.#apply(manifest);
+  }
+
+  /** The owner of the fields is the one that Talos uses, so that it and talosctl go on with them. */
+  async #apply(manifest: Manifest, dryRun?: "All"): Promise<object> {
+    const { serverSide } = this.#more;
+    return inTime(this.#any.patch(manifest, undefined, dryRun, "talos", true, serverSide));
   }
 
   async deletePod({ namespace, name, uid }: KubernetesPod): Promise<void> {
@@ -273,6 +295,17 @@ class ApiClient implements KubernetesClient, NodeRemover {
       if (error.status === 429 || error.status === 403) return { outcome: "blocked", reason: error.message };
       throw error;
     }
+  }
+}
+
+/** For calls of the library that take no limit of their own. */
+async function inTime<T>(request: Promise<T>): Promise<T> {
+  const limit = Promise.withResolvers<never>();
+  const timer = setTimeout(() => limit.reject(new Error("no answer in time")), requestMs);
+  try {
+    return await told(Promise.race([request, limit.promise]));
+  } finally {
+    clearTimeout(timer);
   }
 }
 

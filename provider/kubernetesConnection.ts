@@ -29,7 +29,20 @@ export async function openKubernetes(kubeconfig: string, requestMs: number) {
     middleware: [limit],
     middlewareMergeStrategy: "append",
   };
-  return { library, config, once };
+  /** What is no object of the API, such as the server's metrics. */
+  const raw = async (path: string): Promise<string> => {
+    const request = new library.RequestContext(
+      `${config.getCurrentCluster()?.server ?? ""}${path}`,
+      library.HttpMethod.GET,
+    );
+    request.setSignal(AbortSignal.timeout(requestMs));
+    await config.applySecurityAuthentication(request);
+    const response = await library.createConfiguration().httpApi.send(request).toPromise();
+    const text = await response.body.text();
+    if (response.httpStatusCode === 200) return text;
+    throw new KubernetesError(`HTTP ${response.httpStatusCode}`, response.httpStatusCode);
+  };
+  return { library, config, once, raw };
 }
 
 /** Waits for an answer; what goes wrong becomes one line without headers, which is where credentials would be. */

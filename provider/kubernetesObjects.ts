@@ -15,6 +15,7 @@ export function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNo
       ready === undefined ? "no kubelet has reported yet" : (ready.message ?? ready.reason ?? ready.status),
     bootId: status?.nodeInfo?.bootID ?? "",
     annotations: metadata?.annotations ?? {},
+    ...(status?.nodeInfo?.kubeletVersion ? { kubeletVersion: status.nodeInfo.kubeletVersion } : {}),
     addresses: (status?.addresses ?? []).map(({ address }) => address),
     volumesInUse: status?.volumesInUse ?? [],
   };

@@ -13,6 +13,8 @@ export interface OtherResource {
   diff(urn: string, state: Properties, news: Properties, oldInputs: Properties): Promise<DetailedDiffResult>;
   create(urn: string, inputs: Unwrapped): Promise<{ id: string; outs: Properties }>;
   update(id: string, urn: string, state: Properties, news: Unwrapped): Promise<Properties>;
+  /** The state as a refresh finds it. Default: as it was. */
+  read?(urn: string, state: Properties): Promise<Properties>;
   /** A state without the outputs. */
   inputsOf(state: Properties): Properties;
 }

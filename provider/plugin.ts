@@ -17,6 +17,7 @@ import {
   nodeConfigurationType,
   readNodeConfiguration,
 } from "./nodeConfiguration/resource.ts";
+import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
 import { withoutRepeats } from "./quietStatus.ts";
 import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
@@ -56,6 +57,7 @@ export class TalosNodeProvider implements DetailingProvider {
       [confirmedSchematicType, new ConfirmedSchematicResource()],
       [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
       [storageProbeType, new StorageProbeResource(this.#surroundings, this.#stop.signal)],
+      [kubernetesUpgradeType, new KubernetesUpgradeResource(this.#surroundings, this.#stop.signal)],
     ]);
   }
 
@@ -172,7 +174,8 @@ export class TalosNodeProvider implements DetailingProvider {
     const marked = new Set([...secrets, ...alwaysSecret]);
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) {
-      return { id, inputs: wrap(other.inputsOf(values), marked), props: wrap(values, marked) };
+      const live = (await other.read?.(urn, values)) ?? values;
+      return { id, inputs: wrap(other.inputsOf(live), marked), props: wrap(live, marked) };
     }
     if (typeOf(urn) === preflightType) {
       const { due: _due, postponed: _postponed, hopsTaken: _hopsTaken, ...inputs } = values;
@@ -316,8 +319,11 @@ export class TalosNodeProvider implements DetailingProvider {
   }
 }
 
-/** A worker whose cluster has other control planes now is the same worker: whoever is there is looked at when it is upgraded. */
-function ofNode(inputs: Properties): Properties {
+/**
+ * A worker whose cluster has other control planes now is the same worker: whoever is there is looked at when it is upgraded. The cluster's Kubernetes is only
+ * looked at, too: another one is the KubernetesUpgrade's affair.
+ */
+function ofNode({ kubernetesVersion: _kubernetes, ...inputs }: Properties): Properties {
   const { controlPlanes: _, ...rest } = inputs;
   return inputs["role"] === "worker" ? rest : inputs;
 }

@@ -8,7 +8,7 @@ import type { Acting } from "./gate/acting.ts";
 import { Gate } from "./gate/gate.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
-import { StepProgress, type StatusSink } from "./progress.ts";
+import { StepProgress, type Progress, type StatusSink } from "./progress.ts";
 import { findNode } from "./steps/drain.ts";
 import { NodeStorage } from "./storage/nodeStorage.ts";
 import type { ProbeCluster } from "./storage/probe/cluster.ts";
@@ -35,13 +35,15 @@ export class Session {
   readonly context: UpgradeContext;
   readonly #connections: Connections;
 
+  /** @param progress where it is told how far the operation is. Default: the steps of an upgrade */
   static async open(
     surroundings: Surroundings,
     urn: string,
     wanted: NodeUpgradeInputs,
     signal: AbortSignal,
+    progress?: Progress,
   ): Promise<Session> {
-    return new Session(surroundings, await surroundings.talos(), urn, wanted, signal);
+    return new Session(surroundings, await surroundings.talos(), urn, wanted, signal, progress);
   }
 
   private constructor(
@@ -50,6 +52,7 @@ export class Session {
     urn: string,
     wanted: NodeUpgradeInputs,
     signal: AbortSignal,
+    progress: Progress = new StepProgress(surroundings.statusOf(urn), surroundings.clock),
   ) {
     const { clock, patience } = surroundings;
     const connections = new Connections(connectTalos, wanted.clientConfiguration, (address) =>
@@ -58,7 +61,6 @@ export class Session {
     this.#connections = connections;
     let kubernetes: Promise<KubernetesClient> | undefined;
     const reader = (address: string): TalosReader => connections.to(address);
-    const progress = new StepProgress(surroundings.statusOf(urn), clock);
     const connectKubernetes = async (): Promise<KubernetesClient | undefined> => {
       if (wanted.kubeconfig === undefined) return undefined;
       kubernetes ??= surroundings.connectKubernetes(wanted.kubeconfig);

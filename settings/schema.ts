@@ -369,6 +369,13 @@ const upgrade = section({
     .describe(
       "Take a snapshot of etcd through the Talos API before the first control plane of a rollout is disturbed.",
     ),
+  kubernetes: section({
+    acceptRemovedApis: flag()
+      .default(false)
+      .describe(
+        "Upgrade Kubernetes although something still asks for APIs that the new release does not have. Without it the preview is refused, with their names.",
+      ),
+  }).prefault({}),
   etcdDowngrade: flag()
     .default(false)
     .describe(
@@ -388,7 +395,9 @@ export const baseShape = {
     ),
   kubernetesVersion: kubernetesVersion
     .optional()
-    .describe("Kubernetes release in the machine configuration."),
+    .describe(
+      "Kubernetes release that the cluster runs. Changing it upgrades the cluster, by at most one minor release; a new cluster starts with it.",
+    ),
   strictSecrets: flag()
     .default(false)
     .describe(

@@ -117,6 +117,22 @@ export function keepImages(wanted: string, running: string, patches: readonly st
   );
 }
 
+/**
+ * A configuration for a node that joins: with the releases of a control plane that runs, where it names images. They come from where the configuration says.
+ * @param running what the control plane has
+ * @param patches the patches in the configuration
+ */
+export function joinImages(wanted: string, running: string, patches: readonly string[]): string {
+  const [own, given] = [imagesIn(running), imagesIn(wanted)];
+  const moved = unpinned(patches).flatMap((component): [KubernetesComponent, string][] => {
+    const [release, image] = [releaseOf(own[component]), given[component]];
+    return release === undefined || image === undefined || releaseOf(image) === release
+      ? []
+      : [[component, imageOfRelease(component, image, release)]];
+  });
+  return withImages(wanted, Object.fromEntries(moved));
+}
+
 /** Do two configurations differ in nothing but images that no patch pins? */
 export function sameButForImages(one: string, other: string, patches: readonly string[]): boolean {
   if (one === other) return true;

@@ -8,7 +8,7 @@ import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPl
 import { controlPlaneHealth, machineFindings } from "../guards/controlPlaneHealth.ts";
 import type { EtcdWanted } from "../guards/etcdStep.ts";
 import { patienceFor, type Finding } from "../guards/finding.ts";
-import { KubernetesError } from "../kubernetes.ts";
+import { KubernetesError, type Manifest } from "../kubernetes.ts";
 import { clientsOf, type Acting } from "./acting.ts";
 import { clusterTurn, type ClusterTurn } from "./clusterTurn.ts";
 import { forgetFindings, machineThere } from "./forget.ts";
@@ -196,6 +196,20 @@ export class Gate {
       tell(`waiting: ${findings.map(({ problem }) => problem).join("; ")}`);
       await clock.sleep(pause(), signal);
     }
+  }
+
+  /** Applies objects of the cluster, one after the other, in this cluster's turn. */
+  async applyManifests(manifests: readonly Manifest[]): Promise<void> {
+    const { acting, kubeconfig } = this.#site;
+    if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
+    await this.inTurn(async () => {
+      const kubernetes = await clientsOf(acting).kubernetes(kubeconfig);
+      for (const manifest of manifests) {
+        const taken = await this.#turn?.hold();
+        if (taken !== undefined) throw new Refused([taken]);
+        await kubernetes.applyManifest(manifest);
+      }
+    });
   }
 
   /** Asks the node what a configuration would do. Changes nothing. */

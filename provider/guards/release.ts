@@ -47,6 +47,10 @@ export function releaseFindings(
 
   const unsupported =
     kubernetesVersion === undefined ? undefined : kubernetesProblem(wanted.talosVersion, kubernetesVersion);
-  if (unsupported !== undefined) refuse(unsupported, "Bring Kubernetes and Talos together first.");
+  if (unsupported !== undefined)
+    refuse(
+      unsupported,
+      "Two steps bring both there: first kubernetesVersion alone, to a release that this Talos and the wanted one run, with `pulumi up`; then talosVersion.",
+    );
   return findings;
 }

@@ -13,7 +13,16 @@ import { talosctl } from "../talosctl.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 import { kubeletRefusal, restartsKubelet } from "./kubelet.ts";
-import { ConfigurationError, findPatiently, judge, reinstalled, type Found } from "./look.ts";
+import {
+  ConfigurationError,
+  findConfiguration,
+  findPatiently,
+  forNode,
+  joining,
+  judge,
+  reinstalled,
+  type Found,
+} from "./look.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
 
 /** Who asks, and where its messages go. */
@@ -60,11 +69,14 @@ class Application {
   readonly #order: ApplyOrder;
   readonly #sink: ReturnType<Surroundings["statusOf"]>;
   readonly #gate: Gate;
+  /** What the node is to get: the wanted configuration, with the Kubernetes that runs. */
+  #data: string;
 
   constructor(call: ApplyCall, connections: Connections, order: ApplyOrder) {
     this.#call = call;
     this.#connections = connections;
     this.#order = order;
+    this.#data = order.wanted.machineConfiguration;
     this.#sink = call.surroundings.statusOf(call.urn);
     const { wanted } = order;
     const { acting, clock, patience } = call.surroundings;
@@ -102,7 +114,8 @@ class Application {
       return { applied: true };
     }
     const verdict = judge(wanted, found.configuration, before);
-    if (found.configuration === wanted.machineConfiguration || !isDue(verdict.lines)) return unchanged;
+    this.#data = forNode(wanted, found.configuration).machineConfiguration;
+    if (found.configuration === this.#data || !isDue(verdict.lines)) return unchanged;
     if (verdict.refusal !== undefined) throw new ConfigurationError(verdict.refusal);
     return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#change(verdict.disturbs);
   }
@@ -142,7 +155,7 @@ class Application {
 
   /** The first configuration of a machine in maintenance mode, which knows nobody: it is sent without client authentication. */
   async #first(): Promise<void> {
-    const data = this.#order.wanted.machineConfiguration;
+    const data = await this.#newcomers();
     for (let tries = 0; ; tries++) {
       try {
         this.#tell(await this.#gate.applyFirstConfiguration(data, this.#limits(10)));
@@ -158,6 +171,19 @@ class Application {
         if (found.state === "unreachable" || tries >= 2) throw this.#failed(error);
       }
     }
+  }
+
+  /**
+   * A node that joins a cluster gets the Kubernetes that the cluster runs, not a newer one: its kubelet would be ahead of the API servers. Where no other control plane
+   * has a configuration, or none answers, the cluster is as new as the node.
+   */
+  async #newcomers(): Promise<string> {
+    const { wanted } = this.#order;
+    for (const address of wanted.controlPlanes.filter((other) => other !== wanted.node)) {
+      const found = await findConfiguration({ ...this.#call, wanted }, this.#connections.to(address));
+      if (found.state === "configured") return joining(wanted, found.configuration);
+    }
+    return wanted.machineConfiguration;
   }
 
   /** Whether a machine that lets anyone in still does so; one that has begun to install is away for some minutes, and then configured. */
@@ -194,8 +220,7 @@ class Application {
     const end = clock.now() + patience.kubernetesMs;
     for (;;) {
       try {
-        const data = this.#order.wanted.machineConfiguration;
-        const { mode } = await this.#gate.tryConfiguration(data, this.#limits(5));
+        const { mode } = await this.#gate.tryConfiguration(this.#data, this.#limits(5));
         if (mode === "NO_REBOOT") return "NO_REBOOT";
         if (mode === "REBOOT" || mode === "STAGED") return "STAGED";
         throw new ConfigurationError(
@@ -212,15 +237,12 @@ class Application {
   /** Waits for the cluster to allow it, as long as the settings say. */
   async #through(request: { mode: "NO_REBOOT" | "STAGED"; disturbs: boolean }): Promise<ApplyAnswer> {
     const { clock, patience } = this.#call.surroundings;
-    const { machineConfiguration, timeoutSeconds } = this.#order.wanted;
+    const { timeoutSeconds } = this.#order.wanted;
     const begun = clock.now();
     for (;;) {
       stopIfCancelled(this.#call);
       try {
-        return await this.#gate.applyConfiguration(
-          { data: machineConfiguration, ...request },
-          this.#limits(10),
-        );
+        return await this.#gate.applyConfiguration({ data: this.#data, ...request }, this.#limits(10));
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         const waited = clock.now() - begun;

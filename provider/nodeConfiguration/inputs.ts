@@ -1,6 +1,8 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
 import type { Endpoints } from "../../talos/endpoint.ts";
+import { ConfigTextError } from "../../talos/configTree.ts";
+import { sameButForImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import { endpoints as endpointsRule, type CheckFailure } from "../check.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
@@ -141,9 +143,29 @@ export function configurationInputs(checked: Properties): NodeConfigurationInput
 
 /** Is this the configuration, of this node, that an earlier look was about? */
 export function sameQuestion(olds: Properties, news: Properties): boolean {
-  return ["node", "endpoint", "machineConfiguration", "patches", "acceptDropped"].every(
-    (property) => JSON.stringify(olds[property]) === JSON.stringify(news[property]),
+  return (
+    ["node", "endpoint", "patches", "acceptDropped"].every(
+      (property) => JSON.stringify(olds[property]) === JSON.stringify(news[property]),
+    ) && sameText(olds, news, "machineConfiguration")
   );
+}
+
+/** Is a configuration among the inputs the same as before, apart from images of Kubernetes, which this resource moves on no node? */
+export function sameText(
+  olds: Properties,
+  news: Properties,
+  property: "machineConfiguration" | "configuration",
+): boolean {
+  const [before, after] = [olds[property], news[property]];
+  if (before === after) return true;
+  if (typeof before !== "string" || typeof after !== "string" || hasUnknown([before, after])) return false;
+  const patches = [olds, news].flatMap((inputs) => linesOf(inputs, "patches"));
+  try {
+    return sameButForImages(before, after, patches);
+  } catch (error) {
+    if (error instanceof ConfigTextError) return false;
+    throw error;
+  }
 }
 
 /** A property that is a list of lines; empty if it is none. */

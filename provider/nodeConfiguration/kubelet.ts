@@ -30,18 +30,24 @@ interface VolumesAtStake {
   unsafe: string[];
 }
 
-interface Look {
-  surroundings: Surroundings;
+/** The node whose kubelet is to restart, and how it and its control planes are asked. */
+export interface KubeletLook {
+  surroundings: Pick<Surroundings, "patience" | "connectKubernetes">;
   signal: AbortSignal;
-  wanted: NodeConfigurationInputs;
-  connections: Connections;
+  wanted: Pick<NodeConfigurationInputs, "name" | "node" | "controlPlanes">;
+  connections: Pick<Connections, "to">;
 }
 
 /**
  * What the kubelet of a node stages again. Kubernetes is asked with credentials that a control plane gives out, since the stack's own kubeconfig
  * comes after the configurations. Throws a TalosError or a KubernetesError where it cannot be told.
  */
-async function volumesAtStake({ surroundings, signal, wanted, connections }: Look): Promise<VolumesAtStake> {
+async function volumesAtStake({
+  surroundings,
+  signal,
+  wanted,
+  connections,
+}: KubeletLook): Promise<VolumesAtStake> {
   const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
   const talos = connections.to(wanted.node);
   const sessions = await iscsiSessions(talos, call);
@@ -71,7 +77,7 @@ async function volumesAtStake({ surroundings, signal, wanted, connections }: Loo
 }
 
 /** What a preview says of it; undefined where nothing is at stake. */
-export async function kubeletWarning(look: Look): Promise<string | undefined> {
+export async function kubeletWarning(look: KubeletLook): Promise<string | undefined> {
   const label = nodeLabel(look.wanted);
   try {
     const { entries, unsafe } = await volumesAtStake(look);
@@ -85,7 +91,7 @@ export async function kubeletWarning(look: Look): Promise<string | undefined> {
 }
 
 /** Why the kubelet must not restart now; undefined where it may. */
-export async function kubeletRefusal(look: Look): Promise<string | undefined> {
+export async function kubeletRefusal(look: KubeletLook): Promise<string | undefined> {
   const label = nodeLabel(look.wanted);
   try {
     const { entries, unsafe } = await volumesAtStake(look);

@@ -4,6 +4,7 @@ import type { TalosReader } from "../../talos/api/talosClient.ts";
 import { configChanges, type ConfigChanges } from "../../talos/configChanges.ts";
 import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
 import { encryptionLoss } from "../../talos/contractChange.ts";
+import { joinImages, keepImages } from "../../talos/kubernetesImages.ts";
 import { configRedactor, redactMachineConfig } from "../../talos/redact.ts";
 import { stopIfCancelled } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -73,11 +74,30 @@ export async function findPatiently(
 }
 
 /**
+ * The configuration for a node that has `running`: with the node's own images of Kubernetes, which are moved by the cluster's KubernetesUpgrade alone, one node after the
+ * other. An image that one of the patches names is its owner's, and stays as it is wanted.
+ */
+export function forNode(
+  wanted: NodeConfigurationInputs,
+  running: string,
+): Pick<NodeConfigurationInputs, "machineConfiguration"> {
+  return readable(wanted, () => ({
+    machineConfiguration: keepImages(wanted.machineConfiguration, running, wanted.patches),
+  }));
+}
+
+/** The configuration for a node that joins the cluster of a control plane which has `running`. */
+export function joining(wanted: NodeConfigurationInputs, running: string): string {
+  return readable(wanted, () => joinImages(wanted.machineConfiguration, running, wanted.patches));
+}
+
+/**
  * What the wanted configuration does to a node that has `running`.
  * @param before what this stack gave the node last: values from there that are gone now were taken out on purpose
  */
 export function judge(wanted: NodeConfigurationInputs, running: string, before: string | undefined): Verdict {
-  const { machineConfiguration, patches, acceptDropped, hidden, role } = wanted;
+  const { patches, acceptDropped, hidden, role } = wanted;
+  const { machineConfiguration } = forNode(wanted, running);
   return readable(wanted, () => {
     const changes = configChanges({
       running,
@@ -101,9 +121,10 @@ export function judge(wanted: NodeConfigurationInputs, running: string, before: 
 
 /** The lines in which a node differs from what it was given: `+` is what it has in addition. */
 export function driftLines(wanted: NodeConfigurationInputs, running: string): string[] {
+  const { machineConfiguration } = forNode(wanted, running);
   return readable(wanted, () => [
     ...configChanges({
-      running: wanted.machineConfiguration,
+      running: machineConfiguration,
       wanted: running,
       patches: [],
       accepted: [],
@@ -115,9 +136,14 @@ export function driftLines(wanted: NodeConfigurationInputs, running: string): st
 /** The configuration that the node has, redacted, and written as the wanted one is. */
 export function shownConfiguration(wanted: NodeConfigurationInputs, running: string): string {
   const { key } = configRedactor(wanted.machineConfiguration);
-  return readable(wanted, () =>
-    redactMachineConfig(alignConfig(running, wanted.machineConfiguration), { key, hidden: wanted.hidden }),
-  );
+  return readable(wanted, () => {
+    // With the images of the wanted one: that the node's Kubernetes is another is shown elsewhere.
+    const shown = keepImages(running, wanted.machineConfiguration, wanted.patches);
+    return redactMachineConfig(alignConfig(shown, wanted.machineConfiguration), {
+      key,
+      hidden: wanted.hidden,
+    });
+  });
 }
 
 function readable<T>(wanted: NodeConfigurationInputs, compare: () => T): T {

@@ -18,6 +18,7 @@ import {
   fromGuard,
   linesOf,
   sameQuestion,
+  sameText,
 } from "./inputs.ts";
 import { kubeletWarning, restartsKubelet } from "./kubelet.ts";
 import {
@@ -155,7 +156,7 @@ function isRestored(before: Properties, inputs: Properties): boolean {
  * 0.1.0 does not tell whether what passed the guard was applied. It was not, if the node differs in every line that the guard announced.
  */
 function isDue(before: Properties, inputs: Properties, lines: readonly string[]): boolean {
-  if (before["machineConfiguration"] !== inputs["machineConfiguration"]) return true;
+  if (!sameText(before, inputs, "machineConfiguration")) return true;
   if (before[pendingProperty] !== undefined) return lines.length > 0;
   const announced = linesOf(before, changesProperty);
   return fromGuard(before) && announced.length > 0 && announced.every((line) => lines.includes(line));
@@ -177,7 +178,10 @@ export function diffConfiguration(
   const [before, after] = [known(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
   const told = [changesProperty, driftProperty, pendingProperty];
-  const others = changedInputs(before, after, told);
+  const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
+    sameText(before, after, key),
+  );
+  const others = changedInputs(before, after, [...told, ...same]);
   const changed = Object.keys(others);
   if (changed.length === 0 && before[pendingProperty] === undefined) return { changes: false };
   // What a refresh has found: the engine shows all that differs.
@@ -223,7 +227,7 @@ export async function deployConfiguration(
       isNew: last === undefined,
       before: lastGiven(before),
       isDue: (lines) => isDue(before, values, lines) || isRestored(before, values),
-      settles: before["machineConfiguration"] === values["machineConfiguration"],
+      settles: sameText(before, values, "machineConfiguration"),
     }),
   );
   if (outcome.applied) onApplied(wanted.name);

@@ -1,9 +1,11 @@
 import {
   KubernetesError,
+  type DeprecatedApi,
   type Eviction,
   type KubernetesClient,
   type KubernetesNode,
   type KubernetesPod,
+  type Manifest,
   type NodeRemover,
   type ObjectSelection,
   type TurnLease,
@@ -149,6 +151,31 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     this.#write(`evict ${pod.name}`);
     this.pods = this.pods.filter(({ uid }) => uid !== pod.uid);
     return { outcome: "accepted" };
+  }
+
+  /** What the API server's metrics tell. */
+  deprecated: DeprecatedApi[] = [];
+
+  async deprecatedApis(): Promise<DeprecatedApi[]> {
+    this.#answer("deprecatedApis");
+    return structuredClone(this.deprecated);
+  }
+
+  /** What was applied, by kind, namespace and name. */
+  readonly applied = new Map<string, Manifest>();
+
+  async tryManifest(manifest: Manifest): Promise<object> {
+    this.#answer("tryManifest");
+    return structuredClone(manifest);
+  }
+
+  async applyManifest(manifest: Manifest): Promise<void> {
+    this.#answer("applyManifest");
+    const { kind, metadata } = manifest;
+    this.applied.set(`${kind} ${metadata.namespace ?? ""}/${metadata.name}`, structuredClone(manifest));
+    const others = (this.others.get(kind) ?? []).filter((other) => other.metadata.name !== metadata.name);
+    this.others.set(kind, [...others, structuredClone(manifest)]);
+    this.#write(`apply ${kind} ${metadata.name}`);
   }
 
   /** Objects of other kinds, by kind. */

@@ -52,7 +52,7 @@ function inputsOf(name: string, machine: Record<string, unknown>): Properties {
   };
 }
 
-const kubelet = { kubelet: { image: "ghcr.io/siderolabs/kubelet:v1.36.1" } };
+const kubelet = { kubelet: { extraArgs: { "max-pods": "200" } } };
 const sysctls = { sysctls: { "vm.nr_hugepages": "1024" } };
 const volume =
   "volume pv-1 (claim default/claim-of-pv-1, driver iscsi.csi.joviandss.open-e.com, target iqn.2019-04.com.example:pv-1, portal 10.0.0.5:3260, used by pod default/db-0 (StatefulSet))";

@@ -57,6 +57,8 @@ export class SimulatedCluster {
     version?: string;
     timings?: Partial<Timings>;
     runtime?: Partial<ClusterRuntime>;
+    /** The Kubernetes release that the configurations name. Default: they name none. */
+    kubernetesVersion?: string;
     /** Nodes whose API is elsewhere from outside. */
     api?: Record<string, number | "closed">;
     /** Nodes with `machine.install.extraKernelArgs`; those that boot with GRUB run with them. */
@@ -69,6 +71,7 @@ export class SimulatedCluster {
       version = "v1.12.7",
       kernelArgs = {},
       api = {},
+      kubernetesVersion,
     } = options;
     const factory = new FactoryServer({ host: `${subnet}.2` });
     await factory.start();
@@ -89,6 +92,7 @@ export class SimulatedCluster {
         version: "v1alpha1",
         machine: {
           type,
+          ...section(kubernetesVersion, "kubelet", "ghcr.io/siderolabs/kubelet"),
           ca: { crt: base64(talosCa.pem), ...(type === "controlplane" ? { key: base64(caKey) } : {}) },
           network: { hostname: name },
           install: {
@@ -100,6 +104,14 @@ export class SimulatedCluster {
         cluster: {
           id: `cluster-${subnet}`,
           clusterName: "test",
+          ...(type === "worker"
+            ? {}
+            : {
+                ...section(kubernetesVersion, "apiServer", "registry.k8s.io/kube-apiserver"),
+                ...section(kubernetesVersion, "controllerManager", "registry.k8s.io/kube-controller-manager"),
+                ...section(kubernetesVersion, "scheduler", "registry.k8s.io/kube-scheduler"),
+                ...section(kubernetesVersion, "proxy", "registry.k8s.io/kube-proxy"),
+              }),
           controlPlane: { endpoint: `https://${subnet}.10:6443` },
           ca: {
             crt: base64(kubernetesCa.pem),
@@ -187,6 +199,10 @@ export function waitingMachine(cluster: SimulatedCluster, name: string, address:
     image: "ghcr.io/siderolabs/installer:v1.12.7",
     timings: { ...fastTimings, installSeconds: 0.1, rebootSeconds: 0.1, bootSeconds: 0.1 },
   });
+}
+
+function section(release: string | undefined, name: string, repository: string): object {
+  return release === undefined ? {} : { [name]: { image: `${repository}:${release}` } };
 }
 
 function imageOf(factory: FactoryServer, version: string): string {

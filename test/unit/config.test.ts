@@ -60,6 +60,7 @@ describe("settings that are right", () => {
           releases: [],
           timeout: 1800,
           allowSkew: false,
+          kubernetes: { acceptRemovedApis: false },
           etcdDowngrade: false,
         },
         namespaces: [],

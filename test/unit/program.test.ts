@@ -55,6 +55,7 @@ const common = {
   "talos-iscsi:index:RollingUpgrade": 1,
   "talos-node:index:NodeUpgrade": 5,
   "pulumi:providers:kubernetes": 1,
+  "talos-node:index:KubernetesUpgrade": 1,
 };
 
 describe("the program", () => {
@@ -64,6 +65,28 @@ describe("the program", () => {
     expect(counts(resources)).not.toHaveProperty("talos:machine/secrets:Secrets");
     expect(counts(resources)).not.toHaveProperty("talos:machine/bootstrap:Bootstrap");
     expect(ofType(resources, "kubernetes:apps/v1:DaemonSet")).toHaveLength(1);
+  });
+
+  it("upgrades Kubernetes after Talos and before what is deployed to it, and owns it only where the settings name a release", async () => {
+    const config = changed(dev(), {
+      "cluster.nodes[4].patches": [{ machine: { kubelet: { image: "ghcr.io/siderolabs/kubelet:v1.35.2" } } }],
+    });
+    const { resources } = await program(config);
+    const kubernetes = only(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
+    for (const { name } of ofType(resources, "talos-node:index:NodeUpgrade"))
+      expect(kubernetes.after).toContain(name);
+    expect(only(resources, "pulumi:providers:kubernetes").after).toContain("kubernetes-upgrade");
+    expect(kubernetes.inputs).toMatchObject({ kubernetesVersion: dev().kubernetesVersion });
+    const nodes = kubernetes.inputs["nodes"] as Record<string, { pinned?: string[] }>;
+    expect(Object.entries(nodes).map(([name, { pinned }]) => [name, pinned])).toEqual([
+      ["cp1", undefined],
+      ["cp2", undefined],
+      ["cp3", undefined],
+      ["w1", undefined],
+      ["w2", ["kubelet"]],
+    ]);
+    const without = await program(minimal());
+    expect(ofType(without.resources, "talos-node:index:KubernetesUpgrade")).toEqual([]);
   });
 
   it("knows what happens to each node's machine, and lets nodes leave before the rollout begins", async () => {

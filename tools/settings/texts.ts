@@ -18,6 +18,7 @@ export const introductions: Readonly<Record<string, string>> = {
   upgrade: "How nodes are brought to the image.",
   outputs: "Outputs of the stack that are there on request.",
   "upgrade.drain": "How a node's pods and volumes leave it before the node is upgraded.",
+  "upgrade.kubernetes": "The upgrade of Kubernetes, when `kubernetesVersion` changes.",
   "upgrade.storageGate":
     "What the next node waits for: CSI drivers registered, no attach errors, pods with claims running again.",
   "upgrade.workers": "How workers are upgraded. Control planes always go one at a time.",

@@ -1,0 +1,94 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { DrainArgs } from "./drainArgs.ts";
+import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
+import type { StorageGateArgs } from "./storageGateArgs.ts";
+import type { Endpoints } from "../talos/endpoint.ts";
+import { pinnedIn, type KubernetesComponent } from "../talos/kubernetesImages.ts";
+
+/** A node whose Kubernetes is upgraded. */
+export interface KubernetesUpgradeNode {
+  /** Address of its Talos API. */
+  node: string;
+  role: "controlplane" | "worker";
+  /** The Talos release that it is to run: the preview asks whether that runs the wanted Kubernetes. */
+  talosVersion: string;
+  /** Components whose image a patch sets: they are left to the patch. Absent: none. */
+  pinned?: KubernetesComponent[];
+}
+
+/** What a cluster's Kubernetes is to be, and how careful the way there is. */
+export interface KubernetesUpgradeArgs {
+  /** The release of Kubernetes, such as `v1.35.4`. Changing it upgrades the cluster; by at most one minor release. */
+  kubernetesVersion: string;
+  /** Every node, by its name. */
+  nodes: Record<string, KubernetesUpgradeNode>;
+  /** Where nodes are reached, as for a NodeUpgrade. Default: at their own addresses. */
+  endpoints?: Endpoints | undefined;
+  /** Talos API credentials (role os:admin), base64 as in a talosconfig. Always a secret. */
+  clientConfiguration: NodeUpgradeArgs["clientConfiguration"];
+  /** For looking at kubelets, for draining and for the bootstrap manifests. Always a secret. */
+  kubeconfig: pulumi.Input<string>;
+  /** Draining of nodes whose volumes would be lost when their kubelets restart. */
+  drain: DrainArgs;
+  /** Whether the next node waits for storage. Default: as for a NodeUpgrade. */
+  storageGate?: StorageGateArgs | undefined;
+  /** How long each component of a node may take, in seconds. */
+  timeoutSeconds: number;
+  /** Fetch all images on all nodes before the first component changes. Default: true. */
+  prePull?: boolean | undefined;
+  /** Go on although something still uses APIs that the wanted release does not have. Default: false. */
+  acceptRemovedApis?: boolean | undefined;
+  /** Windows, gates and budgets: those of the rollout. */
+  rollout: RolloutPolicyArgs;
+}
+
+/**
+ * The Kubernetes that a cluster runs. Creating it changes nothing; changing `kubernetesVersion` upgrades the cluster, in the order of `talosctl upgrade-k8s`: each component of
+ * the control planes one node at a time, the bootstrap manifests, and then the kubelets. A refresh reads what runs. Deleting it leaves the cluster as it is.
+ */
+export class KubernetesUpgrade extends pulumi.CustomResource {
+  /** The wanted release; after a refresh, or an upgrade that was not finished, the ones that run. */
+  declare readonly kubernetesVersion: pulumi.Output<string>;
+  /** What each node runs, by its name and the component's: `{ cp1: { kubelet: "v1.35.4", … } }`. */
+  declare readonly running: pulumi.Output<Record<string, Record<string, string>>>;
+  /** What ran when the stack took the cluster as it was, where that was another release. Absent once the stack has upgraded it. */
+  declare readonly adopted: pulumi.Output<Record<string, Record<string, string>> | undefined>;
+  /** Why the rest of an upgrade waits, such as no open upgrade window. */
+  declare readonly postponed: pulumi.Output<string | undefined>;
+
+  constructor(name: string, args: KubernetesUpgradeArgs, opts?: pulumi.CustomResourceOptions) {
+    super(
+      "talos-node:index:KubernetesUpgrade",
+      name,
+      {
+        ...Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)),
+        clientConfiguration: pulumi.secret(args.clientConfiguration),
+        kubeconfig: pulumi.secret(args.kubeconfig),
+        running: undefined,
+        adopted: undefined,
+        postponed: undefined,
+      },
+      pulumi.mergeOptions(opts, {
+        additionalSecretOutputs: ["clientConfiguration", "kubeconfig"],
+        hideDiffs: ["rollout"],
+      }),
+    );
+  }
+}
+
+/** The nodes of a cluster as a KubernetesUpgrade takes them: with what their patches pin. */
+export function kubernetesUpgradeNodes(
+  nodes: readonly (Omit<KubernetesUpgradeNode, "node" | "pinned"> & {
+    name: string;
+    address: string;
+    patches: string[];
+  })[],
+  patches: Record<"all" | KubernetesUpgradeNode["role"], string[]>,
+): Record<string, KubernetesUpgradeNode> {
+  return Object.fromEntries(
+    nodes.map(({ name, address, role, talosVersion, patches: own }) => {
+      const pinned = [...pinnedIn([...patches.all, ...patches[role], ...own])];
+      return [name, { node: address, role, talosVersion, ...(pinned.length === 0 ? {} : { pinned }) }];
+    }),
+  );
+}

@@ -1,0 +1,59 @@
+import { isTransient } from "../../talos/api/errors.ts";
+import {
+  imageOfRelease,
+  imagesIn,
+  releaseOf,
+  withImages,
+  type KubernetesComponent,
+} from "../../talos/kubernetesImages.ts";
+import { nodeLabel } from "../inputs.ts";
+import { talosctl } from "../talosctl.ts";
+import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
+
+/**
+ * Brings one component's image in a node's machine configuration to the wanted release, where it is not there yet. All else stays as the node has it.
+ * @param runs the image that runs, for a configuration that names none
+ * @param onAct called right before the node is given its configuration: from then on it may have it
+ */
+export async function moveImage(
+  work: Work,
+  one: WorkNode,
+  component: KubernetesComponent,
+  runs: string | undefined,
+  onAct: () => void = () => undefined,
+): Promise<void> {
+  const { node, context } = one;
+  const { talos, gate, patience, signal } = context;
+  const target = work.inputs.kubernetesVersion;
+  const where = `${nodeLabel(node)}, ${component}`;
+  const call = { deadlineMs: patience.probeMs * 5, signal };
+  const config = await talos.machineConfiguration(call);
+  if (config === undefined)
+    throw new KubernetesUpgradeError(
+      where,
+      "the node has no machine configuration",
+      "Run `pulumi up` again.",
+    );
+  const image = imagesIn(config)[component];
+  if (releaseOf(image) === target) return;
+  await work.requireOpen(one);
+  const data = withImages(config, { [component]: imageOfRelease(component, image ?? runs, target) });
+  const { mode } = await gate.tryConfiguration(data, call);
+  if (mode !== "NO_REBOOT") {
+    // The new image alone never needs one: something else waits for the next boot, and this would bring it along.
+    throw new KubernetesUpgradeError(
+      where,
+      "a change of its machine configuration waits for a reboot",
+      `Reboot the node at a time that suits (${talosctl("reboot", node.node)}), then run \`pulumi up\` again.`,
+    );
+  }
+  onAct();
+  try {
+    await gate.applyConfiguration({ data, mode: "NO_REBOOT", disturbs: true }, call);
+  } catch (error) {
+    // An answer that was lost is no failure, if the node has what it was sent.
+    if (!isTransient(error)) throw error;
+    const has = await talos.machineConfiguration(call).catch(() => undefined);
+    if (has === undefined || releaseOf(imagesIn(has)[component]) !== target) throw error;
+  }
+}

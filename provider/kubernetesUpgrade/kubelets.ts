@@ -1,0 +1,170 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import { releaseOf } from "../../talos/kubernetesImages.ts";
+import { waitFor } from "../context.ts";
+import { EngineGone } from "../errors.ts";
+import { Refused } from "../gate/refused.ts";
+import { nodeLabel } from "../inputs.ts";
+import { cordonedBy, KubernetesError, storageNote, type KubernetesNode } from "../kubernetes.ts";
+import { kubeletRefusal } from "../nodeConfiguration/kubelet.ts";
+import { withinBudget } from "../rollout/budget.ts";
+import { answered, drain, findNode } from "../steps/drain.ts";
+import { awaitStorage } from "../steps/storage.ts";
+import { release } from "../steps/uncordon.ts";
+import { noteStorage } from "../storage/remember.ts";
+import { talosctl } from "../talosctl.ts";
+import { moveImage } from "./configuration.ts";
+import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
+
+/**
+ * One node's kubelet. The node is drained before where a driver would lose the volumes in use; containers go on running elsewhere. The next node waits until this
+ * one is Ready with the release, its storage is well and it takes pods again.
+ */
+export async function bringKubelet(work: Work, one: WorkNode): Promise<void> {
+  const { node, context } = one;
+  const target = work.inputs.kubernetesVersion;
+  if (node.pinned.includes("kubelet")) return;
+  work.part(`kubelet ${target} on ${node.name}`);
+  const own = await context.talos.kubernetesNode({
+    deadlineMs: context.patience.probeMs * 2,
+    signal: work.signal,
+  });
+  const find = async (): Promise<KubernetesNode | undefined> => {
+    const kubernetes = await context.kubernetes();
+    return findNode((await kubernetes?.nodes()) ?? [], own, node.node);
+  };
+  context.timer.start();
+  const before = await answered(context, find);
+  if (before === undefined) throw unknownNode(one);
+  if (
+    isThere(before, target) &&
+    before.annotations[cordonedBy] === undefined &&
+    before.annotations[storageNote] === undefined
+  ) {
+    // What the configuration names may be behind, as after an upgrade that was done by hand.
+    await moveImage(work, one, "kubelet", `kubelet:${before.kubeletVersion ?? ""}`);
+    return;
+  }
+  await context.gate.inTurn(() =>
+    withinBudget(context, async () => {
+      await work.requireOpen(one);
+      context.timer.start();
+      await restart(work, one, before, find);
+    }),
+  );
+}
+
+async function restart(
+  work: Work,
+  one: WorkNode,
+  before: KubernetesNode,
+  find: () => Promise<KubernetesNode | undefined>,
+): Promise<void> {
+  const { node, context } = one;
+  let asked = false;
+  try {
+    if (!isThere(before, work.inputs.kubernetesVersion)) {
+      await makeReady(work, one, before);
+      await moveImage(work, one, "kubelet", undefined, () => void (asked = true));
+    }
+    const after = await awaitKubelet(work, one, find);
+    await awaitStorage(context, after, () => work.part(`storage of ${node.name}`));
+    const kubernetes = await context.kubernetes();
+    if (kubernetes !== undefined)
+      await answered(context, () => release(kubernetes, after, { installedToo: false }));
+  } catch (error) {
+    if (!asked || error instanceof Refused) await putBack(work, one, find);
+    throw error;
+  }
+}
+
+/** Empties the node where its volumes would be lost under their pods; elsewhere what it has is noted, for the step after. */
+async function makeReady(work: Work, { node, context }: WorkNode, before: KubernetesNode): Promise<void> {
+  const { surroundings, signal } = work;
+  const { name, node: address } = node;
+  const look = {
+    ...{ surroundings, signal, connections: { to: context.peer } },
+    wanted: { name, node: address, controlPlanes: [...context.wanted.controlPlanes] },
+  };
+  const refusal = await kubeletRefusal(look);
+  // A cordon of ours is from a run that has begun to empty it.
+  if (refusal === undefined && before.annotations[cordonedBy] === undefined) {
+    await noteStorage(context, before.name);
+    return;
+  }
+  if (!context.wanted.drain.enabled) throw new KubernetesUpgradeError(nodeLabel(node), refusal ?? "", "");
+  work.part(`drain of ${name}`);
+  await drain(context, { kubernetesNode: before.name }, () => undefined);
+  const still = await kubeletRefusal(look);
+  if (still !== undefined) throw new KubernetesUpgradeError(nodeLabel(node), still, "");
+}
+
+async function awaitKubelet(
+  work: Work,
+  { node, context }: WorkNode,
+  find: () => Promise<KubernetesNode | undefined>,
+): Promise<KubernetesNode> {
+  const target = work.inputs.kubernetesVersion;
+  work.part(`kubelet ${target} on ${node.name}`);
+  let last = "Kubernetes does not know this node";
+  const found = await waitFor(context, context.timer.end, async () => {
+    try {
+      const trouble = await kubeletTrouble({ node, context }, work.signal);
+      const now = await find();
+      if (now !== undefined) last = `its kubelet reports ${now.kubeletVersion ?? "no release"}`;
+      if (trouble !== undefined) last = trouble;
+      else if (now !== undefined && isThere(now, target)) {
+        if (now.ready) return now;
+        last = `Kubernetes says the node is not Ready: ${now.reason}`;
+      }
+    } catch (error) {
+      if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
+      last = error.message;
+    }
+    context.progress.detail(`waiting: ${last}`);
+    return undefined;
+  });
+  if (found !== undefined) return found;
+  throw new KubernetesUpgradeError(
+    `${nodeLabel(node)}, kubelet`,
+    `it does not run ${target} within ${work.inputs.timeoutSeconds} s: ${last}`,
+    `No other node was touched after it. Look at ${talosctl("logs kubelet", node.node)}; then run \`pulumi up\` again: it goes on from here.`,
+  );
+}
+
+async function kubeletTrouble({ context }: WorkNode, signal: AbortSignal): Promise<string | undefined> {
+  const services = await context.talos.services({ deadlineMs: context.patience.probeMs * 2, signal });
+  const kubelet = services.find(({ id }) => id === "kubelet");
+  if (kubelet?.state !== "Running") return `the service kubelet is ${kubelet?.state ?? "not there"}`;
+  return kubelet.health === "unhealthy" ? "the service kubelet is not healthy" : undefined;
+}
+
+function isThere({ kubeletVersion }: KubernetesNode, target: string): boolean {
+  return releaseOf(`kubelet:${kubeletVersion ?? ""}`) === target;
+}
+
+/** Nothing was asked of the kubelet: whatever was cordoned for it can work again. */
+async function putBack(
+  { signal }: Work,
+  { context }: WorkNode,
+  find: () => Promise<KubernetesNode | undefined>,
+): Promise<void> {
+  // The next run may have cordoned the node for itself by now.
+  if (signal.reason instanceof EngineGone) return;
+  try {
+    const [kubernetes, now] = await Promise.all([context.kubernetes(), find()]);
+    if (kubernetes !== undefined && now !== undefined)
+      await release(kubernetes, now, { installedToo: false });
+  } catch (error) {
+    context.progress.warn(
+      `could not be uncordoned: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function unknownNode({ node }: WorkNode): Error {
+  return new KubernetesUpgradeError(
+    `${nodeLabel(node)}, kubelet`,
+    "Kubernetes knows this node by neither its name nor its address",
+    "Look at `kubectl get nodes -o wide`: has it joined, and is the kubeconfig that of this cluster?",
+  );
+}

@@ -1,0 +1,146 @@
+import {
+  imagesIn,
+  kubernetesComponents,
+  releaseOf,
+  staticPodComponents,
+  type KubernetesComponent,
+  type KubernetesImages,
+} from "../../talos/kubernetesImages.ts";
+import { TalosError } from "../../talos/api/errors.ts";
+import type { CallOptions } from "../../talos/api/talosClient.ts";
+import type { UpgradeContext } from "../context.ts";
+import { nodeLabel } from "../inputs.ts";
+import { KubernetesError, type KubernetesNode } from "../kubernetes.ts";
+import { findNode } from "../steps/drain.ts";
+import type { KubernetesNodeInputs } from "./inputs.ts";
+import { compareReleases } from "./releases.ts";
+
+/** What a node runs of Kubernetes, as it was just read. */
+export interface NodeLook {
+  readonly node: KubernetesNodeInputs;
+  /** The Talos release that runs. */
+  readonly talosVersion: string;
+  /** Images that its machine configuration names. */
+  readonly images: KubernetesImages;
+  /** The release of each component that this node has, where it can be told. */
+  readonly runs: Partial<Record<KubernetesComponent, string>>;
+}
+
+/** All nodes that could be read, and why the others could not. */
+export interface ClusterLook {
+  readonly nodes: readonly NodeLook[];
+  readonly silent: readonly { node: KubernetesNodeInputs; reason: string }[];
+}
+
+/** The components that a node of a role has. kube-proxy is no process of the node: its release is that of the manifests a control plane makes. */
+export function componentsOf(role: "controlplane" | "worker"): readonly KubernetesComponent[] {
+  return role === "controlplane" ? kubernetesComponents : ["kubelet"];
+}
+
+/** Asks every node what it runs. */
+export async function lookAtCluster(
+  contexts: readonly { node: KubernetesNodeInputs; context: UpgradeContext }[],
+): Promise<ClusterLook> {
+  const [first] = contexts;
+  const kubelets = await kubernetesNodes(first?.context);
+  const all = await Promise.all(
+    contexts.map(async ({ node, context }) => {
+      try {
+        return await lookAtNode(node, context, kubelets);
+      } catch (error) {
+        if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+        return { node, reason: error.detail };
+      }
+    }),
+  );
+  return {
+    nodes: all.filter((one) => "runs" in one),
+    silent: all.filter((one) => "reason" in one),
+  };
+}
+
+/** Without an answer the machine configurations tell what kubelets run. */
+async function kubernetesNodes(context: UpgradeContext | undefined): Promise<KubernetesNode[]> {
+  try {
+    return (await (await context?.kubernetes())?.nodes()) ?? [];
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    return [];
+  }
+}
+
+export async function lookAtNode(
+  node: KubernetesNodeInputs,
+  { talos, patience, signal }: UpgradeContext,
+  kubelets: readonly KubernetesNode[],
+): Promise<NodeLook> {
+  const call: CallOptions = { deadlineMs: patience.probeMs * 2, signal };
+  const [version, config, name, pods] = await Promise.all([
+    talos.version(call),
+    talos.machineConfiguration(call),
+    talos.kubernetesNode(call),
+    node.role === "controlplane"
+      ? Promise.all(staticPodComponents.map((component) => talos.staticPod(component, call)))
+      : [],
+  ]);
+  const images = config === undefined ? {} : imagesIn(config);
+  const kubelet = findNode([...kubelets], name, node.node)?.kubeletVersion;
+  const runs = new Map<KubernetesComponent, string | undefined>([
+    ...staticPodComponents.map((component, index): [KubernetesComponent, string | undefined] => {
+      const pod = pods[index];
+      return [
+        component,
+        releaseOf(pod?.image) ?? releaseOf(pod?.wantedImage) ?? releaseOf(images[component]),
+      ];
+    }),
+    ["kube-proxy", releaseOf(images["kube-proxy"])],
+    [
+      "kubelet",
+      releaseOf(kubelet === undefined ? undefined : `kubelet:${kubelet}`) ?? releaseOf(images.kubelet),
+    ],
+  ]);
+  const known = componentsOf(node.role).flatMap((component): [KubernetesComponent, string][] => {
+    const release = runs.get(component);
+    return release === undefined ? [] : [[component, release]];
+  });
+  return { node, talosVersion: version.tag, images, runs: Object.fromEntries(known) };
+}
+
+/** The releases that run, oldest first, without components that their owner pins. */
+export function releasesIn({ nodes }: ClusterLook): string[] {
+  const all = nodes.flatMap(({ node, runs }) =>
+    Object.entries(runs).flatMap(([component, release]) =>
+      node.pinned.includes(component as KubernetesComponent) ? [] : [release],
+    ),
+  );
+  return [...new Set(all)].sort(compareReleases);
+}
+
+/** Does every component of the nodes run the release, and does no configuration name another? */
+export function isAtRelease({ nodes, silent }: ClusterLook, release: string): boolean {
+  return (
+    silent.length === 0 &&
+    nodes.every(({ node, images, runs }) =>
+      componentsOf(node.role).every(
+        (component) =>
+          node.pinned.includes(component) ||
+          ((runs[component] ?? release) === release && (releaseOf(images[component]) ?? release) === release),
+      ),
+    )
+  );
+}
+
+/** For the state and for people: what each node runs, by component. */
+export function releaseTable({ nodes }: ClusterLook): Record<string, Record<string, string>> {
+  return Object.fromEntries(nodes.map(({ node, runs }) => [node.name, { ...runs }]));
+}
+
+/** `v1.35.4`, or `v1.35.4, v1.36.1` in the middle of an upgrade; undefined where nothing could be read. */
+export function describeReleases(look: ClusterLook): string | undefined {
+  const releases = releasesIn(look);
+  return releases.length === 0 ? undefined : releases.join(", ");
+}
+
+export function silentText({ silent }: ClusterLook): string {
+  return silent.map(({ node, reason }) => `${nodeLabel(node)}: ${reason}`).join("; ");
+}

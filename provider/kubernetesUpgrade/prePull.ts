@@ -1,0 +1,79 @@
+import { isUnimplemented, TalosError } from "../../talos/api/errors.ts";
+import {
+  imageOfRelease,
+  staticPodComponents,
+  type KubernetesComponent,
+} from "../../talos/kubernetesImages.ts";
+import { stopIfCancelled } from "../context.ts";
+import { nodeLabel } from "../inputs.ts";
+import type { NodeLook } from "./look.ts";
+import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
+
+/** How many nodes fetch images at the same time: a registry, or the way to it, is shared by all. */
+const atOnce = 4;
+
+/** Fetches all images on all nodes, so that no component waits for a registry while it is down, and a missing image is known before anything has changed. */
+export async function prePull(work: Work, looks: readonly NodeLook[]): Promise<void> {
+  work.part(`pull of ${work.inputs.kubernetesVersion} on ${work.nodes.length} nodes`);
+  const left = [...work.nodes];
+  const failures: string[] = [];
+  const worker = async (): Promise<void> => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) {
+      const failed = await pullOn(
+        work,
+        one,
+        looks.find(({ node }) => node === one.node),
+      );
+      if (failed !== undefined) failures.push(failed);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  if (failures.length === 0) return;
+  throw new KubernetesUpgradeError(
+    "pull",
+    `images could not be fetched: ${failures.sort().join("; ")}`,
+    "Nothing was changed. Is it a release that exists, and can the nodes reach the registry (proxy, mirror, DNS)?",
+  );
+}
+
+async function pullOn(
+  work: Work,
+  { node, context }: WorkNode,
+  look: NodeLook | undefined,
+): Promise<string | undefined> {
+  const { talos, patience, clock, signal } = context;
+  const target = work.inputs.kubernetesVersion;
+  // kube-proxy runs everywhere, or nowhere: its pods fetch it one by one, as any DaemonSet's.
+  const components: KubernetesComponent[] =
+    node.role === "controlplane" ? [...staticPodComponents, "kubelet"] : ["kubelet"];
+  for (const component of components.filter((name) => !node.pinned.includes(name))) {
+    stopIfCancelled(context);
+    const image = imageOfRelease(component, look?.images[component], target);
+    try {
+      await again(() =>
+        talos.pullLegacy(
+          image,
+          { deadlineMs: work.inputs.timeoutSeconds * 1000, signal },
+          component === "kubelet" ? "system" : "cri",
+        ),
+      );
+    } catch (error) {
+      if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+      // A release without the call: containerd fetches it when it is needed.
+      if (isUnimplemented(error)) return undefined;
+      return `${image} on ${nodeLabel(node)}: ${error.detail}`;
+    }
+  }
+  return undefined;
+
+  async function again(pull: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await pull();
+      } catch (error) {
+        if (!(error instanceof TalosError) || error.kind !== "unreachable" || attempt === 3) throw error;
+        await clock.sleep(patience.pollMaxMs, signal);
+      }
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import { compare, parse } from "semver";
+import { kubernetesProblem } from "../../talos/releases.ts";
+import type { Finding } from "../guards/finding.ts";
+import { nodeLabel } from "../inputs.ts";
+import type { DeprecatedApi } from "../kubernetes.ts";
+import type { KubernetesUpgradeInputs } from "./inputs.ts";
+import { releasesIn, type ClusterLook } from "./look.ts";
+
+/** Orders two releases, `v1.35.4` before `v1.36.0`. */
+export function compareReleases(a: string, b: string): number {
+  return compare(a, b);
+}
+
+export function minorOf(release: string): number {
+  return parse(release)?.minor ?? 0;
+}
+
+const never = (problem: string, hint: string): Finding => ({ problem, hint, mayPass: false });
+
+/**
+ * What stands against the step from what runs to the wanted release.
+ * @param planned nodes are judged by the Talos release that they are to run, since they are upgraded before
+ */
+export function stepFindings(
+  look: ClusterLook,
+  { kubernetesVersion: target }: Pick<KubernetesUpgradeInputs, "kubernetesVersion">,
+  planned: boolean,
+): Finding[] {
+  const releases = releasesIn(look);
+  const [oldest, newest] = [releases[0], releases.at(-1)];
+  const findings: Finding[] = [];
+  if (oldest !== undefined && newest !== undefined) {
+    const runs = oldest === newest ? oldest : `${oldest} to ${newest}`;
+    if (minorOf(newest) > minorOf(target)) {
+      findings.push(
+        never(
+          `the cluster runs ${runs}, and Kubernetes cannot go back to the minor release of ${target}: kube-apiserver has written objects that an older one cannot read`,
+          `Set kubernetesVersion to a release of v1.${minorOf(newest)}. A patch release back within it is possible.`,
+        ),
+      );
+    } else if (minorOf(target) > minorOf(oldest) + 1) {
+      findings.push(
+        never(
+          `${target} is more than one minor release away from ${oldest}, which ${whoRuns(look, oldest)} runs`,
+          `Set kubernetesVersion to a release of v1.${minorOf(oldest) + 1} first, run \`pulumi up\`, and then go on to ${target}.`,
+        ),
+      );
+    }
+  }
+  return [...findings, ...talosFindings(look, target, planned), ...pinFindings(look, target)];
+}
+
+function whoRuns({ nodes }: ClusterLook, release: string): string {
+  for (const { node, runs } of nodes) {
+    const component = Object.entries(runs).find(([, is]) => is === release)?.[0];
+    if (component !== undefined) return `${component} on ${nodeLabel(node)}`;
+  }
+  return "a node";
+}
+
+/** The release has to be one that the Talos of every node runs. */
+function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean): Finding[] {
+  const problems = new Map<string, string[]>();
+  for (const { node, talosVersion } of nodes) {
+    const judged = planned ? (node.talosVersion ?? talosVersion) : talosVersion;
+    let problem: string | undefined;
+    try {
+      problem = kubernetesProblem(judged, target);
+    } catch {
+      // A Talos of one's own, whose tag says nothing.
+    }
+    if (problem !== undefined) problems.set(problem, [...(problems.get(problem) ?? []), nodeLabel(node)]);
+  }
+  return [...problems].map(([problem, nodes]) =>
+    never(
+      `${nodes.join(", ")}: ${problem}`,
+      "Where both change, Talos comes first where the new Kubernetes needs it, and Kubernetes first where the new Talos no longer runs the old one: each in a `pulumi up` of its own.",
+    ),
+  );
+}
+
+/** Without its API server at the wanted release nothing else may follow. */
+function pinFindings({ nodes }: ClusterLook, target: string): Finding[] {
+  return nodes.flatMap(({ node, runs }) =>
+    node.pinned.includes("kube-apiserver") && (runs["kube-apiserver"] ?? target) !== target
+      ? [
+          never(
+            `${nodeLabel(node)}: a patch pins kube-apiserver to ${runs["kube-apiserver"] ?? ""}, so that it does not follow kubernetesVersion ${target}`,
+            "Take cluster.apiServer.image out of the patches, or set it to the wanted release.",
+          ),
+        ]
+      : [],
+  );
+}
+
+/** APIs that something has asked for since the API server started, and that the wanted release does not have any more. */
+export function removedApis(apis: readonly DeprecatedApi[], target: string): string[] {
+  const gone = apis.filter(({ removedRelease }) => {
+    const minor = /^1\.(\d+)$/.exec(removedRelease)?.[1];
+    return minor !== undefined && Number(minor) <= minorOf(target);
+  });
+  return [
+    ...new Set(
+      gone.map(
+        ({ group, version, resource, removedRelease }) =>
+          `${resource} of ${group === "" ? version : `${group}/${version}`} (gone in v${removedRelease})`,
+      ),
+    ),
+  ].sort();
+}

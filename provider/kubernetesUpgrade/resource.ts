@@ -1,0 +1,219 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import { changedInputs, type DetailedDiffResult } from "../detailedDiff.ts";
+import type { CheckFailure } from "../check.ts";
+import type { OtherResource } from "../otherResource.ts";
+import { nodesByName } from "../nodesByName.ts";
+import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
+import type { Surroundings } from "../session.ts";
+import { alwaysSecret } from "../state.ts";
+import { UnfinishedError } from "../unfinished.ts";
+import { checkKubernetesUpgrade, kubernetesUpgradeInputs } from "./inputs.ts";
+import {
+  componentsOf,
+  describeReleases,
+  isAtRelease,
+  lookAtCluster,
+  releaseTable,
+  silentText,
+  type ClusterLook,
+} from "./look.ts";
+import { foreseenManifests } from "./manifests.ts";
+import { obstacles, refusal, upgradeKubernetes } from "./upgrade.ts";
+import { Work } from "./work.ts";
+
+export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
+
+/** Outputs: what each node runs, what ran when the stack took the cluster as it was, and why the rest of an upgrade waits. */
+const outputs = ["running", "adopted", "postponed"] as const;
+
+/** How the upgrade goes on from node to node: read when one is due, and no change by itself. */
+const policy = ["rollout", "drain", "storageGate", "timeoutSeconds", "prePull", "acceptRemovedApis"];
+
+/**
+ * The Kubernetes that a cluster runs. Creating it changes nothing: a cluster keeps what it has until the version in the settings changes. An update upgrades; a
+ * refresh reads what runs.
+ */
+export class KubernetesUpgradeResource implements OtherResource {
+  readonly #surroundings: Surroundings;
+  readonly #stop: AbortSignal;
+
+  constructor(surroundings: Surroundings, stop: AbortSignal) {
+    this.#surroundings = surroundings;
+    this.#stop = stop;
+  }
+
+  check(inputs: Properties): CheckFailure[] {
+    return checkKubernetesUpgrade(inputs);
+  }
+
+  async diff(
+    urn: string,
+    state: Properties,
+    news: Properties,
+    oldInputs: Properties,
+  ): Promise<DetailedDiffResult> {
+    const isDue =
+      state["kubernetesVersion"] !== news["kubernetesVersion"] || state["postponed"] !== undefined;
+    const others = changedInputs(comparable(oldInputs), comparable(news), [
+      ...policy,
+      ...outputs,
+      "kubernetesVersion",
+    ]);
+    if (!isDue) {
+      const changed = Object.keys(others);
+      return changed.length === 0 ? { changes: false } : { changes: true, changed, details: others };
+    }
+    if (!hasUnknown(news)) await this.#foresee(urn, news);
+    return {
+      changes: true,
+      changed: ["kubernetesVersion", ...Object.keys(others)],
+      details: { ...others, kubernetesVersion: "update" },
+    };
+  }
+
+  async create(urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
+    const wanted = String(values["kubernetesVersion"]);
+    const look = await this.#look(urn, values);
+    if (look.nodes.length === 0)
+      throw new Error(`what Kubernetes the cluster runs cannot be told: ${silentText(look)}`);
+    const outs: Properties = { ...values, running: releaseTable(look) };
+    if (!isAtRelease(look, wanted)) {
+      outs["adopted"] = releaseTable(look);
+      this.#surroundings
+        .statusOf(urn)
+        .warn(
+          `the cluster runs Kubernetes ${describeReleases(look) ?? "of an unknown release"}, and kubernetesVersion is ${wanted}: it is left as it is until that setting changes`,
+        );
+    }
+    return { id: "kubernetes", outs: wrap(outs, [...secrets, ...alwaysSecret]) };
+  }
+
+  async update(
+    id: string,
+    urn: string,
+    state: Properties,
+    { values, secrets }: Unwrapped,
+  ): Promise<Properties> {
+    const marked = [...secrets, ...alwaysSecret];
+    // New nodes or credentials alone: the cluster stays as it is.
+    if (state["adopted"] !== undefined && state["kubernetesVersion"] === values["kubernetesVersion"]) {
+      const look = await this.#look(urn, values);
+      return wrap({ ...values, running: releaseTable(look), adopted: state["adopted"] }, marked);
+    }
+    const work = await this.#open(urn, values);
+    try {
+      const outcome = await upgradeKubernetes(work);
+      const look = await lookAtCluster(work.nodes);
+      const now: Properties = { ...values, running: releaseTable(look) };
+      if (outcome.ok && outcome.postponed === undefined) return wrap(now, marked);
+      // As far as it came: the next `up` sees the difference, and goes on.
+      const reached = isAtRelease(look, work.inputs.kubernetesVersion)
+        ? work.inputs.kubernetesVersion
+        : (describeReleases(look) ?? state["kubernetesVersion"]);
+      if (outcome.ok) {
+        work.warn(`Kubernetes is left as it is for now: ${outcome.postponed ?? ""}`);
+        return wrap({ ...now, postponed: outcome.postponed }, marked);
+      }
+      throw new UnfinishedError(
+        outcome.error.message,
+        id,
+        wrap({ ...now, kubernetesVersion: reached }, marked),
+      );
+    } finally {
+      work.close();
+    }
+  }
+
+  /** What runs now in place of what was to run: a cluster that was upgraded by hand shows as a change of the version. */
+  async read(urn: string, state: Properties): Promise<Properties> {
+    if (state["clientConfiguration"] === undefined) return state;
+    const look = await this.#look(urn, state);
+    if (look.silent.length > 0) {
+      this.#surroundings
+        .statusOf(urn)
+        .warn(`not every node could be read, so the state is kept as it was: ${silentText(look)}`);
+      return state;
+    }
+    const running = releaseTable(look);
+    const { adopted, ...rest } = state;
+    // Left as it was when the stack took the cluster, and still so.
+    if (adopted !== undefined && JSON.stringify(adopted) === JSON.stringify(running))
+      return { ...state, running };
+    const inputs = kubernetesUpgradeInputs(state);
+    if (isAtRelease(look, inputs.kubernetesVersion)) return { ...rest, running };
+    return { ...rest, running, kubernetesVersion: describeReleases(look) ?? inputs.kubernetesVersion };
+  }
+
+  inputsOf(state: Properties): Properties {
+    return Object.fromEntries(
+      Object.entries(state).filter(([key]) => !(outputs as readonly string[]).includes(key)),
+    );
+  }
+
+  /** Says in a preview what happens, and refuses what would be refused later. */
+  async #foresee(urn: string, news: Properties): Promise<void> {
+    const work = await this.#open(urn, news);
+    try {
+      const look = await lookAtCluster(work.nodes);
+      if (look.nodes.length === 0) {
+        work.warn(`what Kubernetes the cluster runs cannot be told from here: ${silentText(look)}`);
+        return;
+      }
+      const findings = await obstacles(work, look, true);
+      const lasting = findings.filter(({ mayPass }) => !mayPass);
+      if (lasting.length > 0) throw refusal(work, lasting);
+      for (const { problem, hint } of findings) work.warn(`${problem}. ${hint}`);
+      if (look.silent.length > 0) work.warn(`not every node answers now: ${silentText(look)}`);
+      const lines = [...planOf(look, work.inputs.kubernetesVersion), ...(await manifestLines(work))];
+      if (lines.length > 0)
+        work.info(
+          `Kubernetes ${work.inputs.kubernetesVersion}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+        );
+    } finally {
+      work.close();
+    }
+  }
+
+  async #look(urn: string, values: Properties): Promise<ClusterLook> {
+    const work = await this.#open(urn, values);
+    try {
+      return await lookAtCluster(work.nodes);
+    } finally {
+      work.close();
+    }
+  }
+
+  #open(urn: string, values: Properties): Promise<Work> {
+    return Work.open(this.#surroundings, urn, kubernetesUpgradeInputs(this.inputsOf(values)), this.#stop);
+  }
+}
+
+/** Nodes as far as a change of them is one of this resource: their Talos is their own upgrades' affair. */
+function comparable(inputs: Properties): Properties {
+  const nodes = nodesByName(inputs["nodes"]).map(([name, { talosVersion: _talos, ...node }]) => [name, node]);
+  return { ...inputs, nodes: Object.fromEntries(nodes) as Properties };
+}
+
+/** `~ kubelet: v1.35.4 -> v1.36.1 on w1, w2` */
+function planOf({ nodes }: ClusterLook, target: string): string[] {
+  const due = new Map<string, string[]>();
+  for (const { node, runs } of nodes) {
+    for (const component of componentsOf(node.role)) {
+      const release = runs[component];
+      if (node.pinned.includes(component) || release === target) continue;
+      const line = `~ ${component}: ${release ?? "not known"} -> ${target}`;
+      due.set(line, [...(due.get(line) ?? []), node.name]);
+    }
+  }
+  return [...due].map(([line, names]) => `${line} on ${names.join(", ")}`);
+}
+
+async function manifestLines(work: Work): Promise<string[]> {
+  try {
+    return await foreseenManifests(work);
+  } catch (error) {
+    if (!(error instanceof Error) || (error instanceof TalosError && error.kind === "cancelled")) throw error;
+    work.warn(`what changes in the bootstrap manifests cannot be told: ${error.message}`);
+    return [];
+  }
+}

@@ -1,0 +1,56 @@
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import type { StaticPod } from "../../talos/api/talosClient.ts";
+import { releaseOf, type staticPodComponents } from "../../talos/kubernetesImages.ts";
+import { waitFor } from "../context.ts";
+import { nodeLabel } from "../inputs.ts";
+import { talosctl } from "../talosctl.ts";
+import { moveImage } from "./configuration.ts";
+import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
+
+type Component = (typeof staticPodComponents)[number];
+
+/**
+ * One component on one control plane: the image in its configuration, and then the pod, ready with it. The whole of it is one turn, so that no other control
+ * plane is disturbed before this one is well. Where the pod runs the release already it costs a look.
+ */
+export async function bringStaticPod(work: Work, one: WorkNode, component: Component): Promise<void> {
+  const { node, context } = one;
+  if (node.pinned.includes(component)) return;
+  const target = work.inputs.kubernetesVersion;
+  const look = async (): Promise<StaticPod | undefined> =>
+    context.talos.staticPod(component, { deadlineMs: context.patience.probeMs * 2, signal: work.signal });
+  work.part(`${component} ${target} on ${node.name}`);
+  await context.gate.inTurn(async () => {
+    context.timer.start();
+    await moveImage(work, one, component, (await look())?.wantedImage);
+    let last = "nothing is known of its pod";
+    const ready = await waitFor(context, context.timer.end, async () => {
+      try {
+        const trouble = notThere(await look(), target);
+        if (trouble === undefined) return true;
+        last = trouble;
+      } catch (error) {
+        if (!(error instanceof TalosError) || !isTransient(error)) throw error;
+        last = `${error.call}: ${error.detail}`;
+      }
+      context.progress.detail(`waiting: ${last}`);
+      return undefined;
+    });
+    if (ready === true) return;
+    throw new KubernetesUpgradeError(
+      `${nodeLabel(node)}, ${component}`,
+      `it does not run ${target} within ${work.inputs.timeoutSeconds} s: ${last}`,
+      `No other control plane was touched after it. Look at ${talosctl("containers --kubernetes", node.node)} and at the log of ${component} there; then run \`pulumi up\` again: it goes on from here.`,
+    );
+  });
+}
+
+/** Why the pod does not count as running the release; undefined where it does. */
+function notThere(pod: StaticPod | undefined, target: string): string | undefined {
+  if (pod === undefined) return "nothing is known of its pod";
+  const [wanted, runs] = [releaseOf(pod.wantedImage), releaseOf(pod.image)];
+  if (wanted !== undefined && wanted !== target) return `its manifest still has ${wanted}`;
+  if (runs !== undefined && runs !== target) return `its pod still runs ${runs}`;
+  if (pod.outdated) return "its pod has not been restarted with the new manifest yet";
+  return pod.ready ? undefined : "its pod is not ready";
+}

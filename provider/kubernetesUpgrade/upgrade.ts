@@ -1,0 +1,140 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import { staticPodComponents } from "../../talos/kubernetesImages.ts";
+import { stopIfCancelled } from "../context.ts";
+import { Cancelled, EngineGone, NodeMoved, sentence, UpgradeError } from "../errors.ts";
+import { NotRecovered, Refused } from "../gate/refused.ts";
+import type { Finding } from "../guards/finding.ts";
+import { KubernetesError } from "../kubernetes.ts";
+import { bringKubelet } from "./kubelets.ts";
+import { isAtRelease, lookAtCluster, silentText, type ClusterLook } from "./look.ts";
+import { applyManifests, moveProxy } from "./manifests.ts";
+import { prePull } from "./prePull.ts";
+import { removedApis, stepFindings } from "./releases.ts";
+import { bringStaticPod } from "./staticPods.ts";
+import { KubernetesUpgradeError, OutsideWindow, type Work } from "./work.ts";
+
+/** How an upgrade ended. What runs then is for the caller to look up. */
+export type Outcome =
+  | { ok: true; /** Why the rest waits; absent where all of it is done. */ postponed?: string }
+  | { ok: false; error: Error };
+
+/**
+ * Takes a cluster to the wanted Kubernetes, or finds that it is there: API servers one at a time, controller managers, schedulers, kube-proxy and the other bootstrap
+ * manifests, and then the kubelets. Each part looks first at what runs, so that it may be called again after any failure. Never throws for what happens to the cluster.
+ */
+export async function upgradeKubernetes(work: Work): Promise<Outcome> {
+  const { inputs } = work;
+  try {
+    const look = await lookAtCluster(work.nodes);
+    await requireNoObstacle(work, look);
+    const [first] = work.controlPlanes;
+    if (first !== undefined && !isAtRelease(look, inputs.kubernetesVersion)) {
+      await work.requireOpen(first);
+      if (inputs.prePull) await prePull(work, look.nodes);
+    }
+    for (const component of staticPodComponents) {
+      for (const one of work.controlPlanes) {
+        stopIfCancelled(work);
+        await bringStaticPod(work, one, component);
+      }
+    }
+    stopIfCancelled(work);
+    await moveProxy(work);
+    stopIfCancelled(work);
+    await applyManifests(work);
+    for (const one of work.nodes) {
+      stopIfCancelled(work);
+      await bringKubelet(work, one);
+    }
+    return { ok: true };
+  } catch (error) {
+    if (error instanceof OutsideWindow && inputs.rollout.outsideWindow === "stop")
+      return {
+        ok: true,
+        postponed: `${error.message}. What is left goes on with the next \`pulumi up\` in a window.`,
+      };
+    return { ok: false, error: explained(work, error) };
+  }
+}
+
+/** Everything that stands against the upgrade, before anything is changed. Throws a KubernetesUpgradeError with all of it. */
+export async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
+  const findings = await obstacles(work, look, false);
+  if (look.silent.length > 0)
+    findings.push({
+      problem: `not every node answers (${silentText(look)})`,
+      hint: "An upgrade begins when all nodes can be read.",
+      mayPass: true,
+    });
+  if (findings.length > 0) throw refusal(work, findings);
+}
+
+export function refusal({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
+  return new KubernetesUpgradeError(
+    `Kubernetes ${inputs.kubernetesVersion}`,
+    findings.map(({ problem }) => problem).join("; "),
+    [...new Set(findings.map(({ hint }) => hint))].join(" "),
+  );
+}
+
+/**
+ * What stands against the upgrade as far as it can be told now.
+ * @param planned the nodes' Talos is going to be upgraded before
+ */
+export async function obstacles(work: Work, look: ClusterLook, planned: boolean): Promise<Finding[]> {
+  const { inputs } = work;
+  const findings = stepFindings(look, inputs, planned);
+  if (inputs.acceptRemovedApis || isAtRelease(look, inputs.kubernetesVersion)) return findings;
+  const [first] = work.controlPlanes;
+  try {
+    const apis = (await (await first?.context.kubernetes())?.deprecatedApis()) ?? [];
+    const used = removedApis(apis, inputs.kubernetesVersion);
+    if (used.length > 0)
+      findings.push({
+        problem: `something still uses APIs that ${inputs.kubernetesVersion} does not have: ${used.join(", ")}`,
+        hint: "Find out what asks for them (the audit log names it) and move it to the newer API, or accept it with upgrade.kubernetes.acceptRemovedApis.",
+        mayPass: false,
+      });
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    findings.push({
+      problem: `whether removed APIs are still used cannot be told: ${error.message}`,
+      hint: "The kubeconfig has to be allowed to read /metrics of kube-apiserver; upgrade.kubernetes.acceptRemovedApis goes on without it.",
+      mayPass: true,
+    });
+  }
+  return findings;
+}
+
+const again = "Run `pulumi up` again once that is fixed: it goes on from here.";
+
+/** One error for people, whatever was thrown. */
+function explained(work: Work, error: unknown): Error {
+  const where = `Kubernetes ${work.inputs.kubernetesVersion}`;
+  if (error instanceof KubernetesUpgradeError || error instanceof UpgradeError) return error;
+  const cause = { cause: error };
+  if (error instanceof OutsideWindow)
+    return new KubernetesUpgradeError(
+      where,
+      error.message,
+      "Run `pulumi up` again when a window is open.",
+      cause,
+    );
+  if (error instanceof Refused || error instanceof NotRecovered)
+    return new KubernetesUpgradeError(where, error.message, `${error.hint} ${again}`, cause);
+  if (error instanceof Cancelled || work.signal.aborted)
+    return new KubernetesUpgradeError(where, "cancelled", "The next `pulumi up` goes on from here.", cause);
+  if (error instanceof TalosError)
+    return new KubernetesUpgradeError(where, `${error.node}: ${error.call}: ${error.detail}`, again, cause);
+  if (error instanceof KubernetesError)
+    return new KubernetesUpgradeError(where, `Kubernetes: ${error.message}`, again, cause);
+  if (error instanceof NodeMoved || error instanceof EngineGone)
+    return new KubernetesUpgradeError(where, error.message, again, cause);
+  const seen = error instanceof Error ? error.message : String(error);
+  return new KubernetesUpgradeError(
+    where,
+    `an unexpected error: ${sentence(seen)}`,
+    `${again} If it comes again, please report it.`,
+    cause,
+  );
+}

@@ -1,0 +1,155 @@
+import { duration } from "../clock.ts";
+import type { UpgradeContext } from "../context.ts";
+import { sentence } from "../errors.ts";
+import { nodeLabel } from "../inputs.ts";
+import { silentProgress, type Progress } from "../progress.ts";
+import { requireGates } from "../rollout/gates.ts";
+import { closedWindow } from "../rollout/window.ts";
+import { Session, type Surroundings } from "../session.ts";
+import type { KubernetesNodeInputs, KubernetesUpgradeInputs } from "./inputs.ts";
+
+/** Why the cluster does not run the wanted Kubernetes: one error for people. */
+export class KubernetesUpgradeError extends Error {
+  override readonly name = "KubernetesUpgradeError";
+
+  /** @param where the node and the component, such as `cp1 (10.0.0.11), kube-apiserver` */
+  constructor(where: string, seen: string, hint: string, options?: ErrorOptions) {
+    super(`${where}: ${sentence(seen)} ${hint}`, options);
+  }
+}
+
+/** No upgrade window is open: what is left waits for one. */
+export class OutsideWindow extends Error {
+  override readonly name = "OutsideWindow";
+}
+
+/** A node and everything by which it is read and changed. */
+export interface WorkNode {
+  readonly node: KubernetesNodeInputs;
+  readonly context: UpgradeContext;
+}
+
+/** One upgrade of a cluster's Kubernetes: its nodes, and how far it is. */
+export class Work {
+  readonly inputs: KubernetesUpgradeInputs;
+  readonly surroundings: Surroundings;
+  readonly signal: AbortSignal;
+  /** Control planes first. */
+  readonly nodes: readonly WorkNode[];
+  readonly #sessions: readonly Session[];
+  readonly #progress: WorkProgress;
+
+  static async open(
+    surroundings: Surroundings,
+    urn: string,
+    inputs: KubernetesUpgradeInputs,
+    signal: AbortSignal,
+  ): Promise<Work> {
+    const work = new WorkProgress(surroundings, urn);
+    const controlPlanes = inputs.nodes.flatMap(({ role, node }) => (role === "controlplane" ? [node] : []));
+    const sessions = await Promise.all(
+      inputs.nodes.map((node) =>
+        Session.open(surroundings, urn, sessionInputs(inputs, node, controlPlanes), signal, work.of(node)),
+      ),
+    );
+    return new Work(surroundings, inputs, signal, sessions, work);
+  }
+
+  private constructor(
+    surroundings: Surroundings,
+    inputs: KubernetesUpgradeInputs,
+    signal: AbortSignal,
+    sessions: readonly Session[],
+    progress: WorkProgress,
+  ) {
+    this.inputs = inputs;
+    this.surroundings = surroundings;
+    this.signal = signal;
+    this.#sessions = sessions;
+    this.nodes = inputs.nodes.flatMap((node, index) => {
+      const context = sessions[index]?.context;
+      return context === undefined ? [] : [{ node, context }];
+    });
+    this.#progress = progress;
+  }
+
+  get controlPlanes(): readonly WorkNode[] {
+    return this.nodes.filter(({ node }) => node.role === "controlplane");
+  }
+
+  /** A part begins: shown beside the resource. */
+  part(text: string): void {
+    this.#progress.part(text);
+  }
+
+  info(text: string): void {
+    this.#progress.sink.info(text);
+  }
+
+  warn(text: string): void {
+    this.#progress.sink.warn(text);
+  }
+
+  /**
+   * Right before something is changed on a node: the windows and the gates as they are now.
+   * @throws OutsideWindow, or the gate's own error
+   */
+  async requireOpen({ context }: WorkNode): Promise<void> {
+    const closed = await closedWindow(context);
+    if (closed !== undefined) throw new OutsideWindow(closed);
+    await requireGates(context, "gate");
+  }
+
+  close(): void {
+    for (const session of this.#sessions) session.close();
+  }
+}
+
+/** One line for all nodes, that moves through the parts. */
+class WorkProgress {
+  readonly sink: ReturnType<Surroundings["statusOf"]>;
+  readonly #surroundings: Surroundings;
+  readonly #begun: number;
+  #part = "look";
+
+  constructor(surroundings: Surroundings, urn: string) {
+    this.#surroundings = surroundings;
+    this.sink = surroundings.statusOf(urn);
+    this.#begun = surroundings.clock.now();
+  }
+
+  part(text: string): void {
+    this.#part = text;
+    this.#show("");
+  }
+
+  of(node: KubernetesNodeInputs): Progress {
+    return {
+      ...silentProgress,
+      detail: (text) => this.#show(text),
+      info: (text) => this.sink.info(`${nodeLabel(node)}: ${text}`),
+      warn: (text) => this.sink.warn(`${nodeLabel(node)}: ${text}`),
+    };
+  }
+
+  #show(detail: string): void {
+    const took = duration(this.#surroundings.clock.now() - this.#begun);
+    this.sink.status(`${this.#part} · ${took}${detail === "" ? "" : ` · ${detail}`}`);
+  }
+}
+
+function sessionInputs(
+  inputs: KubernetesUpgradeInputs,
+  { name, node, role }: KubernetesNodeInputs,
+  controlPlanes: string[],
+): Parameters<typeof Session.open>[2] {
+  const { clientConfiguration, kubeconfig, endpoints, drain, storageGate, timeoutSeconds, rollout } = inputs;
+  return {
+    ...{ name, node, role, controlPlanes, clientConfiguration, kubeconfig },
+    ...{ drain, storageGate, timeoutSeconds, rollout },
+    ...(endpoints === undefined ? {} : { endpoints }),
+    // What only an upgrade of Talos asks for.
+    ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
+    ...{ prePull: false, allowSkew: false, etcdDowngrade: false },
+  };
+}

@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { SimulatedNode } from "../../lab/node/node.ts";
+import { unwrap, type Properties } from "../../provider/secrets.ts";
+import { imagesIn, releaseOf, withImages, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
+import { redactMachineConfig } from "../../talos/redact.ts";
+import { after, all, before, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+
+// A machine configuration of another Kubernetes release: only the cluster's upgrade moves what runs.
+
+interface Checked {
+  inputs: Properties;
+  failures: unknown[];
+}
+
+const urn =
+  "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
+let own: KubernetesCluster;
+beforeAll(async () => {
+  own = await KubernetesCluster.start({ subnet: "127.49.67", controlPlanes: 1, workers: 1 });
+});
+afterAll(async () => own.stop());
+
+/** The node's configuration as the settings give it, with another release of Kubernetes in it. */
+function wantedOf(name: string, release: string, more = ""): string {
+  const text = own.cluster.node(name).config?.text ?? "";
+  const images = Object.keys(imagesIn(text)).map((component) => [
+    component,
+    `${imagesIn(text)[component as KubernetesComponent]?.replace(/:[^:]*$/, "") ?? ""}:${release}`,
+  ]);
+  return `${withImages(text, Object.fromEntries(images) as Record<KubernetesComponent, string>)}${more}`;
+}
+
+function inputsOf(name: string, machineConfiguration: string, change: Properties = {}): Properties {
+  const node = own.cluster.node(name);
+  return {
+    name,
+    node: node.address,
+    role: node.identity().role,
+    controlPlanes: [own.cluster.node("cp1").address],
+    clientConfiguration: { ...own.cluster.credentials },
+    machineConfiguration,
+    configuration: redactMachineConfig(machineConfiguration),
+    patches: [],
+    contract: "v1.13",
+    timeoutSeconds: 5,
+    ...change,
+  };
+}
+
+const watchdog = "---\napiVersion: v1alpha1\nkind: WatchdogTimerConfig\ndevice: /dev/watchdog0\n";
+
+it("changes nothing by its release alone, in no preview and in no deployment", async () => {
+  const { provider } = own.provider();
+  const first = inputsOf("cp1", wantedOf("cp1", before));
+  const { outs } = await provider.create(urn, first);
+  const next = inputsOf("cp1", wantedOf("cp1", after));
+  const { inputs, failures } = (await provider.check(urn, outs, next)) as Checked;
+  expect(failures).toEqual([]);
+  expect(unwrap(inputs).values).not.toHaveProperty("changes");
+  expect((await provider.diff("cp1", urn, outs, inputs, first)).changes).toBe(false);
+  await provider.update("cp1", urn, outs, next);
+  expect(own.applies()["cp1"]).toBe(0);
+});
+
+it("is applied for the rest of it, with the release that the node runs", async () => {
+  const { provider } = own.provider();
+  const wanted = inputsOf("w1", wantedOf("w1", after, watchdog));
+  const { inputs } = (await provider.check(urn, {}, wanted)) as Checked;
+  const changes = unwrap(inputs).values["changes"] as string[];
+  expect(changes.join("\n")).toContain("WatchdogTimerConfig");
+  expect(changes.join("\n")).not.toContain("image");
+  const { outs } = await provider.create(urn, wanted);
+  expect(own.applies()["w1"]).toBe(1);
+  expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+  expect(own.cluster.node("w1").config?.text).toContain("watchdog0");
+
+  // A refresh does not take the difference for a change by hand.
+  const { inputs: live } = await provider.read("w1", urn, outs);
+  expect(unwrap(live).values).not.toHaveProperty("changedByHand");
+  expect((await provider.diff("w1", urn, outs, live, wanted)).changes).toBe(false);
+});
+
+it("moves an image that one of the owner's patches names", async () => {
+  const { provider } = own.provider();
+  const image = "ghcr.io/siderolabs/kubelet:v1.35.9";
+  const patch = `machine:\n  kubelet:\n    image: ${image}\n`;
+  const text = withImages(own.cluster.node("w1").config?.text ?? "", { kubelet: image });
+  await provider.create(urn, inputsOf("w1", text, { patches: [patch] }));
+  expect(own.configured()["w1"]).toEqual(all("v1.35.9", "worker"));
+});
+
+it("a machine that joins gets the release of the cluster, not that of the settings", async () => {
+  const { cluster } = own;
+  const machine = new SimulatedNode({
+    name: "w9",
+    address: "127.49.67.29",
+    network: cluster.node("cp1").network,
+    image: cluster.image("v1.13.9"),
+    bootloader: "sd-boot",
+    runtime: {
+      configActive: async () => undefined,
+      bootstrapped: async () => undefined,
+      kubeletUp: async () => undefined,
+      kubeletDown: async () => undefined,
+      health: async () => ({ apiServer: true, nodeReady: true }),
+      removed: async () => undefined,
+    },
+    timings: { pullSeconds: 0.02, installSeconds: 0.05, rebootSeconds: 0.05, bootSeconds: 0.05 },
+  });
+  await machine.start();
+  try {
+    const text = withImages(cluster.node("w1").config?.text ?? "", {
+      kubelet: `ghcr.io/siderolabs/kubelet:${after}`,
+    });
+    const { provider } = own.provider();
+    const change = { name: "w9", node: machine.address };
+    await provider.create(urn, { ...inputsOf("w1", text), ...change });
+    const given = machine.config?.text ?? machine.disk.config ?? "";
+    expect(releaseOf(imagesIn(given).kubelet)).toBe(before);
+  } finally {
+    await machine.stop();
+  }
+});

@@ -1,0 +1,281 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Properties } from "../../provider/secrets.ts";
+import { unwrap } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { releaseOf, withImages } from "../../talos/kubernetesImages.ts";
+import { targetOf } from "./fakeStorage.ts";
+import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
+import { failureOf } from "./nodeUpgradeHarness.ts";
+
+let own: KubernetesCluster;
+
+const inThreeDays = (): string =>
+  ["sun", "mon", "tue", "wed", "thu", "fri", "sat"][(new Date().getUTCDay() + 3) % 7] ?? "";
+
+const plain = (state: Properties): Properties => unwrap(state).values;
+
+async function upgrade(
+  change: Properties = {},
+  connect?: typeof connectActor,
+  patience?: Record<string, number>,
+  state?: Properties,
+) {
+  const run = own.provider(connect, patience);
+  const olds = state ?? (await own.adopted(own.provider().provider));
+  return { ...run, olds, outcome: run.provider.update("kubernetes", urn, olds, own.inputs(change)) };
+}
+
+/** Every configuration that a node is given, with the component that it moves. */
+function recorded(moves: string[]): typeof connectActor {
+  return (connection) => {
+    const talos = connectActor(connection);
+    const apply = talos.applyConfiguration.bind(talos);
+    talos.applyConfiguration = async (request, call) => {
+      const node = own.cluster.nodes.find(
+        ({ address }) => address === connection.node || address === connection.endpoint,
+      );
+      const was = own.configured()[node?.name ?? ""];
+      const answer = await apply(request, call);
+      if (request.dryRun !== true) {
+        const is = own.configured()[node?.name ?? ""] ?? {};
+        for (const [component, release] of Object.entries(is))
+          if (was?.[component as "kubelet"] !== release) moves.push(`${component} ${node?.name ?? ""}`);
+      }
+      return answer;
+    };
+    return talos;
+  };
+}
+
+describe("with one worker", () => {
+  beforeEach(async () => {
+    own = await KubernetesCluster.start({ subnet: "127.49.61", controlPlanes: 1, workers: 1 });
+  });
+  afterEach(async () => own.stop());
+
+  it("a stack that takes a cluster as it is changes nothing, and tells what runs", async () => {
+    const run = own.provider();
+    const { outs } = await run.provider.create(urn, own.inputs({ kubernetesVersion: before }));
+    expect(plain(outs)["running"]).toEqual({ cp1: all(before, "controlplane"), w1: all(before, "worker") });
+    expect(plain(outs)).not.toHaveProperty("adopted");
+    expect(run.warnings).toEqual([]);
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+  });
+
+  it("a stack whose setting differs from what runs leaves it until the setting changes", async () => {
+    const run = own.provider();
+    const { outs } = await run.provider.create(urn, own.inputs());
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+    expect(run.warnings[0]).toContain(
+      `the cluster runs Kubernetes ${before}, and kubernetesVersion is ${after}`,
+    );
+    const same = await run.provider.diff("kubernetes", urn, outs, own.inputs(), own.inputs());
+    expect(same.changes).toBe(false);
+    const { inputs } = await run.provider.read("kubernetes", urn, outs);
+    expect(plain(inputs)["kubernetesVersion"]).toBe(after);
+    const next = own.inputs({ kubernetesVersion: "v1.35.5" });
+    expect((await run.provider.diff("kubernetes", urn, outs, next, own.inputs())).changes).toBe(true);
+    await run.provider.update("kubernetes", urn, outs, next);
+    expect(own.configured()).toEqual({ cp1: all("v1.35.5", "controlplane"), w1: all("v1.35.5", "worker") });
+  });
+
+  it("takes every component across, and does nothing the second time", async () => {
+    const moves: string[] = [];
+    const { outcome } = await upgrade({}, recorded(moves));
+    const { outs } = await outcome;
+    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+    expect(plain(outs)).toMatchObject({
+      kubernetesVersion: after,
+      running: { cp1: all(after, "controlplane"), w1: all(after, "worker") },
+    });
+    expect(moves).toEqual([
+      "kube-apiserver cp1",
+      "kube-controller-manager cp1",
+      "kube-scheduler cp1",
+      "kube-proxy cp1",
+      "kubelet cp1",
+      "kubelet w1",
+    ]);
+    const proxy = own.kubernetes.applied.get("DaemonSet kube-system/kube-proxy") as unknown as {
+      spec: { template: { spec: { containers: { image: string }[] } } };
+    };
+    expect(releaseOf(proxy.spec.template.spec.containers[0]?.image)).toBe(after);
+    expect([...own.cluster.node("cp1").componentImages].sort()).toEqual([
+      `ghcr.io/siderolabs/kubelet:${after}`,
+      `registry.k8s.io/kube-apiserver:${after}`,
+      `registry.k8s.io/kube-controller-manager:${after}`,
+      `registry.k8s.io/kube-scheduler:${after}`,
+    ]);
+
+    const applies = own.applies();
+    const written = own.kubernetes.log.length;
+    await (
+      await upgrade({}, undefined, undefined, outs)
+    ).outcome;
+    expect([own.applies(), own.kubernetes.log.length]).toEqual([applies, written]);
+  });
+
+  it("goes back within a minor release", async () => {
+    const { outcome } = await upgrade({ kubernetesVersion: "v1.35.2" });
+    await outcome;
+    expect(own.configured()["cp1"]).toEqual(all("v1.35.2", "controlplane"));
+  });
+
+  it("a cluster that was upgraded by hand is a change of the version in a refresh", async () => {
+    const { provider } = own.provider();
+    const state = await own.adopted(provider);
+    const cp1 = own.cluster.node("cp1");
+    const moved = withImages(cp1.config?.text ?? "", {
+      "kube-scheduler": `registry.k8s.io/kube-scheduler:${after}`,
+    });
+    const client = connectActor({ endpoint: cp1.address, credentials: own.cluster.credentials });
+    await client.applyConfiguration({ data: moved, mode: "NO_REBOOT" });
+    while (releaseOf((await client.staticPod("kube-scheduler"))?.image) !== after);
+    client.close();
+    const { inputs } = await provider.read("kubernetes", urn, state);
+    expect(plain(inputs)["kubernetesVersion"]).toBe(`${before}, ${after}`);
+  });
+
+  it.each([
+    ["more than one minor release", { kubernetesVersion: "v1.37.0" }, /more than one minor release away/],
+    ["a minor release back", { kubernetesVersion: "v1.34.6" }, /cannot go back/],
+  ])("%s is refused in the preview and in the deployment", async (_, change, why) => {
+    const { provider } = own.provider();
+    const state = await own.adopted(provider);
+    const news = own.inputs(change);
+    const told = await failureOf(provider.diff("kubernetes", urn, state, news, own.inputs()));
+    expect(told.message).toMatch(why);
+    const { message, properties } = await failureOf(provider.update("kubernetes", urn, state, news));
+    expect(message).toMatch(why);
+    expect(plain(properties ?? {})["kubernetesVersion"]).toBe(before);
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+    expect(own.cluster.node("cp1").componentImages.size).toBe(0);
+  });
+
+  it("is refused while something uses an API that goes, unless that is accepted", async () => {
+    own.kubernetes.deprecated = [
+      {
+        group: "flowcontrol.apiserver.k8s.io",
+        version: "v1beta3",
+        resource: "flowschemas",
+        removedRelease: "1.36",
+      },
+      { group: "later.k8s.io", version: "v1beta1", resource: "things", removedRelease: "1.38" },
+    ];
+    const { provider } = own.provider();
+    const state = await own.adopted(provider);
+    for (const told of [
+      await failureOf(provider.diff("kubernetes", urn, state, own.inputs(), own.inputs())),
+      await failureOf(provider.update("kubernetes", urn, state, own.inputs())),
+    ]) {
+      expect(told.message).toContain("flowschemas of flowcontrol.apiserver.k8s.io/v1beta3 (gone in v1.36)");
+      expect(told.message).not.toContain("later.k8s.io");
+    }
+    await provider.update("kubernetes", urn, state, own.inputs({ acceptRemovedApis: true }));
+    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+  });
+
+  it("leaves a component to the patch that pins it, and refuses to go without the API server", async () => {
+    const nodes = own.inputs()["nodes"] as Record<string, Properties>;
+    const pin = (name: string, component: string) => ({
+      nodes: { ...nodes, [name]: { ...nodes[name], pinned: [component] } },
+    });
+    const { outcome } = await upgrade(pin("cp1", "kube-apiserver"));
+    expect((await failureOf(outcome)).message).toContain("a patch pins kube-apiserver");
+    await (
+      await upgrade(pin("w1", "kubelet"))
+    ).outcome;
+    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(before, "worker") });
+  });
+
+  it("changes nothing where an image cannot be fetched", async () => {
+    own.cluster.node("w1").faults.set("pull-not-found");
+    const { outcome } = await upgrade();
+    expect((await failureOf(outcome)).message).toContain(`kubelet:${after} on w1`);
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+  });
+
+  it("stops at an API server that does not come back, and goes on from there", async () => {
+    own.cluster.node("cp1").faults.set("api-server-down");
+    const { outcome, olds } = await upgrade({}, undefined, { recoveryMs: 500 });
+    const { message, properties } = await failureOf(outcome);
+    expect(message).toContain("kube-apiserver");
+    const configured = { ...all(before, "controlplane"), "kube-apiserver": after };
+    expect(own.configured()).toEqual({ cp1: configured, w1: all(before, "worker") });
+    expect(plain(properties ?? {})).toMatchObject({ kubernetesVersion: before });
+
+    own.cluster.node("cp1").faults.clear();
+    await own.cluster.ready();
+    await (
+      await upgrade({}, undefined, undefined, { ...olds, ...properties })
+    ).outcome;
+    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+    expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
+  });
+
+  it("stops at a kubelet that does not come back, and tells what runs", async () => {
+    own.cluster.node("w1").faults.set("kubelet-does-not-return");
+    const { outcome } = await upgrade({ timeoutSeconds: 2 }, undefined, { recoveryMs: 500 });
+    const { message, properties } = await failureOf(outcome);
+    expect(message).toContain("kubelet");
+    expect(plain(properties ?? {})).toMatchObject({
+      kubernetesVersion: `${before}, ${after}`,
+      running: { cp1: all(after, "controlplane"), w1: { kubelet: before } },
+    });
+  });
+
+  it("waits for an upgrade window, and says so", async () => {
+    const rollout = {
+      windows: [{ days: [inThreeDays()], from: "02:00", to: "02:01", timeZone: "UTC" }],
+      outsideWindow: "stop",
+    };
+    const { outcome } = await upgrade({ rollout });
+    const { outs } = await outcome;
+    expect(plain(outs)).toMatchObject({ running: { w1: { kubelet: before } } });
+    expect(plain(outs)["postponed"]).toContain("no upgrade window is open");
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+    const { provider } = own.provider();
+    expect((await provider.diff("kubernetes", urn, outs, own.inputs(), own.inputs())).changes).toBe(true);
+    const failing = await upgrade({ rollout: { ...rollout, outsideWindow: "fail" } });
+    expect((await failureOf(failing.outcome)).message).toContain("no upgrade window is open");
+  });
+
+  it("drains a node whose driver would lose its volumes, and stops where a budget holds a pod", async () => {
+    const path = "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/";
+    const template = { metadata: {}, spec: { volumes: [{ hostPath: { path } }] } };
+    own.kubernetes.others.set("DaemonSet", [
+      { metadata: { name: "joviandss-node" }, spec: { template } } as never,
+    ]);
+    own.cluster.node("w1").boot?.iscsi.login(targetOf("pv-1"), "10.0.0.5");
+    own.kubernetes.storage.attach("w1", "pv-1");
+    own.kubernetes.pod("w1", "db-0", { owner: "StatefulSet", claims: ["default/claim-of-pv-1"] });
+    own.kubernetes.blocked.set("db-0", "the budget db needs 1 healthy pod");
+    const drain = { enabled: true, timeoutSeconds: 1 };
+    const { outcome, olds } = await upgrade({ drain });
+    const { message, properties } = await failureOf(outcome);
+    expect(message).toContain("the budget db needs 1 healthy pod");
+    expect(own.kubernetes.get("w1").unschedulable).toBe(false);
+    expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+
+    own.kubernetes.blocked.clear();
+    own.kubernetes.after = (entry) => {
+      if (entry !== "evict db-0") return;
+      own.kubernetes.storage.detach("pv-1", "w1");
+      own.cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
+    };
+    await (
+      await upgrade({ drain: { enabled: true, timeoutSeconds: 10 } }, undefined, undefined, {
+        ...olds,
+        ...properties,
+      })
+    ).outcome;
+    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+    expect(own.kubernetes.log.filter((entry) => !entry.startsWith("apply"))).toEqual([
+      "cordon w1",
+      "uncordon w1",
+      "cordon w1",
+      "evict db-0",
+      "uncordon w1",
+    ]);
+  });
+});

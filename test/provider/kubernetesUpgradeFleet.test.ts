@@ -1,0 +1,61 @@
+import { afterEach, expect, it } from "vitest";
+import { connectActor } from "../../talos/api/actor.ts";
+import { killed, killSeed } from "./kubernetesKills.ts";
+import { after, all, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
+import { failureOf } from "./nodeUpgradeHarness.ts";
+
+let own: KubernetesCluster;
+afterEach(async () => own.stop());
+
+it("takes control planes one at a time, each well with its component before the next", async () => {
+  own = await KubernetesCluster.start({ subnet: "127.49.62", controlPlanes: 3, workers: 1 });
+  const order: string[] = [];
+  const connect: typeof connectActor = (connection) => {
+    const talos = connectActor(connection);
+    const apply = talos.applyConfiguration.bind(talos);
+    talos.applyConfiguration = async (request, call) => {
+      if (request.dryRun !== true) {
+        for (const node of own.cluster.nodes)
+          expect(node.boot?.staticPods.unready, `before the next change: ${node.name}`).toEqual([]);
+        order.push(own.cluster.nodes.find(({ address }) => address === connection.endpoint)?.name ?? "");
+      }
+      return apply(request, call);
+    };
+    return talos;
+  };
+  const state = await own.adopted(own.provider().provider);
+  await own.provider(connect).provider.update("kubernetes", urn, state, own.inputs());
+  const planes = ["cp1", "cp2", "cp3"];
+  // API servers, controller managers, schedulers, kube-proxy in the configurations, kubelets.
+  expect(order).toEqual([...planes, ...planes, ...planes, ...planes, ...planes, "w1"]);
+  expect(own.configured()).toEqual({
+    ...Object.fromEntries(planes.map((name) => [name, all(after, "controlplane")])),
+    w1: all(after, "worker"),
+  });
+}, 60_000);
+
+it("judges a preview by the Talos that is to run, and a deployment by the one that runs", async () => {
+  own = await KubernetesCluster.start({
+    subnet: "127.49.63",
+    controlPlanes: 1,
+    workers: 0,
+    version: "v1.12.7",
+  });
+  const { provider } = own.provider();
+  const state = await own.adopted(provider);
+  const nodes = {
+    cp1: { node: own.cluster.node("cp1").address, role: "controlplane", talosVersion: "v1.13.9" },
+  };
+  await provider.diff("kubernetes", urn, state, own.inputs({ nodes }), own.inputs());
+  for (const told of [
+    await failureOf(provider.diff("kubernetes", urn, state, own.inputs(), own.inputs())),
+    await failureOf(provider.update("kubernetes", urn, state, own.inputs({ nodes }))),
+  ])
+    expect(told.message).toContain("Talos v1.12.7 runs Kubernetes v1.30 to v1.35");
+  expect(own.applies()).toEqual({ cp1: 0 });
+});
+
+it(`goes on after kills at random points: nothing is done twice or left behind (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
+  own = await KubernetesCluster.start({ subnet: "127.49.64", controlPlanes: 1, workers: 1 });
+  expect(await killed(own, 5, killSeed)).toBeGreaterThanOrEqual(5);
+}, 120_000);
