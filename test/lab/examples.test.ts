@@ -43,6 +43,7 @@ const newCluster = (nodes: number): Counts => ({
   "talos-node:index:RolloutPreflight": 1,
   "talos-node:index:RolloutReadiness": 1,
   "talos-node:index:NodeUpgrade": nodes,
+  "talos-node:index:KubernetesUpgrade": 1,
 });
 
 /** What every driver brings, whatever the storage. */

@@ -85,6 +85,7 @@ describe("a worker", () => {
       "+ talos-node:index:NodeUpgrade",
       "~ talos-iscsi:index:TalosCluster",
       "~ talos-node:index:ClusterMembership",
+      "~ talos-node:index:KubernetesUpgrade",
       "~ talos-node:index:RolloutPreflight",
     ]);
     const before = await boots();
