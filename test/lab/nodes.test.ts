@@ -182,6 +182,57 @@ describe("a control plane", () => {
   });
 });
 
+describe("Kubernetes", () => {
+  /** The release of every kubelet, as the API server has it. */
+  const kubelets = (): Promise<string> =>
+    lab.tool("kubectl", "get", "nodes", "--output", "jsonpath={.items[*].status.nodeInfo.kubeletVersion}");
+
+  test("goes to another release through the real API: no node reboots, and nothing is left to change", async () => {
+    const file = join(lab.dir, "Pulumi.dev.yaml");
+    await lab.labOk("up", "--skip-preview");
+    const before = await boots();
+    // One build of Kubernetes stands for both releases here: what the nodes name and report changes, not the programs.
+    writeFileSync(
+      file,
+      readFileSync(file, "utf8").replace("kubernetesVersion: v1.35.4", "kubernetesVersion: v1.35.5"),
+    );
+    const preview = await lab.labOk("preview");
+    expect(preview.text).toContain("~ kube-apiserver: v1.35.4 -> v1.35.5 on cp1, cp2, cp3");
+    expect(preview.text).toContain("+ DaemonSet kube-system/kube-proxy");
+    expect(operations(preview)).toEqual(["~ talos-node:index:KubernetesUpgrade"]);
+    await lab.labOk("up", "--skip-preview");
+    expect(await kubelets()).toBe(Array(5).fill("v1.35.5").join(" "));
+    const image = "jsonpath={.spec.template.spec.containers[0].image}";
+    expect(
+      await lab.tool(
+        "kubectl",
+        "--namespace",
+        "kube-system",
+        "get",
+        "daemonset",
+        "kube-proxy",
+        "--output",
+        image,
+      ),
+    ).toBe("registry.k8s.io/kube-proxy:v1.35.5");
+    const config = await lab.tool(
+      "talosctl",
+      "--nodes",
+      "127.10.0.12",
+      "--endpoints",
+      "127.10.0.12",
+      "get",
+      "machineconfig",
+      "v1alpha1",
+      "--output",
+      "yaml",
+    );
+    expect(config).toContain("registry.k8s.io/kube-scheduler:v1.35.5");
+    expect(await boots()).toEqual(before);
+    expect(operations(await lab.labOk("preview"))).toEqual([]);
+  });
+});
+
 describe("the whole stack", () => {
   test.each([
     ["its program", ["--run-program"]],
