@@ -1,5 +1,6 @@
 import { realClock } from "./clock.ts";
 import { serveDetailedDiffs } from "./detailedDiff.ts";
+import { serveOneCopy } from "./oneCopy.ts";
 import { defaultPatience } from "./context.ts";
 import { realActing } from "./gate/acting.ts";
 import { TalosNodeProvider } from "./plugin.ts";
@@ -30,6 +31,8 @@ const provider = new TalosNodeProvider({
   statusOf: engineStatus,
 });
 
+// What is registered first is called last: both the diffs and the SDK's own methods get complete outputs.
+serveOneCopy();
 serveDetailedDiffs(provider);
 await main(provider, args);
 

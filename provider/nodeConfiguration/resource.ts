@@ -44,7 +44,7 @@ const pendingProperty = "pending";
  * The output that holds the long inputs, as one secret. Engines that refresh print every resource with a hidden property that is an output by its own name,
  * changed or not (pulumi v3.250 pkg/backend/display/object_diff.go).
  */
-const givenProperty = "given";
+export const givenProperty = "given";
 const long = ["machineConfiguration", "configuration", "patches"];
 
 /** What the look of a check found: lines to add to `changes`, how the node differs by hand, and what stands against it. */

@@ -9,6 +9,8 @@ import type enginePb from "@pulumi/pulumi/proto/engine_pb.js";
 import providerPb from "@pulumi/pulumi/proto/provider_pb.js";
 import statusPb from "@pulumi/pulumi/proto/status_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
+import { parse, stringify } from "yaml";
+import { redactMachineConfig } from "../../talos/redact.ts";
 import { Secret, unmarshalProperties, type Properties } from "../../lab/plugins/values.ts";
 import { inputsFor } from "./nodeUpgradeHarness.ts";
 import { PluginClient, urnOf } from "./pluginClient.ts";
@@ -124,15 +126,62 @@ describe("the plugin process, spoken to as the engine does", () => {
       runningVersion: "v1.13.9",
       extensions: ["siderolabs/iscsi-tools"],
     });
-    expect(state["clientConfiguration"]).toBeInstanceOf(Secret);
+    expect(state).not.toHaveProperty("clientConfiguration");
 
     const read = await plugin.read(type, unfinished.id, { inputs, state });
     expect(read.state).toEqual(state);
     expect(read.inputs).toEqual(inputs);
+    expect(await plugin.diff(type, { inputs, state }, inputs)).toMatchObject({ changes: false });
+
+    // A state from before has the credentials twice, and a refresh of it is no change.
+    const twice = { ...state, clientConfiguration: inputs["clientConfiguration"] ?? null };
+    expect((await plugin.read(type, unfinished.id, { inputs, state: twice })).state).toEqual(twice);
+    expect(await plugin.diff(type, { inputs, state: twice }, inputs)).toMatchObject({ changes: false });
     expectNoLeak([error?.message, unfinished.state, state, read, heard]);
 
     await plugin.delete(type, unfinished.id, inputs, state);
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
+  });
+
+  it("keeps a machine configuration once, and knows it from there after a change by hand", async () => {
+    const configurationType = "talos-node:index:NodeConfiguration";
+    const node = cluster.node("w1");
+    const config = parse(node.config?.text ?? "") as { machine: Record<string, unknown> };
+    config.machine["sysctls"] = { "vm.nr_hugepages": "1024" };
+    const machineConfiguration = stringify(config);
+    const { inputs, failures } = await plugin.check(configurationType, {
+      name: "w1",
+      node: node.address,
+      role: "worker",
+      controlPlanes: [cluster.node("cp1").address],
+      clientConfiguration: { ...cluster.credentials },
+      machineConfiguration,
+      configuration: redactMachineConfig(machineConfiguration),
+      patches: ["machine: { sysctls: { vm.nr_hugepages: '1024' } }"],
+      contract: "v1.12",
+    });
+    expect(failures).toEqual({});
+    const { id, state } = await plugin.create(configurationType, inputs);
+    const long = ["clientConfiguration", "machineConfiguration", "configuration", "patches", "given"];
+    for (const name of long) expect(state).not.toHaveProperty(name);
+    expect(await plugin.diff(configurationType, { inputs, state }, inputs)).toMatchObject({ changes: false });
+    expect(await plugin.read(configurationType, id, { inputs, state })).toMatchObject({ inputs, state });
+
+    node.disk.config = machineConfiguration.replace('"1024"', '"1"');
+    const drifted = await plugin.read(configurationType, id, { inputs, state });
+    expect(drifted.state["changedByHand"]).toEqual([
+      expect.stringMatching(/^~ machine\.sysctls\.vm\.nr_hugepages: /),
+    ]);
+    expect(drifted.inputs["configuration"]).not.toEqual(inputs["configuration"]);
+    for (const name of long) expect(drifted.state).not.toHaveProperty(name);
+    // The program wants what it wanted: the change by hand is what differs, and an update puts it back.
+    const { diffs } = await plugin.diff(configurationType, drifted, {
+      ...inputs,
+      changedByHand: drifted.state["changedByHand"] ?? null,
+    });
+    expect(diffs).toEqual([]);
+    await plugin.update(configurationType, drifted, inputs);
+    expect(node.disk.config).toContain('"1024"');
   });
 
   it("moves one status line through the steps, beside its resource", () => {

@@ -1,0 +1,113 @@
+import * as grpc from "@grpc/grpc-js";
+import type provproto from "@pulumi/pulumi/proto/provider_pb.js";
+import type { JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb.js";
+import { redactMachineConfig } from "../talos/redact.ts";
+import type { KnownSecret } from "../talos/secrecy/known.ts";
+import { givenProperty, nodeConfigurationType } from "./nodeConfiguration/resource.ts";
+import { driftProperty } from "./nodeConfiguration/inputs.ts";
+import { unwrap, wrap, type Properties } from "./secrets.ts";
+
+/**
+ * The state of a resource has its inputs and its outputs. What is long or secret is in the inputs alone: a cluster's credentials, kubeconfig and machine
+ * configurations were there twice for each node. Here, where the engine's calls arrive, outputs are what they were before: with all of the inputs.
+ */
+
+/** Inputs that are not repeated among the outputs. */
+const inputsAlone = ["clientConfiguration", "kubeconfig", "rollout", "hidden"];
+/** What a machine configuration's outputs hold of its inputs. */
+const ofConfiguration = ["machineConfiguration", "configuration", "patches"];
+
+type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
+
+type AddService = (
+  this: grpc.Server,
+  service: grpc.ServiceDefinition,
+  implementation: grpc.UntypedServiceImplementation,
+) => void;
+
+/** Has the server leave out of the outputs what the inputs have. To be called before the SDK's server is made, as `serveDetailedDiffs`. */
+export function serveOneCopy(): void {
+  const prototype: { addService: AddService } = grpc.Server.prototype;
+  const register = prototype.addService;
+  prototype.addService = function (service, implementation) {
+    if ("diffConfig" in implementation && "diff" in implementation) keepOneCopy(implementation);
+    register.call(this, service, implementation);
+  };
+}
+
+function keepOneCopy(implementation: grpc.UntypedServiceImplementation): void {
+  around<provproto.DiffRequest, provproto.DiffResponse>(implementation, "diff", (request) => {
+    complete(request.getUrn(), request.getOlds(), request.getOldInputs());
+    return () => undefined;
+  });
+  around<provproto.CreateRequest, provproto.CreateResponse>(implementation, "create", () => (response) => {
+    leaveOut(response.getProperties(), []);
+  });
+  around<provproto.UpdateRequest, provproto.UpdateResponse>(implementation, "update", (request) => {
+    complete(request.getUrn(), request.getOlds(), request.getOldInputs());
+    return (response) => leaveOut(response.getProperties(), []);
+  });
+  around<provproto.ReadRequest, provproto.ReadResponse>(implementation, "read", (request) => {
+    // A refresh would show what goes as a change of each node, so a state from before keeps it until the next update.
+    const had = namesIn(request.getProperties());
+    complete(request.getUrn(), request.getProperties(), request.getInputs());
+    return (response) => leaveOut(response.getProperties(), had);
+  });
+}
+
+/** Has `begin` see the request before the method does, and what it returns see the response before the engine does. */
+function around<Request, Response>(
+  implementation: grpc.UntypedServiceImplementation,
+  method: string,
+  begin: (request: Request) => (response: Response) => void,
+): void {
+  const original = implementation[method] as Unary<Request, Response>;
+  const wrapped: Unary<Request, Response> = (call, callback) => {
+    const end = begin(call.request);
+    original.call(implementation, call, (error, response, ...rest) => {
+      if (response !== null && response !== undefined) end(response);
+      callback(error, response, ...rest);
+    });
+  };
+  implementation[method] = wrapped;
+}
+
+/** Gives outputs what the inputs have. What the outputs of an older state have stays. */
+function complete(urn: string, outputs: Struct | undefined, inputs: Struct | undefined): void {
+  if (outputs === undefined || inputs === undefined) return;
+  const [into, from] = [outputs.getFieldsMap(), inputs.getFieldsMap()];
+  for (const key of inputsAlone) {
+    const value = from.get(key);
+    if (value !== undefined && !into.has(key)) into.set(key, value);
+  }
+  const isConfiguration = urn.includes(`${nodeConfigurationType}::`);
+  if (!isConfiguration || into.has(givenProperty) || into.has("machineConfiguration")) return;
+  const given = inputs.toJavaScript() as Properties;
+  if (given["machineConfiguration"] === undefined) return;
+  const object = (inputs.constructor as typeof Struct).fromJavaScript(
+    wrap({ [givenProperty]: givenFrom(given) }, [givenProperty]) as Record<string, JavaScriptValue>,
+  );
+  const value = object.getFieldsMap().get(givenProperty);
+  if (value !== undefined) into.set(givenProperty, value);
+}
+
+/** What the node was given. A refresh that finds a change by hand has the input `configuration` show what the node has instead. */
+function givenFrom(inputs: Properties): Properties {
+  const given = Object.fromEntries(ofConfiguration.map((key) => [key, inputs[key]]));
+  if (inputs[driftProperty] === undefined) return given;
+  const { machineConfiguration, hidden } = unwrap({
+    machineConfiguration: inputs["machineConfiguration"],
+    hidden: inputs["hidden"],
+  }).values;
+  const own = hidden as KnownSecret[] | undefined;
+  return { ...given, configuration: redactMachineConfig(String(machineConfiguration), { hidden: own }) };
+}
+
+function leaveOut(outputs: Struct | undefined, kept: readonly string[]): void {
+  const fields = outputs?.getFieldsMap();
+  for (const key of [...inputsAlone, givenProperty]) if (!kept.includes(key)) fields?.del(key);
+}
+
+function namesIn(properties: Struct | undefined): string[] {
+  return [...(properties?.getFieldsMap().keys() ?? [])] as string[];
+}
