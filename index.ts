@@ -20,4 +20,5 @@ export const {
   etcdSnapshot,
   postponed,
   storageClasses,
+  storageProbe,
 } = declareCluster(settings);

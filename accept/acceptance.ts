@@ -5,7 +5,7 @@ import { AcceptError } from "./acceptError.ts";
 import { bootsBetween, type FoundNode } from "./nodes.ts";
 import { lastWords, type Finished, type Pulumi } from "./pulumiCommand.ts";
 import { readNodes, readOutputs, type StackOutputs, type WantedNode } from "./stackState.ts";
-import type { Attachment } from "./storage.ts";
+import { problemsOf, type ProbeReport } from "../provider/storage/probe/report.ts";
 
 /** How a step of the acceptance run went. A step that was not made says why. */
 export interface StepResult {
@@ -18,8 +18,7 @@ export interface StepResult {
   seconds?: number;
 }
 
-export type StepName =
-  "preview" | "up" | "second up" | "no reboot" | "no drift" | "nodes" | "attach and detach";
+export type StepName = "preview" | "up" | "second up" | "no reboot" | "no drift" | "nodes" | "storage probe";
 
 export interface Acceptance {
   stack: string;
@@ -31,7 +30,8 @@ export interface Acceptance {
   steps: StepResult[];
   /** Every node as it was at the end. */
   nodes: FoundNode[];
-  attachments: Attachment[];
+  /** What the storage probe found. Absent where it was not made. */
+  storage?: ProbeReport;
 }
 
 /** What an acceptance run asks of the world. */
@@ -39,8 +39,8 @@ export interface World {
   pulumi: Pulumi;
   /** Reads the nodes; changes nothing. */
   look(nodes: readonly WantedNode[], outputs: StackOutputs): Promise<FoundNode[]>;
-  /** Attaches a volume of each class to each node, and detaches it. */
-  attach(outputs: StackOutputs): Promise<Attachment[]>;
+  /** Proves that a volume of each class works on each node. */
+  probe(outputs: StackOutputs): Promise<ProbeReport>;
   now(): Date;
   /** One line about what happens now. */
   say(line: string): void;
@@ -64,10 +64,10 @@ export async function accept(stack: string, { up }: { up: boolean }, world: Worl
   if (up && run.passed) await run.again(wanted, outputs);
   await run.drift();
   await run.lookAt(wanted, outputs);
-  if (up && run.passed && outputs.storageClasses.length > 0) await run.attach(outputs);
+  if (up && run.passed && outputs.storageClasses.length > 0) await run.probe(outputs);
   else
     run.skip(
-      "attach and detach",
+      "storage probe",
       outputs.storageClasses.length === 0
         ? "No CSI driver with a StorageClass is deployed."
         : up
@@ -81,7 +81,7 @@ class Run {
   readonly #world: World;
   readonly #steps: StepResult[] = [];
   #nodes: FoundNode[] = [];
-  #attachments: Attachment[] = [];
+  #storage: ProbeReport | undefined;
 
   constructor(world: World) {
     this.#world = world;
@@ -135,19 +135,17 @@ class Run {
     this.#add("nodes", [...none, ...problems], problems.length === 0 ? sound : "Nodes are not as wanted.");
   }
 
-  async attach(outputs: StackOutputs): Promise<void> {
-    this.#world.say(`attaching and detaching a volume of ${outputs.storageClasses.join(", ")}`);
-    this.#attachments = await this.#world.attach(outputs);
-    const problems = this.#attachments.flatMap(({ storageClass, node, problem }) =>
-      problem === undefined ? [] : [`${storageClass} on ${node}: ${problem}`],
-    );
-    const none = this.#attachments.length === 0 ? ["No node takes pods."] : [];
+  async probe(outputs: StackOutputs): Promise<void> {
+    this.#world.say(`probing ${outputs.storageClasses.join(", ")}`);
+    this.#storage = await this.#world.probe(outputs);
+    const { result, volumes } = this.#storage;
+    const problems = problemsOf(this.#storage);
     this.#add(
-      "attach and detach",
-      [...none, ...problems],
-      problems.length === 0
-        ? `${this.#attachments.length} volumes were attached and detached.`
-        : "Volumes could not be attached or detached.",
+      "storage probe",
+      problems.length > 0 || result === "passed" ? problems : ["No volume was probed."],
+      result === "passed"
+        ? `${volumes.length} volumes were written on one node and read on another.`
+        : "Volumes do not work.",
     );
   }
 
@@ -163,7 +161,7 @@ class Run {
       result: this.passed ? "passed" : "failed",
       steps: this.#steps,
       nodes: this.#nodes,
-      attachments: this.#attachments,
+      ...(this.#storage === undefined ? {} : { storage: this.#storage }),
     };
   }
 

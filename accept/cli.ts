@@ -1,6 +1,8 @@
 import { dirname } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { fileName, writeReport } from "../report/files.ts";
+import { probeRequests } from "../probe/request.ts";
+import { ProbeError } from "../provider/storage/probe/probe.ts";
 import { outliveReaders } from "../tools/closedOutput.ts";
 import { accept, type World } from "./acceptance.ts";
 import { AcceptError } from "./acceptError.ts";
@@ -14,8 +16,8 @@ interface Options {
   stack: string;
   up: boolean;
   out: string;
-  image: string;
-  storageTimeout: number;
+  image?: string;
+  storageTimeout?: number;
 }
 
 const exitCodes = `
@@ -26,7 +28,7 @@ Exit codes:
 
 const command = new Command("accept")
   .description(
-    "Checks a stack and its cluster: preview, drift, every node; with --up it deploys first, and attaches volumes.",
+    "Checks a stack and its cluster: preview, drift, every node; with --up it deploys first, and probes its storage.",
   )
   .requiredOption("-s, --stack <name>", "the stack")
   .option(
@@ -35,8 +37,8 @@ const command = new Command("accept")
     false,
   )
   .option("-o, --out <folder>", "where the report goes, as Markdown and JSON", "reports")
-  .option("--image <reference>", "image of the pods that use the volumes", "registry.k8s.io/pause:3.10")
-  .option("--storage-timeout <seconds>", "how long a volume may take for each step", positive, 300)
+  .option("--image <reference>", "image of the storage probe's pods; default: that of the stack")
+  .option("--storage-timeout <seconds>", "how long a volume may take for each step; default: 300", positive)
   .addHelpText("after", exitCodes);
 
 function positive(text: string): number {
@@ -46,15 +48,21 @@ function positive(text: string): number {
 }
 
 function worldOf({ stack, image, storageTimeout }: Options): World {
+  const pulumi = pulumiOn(stack, dirname(import.meta.dirname));
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   return {
-    pulumi: pulumiOn(stack, dirname(import.meta.dirname)),
+    pulumi,
     look: (nodes, { talos }) => readNodesNow(nodes, talos),
-    attach: async ({ kubeconfig, storageClasses }) => {
-      const { StorageCheck } = await import("./storage.ts");
-      return new StorageCheck(kubeconfig, { image, timeoutSeconds: storageTimeout }).run(storageClasses);
+    probe: async ({ kubeconfig, storageClasses }) => {
+      const { interrupts, probeAll } = await import("../probe/run.ts");
+      const requests = await probeRequests(pulumi, storageClasses, {
+        ...(image === undefined ? {} : { image }),
+        ...(storageTimeout === undefined ? {} : { timeoutSeconds: storageTimeout }),
+      });
+      return probeAll(kubeconfig, requests, say, interrupts(say));
     },
     now: () => new Date(),
-    say: (line) => process.stderr.write(`${line}\n`),
+    say,
   };
 }
 
@@ -76,7 +84,7 @@ outliveReaders();
 try {
   process.exitCode = await main();
 } catch (error) {
-  const known = error instanceof AcceptError;
+  const known = error instanceof AcceptError || error instanceof ProbeError;
   process.stderr.write(`error: ${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
   process.exitCode = 2;
 }

@@ -1,4 +1,5 @@
 import { code, plain, table } from "../report/render/markdown.ts";
+import { probeSteps } from "../provider/storage/probe/report.ts";
 import type { Acceptance, StepResult } from "./acceptance.ts";
 
 const marks: Record<StepResult["result"], string> = { passed: "✅", failed: "❌", skipped: "➖" };
@@ -38,18 +39,23 @@ export function acceptanceMarkdown(run: Acceptance): string {
             ]),
           ),
         ]),
-    ...(run.attachments.length === 0
+    ...(run.storage === undefined || run.storage.volumes.length === 0
       ? []
       : [
           "## Volumes",
+          "Seconds by step.",
           table(
-            ["StorageClass", "Node", "Attached after", "Detached after"],
-            run.attachments.map(({ storageClass, node, attached, detached }) => [
+            ["StorageClass", "Node", "", ...probeSteps, "Read on"],
+            run.storage.volumes.map(({ storageClass, node, result, seconds, readOn }) => [
               plain(storageClass),
               plain(node),
-              attached === undefined ? marks.failed : `${attached} s`,
-              detached === undefined ? marks.failed : `${detached} s`,
+              marks[result],
+              ...probeSteps.map((step) => seconds[step]?.toFixed(1) ?? ""),
+              plain(readOn ?? ""),
             ]),
+          ),
+          ...run.storage.skipped.map(({ storageClass, node, why }) =>
+            plain(`${storageClass} was not probed on ${node}: ${why}.`),
           ),
         ]),
   ];

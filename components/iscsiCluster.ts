@@ -16,6 +16,7 @@ import { preflightInputs, RollingUpgrade, type RollingUpgradeArgs } from "./roll
 import { rolloutHops } from "./rolloutHops.ts";
 import { rolloutPolicy } from "./rolloutPolicy.ts";
 import { RolloutReadiness } from "./rolloutReadiness.ts";
+import { probedVolumes, runningImages, type ProbedVolume } from "./storageProbe.ts";
 import { TalosCluster } from "./talosCluster.ts";
 import { endpointsByAddress } from "../talos/endpoint.ts";
 import { newestContract } from "../talos/iscsi.ts";
@@ -52,6 +53,10 @@ export interface IscsiClusterOutputs {
   postponed: RollingUpgrade["postponed"] | undefined;
   /** StorageClasses that workloads can ask for. */
   storageClasses: pulumi.Output<string[]>;
+  /**
+   * What the storage probes found last, by driver: each volume with its seconds by step. Absent without `joviandss.probe` and `synology.probe`.
+   */
+  storageProbe: pulumi.Output<Record<string, ProbedVolume[]>> | undefined;
 }
 
 /**
@@ -227,7 +232,11 @@ export function declareCluster(
     ...onIscsiNodes,
     dependsOn: [...onIscsiNodes.dependsOn, ...(snapshots === undefined ? [] : [snapshots])],
   };
-  const placed = wanted.nodes.every(({ iscsi }) => iscsi) ? {} : { nodesWithoutIscsi: true };
+  const iscsiNodes = wanted.nodes.flatMap(({ name, iscsi }) => (iscsi ? [name] : []));
+  const placed = {
+    ...(iscsiNodes.length === wanted.nodes.length ? {} : { nodesWithoutIscsi: true }),
+    probeOn: { kubeconfig: cluster.kubeconfig, nodes: runningImages(rollout.nodes, iscsiNodes) },
+  };
   const joviandss =
     settings.joviandss === undefined
       ? undefined
@@ -257,6 +266,7 @@ export function declareCluster(
     storageClasses: pulumi
       .all([joviandss?.storageClassNames ?? [], synology?.storageClassNames ?? []])
       .apply((names) => names.flat()),
+    storageProbe: probedVolumes({ joviandss: joviandss?.probe, synology: synology?.probe }),
   };
 }
 

@@ -11,7 +11,7 @@ interface Toleration {
 }
 
 /**
- * The drivers' settings with controllers that find a node to run on. In a cluster without workers, or with tainted ones alone, that is a control plane, so they tolerate its
+ * The drivers' settings with controllers, and pods of the storage probe, that find a node to run on. In a cluster without workers, or with tainted ones alone, that is a control plane, so they tolerate its
  * taint: otherwise their pods stay Pending and `pulumi up` waits for them in vain.
  */
 export function placeControllers(
@@ -22,8 +22,8 @@ export function placeControllers(
     return { joviandss, synology, snapshotController };
   }
   return {
-    joviandss: joviandss && { ...joviandss, controller: tolerant(joviandss.controller) },
-    synology: synology && { ...synology, controller: tolerant(synology.controller) },
+    joviandss: joviandss && tolerantDriver(joviandss),
+    synology: synology && tolerantDriver(synology),
     snapshotController: snapshotController && tolerant(snapshotController),
   };
 }
@@ -33,7 +33,23 @@ function keepsPodsOff(taints: Readonly<Record<string, string>>): boolean {
   return Object.values(taints).some((taint) => !taint.endsWith("PreferNoSchedule"));
 }
 
-function tolerant<Workload extends { tolerations: Toleration[] }>(workload: Workload): Workload {
+/** The probe's pods have no other node to run on either. */
+function tolerantDriver<Driver extends { controller: Tolerant; probe?: Tolerant | undefined }>(
+  driver: Driver,
+): Driver {
+  const { controller, probe } = driver;
+  return {
+    ...driver,
+    controller: tolerant(controller),
+    ...(probe === undefined ? {} : { probe: tolerant(probe) }),
+  };
+}
+
+interface Tolerant {
+  tolerations: Toleration[];
+}
+
+function tolerant<Workload extends Tolerant>(workload: Workload): Workload {
   if (workload.tolerations.some(toleratesControlPlanes)) return workload;
   const toleration: Toleration = { ...controlPlaneTaint, operator: "Exists" };
   return { ...workload, tolerations: [...workload.tolerations, toleration] };

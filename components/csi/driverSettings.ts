@@ -14,7 +14,7 @@ import {
   shown,
   text,
 } from "./fields.ts";
-import { sidecarImages } from "./sidecars.ts";
+import { probeImage, sidecarImages } from "./sidecars.ts";
 import type { Sidecar } from "./sidecars.ts";
 
 const iscsiadmPath = absolutePath("/usr/local/sbin/iscsiadm")
@@ -143,6 +143,43 @@ const nodeSchema = section({
   .prefault({})
   .describe("The driver's node part: a DaemonSet that logs in to targets, formats and mounts.");
 
+/** `probe`: whether and how `pulumi up` proves that the driver's volumes work. */
+const probeSchema = section({
+  enabled: flag()
+    .default(true)
+    .describe("Whether `pulumi up` probes; false switches it off and keeps the other keys."),
+  image: image(probeImage)
+    .optional()
+    .describe(
+      `Image of the probe's pods, with a shell and busybox's programs, used as it is. Default: ${probeImage}, from the registry if one is set.`,
+    ),
+  size: text("a size", "1Gi")
+    .refine((value) => /^[1-9]\d*(\.\d+)?([KMGT]i?|k)?$/.test(value), {
+      error: (issue) => `${shown(issue.input)} is not a size of a volume; give one such as 1Gi`,
+    })
+    .default("1Gi")
+    .describe("Size of each volume, as in a claim. It has to be one that the array makes."),
+  concurrency: count("a number of volumes", 1, 50)
+    .default(3)
+    .describe("How many volumes are made and used at a time."),
+  timeout: count("a number of seconds", 10, 86_400)
+    .default(300)
+    .describe("How many seconds each step of a volume may take: being made, attached, mounted, …"),
+  tolerations: z
+    .array(toleration)
+    .default([])
+    .describe(
+      "Taints that the probe's pods tolerate; nodes with other taints are passed over. In a cluster without workers the taint of control planes is added.",
+    ),
+})
+  .optional()
+  .describe(
+    "Proves at each `pulumi up` that changed the driver or a node's image that volumes work: one of each StorageClass is written on each node and read on another. Absent: nothing is probed.",
+  );
+
+/** How the driver's volumes are probed, with every default. */
+export type ProbeSettings = NonNullable<z.output<typeof probeSchema>>;
+
 /** `snapshots`: whether the driver takes snapshots, and the class for them. */
 export function snapshotsSchema<Extra extends z.ZodRawShape>(className: string, extra: Extra) {
   return section({
@@ -196,6 +233,7 @@ export const driverShape = (defaults: { namespace: string; healthPort: number })
   iscsiadm: iscsiadmSchema,
   controller: controllerSchema,
   node: nodeSchema,
+  probe: probeSchema,
   healthPort: port()
     .max(65500, { error: "leaves no room above it; use a port up to 65500" })
     .default(defaults.healthPort)

@@ -5,6 +5,7 @@ import { childMaker } from "./children.ts";
 import { claimPolicy, policyBinding, volumePolicy } from "./accessPolicy.ts";
 import { storageClass, volumeSnapshotClass } from "./classes.ts";
 import { controllerDeployment } from "./controllerPod.ts";
+import { driverParts } from "./driverParts.ts";
 import type { IscsiDriver } from "./iscsiDriver.ts";
 import { driverProblems } from "./iscsiDriverProblems.ts";
 import { classSuffix } from "./naming.ts";
@@ -93,6 +94,10 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
   declare readonly storageClassNames: pulumi.Output<string[]>;
   /** Name of the VolumeSnapshotClass, if there is one. */
   declare readonly snapshotClassName: pulumi.Output<string | undefined>;
+  /** First part of the names of its objects. */
+  declare readonly prefix: string;
+  /** What it is made of, by name: images, its configuration and its settings. None of it is secret. */
+  declare readonly parts: Readonly<Record<string, pulumi.Input<string>>>;
 
   constructor(name: string, args: IscsiCsiDriverArgs, opts?: pulumi.ComponentResourceOptions) {
     const { driver, transform = {} } = args;
@@ -118,6 +123,8 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
     this.daemonSetName = node.metadata.name;
     this.storageClassNames = storageClassNames();
     this.snapshotClassName = pulumi.output(snapshotClass?.metadata.name);
+    this.prefix = driver.prefix;
+    this.parts = driverParts(driver, checksum);
     this.registerOutputs({
       driverName: this.driverName,
       namespace: this.namespace,

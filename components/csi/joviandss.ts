@@ -7,6 +7,7 @@ import type { IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
 import { joviandssConfigSecret } from "./joviandssConfig.ts";
 import { joviandssSchema, joviandssStorageClassSchema } from "./joviandssSettings.ts";
 import type { JovianDssPool, JovianDssSettings, JovianDssSettingsInput } from "./joviandssSettings.ts";
+import { driverProbe, type ProbeSurroundings, type StorageProbe } from "../storageProbe.ts";
 import { placement } from "./naming.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
 import { knownLater } from "./secretInput.ts";
@@ -25,6 +26,8 @@ export interface JovianDssCsiArgs extends Omit<JovianDssSettingsInput, "endpoint
   workloadIsolation?: boolean | undefined;
   /** See `IscsiDriver.node.nodesWithoutIscsi`. Default: false. */
   nodesWithoutIscsi?: boolean | undefined;
+  /** Where `probe` probes. Needed with it. */
+  probeOn?: ProbeSurroundings | undefined;
 }
 
 /**
@@ -52,11 +55,13 @@ export class JovianDssCsi extends pulumi.ComponentResource {
   declare readonly storageClassNames: pulumi.Output<string[]>;
   /** The drivers, in the order of the pools. */
   declare readonly drivers: IscsiCsiDriver[];
+  /** The probe of all its StorageClasses; undefined without `probe`. */
+  declare readonly probe: StorageProbe | undefined;
 
   constructor(name: string, args: JovianDssCsiArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checked(name, args);
     // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so this is where a reviewer sees what changes in it.
-    const { transform, workloadIsolation, nodesWithoutIscsi, ...shown } = args;
+    const { transform, workloadIsolation, nodesWithoutIscsi, probeOn, ...shown } = args;
     super(
       "talos-iscsi:index:JovianDssCsi",
       name,
@@ -77,6 +82,11 @@ export class JovianDssCsi extends pulumi.ComponentResource {
     this.storageClassNames = pulumi
       .all(this.drivers.map((driver) => driver.storageClassNames))
       .apply((names) => names.flat());
+    const probed = this.drivers.map((driver, index) => ({
+      driver,
+      accessModes: claimModes(settings, index),
+    }));
+    this.probe = driverProbe(name, settings, probeOn, probed, this);
     this.registerOutputs({
       namespace: this.namespace,
       controllerName: this.controllerName,
@@ -84,6 +94,17 @@ export class JovianDssCsi extends pulumi.ComponentResource {
       storageClassNames: this.storageClassNames,
     });
   }
+}
+
+function classesOf(pool: JovianDssPool, suffix: string) {
+  return pool.storageClasses ?? [joviandssStorageClassSchema.parse({ name: `joviandss-sc${suffix}` })];
+}
+
+/** What a claim of each class of a pool may ask for. */
+function claimModes({ pools }: JovianDssSettings, index: number): ("ReadWriteOnce" | "ReadWriteOncePod")[] {
+  return classesOf(pools[index] as JovianDssPool, "").map(({ accessModes }) =>
+    accessModes.includes("ReadWriteOnce") ? "ReadWriteOnce" : "ReadWriteOncePod",
+  );
 }
 
 /** What the base has to know of the JovianDSS driver for one pool. */
@@ -95,9 +116,7 @@ function joviandssDriver(
 ): IscsiDriver {
   const index = settings.pools.indexOf(pool);
   const { suffix, ...identity } = joviandssIdentity(settings, pool, index);
-  const classes = pool.storageClasses ?? [
-    joviandssStorageClassSchema.parse({ name: `joviandss-sc${suffix}` }),
-  ];
+  const classes = classesOf(pool, suffix);
   const { snapshots } = settings;
   return {
     ...identity,
@@ -189,7 +208,13 @@ function nodePlugin(settings: JovianDssSettings): PluginProcess {
 
 /** The settings in a component's arguments, with every default; or the error with all that is wrong. */
 function checked(name: string, args: JovianDssCsiArgs): JovianDssSettings {
-  const { transform: _transform, workloadIsolation: _isolation, nodesWithoutIscsi: _nodes, ...plain } = args;
+  const {
+    transform: _transform,
+    workloadIsolation: _isolation,
+    nodesWithoutIscsi: _nodes,
+    probeOn: _on,
+    ...plain
+  } = args;
   const settled = { ...plain, endpoint: knownLater(plain.endpoint) };
   const result = joviandssSchema.safeParse(settled);
   if (!result.success) throw inputError("JovianDssCsi", name, problemsFromIssues(result.error.issues));

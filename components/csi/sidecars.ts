@@ -25,6 +25,12 @@ export const sidecarImages: Readonly<Record<Sidecar, string>> = {
   snapshotController: "registry.k8s.io/sig-storage/snapshot-controller:v8.6.0",
 };
 
+/**
+ * The image of the storage probe's pods: a shell with busybox's programs. The digest is the one that several public projects pin for this tag; no test fetches it.
+ */
+export const probeImage =
+  "registry.k8s.io/e2e-test-images/busybox:1.36.1-1@sha256:a9155b13325b2abef48e71de77bb8ac015412a566829f621d06bfae5c699b1b9";
+
 /** Where images come from, when not from the registries they were published in. */
 export interface ImageSource {
   /** Replaces the registry of every image, those of the driver included. */

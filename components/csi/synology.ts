@@ -5,6 +5,7 @@ import type { IscsiCsiDriverTransforms } from "./iscsiCsiDriver.ts";
 import { synologyIdentity } from "./driverIdentity.ts";
 import { oneNode } from "./iscsiDriver.ts";
 import type { AccessGuard, IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
+import { driverProbe, type ProbeSurroundings, type StorageProbe } from "../storageProbe.ts";
 import { placement } from "./naming.ts";
 import { socketPath } from "./podParts.ts";
 import { readNodes } from "./rbac.ts";
@@ -30,6 +31,8 @@ export interface SynologyCsiArgs extends Omit<SynologySettingsInput, "arrays"> {
   workloadIsolation?: boolean | undefined;
   /** See `IscsiDriver.node.nodesWithoutIscsi`. Default: false. */
   nodesWithoutIscsi?: boolean | undefined;
+  /** Where `probe` probes. Needed with it. */
+  probeOn?: ProbeSurroundings | undefined;
 }
 
 /**
@@ -55,11 +58,13 @@ export class SynologyCsi extends pulumi.ComponentResource {
   declare readonly storageClassNames: pulumi.Output<string[]>;
   /** The driver itself. */
   declare readonly driver: IscsiCsiDriver;
+  /** The probe of all its StorageClasses; undefined without `probe`. */
+  declare readonly probe: StorageProbe | undefined;
 
   constructor(name: string, args: SynologyCsiArgs, opts?: pulumi.ComponentResourceOptions) {
     const settings = checked(name, args);
     const passwords = args.arrays.map(({ password }) => password);
-    const { transform, workloadIsolation, nodesWithoutIscsi, ...shown } = args;
+    const { transform, workloadIsolation, nodesWithoutIscsi, probeOn, ...shown } = args;
     const arrays = args.arrays.map((array) => ({ ...array, password: pulumi.secret(array.password) }));
     super("talos-iscsi:index:SynologyCsi", name, { ...shown, arrays }, opts);
 
@@ -69,6 +74,7 @@ export class SynologyCsi extends pulumi.ComponentResource {
     this.controllerName = this.driver.controllerName;
     this.daemonSetName = this.driver.daemonSetName;
     this.storageClassNames = this.driver.storageClassNames;
+    this.probe = driverProbe(name, settings, probeOn, [{ driver: this.driver, accessModes: [] }], this);
     this.registerOutputs({
       namespace: this.namespace,
       controllerName: this.controllerName,
@@ -217,7 +223,13 @@ function snapshotParameters(snapshots: SynologySettings["snapshots"]): Record<st
 
 /** The settings in a component's arguments, with every default; or the error with all that is wrong. */
 function checked(name: string, args: SynologyCsiArgs): SynologySettings {
-  const { transform: _transform, workloadIsolation: _isolation, nodesWithoutIscsi: _nodes, ...plain } = args;
+  const {
+    transform: _transform,
+    workloadIsolation: _isolation,
+    nodesWithoutIscsi: _nodes,
+    probeOn: _on,
+    ...plain
+  } = args;
   const arrays: unknown = plain.arrays;
   const settled = Array.isArray(arrays) ? { ...plain, arrays: arrays.map(knownLater) } : plain;
   const result = synologySchema.safeParse(settled);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Acceptance } from "../../accept/acceptance.ts";
+import type { ProbeReport } from "../../provider/storage/probe/report.ts";
 import { CsiDouble } from "./csiDouble.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries } from "./secrets.ts";
@@ -27,15 +28,39 @@ afterAll(async () => {
   await lab?.remove();
 });
 
-function accept(...args: string[]): Promise<Finished> {
+function environmentOf(): Record<string, string> {
   const path = (environment["PATH"] ?? "").replace(
     "$PATH",
     [join(lab.dir, "test", "lab", "languageHost"), process.env["PATH"]].join(delimiter),
   );
-  return lab.run(process.execPath, [join("accept", "cli.ts"), "--stack", "dev", ...args], {
-    ...environment,
-    PATH: path,
-  });
+  return { ...environment, PATH: path };
+}
+
+function accept(...args: string[]): Promise<Finished> {
+  const command = [join("accept", "cli.ts"), "--stack", "dev", ...args];
+  return lab.run(process.execPath, command, environmentOf());
+}
+
+/** `npm run storage:probe` on the stack. */
+function probe(args: string[], interruptAt?: RegExp): Promise<Finished> {
+  const command = [join("probe", "cli.ts"), "--stack", "dev", ...args];
+  return lab.run(process.execPath, command, environmentOf(), interruptAt);
+}
+
+/** What is there of any probe. */
+function leftovers(): Promise<string> {
+  return lab.tool(
+    "kubectl",
+    "get",
+    "namespaces,persistentvolumes",
+    "--selector=talos-iscsi/probe",
+    "--output=name",
+  );
+}
+
+/** The stack with a probe of its own. */
+function withProbe(text: string): string {
+  return text.replace("talos-iscsi:joviandss:\n", "$&    probe: {}\n");
 }
 
 function report(): Acceptance {
@@ -51,8 +76,9 @@ test("a stack that was never deployed cannot be checked, and is not deployed", a
   expect(finished.text).toContain("--up");
 });
 
-test("--up deploys it, finds the second time unchanged and no node rebooted, and uses its storage on every worker", async () => {
-  const finished = await accept("--up", "--storage-timeout", "60");
+test("--up deploys it, finds the second time unchanged and no node rebooted, and probes its storage on every worker", async () => {
+  // The stack's own probe runs in the first `up`, and not in the second.
+  const finished = await lab.withStackFile("dev", withProbe, () => accept("--up", "--storage-timeout", "60"));
   expect(finished.code, finished.text).toBe(0);
   const run = report();
   expect(results(run)).toEqual({
@@ -62,19 +88,30 @@ test("--up deploys it, finds the second time unchanged and no node rebooted, and
     "no reboot": "passed",
     "no drift": "passed",
     nodes: "passed",
-    "attach and detach": "passed",
+    "storage probe": "passed",
   });
   expect(run.nodes.map(({ name, version }) => `${name} ${version ?? ""}`)).toEqual(
     ["cp1", "cp2", "cp3", "w1", "w2"].map((name) => `${name} v1.13.9`),
   );
-  expect(run.attachments.map(({ node }) => node).sort()).toEqual(["w1", "w2"]);
-  expect([...driver.attached].sort()).toEqual(["w1", "w2"]);
+  const places = ({ node, readOn }: { node: string; readOn?: string }) => `${node}, ${readOn ?? ""}`;
+  expect(run.storage?.volumes.map(places)).toEqual(["w1, w2", "w2, w1"]);
+  expect(run.storage?.skipped.map(({ node }) => node)).toEqual(["cp1", "cp2", "cp3"]);
+  // Two pods of two volumes, twice.
+  expect(driver.attached.filter((node) => node === "w1")).toHaveLength(4);
+  const { stdout } = await lab.pulumi("stack", "output", "storageProbe", "--json", "--stack", "dev");
+  const { joviandss } = JSON.parse(stdout) as {
+    joviandss: { node: string; readOn: string; result: string }[];
+  };
+  expect(joviandss.map(({ result, ...volume }) => `${places(volume)}: ${result}`)).toEqual([
+    "w1, w2: passed",
+    "w2, w1: passed",
+  ]);
   // Nothing is left behind.
-  expect(await driver.volumes()).toBe(0);
+  expect(await leftovers()).toBe("");
   const markdown = readFileSync(join(lab.dir, "reports", "accept-dev.md"), "utf8");
   expect(markdown).toContain("# Stack dev is accepted");
   const secrets = [...canaries(lab.file("secrets.yaml"), lab.file("talosconfig")), "lab-only"];
-  for (const text of [markdown, JSON.stringify(run), finished.text])
+  for (const text of [markdown, JSON.stringify(run), finished.text, stdout])
     expect(secrets.filter((secret) => text.includes(secret))).toEqual([]);
 });
 
@@ -86,20 +123,39 @@ test("without --up it only looks", async () => {
     preview: "passed",
     "no drift": "passed",
     nodes: "passed",
-    "attach and detach": "skipped",
+    "storage probe": "skipped",
   });
   expect(await lab.tool("kubectl", "get", "namespaces,persistentvolumes", "--output", "name")).toBe(before);
 });
 
-test("a driver that does not attach is found, with the node", async () => {
+test("a driver that does not attach is found, with the node, the pod and what Kubernetes says", async () => {
   driver.broken.add("w2");
-  const finished = await accept("--up", "--storage-timeout", "10");
+  const finished = await probe(["--timeout", "10", "--json"]);
   expect(finished.code, finished.text).toBe(1);
-  const { steps } = report();
-  const { problems } = steps.find(({ step }) => step === "attach and detach") ?? {};
-  // On a slow machine the namespace may still be on its way out when the time is over, which is told as well.
-  expect(problems).toContainEqual(expect.stringMatching(/joviandss-sc on w2: not attached/) as string);
-  expect(problems?.filter((problem) => problem.includes("not attached"))).toHaveLength(1);
+  const { volumes, left } = JSON.parse(finished.stdout) as ProbeReport;
+  expect(volumes.map(({ result }) => result)).toEqual(["failed", "failed"]);
+  // The first pod of one, the second of the other.
+  const [other, own] = volumes;
+  expect(own).toMatchObject({
+    node: "w2",
+    problem: expect.stringMatching(/step "attach".*claim talos-iscsi-probe-.*pod write-2, node w2/) as string,
+  });
+  expect(other).toMatchObject({
+    node: "w1",
+    readOn: "w2",
+    seconds: { detach: expect.any(Number) as number },
+  });
+  expect(other?.problem).toMatch(/step "read".*pod read-1, node w2/);
+  expect(left).toEqual([]);
+  expect(await leftovers()).toBe("");
+});
+
+test("Ctrl-C ends a probe, and what it has made is removed", async () => {
+  const finished = await probe(["--timeout", "60"], /0 of 2 volumes done/);
+  expect(finished.code, finished.text).toBe(2);
+  expect(finished.text).toContain("stopped");
+  expect(await leftovers()).toBe("");
+  driver.broken.clear();
 });
 
 test("a service that was stopped by hand is found, on its node", async () => {

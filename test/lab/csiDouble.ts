@@ -1,3 +1,7 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   CoreV1Api,
@@ -5,16 +9,27 @@ import {
   PatchStrategy,
   setHeaderOptions,
   StorageV1Api,
+  type V1Pod,
+  type V1PodStatus,
 } from "@kubernetes/client-node";
 
+/** Where the kubelet finds a driver's socket, which the driver's node part has mounted. */
+const plugins = "/var/lib/kubelet/plugins/";
+
 /**
- * Plays the part of a CSI driver's controller on the lab's Kubernetes, whose pods run without their images: it provisions, attaches and deletes
- * volumes as external-provisioner and external-attacher would. Binding, scheduling, attaching and detaching are the real controller manager's.
+ * Plays the part of a CSI driver on the lab's Kubernetes, whose pods run without their images: it registers on the nodes of its node part, and provisions, attaches
+ * and deletes volumes as external-provisioner and external-attacher would. For the storage probe's pods it is the kubelet, too: once its volume is attached, a pod's
+ * command runs here with a folder as the volume. Binding, scheduling, attaching and detaching are the real controller manager's.
  */
 export class CsiDouble {
   readonly #core: CoreV1Api;
   readonly #storage: StorageV1Api;
   readonly #stop = new AbortController();
+  readonly #folder = mkdtempSync(join(tmpdir(), "csi-double-"));
+  /** Pods whose command runs, or has run, by uid. */
+  readonly #ran = new Set<string>();
+  /** Drivers that were registered: `node driver`. */
+  readonly #registered = new Set<string>();
   #work: Promise<void> = Promise.resolve();
   /** Nodes to which nothing is attached. */
   readonly broken = new Set<string>();
@@ -40,6 +55,7 @@ export class CsiDouble {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#work;
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   async volumes(): Promise<number> {
@@ -85,8 +101,120 @@ export class CsiDouble {
         setHeaderOptions("Content-Type", PatchStrategy.MergePatch),
       );
     }
-    for (const { metadata, status } of volumes.items)
-      if (status?.phase === "Released")
+    for (const { metadata, spec, status } of volumes.items)
+      if (status?.phase === "Released" && spec?.persistentVolumeReclaimPolicy === "Delete")
         await this.#core.deletePersistentVolume({ name: metadata?.name ?? "" });
+    const { items: pods } = await this.#core.listPodForAllNamespaces();
+    for (const pod of pods) await this.#register(pod);
+    for (const pod of pods.filter(isWaitingProbe)) {
+      const name = pod.spec?.volumes?.find(({ persistentVolumeClaim: claim }) => claim !== undefined)
+        ?.persistentVolumeClaim?.claimName;
+      const claim = claims.items.find(
+        ({ metadata }) => metadata?.namespace === pod.metadata?.namespace && metadata?.name === name,
+      );
+      const volume = claim?.spec?.volumeName;
+      const isAttached = attachments.items.some(
+        ({ spec, status }) =>
+          status?.attached === true &&
+          spec.nodeName === pod.spec?.nodeName &&
+          spec.source.persistentVolumeName === volume,
+      );
+      const uid = pod.metadata?.uid ?? "";
+      if (volume === undefined || !isAttached || this.#ran.has(uid)) continue;
+      this.#ran.add(uid);
+      await this.#run(pod, volume);
+    }
   }
+
+  /** What a kubelet tells when the registrar beside a driver has spoken to it. */
+  async #register({ spec, status }: V1Pod): Promise<void> {
+    const node = spec?.nodeName ?? "";
+    const paths = (spec?.volumes ?? []).flatMap(({ hostPath }) => hostPath?.path ?? []);
+    const own = paths
+      .find((path) => path.startsWith(plugins))
+      ?.slice(plugins.length)
+      .replace(/\/$/, "");
+    if (
+      own === undefined ||
+      own === "" ||
+      status?.phase !== "Running" ||
+      this.#registered.has(`${node} ${own}`)
+    )
+      return;
+    const drivers = [{ name: own, nodeID: node, topologyKeys: null }] as never;
+    const known = (await this.#storage.listCSINode()).items.find(({ metadata }) => metadata?.name === node);
+    if (known === undefined)
+      await this.#storage.createCSINode({ body: { metadata: { name: node }, spec: { drivers } } });
+    else if (!known.spec.drivers.some(({ name }) => name === own))
+      await this.#storage.patchCSINode(
+        { name: node, body: { spec: { drivers } } },
+        setHeaderOptions("Content-Type", PatchStrategy.StrategicMergePatch),
+      );
+    this.#registered.add(`${node} ${own}`);
+  }
+
+  async #run(pod: V1Pod, volume: string): Promise<void> {
+    const [container] = pod.spec?.containers ?? [];
+    const given = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? ""]));
+    const place = (part: string): string => {
+      const folder = join(this.#folder, part);
+      mkdirSync(folder, { recursive: true });
+      return folder;
+    };
+    const result = join(place("results"), pod.metadata?.uid ?? "");
+    const running = { startedAt: new Date() };
+    await this.#report(pod, {
+      phase: "Running",
+      containerStatuses: [containerStatus(container, { running })],
+    });
+    // As in the pod, but for the paths.
+    const env = {
+      PATH: process.env["PATH"],
+      ...given,
+      VOLUME: place(join("volumes", volume)),
+      MEMORY: place(join("memory", pod.metadata?.uid ?? "")),
+      RESULT: result,
+    };
+    const [file = "", ...args] = container?.command ?? [];
+    const exitCode = await new Promise<number>((resolve, reject) => {
+      const child = spawn(file, args, { env, stdio: "ignore" });
+      child.once("error", reject);
+      child.once("close", (code) => resolve(code ?? 1));
+    });
+    const message = exitCode === 0 ? readFileSync(result, "utf8") : "";
+    const terminated = { exitCode, message, reason: exitCode === 0 ? "Completed" : "Error", ...running };
+    await this.#report(pod, {
+      phase: exitCode === 0 ? "Succeeded" : "Failed",
+      containerStatuses: [
+        containerStatus(container, { terminated: { ...terminated, finishedAt: new Date() } }),
+      ],
+    });
+  }
+
+  /** A pod that was deleted meanwhile is not there to be told of. */
+  async #report({ metadata }: V1Pod, status: V1PodStatus): Promise<void> {
+    await this.#core
+      .patchNamespacedPodStatus(
+        { name: metadata?.name ?? "", namespace: metadata?.namespace ?? "", body: { status } },
+        setHeaderOptions("Content-Type", PatchStrategy.MergePatch),
+      )
+      .catch((error: { code?: number }) => {
+        if (error.code !== 404) throw error;
+      });
+  }
+}
+
+function isWaitingProbe({ metadata, spec, status }: V1Pod): boolean {
+  return (
+    metadata?.labels?.["talos-iscsi/probe"] !== undefined &&
+    metadata.deletionTimestamp === undefined &&
+    spec?.nodeName !== undefined &&
+    status?.phase === "Pending"
+  );
+}
+
+function containerStatus(container: { name: string; image?: string } | undefined, state: object) {
+  const { name = "", image = "" } = container ?? {};
+  const isRunning = "running" in state;
+  return { name, image, imageID: image, ready: isRunning, started: isRunning, restartCount: 0, state };
 }

@@ -92,15 +92,18 @@ export class LabProject {
       let text = "";
       let stdout = "";
       let interrupt = interruptAt;
-      child.stdout.on("data", (chunk: Buffer) => {
+      const take = (chunk: Buffer): void => {
         text += chunk.toString("utf8");
-        stdout += chunk.toString("utf8");
-        if (interrupt?.test(stdout) === true && child.pid !== undefined) {
+        if (interrupt?.test(text) === true && child.pid !== undefined) {
           interrupt = undefined;
           process.kill(-child.pid, "SIGINT");
         }
+      };
+      child.stdout.on("data", (chunk: Buffer) => {
+        stdout += chunk.toString("utf8");
+        take(chunk);
       });
-      child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
+      child.stderr.on("data", take);
       child.once("error", reject);
       child.once("close", (code) => resolve({ code, text, stdout }));
     });

@@ -1,4 +1,4 @@
-import { sidecarImages } from "../../components/csi/sidecars.ts";
+import { probeImage, sidecarImages } from "../../components/csi/sidecars.ts";
 
 /** What the reference and the template say beside the schema: about sections, and values where nothing is the default. */
 
@@ -142,8 +142,10 @@ export const examples: Readonly<Record<string, unknown>> = {
   "joviandss.pools[].driver.name": "pool-1.csi.joviandss.open-e.com",
   "joviandss.pools[].driver.image": `registry.example.com/joviandss-csi-pool-1@${digest}`,
   "joviandss.iscsiadm.strategy": "chroot",
+  "joviandss.probe.image": probeImage,
   "namespaces[].name": "longhorn-system",
   "synology.iscsiadm.strategy": "chroot",
+  "synology.probe.image": probeImage,
   "synology.arrays[].host": "192.168.21.20",
   "synology.arrays[].port": 5001,
   "synology.arrays[].username": "kubernetes",

@@ -93,7 +93,6 @@ export async function runProbe(
       left.length === 0 && rows.length > 0 && rows.every(({ result }) => result === "passed")
         ? "passed"
         : "failed",
-    namespace,
     volumes: rows,
     skipped: plan.skipped,
     left,

@@ -32,8 +32,6 @@ export interface SkippedNode {
 /** What a probe has found. */
 export interface ProbeReport {
   result: "passed" | "failed";
-  /** Where its claims and pods were. */
-  namespace: string;
   volumes: VolumeRow[];
   skipped: SkippedNode[];
   /** What could not be removed; empty where everything is gone. */

@@ -47,10 +47,15 @@ interface Told {
   answers?: Record<string, Finished>;
   looks?: FoundNode[][];
   storageClasses?: string[];
+  /** What is wrong with its volume. */
+  broken?: string;
 }
 
 /** Runs it against a stack and a cluster in which all is well, but for what is told. */
-async function run(up: boolean, { answers = {}, looks = [], storageClasses = ["joviandss-sc"] }: Told = {}) {
+async function run(
+  up: boolean,
+  { answers = {}, looks = [], storageClasses = ["joviandss-sc"], broken }: Told = {},
+) {
   const asked: string[] = [];
   const outputs = { talosconfig, kubeconfig: `kubeconfig ${canary}`, storageClasses };
   const all: Record<string, Finished> = {
@@ -67,9 +72,18 @@ async function run(up: boolean, { answers = {}, looks = [], storageClasses = ["j
       return known?.[1] ?? done();
     },
     look: async () => looks[look++] ?? looks.at(-1) ?? [sound],
-    attach: async () => {
-      asked.push("attach");
-      return [{ storageClass: "joviandss-sc", node: "w1", attached: 2, detached: 1 }];
+    probe: async () => {
+      asked.push("probe");
+      const volume = {
+        storageClass: "joviandss-sc",
+        node: "w1",
+        readOn: "w2",
+        seconds: { attach: 2, detach: 1 },
+      };
+      const report = { skipped: [], left: [], removed: [] };
+      return broken === undefined
+        ? { ...report, result: "passed", volumes: [{ ...volume, result: "passed" }] }
+        : { ...report, result: "failed", volumes: [{ ...volume, result: "failed", problem: broken }] };
     },
     now: () => new Date("2026-11-28T00:00:00Z"),
     say: () => undefined,
@@ -83,7 +97,7 @@ describe("an acceptance run", () => {
   it("changes nothing without --up", async () => {
     const { asked, run: found } = await run(false);
     expect(found.result).toBe("passed");
-    expect(resultOf(found, "attach and detach")).toBe("skipped");
+    expect(resultOf(found, "storage probe")).toBe("skipped");
     const changing = asked.filter(
       (command) => !/^(preview|stack (output|export)|refresh --preview-only)/.test(command),
     );
@@ -98,7 +112,7 @@ describe("an acceptance run", () => {
       expect.not.stringContaining("--expect-no-changes") as string,
       expect.stringContaining("--expect-no-changes") as string,
     ]);
-    expect(asked).toContain("attach");
+    expect(asked).toContain("probe");
   });
 
   it.each<[string, boolean, string, Told]>([
@@ -137,7 +151,14 @@ describe("an acceptance run", () => {
     expect(found.result).toBe("failed");
     expect(resultOf(found, step)).toBe("failed");
     expect(found.steps.find((one) => one.step === step)?.problems).not.toEqual([]);
-    expect(asked).not.toContain("attach");
+    expect(asked).not.toContain("probe");
+  });
+
+  it("does not accept volumes that do not work", async () => {
+    const { run: found } = await run(true, { broken: 'step "attach": no such portal' });
+    expect(found.result).toBe("failed");
+    expect(found.steps.at(-1)?.problems).toEqual([expect.stringContaining("no such portal") as string]);
+    expect(acceptanceMarkdown(found)).toContain("no such portal");
   });
 
   it("goes on to tell what else is wrong, but deploys nothing after a failed preview", async () => {
@@ -154,8 +175,8 @@ describe("an acceptance run", () => {
 
   it("makes no volume where no driver is deployed, and says so", async () => {
     const { asked, run: found } = await run(true, { storageClasses: [] });
-    expect(asked).not.toContain("attach");
-    expect(found.steps.at(-1)).toMatchObject({ step: "attach and detach", result: "skipped" });
+    expect(asked).not.toContain("probe");
+    expect(found.steps.at(-1)).toMatchObject({ step: "storage probe", result: "skipped" });
     expect(found.result).toBe("passed");
   });
 
@@ -166,7 +187,7 @@ describe("an acceptance run", () => {
     expect(markdown).toContain("# Stack dev is accepted");
     for (const { step } of found.steps) expect(markdown).toContain(`| ${step} |`);
     expect(markdown).toMatch(/\| cp1 \|.*v1\.13\.9/);
-    expect(markdown).toMatch(/\| joviandss-sc \| w1 \| 2 s \| 1 s \|/);
+    expect(markdown).toMatch(/\| joviandss-sc \| w1 \|.*\| 2\.0 \|.*\| 1\.0 \|.*w2/);
   });
 });
 

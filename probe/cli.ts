@@ -1,0 +1,91 @@
+import { dirname } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { AcceptError } from "../accept/acceptError.ts";
+import { pulumiOn } from "../accept/pulumiCommand.ts";
+import { readOutputs } from "../accept/stackState.ts";
+import { KubernetesError } from "../provider/kubernetes.ts";
+import { ProbeError } from "../provider/storage/probe/probe.ts";
+import { probeText } from "../provider/storage/probe/report.ts";
+import { outliveReaders } from "../tools/closedOutput.ts";
+import { probeRequests } from "./request.ts";
+import { interrupts, probeAll } from "./run.ts";
+
+/** `npm run storage:probe -- --stack prod` */
+
+interface Options {
+  stack: string;
+  class?: string[];
+  node?: string[];
+  image?: string;
+  size?: string;
+  concurrency?: number;
+  timeout?: number;
+  tolerate?: string[];
+  json: boolean;
+}
+
+const exitCodes = `
+Without an option the stack's own settings hold (joviandss.probe, synology.probe), or their defaults.
+
+Exit codes:
+  0  every volume works
+  1  one does not; the report says which and why
+  2  nothing could be probed, or the probe was stopped`;
+
+const command = new Command("storage:probe")
+  .description(
+    "Proves that volumes work: each StorageClass of a stack, on each node that runs its driver, is written there and\n" +
+      "read on another node. What it makes is removed, also after a failure or Ctrl-C.",
+  )
+  .requiredOption("-s, --stack <name>", "the stack, which has been deployed")
+  .option("--class <names>", "these StorageClasses alone, separated by commas", list)
+  .option("--node <names>", "these nodes alone, separated by commas", list)
+  .option("--image <reference>", "image of the pods, with a shell and busybox's programs")
+  .option("--size <quantity>", "size of each volume")
+  .option("--concurrency <number>", "how many volumes at a time", positive)
+  .option("--timeout <seconds>", "how long each step of a volume may take", positive)
+  .option("--tolerate <keys>", "keys of taints that the pods tolerate, separated by commas", list)
+  .option("--json", "the report as data", false)
+  .addHelpText("after", exitCodes);
+
+function list(text: string): string[] {
+  return text.split(",").filter((item) => item !== "");
+}
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number <= 0)
+    throw new InvalidArgumentError("Give a whole number from 1 up.");
+  return number;
+}
+
+async function main(): Promise<number> {
+  await command.parseAsync();
+  const { stack, class: classes, node, timeout, json, ...others } = command.opts<Options>();
+  const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+  const signal = interrupts(tell);
+  const pulumi = pulumiOn(stack, dirname(import.meta.dirname));
+  const outputs = await readOutputs(pulumi);
+  if (outputs === undefined) throw new AcceptError(`${stack} has never been deployed`);
+  const requests = await probeRequests(pulumi, outputs.storageClasses, {
+    ...others,
+    ...(classes === undefined ? {} : { classes }),
+    ...(node === undefined ? {} : { nodes: node }),
+    ...(timeout === undefined ? {} : { timeoutSeconds: timeout }),
+  });
+  if (requests.length === 0) throw new AcceptError(`${stack} has no CSI driver with a StorageClass`);
+  const report = await probeAll(outputs.kubeconfig, requests, tell, signal);
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${probeText(report)}\n`);
+  return report.result === "passed" ? 0 : 1;
+}
+
+outliveReaders();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const known = [AcceptError, ProbeError, KubernetesError].some((kind) => error instanceof kind);
+  process.stderr.write(
+    `error: ${known ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`,
+  );
+  process.exitCode = 2;
+}

@@ -1,0 +1,141 @@
+import { describe, expect, it } from "vitest";
+import { probeImage } from "../../components/csi/sidecars.ts";
+import { parseSettings, SettingsError } from "../../config.ts";
+import { JovianDssCsi } from "../../components/csi/joviandss.ts";
+import { record as recordWithUid } from "./csi/recorder.ts";
+import { iscsiSchematicId, program } from "./components/program.ts";
+import { ofType, only, type Registered } from "./components/recorder.ts";
+import { canary, changed, leaks, minimal } from "./settings/example.ts";
+
+const type = "talos-node:index:StorageProbe";
+
+const joviandss = (change: object = {}) => ({
+  image: "docker.io/opene/joviandss-csi:v1.0",
+  endpoint: { addresses: ["192.168.0.100"], user: "admin", password: canary },
+  iscsi: { addresses: ["192.168.0.100"] },
+  pools: [
+    {
+      name: "Pool-0",
+      storageClasses: [{ name: "joviandss-sc" }, { name: "one-pod", accessModes: ["ReadWriteOncePod"] }],
+    },
+  ],
+  ...change,
+});
+const synology = { arrays: [{ host: "192.168.0.20", username: "kubernetes", password: canary }] };
+const worker = { name: "w1", address: "10.0.0.21", role: "worker" };
+const withProbe = (change: object = {}, more: object = {}) =>
+  changed(minimal(), { "cluster.nodes[1]": worker, joviandss: joviandss({ probe: change, ...more }) });
+
+const probeOf = (resources: Registered[]) => only(resources, type, "joviandss-probe");
+
+describe("joviandss.probe and synology.probe", () => {
+  it("are off by default, and leave nothing in the state", async () => {
+    for (const own of [{}, { probe: { enabled: false } }]) {
+      const { resources } = await program(changed(minimal(), { joviandss: joviandss(own), synology }));
+      expect(ofType(resources, type)).toEqual([]);
+      const driver = only(resources, "talos-iscsi:index:JovianDssCsi", "joviandss");
+      expect(driver.inputs).not.toHaveProperty("probeOn");
+      if (!("probe" in own)) expect(driver.inputs).not.toHaveProperty("probe");
+    }
+  });
+
+  it("probe every class of the driver on every node that runs it, when it is deployed", async () => {
+    const { resources } = await program(withProbe({}));
+    const { inputs, after } = probeOf(resources);
+    const driver = "iscsi.csi.joviandss.open-e.com";
+    expect(inputs).toMatchObject({
+      storageClasses: [
+        { name: "joviandss-sc", driver, accessMode: "ReadWriteOnce" },
+        { name: "one-pod", driver, accessMode: "ReadWriteOncePod" },
+      ],
+      image: probeImage,
+      size: "1Gi",
+      concurrency: 3,
+      timeoutSeconds: 300,
+    });
+    expect(probeImage).toMatch(/@sha256:[0-9a-f]{64}$/);
+    expect(inputs["kubeconfig"]).toEqual({ secret: expect.stringContaining(canary) as string });
+    for (const name of ["joviandss-node", "joviandss-controller", "joviandss-sc"])
+      expect(after).toContain(name);
+    const running = `v1.13.9 ${iscsiSchematicId}`;
+    expect(inputs["nodes"]).toEqual({ cp1: running, w1: running });
+    const { kubeconfig: _, ...shown } = inputs;
+    expect(leaks(JSON.stringify(shown))).toBe(false);
+  });
+
+  it("are another probe when the image, a setting or the password of the driver changes, and not else", async () => {
+    const parts = async (more: object, probe: object = {}) =>
+      probeOf((await program(withProbe(probe, more))).resources).inputs["driver"] as Record<string, string>;
+    const before = await parts({});
+    expect(Object.keys(before).sort()).toEqual(["configuration", "image", "settings", "sidecars"]);
+    const changes = async (more: object, probe: object = {}) => {
+      const after = await parts(more, probe);
+      return Object.keys(before).filter((key) => before[key] !== after[key]);
+    };
+    expect(await changes({})).toEqual([]);
+    expect(await changes({}, { timeout: 600 })).toEqual([]);
+    expect(await changes({ image: "docker.io/opene/joviandss-csi:v1.1" })).toEqual(["image"]);
+    expect(await changes({ images: { attacher: "registry.example.com/attacher:v1" } })).toEqual(["sidecars"]);
+    expect(await changes({ logLevel: "debug" })).toContain("settings");
+  });
+
+  it("are another probe when the password changes, of which they tell nothing", async () => {
+    // The mark is made with the uid of the driver's Secret, which these mocks know.
+    const inputs = async (password: string): Promise<Record<string, unknown>> => {
+      const { resources } = await recordWithUid(() => {
+        const probeOn = { kubeconfig: "an admin's", nodes: {} };
+        const { endpoint, image, iscsi } = joviandss();
+        const others = { image, iscsi, pools: [{ name: "Pool-0" }], probe: {} };
+        return new JovianDssCsi("joviandss", { ...others, endpoint: { ...endpoint, password }, probeOn });
+      });
+      const probe = resources.find((resource) => resource.type === type);
+      return probe?.inputs["driver"] as Record<string, unknown>;
+    };
+    const [one, other] = [await inputs(canary), await inputs(`${canary}2`)];
+    expect(other).toMatchObject({
+      ...one,
+      configuration: expect.not.stringMatching(String(one["configuration"])) as string,
+    });
+    expect(leaks(JSON.stringify([one, other]))).toBe(false);
+  });
+
+  it("take the image from the registry, or the one that is given", async () => {
+    const registry = "registry.example.com/mirror";
+    const image = async (probe: object) =>
+      probeOf((await program(withProbe(probe, { registry }))).resources).inputs["image"];
+    expect(await image({})).toBe(probeImage.replace("registry.k8s.io", registry));
+    expect(await image({ image: "registry.example.com/busybox:1" })).toBe("registry.example.com/busybox:1");
+  });
+
+  it("tolerate control planes where there is no other node", async () => {
+    const workers = (await program(withProbe({}))).resources;
+    expect(probeOf(workers).inputs["tolerations"]).toEqual([]);
+    const [controlPlane] = (minimal()["cluster"] as { nodes: object[] }).nodes;
+    const alone = await program(changed(withProbe({}), { "cluster.nodes": [controlPlane] }));
+    expect(probeOf(alone.resources).inputs["tolerations"]).toEqual([
+      expect.objectContaining({ key: "node-role.kubernetes.io/control-plane" }) as unknown,
+    ]);
+  });
+
+  it("probe what each driver has, and the output has both", async () => {
+    const both = changed(withProbe({}), { synology: { ...synology, probe: { size: "2Gi" } } });
+    const { resources } = await program(both);
+    expect(only(resources, type, "synology-probe").inputs).toMatchObject({
+      size: "2Gi",
+      storageClasses: [{ name: "synology-iscsi-storage", accessMode: "ReadWriteOnce" }],
+    });
+  });
+
+  it("refuse what is no size, image or number, all at once", () => {
+    const config = withProbe({ size: "big", image: "busybox", concurrency: 0, timeout: 1 });
+    let problems: string[] = [];
+    try {
+      parseSettings(config);
+    } catch (error) {
+      problems = (error as SettingsError).problems.map(({ path }) => path);
+    }
+    expect(problems.sort()).toEqual(
+      ["concurrency", "image", "size", "timeout"].map((key) => `joviandss.probe.${key}`),
+    );
+  });
+});
