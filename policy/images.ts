@@ -3,7 +3,14 @@ import { parseAllDocuments } from "yaml";
 import { parseImageReference } from "../components/csi/imageReference.ts";
 import { ImageError, parseInstallerImage, PUBLIC_FACTORY } from "../talos/image.ts";
 import { isPlain } from "./seen.ts";
-import { isMapping, leaves, machineConfigurationType, nodeUpgradeType, type Leaf } from "./types.ts";
+import {
+  isMapping,
+  leaves,
+  machineConfigurationType,
+  nodeUpgradeType,
+  storageProbeType,
+  type Leaf,
+} from "./types.ts";
 
 /** An image whose tag or digest may be missing is another image tomorrow, and a node that restarts runs another than its neighbour. */
 export const imagesPinned: ResourceValidationPolicy = {
@@ -108,6 +115,9 @@ interface Image {
 
 /** Images of pods, whatever the kind of object they are in, and installers. */
 function imagesOf(args: ResourceValidationArgs): Image[] {
+  // The plugin makes its pods, so that the engine never sees them.
+  if (args.type === storageProbeType)
+    return plainTexts({ image: args.props["image"] as unknown }, () => true);
   if (!args.type.startsWith("kubernetes:")) return installersOf(args);
   return plainTexts(
     args.props,

@@ -1,6 +1,7 @@
 /** Types of the resources that policies look at, and how to look into what a resource is given. */
 
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
+export const storageProbeType = "talos-node:index:StorageProbe";
 export const preflightType = "talos-node:index:RolloutPreflight";
 export const machineConfigurationType = "talos-node:index:NodeConfiguration";
 export const namespaceType = "kubernetes:core/v1:Namespace";

@@ -261,6 +261,13 @@ describe("images-pinned and no-latest", () => {
       [],
     );
   });
+
+  test("look at the image of the storage probe, whose pods no engine sees", async () => {
+    const probe = (image: string) => resource("talos-node:index:StorageProbe", "joviandss-probe", { image });
+    expect(await found("images-pinned", [probe("a.example.com/busybox")])).toHaveLength(1);
+    expect(await found("no-latest", [probe("a.example.com/busybox:latest")])).toHaveLength(1);
+    expect(await found("images-pinned", [probe("a.example.com/busybox:1")])).toEqual([]);
+  });
 });
 
 describe("installer-from-factory", () => {
