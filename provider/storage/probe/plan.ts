@@ -12,7 +12,7 @@ export interface ProbeRequest {
   concurrency: number;
   /** How long each step may take, in seconds. */
   timeoutSeconds: number;
-  /** Taints of nodes that are probed all the same. */
+  /** Taints that the pods tolerate; nodes with others are passed over. */
   tolerations: readonly Toleration[];
   /** These nodes alone. Default: all. */
   nodes?: readonly string[];
