@@ -29,6 +29,7 @@ it.each([
   ["bench", ["lab/bench.ts", "preview"]],
   ["preview:report", ["report/previewCli.ts", "--from", "nowhere.json"]],
   ["accept", ["accept/cli.ts", "--stack", "nowhere"]],
+  ["storage:probe", ["probe/cli.ts", "--stack", "nowhere"]],
   ["the plugin", ["provider/start.cjs", "127.0.0.1:1"]],
 ])(
   "%s goes on when nobody reads its output any more, instead of printing about it for ever",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { probeImage } from "../../components/csi/sidecars.ts";
-import { parseSettings, SettingsError } from "../../config.ts";
+import { parseSettings, type SettingsError } from "../../config.ts";
 import { JovianDssCsi } from "../../components/csi/joviandss.ts";
 import { record as recordWithUid } from "./csi/recorder.ts";
 import { iscsiSchematicId, program } from "./components/program.ts";
