@@ -120,8 +120,8 @@ function refuseRashness(leaving: readonly Departure[], inputs: MembershipInputs)
 }
 
 /**
- * Brings the cluster to the list in the settings: whoever is not on it any more leaves, as its `onRemove` says. Workers first; a node that
- * fails stops the ones after it.
+ * Brings the cluster to the list in the settings: whoever is not on it any more leaves, as its `onRemove` says. A control plane first: to a worker that
+ * leaves, it would be a member of etcd on no known control plane. A node that fails stops the ones after it.
  * @returns who is in the cluster now
  * @throws MembershipError with who is still to be taken out
  */
@@ -141,7 +141,7 @@ export async function changeMembership(
     leaving.filter(({ way }) => way !== "reset"),
   ];
   machines.sort(
-    (a, b) => Number(a.member.role === "controlplane") - Number(b.member.role === "controlplane"),
+    (a, b) => Number(b.member.role === "controlplane") - Number(a.member.role === "controlplane"),
   );
   for (const [index, { member }] of machines.entries()) {
     const { context, close, wasReset } = await openRemoval(surroundings, urn, member, inputs, signal);

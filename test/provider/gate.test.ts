@@ -96,7 +96,7 @@ async function remove(name: string): Promise<void> {
 }
 
 describe("etcd, before a configuration", () => {
-  beforeEach(() => start("127.44.71", 3));
+  beforeEach(() => start("127.44.171", 3));
 
   it.each<[FaultId, string, RegExp]>([
     ["etcd-alarm-corrupt", "cp2", /etcd alarm CORRUPT at cp2/],
@@ -131,7 +131,7 @@ describe("etcd, before a configuration", () => {
 });
 
 describe("two control planes", () => {
-  beforeEach(() => start("127.44.72", 2));
+  beforeEach(() => start("127.44.172", 2));
 
   it("are configured, as long as the other one is well; neither is upgraded", async () => {
     await configure("cp1");
@@ -147,13 +147,13 @@ describe("two control planes", () => {
 });
 
 describe("the control planes, before a worker is disturbed", () => {
-  beforeEach(() => start("127.44.73", 3));
+  beforeEach(() => start("127.44.173", 3));
 
   it.each<[FaultId, string, RegExp]>([
     ["etcd-alarm-nospace", "cp2", /etcd alarm NOSPACE at cp2/],
-    ["etcd-member-unhealthy", "cp3", /etcd on 127\.44\.73\.13 knows no leader/],
-    ["not-ready", "cp1", /control plane 127\.44\.73\.11 is running, not ready/],
-    ["node-down", "cp2", /control plane 127\.44\.73\.12 is down/],
+    ["etcd-member-unhealthy", "cp3", /etcd on 127\.44\.173\.13 knows no leader/],
+    ["not-ready", "cp1", /control plane 127\.44\.173\.11 is running, not ready/],
+    ["node-down", "cp2", /control plane 127\.44\.173\.12 is down/],
   ])("%s at %s: it is neither upgraded nor removed", async (fault, at, expected) => {
     cluster.node(at).faults.set(fault);
     while (fault === "not-ready" && cluster.node(at).snapshot().ready)
@@ -174,7 +174,7 @@ describe("the control planes, before a worker is disturbed", () => {
     };
     const inputs = inputsFor(cluster, "w1", drained);
     const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
-    expect(message).toMatch(/step "reboot": control plane 127\.44\.73\.12 is down.*It was uncordoned\.$/s);
+    expect(message).toMatch(/step "reboot": control plane 127\.44\.173\.12 is down.*It was uncordoned\.$/s);
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false });
   });
@@ -193,14 +193,14 @@ describe("the control planes, before a worker is disturbed", () => {
     };
     const inputs = inputsFor(cluster, "cp1", drained);
     const { message } = await failureOf(harness(kubernetes, {}, talos).provider.create(urn, inputs));
-    expect(message).toMatch(/step "gate": control plane 127\.44\.73\.12 is down/);
+    expect(message).toMatch(/step "gate": control plane 127\.44\.173\.12 is down/);
     expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
     expect(kubernetes.log).toEqual([]);
   });
 });
 
 describe("a worker in the state", () => {
-  beforeEach(() => start("127.44.78", 1));
+  beforeEach(() => start("127.44.178", 1));
 
   it("is no other one because control planes come or go, or because its state is from before it knew them", async () => {
     const { provider } = harness(kubernetes);
@@ -218,7 +218,7 @@ describe("a worker in the state", () => {
 });
 
 describe("a turn at the cluster", () => {
-  beforeEach(() => start("127.44.77", 3));
+  beforeEach(() => start("127.44.177", 3));
 
   it("that another run has taken over keeps the node from its reboot", async () => {
     kubernetes.pod("cp1", "web");
@@ -242,7 +242,7 @@ describe("a turn at the cluster", () => {
 });
 
 describe("a control plane that leaves for good", () => {
-  beforeEach(() => start("127.44.74", 4));
+  beforeEach(() => start("127.44.174", 4));
 
   it("stays while etcd has an alarm", async () => {
     cluster.node("cp2").faults.set("etcd-alarm-corrupt");
@@ -257,14 +257,14 @@ describe("a control plane that leaves for good", () => {
     cluster.node("cp1").faults.set("not-ready");
     while (cluster.node("cp1").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 5));
     expect((await failureOf(remove("cp4"))).message).toMatch(
-      /control plane 127\.44\.74\.11 is running, not ready/,
+      /control plane 127\.44\.174\.11 is running, not ready/,
     );
     expect(cluster.node("cp4").snapshot()).toMatchObject({ stage: "running" });
   });
 });
 
 describe("a Node object", () => {
-  beforeEach(() => start("127.44.75", 1));
+  beforeEach(() => start("127.44.175", 1));
 
   async function forget(recorded = false): Promise<void> {
     const inputs = nodeUpgradeInputs(inputsFor(cluster, "w1", drained));
@@ -292,7 +292,7 @@ describe("a Node object", () => {
   }
 
   it("stays while its machine answers as a member of the cluster, whatever the caller says", async () => {
-    await expect(forget(true)).rejects.toThrow(/127\.44\.75\.21 answers as a member of this cluster/);
+    await expect(forget(true)).rejects.toThrow(/127\.44\.175\.21 answers as a member of this cluster/);
     await expect(forget(true)).rejects.toBeInstanceOf(Refused);
     expect(kubernetes.cluster.has("w1")).toBe(true);
   });
@@ -322,7 +322,7 @@ describe("a Node object", () => {
 });
 
 describe("a control plane in maintenance mode whose state is lost", () => {
-  beforeEach(() => start("127.44.76", 3));
+  beforeEach(() => start("127.44.176", 3));
 
   it("is sent nothing while etcd has its member: taking that out is the consent", async () => {
     const inputs = changed("cp3");

@@ -283,6 +283,16 @@ describe("a control plane", () => {
     expect(listed(after)).toEqual(["cp2", "cp3"]);
   });
 
+  it("leaves together with a worker, before it: to the worker it would be a member on no control plane", async () => {
+    await start("127.44.79", 4, 2);
+    const own = harness(kubernetes);
+    const state = await remove(own, await deployed(own), without(["cp4", "w2"]));
+    expect(listed(state)).toEqual(["cp1", "cp2", "cp3", "w1"]);
+    for (const name of ["cp4", "w2"])
+      expect(cluster.node(name).snapshot()).toMatchObject({ stage: "maintenance" });
+    expect(kubernetes.log.filter((line) => line.startsWith("delete"))).toEqual(["delete cp4", "delete w2"]);
+  });
+
   it("that leaves is no obstacle to the others' upgrade in the preview, and none afterwards", async () => {
     await start("127.44.79", 3, 0);
     const own = harness(kubernetes);

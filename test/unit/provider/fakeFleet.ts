@@ -46,6 +46,8 @@ export interface Machine {
   askedToReboot?: boolean;
   /** Its iSCSI session. */
   session?: boolean;
+  /** It was reset: out of etcd at once, and once it is up again in maintenance mode. */
+  wiped?: boolean;
 }
 
 /** What strikes a rollout from outside. */
@@ -64,8 +66,10 @@ export class FakeFleet {
   readonly mostDown = { controlplane: 0, worker: 0 };
   /** What must never happen, and did. */
   readonly violations: string[] = [];
-  /** Names of the machines whose upgrade was begun. */
+  /** Names of the machines whose upgrade or removal was begun. */
   readonly tried = new Set<string>();
+  /** Names of the machines that are to be reset. */
+  readonly leaving = new Set<string>();
   /** Kept where a test asks for it. */
   failures: Error[] | undefined;
   /** What the rollout does about leaked sessions. */
@@ -85,6 +89,8 @@ export class FakeFleet {
     this.kubernetes.after = (entry) => {
       const [what = "", name = ""] = entry.split(" ");
       this.happened(what, name.replace("pod-of-", ""));
+      if (what === "delete" && this.get(name).wiped !== true)
+        this.violations.push(`Kubernetes forgot ${name}, whose machine was not reset`);
       if (what === "evict") setImmediate(() => this.#leave(this.get(name.replace("pod-of-", ""))));
     };
   }
@@ -135,6 +141,13 @@ export class FakeFleet {
     for (const machine of this.machines) delete machine.failed;
   }
 
+  /** Somebody takes a machine out of the cluster by hand. */
+  takenOut(machine: Machine): void {
+    Object.assign(machine, { wiped: true, away: 0, session: false });
+    this.kubernetes.cluster.delete(machine.name);
+    this.kubernetes.pods = this.kubernetes.pods.filter(({ node }) => node !== machine.name);
+  }
+
   struck(method: string): boolean {
     return this.#struck && this.#faults.error?.method === method && this.#faults.error.at === -1;
   }
@@ -156,7 +169,7 @@ export class FakeFleet {
     const fails = controlPlanes[peer.fails % controlPlanes.length];
     // Another machine's event comes at any moment, also between a look and the action after it, where nobody can see it.
     const of = controlPlanes[peer.of % controlPlanes.length];
-    if (of?.name !== name || fails === undefined || fails === of || fails.away > 0) return;
+    if (of?.name !== name || fails === undefined || fails === of || fails.away > 0 || fails.wiped) return;
     fails.failed = true;
   }
 
@@ -206,14 +219,37 @@ export class FakeFleet {
   down(machine: Machine, calls: number): void {
     this.note("reboot", machine);
     machine.askedToReboot = true;
+    this.#goesDown(machine, calls, "rebooted");
+    machine.boots += 1;
+    for (const role of ["controlplane", "worker"] as const) {
+      const away = this.machines.filter((one) => one.role === role && one.away > 0).length;
+      this.mostDown[role] = Math.max(this.mostDown[role], away);
+    }
+  }
+
+  /** The machine leaves etcd, and loses its configuration and its data. */
+  reset(machine: Machine): void {
+    if (!this.leaving.has(machine.name)) this.violations.push(`${machine.name} was reset, and is to stay`);
+    if (machine.wiped === true) this.violations.push(`${machine.name} was reset twice`);
+    this.#goesDown(machine, 5, "reset");
+    machine.wiped = true;
+    this.note("reset", machine);
+  }
+
+  /** Members of etcd: control planes that were not reset. */
+  get members(): Machine[] {
+    return this.machines.filter(({ role, wiped }) => role === "controlplane" && wiped !== true);
+  }
+
+  #goesDown(machine: Machine, calls: number, how: string): void {
     if (machine.role === "controlplane") {
-      const gone = this.machines.filter(
-        (one) => one !== machine && one.role === "controlplane" && (one.away > 0 || one.failed === true),
-      );
-      if (gone.length > 0)
-        this.violations.push(
-          `${machine.name} rebooted while ${gone.map(({ name }) => name).join()} was down`,
-        );
+      const others = this.members.filter((one) => one !== machine);
+      const gone = others.filter(({ away, failed }) => away > 0 || failed === true);
+      const names = gone.map(({ name }) => name).join();
+      if (gone.length > 0) this.violations.push(`${machine.name} was ${how} while ${names} was down`);
+      const of = how === "reset" ? others.length : this.members.length;
+      if (others.length - gone.length < Math.floor(of / 2) + 1 && this.members.length > 1)
+        this.violations.push(`${machine.name} was ${how}, and etcd lost its majority`);
     }
     const target = machine.installed?.version;
     const behind = this.machines.filter(
@@ -224,7 +260,7 @@ export class FakeFleet {
         `${machine.name} rebooted into ${target} while ${behind.map(({ name, runs }) => `${name} ran ${runs.version}`).join()}`,
       );
     // The only node of its cluster cannot be drained.
-    if (this.machines.length > 1) {
+    if (this.kubernetes.cluster.size > 1) {
       if (this.kubernetes.storage.attached.all.some(({ node }) => node === machine.name))
         this.violations.push(`${machine.name} went down with a volume attached`);
       if (machine.session === true && this.leftoverSessions === "refuse")
@@ -232,20 +268,13 @@ export class FakeFleet {
     }
     machine.session = false;
     machine.away = calls;
-    machine.boots += 1;
     this.kubernetes.get(machine.name).ready = false;
-    for (const role of ["controlplane", "worker"] as const) {
-      const away = this.machines.filter((one) => one.role === role && one.away > 0).length;
-      this.mostDown[role] = Math.max(this.mostDown[role], away);
-    }
   }
 
   /** Services of a machine restart. */
   configured(machine: Machine): void {
     this.log.push(`configure ${machine.name}`);
-    const gone = this.machines.filter(
-      (one) => one !== machine && one.role === "controlplane" && one.away > 0,
-    );
+    const gone = this.members.filter((one) => one !== machine && one.away > 0);
     if (machine.role === "controlplane" && gone.length > 0)
       this.violations.push(
         `${machine.name} configured while ${gone.map(({ name }) => name).join()} was down`,
@@ -253,6 +282,10 @@ export class FakeFleet {
   }
 
   up(machine: Machine): void {
+    if (machine.wiped === true) {
+      machine.boot += 1;
+      return;
+    }
     if (machine.installed !== undefined && machine.trouble !== "falls back") machine.runs = machine.installed;
     delete machine.installed;
     machine.boot += 1;
@@ -346,7 +379,8 @@ class FakeClient implements TalosActor {
     return [];
   }
   async inMaintenance(): Promise<boolean> {
-    return false;
+    const { wiped, away, failed } = this.#machine;
+    return wiped === true && away === 0 && failed !== true;
   }
   async hasFile(): Promise<boolean> {
     this.#answer();
@@ -364,8 +398,7 @@ class FakeClient implements TalosActor {
   }
   async etcdMembers() {
     this.#answer();
-    const members = this.#fleet.machines.filter(({ role }) => role === "controlplane");
-    return members.map(({ name, address }) => ({
+    return this.#fleet.members.map(({ name, address }) => ({
       id: name,
       hostname: name,
       addresses: [address],
@@ -429,7 +462,8 @@ class FakeClient implements TalosActor {
   async upgradeFailure(): Promise<undefined> {}
 
   async reset(): Promise<string> {
-    throw new Error("a rollout resets nothing");
+    this.#fleet.reset(this.#answer());
+    return "actor";
   }
   async applyConfiguration() {
     this.#fleet.configured(this.#answer());
@@ -459,6 +493,8 @@ class FakeClient implements TalosActor {
       if (this.#machine.away === 0) this.#fleet.up(this.#machine);
       throw this.#error("unreachable", "connection refused");
     }
+    // In maintenance mode it presents a certificate that it has signed itself.
+    if (this.#machine.wiped === true) throw this.#error("certificate", "self-signed certificate");
     return this.#machine;
   }
 

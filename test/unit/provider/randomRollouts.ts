@@ -6,8 +6,10 @@ import { Acting } from "../../../provider/gate/acting.ts";
 import { cordonedBy, installedImage } from "../../../provider/kubernetes.ts";
 import { UpgradeError } from "../../../provider/errors.ts";
 import { nodeUpgradeInputs } from "../../../provider/inputs.ts";
-import { Session } from "../../../provider/session.ts";
+import { Session, type Surroundings } from "../../../provider/session.ts";
 import { upgradeNode } from "../../../provider/upgrade.ts";
+import { membersByName, type Member } from "../../../provider/membership/members.ts";
+import { changeMembership, MembershipError } from "../../../provider/membership/membership.ts";
 import { laneCount, upgradeLanes } from "../../../talos/lanes.ts";
 import { bootIdOf, FakeFleet, type Image, type Machine, type Trouble } from "./fakeFleet.ts";
 
@@ -16,8 +18,8 @@ import { bootIdOf, FakeFleet, type Image, type Machine, type Trouble } from "./f
  * lanes, with nodes that fail on the way, and then once more without.
  */
 
-const wanted: Image = { version: "v1.13.9", schematic: "a".repeat(64) };
-const image = `factory.talos.dev/metal-installer/${wanted.schematic}:${wanted.version}`;
+export const wanted: Image = { version: "v1.13.9", schematic: "a".repeat(64) };
+export const image = `factory.talos.dev/metal-installer/${wanted.schematic}:${wanted.version}`;
 
 /** How a node is found. */
 const state = fc.constantFrom(
@@ -120,18 +122,22 @@ export function impatientClock(): Clock {
 async function deploy(
   fleet: FakeFleet,
   maxUnavailable: number | string,
-  { inOrder = true, preflightMs = 0 } = {},
+  { inOrder = true, preflightMs = 0, removals }: Deployment = {},
 ): Promise<string[]> {
   const failed: string[] = [];
   const done = new Map<string, Promise<boolean>>();
-  const controlPlanes = fleet.machines
-    .filter(({ role }) => role === "controlplane")
-    .map(({ address }) => address);
-  for (const { node, after } of upgradeLanes(fleet.machines, maxUnavailable)) {
-    const before = Promise.all(inOrder ? after.map(async (name) => done.get(name)) : []);
+  const staying = removals?.staying ?? fleet.machines;
+  const controlPlanes = controlPlanesOf(staying);
+  const removed: Promise<boolean> =
+    removals === undefined ? Promise.resolve(true) : removals.run().then((ok) => ok || !inOrder);
+  if (inOrder) await removed;
+  for (const { node, after } of upgradeLanes(staying, maxUnavailable)) {
+    const before: Promise<boolean>[] = inOrder
+      ? [removed, ...after.map((name) => done.get(name) ?? Promise.resolve(true))]
+      : [];
     done.set(
       node.name,
-      before.then(async (results) => {
+      Promise.all(before).then(async (results) => {
         if (results.includes(false)) return false;
         const ok = await upgrade(fleet, node, controlPlanes, preflightMs);
         if (!ok) failed.push(node.name);
@@ -139,8 +145,76 @@ async function deploy(
       }),
     );
   }
-  await Promise.all(done.values());
+  await Promise.all([removed, ...done.values()]);
   return failed;
+}
+
+/** How a deployment goes. */
+interface Deployment {
+  /** False: nobody waits for anybody. */
+  inOrder?: boolean;
+  preflightMs?: number;
+  removals?: Removals;
+}
+
+function controlPlanesOf(machines: readonly Machine[]): string[] {
+  return machines.filter(({ role }) => role === "controlplane").map(({ address }) => address);
+}
+
+/** Nodes that are taken out of the settings, and what the state still knows of them. */
+class Removals {
+  readonly staying: Machine[];
+  readonly #fleet: FakeFleet;
+  readonly #leaving: ReadonlyMap<Machine, "reset" | "keep">;
+  #members: Member[];
+
+  constructor(fleet: FakeFleet, leaving: ReadonlyMap<Machine, "reset" | "keep">) {
+    this.#fleet = fleet;
+    this.#leaving = leaving;
+    this.staying = fleet.machines.filter((machine) => !leaving.has(machine));
+    for (const [{ name }, way] of leaving) if (way === "reset") fleet.leaving.add(name);
+    this.#members = fleet.machines.map((machine) => this.#member(machine));
+  }
+
+  get reset(): Machine[] {
+    return [...this.#leaving].flatMap(([machine, way]) => (way === "reset" ? [machine] : []));
+  }
+
+  get kept(): Machine[] {
+    return [...this.#leaving].flatMap(([machine, way]) => (way === "keep" ? [machine] : []));
+  }
+
+  /** @returns whether all of them are out */
+  async run(): Promise<boolean> {
+    if (this.#leaving.size === 0) return true;
+    const state = { nodes: membersByName(this.#members) };
+    const news = {
+      nodes: membersByName(this.staying.map((machine) => this.#member(machine))),
+      clientConfiguration: {},
+      kubeconfig: "in memory",
+      drain: { timeoutSeconds: 5, leftoverSessions: this.#fleet.leftoverSessions },
+      timeoutSeconds: 1_800,
+    };
+    for (const { name } of this.reset) this.#fleet.tried.add(name);
+    try {
+      const signal = new AbortController().signal;
+      this.#members = await changeMembership(surroundingsOf(this.#fleet), "urn", state, news, signal);
+      return true;
+    } catch (error) {
+      // Whatever happened, the state knows who is still to be taken out.
+      expect(error).toBeInstanceOf(MembershipError);
+      this.#members = (error as MembershipError).members;
+      const known = this.#members.map(({ name }) => name);
+      expect(known).toEqual(expect.arrayContaining(this.staying.map(({ name }) => name)));
+      expect(known.length).toBeGreaterThan(this.staying.length);
+      return false;
+    }
+  }
+
+  #member(machine: Machine): Member {
+    const { name, address: node, role } = machine;
+    return { name, node, role, onRemove: this.#leaving.get(machine) ?? "keep" };
+  }
 }
 
 async function upgrade(
@@ -174,7 +248,7 @@ async function configure(fleet: FakeFleet, machine: Machine, controlPlanes: stri
 }
 
 /** The connections of one operation on one node. */
-async function open(
+export async function open(
   fleet: FakeFleet,
   { name, address, role }: Pick<Machine, "name" | "address" | "role">,
   controlPlanes: string[],
@@ -193,22 +267,21 @@ async function open(
     kubeconfig: "in memory",
     drain: { timeoutSeconds: 5, leftoverSessions: fleet.leftoverSessions },
   });
+  return Session.open(surroundingsOf(fleet), "urn", inputs, new AbortController().signal);
+}
+
+export function surroundingsOf(fleet: FakeFleet): Surroundings {
   const ignore = (): void => undefined;
   const talos = async () => (connection: { endpoint: string }) => fleet.client(connection.endpoint);
-  return Session.open(
-    {
-      talos,
-      connectKubernetes: async () => fleet.kubernetes,
-      acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
-      clock: impatientClock(),
-      patience: defaultPatience,
-      advised: new Set(),
-      statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
-    },
-    "urn",
-    inputs,
-    new AbortController().signal,
-  );
+  return {
+    talos,
+    connectKubernetes: async () => fleet.kubernetes,
+    acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
+    clock: impatientClock(),
+    patience: defaultPatience,
+    advised: new Set(),
+    statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
+  };
 }
 
 /** The states and troubles of a single run: everything is upgraded once, in order, and the second run finishes what the first could not. */
@@ -269,7 +342,7 @@ const faults = fc.record({
   /** A control plane fails for good when this happens to another. */
   peer: fc.option(
     fc.record({
-      when: fc.constantFrom("pull", "install", "cordon", "evict", "uncordon"),
+      when: fc.constantFrom("pull", "install", "cordon", "evict", "uncordon", "reset"),
       of: fc.nat({ max: 8 }),
       fails: fc.nat({ max: 8 }),
     }),
@@ -312,7 +385,7 @@ const faults = fc.record({
           "evict",
           "patchNode",
         ],
-        ...["attachments", "list"],
+        ...["attachments", "list", "reset", "deleteNode"],
       ),
       nth: fc.integer({ min: 1, max: 6 }),
       kind: fc.constantFrom("unexpected", "unreachable", "timeout", "denied", "failed", "locked", "notFound"),
@@ -325,6 +398,10 @@ const faults = fc.record({
   preflightMs: fc.constantFrom(0, 0, 10_000, 7_200_000),
   /** Whose configuration is changed while the rollout runs. */
   configured: fc.array(fc.nat({ max: 9 }), { maxLength: 3 }),
+  /** Who is taken out of the settings. */
+  leaving: fc.array(fc.record({ who: fc.nat({ max: 9 }), way: fc.constantFrom("reset", "keep") }), {
+    maxLength: 2,
+  }),
 });
 export const faultyCluster = fc.record({
   random: fc.record({
@@ -344,40 +421,66 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
   const fleet = fleetOf(random);
   fleet.failures = [];
   fleet.strike(given);
+  const removals = new Removals(fleet, whoLeaves(fleet, given.leaving));
+  const { staying } = removals;
   const foreign = fleet.machines.filter(
     (_, index) => [...random.controlPlanes, ...random.workers][index]?.state === "cordoned by somebody",
   );
   // A cordon that was found may stay where the node could not even be read.
   const before = fleet.machines.filter(({ name }) => fleet.kubernetes.get(name).unschedulable);
   const { inOrder, preflightMs } = given;
-  const controlPlanes = fleet.machines
-    .filter(({ role }) => role === "controlplane")
-    .map(({ address }) => address);
-  const configured = given.configured.flatMap((index) => fleet.machines[index % fleet.machines.length] ?? []);
+  const configured = given.configured.flatMap((index) => staying[index % staying.length] ?? []);
   await Promise.all([
-    deploy(fleet, random.maxUnavailable, { inOrder, preflightMs }),
-    ...configured.map((machine) => configure(fleet, machine, controlPlanes)),
+    deploy(fleet, random.maxUnavailable, { inOrder, preflightMs, removals }),
+    ...configured.map((machine) => configure(fleet, machine, controlPlanesOf(staying))),
   ]);
   expect(fleet.violations).toEqual([]);
   expectNoCordonLeft(fleet, before);
 
   fleet.heal();
   for (const { name } of fleet.machines) fleet.setTrouble(name, undefined);
-  await deploy(fleet, random.maxUnavailable, { inOrder });
+  for (const { name, installs, boots, wiped } of removals.kept)
+    expect([name, installs, boots, wiped]).toEqual([name, 0, 0, undefined]);
+  for (const machine of removals.kept) fleet.takenOut(machine);
+  await deploy(fleet, random.maxUnavailable, { inOrder, removals });
   // A run may have ended on an error of its own; nothing is wrong by now.
-  expect(await deploy(fleet, random.maxUnavailable)).toEqual([]);
+  const failed = await deploy(fleet, random.maxUnavailable, { removals });
   expect(fleet.violations).toEqual([]);
-  for (const { name, runs } of fleet.machines) expect([name, runs]).toEqual([name, wanted]);
+  for (const { name, installs, boots, wiped } of removals.reset)
+    expect([name, installs, boots, wiped]).toEqual([name, 0, 0, true]);
+  for (const machine of fleet.machines.filter((one) => !staying.includes(one)))
+    expect([machine.name, fleet.kubernetes.cluster.has(machine.name)]).toEqual([machine.name, false]);
+  // Two control planes cannot lose one, not even for a reboot: there has to be a third one first.
+  if (controlPlanesOf(staying).length === 2 && failed.length > 0) return expectNoCordonLeft(fleet, before);
+  expect(failed).toEqual([]);
+  for (const { name, runs } of staying) expect([name, runs]).toEqual([name, wanted]);
   const cordoned = [...fleet.kubernetes.cluster.values()].filter(({ unschedulable }) => unschedulable);
-  expect(cordoned.map(({ name }) => name).sort()).toEqual(foreign.map(({ name }) => name).sort());
+  const foreignStaying = foreign.filter((machine) => staying.includes(machine));
+  expect(cordoned.map(({ name }) => name).sort()).toEqual(foreignStaying.map(({ name }) => name).sort());
+}
+
+/** Never the last control plane, and one at a time: both is refused without a look at the cluster, and has tests of its own. */
+function whoLeaves(
+  fleet: FakeFleet,
+  given: readonly { who: number; way: "reset" | "keep" }[],
+): Map<Machine, "reset" | "keep"> {
+  const leaving = new Map<Machine, "reset" | "keep">();
+  for (const { who, way } of given) {
+    const machine = fleet.machines[who % fleet.machines.length];
+    if (machine === undefined || leaving.has(machine)) continue;
+    const controlPlanes = [...leaving.keys()].filter(({ role }) => role === "controlplane").length;
+    if (machine.role === "controlplane" && (controlPlanes > 0 || fleet.members.length === 1)) continue;
+    leaving.set(machine, way);
+  }
+  return leaving;
 }
 
 /** No cordon of ours is left on a node that was not disturbed, unless Kubernetes itself refused to take it back. */
 function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void {
   if (fleet.struck("patchNode") || fleet.struck("nodes")) return;
   for (const machine of fleet.machines.filter((one) => fleet.tried.has(one.name) && !before.includes(one))) {
-    const { unschedulable } = fleet.kubernetes.get(machine.name);
-    if (machine.boots === 0 && !machine.askedToReboot)
+    const unschedulable = fleet.kubernetes.cluster.get(machine.name)?.unschedulable ?? false;
+    if (machine.boots === 0 && !machine.askedToReboot && machine.wiped !== true)
       expect([machine.name, unschedulable]).toEqual([machine.name, false]);
   }
 }
@@ -395,8 +498,9 @@ export function runs(numRuns: number, title: string, usual?: number): fc.Paramet
     ...(path === undefined ? {} : { path, endOnFailure: true }),
     reporter: (details) => {
       if (!details.failed) return;
+      const { errorInstance: seen } = details;
       throw new Error(
-        `${fc.defaultReportMessage(details)}\n\nReplay: ROLLOUT_SEED=${details.seed} ROLLOUT_PATH=${details.counterexamplePath ?? ""} npx vitest run test/unit/provider/rolloutStates.test.ts -t "${title}"`,
+        `${fc.defaultReportMessage(details)}\n\n${seen instanceof Error ? seen.message : String(seen)}\n\nReplay: ROLLOUT_SEED=${details.seed} ROLLOUT_PATH=${details.counterexamplePath ?? ""} npx vitest run test/unit/provider/rolloutStates.test.ts -t "${title}"`,
       );
     },
   };

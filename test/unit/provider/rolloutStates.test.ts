@@ -9,13 +9,13 @@ const seed = 20261128;
 describe("a rollout over a random cluster in a random state", () => {
   it("never takes down too many, touches nothing out of turn, and a second run finishes with every node upgraded once", async () => {
     await fc.assert(fc.asyncProperty(cluster, expectOrderlyRollout), runs(300, "never takes down", seed));
-  }, 120_000);
+  }, 300_000);
 
   it("whatever fails on the way: never two control planes down, never a second installation, no cordon left, and an end", async () => {
     await fc.assert(fc.asyncProperty(faultyCluster, expectSafeRollout), runs(1_700, "whatever fails", seed));
-  }, 120_000);
+  }, 300_000);
 
   it("hop by hop, killed at any moment: never more than one minor release apart, no hop twice, and an end", async () => {
     await fc.assert(fc.asyncProperty(scattered, expectSafeHops), runs(100, "hop by hop", seed));
-  }, 120_000);
+  }, 300_000);
 });
