@@ -1,0 +1,432 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { defaultPatience } from "../../../provider/context.ts";
+import { NodeMoved } from "../../../provider/errors.ts";
+import { Acting } from "../../../provider/gate/acting.ts";
+import { Gate, type GateSite } from "../../../provider/gate/gate.ts";
+import { NotRecovered, Refused } from "../../../provider/gate/refused.ts";
+import { TalosError } from "../../../talos/api/errors.ts";
+import type { TalosActor } from "../../../talos/api/talosClient.ts";
+import { bootIdOf, FakeFleet, type Machine } from "./fakeFleet.ts";
+
+// Each action of the gate by itself, against machines in memory: what it looks at right before it acts, and in which order. The mutation check
+// (test/night/mutants.ts) takes each look out.
+
+/** Calls that disturb a node or its cluster. */
+const acts = [
+  "install",
+  "upgradeLegacy",
+  "reboot",
+  "reset",
+  "etcdDowngrade",
+  "forfeitLeadership",
+  "applyConfiguration",
+  "applyFirstConfiguration",
+] as const;
+type Act = (typeof acts)[number];
+
+let fleet: FakeFleet;
+/** What was done to whom: `reboot cp1`. */
+let done: string[];
+/** Answers in the place of a machine's own, by `cp2.machineStatus`. */
+let instead: Record<string, () => unknown>;
+/** What came before an action, such as a turn. */
+let hosts: string[];
+
+beforeEach(() => {
+  const machine = (name: string, address: string): Machine => ({
+    name,
+    address,
+    role: name.startsWith("cp") ? "controlplane" : "worker",
+    runs: { version: "v1.13.7", schematic: "b".repeat(64) },
+    ...{ boot: 0, away: 0, installs: 0, boots: 0 },
+  });
+  const names = ["cp1", "cp2", "cp3", "cp4", "w1"];
+  fleet = new FakeFleet(names.map((name, index) => machine(name, `10.0.0.${index + 1}`)));
+  [done, instead, hosts] = [[], {}, []];
+});
+
+function client(address: string): TalosActor {
+  const own = fleet.client(address);
+  const { name } = fleet.machines.find((one) => one.address === address) ?? { name: "" };
+  return new Proxy(own, {
+    get: (target, property) => {
+      const other = instead[`${name}.${String(property)}`];
+      if (other !== undefined) return async () => other();
+      if (acts.includes(property as Act)) {
+        return async () => {
+          done.push(`${String(property)} ${name}`);
+          return { mode: "NO_REBOOT", warnings: [], details: "" };
+        };
+      }
+      const member: unknown = Reflect.get(target, property, target);
+      return typeof member === "function" ? (member.bind(target) as unknown) : member;
+    },
+  });
+}
+
+function gateOf(name: string, more: Partial<GateSite> = {}): Gate {
+  let now = 0;
+  const node = fleet.get(name);
+  const talos = async () => (connection: { endpoint: string }) => client(connection.endpoint);
+  return new Gate({
+    node: { name, node: node.address, role: node.role },
+    controlPlanes: fleet.machines.filter(({ role }) => role === "controlplane").map((one) => one.address),
+    services: [],
+    cluster: "the cluster of this test",
+    kubeconfig: "in memory",
+    acting: new Acting({
+      talos,
+      kubernetes: async () => fleet.kubernetes,
+      hostTurn: async (cluster) => {
+        hosts.push(`begin ${cluster}`);
+        return () => hosts.push("end");
+      },
+    }),
+    reader: client,
+    connectionTo: (endpoint) => ({ endpoint, credentials: "maintenance" }),
+    clock: {
+      now: () => now,
+      sleep: async (ms) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        now += ms;
+      },
+    },
+    patience: { ...defaultPatience, recoveryMs: 2_000, guardMs: 2_000, serviceMs: 3_000 },
+    signal: new AbortController().signal,
+    tell: () => undefined,
+    ...more,
+  });
+}
+
+const call = { deadlineMs: 1_000 };
+const silent = (): never => {
+  throw new TalosError("unreachable", "cp2", "a call", "no route to host");
+};
+const bootOf = (name: string): string => bootIdOf(name, 0);
+
+interface Action {
+  act: Act;
+  of: string;
+  run: (gate: Gate, bootId?: string) => Promise<unknown>;
+}
+const onControlPlane: Action[] = [
+  {
+    act: "install",
+    of: "cp1",
+    run: (gate, bootId = bootOf("cp1")) => gate.install("image", () => undefined, { bootId }, call),
+  },
+  {
+    act: "upgradeLegacy",
+    of: "cp1",
+    run: (gate, bootId = bootOf("cp1")) =>
+      gate.upgradeLegacy({ image: "image", preserve: false }, { bootId }, call),
+  },
+  { act: "reboot", of: "cp1", run: (gate, bootId = bootOf("cp1")) => gate.reboot({ bootId }, call) },
+  { act: "reset", of: "cp1", run: (gate, bootId = bootOf("cp1")) => gate.reset({ bootId }, call) },
+  { act: "etcdDowngrade", of: "cp1", run: (gate) => gate.enableEtcdDowngrade("3.5", call) },
+  {
+    act: "applyConfiguration",
+    of: "cp1",
+    run: (gate) => gate.applyConfiguration({ data: "", mode: "NO_REBOOT", disturbs: true }, call),
+  },
+];
+const onWorker: Action[] = [
+  { act: "reboot", of: "w1", run: (gate, bootId = bootOf("w1")) => gate.reboot({ bootId }, call) },
+  { act: "reset", of: "w1", run: (gate, bootId = bootOf("w1")) => gate.reset({ bootId }, call) },
+];
+
+describe.each([...onControlPlane, ...onWorker])("$act of $of", ({ act, of, run }) => {
+  it("is done where nothing stands against it", async () => {
+    await run(gateOf(of));
+    expect(done).toEqual([`${act} ${of}`]);
+  });
+
+  it("is not done while another control plane is down", async () => {
+    fleet.get("cp2").failed = true;
+    await expect(run(gateOf(of))).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+  });
+
+  it("is not done while etcd has an alarm", async () => {
+    for (const name of ["cp1", "cp2"])
+      instead[`${name}.etcdAlarms`] = () => [{ memberId: "cp3", alarm: "CORRUPT" }];
+    await expect(run(gateOf(of))).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+  });
+});
+
+const withBoot = [...onControlPlane.slice(0, 4), ...onWorker];
+describe.each(withBoot)("$act of $of, for a boot", ({ of, run }) => {
+  it("is not done in another boot", async () => {
+    await expect(run(gateOf(of), "the boot before")).rejects.toBeInstanceOf(NodeMoved);
+    expect(done).toEqual([]);
+  });
+
+  it("is not done where the node does not tell its boot", async () => {
+    instead[`${of}.bootId`] = () => undefined;
+    await expect(run(gateOf(of))).rejects.toThrow();
+    expect(done).toEqual([]);
+  });
+});
+
+describe.each([...onControlPlane.slice(1, 4), ...onWorker])(
+  "$act of $of, which takes it down",
+  ({ of, run }) => {
+    it("is not done while volumes are on the node", async () => {
+      const volumes = async () => [{ problem: "volume pv-late", hint: "", mayPass: false }];
+      await expect(run(gateOf(of, { volumes }))).rejects.toThrow("volume pv-late");
+      expect(done).toEqual([]);
+    });
+  },
+);
+
+describe("a node that tells no boot", () => {
+  it("is neither rebooted nor reset, though none was expected", async () => {
+    instead["cp1.bootId"] = () => undefined;
+    await expect(gateOf("cp1").reboot({ bootId: undefined }, call)).rejects.toBeInstanceOf(Refused);
+    await expect(gateOf("cp1").reset({ bootId: undefined }, call)).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+  });
+
+  it("is not rebooted after a failed upgrade, where it has rebooted already", async () => {
+    await expect(gateOf("cp1").rebootStopped({ bootId: "the boot before" }, call)).rejects.toBeInstanceOf(
+      NodeMoved,
+    );
+    expect(done).toEqual([]);
+    await gateOf("cp1").rebootStopped({ bootId: bootOf("cp1") }, call);
+    expect(done).toEqual(["reboot cp1"]);
+  });
+});
+
+describe("etcd's leader", () => {
+  const leads = (name: string): void => {
+    for (const one of ["cp1", "cp2", "cp3", "cp4"])
+      instead[`${one}.etcdStatus`] = () => ({
+        ...{ memberId: one, version: "3.6.12", storageVersion: "3.6.0", leader: name },
+        ...{ learner: false, errors: [] },
+      });
+  };
+
+  it("hands leadership over before it goes down; a follower does not", async () => {
+    leads("cp1");
+    await gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call);
+    expect(done).toEqual(["forfeitLeadership cp1", "reboot cp1"]);
+    done = [];
+    leads("cp2");
+    await gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call);
+    expect(done).toEqual(["reboot cp1"]);
+  });
+});
+
+describe("turns", () => {
+  it("of this machine and in Kubernetes are taken around each action, and by control planes alone", async () => {
+    await gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call);
+    expect(hosts).toEqual(["begin the cluster of this test", "end"]);
+    expect(fleet.kubernetes.lease).toMatchObject({ holder: undefined });
+    await gateOf("w1").reboot({ bootId: bootOf("w1") }, call);
+    expect(hosts).toHaveLength(2);
+  });
+
+  it("keep two actions of one process apart", async () => {
+    let [now, most] = [0, 0];
+    const gates = ["cp1", "cp2"].map((name) =>
+      gateOf(name).inTurn(async () => {
+        most = Math.max(most, ++now);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        now -= 1;
+      }),
+    );
+    await Promise.all(gates);
+    expect(most).toBe(1);
+  });
+
+  it("are none while Kubernetes cannot tell whether somebody has one", async () => {
+    fleet.kubernetes.down = "connect ECONNREFUSED";
+    await expect(gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call)).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+  });
+
+  it("that are lost meanwhile stop the action", async () => {
+    const gate = gateOf("cp1");
+    await expect(
+      gate.inTurn(async () => {
+        fleet.kubernetes.lease = { holder: "another run", version: "99" };
+        await gate.reboot({ bootId: bootOf("cp1") }, call);
+      }),
+    ).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+  });
+});
+
+describe("a configuration that disturbs", () => {
+  const apply = (gate: Gate, disturbs = true): Promise<unknown> =>
+    gate.applyConfiguration({ data: "", mode: "NO_REBOOT", disturbs }, call);
+
+  it("waits for another control plane's kube-apiserver", async () => {
+    instead["cp2.apiServer"] = () => ({ ready: false, outdated: false });
+    await expect(apply(gateOf("cp1"))).rejects.toThrow("kube-apiserver on 10.0.0.2 is not ready");
+    expect(done).toEqual([]);
+  });
+
+  it("waits a while for one that has not taken its new manifest over yet", async () => {
+    let looks = 0;
+    instead["cp2.apiServer"] = () => ({ ready: true, outdated: ++looks < 4 });
+    await apply(gateOf("cp1"));
+    expect(looks).toBeGreaterThanOrEqual(4);
+  });
+
+  it("is not applied while etcd tells nothing", async () => {
+    for (const one of ["cp1", "cp2", "cp3", "cp4"]) instead[`${one}.etcdMembers`] = silent;
+    await expect(apply(gateOf("cp1"))).rejects.toThrow(/etcd does not answer/);
+    await expect(apply(gateOf("w1"))).rejects.toThrow(/etcd does not answer/);
+    expect(done).toEqual([]);
+  });
+
+  it.each([
+    ["a learner", () => ({ id: "cp3", hostname: "cp3", addresses: [], learner: true })],
+    [
+      "one that has never started",
+      () => ({ id: "9", hostname: "", addresses: ["10.0.0.9"], learner: false }),
+    ],
+  ])("is not applied while etcd has %s among its members", async (_, member) => {
+    const members = ["cp1", "cp2", "cp4"].map((name) => ({
+      ...{ id: name, hostname: name, addresses: [], learner: false },
+    }));
+    for (const one of ["cp1", "cp2", "cp3", "cp4"])
+      instead[`${one}.etcdMembers`] = () => [...members, member()];
+    await expect(apply(gateOf("cp1"))).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+  });
+
+  it.each(["cp1", "w1"])(
+    "of %s is not over before the machine is well and has been so for a moment",
+    async (name) => {
+      let looks = 0;
+      const unwell = { stage: "running", ready: false, unmet: [] };
+      const well = { stage: "running", ready: true, unmet: [] };
+      // Not ready any more a moment after it had been.
+      instead[`${name}.machineStatus`] = () => (done.length > 0 && ++looks === 2 ? unwell : well);
+      instead["cp2.apiServer"] = () => undefined;
+      await apply(gateOf(name));
+      expect(looks).toBeGreaterThanOrEqual(4);
+      instead[`${name}.machineStatus`] = () => (done.length > 1 ? unwell : well);
+      await expect(apply(gateOf(name))).rejects.toBeInstanceOf(NotRecovered);
+    },
+  );
+
+  it("of a machine that does not answer after it is not over", async () => {
+    instead["w1.machineStatus"] = () =>
+      done.length > 0 ? silent() : { stage: "running", ready: true, unmet: [] };
+    await expect(apply(gateOf("w1"))).rejects.toBeInstanceOf(NotRecovered);
+  });
+
+  it("is told from one that takes nothing from the cluster", async () => {
+    fleet.get("cp2").failed = true;
+    await apply(gateOf("cp1"), false);
+    expect(done).toEqual(["applyConfiguration cp1"]);
+  });
+});
+
+describe("what cannot be told", () => {
+  it("is no leave to go down: etcd gives no answer", async () => {
+    for (const one of ["cp1", "cp2", "cp3", "cp4"]) instead[`${one}.etcdMembers`] = silent;
+    await expect(gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call)).rejects.toThrow(
+      /etcd does not answer/,
+    );
+    await expect(gateOf("cp1").reset({ bootId: bootOf("cp1") }, call)).rejects.toThrow(
+      /etcd does not answer/,
+    );
+    expect(done).toEqual([]);
+  });
+
+  it("is no leave to go down: another member gives no answer", async () => {
+    instead["cp2.etcdStatus"] = silent;
+    await expect(gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call)).rejects.toThrow(
+      /etcd on 10\.0\.0\.2 does not answer/,
+    );
+    expect(done).toEqual([]);
+  });
+
+  it("is no leave to install: whether etcd's data can be read", async () => {
+    const wanted = { talosVersion: "v1.14.1", allowDowngrade: false, snapshot: false };
+    const install = () =>
+      gateOf("cp1", { wanted }).install("image", () => undefined, { bootId: bootOf("cp1") }, call);
+    await install();
+    expect(done).toEqual(["install cp1"]);
+    const back = { talosVersion: "v1.10.9", allowDowngrade: true, snapshot: true };
+    instead["cp1.etcdDowngrading"] = silent;
+    await expect(
+      gateOf("cp1", { wanted: back }).install("image", () => undefined, { bootId: bootOf("cp1") }, call),
+    ).rejects.toThrow(/etcd's versions are not known/);
+    expect(done).toHaveLength(1);
+  });
+});
+
+describe("a control plane that leaves for good", () => {
+  const reset = (gate: Gate): Promise<unknown> => gate.reset({ bootId: bootOf("cp1") }, call);
+
+  it("stays while another is not ready, though the votes would do", async () => {
+    instead["cp2.machineStatus"] = () => ({ stage: "running", ready: false, unmet: [] });
+    await expect(reset(gateOf("cp1"))).rejects.toThrow(/10\.0\.0\.2 is running, not ready/);
+    expect(done).toEqual([]);
+  });
+
+  it.each([
+    ["reports errors", { errors: ["etcdserver: no leader"] }],
+    ["knows no leader", { leader: "0" }],
+    ["is a learner", { learner: true }],
+  ])("stays where those that are left are no quorum: two of three, of which one %s", async (_, change) => {
+    const well = { version: "3.6.12", storageVersion: "3.6.0", leader: "cp4", learner: false, errors: [] };
+    fleet.get("cp2").wiped = true;
+    instead["cp3.etcdStatus"] = () => ({ memberId: "cp3", ...well, ...change });
+    const controlPlanes = ["cp1", "cp3", "cp4"].map((name) => fleet.get(name).address);
+    await expect(reset(gateOf("cp1", { controlPlanes }))).rejects.toThrow(/etcd would have no quorum/);
+    expect(done).toEqual([]);
+  });
+});
+
+describe("a machine without a configuration", () => {
+  it.each([
+    ["name", { hostname: "cp4", addresses: [] }],
+    ["address", { hostname: "another", addresses: ["10.0.0.4"] }],
+  ])("is sent none while etcd has a member of its %s", async (_, known) => {
+    const others = ["cp1", "cp2", "cp3"].map((name) => ({
+      id: name,
+      hostname: name,
+      addresses: [],
+      learner: false,
+    }));
+    for (const { id } of others)
+      instead[`${id}.etcdMembers`] = () => [...others, { id: "7", learner: false, ...known }];
+    await expect(gateOf("cp4").applyFirstConfiguration("", call)).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+    for (const { id } of others) instead[`${id}.etcdMembers`] = () => others;
+    await gateOf("cp4").applyFirstConfiguration("", call);
+    expect(done).toEqual(["applyFirstConfiguration cp4"]);
+  });
+});
+
+describe("a Node object", () => {
+  const forget = (recorded = true): Promise<void> => gateOf("w1").deleteNode("w1", recorded);
+  const isThere = (): boolean => fleet.kubernetes.cluster.has("w1");
+
+  it("stays while its machine answers, also where it only refuses", async () => {
+    await expect(forget()).rejects.toBeInstanceOf(Refused);
+    instead["w1.machineStatus"] = () => {
+      throw new TalosError("denied", "w1", "a call", "not authorized");
+    };
+    await expect(forget()).rejects.toBeInstanceOf(Refused);
+    expect(isThere()).toBe(true);
+  });
+
+  it("stays while it is Ready and nothing answers, and while another machine may have its address", async () => {
+    instead["w1.machineStatus"] = silent;
+    await expect(forget()).rejects.toBeInstanceOf(Refused);
+    delete instead["w1.machineStatus"];
+    fleet.get("w1").wiped = true;
+    await expect(forget(false)).rejects.toBeInstanceOf(Refused);
+    expect(isThere()).toBe(true);
+    await forget();
+    expect(isThere()).toBe(false);
+  });
+});

@@ -1,0 +1,245 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { cordonedBy, installedImage, resetAsked } from "../../../provider/kubernetes.ts";
+import { membersByName } from "../../../provider/membership/members.ts";
+import { changeMembership } from "../../../provider/membership/membership.ts";
+import { upgradeNode, type Outcome } from "../../../provider/upgrade.ts";
+import { TalosError } from "../../../talos/api/errors.ts";
+import type { TalosActor } from "../../../talos/api/talosClient.ts";
+import { bootIdOf, FakeFleet, type Machine } from "./fakeFleet.ts";
+import { image, open, surroundingsOf, wanted } from "./randomRollouts.ts";
+
+// What the steps of an upgrade and of a removal look at themselves, each look with a test that fails without it. The gate's own looks are in
+// gateLooks.test.ts.
+
+let fleet: FakeFleet;
+/** Calls that are answered otherwise than by the machine: `w1.machineStatus`. They are given the machine's own client. */
+let instead: Record<string, (own: TalosActor, ...args: never[]) => unknown>;
+
+beforeEach(() => start("v1.13.7"));
+
+function start(version: string): void {
+  const names = ["cp1", "cp2", "cp3", "w1", "w2"];
+  fleet = new FakeFleet(
+    names.map((name, index): Machine => ({
+      name,
+      address: `10.0.0.${index + 1}`,
+      role: name.startsWith("cp") ? "controlplane" : "worker",
+      runs: { version, schematic: "b".repeat(64) },
+      ...{ boot: 0, away: 0, installs: 0, boots: 0 },
+    })),
+  );
+  instead = {};
+  const own = fleet.client.bind(fleet);
+  fleet.client = (address) => {
+    const client = own(address);
+    const { name } = fleet.machines.find((machine) => machine.address === address) ?? { name: "" };
+    return new Proxy(client, {
+      get: (target, property) => {
+        const other = instead[`${name}.${String(property)}`];
+        if (other !== undefined) return async (...args: never[]) => other(client, ...args);
+        const member: unknown = Reflect.get(target, property, target);
+        return typeof member === "function" ? (member.bind(target) as unknown) : member;
+      },
+    });
+  };
+}
+
+async function upgrade(name: string): Promise<Outcome> {
+  const controlPlanes = fleet.members.map(({ address }) => address);
+  const { context } = await open(fleet, fleet.get(name), controlPlanes);
+  return upgradeNode(context);
+}
+
+/** The step at which an upgrade failed. */
+async function failedStep(name: string): Promise<string> {
+  const outcome = await upgrade(name);
+  return outcome.ok ? "none" : outcome.error.step;
+}
+
+const silent = (): never => {
+  throw new TalosError("unreachable", "a node", "a call", "no route to host");
+};
+const running = { stage: "running", ready: true, unmet: [] };
+
+describe("before the installation", () => {
+  it("a node that is on its way down is not touched", async () => {
+    let looks = 0;
+    instead["w1.machineStatus"] = () => (looks++ % 2 === 0 ? running : { ...running, stage: "rebooting" });
+    expect((await upgrade("w1")).ok).toBe(false);
+    expect(fleet.get("w1")).toMatchObject({ installs: 0, boots: 0 });
+  });
+
+  it("another image that was installed in this boot is not overwritten", async () => {
+    const other = `factory.talos.dev/metal-installer/x:v1.13.8@sha256:${"1".repeat(64)}`;
+    instead["w1.installHistory"] = () => ({ last: undefined, completed: [other], complete: true });
+    expect(await failedStep("w1")).toBe("install");
+    expect(fleet.get("w1")).toMatchObject({ installs: 0, boots: 0 });
+  });
+
+  it.each([
+    ["done", true],
+    ["begun", false],
+  ])("the note of an earlier run is believed where the log tells nothing: %s", async (state, complete) => {
+    const machine = fleet.get("w1");
+    machine.installed = wanted;
+    fleet.kubernetes.get("w1").annotations[installedImage] = `${state} ${bootIdOf("w1", 0)} ${image}`;
+    instead["w1.installHistory"] = () => ({ last: undefined, completed: [], complete });
+    expect((await upgrade("w1")).ok).toBe(true);
+    expect(machine).toMatchObject({ installs: 0, boots: 1, runs: wanted });
+    expect(fleet.violations).toEqual([]);
+  });
+
+  it.each([
+    ["boot", `done another boot ${image}`],
+    ["image", `done ${bootIdOf("w1", 0)} factory.talos.dev/metal-installer/x:v1.13.8`],
+  ])("a note of another %s says nothing", async (_, note) => {
+    fleet.kubernetes.get("w1").annotations[installedImage] = note;
+    expect((await upgrade("w1")).ok).toBe(true);
+    expect(fleet.get("w1")).toMatchObject({ installs: 1, boots: 1, runs: wanted });
+  });
+});
+
+describe("before the reboot", () => {
+  it("a node that Kubernetes has forgotten since is not drained, so not rebooted", async () => {
+    fleet.kubernetes.before = (method) => {
+      if (method === "nodes" && fleet.log.includes("install w1")) fleet.kubernetes.cluster.delete("w1");
+    };
+    expect(await failedStep("w1")).toBe("drain");
+    expect(fleet.get("w1").boots).toBe(0);
+  });
+
+  it.each<[string, () => unknown]>([
+    ["a session comes back", () => ["session1"]],
+    ["nobody can tell which sessions there are", silent],
+  ])("after the drain %s: it is not rebooted", async (_, later) => {
+    fleet.leftoverSessions = "refuse";
+    let looks = 0;
+    // While the pod is there, none is asked for: its volume is attached.
+    instead["w1.list"] = () => (fleet.log.includes("evict pod-of-w1") && looks++ > 0 ? later() : []);
+    expect(await failedStep("w1")).toBe("reboot");
+    expect(fleet.get("w1").boots).toBe(0);
+    expect(fleet.kubernetes.get("w1").unschedulable).toBe(false);
+  });
+});
+
+describe("after the reboot was asked for", () => {
+  it("the old boot, which answers on for a while, is not taken for the new one", async () => {
+    let pending = 0;
+    instead["w1.reboot"] = () => void (pending = 5);
+    instead["w1.machineStatus"] = async (own) => {
+      if (pending > 0 && --pending === 0) await own.reboot();
+      return own.machineStatus();
+    };
+    expect((await upgrade("w1")).ok).toBe(true);
+    expect(fleet.get("w1")).toMatchObject({ boots: 1, runs: wanted });
+  });
+
+  it("an upgrade whose answer was lost is not failed, nor asked for again", async () => {
+    start("v1.12.7");
+    instead["w1.upgradeLegacy"] = async (own) => {
+      await own.upgradeLegacy({ image, preserve: false });
+      silent();
+    };
+    expect((await upgrade("w1")).ok).toBe(true);
+    expect(fleet.get("w1")).toMatchObject({ installs: 1, boots: 1, runs: wanted });
+  });
+
+  it("a node that runs its old image again is not given back", async () => {
+    fleet.setTrouble("w1", "falls back");
+    expect(await failedStep("w1")).toBe("verify");
+    expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
+  });
+
+  it.each([
+    ["not ready", { ...running, ready: false }],
+    ["not running", { ...running, stage: "booting" }],
+  ])("a node that is %s is not given back", async (_, status) => {
+    instead["w1.machineStatus"] = (own) => (fleet.get("w1").boot > 0 ? status : own.machineStatus());
+    expect(await failedStep("w1")).toBe("verify");
+    expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
+  });
+
+  it.each([
+    ["without a leader", { leader: "0" }],
+    ["with errors", { errors: ["etcdserver: no space"] }],
+  ])("a control plane whose etcd is %s is not given back", async (_, change) => {
+    instead["cp1.etcdStatus"] = async (own) => ({
+      ...(await own.etcdStatus()),
+      ...(fleet.get("cp1").boot > 0 ? change : {}),
+    });
+    expect(await failedStep("cp1")).toBe("verify");
+    expect(fleet.kubernetes.get("cp1").unschedulable).toBe(true);
+  });
+
+  it("a node that Kubernetes says is not Ready stays cordoned", async () => {
+    const { kubernetes } = fleet;
+    const node = kubernetes.node.bind(kubernetes);
+    kubernetes.node = async (name) => {
+      const found = await node(name);
+      return found === undefined ? undefined : { ...found, ready: fleet.get(name).boot === 0 };
+    };
+    expect(await failedStep("w1")).toBe("uncordon");
+    expect(kubernetes.get("w1")).toMatchObject({
+      unschedulable: true,
+      annotations: { [cordonedBy]: "talos-node" },
+    });
+  });
+
+  it("a cordon of somebody else stays, whatever becomes of the upgrade", async () => {
+    fleet.kubernetes.get("w1").unschedulable = true;
+    fleet.setTrouble("w1", "budget blocks");
+    expect(await failedStep("w1")).toBe("drain");
+    expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
+    fleet.setTrouble("w1", undefined);
+    expect((await upgrade("w1")).ok).toBe(true);
+    expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
+  });
+});
+
+describe("a removal", () => {
+  async function remove(name: string): Promise<void> {
+    const all = fleet.machines.map((machine) => ({
+      ...{ name: machine.name, node: machine.address, role: machine.role, onRemove: "reset" as const },
+    }));
+    fleet.leaving.add(name);
+    const news = {
+      nodes: membersByName(all.filter((member) => member.name !== name)),
+      ...{
+        clientConfiguration: {},
+        kubeconfig: "in memory",
+        drain: { timeoutSeconds: 5 },
+        timeoutSeconds: 60,
+      },
+    };
+    const { signal } = new AbortController();
+    await changeMembership(surroundingsOf(fleet), "urn", { nodes: membersByName(all) }, news, signal);
+  }
+
+  it("tells on the Node object that it was asked for, before it is", async () => {
+    instead["w1.reset"] = async (own) => {
+      expect(fleet.kubernetes.get("w1").annotations).toHaveProperty([resetAsked]);
+      return own.reset();
+    };
+    await remove("w1");
+    expect(fleet.kubernetes.cluster.has("w1")).toBe(false);
+  });
+
+  it("waits until the machine has forgotten the cluster, before Kubernetes does", async () => {
+    const left: number[] = [];
+    const { after } = fleet.kubernetes;
+    fleet.kubernetes.after = (entry) => {
+      if (entry === "delete w1") left.push(fleet.get("w1").away);
+      after(entry);
+    };
+    await remove("w1");
+    expect(left).toEqual([0]);
+  });
+
+  it("of a control plane is not over while etcd has its member", async () => {
+    for (const name of ["cp1", "cp2"])
+      instead[`${name}.etcdMembers`] = () =>
+        ["cp1", "cp2", "cp3"].map((id) => ({ id, hostname: id, addresses: [], learner: false }));
+    await expect(remove("cp3")).rejects.toThrow(/etcd still has its member cp3/);
+    expect(fleet.kubernetes.cluster.has("cp3")).toBe(true);
+  });
+});
