@@ -31,6 +31,8 @@ export interface NodePlan {
    */
   action: "upgrade" | "join" | "look" | "verify" | "reset" | "leave" | "none";
   reboot: "yes" | "maybe" | "no";
+  /** Releases that it is taken through first, a rollout and a reboot each. */
+  hops: string[];
   /** What it runs; undefined where that is not known. */
   from?: Image;
   to?: Image;
@@ -138,6 +140,7 @@ function nodePlan(
     role: inputs["role"] === "controlplane" ? "controlplane" : "worker",
     action,
     reboot: rebootOf(action),
+    hops: action === "upgrade" ? (plan.get(name)?.hops ?? []) : [],
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     unfinished,

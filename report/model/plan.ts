@@ -7,6 +7,8 @@ export interface Found {
   runs?: Image;
   /** `new`: runs the wanted image already, is installed with it, or was not read; the node's configuration says which. */
   fate: "stays" | "upgrade" | "new" | "unread";
+  /** Releases that it is taken through before the wanted one, a rollout each; absent where there are none. */
+  hops?: string[];
 }
 
 export const preflightType = "talos-node:index:RolloutPreflight";
@@ -44,5 +46,14 @@ function foundIn(told: string): Found | undefined {
   // What a control plane's line says of its etcd comes last.
   const [fate = ""] = told.split("; ");
   if (fate.endsWith("already, no reboot")) return { fate: "stays", runs: { version, schematicId } };
-  return fate.endsWith("one reboot") ? { fate: "upgrade", runs: { version, schematicId } } : undefined;
+  if (!/(?:one reboot|\d+ reboots)$/.test(fate)) return undefined;
+  const hops = fate
+    .split(" -> ")
+    .slice(1, -1)
+    .map((release) => release.trim());
+  return {
+    fate: "upgrade",
+    runs: { version, schematicId },
+    ...(hops.length === 0 ? {} : { hops }),
+  };
 }

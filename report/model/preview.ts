@@ -107,7 +107,8 @@ function estimate(nodes: NodePlan[]): Estimate | undefined {
   for (const node of due) {
     const lane = node.role === "controlplane" ? "controlplane" : `worker ${node.lane}`;
     const took = node.last?.result === "upgraded" ? node.last.seconds : mean(node.role);
-    lanes.set(lane, (lanes.get(lane) ?? 0) + took);
+    // Each hop is a rollout of its own, in the same order.
+    lanes.set(lane, (lanes.get(lane) ?? 0) + took * (node.hops.length + 1));
   }
   const workers = [...lanes].filter(([lane]) => lane !== "controlplane").map(([, seconds]) => seconds);
   const seconds = (lanes.get("controlplane") ?? 0) + Math.max(0, ...workers);

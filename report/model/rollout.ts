@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { nameOf, withoutKeys } from "../digest/values.ts";
 import { nodeUpgradeType } from "./nodes.ts";
+import { preflightType } from "./plan.ts";
 import { timelineOf, type Image, type Timeline } from "./timeline.ts";
 import { count, names } from "./verdict.ts";
 
@@ -98,9 +99,10 @@ export function rolloutReport(state: unknown, made: number): RolloutReport {
   }
   const resources = parsed.data.deployment.resources ?? [];
   const nodes = resources.filter(({ type }) => type === nodeUpgradeType).map(nodeOf);
-  const rollouts = rolloutsOf(
-    nodes.flatMap((node) => (node.timeline === undefined ? [] : [{ ...node, timeline: node.timeline }])),
-  );
+  const rollouts = rolloutsOf([
+    ...resources.filter(({ type }) => type === preflightType).flatMap((one) => hopsOf(one, nodes)),
+    ...nodes.flatMap((node) => (node.timeline === undefined ? [] : [{ ...node, timeline: node.timeline }])),
+  ]);
   const [, stack = "", project = ""] = /^urn:pulumi:(.*?)::(.*?)::/.exec(resources[0]?.urn ?? "") ?? [];
   const [latest] = rollouts;
   return {
@@ -133,6 +135,17 @@ function nodeOf({
   };
 }
 
+const hopSchema = z.array(z.object({ name: z.string(), timeline: z.unknown() })).catch([]);
+
+/** Upgrades to releases on the way, which the preflight keeps: each hop is a rollout of its own. */
+function hopsOf({ outputs }: StateResource, nodes: readonly RolloutNode[]): UpgradedNode[] {
+  return hopSchema.parse(outputs?.["hopsTaken"]).flatMap(({ name, timeline: told }) => {
+    const node = nodes.find((one) => one.name === name);
+    const timeline = timelineOf(told);
+    return node === undefined || timeline === undefined ? [] : [{ ...node, problems: [], timeline }];
+  });
+}
+
 // A node begins as soon as the one before it has ended, so a wait is the end of a rollout: a short one if the next node goes elsewhere.
 const longestWaitMs = { sameImage: 15 * 60_000, otherImage: 20_000 };
 
@@ -143,7 +156,9 @@ function rolloutsOf(nodes: UpgradedNode[]): Rollout[] {
     const last = rollouts.at(-1);
     const isSame = last?.to.some((other) => sameImage(other, to)) === true;
     const wait = isSame ? longestWaitMs.sameImage : longestWaitMs.otherImage;
-    if (last === undefined || started - last.ended > wait) {
+    // A node is upgraded once in a rollout: a hop begins as soon as the one before it is over.
+    const isAgain = last?.nodes.some(({ name }) => name === node.name) === true;
+    if (last === undefined || isAgain || started - last.ended > wait) {
       rollouts.push({ started, ended, to: [to], nodes: [node] });
       continue;
     }

@@ -60,7 +60,7 @@ function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
   const parts: string[] = [];
   if (upgraded.length > 0)
     parts.push(
-      `${count(upgraded.length, "node")} will be ${upgraded.every(isBack) ? "taken back" : "upgraded"}${way(upgraded)} and ${upgraded.length === 1 ? "reboots" : "reboot"}${pace(upgraded)}`,
+      `${count(upgraded.length, "node")} will be ${upgraded.every(isBack) ? "taken back" : "upgraded"}${way(upgraded)} and ${upgraded.length === 1 ? "reboots" : "reboot"}${times(upgraded)}${pace(upgraded)}`,
     );
   if (looked.length > 0 && isNewCluster) {
     parts.push(`a new cluster of ${count(looked.length, "node")} is made`);
@@ -115,6 +115,13 @@ function way(nodes: NodePlan[]): string {
   return first.from.version === first.to.version
     ? ` to another schematic of ${first.to.version}`
     : ` from ${first.from.version} to ${first.to.version}`;
+}
+
+/** ` 4 times`, where nodes are taken through releases between. */
+function times(nodes: NodePlan[]): string {
+  const counts = nodes.map(({ hops }) => hops.length + 1);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  return most === 1 ? "" : least === most ? ` ${most} times` : ` up to ${most} times`;
 }
 
 /** Is an older release installed? */

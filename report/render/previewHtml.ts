@@ -143,7 +143,7 @@ function order({ nodes, lastTook }: PreviewReport): Html {
 function nodeItem(node: NodePlan): Html {
   return h`<li>
     <div class="name">
-      <span>${node.name}</span><span class="tag ${node.reboot}">${rebootText[node.reboot]}</span>
+      <span>${node.name}</span><span class="tag ${node.reboot}">${rebootText(node)}</span>
     </div>
     <p class="soft mono">${node.address}</p>
     <p>${actionText(node)}</p>

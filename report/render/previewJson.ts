@@ -11,13 +11,14 @@ export function previewJson(report: PreviewReport): string {
     verdict,
     changes: hasChanges(report),
     counts,
-    nodes: nodes.map(({ name, role, action, from, to, reboot }) => ({
+    nodes: nodes.map(({ name, role, action, from, to, reboot, hops }) => ({
       name,
       role,
       action,
       from,
       to,
       reboot,
+      hops,
     })),
     losses,
     errors,

@@ -77,7 +77,7 @@ function order({ nodes, lastTook }: PreviewReport): string {
             ? "worker"
             : "control plane",
         plain(actionText(node)),
-        node.reboot === "yes" ? "**reboots**" : rebootText[node.reboot],
+        node.reboot === "yes" ? `**${rebootText(node)}**` : rebootText(node),
         node.last === undefined ? "" : plain(lastTime(node.last)),
       ]),
     ),

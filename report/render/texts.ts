@@ -10,7 +10,9 @@ import { duration, imageName } from "./words.ts";
 /** What is done with a node, in a few words. */
 export function actionText(node: NodePlan): string {
   const [from, to] = [imageName(node.from, node.to), imageName(node.to, node.from)];
-  if (node.action === "upgrade") return `${isBack(node) ? "taken back" : "upgraded"} from ${from} to ${to}`;
+  const through = node.hops.length === 0 ? "" : ` through ${node.hops.join(", ")}`;
+  if (node.action === "upgrade")
+    return `${isBack(node) ? "taken back" : "upgraded"} from ${from}${through} to ${to}`;
   if (node.action === "look") return `looked at; upgraded if it does not run ${to}`;
   if (node.action === "verify") return `verified on ${to}`;
   if (node.action === "join") return `joins the cluster, installed with ${to}`;
@@ -20,11 +22,11 @@ export function actionText(node: NodePlan): string {
   return `stays on ${to}`;
 }
 
-export const rebootText: Record<NodePlan["reboot"], string> = {
-  yes: "reboots",
-  maybe: "may reboot",
-  no: "no reboot",
-};
+/** `reboots`, `4 reboots`, `no reboot` */
+export function rebootText({ reboot, hops }: Pick<NodePlan, "reboot" | "hops">): string {
+  if (reboot !== "yes") return reboot === "maybe" ? "may reboot" : "no reboot";
+  return hops.length === 0 ? "reboots" : `${hops.length + 1} reboots`;
+}
 
 /** Why a node may reboot or not, where that is no matter of course. */
 export function rebootReason(node: NodePlan): string {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { digestFromText } from "../../../report/digest/read.ts";
 import { previewReport, type PreviewReport } from "../../../report/model/preview.ts";
+import { previewMarkdown } from "../../../report/render/previewMarkdown.ts";
 import {
   driverSecret,
   nodeSteps,
@@ -130,6 +131,26 @@ describe("the nodes of a preview", () => {
     ]);
     expect(verdict.text).toMatch(
       /^1 node will be upgraded from v1\.12\.7 to v1\.13\.9 and reboots; 2 nodes come into/,
+    );
+  });
+
+  it("with releases on their way reboot once for each, and the time is estimated for all of them", () => {
+    const steps = nodeSteps([
+      { name: "cp1", role: "controlplane", running: "v1.10.9", wanted: "v1.13.9", timeline: timeline(100) },
+      { name: "w1", role: "worker", running: "v1.12.11", wanted: "v1.13.9", timeline: timeline(40) },
+    ]);
+    const inputs = (steps[0]?.newState as { inputs: Record<string, unknown> }).inputs;
+    inputs["plan"] = {
+      cp1: "v1.10.9 with schematic c9078f941996… -> v1.11.6 -> v1.12.11 -> v1.13.9 with schematic c9078f941996…, 3 reboots; etcd 3.5.26, storage 3.5.0 -> 3.6.12",
+      w1: "v1.12.11 with schematic c9078f941996… -> v1.13.9 with schematic c9078f941996…, one reboot",
+    };
+    const found = report(saved(steps));
+    expect(found.nodes.map(({ hops }) => hops)).toEqual([["v1.11.6", "v1.12.11"], []]);
+    expect(found.lastTook).toEqual({ seconds: 3 * 100 + 40, known: 2, due: 2 });
+    expect(found.verdict.text).toMatch(/^2 nodes will be upgraded and reboot up to 3 times, one at a time/);
+    const markdown = previewMarkdown(found);
+    expect(markdown).toMatch(
+      /upgraded from v1\.10\.9 through v1\.11\.6, v1\.12\.11 to v1\.13\.9 \| \*\*3 reboots\*\*/,
     );
   });
 

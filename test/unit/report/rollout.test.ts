@@ -20,6 +20,21 @@ describe("a rollout report", () => {
     expect(rollouts).toHaveLength(1);
   });
 
+  it("has each hop to a release on the way as a rollout of its own", () => {
+    const turn = nodeSeconds + 1;
+    const hop = (to: string, first: number): UpgradedNode[] =>
+      ["cp1", "w1"].map((name, index) => ({ name, to, begun: (first + index) * turn }));
+    const last = ["cp1", "w1"].map((name, index) => ({ name, begun: (4 + index) * turn }));
+    const found = rolloutReport(savedState(last, [...hop("v1.11.6", 0), ...hop("v1.12.11", 2)]), at);
+    expect(found.verdict).toBe("2 nodes reached v1.13.9, none failed.");
+    expect(found.rollouts.map(({ to, nodes }) => [to.map(({ version }) => version), nodes.length])).toEqual([
+      [["v1.13.9"], 2],
+      [["v1.12.11"], 2],
+      [["v1.11.6"], 2],
+    ]);
+    expect(rolloutText(found)).toContain("v1.11.6");
+  });
+
   it("says where it failed and who was not begun", () => {
     const nodes = inTurn(["cp1", "cp2", "cp3"]);
     const failed = {

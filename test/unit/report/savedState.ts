@@ -63,12 +63,23 @@ function timelineOf({ begun = 0, failedStep, reason, slow = 1, resumedAfter, to 
 /** When a node of usual speed is done. */
 export const nodeSeconds = Object.values(stepSeconds).reduce((sum, seconds) => sum + seconds, 0);
 
-export function savedState(nodes: readonly UpgradedNode[]): unknown {
+/** @param hops upgrades of these nodes to releases on their way, as the preflight keeps them */
+export function savedState(nodes: readonly UpgradedNode[], hops: readonly UpgradedNode[] = []): unknown {
   return {
     version: 3,
     deployment: {
       resources: [
         { urn: urn("pulumi:pulumi:Stack", "talos-iscsi-prod"), type: "pulumi:pulumi:Stack" },
+        {
+          urn: urn("talos-iscsi:index:RollingUpgrade$talos-node:index:RolloutPreflight", "upgrade-preflight"),
+          type: "talos-node:index:RolloutPreflight",
+          outputs: {
+            clientConfiguration: secret(canary),
+            ...(hops.length === 0
+              ? {}
+              : { hopsTaken: hops.map((node) => ({ name: node.name, timeline: timelineOf(node) })) }),
+          },
+        },
         ...nodes.map((node, index) => ({
           urn: urn("talos-iscsi:index:RollingUpgrade$talos-node:index:NodeUpgrade", `upgrade-${node.name}`),
           type: "talos-node:index:NodeUpgrade",
