@@ -36,7 +36,12 @@ function program(): Command {
     .description("start the lab without deploying anything")
     .addOption(isNew())
     .option("--node-seconds <number>", "how long a machine takes for an upgrade in all (default: 3)", Number)
-    .action(async ({ new: fresh, ...options }: { new: boolean; nodeSeconds?: number }) => {
+    .option(
+      "--talos-version <release>",
+      "the release that the running cluster was made with (default: v1.12.7)",
+    )
+    .action(async (given: { new: boolean; nodeSeconds?: number; talosVersion?: string }) => {
+      const { new: fresh, ...options } = given;
       const mode: LabMode = fresh ? "new" : "running";
       await start({ mode, ...options });
       await openStack(stackOf[mode]); // plain pulumi does not make a stack by itself

@@ -2,14 +2,14 @@ import { rmSync } from "node:fs";
 import { serveControl, type ControlRequest } from "./control.ts";
 import { handleFault } from "./faultControl.ts";
 import { Lab } from "./lab.ts";
-import { labFiles, readLayout, stackOf, type LabMode } from "./layout.ts";
+import { labFiles, readLayout, stackOf, type LabOptions } from "./layout.ts";
 
 /** The lab's own process: machines, factory and Kubernetes live here until it is told to stop. */
 
-const mode: LabMode = process.argv[2] === "new" ? "new" : "running";
+const options = JSON.parse(process.argv[2] ?? "{}") as LabOptions;
+const { mode } = options;
 const say = (line: string) => console.log(`${new Date().toISOString()} ${line}`);
-const nodeSeconds = process.argv[3] === undefined ? {} : { nodeSeconds: Number(process.argv[3]) };
-const lab = await Lab.start(readLayout(stackOf[mode]), { mode, ...nodeSeconds }, say).catch(giveUp);
+const lab = await Lab.start(readLayout(stackOf[mode]), options, say).catch(giveUp);
 let ready = false;
 let failure: string | undefined;
 

@@ -5,7 +5,7 @@ import { StorageFaults } from "./storageFaults.ts";
 import { FactoryServer } from "./factory/server.ts";
 import type { KubernetesTools } from "./kubernetes/controlPlane.ts";
 import { KubernetesRuntime } from "./kubernetes/runtime.ts";
-import { bootImage, labFiles, type LabLayout, type LabMode, type LabOptions } from "./layout.ts";
+import { bootImage, labFiles, type LabLayout, type LabOptions } from "./layout.ts";
 import { LabNetwork } from "./node/network.ts";
 import { SimulatedNode, type Timings } from "./node/node.ts";
 import { timingsFor } from "./node/timings.ts";
@@ -28,18 +28,14 @@ export class Lab {
   readonly storageFaults: StorageFaults;
 
   /** Switches everything on; the machines are empty and wait in maintenance mode. */
-  static async start(
-    layout: LabLayout,
-    { mode, nodeSeconds }: LabOptions,
-    say: (line: string) => void,
-  ): Promise<Lab> {
-    const lab = new Lab(layout, mode, timingsFor(nodeSeconds), say);
+  static async start(layout: LabLayout, options: LabOptions, say: (line: string) => void): Promise<Lab> {
+    const lab = new Lab(layout, bootImage(options), timingsFor(options.nodeSeconds), say);
     await lab.#factory.start();
     await Promise.all(lab.#nodes.map((node) => node.start()));
     return lab;
   }
 
-  private constructor(layout: LabLayout, mode: LabMode, timings: Timings, say: (line: string) => void) {
+  private constructor(layout: LabLayout, image: string, timings: Timings, say: (line: string) => void) {
     const { hostname, port } = new URL(layout.factory);
     this.#factory = new FactoryServer({
       host: hostname,
@@ -62,7 +58,7 @@ export class Lab {
         address,
         network,
         runtime: this.#kubernetes,
-        image: bootImage[mode],
+        image,
         timings,
         log: (line) => say(`${name}: ${line}`),
       });

@@ -50,6 +50,8 @@ export interface LabOptions {
   mode: LabMode;
   /** How long a machine takes for an upgrade in all; default: 3 s. */
   nodeSeconds?: number;
+  /** The release that the running cluster was made with. Default: `initialTalosVersion`. */
+  talosVersion?: string;
 }
 
 /** The stack that belongs to each mode. Both are ordinary stacks: `Pulumi.<stack>.yaml`. */
@@ -72,13 +74,12 @@ export interface LabLayout {
 
 /** The release that the running cluster was made with, from the vanilla image: no extension in it. */
 export const initialTalosVersion = "v1.12.7";
-export const initialImage = `ghcr.io/siderolabs/installer:${initialTalosVersion}`;
+export const vanillaImage = (talosVersion: string): string => `ghcr.io/siderolabs/installer:${talosVersion}`;
 
 /** The medium that the empty machines boot from. */
-export const bootImage: Record<LabMode, string> = {
-  running: initialImage,
-  new: "ghcr.io/siderolabs/installer:v1.13.9",
-};
+export function bootImage({ mode, talosVersion = initialTalosVersion }: LabOptions): string {
+  return vanillaImage(mode === "running" ? talosVersion : "v1.13.9");
+}
 
 /** Only what the lab needs; `config.ts` is who judges the file. */
 interface StackFile {

@@ -4,6 +4,7 @@ import { resolveTools, type ToolName } from "../tools/resolve.ts";
 import { askLab, labReport, noLabText, type LabReport } from "./control.ts";
 import {
   daemonFile,
+  initialTalosVersion,
   labFiles,
   makeLabFolders,
   projectDir,
@@ -65,7 +66,8 @@ export async function startLab(options: LabOptions, say: Say): Promise<StartedLa
   await launch(options);
   try {
     const layout = readLayout(stackOf[mode]);
-    if (mode === "running") await seedCluster(tools.talosctl, layout, say);
+    if (mode === "running")
+      await seedCluster(tools.talosctl, layout, options.talosVersion ?? initialTalosVersion, say);
     await askLab(labFiles.socket, { method: "POST", path: "/ready" });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -120,18 +122,14 @@ function otherMode(is: LabMode, wanted: LabMode): LabError {
 }
 
 /** Starts the lab's process and waits until it answers. */
-async function launch({ mode, nodeSeconds }: LabOptions): Promise<void> {
+async function launch(options: LabOptions): Promise<void> {
   const log = openSync(labFiles.log, "a", 0o600);
-  const child = spawn(
-    process.execPath,
-    [daemonFile, mode, ...(nodeSeconds === undefined ? [] : [String(nodeSeconds)])],
-    {
-      cwd: projectDir,
-      detached: true,
-      stdio: ["ignore", log, log],
-      env: { ...process.env, PATH: `${labFiles.bin}:${process.env["PATH"] ?? ""}` },
-    },
-  );
+  const child = spawn(process.execPath, [daemonFile, JSON.stringify(options)], {
+    cwd: projectDir,
+    detached: true,
+    stdio: ["ignore", log, log],
+    env: { ...process.env, PATH: `${labFiles.bin}:${process.env["PATH"] ?? ""}` },
+  });
   let ended: string | undefined;
   child.once("exit", (code, signal) => (ended = signal ?? `exit code ${code ?? "?"}`));
   child.unref();

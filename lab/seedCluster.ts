@@ -1,18 +1,19 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { initialImage, initialTalosVersion, labFiles, type LabLayout } from "./layout.ts";
+import { labFiles, vanillaImage, type LabLayout } from "./layout.ts";
 import { run } from "./process.ts";
 
 /**
- * Makes the cluster that the seeds' reader already has: Talos v1.12 from the vanilla image, with talosctl alone and nothing of
+ * Makes the cluster that the seeds' reader already has: Talos from the vanilla image, with talosctl alone and nothing of
  * this project, so that taking it over is shown on something this project did not make.
  */
 export async function seedCluster(
   talosctl: string,
   layout: LabLayout,
+  talosVersion: string,
   say: (line: string) => void,
 ): Promise<void> {
-  const contract = initialTalosVersion.split(".").slice(0, 2).join(".");
+  const contract = talosVersion.split(".").slice(0, 2).join(".");
   const controlPlanes = layout.nodes.filter((node) => node.role === "controlplane");
   const first = controlPlanes[0];
   if (first === undefined)
@@ -34,7 +35,7 @@ export async function seedCluster(
       "--with-secrets", labFiles.secretsBundle,
       "--talos-version", contract,
       "--kubernetes-version", layout.kubernetesVersion.replace(/^v/, ""),
-      "--install-image", initialImage,
+      "--install-image", vanillaImage(talosVersion),
       "--with-docs=false", "--with-examples=false",
       "--output", scratch, "--force",
     ]); // prettier-ignore

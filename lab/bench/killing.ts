@@ -14,11 +14,11 @@ export interface UpResult {
   killed: boolean;
 }
 
-/**
- * `lab -- up` in a project's folder, whose engine or provider gets SIGKILL so many milliseconds after the engine has begun to change
- * things. Without a victim it runs to its end.
- */
-export async function upWithKill(dir: string, kill?: { victim: Victim; afterMs: number }): Promise<UpResult> {
+/** Who is killed, and when: so many milliseconds after the engine has begun to change things, or as soon as something is so. */
+export type Kill = { victim: Victim } & ({ afterMs: number } | { when: () => Promise<boolean> });
+
+/** `lab -- up` in a project's folder, whose engine or provider gets SIGKILL. Without a victim it runs to its end. */
+export async function upWithKill(dir: string, kill?: Kill): Promise<UpResult> {
   const child = spawn(process.execPath, [join("lab", "cli.ts"), "up", "--skip-preview"], {
     cwd: dir,
     env: {
@@ -45,7 +45,8 @@ export async function upWithKill(dir: string, kill?: { victim: Victim; afterMs: 
   let killed = false;
   if (kill !== undefined) {
     const struck = updating.then(async () => {
-      await sleep(kill.afterMs);
+      if ("afterMs" in kill) await sleep(kill.afterMs);
+      else while (child.exitCode === null && !(await kill.when())) await sleep(50);
       // The engine starts its plugins a moment after it has begun.
       while (child.exitCode === null && !(killed = strike(dir, kill.victim))) await sleep(20);
     });

@@ -14,7 +14,7 @@ import { labFiles } from "../../lab/layout.ts";
 const source = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** Tools are built once for all copies. */
-const sharedTools = process.env["TALOS_ISCSI_TOOLS"] ?? join(source, ".tools");
+const sharedTools = (): string => process.env["TALOS_ISCSI_TOOLS"] ?? join(source, ".tools");
 
 export interface Finished {
   code: number | null;
@@ -86,7 +86,7 @@ export class LabProject {
       const child = spawn(file, args, {
         cwd: this.dir,
         detached: interruptAt !== undefined, // a process group of its own
-        env: { ...process.env, NO_COLOR: "1", TALOS_ISCSI_TOOLS: sharedTools, ...env },
+        env: { ...process.env, NO_COLOR: "1", TALOS_ISCSI_TOOLS: sharedTools(), ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
       let text = "";

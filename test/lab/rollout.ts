@@ -9,19 +9,31 @@ import { LabProject, type Finished } from "./project.ts";
 export class RolloutLab {
   readonly project: LabProject;
 
-  /** @param upgrade further settings of `upgrade`, a line each */
-  static async start(nodeSeconds: number, upgrade = ["drain: { timeout: 3s }"]): Promise<RolloutLab> {
+  /**
+   * @param upgrade further settings of `upgrade`, a line each
+   * @param change of the stack's file before the lab is made
+   * @param talosVersion that its cluster was made with
+   */
+  static async start(
+    nodeSeconds: number,
+    upgrade = ["drain: { timeout: 3s }"],
+    {
+      change = (text: string) => text,
+      talosVersion,
+    }: { change?: (text: string) => string; talosVersion?: string } = {},
+  ): Promise<RolloutLab> {
     const lab = new RolloutLab(await LabProject.make());
     try {
       lab.#edit((text) =>
-        text
+        change(text)
           .replace(/ {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/, "")
           .replace(
             "encryptionsalt:",
             ["  talos-iscsi:upgrade:", "timeout: 15s", ...upgrade].join("\n    ") + "\nencryptionsalt:",
           ),
       );
-      await lab.project.labOk("start", "--node-seconds", String(nodeSeconds));
+      const made = talosVersion === undefined ? [] : ["--talos-version", talosVersion];
+      await lab.project.labOk("start", "--node-seconds", String(nodeSeconds), ...made);
       return lab;
     } catch (error) {
       await lab.project.remove();
