@@ -10,12 +10,15 @@ import {
 } from "../provider/facts.ts";
 import { describeEtcd } from "../provider/guards/etcdVersion.ts";
 import { kernelArgumentFindings } from "../provider/guards/kernelArguments.ts";
+import { wayProblem } from "../provider/hops/obstacles.ts";
+import { hopsLeft } from "../provider/hops/way.ts";
 import { silentProgress } from "../provider/progress.ts";
 import { guard } from "../provider/steps/guard.ts";
 import { TalosError } from "../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../talos/api/talosClient.ts";
 import { exemptedNamespaces } from "../talos/exemptions.ts";
 import { badRelease, initiatorNameChanges, iscsiServices } from "../talos/extensions.ts";
+import { releasesBefore } from "../talos/releases.ts";
 import { VersionError } from "../talos/version.ts";
 import type { Finding, NodeVerdict } from "./verdict.ts";
 
@@ -42,11 +45,12 @@ export async function examine(
 ): Promise<{ node: NodeVerdict; findings: Finding[] }> {
   const { talos, signal } = context;
   const call = { deadlineMs: context.patience.probeMs * 2, signal };
-  const [etcd, kernelArguments, exemptNamespaces, refused] = await Promise.all([
+  const [etcd, kernelArguments, exemptNamespaces, refused, way] = await Promise.all([
     role === "controlplane" ? unlessUnknown(talos.etcdStatus(call).then(describeEtcd)) : undefined,
     unlessUnknown(kernelArgumentFindings(address, talos, facts.version, call)),
     role === "controlplane" ? unlessUnknown(exemptions(talos, call)) : undefined,
     to === undefined || to === facts.version ? undefined : refusals(context, facts),
+    to === undefined ? undefined : wayThrough(context, facts, to),
   ]);
   const node: NodeVerdict = {
     name,
@@ -69,6 +73,7 @@ export async function examine(
     ...(to === undefined ? [] : pathAdvisories(facts.version, to, node.extensions, undefined)).map((text) =>
       warning(name, text),
     ),
+    ...(way === undefined ? [] : [warning(name, way)]),
     ...(refused ?? []).map((text): Finding => ({
       severity: "problem",
       nodes: [name],
@@ -76,6 +81,26 @@ export async function examine(
     })),
   ];
   return { node, findings };
+}
+
+/** What `upgrade.through: automatic` would do with a node that is several minor releases behind; undefined for any other node. */
+async function wayThrough(
+  context: UpgradeContext,
+  facts: NodeFacts,
+  to: string,
+): Promise<string | undefined> {
+  const { image, extensions } = context.wanted;
+  const hops = releasesBefore(to).map((talosVersion) => ({
+    ...{ talosVersion, image, extensions, services: [], files: [] },
+  }));
+  const node = { ...context.wanted, hops };
+  const left = hopsLeft(facts, node).map(({ talosVersion }) => talosVersion);
+  if (left.length === 0) return undefined;
+  const problem = await wayProblem(context, facts, node);
+  const begin = `with upgrade.through: automatic, an upgrade to ${to} goes through ${left.join(", ")}, with ${left.length + 1} reboots of each node`;
+  return problem === undefined
+    ? begin
+    : `${begin}; right now that is refused: ${problem.seen}. ${problem.hint}`;
 }
 
 /** What is wrong with a node as it runs. */

@@ -28,11 +28,10 @@ export async function wayProblem(
   const findings = [
     ...(gaps.length === 0 ? [] : [gapFinding(version, node, gaps)]),
     ...legs.slice(1).flatMap((leg) => legFindings(leg)),
-    ...kubernetesFindings(version, legs, [
-      ...new Set(
-        [await runningKubernetes(context), node.kubernetesVersion].filter((one) => one !== undefined),
-      ),
-    ]),
+    ...kubernetesFindings(version, legs, {
+      running: await runningKubernetes(context),
+      wanted: node.kubernetesVersion,
+    }),
   ];
   if (findings.length === 0) return undefined;
   const seen = findings.map(({ problem }) => problem).join("; ");
@@ -99,23 +98,35 @@ function etcdBefore(release: string): string | undefined {
   }
 }
 
-/** Kubernetes is not upgraded on the way, so one release of it has to run on all of the way. */
-function kubernetesFindings(running: string, legs: readonly Leg[], versions: readonly string[]): Finding[] {
-  const ahead = legs.map(({ wanted }) => wanted.talosVersion);
-  return versions.flatMap((kubernetes) => {
-    const [first, ...others] = releasesWithout(kubernetes, [running, ...ahead]);
+/**
+ * Kubernetes is not upgraded on the way, so what runs has to run on all of it. Another release in the settings gets into the machine configurations before
+ * the first hop: that one has to run on the present Talos, too.
+ */
+function kubernetesFindings(
+  version: string,
+  legs: readonly Leg[],
+  { running, wanted }: { running: string | undefined; wanted: string | undefined },
+): Finding[] {
+  const ahead = legs.map((leg) => leg.wanted.talosVersion);
+  const all = [version, ...ahead];
+  const judged = [
+    ...(running === undefined ? [] : [{ kubernetes: running, on: ahead }]),
+    ...(wanted === undefined || wanted === running
+      ? []
+      : [{ kubernetes: wanted, on: running === undefined ? ahead : all }]),
+  ];
+  return judged.flatMap(({ kubernetes, on }) => {
+    const [first, ...others] = releasesWithout(kubernetes, on);
     if (first === undefined) return [];
     const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
-    const problem =
-      `Kubernetes ${kubernetes} does not run on every release of the way ${[running, ...ahead].join(" -> ")}: ` +
-      `Talos ${first} runs Kubernetes ${oldest} to ${newest}${others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`}`;
-    const steps = kubernetesSteps(kubernetes, [running, ...ahead]);
+    const steps = kubernetesSteps(kubernetes, [version, ...ahead]) ?? [];
     return [
       refusal(
-        problem,
-        steps === undefined
-          ? "Kubernetes is not upgraded on the way. Set kubernetesVersion to a release that all of them run, and go there step by step."
-          : `Kubernetes is not upgraded on the way. In steps: ${describeSteps(steps)}.`,
+        `Kubernetes ${kubernetes} does not run on every release of the way ${all.join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
+          (others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`),
+        steps.length > 1
+          ? `Kubernetes is not upgraded on the way. In steps: ${describeSteps(steps)}.`
+          : "Kubernetes is not upgraded on the way. Set kubernetesVersion to a release that all of them run.",
       ),
     ];
   });

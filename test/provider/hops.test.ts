@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { consult, realWorld } from "../../doctor/doctor.ts";
+import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { releasesBefore } from "../../talos/releases.ts";
 import { failureOf, harness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
@@ -46,7 +48,7 @@ function inputsTo(
 }
 
 /** The nodes answer late on a busy machine. */
-const patient = () => harness(undefined, { probeMs: 5_000 });
+const patient = (clock?: Clock) => harness(undefined, { probeMs: 5_000 }, undefined, clock);
 
 const versions = () => names.map((name) => cluster.node(name).snapshot().version);
 const upgrades = () => names.map((name) => cluster.node(name).snapshot().upgrades);
@@ -113,6 +115,56 @@ describe("nodes that are several minor releases behind", () => {
     expect(upgrades()).toEqual(names.map(() => 2));
   });
 
+  it("wait where the window closes within a hop, and the next deployment in a window goes on", async () => {
+    const none = { extensions: [], services: [], files: [] };
+    const given = inputsTo("v1.11.6");
+    const hops = given["hops"] as { ways: Record<string, Properties[]> };
+    const inputs = {
+      ...given,
+      // A node that lacks what the drivers need could not be passed over.
+      nodes: Object.fromEntries(
+        Object.entries(given["nodes"] as Record<string, Properties>).map(([name, node]) => [
+          name,
+          { ...node, ...none },
+        ]),
+      ),
+      hops: { ...hops, ways: { default: hops.ways["default"]?.map((hop) => ({ ...hop, ...none })) } },
+      rollout: {
+        nodes: names.map((name) => ({ name, node: cluster.node(name).address, talosVersion: "v1.11.6" })),
+        windows: [{ days: ["mon"], from: "00:00", to: "12:00", timeZone: "UTC" }],
+      },
+    } as Properties;
+    const own = patient({
+      ...realClock,
+      calendar: () =>
+        Date.parse(
+          own.info.some((line) => line.startsWith("cp1 ")) ? "2026-11-30T13:00Z" : "2026-11-30T11:00Z",
+        ),
+    });
+    const { outs } = await own.provider.create(urn, inputs);
+    expect(versions()).toEqual(["v1.10.9", "v1.9.6"]);
+    expect(outs).toMatchObject({
+      due: [],
+      postponed: expect.stringMatching(/^hop to v1\.10\.9: w1: no upgrade/) as string,
+    });
+    expect(outs["hopsTaken"]).toMatchObject([{ name: "cp1", timeline: { to: { version: "v1.10.9" } } }]);
+
+    // The inputs are the same, and the preview says what is left by now.
+    const next = patient({ ...realClock, calendar: () => Date.parse("2026-12-07T11:00Z") });
+    const before = { ...inputs, plan: { cp1: "old, 2 reboots", w1: "old, 2 reboots" } };
+    const again = await next.provider.check(urn, before, inputs);
+    const plan = (again.inputs as Properties)["plan"] as Record<string, string>;
+    expect(plan["cp1"]).toMatch(/^v1\.10\.9 .* -> v1\.11\.6 with .*, one reboot/);
+    expect(plan["w1"]).toMatch(/^v1\.9\.6 with no schematic -> v1\.10\.9 -> v1\.11\.6 with .*, 2 reboots/);
+    const diff = await next.provider.diff("preflight", urn, outs, again.inputs as Properties, before);
+    expect(diff).toMatchObject({ changes: true, details: { "plan.cp1": "add", "plan.w1": "add" } });
+    const { outs: after } = await next.provider.update("preflight", urn, outs, again.inputs as Properties);
+    expect(versions()).toEqual(["v1.10.9", "v1.10.9"]);
+    expect(upgrades()).toEqual([1, 1]);
+    expect(after).toMatchObject({ due: names });
+    expect(after).not.toHaveProperty("postponed");
+  });
+
   it("are told which hop was not begun, where that is not the first", async () => {
     const own = patient();
     const work = failureOf(own.provider.create(urn, inputsTo("v1.12.11")));
@@ -160,6 +212,24 @@ describe("nodes that are several minor releases behind", () => {
     const refused = await failureOf(patient().provider.create(urn, none));
     expect(refused.message).toMatch(/Go through v1\.10, v1\.11 first/);
     expect(upgrades()).toEqual(names.map(() => 0));
+  });
+
+  it("are told by the doctor, with what stands against the way", async () => {
+    const addresses = names.map((name) => cluster.node(name).address);
+    const talosconfig = {
+      context: "old",
+      ...cluster.credentials,
+      endpoints: addresses.slice(0, 1),
+      nodes: addresses,
+    };
+    const { findings } = await consult(
+      { talosconfig, allowSkew: false, to: "v1.12.11" },
+      realWorld,
+      AbortSignal.timeout(60_000),
+    );
+    const told = findings.filter(({ text }) => text.startsWith("with upgrade.through: automatic"));
+    expect(told).toMatchObject([{ severity: "warning", nodes: names }]);
+    expect(told[0]?.text).toMatch(/goes through v1\.10\.9, v1\.11\.6, with 3 reboots of each node$/);
   });
 
   it("are nobody where all are neighbours of the wanted release", async () => {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { KNOWN_CONTRACTS, releasesBefore, skew } from "../../talos/releases.ts";
+import { hopsLeft } from "../../provider/hops/way.ts";
+import { nodeUpgradeInputs } from "../../provider/inputs.ts";
+import { kubernetesSteps, releasesWithout } from "../../talos/kubernetesSteps.ts";
 import { badRelease } from "../../talos/extensions.ts";
 import { program } from "./components/program.ts";
 import { only } from "./components/recorder.ts";
@@ -21,6 +24,63 @@ describe("the releases on the way", () => {
   it("are those that are given, where they are", () => {
     const way = releasesBefore("v1.13.9", ["v1.11.2", "v1.9.1"]);
     expect(way.slice(-4)).toEqual(["v1.9.1", "v1.10.9", "v1.11.2", "v1.12.11"]);
+  });
+});
+
+describe("a node's hops", () => {
+  const left = (version: string, role: "controlplane" | "worker", to = "v1.12.11", given: string[] = []) => {
+    const hops = releasesBefore(to, given).map((talosVersion) => ({
+      ...{ talosVersion, image: "", extensions: [], services: [], files: [] },
+    }));
+    const node = { ...nodeUpgradeInputs({}), name: "n", role, talosVersion: to, hops };
+    return hopsLeft({ version }, node).map(({ talosVersion }) => talosVersion);
+  };
+
+  it("begin with the last v1.10 where etcd 3.6 would follow an early 3.5, on control planes alone", () => {
+    expect(left("v1.10.5", "controlplane")).toEqual(["v1.10.9", "v1.11.6"]);
+    expect(left("v1.10.5", "controlplane", "v1.11.6")).toEqual(["v1.10.9"]);
+    expect(left("v1.10.5", "worker")).toEqual(["v1.11.6"]);
+    expect(left("v1.10.9", "controlplane")).toEqual(["v1.11.6"]);
+    expect(left("v1.10.5", "controlplane", "v1.10.9")).toEqual([]);
+    expect(left("v1.9.2", "controlplane")).toEqual(["v1.10.9", "v1.11.6"]);
+  });
+
+  it("are none on the way back, between neighbours, and for a build of one's own", () => {
+    expect(left("v1.14.1", "worker", "v1.11.6")).toEqual([]);
+    expect(left("v1.11.0", "worker")).toEqual([]);
+    expect(left("7f3a2c1-dirty", "worker")).toEqual([]);
+  });
+});
+
+describe("Kubernetes on the way", () => {
+  const way = ["v1.9.6", "v1.10.9", "v1.11.6", "v1.12.11", "v1.13.9"] as const;
+
+  it("is upgraded before the way where one release of it runs on all of it, and else as far on as there can be", () => {
+    expect(kubernetesSteps("v1.28.4", ["v1.9.6", "v1.10.9", "v1.11.6"])).toEqual([
+      { talosVersion: "v1.10.9" },
+      { kubernetesMinor: "v1.29" },
+      { talosVersion: "v1.11.6" },
+    ]);
+    expect(kubernetesSteps("v1.27.1", way)).toEqual([
+      { kubernetesMinor: "v1.31" },
+      { talosVersion: "v1.13.9" },
+    ]);
+    expect(kubernetesSteps("v1.26.1", ["v1.8.4", ...way, "v1.14.1"])).toEqual([
+      { kubernetesMinor: "v1.31" },
+      { talosVersion: "v1.13.9" },
+      { kubernetesMinor: "v1.32" },
+      { talosVersion: "v1.14.1" },
+    ]);
+  });
+
+  it("of every release is told only where steps are needed", () => {
+    for (let minor = 24; minor <= 37; minor++) {
+      const kubernetes = `v1.${minor}.0`;
+      const bad = releasesWithout(kubernetes, way);
+      if (bad.length === 0) expect([31, 32]).toContain(minor);
+      // Nothing is done on the way for one that is too new for what runs: nothing goes back.
+      else expect((kubernetesSteps(kubernetes, way) ?? []).length > 1).toBe(minor < 31);
+    }
   });
 });
 
