@@ -19,7 +19,7 @@ beforeAll(async () => {
   lab = await LabProject.make();
   const stack = join(lab.dir, "Pulumi.dev.yaml");
   writeFileSync(stack, toNewest(readFileSync(stack, "utf8")));
-  const started = await lab.labOk("start");
+  const started = await lab.labOk("start", "--node-seconds", "1");
   environment = Object.fromEntries(
     [...started.stdout.matchAll(/export (\w+)="(.*)"/g)].map(([, name, value]) => [name ?? "", value ?? ""]),
   );

@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { consult, realWorld } from "../../doctor/doctor.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
@@ -62,7 +65,22 @@ async function checked(own: Harness, news: Properties): Promise<Properties> {
 describe("nodes that are several minor releases behind", () => {
   it("are taken through every one between, all nodes over each before the next begins", async () => {
     const own = patient();
-    await own.provider.create(urn, inputsTo("v1.12.11"));
+    const directory = mkdtempSync(join(tmpdir(), "hops-"));
+    const etcdSnapshot = { cluster: "old", directory, keep: 5, ageRecipients: [] };
+    await own.provider.create(urn, inputsTo("v1.12.11", { etcdSnapshot }));
+    // Each hop has a snapshot of its own, from before its first control plane.
+    const records = readdirSync(directory).filter((name) => name.endsWith(".json"));
+    expect(
+      records
+        .map(
+          (name) =>
+            (JSON.parse(readFileSync(join(directory, name), "utf8")) as { rollout: string }).rollout.split(
+              " ",
+            )[0],
+        )
+        .sort(),
+    ).toEqual(["v1.10.9", "v1.11.6"]);
+    rmSync(directory, { recursive: true });
     expect(versions()).toEqual(names.map(() => "v1.11.6"));
     expect(upgrades()).toEqual(names.map(() => 2));
     const upgraded = own.info
