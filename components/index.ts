@@ -11,6 +11,7 @@ export { SnapshotController, type SnapshotControllerArgs } from "./csi/snapshots
 export { SynologyCsi, type SynologyCsiArgs } from "./csi/synology.ts";
 export { FactoryImage, type FactoryImageArgs } from "./factoryImage.ts";
 export { IscsiCluster, type IscsiClusterOutputs } from "./iscsiCluster.ts";
+export { KubernetesUpgrade, type KubernetesUpgradeArgs } from "./kubernetesUpgrade.ts";
 export { NodeUpgrade, type NodeUpgradeArgs } from "./nodeUpgrade.ts";
 export { RollingUpgrade, type RollingUpgradeArgs } from "./rollingUpgrade.ts";
 export { TalosCluster, type TalosClusterArgs } from "./talosCluster.ts";

@@ -1,5 +1,6 @@
 import type { Digest, Message } from "../digest/digest.ts";
 import type { ConfigurationPlan } from "./configuration.ts";
+import { kubernetesWay } from "./kubernetes.ts";
 import { nodePlans, type NodePlan } from "./nodes.ts";
 import { countsOf, resourceChanges, type Counts, type ResourceChange } from "./resources.ts";
 import { driverPlans, machineLosses, storageLosses, type DriverPlan, type StorageLoss } from "./storage.ts";
@@ -66,6 +67,7 @@ export function previewReport(digest: Digest, made: number): PreviewReport {
       errors: errors.length,
       failed: digest.failed,
       isNewCluster: isNewCluster(digest),
+      kubernetes: kubernetesWay(digest),
     }),
     counts,
     nodes,

@@ -1,5 +1,6 @@
 import semver from "semver";
 import type { Counts } from "./resources.ts";
+import type { KubernetesWay } from "./kubernetes.ts";
 import type { DriverPlan, StorageLoss } from "./storage.ts";
 import type { NodePlan } from "./nodes.ts";
 
@@ -8,7 +9,7 @@ export interface Verdict {
   /**
    * - `failed`: the preview could not be made to its end
    * - `danger`: data, or the access to it, may be lost
-   * - `careful`: nodes reboot, or may
+   * - `careful`: nodes reboot, or may, or their Kubernetes is upgraded
    * - `calm`: something changes, no node goes down
    * - `nothing`: nothing changes
    */
@@ -25,6 +26,8 @@ export interface VerdictFacts {
   errors: number;
   failed: boolean;
   isNewCluster: boolean;
+  /** Undefined where it stays. */
+  kubernetes: KubernetesWay | undefined;
 }
 
 export function verdictOf(facts: VerdictFacts): Verdict {
@@ -39,11 +42,17 @@ export function verdictOf(facts: VerdictFacts): Verdict {
   const { create, update, replace, delete: deleted } = facts.counts;
   if (create + update + replace + deleted === 0) return { level: "nothing", text: "Nothing changes." };
   if (facts.losses.length > 0) return { level: "danger", text };
-  return { level: facts.nodes.some(({ reboot }) => reboot !== "no") ? "careful" : "calm", text };
+  const disturbs = facts.kubernetes !== undefined || facts.nodes.some(({ reboot }) => reboot !== "no");
+  return { level: disturbs ? "careful" : "calm", text };
 }
 
 function sentences(facts: VerdictFacts): string {
-  const parts = [nodesPart(facts), configurationPart(facts), driversPart(facts.drivers)].filter(
+  const parts = [
+    nodesPart(facts),
+    kubernetesPart(facts),
+    configurationPart(facts),
+    driversPart(facts.drivers),
+  ].filter(
     (part) => part !== "",
   );
   const text = parts.join("; ");
@@ -83,6 +92,12 @@ function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
     return "no node reboots";
   }
   return parts.join("; ");
+}
+
+function kubernetesPart({ kubernetes }: VerdictFacts): string {
+  if (kubernetes === undefined) return "";
+  const { from, to } = kubernetes;
+  return `Kubernetes goes from ${from} to ${to}, one node at a time: API servers and kubelets restart`;
 }
 
 function configurationPart({ nodes }: VerdictFacts): string {

@@ -70,6 +70,20 @@ describe("the verdict on a preview", () => {
       "danger",
       "3 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one control plane at a time; the JovianDSS driver changes.",
     ],
+    [
+      "an upgrade of Kubernetes",
+      saved([
+        {
+          op: "update",
+          urn: urn("talos-node:index:KubernetesUpgrade", "kubernetes-upgrade"),
+          oldState: { custom: true, inputs: { kubernetesVersion: "v1.35.4" } },
+          newState: { custom: true, inputs: { kubernetesVersion: "v1.36.1" } },
+        },
+        ...storageClass("same"),
+      ]),
+      "careful",
+      "No node reboots; Kubernetes goes from v1.35.4 to v1.36.1, one node at a time: API servers and kubelets restart; storage drivers stay.",
+    ],
     ["nothing", saved(storageClass("same")), "nothing", "Nothing changes."],
     [
       "a preview that failed",
