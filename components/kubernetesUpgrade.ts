@@ -67,6 +67,7 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
         running: undefined,
         adopted: undefined,
         postponed: undefined,
+        unfinished: undefined,
       },
       pulumi.mergeOptions(opts, {
         additionalSecretOutputs: ["clientConfiguration", "kubeconfig"],

@@ -69,7 +69,7 @@ async function kubernetesNodes(context: UpgradeContext | undefined): Promise<Kub
   }
 }
 
-export async function lookAtNode(
+async function lookAtNode(
   node: KubernetesNodeInputs,
   { talos, patience, signal }: UpgradeContext,
   kubelets: readonly KubernetesNode[],

@@ -97,7 +97,7 @@ async function withClusterIps(kubernetes: KubernetesClient, manifests: Manifest[
 }
 
 /** What an apply would change, a line each; nothing where the cluster has it like that. Of a Secret no value is shown. */
-export async function manifestChanges(kubernetes: KubernetesClient, manifest: Manifest): Promise<string[]> {
+async function manifestChanges(kubernetes: KubernetesClient, manifest: Manifest): Promise<string[]> {
   const { kind, metadata } = manifest;
   const label = `${kind} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name}`;
   const [before, after] = [await read(kubernetes, manifest), await kubernetes.tryManifest(manifest)];

@@ -11,7 +11,7 @@ export function compareReleases(a: string, b: string): number {
   return compare(a, b);
 }
 
-export function minorOf(release: string): number {
+function minorOf(release: string): number {
   return parse(release)?.minor ?? 0;
 }
 

@@ -23,8 +23,8 @@ import { Work } from "./work.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
-/** Outputs: what each node runs, what ran when the stack took the cluster as it was, and why the rest of an upgrade waits. */
-const outputs = ["running", "adopted", "postponed"] as const;
+/** Outputs: what each node runs, what ran when the stack took the cluster as it was, why the rest of an upgrade waits, and that one has failed. */
+const outputs = ["running", "adopted", "postponed", "unfinished"] as const;
 
 /** How the upgrade goes on from node to node: read when one is due, and no change by itself. */
 const policy = ["rollout", "drain", "storageGate", "timeoutSeconds", "prePull", "acceptRemovedApis"];
@@ -52,8 +52,7 @@ export class KubernetesUpgradeResource implements OtherResource {
     news: Properties,
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
-    const isDue =
-      state["kubernetesVersion"] !== news["kubernetesVersion"] || state["postponed"] !== undefined;
+    const isDue = isUpgradeDue(state, news);
     const others = changedInputs(comparable(oldInputs), comparable(news), [
       ...policy,
       ...outputs,
@@ -63,7 +62,7 @@ export class KubernetesUpgradeResource implements OtherResource {
       const changed = Object.keys(others);
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details: others };
     }
-    if (!hasUnknown(news)) await this.#foresee(urn, news);
+    if (!hasUnknown(news)) await this.#foresee(urn, news, state["unfinished"] !== undefined);
     return {
       changes: true,
       changed: ["kubernetesVersion", ...Object.keys(others)],
@@ -77,7 +76,9 @@ export class KubernetesUpgradeResource implements OtherResource {
     if (look.nodes.length === 0)
       throw new Error(`what Kubernetes the cluster runs cannot be told: ${silentText(look)}`);
     const outs: Properties = { ...values, running: releaseTable(look) };
-    if (!isAtRelease(look, wanted)) {
+    if (look.silent.length > 0)
+      this.#surroundings.statusOf(urn).warn(`not every node could be read: ${silentText(look)}`);
+    if (!isAtRelease({ ...look, silent: [] }, wanted)) {
       outs["adopted"] = releaseTable(look);
       this.#surroundings
         .statusOf(urn)
@@ -95,21 +96,20 @@ export class KubernetesUpgradeResource implements OtherResource {
     { values, secrets }: Unwrapped,
   ): Promise<Properties> {
     const marked = [...secrets, ...alwaysSecret];
-    // New nodes or credentials alone: the cluster stays as it is.
-    if (state["adopted"] !== undefined && state["kubernetesVersion"] === values["kubernetesVersion"]) {
-      const look = await this.#look(urn, values);
-      return wrap({ ...values, running: releaseTable(look), adopted: state["adopted"] }, marked);
+    // New nodes or credentials alone: the cluster stays as it is, and a node that is away stops nothing.
+    if (!isUpgradeDue(state, values)) {
+      const { adopted } = state;
+      const running = releaseTable(await this.#look(urn, values));
+      return wrap({ ...values, running, ...(adopted === undefined ? {} : { adopted }) }, marked);
     }
     const work = await this.#open(urn, values);
     try {
-      const outcome = await upgradeKubernetes(work);
+      const outcome = await upgradeKubernetes(work, state["unfinished"] !== undefined);
       const look = await lookAtCluster(work.nodes);
       const now: Properties = { ...values, running: releaseTable(look) };
       if (outcome.ok && outcome.postponed === undefined) return wrap(now, marked);
-      // As far as it came: the next `up` sees the difference, and goes on.
-      const reached = isAtRelease(look, work.inputs.kubernetesVersion)
-        ? work.inputs.kubernetesVersion
-        : (describeReleases(look) ?? state["kubernetesVersion"]);
+      // As far as it came; the next `up` goes on.
+      const reached = describeReleases(look) ?? state["kubernetesVersion"];
       if (outcome.ok) {
         work.warn(`Kubernetes is left as it is for now: ${outcome.postponed ?? ""}`);
         return wrap({ ...now, postponed: outcome.postponed }, marked);
@@ -117,7 +117,7 @@ export class KubernetesUpgradeResource implements OtherResource {
       throw new UnfinishedError(
         outcome.error.message,
         id,
-        wrap({ ...now, kubernetesVersion: reached }, marked),
+        wrap({ ...now, kubernetesVersion: reached, unfinished: true }, marked),
       );
     } finally {
       work.close();
@@ -151,7 +151,7 @@ export class KubernetesUpgradeResource implements OtherResource {
   }
 
   /** Says in a preview what happens, and refuses what would be refused later. */
-  async #foresee(urn: string, news: Properties): Promise<void> {
+  async #foresee(urn: string, news: Properties, isUnfinished: boolean): Promise<void> {
     const work = await this.#open(urn, news);
     try {
       const look = await lookAtCluster(work.nodes);
@@ -164,7 +164,11 @@ export class KubernetesUpgradeResource implements OtherResource {
       if (lasting.length > 0) throw refusal(work, lasting);
       for (const { problem, hint } of findings) work.warn(`${problem}. ${hint}`);
       if (look.silent.length > 0) work.warn(`not every node answers now: ${silentText(look)}`);
-      const lines = [...planOf(look, work.inputs.kubernetesVersion), ...(await manifestLines(work))];
+      const isThere = isAtRelease(look, work.inputs.kubernetesVersion) && !isUnfinished;
+      const lines = [
+        ...planOf(look, work.inputs.kubernetesVersion),
+        ...(isThere ? [] : await manifestLines(work)),
+      ];
       if (lines.length > 0)
         work.info(
           `Kubernetes ${work.inputs.kubernetesVersion}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
@@ -186,6 +190,14 @@ export class KubernetesUpgradeResource implements OtherResource {
   #open(urn: string, values: Properties): Promise<Work> {
     return Work.open(this.#surroundings, urn, kubernetesUpgradeInputs(this.inputsOf(values)), this.#stop);
   }
+}
+
+function isUpgradeDue(state: Properties, news: Properties): boolean {
+  return (
+    state["kubernetesVersion"] !== news["kubernetesVersion"] ||
+    state["postponed"] !== undefined ||
+    state["unfinished"] !== undefined
+  );
 }
 
 /** Nodes as far as a change of them is one of this resource: their Talos is their own upgrades' affair. */

@@ -21,14 +21,17 @@ export type Outcome =
 /**
  * Takes a cluster to the wanted Kubernetes, or finds that it is there: API servers one at a time, controller managers, schedulers, kube-proxy and the other bootstrap
  * manifests, and then the kubelets. Each part looks first at what runs, so that it may be called again after any failure. Never throws for what happens to the cluster.
+ * @param isUnfinished an earlier upgrade has failed: its manifests may be missing though every component runs the release
  */
-export async function upgradeKubernetes(work: Work): Promise<Outcome> {
+export async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outcome> {
   const { inputs } = work;
   try {
     const look = await lookAtCluster(work.nodes);
     await requireNoObstacle(work, look);
     const [first] = work.controlPlanes;
-    if (first !== undefined && !isAtRelease(look, inputs.kubernetesVersion)) {
+    // A setting that follows what runs changes nothing, the manifests of a cluster that was upgraded by hand included.
+    const isThere = isAtRelease(look, inputs.kubernetesVersion) && !isUnfinished;
+    if (first !== undefined && !isThere) {
       await work.requireOpen(first);
       if (inputs.prePull) await prePull(work, look.nodes);
     }
@@ -41,7 +44,7 @@ export async function upgradeKubernetes(work: Work): Promise<Outcome> {
     stopIfCancelled(work);
     await moveProxy(work);
     stopIfCancelled(work);
-    await applyManifests(work);
+    if (!isThere) await applyManifests(work);
     for (const one of work.nodes) {
       stopIfCancelled(work);
       await bringKubelet(work, one);
@@ -58,7 +61,7 @@ export async function upgradeKubernetes(work: Work): Promise<Outcome> {
 }
 
 /** Everything that stands against the upgrade, before anything is changed. Throws a KubernetesUpgradeError with all of it. */
-export async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
+async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
   const findings = await obstacles(work, look, false);
   if (look.silent.length > 0)
     findings.push({

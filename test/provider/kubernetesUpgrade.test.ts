@@ -115,6 +115,30 @@ describe("with one worker", () => {
     expect([own.applies(), own.kubernetes.log.length]).toEqual([applies, written]);
   });
 
+  it("takes a node more into the state, and none that is away stops that", async () => {
+    const { provider, warnings } = own.provider();
+    const { nodes, ...rest } = own.inputs({ kubernetesVersion: before });
+    const { w1, ...others } = nodes as Record<string, Properties>;
+    const { outs } = await provider.create(urn, { ...rest, nodes: others });
+    own.cluster.node("cp1").faults.set("certificates-refused");
+    expect(
+      (await provider.diff("kubernetes", urn, outs, { ...rest, nodes }, { ...rest, nodes: others })).changes,
+    ).toBe(true);
+    const { outs: now } = await provider.update("kubernetes", urn, outs, { ...rest, nodes });
+    expect(w1).toBeDefined();
+    expect(plain(now)["running"]).toEqual({ w1: all(before, "worker") });
+    expect(warnings).toEqual([]);
+    own.cluster.node("cp1").faults.clear();
+  });
+
+  it("leaves the manifests where the setting only follows what runs", async () => {
+    const { provider } = own.provider();
+    const { outs } = await provider.create(urn, own.inputs({ kubernetesVersion: "v1.35.0" }));
+    await provider.update("kubernetes", urn, outs, own.inputs({ kubernetesVersion: before }));
+    expect([...own.kubernetes.applied.keys()]).toEqual([]);
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+  });
+
   it("goes back within a minor release", async () => {
     const { outcome } = await upgrade({ kubernetesVersion: "v1.35.2" });
     await outcome;
