@@ -1,7 +1,7 @@
 import type { StackValidationPolicy } from "@pulumi/policy";
 import { skew } from "../talos/releases.ts";
-import { contractOf, VersionError } from "../talos/version.ts";
-import { isMapping, nodeUpgradeType, preflightType } from "./types.ts";
+import { compareVersions, contractOf, parseVersion, VersionError } from "../talos/version.ts";
+import { isMapping, kubernetesUpgradeType, nodeUpgradeType, preflightType } from "./types.ts";
 
 /**
  * Talos is tested from one minor release to the next. Held against what runs on each node, where that is known (a state, a saved preview), and against
@@ -34,6 +34,9 @@ export const upgradeSkew: StackValidationPolicy = {
       const way = step.via.length === 0 ? "" : ` Go through ${step.via.join(", ")}, one rollout each.`;
       reportViolation(`${name} runs ${running} and shall run ${wanted}: ${plainly(step.reason)}.${way}`, urn);
     }
+    for (const { urn, type, props } of resources)
+      if (type === kubernetesUpgradeType)
+        for (const problem of kubernetesProblems(props)) reportViolation(problem, urn);
     const apart = furthestApart(
       nodes.flatMap(({ name, wanted }) => (wanted === undefined ? [] : [{ name, wanted }])),
     );
@@ -43,6 +46,27 @@ export const upgradeSkew: StackValidationPolicy = {
       );
   },
 };
+
+/** Kubernetes goes one minor release up at a time, and none down. What runs is known from a state, or a saved preview. */
+function kubernetesProblems({ kubernetesVersion, running }: Record<string, unknown>): string[] {
+  const wanted = kubernetesRelease(kubernetesVersion);
+  if (wanted === undefined || !isMapping(running)) return [];
+  const releases = Object.values(running)
+    .filter(isMapping)
+    .flatMap((components) => Object.values(components))
+    .flatMap((version) => kubernetesRelease(version) ?? [])
+    .sort(compareVersions);
+  const minor = (version: string): number => parseVersion(version).minor;
+  const [oldest, newest] = [releases[0], releases.at(-1)];
+  if (oldest === undefined || newest === undefined) return [];
+  if (minor(wanted) < minor(newest))
+    return [`Kubernetes runs ${newest} and shall run ${wanted}: a minor release back is not possible.`];
+  return minor(wanted) > minor(oldest) + 1
+    ? [
+        `Kubernetes runs ${oldest} and shall run ${wanted}: more than one minor release. Go through each of them.`,
+      ]
+    : [];
+}
 
 /** The minor releases that the preflight takes each node through, by the node's name. */
 function waysOf(
@@ -83,6 +107,12 @@ function plainly(reason: string): string {
 
 function release(value: unknown): string | undefined {
   return typeof value === "string" && value.startsWith("v") ? value : undefined;
+}
+
+/** Undefined for anything else, such as the two releases of an upgrade that was not finished. */
+function kubernetesRelease(value: unknown): string | undefined {
+  const isRelease = typeof value === "string" && /^v1\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/.test(value);
+  return isRelease ? value : undefined;
 }
 
 /** Undefined for what is no release: a state may hold the name of a build of one's own. */

@@ -2,6 +2,7 @@
 
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 export const storageProbeType = "talos-node:index:StorageProbe";
+export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 export const preflightType = "talos-node:index:RolloutPreflight";
 export const machineConfigurationType = "talos-node:index:NodeConfiguration";
 export const namespaceType = "kubernetes:core/v1:Namespace";

@@ -52,9 +52,7 @@ function sentences(facts: VerdictFacts): string {
     kubernetesPart(facts),
     configurationPart(facts),
     driversPart(facts.drivers),
-  ].filter(
-    (part) => part !== "",
-  );
+  ].filter((part) => part !== "");
   const text = parts.join("; ");
   // A node's name is written as it is.
   return `${text.replace(/^(no|the|a|storage) /, (word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`)}.`;

@@ -309,6 +309,20 @@ describe("installer-from-factory", () => {
 
 describe("upgrade-skew", () => {
   test.each([
+    ["v1.35.9", 0],
+    ["v1.36.1", 0],
+    ["v1.37.0", 1],
+    ["v1.34.9", 1],
+  ])("holds Kubernetes %s against what its nodes run", async (kubernetesVersion, violations) => {
+    const running = { cp1: { "kube-apiserver": "v1.35.4", kubelet: "v1.35.2" }, w1: { kubelet: "v1.35.4" } };
+    const kubernetes = resource("talos-node:index:KubernetesUpgrade", "kubernetes-upgrade", {
+      kubernetesVersion,
+      running,
+    });
+    expect(await found("upgrade-skew", [kubernetes])).toHaveLength(violations);
+  });
+
+  test.each([
     ["v1.11.6", "v1.13.9", "Go through v1.12, one rollout each."],
     ["v1.13.9", "v1.10.7", "refuses to downgrade"],
   ])("%s to %s", async (runningVersion, talosVersion, message) => {
