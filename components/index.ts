@@ -14,4 +14,5 @@ export { IscsiCluster, type IscsiClusterOutputs } from "./iscsiCluster.ts";
 export { KubernetesUpgrade, type KubernetesUpgradeArgs } from "./kubernetesUpgrade.ts";
 export { NodeUpgrade, type NodeUpgradeArgs } from "./nodeUpgrade.ts";
 export { RollingUpgrade, type RollingUpgradeArgs } from "./rollingUpgrade.ts";
+export { StorageProbe, type StorageProbeArgs } from "./storageProbe.ts";
 export { TalosCluster, type TalosClusterArgs } from "./talosCluster.ts";

@@ -1,5 +1,5 @@
 /** How much a pod writes, in bytes: more than the caches of a path, little enough for any array. */
-export const probeBytes = 16 * 1024 * 1024;
+const probeBytes = 16 * 1024 * 1024;
 
 /**
  * What the pods run, for a POSIX shell with busybox's programs. Times come from /proc/uptime, since busybox's `date` may know whole seconds only. What is written
