@@ -148,17 +148,23 @@ function partsOf({ parts, prefix }: IscsiCsiDriver, several: boolean): Record<st
   );
 }
 
-/** What nodes run as they were read, for `ProbeSurroundings.nodes`. One that is upgraded is not known in the preview. */
+/**
+ * What nodes run as they were read, for `ProbeSurroundings.nodes`. One that is upgraded is not known in the preview.
+ * @param kubernetesVersion what their kubelets run, which mount the volumes
+ */
 export function runningImages(
   nodes: Readonly<Record<string, NodeUpgrade>>,
   names: readonly string[],
+  kubernetesVersion: string | undefined,
 ): Record<string, pulumi.Output<string>> {
   return Object.fromEntries(
     names.flatMap((name) => {
       const node = nodes[name];
       if (node === undefined) return [];
       const { runningVersion, runningSchematic } = node;
-      return [[name, pulumi.unsecret(pulumi.interpolate`${runningVersion} ${runningSchematic}`)] as const];
+      const kubelet = kubernetesVersion === undefined ? "" : ` with Kubernetes ${kubernetesVersion}`;
+      const runs = pulumi.interpolate`${runningVersion} ${runningSchematic}${kubelet}`;
+      return [[name, pulumi.unsecret(runs)] as const];
     }),
   );
 }

@@ -59,6 +59,11 @@ describe("joviandss.probe and synology.probe", () => {
       expect(after).toContain(name);
     const running = `v1.13.9 ${iscsiSchematicId}`;
     expect(inputs["nodes"]).toEqual({ cp1: running, w1: running });
+    // A new kubelet mounts in a new way.
+    const newer = await program({ ...withProbe({}), kubernetesVersion: "v1.35.4" });
+    expect(probeOf(newer.resources).inputs["nodes"]).toMatchObject({
+      w1: `${running} with Kubernetes v1.35.4`,
+    });
     const { kubeconfig: _, ...shown } = inputs;
     expect(leaks(JSON.stringify(shown))).toBe(false);
   });
