@@ -1,3 +1,5 @@
+const defaultTimeout = 300;
+
 /** How a node is drained before it goes down. */
 export interface DrainArgs {
   /** Whether it is drained at all. The only node of a cluster never is. */
@@ -30,4 +32,13 @@ export function drainArgs(settings: {
     ...(leftoverSessions === "warn" ? {} : { leftoverSessions }),
     ...(whenBlocked === "stop" ? {} : { whenBlocked, blockedTimeoutSeconds: blockedTimeout }),
   };
+}
+
+/**
+ * The same for what drains a node by the way. Undefined where all is at its default: the provider's own rule does, and a stack from before the
+ * setting existed stays as it is.
+ */
+export function drainUnlessDefault(drain: DrainArgs): DrainArgs | undefined {
+  const { enabled, timeoutSeconds, ...others } = drain;
+  return enabled && timeoutSeconds === defaultTimeout && Object.keys(others).length === 0 ? undefined : drain;
 }

@@ -5,7 +5,7 @@ import { JovianDssCsi } from "./csi/joviandss.ts";
 import { PrivilegedNamespace } from "./csi/privilegedNamespace.ts";
 import { SnapshotController } from "./csi/snapshots.ts";
 import { SynologyCsi } from "./csi/synology.ts";
-import { drainArgs } from "./drainArgs.ts";
+import { drainArgs, drainUnlessDefault } from "./drainArgs.ts";
 import { storageGateArgs } from "./storageGateArgs.ts";
 import { ClusterMembership } from "./clusterMembership.ts";
 import { hideValues } from "./hiddenValues.ts";
@@ -94,6 +94,8 @@ export function declareCluster(
     etcdDowngrade: upgrade.etcdDowngrade,
   };
 
+  const drain = drainArgs(upgrade.drain);
+  const storageGate = storageGateArgs(upgrade.storageGate, settings.joviandss);
   const cluster = new TalosCluster(
     named("cluster"),
     {
@@ -119,6 +121,7 @@ export function declareCluster(
       protectSecrets: wanted.protectSecrets,
       existing: wanted.secrets,
       after: imagesOfNodes.confirmed,
+      kubeletRestart: { drain: drainUnlessDefault(drain), storageGate },
       look: ({ clientConfiguration, named: hardware }) =>
         new RolloutReadiness(
           named("readiness"),
@@ -148,7 +151,6 @@ export function declareCluster(
   );
 
   const clientAccess = { clientConfiguration: cluster.clientConfiguration, kubeconfig: cluster.kubeconfig };
-  const drain = drainArgs(upgrade.drain);
 
   // Before the rollout: who leaves is no longer a member of etcd when the others are looked at.
   const membership = new ClusterMembership(
@@ -166,7 +168,6 @@ export function declareCluster(
     { ...inScope, dependsOn: cluster.ready },
   );
 
-  const storageGate = storageGateArgs(upgrade.storageGate, settings.joviandss);
   const rolloutArgs: RollingUpgradeArgs = {
     nodes: rolloutNodes,
     endpoints,

@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Endpoints } from "../talos/endpoint.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
+import type { DrainArgs } from "./drainArgs.ts";
+import type { StorageGateArgs } from "./storageGateArgs.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
 
@@ -37,6 +39,13 @@ export interface NodeConfigurationArgs {
   createdWith?: pulumi.Input<string> | undefined;
   /** How long the other control planes may take to be well, in seconds. Default: 600. */
   timeoutSeconds?: number | undefined;
+  /**
+   * How the node is drained for a change that restarts its kubelet, where a deployed driver would log sessions out then. Read when that happens: a
+   * change of it alone is no change of the node. Default: enabled, 300 seconds.
+   */
+  drain?: DrainArgs | undefined;
+  /** How long storage may take to be back after such a drain, in seconds. Default: 300. */
+  storageGate?: StorageGateArgs | undefined;
 }
 
 /**

@@ -8,7 +8,8 @@ import type { NamedHardware } from "../talos/hardware/named.ts";
 import { wantedHardware, type WantedNode } from "../talos/hardware/wanted.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
-import { formerConfiguration, NodeConfiguration, type ClientConfiguration } from "./machineConfiguration.ts";
+import { formerConfiguration, NodeConfiguration } from "./machineConfiguration.ts";
+import type { ClientConfiguration, NodeConfigurationArgs } from "./machineConfiguration.ts";
 import { addressesOf, firstControlPlane, inApplyOrder } from "./applyOrder.ts";
 import { withoutTraces } from "./manyResources.ts";
 import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
@@ -98,6 +99,8 @@ export interface TalosClusterArgs {
   existing?: ExistingCluster | undefined;
   /** What must exist before the first node gets its configuration, such as the image that the configurations name. Default: nothing. */
   after?: pulumi.Resource[] | undefined;
+  /** How a node is drained whose kubelet must not restart under volumes. Default: as an upgrade does by default. */
+  kubeletRestart?: Pick<NodeConfigurationArgs, "drain" | "storageGate"> | undefined;
   /** Makes what looks at the nodes before the first node gets its configuration. Default: nothing. */
   look?: ((about: LookAround) => pulumi.Resource) | undefined;
 }
@@ -221,6 +224,7 @@ export class TalosCluster extends pulumi.ComponentResource {
           hidden: args.hidden ?? [],
           contract: identity.contract,
           createdWith: identity.createdWith,
+          ...args.kubeletRestart,
         },
         {
           parent: this,

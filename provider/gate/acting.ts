@@ -41,3 +41,13 @@ export function clientsOf(acting: Acting): ActingClients {
   if (inside === undefined) throw new Error("these acting clients were not made by this module");
   return inside;
 }
+
+/** A configuration in a mode that does not reboot. */
+export interface ConfigurationRequest {
+  data: string;
+  mode: "NO_REBOOT" | "STAGED";
+  /** Something that runs may restart; what only the next boot or installation reads takes nothing from the cluster. */
+  disturbs: boolean;
+  /** The change needs a node without volumes. */
+  drained?: boolean;
+}

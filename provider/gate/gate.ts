@@ -9,7 +9,7 @@ import { controlPlaneHealth, machineFindings } from "../guards/controlPlaneHealt
 import type { EtcdWanted } from "../guards/etcdStep.ts";
 import { patienceFor, type Finding } from "../guards/finding.ts";
 import { KubernetesError, type Manifest } from "../kubernetes.ts";
-import { clientsOf, type Acting } from "./acting.ts";
+import { clientsOf, type Acting, type ConfigurationRequest } from "./acting.ts";
 import { clusterTurn, type ClusterTurn } from "./clusterTurn.ts";
 import { forgetFindings, machineThere } from "./forget.ts";
 import { NotRecovered, Refused } from "./refused.ts";
@@ -114,7 +114,7 @@ export class Gate {
 
   /**
    * What stands against an action now. Throws `NodeMoved` where the node is no longer in the boot that was expected.
-   * @param goesDown the action takes the machine down, so that its volumes have to have left
+   * @param goesDown the action takes the machine or its kubelet down, so that its volumes have to have left
    */
   async look(stake: Stake, goesDown = false): Promise<readonly Finding[]> {
     const volumes = goesDown ? this.#site.volumes?.() : undefined;
@@ -217,16 +217,13 @@ export class Gate {
     return this.#dial((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
   }
 
-  /**
-   * Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it.
-   * @param request.disturbs something that runs may restart; what only the next boot or installation reads takes nothing from the cluster
-   */
+  /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
   async applyConfiguration(
-    { disturbs, ...request }: { data: string; mode: "NO_REBOOT" | "STAGED"; disturbs: boolean },
+    { disturbs, drained = false, ...request }: ConfigurationRequest,
     call: CallOptions,
   ): Promise<ApplyAnswer> {
     const apply = (talos: TalosActor): Promise<ApplyAnswer> => talos.applyConfiguration(request, call);
-    return disturbs ? this.#act({ kind: "configure" }, apply) : this.#dial(apply);
+    return disturbs ? this.#act({ kind: "configure" }, apply, { goesDown: drained }) : this.#dial(apply);
   }
 
   /**

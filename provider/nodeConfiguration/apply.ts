@@ -1,18 +1,21 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import type { ApplyAnswer } from "../../talos/api/talosClient.ts";
+import type { ApplyAnswer, TalosReader } from "../../talos/api/talosClient.ts";
 import { isItself } from "../../talos/endpoint.ts";
 import { duration } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import { stopIfCancelled } from "../context.ts";
-import { Cancelled, sentence } from "../errors.ts";
+import { Cancelled, sentence, UpgradeError } from "../errors.ts";
 import { Gate } from "../gate/gate.ts";
 import { NotRecovered, Refused } from "../gate/refused.ts";
 import { inTurn } from "../gate/turn.ts";
-import { nodeLabel } from "../inputs.ts";
+import { givenKubeconfig } from "../givenKubeconfig.ts";
+import { drainInputs, nodeLabel } from "../inputs.ts";
+import { KubernetesError } from "../kubernetes.ts";
 import { talosctl } from "../talosctl.ts";
 import type { Surroundings } from "../session.ts";
+import { endDrain, notDrained, openForDrain, whileDrained } from "./drained.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
-import { kubeletRefusal, restartsKubelet } from "./kubelet.ts";
+import { kubeletStake, restartsKubelet } from "./kubelet.ts";
 import {
   ConfigurationError,
   findConfiguration,
@@ -43,6 +46,8 @@ export interface ApplyOrder {
   readonly isDue: (lines: readonly string[]) => boolean;
   /** The node was given this very configuration: if it does not answer, there is nothing to do. */
   readonly settles: boolean;
+  /** The node was given this configuration, and what came after that failed. */
+  readonly resumes: boolean;
 }
 
 export interface ApplyOutcome {
@@ -68,7 +73,7 @@ class Application {
   readonly #connections: Connections;
   readonly #order: ApplyOrder;
   readonly #sink: ReturnType<Surroundings["statusOf"]>;
-  readonly #gate: Gate;
+  #gate: Gate;
   /** What the node is to get: the wanted configuration, with the Kubernetes that runs. */
   #data: string;
 
@@ -115,7 +120,10 @@ class Application {
     }
     const verdict = judge(wanted, found.configuration, before);
     this.#data = forNode(wanted, found.configuration).machineConfiguration;
-    if (found.configuration === this.#data || !isDue(verdict.lines)) return unchanged;
+    if (found.configuration === this.#data || !isDue(verdict.lines)) {
+      await this.#endEarlierDrain();
+      return unchanged;
+    }
     if (verdict.refusal !== undefined) throw new ConfigurationError(verdict.refusal);
     return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#change(verdict.disturbs);
   }
@@ -124,10 +132,65 @@ class Application {
   async #restartKubelet(): Promise<ApplyOutcome> {
     const { wanted } = this.#order;
     return inTurn(`${wanted.clientConfiguration.caCertificate}\0kubelet`, this.#call.signal, async () => {
-      const refusal = await kubeletRefusal({ ...this.#call, wanted, connections: this.#connections });
-      if (refusal !== undefined) throw new ConfigurationError(refusal);
-      return this.#change(true);
+      const stake = await kubeletStake({ ...this.#call, wanted, connections: this.#connections });
+      const refused = stake.is === "unknown" || (stake.is === "drain" && !drainInputs(wanted.drain).enabled);
+      if (refused) throw new ConfigurationError(stake.reason);
+      // What is staged restarts nothing.
+      if (stake.is === "drain" && (await this.#mode()) === "NO_REBOOT")
+        return this.#drained(stake.kubeconfig);
+      return this.#ended(await this.#change(true), () => this.#endEarlierDrain());
     });
+  }
+
+  /** Drains the node, applies the configuration while nothing is on it, and gives it back. */
+  async #drained(kubeconfig: string): Promise<ApplyOutcome> {
+    const session = await openForDrain(this.#call, this.#order.wanted, kubeconfig);
+    const { context } = session;
+    const own = this.#gate;
+    this.#gate = context.gate;
+    try {
+      return await context.gate.inTurn(async () => {
+        const work = (): Promise<ApplyOutcome> => this.#change(true, true);
+        const outcome = await whileDrained(context, work, ({ applied }) => applied);
+        return this.#ended(outcome, () => endDrain(context, true));
+      });
+    } catch (error) {
+      throw error instanceof TalosError ? this.#failed(error) : notDrained(this.#label, error);
+    } finally {
+      this.#gate = own;
+      session.close();
+    }
+  }
+
+  async #ended(outcome: ApplyOutcome, end: () => Promise<void>): Promise<ApplyOutcome> {
+    if (!outcome.applied || outcome.failure !== undefined) return outcome;
+    try {
+      await end();
+      return outcome;
+    } catch (error) {
+      return { applied: true, failure: this.#aftermath(error) };
+    }
+  }
+
+  /** A run that was killed may have left the node cordoned, and one that failed its storage on the way. */
+  async #endEarlierDrain(): Promise<void> {
+    const { wanted, settles, resumes } = this.#order;
+    if (settles && !resumes) return;
+    const call = { deadlineMs: this.#call.surroundings.patience.probeMs * 2, signal: this.#call.signal };
+    const peer = (address: string): TalosReader => this.#connections.to(address);
+    try {
+      const kubeconfig = await givenKubeconfig(peer, wanted.controlPlanes, call);
+      const session = await openForDrain(this.#call, wanted, kubeconfig);
+      try {
+        await endDrain(session.context, resumes);
+      } finally {
+        session.close();
+      }
+    } catch (error) {
+      // A cluster that has no Kubernetes yet has no cordon either.
+      const silent = error instanceof KubernetesError || (error instanceof TalosError && !resumes);
+      if (!silent || resumes) throw error;
+    }
   }
 
   get #label(): string {
@@ -194,11 +257,11 @@ class Application {
   }
 
   /** Asks what the change needs, and applies it in the mode that needs no reboot. */
-  async #change(disturbs: boolean): Promise<ApplyOutcome> {
+  async #change(disturbs: boolean, drained = false): Promise<ApplyOutcome> {
     for (let tries = 0; ; tries++) {
       const mode = await this.#mode();
       try {
-        this.#tell(await this.#through({ mode, disturbs: disturbs && mode === "NO_REBOOT" }));
+        this.#tell(await this.#through({ mode, disturbs: disturbs && mode === "NO_REBOOT", drained }));
         if (mode === "STAGED") {
           this.#sink.warn(
             `${this.#label}: its configuration is staged, since it takes effect at the next boot only: with the next upgrade, or after ${talosctl("reboot", this.#order.wanted.node)} at a time that suits`,
@@ -235,7 +298,11 @@ class Application {
   }
 
   /** Waits for the cluster to allow it, as long as the settings say. */
-  async #through(request: { mode: "NO_REBOOT" | "STAGED"; disturbs: boolean }): Promise<ApplyAnswer> {
+  async #through(request: {
+    mode: "NO_REBOOT" | "STAGED";
+    disturbs: boolean;
+    drained: boolean;
+  }): Promise<ApplyAnswer> {
     const { clock, patience } = this.#call.surroundings;
     const { timeoutSeconds } = this.#order.wanted;
     const begun = clock.now();
@@ -267,7 +334,7 @@ class Application {
 
   /** The node has its configuration, and the cluster is not well after it. */
   #aftermath(error: unknown): Error {
-    const [seen, hint] = error instanceof Error ? [error.message, hintOf(error)] : [String(error), ""];
+    const [seen, hint] = error instanceof Error ? [seenOf(error), hintOf(error)] : [String(error), ""];
     return new ConfigurationError(
       `${this.#label}: its configuration was applied; after that: ${sentence(seen)}${hint} Run \`pulumi up\` again: it is not applied twice.`,
       { cause: error },
@@ -303,6 +370,11 @@ class Application {
   #limits(factor: number): { deadlineMs: number; signal: AbortSignal } {
     return { deadlineMs: this.#call.surroundings.patience.probeMs * factor, signal: this.#call.signal };
   }
+}
+
+/** Without the node and the step of an upgrade. */
+function seenOf(error: Error): string {
+  return error instanceof UpgradeError ? error.seen : error.message;
 }
 
 function hintOf(error: Error): string {

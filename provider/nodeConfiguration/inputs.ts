@@ -5,6 +5,7 @@ import { ConfigTextError } from "../../talos/configTree.ts";
 import { sameButForImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import { endpoints as endpointsRule, type CheckFailure } from "../check.ts";
+import type { DrainInputs } from "../inputs.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
 /** The inputs of a NodeConfiguration: plain values, every default filled in. */
@@ -34,7 +35,14 @@ export interface NodeConfigurationInputs {
   /** The contract that the cluster's secrets were made for, if this stack made them. */
   createdWith?: string;
   timeoutSeconds: number;
+  /** How the node is drained where its kubelet must not restart under volumes. Absent: as an upgrade does by default. */
+  drain?: Partial<DrainInputs>;
+  /** How long storage may take to be back after that. Absent: as after an upgrade by default. */
+  storageGate?: { enabled?: boolean; timeoutSeconds?: number };
 }
+
+/** Read when a change needs them: a change of theirs alone is no change of the node. */
+export const policies = ["drain", "storageGate"];
 
 /** What `check` adds to the inputs: the lines that the applies of this stack change on the node, the newest last. */
 export const changesProperty = "changes";
@@ -100,6 +108,8 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
     what: "a number of seconds greater than 0",
     optional: true,
   },
+  drain: { fits: record, what: "the settings of a drain", optional: true },
+  storageGate: { fits: record, what: "{ enabled, timeoutSeconds }", optional: true },
 };
 
 /** All that is wrong with the inputs. Values that only the deployment knows are left for it; no value is shown, since most are secret. */

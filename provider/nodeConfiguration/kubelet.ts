@@ -28,6 +28,8 @@ interface VolumesAtStake {
   entries: string[];
   /** Drivers among theirs that would log their sessions out. */
   unsafe: string[];
+  /** That of a control plane; absent where there was nothing to ask. */
+  kubeconfig?: string;
 }
 
 /** The node whose kubelet is to restart, and how it and its control planes are asked. */
@@ -52,12 +54,11 @@ async function volumesAtStake({
   const talos = connections.to(wanted.node);
   const sessions = await iscsiSessions(talos, call);
   if (sessions.length === 0) return { entries: [], unsafe: [] };
-  const [own, kubernetes] = await Promise.all([
+  const [own, kubeconfig] = await Promise.all([
     talos.kubernetesNode(call),
-    givenKubeconfig((address) => connections.to(address), wanted.controlPlanes, call).then((kubeconfig) =>
-      surroundings.connectKubernetes(kubeconfig),
-    ),
+    givenKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
   ]);
+  const kubernetes = await surroundings.connectKubernetes(kubeconfig);
   const node = findNode(await kubernetes.nodes(), own, wanted.node)?.name ?? own ?? "";
   const [attachments, volumes, pods] = await Promise.all([
     kubernetes.storage.attachments.list(),
@@ -73,39 +74,62 @@ async function volumesAtStake({
   return {
     entries: found,
     unsafe: suspects.length === 0 ? [] : await withoutShims(kubernetes, suspects),
+    kubeconfig,
   };
 }
 
-/** What a preview says of it; undefined where nothing is at stake. */
-export async function kubeletWarning(look: KubeletLook): Promise<string | undefined> {
+/**
+ * What a preview says of it; undefined where nothing is at stake.
+ * @param drains the node is drained where that is needed
+ */
+export async function kubeletWarning(look: KubeletLook, drains: boolean): Promise<string | undefined> {
   const label = nodeLabel(look.wanted);
   try {
     const { entries, unsafe } = await volumesAtStake(look);
     if (entries.length === 0) return undefined;
     const told = `${label}: this restarts the kubelet, which stages its volumes over iSCSI again, under their pods: ${listed(entries)}`;
-    return unsafe.length === 0 ? told : `${told}. ${refusalOf(unsafe)}`;
+    if (unsafe.length === 0) return told;
+    const outcome = drains
+      ? "The node is drained before, one node at a time, and uncordoned when its kubelet is back."
+      : refusal;
+    return `${told}. ${lackShims(unsafe)} ${outcome}`;
   } catch (error) {
     if (!isAnswer(error)) throw error;
     return `${label}: this restarts the kubelet. Which pods have iSCSI volumes there is not known: ${error.message}`;
   }
 }
 
-/** Why the kubelet must not restart now; undefined where it may. */
-export async function kubeletRefusal(look: KubeletLook): Promise<string | undefined> {
+/** What a restart of the kubelet needs: nothing; a drain, with this kubeconfig; or an answer, before anybody can tell. */
+type KubeletStake =
+  { is: "free" } | { is: "drain"; kubeconfig: string; reason: string } | { is: "unknown"; reason: string };
+
+/** Looks at the node as it is now. */
+export async function kubeletStake(look: KubeletLook): Promise<KubeletStake> {
   const label = nodeLabel(look.wanted);
   try {
-    const { entries, unsafe } = await volumesAtStake(look);
-    if (unsafe.length === 0) return undefined;
-    return `${label}: its configuration was not applied, since it restarts the kubelet under volumes in use: ${listed(entries)}. ${refusalOf(unsafe)}`;
+    const { entries, unsafe, kubeconfig } = await volumesAtStake(look);
+    if (unsafe.length === 0 || kubeconfig === undefined) return { is: "free" };
+    const reason = `${label}: its configuration was not applied, since it restarts the kubelet under volumes in use: ${listed(entries)}. ${lackShims(unsafe)} ${refusal}`;
+    return { is: "drain", kubeconfig, reason };
   } catch (error) {
     if (!isAnswer(error)) throw error;
-    return `${label}: its configuration was not applied: it restarts the kubelet, the node has iSCSI sessions, and nobody can tell whose: ${error.message}. Run \`pulumi up\` again when the Kubernetes API answers.`;
+    const reason = `${label}: its configuration was not applied: it restarts the kubelet, the node has iSCSI sessions, and nobody can tell whose: ${error.message}. Run \`pulumi up\` again when the Kubernetes API answers.`;
+    return { is: "unknown", reason };
   }
 }
 
-function refusalOf(drivers: readonly string[]): string {
-  return `The driver ${drivers.join(", ")} on this cluster has no shims of this program, and logs such sessions out: the disks would disappear under their pods. It is not applied until they have left: drain the node (\`kubectl drain\`), run \`pulumi up\`, and uncordon it; or deploy the driver with this program first.`;
+/** Why the kubelet must not restart now; undefined where it may. */
+export async function kubeletRefusal(look: KubeletLook): Promise<string | undefined> {
+  const stake = await kubeletStake(look);
+  return stake.is === "free" ? undefined : stake.reason;
 }
+
+function lackShims(drivers: readonly string[]): string {
+  return `The driver ${drivers.join(", ")} on this cluster has no shims of this program, and logs such sessions out: the disks would disappear under their pods.`;
+}
+
+const refusal =
+  "With upgrade.drain.enabled: false it is not applied until they have left: drain the node (`kubectl drain`), run `pulumi up`, and uncordon it; or deploy the driver with this program first.";
 
 function isAnswer(error: unknown): error is Error {
   return (error instanceof TalosError && error.kind !== "cancelled") || error instanceof KubernetesError;

@@ -3,7 +3,7 @@ import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
-import { nodeLabel } from "../inputs.ts";
+import { drainInputs, nodeLabel } from "../inputs.ts";
 import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "../secrets.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { applyConfiguration, type ApplyCall } from "./apply.ts";
@@ -17,6 +17,7 @@ import {
   driftProperty,
   fromGuard,
   linesOf,
+  policies,
   sameQuestion,
   sameText,
 } from "./inputs.ts";
@@ -132,7 +133,10 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
         return { changes: [], drift, failures: [] };
       }
       if (restartsKubelet(lines)) {
-        const warning = await kubeletWarning({ ...call, wanted, connections });
+        const warning = await kubeletWarning(
+          { ...call, wanted, connections },
+          drainInputs(wanted.drain).enabled,
+        );
         if (warning !== undefined) sink.warn(warning);
       }
       return {
@@ -177,7 +181,7 @@ export function diffConfiguration(
 ): DetailedDiffResult {
   const [before, after] = [known(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
-  const told = [changesProperty, driftProperty, pendingProperty];
+  const told = [changesProperty, driftProperty, pendingProperty, ...policies];
   const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
     sameText(before, after, key),
   );
@@ -228,6 +232,7 @@ export async function deployConfiguration(
       before: lastGiven(before),
       isDue: (lines) => isDue(before, values, lines) || isRestored(before, values),
       settles: sameText(before, values, "machineConfiguration"),
+      resumes: before[pendingProperty] !== undefined,
     }),
   );
   if (outcome.applied) onApplied(wanted.name);

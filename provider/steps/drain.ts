@@ -43,11 +43,13 @@ export function drainTarget(nodes: KubernetesNode[], name: string | undefined, a
  * Step `drain`: cordon, evict what a drain evicts, and wait until the volumes have left too. PodDisruptionBudgets are honored: an eviction that one
  * of them blocks is asked for again until the timeout. Pods of DaemonSets and static pods stay. On a cluster of one node there
  * is nowhere to go, so nothing is done; a node that is not drained has its volumes told.
+ * @param by what the cordon says of whose it is
  */
 export async function drain(
   context: UpgradeContext,
   facts: Pick<NodeFacts, "kubernetesNode">,
   onCordon: (cordon: Cordon) => void,
+  by = "talos-node",
 ): Promise<void> {
   const { wanted, progress } = context;
   if (!wanted.drain.enabled) {
@@ -78,7 +80,7 @@ export async function drain(
       storageNotes(context, kubernetes, node, () => pods.objects()),
     );
     if (!node.unschedulable) {
-      const annotations = { [cordonedBy]: "talos-node", ...notes };
+      const annotations = { [cordonedBy]: by, ...notes };
       await answered(context, () => kubernetes.patchNode(node.name, { unschedulable: true, annotations }));
     } else if (Object.keys(notes).length > 0) {
       await answered(context, () => kubernetes.patchNode(node.name, { annotations: notes }));

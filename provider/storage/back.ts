@@ -44,7 +44,7 @@ export async function storageBack(
     context,
     "storage",
     `storage is not well after ${duration(timeoutMs)}: ${listed(problems)}`,
-    "The node runs the wanted image and takes pods; no other node is touched before its storage is well. Look at the driver's pods and at `kubectl describe` of what is named, then run `pulumi up` again: it looks again. `upgrade.storageGate` sets the limit, or turns this off.",
+    "The node takes pods; no other node is touched before its storage is well. Look at the driver's pods and at `kubectl describe` of what is named, then run `pulumi up` again: it looks again. `upgrade.storageGate` sets the limit, or turns this off.",
   );
 }
 

@@ -5,7 +5,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { targetOf } from "./fakeStorage.ts";
-import { failureOf, harness } from "./nodeUpgradeHarness.ts";
+import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** A change of the configuration that restarts the kubelet of a node with volumes over iSCSI. */
@@ -118,24 +118,203 @@ describe("its deployment", () => {
     expect([most, applied("w1"), applied("w2")]).toEqual([1, 1, 1]);
   });
 
-  it.each([
-    ["whose driver would log them out", () => driver(false), "has no shims of this program"],
+  it.each<[string, () => void, Properties, string]>([
+    [
+      "whose driver would log them out, where drains are turned off",
+      () => driver(false),
+      { drain: { enabled: false } },
+      "has no shims of this program",
+    ],
     [
       "of which nobody can tell whose they are",
       () => (kubernetes.down = "refused"),
+      {},
       "nobody can tell whose: refused",
     ],
-  ])("is refused under volumes %s, until they have left", async (_, prepare, problem) => {
+  ])("is refused under volumes %s, until they have left", async (_, prepare, settings, problem) => {
     prepare();
-    const inputs = inputsOf("w1", kubelet);
+    const inputs = { ...inputsOf("w1", kubelet), ...settings };
     const { message } = await failureOf(harness(kubernetes, patient).provider.create(urn, inputs));
     expect(message).toContain("w1 (127.49.17.21): its configuration was not applied");
     expect(message).toContain(problem);
-    expect(applied("w1")).toBe(0);
+    expect([applied("w1"), kubernetes.log]).toEqual([0, []]);
 
     // Drained: the session is gone with its volume.
     cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
     await harness(kubernetes, patient).provider.create(urn, inputs);
     expect(applied("w1")).toBe(1);
+  });
+});
+
+/** What the driver and the kubelet of a node do with the volume of an evicted pod, which comes back when the node takes pods again. */
+function movesVolumes({ comesBack = true } = {}): void {
+  const node = (name: string): string => (name === "db-0" ? "w1" : "w2");
+  const volumeOf = (name: string): string => (name === "db-0" ? "pv-1" : "pv-2");
+  kubernetes.after = (entry) => {
+    const [what = "", name = ""] = entry.split(" ");
+    if (what === "evict") {
+      cluster.node(node(name)).boot?.iscsi.logout(targetOf(volumeOf(name)));
+      kubernetes.storage.detach(volumeOf(name), node(name));
+    }
+    if (what !== "uncordon") return;
+    const pod = name === "w1" ? "db-0" : "db-1";
+    const claims = [`default/claim-of-${volumeOf(pod)}`];
+    kubernetes.pod(name, pod, { owner: "StatefulSet", claims, running: false });
+    setTimeout(() => {
+      kubernetes.storage.attach(name, volumeOf(pod));
+      if (comesBack) kubernetes.pods = kubernetes.pods.map((one) => ({ ...one, running: true }));
+    }, 100);
+  };
+}
+
+/** The provider, with a look at the nodes at each apply that is no dry run. */
+function watching(
+  onApply: (node: string) => void,
+  onDryRun: (times: number) => void = () => undefined,
+): Harness {
+  let dryRuns = 0;
+  return harness(kubernetes, { ...patient, guardMs: 2_000 }, (connection) => {
+    const talos = connectActor(connection);
+    const apply = talos.applyConfiguration.bind(talos);
+    talos.applyConfiguration = async (request, call) => {
+      if (request.dryRun === true) onDryRun(++dryRuns);
+      else onApply(talos.node);
+      return apply(request, call);
+    };
+    return talos;
+  });
+}
+
+describe("under volumes that their driver would log out", () => {
+  beforeEach(() => {
+    driver(false);
+    movesVolumes();
+    for (const name of ["w1", "w2"]) kubernetes.storage.drivers.set(name, ["iscsi.csi.joviandss.open-e.com"]);
+  });
+  const state = (name: string): unknown => {
+    const { unschedulable, annotations } = kubernetes.get(name);
+    return { unschedulable, annotations };
+  };
+  const asItWas = { unschedulable: false, annotations: {} };
+  const refusal = async (inputs: Properties, own = harness(kubernetes, patient)): Promise<string> => {
+    const { message } = await failureOf(own.provider.create(urn, inputs));
+    expect(message).toMatch(/^w1 \(127\.49\.17\.21\): its configuration was not applied/);
+    expect(applied("w1")).toBe(0);
+    return message;
+  };
+
+  it("the node is drained, the kubelet restarts with nothing on it, and its volumes are back before this ends", async () => {
+    const seen: unknown[] = [];
+    const own = watching(() =>
+      seen.push([
+        kubernetes.get("w1").unschedulable,
+        kubernetes.pods.filter(({ node }) => node === "w1"),
+        kubernetes.storage.attached.all.filter(({ node }) => node === "w1"),
+        cluster.node("w1").boot?.iscsi.targets,
+      ]),
+    );
+    await own.provider.create(urn, inputsOf("w1", kubelet));
+    expect(seen).toEqual([[true, [], [], []]]);
+    expect(kubernetes.log).toEqual(["cordon w1", "evict db-0", "uncordon w1"]);
+    expect(kubernetes.storage.attached.all.map(({ volume: name }) => name).sort()).toEqual(["pv-1", "pv-2"]);
+    expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);
+  });
+
+  it("one node at a time", async () => {
+    cluster.node("w2").boot?.iscsi.login(targetOf("pv-2"), "10.0.0.5");
+    kubernetes.pod("w2", "db-1", { owner: "StatefulSet", claims: ["default/claim-of-pv-2"] });
+    const own = harness(kubernetes, patient);
+    await Promise.all(["w1", "w2"].map((name) => own.provider.create(urn, inputsOf(name, kubelet))));
+    const ends = kubernetes.log
+      .filter((entry) => !entry.startsWith("evict"))
+      .map((entry) => entry.split(" ")[0]);
+    expect(ends).toEqual(["cordon", "uncordon", "cordon", "uncordon"]);
+    expect([applied("w1"), applied("w2")]).toEqual([1, 1]);
+  });
+
+  it("a preview says so", async () => {
+    const own = harness(kubernetes, patient);
+    await own.provider.check(urn, {}, inputsOf("w1", kubelet));
+    expect(own.warnings[0]).toContain("The node is drained before, one node at a time");
+    expect(kubernetes.log).toEqual([]);
+  });
+
+  it("a volume that does not leave stops it, and the node goes on as it was", async () => {
+    kubernetes.after = () => undefined;
+    const message = await refusal({ ...inputsOf("w1", kubelet), drain: { timeoutSeconds: 1 } });
+    expect(message).toContain("volumes had not left after 1 s: volume pv-1");
+    expect([kubernetes.log, state("w1")]).toEqual([["cordon w1", "evict db-0", "uncordon w1"], asItWas]);
+  });
+
+  it("a volume that comes after the drain stops it", async () => {
+    // The first dry run comes before the drain, the second one after it.
+    const own = watching(
+      () => undefined,
+      (times) => times === 2 && kubernetes.storage.attach("w1", "pv-late"),
+    );
+    expect(await refusal(inputsOf("w1", kubelet), own)).toContain(
+      "volumes are still on the node: volume pv-late",
+    );
+    expect(state("w1")).toEqual(asItWas);
+  });
+
+  it.each<[string, () => void, string]>([
+    [
+      "is not ready",
+      () => Object.assign(kubernetes.get("w2"), { ready: false, reason: "gone" }),
+      "w2 is not ready: gone",
+    ],
+    [
+      "is cordoned by an upgrade",
+      () => (kubernetes.get("w2").annotations["talos-iscsi/cordoned-by"] = "talos-node"),
+      "w2 is still cordoned",
+    ],
+    [
+      "waits for its storage",
+      () => (kubernetes.get("w2").annotations["talos-iscsi/storage-before"] = "{}"),
+      "the storage of w2 is not back yet",
+    ],
+    [
+      "does not exist",
+      () => ["cp1", "w2"].forEach((name) => kubernetes.cluster.delete(name)),
+      "it is the only node of its cluster",
+    ],
+  ])("it waits for another day where another node %s", async (_, prepare, problem) => {
+    prepare();
+    expect(await refusal(inputsOf("w1", kubelet))).toContain(problem);
+    expect(kubernetes.log).toEqual([]);
+  });
+
+  it("storage that is not back is an error, and the next run waits for it without applying again", async () => {
+    movesVolumes({ comesBack: false });
+    const inputs = { ...inputsOf("w1", kubelet), storageGate: { timeoutSeconds: 1 } };
+    const failed = await failureOf(harness(kubernetes, patient).provider.create(urn, inputs));
+    expect(failed.message).toContain(
+      "its configuration was applied; after that: storage is not well after 1 s",
+    );
+    expect(kubernetes.get("w1").unschedulable).toBe(false);
+    const props = failed.properties ?? {};
+    const again = await failureOf(harness(kubernetes, patient).provider.update("w1", urn, props, inputs));
+    expect(again.message).toContain("storage is not well after 1 s");
+    kubernetes.pods = kubernetes.pods.map((pod) => ({ ...pod, running: true }));
+    await harness(kubernetes, patient).provider.update("w1", urn, props, inputs);
+    expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);
+  });
+
+  it("a run that was killed is finished by the next one, and nobody else's cordon is lifted", async () => {
+    const inputs = inputsOf("w1", kubelet);
+    const cordonedBy = "talos-iscsi/cordoned-by";
+    const killed = { unschedulable: true, annotations: { [cordonedBy]: "talos-node kubelet" } };
+    // After the drain, and after the apply.
+    cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
+    for (let times = 1; times <= 2; times++) {
+      Object.assign(kubernetes.get("w1"), killed);
+      await harness(kubernetes, patient).provider.create(urn, inputs);
+      expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);
+    }
+
+    Object.assign(kubernetes.get("w1"), { unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
+    await harness(kubernetes, patient).provider.create(urn, inputs);
+    expect(state("w1")).toEqual({ unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
   });
 });

@@ -274,6 +274,14 @@ describe("what it costs", () => {
     expect(calls()["volumes"]).toBeUndefined();
   });
 
+  it("without volumes, with a driver whose storage the next node waits for: one list and one watch more, after the reboot", async () => {
+    kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
+    await upgrade(harness(kubernetes), drained());
+    expect(calls()).toMatchObject({ attachments: 2, watchAttachments: 2, driversOn: 2 });
+    expect(calls()["volumes"]).toBeUndefined();
+    expect(calls()["podsIn"]).toBeUndefined();
+  });
+
   it("with 200 attachments that leave one by one: no more lists than without", async () => {
     for (let i = 0; i < 200; i++) kubernetes.storage.attach("w1", `pv-${i}`);
     const leaving = setInterval(() => {

@@ -1,0 +1,206 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { EngineGone, sentence, UpgradeError } from "../errors.ts";
+import { Refused } from "../gate/refused.ts";
+import { drainInputs, nodeLabel } from "../inputs.ts";
+import {
+  cordonedBy,
+  KubernetesError,
+  storageNote,
+  type KubernetesClient,
+  type KubernetesNode,
+} from "../kubernetes.ts";
+import { policyOf } from "../rollout/policy.ts";
+import { Session, type Surroundings } from "../session.ts";
+import { answered, drain, drainTarget, findNode } from "../steps/drain.ts";
+import { awaitStorage } from "../steps/storage.ts";
+import { talosctl } from "../talosctl.ts";
+import type { NodeConfigurationInputs } from "./inputs.ts";
+import { ConfigurationError } from "./look.ts";
+
+/** By whom a node is cordoned whose kubelet is to restart: a later run gives back what a killed one has left, and nothing else. */
+const kubeletCordon = "talos-node kubelet";
+
+interface Call {
+  readonly surroundings: Surroundings;
+  readonly urn: string;
+  readonly signal: AbortSignal;
+}
+
+/** Connections for a node that is drained, with a kubeconfig that a control plane has given out. Whoever opens has to close. */
+export async function openForDrain(
+  { surroundings, urn, signal }: Call,
+  wanted: NodeConfigurationInputs,
+  kubeconfig: string,
+): Promise<Session> {
+  const { name, node, role, controlPlanes, clientConfiguration, endpoint, endpoints, timeoutSeconds } =
+    wanted;
+  return Session.open(
+    surroundings,
+    urn,
+    {
+      ...{ name, node, role, controlPlanes, clientConfiguration, kubeconfig, timeoutSeconds },
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(endpoints === undefined ? {} : { endpoints }),
+      drain: drainInputs(wanted.drain),
+      storageGate: { timeoutSeconds: 300, ...wanted.storageGate },
+      // What only an upgrade asks for.
+      ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
+      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: policyOf(undefined) },
+    },
+    signal,
+  );
+}
+
+/**
+ * Runs `work`, which restarts the node's kubelet, while the node is drained of pods and volumes; then waits for the kubelet, uncordons, and waits
+ * for storage. What `work` throws has changed nothing: the node is put back.
+ * @param applied whether `work` has restarted the kubelet
+ */
+export async function whileDrained<T>(
+  context: UpgradeContext,
+  work: () => Promise<T>,
+  applied: (outcome: T) => boolean,
+): Promise<T> {
+  return context.gate.inTurn(async () => {
+    let outcome: T;
+    let before: KubernetesNode | undefined;
+    try {
+      before = await drainOne(context);
+      outcome = await work();
+    } catch (error) {
+      await putBack(context, before);
+      throw error;
+    }
+    if (!applied(outcome)) await putBack(context, before);
+    return outcome;
+  });
+}
+
+/** @returns the node as it was */
+async function drainOne(context: UpgradeContext): Promise<KubernetesNode> {
+  const { wanted, talos, patience, signal, progress, gate } = context;
+  const kubernetes = await client(context);
+  const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs * 2, signal });
+  const nodes = await answered(context, () => kubernetes.nodes());
+  const target = drainTarget(nodes, own, wanted.node);
+  if (target.state === "unknown")
+    throw failure(context, "drain", target.finding.problem, target.finding.hint);
+  if (target.state === "alone") {
+    throw failure(
+      context,
+      "drain",
+      "it is the only node of its cluster, so its pods cannot go anywhere",
+      "Scale down what uses these volumes, run `pulumi up`, and scale it up again.",
+    );
+  }
+  const { node } = target;
+  requireOthersWell(context, nodes, node);
+  await gate.require({ kind: "configure" });
+  progress.detail("draining, since the kubelet restarts under volumes that its driver would log out");
+  await drain(context, { kubernetesNode: node.name }, () => undefined, kubeletCordon);
+  return node;
+}
+
+/** One node at a time: another one that is down, or that a run has left in the middle of something, comes first. */
+function requireOthersWell(
+  context: UpgradeContext,
+  nodes: readonly KubernetesNode[],
+  { name: self }: KubernetesNode,
+): void {
+  const busy = nodes.flatMap(({ name, ready, reason, annotations }) => {
+    if (name === self) return [];
+    if (!ready) return [`${name} is not ready: ${reason}`];
+    if (annotations[cordonedBy] !== undefined) return [`${name} is still cordoned by a run of this program`];
+    return annotations[storageNote] === undefined ? [] : [`the storage of ${name} is not back yet`];
+  });
+  if (busy.length === 0) return;
+  throw failure(
+    context,
+    "drain",
+    `one node is drained at a time, and ${busy.join(", ")}`,
+    "Bring it back first, then run `pulumi up` again.",
+  );
+}
+
+/**
+ * Ends what a drain for a restart of the kubelet has begun, in this run or in one that was killed: the node is Ready, uncordoned, and its storage is
+ * back. Nothing where there is nothing to end.
+ * @param resumes storage is waited for whether or not the node is still cordoned
+ */
+export async function endDrain(context: UpgradeContext, resumes: boolean): Promise<void> {
+  const { wanted, talos, patience, signal, progress, timer } = context;
+  const kubernetes = await client(context);
+  const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs * 2, signal });
+  const find = async (): Promise<KubernetesNode | undefined> =>
+    findNode(await kubernetes.nodes(), own, wanted.node);
+  let node = await answered(context, find);
+  if (node?.annotations[cordonedBy] === kubeletCordon) {
+    timer.start();
+    node = await waitFor(context, timer.end, async () => {
+      const now = await answered(context, find);
+      progress.detail(`waiting for the kubelet: ${now?.reason ?? "Kubernetes does not know this node"}`);
+      return now?.ready === true ? now : undefined;
+    });
+    if (node === undefined) {
+      throw failure(
+        context,
+        "uncordon",
+        "Kubernetes says the node is not Ready after its kubelet has restarted",
+        `Look at its kubelet (${talosctl("logs kubelet", wanted.node)}). It stays cordoned until then.`,
+      );
+    }
+    const { name } = node;
+    await answered(context, () =>
+      kubernetes.patchNode(name, { unschedulable: false, annotations: { [cordonedBy]: null } }),
+    );
+  } else if (!resumes) {
+    return;
+  }
+  await awaitStorage(context, node, () => progress.detail("waiting for storage"));
+}
+
+/** The node goes on as it was. */
+async function putBack(context: UpgradeContext, before: KubernetesNode | undefined): Promise<void> {
+  if (context.signal.reason instanceof EngineGone) return;
+  try {
+    const kubernetes = await client(context);
+    const nodes = await kubernetes.nodes();
+    const node = findNode(nodes, before?.name, context.wanted.node);
+    if (node === undefined) return;
+    const ours = node.annotations[cordonedBy] === kubeletCordon;
+    const noted =
+      node.annotations[storageNote] !== undefined && before?.annotations[storageNote] === undefined;
+    if (!ours && !noted) return;
+    await kubernetes.patchNode(node.name, {
+      ...(ours ? { unschedulable: false } : {}),
+      annotations: {
+        ...(ours ? { [cordonedBy]: null } : {}),
+        ...(noted ? { [storageNote]: null } : {}),
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
+    context.progress.warn(`could not be uncordoned: ${error.message}`);
+  }
+}
+
+/** What goes wrong before the kubelet restarts, in the words of a configuration. */
+export function notDrained(label: string, error: unknown): unknown {
+  const why = `${label}: its configuration was not applied: it restarts the kubelet under volumes that their driver would log out, and the node could not be drained for it: `;
+  const again = "Then run `pulumi up` again.";
+  if (error instanceof UpgradeError)
+    return new ConfigurationError(`${why}${sentence(error.seen)} ${error.hint}`);
+  if (error instanceof Refused)
+    return new ConfigurationError(`${why}${sentence(error.message)} ${error.hint} ${again}`);
+  return error instanceof KubernetesError
+    ? new ConfigurationError(`${why}${sentence(error.message)} ${again}`)
+    : error;
+}
+
+async function client(context: UpgradeContext): Promise<KubernetesClient> {
+  const kubernetes = await context.kubernetes();
+  if (kubernetes === undefined)
+    throw new KubernetesError(`there is no kubeconfig for ${nodeLabel(context.wanted)}`);
+  return kubernetes;
+}
