@@ -14,7 +14,7 @@ import { KubernetesError } from "../kubernetes.ts";
 import { gapsIn, legsOf, type HoppingNode, type Leg } from "./way.ts";
 
 /**
- * What would stop a node somewhere on its way, as far as that is known before: nobody sets out on a way that ends in the middle. What stands against the next
+ * What would stop a node somewhere on its way, as far as that is known before: a way that ends in the middle is not begun. What stands against the next
  * step alone is the guard's affair.
  */
 export async function wayProblem(
@@ -122,7 +122,7 @@ function kubernetesFindings(
     const steps = kubernetesSteps(kubernetes, [version, ...ahead]) ?? [];
     return [
       refusal(
-        `Kubernetes ${kubernetes} does not run on every release of the way ${all.join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
+        `Kubernetes ${kubernetes} does not run on every Talos release of ${all.join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
           (others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`),
         steps.length > 1
           ? `Kubernetes is not upgraded on the way. In steps: ${describeSteps(steps)}.`

@@ -52,7 +52,7 @@ export async function takeHops(
     return outcome.postponed;
   };
   let found = await looks.look();
-  // A run that was stopped may have left nodes at a release on their way that were not verified, or are still cordoned. Verifying disturbs nobody.
+  // A run that was stopped may have left nodes at a release on their way that were not verified, or are still cordoned. Verifying a node disturbs nothing.
   const unproven = nodes.flatMap((node) => {
     const running = found.get(node.name);
     const standing = running === undefined ? undefined : standsOn(running, node);

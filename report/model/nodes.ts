@@ -122,7 +122,11 @@ function nodePlan(
   const configuration = configurationPlan(text(inputs["node"]), digest);
   const found = step.operation === "create" ? plan.get(name) : undefined;
   const fate = found?.fate === "new" ? fateOfNew(configuration) : found?.fate;
-  const seen = imageOf(outputs["runningVersion"], outputs["runningSchematic"]) ?? found?.runs;
+  const planned = plan.get(name);
+  const known = imageOf(outputs["runningVersion"], outputs["runningSchematic"]);
+  // The preview has asked the node; the state may be of before a hop that was taken since.
+  const isLater = planned?.fate === "upgrade" && planned.runs?.version !== known?.version;
+  const seen = isLater ? planned.runs : (known ?? found?.runs);
   const to = isLeaving ? undefined : imageOf(inputs["talosVersion"], inputs["schematicId"]);
   // The plan names only the beginning of a schematic.
   const from = to !== undefined && fate === "stays" ? to : seen;
@@ -140,7 +144,7 @@ function nodePlan(
     role: inputs["role"] === "controlplane" ? "controlplane" : "worker",
     action,
     reboot: rebootOf(action),
-    hops: action === "upgrade" ? (plan.get(name)?.hops ?? []) : [],
+    hops: action === "upgrade" ? (planned?.hops ?? []) : [],
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     unfinished,

@@ -250,7 +250,7 @@ describe("nodes that are several minor releases behind", () => {
     expect(told[0]?.text).toMatch(/goes through v1\.10\.9, v1\.11\.6, with 3 reboots of each node$/);
   });
 
-  it("are nobody where all are neighbours of the wanted release", async () => {
+  it("are left to their own upgrades where each is one step from the wanted release", async () => {
     const own = patient();
     const { plan } = await checked(own, inputsTo("v1.10.9"));
     expect((plan as Record<string, string>)["cp1"]).toMatch(
