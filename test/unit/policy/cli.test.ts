@@ -69,6 +69,14 @@ describe("exit codes", () => {
     expect(policy("--from", file, "--config", off).stdout).toContain("0 mandatory and 0 advisory");
   });
 
+  test("through npm, as the documentation has it, nothing but the data is printed", () => {
+    const file = written("odd.json", state(upgrade("cp1")));
+    const args = ["run", "-s", "policy", "--", "--from", file, "--json"];
+    const { status, stdout } = spawnSync("npm", args, { cwd: root, encoding: "utf8" });
+    expect(JSON.parse(stdout)).toMatchObject({ violations: [] });
+    expect(status).toBe(0);
+  });
+
   test.each<[string, string[], string]>([
     ["nothing to look at", [], "Give either --from or --stack"],
     ["two things", ["--from", "a", "--stack", "b"], "Give either --from or --stack"],
