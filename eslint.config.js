@@ -85,5 +85,5 @@ export default tseslint.config(
       ],
     },
   },
-  { files: ["*.config.ts", "*.config.js"], rules: { "no-restricted-exports": "off" } },
+  { files: ["**/*.config.ts", "*.config.js"], rules: { "no-restricted-exports": "off" } },
 );

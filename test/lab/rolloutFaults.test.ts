@@ -240,6 +240,37 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     expect(await lab.cordoned()).toEqual([]);
   });
 
+  test("a control plane that fails while another one's installer runs keeps that from its reboot", async () => {
+    lab.want("v1.13.4");
+    const before = await lab.nodes();
+    const of = (name: string, nodes = before) => nodes.find((node) => node.name === name);
+    await set({ node: "cp1", fault: "slow-install", value: 4 });
+    const up = lab.up();
+    // Noted on the node right before its installer starts.
+    while (!(await lab.project.tool("kubectl", "get", "node", "cp1", "--output", "json")).includes('"begun '))
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    await set({ node: "cp2", fault: "node-down" });
+    const { code, text } = await up;
+    expect(code).toBe(1);
+    expect(text).toMatch(/cp1 \([\d.]+\), step "(gate|reboot)": .*control plane 127\.10\.0\.12 is down/);
+    expect(of("cp1", await lab.nodes())?.boots).toBe(of("cp1")?.boots);
+    await lab.lift();
+    await lab.finish();
+    expect(await lab.cordoned()).toEqual([]);
+    expect(of("cp1", await lab.nodes())?.upgrades).toBe((of("cp1")?.upgrades ?? 0) + 1);
+  });
+
+  test("back across an etcd minor release is refused before anything is touched", async () => {
+    lab.want("v1.14.1");
+    await lab.finish();
+    const before = await lab.nodes();
+    lab.want("v1.13.9");
+    const text = await failingUp();
+    expect(text).toMatch(/v1\.13\.9 runs etcd 3\.6\.\d+, and etcd's data is of 3\.7/);
+    const boots = (nodes: typeof before) => nodes.map(({ name, upgrades, boots }) => [name, upgrades, boots]);
+    expect(boots(await lab.nodes())).toEqual(boots(before));
+  });
+
   test("with these every fault of the list has struck", () => {
     const all = [...faultCatalogue, ...clusterFaultCatalogue].map(({ id }) => id);
     expect(all.length).toBeGreaterThanOrEqual(24);

@@ -135,6 +135,13 @@ describe("may a control plane leave for a reboot?", () => {
       true,
     ],
     [
+      "an etcd that says it is a learner",
+      (r) =>
+        Object.assign(r.peers[1]!, { etcd: { memberId: id(1), leader: id(0), learner: true, errors: [] } }),
+      /^etcd on 10\.0\.0\.12 is a learner$/,
+      true,
+    ],
+    [
       "an etcd that reports errors",
       (r) =>
         Object.assign(r.peers[0]!, {

@@ -256,6 +256,18 @@ describe("turns", () => {
     ).rejects.toBeInstanceOf(Refused);
     expect(done).toEqual([]);
   });
+
+  it("that are lost meanwhile stop the manifests too", async () => {
+    const gate = gateOf("cp1");
+    const manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "one" } } as never;
+    await expect(
+      gate.inTurn(async () => {
+        fleet.kubernetes.lease = { holder: "another run", version: "99" };
+        await gate.applyManifests([manifest]);
+      }),
+    ).rejects.toBeInstanceOf(Refused);
+    expect(fleet.kubernetes.calls.get("applyManifest")).toBeUndefined();
+  });
 });
 
 describe("a configuration that disturbs", () => {
@@ -270,9 +282,14 @@ describe("a configuration that disturbs", () => {
 
   it("waits a while for one that has not taken its new manifest over yet", async () => {
     let looks = 0;
+    let before = 0;
     instead["cp2.apiServer"] = () => ({ ready: true, outdated: ++looks < 4 });
+    instead["cp1.applyConfiguration"] = () => {
+      before = looks;
+      return { mode: "NO_REBOOT", warnings: [], details: "" };
+    };
     await apply(gateOf("cp1"));
-    expect(looks).toBeGreaterThanOrEqual(4);
+    expect(before).toBeGreaterThanOrEqual(4);
   });
 
   it("is not applied while etcd tells nothing", async () => {
@@ -318,6 +335,18 @@ describe("a configuration that disturbs", () => {
     instead["w1.machineStatus"] = () =>
       done.length > 0 ? silent() : { stage: "running", ready: true, unmet: [] };
     await expect(apply(gateOf("w1"))).rejects.toBeInstanceOf(NotRecovered);
+  });
+
+  it("of a node that was drained for it is not applied while volumes are on it", async () => {
+    const volumes = async () => [{ problem: "volume pv-late", hint: "", mayPass: false }];
+    const gate = gateOf("w1", { volumes });
+    const request = { data: "", mode: "NO_REBOOT", disturbs: true } as const;
+    await expect(gate.applyConfiguration({ ...request, drained: true }, call)).rejects.toThrow(
+      "volume pv-late",
+    );
+    expect(done).toEqual([]);
+    await gate.applyConfiguration(request, call);
+    expect(done).toEqual(["applyConfiguration w1"]);
   });
 
   it("is told from one that takes nothing from the cluster", async () => {
@@ -411,6 +440,8 @@ describe("a Node object", () => {
   const isThere = (): boolean => fleet.kubernetes.cluster.has("w1");
 
   it("stays while its machine answers, also where it only refuses", async () => {
+    await expect(forget()).rejects.toBeInstanceOf(Refused);
+    fleet.kubernetes.get("w1").ready = false;
     await expect(forget()).rejects.toBeInstanceOf(Refused);
     instead["w1.machineStatus"] = () => {
       throw new TalosError("denied", "w1", "a call", "not authorized");

@@ -252,6 +252,7 @@ export async function open(
   fleet: FakeFleet,
   { name, address, role }: Pick<Machine, "name" | "address" | "role">,
   controlPlanes: string[],
+  more: Record<string, unknown> = {},
 ): Promise<Session> {
   const inputs = nodeUpgradeInputs({
     name,
@@ -266,6 +267,7 @@ export async function open(
     clientConfiguration: {},
     kubeconfig: "in memory",
     drain: { timeoutSeconds: 5, leftoverSessions: fleet.leftoverSessions },
+    ...more,
   });
   return Session.open(surroundingsOf(fleet), "urn", inputs, new AbortController().signal);
 }

@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { cordonedBy, installedImage, resetAsked } from "../../../provider/kubernetes.ts";
 import { membersByName } from "../../../provider/membership/members.ts";
@@ -44,9 +47,9 @@ function start(version: string): void {
   };
 }
 
-async function upgrade(name: string): Promise<Outcome> {
+async function upgrade(name: string, more: Record<string, unknown> = {}): Promise<Outcome> {
   const controlPlanes = fleet.members.map(({ address }) => address);
-  const { context } = await open(fleet, fleet.get(name), controlPlanes);
+  const { context } = await open(fleet, fleet.get(name), controlPlanes, more);
   return upgradeNode(context);
 }
 
@@ -76,6 +79,16 @@ describe("before the installation", () => {
     expect(fleet.get("w1")).toMatchObject({ installs: 0, boots: 0 });
   });
 
+  it("an installer that an earlier run has started is waited for, not doubled", async () => {
+    const machine = fleet.get("w1");
+    machine.installed = wanted;
+    let looks = 0;
+    instead["w1.installHistory"] = (own) =>
+      ++looks < 5 ? { last: { state: "running" }, completed: [], complete: true } : own.installHistory();
+    expect((await upgrade("w1")).ok).toBe(true);
+    expect(machine).toMatchObject({ installs: 0, boots: 1, runs: wanted });
+  });
+
   it.each([
     ["done", true],
     ["begun", false],
@@ -99,7 +112,59 @@ describe("before the installation", () => {
   });
 });
 
+describe("before the installation of a control plane", () => {
+  it("the snapshot is there", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "step-looks-"));
+    let there: string[] = [];
+    instead["cp1.install"] = (own, ...args) => {
+      there = readdirSync(directory);
+      return own.install(...(args as unknown as Parameters<TalosActor["install"]>));
+    };
+    const etcdSnapshot = { cluster: "test", directory, keep: 1, ageRecipients: [] };
+    expect((await upgrade("cp1", { etcdSnapshot })).ok).toBe(true);
+    expect(there.length).toBeGreaterThan(0);
+    rmSync(directory, { recursive: true });
+  });
+
+  it("the data of every member is that of the etcd that comes", async () => {
+    start("v1.14.1");
+    let enabled = false;
+    let looks = 0;
+    let stored = "";
+    for (const name of ["cp1", "cp2", "cp3"]) {
+      instead[`${name}.etcdStatus`] = async (own) => {
+        if (enabled) looks += 1;
+        // One of them takes its time.
+        stored = name !== "cp3" || looks < 20 ? "3.7.0" : "3.6.0";
+        if (name !== "cp3" && enabled) stored = "3.6.0";
+        return { ...(await own.etcdStatus()), storageVersion: stored };
+      };
+      instead[`${name}.etcdDowngrading`] = () => enabled;
+    }
+    instead["cp1.etcdDowngrade"] = () => void (enabled = true);
+    let before = 0;
+    instead["cp1.install"] = (own, ...args) => {
+      before = looks;
+      return own.install(...(args as unknown as Parameters<TalosActor["install"]>));
+    };
+    await upgrade("cp1", { etcdDowngrade: true });
+    expect(before).toBeGreaterThanOrEqual(20);
+  });
+});
+
 describe("before the reboot", () => {
+  it("volumes that take their time are waited for, as long as the drain may take", async () => {
+    const { kubernetes } = fleet;
+    kubernetes.get("w1").volumesInUse = ["kubernetes.io/csi/a^b"];
+    let looks = 0;
+    kubernetes.before = (method) => {
+      if (method === "node" && fleet.log.includes("evict pod-of-w1") && ++looks === 30)
+        kubernetes.get("w1").volumesInUse = [];
+    };
+    expect((await upgrade("w1", { drain: { timeoutSeconds: 300 } })).ok).toBe(true);
+    expect(looks).toBeGreaterThanOrEqual(30);
+  });
+
   it("a node that Kubernetes has forgotten since is not drained, so not rebooted", async () => {
     fleet.kubernetes.before = (method) => {
       if (method === "nodes" && fleet.log.includes("install w1")) fleet.kubernetes.cluster.delete("w1");
@@ -169,6 +234,32 @@ describe("after the reboot was asked for", () => {
     });
     expect(await failedStep("cp1")).toBe("verify");
     expect(fleet.kubernetes.get("cp1").unschedulable).toBe(true);
+  });
+
+  it("a node whose service does not run is not given back", async () => {
+    const service = { id: "ext-iscsid", health: "unknown", lastEvent: "" };
+    instead["w1.services"] = () => [{ ...service, state: fleet.get("w1").boot > 0 ? "Failed" : "Running" }];
+    expect(await failedStep("w1")).toBe("verify");
+    expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
+  });
+
+  it("a kubelet that has not reported since is no leave to uncordon", async () => {
+    const { kubernetes } = fleet;
+    const node = kubernetes.node.bind(kubernetes);
+    let looks = 0;
+    let before = 0;
+    kubernetes.node = async (name) => {
+      const found = await node(name);
+      if (found === undefined || fleet.get(name).boot === 0 || ++looks >= 4) return found;
+      return { ...found, bootId: bootIdOf(name, 0) };
+    };
+    const { after } = kubernetes;
+    kubernetes.after = (entry) => {
+      if (entry === "uncordon w1") before = looks;
+      after(entry);
+    };
+    expect((await upgrade("w1")).ok).toBe(true);
+    expect(before).toBeGreaterThanOrEqual(4);
   });
 
   it("a node that Kubernetes says is not Ready stays cordoned", async () => {

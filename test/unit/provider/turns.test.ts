@@ -111,6 +111,11 @@ describe("runs on two machines", () => {
     const own = site();
     await (await taken(kubernetes, own)).end();
     expect(own.clock.now()).toBe(0);
+    // The same number on another machine says nothing.
+    kubernetes.lease = { holder: `ci-7 0123456789ab ${gone.pid} one`, version: "2" };
+    const patient = site();
+    await (await taken(kubernetes, patient)).end();
+    expect(patient.clock.now()).toBeGreaterThanOrEqual(60_000);
   });
 
   it("lose a turn that another one has taken over, and are told so before they act", async () => {

@@ -1,0 +1,25 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { mutants, mutate } from "../night/mutants.ts";
+
+const root = join(import.meta.dirname, "../..");
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+
+// The mutation check itself runs at night: here only that it still fits the program.
+describe("the looks that the mutation check takes out", () => {
+  it.each(mutants)("$file: $look", ({ look, file, from, to, test: [test, name] }) => {
+    expect(mutate(read(file), { file, from, to })).not.toBe(read(file));
+    expect(read(test)).toContain(name);
+    expect(mutants.filter((other) => other.look === look && other.file === file)).toHaveLength(1);
+  });
+
+  it("are in docs/reliability.md, each with its test", () => {
+    const cells = read("docs/reliability.md").replace(/ +/g, " ");
+    const missing = mutants.filter(
+      ({ look, file, test: [test, name] }) =>
+        !cells.includes(`| ${look} | \`${file}\` | [${test.split("/").at(-1)}](../${test}) "${name}" |`),
+    );
+    expect(missing.map(({ look }) => look)).toEqual([]);
+  });
+});
