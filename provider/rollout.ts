@@ -46,7 +46,9 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
     ...inputs,
     nodes: Object.fromEntries(nodesByName(inputs["nodes"])),
   });
-  const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), ["plan", "rollout", "hops"]);
+  // The cluster's Kubernetes is looked at, and changes by its own upgrade.
+  const apart = ["plan", "rollout", "hops", "kubernetesVersion"];
+  const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), apart);
   const isDue = nodes !== undefined || isPostponed;
   const changed = [...(isDue ? ["nodes", "plan"] : []), ...Object.keys(others)];
   if (changed.length === 0) return { changes: false };
@@ -68,11 +70,10 @@ export function pathTo(property: string, name: string): string {
 }
 
 /** What the nodes are to run, and what is looked at before: the plan is about nothing else. */
-function wantedOf({ nodes, schematicId, kubernetesVersion, rollout }: Properties): Properties {
+function wantedOf({ nodes, schematicId, rollout }: Properties): Properties {
   return {
     nodes: Object.fromEntries(nodesByName(nodes)),
     schematicId,
-    kubernetesVersion,
     gates: policyOf(rollout).gates,
   };
 }

@@ -199,7 +199,10 @@ describe("Kubernetes", () => {
     const preview = await lab.labOk("preview");
     expect(preview.text).toContain("~ kube-apiserver: v1.35.4 -> v1.35.5 on cp1, cp2, cp3");
     expect(preview.text).toContain("+ DaemonSet kube-system/kube-proxy");
-    expect(operations(preview)).toEqual(["~ talos-node:index:KubernetesUpgrade"]);
+    expect(operations(preview).sort()).toEqual([
+      "~ talos-iscsi:index:TalosCluster",
+      "~ talos-node:index:KubernetesUpgrade",
+    ]);
     await lab.labOk("up", "--skip-preview");
     expect(await kubelets()).toBe(Array(5).fill("v1.35.5").join(" "));
     const image = "jsonpath={.spec.template.spec.containers[0].image}";
