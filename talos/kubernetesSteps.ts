@@ -45,7 +45,7 @@ export function describeSteps(steps: readonly WayStep[]): string {
     .map((step, index) =>
       "talosVersion" in step
         ? `${index + 1}) set talosVersion to ${step.talosVersion} and run \`pulumi up\``
-        : `${index + 1}) upgrade Kubernetes to ${step.kubernetesMinor}, one minor release at a time, with \`talosctl upgrade-k8s\`, and set kubernetesVersion to it`,
+        : `${index + 1}) set kubernetesVersion to ${step.kubernetesMinor}, one minor release for each \`pulumi up\``,
     )
     .join("; ");
 }

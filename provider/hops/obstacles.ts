@@ -28,10 +28,7 @@ export async function wayProblem(
   const findings = [
     ...(gaps.length === 0 ? [] : [gapFinding(version, node, gaps)]),
     ...legs.slice(1).flatMap((leg) => legFindings(leg)),
-    ...kubernetesFindings(version, legs, {
-      running: await runningKubernetes(context),
-      wanted: node.kubernetesVersion,
-    }),
+    ...kubernetesFindings(version, legs, await runningKubernetes(context)),
   ];
   if (findings.length === 0) return undefined;
   const seen = findings.map(({ problem }) => problem).join("; ");
@@ -98,38 +95,26 @@ function etcdBefore(release: string): string | undefined {
   }
 }
 
-/**
- * Kubernetes is not upgraded on the way, so what runs has to run on all of it. Another release in the settings gets into the machine configurations before
- * the first hop: that one has to run on the present Talos, too.
- */
+/** Kubernetes is upgraded after the rollout, so what runs now has to run on all of the way. The settings are for its end. */
 function kubernetesFindings(
   version: string,
   legs: readonly Leg[],
-  { running, wanted }: { running: string | undefined; wanted: string | undefined },
+  kubernetes: string | undefined,
 ): Finding[] {
   const ahead = legs.map((leg) => leg.wanted.talosVersion);
-  const all = [version, ...ahead];
-  const judged = [
-    ...(running === undefined ? [] : [{ kubernetes: running, on: ahead }]),
-    ...(wanted === undefined || wanted === running
-      ? []
-      : [{ kubernetes: wanted, on: running === undefined ? ahead : all }]),
+  const [first, ...others] = kubernetes === undefined ? [] : releasesWithout(kubernetes, ahead);
+  if (kubernetes === undefined || first === undefined) return [];
+  const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
+  const steps = kubernetesSteps(kubernetes, [version, ...ahead]) ?? [];
+  return [
+    refusal(
+      `Kubernetes ${kubernetes} does not run on every Talos release of ${[version, ...ahead].join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
+        (others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`),
+      steps.length > 1
+        ? `Kubernetes is upgraded after the rollout, not on its way. In steps: ${describeSteps(steps)}.`
+        : "Kubernetes is upgraded after the rollout, not on its way.",
+    ),
   ];
-  return judged.flatMap(({ kubernetes, on }) => {
-    const [first, ...others] = releasesWithout(kubernetes, on);
-    if (first === undefined) return [];
-    const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
-    const steps = kubernetesSteps(kubernetes, [version, ...ahead]) ?? [];
-    return [
-      refusal(
-        `Kubernetes ${kubernetes} does not run on every Talos release of ${all.join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
-          (others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`),
-        steps.length > 1
-          ? `Kubernetes is not upgraded on the way. In steps: ${describeSteps(steps)}.`
-          : "Kubernetes is not upgraded on the way. Set kubernetesVersion to a release that all of them run.",
-      ),
-    ];
-  });
 }
 
 /** What really runs; undefined where the API is not asked, or does not answer: the guard says so then. */

@@ -88,8 +88,8 @@ export function gapsIn(version: string, node: HoppingNode): Contract[] {
   ).filter((contract) => !there.has(contract));
 }
 
-/** The inputs of a node for one hop: another release, and all else as it is. */
-function wantedAt(node: HoppingNode, hop: Hop): HoppingNode {
+/** The inputs of a node for one hop: another release, and all else as it is. The Kubernetes of the settings comes after the last step. */
+function wantedAt({ kubernetesVersion: _last, ...node }: HoppingNode, hop: Hop): HoppingNode {
   return { ...node, ...hop };
 }
 

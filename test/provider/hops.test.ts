@@ -6,6 +6,7 @@ import { consult, realWorld } from "../../doctor/doctor.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { releasesBefore } from "../../talos/releases.ts";
+import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
@@ -203,20 +204,24 @@ describe("nodes that are several minor releases behind", () => {
   });
 
   it("are not begun with where Kubernetes does not fit a release in the middle", async () => {
-    const inputs = inputsTo("v1.12.11", { kubernetesVersion: "v1.28.4" });
-    const own = patient();
+    const kubernetes = new FakeKubernetes();
+    kubernetes.gitVersion = "v1.28.4";
+    // What the settings want comes after the rollout, and fits its last release alone.
+    const inputs = inputsTo("v1.12.11", { kubeconfig: "in memory", kubernetesVersion: "v1.35.4" });
+    const own = harness(kubernetes, { probeMs: 5_000 });
     await checked(own, inputs);
     const steps =
-      /Talos v1\.11\.6 runs Kubernetes v1\.29 to v1\.34; v1\.12\.11 cannot run it either\. .*1\) set talosVersion to v1\.10\.9 .*2\) upgrade Kubernetes to v1\.30.*3\) set talosVersion to v1\.12\.11/;
+      /Talos v1\.11\.6 runs Kubernetes v1\.29 to v1\.34; v1\.12\.11 cannot run it either\. .*1\) set talosVersion to v1\.10\.9 .*2\) set kubernetesVersion to v1\.30.*3\) set talosVersion to v1\.12\.11/;
     expect(own.warnings.filter((line) => line.startsWith("the rollout would be refused"))).toEqual([
       expect.stringMatching(steps) as string,
     ]);
-    for (const type of ["RolloutReadiness", "RolloutPreflight"]) {
-      const of = urn.replace("RolloutPreflight", type);
-      const { message } = await failureOf(patient().provider.create(of, inputs));
-      expect(message).toMatch(/^the rollout was not begun: 2 of 2 nodes/);
-      expect(message).toMatch(steps);
-    }
+    const { message } = await failureOf(harness(kubernetes, { probeMs: 5_000 }).provider.create(urn, inputs));
+    expect(message).toMatch(/^the rollout was not begun: 2 of 2 nodes/);
+    expect(message).toMatch(steps);
+    // Before the first configuration there is no kubeconfig, and what the settings want is no reason.
+    const { kubeconfig: _later, ...early } = inputs;
+    const readiness = urn.replace("RolloutPreflight", "RolloutReadiness");
+    await patient().provider.create(readiness, early);
     expect(upgrades()).toEqual(names.map(() => 0));
   });
 
