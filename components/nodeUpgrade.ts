@@ -109,6 +109,8 @@ export interface RolloutPolicyArgs {
   outsideWindow: "stop" | "fail";
   /** Objects of the cluster that have to be well before each node is taken down. Empty: none. */
   gates: RolloutGate[];
+  /** Where workers of `nodes` are reached that have endpoints of their own: `10.0.0.22 gateway:50021`. Default: as the others. */
+  endpoints?: string | undefined;
 }
 
 /** Objects of one kind, and what each has to have: a condition, or a value at a JSONPath. */

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { upgradeLanes, workerGroups } from "../talos/lanes.ts";
-import { membersText, namesText } from "../talos/rolloutMembers.ts";
+import { membersText, namesText, waysText } from "../talos/rolloutMembers.ts";
 import type { RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { RollingUpgradeArgs, RollingUpgradeNode } from "./rollingUpgrade.ts";
 
@@ -33,15 +33,26 @@ export function rolloutPolicy(args: RollingUpgradeArgs): RolloutPolicy {
   const { windows = [], outsideWindow = "stop", gates = [] } = args;
   const text = textOf(args.schematicId);
   const shared = { windows, outsideWindow, gates };
+  // A node's own inputs have its endpoints and those of the control planes.
+  const ways = (listed: readonly RollingUpgradeNode[]): { endpoints?: string } => {
+    if (args.endpoints === undefined) return {};
+    const workers = listed.filter(({ role }) => role === "worker").map(({ address }) => address);
+    const endpoints = waysText(args.endpoints, workers);
+    return endpoints === "" ? {} : { endpoints };
+  };
   return {
     of(node) {
       const group = groupOf.get(node.name);
       if (windows.length === 0) {
         const budgets = group === undefined ? [] : [group.budget];
-        return { nodes: group === undefined ? "" : text(group.workers, node), budgets, ...shared };
+        const listed = group?.workers ?? [];
+        return {
+          ...{ nodes: group === undefined ? "" : text(listed, node), budgets },
+          ...{ ...shared, ...ways(listed) },
+        };
       }
       const budgets = group === undefined ? [] : [{ ...group.budget, nodes: group.names }];
-      return { nodes: text(ordered, node), budgets, ...shared };
+      return { nodes: text(ordered, node), budgets, ...shared, ...ways(ordered) };
     },
     ofAll() {
       const budgets = groups.map(({ budget, names }) => ({ ...budget, nodes: names }));

@@ -56,7 +56,9 @@ export class Session {
   ) {
     const { clock, patience } = surroundings;
     const connections = new Connections(connectTalos, wanted.clientConfiguration, (address) =>
-      wanted.endpoint === undefined ? reach(address, wanted.endpoints) : [wanted.endpoint],
+      wanted.endpoint === undefined
+        ? reach(address, { ...wanted.rollout.endpoints, ...wanted.endpoints })
+        : [wanted.endpoint],
     );
     this.#connections = connections;
     let kubernetes: Promise<KubernetesClient> | undefined;

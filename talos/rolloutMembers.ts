@@ -1,3 +1,5 @@
+import type { Endpoints } from "./endpoint.ts";
+
 /** A node of a rollout, and what it is to run. */
 export interface RolloutMember {
   name: string;
@@ -37,6 +39,29 @@ export function membersOf(text: string): RolloutMember[] {
       ...(schematicId === undefined ? {} : { schematicId }),
     };
   });
+}
+
+/**
+ * Where these nodes are reached, as far as that is said of them alone: `10.0.0.21 gateway:50021`. Empty where nothing is.
+ * @param addresses of the nodes
+ */
+export function waysText(endpoints: Endpoints | undefined, addresses: readonly string[]): string {
+  return addresses
+    .flatMap((address) => {
+      const ways = endpoints?.[address] ?? [];
+      return ways.length === 0 ? [] : [[address, ...ways].join(" ")];
+    })
+    .join(", ");
+}
+
+/** The endpoints of such a text. */
+export function waysOf(text: string): Endpoints {
+  return Object.fromEntries(
+    listOf(text).map((entry) => {
+      const [address = "", ...ways] = entry.split(" ");
+      return [address, ways];
+    }),
+  );
 }
 
 /** Names as one text, and back. */

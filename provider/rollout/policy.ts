@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { listOf, membersOf, type RolloutMember } from "../../talos/rolloutMembers.ts";
+import type { Endpoints } from "../../talos/endpoint.ts";
+import { listOf, membersOf, waysOf, type RolloutMember } from "../../talos/rolloutMembers.ts";
 import type { UpgradeWindow } from "../../talos/upgradeWindows.ts";
 import type { Rule } from "../check.ts";
 import type { Properties } from "../secrets.ts";
@@ -19,6 +20,8 @@ export interface RolloutPolicy {
   outsideWindow: "stop" | "fail";
   /** What has to hold before each node. */
   gates: CustomGate[];
+  /** Where nodes of the list are reached that are not where the others are. */
+  endpoints: Endpoints;
 }
 
 /** A group of nodes that share a limit. A group's own lanes keep it too, but know nothing of nodes that are down for other reasons. */
@@ -33,7 +36,7 @@ export interface Budget {
   maxUnavailable: number | string;
 }
 
-const fields = ["nodes", "budgets", "windows", "outsideWindow", "gates"] as const;
+const fields = ["nodes", "budgets", "windows", "outsideWindow", "gates", "endpoints"] as const;
 
 /** The program has checked its settings; this is for programs that use the resource by itself. */
 export const rolloutPolicy: Rule = (value) => {
@@ -47,21 +50,24 @@ export const rolloutPolicy: Rule = (value) => {
   for (const key of ["budgets", "windows", "gates"] as const)
     if (given[key] !== undefined && !Array.isArray(given[key]))
       return `${key} must be a list, not ${JSON.stringify(given[key])}`;
-  const { outsideWindow } = given;
+  const { outsideWindow, endpoints } = given;
+  if (endpoints !== undefined && typeof endpoints !== "string")
+    return `endpoints must be a text, not ${JSON.stringify(endpoints)}`;
   return outsideWindow === undefined || outsideWindow === "stop" || outsideWindow === "fail"
     ? undefined
     : `outsideWindow must be stop or fail, not ${JSON.stringify(outsideWindow)}`;
 };
 
 /** As inputs have it: nodes may be a list or a text, and a budget without nodes is about all of them. */
-type GivenPolicy = Omit<RolloutPolicy, "nodes" | "budgets"> & {
+type GivenPolicy = Omit<RolloutPolicy, "nodes" | "budgets" | "endpoints"> & {
+  endpoints: string;
   nodes: RolloutMember[] | string;
   budgets: (Omit<Budget, "nodes"> & { nodes?: string[] | string })[];
 };
 
 /** Inputs that `rolloutPolicy` has passed, with the defaults. */
 export function policyOf(given: unknown): RolloutPolicy {
-  const { nodes = [], budgets = [], ...others } = (given ?? {}) as Partial<GivenPolicy>;
+  const { nodes = [], budgets = [], endpoints = "", ...others } = (given ?? {}) as Partial<GivenPolicy>;
   const members = typeof nodes === "string" ? membersOf(nodes) : nodes;
   return {
     windows: [],
@@ -69,6 +75,7 @@ export function policyOf(given: unknown): RolloutPolicy {
     gates: [],
     ...others,
     nodes: members,
+    endpoints: waysOf(endpoints),
     budgets: budgets.map((budget) => ({ ...budget, nodes: namesOf(budget.nodes, members) })),
   };
 }

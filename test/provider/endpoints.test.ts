@@ -2,10 +2,12 @@ import { stringify, parse } from "yaml";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LabNetwork } from "../../lab/node/network.ts";
 import { SimulatedNode } from "../../lab/node/node.ts";
+import { realClock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectTalos } from "../../talos/api/client.ts";
 import type { TalosError } from "../../talos/api/errors.ts";
 import { reach } from "../../talos/endpoint.ts";
+import { membersText, waysText } from "../../talos/rolloutMembers.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -187,5 +189,29 @@ describe("a machine without a configuration at an endpoint's address", () => {
     const failed = await failureOf(provider.create(urn, inputs));
     expect(failed.message).not.toContain("its certificate is not from this stack's cluster");
     expect(failed.message).toContain("w3 (127.58.1.23)");
+  });
+});
+
+describe("another worker that has an endpoint of its own", () => {
+  it("is among the nodes that are left when a window closes", async () => {
+    const members = ["w3", "w2"].map((name) => ({ name, node: cluster.node(name).address }));
+    const standing = async (endpoints: Properties): Promise<unknown> => {
+      const inputs = inputsFor(cluster, "w3", {
+        ...{ talosVersion: "v1.13.6", extensions: [], services: [], files: [] },
+        // As the components give them to one node: its own, and those of the control planes.
+        endpoints: { "127.58.1.23": ["127.58.1.11"] },
+        rollout: {
+          nodes: membersText(members, { talosVersion: "v1.13.6", schematicId: "" }),
+          windows: [{ days: ["sun"], from: "00:00", to: "24:00", timeZone: "UTC" }],
+          ...endpoints,
+        },
+      });
+      const clock = { ...realClock, calendar: () => Date.UTC(2026, 10, 28, 12) };
+      const { outs } = await harness(undefined, {}, undefined, clock).provider.create(urn, inputs);
+      return outs["postponed"];
+    };
+    expect(await standing({})).toContain("Not read: w2.");
+    const endpoints = waysText({ "127.58.1.22": ["127.58.1.22:50021"] }, ["127.58.1.22", "127.58.1.23"]);
+    expect(await standing({ endpoints })).toContain("Left: w3, w2.");
   });
 });

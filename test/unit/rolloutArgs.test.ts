@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { drainArgs } from "../../components/drainArgs.ts";
+import { drainArgs, drainUnlessDefault } from "../../components/drainArgs.ts";
 import { storageGateArgs } from "../../components/storageGateArgs.ts";
 
 const usual = {
@@ -13,6 +13,7 @@ const usual = {
 describe("what a rollout is told of a drain and of the gate after it", () => {
   it("is what it was before these settings existed, where none is used", () => {
     expect(drainArgs(usual)).toEqual({ enabled: true, timeoutSeconds: 300 });
+    expect(drainUnlessDefault(drainArgs(usual))).toBeUndefined();
     expect(storageGateArgs({ timeout: 300 })).toBeUndefined();
     expect(storageGateArgs({ timeout: 300 }, { pools: [{}] })).toBeUndefined();
   });
@@ -22,6 +23,10 @@ describe("what a rollout is told of a drain and of the gate after it", () => {
       ...{ enabled: true, timeoutSeconds: 300 },
       ...{ leftoverSessions: "refuse", whenBlocked: "delete", blockedTimeoutSeconds: 120 },
     });
+    for (const change of [{ enabled: false }, { timeout: 60 }, { leftoverSessions: "refuse" } as const]) {
+      const drain = drainArgs({ ...usual, ...change });
+      expect(drainUnlessDefault(drain)).toEqual(drain);
+    }
     expect(storageGateArgs({ enabled: false, timeout: 60 })).toEqual({ enabled: false, timeoutSeconds: 60 });
   });
 
