@@ -30,12 +30,14 @@ export default tseslint.config(
       "coverage/",
       "reports/",
       "provider/pulumi-resource-talos-node",
+      "plugin/pulumi-resource-talos-iscsi",
       "**/*.js",
       "**/*.cjs",
       // What Pulumi loads first is plain JavaScript.
       "!main.js",
       "!eslint.config.js",
-      "!provider/start.cjs",
+      "!provider/start*.cjs",
+      "!plugin/start.cjs",
       "api/",
     ],
   },
@@ -58,11 +60,11 @@ export default tseslint.config(
   // A file has one reason to change; one of this length has several.
   { files: ["components/**", "talos/**", "provider/**"], rules: { "max-lines": ["error", 400] } },
   {
-    files: ["main.js", "eslint.config.js", "provider/start.cjs"],
+    files: ["main.js", "eslint.config.js", "provider/start*.cjs", "plugin/start.cjs"],
     ...tseslint.configs.disableTypeChecked,
     languageOptions: {
       ...tseslint.configs.disableTypeChecked.languageOptions,
-      globals: { process: "readonly", require: "readonly", __dirname: "readonly" },
+      globals: { process: "readonly", require: "readonly", module: "readonly", __dirname: "readonly" },
     },
     rules: {
       ...tseslint.configs.disableTypeChecked.rules,

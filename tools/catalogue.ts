@@ -15,6 +15,7 @@ export type ToolName =
   | "kwok"
   | "actionlint"
   | "pulumi-resource-kubernetes"
+  | "pulumi-language-yaml"
   | "csi-driver"
   | "csi-sanity"
   | "csi-provisioner"
@@ -122,6 +123,14 @@ const kubernetesPlugin: ToolModule = {
   ldflags: (version) =>
     `${stripped} -X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=${version.slice(1)}`,
   weight: 6,
+};
+
+/** Runs a program in YAML that uses the component package; no lab needs it. */
+const yaml: ToolModule = {
+  folder: "yaml",
+  source: "github.com/pulumi/pulumi-yaml",
+  ldflags: (version) => `${stripped} -X main.version=${version}`,
+  weight: 2,
 };
 
 /** The programs of one module that have releases of their own: they share its folder, and Go's cache what they have in common. */
@@ -242,6 +251,14 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     versionPattern: /^pulumi-kubernetes (\S+)/m,
     fitting: exactly,
     sdk: "node_modules/@pulumi/kubernetes",
+  },
+  "pulumi-language-yaml": {
+    name: "pulumi-language-yaml",
+    module: yaml,
+    package: "talos-iscsi.invalid/tools/yaml",
+    versionArguments: ["--version"],
+    versionPattern: /^pulumi-language-yaml (\S+)/m,
+    fitting: exactly,
   },
   "csi-driver": { ...sidecar("csi-driver", driver), package: "talos-iscsi.invalid/tools/csi/driver" },
   "csi-sanity": sidecar("csi-sanity", sanity),

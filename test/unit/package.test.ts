@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { buildPackage, filesBelow, publishedManifest, readManifest } from "../../tools/package/build.ts";
+import { buildPackage, filesBelow, plugins, publishedManifest, readManifest } from "../../tools/package/build.ts";
 import { bundlePlugin } from "../../tools/package/plugin.ts";
 import { talosconfig } from "./settings/example.ts";
 
@@ -91,10 +91,15 @@ describe("the npm package", () => {
       "LICENSE",
       "README.md",
       "package.json",
+      "plugin/PulumiPlugin.yaml",
+      "plugin/package.json",
+      "plugin/pulumi-resource-talos-iscsi",
+      "plugin/start.cjs",
       "provider/PulumiPlugin.yaml",
       "provider/package.json",
       "provider/pulumi-resource-talos-node",
       "provider/start.cjs",
+      "provider/startPlugin.cjs",
       "sdks/talos/package.json",
       "settings.schema.json",
       "talos/api/cluster.proto",
@@ -107,7 +112,7 @@ describe("the npm package", () => {
       "talos/skeletons.json",
     ]);
     const folders = new Set(files.filter((name) => name.includes("/")).map((name) => name.split("/")[0]));
-    expect([...folders].sort()).toEqual(["components", "provider", "sdks", "settings", "talos"]);
+    expect([...folders].sort()).toEqual(["components", "plugin", "provider", "sdks", "settings", "talos"]);
     const sources = files.filter((name) => /from "[^"]*\.ts"|@pulumiverse/.test(read(name)));
     expect(sources.filter((name) => !name.endsWith("package.json"))).toEqual([]);
   });
@@ -120,6 +125,10 @@ describe("the npm package", () => {
     expect(manifest["pulumi"]).toEqual({
       resource: true,
       name: "talos-node",
+      version: provider,
+      server: "github://api.github.com/acme/talos-iscsi",
+    });
+    expect(readManifest(join(installed, "plugin", "package.json"))).toMatchObject({
       version: provider,
       server: "github://api.github.com/acme/talos-iscsi",
     });
@@ -198,20 +207,18 @@ describe("the npm package", () => {
   });
 });
 
-describe("the plugin", () => {
+describe.each(plugins)("the plugin $executable", (plugin) => {
   it("starts from the package", async () => {
-    expect(await port(join(installed, "provider", "pulumi-resource-talos-node"))).toBeGreaterThan(0);
+    expect(await port(join(installed, plugin.folder, plugin.executable))).toBeGreaterThan(0);
   });
 
   it("starts from the archive of a release, with nothing installed beside it", async () => {
     const folder = mkdtempSync(join(tmpdir(), "talos-iscsi-plugin-"));
     try {
-      await bundlePlugin(join(consumer, "built"), folder);
+      await bundlePlugin(join(consumer, "built"), folder, plugin);
       expect(readdirSync(folder)).not.toContain("node_modules");
-      expect(readFileSync(join(folder, "THIRD-PARTY-LICENSES"), "utf8")).toMatch(
-        /^@grpc\/grpc-js .*Apache-2\.0/m,
-      );
-      expect(await port(join(folder, "pulumi-resource-talos-node"))).toBeGreaterThan(0);
+      expect(readFileSync(join(folder, "THIRD-PARTY-LICENSES"), "utf8")).toMatch(/^@grpc\/grpc-js .*Apache-2\.0/m);
+      expect(await port(join(folder, plugin.executable))).toBeGreaterThan(0);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -27,6 +27,7 @@ const printed: Record<ToolName, (version: string) => string> = {
   actionlint: (version) =>
     `${version}\ninstalled by building from source\nbuilt with go1.26.8 compiler for linux/amd64`,
   "pulumi-resource-kubernetes": (version) => `pulumi-kubernetes ${version.slice(1)}`,
+  "pulumi-language-yaml": (version) => `pulumi-language-yaml ${version}`,
   "csi-driver": (version) => `csi-driver ${version}`,
   "csi-sanity": (version) => `Version = ${version}`,
   "csi-provisioner": (version) => `/usr/bin/csi-provisioner ${version}`,

@@ -28,7 +28,18 @@ const data = [
   "provider/PulumiPlugin.yaml",
   "provider/pulumi-resource-talos-node",
   "provider/start.cjs",
+  "provider/startPlugin.cjs",
+  "plugin/package.json",
+  "plugin/PulumiPlugin.yaml",
+  "plugin/pulumi-resource-talos-iscsi",
+  "plugin/start.cjs",
 ];
+
+/** The plugins: the folder and the executable of each. */
+export const plugins = [
+  { folder: "provider", executable: "pulumi-resource-talos-node" },
+  { folder: "plugin", executable: "pulumi-resource-talos-iscsi" },
+] as const;
 
 /** Compiled into the package, and not resolved by npm: the SDK is a folder of this repository. */
 const localSdk = "@pulumiverse/talos";
@@ -65,14 +76,19 @@ export async function buildPackage(folder: string, repository?: string): Promise
     writeFileSync(file, own);
     if (file.endsWith(".js")) for (const name of packagesIn(own)) imported.add(name);
   }
-  rewrite(join(folder, "provider", "start.cjs"), (text) => text.replace("./index.ts", "./index.js"));
+  for (const plugin of plugins) {
+    rewrite(join(folder, plugin.folder, "start.cjs"), (text) => text.replace("./index.ts", "./index.js"));
+    chmodSync(join(folder, plugin.folder, plugin.executable), 0o755);
+  }
   rewrite(join(folder, "sdks", "talos", "package.json"), (text) => text.replaceAll("index.ts", "index.js"));
-  chmodSync(join(folder, "provider", "pulumi-resource-talos-node"), 0o755);
   const manifest = publishedManifest(
     readManifest(join(root, "package.json")),
     [...imported].sort(),
     repository,
   );
+  const server = repository === undefined ? {} : { server: serverOf(repository) };
+  const component = { ...readManifest(join(root, "plugin", "package.json")), ...server };
+  writeFileSync(join(folder, "plugin", "package.json"), `${JSON.stringify(component, undefined, 2)}\n`);
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
   return manifest;
 }
@@ -89,7 +105,7 @@ export function publishedManifest(own: Manifest, imported: readonly string[], re
       return [needed, needed.startsWith("@pulumi/") ? `^${pinned}` : pinned];
     }),
   );
-  const server = repository === undefined ? {} : { server: `github://api.github.com/${repository}` };
+  const server = repository === undefined ? {} : { server: serverOf(repository) };
   return {
     name,
     version,
@@ -103,11 +119,16 @@ export function publishedManifest(own: Manifest, imported: readonly string[], re
       "./settings.schema.json": "./settings.schema.json",
       "./package.json": "./package.json",
     },
-    bin: { "pulumi-resource-talos-node": "provider/pulumi-resource-talos-node" },
+    bin: Object.fromEntries(plugins.map(({ folder, executable }) => [executable, `${folder}/${executable}`])),
     dependencies,
     // The engine installs this plugin before it runs a program that has this package (the language host looks through node_modules).
     pulumi: { resource: true, name: "talos-node", version, ...server },
   };
+}
+
+/** As the engine names a repository whose releases have plugins. */
+function serverOf(repository: string): string {
+  return `github://api.github.com/${repository}`;
 }
 
 export function readManifest(path: string): Manifest {

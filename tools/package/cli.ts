@@ -7,7 +7,7 @@ import { pluginArchives } from "./plugin.ts";
 
 const program = new Command("package")
   .description(
-    "Writes what a release consists of: the npm package, and the archives of the plugin talos-node that the engine\n" +
+    "Writes what a release consists of: the npm package, and the archives of the plugins that the engine\n" +
       "downloads from the release.",
   )
   .option("--out <folder>", "where to write it", ".package")

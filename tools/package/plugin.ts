@@ -12,19 +12,25 @@ import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { rolldown } from "rolldown";
 import { pack } from "tar-stream";
-import { filesBelow, readManifest } from "./build.ts";
+import { filesBelow, plugins, readManifest } from "./build.ts";
+
+type Plugin = (typeof plugins)[number];
 
 /**
- * The plugin as the engine downloads it from a release: one archive for each platform, with all that it imports, since the engine installs nothing
- * with it. It needs Node.js and nothing else.
+ * The plugins as the engine downloads them from a release: one archive of each for each platform, with all that it imports, since the engine installs nothing
+ * with it. They need Node.js and nothing else.
  *
  * @param built the folder that `buildPackage` wrote.
  * @param out where the archives go.
  * @returns their paths.
  */
 export async function pluginArchives(built: string, out: string, version: string): Promise<string[]> {
-  const folder = join(out, "plugin");
-  await bundlePlugin(built, folder);
+  return (await Promise.all(plugins.map((plugin) => archivesOfOne(built, out, version, plugin)))).flat();
+}
+
+async function archivesOfOne(built: string, out: string, version: string, plugin: Plugin): Promise<string[]> {
+  const folder = join(out, plugin.folder);
+  await bundlePlugin(built, folder, plugin);
   const [first = "", ...others] = ["darwin", "linux"].flatMap(archivesOf);
   // With PulumiPlugin.yaml the language host starts the plugin. That is for Windows, where the engine starts nothing but an .exe.
   await archive(folder, first, (name) => name !== "PulumiPlugin.yaml");
@@ -37,16 +43,16 @@ export async function pluginArchives(built: string, out: string, version: string
   /** By the engine's names of systems and architectures. */
   function archivesOf(system: string): string[] {
     return ["amd64", "arm64"].map((architecture) =>
-      join(out, `pulumi-resource-talos-node-v${version}-${system}-${architecture}.tar.gz`),
+      join(out, `${plugin.executable}-v${version}-${system}-${architecture}.tar.gz`),
     );
   }
 }
 
 /** The plugin with all that it imports, in one folder. */
-export async function bundlePlugin(built: string, folder: string): Promise<void> {
+export async function bundlePlugin(built: string, folder: string, plugin: Plugin): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   const bundle = await rolldown({
-    input: join(built, "provider", "index.js"),
+    input: join(built, plugin.folder, "index.js"),
     platform: "node",
     logLevel: "silent",
   });
@@ -59,8 +65,11 @@ export async function bundlePlugin(built: string, folder: string): Promise<void>
   await bundle.close();
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(modules));
-  for (const name of ["start.cjs", "pulumi-resource-talos-node", "PulumiPlugin.yaml", "package.json"])
-    cpSync(join(built, "provider", name), join(folder, name));
+  for (const name of ["start.cjs", plugin.executable, "PulumiPlugin.yaml", "package.json"])
+    cpSync(join(built, plugin.folder, name), join(folder, name));
+  cpSync(join(built, "provider", "startPlugin.cjs"), join(folder, "startPlugin.cjs"));
+  const start = join(folder, "start.cjs");
+  writeFileSync(start, readFileSync(start, "utf8").replace("../provider/startPlugin.cjs", "./startPlugin.cjs"));
   // The client reads its protocol from beside its own code.
   for (const file of filesBelow(join(built, "talos", "api")).filter((name) => name.endsWith(".proto")))
     cpSync(file, join(folder, relative(join(built, "talos", "api"), file)));
@@ -89,7 +98,7 @@ async function archive(folder: string, path: string, has: (name: string) => bool
   for (const file of filesBelow(folder).sort()) {
     const name = relative(folder, file).split(sep).join("/");
     if (!has(name)) continue;
-    const mode = basename(file) === "pulumi-resource-talos-node" ? 0o755 : 0o644;
+    const mode = basename(file).startsWith("pulumi-resource-") ? 0o755 : 0o644;
     tar.entry({ name, mode, mtime: new Date(0) }, readFileSync(file));
   }
   tar.finalize();

@@ -1,0 +1,251 @@
+import { z } from "zod";
+import { settingsSchema } from "../settings/rules.ts";
+
+/** The part of JSON Schema that zod writes for the settings. */
+interface JsonSchema {
+  type?: string | string[];
+  description?: string;
+  default?: unknown;
+  enum?: unknown[];
+  const?: unknown;
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+  items?: JsonSchema;
+  additionalProperties?: JsonSchema | boolean;
+  anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
+}
+
+/** A type in Pulumi's package schema. */
+interface TypeSpec {
+  type?: string;
+  $ref?: string;
+  items?: TypeSpec;
+  additionalProperties?: TypeSpec;
+  oneOf?: TypeSpec[];
+}
+
+interface PropertySpec extends TypeSpec {
+  description?: string;
+  default?: string | number | boolean;
+  secret?: boolean;
+}
+
+interface ObjectSpec {
+  type: "object";
+  description?: string;
+  properties: Record<string, PropertySpec>;
+  required?: string[];
+}
+
+/** Pulumi's package schema, as far as this package needs it. */
+export interface PackageSpec {
+  name: string;
+  version: string;
+  displayName: string;
+  description: string;
+  license: string;
+  pluginDownloadURL?: string;
+  meta: { supportPack: true };
+  language: Record<string, object>;
+  types: Record<string, ObjectSpec>;
+  resources: Record<string, ResourceSpec>;
+}
+
+interface ResourceSpec extends Omit<ObjectSpec, "type"> {
+  isComponent: true;
+  inputProperties: Record<string, PropertySpec>;
+  requiredInputs: string[];
+}
+
+export const packageName = "talos-iscsi";
+export const clusterToken = `${packageName}:index:IscsiCluster`;
+
+const any: TypeSpec = { $ref: "pulumi.json#/Any" };
+const text: TypeSpec = { type: "string" };
+const anyMap: TypeSpec = { type: "object", additionalProperties: any };
+
+/** What IscsiClusterOutputs says each output is; those that settings switch on are not required. */
+const outputs: Record<string, PropertySpec> = {
+  schematicId: { ...text, description: "ID of the Image Factory's schematic." },
+  installerImage: { ...text, description: "Installer image that the nodes run." },
+  isoUrl: { ...text, description: "ISO that boots a new machine into maintenance mode." },
+  pxeUrl: { ...text, description: "iPXE script that boots a new machine into maintenance mode." },
+  images: { ...anyMap, description: "Every image by name. Absent without `images`." },
+  endpoint: { ...text, description: "URL of the Kubernetes API." },
+  talosconfig: { ...text, secret: true, description: "Admin credentials for talosctl." },
+  kubeconfig: { ...text, secret: true, description: "Admin credentials for kubectl." },
+  machineConfigurations: {
+    ...anyMap,
+    description:
+      "Every node's machine configuration, redacted. Absent without `outputs.machineConfigurations`.",
+  },
+  nodes: { ...anyMap, description: "What each node runs, as it was read from the node itself." },
+  etcdSnapshot: {
+    ...anyMap,
+    description: "The last snapshot of etcd. Absent without `upgrade.etcdSnapshot`.",
+  },
+  postponed: {
+    type: "array",
+    items: text,
+    description: "Nodes that wait for an upgrade window. Absent without `upgrade.windows`.",
+  },
+  storageClasses: { type: "array", items: text, description: "StorageClasses that workloads can ask for." },
+};
+
+/**
+ * The schema of the component package: IscsiCluster, whose inputs are the settings of a stack. It is made from the settings' own schema, so a new setting is in every language's SDK.
+ *
+ * @param version of the plugin.
+ * @param pluginDownloadURL where the engine finds the plugin. Default: with the plugin's own package.
+ */
+export function packageSpec(version: string, pluginDownloadURL?: string): PackageSpec {
+  const settings = z.toJSONSchema(settingsSchema, {
+    io: "input",
+    target: "draft-7",
+    reused: "inline",
+  }) as JsonSchema;
+  const types: Record<string, ObjectSpec> = {};
+  const inputProperties = propertiesOf(settings, "", types);
+  return {
+    name: packageName,
+    version,
+    displayName: "Talos iSCSI",
+    description: "Talos Linux clusters with iSCSI storage: machine configurations, upgrades, CSI drivers.",
+    license: "Apache-2.0",
+    ...(pluginDownloadURL === undefined ? {} : { pluginDownloadURL }),
+    meta: { supportPack: true },
+    language: {
+      nodejs: { respectSchemaVersion: true },
+      go: { respectSchemaVersion: true },
+      python: { respectSchemaVersion: true },
+      csharp: { respectSchemaVersion: true },
+    },
+    types,
+    resources: {
+      [clusterToken]: {
+        isComponent: true,
+        description:
+          "A Talos cluster with iSCSI storage: images, machine configurations, upgrades and CSI drivers. Every setting must be known when the program runs.",
+        inputProperties,
+        requiredInputs: settings.required ?? [],
+        properties: outputs,
+        required: Object.entries(outputs).flatMap(([name, { description = "" }]) =>
+          description.includes("Absent") ? [] : [name],
+        ),
+      },
+    },
+  };
+}
+
+function propertiesOf(
+  schema: JsonSchema,
+  name: string,
+  types: Record<string, ObjectSpec>,
+): Record<string, PropertySpec> {
+  return Object.fromEntries(
+    Object.entries(schema.properties ?? {}).map(([key, child]) => [
+      key,
+      propertyOf(child, name + capital(key), types),
+    ]),
+  );
+}
+
+function propertyOf(schema: JsonSchema, name: string, types: Record<string, ObjectSpec>): PropertySpec {
+  const type = typeOf(schema, name, types);
+  const choices = schema.enum ?? (schema.const === undefined ? [] : [schema.const]);
+  const description = [
+    schema.description ?? "",
+    choices.length > 0 && typeof choices[0] === "string"
+      ? `One of ${choices.map((choice) => `\`${String(choice)}\``).join(", ")}.`
+      : "",
+  ]
+    .filter((sentence) => sentence !== "")
+    .join(" ");
+  const scalar = ["string", "number", "integer", "boolean"].includes(type.type ?? "");
+  const byDefault = schema.default;
+  return {
+    ...type,
+    ...(description === "" ? {} : { description }),
+    ...(scalar && isScalar(byDefault) ? { default: byDefault } : {}),
+  };
+}
+
+/** @param name of the type that an object becomes: the path to it. */
+function typeOf(schema: JsonSchema, name: string, types: Record<string, ObjectSpec>): TypeSpec {
+  const options = schema.anyOf ?? schema.oneOf;
+  if (options !== undefined) return unionOf(options, schema, name, types);
+  if (schema.properties !== undefined) {
+    const token = `${packageName}:index:${name}`;
+    types[token] = {
+      type: "object",
+      ...(schema.description === undefined ? {} : { description: schema.description }),
+      properties: propertiesOf(schema, name, types),
+      ...(schema.required === undefined ? {} : { required: schema.required }),
+    };
+    return { $ref: `#/types/${token}` };
+  }
+  if (schema.type === "array")
+    return { type: "array", items: typeOf(schema.items ?? {}, singular(name), types) };
+  if (schema.type === "object") {
+    const inner = schema.additionalProperties;
+    const open = typeof inner !== "object" || Object.keys(inner).length === 0;
+    return { type: "object", additionalProperties: open ? any : typeOf(inner, singular(name), types) };
+  }
+  return typeof schema.type === "string" ? { type: schema.type } : any;
+}
+
+/** Settings that go with the value of one key are one object here, with all their keys: Pulumi's unions of objects do not reach every language. */
+function unionOf(
+  options: readonly JsonSchema[],
+  { description }: JsonSchema,
+  name: string,
+  types: Record<string, ObjectSpec>,
+): TypeSpec {
+  if (options.every(({ properties }) => properties !== undefined)) {
+    const keys = [...new Set(options.flatMap(({ properties }) => Object.keys(properties ?? {})))];
+    const merged = keys.map((key) => {
+      const found = options.flatMap(({ properties }) => properties?.[key] ?? []);
+      const choices = found.flatMap(
+        (child) => child.enum ?? (child.const === undefined ? [] : [child.const]),
+      );
+      return [
+        key,
+        { ...found[0], ...(choices.length > 1 ? { const: undefined, enum: choices } : {}) },
+      ] as const;
+    });
+    const required = keys.filter((key) => options.every((option) => option.required?.includes(key) ?? false));
+    return typeOf(
+      {
+        type: "object",
+        ...(description === undefined ? {} : { description }),
+        properties: Object.fromEntries(merged),
+        required,
+      },
+      name,
+      types,
+    );
+  }
+  const found = options.map((option) => typeOf(option, name, types));
+  const distinct = [...new Map(found.map((type) => [JSON.stringify(type), type])).values()];
+  const [only] = distinct;
+  if (distinct.length === 1 && only !== undefined) return only;
+  return distinct.every(({ type }) => type !== undefined && type !== "object" && type !== "array")
+    ? { oneOf: distinct }
+    : any;
+}
+
+function isScalar(value: unknown): value is string | number | boolean {
+  return ["string", "number", "boolean"].includes(typeof value);
+}
+
+function capital(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+/** `ClusterNodes` has items `ClusterNode`. */
+function singular(name: string): string {
+  if (name.endsWith("ies")) return `${name.slice(0, -3)}y`;
+  if (/(ss|x)es$/.test(name)) return name.slice(0, -2);
+  return name.endsWith("s") && !name.endsWith("ss") ? name.slice(0, -1) : `${name}Item`;
+}

@@ -1,0 +1,2 @@
+// Starts the component package, as provider/start.cjs starts the provider.
+require("../provider/startPlugin.cjs")("talos-iscsi", __dirname, () => import("./index.ts"));
