@@ -20,7 +20,11 @@ export async function construct(
 ): Promise<ConstructResult> {
   if (type !== clusterToken) throw new Error(`this plugin has no component ${type}; it has ${clusterToken}`);
   const settings = await settingsOf(inputs);
-  const cluster = new IscsiCluster(name, settings, server === undefined ? options : released(options, version, server));
+  const cluster = new IscsiCluster(
+    name,
+    settings,
+    server === undefined ? options : released(options, version, server),
+  );
   return { urn: cluster.urn, state: { ...cluster.outputs } };
 }
 

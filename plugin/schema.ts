@@ -1,20 +1,4 @@
-import { z } from "zod";
-import { settingsSchema } from "../settings/rules.ts";
-
-/** The part of JSON Schema that zod writes for the settings. */
-interface JsonSchema {
-  type?: string | string[];
-  description?: string;
-  default?: unknown;
-  enum?: unknown[];
-  const?: unknown;
-  properties?: Record<string, JsonSchema>;
-  required?: string[];
-  items?: JsonSchema;
-  additionalProperties?: JsonSchema | boolean;
-  anyOf?: JsonSchema[];
-  oneOf?: JsonSchema[];
-}
+import { jsonSchemaOfSettings, type JsonSchema } from "../settings/jsonSchema.ts";
 
 /** A type in Pulumi's package schema. */
 interface TypeSpec {
@@ -91,6 +75,10 @@ const outputs: Record<string, PropertySpec> = {
     description: "Nodes that wait for an upgrade window. Absent without `upgrade.windows`.",
   },
   storageClasses: { type: "array", items: text, description: "StorageClasses that workloads can ask for." },
+  storageProbe: {
+    ...anyMap,
+    description: "What the storage probes found last. Absent without `joviandss.probe` and `synology.probe`.",
+  },
 };
 
 /**
@@ -100,11 +88,7 @@ const outputs: Record<string, PropertySpec> = {
  * @param pluginDownloadURL where the engine finds the plugin. Default: with the plugin's own package.
  */
 export function packageSpec(version: string, pluginDownloadURL?: string): PackageSpec {
-  const settings = z.toJSONSchema(settingsSchema, {
-    io: "input",
-    target: "draft-7",
-    reused: "inline",
-  }) as JsonSchema;
+  const settings = jsonSchemaOfSettings();
   const types: Record<string, ObjectSpec> = {};
   const inputProperties = propertiesOf(settings, "", types);
   return {
@@ -176,7 +160,8 @@ function typeOf(schema: JsonSchema, name: string, types: Record<string, ObjectSp
   const options = schema.anyOf ?? schema.oneOf;
   if (options !== undefined) return unionOf(options, schema, name, types);
   if (schema.properties !== undefined) {
-    const token = `${packageName}:index:${name}`;
+    const token = freeToken(name, types);
+    types[token] = { type: "object", properties: {} }; // the name is taken before those below ask for theirs
     types[token] = {
       type: "object",
       ...(schema.description === undefined ? {} : { description: schema.description }),
@@ -195,6 +180,12 @@ function typeOf(schema: JsonSchema, name: string, types: Record<string, ObjectSp
   return typeof schema.type === "string" ? { type: schema.type } : any;
 }
 
+/** `image` is an Image, and what `images` has by name is an ImageItem. */
+function freeToken(name: string, types: Record<string, ObjectSpec>): string {
+  const token = `${packageName}:index:${name}`;
+  return types[token] === undefined ? token : freeToken(`${name}Item`, types);
+}
+
 /** Settings that go with the value of one key are one object here, with all their keys: Pulumi's unions of objects do not reach every language. */
 function unionOf(
   options: readonly JsonSchema[],
@@ -205,7 +196,10 @@ function unionOf(
   if (options.every(({ properties }) => properties !== undefined)) {
     const keys = [...new Set(options.flatMap(({ properties }) => Object.keys(properties ?? {})))];
     const merged = keys.map((key) => {
-      const found = options.flatMap(({ properties }) => properties?.[key] ?? []);
+      const found = options.flatMap((option): JsonSchema[] => {
+        const child = option.properties?.[key];
+        return child === undefined ? [] : [child];
+      });
       const choices = found.flatMap(
         (child) => child.enum ?? (child.const === undefined ? [] : [child.const]),
       );

@@ -86,7 +86,10 @@ test("up takes the cluster to iSCSI storage, and a second one changes nothing", 
 
 test("a mistake is named with its path, and is no stack trace", async () => {
   const file = join(lab.dir, "fleet", "Pulumi.yaml");
-  writeFileSync(file, readFileSync(file, "utf8").replace("endpoint: https://127.10.0.10:6443", "endpoint: 127.10.0.10"));
+  writeFileSync(
+    file,
+    readFileSync(file, "utf8").replace("endpoint: https://127.10.0.10:6443", "endpoint: 127.10.0.10"),
+  );
   const preview = await pulumi("preview");
   expect(preview.code).not.toBe(0);
   expect(preview.text).toContain("cluster.endpoint");

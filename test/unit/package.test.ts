@@ -12,7 +12,13 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { buildPackage, filesBelow, plugins, publishedManifest, readManifest } from "../../tools/package/build.ts";
+import {
+  buildPackage,
+  filesBelow,
+  plugins,
+  publishedManifest,
+  readManifest,
+} from "../../tools/package/build.ts";
 import { bundlePlugin } from "../../tools/package/plugin.ts";
 import { talosconfig } from "./settings/example.ts";
 
@@ -217,7 +223,9 @@ describe.each(plugins)("the plugin $executable", (plugin) => {
     try {
       await bundlePlugin(join(consumer, "built"), folder, plugin);
       expect(readdirSync(folder)).not.toContain("node_modules");
-      expect(readFileSync(join(folder, "THIRD-PARTY-LICENSES"), "utf8")).toMatch(/^@grpc\/grpc-js .*Apache-2\.0/m);
+      expect(readFileSync(join(folder, "THIRD-PARTY-LICENSES"), "utf8")).toMatch(
+        /^@grpc\/grpc-js .*Apache-2\.0/m,
+      );
       expect(await port(join(folder, plugin.executable))).toBeGreaterThan(0);
     } finally {
       rmSync(folder, { recursive: true, force: true });

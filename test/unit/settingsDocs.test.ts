@@ -5,8 +5,10 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { parseSettings } from "../../config.ts";
 import { settingsFiles } from "../../tools/settings/files.ts";
-import { allKeys, settingsKeys, type Key, anyName } from "../../tools/settings/keys.ts";
-import { examples, introductions } from "../../tools/settings/texts.ts";
+import { allKeys, settingsKeys, type Key } from "../../tools/settings/keys.ts";
+import { anyName } from "../../settings/jsonSchema.ts";
+import { introductions } from "../../settings/introductions.ts";
+import { examples } from "../../tools/settings/texts.ts";
 import { bundle, changed, talosconfig } from "./settings/example.ts";
 
 const root = join(import.meta.dirname, "../..");

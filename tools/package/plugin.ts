@@ -69,7 +69,10 @@ export async function bundlePlugin(built: string, folder: string, plugin: Plugin
     cpSync(join(built, plugin.folder, name), join(folder, name));
   cpSync(join(built, "provider", "startPlugin.cjs"), join(folder, "startPlugin.cjs"));
   const start = join(folder, "start.cjs");
-  writeFileSync(start, readFileSync(start, "utf8").replace("../provider/startPlugin.cjs", "./startPlugin.cjs"));
+  writeFileSync(
+    start,
+    readFileSync(start, "utf8").replace("../provider/startPlugin.cjs", "./startPlugin.cjs"),
+  );
   // The client reads its protocol from beside its own code.
   for (const file of filesBelow(join(built, "talos", "api")).filter((name) => name.endsWith(".proto")))
     cpSync(file, join(folder, relative(join(built, "talos", "api"), file)));

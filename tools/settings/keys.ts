@@ -1,26 +1,12 @@
-import { z } from "zod";
-import { settingsSchema } from "../../settings/rules.ts";
-import { examples, introductions } from "./texts.ts";
+import {
+  anyName,
+  joined,
+  jsonSchemaOfSettings,
+  valuesOf,
+  type JsonSchema,
+} from "../../settings/jsonSchema.ts";
+import { examples } from "./texts.ts";
 import { inline } from "./inline.ts";
-
-/** The part of a JSON Schema that zod writes for the settings. */
-export interface JsonSchema {
-  type?: string | string[];
-  description?: string;
-  default?: unknown;
-  enum?: unknown[];
-  const?: unknown;
-  properties?: Record<string, JsonSchema>;
-  required?: string[];
-  items?: JsonSchema;
-  /** What every value of a mapping is, or whether there may be others. */
-  additionalProperties?: JsonSchema | boolean;
-  anyOf?: JsonSchema[];
-  oneOf?: JsonSchema[];
-  minimum?: number;
-  maximum?: number;
-  [keyword: string]: unknown;
-}
 
 /** One key of a stack's file, with what is below it. */
 export interface Key {
@@ -47,12 +33,6 @@ export interface Variant {
   keys: Key[];
 }
 
-/** The settings as JSON Schema of what a person may write (before defaults), with a description at every key. */
-export function jsonSchemaOfSettings(): JsonSchema {
-  const schema = z.toJSONSchema(settingsSchema, { io: "input", target: "draft-7", reused: "inline" });
-  return described(schema as JsonSchema, "");
-}
-
 /** Every top-level key of a stack's file, in the order of the schema. */
 export function settingsKeys(schema: JsonSchema = jsonSchemaOfSettings()): Key[] {
   return keysOf(schema, "");
@@ -63,12 +43,9 @@ export function allKeys(keys: Key[]): Key[] {
   return keys.flatMap((key) => [key, ...key.variants.flatMap((variant) => allKeys(variant.keys))]);
 }
 
-/** What a name that a person chooses is called in paths: `images.NAME.schematic`. */
-export const anyName = "NAME";
-
 function keysOf(schema: JsonSchema, parent: string): Key[] {
   return Object.entries(schema.properties ?? {}).map(([name, child]) =>
-    keyOf(name, join(parent, name), child, schema.required?.includes(name) ?? false),
+    keyOf(name, joined(parent, name), child, schema.required?.includes(name) ?? false),
   );
 }
 
@@ -94,15 +71,10 @@ function variantsOf(schema: JsonSchema, path: string): Variant[] {
   const byName = valuesOf(schema);
   // The one entry stands for all: NAME is for the person to choose.
   if (byName?.properties !== undefined)
-    return [{ when: undefined, keys: [keyOf(anyName, join(path, anyName), byName, false)] }];
+    return [{ when: undefined, keys: [keyOf(anyName, joined(path, anyName), byName, false)] }];
   if (schema.properties !== undefined) return [{ when: undefined, keys: keysOf(schema, path) }];
   const sections = alternatives(schema).filter(({ properties }) => properties !== undefined);
   return sections.map((section) => ({ when: whenOf(section), keys: keysOf(section, path) }));
-}
-
-/** What the values of a mapping by name are; undefined for anything else. */
-function valuesOf({ additionalProperties }: JsonSchema): JsonSchema | undefined {
-  return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
 function alternatives(schema: JsonSchema): JsonSchema[] {
@@ -143,30 +115,4 @@ function plural(type: string): string {
 
 function words(list: string[]): string {
   return list.length < 2 ? list.join("") : `${list.slice(0, -1).join(", ")} or ${list.at(-1) ?? ""}`;
-}
-
-/** The schema with the introductions of sections that say nothing about themselves. */
-function described(schema: JsonSchema, path: string): JsonSchema {
-  const description = schema.description ?? introductions[path];
-  const byName = valuesOf(schema);
-  return {
-    ...(description === undefined ? {} : { description }),
-    ...schema,
-    ...(schema.properties === undefined
-      ? {}
-      : {
-          properties: Object.fromEntries(
-            Object.entries(schema.properties).map(([name, child]) => [
-              name,
-              described(child, join(path, name)),
-            ]),
-          ),
-        }),
-    ...(byName === undefined ? {} : { additionalProperties: described(byName, join(path, anyName)) }),
-    ...(schema.items === undefined ? {} : { items: described(schema.items, `${path}[]`) }),
-  };
-}
-
-function join(parent: string, name: string): string {
-  return parent === "" ? name : `${parent}.${name}`;
 }

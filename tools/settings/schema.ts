@@ -1,4 +1,4 @@
-import type { JsonSchema } from "./keys.ts";
+import type { JsonSchema } from "../../settings/jsonSchema.ts";
 
 const prefix = "talos-iscsi:";
 const secure = { $ref: "#/definitions/secure" };

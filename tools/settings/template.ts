@@ -1,4 +1,5 @@
-import { anyName, type Key } from "./keys.ts";
+import { anyName } from "../../settings/jsonSchema.ts";
+import { type Key } from "./keys.ts";
 import { briefDefault } from "./briefDefault.ts";
 import { inline } from "./inline.ts";
 

@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, it } from "vitest";
+import { construct } from "../../plugin/construct.ts";
+import { packageSpec } from "../../plugin/schema.ts";
+import { settingsKeys } from "../../tools/settings/keys.ts";
+import { providers } from "./components/program.ts";
+import { isSecret, ofType, only, record } from "./components/recorder.ts";
+import { canary, changed, leaks, usual } from "./settings/example.ts";
+
+const token = "talos-iscsi:index:IscsiCluster";
+const spec = packageSpec("1.2.3", "github://api.github.com/acme/talos-iscsi");
+const cluster = spec.resources[token];
+
+const joviandss = (password: unknown) => ({
+  image: "docker.io/opene/joviandss-csi:v1.0",
+  endpoint: { addresses: ["192.168.0.100"], user: "admin", password },
+  iscsi: { addresses: ["192.168.0.100"] },
+  pools: [{ name: "Pool-0" }],
+});
+
+const constructed = (inputs: pulumi.Inputs, server?: string) =>
+  record(async () => {
+    const { state } = await construct(["prod", token, inputs, {}], "1.2.3", server);
+    return state as { kubeconfig: pulumi.Output<string> };
+  }, providers);
+
+describe("the schema of the component package", () => {
+  it("has every setting as an input, with its description", () => {
+    const inputs = cluster?.inputProperties ?? {};
+    expect(Object.keys(inputs)).toEqual(settingsKeys().map(({ name }) => name));
+    for (const { name, description } of settingsKeys())
+      expect(inputs[name]?.description).toContain(description);
+    expect(cluster?.requiredInputs).toEqual(["talosVersion", "cluster"]);
+  });
+
+  it("has defaults, choices and requirements", () => {
+    expect(spec.types["talos-iscsi:index:Image"]?.properties["factory"]?.default).toBe(
+      "https://factory.talos.dev",
+    );
+    expect(spec.types["talos-iscsi:index:ClusterNode"]?.properties["role"]?.description).toContain(
+      "One of `controlplane`, `worker`.",
+    );
+    expect(spec.types["talos-iscsi:index:ClusterNode"]?.required).toEqual(["name", "address", "role"]);
+    expect(spec.types["talos-iscsi:index:JoviandssIscsiadm"]?.properties["strategy"]?.description).toContain(
+      "`chroot`, `nsenter`",
+    );
+  });
+
+  it("refers to no type that it does not have", () => {
+    const refs = [...JSON.stringify(spec).matchAll(/"#\/types\/([^"]+)"/g)].map(([, name = ""]) => name);
+    expect(refs.length).toBeGreaterThan(30);
+    expect(refs.filter((name) => spec.types[name] === undefined)).toEqual([]);
+  });
+
+  it("has the outputs of the component", () => {
+    const source = readFileSync(join(import.meta.dirname, "../../components/iscsiCluster.ts"), "utf8");
+    const members = /export interface IscsiClusterOutputs \{\n([\s\S]*?)^\}/m.exec(source)?.[1] ?? "";
+    const names = [...members.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name = ""]) => name);
+    expect(Object.keys(cluster?.properties ?? {})).toEqual(names);
+  });
+});
+
+describe("construct", () => {
+  it("declares the cluster, and keeps a secret one", async () => {
+    const inputs = { ...usual(), joviandss: pulumi.secret(joviandss(canary)) };
+    const { resources, result } = await constructed(inputs);
+    expect(ofType(resources, "talos-node:index:NodeUpgrade")).toHaveLength(5);
+    expect(only(resources, "talos-iscsi:index:FactoryImage").parent).toBe(`${token}::prod`);
+    const plain = ofType(resources, "kubernetes:core/v1:Secret").length;
+    expect(plain).toBeGreaterThan(0);
+    expect(
+      leaks(JSON.stringify(resources, (_, value: unknown) => (isMarked(value) ? "[secret]" : value))),
+    ).toBe(false);
+    expect(await isSecret(result.kubeconfig)).toBe(true);
+  });
+
+  it("names every mistake at its path, as an error of the inputs", async () => {
+    const inputs = changed(usual(), { talosVersion: "v1.99.0", "cluster.endpoint": "10.0.0.10" });
+    const error: unknown = await constructed(inputs).catch((thrown: unknown) => thrown);
+    expect(pulumi.InputPropertiesError.isInstance(error)).toBe(true);
+    const { errors = [] } = error as pulumi.InputPropertiesError;
+    expect(errors.map(({ propertyPath }) => propertyPath).sort()).toEqual([
+      "cluster.endpoint",
+      "talosVersion",
+    ]);
+  });
+
+  it("refuses a setting that is not known yet", async () => {
+    const unknown = await record(
+      () => construct(["prod", token, { ...usual(), cluster: notKnown() }, {}], "1.2.3", undefined),
+      {
+        ...providers,
+        preview: true,
+      },
+    ).catch((thrown: unknown) => thrown);
+    const { errors = [] } = unknown as pulumi.InputPropertiesError;
+    expect(errors.map(({ propertyPath }) => propertyPath)).toEqual(["cluster"]);
+  });
+
+  it("refuses another component", async () => {
+    await expect(construct(["a", "talos-iscsi:index:Other", {}, {}], "1.2.3", undefined)).rejects.toThrow(
+      /no component/,
+    );
+  });
+});
+
+/** The recorder writes a secret as `{ secret: … }`. */
+function isMarked(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.keys(value).join() === "secret";
+}
+
+/** What a resource will know only when it exists. */
+function notKnown(): pulumi.Output<unknown> {
+  const resource = new (class extends pulumi.CustomResource {
+    declare readonly later: pulumi.Output<unknown>;
+  })("test:index:Later", "later", { later: undefined });
+  return resource.later;
+}
