@@ -24,7 +24,7 @@ export interface HardwareInput {
 type Looking = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
 /**
- * Compares what configurations name with what the machines report, all nodes at once. A machine that waits for its first configuration would install to a
+ * Compares what configurations name with what the machines report, up to 100 nodes at a time. A machine that waits for its first configuration would install to a
  * disk that it does not have and not come back: there the default is to refuse. A node that runs has proved that it can.
  * @param before the inputs of the last time: only what is new in these is looked at
  * @returns what stands against the deployment; the rest is a warning
@@ -38,6 +38,21 @@ export async function judgeHardware(
   if (wanted === undefined || hasUnknown(inputs["nodes"])) return [];
   const due = dueNodes(before, inputs, wanted);
   if (due.length === 0) return [];
+  const found: Misfit[] = [];
+  for (let from = 0; from < due.length; from += atOnce)
+    found.push(...(await misfitsOf(looking, inputs, wanted, due.slice(from, from + atOnce))));
+  return verdict(looking, found);
+}
+
+/** How many nodes are asked at once: 500 connections took 900 MB, and a machine that is away takes its time to show it. */
+const atOnce = 100;
+
+async function misfitsOf(
+  looking: Looking,
+  inputs: Properties,
+  wanted: HardwareInput,
+  due: readonly DueNode[],
+): Promise<Misfit[]> {
   const dial = await looking.surroundings.talos();
   const { clientConfiguration, endpoints } = inputs;
   const isKnown = !hasUnknown(clientConfiguration);
@@ -55,7 +70,7 @@ export async function judgeHardware(
         return misfits.length === 0 ? [] : [{ label: nodeLabel({ name, node }), misfits, refused }];
       }),
     );
-    return verdict(looking, found.flat());
+    return found.flat();
   } finally {
     known?.close();
     asAnyone.close();

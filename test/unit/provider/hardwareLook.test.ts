@@ -1,0 +1,39 @@
+import { expect, it } from "vitest";
+import { judgeHardware } from "../../../provider/hardware.ts";
+import { unknownValue } from "../../../provider/secrets.ts";
+import type { Surroundings } from "../../../provider/session.ts";
+import { TalosError } from "../../../talos/api/errors.ts";
+import type { TalosReader } from "../../../talos/api/talosClient.ts";
+
+it("has connections to 100 machines at a time, however many are new", async () => {
+  let [open, most, asked] = [0, 0, 0];
+  const dial = (): TalosReader => {
+    open += 1;
+    most = Math.max(most, open);
+    const client = {
+      hardware: async () => {
+        asked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        throw new TalosError("unreachable", "a node", "hardware", "away");
+      },
+      close: () => void (open -= 1),
+    };
+    return client as unknown as TalosReader;
+  };
+  const names = Array.from({ length: 250 }, (_, index) => `n${index}`);
+  const nodes = Object.fromEntries(names.map((name, index) => [name, { node: `10.0.0.${index}` }]));
+  const disk = { path: "machine.install.disk", disk: "/dev/sda" };
+  const named = Object.fromEntries(names.map((name) => [name, [disk]]));
+  const surroundings = {
+    talos: async () => dial,
+    patience: { probeMs: 1 },
+    statusOf: () => ({ warn: () => undefined }),
+  } as unknown as Surroundings;
+  const failures = await judgeHardware(
+    { surroundings, urn: "readiness", signal: new AbortController().signal },
+    {},
+    { nodes, clientConfiguration: unknownValue, hardware: { named } },
+  );
+  expect(failures).toEqual([]);
+  expect({ open, most, asked }).toEqual({ open: 0, most: 100, asked: 250 });
+});
