@@ -119,6 +119,7 @@ export function declareCluster(
       acceptDropped: wanted.acceptDropped,
       hidden: settings.hidden.configurations,
       protectSecrets: wanted.protectSecrets,
+      renewCredentials: wanted.renewCredentials,
       existing: wanted.secrets,
       after: imagesOfNodes.confirmed,
       kubeletRestart: { drain: drainUnlessDefault(drain), storageGate },

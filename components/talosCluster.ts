@@ -6,11 +6,12 @@ import { isGeneratedHere } from "../talos/iscsi.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import type { NamedHardware } from "../talos/hardware/named.ts";
 import { wantedHardware, type WantedNode } from "../talos/hardware/wanted.ts";
-import { redactMachineConfig } from "../talos/redact.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import { formerConfiguration, NodeConfiguration } from "./machineConfiguration.ts";
 import type { ClientConfiguration, NodeConfigurationArgs } from "./machineConfiguration.ts";
 import { addressesOf, firstControlPlane, inApplyOrder } from "./applyOrder.ts";
+import { shownInputs } from "./clusterInputs.ts";
+import { issuedCredentials } from "./clientCredentials.ts";
 import { withoutTraces } from "./manyResources.ts";
 import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
 
@@ -93,6 +94,8 @@ export interface TalosClusterArgs {
   acceptDropped?: string[] | undefined;
   /** Values in the machine configurations that nothing may show, whatever their names: those that were given as secrets. Default: none. */
   hidden?: readonly KnownSecret[] | undefined;
+  /** Issue the stack's credentials from the cluster's CA, in place of those given or made with the secrets. Default: false. */
+  renewCredentials?: boolean | undefined;
   /** Refuse to delete the secrets made here, as `pulumi destroy` would. Without effect on an existing cluster. */
   protectSecrets: boolean;
   /** The cluster runs already: its secrets. Absent: a new cluster, bootstrapped here. */
@@ -142,7 +145,11 @@ export class TalosCluster extends pulumi.ComponentResource {
     super("talos-iscsi:index:TalosCluster", name, shownInputs(args), pulumi.mergeOptions(opts, shownOnce));
     this.cluster = name;
     const first = firstControlPlane(args.nodes);
-    const identity = this.identity(args);
+    const own = this.identity(args);
+    const identity =
+      args.renewCredentials === true
+        ? { ...own, clientConfiguration: issuedCredentials(authorityOf(own), this) }
+        : own;
     this.clientConfiguration = identity.clientConfiguration;
     this.clusterId = identity.machineSecrets.apply((secrets) => unwrapped(secrets).cluster.id);
     const configurations = withoutTraces(() => this.applyConfigurations(args, identity));
@@ -247,14 +254,18 @@ export class TalosCluster extends pulumi.ComponentResource {
       `${this.cluster}-bootstrap`,
       this.speakingTo(first, args.endpoints),
       // A cluster is bootstrapped once, wherever that was: another first control plane must not have it done again, which etcd refuses.
-      { parent: this, dependsOn: applied, ignoreChanges: ["node", "endpoint"] },
+      { parent: this, dependsOn: applied, ignoreChanges: ["node", "endpoint", "clientConfiguration"] },
     );
   }
 
   private fetchKubeconfig(args: TalosClusterArgs, first: TalosClusterNode): pulumi.Output<string> {
     const kubeconfig = new talos.cluster.Kubeconfig(
       `${this.cluster}-kubeconfig`,
-      this.speakingTo(first, args.endpoints),
+      {
+        ...this.speakingTo(first, args.endpoints),
+        // 60 days, as for the talosconfig; by default the provider waits until the last 30.
+        ...(args.renewCredentials === true ? { certificateRenewalDuration: "1440h" } : {}),
+      },
       { parent: this, dependsOn: this.ready },
     );
     return pulumi.secret(kubeconfig.kubeconfigRaw);
@@ -287,64 +298,17 @@ function unwrapped(secrets: MachineSecrets): MachineSecrets {
   return pulumi.runtime.unwrapRpcSecret(secrets) as MachineSecrets;
 }
 
+/** The CA of the cluster's Talos API. */
+function authorityOf({ machineSecrets }: Identity): pulumi.Output<{ cert: string; key: string }> {
+  return machineSecrets.apply((secrets) => unwrapped(secrets).certs.os);
+}
+
 interface Identity {
   machineSecrets: pulumi.Output<MachineSecrets>;
   clientConfiguration: pulumi.Output<ClientConfiguration>;
   contract: pulumi.Output<string>;
   /** The contract that the secrets were made for, if they were made here. */
   createdWith?: pulumi.Output<string>;
-}
-
-/**
- * What a preview shows of the cluster: all that is asked for and no secret. For a new cluster the configurations themselves are unknown
- * until its secrets are made, and this is all that a reviewer sees of them.
- */
-function shownInputs({
-  clusterName,
-  endpoint,
-  contract,
-  initialContract,
-  kubernetesVersion,
-  ...args
-}: TalosClusterArgs) {
-  // Marks are made with the cluster's own secret or tell nothing: with any other key a list of guesses finds out what was marked.
-  const key = pulumi.output(args.existing?.machineSecrets).apply((secrets) => secrets?.cluster.secret);
-  const withoutSecrets = (patches: string[]) =>
-    pulumi.unsecret(
-      key.apply((known) =>
-        patches.map((patch) => redactMachineConfig(patch, { key: known, hidden: args.hidden })),
-      ),
-    );
-  return {
-    clusterName,
-    endpoint,
-    contract: contract ?? (args.existing === undefined ? initialContract : undefined),
-    kubernetesVersion,
-    exemptNamespaces: args.exemptNamespaces,
-    kernelModules: args.kernelModules,
-    podSubnets: args.podSubnets,
-    serviceSubnets: args.serviceSubnets,
-    vip: args.vip,
-    nodes: args.nodes.map(({ patches, ...node }) => ({
-      ...nodeInputs(node),
-      patches: withoutSecrets(patches),
-    })),
-    patches: {
-      all: withoutSecrets(args.patches.all),
-      controlplane: withoutSecrets(args.patches.controlplane),
-      worker: withoutSecrets(args.patches.worker),
-    },
-  };
-}
-
-/** What is asked for a node, and nothing else that its object may hold. */
-function nodeInputs(node: Omit<TalosClusterNode, "patches">) {
-  const { name, address, role, installerImage, installDisk, diskSelector, hostname, network } = node;
-  const { kernelModules, labels, taints } = node;
-  return {
-    ...{ name, address, role, installerImage, installDisk, diskSelector, hostname, network },
-    ...{ kernelModules, labels, taints },
-  };
 }
 
 function machineConfiguration(

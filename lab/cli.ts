@@ -1,8 +1,8 @@
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { settingsMessage } from "../config.ts";
 import { outliveReaders } from "../tools/closedOutput.ts";
 import { ToolError } from "../tools/resolve.ts";
-import { askLab } from "./control.ts";
+import { askLab, type NewMachine } from "./control.ts";
 import { addFaultCommands } from "./faultCommands.ts";
 import { labFiles, stackOf, type LabMode, type LabOptions } from "./layout.ts";
 import { LabError, preparePlugins, runningLab, startLab, stopLab } from "./lifecycle.ts";
@@ -108,13 +108,17 @@ function program(): Command {
     .description("switch on another machine, in maintenance mode, to be added to the stack's nodes")
     .argument("<name>", "what to call it, such as w3")
     .argument("<address>", "its loopback address, such as 127.10.0.23")
-    .action(async (name: string, address: string) => {
+    .option(
+      "--api <where>",
+      "where its API is once it has a configuration: another port, or `closed` to all but the other nodes",
+      apiOf,
+    )
+    .action(async (name: string, address: string, { api }: Pick<NewMachine, "api">) => {
       await runningLab();
-      await askLab(labFiles.socket, { method: "POST", path: "/boot", body: { name, address } }).catch(
-        (error: Error) => {
-          throw new LabError(error.message);
-        },
-      );
+      const body: NewMachine = { name, address, ...(api === undefined ? {} : { api }) };
+      await askLab(labFiles.socket, { method: "POST", path: "/boot", body }).catch((error: Error) => {
+        throw new LabError(error.message);
+      });
       say(`${name} waits in maintenance mode at ${address}`);
     });
 
@@ -134,6 +138,13 @@ function program(): Command {
 }
 
 /** How plain `pulumi` is pointed at the lab. */
+function apiOf(text: string): number | "closed" {
+  if (text === "closed") return text;
+  const port = Number(text);
+  if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+  throw new InvalidArgumentError("a port, or closed");
+}
+
 function environmentText(stack: string): string {
   const environment = pulumiEnvironment();
   return [

@@ -14,6 +14,14 @@ export interface LabReport {
   nodes: NodeReport[];
 }
 
+/** A machine that is switched on beside those of the stack. */
+export interface NewMachine {
+  name: string;
+  address: string;
+  /** Where its API is, once it has a configuration. Default: port 50000. */
+  api?: number | "closed";
+}
+
 /** A simulated machine as its maker sees it; the truth about a node for users comes from its Talos API instead. */
 export interface NodeReport {
   name: string;

@@ -1,5 +1,5 @@
 import { rmSync } from "node:fs";
-import { serveControl, type ControlRequest } from "./control.ts";
+import { serveControl, type ControlRequest, type NewMachine } from "./control.ts";
 import { handleFault } from "./faultControl.ts";
 import { Lab } from "./lab.ts";
 import { labFiles, readLayout, stackOf, type LabOptions } from "./layout.ts";
@@ -38,8 +38,7 @@ async function handle({ path, body }: ControlRequest): Promise<unknown> {
       failure = (body as { why: string }).why;
       return {};
     case "/boot": {
-      const machine = body as { name: string; address: string };
-      await lab.boot(machine.name, machine.address);
+      await lab.boot(body as NewMachine);
       return {};
     }
     case "/stop":

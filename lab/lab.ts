@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { NodeReport } from "./control.ts";
+import type { NewMachine, NodeReport } from "./control.ts";
 import { ClusterFaults } from "./clusterFaults.ts";
 import { StorageFaults } from "./storageFaults.ts";
 import { FactoryServer } from "./factory/server.ts";
@@ -21,7 +21,7 @@ const kubernetesTools = [
 /** The parts of a lab, joined: machines that pull from the factory, and whose kubelets and control plane are Kubernetes's own. */
 export class Lab {
   readonly #nodes: SimulatedNode[];
-  readonly #make: (name: string, address: string) => SimulatedNode;
+  readonly #make: (machine: NewMachine) => SimulatedNode;
   readonly #kubernetes: KubernetesRuntime;
   readonly #factory: FactoryServer;
   readonly clusterFaults: ClusterFaults;
@@ -52,25 +52,25 @@ export class Lab {
     this.clusterFaults = new ClusterFaults(this.#kubernetes);
     this.storageFaults = new StorageFaults(this.#kubernetes, (name) => this.node(name));
     const network = new LabNetwork();
-    this.#make = (name, address) =>
+    this.#make = (machine) =>
       new SimulatedNode({
-        name,
-        address,
+        ...machine,
         network,
         runtime: this.#kubernetes,
         image,
         timings,
-        log: (line) => say(`${name}: ${line}`),
+        log: (line) => say(`${machine.name}: ${line}`),
       });
-    this.#nodes = layout.nodes.map(({ name, address }) => this.#make(name, address));
+    this.#nodes = layout.nodes.map(({ name, address }) => this.#make({ name, address }));
   }
 
   /** Switches on one more machine, which nobody has configured yet: it waits in maintenance mode. */
-  async boot(name: string, address: string): Promise<void> {
+  async boot(machine: NewMachine): Promise<void> {
+    const { name, address } = machine;
     const other = this.#nodes.find((node) => node.name === name || node.address === address);
     if (other !== undefined)
       throw new Error(`the lab has a machine ${other.name} at ${other.address} already`);
-    const node = this.#make(name, address);
+    const node = this.#make(machine);
     await node.start();
     this.#nodes.push(node);
   }

@@ -12,6 +12,11 @@ export interface Clock {
   random?(): number;
 }
 
+/** Milliseconds since 1970. */
+export function calendar({ clock }: { clock: Clock }): number {
+  return clock.calendar?.() ?? Date.now();
+}
+
 export const realClock: Clock = {
   now: () => performance.now(),
   sleep: (ms, signal) =>

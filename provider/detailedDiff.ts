@@ -2,6 +2,7 @@ import * as grpc from "@grpc/grpc-js";
 import type { DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
 import provproto from "@pulumi/pulumi/proto/provider_pb.js";
 import type { Properties } from "./secrets.ts";
+import { alwaysSecret } from "./state.ts";
 
 /** How one property changes, by its path: `plan.cp1`, `changes[3]`. An added one is shown without what was there before. */
 export type Details = Record<string, "add" | "delete" | "update">;
@@ -46,9 +47,26 @@ export function serveDetailedDiffs(provider: DetailingProvider): void {
           (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
         );
       implementation["diff"] = diff;
+      const read = implementation["read"] as grpc.handleUnaryCall<provproto.ReadRequest, unknown>;
+      const readAsNow: typeof read = (call, callback) => {
+        takeCredentials(call.request);
+        read.call(implementation, call, callback);
+      };
+      implementation["read"] = readAsNow;
     }
     register.call(this, service, implementation);
   };
+}
+
+/**
+ * The SDK's server hands a refresh the outputs alone. Credentials that were renewed since the last update are among the inputs (provider/state.ts).
+ */
+function takeCredentials(request: provproto.ReadRequest): void {
+  const [outputs, inputs] = [request.getProperties()?.getFieldsMap(), request.getInputs()?.getFieldsMap()];
+  for (const key of alwaysSecret) {
+    const current = inputs?.get(key);
+    if (current !== undefined && outputs?.has(key) === true) outputs.set(key, current);
+  }
 }
 
 const kinds = {

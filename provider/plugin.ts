@@ -1,9 +1,11 @@
-import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
+import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
 import { checkInputs, checkPreflight, tactful } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
+import { clientCredentials, clientCredentialsFunction } from "./certificates/function.ts";
 import { ChangedSoFar } from "./changedSoFar.ts";
+import { calendar } from "./clock.ts";
 import type { UpgradeContext } from "./context.ts";
 import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
@@ -26,7 +28,7 @@ import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
-import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
+import { alwaysSecret, inputsOf, liveInputs, liveOutputs, withoutCredentials } from "./state.ts";
 import { MembershipResource, membershipType } from "./membership/resource.ts";
 import type { OtherResource } from "./otherResource.ts";
 import { StorageProbeResource, storageProbeType } from "./storage/probe/resource.ts";
@@ -121,8 +123,7 @@ export class TalosNodeProvider implements DetailingProvider {
       if (before["postponed"] !== undefined) return { changes: true };
       if (sameButForPolicy(ofNode(inputsOf(before)), ofNode(after))) return { changes: false };
     }
-    // Anything else is left to the engine, which compares the inputs: it shows each of them in the preview, and new
-    // credentials are an update that stores them and finds the node settled.
+    // Anything else is left to the engine, which compares the inputs, and shows each of them in the preview.
     return before["node"] === after["node"] ? {} : { changes: true, replaces: ["node"] };
   };
 
@@ -229,6 +230,12 @@ export class TalosNodeProvider implements DetailingProvider {
     await Promise.allSettled(this.#underWay);
   }
 
+  /** The one function of the plugin. */
+  readonly invoke = async (token: string, args: Properties): Promise<InvokeResult> => {
+    if (token === clientCredentialsFunction) return clientCredentials(args, calendar(this.#surroundings));
+    return { outputs: {}, failures: [{ property: "", reason: `this plugin has no function ${token}` }] };
+  };
+
   readonly cancel = async (): Promise<void> => {
     this.#stop.abort();
   };
@@ -320,12 +327,12 @@ export class TalosNodeProvider implements DetailingProvider {
 }
 
 /**
- * A worker whose cluster has other control planes now is the same worker: whoever is there is looked at when it is upgraded. The cluster's Kubernetes is only
- * looked at, too: another one is the KubernetesUpgrade's affair.
+ * What an upgrade of the node is about. Credentials are how it is reached. A worker whose cluster has other control planes now is the same worker: whoever is
+ * there is looked at when it is upgraded. The cluster's Kubernetes is only looked at, too: another one is the KubernetesUpgrade's affair.
  */
 function ofNode({ kubernetesVersion: _kubernetes, ...inputs }: Properties): Properties {
-  const { controlPlanes: _, ...rest } = inputs;
-  return inputs["role"] === "worker" ? rest : inputs;
+  const { controlPlanes, ...rest } = withoutCredentials(inputs);
+  return inputs["role"] === "worker" ? rest : { ...rest, controlPlanes };
 }
 
 /** What the state tells of earlier runs. */

@@ -1,5 +1,7 @@
 import { checkPreflight, type CheckFailure } from "./check.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
+import { judgeTalosconfig } from "./certificates/judge.ts";
+import { calendar } from "./clock.ts";
 import { describeImage } from "./facts.ts";
 import { judgeHardware } from "./hardware.ts";
 import { departures, knownMembers, membershipInputs, type Departure } from "./membership/members.ts";
@@ -27,8 +29,11 @@ export class ReadinessResource implements OtherResource {
     return checkPreflight(rolloutOf(inputs));
   }
 
-  /** Do the machines have what their configurations name? */
-  judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+  /** Can the nodes be asked at all, and do the machines have what their configurations name? */
+  async judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+    const now = calendar(this.#surroundings);
+    const failures = judgeTalosconfig(inputs, now, this.#surroundings.statusOf(urn));
+    if (failures.length > 0) return failures;
     return judgeHardware({ surroundings: this.#surroundings, urn, signal: this.#stop }, before, inputs);
   }
 

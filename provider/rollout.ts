@@ -5,6 +5,7 @@ import { planRollout } from "./plan.ts";
 import { policyOf } from "./rollout/policy.ts";
 import { unknownValue, type Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
+import { alwaysSecret } from "./state.ts";
 
 /**
  * What the rollout would do, for the preview to show. Read from the nodes when what they are to run has changed, else what was read then:
@@ -47,7 +48,7 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
     nodes: Object.fromEntries(nodesByName(inputs["nodes"])),
   });
   // The cluster's Kubernetes is looked at, and changes by its own upgrade.
-  const apart = ["plan", "rollout", "hops", "kubernetesVersion"];
+  const apart = ["plan", "rollout", "hops", "kubernetesVersion", ...alwaysSecret];
   const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), apart);
   const isDue = nodes !== undefined || isPostponed;
   const changed = [...(isDue ? ["nodes", "plan"] : []), ...Object.keys(others)];

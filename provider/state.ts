@@ -3,8 +3,17 @@ import { missingExtensions, runs, runsSchematic, type NodeFacts } from "./facts.
 import { nodeUpgradeInputs } from "./inputs.ts";
 import type { Properties } from "./secrets.ts";
 
-/** Properties that are secret whatever the program says. */
-export const alwaysSecret = ["clientConfiguration", "kubeconfig"] as const;
+/**
+ * Credentials: secret whatever the program says. They are how nodes are reached, not what is done with them: a change of these alone is no change of a
+ * resource. The engine stores the inputs of a resource that stays the same, too (pulumi v3.250 pkg/backend/snapshot.go, mustWrite), so that new credentials
+ * need no updates.
+ */
+export const alwaysSecret: readonly string[] = ["clientConfiguration", "kubeconfig"];
+
+/** Inputs, but for the credentials. */
+export function withoutCredentials(inputs: Properties): Properties {
+  return Object.fromEntries(Object.entries(inputs).filter(([key]) => !alwaysSecret.includes(key)));
+}
 
 const outputNames: readonly string[] = [
   "runningVersion",

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { splitEndpoint } from "../talos/endpoint.ts";
 import { isHost } from "./hosts.ts";
-import { must } from "./words.ts";
+import { flag, must } from "./words.ts";
 
 const endpointText = "a host or host:port, such as 203.0.113.7:50021";
 
@@ -29,4 +29,10 @@ export const checkHardware = z
   .optional()
   .describe(
     "What to do with a configuration that names disks or links that the machine does not have: refuse, warn or off; default: refuse for a machine without a configuration, warn on a running node.",
+  );
+
+export const renewCredentials = flag()
+  .default(false)
+  .describe(
+    "Issue the stack's Talos credentials from the cluster's CA, in place of those of the talosconfig: valid for a year, and renewed every 180 days. No node is touched.",
   );

@@ -8,7 +8,7 @@ import { labels, taints } from "./nodeLabels.ts";
 import { byPool, poolName, poolsSchema } from "./pools.ts";
 import { network, vip } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
-import { checkHardware, nodeEndpoint, talosEndpoints } from "./reaching.ts";
+import { checkHardware, nodeEndpoint, renewCredentials, talosEndpoints } from "./reaching.ts";
 import { gatesOf } from "./gates.ts";
 import { releasesOf, through } from "./through.ts";
 import { outsideWindow, windows } from "./windows.ts";
@@ -259,6 +259,7 @@ const cluster = section({
       "Paths of the machine configuration, with all that is below them, that nodes may lose though they have them: machine.sysctls, RegistryMirrorConfig[docker.io].",
     ),
   checkHardware,
+  renewCredentials,
   podSubnets: cidrs.optional().describe("Pod subnets; default: Talos's own (10.244.0.0/16)."),
   serviceSubnets: cidrs.optional().describe("Service subnets; default: Talos's own (10.96.0.0/12)."),
   vip: vip

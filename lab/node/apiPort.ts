@@ -11,7 +11,7 @@ export class ApiPort {
   readonly wire = new Wire();
   readonly #node: SimulatedNode;
   #apid: Apid | undefined;
-  /** Replaced, and still busy with calls from before. */
+  /** Replaced, and still there for the connections from before. */
   readonly #draining = new Set<Apid>();
   /** Changes of credentials, one after the other: the last one asked for is the one that stays. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -46,8 +46,8 @@ export class ApiPort {
       await before.stop();
       return;
     }
+    // apid takes new certificates for new connections and keeps those that are open (siderolabs/talos v1.13 internal/app/apid/pkg/provider/provider.go).
     this.#draining.add(before);
-    void before.stop(true).finally(() => this.#draining.delete(before));
   }
 
   async serveMaintenance(): Promise<void> {
@@ -55,7 +55,7 @@ export class ApiPort {
   }
 
   /**
-   * @param gracefully let calls on the old certificates finish
+   * @param gracefully keep the connections that are open
    * @returns false while nobody can sign this node's certificate
    */
   async serveConfigured(gracefully = false): Promise<boolean> {
@@ -80,8 +80,8 @@ export class ApiPort {
     await this.wire.close();
     const apid = this.#apid;
     this.#apid = undefined;
-    await Promise.all(
-      [...(apid === undefined ? [] : [apid]), ...this.#draining].map(async (each) => each.stop()),
-    );
+    const all = [...(apid === undefined ? [] : [apid]), ...this.#draining];
+    this.#draining.clear();
+    await Promise.all(all.map(async (each) => each.stop()));
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { pemText } from "../pki.ts";
 import { bootstrapManifests } from "./bootstrapManifests.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { ResourceContent, ResourceType } from "./resourceTypes.ts";
@@ -36,6 +37,27 @@ export const clusterTypes: ResourceType[] = [
       return [
         content("v1alpha1", node.config?.text ?? ""),
         ...(node.disk.config === undefined ? [] : [content("persistent", node.disk.config)]),
+      ];
+    }),
+  },
+  {
+    type: "OSRootSecrets.secrets.talos.dev",
+    namespace: "secrets",
+    codec: "OSRoot",
+    sensitive: true,
+    contents: configured(({ config }) => {
+      const { crt, key } = config?.machineCa ?? { crt: "", key: undefined };
+      const accepted = config?.acceptedCas ?? [];
+      const bytes = (value: string | undefined): Buffer => Buffer.from(pemText(value ?? ""));
+      return [
+        {
+          id: "os",
+          spec: { issuingCA: { crt, key: key ?? "" }, acceptedCAs: accepted.map((each) => ({ crt: each })) },
+          message: {
+            issuingCa: { crt: bytes(crt), key: bytes(key) },
+            acceptedCas: accepted.map((each) => ({ crt: bytes(each) })),
+          },
+        },
       ];
     }),
   },

@@ -60,6 +60,7 @@ export async function configuredIdentity(
   });
   return {
     ...identity,
-    forwarding: { authority: authority.pem, certificate: client.certificate, key: client.key },
+    // A certificate of another node may be of the old CA while CAs are rotated.
+    forwarding: { authority: accepted.join("\n"), certificate: client.certificate, key: client.key },
   };
 }

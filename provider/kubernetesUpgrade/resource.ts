@@ -56,6 +56,7 @@ export class KubernetesUpgradeResource implements OtherResource {
     const others = changedInputs(comparable(oldInputs), comparable(news), [
       ...policy,
       ...outputs,
+      ...alwaysSecret,
       "kubernetesVersion",
     ]);
     if (!isDue) {

@@ -1,7 +1,9 @@
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { nodesByName } from "../nodesByName.ts";
 import { pathTo } from "../rollout.ts";
+import { judgeKubeconfig } from "../certificates/judge.ts";
 import type { CheckFailure } from "../check.ts";
+import { calendar } from "../clock.ts";
 import type { OtherResource } from "../otherResource.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
@@ -30,17 +32,23 @@ export class MembershipResource implements OtherResource {
     return checkMembership(inputs);
   }
 
+  /** The kubeconfig of this deployment: only this resource of the first ones has it. */
+  async judge(urn: string, _before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+    return judgeKubeconfig(inputs, calendar(this.#surroundings), this.#surroundings.statusOf(urn));
+  }
+
   async diff(
     urn: string,
     state: Properties,
     news: Properties,
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
-    if (hasUnknown(news["nodes"]) || hasUnknown(news["clientConfiguration"])) return {};
+    if (hasUnknown(news["nodes"])) return {};
     const leaving = pendingDepartures(state, news);
     const { changed, details } = memberDetails(oldInputs, news);
     if (leaving.length === 0)
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details };
+    if (hasUnknown(news["clientConfiguration"])) return {};
     await previewDepartures(this.#surroundings, urn, state, news, this.#stop);
     if (Object.keys(details).length === 0) details["nodes"] = "update";
     return { changes: true, changed: [...new Set(["nodes", ...changed])], details };
@@ -82,7 +90,7 @@ export function memberDetails(
   news: Properties,
 ): { changed: string[]; details: Details } {
   const [before, after] = [oldInputs, news].map((inputs) => Object.fromEntries(nodesByName(inputs["nodes"])));
-  const others = changedInputs(oldInputs, news, ["nodes", "members"]);
+  const others = changedInputs(oldInputs, news, ["nodes", "members", ...alwaysSecret]);
   const nodes = changedInputs(before ?? {}, after ?? {});
   const details: Details = { ...others };
   const list = Array.isArray(oldInputs["nodes"]) ? (oldInputs["nodes"] as { name?: unknown }[]) : undefined;

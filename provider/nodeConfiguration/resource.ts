@@ -5,6 +5,7 @@ import { Connections } from "../connections.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "../secrets.ts";
+import { alwaysSecret } from "../state.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { applyConfiguration, type ApplyCall } from "./apply.ts";
 import {
@@ -85,10 +86,11 @@ export async function checkConfiguration(
     ...(changes.length === 0 ? {} : { [changesProperty]: [...changes] }),
     ...(drift.length === 0 ? {} : { [driftProperty]: [...drift] }),
   });
+  // Before anything else: credentials that are being renewed are not known, and are no change.
+  if (isSettled(before, inputs)) return { inputs: answer(history), failures: [] };
   if (asked.some((key) => hasUnknown(inputs[key]))) {
     return { inputs: { ...asGiven, [changesProperty]: unknownValue }, failures: [] };
   }
-  if (isSettled(before, inputs)) return { inputs: answer(history), failures: [] };
   const foreseen = await foresee(call, before, inputs);
   return {
     inputs: answer([...history, ...foreseen.changes], foreseen.drift),
@@ -181,7 +183,7 @@ export function diffConfiguration(
 ): DetailedDiffResult {
   const [before, after] = [known(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
-  const told = [changesProperty, driftProperty, pendingProperty, ...policies];
+  const told = [changesProperty, driftProperty, pendingProperty, ...policies, ...alwaysSecret];
   const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
     sameText(before, after, key),
   );

@@ -3,6 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
+import { issueLeaf, loadAuthority } from "../../lab/pki.ts";
+import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { LabProject, type Finished } from "./project.ts";
 
 /**
@@ -55,7 +58,7 @@ test("a stack of 0.1.0 has one update, of the Kubernetes provider, and nothing i
   expect(await changes()).toEqual([]);
 });
 
-test("a kubeconfig that is renewed replaces no storage object", async () => {
+test("a kubeconfig that is renewed updates no node and replaces no storage object", async () => {
   const certificate = Buffer.from(await expiringCertificate()).toString("base64");
   await changeState(({ type, outputs }) => {
     if (type !== "talos:cluster/kubeconfig:Kubeconfig") return;
@@ -64,11 +67,52 @@ test("a kubeconfig that is renewed replaces no storage object", async () => {
   });
   const planned = await changes();
   expect(planned).toContain("update talos:cluster/kubeconfig:Kubeconfig");
-  expect(planned.filter((change) => /replace|delete|create/.test(change))).toEqual([]);
+  expect(planned.filter((change) => /replace|delete|create|talos-node/.test(change))).toEqual([]);
   const up = await lab.pulumi("up", "--yes", "--stack", "dev");
   expect(up.code).toBe(0);
   expect(up.text).not.toMatch(/replaced|deleted|created/);
   expect(await changes()).toEqual([]);
+});
+
+test("an expired talosconfig stops the preview; renewed credentials take one up, and change no node", async () => {
+  const expired = await expiredCredentials();
+  writeFileSync(lab.file("expired"), stringify(talosconfigOf(expired)));
+  const withExpired = (text: string) => text.replace(".lab/talosconfig", ".lab/expired");
+  const renewing = (text: string) =>
+    withExpired(text).replace("    secrets:\n", "    renewCredentials: true\n    secrets:\n");
+
+  const refused = await lab.withStackFile("dev", withExpired, () => lab.pulumi("preview", "--stack", "dev"));
+  expect(refused.code).not.toBe(0);
+  expect(refused.text).toMatch(
+    /the client certificate of the talosconfig expired on \d{4}-\d\d-\d\d.*renewCredentials/,
+  );
+  expect(refused.text).not.toMatch(/could not be asked|did not answer/);
+
+  await lab.withStackFile("dev", renewing, async () => {
+    expect(await changes()).toEqual(["update talos:cluster/kubeconfig:Kubeconfig"]);
+    const up = await lab.pulumi("up", "--yes", "--stack", "dev");
+    expect([up.code, up.text.slice(up.code === 0 ? up.text.length : -6000)]).toEqual([0, ""]);
+    expect(up.text).toMatch(/~ 1 updated/);
+    const shown = await lab.pulumi("stack", "output", "talosconfig", "--show-secrets", "--stack", "dev");
+    writeFileSync(lab.file("renewed"), shown.stdout);
+    const talosctl = join(lab.dir, ".lab", "bin", "talosctl");
+    const asked = await lab.run(talosctl, [
+      "--talosconfig",
+      lab.file("renewed"),
+      "--nodes=127.10.0.11",
+      "version",
+    ]);
+    expect([asked.code, asked.text]).toEqual([0, expect.stringContaining("v1.13.9")]);
+
+    // A refresh reads the nodes with the credentials of the inputs: those of the last update may have expired since.
+    await changeState(({ type, outputs }) => {
+      if (type.startsWith("talos-node:") && outputs["clientConfiguration"] !== undefined)
+        outputs["clientConfiguration"] = expired;
+    });
+    const refresh = await lab.pulumi("refresh", "--yes", "--stack", "dev");
+    expect([refresh.code, refresh.text]).toEqual([0, expect.not.stringContaining("could not be read")]);
+    expect(await changes()).toEqual([]);
+  });
 });
 
 interface Resource {
@@ -95,6 +139,31 @@ async function changes(): Promise<string[]> {
   return steps
     .filter(({ op }) => op !== "same")
     .map(({ op, urn }) => `${op} ${urn.split("::")[2]?.split("$").at(-1) ?? ""}`);
+}
+
+/** Credentials of the lab's cluster, as they are after a year. */
+async function expiredCredentials(): Promise<TalosCredentials> {
+  const { certs } = parse(readFileSync(lab.file("secrets.yaml"), "utf8")) as {
+    certs: { os: { crt: string; key: string } };
+  };
+  const leaf = await issueLeaf(await loadAuthority(certs.os), {
+    commonName: "admin",
+    organizations: ["os:admin"],
+    usages: ["client"],
+    keyKind: "ed25519",
+    days: -1,
+  });
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  return {
+    caCertificate: certs.os.crt,
+    clientCertificate: base64(leaf.certificate),
+    clientKey: base64(leaf.key),
+  };
+}
+
+function talosconfigOf({ caCertificate, clientCertificate, clientKey }: TalosCredentials): object {
+  const context = { endpoints: ["127.10.0.11"], ca: caCertificate, crt: clientCertificate, key: clientKey };
+  return { context: "dev", contexts: { dev: context } };
 }
 
 async function expiringCertificate(): Promise<string> {

@@ -219,6 +219,19 @@ describe("the program", () => {
     expect(await hardware("off")).toBeUndefined();
   });
 
+  it("gives everything credentials from the cluster's CA where they are to be renewed", async () => {
+    const plain = await program(dev());
+    expect(plain.calls.map(({ token }) => token)).not.toContain("talos-node:index:clientCredentials");
+    const { resources, calls } = await program(changed(dev(), { "cluster.renewCredentials": true }));
+    const issuing = calls.filter(({ token }) => token === "talos-node:index:clientCredentials");
+    expect(issuing).toHaveLength(1);
+    expect(issuing[0]?.inputs["authority"]).toHaveProperty("key");
+    const own = resources.filter(({ inputs }) => inputs["clientConfiguration"] !== undefined);
+    expect(own.length).toBeGreaterThan(10);
+    for (const { name, inputs } of own)
+      expect(inputs["clientConfiguration"], name).toMatchObject({ secret: { clientCertificate: "issued" } });
+  });
+
   it("gives no node its configuration before the factory has confirmed the image that it names", async () => {
     const { resources } = await program(dev());
     const confirmed = only(resources, "talos-node:index:ConfirmedSchematic");

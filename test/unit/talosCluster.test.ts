@@ -292,7 +292,11 @@ describe("what a node has of its own", () => {
 describe("another first control plane", () => {
   it("does not have the cluster bootstrapped again", async () => {
     const { resources } = await make();
-    expect(only(resources, types.bootstrap, "cluster-bootstrap").ignoreChanges).toEqual(["node", "endpoint"]);
+    expect(only(resources, types.bootstrap, "cluster-bootstrap").ignoreChanges).toEqual([
+      "node",
+      "endpoint",
+      "clientConfiguration",
+    ]);
     expect(only(resources, types.kubeconfig, "cluster-kubeconfig").ignoreChanges).toEqual([]);
   });
 });

@@ -50,9 +50,11 @@ export const providers: RecordOptions = {
     }
   },
   answer: ({ token }) =>
-    token === "talos:machine/getConfiguration:getConfiguration"
-      ? { machineConfiguration: `machine:\n  token: ${canary}\n` }
-      : { talosConfig: `talosconfig ${canary}` },
+    token === "talos-node:index:clientCredentials"
+      ? { clientConfiguration: { caCertificate: "ca", clientCertificate: "issued", clientKey: canary } }
+      : token === "talos:machine/getConfiguration:getConfiguration"
+        ? { machineConfiguration: `machine:\n  token: ${canary}\n` }
+        : { talosConfig: `talosconfig ${canary}` },
 };
 
 let run = 0;

@@ -1,0 +1,23 @@
+import type { InvokeResult } from "@pulumi/pulumi/provider/provider.js";
+import type { TalosAuthority } from "./issue.ts";
+import { unwrap, wrap, type Properties } from "../secrets.ts";
+
+/** The function of the plugin that issues credentials. */
+export const clientCredentialsFunction = "talos-node:index:clientCredentials";
+
+/**
+ * Credentials for the Talos API from the cluster's CA, `authority: { cert, key }`. A function, not a resource: it stores nothing and nothing is deleted.
+ * @param now milliseconds since 1970
+ */
+export async function clientCredentials(args: Properties, now: number): Promise<InvokeResult> {
+  const { cert = "", key = "" } = (unwrap(args).values["authority"] ?? {}) as Partial<TalosAuthority>;
+  // The library is loaded where a certificate is issued: most previews need none.
+  const { issueCredentials, IssueError } = await import("./issue.ts");
+  try {
+    const issued = await issueCredentials({ cert, key }, now);
+    return { outputs: wrap({ clientConfiguration: issued }, ["clientConfiguration"]), failures: [] };
+  } catch (error) {
+    if (!(error instanceof IssueError)) throw error;
+    return { outputs: {}, failures: [{ property: "authority", reason: error.message }] };
+  }
+}

@@ -1,0 +1,106 @@
+import { createPrivateKey, createPublicKey, hash, hkdfSync, webcrypto } from "node:crypto";
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+import { pemCredentials, type TalosCredentials } from "../../talos/api/credentials.ts";
+
+x509.cryptoProvider.set(webcrypto);
+
+/** The CA of a cluster's Talos API: PEM or base64 of it. */
+export interface TalosAuthority {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Why no credentials can be issued. One sentence for people, without any key. */
+export class IssueError extends Error {
+  override readonly name = "IssueError";
+}
+
+const day = 24 * 3600 * 1000;
+/** How long the same credentials are issued. */
+const periodDays = 180;
+const validDays = 365;
+/** PKCS #8 of an Ed25519 key, up to its 32 bytes (RFC 8410). */
+const pkcs8 = Buffer.from("302e020100300506032b657004220420", "hex");
+const algorithm = { name: "Ed25519" };
+
+/**
+ * Credentials for the Talos API, role os:admin, as `talosctl gen config` makes them: an Ed25519 key and a certificate for a year, signed by the cluster's
+ * own CA. No node is asked, and none has to know.
+ *
+ * The key is derived from the CA's (HKDF), so that a preview, its deployment and the next preview have the same credentials without storing them anywhere:
+ * the same CA gives the same credentials for 180 days, after which there are new ones. Whoever has the CA's key can issue any.
+ * @param now milliseconds since 1970
+ */
+export async function issueCredentials(authority: TalosAuthority, now: number): Promise<TalosCredentials> {
+  const { ca, caKey, pem } = readAuthority(authority, now);
+  const begin = Math.floor(now / (periodDays * day)) * periodDays * day;
+  const caSeed = caKey.subarray(pkcs8.length);
+  const info = `talos-iscsi os:admin client certificate ${new Date(begin).toISOString()}`;
+  const seed = Buffer.from(hkdfSync("sha256", caSeed, Buffer.from(ca.rawData), info, 32));
+  const key = Buffer.concat([pkcs8, seed]);
+  const publicKey = await publicKeyOf(key);
+  const signingKey = await webcrypto.subtle.importKey("pkcs8", caKey, algorithm, false, ["sign"]);
+  const identifier = ca.getExtension(x509.SubjectKeyIdentifierExtension);
+  const certificate = await x509.X509CertificateGenerator.create({
+    // Positive, as RFC 5280 wants it, and of the key: another one has another number.
+    serialNumber: `01${hash("sha256", seed, "hex").slice(0, 30)}`,
+    subject: [{ O: ["os:admin"] }],
+    // The CA's own encoded name: verifiers compare the bytes.
+    issuer: ca.subjectName,
+    publicKey,
+    signingKey,
+    signingAlgorithm: algorithm,
+    // A day back: the clocks of nodes differ.
+    notBefore: new Date(begin - day),
+    notAfter: new Date(Math.min(begin + validDays * day, ca.notAfter.getTime())),
+    extensions: [
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+      ...(identifier === null ? [] : [new x509.AuthorityKeyIdentifierExtension(identifier.keyId)]),
+    ],
+  });
+  return {
+    caCertificate: pem.toString("base64"),
+    clientCertificate: base64(certificate.toString("pem")),
+    // Talos's own name for such a key (siderolabs/crypto x509).
+    clientKey: base64(x509.PemConverter.encode(key, "ED25519 PRIVATE KEY")),
+  };
+}
+
+function readAuthority({ cert, key }: TalosAuthority, now: number) {
+  const pem = pemCredentials({ caCertificate: cert, clientCertificate: cert, clientKey: key });
+  const ca = readable("certificate", () => new x509.X509Certificate(pem.ca.toString("utf8")));
+  const signing = readable("key", () => createPrivateKey(pem.key));
+  if (signing.asymmetricKeyType !== "ed25519")
+    throw new IssueError(
+      `the CA of the cluster's Talos API has a key of type ${String(signing.asymmetricKeyType)}; cluster.renewCredentials works with Ed25519 keys, which Talos generates. Provide a new talosconfig (cluster.secrets.talosconfig) instead`,
+    );
+  if (ca.notAfter.getTime() <= now)
+    throw new IssueError(
+      `the CA of the cluster's Talos API expired on ${ca.notAfter.toISOString().slice(0, 10)}: it has to be rotated (docs/certificates.md)`,
+    );
+  return { ca, caKey: signing.export({ type: "pkcs8", format: "der" }), pem: pem.ca };
+}
+
+function readable<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch {
+    // The libraries quote what they were given.
+    throw new IssueError(
+      `cluster.renewCredentials needs the CA of the cluster's Talos API, and its ${what} among the cluster's secrets (certs.os) cannot be read`,
+    );
+  }
+}
+
+async function publicKeyOf(key: Buffer): Promise<webcrypto.CryptoKey> {
+  const spki = createPublicKey(createPrivateKey({ key, format: "der", type: "pkcs8" }));
+  return webcrypto.subtle.importKey("spki", spki.export({ type: "spki", format: "der" }), algorithm, true, [
+    "verify",
+  ]);
+}
+
+function base64(text: string): string {
+  return Buffer.from(text.endsWith("\n") ? text : `${text}\n`).toString("base64");
+}

@@ -1,0 +1,58 @@
+import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { expiryWithin, kubeconfigCertificate } from "../../talos/clientCertificates.ts";
+import type { CheckFailure } from "../check.ts";
+import type { StatusSink } from "../progress.ts";
+import { hasUnknown, type Properties } from "../secrets.ts";
+
+/**
+ * Warns of a client certificate that expires within 60 days; one that has expired stands against the deployment. Only the certificate and this machine's
+ * clock count: a node whose clock is wrong is not meant, and nothing is contacted.
+ */
+interface Judgement {
+  readonly name: string;
+  readonly certificate: string | undefined;
+  readonly cure: string;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly sink: StatusSink;
+}
+
+function judge({ name, certificate, cure, now, sink }: Judgement): CheckFailure[] {
+  const expiry = expiryWithin(certificate, now);
+  if (expiry === undefined) return [];
+  if (!expiry.isOver) {
+    sink.warn(
+      `the client certificate of the ${name} expires on ${expiry.on}, in ${expiry.days} days. ${cure}`,
+    );
+    return [];
+  }
+  // No property is named: engines print its value.
+  const reason = `the client certificate of the ${name} expired on ${expiry.on}; the cluster cannot be managed with it. ${cure}`;
+  return [{ property: "", reason }];
+}
+
+/** The credentials for the Talos API. */
+export function judgeTalosconfig(
+  { clientConfiguration }: Properties,
+  now: number,
+  sink: StatusSink,
+): CheckFailure[] {
+  if (hasUnknown(clientConfiguration)) return [];
+  return judge({
+    name: "talosconfig",
+    certificate: (clientConfiguration as TalosCredentials | undefined)?.clientCertificate,
+    cure: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA and touches no node, or provide a new talosconfig (`talosctl config new`, cluster.secrets.talosconfig).",
+    ...{ now, sink },
+  });
+}
+
+/** The kubeconfig. One that is renewed by this deployment is not known before it. */
+export function judgeKubeconfig({ kubeconfig }: Properties, now: number, sink: StatusSink): CheckFailure[] {
+  if (typeof kubeconfig !== "string" || hasUnknown(kubeconfig)) return [];
+  return judge({
+    name: "kubeconfig",
+    certificate: kubeconfigCertificate(kubeconfig),
+    cure: "`pulumi up` fetches a new one in its last 30 days, with cluster.renewCredentials: true in its last 60; do not leave the Kubeconfig resource out with --target.",
+    ...{ now, sink },
+  });
+}

@@ -1,0 +1,42 @@
+import { X509Certificate } from "node:crypto";
+import { parse } from "yaml";
+
+const day = 24 * 3600 * 1000;
+
+/** How long before the end of a client certificate people are told: long enough for a stack that is deployed every other week. */
+const noticeDays = 60;
+
+/** When a certificate, PEM or base64 of it, runs out; undefined if it is none. */
+function expiryOf(certificate: string): Date | undefined {
+  try {
+    const pem = certificate.startsWith("-----BEGIN") ? certificate : Buffer.from(certificate, "base64");
+    return new X509Certificate(pem).validToDate;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The client certificate of a kubeconfig's first user; undefined where it has none, as with a token or a login command. */
+export function kubeconfigCertificate(kubeconfig: string): string | undefined {
+  try {
+    const { users } = parse(kubeconfig) as { users?: { user?: Record<string, unknown> }[] };
+    const data = users?.[0]?.user?.["client-certificate-data"];
+    return typeof data === "string" ? data : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How a certificate stands: `undefined` while there is time. */
+export type Expiry = { readonly on: string; readonly days: number; readonly isOver: boolean } | undefined;
+
+/** @param now milliseconds since 1970 */
+export function expiryWithin(certificate: string | undefined, now: number, days = noticeDays): Expiry {
+  const end = certificate === undefined ? undefined : expiryOf(certificate);
+  if (end === undefined || end.getTime() > now + days * day) return undefined;
+  return {
+    on: end.toISOString().slice(0, 10),
+    days: Math.max(0, Math.floor((end.getTime() - now) / day)),
+    isOver: end.getTime() <= now,
+  };
+}

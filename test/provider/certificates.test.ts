@@ -1,0 +1,263 @@
+import { createPrivateKey, webcrypto, X509Certificate } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse, stringify } from "yaml";
+import { createAuthority, issueLeaf, type Authority } from "../../lab/pki.ts";
+import { issueCredentials, type TalosAuthority } from "../../provider/certificates/issue.ts";
+import type { Clock } from "../../provider/clock.ts";
+import { realClock } from "../../provider/clock.ts";
+import { unknownValue, unwrap, wrap, type Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { pemCredentials, type TalosCredentials } from "../../talos/api/credentials.ts";
+import { harness } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+// Client certificates: what previews say of their end, and credentials from the cluster's own CA.
+
+const day = 24 * 3600 * 1000;
+const now = Date.parse("2026-11-28T12:00:00Z");
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+const urnOf = (type: string): string => `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::it`;
+
+let ca: Authority;
+let authority: TalosAuthority;
+beforeAll(async () => {
+  ca = await createAuthority("talos", "ed25519");
+  authority = { cert: base64(ca.pem), key: base64(await keyOf(ca, "ED25519 PRIVATE KEY")) };
+});
+
+async function keyOf({ key }: Authority, label: string): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key)).toString("base64");
+  return `-----BEGIN ${label}-----\n${der.replace(/(.{64})/g, "$1\n").trimEnd()}\n-----END ${label}-----\n`;
+}
+
+async function goodFor(days: number, from: Authority = ca): Promise<TalosCredentials> {
+  const leaf = await issueLeaf(from, {
+    commonName: "admin",
+    organizations: ["os:admin"],
+    usages: ["client"],
+    keyKind: "ed25519",
+    days,
+  });
+  return {
+    caCertificate: base64(from.pem),
+    clientCertificate: base64(leaf.certificate),
+    clientKey: base64(leaf.key),
+  };
+}
+
+/** A provider whose calendar is `days` ahead of the real one. */
+const ahead = (days: number) => {
+  const clock: Clock = { ...realClock, calendar: () => Date.now() + days * day };
+  return harness(undefined, { probeMs: 3_000 }, undefined, clock);
+};
+
+describe("credentials that are issued", () => {
+  it("are an administrator's, signed by the cluster's CA, for a year", async () => {
+    const issued = await issueCredentials(authority, now);
+    const certificate = new X509Certificate(pemCredentials(issued).certificate);
+    expect(certificate.verify(new X509Certificate(ca.pem).publicKey)).toBe(true);
+    expect(certificate.subject).toBe("O=os:admin");
+    expect(certificate.keyUsage).toEqual(["1.3.6.1.5.5.7.3.2"]);
+    expect(issued.caCertificate).toBe(authority.cert);
+    expect(certificate.checkPrivateKey(createPrivateKey(pemCredentials(issued).key))).toBe(true);
+  });
+
+  it("are the same in each preview and deployment of 180 days, and always good for half a year more", async () => {
+    for (let days = 0; days < 400; days += 7) {
+      const at = now + days * day;
+      const [one, again] = [await issueCredentials(authority, at), await issueCredentials(authority, at)];
+      expect(again).toEqual(one);
+      const { validFromDate, validToDate } = new X509Certificate(pemCredentials(one).certificate);
+      expect(validFromDate.getTime()).toBeLessThanOrEqual(at - day + 1000);
+      expect(validToDate.getTime()).toBeGreaterThan(at + 184 * day);
+    }
+    const all = await Promise.all([0, 180, 360].map((days) => issueCredentials(authority, now + days * day)));
+    expect(new Set(all.map(({ clientKey }) => clientKey)).size).toBe(3);
+  });
+
+  it("are another cluster's for another CA", async () => {
+    const other = await createAuthority("talos", "ed25519");
+    const theirs = { cert: base64(other.pem), key: base64(await keyOf(other, "PRIVATE KEY")) };
+    const [one, two] = [await issueCredentials(authority, now), await issueCredentials(theirs, now)];
+    expect(two.clientKey).not.toBe(one.clientKey);
+  });
+
+  it("come from the plugin's function, as a secret; it refuses a CA that it cannot use without showing it", async () => {
+    const { provider } = harness();
+    const token = "talos-node:index:clientCredentials";
+    const result = await provider.invoke(token, wrap({ authority: { ...authority } }, ["authority"]));
+    expect([...unwrap(result.outputs as Properties).secrets]).toEqual(["clientConfiguration"]);
+    const rsa = await createAuthority("talos", "ecdsa");
+    for (const [given, reason] of [
+      [{ cert: base64(rsa.pem), key: base64(await keyOf(rsa, "PRIVATE KEY")) }, /type ec; .*new talosconfig/],
+      [{ cert: authority.cert, key: base64("CANARYc4n4ry") }, /its key among the cluster's secrets/],
+      [{ cert: "", key: authority.key }, /its certificate among the cluster's secrets/],
+    ] as const) {
+      const { failures } = await provider.invoke(token, { authority: given });
+      expect(failures?.[0]?.reason).toMatch(reason);
+      expect(JSON.stringify(failures)).not.toMatch(/c4n4ry/i);
+    }
+    expect((await provider.invoke("talos-node:index:other", {})).failures).toHaveLength(1);
+  });
+});
+
+describe("with a cluster", () => {
+  let cluster: SimulatedCluster;
+  let own: TalosAuthority;
+  beforeAll(async () => {
+    cluster = await SimulatedCluster.start({ subnet: "127.48.12", controlPlanes: 1, workers: 1 });
+    const { machine } = parse(cluster.node("cp1").config?.text ?? "") as {
+      machine: { ca: { crt: string; key: string } };
+    };
+    own = { cert: machine.ca.crt, key: machine.ca.key };
+  });
+  afterAll(async () => cluster?.stop());
+
+  const readiness = (clientConfiguration: unknown): Properties => ({
+    nodes: Object.fromEntries(
+      ["cp1", "w1"].map((name) => {
+        const { address } = cluster.node(name);
+        const role = name === "w1" ? "worker" : "controlplane";
+        return [name, { node: address, role, talosVersion: "v1.12.7", image: "i", onRemove: "keep" }];
+      }),
+    ),
+    controlPlanes: [cluster.node("cp1").address],
+    schematicId: "0".repeat(64),
+    onRemove: "keep",
+    clientConfiguration,
+    drain: { enabled: false },
+    timeoutSeconds: 60,
+    hardware: { named: { w1: [{ path: "machine.install.disk", disk: "/dev/sdz" }] } },
+  });
+  const preview = async (days: number, clientConfiguration: unknown) => {
+    const { provider, warnings } = ahead(days);
+    const { failures = [] } = await provider.check(
+      urnOf("RolloutReadiness"),
+      {},
+      readiness(clientConfiguration),
+    );
+    return { warnings, reasons: failures.map(({ reason }) => reason) };
+  };
+
+  it("the preview warns 60 days before the talosconfig expires, and fails afterwards without asking a node", async () => {
+    const year = { ...cluster.credentials };
+    expect((await preview(300, year)).warnings.join()).not.toContain("expires");
+    const soon = await preview(310, year);
+    expect(soon.reasons).toEqual([]);
+    expect(soon.warnings[0]).toMatch(
+      /^the client certificate of the talosconfig expires on \d{4}-\d\d-\d\d, in 5\d days\./,
+    );
+    const over = await preview(366, year);
+    expect(over.reasons).toHaveLength(1);
+    expect(over.reasons[0]).toMatch(/talosconfig expired on .*renewCredentials.*new talosconfig/);
+    // No node was asked: what does not fit is not among the warnings.
+    expect(over.warnings).toEqual([]);
+  });
+
+  it("credentials of its own CA are let in where those of the talosconfig have expired", async () => {
+    const issued = await issueCredentials(own, Date.now());
+    const { warnings, reasons } = await preview(0, issued);
+    expect(reasons).toEqual([]);
+    // The node was asked.
+    expect(warnings.join()).toContain("there is no disk /dev/sdz; the node has sda 107 GB.");
+    const talos = connectActor({ endpoint: cluster.node("w1").address, credentials: issued });
+    try {
+      expect((await talos.version()).tag).toBe("v1.12.7");
+    } finally {
+      talos.close();
+    }
+  });
+
+  it("a node whose clock is wrong is not an expired talosconfig", async () => {
+    cluster.node("w1").faults.set("clock-skewed");
+    try {
+      const { warnings, reasons } = await preview(0, { ...cluster.credentials });
+      expect([...warnings, ...reasons].join()).not.toMatch(/talosconfig expire/);
+    } finally {
+      cluster.node("w1").faults.clear();
+    }
+  });
+});
+
+describe("a kubeconfig", () => {
+  const membership = (kubeconfig: unknown): Properties => ({
+    nodes: { cp1: { node: "127.0.0.1", role: "controlplane" } },
+    onRemove: "keep",
+    clientConfiguration: { caCertificate: "a", clientCertificate: "b", clientKey: "c" },
+    kubeconfig,
+    drain: { enabled: false, timeoutSeconds: 300 },
+    timeoutSeconds: 60,
+  });
+  const judged = async (kubeconfig: unknown, days = 0) => {
+    const { provider, warnings } = ahead(days);
+    const { failures = [] } = await provider.check(urnOf("ClusterMembership"), {}, membership(kubeconfig));
+    return { warnings, reasons: failures.map(({ reason }) => reason) };
+  };
+  const kubeconfigOf = (user: object) => stringify({ users: [{ name: "admin", user }] });
+
+  it("is judged where a deployment has it, by its client certificate", async () => {
+    const { clientCertificate } = await goodFor(100);
+    const kubeconfig = kubeconfigOf({ "client-certificate-data": clientCertificate });
+    expect(await judged(kubeconfig)).toEqual({ warnings: [], reasons: [] });
+    expect((await judged(kubeconfig, 50)).warnings.join()).toMatch(/kubeconfig expires on .*`pulumi up`/);
+    expect((await judged(kubeconfig, 101)).reasons.join()).toMatch(/kubeconfig expired on/);
+  });
+
+  it.each<unknown>([unknownValue, "no: [yaml", kubeconfigOf({ token: "abc" })])(
+    "is nothing to judge: %j",
+    async (kubeconfig) => {
+      expect(await judged(kubeconfig, 1000)).toEqual({ warnings: [], reasons: [] });
+    },
+  );
+});
+
+describe("new credentials alone", () => {
+  const credentials = (text: string): Properties => ({
+    clientConfiguration: { caCertificate: text, clientCertificate: text, clientKey: text },
+    kubeconfig: text,
+  });
+  const [old, renewed] = [credentials("old"), credentials("new")];
+  const shared = { controlPlanes: ["127.0.0.1"], schematicId: "0".repeat(64), timeoutSeconds: 60 };
+  const node = { node: "127.0.0.1", role: "controlplane", talosVersion: "v1.13.9", image: "i" };
+  const nodes = { cp1: node };
+  const { kubeconfig: _none, ...talosOnly } = renewed;
+
+  it.each<[string, Properties]>([
+    ["NodeUpgrade", { ...shared, ...node, name: "cp1" }],
+    ["NodeUpgrade", { ...shared, ...node, name: "w1", role: "worker" }],
+    [
+      "NodeConfiguration",
+      {
+        ...shared,
+        node: "127.0.0.1",
+        name: "cp1",
+        role: "worker",
+        machineConfiguration: "a: b",
+        patches: [],
+      },
+    ],
+    ["RolloutPreflight", { ...shared, nodes, plan: {} }],
+    ["RolloutReadiness", { ...shared, nodes, onRemove: "keep" }],
+    ["ClusterMembership", { nodes, onRemove: "keep", drain: { enabled: false }, timeoutSeconds: 60 }],
+  ])("are no change of a %s, known or not", async (type, inputs) => {
+    const { provider } = harness();
+    const before = { ...inputs, ...old };
+    for (const next of [renewed, talosOnly, { clientConfiguration: unknownValue, kubeconfig: unknownValue }])
+      expect(
+        await provider.diff("id", urnOf(type), before, { ...before, ...next }, before),
+        JSON.stringify(next),
+      ).toMatchObject({ changes: false });
+  });
+
+  it("leave a configuration settled, though they are not known yet", async () => {
+    const { provider } = harness();
+    const inputs: Properties = {
+      ...{ name: "cp1", node: "127.0.0.1", role: "controlplane", controlPlanes: ["127.0.0.1"] },
+      ...{ machineConfiguration: "a: b\n", configuration: "a: b\n", patches: [], contract: "v1.13" },
+      clientConfiguration: old["clientConfiguration"],
+    };
+    const renewing = { ...inputs, clientConfiguration: unknownValue };
+    const checked = await provider.check(urnOf("NodeConfiguration"), inputs, renewing);
+    expect(unwrap(checked.inputs as Properties).values["changes"]).toBeUndefined();
+  });
+});
