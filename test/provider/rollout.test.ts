@@ -54,6 +54,18 @@ describe("what a preview shows of a rollout", () => {
     expect(JSON.stringify([plan, own.warnings])).not.toContain(cluster.credentials.clientKey);
   });
 
+  it("that no snapshot of etcd comes before another minor release", async () => {
+    const warned = async (inputs: Properties): Promise<boolean> => {
+      const own = harness();
+      await checked(own, {}, inputs);
+      return own.warnings.some((text) => text.startsWith("cp1, cp2, cp3: no snapshot of etcd is taken"));
+    };
+    const etcdSnapshot = { cluster: "test", directory: "/somewhere", keep: 1, ageRecipients: [] };
+    expect(await warned(preflightInputs())).toBe(true);
+    expect(await warned({ ...preflightInputs(), etcdSnapshot })).toBe(false);
+    expect(await warned(preflightInputs({ talosVersion: "v1.12.8" }))).toBe(false);
+  });
+
   it("what would stop it as things are; a preview fails for none of it", async () => {
     await notReady("cp3");
     cluster.node("w1").faults.set("permission-denied");
