@@ -439,6 +439,23 @@ describe("the deployment", () => {
   });
 });
 
+describe("after a rotation of the CA", () => {
+  it("a node whose stack gets the new secrets has no changed line, and nothing is applied", async () => {
+    const crt = Buffer.from("-----BEGIN CERTIFICATE-----\nof before\n-----END CERTIFICATE-----\n");
+    const former = wantedOf("w1", (config) => {
+      config.machine["ca"] = { crt: crt.toString("base64") };
+    });
+    const own = harness();
+    const state = inputsOf("w1", former);
+    const checked = await check(own, state, inputsOf("w1", wantedOf("w1")));
+    expect(checked.failures).toEqual([]);
+    expect(changesOf(checked.inputs)).toBeUndefined();
+    const before = applied("w1");
+    await own.provider.update("w1", urn, state, checked.inputs);
+    expect(applied("w1")).toEqual(before);
+  });
+});
+
 describe("a machine in maintenance mode", () => {
   it("that is new gets its first configuration, whoever else is not well, and once even if the answer is lost", async () => {
     const machine = await fresh("new", "127.49.1.31");
