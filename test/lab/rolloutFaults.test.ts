@@ -245,14 +245,17 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     const before = await lab.nodes();
     const of = (name: string, nodes = before) => nodes.find((node) => node.name === name);
     await set({ node: "cp1", fault: "slow-install", value: 4 });
-    const up = lab.up();
-    // Noted on the node right before its installer starts.
-    while (!(await lab.project.tool("kubectl", "get", "node", "cp1", "--output", "json")).includes('"begun '))
+    let ended = false;
+    const up = lab.up().finally(() => (ended = true));
+    const log = (): Promise<string> => lab.project.tool("talosctl", "--nodes", "127.10.0.11", "dmesg");
+    while (!ended && !(await log()).includes("starting upgrade"))
       await new Promise((resolve) => setTimeout(resolve, 50));
     await set({ node: "cp2", fault: "node-down" });
     const { code, text } = await up;
     expect(code).toBe(1);
-    expect(text).toMatch(/cp1 \([\d.]+\), step "(gate|reboot)": .*control plane 127\.10\.0\.12 is down/);
+    expect(text).toMatch(
+      /cp1 \([\d.]+\), step "(install|gate|reboot)": .*control plane 127\.10\.0\.12 is down/,
+    );
     expect(of("cp1", await lab.nodes())?.boots).toBe(of("cp1")?.boots);
     await lab.lift();
     await lab.finish();
