@@ -33,6 +33,8 @@ export interface NodeReport {
   upgrades: number;
   /** Configurations that it has taken, dry runs not counted. */
   applies: number;
+  /** Calls of its API that it has answered. */
+  calls: number;
   faults: string[];
 }
 

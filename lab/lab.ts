@@ -97,6 +97,7 @@ export class Lab {
         applies: appliedConfigs.length,
         reboots,
         upgrades,
+        calls: node.calls,
         faults: [
           ...faults.map(({ id }) => id),
           ...this.clusterFaults.active(name),

@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import { resolveTools } from "../../tools/resolve.ts";
 import { choosePlugins } from "../pluginPaths.ts";
 import type { Part } from "./scale/usage.ts";
+import { deployedFigures } from "./scale/deployed.ts";
 import { ScaleProject, type Run } from "./scale/project.ts";
 
 /** `npm run bench -- scale`: what a stack of many nodes takes, against a bare program with as many resources. */
@@ -25,6 +26,27 @@ export async function benchScale(nodes: number): Promise<void> {
   } finally {
     project.remove();
   }
+  const deployed = await deployedFigures(nodes, (line) => process.stderr.write(`${line}\n`));
+  if (deployed === undefined) return;
+  const { up, unchanged, refresh, newRelease } = deployed;
+  for (const [what, run] of Object.entries({
+    up,
+    "preview without changes": unchanged,
+    refresh,
+    "preview of a new release": newRelease,
+  })) {
+    say(what, run);
+    process.stdout.write(`  API calls per node: ${run.callsPerNode.toFixed(1)}\n`);
+  }
+  process.stdout.write(
+    [
+      `state: ${(deployed.stateBytesPerNode / 1024).toFixed(1)} KB per node`,
+      ...deployed.largest.map(
+        ([what, bytes]) => `  ${what}: ${(bytes / nodes / 1024).toFixed(2)} KB per node`,
+      ),
+      "",
+    ].join("\n"),
+  );
 }
 
 function say(what: string, { seconds, cpuSeconds, peakMb }: Run): void {
@@ -38,8 +60,8 @@ function say(what: string, { seconds, cpuSeconds, peakMb }: Run): void {
 const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const credentials = { caCertificate: "Y2E=", clientCertificate: "Y2VydA==", clientKey: "a2V5" };
 
-/** What our plugin adds to the inputs. */
-const added = new Set(["plan", "changes", "changedByHand"]);
+/** What our plugin adds to the inputs, and what is secret and no text: none is needed. */
+const added = new Set(["plan", "changes", "changedByHand", "hardware"]);
 
 /** What the program registers, with plain values only. */
 async function resourcesOf(project: ScaleProject): Promise<unknown[]> {

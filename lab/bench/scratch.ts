@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { labReport } from "../control.ts";
-import { labFiles, projectDir } from "../layout.ts";
+import { labFiles, projectDir, type LabMode } from "../layout.ts";
 import { run } from "../process.ts";
 
 /** A clone of this project in a folder of its own, for a lab that needs the addresses to itself. Whoever asks removes the folder. */
@@ -20,7 +20,33 @@ export async function scratchClone(): Promise<{ scratch: string; clone: string }
  * rollout and nothing after it.
  */
 export async function inScratchLab(
-  { nodeSeconds, say }: { nodeSeconds: number; say: (line: string) => void },
+  options: { nodeSeconds: number; say: (line: string) => void },
+  work: (dir: string) => Promise<void>,
+): Promise<void> {
+  const prepare = (dir: string): void => {
+    const stack = join(dir, "Pulumi.dev.yaml");
+    const withoutDriver = readFileSync(stack, "utf8").replace(
+      / {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/,
+      "",
+    );
+    writeFileSync(stack, withoutDriver);
+  };
+  return inPreparedLab({ ...options, prepare }, work);
+}
+
+/** The same with whatever `prepare` makes of the clone before its lab starts; `mode` as for `lab -- start`. */
+export async function inPreparedLab(
+  {
+    nodeSeconds,
+    say,
+    prepare,
+    mode = "running",
+  }: {
+    nodeSeconds: number;
+    say: (line: string) => void;
+    prepare: (dir: string) => void;
+    mode?: LabMode;
+  },
   work: (dir: string) => Promise<void>,
 ): Promise<void> {
   const { scratch, clone: dir } = await scratchClone();
@@ -32,14 +58,9 @@ export async function inScratchLab(
   const lab = (...args: string[]) => run("npm", ["--prefix", dir, "run", "lab", "--", ...args], { env });
   try {
     symlinkSync(join(projectDir, "node_modules"), join(dir, "node_modules"));
-    const stack = join(dir, "Pulumi.dev.yaml");
-    const withoutDriver = readFileSync(stack, "utf8").replace(
-      / {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/,
-      "",
-    );
-    writeFileSync(stack, withoutDriver);
+    prepare(dir);
     say(`starting a lab in ${dir}, ${nodeSeconds} s a node`);
-    await lab("start", "--node-seconds", String(nodeSeconds));
+    await lab("start", ...(mode === "new" ? ["--new"] : []), "--node-seconds", String(nodeSeconds));
     await work(dir);
   } finally {
     process.chdir(projectDir);

@@ -38,6 +38,8 @@ export interface ApidHost {
   readonly handlers: Handlers;
   readonly faults: Faults;
   readonly wire: Wire;
+  /** A call has arrived that its node answers. */
+  called(): void;
   /** Minor version of the running Talos. */
   minor(): number;
   /** An API of releases to come, or one that a fault takes away, is not there. */
@@ -160,6 +162,7 @@ export class Apid {
   #admit(path: string, { roles }: CallContext): void {
     const { faults, handlers } = this.#host;
     this.#calls++;
+    this.#host.called();
     if (this.#calls % 2 === 0 && faults.has("flaky-api")) {
       throw new CallFailure(status.UNAVAILABLE, "the service is temporarily overloaded");
     }

@@ -90,6 +90,8 @@ export class SimulatedNode implements ApidHost {
   readonly appliedConfigs: AppliedConfig[] = [];
   /** Images of Kubernetes' components that were pulled ahead. */
   readonly componentImages = new Set<string>();
+  /** Calls of its API that it has answered itself, whatever the answer. */
+  calls = 0;
   /** How often an upgrade has wiped the data (Talos before 1.8, without `preserve`). */
   dataWipes = 0;
   disk: Disk;
@@ -253,6 +255,10 @@ export class SimulatedNode implements ApidHost {
     if (path.includes("/EtcdDowngrade")) return this.minor() < 11;
     const since13 = /^\/machine\.(LifecycleService|ImageService)\//.test(path);
     return since13 && (this.minor() < 13 || this.faults.has("lifecycle-unimplemented"));
+  }
+
+  called(): void {
+    this.calls += 1;
   }
 
   isLocal(target: string): boolean {

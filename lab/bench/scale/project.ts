@@ -74,6 +74,16 @@ export class ScaleProject {
     return project;
   }
 
+  /** The project of a lab that runs in this folder, with the lab's own state. */
+  static ofLab(
+    dir: string,
+    tools: Record<string, string>,
+    plugins: readonly PluginChoice[],
+    environment: Record<string, string>,
+  ): ScaleProject {
+    return new ScaleProject(dir, tools, plugins, environment);
+  }
+
   /** A bare program that registers these resources from the same SDKs. */
   static ofBare(
     tools: Record<string, string>,

@@ -1,0 +1,106 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parse, stringify } from "yaml";
+import { resolveTools } from "../../../tools/resolve.ts";
+import { labReport } from "../../control.ts";
+import { choosePlugins } from "../../pluginPaths.ts";
+import { inPreparedLab } from "../scratch.ts";
+import { ScaleProject, type Run } from "./project.ts";
+
+/** What a deployed stack of so many simulated nodes takes, and what its nodes are asked. */
+export interface DeployedFigures {
+  up: Run & { callsPerNode: number };
+  unchanged: Run & { callsPerNode: number };
+  refresh: Run & { callsPerNode: number };
+  newRelease: Run & { callsPerNode: number };
+  stateBytesPerNode: number;
+  /** Bytes of the state by type and property, the largest first. */
+  largest: [string, number][];
+}
+
+interface StackFile {
+  config: Record<string, unknown>;
+}
+
+const stack = "dev-new";
+const releases = { first: "v1.13.7", next: "v1.13.9" };
+
+/** A new cluster in a lab of its own, deployed, and then looked at again and again. */
+export async function deployedFigures(
+  nodes: number,
+  say: (line: string) => void,
+): Promise<DeployedFigures | undefined> {
+  let figures: DeployedFigures | undefined;
+  const prepare = (dir: string): void => changeStack(dir, (file) => withNodes(file, nodes));
+  await inPreparedLab({ nodeSeconds: 1, say, prepare, mode: "new" }, async (dir) => {
+    const project = ScaleProject.ofLab(
+      dir,
+      await resolveTools(["pulumi", "talosctl"]),
+      await choosePlugins(),
+      {
+        PULUMI_BACKEND_URL: pathToFileURL(join(dir, ".lab", "state")).href,
+        PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
+      },
+    );
+    const measured = async (...args: string[]) => {
+      say(`pulumi ${args.join(" ")}`);
+      const before = await callsOf(dir);
+      const run = await project.measured([...args, "--stack", stack, "--suppress-outputs"]);
+      const callsPerNode = ((await callsOf(dir)) - before) / nodes;
+      say(`  ${run.seconds.toFixed(1)} s, ${callsPerNode.toFixed(1)} calls a node`);
+      return { ...run, callsPerNode };
+    };
+    const up = await measured("up", "--yes", "--skip-preview");
+    const unchanged = await measured("preview", "--expect-no-changes");
+    const refresh = await measured("refresh", "--yes");
+    changeStack(dir, (file) => (file.config["talos-iscsi:talosVersion"] = releases.next));
+    const newRelease = await measured("preview");
+    const file = join(dir, ".lab", "state", ".pulumi", "stacks", "talos-iscsi", `${stack}.json`);
+    figures = {
+      ...{ up, unchanged, refresh, newRelease },
+      stateBytesPerNode: statSync(file).size / nodes,
+      largest: largest(file),
+    };
+  });
+  return figures;
+}
+
+/** A stack of three control planes and workers at loopback addresses, in place of the lab's five nodes. */
+function withNodes(file: StackFile, nodes: number): void {
+  const cluster = file.config["talos-iscsi:cluster"] as { nodes: unknown };
+  cluster.nodes = Array.from({ length: nodes }, (_, index) => ({
+    name: index < 3 ? `cp${index + 1}` : `w${index - 2}`,
+    address: `127.10.${Math.floor(index / 200) + 1}.${(index % 200) + 11}`,
+    role: index < 3 ? "controlplane" : "worker",
+  }));
+  file.config["talos-iscsi:talosVersion"] = releases.first;
+  file.config["talos-iscsi:upgrade"] = { workers: { maxUnavailable: "10%" } };
+}
+
+function changeStack(dir: string, change: (file: StackFile) => void): void {
+  const path = join(dir, `Pulumi.${stack}.yaml`);
+  const file = parse(readFileSync(path, "utf8")) as StackFile;
+  change(file);
+  writeFileSync(path, stringify(file));
+}
+
+async function callsOf(dir: string): Promise<number> {
+  const report = await labReport(join(dir, ".lab", "lab.sock"));
+  if (report === undefined) throw new Error("the lab does not run any more");
+  return report.nodes.reduce((sum, { calls }) => sum + calls, 0);
+}
+
+function largest(file: string): [string, number][] {
+  const { checkpoint } = JSON.parse(readFileSync(file, "utf8")) as {
+    checkpoint: { latest: { resources: Record<string, unknown>[] } };
+  };
+  const bytes = new Map<string, number>();
+  for (const { type, inputs, outputs } of checkpoint.latest.resources)
+    for (const [kind, properties] of Object.entries({ inputs, outputs }))
+      for (const [name, value] of Object.entries(properties ?? {})) {
+        const key = `${String(type)} ${kind}.${name}`;
+        bytes.set(key, (bytes.get(key) ?? 0) + JSON.stringify(value).length);
+      }
+  return [...bytes].sort(([, a], [, b]) => b - a).slice(0, 8);
+}
