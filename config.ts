@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
+import { repaired } from "./components/csi/repair.ts";
+import { withApprovedPlan } from "./settings/approvedPlan.ts";
 import { besides, withEnvironment, type Environment } from "./settings/environment.ts";
 import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settings/rules.ts";
 import {
@@ -61,12 +63,14 @@ export function parseSettings(
 ): Settings {
   const bottomless = tooDeep(config);
   if (bottomless.length > 0) throw new SettingsError(bottomless);
-  const given = withEnvironment(config, environment);
+  const given = withEnvironment(withApprovedPlan(config, environment), environment);
   const secret = [...given.taken, ...(origin === undefined ? [] : secretScalars(given.config, origin))];
   const plain = origin === undefined ? [] : plainIn(config, given.config, secret);
   const parsed = settingsSchema.safeParse(given.config);
-  const problems = parsed.success ? [] : parsed.error.issues.flatMap(problemsFrom);
-  const completed = completeSettings(given.config, parsed.data, readFile);
+  const issues = parsed.error?.issues ?? [];
+  const rest = parsed.success ? undefined : repaired(settingsSchema, given.config, issues, 1);
+  const problems = [...issues, ...(rest?.issues ?? [])].flatMap(problemsFrom);
+  const completed = completeSettings(given.config, parsed.data ?? rest?.data, readFile);
   const strict = at(given.config, "strictSecrets") === true;
   const others = besides(given.problems, [...problems, ...completed.problems, ...(strict ? plain : [])]);
   const all = withoutRepeats([...given.problems, ...others]).map(discreet);

@@ -30,6 +30,8 @@ export interface ClusterMembershipArgs {
   drain: DrainArgs;
   /** How long taking out one node may take, in seconds. */
   timeoutSeconds: number;
+  /** As for a NodeUpgrade, of removals with a reset. Default: no approval is asked for. */
+  approval?: pulumi.Input<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -50,7 +52,7 @@ export class ClusterMembership extends pulumi.CustomResource {
         ...(args.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(args.kubeconfig) }),
         members: undefined,
       },
-      opts,
+      pulumi.mergeOptions(opts, { hideDiffs: ["approval"] }),
     );
   }
 }

@@ -123,8 +123,8 @@ export function declareCluster(
       existing: wanted.secrets,
       after: imagesOfNodes.confirmed,
       kubeletRestart: { drain: drainUnlessDefault(drain), storageGate },
-      look: ({ clientConfiguration, named: hardware }) =>
-        new RolloutReadiness(
+      look: ({ clientConfiguration, configurations, named: hardware }) => {
+        const readiness = new RolloutReadiness(
           named("readiness"),
           {
             nodes: Object.fromEntries(
@@ -136,6 +136,9 @@ export function declareCluster(
               role === "controlplane" ? [address] : [],
             ),
             clientConfiguration,
+            configurations,
+            hidden: settings.hidden.configurations,
+            approvedPlan: settings.approvedPlan,
             onRemove: wanted.onRemove,
             endpoints,
             kubernetesVersion: settings.kubernetesVersion,
@@ -146,12 +149,17 @@ export function declareCluster(
               wanted.checkHardware === "off" ? undefined : { check: wanted.checkHardware, named: hardware },
           },
           { ...inScope, dependsOn: imagesOfNodes.confirmed },
-        ),
+        );
+        return settings.approvedPlan === undefined
+          ? { resource: readiness }
+          : { resource: readiness, approval: readiness.confirmed };
+      },
     },
     { ...inScope, provider: factory.provider },
   );
 
   const clientAccess = { clientConfiguration: cluster.clientConfiguration, kubeconfig: cluster.kubeconfig };
+  const approval = cluster.approval === undefined ? {} : { approval: cluster.approval };
 
   // Before the rollout: who leaves is no longer a member of etcd when the others are looked at.
   const membership = new ClusterMembership(
@@ -165,6 +173,7 @@ export function declareCluster(
       ...clientAccess,
       drain,
       timeoutSeconds: upgrade.timeout,
+      ...approval,
     },
     { ...inScope, dependsOn: cluster.ready },
   );
@@ -187,6 +196,8 @@ export function declareCluster(
     windows: upgrade.windows,
     outsideWindow: upgrade.outsideWindow,
     gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
+    refusals: cluster.refusals,
+    ...approval,
   };
   const rollout = new RollingUpgrade(named("upgrade"), rolloutArgs, inScope);
 
@@ -207,6 +218,7 @@ export function declareCluster(
             prePull: upgrade.prePull,
             acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
             rollout: rolloutPolicy(rolloutArgs).ofAll(),
+            ...approval,
           },
           { ...inScope, dependsOn: rollout },
         );

@@ -40,6 +40,8 @@ export interface KubernetesUpgradeArgs {
   acceptRemovedApis?: boolean | undefined;
   /** Windows, gates and budgets: those of the rollout. */
   rollout: RolloutPolicyArgs;
+  /** As for a NodeUpgrade, of a change of each node's configuration. Default: no approval is asked for. */
+  approval?: pulumi.Input<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -71,7 +73,7 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
       },
       pulumi.mergeOptions(opts, {
         additionalSecretOutputs: ["clientConfiguration", "kubeconfig"],
-        hideDiffs: ["rollout"],
+        hideDiffs: ["rollout", "approval"],
       }),
     );
   }

@@ -46,6 +46,8 @@ export interface NodeConfigurationArgs {
   drain?: DrainArgs | undefined;
   /** How long storage may take to be back after such a drain, in seconds. Default: 300. */
   storageGate?: StorageGateArgs | undefined;
+  /** As for a NodeUpgrade, of a change of the configuration. Default: no approval is asked for. */
+  approval?: pulumi.Input<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -63,6 +65,8 @@ export class NodeConfiguration extends pulumi.CustomResource {
   declare readonly changes: pulumi.Output<string[] | undefined>;
   /** The lines in which the node differs from its configuration, as the last look found them. Absent: none. */
   declare readonly changedByHand: pulumi.Output<string[] | undefined>;
+  /** Why the configuration is refused, in a preview: an input of the preflight, which fails with those of all nodes. In a deployment it is an error at once. */
+  declare readonly refused: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: NodeConfigurationArgs, opts?: pulumi.CustomResourceOptions) {
     const configuration = pulumi.unsecret(
@@ -82,10 +86,13 @@ export class NodeConfiguration extends pulumi.CustomResource {
         configuration,
         changes: undefined,
         changedByHand: undefined,
+        refused: undefined,
+        // One node's refusal is not to end a preview before the others are seen.
+        ...(pulumi.runtime.isDryRun() ? { preview: true } : {}),
       },
       // `changes` says the same once, for people.
       pulumi.mergeOptions(opts, {
-        hideDiffs: ["configuration", "machineConfiguration", "patches", "hidden"],
+        hideDiffs: ["configuration", "machineConfiguration", "patches", "hidden", "approval"],
       }),
     );
     this.redacted = configuration;

@@ -80,6 +80,11 @@ export interface NodeUpgradeArgs {
    * windows and no budget.
    */
   rollout?: RolloutPolicyArgs;
+  /**
+   * What RolloutReadiness has confirmed in this run (its output `confirmed`): without the approval of an upgrade of this node it is refused. Another
+   * approval is no change of the node. Default: no approval is asked for.
+   */
+  approval?: pulumi.Input<Record<string, unknown>>;
 }
 
 /** How a rollout goes on: how many nodes may be unavailable at once, and when. */
@@ -254,7 +259,7 @@ export class NodeUpgrade extends pulumi.CustomResource {
       pulumi.mergeOptions(opts, {
         additionalSecretOutputs: ["clientConfiguration", "kubeconfig"],
         // The same for every node: what it says is told where it matters.
-        hideDiffs: ["rollout"],
+        hideDiffs: ["rollout", "approval"],
       }),
     );
   }

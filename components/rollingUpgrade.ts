@@ -11,6 +11,7 @@ import {
 import { withoutTraces } from "./manyResources.ts";
 import { rolloutHops, type NodeWay } from "./rolloutHops.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
+import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { rolloutPolicy } from "./rolloutPolicy.ts";
 import { upgradeLanes, type PoolRollout } from "../talos/lanes.ts";
@@ -99,6 +100,10 @@ export interface RollingUpgradeArgs {
   outsideWindow?: "stop" | "fail" | undefined;
   /** What has to be well in the cluster before each node is taken down. Default: nothing. */
   gates?: RolloutGate[] | undefined;
+  /** Why machine configurations are refused in a preview, by the node's name. Default: nothing. */
+  refusals?: Record<string, pulumi.Output<string | undefined>> | undefined;
+  /** What RolloutReadiness has confirmed, as for a NodeUpgrade. Default: no approval is asked for. */
+  approval?: ConfirmedPlan | undefined;
 }
 
 /**
@@ -134,6 +139,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       timeoutSeconds: args.timeoutSeconds,
       allowSkew: args.allowSkew,
       prePull: args.prePull,
+      ...(args.approval === undefined ? {} : { approval: args.approval }),
     };
     const policy = rolloutPolicy(args);
     const etcd = {
@@ -149,6 +155,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         ...rolloutHops(args.nodes, args.maxUnavailableWorkers, args.pools),
         rollout: policy.ofAll(),
         nodes: Object.fromEntries(args.nodes.map((node) => [node.name, preflightInputs(node)])),
+        ...(args.refusals !== undefined && pulumi.runtime.isDryRun() ? { refusals: args.refusals } : {}),
       },
       { parent: this, dependsOn: args.after },
     );

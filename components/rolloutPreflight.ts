@@ -22,6 +22,8 @@ export interface RolloutPreflightArgs extends Omit<
   nodes: Record<string, Omit<PreflightNodeArgs, "name">>;
   /** Releases to take nodes through first that are more than one minor release behind. Default: none; such a node is refused. */
   hops?: RolloutHops;
+  /** Why machine configurations are refused, by the node's name: a preview fails with all of them. The state does not keep it. Default: nothing. */
+  refusals?: Record<string, pulumi.Output<string | undefined>> | undefined;
 }
 
 /**
@@ -59,7 +61,7 @@ export class RolloutPreflight extends pulumi.CustomResource {
         hopsTaken: undefined,
       },
       // The plan says what happens to each node.
-      pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "rollout", "hops"] }),
+      pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "rollout", "hops", "approval"] }),
     );
   }
 }

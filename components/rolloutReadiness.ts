@@ -4,6 +4,8 @@ import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
 import type { RolloutHops } from "./rolloutHops.ts";
 import type { PreflightNodeArgs } from "./rolloutPreflight.ts";
 import type { NamedHardware } from "../talos/hardware/named.ts";
+import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
+import type { KnownSecret } from "../talos/secrecy/known.ts";
 
 /** All inputs mean what they mean for a NodeUpgrade. There is no kubeconfig yet: a new cluster has none before its nodes are configured. */
 export interface RolloutReadinessArgs extends Pick<
@@ -22,6 +24,12 @@ export interface RolloutReadinessArgs extends Pick<
   allowSkew: boolean;
   etcdSnapshot?: EtcdSnapshotArgs | undefined;
   etcdDowngrade?: boolean | undefined;
+  /** The machine configuration that each node is to have, and the patches in it, by its name: the plan has what it changes. Always secret; the state keeps hashes. Default: no plan. */
+  configurations?: Record<string, ConfigurationToBe> | undefined;
+  /** Values that no line of the plan shows, whatever their names. Always secret. Default: none. */
+  hidden?: readonly KnownSecret[] | undefined;
+  /** The plan that was approved: if another one would be carried out, nothing is. Default: any plan is. */
+  approvedPlan?: ApprovedPlan | undefined;
   /** What the configurations name of their machines: the preview holds it against what the machines report. Absent: it does not. Always a secret. */
   hardware?: HardwareArgs | undefined;
 }
@@ -34,13 +42,30 @@ export interface HardwareArgs {
   named: Record<string, NamedHardware[]>;
 }
 
+/** A machine configuration, and the patches in it. */
+export interface ConfigurationToBe {
+  text: pulumi.Input<string>;
+  patches: pulumi.Input<string[]>;
+}
+
+/** What was confirmed in one run: an input of each resource that disturbs a node. */
+export type ConfirmedPlan = pulumi.Output<Record<string, unknown>>;
+
 /**
  * The part of the preflight that only reads, before the first machine configuration is applied: a configuration names the image that its node is to run, so
  * a rollout that cannot begin is to change no configuration either. It looks when the release or the schematic of a node changes, and changes nothing itself.
  *
+ * Its preview has the plan: what is done to each node, and a digest of that (`planDigest`). With `approvedPlan` it looks in every preview and deployment, and fails
+ * before anything is changed if the plan is another one.
+ *
  * The preflight looks again before the first node is upgraded: nodes that are new have joined by then, and those that leave have left.
  */
 export class RolloutReadiness extends pulumi.CustomResource {
+  /** The inputs `approval` of the resources that disturb a node; undefined without `approvedPlan`. */
+  declare readonly confirmed: ConfirmedPlan;
+  /** Digest of the plan when it was last made. */
+  declare readonly planDigest: pulumi.Output<string | undefined>;
+
   constructor(name: string, args: RolloutReadinessArgs, opts?: pulumi.CustomResourceOptions) {
     super(
       "talos-node:index:RolloutReadiness",
@@ -51,9 +76,16 @@ export class RolloutReadiness extends pulumi.CustomResource {
         ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(onlyGiven(args.hardware)) }),
         clientConfiguration: pulumi.secret(args.clientConfiguration),
         drain: { enabled: false },
+        ...(args.configurations === undefined ? {} : { configurations: pulumi.secret(args.configurations) }),
+        ...(args.hidden === undefined || args.hidden.length === 0
+          ? {}
+          : { hidden: pulumi.secret([...args.hidden]) }),
+        ...(args.approvedPlan === undefined ? {} : { preview: pulumi.runtime.isDryRun() }),
+        confirmed: undefined,
+        planDigest: undefined,
       },
       // The preflight shows what happens to each node; who leaves is shown here.
-      pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "hops"] }),
+      pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "hops", "configurations", "plan"] }),
     );
   }
 }

@@ -13,6 +13,7 @@ import { addressesOf, firstControlPlane, inApplyOrder } from "./applyOrder.ts";
 import { shownInputs } from "./clusterInputs.ts";
 import { issuedCredentials } from "./clientCredentials.ts";
 import { withoutTraces } from "./manyResources.ts";
+import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
 
 /** A node of the cluster as its machine configuration needs it. */
@@ -105,15 +106,23 @@ export interface TalosClusterArgs {
   /** How a node is drained whose kubelet must not restart under volumes. Default: as an upgrade does by default. */
   kubeletRestart?: Pick<NodeConfigurationArgs, "drain" | "storageGate"> | undefined;
   /** Makes what looks at the nodes before the first node gets its configuration. Default: nothing. */
-  look?: ((about: LookAround) => pulumi.Resource) | undefined;
+  look?: ((cluster: ClusterToBe) => Look) | undefined;
 }
 
-/** What a look at the nodes needs to know. */
-export interface LookAround {
-  /** The cluster's credentials. */
+/** What is known of a cluster before its nodes get their configurations. */
+export interface ClusterToBe {
   clientConfiguration: pulumi.Output<ClientConfiguration>;
+  /** The machine configuration that each node is to have, and the patches in it, by the node's name. Secret. */
+  configurations: Record<string, MergedConfiguration>;
   /** What the nodes' configurations name of their machines, by the nodes' names. */
   named: Record<string, NamedHardware[]>;
+}
+
+/** What looks at the nodes before they get their configurations. */
+export interface Look {
+  resource: pulumi.Resource;
+  /** What it has confirmed, where a plan has to be approved. */
+  approval?: ConfirmedPlan | undefined;
 }
 
 /**
@@ -136,6 +145,10 @@ export class TalosCluster extends pulumi.ComponentResource {
   declare readonly clusterId: pulumi.Output<string>;
   /** What has to be done before anything else is done with the nodes: all configurations applied, etcd bootstrapped. */
   declare readonly ready: pulumi.Resource[];
+  /** Why machine configurations are refused, by the node's name, in a preview. */
+  declare readonly refusals: Record<string, pulumi.Output<string | undefined>>;
+  /** What `look` has confirmed: an input of everything else that disturbs a node. Undefined where no plan has to be approved. */
+  declare readonly approval: ConfirmedPlan | undefined;
 
   private readonly cluster: string;
 
@@ -152,10 +165,14 @@ export class TalosCluster extends pulumi.ComponentResource {
         : own;
     this.clientConfiguration = identity.clientConfiguration;
     this.clusterId = identity.machineSecrets.apply((secrets) => unwrapped(secrets).cluster.id);
-    const configurations = withoutTraces(() => this.applyConfigurations(args, identity));
+    const { configurations, approval } = withoutTraces(() => this.applyConfigurations(args, identity));
+    this.approval = approval;
     const applied = Object.values(configurations);
     const bootstrap = args.existing === undefined ? [this.bootstrap(args, first, applied)] : [];
     this.ready = [...applied, ...bootstrap];
+    this.refusals = Object.fromEntries(
+      Object.entries(configurations).map(([node, { refused }]) => [node, refused]),
+    );
     this.redactedConfigurations = pulumi.all(
       Object.fromEntries(Object.entries(configurations).map(([node, { redacted }]) => [node, redacted])),
     );
@@ -206,15 +223,24 @@ export class TalosCluster extends pulumi.ComponentResource {
     };
   }
 
-  private applyConfigurations(args: TalosClusterArgs, identity: Identity): Record<string, NodeConfiguration> {
+  private applyConfigurations(
+    args: TalosClusterArgs,
+    identity: Identity,
+  ): { configurations: Record<string, NodeConfiguration>; approval: ConfirmedPlan | undefined } {
     const applied: Record<string, NodeConfiguration> = {};
     const controlPlanes = addressesOf(args.nodes, "controlplane");
-    const { clientConfiguration } = identity;
-    const look = args.look?.({ clientConfiguration, named: namedBy(args) });
-    const before = [...(args.after ?? []), ...(look === undefined ? [] : [look])];
+    const wanted = Object.fromEntries(
+      args.nodes.map((node) => [node.name, machineConfiguration(args, node, identity, this)]),
+    );
+    const look = args.look?.({
+      named: namedBy(args),
+      clientConfiguration: identity.clientConfiguration,
+      configurations: Object.fromEntries(Object.entries(wanted)),
+    });
+    const before = [...(args.after ?? []), ...(look === undefined ? [] : [look.resource])];
     let lastControlPlane: NodeConfiguration | undefined;
     for (const node of inApplyOrder(args.nodes)) {
-      const { text, patches } = machineConfiguration(args, node, identity, this);
+      const { text, patches } = wanted[node.name] ?? machineConfiguration(args, node, identity, this);
       const name = `${this.cluster}-config-${node.name}`;
       const apply: NodeConfiguration = new NodeConfiguration(
         name,
@@ -232,6 +258,7 @@ export class TalosCluster extends pulumi.ComponentResource {
           contract: identity.contract,
           createdWith: identity.createdWith,
           ...args.kubeletRestart,
+          approval: look?.approval,
         },
         {
           parent: this,
@@ -242,7 +269,7 @@ export class TalosCluster extends pulumi.ComponentResource {
       if (node.role === "controlplane") lastControlPlane = apply;
       applied[node.name] = apply;
     }
-    return applied;
+    return { configurations: applied, approval: look?.approval };
   }
 
   private bootstrap(

@@ -30,6 +30,11 @@ export const seconds: Rule = (value) =>
   typeof value === "number" && Number.isFinite(value) && value > 0
     ? undefined
     : `must be a number of seconds greater than 0, not ${shown(value)}`;
+/** An object; what is in it is judged where it is used. */
+export const record: Rule = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? undefined
+    : `must be an object, not ${shown(value)}`;
 const texts: Rule = (value) =>
   Array.isArray(value) && value.every((item) => text(item) === undefined)
     ? undefined
@@ -163,6 +168,7 @@ const optional: Record<string, Rule> = {
   etcdSnapshot: snapshot,
   etcdDowngrade: flag,
   rollout: rolloutPolicy,
+  approval: record,
 };
 
 // Never shown, not even a part of them.

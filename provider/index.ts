@@ -27,6 +27,8 @@ const provider = new TalosNodeProvider({
   acting: realActing(),
   clock: realClock,
   patience: defaultPatience,
+  // One run of the engine, at one address.
+  ...(engine === undefined ? {} : { run: engine }),
   advised: new Set(),
   statusOf: engineStatus,
 });

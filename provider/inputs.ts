@@ -45,6 +45,8 @@ export interface NodeUpgradeInputs {
   etcdSnapshot?: SnapshotSettings;
   /** Let etcd take its data to an older minor release where the wanted Talos runs one. */
   etcdDowngrade: boolean;
+  /** What RolloutReadiness has confirmed; absent where no plan has to be approved. */
+  approval?: unknown;
   /** How the rollout goes on from node to node. */
   rollout: RolloutPolicy;
 }

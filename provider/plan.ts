@@ -1,3 +1,4 @@
+import { approvalProperty } from "./approval.ts";
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import type { UpgradeContext } from "./context.ts";
 import { NodeMoved, problemLines, UpgradeError } from "./errors.ts";
@@ -48,7 +49,8 @@ export async function planRollout(
   listed: (node: NodeUpgradeInputs) => boolean,
   signal: AbortSignal,
 ): Promise<RolloutPlan | undefined> {
-  const { kubeconfig, ...needed } = inputs;
+  // What is approved counts when something is done.
+  const { kubeconfig, [approvalProperty]: _approval, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
   const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0, recoveryMs: 0 } };
   const known = hasUnknown(kubeconfig)

@@ -1,13 +1,14 @@
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
-import { checkInputs, checkPreflight, tactful } from "./check.ts";
+import { checkInputs, checkPreflight, tactful, type CheckFailure } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
 import { clientCredentials, clientCredentialsFunction } from "./certificates/function.ts";
 import { ChangedSoFar } from "./changedSoFar.ts";
 import { calendar } from "./clock.ts";
 import type { UpgradeContext } from "./context.ts";
-import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
+import { approvalProperty } from "./approval.ts";
+import { changedInputs, type DetailedDiffResult, type DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
 import { changeWord, describeImage, readFacts } from "./facts.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
@@ -21,7 +22,7 @@ import {
 } from "./nodeConfiguration/resource.ts";
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
 import { withoutRepeats } from "./quietStatus.ts";
-import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
+import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
 import { diffRollout, plannedRollout } from "./rollout.ts";
 import { ReadinessResource, readinessType } from "./readinessResource.ts";
@@ -80,25 +81,33 @@ export class TalosNodeProvider implements DetailingProvider {
     if (other !== undefined) {
       const before = unwrap(olds).values;
       const malformed = tactful(other.check(values), alwaysSecret);
-      const failures = malformed.length > 0 ? malformed : ((await other.judge?.(urn, before, values)) ?? []);
-      const foreseen = failures.length > 0 ? {} : (other.foresee?.(before, values) ?? {});
-      return { inputs: { ...marked, ...foreseen }, failures };
+      if (malformed.length > 0) return { inputs: marked, failures: malformed };
+      const judged = (await other.judge?.(urn, before, values)) ?? [];
+      if (other.foresee === undefined) return { inputs: marked, failures: judged };
+      const foreseen = await other.foresee(urn, before, values);
+      const kept = Object.entries(marked).filter(([key]) => foreseen.dropped?.includes(key) !== true);
+      return {
+        inputs: { ...Object.fromEntries(kept), ...wrap(foreseen.added, foreseen.secret ?? []) },
+        failures: [...judged, ...(foreseen.failures ?? [])],
+      };
     }
     if (type === nodeUpgradeType)
       return { inputs: marked, failures: tactful(checkInputs(values), alwaysSecret) };
-    const failures = tactful(checkPreflight(values), alwaysSecret);
-    if (failures.length > 0) return { inputs: marked, failures };
+    const { refusals, ...rollout } = values;
+    const { refusals: _refusals, ...kept } = marked;
+    const failures = tactful(checkPreflight(rollout), alwaysSecret);
+    if (failures.length > 0) return { inputs: kept, failures };
     const before = unwrap(olds).values;
     const plan = await plannedRollout(
       this.#surroundings,
       urn,
       before,
-      values,
+      rollout,
       this.#stop.signal,
       this.#isDeployment,
     );
     // Unknown, not absent: a saved plan (`pulumi up --plan`) refuses an input that only the update has.
-    return { inputs: { ...marked, plan: plan ?? unknownValue }, failures };
+    return { inputs: { ...kept, plan: plan ?? unknownValue }, failures: refusedConfigurations(refusals) };
   };
 
   readonly diff = async (
@@ -124,7 +133,10 @@ export class TalosNodeProvider implements DetailingProvider {
       if (sameButForPolicy(ofNode(inputsOf(before)), ofNode(after))) return { changes: false };
     }
     // Anything else is left to the engine, which compares the inputs, and shows each of them in the preview.
-    return before["node"] === after["node"] ? {} : { changes: true, replaces: ["node"] };
+    if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
+    if (inputs[approvalProperty] === undefined && after[approvalProperty] === undefined) return {};
+    const details = changedInputs(inputs, after, [approvalProperty, ...alwaysSecret]);
+    return Object.keys(details).length === 0 ? {} : { changes: true, changed: Object.keys(details), details };
   };
 
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
@@ -328,11 +340,24 @@ export class TalosNodeProvider implements DetailingProvider {
 
 /**
  * What an upgrade of the node is about. Credentials are how it is reached. A worker whose cluster has other control planes now is the same worker: whoever is
- * there is looked at when it is upgraded. The cluster's Kubernetes is only looked at, too: another one is the KubernetesUpgrade's affair.
+ * there is looked at when it is upgraded. The cluster's Kubernetes is only looked at, too: another one is the KubernetesUpgrade's affair. Neither is another
+ * approval a change of the node.
  */
-function ofNode({ kubernetesVersion: _kubernetes, ...inputs }: Properties): Properties {
+function ofNode({
+  kubernetesVersion: _kubernetes,
+  [approvalProperty]: _approval,
+  ...inputs
+}: Properties): Properties {
   const { controlPlanes, ...rest } = withoutCredentials(inputs);
   return inputs["role"] === "worker" ? rest : { ...rest, controlPlanes };
+}
+
+/** Machine configurations that are refused, each thing once: all of them are told, and what else stands against the rollout is a warning by then. */
+function refusedConfigurations(refusals: unknown): CheckFailure[] {
+  const told = Object.values((refusals ?? {}) as Properties).flatMap((reason) =>
+    typeof reason === "string" && !hasUnknown(reason) ? [reason] : [],
+  );
+  return [...new Set(told)].map((reason) => ({ property: "", reason }));
 }
 
 /** What the state tells of earlier runs. */

@@ -308,8 +308,10 @@ async function guardAtRest(
 ): Promise<void> {
   for (let round = 1; ; round++) {
     try {
-      if (!isSettled(node.facts, context.wanted))
+      if (!isSettled(node.facts, context.wanted)) {
+        context.gate.requireApproval("upgrade");
         await guard(context, node.facts, { survey: true, ...(onStray === undefined ? {} : { onStray }) });
+      }
       return;
     } catch (error) {
       if (!(error instanceof NodeMoved) || round === rounds) throw error;

@@ -1,4 +1,16 @@
+import { createHash } from "node:crypto";
+import {
+  isEmptyPlan,
+  planDigest,
+  planOf,
+  planText,
+  type ApprovedPlan,
+  type RolloutPlan,
+} from "../talos/rolloutPlan.ts";
+import { approvalOf, approvalProperty } from "./approval.ts";
+import { unapproved } from "./approvedPlan.ts";
 import { checkPreflight, type CheckFailure } from "./check.ts";
+import { deploymentPlan } from "./deploymentPlan.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
 import { judgeTalosconfig } from "./certificates/judge.ts";
 import { calendar } from "./clock.ts";
@@ -6,14 +18,20 @@ import { describeImage } from "./facts.ts";
 import { judgeHardware } from "./hardware.ts";
 import { departures, knownMembers, membershipInputs, type Departure } from "./membership/members.ts";
 import { nodesByName } from "./nodesByName.ts";
-import type { OtherResource } from "./otherResource.ts";
+import type { Foreseen, OtherResource } from "./otherResource.ts";
 import { lookBeforeChanges } from "./preflight.ts";
 import { pathTo } from "./rollout.ts";
-import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
+import { hasUnknown, unknownValue, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
 import { alwaysSecret } from "./state.ts";
 
 export const readinessType = "talos-node:index:RolloutReadiness";
+
+/** What the inputs of a preview say, for people and for reports: what is done to the nodes, and the digest of it. */
+const planProperty = "plan";
+const digestProperty = "planDigest";
+/** The output that the resources which disturb a node have as their input. */
+const confirmedProperty = "confirmed";
 
 /** Looks at the nodes before the first machine configuration is applied. It changes nothing. */
 export class ReadinessResource implements OtherResource {
@@ -37,26 +55,44 @@ export class ReadinessResource implements OtherResource {
     return judgeHardware({ surroundings: this.#surroundings, urn, signal: this.#stop }, before, inputs);
   }
 
-  /** Who leaves, and what happens to the machine: it is the first thing that a preview shows of the nodes. */
-  foresee(before: Properties, inputs: Properties): Properties {
-    if (hasUnknown(before["nodes"]) || hasUnknown(inputs["nodes"])) return {};
-    const members = Object.fromEntries(
-      nodesByName(inputs["nodes"]).map(([name, { role, node }]) => [
-        name,
-        `${String(role)} at ${String(node)}`,
-      ]),
-    );
-    const leaving = leavingOf(before, inputs);
-    const images = imagesOf(inputs);
-    const always = { members, ...(images === undefined ? {} : { images }) };
-    if (leaving.length === 0) return always;
+  /**
+   * Who leaves, and what happens to the machine: it is the first thing that a preview shows of the nodes. Then the plan, where something changes or one has
+   * to be approved; of the machine configurations the state keeps their hashes alone.
+   */
+  async foresee(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
+    const dropped = ["configurations", "hidden", "approvedPlan", "preview"];
+    const isListed = !hasUnknown(before["nodes"]) && !hasUnknown(inputs["nodes"]);
+    const leaving = isListed ? leavingOf(before, inputs) : [];
+    const hashes = hashesOf(inputs["configurations"]);
+    const added: Properties = {
+      ...(isListed ? shownMembers(inputs, leaving) : {}),
+      ...(hashes === undefined ? {} : { configurations: hashes }),
+    };
+    const approved = approvedOf(inputs["approvedPlan"]);
+    if (hashes === undefined && approved === undefined) return { added, dropped };
+    const isChanged =
+      leaving.length > 0 ||
+      isDue(before, inputs) ||
+      differ(before["configurations"], hashes) ||
+      before["nodes"] === undefined;
+    const withoutPlan = { added, dropped, secret: ["configurations"] };
+    if (!isChanged && approved === undefined) return withoutPlan;
+    const plan = isListed ? await this.#plan(urn, before, inputs, leaving) : undefined;
+    // Nothing is to be done, and nothing to be approved.
+    if (!isChanged && plan !== undefined && isEmptyPlan(plan)) return withoutPlan;
+    added[planProperty] = plan === undefined ? unknownValue : planText(plan);
+    added[digestProperty] = plan === undefined ? unknownValue : planDigest(plan);
+    // A saved plan of a preview that approved nothing fits the deployment of the approved one: only that knows this value.
+    if (approved !== undefined)
+      added[approvalProperty] = inputs["preview"] === true ? unknownValue : approved.digest;
+    const reason = approved === undefined || plan === undefined ? undefined : unapproved(approved, plan);
     return {
-      ...always,
-      leaving: Object.fromEntries(leaving.map(({ member, way }) => [member.name, fate[way]])),
+      ...withoutPlan,
+      failures: reason === undefined ? [] : [{ property: "", reason }],
     };
   }
 
-  /** A look is due when a node is to run something else; that nodes come and go is shown. What else changes is only kept. */
+  /** A look is due when a node is to run something else; that nodes come and go, and the plan, is shown. What else changes is only kept. */
   async diff(
     _urn: string,
     state: Properties,
@@ -64,8 +100,9 @@ export class ReadinessResource implements OtherResource {
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
     const isLook = isDue(state, news);
+    const isPlanned = news[digestProperty] !== undefined;
     const leaving = hasUnknown(news["nodes"]) ? [] : leavingOf(oldInputs, news);
-    if (!isLook && leaving.length === 0) return { changes: false };
+    if (!isLook && !isPlanned && leaving.length === 0) return { changes: false };
     // Where nothing is shown, the engine lists all inputs as they were.
     const images = oldInputs["images"] === undefined ? "add" : "update";
     const details: Details = isLook ? { [news["images"] === undefined ? "nodes" : "images"]: images } : {};
@@ -73,16 +110,22 @@ export class ReadinessResource implements OtherResource {
       details[pathTo("members", member.name)] = "delete";
       details[pathTo("leaving", member.name)] = "add";
     }
+    if (isPlanned) details[digestProperty] = "add";
     return {
       changes: true,
-      changed: [...(isLook ? ["nodes"] : []), ...(leaving.length > 0 ? ["leaving"] : [])],
+      changed: [
+        ...(isLook ? ["nodes"] : []),
+        ...(leaving.length > 0 ? ["leaving"] : []),
+        ...(isPlanned ? [planProperty, digestProperty] : []),
+      ],
       details,
     };
   }
 
   async create(urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
+    const confirmed = this.#confirmed(values);
     await lookBeforeChanges(this.#surroundings, urn, rolloutOf(values), new Set(), this.#stop);
-    return { id: "readiness", outs: wrap(values, [...secrets, ...alwaysSecret]) };
+    return { id: "readiness", outs: wrap({ ...values, ...confirmed }, [...secrets, ...alwaysSecret]) };
   }
 
   async update(
@@ -92,14 +135,89 @@ export class ReadinessResource implements OtherResource {
     { values, secrets }: Unwrapped,
   ): Promise<Properties> {
     const known = new Set(nodesByName(state["nodes"]).map(([name]) => name));
+    const confirmed = this.#confirmed(values);
     if (isDue(state, values))
       await lookBeforeChanges(this.#surroundings, urn, rolloutOf(values), known, this.#stop);
-    return wrap(values, [...secrets, ...alwaysSecret]);
+    return wrap({ ...values, ...confirmed }, [...secrets, ...alwaysSecret]);
   }
 
-  inputsOf(state: Properties): Properties {
-    return state;
+  inputsOf({ [confirmedProperty]: _confirmed, ...inputs }: Properties): Properties {
+    return inputs;
   }
+
+  #plan(
+    urn: string,
+    before: Properties,
+    inputs: Properties,
+    leaving: readonly Departure[],
+  ): Promise<RolloutPlan | undefined> {
+    const { configurations, hidden } = inputs;
+    return deploymentPlan(
+      this.#surroundings,
+      urn,
+      {
+        rollout: rolloutOf(inputs),
+        configurations: (configurations ?? {}) as Record<string, Properties>,
+        hidden: hidden as undefined,
+        leaving,
+        known: new Set(nodesByName(before["nodes"]).map(([name]) => name)),
+      },
+      this.#stop,
+    );
+  }
+
+  /** The check has compared the approved plan with this one a moment ago. */
+  #confirmed(values: Properties): Properties {
+    const digest = values[approvalProperty];
+    if (typeof digest !== "string") return {};
+    const plan = planOf(values[planProperty]);
+    if (plan === undefined)
+      throw new Error(
+        "a plan has to be approved (approvedPlan), and it is not known what this deployment would do: a machine configuration or an image is unknown",
+      );
+    return { [confirmedProperty]: approvalOf(digest, this.#surroundings.run ?? "", plan) };
+  }
+}
+
+function approvedOf(input: unknown): ApprovedPlan | undefined {
+  if (typeof input !== "object" || input === null) return undefined;
+  const { digest, plan } = input as Properties;
+  return { digest: String(digest), plan: planOf(plan) };
+}
+
+function shownMembers(inputs: Properties, leaving: readonly Departure[]): Properties {
+  const members = Object.fromEntries(
+    nodesByName(inputs["nodes"]).map(([name, { role, node }]) => [
+      name,
+      `${String(role)} at ${String(node)}`,
+    ]),
+  );
+  const images = imagesOf(inputs);
+  const always = { members, ...(images === undefined ? {} : { images }) };
+  if (leaving.length === 0) return always;
+  return {
+    ...always,
+    leaving: Object.fromEntries(leaving.map(({ member, way }) => [member.name, fate[way]])),
+  };
+}
+
+/** A hash of each machine configuration, by the node's name; undefined where none is given. It is full of random keys, so that no guess can be tested. */
+function hashesOf(configurations: unknown): Properties | undefined {
+  if (typeof configurations !== "object" || configurations === null) return undefined;
+  return Object.fromEntries(
+    Object.entries(configurations as Record<string, Properties>).map(([name, { text }]) => [
+      name,
+      typeof text === "string" && !hasUnknown(text)
+        ? createHash("sha256").update(text).digest("hex")
+        : unknownValue,
+    ]),
+  );
+}
+
+/** States of before know no configurations: that is no change. */
+function differ(before: unknown, hashes: Properties | undefined): boolean {
+  if (typeof before !== "object" || before === null || hashes === undefined) return false;
+  return Object.entries(hashes).some(([name, hash]) => (before as Properties)[name] !== hash);
 }
 
 /** What the nodes are to run, each image once: `v1.13.9 with schematic c9078f941996…`. Undefined while that is not known. */
@@ -136,16 +254,16 @@ function leavingOf(before: Properties, inputs: Properties): Departure[] {
   return departures(knownMembers({ nodes: before["nodes"] }), membershipInputs(inputs));
 }
 
+/** What a preflight does not take. */
+const ownInputs: readonly string[] = [
+  ...["onRemove", "leaving", "members", "images", "hardware"],
+  ...["configurations", "hidden", "approvedPlan", "preview"],
+  ...[planProperty, digestProperty, approvalProperty, confirmedProperty],
+];
+
 /** What a preflight takes: what happens to a machine that leaves is none of its inputs. */
-function rolloutOf({
-  nodes,
-  onRemove: _onRemove,
-  leaving: _leaving,
-  members: _members,
-  images: _images,
-  hardware: _hardware,
-  ...rollout
-}: Properties): Properties {
+function rolloutOf({ nodes, ...inputs }: Properties): Properties {
+  const rollout = Object.fromEntries(Object.entries(inputs).filter(([key]) => !ownInputs.includes(key)));
   if (typeof nodes !== "object" || nodes === null) return { ...rollout, nodes };
   const without = Object.entries(nodes as Record<string, Properties>).map(([name, node]) => {
     const { onRemove: _own, ...rest } = node;

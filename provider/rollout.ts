@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { approvalProperty } from "./approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
 import { nodesByName } from "./nodesByName.ts";
 import { planRollout } from "./plan.ts";
@@ -48,7 +49,7 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
     nodes: Object.fromEntries(nodesByName(inputs["nodes"])),
   });
   // The cluster's Kubernetes is looked at, and changes by its own upgrade.
-  const apart = ["plan", "rollout", "hops", "kubernetesVersion", ...alwaysSecret];
+  const apart = ["plan", "rollout", "hops", "kubernetesVersion", approvalProperty, ...alwaysSecret];
   const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), apart);
   const isDue = nodes !== undefined || isPostponed;
   const changed = [...(isDue ? ["nodes", "plan"] : []), ...Object.keys(others)];

@@ -1,6 +1,7 @@
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import { reach } from "../talos/endpoint.ts";
+import type { AskedApproval } from "./approval.ts";
 import type { Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
 import { stepTimer, type Patience, type UpgradeContext } from "./context.ts";
@@ -24,10 +25,20 @@ export interface Surroundings {
   acting: Acting;
   clock: Clock;
   patience: Patience;
+  /** Which run of the engine this is: what another one has confirmed counts for nothing. Default: the only one. */
+  run?: string;
   /** What this process has told of ways from release to release: each thing once. */
   advised: Set<string>;
   /** Where the status lines of a resource go. */
   statusOf(urn: string): StatusSink;
+}
+
+/** For the gate; absent where no approval is asked for. */
+export function approvalFor(
+  given: unknown,
+  { run = "" }: Pick<Surroundings, "run">,
+): AskedApproval | undefined {
+  return given === undefined ? undefined : { given, run };
 }
 
 /** One operation on one node: its connections, made when they are first used and closed together. */
@@ -89,6 +100,7 @@ export class Session {
         },
         cluster: wanted.clientConfiguration.caCertificate,
         kubeconfig: wanted.kubeconfig,
+        approval: approvalFor(wanted.approval, surroundings),
         acting: surroundings.acting,
         reader,
         connectionTo: (address) => connections.connectionTo(address),

@@ -125,6 +125,7 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
     await prove(context, journal, before, begin);
     return false;
   }
+  context.gate.requireApproval("upgrade");
   // Not only before the drain: what is installed starts with any reboot.
   await requireWindow(context, before);
   const prepared = await prepare(context, journal, before, begin);

@@ -30,8 +30,10 @@ export interface EnginePreview {
 /** @throws ReportError where there is no engine or no such stack. */
 export async function enginePreview(
   stackName: string,
-  options: { refresh: boolean },
+  options: { refresh: boolean; plan: boolean },
 ): Promise<EnginePreview> {
+  // The plan's digest, also where no setting has changed; nothing is approved by that.
+  if (options.plan) process.env["TALOS_ISCSI_APPROVED_PLAN"] ??= "none";
   const stack = await openStack(stackName);
   const events: unknown[] = [];
   try {

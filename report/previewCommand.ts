@@ -8,6 +8,7 @@ import { previewHtml } from "./render/previewHtml.ts";
 import { previewJson, previewVariables } from "./render/previewJson.ts";
 import { previewMarkdown } from "./render/previewMarkdown.ts";
 import { ReportError } from "./reportError.ts";
+import { planFile } from "../talos/rolloutPlan.ts";
 
 /** As on the command line. */
 export interface PreviewOptions {
@@ -25,22 +26,25 @@ export interface PreviewOptions {
 export async function previewCommand(options: PreviewOptions): Promise<number> {
   const digest = await digestFor(options);
   const report = previewReport(digest, Date.now());
+  const { approval } = report;
   const paths = writeReport(options.out, {
     [fileName("preview", report.stack, "md")]: previewMarkdown(report),
     [fileName("preview", report.stack, "html")]: previewHtml(report),
     [fileName("preview", report.stack, "json")]: previewJson(report),
+    ...(approval === undefined ? {} : { [fileName("plan", report.stack, "json")]: planFile(approval.plan) }),
   });
   say(strong(report.verdict.text));
   for (const { severity, resource, text } of digest.messages)
     if (severity === "error") say(`\n${resource === undefined ? "" : `${resource}: `}${text.trim()}`);
   for (const path of paths) say(`  ${path}`);
+  if (approval !== undefined) say(`  plan ${approval.digest}`);
   if (options.variables !== undefined) addLines(options.variables, previewVariables(report));
   if (digest.failed) return 2;
   if (options.expectNoChanges && hasChanges(report)) return 3;
   return options.refuseStorageLoss && report.losses.length > 0 ? 4 : 0;
 }
 
-async function digestFor({ stack, from, refresh }: PreviewOptions): Promise<Digest> {
+async function digestFor({ stack, from, refresh, expectNoChanges }: PreviewOptions): Promise<Digest> {
   if (from !== undefined && refresh)
     throw new ReportError(
       "--refresh asks the live cluster, and --from reads what was saved: only one of them can be given",
@@ -51,7 +55,7 @@ async function digestFor({ stack, from, refresh }: PreviewOptions): Promise<Dige
   }
   if (stack === undefined)
     throw new ReportError("which stack? Give --stack <name>, or --from <file> for a saved preview");
-  const { events, failure } = await enginePreview(stack, { refresh });
+  const { events, failure } = await enginePreview(stack, { refresh, plan: !expectNoChanges });
   const names = { project: "talos-iscsi", stack: stack.split("/").at(-1) ?? stack };
   const digest = digestFromEvents(events, names);
   if (failure === undefined) return digest;

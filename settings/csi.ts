@@ -1,7 +1,11 @@
 import { csiProblems, type CsiSettings } from "../components/csi/csiProblems.ts";
-import { joviandssWarnings } from "../components/csi/joviandssSettings.ts";
-import { synologyWarnings } from "../components/csi/synologySettings.ts";
+import { joviandssForm, joviandssWarnings } from "../components/csi/joviandssSettings.ts";
+import { synologyForm, synologyWarnings } from "../components/csi/synologySettings.ts";
+import type { z } from "zod";
+import { namespacesSchema } from "../components/csi/namespaceSettings.ts";
+import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
 import type { Problem } from "../components/csi/problems.ts";
+import { repaired } from "../components/csi/repair.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import { versionAtLeast } from "../talos/version.ts";
@@ -20,6 +24,27 @@ export function unguardedDrivers(
   // Without a release the cluster is new and gets one that has them.
   if (kubernetesVersion === undefined || versionAtLeast(kubernetesVersion, 30)) return [];
   return drivers.filter((driver) => settings[driver]?.guardAccessModes === true);
+}
+
+/** What the drivers must not share, where the settings are mistaken elsewhere: each as far as it can be read. */
+export function hiddenCsiProblems(raw: Readonly<Record<string, unknown>>): Problem[] {
+  const { joviandss, synology, snapshotController, namespaces } = raw;
+  return csiProblems({
+    joviandss: readable(joviandssForm, joviandss),
+    synology: readable(synologyForm, synology),
+    // One with a mistake in it is there all the same.
+    snapshotController:
+      snapshotController === undefined
+        ? undefined
+        : (readable(snapshotControllerSchema, snapshotController) ?? snapshotControllerSchema.parse({})),
+    namespaces: readable(namespacesSchema, namespaces),
+  });
+}
+
+function readable<T>(schema: z.ZodType<T>, value: unknown): T | undefined {
+  if (value === undefined) return undefined;
+  const read = schema.safeParse(value);
+  return read.success ? read.data : repaired(schema, value, read.error.issues).data;
 }
 
 /** What the drivers need of each other and of the cluster. */

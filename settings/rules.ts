@@ -14,14 +14,16 @@ import { checkNetwork } from "./networkRules.ts";
 import { checkImages, givenImages, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
 import { at, listAt } from "./raw.ts";
-import { checkCsi, unguardedDrivers } from "./csi.ts";
+import { checkCsi, hiddenCsiProblems, unguardedDrivers } from "./csi.ts";
 import { placeControllers } from "./placement.ts";
+import { approvedPlan } from "./approvedPlan.ts";
 import { baseFiles, checkBaseFiles } from "./baseFiles.ts";
 import type { ReadFile } from "./files.ts";
 import { existingSecrets, type ExistingSecrets } from "./secrets.ts";
 import type { Hidden } from "./secretValues.ts";
 import { checkVersions } from "./versions.ts";
 import { wellFormed } from "./wellFormed.ts";
+import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
 import { parseContract } from "../talos/version.ts";
 import { checkDisks } from "./diskRules.ts";
 import { checkDrain } from "./drainRules.ts";
@@ -44,7 +46,9 @@ type Draft = z.output<typeof settingsSchema>;
 type Patches = string[];
 
 /** Checked settings with every default filled in. */
-export interface Settings extends Omit<Draft, "image" | "images" | "cluster"> {
+export interface Settings extends Omit<Draft, "image" | "images" | "cluster" | "approvedPlan"> {
+  /** The plan that was approved. Absent: none has to be. */
+  approvedPlan?: ApprovedPlan;
   image: CheckedImage;
   /** Further images by name, complete: what one leaves out is that of `image`. */
   images: Record<string, CheckedImage>;
@@ -76,7 +80,8 @@ export function completeSettings(
 ): { settings?: Omit<Settings, "hidden">; problems: Problem[] } {
   const { raw: whole, relocate } = expandPools(raw);
   // What is right at a pool is right at its nodes.
-  const wholeDraft = draft === undefined || whole === raw ? draft : settingsSchema.safeParse(whole).data;
+  const wholeDraft =
+    draft === undefined || whole === raw ? draft : (settingsSchema.safeParse(whole).data ?? draft);
   const { settings, problems } = complete(whole, wholeDraft, readFile);
   const moved = (problem: Problem): Problem => ({ ...problem, path: relocate(problem.path) });
   return {
@@ -117,9 +122,12 @@ function complete(
   problems.push(...(existing?.problems ?? []));
   const contract = wellFormed(at(raw, "talosContract"), parseContract);
   problems.push(...checkBaseFiles(raw, sources, existing?.secrets?.machineSecrets, contract));
+  const approved = approvedPlan(at(raw, "approvedPlan"), readFile, problems);
   const { [defaultImage]: image, ...others } = Object.fromEntries(images);
-  if (draft === undefined || image === undefined || images.size < givenImages(raw).length)
+  if (draft === undefined || image === undefined || images.size < givenImages(raw).length) {
+    problems.push(...hiddenCsiProblems(raw));
     return { problems };
+  }
   const csi = checkCsi(draft, images);
   problems.push(...csi.problems);
   warnings.push(...csi.warnings);
@@ -127,8 +135,10 @@ function complete(
   // A document is merged as a patch is: one that is not there yet is added.
   const merged = (own: PatchSetting[], patches: PatchSetting[]): Patches =>
     [...own, ...patches].map(patchText);
+  const { approvedPlan: _approved, ...plainly } = draft;
   const settings: Omit<Settings, "hidden"> = {
-    ...draft,
+    ...plainly,
+    ...(approved === undefined ? {} : { approvedPlan: approved }),
     ...placeControllers({ ...draft, ...unguarded(draft) }),
     image,
     images: others,

@@ -404,6 +404,16 @@ export const baseShape = {
     .describe(
       "Refuse a password, key or token that is in plain text in the stack's file; without it the preview only warns.",
     ),
+  approvedPlan: z
+    .string(must("the digest of a plan, as a preview shows it"))
+    .regex(
+      /^([0-9a-f]{64}(@.+)?|none)$/s,
+      must("64 hexadecimal digits, those and @ with the plan's file, or none"),
+    )
+    .optional()
+    .describe(
+      "The plan that was approved: the digest that the preview's report and its resource `readiness` show, or `<digest>@<file>` with the file that the report has written, which names the differences. Every preview and `up` compares it with what would be done to the nodes now, and refuses another plan before anything is changed. `none` shows the digest and approves nothing. The environment variable TALOS_ISCSI_APPROVED_PLAN takes precedence.",
+    ),
   image: image.prefault({}),
   images,
   cluster,

@@ -2,6 +2,7 @@
  * What becomes of a node when a machine configuration is applied to it: which values it gains, changes and loses, and which of them nobody asked
  * for. All texts for people are redacted.
  */
+import { createHash } from "node:crypto";
 import { configDifferences, type Difference } from "./configDiff.ts";
 import { parseConfig, type Leaf, type TreeMap } from "./configTree.ts";
 import { isWithin, patchReach } from "./patchReach.ts";
@@ -26,6 +27,8 @@ export interface ConfigComparison {
 export interface ConfigChanges {
   /** A line each: `+ path: value`, `~ path: old -> new`, `- path: value`. Redacted. */
   readonly lines: readonly string[];
+  /** SHA-256 of the lines as they are before long values are cut; of values that are redacted only their marks are in it. */
+  readonly digest: string;
   /** The lines of what would be dropped though nobody asked for it. Redacted. */
   readonly dropped: readonly { readonly path: string; readonly line: string }[];
   /** Whether something that runs may restart because of it. What is only read when Talos is installed disturbs nothing. */
@@ -49,7 +52,7 @@ export function configChanges({
   const meant = patchReach(patches);
   const byHand = before === undefined ? () => true : handMade(parseConfig(before), has);
   const differences = configDifferences(has, gets);
-  const line = lineOf(redactor);
+  const line = lineOf(redactor, short);
   const dropped = differences.filter(
     (difference) =>
       difference.change !== "gained" &&
@@ -59,6 +62,9 @@ export function configChanges({
   );
   return {
     lines: differences.map(line),
+    digest: createHash("sha256")
+      .update(JSON.stringify(differences.map(lineOf(redactor, (text) => text))))
+      .digest("hex"),
     disturbs: differences.some(({ path }) => !forInstallations.some((section) => isWithin(path, section))),
     dropped: dropped.map((difference) => ({ path: redactor.path(difference.path), line: line(difference) })),
   };
@@ -80,10 +86,10 @@ function place(path: string, value: Leaf | undefined): string {
 
 const marks = { gained: "+", changed: "~", lost: "-" } as const;
 
-function lineOf(redactor: ConfigRedactor): (difference: Difference) => string {
+function lineOf(redactor: ConfigRedactor, cut: (text: string) => string): (difference: Difference) => string {
   return ({ path, change, keys, kind, before, after }) => {
     const shown = (leaf: Leaf | undefined): string =>
-      leaf === undefined ? "" : isEmptySection(leaf) ? leaf.text : short(redactor.value(leaf, keys, kind));
+      leaf === undefined ? "" : isEmptySection(leaf) ? leaf.text : cut(redactor.value(leaf, keys, kind));
     const values = change === "changed" ? `${shown(before)} -> ${shown(after)}` : shown(after ?? before);
     return `${marks[change]} ${redactor.path(path)}: ${values}`;
   };

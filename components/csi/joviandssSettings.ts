@@ -118,11 +118,8 @@ const pool = section({
     ),
 });
 
-/**
- * `joviandss` in a stack's file. Values become the driver's cfg.yaml; what the driver requires, ignores or crashes on
- * is checked here, since the driver itself starts on almost anything.
- */
-export const joviandssSchema = section({
+/** `joviandss` without the rules about several of its values. */
+export const joviandssForm = section({
   image: image(imageExample).describe(
     "The driver's image. No version is assumed: give the one you tested, best as a digest.",
   ),
@@ -142,7 +139,13 @@ export const joviandssSchema = section({
       "Whether ValidatingAdmissionPolicies (Kubernetes 1.30 and newer) refuse claims and volumes that the driver would wreck: ReadWriteMany, ReadOnlyMany, Block.",
     ),
   ...driverShape({ namespace: "joviandss-csi", healthPort: 29810 }),
-})
+});
+
+/**
+ * `joviandss` in a stack's file. Values become the driver's cfg.yaml; what the driver requires, ignores or crashes on
+ * is checked here, since the driver itself starts on almost anything.
+ */
+export const joviandssSchema = joviandssForm
   .superRefine((settings, context) => {
     for (const problem of poolProblems(settings.pools))
       context.addIssue({ code: "custom", path: problem.path, message: problem.reason });

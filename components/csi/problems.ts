@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
+import { repaired } from "./repair.ts";
 
 /** One thing that is wrong with the settings of a component. */
 export interface Problem {
@@ -20,7 +21,9 @@ function pathText(path: readonly PropertyKey[]): string {
 /** Every problem a schema has with a value; none when the value is right. */
 export function problemsOf(schema: z.ZodType, value: unknown): Problem[] {
   const result = schema.safeParse(value);
-  return result.success ? [] : problemsFromIssues(result.error.issues);
+  if (result.success) return [];
+  const { issues } = result.error;
+  return problemsFromIssues([...issues, ...repaired(schema, value, issues).issues]);
 }
 
 /** Turns the issues of a schema into problems: one for each unknown key, the others one to one. */

@@ -30,8 +30,8 @@ const array = section({
     "false would send the password in clear text; use https, or say allowHttp: true if the network is yours alone",
 });
 
-/** `synology` in a stack's file. */
-export const synologySchema = section({
+/** `synology` without the rules about several of its values. */
+export const synologyForm = section({
   image: image(upstreamImage)
     .default(upstreamImage)
     .describe("The driver's image; upstream's own serves Talos, no fork is needed."),
@@ -76,7 +76,10 @@ export const synologySchema = section({
       .describe("Whether snapshots are locked against deletion by the array's own rules."),
   }),
   ...driverShape({ namespace: "synology-csi", healthPort: 29800 }),
-})
+});
+
+/** `synology` in a stack's file. */
+export const synologySchema = synologyForm
   .superRefine((settings, context) => {
     for (const { path, reason } of crossProblems(settings))
       context.addIssue({ code: "custom", path, message: reason });

@@ -48,6 +48,8 @@ export interface ConfigurationRequest {
   mode: "NO_REBOOT" | "STAGED";
   /** Something that runs may restart; what only the next boot or installation reads takes nothing from the cluster. */
   disturbs: boolean;
+  /** What the node is configured with changes, and not only how that is written: it has to be approved. Default: true. */
+  changes?: boolean;
   /** The change needs a node without volumes. */
   drained?: boolean;
 }

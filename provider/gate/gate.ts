@@ -1,46 +1,20 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import type { ApplyAnswer, CallOptions, TalosActor, TalosReader } from "../../talos/api/talosClient.ts";
-import type { TalosConnection } from "../../talos/api/transport.ts";
-import type { Clock } from "../clock.ts";
-import { backoff, type Patience } from "../context.ts";
+import type { ApplyAnswer, CallOptions, TalosActor } from "../../talos/api/talosClient.ts";
+import type { PlannedAction } from "../../talos/rolloutPlan.ts";
+import { backoff } from "../context.ts";
 import { NodeMoved } from "../errors.ts";
 import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPlane.ts";
 import { controlPlaneHealth, machineFindings } from "../guards/controlPlaneHealth.ts";
-import type { EtcdWanted } from "../guards/etcdStep.ts";
 import { patienceFor, type Finding } from "../guards/finding.ts";
 import { KubernetesError, type Manifest } from "../kubernetes.ts";
-import { clientsOf, type Acting, type ConfigurationRequest } from "./acting.ts";
+import { approvalFindings, approvedAs } from "../approval.ts";
+import { clientsOf, type ConfigurationRequest } from "./acting.ts";
 import { clusterTurn, type ClusterTurn } from "./clusterTurn.ts";
 import { forgetFindings, machineThere } from "./forget.ts";
 import { NotRecovered, Refused } from "./refused.ts";
 import { formerMemberFindings, leaveFindings } from "./leave.ts";
+import type { GateSite } from "./site.ts";
 import { inTurn } from "./turn.ts";
-
-/** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has found out. */
-export interface GateSite {
-  readonly node: { name: string; node: string; role: "controlplane" | "worker" };
-  /** Addresses of every control plane of the cluster; those that stay, where the node leaves it. */
-  readonly controlPlanes: readonly string[];
-  /** Services that come with the image: a machine where only they fail does its work. */
-  readonly services: readonly string[];
-  /** What a control plane is to run, as far as it matters to etcd. */
-  readonly wanted?: EtcdWanted;
-  /** What this cluster is known by, such as its CA. */
-  readonly cluster: string;
-  readonly kubeconfig: string | undefined;
-  readonly acting: Acting;
-  /** A connection to read from, kept for the operation. */
-  readonly reader: (address: string) => TalosReader;
-  /** Where a node is spoken to. */
-  readonly connectionTo: (address: string) => TalosConnection;
-  readonly clock: Clock;
-  readonly patience: Patience;
-  readonly signal: AbortSignal;
-  /** What is being waited for. */
-  readonly tell: (text: string) => void;
-  /** What of the node's volumes stands against taking it down. Absent where the operation takes nothing down. */
-  readonly volumes?: () => Promise<readonly Finding[]>;
-}
 
 /** The node as it was when its operation decided to go on. */
 export interface Expected {
@@ -122,6 +96,12 @@ export class Gate {
     return [...findings, ...left];
   }
 
+  /** Throws `Refused` where a plan has to be approved, and the approved one does not do this to the node. */
+  requireApproval(action: PlannedAction): void {
+    const findings = approvalFindings(this.#site.approval, this.#site.node.name, action);
+    if (findings.length > 0) throw new Refused(findings);
+  }
+
   /** LifecycleService.Upgrade: runs the installer, which leaves the node at work. @returns its exit code */
   async install(
     image: string,
@@ -180,6 +160,7 @@ export class Gate {
    */
   async deleteNode(name: string, recorded: boolean): Promise<void> {
     const { acting, kubeconfig, node, reader, clock, patience, signal, tell } = this.#site;
+    this.requireApproval("leaving");
     if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
     const kubernetes = await clientsOf(acting).kubernetes(kubeconfig);
     const call = { deadlineMs: patience.probeMs * 2, signal };
@@ -219,9 +200,10 @@ export class Gate {
 
   /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
   async applyConfiguration(
-    { disturbs, drained = false, ...request }: ConfigurationRequest,
+    { disturbs, changes = true, drained = false, ...request }: ConfigurationRequest,
     call: CallOptions,
   ): Promise<ApplyAnswer> {
+    if (changes) this.requireApproval("configuration");
     const apply = (talos: TalosActor): Promise<ApplyAnswer> => talos.applyConfiguration(request, call);
     return disturbs ? this.#act({ kind: "configure" }, apply, { goesDown: drained }) : this.#dial(apply);
   }
@@ -232,6 +214,7 @@ export class Gate {
    */
   async applyFirstConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
     const { connectionTo, node, patience, signal } = this.#site;
+    this.requireApproval("configuration");
     const look = { deadlineMs: patience.probeMs * 2, signal };
     const findings = node.role === "controlplane" ? await formerMemberFindings(this.#site, look) : [];
     if (findings.length > 0) throw new Refused(findings);
@@ -251,6 +234,7 @@ export class Gate {
     action: (talos: TalosActor) => Promise<T>,
     { goesDown = false, forfeits = false }: { goesDown?: boolean; forfeits?: boolean } = {},
   ): Promise<T> {
+    this.requireApproval(approvedAs[stake.kind]);
     return this.inTurn(async () => {
       if (forfeits) await this.#forfeitLeadership();
       await this.require(stake, goesDown);

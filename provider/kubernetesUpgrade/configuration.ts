@@ -49,7 +49,7 @@ export async function moveImage(
   }
   onAct();
   try {
-    await gate.applyConfiguration({ data, mode: "NO_REBOOT", disturbs: true }, call);
+    await gate.applyConfiguration({ data, mode: "NO_REBOOT", disturbs: true, changes: true }, call);
   } catch (error) {
     // An answer that was lost is no failure, if the node has what it was sent.
     if (!isTransient(error)) throw error;

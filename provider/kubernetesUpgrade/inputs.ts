@@ -14,6 +14,7 @@ import {
   text,
   type CheckFailure,
   type Rule,
+  record,
 } from "../check.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
 import { nodesByName } from "../nodesByName.ts";
@@ -46,6 +47,8 @@ export interface KubernetesUpgradeInputs {
   /** Go on although something still uses APIs that the wanted release does not have. */
   acceptRemovedApis: boolean;
   rollout: RolloutPolicy;
+  /** As for a NodeUpgrade. */
+  approval?: unknown;
 }
 
 const release: Rule = (value) =>
@@ -93,6 +96,7 @@ const optional: Record<string, Rule> = {
   prePull: flag,
   acceptRemovedApis: flag,
   rollout: rolloutPolicy,
+  approval: record,
 };
 
 /** All that is wrong with the inputs. A value that only the deployment will know is left for then; no secret is shown. */

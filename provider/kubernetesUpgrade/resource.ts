@@ -1,3 +1,4 @@
+import { approvalProperty } from "../approval.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { changedInputs, type DetailedDiffResult } from "../detailedDiff.ts";
 import type { CheckFailure } from "../check.ts";
@@ -57,13 +58,15 @@ export class KubernetesUpgradeResource implements OtherResource {
       ...policy,
       ...outputs,
       ...alwaysSecret,
+      approvalProperty,
       "kubernetesVersion",
     ]);
     if (!isDue) {
       const changed = Object.keys(others);
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details: others };
     }
-    if (!hasUnknown(news)) await this.#foresee(urn, news, state["unfinished"] !== undefined);
+    const { [approvalProperty]: _approval, ...known } = news;
+    if (!hasUnknown(known)) await this.#foresee(urn, known, state["unfinished"] !== undefined);
     return {
       changes: true,
       changed: ["kubernetesVersion", ...Object.keys(others)],

@@ -148,6 +148,7 @@ function sessionInputs(
     ...{ name, node, role, controlPlanes, clientConfiguration, kubeconfig },
     ...{ drain, storageGate, timeoutSeconds, rollout },
     ...(endpoints === undefined ? {} : { endpoints }),
+    ...(inputs.approval === undefined ? {} : { approval: inputs.approval }),
     // What only an upgrade of Talos asks for.
     ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
     ...{ prePull: false, allowSkew: false, etcdDowngrade: false },

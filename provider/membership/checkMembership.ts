@@ -3,6 +3,7 @@ import {
   drain,
   endpoints,
   host,
+  record,
   role,
   seconds,
   shown,
@@ -23,6 +24,7 @@ const optional: Record<string, Rule> = {
   kubeconfig: text,
   drain,
   timeoutSeconds: seconds,
+  approval: record,
 };
 // Never shown, not even a part of them.
 const hidden = new Set(["clientConfiguration", "kubeconfig"]);

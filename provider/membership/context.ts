@@ -49,6 +49,7 @@ export async function openRemoval(
       ...{ clientConfiguration: inputs.clientConfiguration, drain: inputs.drain },
       ...(inputs.kubeconfig === undefined ? {} : { kubeconfig: inputs.kubeconfig }),
       ...(inputs.endpoints === undefined ? {} : { endpoints: inputs.endpoints }),
+      ...(inputs.approval === undefined ? {} : { approval: inputs.approval }),
       timeoutSeconds: inputs.timeoutSeconds,
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },

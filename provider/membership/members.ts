@@ -30,6 +30,8 @@ export interface MembershipInputs {
   kubeconfig?: string;
   drain: DrainInputs;
   timeoutSeconds: number;
+  /** As for a NodeUpgrade. */
+  approval?: unknown;
 }
 
 /** A node that is in the state and no longer in the settings. */

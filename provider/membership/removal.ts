@@ -35,6 +35,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       node.progress.info("was reset by an earlier run: it is only to be forgotten");
     } else {
       begin("guard");
+      node.gate.requireApproval("leaving");
       await refuseSameMachine(context, found);
       await guard(context, found.etcdMember);
       begin("drain");
@@ -76,6 +77,7 @@ function told(context: RemovalContext, step: RemovalStep, error: unknown): unkno
   if (error instanceof TalosError) {
     return new RemovalError(member, step, `${error.call}: ${error.detail}`, again);
   }
+  if (error instanceof Refused) return new RemovalError(member, step, error.message, error.hint);
   if (error instanceof KubernetesError) {
     return new RemovalError(member, step, `Kubernetes: ${error.message}`, again);
   }

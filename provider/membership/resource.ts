@@ -90,7 +90,7 @@ export function memberDetails(
   news: Properties,
 ): { changed: string[]; details: Details } {
   const [before, after] = [oldInputs, news].map((inputs) => Object.fromEntries(nodesByName(inputs["nodes"])));
-  const others = changedInputs(oldInputs, news, ["nodes", "members", ...alwaysSecret]);
+  const others = changedInputs(oldInputs, news, ["nodes", "members", "approval", ...alwaysSecret]);
   const nodes = changedInputs(before ?? {}, after ?? {});
   const details: Details = { ...others };
   const list = Array.isArray(oldInputs["nodes"]) ? (oldInputs["nodes"] as { name?: unknown }[]) : undefined;

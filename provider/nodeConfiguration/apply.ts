@@ -12,7 +12,8 @@ import { givenKubeconfig } from "../givenKubeconfig.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { talosctl } from "../talosctl.ts";
-import type { Surroundings } from "../session.ts";
+import { approvalFor, type Surroundings } from "../session.ts";
+import { requireApproval } from "./approved.ts";
 import { endDrain, notDrained, openForDrain, whileDrained } from "./drained.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 import { kubeletStake, restartsKubelet } from "./kubelet.ts";
@@ -76,6 +77,8 @@ class Application {
   #gate: Gate;
   /** What the node is to get: the wanted configuration, with the Kubernetes that runs. */
   #data: string;
+  /** What the node is configured with changes, and not only how that is written. */
+  #changes = true;
 
   constructor(call: ApplyCall, connections: Connections, order: ApplyOrder) {
     this.#call = call;
@@ -91,6 +94,7 @@ class Application {
       services: [],
       cluster: wanted.clientConfiguration.caCertificate,
       kubeconfig: undefined,
+      approval: approvalFor(wanted.approval, call.surroundings),
       acting,
       reader: (address) => connections.to(address),
       connectionTo: (address) => connections.connectionTo(address),
@@ -115,6 +119,7 @@ class Application {
     }
     if (found.state === "maintenance") {
       if (!isNew) throw new ConfigurationError(reinstalled(wanted, this.#call.urn));
+      requireApproval(wanted, this.#gate);
       await this.#first();
       return { applied: true };
     }
@@ -125,6 +130,8 @@ class Application {
       return unchanged;
     }
     if (verdict.refusal !== undefined) throw new ConfigurationError(verdict.refusal);
+    this.#changes = verdict.lines.length > 0;
+    if (this.#changes) requireApproval(wanted, this.#gate);
     return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#change(verdict.disturbs);
   }
 
@@ -309,7 +316,10 @@ class Application {
     for (;;) {
       stopIfCancelled(this.#call);
       try {
-        return await this.#gate.applyConfiguration({ data: this.#data, ...request }, this.#limits(10));
+        return await this.#gate.applyConfiguration(
+          { data: this.#data, changes: this.#changes, ...request },
+          this.#limits(10),
+        );
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         const waited = clock.now() - begun;

@@ -39,6 +39,8 @@ export interface NodeConfigurationInputs {
   drain?: Partial<DrainInputs>;
   /** How long storage may take to be back after that. Absent: as after an upgrade by default. */
   storageGate?: { enabled?: boolean; timeoutSeconds?: number };
+  /** As for a NodeUpgrade. */
+  approval?: unknown;
 }
 
 /** Read when a change needs them: a change of theirs alone is no change of the node. */
@@ -49,6 +51,9 @@ export const changesProperty = "changes";
 
 /** What `check` and `read` add: the lines in which the node differs from what it was given last. */
 export const driftProperty = "changedByHand";
+
+/** What `check` adds in a preview: why the configuration is refused. */
+export const refusedProperty = "refused";
 
 /** Secret whatever the program says. */
 export const configurationSecrets = [
@@ -103,6 +108,7 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
   },
   contract: { fits: text, what: 'a contract such as "v1.12"' },
   createdWith: { fits: text, what: 'a contract such as "v1.12"', optional: true },
+  approval: { fits: record, what: "an object", optional: true },
   timeoutSeconds: {
     fits: (value) => typeof value === "number" && value > 0,
     what: "a number of seconds greater than 0",

@@ -2,6 +2,7 @@ import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
 import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
+import { approvalProperty } from "../approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "../secrets.ts";
@@ -19,6 +20,7 @@ import {
   fromGuard,
   linesOf,
   policies,
+  refusedProperty,
   sameQuestion,
   sameText,
 } from "./inputs.ts";
@@ -68,12 +70,13 @@ export async function checkConfiguration(
   olds: Properties,
   news: Properties,
 ): Promise<CheckResult> {
-  const [before, after] = [unwrap(olds).values, unwrap(news)];
+  const { preview, ...given } = news;
+  const [before, after] = [unwrap(olds).values, unwrap(given)];
   const { [changesProperty]: _changes, [driftProperty]: _drift, ...inputs } = after.values;
   // Secret and unknown values go back as the engine wrote them.
   const asGiven = wrap(
-    news,
-    configurationSecrets.filter((key) => !after.secrets.has(key) && news[key] !== undefined),
+    given,
+    configurationSecrets.filter((key) => !after.secrets.has(key) && given[key] !== undefined),
   );
   const failures = tactful(
     [...checkConfigurationInputs(inputs), ...checkContract(before, inputs)],
@@ -92,10 +95,14 @@ export async function checkConfiguration(
     return { inputs: { ...asGiven, [changesProperty]: unknownValue }, failures: [] };
   }
   const foreseen = await foresee(call, before, inputs);
-  return {
-    inputs: answer([...history, ...foreseen.changes], foreseen.drift),
-    failures: [...foreseen.failures],
-  };
+  const checked = answer([...history, ...foreseen.changes], foreseen.drift);
+  // The preflight of this preview fails with what all nodes have against it.
+  if (preview === true && foreseen.failures.length > 0)
+    return {
+      inputs: { ...checked, [refusedProperty]: foreseen.failures.map(({ reason }) => reason).join("\n") },
+      failures: [],
+    };
+  return { inputs: checked, failures: [...foreseen.failures] };
 }
 
 /** Nothing to ask about: the last look was about this configuration, and found out what it does. */
@@ -183,7 +190,11 @@ export function diffConfiguration(
 ): DetailedDiffResult {
   const [before, after] = [known(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
-  const told = [changesProperty, driftProperty, pendingProperty, ...policies, ...alwaysSecret];
+  const told = [
+    ...[changesProperty, driftProperty, pendingProperty, refusedProperty, approvalProperty],
+    ...policies,
+    ...alwaysSecret,
+  ];
   const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
     sameText(before, after, key),
   );

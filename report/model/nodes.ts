@@ -185,7 +185,10 @@ function rebootOf(action: NodePlan["action"]): NodePlan["reboot"] {
 }
 
 /** What says more than that the image changes. */
-const toldElsewhere = ["talosVersion", "schematicId", "image", "clientConfiguration", "kubeconfig"];
+const toldElsewhere = [
+  ...["talosVersion", "schematicId", "image", "clientConfiguration", "kubeconfig"],
+  "approval",
+];
 
 function ownChanges(before: Properties, after: Properties): PropertyChange[] {
   return propertyChanges(before, after).filter(

@@ -1,4 +1,5 @@
 import type { Digest, Message } from "../digest/digest.ts";
+import { planToApprove, type PlanToApprove } from "./approvedPlan.ts";
 import type { ConfigurationPlan } from "./configuration.ts";
 import { kubernetesWay } from "./kubernetes.ts";
 import { nodePlans, type NodePlan } from "./nodes.ts";
@@ -27,6 +28,8 @@ export interface PreviewReport {
   resources: ResourceChange[];
   errors: MessageGroup[];
   warnings: MessageGroup[];
+  /** What is done to the nodes, and the digest by which it is approved. Undefined where it was not looked for, or is not known yet. */
+  approval?: PlanToApprove;
 }
 
 export interface Estimate {
@@ -54,6 +57,7 @@ export function previewReport(digest: Digest, made: number): PreviewReport {
   const counts = countsOf(digest);
   const errors = groupMessages(digest.messages, "error");
   const lastTook = estimate(nodes);
+  const approval = planToApprove(digest);
   return {
     project: digest.project,
     stack: digest.stack,
@@ -72,6 +76,7 @@ export function previewReport(digest: Digest, made: number): PreviewReport {
     counts,
     nodes,
     ...(lastTook === undefined ? {} : { lastTook }),
+    ...(approval === undefined ? {} : { approval }),
     configurations: configurationGroups(nodes),
     losses,
     drivers,

@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import type { Digest, Operation, Step } from "../digest/digest.ts";
-import { secretMark } from "../digest/values.ts";
+import { secretMark, type Properties } from "../digest/values.ts";
 import { formerTypes, nodeConfigurationType } from "./configuration.ts";
 import { nodeUpgradeType } from "./nodes.ts";
 import { preflightType } from "./plan.ts";
@@ -50,7 +50,7 @@ export function resourceChanges({ steps }: Digest, show: { components: boolean }
     const changes = operation === "create" || operation === "delete" ? [] : changesOf(step);
     const isComponent = step.new?.custom === false || (step.new === undefined && step.old?.custom === false);
     if (isComponent && (!show.components || silentComponents.test(step.type))) return [];
-    const inputs = step.new?.inputs ?? {};
+    const inputs = told(step.new?.inputs);
     return [
       {
         operation,
@@ -70,8 +70,15 @@ export function resourceChanges({ steps }: Digest, show: { components: boolean }
   });
 }
 
+/** The plan has its own place in the report, and what approves it is no change of anything. */
+const toldElsewhere = ["plan", "planDigest", "approval", "configurations"];
+
+function told(inputs: Properties = {}): Properties {
+  return Object.fromEntries(Object.entries(inputs).filter(([key]) => !toldElsewhere.includes(key)));
+}
+
 function changesOf({ operation, old, new: made, differs }: Step): PropertyChange[] {
-  const changes = propertyChanges(old?.inputs ?? {}, made?.inputs ?? {});
+  const changes = propertyChanges(told(old?.inputs), told(made?.inputs));
   if (changes.length > 0 || operation !== "update") return changes;
   return differs.map((path) => ({ path, kind: "changed", before: secretMark, after: secretMark }));
 }

@@ -35,6 +35,7 @@ export function previewHtml(report: PreviewReport): string {
       <p class="eyebrow">
         Preview of <b>${project}/${stack}</b> · ${moment(report.made)} ·
         ${report.refreshed ? "compared with the live cluster" : "compared with the stack's state"}
+        ${report.approval === undefined ? "" : h` · plan <code>${report.approval.digest}</code>`}
       </p>
       <header class="verdict ${verdict.level}">
         <p class="label">${levelText[verdict.level]}</p>

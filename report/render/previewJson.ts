@@ -23,11 +23,16 @@ export function previewJson(report: PreviewReport): string {
     losses,
     errors,
     warnings,
+    ...(report.approval === undefined ? {} : { approval: report.approval }),
   };
   return `${JSON.stringify(data, null, 2)}\n`;
 }
 
-/** What the job after a preview needs, as `KEY=value` lines. */
+/** What the job after a preview needs, as `KEY=value` lines; without a digest no plan is approved. */
 export function previewVariables(report: PreviewReport): string[] {
-  return [`TALOS_ISCSI_CHANGES=${hasChanges(report)}`];
+  const { approval } = report;
+  return [
+    `TALOS_ISCSI_CHANGES=${hasChanges(report)}`,
+    `TALOS_ISCSI_APPROVED_PLAN=${approval === undefined ? "none" : approval.digest}`,
+  ];
 }

@@ -29,6 +29,7 @@ export function previewMarkdown(report: PreviewReport, limit: number = markdownL
     `## ${signs[verdict.level]} ${plain(verdict.text)}`,
     `Preview of ${code(`${project}/${stack}`)}, ${moment(report.made)}, compared with ${report.refreshed ? "the live cluster" : "the stack's state"}: ` +
       `${counts.create} to create, ${counts.update} to update, ${counts.replace} to replace, ${counts.delete} to delete, ${counts.same} unchanged.`,
+    ...(report.approval === undefined ? [] : [`Plan ${code(report.approval.digest)}.`]),
   ].join("\n\n");
   const parts = [
     head,

@@ -27,7 +27,8 @@ beforeAll(async () => {
 
 afterAll(async () => lab?.remove());
 
-function pulumi(...args: string[]): Promise<Finished> {
+/** @param approvedPlan in the environment, where it is not empty */
+function pulumi(approvedPlan: string, ...args: string[]): Promise<Finished> {
   const path = (environment["PATH"] ?? "").replace(
     "$PATH",
     [join(lab.dir, "test", "lab", "languageHost"), process.env["PATH"]].join(delimiter),
@@ -35,6 +36,7 @@ function pulumi(...args: string[]): Promise<Finished> {
   return lab.run(join(lab.dir, ".lab", "bin", "pulumi"), [...args, "--stack", "dev", "--non-interactive"], {
     ...environment,
     PATH: path,
+    TALOS_ISCSI_APPROVED_PLAN: approvedPlan,
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_EXPERIMENTAL: "true",
   });
@@ -44,10 +46,28 @@ function pulumi(...args: string[]): Promise<Finished> {
 const errors = ({ text }: Finished) =>
   text.match(/^.*error: .*(?:\n.*){0,6}/gm)?.join("\n") ?? text.slice(-2_000);
 
+/** The digest that a preview shows of what it would do to the nodes. */
+function digestIn(preview: Finished): string {
+  const { steps } = JSON.parse(preview.stdout) as {
+    steps: { urn: string; newState?: { inputs?: { planDigest?: string } } }[];
+  };
+  const readiness = steps.find(({ urn }) => urn.includes("RolloutReadiness"));
+  const digest = readiness?.newState?.inputs?.planDigest;
+  expect(digest).toMatch(/^[0-9a-f]{64}$/);
+  return digest ?? "";
+}
+
 async function planned(plan: string): Promise<Finished> {
-  const preview = await pulumi("preview", "--save-plan", join(lab.dir, plan), "--json", "--show-sames");
+  const preview = await pulumi(
+    "none",
+    "preview",
+    "--save-plan",
+    join(lab.dir, plan),
+    "--json",
+    "--show-sames",
+  );
   expect(preview.code, errors(preview)).toBe(0);
-  return pulumi("up", "--yes", "--skip-preview", "--plan", join(lab.dir, plan));
+  return pulumi(digestIn(preview), "up", "--yes", "--skip-preview", "--plan", join(lab.dir, plan));
 }
 
 test("the plan of the first up is what the up does, hops included", async () => {
@@ -78,10 +98,34 @@ test("a rollout, a new node and a changed password are deployed as they were pla
       expect(up.text).toMatch(/Resources:\n(?: .*\n)* +~ \d+ updated/);
       const nodes = await lab.tool("kubectl", "get", "nodes", "--output=name");
       expect(nodes).toContain("node/w3");
-      const again = await pulumi("preview", "--expect-no-changes");
-      expect(again.code, errors(again)).toBe(0);
+      // Neither a digest that was approved nor one to come is a change.
+      for (const approved of ["", "none"]) {
+        const again = await pulumi(approved, "preview", "--expect-no-changes");
+        expect(again.code, errors(again)).toBe(0);
+      }
     },
   );
+});
+
+test("a node that was changed by hand, or a look that was left out, stops what was approved before anything is changed", async () => {
+  const running = (): Promise<string> => lab.tool("kubectl", "get", "nodes", "--output=jsonpath={..osImage}");
+  const before = await running();
+  const preview = await pulumi("none", "preview", "--json", "--show-sames");
+  const digest = digestIn(preview);
+  const upgrade = /urn:[^"]*NodeUpgrade::[^"]*-w1"/.exec(preview.stdout)?.[0].slice(0, -1) ?? "";
+  const alone = await pulumi(digest, "up", "--yes", "--skip-preview", "--target", upgrade);
+  expect(alone.code).not.toBe(0);
+  expect(alone.text).toMatch(/w1 .*approvedPlan is set.*RolloutReadiness/);
+
+  await lab.tool(
+    ...(["talosctl", "--nodes", "127.10.0.21", "patch", "machineconfig", "--patch"] as const),
+    '{"machine":{"sysctls":{"vm.swappiness":"7"}}}',
+  );
+  const up = await pulumi(digest, "up", "--yes", "--skip-preview");
+  expect(up.code).not.toBe(0);
+  expect(up.text).toMatch(/w1 .*vm\.swappiness/);
+  expect(up.text).not.toMatch(/NodeConfiguration.*updat|NodeUpgrade.*updat/);
+  expect(await running()).toBe(before);
 });
 
 test("a factory that answers another schematic ID is told as a check failure, without a stack trace", async () => {
@@ -93,7 +137,7 @@ test("a factory that answers another schematic ID is told as a check failure, wi
         "            - siderolabs/iscsi-tools\n",
         "            - siderolabs/iscsi-tools\n        diskImage: { sectorSize: 4096 }\n",
       ),
-    () => pulumi("up", "--yes", "--skip-preview"),
+    () => pulumi("", "up", "--yes", "--skip-preview"),
   );
   expect(up.code).not.toBe(0);
   expect(up.text).toContain("answered another schematic ID");

@@ -35,6 +35,7 @@ interface Job {
   if?: string;
   uses?: string;
   permissions?: Record<string, string>;
+  outputs?: Record<string, string>;
   environment?: string;
   concurrency?: { group: string; "cancel-in-progress": boolean };
   "timeout-minutes"?: number;
@@ -252,6 +253,23 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
       /--policy-pack (?<policyPack>\S+) --policy-pack-config (?<config>\S+)/.exec(up.calls)?.groups ?? {};
     expect(existsSync(join(root, policyPack, "PulumiPolicy.yaml"))).toBe(true);
     expect(JSON.parse(text(config))).toBeTypeOf("object");
+  });
+
+  it("the digest of the plan that was approved is given to the up, with the file that names the differences", () => {
+    program("pulumi", 'echo "approved $TALOS_ISCSI_APPROVED_PLAN" >> "$GITHUB_OUTPUT"');
+    npm();
+    expect(stepsOf("deploy.yml").find(({ id }) => id === "plan")?.env).toMatchObject({
+      TALOS_ISCSI_APPROVED_PLAN: "none",
+    });
+    expect(workflowOf("deploy.yml").jobs["plan"]?.outputs?.["approved"]).toContain(
+      "TALOS_ISCSI_APPROVED_PLAN",
+    );
+    expect(runStep("deploy.yml", "Up", { APPROVED: "abc" }).output).toBe("approved abc\n");
+    mkdirSync(join(home, "reports"), { recursive: true });
+    writeFileSync(join(home, "reports", "plan-prod.json"), "{}");
+    expect(runStep("deploy.yml", "Up", { APPROVED: "abc" }).output).toMatch(
+      /approved abc@reports\/plan-prod\.json\n$/,
+    );
   });
 
   it("a rollout that failed is told, and stays failed", () => {

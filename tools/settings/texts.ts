@@ -30,6 +30,7 @@ const ofImages: Readonly<Record<string, unknown>> = {
 export const examples: Readonly<Record<string, unknown>> = {
   talosVersion: "v1.13.9",
   talosContract: "v1.13",
+  approvedPlan: "3f9ac07d5be1f06be2fb5b4f2d3c1a6f0e94c9b17f6f7a3f8f4a2f0b6d1c5e87@reports/plan-prod.json",
   kubernetesVersion: "v1.35.4",
   "upgrade.storageGate.enabled": true,
   "cluster.name": "prod",

@@ -240,7 +240,7 @@ async function upgrade(
 async function configure(fleet: FakeFleet, machine: Machine, controlPlanes: string[]): Promise<void> {
   const { context } = await open(fleet, machine, controlPlanes);
   try {
-    const request = { data: "machine: {}", mode: "NO_REBOOT", disturbs: true } as const;
+    const request = { data: "machine: {}", mode: "NO_REBOOT", disturbs: true, changes: true } as const;
     await context.gate.applyConfiguration(request, { deadlineMs: 10_000 });
   } catch (error) {
     expect(error).toBeInstanceOf(Error);

@@ -136,16 +136,18 @@ describe("the first look at the nodes", () => {
       { nodes: three, onRemove },
       { nodes: fewer, onRemove },
     ] as Properties[];
-    const { leaving } = readiness.foresee(old ?? {}, news ?? {});
+    const { leaving } = (await readiness.foresee("urn", old ?? {}, news ?? {})).added;
     expect(leaving).toEqual({ w2: expect.stringMatching(fate) as string });
     const diff = await readiness.diff("urn", old ?? {}, { ...news, leaving }, old ?? {});
     expect(diff).toMatchObject({ changes: true, details: { "members.w2": "delete", "leaving.w2": "add" } });
   });
 
   it("has nothing to show of a node that comes, or has another name", async () => {
-    expect(readiness.foresee({ nodes: fewer }, { nodes: three })).not.toHaveProperty("leaving");
+    const added = async (before: Properties, news: Properties): Promise<Properties> =>
+      (await readiness.foresee("urn", { nodes: before }, { nodes: news })).added;
+    expect(await added(fewer, three)).not.toHaveProperty("leaving");
     const renamed = { ...fewer, other: three.w2 };
-    expect(readiness.foresee({ nodes: three }, { nodes: renamed })).not.toHaveProperty("leaving");
+    expect(await added(three, renamed)).not.toHaveProperty("leaving");
     expect(
       (await readiness.diff("urn", { nodes: three }, { nodes: renamed }, { nodes: three })).changes,
     ).toBe(false);

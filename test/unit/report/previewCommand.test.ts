@@ -47,5 +47,7 @@ it("prints why the engine failed, before the files", async () => {
     changes: false,
     errors: [{ text: "cluster.nodes[1].address is that of cp1" }, { resources: ["upgrade-w1"] }],
   });
-  expect(readFileSync(variables, "utf8")).toBe("KEPT=1\nTALOS_ISCSI_CHANGES=false\n");
+  expect(readFileSync(variables, "utf8")).toBe(
+    "KEPT=1\nTALOS_ISCSI_CHANGES=false\nTALOS_ISCSI_APPROVED_PLAN=none\n",
+  );
 });

@@ -1,0 +1,92 @@
+import { allows, type PlannedAction, type RolloutPlan } from "../talos/rolloutPlan.ts";
+import type { Finding } from "./guards/finding.ts";
+
+/**
+ * What RolloutReadiness has confirmed in one run: the output that every resource which disturbs a node has as its input `approval`. A resource without that
+ * input asks for no approval.
+ */
+export interface Approval {
+  /** Digest of the approved plan; `none` where nothing is approved. */
+  digest: string;
+  /** The run of the engine that it is good for. What an earlier run has confirmed is worth nothing now. */
+  run: string;
+  /** Names of the nodes to which each may be done. */
+  upgrade: string[];
+  configuration: string[];
+  /** Those whose machine is reset. */
+  leaving: string[];
+}
+
+/** The input that every resource has for it: another approval is no change of the resource. */
+export const approvalProperty = "approval";
+
+/** The value of `approvedPlan` that approves nothing, and only shows the plan. */
+export const nothingApproved = "none";
+
+/** What an operation was given as its input `approval`, and the run of the engine that this is. */
+export interface AskedApproval {
+  readonly given: unknown;
+  readonly run: string;
+}
+
+/** What a plan calls the gate's actions. */
+export const approvedAs = {
+  restart: "upgrade",
+  convert: "upgrade",
+  configure: "configuration",
+  leave: "leaving",
+} as const satisfies Record<string, PlannedAction>;
+
+/** What may be done in this run, by the plan that was approved. */
+export function approvalOf(digest: string, run: string, plan: RolloutPlan): Approval {
+  const isApproved = digest !== nothingApproved;
+  const nodes = (action: "upgrade" | "configuration"): string[] =>
+    isApproved ? Object.keys(plan.nodes).filter((name) => allows(plan, name, action)) : [];
+  const reset = Object.entries(plan.leaving).flatMap(([name, { way }]) => (way === "reset" ? [name] : []));
+  return {
+    ...{ digest, run },
+    upgrade: nodes("upgrade"),
+    configuration: nodes("configuration"),
+    leaving: isApproved ? reset : [],
+  };
+}
+
+/** What stands against doing this to the node: nothing where no approval is asked for. */
+export function approvalFindings(
+  asked: AskedApproval | undefined,
+  name: string,
+  action: PlannedAction,
+): Finding[] {
+  if (asked === undefined) return [];
+  const { given, run } = asked;
+  const approval = typeof given === "object" && given !== null ? (given as Partial<Approval>) : {};
+  if (typeof approval.digest !== "string" || approval.run !== run) {
+    return [
+      {
+        problem: "approvedPlan is set, and nothing has compared the plan with the cluster in this run",
+        hint: "RolloutReadiness does that: with --target, name it too (`--target '**readiness'`).",
+        mayPass: false,
+      },
+    ];
+  }
+  if (approval[action]?.includes(name) === true) return [];
+  return [
+    approval.digest === nothingApproved
+      ? {
+          problem: "nothing is approved (approvedPlan is none)",
+          hint: "Have the preview approved, and give the digest of its plan.",
+          mayPass: false,
+        }
+      : {
+          problem: `the approved plan ${approval.digest} has no ${words[action]} of ${name}`,
+          hint: "Make a new preview, and have it approved.",
+          mayPass: false,
+        },
+  ];
+}
+
+const words: Record<PlannedAction, string> = {
+  upgrade: "upgrade",
+  configuration: "change of the configuration",
+  leaving: "removal",
+};

@@ -1,0 +1,35 @@
+import {
+  isEmptyPlan,
+  planDifferences,
+  planDigest,
+  planLines,
+  type ApprovedPlan,
+  type RolloutPlan,
+} from "../talos/rolloutPlan.ts";
+import { nothingApproved } from "./approval.ts";
+
+/** How many lines of a plan one message has. */
+const most = 60;
+
+/** Why a deployment that would do this is not the approved one; undefined where it is, and where nothing is left to do. */
+export function unapproved({ digest, plan: approved }: ApprovedPlan, now: RolloutPlan): string | undefined {
+  if (digest === nothingApproved || digest === planDigest(now) || isEmptyPlan(now)) return undefined;
+  const told =
+    approved === undefined
+      ? [
+          `This deployment would do (plan ${planDigest(now)}):`,
+          ...indented(planLines(now)),
+          `Give the approved plan's file too, and the differences are named: ${digest}@reports/plan-<stack>.json.`,
+        ]
+      : ["How they differ:", ...indented(planDifferences(approved, now))];
+  return [
+    `the cluster or the settings have changed since the plan ${digest} was approved: nothing was changed on any node.`,
+    ...told,
+    "Make a new preview, and have it approved.",
+  ].join("\n");
+}
+
+function indented(lines: readonly string[]): string[] {
+  const shown = lines.length > most ? [...lines.slice(0, most), `… and ${lines.length - most} more`] : lines;
+  return shown.map((line) => `  ${line}`);
+}

@@ -1,0 +1,183 @@
+import { isTransient, TalosError } from "../talos/api/errors.ts";
+import { configChanges } from "../talos/configChanges.ts";
+import { keepImages } from "../talos/kubernetesImages.ts";
+import { ConfigTextError } from "../talos/configTree.ts";
+import type { PlannedNode, RolloutPlan } from "../talos/rolloutPlan.ts";
+import type { KnownSecret } from "../talos/secrecy/known.ts";
+import type { UpgradeContext } from "./context.ts";
+import { hopsLeft, type Hop, type HoppingNode } from "./hops/way.ts";
+import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import type { NodeUpgradeInputs } from "./inputs.ts";
+import type { Departure } from "./membership/members.ts";
+import { preflightNodes } from "./preflight.ts";
+import { hasUnknown, type Properties } from "./secrets.ts";
+import { Session, type Surroundings } from "./session.ts";
+
+/** What the plan is made of, beside the nodes themselves. */
+export interface PlanSources {
+  /** Inputs as for a RolloutPreflight. */
+  rollout: Properties;
+  /** The machine configuration that each node is to have, and the patches in it, by the node's name. */
+  configurations: Record<string, Properties>;
+  /** Values that no line shows, whatever their names. */
+  hidden?: KnownSecret[] | undefined;
+  leaving: readonly Departure[];
+  /** Nodes that the state has: what they run counts, and they have to answer. */
+  known: ReadonlySet<string>;
+}
+
+/** How many nodes are read at once. */
+const atOnce = 32;
+
+/**
+ * What a deployment would do to the nodes, by a look at each. A preview and the deployment after it find the same, if nobody has changed a node in between.
+ * Undefined while it is not known what the nodes are to be.
+ *
+ * A new node that lets anyone in, or does not answer, joins: that is all that is known of it before its cluster's secrets are made, so that it is all that the
+ * plan has of it.
+ */
+export async function deploymentPlan(
+  surroundings: Surroundings,
+  urn: string,
+  sources: PlanSources,
+  signal: AbortSignal,
+): Promise<RolloutPlan | undefined> {
+  const { rollout, configurations, leaving } = sources;
+  const { clientConfiguration, ...wanted } = rollout;
+  if (hasUnknown(wanted)) return undefined;
+  const isNew = hasUnknown(clientConfiguration);
+  if (isNew && sources.known.size > 0) return undefined;
+  const nodes = preflightNodes(rollout);
+  const planned: Record<string, PlannedNode> = {};
+  const queue = [...nodes];
+  let isUnknown = false;
+  const work = async (): Promise<void> => {
+    for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
+      const look = isNew ? asNew(node) : await lookAt(surroundings, urn, node, sources, signal);
+      if (look === "unknown") isUnknown = true;
+      else if (look !== undefined) planned[node.name] = look;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, nodes.length) }, work));
+  if (isUnknown || (!isNew && nodes.some(({ name }) => configurations[name] === undefined))) return undefined;
+  return {
+    stack: /^urn:pulumi:(.*?)::/.exec(urn)?.[1] ?? "",
+    nodes: planned,
+    leaving: Object.fromEntries(
+      leaving.map(({ member, way }) => [member.name, { address: member.node, way }]),
+    ),
+  };
+}
+
+async function lookAt(
+  surroundings: Surroundings,
+  urn: string,
+  wanted: HoppingNode,
+  { configurations, hidden, known }: PlanSources,
+  signal: AbortSignal,
+): Promise<PlannedNode | "unknown" | undefined> {
+  const session = await Session.open(surroundings, urn, wanted, signal);
+  const isKnown = known.has(wanted.name);
+  try {
+    const { facts, running } = await read(session.context);
+    const { text, patches } = configurations[wanted.name] ?? {};
+    if (typeof text !== "string" || hasUnknown([text, patches])) return "unknown";
+    const upgrade = isSettled(facts, wanted)
+      ? undefined
+      : upgradeOf(describe(facts), wanted, hopsLeft(facts, wanted));
+    // A machine without a configuration lets anyone in, and has nothing of this cluster to tell.
+    if (running === undefined) return isKnown ? notRead(wanted) : asNew(wanted);
+    const configuration = differences(
+      running,
+      text,
+      hidden,
+      wanted.kubernetesVersion === undefined ? (patches as string[]) : undefined,
+    );
+    if (upgrade === undefined && configuration === undefined) return undefined;
+    return {
+      ...part(wanted),
+      ...(upgrade === undefined ? {} : { upgrade }),
+      ...(configuration === undefined ? {} : { configuration }),
+    };
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    return isKnown ? notRead(wanted) : asNew(wanted);
+  } finally {
+    session.close();
+  }
+}
+
+/** How often a node that fails to answer is asked: a busy node is no reason for another plan than the deployment's. */
+const tries = 3;
+
+async function read({
+  talos,
+  wanted,
+  patience,
+  clock,
+  signal,
+}: UpgradeContext): Promise<{ facts: NodeFacts; running: string | undefined }> {
+  const call = { deadlineMs: patience.probeMs * 2, signal };
+  for (let time = 1; ; time++) {
+    try {
+      const [facts, running] = await Promise.all([
+        readFacts(talos, wanted, call),
+        talos.machineConfiguration(call),
+      ]);
+      return { facts, running };
+    } catch (error) {
+      const mayPass = isTransient(error) || (error instanceof TalosError && error.kind === "failed");
+      if (!mayPass || time === tries) throw error;
+      await clock.sleep(patience.pollMs, signal);
+    }
+  }
+}
+
+/** @param patches given where nobody moves the cluster's Kubernetes: its images are what the node has then */
+function differences(
+  running: string,
+  wanted: string,
+  hidden: KnownSecret[] | undefined,
+  patches: string[] | undefined,
+): PlannedNode["configuration"] {
+  try {
+    const due = patches === undefined ? wanted : keepImages(wanted, running, patches);
+    const { lines, digest } = configChanges({ running, wanted: due, patches: [], accepted: [], hidden });
+    return lines.length === 0 ? undefined : { lines: [...lines], digest };
+  } catch (error) {
+    if (!(error instanceof ConfigTextError)) throw error;
+    // Its own resource tells why.
+    return { lines: ["cannot be compared"], digest: "" };
+  }
+}
+
+function part({ node, role }: NodeUpgradeInputs): Pick<PlannedNode, "address" | "role"> {
+  return { address: node, role };
+}
+
+function upgradeOf(
+  from: string,
+  wanted: NodeUpgradeInputs,
+  hops: readonly Hop[] = [],
+): NonNullable<PlannedNode["upgrade"]> {
+  const through = hops.map(({ talosVersion, image }) => `${talosVersion} (${image})`);
+  return { from, to: target(wanted), image: wanted.image, ...(through.length === 0 ? {} : { through }) };
+}
+
+function notRead(wanted: NodeUpgradeInputs): PlannedNode {
+  return { ...part(wanted), upgrade: upgradeOf("not read", wanted) };
+}
+
+function asNew(wanted: NodeUpgradeInputs): PlannedNode {
+  return { ...part(wanted), joins: { to: target(wanted), image: wanted.image } };
+}
+
+function target({ talosVersion, schematicId }: NodeUpgradeInputs): string {
+  return `${talosVersion} with schematic ${schematicId}`;
+}
+
+function describe({ version, schematicId }: NodeFacts): string {
+  return schematicId === undefined
+    ? `${version} with no schematic`
+    : `${version} with schematic ${schematicId}`;
+}

@@ -1,0 +1,17 @@
+import { sentence } from "../errors.ts";
+import type { Gate } from "../gate/gate.ts";
+import { Refused } from "../gate/refused.ts";
+import { nodeLabel } from "../inputs.ts";
+import { ConfigurationError } from "./look.ts";
+
+/** Before anything is waited for, or asked of the node: is the change of its configuration in the approved plan? */
+export function requireApproval(wanted: { name: string; node: string }, gate: Gate): void {
+  try {
+    gate.requireApproval("configuration");
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    throw new ConfigurationError(
+      `${nodeLabel(wanted)}: its configuration was not applied: ${sentence(error.message)} ${error.hint}`,
+    );
+  }
+}

@@ -1,0 +1,44 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { planDigest, readPlan, type ApprovedPlan } from "../talos/rolloutPlan.ts";
+import type { Environment } from "./environment.ts";
+import type { ReadFile } from "./files.ts";
+
+/** Takes precedence over the stack's file: a pipeline knows the digest, and the file is what was reviewed. */
+const approvedPlanVariable = "TALOS_ISCSI_APPROVED_PLAN";
+
+/** The settings with the approved plan of the environment, where it names one. */
+export function withApprovedPlan(
+  config: Record<string, unknown>,
+  environment: Environment,
+): Record<string, unknown> {
+  const given = environment[approvedPlanVariable];
+  return given === undefined || given === "" ? config : { ...config, approvedPlan: given };
+}
+
+/** `<digest>`, `<digest>@<file>` or `none`; a text of another form is for the schema to refuse. */
+export function approvedPlan(
+  given: unknown,
+  readFile: ReadFile,
+  problems: Problem[],
+): ApprovedPlan | undefined {
+  if (typeof given !== "string") return undefined;
+  const [, digest, path] = /^([0-9a-f]{64}|none)(?:@(.+))?$/s.exec(given) ?? [];
+  if (digest === undefined) return undefined;
+  if (path === undefined) return { digest };
+  const refuse = (reason: string): undefined => void problems.push({ path: "approvedPlan", reason });
+  let text: string;
+  try {
+    text = readFile(path);
+  } catch (error) {
+    return refuse(
+      `the plan's file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  const plan = readPlan(text);
+  if ("problem" in plan) return refuse(`${path} ${plan.problem}`);
+  if (planDigest(plan) !== digest)
+    return refuse(
+      `${path} has another plan, with the digest ${planDigest(plan)}, than the approved one, ${digest}`,
+    );
+  return { digest, plan };
+}
