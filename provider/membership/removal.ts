@@ -46,7 +46,8 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       const asked = await reset(context, found);
       cordoned = false;
       begin("wait");
-      await untilReset(context, found, asked);
+      // A request that was lost has disturbed nothing, so the cordon is lifted.
+      await untilReset(context, found, asked, () => (cordoned = true));
       context.noteReset();
     }
     begin("forget");
@@ -170,8 +171,15 @@ async function noteReset({ member, node }: RemovalContext, { kubernetesNode }: M
 /**
  * Step `wait`: until the machine has forgotten the cluster, or was asked to reset and no longer answers: its new configuration may have given it
  * another address.
+ *
+ * @param undisturbed is called if the request never arrived: the machine runs on in the boot in which it was asked
  */
-async function untilReset(context: RemovalContext, before: Member, actor: string | undefined): Promise<void> {
+async function untilReset(
+  context: RemovalContext,
+  before: Member,
+  actor: string | undefined,
+  undisturbed: () => void,
+): Promise<void> {
   const { node, member } = context;
   const { talos, clock, patience, progress, signal } = node;
   const asked = clock.now();
@@ -204,6 +212,7 @@ async function untilReset(context: RemovalContext, before: Member, actor: string
           throw fail("the machine has rebooted, and still has its configuration");
         }
         if (machine.stage === "running" && clock.now() - asked > patience.rebootMs) {
+          if (actor === undefined) undisturbed();
           throw fail("the machine was asked to reset and goes on running");
         }
       } catch (error) {
