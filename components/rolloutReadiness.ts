@@ -77,9 +77,8 @@ export class RolloutReadiness extends pulumi.CustomResource {
         clientConfiguration: pulumi.secret(args.clientConfiguration),
         drain: { enabled: false },
         ...(args.configurations === undefined ? {} : { configurations: pulumi.secret(args.configurations) }),
-        ...(args.hidden === undefined || args.hidden.length === 0
-          ? {}
-          : { hidden: pulumi.secret([...args.hidden]) }),
+        hidden:
+          args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),
         ...(args.approvedPlan === undefined ? {} : { preview: pulumi.runtime.isDryRun() }),
         confirmed: undefined,
         planDigest: undefined,

@@ -84,7 +84,8 @@ export class ReadinessResource implements OtherResource {
     added[digestProperty] = plan === undefined ? unknownValue : planDigest(plan);
     // A saved plan of a preview that approved nothing fits the deployment of the approved one: only that knows this value.
     if (approved !== undefined)
-      added[approvalProperty] = inputs["preview"] === true ? unknownValue : approved.digest;
+      added[approvalProperty] =
+        inputs["preview"] === true ? unknownValue : `${approved.digest}@${this.#surroundings.run ?? ""}`;
     const reason = approved === undefined || plan === undefined ? undefined : unapproved(approved, plan);
     return {
       ...withoutPlan,
@@ -100,7 +101,14 @@ export class ReadinessResource implements OtherResource {
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
     const isLook = isDue(state, news);
-    const isPlanned = news[digestProperty] !== undefined;
+    // A refresh compares with what an earlier run has planned and approved: both are as they were.
+    const approval = news[approvalProperty];
+    const isApproved =
+      hasUnknown(approval) ||
+      (typeof approval === "string" && approval.endsWith(`@${this.#surroundings.run ?? ""}`));
+    const isPlanned =
+      news[digestProperty] !== undefined &&
+      ((approval !== undefined && isApproved) || oldInputs[digestProperty] !== news[digestProperty]);
     const leaving = hasUnknown(news["nodes"]) ? [] : leavingOf(oldInputs, news);
     if (!isLook && !isPlanned && leaving.length === 0) return { changes: false };
     // Where nothing is shown, the engine lists all inputs as they were.
@@ -168,8 +176,9 @@ export class ReadinessResource implements OtherResource {
 
   /** The check has compared the approved plan with this one a moment ago. */
   #confirmed(values: Properties): Properties {
-    const digest = values[approvalProperty];
-    if (typeof digest !== "string") return {};
+    const approval = values[approvalProperty];
+    if (typeof approval !== "string") return {};
+    const digest = approval.slice(0, approval.lastIndexOf("@"));
     const plan = planOf(values[planProperty]);
     if (plan === undefined)
       throw new Error(

@@ -1,3 +1,4 @@
+import { isRecord } from "./raw.ts";
 import { csiProblems, type CsiSettings } from "../components/csi/csiProblems.ts";
 import { joviandssForm, joviandssWarnings } from "../components/csi/joviandssSettings.ts";
 import { synologyForm, synologyWarnings } from "../components/csi/synologySettings.ts";
@@ -27,7 +28,8 @@ export function unguardedDrivers(
 }
 
 /** What the drivers must not share, where the settings are mistaken elsewhere: each as far as it can be read. */
-export function hiddenCsiProblems(raw: Readonly<Record<string, unknown>>): Problem[] {
+export function hiddenCsiProblems(raw: unknown): Problem[] {
+  if (!isRecord(raw)) return [];
   const { joviandss, synology, snapshotController, namespaces } = raw;
   return csiProblems({
     joviandss: readable(joviandssForm, joviandss),

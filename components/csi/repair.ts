@@ -21,7 +21,7 @@ export function repaired<T>(
   issues: readonly z.core.$ZodIssue[],
   top = 0,
 ): Repaired<T> {
-  const copy = structuredClone(value);
+  const copy = copied(value);
   const taken: Path[] = [];
   for (const issue of issues) {
     if (issue.code === "unrecognized_keys") {
@@ -37,6 +37,13 @@ export function repaired<T>(
     ),
     data: undefined,
   };
+}
+
+/** Every part is there once, even where the value has it in several places (an alias in YAML): what is taken out of one stays in the others. */
+function copied(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copied);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copied(inner)]));
 }
 
 /** Takes the property of an object away. An item of a list stays: the others would move. */

@@ -41,7 +41,7 @@ export function judgeTalosconfig(
   return judge({
     name: "talosconfig",
     certificate: (clientConfiguration as TalosCredentials | undefined)?.clientCertificate,
-    cure: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA and touches no node, or provide a new talosconfig (`talosctl config new`, cluster.secrets.talosconfig).",
+    cure: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA and touches no node, or provide a new talosconfig (talosctl config new, cluster.secrets.talosconfig).",
     ...{ now, sink },
   });
 }

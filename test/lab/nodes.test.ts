@@ -87,6 +87,7 @@ describe("a worker", () => {
       "~ talos-node:index:ClusterMembership",
       "~ talos-node:index:KubernetesUpgrade",
       "~ talos-node:index:RolloutPreflight",
+      "~ talos-node:index:RolloutReadiness",
     ]);
     const before = await boots();
     await lab.labOk("up", "--skip-preview");
@@ -202,6 +203,7 @@ describe("Kubernetes", () => {
     expect(operations(preview).sort()).toEqual([
       "~ talos-iscsi:index:TalosCluster",
       "~ talos-node:index:KubernetesUpgrade",
+      "~ talos-node:index:RolloutReadiness",
     ]);
     await lab.labOk("up", "--skip-preview");
     expect(await kubelets()).toBe(Array(5).fill("v1.35.5").join(" "));

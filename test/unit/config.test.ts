@@ -41,6 +41,7 @@ describe("settings that are right", () => {
           talosEndpoints: [],
           onRemove: "keep",
           protectSecrets: true,
+          renewCredentials: false,
           acceptDropped: [],
           patches: { all: [], controlplane: [], worker: [] },
         },
