@@ -24,8 +24,11 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await driver?.stop();
-  await lab?.remove();
+  try {
+    await driver?.stop();
+  } finally {
+    await lab?.remove();
+  }
 });
 
 function environmentOf(): Record<string, string> {

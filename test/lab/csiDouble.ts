@@ -45,11 +45,19 @@ export class CsiDouble {
 
   start(): void {
     this.#work = (async () => {
+      let failures = 0;
       while (!this.#stop.signal.aborted) {
-        await this.#turn();
+        try {
+          await this.#turn();
+          failures = 0;
+        } catch (error) {
+          // The API server restarts in a rollout: a kubelet and a driver ask again, and so does this for a minute.
+          if (++failures > 300) throw error;
+        }
         await sleep(200);
       }
     })();
+    this.#work.catch(() => this.#stop.abort());
   }
 
   async stop(): Promise<void> {

@@ -11,7 +11,7 @@ const own = (type: string): string => `urn:pulumi:dev::talos-iscsi::talos-node:i
 
 let cluster: SimulatedCluster;
 beforeAll(async () => {
-  cluster = await SimulatedCluster.start({ subnet: "127.48.19", controlPlanes: 1, workers: 2 });
+  cluster = await SimulatedCluster.start({ subnet: "127.48.29", controlPlanes: 1, workers: 2 });
 });
 afterAll(async () => cluster?.stop());
 
