@@ -29,7 +29,9 @@ describe("a node is taken to the wanted image", () => {
       kubernetesNode: "cp1",
       initiatorName: snapshot.initiatorName,
     });
-    expect(info).toEqual([`cp1 (127.44.1.11) upgraded: runs ${to} with schematic c9078f941996…`]);
+    // A slow machine's summary also has the seconds of a step.
+    expect(info).toHaveLength(1);
+    expect(info[0]).toContain(`cp1 (127.44.1.11) upgraded: runs ${to} with schematic c9078f941996…`);
     expect(warnings).toEqual([]);
   });
 
