@@ -33,6 +33,8 @@ interface NodeState {
   joined: boolean;
   /** What the Node object was last told, as text to compare. */
   reported: string;
+  /** The report that is under way: a slow one of an earlier state does not end after a later one. */
+  reporting: Promise<void>;
 }
 
 /** How long a node waits for its news to reach the API server before it goes on without. */
@@ -157,6 +159,7 @@ export class KubernetesRuntime implements ClusterRuntime {
       kubelet: false,
       joined: false,
       reported: "",
+      reporting: Promise.resolve(),
     };
     this.#nodes.set(node.name, state);
     return state;
@@ -257,15 +260,20 @@ export class KubernetesRuntime implements ClusterRuntime {
   async #report(which: (node: NodeState) => boolean): Promise<void> {
     const registry = this.#registry;
     if (registry === undefined || this.#controlPlane?.running !== true) return;
+    const tell = async (state: NodeState): Promise<void> => {
+      if (state.node === undefined || (!state.kubelet && state.reported === "")) return;
+      const news = JSON.stringify([state.identity, state.node, state.kubelet]);
+      if (news === state.reported) return;
+      await (state.kubelet
+        ? registry.up(state.identity, state.node)
+        : registry.down(state.identity, state.node));
+      state.reported = news;
+    };
     await Promise.all(
-      [...this.#nodes.values()].filter(which).map(async (state) => {
-        if (state.node === undefined || (!state.kubelet && state.reported === "")) return;
-        const news = JSON.stringify([state.identity, state.node, state.kubelet]);
-        if (news === state.reported) return;
-        await (state.kubelet
-          ? registry.up(state.identity, state.node)
-          : registry.down(state.identity, state.node));
-        state.reported = news;
+      [...this.#nodes.values()].filter(which).map((state) => {
+        const told = state.reporting.then(() => tell(state));
+        state.reporting = told.catch(() => undefined);
+        return told;
       }),
     );
   }
