@@ -34,7 +34,7 @@ export function hiddenCsiProblems(raw: unknown): Problem[] {
   return csiProblems({
     joviandss: readable(joviandssForm, joviandss),
     synology: readable(synologyForm, synology),
-    // One with a mistake in it is there all the same.
+    // One with a mistake in it is there, too.
     snapshotController:
       snapshotController === undefined
         ? undefined

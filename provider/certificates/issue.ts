@@ -29,7 +29,7 @@ const algorithm = { name: "Ed25519" };
  * own CA. No node is asked, and none has to know.
  *
  * The key is derived from the CA's (HKDF), so that a preview, its deployment and the next preview have the same credentials without storing them anywhere:
- * the same CA gives the same credentials for 180 days, after which there are new ones. Whoever has the CA's key can issue any.
+ * the same CA gives the same credentials for 180 days, after which there are new ones. With the CA's key anyone can issue them.
  * @param now milliseconds since 1970
  */
 export async function issueCredentials(authority: TalosAuthority, now: number): Promise<TalosCredentials> {

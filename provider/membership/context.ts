@@ -32,7 +32,7 @@ export interface RemovalContext {
   noteReset(): void;
 }
 
-/** Opens the connections for one removal. Whoever opens has to close. */
+/** Opens the connections for one removal. The caller closes them. */
 export async function openRemoval(
   surroundings: Surroundings,
   urn: string,

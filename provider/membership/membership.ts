@@ -120,7 +120,7 @@ function refuseRashness(leaving: readonly Departure[], inputs: MembershipInputs)
 }
 
 /**
- * Brings the cluster to the list in the settings: whoever is not on it any more leaves, as its `onRemove` says. A control plane first: to a worker that
+ * Brings the cluster to the list in the settings: a node that is no longer on it leaves, as its `onRemove` says. A control plane first: to a worker that
  * leaves, it would be a member of etcd on no known control plane. A node that fails stops the ones after it.
  * @returns who is in the cluster now
  * @throws MembershipError with who is still to be taken out

@@ -27,7 +27,7 @@ interface Call {
   readonly signal: AbortSignal;
 }
 
-/** Connections for a node that is drained, with a kubeconfig that a control plane has given out. Whoever opens has to close. */
+/** Connections for a node that is drained, with a kubeconfig that a control plane has given out. The caller closes them. */
 export async function openForDrain(
   { surroundings, urn, signal }: Call,
   wanted: NodeConfigurationInputs,

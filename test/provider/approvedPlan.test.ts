@@ -128,7 +128,7 @@ describe("the plan of a preview", () => {
     expect(made).not.toHaveProperty("planDigest");
     expect(dials).toBe(0);
     expect((await provider.diff("readiness", urn, last, made, last)).changes).toBe(false);
-    // Asked for one, it looks all the same: something may be left over from a deployment that failed.
+    // If asked for one, it looks anyway: something may be left over from a deployment that failed.
     await provider.check(urn, last, { ...same, approvedPlan: { digest: "none" } });
     expect(dials).toBeGreaterThan(0);
   });

@@ -43,7 +43,7 @@ describe("the settings", () => {
   it("tell what the drivers need of the cluster, although something else is mistaken", () => {
     for (const [path, value] of Object.entries(mistakes))
       expect(paths({ [path]: value }), path).toContain("joviandss.snapshots.enabled");
-    // A section that is mistaken as a whole is there all the same.
+    // A section that is wrong as a whole is there, too.
     expect(paths({ snapshotController: { install: "perhaps" } })).not.toContain(
       "joviandss.snapshots.enabled",
     );
