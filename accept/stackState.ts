@@ -71,13 +71,20 @@ export async function readOutputs(pulumi: Pulumi): Promise<StackOutputs | undefi
   return { talos: parseTalosconfig(talosconfig), ...others };
 }
 
-/** The nodes as the state has them; the outputs tell what was found, not what was wanted. */
-export async function readNodes(pulumi: Pulumi): Promise<WantedNode[]> {
+/** Every resource of the state; secrets in the inputs are encrypted. */
+export async function readResources(
+  pulumi: Pulumi,
+): Promise<{ type: string; inputs?: Record<string, unknown> | undefined }[]> {
   const finished = await pulumi("stack", "export");
   if (finished.code !== 0)
     throw new AcceptError(`the stack's state could not be exported: ${lastWords(finished)}`);
   const { deployment } = stateSchema.parse(JSON.parse(finished.stdout));
-  return (deployment?.resources ?? [])
+  return deployment?.resources ?? [];
+}
+
+/** The nodes as the state has them; the outputs tell what was found, not what was wanted. */
+export async function readNodes(pulumi: Pulumi): Promise<WantedNode[]> {
+  return (await readResources(pulumi))
     .filter(({ type }) => type === nodeUpgradeType)
     .map(({ inputs }) => nodeSchema.parse(inputs))
     .map(({ node, ...rest }) => ({ ...rest, address: node }));

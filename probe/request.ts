@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AcceptError } from "../accept/acceptError.ts";
-import { lastWords, type Pulumi } from "../accept/pulumiCommand.ts";
+import type { Pulumi } from "../accept/pulumiCommand.ts";
+import { readResources } from "../accept/stackState.ts";
 import { probeImage } from "../components/csi/sidecars.ts";
 import type { ProbeRequest, WantedClass } from "../provider/storage/probe/plan.ts";
 
@@ -36,16 +37,6 @@ const probeSchema = z.object({
   timeoutSeconds: z.number().default(300),
   tolerations: z.array(toleration).default([]),
 });
-const stateSchema = z.object({
-  deployment: z
-    .object({
-      resources: z
-        .array(z.object({ type: z.string(), inputs: z.record(z.string(), z.unknown()).optional() }))
-        .nullish(),
-    })
-    .nullish(),
-});
-
 const unset = { image: probeImage, size: "1Gi", concurrency: 3, timeoutSeconds: 300, tolerations: [] };
 
 /**
@@ -86,11 +77,7 @@ export async function probeRequests(
 
 /** The probes of the stack's drivers, as it was deployed last. */
 async function ownProbes(pulumi: Pulumi): Promise<ProbeRequest[]> {
-  const finished = await pulumi("stack", "export");
-  if (finished.code !== 0)
-    throw new AcceptError(`the stack's state could not be exported: ${lastWords(finished)}`);
-  const { deployment } = stateSchema.parse(JSON.parse(finished.stdout));
-  return (deployment?.resources ?? [])
+  return (await readResources(pulumi))
     .filter(({ type }) => type === "talos-node:index:StorageProbe")
     .flatMap(({ inputs }) => {
       const { data } = probeSchema.safeParse(inputs);

@@ -59,9 +59,9 @@ export class JovianDssCsi extends pulumi.ComponentResource {
   declare readonly probe: StorageProbe | undefined;
 
   constructor(name: string, args: JovianDssCsiArgs, opts?: pulumi.ComponentResourceOptions) {
-    const settings = checked(name, args);
-    // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so this is where a reviewer sees what changes in it.
     const { transform, workloadIsolation, nodesWithoutIscsi, probeOn, ...shown } = args;
+    const settings = checked(name, shown);
+    // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so this is where a reviewer sees what changes in it.
     super(
       "talos-iscsi:index:JovianDssCsi",
       name,
@@ -206,15 +206,8 @@ function nodePlugin(settings: JovianDssSettings): PluginProcess {
   };
 }
 
-/** The settings in a component's arguments, with every default; or the error with all that is wrong. */
-function checked(name: string, args: JovianDssCsiArgs): JovianDssSettings {
-  const {
-    transform: _transform,
-    workloadIsolation: _isolation,
-    nodesWithoutIscsi: _nodes,
-    probeOn: _on,
-    ...plain
-  } = args;
+/** The settings with every default; or the error with all that is wrong. */
+function checked(name: string, plain: Pick<JovianDssCsiArgs, "endpoint">): JovianDssSettings {
   const settled = { ...plain, endpoint: knownLater(plain.endpoint) };
   const result = joviandssSchema.safeParse(settled);
   if (!result.success) throw inputError("JovianDssCsi", name, problemsFromIssues(result.error.issues));

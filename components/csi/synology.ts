@@ -62,9 +62,9 @@ export class SynologyCsi extends pulumi.ComponentResource {
   declare readonly probe: StorageProbe | undefined;
 
   constructor(name: string, args: SynologyCsiArgs, opts?: pulumi.ComponentResourceOptions) {
-    const settings = checked(name, args);
-    const passwords = args.arrays.map(({ password }) => password);
     const { transform, workloadIsolation, nodesWithoutIscsi, probeOn, ...shown } = args;
+    const settings = checked(name, shown);
+    const passwords = args.arrays.map(({ password }) => password);
     const arrays = args.arrays.map((array) => ({ ...array, password: pulumi.secret(array.password) }));
     super("talos-iscsi:index:SynologyCsi", name, { ...shown, arrays }, opts);
 
@@ -221,15 +221,8 @@ function snapshotParameters(snapshots: SynologySettings["snapshots"]): Record<st
   };
 }
 
-/** The settings in a component's arguments, with every default; or the error with all that is wrong. */
-function checked(name: string, args: SynologyCsiArgs): SynologySettings {
-  const {
-    transform: _transform,
-    workloadIsolation: _isolation,
-    nodesWithoutIscsi: _nodes,
-    probeOn: _on,
-    ...plain
-  } = args;
+/** The settings with every default; or the error with all that is wrong. */
+function checked(name: string, plain: Pick<SynologyCsiArgs, "arrays">): SynologySettings {
   const arrays: unknown = plain.arrays;
   const settled = Array.isArray(arrays) ? { ...plain, arrays: arrays.map(knownLater) } : plain;
   const result = synologySchema.safeParse(settled);

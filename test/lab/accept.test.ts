@@ -3,7 +3,7 @@ import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Acceptance } from "../../accept/acceptance.ts";
 import type { ProbeReport } from "../../provider/storage/probe/report.ts";
-import { CsiDouble } from "./csiDouble.ts";
+import { CsiDouble, probeLeftovers } from "./csiDouble.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries } from "./secrets.ts";
 
@@ -48,17 +48,6 @@ function accept(...args: string[]): Promise<Finished> {
 function probe(args: string[], interruptAt?: RegExp): Promise<Finished> {
   const command = [join("probe", "cli.ts"), "--stack", "dev", ...args];
   return lab.run(process.execPath, command, environmentOf(), interruptAt);
-}
-
-/** What is there of any probe. */
-function leftovers(): Promise<string> {
-  return lab.tool(
-    "kubectl",
-    "get",
-    "namespaces,persistentvolumes",
-    "--selector=talos-iscsi/probe",
-    "--output=name",
-  );
 }
 
 /** The stack with a probe of its own. */
@@ -110,7 +99,7 @@ test("--up deploys it, finds the second time unchanged and no node rebooted, and
     "w2, w1: passed",
   ]);
   // Nothing is left behind.
-  expect(await leftovers()).toBe("");
+  expect(await probeLeftovers(lab)).toBe("");
   const markdown = readFileSync(join(lab.dir, "reports", "accept-dev.md"), "utf8");
   expect(markdown).toContain("# Stack dev is accepted");
   const secrets = [...canaries(lab.file("secrets.yaml"), lab.file("talosconfig")), "lab-only"];
@@ -150,14 +139,14 @@ test("a driver that does not attach is found, with the node, the pod and what Ku
   });
   expect(other?.problem).toMatch(/step "read".*pod read-1, node w2/);
   expect(left).toEqual([]);
-  expect(await leftovers()).toBe("");
+  expect(await probeLeftovers(lab)).toBe("");
 });
 
 test("Ctrl-C ends a probe, and what it has made is removed", async () => {
   const finished = await probe(["--timeout", "60"], /0 of 2 volumes done/);
   expect(finished.code, finished.text).toBe(2);
   expect(finished.text).toContain("stopped");
-  expect(await leftovers()).toBe("");
+  expect(await probeLeftovers(lab)).toBe("");
   driver.broken.clear();
 });
 

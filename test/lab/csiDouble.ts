@@ -12,6 +12,7 @@ import {
   type V1Pod,
   type V1PodStatus,
 } from "@kubernetes/client-node";
+import type { LabProject } from "./project.ts";
 
 /** Where the kubelet finds a driver's socket, which the driver's node part has mounted. */
 const plugins = "/var/lib/kubelet/plugins/";
@@ -225,4 +226,15 @@ function containerStatus(container: { name: string; image?: string } | undefined
   const { name = "", image = "" } = container ?? {};
   const isRunning = "running" in state;
   return { name, image, imageID: image, ready: isRunning, started: isRunning, restartCount: 0, state };
+}
+
+/** What is there of any storage probe. */
+export function probeLeftovers(lab: LabProject): Promise<string> {
+  return lab.tool(
+    "kubectl",
+    "get",
+    "namespaces,persistentvolumes",
+    "--selector=talos-iscsi/probe",
+    "--output=name",
+  );
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ProbeReport } from "../../provider/storage/probe/report.ts";
-import { CsiDouble } from "../lab/csiDouble.ts";
+import { CsiDouble, probeLeftovers } from "../lab/csiDouble.ts";
 import { LabProject } from "../lab/project.ts";
 
 /** `npm run storage:probe` that is killed, and beside another one: it takes a minute until a probe counts as gone. */
@@ -55,27 +55,17 @@ async function killed(): Promise<void> {
   await ended;
 }
 
-function leftovers(): Promise<string> {
-  return lab.tool(
-    "kubectl",
-    "get",
-    "namespaces,persistentvolumes",
-    "--selector=talos-iscsi/probe",
-    "--output=name",
-  );
-}
-
 test("what a killed probe has left is removed by the next one, and by it alone", async () => {
   driver.broken.add("w1").add("w2");
   await killed();
-  const left = (await leftovers()).trim().replace("namespace/", "");
+  const left = (await probeLeftovers(lab)).trim().replace("namespace/", "");
   expect(left).toMatch(/^talos-iscsi-probe-[0-9a-f]{8}$/);
   await lab.tool("kubectl", "create", "namespace", "talos-iscsi-probe-mine");
   driver.broken.clear();
   const { removed, volumes } = await probe();
   expect(removed).toEqual([left]);
   expect(volumes.map(({ result }) => result)).toEqual(["passed", "passed"]);
-  expect(await leftovers()).toBe("");
+  expect(await probeLeftovers(lab)).toBe("");
   expect(await driver.volumes()).toBe(0);
   expect(await lab.tool("kubectl", "get", "namespaces", "--output=name")).toContain("talos-iscsi-probe-mine");
 });
@@ -86,5 +76,5 @@ test("two probes at once pass, and leave each other alone", async () => {
   expect(reports.flatMap(({ volumes }) => volumes.map(({ result }) => result))).toEqual(
     Array(4).fill("passed"),
   );
-  expect(await leftovers()).toBe("");
+  expect(await probeLeftovers(lab)).toBe("");
 });

@@ -1,15 +1,12 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import { ChangedSoFar } from "../../../provider/changedSoFar.ts";
-import { defaultPatience } from "../../../provider/context.ts";
 import { EngineGone } from "../../../provider/errors.ts";
-import { Acting } from "../../../provider/gate/acting.ts";
 import { preflight } from "../../../provider/preflight.ts";
-import type { Surroundings } from "../../../provider/session.ts";
 import { laneCount, upgradeLanes } from "../../../talos/lanes.ts";
 import { releasesBefore } from "../../../talos/releases.ts";
 import { FakeFleet, type Machine, type Trouble } from "./fakeFleet.ts";
-import { impatientClock } from "./randomRollouts.ts";
+import { surroundingsOf } from "./randomRollouts.ts";
 
 /**
  * Random clusters whose nodes are at random releases, through the hops of the preflight, which is killed at any moment, over and over, until it is done. What
@@ -96,19 +93,8 @@ async function run(fleet: FakeFleet, inputs: Record<string, unknown>, killAfter:
     if (events === killAfter) stop.abort(new EngineGone());
     happened(what, name);
   };
-  const talos = async () => (connection: { endpoint: string }) => fleet.client(connection.endpoint);
-  const ignore = (): void => undefined;
-  const surroundings: Surroundings = {
-    talos,
-    connectKubernetes: async () => fleet.kubernetes,
-    acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
-    clock: impatientClock(),
-    patience: defaultPatience,
-    advised: new Set(),
-    statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
-  };
   try {
-    await preflight(surroundings, "urn", inputs, stop.signal, new ChangedSoFar());
+    await preflight(surroundingsOf(fleet), "urn", inputs, stop.signal, new ChangedSoFar());
     return true;
   } catch (error) {
     expect(error).toBeInstanceOf(Error);

@@ -106,7 +106,7 @@ function fleetOf({ controlPlanes, workers, leftoverSessions: leftover }: Cluster
 }
 
 /** Time goes by as it is waited for, and everything else that can run does so meanwhile. */
-export function impatientClock(): Clock {
+function impatientClock(): Clock {
   let now = 0;
   return {
     now: () => now,
