@@ -37,7 +37,7 @@ const requestMs = 10_000;
 /** Where runs take turns. */
 const turnLease = { namespace: "kube-system", name: "talos-iscsi-turn" };
 
-/** Connects to the cluster of a kubeconfig. The client library takes its time to load, so only whoever needs it loads it. */
+/** Connects to the cluster of a kubeconfig. The client library takes its time to load, so it is loaded only when it is needed. */
 export function connectKubernetes(kubeconfig: string): Promise<KubernetesClient> {
   return connect(kubeconfig);
 }

@@ -2,8 +2,8 @@ import type { ConfigurationOptions, ObservableMiddleware } from "@kubernetes/cli
 import { KubernetesError } from "./kubernetes.ts";
 
 /**
- * The client library with the cluster of a kubeconfig, and the options that give each request a deadline. The library takes its time to load, so only
- * whoever needs it loads it.
+ * The client library with the cluster of a kubeconfig, and the options that give each request a deadline. The library takes its time to load, so it is
+ * loaded only when it is needed.
  * @throws KubernetesError for a kubeconfig that cannot be used
  */
 export async function openKubernetes(kubeconfig: string, requestMs: number) {

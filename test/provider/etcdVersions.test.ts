@@ -107,7 +107,7 @@ describe("a single control plane", () => {
     expect(takenSnapshot).toMatchObject({ path: join(directory, snapshots()[0] ?? ""), revision: 1001 });
   });
 
-  test("that fell back once the new etcd had run gets an error that says so", async () => {
+  test("that fell back once the new etcd had run gets an error that names the cause", async () => {
     const cluster = await started("127.45.44", "v1.13.9", 1);
     const node = cluster.node("cp1");
     node.faults.set("falls-back-late", { once: true });

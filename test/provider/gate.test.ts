@@ -220,7 +220,7 @@ describe("a worker in the state", () => {
 describe("a turn at the cluster", () => {
   beforeEach(() => start("127.44.177", 3));
 
-  it("that another run has taken over keeps the node from its reboot", async () => {
+  it("that another run holds now keeps the node from its reboot", async () => {
     kubernetes.pod("cp1", "web");
     kubernetes.after = (entry) => {
       if (entry === "evict web") kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };

@@ -118,7 +118,7 @@ describe("runs on two machines", () => {
     expect(patient.clock.now()).toBeGreaterThanOrEqual(60_000);
   });
 
-  it("lose a turn that another one has taken over, and are told so before they act", async () => {
+  it("lose a turn that another run holds now, and are told so before they act", async () => {
     const kubernetes = new FakeKubernetes();
     const turn = await taken(kubernetes);
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };
