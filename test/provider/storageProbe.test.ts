@@ -198,6 +198,19 @@ describe("what does not work is told with its step, and all else is probed and r
     expect(report.left).toContainEqual(expect.stringMatching(/^volume pvc-/) as string);
   });
 
+  it("a driver that registers a moment after its pod is there is waited for", async () => {
+    const { clock, cluster, run } = make();
+    cluster.node("w4", { registered: false });
+    const wait = clock.sleep.bind(clock);
+    clock.sleep = (ms, signal) => {
+      for (const node of cluster.nodeList) node.registered = true;
+      return wait(ms, signal);
+    };
+    const report = await run();
+    expect(report.result).toBe("passed");
+    expect(report.volumes.map(({ node }) => node)).toContain("w4");
+  });
+
   it("nodes: one that its driver has not registered on, one that is not ready; a cordoned one is passed over", async () => {
     const { report } = await failing((fake) => {
       fake.node("w4", { registered: false });

@@ -49,6 +49,8 @@ export interface ProbePlan {
   volumes: PlannedVolume[];
   /** What is wrong already. */
   failed: VolumeRow[];
+  /** Nodes with a pod of a driver that has not registered: a new pod takes a moment. */
+  registering: string[];
   skipped: SkippedNode[];
 }
 
@@ -57,7 +59,7 @@ export interface ProbePlan {
  * on is what the probe is for.
  */
 export function planProbe(request: ProbeRequest, facts: ClusterFacts): ProbePlan {
-  const plan: ProbePlan = { volumes: [], failed: [], skipped: [] };
+  const plan: ProbePlan = { volumes: [], failed: [], registering: [], skipped: [] };
   for (const wanted of request.classes) planClass(request, wanted, facts, plan);
   return plan;
 }
@@ -84,11 +86,13 @@ function planClass(request: ProbeRequest, wanted: WantedClass, facts: ClusterFac
     else if (!isWanted(node.name)) continue;
     else if (why !== undefined) plan.skipped.push({ storageClass: wanted.name, node: node.name, why });
     else if (!node.ready) fail(node.name, `the node is not ready: ${node.reason}`);
-    else
+    else {
+      plan.registering.push(node.name);
       fail(
         node.name,
         `the driver ${provisioner} is not registered on the node: see the logs of its pod there (kubectl get csinode ${node.name} --output yaml)`,
       );
+    }
   }
   const chosen = usable.filter(isWanted);
   if (chosen.length === 0 && !plan.failed.some((row) => row.storageClass === wanted.name && row.node !== ""))

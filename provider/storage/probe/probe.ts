@@ -37,6 +37,8 @@ export class ProbeStopped extends ProbeError {
 
 /** How long an interrupted probe waits for its namespace to go, which goes without it, too. */
 const stoppedMs = 45_000;
+/** How long a driver whose pod is there may take to register. */
+const registerMs = 30_000;
 /** How long the API server may leave the first questions unanswered. */
 const unansweredMs = 60_000;
 
@@ -54,7 +56,7 @@ export async function runProbe(
   const leftovers = new Leftovers(cluster, clock, signal);
   const { plan, attaching } = await asked("look at the cluster", site, async () => {
     await leftovers.look();
-    return planned(cluster, request);
+    return registered(cluster, request, site);
   });
   const namespace = `talos-iscsi-probe-${randomBytes(4).toString("hex")}`;
   const volumeSite: VolumeSite = {
@@ -98,6 +100,21 @@ export async function runProbe(
     left,
     removed: await removedLeftovers(leftovers, request, site),
   };
+}
+
+/** The plan, once the drivers have registered: after `pulumi up` their pods have just become ready, and the kubelet registers them then. */
+async function registered(
+  cluster: ProbeCluster,
+  request: ProbeRequest,
+  { clock, signal, tell }: ProbeSite,
+): ReturnType<typeof planned> {
+  const end = clock.now() + registerMs;
+  for (;;) {
+    const found = await planned(cluster, request);
+    if (found.plan.registering.length === 0 || clock.now() >= end) return found;
+    tell(`waiting until the driver has registered on ${[...new Set(found.plan.registering)].join(", ")}`);
+    await clock.sleep(1000, signal);
+  }
 }
 
 async function planned(
