@@ -150,9 +150,8 @@ export function declareCluster(
           },
           { ...inScope, dependsOn: imagesOfNodes.confirmed },
         );
-        return settings.approvedPlan === undefined
-          ? { resource: readiness }
-          : { resource: readiness, approval: readiness.confirmed };
+        const { approval } = readiness;
+        return approval === undefined ? { resource: readiness } : { resource: readiness, approval };
       },
     },
     { ...inScope, provider: factory.provider },

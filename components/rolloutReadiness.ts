@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterMember } from "./clusterMembership.ts";
 import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
@@ -61,12 +62,19 @@ export type ConfirmedPlan = pulumi.Output<Record<string, unknown>>;
  * The preflight looks again before the first node is upgraded: nodes that are new have joined by then, and those that leave have left.
  */
 export class RolloutReadiness extends pulumi.CustomResource {
-  /** The inputs `approval` of the resources that disturb a node; undefined without `approvedPlan`. */
-  declare readonly confirmed: ConfirmedPlan;
+  /** What the last run with `approvedPlan` has confirmed; undefined without one. */
+  declare readonly confirmed: pulumi.Output<Record<string, unknown> | undefined>;
+  /**
+   * The input `approval` of the resources that disturb a node: what this run has confirmed. It is empty, which approves nothing, where this run has not looked,
+   * such as with `--target`. Undefined without `approvedPlan`.
+   */
+  readonly approval: ConfirmedPlan | undefined;
   /** Digest of the plan when it was last made. */
   declare readonly planDigest: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: RolloutReadinessArgs, opts?: pulumi.CustomResourceOptions) {
+    // The engine's address may come again in a later run.
+    const run = args.approvedPlan === undefined ? undefined : randomUUID();
     super(
       "talos-node:index:RolloutReadiness",
       name,
@@ -79,13 +87,17 @@ export class RolloutReadiness extends pulumi.CustomResource {
         ...(args.configurations === undefined ? {} : { configurations: pulumi.secret(args.configurations) }),
         hidden:
           args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),
-        ...(args.approvedPlan === undefined ? {} : { preview: pulumi.runtime.isDryRun() }),
+        ...(run === undefined ? {} : { preview: pulumi.runtime.isDryRun(), run }),
         confirmed: undefined,
         planDigest: undefined,
       },
       // The preflight shows what happens to each node; who leaves is shown here.
       pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "hops", "configurations", "plan"] }),
     );
+    this.approval =
+      run === undefined
+        ? undefined
+        : this.confirmed.apply((confirmed) => (confirmed?.["program"] === run ? confirmed : {}));
   }
 }
 

@@ -10,6 +10,8 @@ export interface Approval {
   digest: string;
   /** The run of the engine that it is good for. What an earlier run has confirmed is worth nothing now. */
   run: string;
+  /** The run of the program that asked for it. The program hands on nothing that another run has confirmed. */
+  program: string;
   /** Names of the nodes to which each may be done. */
   upgrade: string[];
   configuration: string[];
@@ -37,14 +39,28 @@ export const approvedAs = {
   leave: "leaving",
 } as const satisfies Record<string, PlannedAction>;
 
+/** A plan that was approved, and the run in which that was found true. */
+type ConfirmedFor = Pick<Approval, "digest" | "run" | "program">;
+
+/** As the input `approval` of RolloutReadiness. */
+export function confirmationText({ digest, program, run }: ConfirmedFor): string {
+  return [digest, program, run].join("@");
+}
+
+/** Of what an earlier version has written, the program is its run. */
+export function confirmationOf(text: string): ConfirmedFor {
+  const [digest = "", program = "", run = program] = text.split("@");
+  return { digest, program, run };
+}
+
 /** What may be done in this run, by the plan that was approved. */
-export function approvalOf(digest: string, run: string, plan: RolloutPlan): Approval {
+export function approvalOf({ digest, run, program }: ConfirmedFor, plan: RolloutPlan): Approval {
   const isApproved = digest !== nothingApproved;
   const nodes = (action: "upgrade" | "configuration"): string[] =>
     isApproved ? Object.keys(plan.nodes).filter((name) => allows(plan, name, action)) : [];
   const reset = Object.entries(plan.leaving).flatMap(([name, { way }]) => (way === "reset" ? [name] : []));
   return {
-    ...{ digest, run },
+    ...{ digest, run, program },
     upgrade: nodes("upgrade"),
     configuration: nodes("configuration"),
     leaving: isApproved ? reset : [],

@@ -7,7 +7,7 @@ import {
   type ApprovedPlan,
   type RolloutPlan,
 } from "../talos/rolloutPlan.ts";
-import { approvalOf, approvalProperty } from "./approval.ts";
+import { approvalOf, approvalProperty, confirmationOf, confirmationText } from "./approval.ts";
 import { unapproved } from "./approvedPlan.ts";
 import { checkPreflight, type CheckFailure } from "./check.ts";
 import { deploymentPlan } from "./deploymentPlan.ts";
@@ -60,7 +60,7 @@ export class ReadinessResource implements OtherResource {
    * to be approved; of the machine configurations the state keeps their hashes alone.
    */
   async foresee(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
-    const dropped = ["configurations", "hidden", "approvedPlan", "preview"];
+    const dropped = ["configurations", "hidden", "approvedPlan", "preview", "run"];
     const isListed = !hasUnknown(before["nodes"]) && !hasUnknown(inputs["nodes"]);
     const leaving = isListed ? leavingOf(before, inputs) : [];
     const hashes = hashesOf(inputs["configurations"]);
@@ -85,7 +85,13 @@ export class ReadinessResource implements OtherResource {
     // A saved plan of a preview that approved nothing fits the deployment of the approved one: only that knows this value.
     if (approved !== undefined)
       added[approvalProperty] =
-        inputs["preview"] === true ? unknownValue : `${approved.digest}@${this.#surroundings.run ?? ""}`;
+        inputs["preview"] === true
+          ? unknownValue
+          : confirmationText({
+              digest: approved.digest,
+              program: typeof inputs["run"] === "string" ? inputs["run"] : "",
+              run: this.#surroundings.run ?? "",
+            });
     const reason = approved === undefined || plan === undefined ? undefined : unapproved(approved, plan);
     return {
       ...withoutPlan,
@@ -105,7 +111,7 @@ export class ReadinessResource implements OtherResource {
     const approval = news[approvalProperty];
     const isApproved =
       hasUnknown(approval) ||
-      (typeof approval === "string" && approval.endsWith(`@${this.#surroundings.run ?? ""}`));
+      (typeof approval === "string" && confirmationOf(approval).run === (this.#surroundings.run ?? ""));
     const isPlanned =
       news[digestProperty] !== undefined &&
       ((approval !== undefined && isApproved) || oldInputs[digestProperty] !== news[digestProperty]);
@@ -178,13 +184,13 @@ export class ReadinessResource implements OtherResource {
   #confirmed(values: Properties): Properties {
     const approval = values[approvalProperty];
     if (typeof approval !== "string") return {};
-    const digest = approval.slice(0, approval.lastIndexOf("@"));
     const plan = planOf(values[planProperty]);
     if (plan === undefined)
       throw new Error(
         "a plan has to be approved (approvedPlan), and it is not known what this deployment would do: a machine configuration or an image is unknown",
       );
-    return { [confirmedProperty]: approvalOf(digest, this.#surroundings.run ?? "", plan) };
+    const confirmed = { ...confirmationOf(approval), run: this.#surroundings.run ?? "" };
+    return { [confirmedProperty]: approvalOf(confirmed, plan) };
   }
 }
 
@@ -266,7 +272,7 @@ function leavingOf(before: Properties, inputs: Properties): Departure[] {
 /** What a preflight does not take. */
 const ownInputs: readonly string[] = [
   ...["onRemove", "leaving", "members", "images", "hardware"],
-  ...["configurations", "hidden", "approvedPlan", "preview"],
+  ...["configurations", "hidden", "approvedPlan", "preview", "run"],
   ...[planProperty, digestProperty, approvalProperty, confirmedProperty],
 ];
 

@@ -176,19 +176,21 @@ describe("an approved plan", () => {
     const last = await before();
     const preview = await checked(
       last,
-      inputs("v1.13.9", { approvedPlan: { digest: "none" }, preview: true }),
+      inputs("v1.13.9", { approvedPlan: { digest: "none" }, preview: true, run: "program 1" }),
     );
     expect(preview).toMatchObject({ failures: [], inputs: { approval: unknownValue, planDigest: digest } });
     const { inputs: news, failures } = await checked(
       last,
-      inputs("v1.13.9", { approvedPlan: { digest }, preview: false }),
+      inputs("v1.13.9", { approvedPlan: { digest }, preview: false, run: "program 2" }),
     );
     expect(failures).toEqual([]);
+    expect(news).not.toHaveProperty("run");
     expect(Object.keys(news).sort()).toEqual(Object.keys(preview.inputs).sort());
     const { provider } = patient();
     expect((await provider.diff("readiness", urn, last, news, last)).changes).toBe(true);
     const { outs } = await provider.update("readiness", urn, last, news);
     expect(outs["confirmed"]).toMatchObject({ digest, upgrade: names, configuration: ["w2"], leaving: [] });
+    expect(outs["confirmed"]).toMatchObject({ program: "program 2" });
     // The next deployment without approval has nothing to do.
     const next = (await checked(news, inputs())).inputs;
     expect((await provider.diff("readiness", urn, unwrap(outs).values, next, news)).changes).toBe(false);

@@ -67,6 +67,36 @@ describe("the program", () => {
     expect(ofType(resources, "kubernetes:apps/v1:DaemonSet")).toHaveLength(1);
   });
 
+  it("gives the nodes' resources what its own run has confirmed, and nothing that an earlier one did", async () => {
+    const config = changed(dev(), { approvedPlan: "d".repeat(64) });
+    const readiness = "talos-node:index:RolloutReadiness";
+    const asking = [
+      ...["NodeUpgrade", "NodeConfiguration", "ClusterMembership", "RolloutPreflight", "KubernetesUpgrade"],
+    ].map((type) => `talos-node:index:${type}`);
+    /** The approvals that reach the nodes' resources where RolloutReadiness has this output; its program's run goes into it. */
+    const given = async (confirmed?: (run: unknown) => Record<string, unknown>): Promise<unknown[]> => {
+      const { resources } = await program(config, false, {
+        made: ({ type, inputs }) =>
+          type === readiness && confirmed !== undefined
+            ? { state: { confirmed: confirmed(inputs["run"]) } }
+            : {},
+      });
+      const found = resources.filter(({ type }) => asking.includes(type));
+      expect(found.length).toBeGreaterThan(12);
+      return [...new Set(found.map(({ inputs }) => JSON.stringify(inputs["approval"])))];
+    };
+    expect(await given((run) => ({ digest: "d", program: run }))).toEqual([
+      expect.stringMatching(/^\{"digest":"d","program":"[0-9a-f-]{36}"\}$/),
+    ]);
+    // Same engine's address, an earlier run; a state that was never asked for an approval.
+    expect(await given(() => ({ digest: "d", program: "earlier" }))).toEqual(["{}"]);
+    expect(await given(() => ({ digest: "d" }))).toEqual(["{}"]);
+    expect(await given()).toEqual(["{}"]);
+    const { resources } = await program(dev());
+    for (const { inputs } of resources.filter(({ type }) => asking.includes(type)))
+      expect(inputs).not.toHaveProperty("approval");
+  });
+
   it("upgrades Kubernetes after Talos and before what is deployed to it, and owns it only where the settings name a release", async () => {
     const config = changed(dev(), {
       "cluster.nodes[4].patches": [{ machine: { kubelet: { image: "ghcr.io/siderolabs/kubelet:v1.35.2" } } }],

@@ -100,7 +100,8 @@ it("another plan is refused and the differences are named, where the approved on
 });
 
 it("an approval is for this run and for what is in the plan", () => {
-  const approval = approvalOf("d", "run 1", approved);
+  const confirmed = { digest: "d", run: "run 1", program: "" };
+  const approval = approvalOf(confirmed, approved);
   const against = (
     name: string,
     action: "upgrade" | "configuration" | "leaving",
@@ -114,7 +115,7 @@ it("an approval is for this run and for what is in the plan", () => {
   expect(against("w1", "upgrade")).toBe(1);
   expect(against("w4", "leaving")).toBe(1);
   expect(against("cp1", "upgrade", "run 2")).toBe(1);
-  expect(against("cp1", "upgrade", "run 1", approvalOf("none", "run 1", approved))).toBe(1);
+  expect(against("cp1", "upgrade", "run 1", approvalOf({ ...confirmed, digest: "none" }, approved))).toBe(1);
   expect(against("cp1", "upgrade", "run 1", {})).toBe(1);
   expect(approvalFindings(undefined, "cp1", "upgrade")).toEqual([]);
 });

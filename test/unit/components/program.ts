@@ -59,8 +59,16 @@ export const providers: RecordOptions = {
 
 let run = 0;
 
-/** Runs index.ts as the language host would, with this configuration. */
-export function program(config: Record<string, unknown>, preview = false) {
+/**
+ * Runs index.ts as the language host would, with this configuration.
+ *
+ * @param made what a provider makes of a resource, where it is something else than usual
+ */
+export function program(
+  config: Record<string, unknown>,
+  preview = false,
+  { made }: Pick<RecordOptions, "made"> = {},
+) {
   const entries = Object.entries(config).map(([key, value]) => [
     `talos-iscsi:${key}`,
     typeof value === "string" ? value : JSON.stringify(value),
@@ -71,6 +79,10 @@ export function program(config: Record<string, unknown>, preview = false) {
       // Every run is a program of its own; what it imports is loaded once.
       return (await import(/* @vite-ignore */ `../../../index.ts?run=${run++}`)) as Program;
     },
-    { ...providers, preview },
+    {
+      ...providers,
+      preview,
+      made: (resource) => ({ ...providers.made?.(resource), ...made?.(resource) }),
+    },
   );
 }
