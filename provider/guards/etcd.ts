@@ -30,7 +30,7 @@ export interface ControlPlaneReport {
  */
 export function etcdFindings(report: ControlPlaneReport): Finding[] {
   return [
-    ...peerFindings(report).filter(({ problem }) => !tellsAlarm(problem, report)),
+    ...peerFindings(report).filter(({ problem }) => !toldElsewhere(problem, report)),
     ...memberFindings(report.members, throughOf(report)),
     ...membershipFindings(report),
     ...alarmFindings(report),
@@ -94,9 +94,34 @@ export function alarmFindings(
   }));
 }
 
-/** Each member's status repeats the alarms of all (etcd, server/etcdserver/api/v3rpc/maintenance.go); they are told once, below. */
-function tellsAlarm(problem: string, { alarms }: ControlPlaneReport): boolean {
-  return / reports memberID:/.test(problem) && alarms.some(({ alarm }) => problem.includes(`alarm:${alarm}`));
+/** Alarms and learners are told once, by the list of alarms and the list of members. */
+function toldElsewhere(problem: string, report: ControlPlaneReport): boolean {
+  return report.peers.some((peer) => {
+    if (!hasEtcd(peer)) return false;
+    const { memberId, errors, learner } = peer.etcd;
+    if (learner && problem === learnerProblem(peer.address))
+      return report.members.some((member) => member.id === memberId && member.learner);
+    return (
+      errors.length > 0 &&
+      withoutAlarms(peer.etcd, report).errors.length === 0 &&
+      problem === errorsProblem(peer.address, errors)
+    );
+  });
+}
+
+/** Each member's status repeats the alarms of all (etcd, server/etcdserver/api/v3rpc/maintenance.go). The member votes on. */
+function withoutAlarms<E extends EtcdStatus>(etcd: E, { alarms }: Pick<ControlPlaneReport, "alarms">): E {
+  const isAlarm = (error: string): boolean =>
+    error.startsWith("memberID:") && alarms.some(({ alarm }) => error.includes(`alarm:${alarm}`));
+  return { ...etcd, errors: etcd.errors.filter((error) => !isAlarm(error)) };
+}
+
+function learnerProblem(address: string): string {
+  return `etcd on ${address} is a learner`;
+}
+
+function errorsProblem(address: string, errors: readonly string[]): string {
+  return `etcd on ${address} reports ${errors.join(", ")}`;
 }
 
 /** What stands against each control plane by what it says of itself; of the node itself only its etcd is judged. */
@@ -121,7 +146,7 @@ export function peerFindings({
     }
     if (peer.etcd.errors.length > 0) {
       wait(
-        `etcd on ${peer.address} reports ${peer.etcd.errors.join(", ")}`,
+        errorsProblem(peer.address, peer.etcd.errors),
         `Look at ${talosctl("etcd status", peer.address)}.`,
       );
     }
@@ -131,8 +156,7 @@ export function peerFindings({
         `Wait for an election, or look at ${talosctl("etcd status", peer.address)}.`,
       );
     }
-    if (peer.etcd.learner)
-      wait(`etcd on ${peer.address} is a learner`, "Wait until it has caught up and votes.");
+    if (peer.etcd.learner) wait(learnerProblem(peer.address), "Wait until it has caught up and votes.");
   }
   return findings;
 }
@@ -197,26 +221,32 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
 }
 
 /** Would a majority be left? */
-function quorumFindings({ self, members, peers }: ControlPlaneReport, way: Leave): Finding[] {
+function quorumFindings(report: ControlPlaneReport, way: Leave): Finding[] {
+  const { self, members, peers } = report;
   const own = peers.find(({ address }) => address === self);
   const going = own !== undefined && hasEtcd(own) ? own.etcd.memberId : undefined;
   const others = peers.flatMap((peer) =>
-    peer.address !== self && peer.error === undefined ? [peer.etcd] : [],
+    peer.address !== self && peer.error === undefined
+      ? ["error" in peer.etcd ? peer.etcd : withoutAlarms(peer.etcd, report)]
+      : [],
   );
   const { holds, left, of, needed } = quorumWithout(going, way, members, others);
   if (holds) return [];
+  const learns = members.some(({ learner }) => learner);
+  const isPair = of === 2 && !learns && way === "for a while" && self !== "";
   return [
     {
       problem:
         self === ""
           ? `etcd has no majority: ${left} of ${of} members are well, ${needed} needed`
           : `etcd would lose its majority: ${left} of ${of} members left, ${needed} needed`,
-      hint:
-        of === 2 && way === "for a while" && self !== ""
-          ? "A cluster of two control planes cannot lose one: add a third (or go back to one) first."
+      hint: isPair
+        ? "A cluster of two control planes cannot lose one: add a third (or go back to one) first."
+        : learns
+          ? "Wait until the learner votes, and bring back the members that are down."
           : "Bring the other members back first.",
       // Two members will not become three; with more of them another finding says who is missing, and for how long.
-      mayPass: of > 2 || way !== "for a while" || self === "",
+      mayPass: !isPair,
       votes: true,
       recovers: true,
     },

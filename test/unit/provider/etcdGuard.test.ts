@@ -164,6 +164,36 @@ describe("may a control plane leave for a reboot?", () => {
     expect(found?.hint).toMatch(/\.$/);
   });
 
+  it("tells of an alarm once, and not that members with it are down: they vote", () => {
+    const alarmed = (alarm: "NOSPACE" | "CORRUPT"): ControlPlaneReport => {
+      const report = well(3);
+      report.alarms.push({ memberId: id(2), alarm });
+      const errors = [`memberID:${id(2)} alarm:${alarm} `];
+      for (const peer of report.peers) if (peer.error === undefined) Object.assign(peer.etcd, { errors });
+      return report;
+    };
+    expect(problems(alarmed("NOSPACE"))).toEqual(["etcd alarm NOSPACE at cp3"]);
+    expect(problems(alarmed("CORRUPT"))).toEqual(["etcd alarm CORRUPT at cp3"]);
+    // One that is down is no vote, whatever alarm there is.
+    const report = alarmed("NOSPACE");
+    report.peers[1] = { address: address(1), error: "no answer" };
+    expect(problems(report)).toContainEqual(expect.stringMatching(/majority: 1 of 3 members left/));
+    // An error that is no alarm of the list counts.
+    const other = alarmed("NOSPACE");
+    other.alarms = [];
+    expect(problems(other)).toContainEqual(expect.stringMatching(/majority: 0 of 3 members left/));
+  });
+
+  it("tells of a learner once, and asks for no third control plane where there are three", () => {
+    const report = well(3);
+    report.members[1]!.learner = true;
+    Object.assign(report.peers[1]!, { etcd: { memberId: id(1), leader: id(0), learner: true, errors: [] } });
+    const findings = etcdFindings(report);
+    expect(findings.filter(({ problem }) => problem.includes("is a learner"))).toHaveLength(1);
+    const majority = findings.find(({ votes }) => votes === true);
+    expect(majority).toMatchObject({ mayPass: true, hint: expect.not.stringMatching(/third/) as string });
+  });
+
   it("does not judge the readiness of the node itself: that is another guard's", () => {
     const report = well(3);
     Object.assign(report.peers[0]!, { machine: { stage: "running", ready: false, unmet: [] } });
