@@ -15,6 +15,7 @@ import { requireGates } from "./rollout/gates.ts";
 import { budgetOf, requireRoom } from "./rollout/budget.ts";
 import { closedWindow } from "./rollout/window.ts";
 import { Session, type Surroundings } from "./session.ts";
+import { stepPlace, StepProgress } from "./progress.ts";
 import { speakingFor } from "./speakingFor.ts";
 import { guard } from "./steps/guard.ts";
 import { inspect } from "./steps/inspect.ts";
@@ -144,14 +145,19 @@ async function surveyed<T>(
   work: (survey: Survey) => Promise<T>,
 ): Promise<T> {
   const sessions = await Promise.all(
-    nodes.map((node) => Session.open(speakingFor(surroundings, node.name), urn, node, signal)),
+    nodes.map((node) => {
+      const own = speakingFor(surroundings, node.name);
+      const progress = new StepProgress(own.statusOf(urn), surroundings.clock, { showsSteps: false });
+      return Session.open(own, urn, node, signal, progress);
+    }),
   );
   const surveys = sessions.map(({ context }, index): Surveyed => ({
     context,
     node: nodes[index] ?? context.wanted,
   }));
   try {
-    return await work(new Survey(surveys, what, changed));
+    const tell = (text: string): void => surroundings.statusOf(urn).status(text);
+    return await work(new Survey(surveys, { what, changed, tell }));
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new Error(
@@ -193,11 +199,18 @@ class Survey {
 
   readonly #what: string;
   readonly #changed: () => string;
+  readonly #tell: (text: string) => void;
+  #told: StepName | undefined;
 
-  constructor(nodes: Surveyed[], what: string, changed: () => string) {
+  /** @param tell shows a line beside the resource: each step once, however many nodes there are */
+  constructor(
+    nodes: Surveyed[],
+    { what, changed, tell }: { what: string; changed: () => string; tell: (text: string) => void },
+  ) {
     this.nodes = nodes;
     this.#what = what;
     this.#changed = changed;
+    this.#tell = tell;
   }
 
   /** @param mustAnswer nodes that are waited for; the others are asked once */
@@ -282,6 +295,12 @@ class Survey {
     atOnce: number,
     work: (node: N) => Promise<void>,
   ): Promise<void> {
+    if (step !== this.#told && nodes.length > 0) {
+      this.#told = step;
+      this.#tell(
+        `${stepPlace(step)} · ${nodes.length === 1 ? nodes[0]?.context.wanted.name : `${nodes.length} nodes`}`,
+      );
+    }
     const queue = [...nodes];
     const worker = async (): Promise<void> => {
       for (let node = queue.shift(); node !== undefined; node = queue.shift()) {

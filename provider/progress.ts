@@ -19,6 +19,11 @@ export interface StepTime {
   ms: number;
 }
 
+/** `[3/11] guard` */
+export function stepPlace(step: StepName): string {
+  return `[${stepNames.indexOf(step) + 1}/${stepNames.length}] ${step}`;
+}
+
 /** One line a node, that moves through the names of the steps. */
 export interface Progress {
   step(name: StepName, detail?: string): void;
@@ -51,6 +56,7 @@ const shownInSummaryMs = 950;
 export class StepProgress implements Progress {
   readonly #sink: StatusSink;
   readonly #clock: Clock;
+  readonly #showsSteps: boolean;
   readonly #begun: number;
   /** When it began for people; steps are measured by the clock, which nobody sets. */
   readonly #begunAt: number;
@@ -58,9 +64,11 @@ export class StepProgress implements Progress {
   #detail = "";
   #shownAt = -Infinity;
 
-  constructor(sink: StatusSink, clock: Clock, begunAt = Date.now()) {
+  /** @param showsSteps whether each step is shown when it begins. A wait is shown in any case. Default: yes */
+  constructor(sink: StatusSink, clock: Clock, { begunAt = Date.now(), showsSteps = true } = {}) {
     this.#sink = sink;
     this.#clock = clock;
+    this.#showsSteps = showsSteps;
     this.#begun = clock.now();
     this.#begunAt = begunAt;
   }
@@ -69,7 +77,8 @@ export class StepProgress implements Progress {
     const now = this.#clock.now();
     this.#steps.push({ name, begun: now });
     this.#detail = detail;
-    this.#show(now);
+    if (this.#showsSteps) this.#show(now);
+    else this.#shownAt = now;
   }
 
   detail(text: string): void {
@@ -106,8 +115,7 @@ export class StepProgress implements Progress {
   #show(now: number): void {
     this.#shownAt = now;
     const step = this.#steps.at(-1)?.name ?? "inspect";
-    const place = `[${stepNames.indexOf(step) + 1}/${stepNames.length}] ${step}`;
     const detail = this.#detail === "" ? "" : ` · ${this.#detail}`;
-    this.#sink.status(`${place} · ${duration(now - this.#begun)}${detail}`);
+    this.#sink.status(`${stepPlace(step)} · ${duration(now - this.#begun)}${detail}`);
   }
 }

@@ -9,7 +9,7 @@ function progressAt(): { progress: StepProgress; lines: string[]; pass: (ms: num
   const progress = new StepProgress(
     { status: (text) => void lines.push(text), info: () => undefined, warn: () => undefined },
     clock,
-    Date.parse("2026-11-21T03:00:00Z"),
+    { begunAt: Date.parse("2026-11-21T03:00:00Z") },
   );
   return { progress, lines, pass: (ms) => void (now += ms) };
 }
