@@ -3,8 +3,9 @@ import { checkServerIdentity } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/proto-loader";
 import { isItself, splitEndpoint } from "../endpoint.ts";
-import { pemCredentials, type TalosCredentials } from "./credentials.ts";
+import type { TalosCredentials } from "./credentials.ts";
 import { isTransient, talosError, TalosError } from "./errors.ts";
+import { anyonesContext, clientContext } from "./tlsContexts.ts";
 import type { CallOptions } from "./talosClient.ts";
 
 const defaultDeadlineMs = 10_000;
@@ -197,11 +198,10 @@ function channelCredentials(
 ): grpc.ChannelCredentials {
   if (credentials === "maintenance") {
     // The machine has signed its certificate itself; there is nothing to check it against.
-    return grpc.credentials.createSsl(null, null, null, { rejectUnauthorized: false });
+    return grpc.credentials.createFromSecureContext(anyonesContext(), { rejectUnauthorized: false });
   }
-  const pem = pemCredentials(credentials);
   try {
-    return grpc.credentials.createSsl(pem.ca, pem.key, pem.certificate, {
+    return grpc.credentials.createFromSecureContext(clientContext(credentials), {
       checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
     });
   } catch {

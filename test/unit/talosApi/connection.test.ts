@@ -3,7 +3,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { connectTalos } from "../../../talos/api/client.ts";
 import { pemCredentials } from "../../../talos/api/credentials.ts";
+import { anyonesContext, clientContext } from "../../../talos/api/tlsContexts.ts";
 import { splitEndpoint } from "../../../talos/endpoint.ts";
+import { createAuthority, issueLeaf } from "../../../lab/pki.ts";
 
 describe("an endpoint", () => {
   it.each([
@@ -51,5 +53,17 @@ describe("credentials", () => {
     expect(() => connectTalos({ endpoint: "127.44.9.1", credentials })).toThrow(
       /^127\.44\.9\.1: connect: the client credentials are no certificate and key that TLS can use$/,
     );
+  });
+
+  it("are read for TLS once, however many nodes they are for", async () => {
+    const authority = await createAuthority("talos", "ed25519");
+    const pem = async () => {
+      const { certificate, key } = await issueLeaf(authority, { commonName: "admin", usages: ["client"] });
+      return { caCertificate: authority.pem, clientCertificate: certificate, clientKey: key };
+    };
+    const [own, renewed] = [await pem(), await pem()];
+    expect(clientContext({ ...own })).toBe(clientContext(own));
+    expect(clientContext(renewed)).not.toBe(clientContext(own));
+    expect(anyonesContext()).toBe(anyonesContext());
   });
 });
