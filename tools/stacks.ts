@@ -59,6 +59,13 @@ export function inStages(stages: unknown, stacks: readonly string[]): string[][]
     ...[...new Set(named)]
       .filter((stack) => named.indexOf(stack) !== named.lastIndexOf(stack))
       .map((stack) => `stages.json names ${stack} twice`),
+    // Its approval would be the environment of another stack's previews, which asks nobody.
+    ...named
+      .filter((stack) => named.includes(`${stack}-preview`))
+      .map(
+        (stack) =>
+          `${stack}-preview cannot be a stack beside ${stack}: it is the environment of ${stack}'s previews`,
+      ),
     ...(stages.length > mostStages
       ? [`stages.json has ${stages.length} stages: up.yml has jobs for ${mostStages}`]
       : []),

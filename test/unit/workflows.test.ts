@@ -1,6 +1,7 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   globSync,
   mkdirSync,
@@ -80,7 +81,9 @@ describe.each(files)("$path", ({ path, steps }) => {
     const runs = steps.flatMap(({ run }) => run ?? []).join("\n");
     const named = [...runs.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map(([, script]) => script);
     expect(named.filter((script) => !(script !== undefined && script in scripts))).toEqual([]);
-    const programs = [...runs.matchAll(/node ((?:[\w-]+\/)+[\w.-]+\.ts)/g)].map(([, file]) => file ?? "");
+    const programs = [...runs.matchAll(/node ((?:[\w-]+\/)+[\w.-]+\.ts)/g)].map(([, file = ""]) =>
+      file.replace(/^newest\//, ""),
+    );
     const local = [...text(path).matchAll(/uses: \.\/(\S+)/g)].map(([, file]) => file ?? "");
     expect([...programs, ...local].filter((file) => !existsSync(join(root, file)))).toEqual([]);
     const patterns = [...text(path).matchAll(/hashFiles\(([^)]*)\)/g)].flatMap(([, list = ""]) =>
@@ -108,9 +111,20 @@ describe.each(readdirSync(join(root, folder)))("jobs of %s", (name) => {
     }
   });
 
-  it("get a secret only from an environment", () => {
-    for (const [id, job] of Object.entries(workflowOf(name).jobs))
-      if (/\$\{\{\s*secrets\./.test(JSON.stringify(job))) expect(job.environment, id).toMatch(/stack \}\}/);
+  it("get a secret only from an environment, in the steps that run pulumi: no action and no install script has it", () => {
+    const withSecret = (value: unknown): boolean =>
+      /\$\{\{[^}]*\bsecrets\b/.test(JSON.stringify(value ?? null));
+    expect(withSecret({ ...workflowOf(name), jobs: undefined })).toBe(false);
+    for (const [id, { steps = [], ...job }] of Object.entries(workflowOf(name).jobs)) {
+      expect(withSecret(job), id).toBe(false);
+      const holders = steps.filter(withSecret);
+      if (holders.length > 0) expect(job.environment, id).toMatch(/stack \}\}/);
+      for (const { run, uses } of holders) {
+        expect(uses).toBeUndefined();
+        expect(run).toMatch(/^ *(pulumi|npm run --silent (preview|rollout):report) /m);
+        expect(run).not.toMatch(/npm (ci|install)|npx /);
+      }
+    }
   });
 });
 
@@ -133,12 +147,22 @@ describe("what the workflows do with a stack", () => {
       const job = jobs[`stage${stage}`];
       const before = Array.from({ length: stage - 1 }, (_, index) => `stage${index + 1}`);
       expect(job?.needs).toEqual(["order", ...before]);
-      expect(job?.if).toContain("!cancelled() && !failure()");
+      expect(job?.if).toContain(
+        "!cancelled() && !failure() && !contains(needs.*.result, 'cancelled') && needs.order.outputs",
+      );
     }
     expect(Object.keys(jobs)).toHaveLength(mostStages + 1);
   });
 
+  it("what is started by hand deploys the default branch, and accepts the loss of storage for one stack", () => {
+    const { order } = workflowOf("up.yml").jobs;
+    expect(order?.if).toBe("github.ref_name == github.event.repository.default_branch");
+    expect(workflowOf("up.yml").on).toMatchObject({ push: { branches: ["main"] } });
+  });
+
   it("no code of a fork runs with a secret", () => {
+    for (const name of readdirSync(join(root, folder)))
+      expect(Object.keys(workflowOf(name).on)).not.toContain("pull_request_target");
     expect(Object.keys(workflowOf("preview.yml").on)).toEqual(["pull_request"]);
     expect(workflowOf("preview.yml").jobs["stacks"]?.if).toContain(
       "head.repo.full_name == github.repository",
@@ -215,13 +239,15 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
   }
 
   it("a plan is one preview, and refuses the loss of storage unless that was accepted", () => {
-    program("pulumi", "echo '{}'");
+    program("pulumi", "echo '{}'; echo plan > update.plan");
     npm();
     const refusing = runStep("deploy.yml", "Plan", { REFUSE: "--refuse-storage-loss" });
     expect(refusing).toMatchObject({
       status: 0,
       summary: "# the report\n",
-      output: "TALOS_ISCSI_CHANGES=true\n",
+      output: expect.stringMatching(
+        /^TALOS_ISCSI_CHANGES=true\nsaved=[0-9a-f]{64} {2}update\.plan\n$/,
+      ) as string,
     });
     expect(refusing.calls.match(/^pulumi preview .*--save-plan update\.plan/gm)).toHaveLength(1);
     expect(refusing.calls).toMatch(/preview:report .*--refuse-storage-loss/);
@@ -242,9 +268,93 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
       expect(runStep("preview.yml", "Preview")).toMatchObject({ status, summary: "# the report\n" });
   });
 
+  /** The saved plan in the folder, and what the job that made it has told of it. */
+  function savedPlan(content = "the plan"): Record<string, string> {
+    writeFileSync(join(home, "update.plan"), content);
+    return { SAVED: execFileSync("sha256sum", ["update.plan"], { cwd: home, encoding: "utf8" }).trim() };
+  }
+
+  it("a saved plan that is not the one that was made is not deployed", () => {
+    program("pulumi", "echo '{}'; [ $1 != preview ] || echo 'the plan' > update.plan");
+    npm();
+    const { output } = runStep("deploy.yml", "Plan", { REFUSE: "" });
+    const saved = /^saved=(.+)$/m.exec(output)?.[1] ?? "";
+    expect(workflowOf("deploy.yml").jobs["plan"]?.outputs?.["saved"]).toContain("outputs.saved");
+    const up = stepsOf("deploy.yml").find(({ name }) => name === "Up");
+    expect(up?.env?.["SAVED"]).toContain("needs.plan.outputs.saved");
+    expect(runStep("deploy.yml", "Up", { SAVED: saved, APPROVED: "abc" })).toMatchObject({
+      status: 0,
+      calls: expect.stringContaining("pulumi up") as string,
+    });
+    for (const replaced of [() => savedPlan("another plan"), () => rmSync(join(home, "update.plan"))]) {
+      replaced();
+      const { status, calls } = runStep("deploy.yml", "Up", { SAVED: saved, APPROVED: "abc" });
+      expect({ deployed: status === 0, calls }).toEqual({ deployed: false, calls: "" });
+    }
+    savedPlan();
+    // The output is lost, too: nothing is known of the plan, and nothing is deployed.
+    expect(runStep("deploy.yml", "Up", { SAVED: "" }).calls).toBe("");
+  });
+
+  it("a run whose digest is lost approves nothing", () => {
+    const up = stepsOf("deploy.yml").find(({ name }) => name === "Up");
+    expect(up?.env?.["APPROVED"]).toBe("${{ needs.plan.outputs.approved || 'none' }}");
+  });
+
+  it("an old run is not deployed once its stack has changed on the default branch", () => {
+    const newest = join(home, "newest");
+    const git = (...args: string[]): string =>
+      execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@example.com", ...args], {
+        cwd: newest,
+        encoding: "utf8",
+      }).trim();
+    /** The step with the newest commit, as the run of `sha` has it. */
+    const deployed = (sha: string): boolean => {
+      program("node", `exec "${process.execPath}" "$@"`);
+      cpSync(newest, join(home, "kept"), { recursive: true });
+      const { status } = runStep("deploy.yml", "Nothing newer", { GITHUB_SHA: sha, NAME: "prod" });
+      expect(existsSync(newest)).toBe(false);
+      cpSync(join(home, "kept"), newest, { recursive: true });
+      return status === 0;
+    };
+    mkdirSync(join(newest, "tools"), { recursive: true });
+    for (const file of ["tools/changedStacks.ts", "tools/stacks.ts", "package.json"])
+      cpSync(join(root, file), join(newest, file));
+    writeFileSync(join(newest, "stages.json"), '[["staging"], ["prod"]]');
+    const commit = (file: string): string => {
+      writeFileSync(join(newest, file), String(Math.random()));
+      git("add", ".");
+      git("commit", "--quiet", "--message", file);
+      return git("rev-parse", "HEAD");
+    };
+    git("init", "--quiet");
+    commit("Pulumi.prod.yaml");
+    const run = commit("Pulumi.staging.yaml");
+    expect(deployed(run)).toBe(true);
+    commit("README.md");
+    commit("Pulumi.staging.yaml");
+    expect(deployed(run)).toBe(true);
+    commit("Pulumi.prod.yaml");
+    expect(deployed(run)).toBe(false);
+    const next = git("rev-parse", "HEAD");
+    expect(deployed(next)).toBe(true);
+    commit("index.ts");
+    expect(deployed(next)).toBe(false);
+  });
+
+  it("the loss of storage is accepted for a stack by name, never for all", () => {
+    program("node", 'echo "stage1=[]"');
+    const all = runStep("up.yml", "order", { ACCEPT: "true", STACK: "", BEFORE: "" });
+    expect({ failed: all.status !== 0, calls: all.calls }).toEqual({ failed: true, calls: "" });
+    expect(runStep("up.yml", "order", { ACCEPT: "true", STACK: "prod", BEFORE: "" })).toMatchObject({
+      status: 0,
+      calls: "node tools/changedStacks.ts --stack prod\n",
+    });
+  });
+
   it("what is deployed is held against the policies again", () => {
     program("pulumi", "exit 3");
-    const up = runStep("deploy.yml", "Up");
+    const up = runStep("deploy.yml", "Up", savedPlan());
     expect(up.status).toBe(3);
     expect(up.calls).toMatch(
       /^pulumi up --stack acme\/prod --plan update\.plan --yes .*--policy-pack policy --policy-pack-config/,
@@ -264,10 +374,11 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     expect(workflowOf("deploy.yml").jobs["plan"]?.outputs?.["approved"]).toContain(
       "TALOS_ISCSI_APPROVED_PLAN",
     );
-    expect(runStep("deploy.yml", "Up", { APPROVED: "abc" }).output).toBe("approved abc\n");
+    const saved = savedPlan();
+    expect(runStep("deploy.yml", "Up", { ...saved, APPROVED: "abc" }).output).toBe("approved abc\n");
     mkdirSync(join(home, "reports"), { recursive: true });
     writeFileSync(join(home, "reports", "plan-prod.json"), "{}");
-    expect(runStep("deploy.yml", "Up", { APPROVED: "abc" }).output).toMatch(
+    expect(runStep("deploy.yml", "Up", { ...saved, APPROVED: "abc" }).output).toMatch(
       /approved abc@reports\/plan-prod\.json\n$/,
     );
   });
@@ -329,6 +440,11 @@ describe("the order of the stacks", () => {
     ["a stack in two stages", [["staging", "prod"], ["prod"]], /names prod twice/],
     ["too many stages", [["staging"], ["prod"], [], [], []], /5 stages: up\.yml has jobs for 4/],
     ["another form", { stages: [] }, /must be a list of lists/],
+    [
+      "a stack with the name of another one's previews",
+      [["staging", "prod"], ["prod-preview"]],
+      /prod-preview/,
+    ],
   ])("finds %s", (_, stages, message) => {
     expect(() => inStages(stages, ["prod", "staging"])).toThrow(message);
   });
