@@ -14,6 +14,8 @@ export interface KubernetesNode {
   addresses: string[];
   /** The release of its kubelet, as it reported last; absent before it has. */
   kubeletVersion?: string;
+  /** It has the label of a control plane. Absent: it has not. */
+  controlPlane?: true;
   /** Volumes that the kubelet has mounted, or is about to mount, by their unique names. Those of drivers that do not attach are not among them. */
   volumesInUse: string[];
 }

@@ -16,6 +16,9 @@ export function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNo
     bootId: status?.nodeInfo?.bootID ?? "",
     annotations: metadata?.annotations ?? {},
     ...(status?.nodeInfo?.kubeletVersion ? { kubeletVersion: status.nodeInfo.kubeletVersion } : {}),
+    ...(metadata?.labels?.["node-role.kubernetes.io/control-plane"] === undefined
+      ? {}
+      : { controlPlane: true as const }),
     addresses: (status?.addresses ?? []).map(({ address }) => address),
     volumesInUse: status?.volumesInUse ?? [],
   };

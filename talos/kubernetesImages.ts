@@ -98,6 +98,16 @@ export function withImages(
   );
 }
 
+/** Does the configuration keep kube-proxy out of the cluster, as where Cilium does its work? Its image means nothing then. Throws `ConfigTextError`. */
+export function isProxyDisabled(config: string): boolean {
+  return parseConfig(config).some((document) =>
+    textOf(document, "kind") === places["kube-proxy"].kind
+      ? textOf(document, "enabled") === "false"
+      : textOf(document, "kind") === undefined &&
+        textOf(document, ...places["kube-proxy"].path, "disabled") === "true",
+  );
+}
+
 /** Components whose image one of these patches sets: its owner pins it, and nothing else moves it. Throws `ConfigTextError`. */
 export function pinnedIn(patches: readonly string[]): ReadonlySet<KubernetesComponent> {
   const trees = patches.flatMap((patch) => parseTree(patch));
@@ -155,14 +165,18 @@ export function releaseOf(image: string | undefined): string | undefined {
   return version === undefined ? undefined : version.replace(/^v?/, "v");
 }
 
-/** The image of another release, from the same place and of the same kind (`-slim`, `-fat`); without one, Talos's own. */
+/** An image without its tag and its digest. */
+const untagged = /^(.+?)(?::[^/:@]+)?(?:@[^/]*)?$/;
+
+/** The image of another release, from the same place and of the same kind (`-slim`, `-fat`); without one, Talos's own. A tag that names no release is replaced. */
 export function imageOfRelease(
   component: KubernetesComponent,
   image: string | undefined,
   release: string,
 ): string {
-  const [, repository = places[component].repository, , kind = ""] =
-    (image === undefined ? undefined : tagged.exec(image)) ?? [];
+  const kind = (image === undefined ? undefined : tagged.exec(image)?.[3]) ?? "";
+  const repository =
+    (image === undefined ? undefined : untagged.exec(image)?.[1]) ?? places[component].repository;
   return `${repository}:${release}${kind}`;
 }
 
@@ -198,10 +212,19 @@ function set(tree: Tree | undefined, [key = "", ...rest]: string[], text: string
 
 function names(tree: Tree, component: KubernetesComponent): boolean {
   if (isTreeList(tree)) {
-    const whole = [...places[component].path, "image"].join(".");
+    const { path } = places[component];
+    const whole = [...path, "image"].join(".");
     return tree.some((operation) => {
       const pointer = textOf(operation, "path");
-      return pointer !== undefined && pointerKeys(pointer).join(".") === whole;
+      if (pointer === undefined) return false;
+      const at = pointerKeys(pointer);
+      if (at.join(".") === whole) return true;
+      // The whole of what has the image: `/cluster/apiServer` with it in the value.
+      const value = isTreeMap(operation) ? operation.get("value") : undefined;
+      const isAbove = at.every((key, index) => key === path[index]);
+      return (
+        isAbove && isTreeMap(value) && textOf(value, ...[...path, "image"].slice(at.length)) !== undefined
+      );
     });
   }
   if (!isTreeMap(tree)) return false;

@@ -8,6 +8,7 @@ import {
 } from "../../talos/kubernetesImages.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctl } from "../talosctl.ts";
+import { minorOf } from "./releases.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 /**
@@ -36,6 +37,7 @@ export async function moveImage(
     );
   const image = imagesIn(config)[component];
   if (releaseOf(image) === target) return;
+  requireNotAhead(where, image ?? runs, target);
   await work.requireOpen(one);
   const data = withImages(config, { [component]: imageOfRelease(component, image ?? runs, target) });
   const { mode } = await gate.tryConfiguration(data, call);
@@ -56,4 +58,15 @@ export async function moveImage(
     const has = await talos.machineConfiguration(call).catch(() => undefined);
     if (has === undefined || releaseOf(imagesIn(has)[component]) !== target) throw error;
   }
+}
+
+/** Nothing goes back by a minor release: another run, or a person, has taken the component further since this one looked at the cluster. */
+function requireNotAhead(where: string, image: string | undefined, target: string): void {
+  const release = releaseOf(image);
+  if (release === undefined || minorOf(release) <= minorOf(target)) return;
+  throw new KubernetesUpgradeError(
+    where,
+    `it has ${release} by now, and ${target} would take it back by a minor release`,
+    "Does another stack, or a person, upgrade this cluster at the same time? One of them has to stop; then set kubernetesVersion to what is to run, and run `pulumi up` again.",
+  );
 }

@@ -1,5 +1,6 @@
 import {
   imagesIn,
+  isProxyDisabled,
   kubernetesComponents,
   releaseOf,
   staticPodComponents,
@@ -24,17 +25,29 @@ export interface NodeLook {
   readonly images: KubernetesImages;
   /** The release of each component that this node has, where it can be told. */
   readonly runs: Partial<Record<KubernetesComponent, string>>;
+  /** Images that components run whose release cannot be told from them, such as one by its digest alone. */
+  readonly nameless: KubernetesImages;
+  /** kube-proxy is kept out of the cluster. */
+  readonly withoutProxy?: boolean;
+  /** What Kubernetes calls it, where Kubernetes knows it. */
+  readonly kubernetesNode?: string | undefined;
 }
 
 /** All nodes that could be read, and why the others could not. */
 export interface ClusterLook {
   readonly nodes: readonly NodeLook[];
   readonly silent: readonly { node: KubernetesNodeInputs; reason: string }[];
+  /** Nodes that Kubernetes knows and the inputs do not. */
+  readonly strangers: readonly KubernetesNode[];
 }
 
-/** The components that a node of a role has. kube-proxy is no process of the node: its release is that of the manifests a control plane makes. */
-export function componentsOf(role: "controlplane" | "worker"): readonly KubernetesComponent[] {
-  return role === "controlplane" ? kubernetesComponents : ["kubelet"];
+/** The components that a node has. kube-proxy is no process of the node: its release is that of the manifests a control plane makes. */
+export function componentsOf({
+  node,
+  withoutProxy,
+}: Pick<NodeLook, "node" | "withoutProxy">): readonly KubernetesComponent[] {
+  if (node.role === "worker") return ["kubelet"];
+  return kubernetesComponents.filter((component) => component !== "kube-proxy" || withoutProxy !== true);
 }
 
 /** Asks every node what it runs. */
@@ -53,10 +66,13 @@ export async function lookAtCluster(
       }
     }),
   );
-  return {
-    nodes: all.filter((one) => "runs" in one),
-    silent: all.filter((one) => "reason" in one),
-  };
+  const [nodes, silent] = [all.filter((one) => "runs" in one), all.filter((one) => "reason" in one)];
+  const known = new Set(nodes.map(({ kubernetesNode }) => kubernetesNode));
+  const unread = new Set(silent.flatMap(({ node }) => [node.name, node.node]));
+  const strangers = kubelets.filter(
+    ({ name, addresses }) => !known.has(name) && ![name, ...addresses].some((one) => unread.has(one)),
+  );
+  return { nodes, silent, strangers };
 }
 
 /** Without an answer the machine configurations tell what kubelets run. */
@@ -84,7 +100,9 @@ async function lookAtNode(
       : [],
   ]);
   const images = config === undefined ? {} : imagesIn(config);
-  const kubelet = findNode([...kubelets], name, node.node)?.kubeletVersion;
+  const registered = findNode([...kubelets], name, node.node);
+  const kubelet = registered?.kubeletVersion;
+  const withoutProxy = config !== undefined && isProxyDisabled(config);
   const runs = new Map<KubernetesComponent, string | undefined>([
     ...staticPodComponents.map((component, index): [KubernetesComponent, string | undefined] => {
       const pod = pods[index];
@@ -99,11 +117,23 @@ async function lookAtNode(
       releaseOf(kubelet === undefined ? undefined : `kubelet:${kubelet}`) ?? releaseOf(images.kubelet),
     ],
   ]);
-  const known = componentsOf(node.role).flatMap((component): [KubernetesComponent, string][] => {
+  const known = componentsOf({ node, withoutProxy }).flatMap((component): [KubernetesComponent, string][] => {
     const release = runs.get(component);
     return release === undefined ? [] : [[component, release]];
   });
-  return { node, talosVersion: version.tag, images, runs: Object.fromEntries(known) };
+  const nameless = staticPodComponents.flatMap((component, index): [KubernetesComponent, string][] => {
+    const image = pods[index]?.image ?? pods[index]?.wantedImage ?? images[component];
+    return node.role === "worker" || image === undefined || runs.get(component) !== undefined
+      ? []
+      : [[component, image]];
+  });
+  return {
+    ...{ node, images, kubernetesNode: registered?.name },
+    ...(withoutProxy ? { withoutProxy } : {}),
+    talosVersion: version.tag,
+    runs: Object.fromEntries(known),
+    nameless: Object.fromEntries(nameless),
+  };
 }
 
 /** The releases that run, oldest first, without components that their owner pins. */
@@ -120,11 +150,13 @@ export function releasesIn({ nodes }: ClusterLook): string[] {
 export function isAtRelease({ nodes, silent }: ClusterLook, release: string): boolean {
   return (
     silent.length === 0 &&
-    nodes.every(({ node, images, runs }) =>
-      componentsOf(node.role).every(
+    nodes.every((look) =>
+      componentsOf(look).every(
         (component) =>
-          node.pinned.includes(component) ||
-          ((runs[component] ?? release) === release && (releaseOf(images[component]) ?? release) === release),
+          look.node.pinned.includes(component) ||
+          [look.runs[component], releaseOf(look.images[component])].every(
+            (is) => (is ?? release) === release,
+          ),
       ),
     )
   );

@@ -5,13 +5,18 @@ import { nodeLabel } from "../inputs.ts";
 import type { DeprecatedApi } from "../kubernetes.ts";
 import type { KubernetesUpgradeInputs } from "./inputs.ts";
 import { releasesIn, type ClusterLook } from "./look.ts";
+import { skewFindings } from "./skew.ts";
 
 /** Orders two releases, `v1.35.4` before `v1.36.0`. */
 export function compareReleases(a: string, b: string): number {
   return compare(a, b);
 }
 
-function minorOf(release: string): number {
+function isPrerelease(release: string): boolean {
+  return (parse(release)?.prerelease.length ?? 0) > 0;
+}
+
+export function minorOf(release: string): number {
   return parse(release)?.minor ?? 0;
 }
 
@@ -38,6 +43,13 @@ export function stepFindings(
           `Set kubernetesVersion to a release of v1.${minorOf(newest)}. A patch release back within it is possible.`,
         ),
       );
+    } else if (isPrerelease(target) && compareReleases(newest, target) > 0 && !isPrerelease(newest)) {
+      findings.push(
+        never(
+          `the cluster runs ${runs}, and ${target} is a pre-release before it: what its kube-apiserver reads is not promised`,
+          `Set kubernetesVersion to a release of v1.${minorOf(newest)} that is none.`,
+        ),
+      );
     } else if (minorOf(target) > minorOf(oldest) + 1) {
       findings.push(
         never(
@@ -47,7 +59,7 @@ export function stepFindings(
       );
     }
   }
-  return [...findings, ...talosFindings(look, target, planned), ...pinFindings(look, target)];
+  return [...findings, ...talosFindings(look, target, planned), ...skewFindings(look, target)];
 }
 
 function whoRuns({ nodes }: ClusterLook, release: string): string {
@@ -76,20 +88,6 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
       `${nodes.join(", ")}: ${problem}`,
       "Where both change, Talos comes first where the new Kubernetes needs it, and Kubernetes first where the new Talos no longer runs the old one: each in a `pulumi up` of its own.",
     ),
-  );
-}
-
-/** Without its API server at the wanted release nothing else may follow. */
-function pinFindings({ nodes }: ClusterLook, target: string): Finding[] {
-  return nodes.flatMap(({ node, runs }) =>
-    node.pinned.includes("kube-apiserver") && (runs["kube-apiserver"] ?? target) !== target
-      ? [
-          never(
-            `${nodeLabel(node)}: a patch pins kube-apiserver to ${runs["kube-apiserver"] ?? ""}, so that it does not follow kubernetesVersion ${target}`,
-            "Take cluster.apiServer.image out of the patches, or set it to the wanted release.",
-          ),
-        ]
-      : [],
   );
 }
 

@@ -14,6 +14,7 @@ import {
   describeReleases,
   isAtRelease,
   lookAtCluster,
+  releasesIn,
   releaseTable,
   silentText,
   type ClusterLook,
@@ -87,7 +88,10 @@ export class KubernetesUpgradeResource implements OtherResource {
       this.#surroundings
         .statusOf(urn)
         .warn(
-          `the cluster runs Kubernetes ${describeReleases(look) ?? "of an unknown release"}, and kubernetesVersion is ${wanted}: it is left as it is until that setting changes`,
+          `the cluster runs Kubernetes ${describeReleases(look) ?? "of an unknown release"}, and kubernetesVersion is ${wanted}: it is left as it is until that setting changes` +
+            (releasesIn(look).includes(wanted)
+              ? ". An upgrade to it has begun: `pulumi refresh`, and the next `pulumi up` ends it"
+              : ""),
         );
     }
     return { id: "kubernetes", outs: wrap(outs, [...secrets, ...alwaysSecret]) };
@@ -140,10 +144,11 @@ export class KubernetesUpgradeResource implements OtherResource {
     }
     const running = releaseTable(look);
     const { adopted, ...rest } = state;
-    // Left as it was when the stack took the cluster, and still so.
-    if (adopted !== undefined && JSON.stringify(adopted) === JSON.stringify(running))
-      return { ...state, running };
     const inputs = kubernetesUpgradeInputs(state);
+    // Left as it was when the stack took the cluster, and still so. Half of an upgrade to the wanted release is not left: nothing else would end it.
+    const isHalfDone = releasesIn(look).includes(inputs.kubernetesVersion);
+    if (adopted !== undefined && !isHalfDone && JSON.stringify(adopted) === JSON.stringify(running))
+      return { ...state, running };
     if (isAtRelease(look, inputs.kubernetesVersion)) return { ...rest, running };
     return { ...rest, running, kubernetesVersion: describeReleases(look) ?? inputs.kubernetesVersion };
   }
@@ -213,8 +218,9 @@ function comparable(inputs: Properties): Properties {
 /** `~ kubelet: v1.35.4 -> v1.36.1 on w1, w2` */
 function planOf({ nodes }: ClusterLook, target: string): string[] {
   const due = new Map<string, string[]>();
-  for (const { node, runs } of nodes) {
-    for (const component of componentsOf(node.role)) {
+  for (const look of nodes) {
+    const { node, runs } = look;
+    for (const component of componentsOf(look)) {
       const release = runs[component];
       if (node.pinned.includes(component) || release === target) continue;
       const line = `~ ${component}: ${release ?? "not known"} -> ${target}`;

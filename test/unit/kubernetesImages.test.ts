@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   imageOfRelease,
   imagesIn,
+  isProxyDisabled,
   keepImages,
   pinnedIn,
   releaseOf,
@@ -82,11 +83,21 @@ describe("a configuration for a node that runs Kubernetes already", () => {
       "a JSON patch",
       "- op: replace\n  path: /machine/kubelet/image\n  value: ghcr.io/siderolabs/kubelet:v1.36.1\n",
     ],
+    [
+      "a JSON patch of all that is around it",
+      "- op: replace\n  path: /machine/kubelet\n  value:\n    image: ghcr.io/siderolabs/kubelet:v1.36.1\n",
+    ],
     ["a document", "apiVersion: v1alpha1\nkind: KubeletConfig\nimage: ghcr.io/siderolabs/kubelet:v1.36.1\n"],
   ])("keeps what %s pins", (_, patch) => {
     expect([...pinnedIn([patch])]).toEqual(["kubelet"]);
     expect(keepImages(wanted, running, [patch])).toBe(config("v1.36.1", "v1.35.4", "cp-1"));
     expect(sameButForImages(running, config("v1.36.1", "v1.35.4"), [patch])).toBe(false);
+  });
+
+  it("is pinned by no patch of what is around it alone", () => {
+    expect([
+      ...pinnedIn(["- op: add\n  path: /machine/kubelet\n  value:\n    clusterDNS: [10.96.0.10]\n"]),
+    ]).toEqual([]);
   });
 
   it("is the same as another one that differs in images alone", () => {
@@ -114,6 +125,28 @@ describe("an image", () => {
     expect(imageOfRelease("kubelet", `mirror:5000/kubelet:v1.36.1-slim${digest}`, "v1.36.2")).toBe(
       "mirror:5000/kubelet:v1.36.2-slim",
     );
+    expect(imageOfRelease("kubelet", `mirror:5000/kubelet${digest}`, "v1.36.2")).toBe(
+      "mirror:5000/kubelet:v1.36.2",
+    );
     expect(imageOfRelease("kubelet", undefined, "v1.36.2")).toBe("ghcr.io/siderolabs/kubelet:v1.36.2");
   });
+});
+
+it.each([
+  ["mirror:5000/kubelet", "mirror:5000/kubelet:v1.36.2"],
+  ["mirror:5000/kubelet:latest", "mirror:5000/kubelet:v1.36.2"],
+  ["mirror/team/kubelet:v1.36", "mirror/team/kubelet:v1.36.2"],
+  [`mirror/kubelet:hardened@sha256:${"a".repeat(64)}`, "mirror/kubelet:v1.36.2"],
+])("%s of another release is %s", (image, moved) => {
+  expect(imageOfRelease("kubelet", image, "v1.36.2")).toBe(moved);
+});
+
+it.each([
+  ["version: v1alpha1\ncluster:\n  proxy:\n    disabled: true\n", true],
+  ["version: v1alpha1\ncluster:\n  proxy:\n    disabled: false\n", false],
+  ["version: v1alpha1\n---\napiVersion: v1alpha1\nkind: KubeProxyConfig\nenabled: false\n", true],
+  ["version: v1alpha1\n---\napiVersion: v1alpha1\nkind: KubeProxyConfig\nmode: nftables\n", false],
+  ["version: v1alpha1\n", false],
+])("whether %j keeps kube-proxy out is %s", (text, isOut) => {
+  expect(isProxyDisabled(text)).toBe(isOut);
 });

@@ -34,14 +34,21 @@ it.each([
   [["v1.35.4"], "v1.37.0", ["more than one minor release"]],
   [["v1.34.9", "v1.35.4"], "v1.36.1", ["more than one minor release"]],
   [["v1.35.4", "v1.36.1"], "v1.35.4", ["cannot go back"]],
+  [["v1.36.1"], "v1.36.0-rc.1", ["a pre-release before it"]],
+  [["v1.36.0-rc.0"], "v1.36.0-rc.1", []],
+  [["v1.36.0-rc.1"], "v1.36.0", []],
+  [["v1.35.4"], "v1.36.0-rc.1", []],
+  [["v1.36.1"], "v1.37.0-rc.1", []],
   [[], "v1.36.1", []],
 ])("from %j to %s stands %j", (releases, target, problems) => {
   const look = {
     silent: [],
+    strangers: [],
     nodes: releases.map((release, index) => ({
       node: { name: `w${index}`, node: `10.0.0.${index}`, role: "worker" as const, pinned: [] },
       talosVersion: "v1.14.0",
       images: {},
+      nameless: {},
       runs: { kubelet: release },
     })),
   };

@@ -1,0 +1,98 @@
+import { compare, parse } from "semver";
+import { releaseOf, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
+import type { Finding } from "../guards/finding.ts";
+import { nodeLabel } from "../inputs.ts";
+import type { ClusterLook, NodeLook } from "./look.ts";
+
+/** How many minor releases a component may be behind kube-apiserver (Kubernetes' version skew policy). None may be ahead. */
+const mayBeBehind: Readonly<Record<KubernetesComponent, number>> = {
+  "kube-apiserver": 0,
+  "kube-controller-manager": 1,
+  "kube-scheduler": 1,
+  "kube-proxy": 3,
+  kubelet: 3,
+};
+
+/** What would not go with kube-apiserver of the wanted release, and that the upgrade does not move: pinned components, and nodes that are not among its nodes. */
+export function skewFindings({ nodes, strangers }: ClusterLook, target: string): Finding[] {
+  return [
+    ...nodes.flatMap((look) => [...pinFindings(look, target), ...namelessFindings(look)]),
+    ...strangers.flatMap(({ name, controlPlane, kubeletVersion }): Finding[] => {
+      if (controlPlane === true)
+        return [
+          {
+            problem: `${name} is a control plane of this cluster, and not among its nodes here: its kube-apiserver would stay behind the kubelets`,
+            hint: "Add it to cluster.nodes. If the machine is gone, take its Node object away (`kubectl delete node`).",
+            mayPass: true,
+          },
+        ];
+      const problem = misfit("kubelet", releaseOf(`kubelet:${kubeletVersion ?? ""}`), target);
+      return problem === undefined
+        ? []
+        : [
+            {
+              problem: `${name} is a node of this cluster, and not among its nodes here: ${problem}`,
+              hint: "Add it to cluster.nodes, or upgrade its kubelet first. If the machine is gone, take its Node object away (`kubectl delete node`).",
+              mayPass: true,
+            },
+          ];
+    }),
+  ];
+}
+
+function pinFindings({ node, runs }: NodeLook, target: string): Finding[] {
+  return node.pinned.flatMap((component): Finding[] => {
+    const release = runs[component];
+    if (component === "kube-apiserver")
+      return (release ?? target) === target
+        ? []
+        : [
+            never(
+              `${nodeLabel(node)}: a patch pins kube-apiserver to ${release ?? ""}, so that it does not follow kubernetesVersion ${target}`,
+              "Take cluster.apiServer.image out of the patches, or set it to the wanted release.",
+            ),
+          ];
+    const problem = misfit(component, release, target);
+    return problem === undefined
+      ? []
+      : [
+          never(
+            `${nodeLabel(node)}: a patch pins ${component}: ${problem}`,
+            "Take the image out of the patches, or set it to a release that goes with the wanted one.",
+          ),
+        ];
+  });
+}
+
+/** Such a component may be of any release: how far the step is for it cannot be told. */
+function namelessFindings({ node, nameless }: NodeLook): Finding[] {
+  return Object.entries(nameless).flatMap(([component, image]) =>
+    node.pinned.includes(component as KubernetesComponent)
+      ? []
+      : [
+          never(
+            `${nodeLabel(node)}: the image ${image} does not tell which release of ${component} runs`,
+            "Name the release in its tag (`…:v1.35.4@sha256:…`), on the node as it runs now, or pin the component with a patch.",
+          ),
+        ],
+  );
+}
+
+function misfit(
+  component: KubernetesComponent,
+  release: string | undefined,
+  target: string,
+): string | undefined {
+  const [is, wanted] = [parse(release), parse(target)];
+  if (release === undefined || is === null || wanted === null) return undefined;
+  const behind = wanted.minor - is.minor;
+  if (behind < 0 || (behind === 0 && compare(is, wanted) > 0 && wanted.prerelease.length > 0))
+    return `${component} ${release} is newer than kube-apiserver ${target}`;
+  return behind > mayBeBehind[component]
+    ? `${component} ${release} is ${behind} minor releases behind kube-apiserver ${target}, and ${mayBeBehind[component]} are supported`
+    : undefined;
+}
+
+function never(problem: string, hint: string): Finding {
+  return { problem, hint, mayPass: false };
+}
