@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
 import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
@@ -48,8 +49,8 @@ export class ClusterMembership extends pulumi.CustomResource {
       name,
       {
         ...args,
-        clientConfiguration: pulumi.secret(args.clientConfiguration),
-        ...(args.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(args.kubeconfig) }),
+        clientConfiguration: secretOnce(args.clientConfiguration),
+        ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
         members: undefined,
       },
       pulumi.mergeOptions(opts, { hideDiffs: ["approval"] }),

@@ -59,6 +59,8 @@ export class FactoryImage extends pulumi.ComponentResource {
   declare readonly provider: talos.Provider;
 
   private readonly args: FactoryImageArgs;
+  /** By Talos release: one for all nodes that run it. */
+  private readonly references = new Map<string, pulumi.Output<string>>();
 
   constructor(name: string, args: FactoryImageArgs, opts?: pulumi.ComponentResourceOptions) {
     const { sharedProvider, architecture = "amd64", ...shown } = args;
@@ -104,8 +106,12 @@ export class FactoryImage extends pulumi.ComponentResource {
 
   /** The installer image of another Talos release with the same schematic: for a node that overrides its version. */
   installerImageOf(talosVersion: string): pulumi.Output<string> {
-    return this.schematicId.apply((id) =>
+    const known = this.references.get(talosVersion);
+    if (known !== undefined) return known;
+    const reference = this.schematicId.apply((id) =>
       installerImage({ ...this.args, schematicId: id, version: talosVersion }),
     );
+    this.references.set(talosVersion, reference);
+    return reference;
   }
 }

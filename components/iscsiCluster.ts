@@ -248,10 +248,14 @@ export function declareCluster(
   const iscsiNodes = wanted.nodes.flatMap(({ name, iscsi }) => (iscsi ? [name] : []));
   const placed = {
     ...(iscsiNodes.length === wanted.nodes.length ? {} : { nodesWithoutIscsi: true }),
-    probeOn: {
-      kubeconfig: cluster.kubeconfig,
-      nodes: runningImages(rollout.nodes, iscsiNodes, settings.kubernetesVersion),
-    },
+    ...(settings.joviandss?.probe?.enabled !== true && settings.synology?.probe?.enabled !== true
+      ? {}
+      : {
+          probeOn: {
+            kubeconfig: cluster.kubeconfig,
+            nodes: runningImages(rollout.nodes, iscsiNodes, settings.kubernetesVersion),
+          },
+        }),
   };
   const joviandss =
     settings.joviandss === undefined

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
@@ -64,8 +65,8 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
       name,
       {
         ...Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)),
-        clientConfiguration: pulumi.secret(args.clientConfiguration),
-        kubeconfig: pulumi.secret(args.kubeconfig),
+        clientConfiguration: secretOnce(args.clientConfiguration),
+        kubeconfig: secretOnce(args.kubeconfig),
         running: undefined,
         adopted: undefined,
         postponed: undefined,

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Endpoints } from "../talos/endpoint.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
+import { onlyGiven, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
@@ -69,6 +70,7 @@ export class NodeConfiguration extends pulumi.CustomResource {
   declare readonly refused: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: NodeConfigurationArgs, opts?: pulumi.CustomResourceOptions) {
+    const { hidden, ...given } = args;
     const configuration = pulumi.unsecret(
       args.machineConfiguration.apply((text) => redactMachineConfig(text, { hidden: args.hidden })),
     );
@@ -76,13 +78,12 @@ export class NodeConfiguration extends pulumi.CustomResource {
       "talos-node:index:NodeConfiguration",
       name,
       {
-        ...args,
+        ...onlyGiven(given),
         // Absent where there is none, so that states without it stay as they are.
-        hidden:
-          args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret(args.hidden),
-        clientConfiguration: pulumi.secret(args.clientConfiguration),
-        machineConfiguration: pulumi.secret(args.machineConfiguration),
-        patches: pulumi.secret(args.patches),
+        ...(hidden === undefined || hidden.length === 0 ? {} : { hidden: secretOnce(hidden) }),
+        clientConfiguration: secretOnce(args.clientConfiguration),
+        machineConfiguration: secretOnce(args.machineConfiguration),
+        patches: secretOnce(args.patches),
         configuration,
         changes: undefined,
         changedByHand: undefined,
@@ -106,6 +107,9 @@ export class NodeConfiguration extends pulumi.CustomResource {
 export function formerConfiguration(name: string, parent: pulumi.Resource): pulumi.Alias {
   return {
     type: "talos-node:index:ConfigurationGuard",
-    parent: pulumi.createUrn(name, "talos-iscsi:index:MachineConfiguration", parent),
+    // As pulumi.createUrn, with one Output in place of five.
+    parent: parent.urn.apply(
+      (urn) => `${urn.slice(0, urn.lastIndexOf("::"))}$talos-iscsi:index:MachineConfiguration::${name}`,
+    ),
   };
 }

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
+import { secretOnce } from "./outputs.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
 
 /** The wanted state of one node. A bad value is refused in the preview, with the input's name in brackets. */
@@ -243,8 +244,8 @@ export class NodeUpgrade extends pulumi.CustomResource {
       name,
       {
         ...args,
-        clientConfiguration: pulumi.secret(args.clientConfiguration),
-        kubeconfig: args.kubeconfig === undefined ? undefined : pulumi.secret(args.kubeconfig),
+        clientConfiguration: secretOnce(args.clientConfiguration),
+        kubeconfig: args.kubeconfig === undefined ? undefined : secretOnce(args.kubeconfig),
         // Only the node knows these.
         runningVersion: undefined,
         runningSchematic: undefined,

@@ -9,6 +9,7 @@ import {
   type RolloutGate,
 } from "./nodeUpgrade.ts";
 import { withoutTraces } from "./manyResources.ts";
+import { gather, secretOnce } from "./outputs.ts";
 import { rolloutHops, type NodeWay } from "./rolloutHops.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
@@ -131,8 +132,8 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     const shared = {
       schematicId: args.schematicId,
       controlPlanes,
-      clientConfiguration: args.clientConfiguration,
-      ...(args.kubeconfig === undefined ? {} : { kubeconfig: args.kubeconfig }),
+      clientConfiguration: secretOnce(args.clientConfiguration),
+      ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
       ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
       drain: { ...args.drain, enabled: args.drain.enabled && !single },
       ...(args.storageGate === undefined ? {} : { storageGate: args.storageGate }),
@@ -178,17 +179,14 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         );
       }
     });
-    this.table = pulumi.all(Object.fromEntries(args.nodes.map((node) => [node.name, this.row(node)])));
+    this.table = this.rows(args.nodes);
     const taken = Object.values(this.nodes).map(({ takenSnapshot }) => takenSnapshot);
-    this.etcdSnapshot = pulumi.unsecret(pulumi.all(taken).apply(newest));
+    this.etcdSnapshot = pulumi.unsecret(gather(taken).apply(newest));
+    const names = Object.keys(this.nodes);
     this.postponed = pulumi.unsecret(
-      pulumi
-        .all(
-          Object.entries(this.nodes).map(([node, { postponed }]) =>
-            postponed.apply((why) => ({ node, why })),
-          ),
-        )
-        .apply((all) => all.flatMap(({ node, why }) => (why === undefined ? [] : [`${node}: ${why}`]))),
+      gather(Object.values(this.nodes).map(({ postponed }) => postponed)).apply((reasons) =>
+        reasons.flatMap((why, index) => (why === undefined ? [] : [`${names[index]}: ${why}`])),
+      ),
     );
     this.registerOutputs({
       table: this.table,
@@ -197,27 +195,36 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     });
   }
 
-  private row({ name, address, role }: RollingUpgradeNode): pulumi.Output<RollingUpgradeRow> {
-    const upgraded = this.nodes[name];
-    if (upgraded === undefined) throw new Error(`node ${name} is missing from the rollout's own order`);
+  private rows(nodes: readonly RollingUpgradeNode[]): RollingUpgrade["table"] {
+    const read = nodes.map(({ name }) => {
+      const upgraded = this.nodes[name];
+      if (upgraded === undefined) throw new Error(`node ${name} is missing from the rollout's own order`);
+      return upgraded;
+    });
+    const version = gather(read.map(({ runningVersion }) => runningVersion));
+    const schematic = gather(read.map(({ runningSchematic }) => runningSchematic));
+    const extensions = gather(read.map(({ installedExtensions }) => installedExtensions));
+    const services = gather(read.map(({ runningServices }) => runningServices));
+    const initiatorName = gather(read.map((upgraded) => upgraded.initiatorName));
     return pulumi.unsecret(
       pulumi
-        .all([
-          upgraded.runningVersion,
-          upgraded.runningSchematic,
-          upgraded.installedExtensions,
-          upgraded.runningServices,
-          upgraded.initiatorName,
-        ])
-        .apply(([version, schematic, extensions, services, initiatorName]) => ({
-          address,
-          role,
-          version,
-          schematic,
-          extensions,
-          services,
-          initiatorName,
-        })),
+        .all([version, schematic, extensions, services, initiatorName])
+        .apply(([versions, schematics, extensionsOf, servicesOf, initiatorNames]) =>
+          Object.fromEntries(
+            nodes.map(({ name, address, role }, index) => [
+              name,
+              {
+                address,
+                role,
+                version: versions[index],
+                schematic: schematics[index],
+                extensions: extensionsOf[index],
+                services: servicesOf[index],
+                initiatorName: initiatorNames[index],
+              } as RollingUpgradeRow,
+            ]),
+          ),
+        ),
     );
   }
 }

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { secretOnce } from "./outputs.ts";
 import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
 import type { RolloutHops } from "./rolloutHops.ts";
 
@@ -53,8 +54,8 @@ export class RolloutPreflight extends pulumi.CustomResource {
       name,
       {
         ...args,
-        clientConfiguration: pulumi.secret(args.clientConfiguration),
-        ...(args.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(args.kubeconfig) }),
+        clientConfiguration: secretOnce(args.clientConfiguration),
+        ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
         due: undefined,
         plan: undefined,
         postponed: undefined,

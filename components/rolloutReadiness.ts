@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
+import { gather, onlyGiven, secretOnce } from "./outputs.ts";
 import type { ClusterMember } from "./clusterMembership.ts";
 import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
 import type { RolloutHops } from "./rolloutHops.ts";
@@ -45,8 +46,8 @@ export interface HardwareArgs {
 
 /** A machine configuration, and the patches in it. */
 export interface ConfigurationToBe {
-  text: pulumi.Input<string>;
-  patches: pulumi.Input<string[]>;
+  text: pulumi.Output<string>;
+  patches: pulumi.Output<string[]>;
 }
 
 /** What was confirmed in one run: an input of each resource that disturbs a node. */
@@ -82,9 +83,9 @@ export class RolloutReadiness extends pulumi.CustomResource {
       {
         ...onlyGiven(args),
         ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(onlyGiven(args.hardware)) }),
-        clientConfiguration: pulumi.secret(args.clientConfiguration),
+        clientConfiguration: secretOnce(args.clientConfiguration),
         drain: { enabled: false },
-        ...(args.configurations === undefined ? {} : { configurations: pulumi.secret(args.configurations) }),
+        ...(args.configurations === undefined ? {} : { configurations: together(args.configurations) }),
         hidden:
           args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),
         ...(run === undefined ? {} : { preview: pulumi.runtime.isDryRun(), run }),
@@ -101,7 +102,19 @@ export class RolloutReadiness extends pulumi.CustomResource {
   }
 }
 
-/** Without what is not given: an input that is undefined is an input. */
-function onlyGiven<T extends object>(args: T): T {
-  return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)) as T;
+function together(
+  configurations: Record<string, ConfigurationToBe>,
+): pulumi.Output<Record<string, { text: string; patches: string[] }>> {
+  const names = Object.keys(configurations);
+  const all = Object.values(configurations);
+  const [texts, patches] = [gather(all.map(({ text }) => text)), gather(all.map((one) => one.patches))];
+  return secretOnce(
+    pulumi
+      .all([texts, patches])
+      .apply(([textOf, patchesOf]) =>
+        Object.fromEntries(
+          names.map((name, index) => [name, { text: textOf[index] ?? "", patches: patchesOf[index] ?? [] }]),
+        ),
+      ),
+  );
 }

@@ -5,6 +5,7 @@ import type { ProbeSettings } from "./csi/driverSettings.ts";
 import type { IscsiCsiDriver } from "./csi/iscsiCsiDriver.ts";
 import { tolerationsOf } from "./csi/naming.ts";
 import { probeImage } from "./csi/sidecars.ts";
+import { gather } from "./outputs.ts";
 import type { NodeUpgrade } from "./nodeUpgrade.ts";
 
 /** A StorageClass to probe. */
@@ -163,7 +164,9 @@ export function runningImages(
       if (node === undefined) return [];
       const { runningVersion, runningSchematic } = node;
       const kubelet = kubernetesVersion === undefined ? "" : ` with Kubernetes ${kubernetesVersion}`;
-      const runs = pulumi.interpolate`${runningVersion} ${runningSchematic}${kubelet}`;
+      const runs = gather([runningVersion, runningSchematic]).apply(
+        ([version, schematic]) => `${version} ${schematic}${kubelet}`,
+      );
       return [[name, pulumi.unsecret(runs)] as const];
     }),
   );

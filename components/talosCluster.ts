@@ -13,6 +13,7 @@ import { addressesOf, firstControlPlane, inApplyOrder } from "./applyOrder.ts";
 import { shownInputs } from "./clusterInputs.ts";
 import { issuedCredentials } from "./clientCredentials.ts";
 import { withoutTraces } from "./manyResources.ts";
+import { gatherNamed } from "./outputs.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
 
@@ -173,7 +174,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     this.refusals = Object.fromEntries(
       Object.entries(configurations).map(([node, { refused }]) => [node, refused]),
     );
-    this.redactedConfigurations = pulumi.all(
+    this.redactedConfigurations = gatherNamed(
       Object.fromEntries(Object.entries(configurations).map(([node, { redacted }]) => [node, redacted])),
     );
     this.kubeconfig = this.fetchKubeconfig(args, first);
