@@ -122,6 +122,9 @@ export function declareCluster(
       renewCredentials: wanted.renewCredentials,
       existing: wanted.secrets,
       after: imagesOfNodes.confirmed,
+      // Stacks from before the setting stay as they are.
+      configurationTimeoutSeconds:
+        upgrade.configurationTimeout === 600 ? undefined : upgrade.configurationTimeout,
       kubeletRestart: { drain: drainUnlessDefault(drain), storageGate },
       look: ({ clientConfiguration, configurations, named: hardware }) => {
         const readiness = new RolloutReadiness(

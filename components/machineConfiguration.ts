@@ -38,7 +38,7 @@ export interface NodeConfigurationArgs {
   contract: pulumi.Input<string>;
   /** The contract that the cluster's secrets were made for, if this stack made them. `contract` has to be the same. Default: not known. */
   createdWith?: pulumi.Input<string> | undefined;
-  /** How long the other control planes may take to be well, in seconds. Default: 600. */
+  /** How long control planes may take to be well, the others before the change and all of them after it, in seconds. A change of it alone is no change of the node. Default: 600. */
   timeoutSeconds?: number | undefined;
   /**
    * How the node is drained for a change that restarts its kubelet, where a deployed driver would log sessions out then. Read when that happens: a

@@ -106,6 +106,8 @@ export interface TalosClusterArgs {
   after?: pulumi.Resource[] | undefined;
   /** How a node is drained whose kubelet must not restart under volumes. Default: as an upgrade does by default. */
   kubeletRestart?: Pick<NodeConfigurationArgs, "drain" | "storageGate"> | undefined;
+  /** How long control planes may take to be well, the others before a node's configuration changes and all of them after it, in seconds. Default: 600. */
+  configurationTimeoutSeconds?: number | undefined;
   /** Makes what looks at the nodes before the first node gets its configuration. Default: nothing. */
   look?: ((cluster: ClusterToBe) => Look) | undefined;
 }
@@ -258,6 +260,7 @@ export class TalosCluster extends pulumi.ComponentResource {
           hidden: args.hidden ?? [],
           contract: identity.contract,
           createdWith: identity.createdWith,
+          timeoutSeconds: args.configurationTimeoutSeconds,
           ...args.kubeletRestart,
           approval: look?.approval,
         },

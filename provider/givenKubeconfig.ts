@@ -22,3 +22,23 @@ export async function givenKubeconfig(
   }
   throw last;
 }
+
+/**
+ * The same, to take a turn in Kubernetes with: of the first control plane where etcd answers. Undefined where none does, as in a cluster that is not bootstrapped: there is
+ * no Kubernetes to take a turn in.
+ */
+export async function kubeconfigForTurn(
+  peer: (address: string) => Pick<TalosReader, "etcdMembers" | "kubeconfig">,
+  controlPlanes: readonly string[],
+  call: CallOptions,
+): Promise<string | undefined> {
+  for (const address of controlPlanes) {
+    try {
+      await peer(address).etcdMembers(call);
+      return await peer(address).kubeconfig(call);
+    } catch (error) {
+      if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    }
+  }
+  return undefined;
+}

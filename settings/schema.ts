@@ -338,6 +338,9 @@ const upgrade = section({
     timeout: duration("5m").describe("How long storage may take to be well again."),
   }).prefault({}),
   timeout: duration("30m").describe("How long each step of a node may take."),
+  configurationTimeout: duration("10m").describe(
+    "How long control planes may take to be well: the others before a machine configuration changes, and all of them after it.",
+  ),
   through,
   releases: releasesOf(talosVersion),
   allowSkew: flag()

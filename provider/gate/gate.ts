@@ -79,11 +79,19 @@ export class Gate {
   }
 
   async #clusterTurn(): Promise<ClusterTurn | undefined> {
-    const { acting, kubeconfig } = this.#site;
-    if (kubeconfig === undefined) return undefined;
-    const turn = await clusterTurn(await clientsOf(acting).kubernetes(kubeconfig), this.#site);
-    if (turn !== undefined && "problem" in turn) throw new Refused([turn]);
-    return turn;
+    const { acting, kubeconfig, kubeconfigForTurn, tell } = this.#site;
+    const given = kubeconfig ?? (await kubeconfigForTurn?.());
+    if (given === undefined) return undefined;
+    try {
+      const turn = await clusterTurn(await clientsOf(acting).kubernetes(given), this.#site);
+      if (turn === undefined || !("problem" in turn)) return turn;
+      throw new Refused([turn]);
+    } catch (error) {
+      const silent = error instanceof Refused || error instanceof KubernetesError;
+      if (kubeconfig !== undefined || !silent) throw error;
+      tell(`without a turn in Kubernetes: ${error.message}`);
+      return undefined;
+    }
   }
 
   /**

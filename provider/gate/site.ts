@@ -19,6 +19,11 @@ export interface GateSite {
   /** What this cluster is known by, such as its CA. */
   readonly cluster: string;
   readonly kubeconfig: string | undefined;
+  /**
+   * Gives one to take a turn with, where `kubeconfig` is not known yet; asked right before the turn. Without one, or without an answer from Kubernetes, the action goes on without
+   * this turn: it may be what brings Kubernetes back. Default: such turns are not taken.
+   */
+  readonly kubeconfigForTurn?: () => Promise<string | undefined>;
   /** Absent where the operation needs no approval. */
   readonly approval?: AskedApproval | undefined;
   readonly acting: Acting;

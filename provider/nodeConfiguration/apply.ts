@@ -8,7 +8,7 @@ import { Cancelled, sentence, UpgradeError } from "../errors.ts";
 import { Gate } from "../gate/gate.ts";
 import { NotRecovered, Refused } from "../gate/refused.ts";
 import { inTurn } from "../gate/turn.ts";
-import { givenKubeconfig } from "../givenKubeconfig.ts";
+import { givenKubeconfig, kubeconfigForTurn } from "../givenKubeconfig.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { talosctl } from "../talosctl.ts";
@@ -88,18 +88,20 @@ class Application {
     this.#sink = call.surroundings.statusOf(call.urn);
     const { wanted } = order;
     const { acting, clock, patience } = call.surroundings;
+    const reader = (address: string): TalosReader => connections.to(address);
     this.#gate = new Gate({
       node: wanted,
       controlPlanes: wanted.controlPlanes,
       services: [],
       cluster: wanted.clientConfiguration.caCertificate,
       kubeconfig: undefined,
+      kubeconfigForTurn: () => kubeconfigForTurn(reader, wanted.controlPlanes, this.#limits(2)),
       approval: approvalFor(wanted.approval, call.surroundings),
       acting,
-      reader: (address) => connections.to(address),
+      reader,
       connectionTo: (address) => connections.connectionTo(address),
       clock,
-      patience,
+      patience: { ...patience, recoveryMs: wanted.timeoutSeconds * 1000 },
       signal: call.signal,
       tell: (text) => this.#sink.status(text),
     });

@@ -44,7 +44,7 @@ export interface NodeConfigurationInputs {
 }
 
 /** Read when a change needs them: a change of theirs alone is no change of the node. */
-export const policies = ["drain", "storageGate"];
+export const policies = ["drain", "storageGate", "timeoutSeconds"];
 
 /** What `check` adds to the inputs: the lines that the applies of this stack change on the node, the newest last. */
 export const changesProperty = "changes";

@@ -60,6 +60,7 @@ describe("settings that are right", () => {
           through: "refuse",
           releases: [],
           timeout: 1800,
+          configurationTimeout: 600,
           allowSkew: false,
           kubernetes: { acceptRemovedApis: false },
           etcdDowngrade: false,

@@ -97,6 +97,16 @@ describe("the program", () => {
       expect(inputs).not.toHaveProperty("approval");
   });
 
+  it("gives control planes the time of the settings around a configuration, and no input where it is the default", async () => {
+    const waits = async (config: Record<string, unknown>) =>
+      ofType((await program(config)).resources, "talos-node:index:NodeConfiguration").map(
+        ({ inputs }) => inputs["timeoutSeconds"],
+      );
+    expect(new Set(await waits(dev()))).toEqual(new Set([undefined]));
+    const longer = changed(dev(), { "upgrade.configurationTimeout": "25m" });
+    expect(new Set(await waits(longer))).toEqual(new Set([1500]));
+  });
+
   it("upgrades Kubernetes after Talos and before what is deployed to it, and owns it only where the settings name a release", async () => {
     const config = changed(dev(), {
       "cluster.nodes[4].patches": [{ machine: { kubelet: { image: "ghcr.io/siderolabs/kubelet:v1.35.2" } } }],

@@ -247,6 +247,31 @@ describe("turns", () => {
     expect(done).toEqual([]);
   });
 
+  it("of a configuration are taken with a kubeconfig that is asked for then, and only where something is disturbed", async () => {
+    let asked = 0;
+    const site: Partial<GateSite> = {
+      kubeconfig: undefined,
+      kubeconfigForTurn: async () => {
+        asked += 1;
+        return "given out";
+      },
+    };
+    const request = { data: "", mode: "NO_REBOOT" } as const;
+    await gateOf("cp1", site).applyConfiguration({ ...request, disturbs: false }, call);
+    await gateOf("w1", site).applyConfiguration({ ...request, disturbs: true }, call);
+    expect([asked, fleet.kubernetes.lease]).toEqual([0, undefined]);
+    await gateOf("cp1", site).applyConfiguration({ ...request, disturbs: true }, call);
+    expect([asked, fleet.kubernetes.lease?.version]).toEqual([1, expect.any(String)]);
+    expect(fleet.kubernetes.lease?.holder).toBeUndefined();
+  });
+
+  it("that Kubernetes gives no answer to keep no configuration: it may be the cure", async () => {
+    fleet.kubernetes.down = "connect ECONNREFUSED";
+    const site = { kubeconfig: undefined, kubeconfigForTurn: async () => "given out" };
+    await gateOf("cp1", site).applyConfiguration({ data: "", mode: "NO_REBOOT", disturbs: true }, call);
+    expect(done).toEqual(["applyConfiguration cp1"]);
+  });
+
   it("that are lost meanwhile stop the action", async () => {
     const gate = gateOf("cp1");
     await expect(
