@@ -42,6 +42,8 @@ export interface ClusterMembershipArgs {
 export class ClusterMembership extends pulumi.CustomResource {
   /** Who is in the cluster as far as this stack knows: after a removal that failed, more than the settings list. */
   declare readonly members: pulumi.Output<Record<string, ClusterMember>>;
+  /** Why a removal is refused, in a preview: an input of the preflight, which fails with all that is refused. In a deployment it is an error at once. */
+  declare readonly refused: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: ClusterMembershipArgs, opts?: pulumi.CustomResourceOptions) {
     super(
@@ -52,6 +54,8 @@ export class ClusterMembership extends pulumi.CustomResource {
         clientConfiguration: secretOnce(args.clientConfiguration),
         ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
         members: undefined,
+        refused: undefined,
+        ...(pulumi.runtime.isDryRun() ? { preview: true } : {}),
       },
       pulumi.mergeOptions(opts, { hideDiffs: ["approval"] }),
     );

@@ -153,8 +153,8 @@ export function declareCluster(
           },
           { ...inScope, dependsOn: imagesOfNodes.confirmed },
         );
-        const { approval } = readiness;
-        return approval === undefined ? { resource: readiness } : { resource: readiness, approval };
+        const { approval, refused } = readiness;
+        return { resource: readiness, refused, ...(approval === undefined ? {} : { approval }) };
       },
     },
     { ...inScope, provider: factory.provider },
@@ -198,7 +198,8 @@ export function declareCluster(
     windows: upgrade.windows,
     outsideWindow: upgrade.outsideWindow,
     gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
-    refusals: cluster.refusals,
+    // No node has a name with a space.
+    refusals: { ...cluster.refusals, "the list of nodes": membership.refused },
     ...approval,
   };
   const rollout = new RollingUpgrade(named("upgrade"), rolloutArgs, inScope);

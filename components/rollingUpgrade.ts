@@ -101,7 +101,7 @@ export interface RollingUpgradeArgs {
   outsideWindow?: "stop" | "fail" | undefined;
   /** What has to be well in the cluster before each node is taken down. Default: nothing. */
   gates?: RolloutGate[] | undefined;
-  /** Why machine configurations are refused in a preview, by the node's name. Default: nothing. */
+  /** Why machine configurations, machines and removals are refused in a preview, by any name. Default: nothing. */
   refusals?: Record<string, pulumi.Output<string | undefined>> | undefined;
   /** What RolloutReadiness has confirmed, as for a NodeUpgrade. Default: no approval is asked for. */
   approval?: ConfirmedPlan | undefined;

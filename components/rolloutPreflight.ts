@@ -23,7 +23,7 @@ export interface RolloutPreflightArgs extends Omit<
   nodes: Record<string, Omit<PreflightNodeArgs, "name">>;
   /** Releases to take nodes through first that are more than one minor release behind. Default: none; such a node is refused. */
   hops?: RolloutHops;
-  /** Why machine configurations are refused, by the node's name: a preview fails with all of them. The state does not keep it. Default: nothing. */
+  /** Why machine configurations, machines and removals are refused, by any name: a preview fails with all of them. The state does not keep it. Default: nothing. */
   refusals?: Record<string, pulumi.Output<string | undefined>> | undefined;
 }
 

@@ -70,6 +70,8 @@ export class RolloutReadiness extends pulumi.CustomResource {
    * such as with `--target`. Undefined without `approvedPlan`.
    */
   readonly approval: ConfirmedPlan | undefined;
+  /** Why machines are refused, in a preview: an input of the preflight, which fails with all that is refused. In a deployment it is an error at once. */
+  declare readonly refused: pulumi.Output<string | undefined>;
   /** Digest of the plan when it was last made. */
   declare readonly planDigest: pulumi.Output<string | undefined>;
 
@@ -88,7 +90,9 @@ export class RolloutReadiness extends pulumi.CustomResource {
         ...(args.configurations === undefined ? {} : { configurations: together(args.configurations) }),
         hidden:
           args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),
-        ...(run === undefined ? {} : { preview: pulumi.runtime.isDryRun(), run }),
+        ...(run === undefined ? {} : { run }),
+        ...(pulumi.runtime.isDryRun() ? { preview: true } : {}),
+        refused: undefined,
         confirmed: undefined,
         planDigest: undefined,
       },

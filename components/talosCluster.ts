@@ -126,6 +126,8 @@ export interface Look {
   resource: pulumi.Resource;
   /** What it has confirmed, where a plan has to be approved. */
   approval?: ConfirmedPlan | undefined;
+  /** Why machines are refused, in a preview. */
+  refused?: pulumi.Output<string | undefined> | undefined;
 }
 
 /**
@@ -148,7 +150,7 @@ export class TalosCluster extends pulumi.ComponentResource {
   declare readonly clusterId: pulumi.Output<string>;
   /** What has to be done before anything else is done with the nodes: all configurations applied, etcd bootstrapped. */
   declare readonly ready: pulumi.Resource[];
-  /** Why machine configurations are refused, by the node's name, in a preview. */
+  /** Why machine configurations are refused, by the node's name, in a preview; and why machines are, under another name. */
   declare readonly refusals: Record<string, pulumi.Output<string | undefined>>;
   /** What `look` has confirmed: an input of everything else that disturbs a node. Undefined where no plan has to be approved. */
   declare readonly approval: ConfirmedPlan | undefined;
@@ -168,14 +170,15 @@ export class TalosCluster extends pulumi.ComponentResource {
         : own;
     this.clientConfiguration = identity.clientConfiguration;
     this.clusterId = identity.machineSecrets.apply((secrets) => unwrapped(secrets).cluster.id);
-    const { configurations, approval } = withoutTraces(() => this.applyConfigurations(args, identity));
-    this.approval = approval;
+    const { configurations, look } = withoutTraces(() => this.applyConfigurations(args, identity));
+    this.approval = look?.approval;
     const applied = Object.values(configurations);
     const bootstrap = args.existing === undefined ? [this.bootstrap(args, first, applied)] : [];
     this.ready = [...applied, ...bootstrap];
-    this.refusals = Object.fromEntries(
-      Object.entries(configurations).map(([node, { refused }]) => [node, refused]),
-    );
+    this.refusals = {
+      ...(look?.refused === undefined ? {} : { "the machines": look.refused }),
+      ...Object.fromEntries(Object.entries(configurations).map(([node, { refused }]) => [node, refused])),
+    };
     this.redactedConfigurations = gatherNamed(
       Object.fromEntries(Object.entries(configurations).map(([node, { redacted }]) => [node, redacted])),
     );
@@ -229,7 +232,7 @@ export class TalosCluster extends pulumi.ComponentResource {
   private applyConfigurations(
     args: TalosClusterArgs,
     identity: Identity,
-  ): { configurations: Record<string, NodeConfiguration>; approval: ConfirmedPlan | undefined } {
+  ): { configurations: Record<string, NodeConfiguration>; look: Look | undefined } {
     const applied: Record<string, NodeConfiguration> = {};
     const controlPlanes = addressesOf(args.nodes, "controlplane");
     const wanted = Object.fromEntries(
@@ -273,7 +276,7 @@ export class TalosCluster extends pulumi.ComponentResource {
       if (node.role === "controlplane") lastControlPlane = apply;
       applied[node.name] = apply;
     }
-    return { configurations: applied, approval: look?.approval };
+    return { configurations: applied, look };
   }
 
   private bootstrap(

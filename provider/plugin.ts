@@ -1,7 +1,7 @@
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
-import { checkInputs, checkPreflight, tactful, type CheckFailure } from "./check.ts";
+import { checkInputs, checkPreflight, tactful } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
 import { clientCredentials, clientCredentialsFunction } from "./certificates/function.ts";
 import { ChangedSoFar } from "./changedSoFar.ts";
@@ -22,8 +22,9 @@ import {
 } from "./nodeConfiguration/resource.ts";
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
 import { withoutRepeats } from "./quietStatus.ts";
-import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
+import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
+import { refusalsOf } from "./refusals.ts";
 import { diffRollout, plannedRollout } from "./rollout.ts";
 import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
@@ -107,7 +108,7 @@ export class TalosNodeProvider implements DetailingProvider {
       this.#isDeployment,
     );
     // Unknown, not absent: a saved plan (`pulumi up --plan`) refuses an input that only the update has.
-    return { inputs: { ...kept, plan: plan ?? unknownValue }, failures: refusedConfigurations(refusals) };
+    return { inputs: { ...kept, plan: plan ?? unknownValue }, failures: refusalsOf(refusals) };
   };
 
   readonly diff = async (
@@ -350,14 +351,6 @@ function ofNode({
 }: Properties): Properties {
   const { controlPlanes, ...rest } = withoutCredentials(inputs);
   return inputs["role"] === "worker" ? rest : { ...rest, controlPlanes };
-}
-
-/** Machine configurations that are refused, each thing once: all of them are told, and what else stands against the rollout is a warning by then. */
-function refusedConfigurations(refusals: unknown): CheckFailure[] {
-  const told = Object.values((refusals ?? {}) as Properties).flatMap((reason) =>
-    typeof reason === "string" && !hasUnknown(reason) ? [reason] : [],
-  );
-  return [...new Set(told)].map((reason) => ({ property: "", reason }));
 }
 
 /** What the state tells of earlier runs. */

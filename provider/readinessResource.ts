@@ -20,6 +20,7 @@ import { departures, knownMembers, membershipInputs, type Departure } from "./me
 import { nodesByName } from "./nodesByName.ts";
 import type { Foreseen, OtherResource } from "./otherResource.ts";
 import { lookBeforeChanges } from "./preflight.ts";
+import { refusedProperty } from "./refusals.ts";
 import { pathTo } from "./rollout.ts";
 import { hasUnknown, unknownValue, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
@@ -52,6 +53,10 @@ export class ReadinessResource implements OtherResource {
     const now = calendar(this.#surroundings);
     const failures = judgeTalosconfig(inputs, now, this.#surroundings.statusOf(urn));
     if (failures.length > 0) return failures;
+    return inputs["preview"] === true ? [] : this.#misfits(urn, before, inputs);
+  }
+
+  #misfits(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     return judgeHardware({ surroundings: this.#surroundings, urn, signal: this.#stop }, before, inputs);
   }
 
@@ -60,6 +65,15 @@ export class ReadinessResource implements OtherResource {
    * to be approved; of the machine configurations the state keeps their hashes alone.
    */
   async foresee(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
+    const foreseen = await this.#foreseen(urn, before, inputs);
+    if (inputs["preview"] !== true) return foreseen;
+    // The preflight of this preview fails with it, together with what else is refused.
+    const misfits = (await this.#misfits(urn, before, inputs)).map(({ reason }) => reason);
+    if (misfits.length === 0) return foreseen;
+    return { ...foreseen, added: { ...foreseen.added, [refusedProperty]: misfits.join("\n") } };
+  }
+
+  async #foreseen(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
     const dropped = ["configurations", "hidden", "approvedPlan", "preview", "run"];
     const isListed = !hasUnknown(before["nodes"]) && !hasUnknown(inputs["nodes"]);
     const leaving = isListed ? leavingOf(before, inputs) : [];
@@ -273,7 +287,7 @@ function leavingOf(before: Properties, inputs: Properties): Departure[] {
 const ownInputs: readonly string[] = [
   ...["onRemove", "leaving", "members", "images", "hardware"],
   ...["configurations", "hidden", "approvedPlan", "preview", "run"],
-  ...[planProperty, digestProperty, approvalProperty, confirmedProperty],
+  ...[planProperty, digestProperty, approvalProperty, confirmedProperty, refusedProperty],
 ];
 
 /** What a preflight takes: what happens to a machine that leaves is none of its inputs. */

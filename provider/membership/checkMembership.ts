@@ -2,6 +2,7 @@ import {
   credentials,
   drain,
   endpoints,
+  flag,
   host,
   record,
   role,
@@ -25,6 +26,7 @@ const optional: Record<string, Rule> = {
   drain,
   timeoutSeconds: seconds,
   approval: record,
+  preview: flag,
 };
 // Never shown, not even a part of them.
 const hidden = new Set(["clientConfiguration", "kubeconfig"]);

@@ -28,6 +28,11 @@ export class MembershipError extends Error {
   }
 }
 
+/** A removal that is refused, whatever becomes of the rest. */
+export class RemovalRefused extends Error {
+  override readonly name = "RemovalRefused";
+}
+
 /** Would this change take nodes out, or are there some that an earlier one left behind? */
 export function pendingDepartures(state: Properties, news: Properties): Departure[] {
   return departures(knownMembers(state), membershipInputs(news));
@@ -35,7 +40,7 @@ export function pendingDepartures(state: Properties, news: Properties): Departur
 
 /**
  * Says in a preview who leaves and what happens to the machine, and refuses what would be refused later.
- * @throws Error with every reason
+ * @throws RemovalRefused with every reason
  */
 export async function previewDepartures(
   surroundings: Surroundings,
@@ -50,8 +55,7 @@ export async function previewDepartures(
     pendingDepartures(state, { ...news, nodes: state["nodes"] }).map(({ member }) => member.node),
   );
   const sink = surroundings.statusOf(urn);
-  refuseRashness(leaving, inputs);
-  const problems: string[] = [];
+  const problems = rashness(leaving, inputs);
   for (const departure of leaving) {
     if (departure.way !== "reset") {
       sink.warn(farewell(departure, inputs.nodes));
@@ -67,7 +71,7 @@ export async function previewDepartures(
       close();
     }
   }
-  if (problems.length > 0) throw new Error(problems.join("\n"));
+  if (problems.length > 0) throw new RemovalRefused(problems.join("\n"));
 }
 
 function announcement({ member }: Departure, drained: boolean): string {
@@ -102,21 +106,22 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
 }
 
 /** What is never done, whatever the machines say. */
-function refuseRashness(leaving: readonly Departure[], inputs: MembershipInputs): void {
+function rashness(leaving: readonly Departure[], inputs: MembershipInputs): string[] {
   const controlPlanes = leaving.filter(
     ({ member, way }) => way === "reset" && member.role === "controlplane",
   );
   const names = controlPlanes.map(({ member }) => memberLabel(member)).join(", ");
   if (controlPlanes.length > 0 && !inputs.nodes.some(({ role }) => role === "controlplane")) {
-    throw new Error(
-      `${names}: no control plane would be left, and with it no cluster. \`pulumi destroy\` ends a stack; it leaves the machines as they are.`,
-    );
+    return [
+      `${names}: this would remove the last control plane. \`pulumi destroy\` ends a stack; it leaves the machines as they are.`,
+    ];
   }
   if (controlPlanes.length > 1) {
-    throw new Error(
+    return [
       `${names}: control planes leave one at a time, each in a \`pulumi up\` of its own, so that etcd can make up for it. Put all but one back into the settings.`,
-    );
+    ];
   }
+  return [];
 }
 
 /**
@@ -134,7 +139,8 @@ export async function changeMembership(
 ): Promise<Member[]> {
   const inputs = withFormerEndpoints(membershipInputs(news), state);
   const leaving = departures(knownMembers(state), inputs);
-  refuseRashness(leaving, inputs);
+  const rash = rashness(leaving, inputs);
+  if (rash.length > 0) throw new RemovalRefused(rash.join("\n"));
   const sink = surroundings.statusOf(urn);
   const [machines, others] = [
     leaving.filter(({ way }) => way === "reset"),

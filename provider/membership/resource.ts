@@ -4,14 +4,22 @@ import { pathTo } from "../rollout.ts";
 import { judgeKubeconfig } from "../certificates/judge.ts";
 import type { CheckFailure } from "../check.ts";
 import { calendar } from "../clock.ts";
-import type { OtherResource } from "../otherResource.ts";
+import type { Foreseen, OtherResource } from "../otherResource.ts";
+import { refusedProperty } from "../refusals.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
+import type { StatusSink } from "../progress.ts";
 import type { Surroundings } from "../session.ts";
 import { alwaysSecret } from "../state.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { checkMembership } from "./checkMembership.ts";
 import { knownMembers, membersByName } from "./members.ts";
-import { changeMembership, MembershipError, pendingDepartures, previewDepartures } from "./membership.ts";
+import {
+  changeMembership,
+  MembershipError,
+  pendingDepartures,
+  previewDepartures,
+  RemovalRefused,
+} from "./membership.ts";
 
 export const membershipType = "talos-node:index:ClusterMembership";
 
@@ -37,6 +45,23 @@ export class MembershipResource implements OtherResource {
     return judgeKubeconfig(inputs, calendar(this.#surroundings), this.#surroundings.statusOf(urn));
   }
 
+  /** Why a removal is refused, in a preview: one input more, so that the preflight tells it together with all else. */
+  async foresee(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
+    const kept: Foreseen = { added: {}, dropped: ["preview"] };
+    const known = before["nodes"] !== undefined && !hasUnknown([before["nodes"], inputs["nodes"]]);
+    if (inputs["preview"] !== true || !known || hasUnknown(inputs["clientConfiguration"])) return kept;
+    if (pendingDepartures(before, inputs).length === 0) return kept;
+    // The diff tells what happens to each.
+    const quiet = { ...this.#surroundings, statusOf: () => silentSink };
+    try {
+      await previewDepartures(quiet, urn, before, inputs, this.#stop);
+      return kept;
+    } catch (error) {
+      if (!(error instanceof RemovalRefused)) throw error;
+      return { ...kept, added: { [refusedProperty]: error.message } };
+    }
+  }
+
   async diff(
     urn: string,
     state: Properties,
@@ -49,7 +74,8 @@ export class MembershipResource implements OtherResource {
     if (leaving.length === 0)
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details };
     if (hasUnknown(news["clientConfiguration"])) return {};
-    await previewDepartures(this.#surroundings, urn, state, news, this.#stop);
+    if (news[refusedProperty] === undefined)
+      await previewDepartures(this.#surroundings, urn, state, news, this.#stop);
     if (Object.keys(details).length === 0) details["nodes"] = "update";
     return { changes: true, changed: [...new Set(["nodes", ...changed])], details };
   }
@@ -84,13 +110,22 @@ export class MembershipResource implements OtherResource {
   }
 }
 
+const ignore = (): void => undefined;
+const silentSink: StatusSink = { status: ignore, info: ignore, warn: ignore };
+
 /** Each node that comes, goes or changes, by its name; a node that stays is none of it, wherever a state of before had it in its list. */
 export function memberDetails(
   oldInputs: Properties,
   news: Properties,
 ): { changed: string[]; details: Details } {
   const [before, after] = [oldInputs, news].map((inputs) => Object.fromEntries(nodesByName(inputs["nodes"])));
-  const others = changedInputs(oldInputs, news, ["nodes", "members", "approval", ...alwaysSecret]);
+  const others = changedInputs(oldInputs, news, [
+    "nodes",
+    "members",
+    "approval",
+    refusedProperty,
+    ...alwaysSecret,
+  ]);
   const nodes = changedInputs(before ?? {}, after ?? {});
   const details: Details = { ...others };
   const list = Array.isArray(oldInputs["nodes"]) ? (oldInputs["nodes"] as { name?: unknown }[]) : undefined;

@@ -52,9 +52,6 @@ export const changesProperty = "changes";
 /** What `check` and `read` add: the lines in which the node differs from what it was given last. */
 export const driftProperty = "changedByHand";
 
-/** What `check` adds in a preview: why the configuration is refused. */
-export const refusedProperty = "refused";
-
 /** Secret whatever the program says. */
 export const configurationSecrets = [
   "clientConfiguration",

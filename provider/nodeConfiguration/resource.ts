@@ -3,6 +3,7 @@ import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
 import { approvalProperty } from "../approval.ts";
+import { refusedProperty } from "../refusals.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "../secrets.ts";
@@ -20,7 +21,6 @@ import {
   fromGuard,
   linesOf,
   policies,
-  refusedProperty,
   sameQuestion,
   sameText,
 } from "./inputs.ts";
@@ -78,31 +78,31 @@ export async function checkConfiguration(
     given,
     configurationSecrets.filter((key) => !after.secrets.has(key) && given[key] !== undefined),
   );
-  const failures = tactful(
-    [...checkConfigurationInputs(inputs), ...checkContract(before, inputs)],
-    configurationSecrets,
-  );
-  if (failures.length > 0) return { inputs: asGiven, failures };
+  const malformed = tactful(checkConfigurationInputs(inputs), configurationSecrets);
+  if (malformed.length > 0) return { inputs: asGiven, failures: malformed };
   const history = linesOf(before, changesProperty);
   const answer = (changes: readonly string[], drift: readonly string[] = []): Properties => ({
     ...asGiven,
     ...(changes.length === 0 ? {} : { [changesProperty]: [...changes] }),
     ...(drift.length === 0 ? {} : { [driftProperty]: [...drift] }),
   });
+  // The preflight of this preview fails with what all nodes have against it.
+  const judged = (checked: Properties, failures: readonly CheckFailure[]): CheckResult =>
+    preview === true && failures.length > 0
+      ? {
+          inputs: { ...checked, [refusedProperty]: failures.map(({ reason }) => reason).join("\n") },
+          failures: [],
+        }
+      : { inputs: checked, failures: [...failures] };
+  const contract = tactful(checkContract(before, inputs), configurationSecrets);
+  if (contract.length > 0) return judged(answer(history), contract);
   // Before anything else: credentials that are being renewed are not known, and are no change.
   if (isSettled(before, inputs)) return { inputs: answer(history), failures: [] };
   if (asked.some((key) => hasUnknown(inputs[key]))) {
     return { inputs: { ...asGiven, [changesProperty]: unknownValue }, failures: [] };
   }
   const foreseen = await foresee(call, before, inputs);
-  const checked = answer([...history, ...foreseen.changes], foreseen.drift);
-  // The preflight of this preview fails with what all nodes have against it.
-  if (preview === true && foreseen.failures.length > 0)
-    return {
-      inputs: { ...checked, [refusedProperty]: foreseen.failures.map(({ reason }) => reason).join("\n") },
-      failures: [],
-    };
-  return { inputs: checked, failures: [...foreseen.failures] };
+  return judged(answer([...history, ...foreseen.changes], foreseen.drift), foreseen.failures);
 }
 
 /** Nothing to ask about: the last look was about this configuration, and found out what it does. */

@@ -347,7 +347,7 @@ describe("a control plane", () => {
     expect(await refusedTwice(without(["cp2", "cp3"]))).toMatch(
       /^cp2 .*, cp3 .*: control planes leave one at a time/,
     );
-    expect(await refusedTwice(without(["cp1", "cp2", "cp3"]))).toMatch(/no control plane would be left/);
+    expect(await refusedTwice(without(["cp1", "cp2", "cp3"]))).toMatch(/would remove the last control plane/);
   });
 
   it("with keep is left in etcd, which is said", async () => {

@@ -30,6 +30,18 @@ function configuration(name: string, more: Properties = {}): Properties {
   };
 }
 
+function preflight(): Properties {
+  const names = ["cp1", "w1", "w2"];
+  const nodes = Object.fromEntries(
+    names.map((name) => {
+      const { node, role, talosVersion, image } = inputsFor(cluster, name);
+      return [name, { node, role, talosVersion, image }];
+    }),
+  );
+  const { schematicId, controlPlanes, clientConfiguration, drain } = inputsFor(cluster, "cp1");
+  return { nodes, schematicId, controlPlanes, clientConfiguration, drain };
+}
+
 it("refusals of all nodes are one preview's errors; a deployment is refused at the first", async () => {
   const refusals: Properties = { cp1: unknownValue };
   for (const name of ["w1", "w2"]) {
@@ -46,19 +58,7 @@ it("refusals of all nodes are one preview's errors; a deployment is refused at t
     expect(deployed.failures).toHaveLength(1);
     expect(deployed.inputs).not.toHaveProperty("refused");
   }
-  const names = ["cp1", "w1", "w2"];
-  const nodes = Object.fromEntries(
-    names.map((name) => {
-      const { node, role, talosVersion, image } = inputsFor(cluster, name);
-      return [name, { node, role, talosVersion, image }];
-    }),
-  );
-  const { schematicId, controlPlanes, clientConfiguration, drain } = inputsFor(cluster, "cp1");
-  const result = await patient().check(
-    own("RolloutPreflight"),
-    {},
-    { nodes, schematicId, controlPlanes, clientConfiguration, drain, refusals },
-  );
+  const result = await patient().check(own("RolloutPreflight"), {}, { ...preflight(), refusals });
   expect(result.failures?.map(({ reason }) => reason)).toEqual([
     expect.stringMatching(/^w1 /) as string,
     expect.stringMatching(/^w2 /) as string,
@@ -66,4 +66,71 @@ it("refusals of all nodes are one preview's errors; a deployment is refused at t
   // What stands against the rollout itself is known by then, and nothing of it is kept.
   expect((result.inputs as Properties)["plan"]).toMatchObject({ w1: expect.any(String) as string });
   expect(result.inputs).not.toHaveProperty("refusals");
+});
+
+it("another contract is refused for all nodes in one preview, and told once", async () => {
+  const refusals: Properties = {};
+  for (const name of ["cp1", "w1"]) {
+    const before = configuration(name);
+    const after = configuration(name, { contract: "v1.13" });
+    const preview = await patient().check(own("NodeConfiguration"), before, { ...after, preview: true });
+    expect(preview.failures).toEqual([]);
+    expect(preview.inputs).not.toHaveProperty("preview");
+    refusals[name] = (preview.inputs as Properties)["refused"];
+    expect(refusals[name]).toMatch(/v1\.12/);
+    expect((await patient().check(own("NodeConfiguration"), before, after)).failures).toHaveLength(1);
+  }
+  const { failures } = await patient().check(own("RolloutPreflight"), {}, { ...preflight(), refusals });
+  expect(failures).toEqual([{ property: "", reason: refusals["w1"] }]);
+});
+
+it("a removal that is refused, and machines that do not fit, are told in the same preview as refused configurations", async () => {
+  const membership = (names: readonly string[], more: Properties = {}): Properties => ({
+    nodes: Object.fromEntries(
+      names.map((name) => {
+        const { node, role } = inputsFor(cluster, name);
+        return [name, { node, role }];
+      }),
+    ),
+    ...{ clientConfiguration: { ...cluster.credentials }, onRemove: "reset", drain: { enabled: false } },
+    ...more,
+  });
+  const type = own("ClusterMembership");
+  const [before, after] = [membership(["cp1", "w1", "w2"]), membership(["w1", "w2"])];
+  const { inputs, failures } = await patient().check(type, before, { ...after, preview: true });
+  const refused = (inputs as Properties)["refused"];
+  expect(failures).toEqual([]);
+  expect(refused).toMatch(/cp1 .*last control plane/);
+  expect(inputs).not.toHaveProperty("preview");
+  expect((await patient().diff("membership", type, before, inputs as Properties, before)).changes).toBe(true);
+  // A deployment is refused by itself.
+  const deployed = await patient().check(type, before, after);
+  expect(deployed.inputs).not.toHaveProperty("refused");
+  await expect(
+    patient().diff("membership", type, before, deployed.inputs as Properties, before),
+  ).rejects.toThrow(/last control plane/);
+  // Nobody leaves: nothing is asked.
+  expect((await patient().check(type, before, { ...before, preview: true })).inputs).not.toHaveProperty(
+    "refused",
+  );
+
+  const noLink = { path: "machine.network.interfaces[0]", link: "eno9" };
+  const machines = await patient().check(
+    own("RolloutReadiness"),
+    {},
+    {
+      ...preflight(),
+      ...{ onRemove: "keep", hardware: { check: "refuse", named: { w1: [noLink] } }, preview: true },
+    },
+  );
+  expect(machines.failures).toEqual([]);
+  const misfit = (machines.inputs as Properties)["refused"];
+  expect(misfit).toMatch(/w1[^]*eno9/);
+
+  const result = await patient().check(
+    own("RolloutPreflight"),
+    {},
+    { ...preflight(), refusals: { "the machines": misfit, "the list of nodes": refused, w1: "w1 …" } },
+  );
+  expect(result.failures?.map(({ reason }) => reason)).toEqual([misfit, refused, "w1 …"]);
 });

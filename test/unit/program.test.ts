@@ -67,6 +67,27 @@ describe("the program", () => {
     expect(ofType(resources, "kubernetes:apps/v1:DaemonSet")).toHaveLength(1);
   });
 
+  it("fails a preview with the refusals of configurations, machines and removals together", async () => {
+    const refused = async (preview: boolean): Promise<string[]> => {
+      const { resources } = await program(dev(), preview);
+      for (const type of ["RolloutReadiness", "ClusterMembership", "NodeConfiguration"])
+        for (const { inputs } of ofType(resources, `talos-node:index:${type}`))
+          expect(inputs["preview"]).toBe(preview ? true : undefined);
+      const { inputs } = only(resources, "talos-node:index:RolloutPreflight");
+      return Object.keys(inputs["refusals"] ?? {}).sort();
+    };
+    expect(await refused(true)).toEqual([
+      "cp1",
+      "cp2",
+      "cp3",
+      "the list of nodes",
+      "the machines",
+      "w1",
+      "w2",
+    ]);
+    expect(await refused(false)).toEqual([]);
+  });
+
   it("gives the nodes' resources what its own run has confirmed, and nothing that an earlier one did", async () => {
     const config = changed(dev(), { approvedPlan: "d".repeat(64) });
     const readiness = "talos-node:index:RolloutReadiness";

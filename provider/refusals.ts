@@ -1,0 +1,13 @@
+import type { CheckFailure } from "./check.ts";
+import { hasUnknown, type Properties } from "./secrets.ts";
+
+/** Why a resource of a preview is refused. It is an input of the preflight too, which fails with those of all resources; a deployment is refused at once. */
+export const refusedProperty = "refused";
+
+/** All that is refused, each thing once. What else stands against the rollout is a warning by then. */
+export function refusalsOf(refusals: unknown): CheckFailure[] {
+  const told = Object.values((refusals ?? {}) as Properties).flatMap((reason) =>
+    typeof reason === "string" && !hasUnknown(reason) ? [reason] : [],
+  );
+  return [...new Set(told)].map((reason) => ({ property: "", reason }));
+}
