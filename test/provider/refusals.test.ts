@@ -97,12 +97,13 @@ it("a removal that is refused, and machines that do not fit, are told in the sam
   });
   const type = own("ClusterMembership");
   const [before, after] = [membership(["cp1", "w1", "w2"]), membership(["w1", "w2"])];
-  const { inputs, failures } = await patient().check(type, before, { ...after, preview: true });
-  const refused = (inputs as Properties)["refused"];
-  expect(failures).toEqual([]);
+  const preview = await patient().check(type, before, { ...after, preview: true });
+  const inputs = preview.inputs as Properties;
+  const refused = inputs["refused"];
+  expect(preview.failures).toEqual([]);
   expect(refused).toMatch(/cp1 .*last control plane/);
   expect(inputs).not.toHaveProperty("preview");
-  expect((await patient().diff("membership", type, before, inputs as Properties, before)).changes).toBe(true);
+  expect((await patient().diff("membership", type, before, inputs, before)).changes).toBe(true);
   // A deployment is refused by itself.
   const deployed = await patient().check(type, before, after);
   expect(deployed.inputs).not.toHaveProperty("refused");
