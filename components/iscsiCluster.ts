@@ -12,6 +12,7 @@ import { hideValues } from "./hiddenValues.ts";
 import { FactoryImage } from "./factoryImage.ts";
 import { nodeImages, nodeParts, type NodeImages } from "./nodeImages.ts";
 import { KubernetesUpgrade, kubernetesUpgradeNodes } from "./kubernetesUpgrade.ts";
+import { noteTypes, removedAmong } from "./declaredObjects.ts";
 import { preflightInputs, RollingUpgrade, type RollingUpgradeArgs } from "./rollingUpgrade.ts";
 import { rolloutHops } from "./rolloutHops.ts";
 import { rolloutPolicy } from "./rolloutPolicy.ts";
@@ -204,6 +205,7 @@ export function declareCluster(
   };
   const rollout = new RollingUpgrade(named("upgrade"), rolloutArgs, inScope);
 
+  const declared = new Set<string>();
   // After Talos, which has to run the new Kubernetes. Without the setting nobody owns what the cluster runs.
   const kubernetesUpgrade =
     settings.kubernetesVersion === undefined
@@ -220,6 +222,7 @@ export function declareCluster(
             timeoutSeconds: upgrade.timeout,
             prePull: upgrade.prePull,
             acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
+            removedObjects: removedAmong(declared, settings.kubernetesVersion),
             rollout: rolloutPolicy(rolloutArgs).ofAll(),
             ...approval,
           },
@@ -240,7 +243,12 @@ export function declareCluster(
     { ...inScope, dependsOn: [rollout, ...(kubernetesUpgrade === undefined ? [] : [kubernetesUpgrade])] },
   );
   // The provider depends on all nodes: one dependency in place of hundreds for each object.
-  const onIscsiNodes = { ...hiding, provider: kubernetes, dependsOn: [kubernetes as pulumi.Resource] };
+  const onIscsiNodes = {
+    ...hiding,
+    transformations: [...hiding.transformations, noteTypes(declared)],
+    provider: kubernetes,
+    dependsOn: [kubernetes as pulumi.Resource],
+  };
   const snapshots =
     settings.snapshotController?.install === true
       ? new SnapshotController(named("snapshots"), settings.snapshotController, onIscsiNodes)

@@ -39,6 +39,8 @@ export interface KubernetesUpgradeArgs {
   prePull?: boolean | undefined;
   /** Go on although something still uses APIs that the wanted release does not have. Default: false. */
   acceptRemovedApis?: boolean | undefined;
+  /** Objects of the program whose API the wanted release does not have, in words. An upgrade is refused because of them, unless that is accepted. Default: none. */
+  removedObjects?: pulumi.Input<string[] | undefined>;
   /** Windows, gates and budgets: those of the rollout. */
   rollout: RolloutPolicyArgs;
   /** As for a NodeUpgrade, of a change of each node's configuration. Default: no approval is asked for. */

@@ -46,6 +46,8 @@ export interface KubernetesUpgradeInputs {
   prePull: boolean;
   /** Go on although something still uses APIs that the wanted release does not have. */
   acceptRemovedApis: boolean;
+  /** Objects that the program declares and whose API the wanted release does not have, in words. */
+  removedObjects: string[];
   rollout: RolloutPolicy;
   /** As for a NodeUpgrade. */
   approval?: unknown;
@@ -95,6 +97,10 @@ const optional: Record<string, Rule> = {
   timeoutSeconds: seconds,
   prePull: flag,
   acceptRemovedApis: flag,
+  removedObjects: (value) =>
+    Array.isArray(value) && value.every((item) => typeof item === "string")
+      ? undefined
+      : `must be a list of texts, not ${shown(value)}`,
   rollout: rolloutPolicy,
   approval: record,
 };
@@ -124,6 +130,7 @@ export function kubernetesUpgradeInputs(checked: Properties): KubernetesUpgradeI
     timeoutSeconds: 1800,
     prePull: true,
     acceptRemovedApis: false,
+    removedObjects: [],
     ...given,
     nodes: nodesByName(checked["nodes"]).map(([name, node]) => ({
       ...(node as unknown as KubernetesNodeInputs),

@@ -29,7 +29,15 @@ export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 const outputs = ["running", "adopted", "postponed", "unfinished"] as const;
 
 /** How the upgrade goes on from node to node: read when one is due, and no change by itself. */
-const policy = ["rollout", "drain", "storageGate", "timeoutSeconds", "prePull", "acceptRemovedApis"];
+const policy = [
+  "rollout",
+  "drain",
+  "storageGate",
+  "timeoutSeconds",
+  "prePull",
+  "acceptRemovedApis",
+  "removedObjects",
+];
 
 /**
  * The Kubernetes that a cluster runs. Creating it changes nothing: a cluster keeps what it has until the version in the settings changes. An update upgrades; a

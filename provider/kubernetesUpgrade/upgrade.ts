@@ -88,6 +88,12 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
   const { inputs } = work;
   const findings = stepFindings(look, inputs, planned);
   if (inputs.acceptRemovedApis || isAtRelease(look, inputs.kubernetesVersion)) return findings;
+  if (inputs.removedObjects.length > 0)
+    findings.push({
+      problem: `this stack has objects of APIs that ${inputs.kubernetesVersion} does not have: ${inputs.removedObjects.join(", ")}`,
+      hint: "Declare them with the newer API first, or accept it with upgrade.kubernetes.acceptRemovedApis.",
+      mayPass: false,
+    });
   const [first] = work.controlPlanes;
   try {
     const apis = (await (await first?.context.kubernetes())?.deprecatedApis()) ?? [];

@@ -199,6 +199,25 @@ describe("with one worker", () => {
     expect(own.configured()["w1"]).toEqual(all(after, "worker"));
   });
 
+  it("is refused while the stack declares an object whose API goes, unless that is accepted", async () => {
+    const { provider } = own.provider();
+    const state = await own.adopted(provider);
+    const removedObjects = ["VolumeAttributesClass of storage.k8s.io/v1beta1 (gone in v1.36)"];
+    // By itself it is no change.
+    const kept = own.inputs({ kubernetesVersion: before, removedObjects });
+    const old = own.inputs({ kubernetesVersion: before });
+    expect((await provider.diff("kubernetes", urn, state, kept, old)).changes).toBe(false);
+    const news = own.inputs({ removedObjects });
+    for (const told of [
+      await failureOf(provider.diff("kubernetes", urn, state, news, own.inputs())),
+      await failureOf(provider.update("kubernetes", urn, state, news)),
+    ])
+      expect(told.message).toContain(removedObjects[0]);
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+    await provider.update("kubernetes", urn, state, { ...news, acceptRemovedApis: true });
+    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+  });
+
   it("leaves a component to the patch that pins it, and refuses to go without the API server", async () => {
     const nodes = own.inputs()["nodes"] as Record<string, Properties>;
     const pin = (name: string, component: string) => ({

@@ -1,0 +1,72 @@
+import { describe, expect, it, vi } from "vitest";
+import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
+import { removedObjects } from "../../talos/removedApis.ts";
+import { program } from "./components/program.ts";
+import { ofType, only } from "./components/recorder.ts";
+import { bundle, canary, changed, talosconfig, usual } from "./settings/example.ts";
+
+const everyDriver = () =>
+  changed(usual(), {
+    kubernetesVersion: "v1.36.1",
+    talosContract: "v1.12",
+    "cluster.secrets": { bundle, talosconfig },
+    snapshotController: { install: true },
+    joviandss: {
+      image: "docker.io/opene/joviandss-csi:v1.0",
+      endpoint: { addresses: ["192.168.0.100"], user: "admin", password: canary },
+      iscsi: { addresses: ["192.168.0.100"] },
+      pools: [{ name: "Pool-0" }],
+    },
+    synology: { arrays: [{ host: "192.168.0.20", username: "kubernetes", password: canary }] },
+  });
+
+vi.mock(import("../../talos/removedApis.ts"), async (load) => {
+  const real = await load();
+  return { removedObjects: vi.fn(real.removedObjects) };
+});
+
+it.each([
+  ["kubernetes:batch/v1beta1:CronJob", "v1.25.0", ["CronJob of batch/v1beta1 (gone in v1.25)"]],
+  ["kubernetes:batch/v1beta1:CronJob", "v1.24.9", []],
+  ["kubernetes:batch/v1:CronJob", "v1.37.0", []],
+  [
+    "kubernetes:storage.k8s.io/v1beta1:VolumeAttributesClass",
+    "v1.37.0-rc.1",
+    ["VolumeAttributesClass of storage.k8s.io/v1beta1 (gone in v1.37)"],
+  ],
+  ["kubernetes:storage.k8s.io/v1beta1:VolumeAttributesClass", "v1.36.1", []],
+  [
+    "kubernetes:storage.k8s.io/v1beta1:CSIStorageCapacity",
+    "v1.36.1",
+    ["CSIStorageCapacity of storage.k8s.io/v1beta1 (gone in v1.27)"],
+  ],
+  ["talos-node:index:NodeUpgrade", "v1.36.1", []],
+])("of %s %s has not %j", (type, release, found) => {
+  expect(removedObjects([type, type], release)).toEqual(found);
+});
+
+describe("a stack with every driver", () => {
+  it("declares nothing that a known Talos' newest Kubernetes does not have", async () => {
+    const { resources } = await program(everyDriver());
+    const types = resources.map(({ type }) => type).filter((type) => type.startsWith("kubernetes:"));
+    expect(types.length).toBeGreaterThan(20);
+    const newest = supportedKubernetes(`${KNOWN_CONTRACTS.at(-1) ?? ""}.0`)?.newest ?? "";
+    expect(removedObjects(types, `${newest}.0`)).toEqual([]);
+    expect(
+      only(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade").inputs["removedObjects"],
+    ).toBeUndefined();
+  });
+
+  it("has the resource that upgrades Kubernetes know what goes among all of its objects", async () => {
+    vi.mocked(removedObjects).mockImplementation((types) =>
+      [...types].filter((type) => /:(?:DaemonSet|StorageClass)$/.test(type)),
+    );
+    const { resources } = await program(everyDriver());
+    const upgrade = only(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
+    expect(ofType(resources, "kubernetes:apps/v1:DaemonSet").length).toBeGreaterThan(0);
+    expect(upgrade.inputs["removedObjects"]).toEqual([
+      "kubernetes:apps/v1:DaemonSet",
+      "kubernetes:storage.k8s.io/v1:StorageClass",
+    ]);
+  });
+});
