@@ -18,7 +18,7 @@ import { outlook } from "./rollout/outlook.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { guard } from "./steps/guard.ts";
-import { noContact } from "./steps/inspect.ts";
+import { closerLook, noContact } from "./steps/inspect.ts";
 import { futureInitiator, initiatorChanges } from "./storage/initiators.ts";
 import { volumesAtRisk } from "./storage/leave.ts";
 import { surveyStorage } from "./storage/survey.ts";
@@ -264,7 +264,7 @@ async function lookAt(
     return {
       wanted,
       line: !isListed && isTransient(error) ? asNew : `not read -> ${target}`,
-      obstacle: noContact(error, context),
+      obstacle: noContact(await closerLook(error, context), context),
     };
   } finally {
     session.close();

@@ -110,6 +110,7 @@ export async function lookBeforeChanges(
     "Where a changed machine configuration is to fix this, deploy it with the release that runs now, then change the release.";
   const call = { surroundings, urn, signal, changed: () => `${nothingYet} ${hint}` };
   const wanted = preflightNodes(inputs);
+  // A node that does not answer is told together with what stands against the others.
   const guarded = async (survey: Survey): Promise<void> => {
     await survey.guard(() => undefined);
     survey.refuse();
@@ -117,9 +118,9 @@ export async function lookBeforeChanges(
   const first = await surveyed(wanted, call, async (survey) => {
     await survey.inspect(({ name }) => known.has(name));
     await survey.ways();
-    survey.refuse();
     const stage = nextStage(wanted, survey.found());
     if (stage === undefined) await guarded(survey);
+    else survey.refuse();
     return stage;
   });
   if (first === undefined) return;
@@ -241,14 +242,24 @@ class Survey {
 
   /** @param onStray as for the step: members of etcd on no known control plane are no obstacle then */
   async guard(onStray?: (finding: Finding) => void): Promise<void> {
-    const rooms = await this.#rooms();
-    const first = await this.#firstToGo();
-    await this.#each("guard", this.due(), Infinity, async (node) => {
-      await guardAtRest(node.context, node, onStray);
+    const due = this.due().filter(({ problem }) => problem === undefined);
+    const [rooms, first] = this.#isRefused() ? [new Set<Due>(), undefined] : await this.#waits();
+    await this.#each("guard", due, Infinity, async (node) => {
+      await guardAtRest(node.context, node, { isRefused: () => this.#isRefused(), onStray });
       if (rooms.has(node)) await requireRoom(node.context);
       // The same for all of them: one speaks for the rollout.
       if (node === first) await requireGates(node.context, "guard");
     });
+  }
+
+  /** Some node cannot be upgraded: that is decided. */
+  #isRefused(): boolean {
+    return this.nodes.some(({ problem }) => problem !== undefined);
+  }
+
+  /** Who speaks for its group, and who for the rollout, where workers or gates may have to be waited for. */
+  async #waits(): Promise<[Set<Due>, Due | undefined]> {
+    return [await this.#rooms(), await this.#firstToGo()];
   }
 
   /** The first node that is due; none while no window is open. */
@@ -323,13 +334,14 @@ class Survey {
 async function guardAtRest(
   context: UpgradeContext,
   node: Due,
-  onStray?: (finding: Finding) => void,
+  { isRefused, onStray }: { isRefused: () => boolean; onStray: ((finding: Finding) => void) | undefined },
 ): Promise<void> {
   for (let round = 1; ; round++) {
     try {
       if (!isSettled(node.facts, context.wanted)) {
         context.gate.requireApproval("upgrade");
-        await guard(context, node.facts, { survey: true, ...(onStray === undefined ? {} : { onStray }) });
+        const options = { survey: true, isRefused, ...(onStray === undefined ? {} : { onStray }) };
+        await guard(context, node.facts, options);
       }
       return;
     } catch (error) {

@@ -51,9 +51,10 @@ export function etcdAtRiskFindings(report: ControlPlaneReport): Finding[] {
   ];
 }
 
-/** Who told of the members; else a control plane whose etcd answers, the same for all of them, so that what concerns several is told once. */
+/** A control plane whose etcd answers, the same for all of them, so that what concerns several is told once; else who told of the members. */
 function throughOf({ through, peers, self }: Pick<ControlPlaneReport, "through" | "peers" | "self">): string {
-  return through ?? peers.find(hasEtcd)?.address ?? self;
+  const answering = peers.filter(hasEtcd).map(({ address }) => address);
+  return answering.sort()[0] ?? through ?? self;
 }
 
 /** Members that do not vote yet. */

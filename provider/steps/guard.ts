@@ -10,17 +10,24 @@ import { KubernetesError } from "../kubernetes.ts";
 import { talosctl } from "../talosctl.ts";
 import { drainTarget } from "./drain.ts";
 
+interface GuardOptions {
+  survey?: boolean;
+  isRefused?: () => boolean;
+  onStray?: (finding: Finding) => void;
+}
+
 /**
  * Step `guard`: everything that must hold before anything is prepared. All problems are told at once. The gate looks again before each action.
  * @param survey the node is one of many that are only looked at: a worker's look at the control planes is left to its own upgrade then, since theirs tells the
  *   same once
+ * @param isRefused says that the rollout is refused already: nothing is waited for any more, and what stands against this node now is told with it
  * @param onStray where it is given, an etcd member on no known control plane is told to it and is no obstacle: for a preview, before which
  *   nothing has been taken out of the cluster yet
  */
 export async function guard(
   context: UpgradeContext,
   facts: NodeFacts,
-  { survey = false, onStray }: { survey?: boolean; onStray?: (finding: Finding) => void } = {},
+  { survey = false, isRefused = () => false, onStray }: GuardOptions = {},
 ): Promise<void> {
   const cluster = async (): Promise<readonly Finding[]> => {
     if (survey && context.wanted.role === "worker") return [];
@@ -32,13 +39,13 @@ export async function guard(
   };
   let version: string | undefined;
   const live = await Promise.all([
-    settle(context, async () => {
+    settle(context, isRefused, async () => {
       const kubernetes = await kubernetesFindings(context, facts);
       version = kubernetes.version;
       return kubernetes.findings;
     }),
-    settle(context, () => machineFindings(context)),
-    settle(context, cluster),
+    settle(context, isRefused, () => machineFindings(context)),
+    settle(context, isRefused, cluster),
     kernelArguments(context, facts),
   ]);
   const findings = [
@@ -63,6 +70,7 @@ function movedIfAway(error: unknown): never {
 /** Gives what may pass by itself some time to pass, and what is on its way back more of it. */
 async function settle(
   context: UpgradeContext,
+  isRefused: () => boolean,
   look: () => Promise<readonly Finding[]>,
 ): Promise<readonly Finding[]> {
   const { clock, patience, signal, progress } = context;
@@ -71,7 +79,7 @@ async function settle(
   for (;;) {
     const findings = await look();
     const left = begun + patienceFor(findings, patience) - clock.now();
-    if (findings.length === 0 || left <= 0) return findings;
+    if (findings.length === 0 || left <= 0 || isRefused()) return findings;
     progress.detail(findings.map(({ problem }) => problem).join("; "));
     await clock.sleep(Math.min(pause(), left), signal);
   }

@@ -58,7 +58,10 @@ function undecided(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
 }
 
 /** A node that refuses the client certificate looks like one that is not there, at first. */
-async function closerLook(error: TalosError, { talos }: UpgradeContext): Promise<TalosError> {
+export async function closerLook(
+  error: TalosError,
+  { talos }: Pick<UpgradeContext, "talos">,
+): Promise<TalosError> {
   if (error.kind !== "unreachable") return error;
   const reason = await talos.diagnose();
   return reason === undefined ? error : new TalosError("certificate", error.node, error.call, reason);

@@ -69,6 +69,24 @@ describe("the look before the first configuration is applied", () => {
     expect(touched()).toEqual(before);
   });
 
+  it("tells of a node that cannot be asked together with what stands against the others, and waits for nothing then", async () => {
+    cluster.node("w1").faults.set("permission-denied");
+    cluster.node("cp2").faults.set("etcd-member-not-started");
+    cluster.node("cp3").faults.set("not-ready");
+    while (cluster.node("cp3").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
+    const asked = performance.now();
+    const { provider } = harness(undefined, { probeMs: 3_000, guardMs: 100_000, recoveryMs: 100_000 });
+    const { message } = await failureOf(
+      provider.update("readiness", urn, inputs({ talosVersion: "v1.13.7" }), inputs()),
+    );
+    expect(performance.now() - asked).toBeLessThan(60_000);
+    expect(message).toMatch(/^ {2}w1 \(\S+\), step "inspect": .*os:admin/m);
+    expect(message).toMatch(/^ {2}cp3 \(\S+\), step "guard": the node is running, not ready/m);
+    // Each thing once, with the nodes that it stops: they may be told by the same command.
+    expect(message).toMatch(/^ {2}cp1 \(\S+\), cp2 \(\S+\), cp3 \(\S+\), step "guard": .*has never started/m);
+    expect(message.match(/has never started/g)).toHaveLength(1);
+  });
+
   it("is due when a node is to run something else, and for nothing else", async () => {
     const { provider } = own();
     const { outs } = await provider.create(urn, inputs());
@@ -200,6 +218,16 @@ describe("the preflight of a deployment that has changed something", () => {
     const { message } = await failureOf(own().provider.create(preflightUrn, inputs()));
     expect(message).toContain("has applied no machine configuration, and has upgraded and rebooted no node");
     expect(message).not.toMatch(/touched/);
+  });
+
+  it("a preview tells a node that refuses the certificate from one that is away", async () => {
+    cluster.node("w1").faults.set("certificates-refused");
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const preview = own();
+    const listed = inputs({ talosVersion: "v1.13.7" });
+    await preview.provider.check(preflightUrn, listed, inputs());
+    const told = preview.warnings.filter((text) => /right now: w1 /.test(text));
+    expect(told).toEqual([expect.stringMatching(/does not accept the client certificate.*The node is up/)]);
   });
 
   it("previews tell what stands against the rollout now, deployments only what is still so", async () => {
