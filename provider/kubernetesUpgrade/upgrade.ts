@@ -1,12 +1,12 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import { staticPodComponents } from "../../talos/kubernetesImages.ts";
+import { releaseOf, staticPodComponents } from "../../talos/kubernetesImages.ts";
 import { stopIfCancelled } from "../context.ts";
 import { Cancelled, EngineGone, NodeMoved, sentence, UpgradeError } from "../errors.ts";
 import { NotRecovered, Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { bringKubelet } from "./kubelets.ts";
-import { isAtRelease, lookAtCluster, silentText, type ClusterLook } from "./look.ts";
+import { componentsOf, isAtRelease, lookAtCluster, silentText, type ClusterLook } from "./look.ts";
 import { applyManifests, moveProxy } from "./manifests.ts";
 import { prePull } from "./prePull.ts";
 import { removedApis, stepFindings } from "./releases.ts";
@@ -28,6 +28,7 @@ export async function upgradeKubernetes(work: Work, isUnfinished = false): Promi
   try {
     const look = await lookAtCluster(work.nodes);
     await requireNoObstacle(work, look);
+    requireApproval(work, look);
     const [first] = work.controlPlanes;
     // A setting that follows what runs changes nothing, the manifests of a cluster that was upgraded by hand included.
     const isThere = isAtRelease(look, inputs.kubernetesVersion) && !isUnfinished;
@@ -70,6 +71,33 @@ async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
       mayPass: true,
     });
   if (findings.length > 0) throw refusal(work, findings);
+}
+
+/** Before an image is fetched or a node is drained: is the change of every node in the approved plan? */
+function requireApproval({ nodes, inputs }: Work, look: ClusterLook): void {
+  const behind = new Set(
+    look.nodes
+      .filter((one) =>
+        componentsOf(one).some(
+          (component) =>
+            one.images[component] !== undefined &&
+            !one.node.pinned.includes(component) &&
+            releaseOf(one.images[component]) !== inputs.kubernetesVersion,
+        ),
+      )
+      .map(({ node }) => node.name),
+  );
+  const findings = nodes.flatMap(({ node, context }) => {
+    if (!behind.has(node.name)) return [];
+    try {
+      context.gate.requireApproval("configuration");
+      return [];
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return error.findings;
+    }
+  });
+  if (findings.length > 0) throw new Refused(findings);
 }
 
 export function refusal({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
