@@ -50,6 +50,14 @@ export class RolloutLab {
     this.#edit((text) => text.replace(/talosVersion: \S+/, `talosVersion: ${version}`));
   }
 
+  /** A name for every kube-apiserver's certificate, which restarts it. */
+  alsoServe(name: string): void {
+    const patch = { cluster: { apiServer: { certSANs: [name] } } };
+    this.#edit((text) =>
+      text.replace("    secrets:\n", `    patches: { controlplane: [${JSON.stringify(patch)}] }\n$&`),
+    );
+  }
+
   /** When nodes may be taken down from now on: on these days, in UTC. */
   onlyOn(...days: string[]): void {
     this.#edit((text) =>

@@ -266,6 +266,29 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     expect(of("cp1", await lab.nodes())?.upgrades).toBe((of("cp1")?.upgrades ?? 0) + 1);
   });
 
+  test("an API server that is slow to return after its configuration is waited for, and the upgrades of the same up follow", async () => {
+    lab.want("v1.13.9");
+    lab.alsoServe("kubernetes.example.com");
+    const before = await lab.upgrades();
+    await set({ node: "cp1", fault: "api-server-down" });
+    const applies = async () => (await lab.nodes()).find(({ name }) => name === "cp1")?.applies;
+    const had = await applies();
+    let ended = false;
+    const up = lab.up().finally(() => (ended = true));
+    while (!ended && (await applies()) === had) await new Promise((resolve) => setTimeout(resolve, 100));
+    // Longer than what may be wrong gets: the guard of an upgrade would give up.
+    await new Promise((resolve) => setTimeout(resolve, 13_000));
+    expect(ended).toBe(false);
+    expect(await lab.upgrades()).toEqual(before);
+    await lab.lift();
+    const { code, text } = await up;
+    expect(code, text.slice(-3_000)).toBe(0);
+    expect(await lab.upgrades()).toEqual(
+      Object.fromEntries(Object.entries(before).map(([name, count]) => [name, count + 1])),
+    );
+    expect(await lab.cordoned()).toEqual([]);
+  });
+
   test("back across an etcd minor release is refused before anything is touched", async () => {
     lab.want("v1.14.1");
     await lab.finish();
