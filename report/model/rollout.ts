@@ -152,13 +152,15 @@ const longestWaitMs = { sameImage: 15 * 60_000, otherImage: 20_000 };
 function rolloutsOf(nodes: UpgradedNode[]): Rollout[] {
   const rollouts: Rollout[] = [];
   for (const node of nodes.toSorted((a, b) => a.timeline.started - b.timeline.started)) {
-    const { started, ended, to } = node.timeline;
+    const { started, ended, from, to } = node.timeline;
     const last = rollouts.at(-1);
     const isSame = last?.to.some((other) => sameImage(other, to)) === true;
     const wait = isSame ? longestWaitMs.sameImage : longestWaitMs.otherImage;
     // A node is upgraded once in a rollout: a hop begins as soon as the one before it is over.
     const isAgain = last?.nodes.some(({ name }) => name === node.name) === true;
-    if (last === undefined || isAgain || started - last.ended > wait) {
+    // It leaves what the others have come to: that was the rollout before.
+    const isNext = !isSame && last?.to.some((other) => sameImage(other, from)) === true;
+    if (last === undefined || isAgain || isNext || started - last.ended > wait) {
       rollouts.push({ started, ended, to: [to], nodes: [node] });
       continue;
     }
@@ -169,7 +171,10 @@ function rolloutsOf(nodes: UpgradedNode[]): Rollout[] {
   return rollouts.toReversed();
 }
 
-function sameImage(a: Image, b: Image): boolean {
+function sameImage(
+  a: Pick<Image, "version" | "schematicId">,
+  b: Pick<Image, "version" | "schematicId">,
+): boolean {
   return a.version === b.version && a.schematicId === b.schematicId;
 }
 

@@ -55,6 +55,17 @@ describe("a rollout report", () => {
     expect(text).toContain("Never upgraded by this stack: w2");
   });
 
+  it("counts no node that the rollout before has upgraded, however short ago", () => {
+    const before = inTurn(["cp2", "w1"], { to: "v1.12.8", running: "v1.12.8" });
+    const failed = {
+      ...{ name: "cp1", from: "v1.12.8", begun: 2 * (nodeSeconds + 1) },
+      ...{ failedStep: "install", reason: "exit code 3" },
+    };
+    const { rollouts, verdict } = report([...before, failed]);
+    expect(rollouts.map(({ to }) => to.map(({ version }) => version))).toEqual([["v1.13.9"], ["v1.12.8"]]);
+    expect(verdict).toMatch(/^cp1 failed at the step install: 0 of 3 nodes reached v1\.13\.9/);
+  });
+
   it("tells of a node that was upgraded and could not be verified since", () => {
     const [first, second] = inTurn(["cp1", "w1"]);
     const found = report([

@@ -26,6 +26,7 @@ export interface UpgradedNode {
   slow?: number;
   /** A later run went on after so many seconds. */
   resumedAfter?: number;
+  from?: string;
   to?: string;
   running?: string;
   initErrors?: string[];
@@ -33,7 +34,8 @@ export interface UpgradedNode {
 
 const start = Date.parse("2026-11-21T02:10:00Z");
 
-function timelineOf({ begun = 0, failedStep, reason, slow = 1, resumedAfter, to = "v1.13.9" }: UpgradedNode) {
+function timelineOf(node: UpgradedNode) {
+  const { begun = 0, failedStep, reason, slow = 1, resumedAfter, from = "v1.12.7", to = "v1.13.9" } = node;
   const steps: { name: string; started: string; seconds: number }[] = [];
   let at = start + begun * 1000;
   const add = (name: string, seconds: number) => {
@@ -50,7 +52,7 @@ function timelineOf({ begun = 0, failedStep, reason, slow = 1, resumedAfter, to 
   }
   const failed = failedStep !== undefined && resumedAfter === undefined;
   return {
-    from: { version: "v1.12.7", schematicId },
+    from: { version: from, schematicId },
     to: { version: to, schematicId, image: `factory.talos.dev/metal-installer/${schematicId}:${to}` },
     started: steps[0]?.started,
     seconds: Math.round(steps.reduce((sum, { seconds }) => sum + seconds, 0) * 100) / 100,
