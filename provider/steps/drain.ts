@@ -144,7 +144,7 @@ async function evictAll(
       trouble = "";
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
-      if (!error.transient) throw drainFailure(context, error.message);
+      if (!error.transient) throw drainFailure(context, `Kubernetes: ${error.message}`, rights);
       trouble = error.message;
       watched.forget();
       progress.detail(`the Kubernetes API does not answer: ${trouble}`);
@@ -158,12 +158,9 @@ async function evictAll(
     await watched.change(Math.min(pauseMs, remaining), signal);
   }
   const waited = `after ${duration(wanted.drain.timeoutSeconds * 1000)}`;
-  throw drainFailure(
-    context,
-    trouble === ""
-      ? `${left.length} pods had not left ${waited}: ${describe(left, asked)}`
-      : `the Kubernetes API did not answer ${waited}: ${trouble}`,
-  );
+  throw trouble === ""
+    ? drainFailure(context, `${left.length} pods had not left ${waited}: ${describe(left, asked)}`, room)
+    : drainFailure(context, `the Kubernetes API did not answer ${waited}: ${trouble}`, away);
 
   async function evict(pod: KubernetesPod): Promise<void> {
     const last = asked.get(pod.uid);
@@ -206,13 +203,13 @@ function podName({ namespace, name }: KubernetesPod): string {
   return `${namespace}/${name}`;
 }
 
-function drainFailure(context: UpgradeContext, seen: string): Error {
-  return failure(
-    context,
-    "drain",
-    seen,
-    "Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout, then run `pulumi up` again.",
-  );
+const room = "Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout";
+const away = "Check the control planes and that the kubeconfig's endpoint can be reached from here";
+const rights = "Check that the kubeconfig may read and evict pods";
+
+/** @param remedy what to do before the next run */
+function drainFailure(context: UpgradeContext, seen: string, remedy: string): Error {
+  return failure(context, "drain", seen, `${remedy}, then run \`pulumi up\` again.`);
 }
 
 /** For the calls around the eviction: an API server that is away for a moment is waited for. */

@@ -91,10 +91,14 @@ async function machineFindings({ wanted, talos, patience, signal }: UpgradeConte
   if (machine.stage !== "running") throw new NodeMoved(`the machine is ${machine.stage}`);
   // Services that come with the image are what the upgrade is there for: a node where only they fail is mended by it.
   if (machine.ready || lacksOnly(machine, wanted.services)) return [];
+  // Static pods and the Node object have their causes elsewhere, such as an API server that is away: a reboot is no cure.
+  const stopped = machine.unmet.some(({ name }) => name === "services")
+    ? ` Services that an upgrade has stopped before it failed come back with ${talosctl("reboot", wanted.node)}.`
+    : "";
   return [
     {
       problem: `the node is ${describeMachine(machine)}`,
-      hint: `Fix this first: an upgrade hides what is wrong with a node. Services that an upgrade has stopped before it failed come back with ${talosctl("reboot", wanted.node)}.`,
+      hint: `Fix this first: an upgrade hides what is wrong with a node.${stopped} ${talosctl("dmesg", wanted.node)} and ${talosctl("services", wanted.node)} show what it waits for.`,
       mayPass: true,
       recovers: true,
     },

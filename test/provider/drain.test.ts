@@ -62,7 +62,7 @@ describe("drain", () => {
     expect(message).toContain(
       'w1 (127.44.5.21), step "drain": 1 pods had not left after 1 s: default/db-0 (The disruption budget db needs 1 healthy pods and has 1 currently).',
     );
-    expect(message).toMatch(/It was uncordoned\.$/);
+    expect(message).toMatch(/PodDisruptionBudgets.*It was uncordoned\.$/);
     expect(id).toBe("127.44.5.21");
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.7", upgrades: 1, reboots: 0 });
@@ -112,6 +112,8 @@ describe("drain", () => {
     expect(message).toMatch(
       /step "drain": the Kubernetes API did not answer.*It stays cordoned until a later/,
     );
+    // Room for pods is no help here.
+    expect(message).not.toMatch(/PodDisruptionBudgets|replicas/);
 
     kubernetes.down = undefined;
     kubernetes.blocked.clear();
