@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
 import { repaired } from "./components/csi/repair.ts";
 import { withApprovedPlan } from "./settings/approvedPlan.ts";
+import { withFlatKeys } from "./settings/flatKeys.ts";
 import { besides, withEnvironment, type Environment } from "./settings/environment.ts";
 import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settings/rules.ts";
 import {
@@ -48,7 +49,7 @@ export class SettingsError extends Error {
 /**
  * The typed settings of a stack.
  *
- * @param config the keys of the stack's file without the project's prefix, structured values as objects.
+ * @param config the keys of the stack's file without the project's prefix, structured values as objects. A key may be a path: `cluster.name`.
  * @param readFile how the files that the settings name are read; default: from the working folder.
  * @param environment the variables that `{ fromEnvironment: NAME }` may name; default: those of this process.
  * @param origin which settings are Pulumi secrets, and what the stack's file has in plain text; default: not known, so nothing is said of it.
@@ -63,9 +64,11 @@ export function parseSettings(
 ): Settings {
   const bottomless = tooDeep(config);
   if (bottomless.length > 0) throw new SettingsError(bottomless);
-  const given = withEnvironment(withApprovedPlan(config, environment), environment);
-  const secret = [...given.taken, ...(origin === undefined ? [] : secretScalars(given.config, origin))];
-  const plain = origin === undefined ? [] : plainIn(config, given.config, secret);
+  const flat = withFlatKeys(config, origin);
+  const given = withEnvironment(withApprovedPlan(flat.config, environment), environment);
+  const known = flat.origin;
+  const secret = [...given.taken, ...(known === undefined ? [] : secretScalars(given.config, known))];
+  const plain = known === undefined ? [] : plainIn(flat.config, given.config, secret);
   const parsed = settingsSchema.safeParse(given.config);
   const issues = parsed.error?.issues ?? [];
   const rest = parsed.success ? undefined : repaired(settingsSchema, given.config, issues, 1);
@@ -73,7 +76,7 @@ export function parseSettings(
   const completed = completeSettings(given.config, parsed.data ?? rest?.data, readFile);
   const strict = at(given.config, "strictSecrets") === true;
   const others = besides(given.problems, [...problems, ...completed.problems, ...(strict ? plain : [])]);
-  const all = withoutRepeats([...given.problems, ...others]).map(discreet);
+  const all = withoutRepeats([...flat.problems, ...given.problems, ...others]).map(discreet);
   if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);
   const warnings = [...completed.settings.warnings, ...(strict ? [] : plain)].map(discreet);
   return { ...completed.settings, warnings, hidden: hiddenValues(given.config, secret) };
@@ -103,14 +106,15 @@ export function loadSettings(): Settings {
   try {
     return parseSettings(readConfig(), undefined, undefined, origin());
   } catch (error) {
-    throw settingsMessage(error) === undefined ? error : new pulumi.RunError(settingsMessage(error) ?? "");
+    const message = settingsMessage(error, pulumi.getProject());
+    throw message === undefined ? error : new pulumi.RunError(message);
   }
 }
 
 /** What to show a person for this error if it is a mistake in the configuration; undefined for any other. */
-export function settingsMessage(error: unknown): string | undefined {
+export function settingsMessage(error: unknown, project = "talos-iscsi"): string | undefined {
   if (!(error instanceof SettingsError)) return undefined;
-  return `${error.message}\nCorrect them in Pulumi.<stack>.yaml (keys there begin with the project's name, \`talos-iscsi:\`) or with \`pulumi config set\`.`;
+  return `${error.message}\nCorrect them in Pulumi.<stack>.yaml (keys there begin with the project's name, \`${project}:\`) or with \`pulumi config set\`.`;
 }
 
 /** What the schema says, with a hint for a key that is misspelt. */

@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { resolveTools } from "../../tools/resolve.ts";
 import type { LabStatus } from "../../lab/status.ts";
@@ -14,6 +14,7 @@ const canary = "canary-of-the-yaml-program";
 
 let lab: LabProject;
 let pulumi: (...args: string[]) => Promise<Finished>;
+let environment: NodeJS.ProcessEnv;
 
 /** The settings of the lab's stack as properties of the resource, its password as a secret of the program's own configuration. */
 function program(): string {
@@ -47,15 +48,21 @@ beforeAll(async () => {
     join(lab.dir, "provider"),
     process.env["PATH"],
   ];
-  pulumi = (...args) =>
-    lab.run(join(lab.dir, ".lab", "bin", "pulumi"), ["--cwd", folder, ...args, "--non-interactive"], {
-      PATH: path.join(delimiter),
-      PULUMI_BACKEND_URL: pathToFileURL(join(lab.dir, ".lab", "state")).href,
-      PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
-      PULUMI_SKIP_UPDATE_CHECK: "true",
-      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-    });
+  environment = {
+    PATH: path.join(delimiter),
+    PULUMI_BACKEND_URL: pathToFileURL(join(lab.dir, ".lab", "state")).href,
+    PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+  };
+  pulumi = (...args) => engine(folder, ...args);
 });
+
+/** The real CLI in one of the lab's folders. */
+function engine(folder: string, ...args: string[]): Promise<Finished> {
+  const cli = join(lab.dir, ".lab", "bin", "pulumi");
+  return lab.run(cli, ["--cwd", folder, ...args, "--non-interactive"], environment);
+}
 
 afterAll(async () => lab?.remove());
 
@@ -94,4 +101,129 @@ test("a mistake is named with its path, and is no stack trace", async () => {
   expect(preview.code).not.toBe(0);
   expect(preview.text).toContain("cluster.endpoint");
   expect(preview.text).not.toMatch(/^\s+at .*\.ts:/m);
+});
+
+/** What the nodes themselves say, and every object in Kubernetes that a driver consists of. */
+async function clusterState() {
+  const { nodes } = JSON.parse((await lab.labOk("status", "--json")).stdout) as LabStatus;
+  const ofTalos = async (kind: string) =>
+    await lab.tool(
+      "talosctl",
+      ...["--nodes", nodes.map(({ address }) => address).join(), "get", kind, "--output", "jsonpath={.spec}"],
+    );
+  const kinds =
+    "namespaces,serviceaccounts,secrets,configmaps,daemonsets,deployments,statefulsets,roles,rolebindings,clusterroles,clusterrolebindings,csidrivers,storageclasses";
+  const { items } = JSON.parse(
+    await lab.tool("kubectl", "get", kinds, "--all-namespaces", "--output=json"),
+  ) as { items: KubernetesObject[] };
+  const objects = items.map(({ status: _status, metadata, ...rest }) => {
+    const { name, namespace, labels } = metadata;
+    return { ...rest, metadata: { name, namespace, labels } };
+  });
+  return {
+    nodes,
+    configurations: await ofTalos("machineconfig"),
+    extensions: await ofTalos("extensions"),
+    objects,
+  };
+}
+
+interface KubernetesObject {
+  metadata: Record<string, unknown>;
+  status?: unknown;
+}
+
+test("the stack of this project brings the same cluster to the same state", async () => {
+  const before = await clusterState();
+  expect(before.objects.length).toBeGreaterThan(50);
+  // The objects are made anew, and a node that differed from what the stack wants would be configured or upgraded.
+  const destroyed = await pulumi("destroy", "--yes", "--skip-preview");
+  expect(destroyed.code, destroyed.text).toBe(0);
+  const between = await clusterState();
+  expect(before.objects.length - between.objects.length).toBeGreaterThan(10);
+  await lab.labOk("up");
+  const after = await clusterState();
+  expect(after.nodes).toEqual(before.nodes);
+  expect(after.configurations).toBe(before.configurations);
+  expect(after.extensions).toBe(before.extensions);
+  const named = ({ objects }: typeof before) =>
+    Object.fromEntries(
+      objects.map((object) => [
+        [Reflect.get(object, "kind"), object.metadata.namespace, object.metadata.name].join(" "),
+        object,
+      ]),
+    );
+  expect(named(after)).toEqual(named(before));
+});
+
+describe("pulumi new", () => {
+  const answers = [
+    "cluster.name=prod",
+    "cluster.endpoint=https://10.0.0.10:6443",
+    "cluster.nodes[0].address=10.0.0.11",
+  ];
+  const made = (folder: string, stack: string, given: string[]) => {
+    const project = join(lab.dir, folder);
+    const template = join(lab.dir, "template");
+    const own = [".lab", ".tools", "node_modules", "fleet", "template"];
+    // What a clone of the repository has.
+    if (!readdirSync(lab.dir).includes("template")) {
+      mkdirSync(template);
+      for (const name of readdirSync(lab.dir).filter((found) => !own.includes(found)))
+        cpSync(join(lab.dir, name), join(template, name), { recursive: true });
+    }
+    mkdirSync(project);
+    environment = {
+      ...environment,
+      PATH: [join(lab.dir, "test", "lab", "languageHost"), environment["PATH"]].join(delimiter),
+    };
+    const config = given.flatMap((answer) => ["--config", answer]);
+    return engine(
+      ...([
+        project,
+        "new",
+        template,
+        "--yes",
+        "--offline",
+        "--stack",
+        stack,
+        "--name",
+        folder,
+        ...config,
+      ] as const),
+    );
+  };
+
+  test("asks for what a cluster needs, and the project it makes has a preview", async () => {
+    const { code, text } = await made("storage", "prod", answers);
+    expect(code, text).toBe(0);
+    const project = join(lab.dir, "storage");
+    const { config } = parse(readFileSync(join(project, "Pulumi.prod.yaml"), "utf8")) as { config: unknown };
+    expect(config).toEqual({
+      "storage:talosVersion": "v1.13.9",
+      "storage:cluster.name": "prod",
+      "storage:cluster.endpoint": "https://10.0.0.10:6443",
+      "storage:cluster.nodes[0].name": "cp1",
+      "storage:cluster.nodes[0].address": "10.0.0.11",
+      "storage:cluster.nodes[0].role": "controlplane",
+    });
+    expect(readFileSync(join(project, "Pulumi.yaml"), "utf8")).not.toMatch(/^template:|cluster\.nodes/m);
+    const preview = await engine(project, "preview", "--json");
+    expect(preview.code, preview.text).toBe(0);
+    const { steps } = JSON.parse(preview.stdout) as { steps: { urn: string }[] };
+    expect(steps.map(({ urn }) => urn.split("::").at(-1))).toEqual(
+      expect.arrayContaining(["cluster-config-cp1", "upgrade-cp1"]),
+    );
+  });
+
+  test("an answer that is missing or wrong is named in the first preview", async () => {
+    const { code, text } = await made("wrong", "prod", ["cluster.name=prod", "cluster.nodes[0].address=x y"]);
+    expect(code, text).toBe(0);
+    const preview = await engine(join(lab.dir, "wrong"), "preview");
+    expect(preview.code).not.toBe(0);
+    expect(preview.text).toContain("cluster.endpoint: ");
+    expect(preview.text).toContain("cluster.nodes[0].address: ");
+    expect(preview.text).toContain("`wrong:`");
+    expect(preview.text).not.toMatch(/^\s+at .*\.ts:/m);
+  });
 });

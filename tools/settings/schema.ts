@@ -24,8 +24,8 @@ export function stackFileSchema(settings: JsonSchema): object {
             maybeSecure(schema),
           ]),
         ),
-        // A key of this project that is none of ours is a mistake; keys of providers and of Pulumi are theirs.
-        patternProperties: { [`^${prefix}(?!(${keys.join("|")})$)`]: false },
+        // A key of this project that is none of ours is a mistake; keys of providers and of Pulumi are theirs. A key may be a path.
+        patternProperties: { [`^${prefix}(?!(${keys.join("|")})([.[]|$))`]: false },
       },
       environment: { description: "Pulumi ESC environments that give keys too." },
     },
@@ -36,6 +36,12 @@ export function stackFileSchema(settings: JsonSchema): object {
         required: ["environment"],
       },
       { type: "object", properties: { config: withKeys(settings.required ?? []) }, required: ["config"] },
+      // What `pulumi new` saves: a key for each answer.
+      {
+        type: "object",
+        properties: { config: withKeys(["talosVersion", "cluster.name"]) },
+        required: ["config"],
+      },
     ],
     definitions: {
       secure: {

@@ -1,0 +1,101 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { isRecord } from "./raw.ts";
+import { pathText, type Origin, type Path } from "./secretValues.ts";
+
+/**
+ * Keys that are paths, such as `cluster.nodes[0].address`: `pulumi new` asks for single values, and saves each under a key of its own.
+ */
+
+type Container = Record<string, unknown> | unknown[];
+
+/** The settings with each value in its place, and the keys whose place is taken or does not exist. */
+interface Expanded {
+  readonly config: Record<string, unknown>;
+  readonly problems: Problem[];
+  readonly origin: Origin | undefined;
+}
+
+/** Puts the values of keys that are paths where the paths lead. What has no such key is left as it is. */
+export function withFlatKeys(config: Record<string, unknown>, origin: Origin | undefined): Expanded {
+  const flat = flatKeys(config);
+  if (flat.length === 0) return { config, problems: [], origin };
+  const secret = (key: string): boolean => origin?.secretKeys.has(key) === true;
+  const { expanded, problems } = expand(config, secret);
+  if (origin === undefined) return { config: expanded, problems, origin };
+  const tops = flat.filter(({ key }) => secret(key)).map(({ path }) => String(path[0]));
+  return {
+    config: expanded,
+    problems,
+    origin: {
+      secretKeys: new Set([...origin.secretKeys, ...tops]),
+      file: origin.file === undefined ? undefined : expand(origin.file, secret).expanded,
+    },
+  };
+}
+
+function expand(
+  config: Readonly<Record<string, unknown>>,
+  secret: (key: string) => boolean,
+): { expanded: Record<string, unknown>; problems: Problem[] } {
+  const flat = flatKeys(config);
+  const keys = new Set(flat.map(({ key }) => key));
+  // A copy: what the caller has given stays as it is.
+  const expanded = structuredClone(
+    Object.fromEntries(Object.entries(config).filter(([key]) => !keys.has(key))),
+  );
+  const problems = flat.flatMap(({ key, path }): Problem[] => {
+    const reason = put(expanded, path, secret(key) ? config[key] : asWithPath(config[key]));
+    return reason === undefined ? [] : [{ path: pathText(path), reason }];
+  });
+  return { expanded, problems };
+}
+
+/** In their natural order: a list's first item comes before its second. */
+function flatKeys(config: Readonly<Record<string, unknown>>): { key: string; path: Path }[] {
+  // What is no mapping at all is for the schema to refuse.
+  return Object.keys(isRecord(config) ? config : {})
+    .flatMap((key) => {
+      const path = pathOf(key);
+      return path === undefined ? [] : [{ key, path }];
+    })
+    .sort((a, b) => a.key.localeCompare(b.key, "en", { numeric: true }));
+}
+
+function pathOf(key: string): Path | undefined {
+  if (!/^[A-Za-z]\w*(?:\.[A-Za-z][\w-]*|\[\d{1,4}\])+$/.test(key)) return undefined;
+  return [...key.matchAll(/([A-Za-z][\w-]*)|\[(\d+)\]/g)].map(([, name, index]) => name ?? Number(index));
+}
+
+/** @returns why the value cannot be put there. */
+function put(config: Record<string, unknown>, path: Path, value: unknown): string | undefined {
+  const last = path.length - 1;
+  let inner: Container = config;
+  for (const [depth, key] of path.entries()) {
+    const place = pathText(path.slice(0, depth));
+    if (typeof key === "number" && !Array.isArray(inner))
+      return `is set as a key of its own, but \`${place}\` is no list; set it in one of the two places`;
+    if (typeof key === "string" && Array.isArray(inner))
+      return `is set as a key of its own, but \`${place}\` is a list; set it in one of the two places`;
+    const found: unknown = Object.hasOwn(inner, key) ? Reflect.get(inner, key) : undefined;
+    if (typeof key === "number" && Array.isArray(inner) && key > inner.length)
+      return `is set, but \`${place}[${inner.length}]\` is not; the items of a list are counted from [0]`;
+    if (depth === last) {
+      if (found !== undefined)
+        return `is set twice, as a key of its own and in \`${String(path[0])}\`; remove one of them`;
+      Reflect.set(inner, key, value);
+      return undefined;
+    }
+    if (found !== undefined && !isRecord(found) && !Array.isArray(found))
+      return `is set as a key of its own, but \`${pathText(path.slice(0, depth + 1))}\` is a plain value; set it in one of the two places`;
+    const next: Container = found ?? (typeof path[depth + 1] === "number" ? [] : {});
+    Reflect.set(inner, key, next);
+    inner = next;
+  }
+  return undefined;
+}
+
+/** A value under such a key is always text. It becomes what `pulumi config set --path` makes of the same text. */
+function asWithPath(value: unknown): unknown {
+  if (value === "true" || value === "false") return value === "true";
+  return typeof value === "string" && /^(?:0|-?[1-9]\d{0,14})$/.test(value) ? Number(value) : value;
+}
