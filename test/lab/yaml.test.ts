@@ -182,20 +182,8 @@ describe("pulumi new", () => {
       PATH: [join(lab.dir, "test", "lab", "languageHost"), environment["PATH"]].join(delimiter),
     };
     const config = given.flatMap((answer) => ["--config", answer]);
-    return engine(
-      ...([
-        project,
-        "new",
-        template,
-        "--yes",
-        "--offline",
-        "--stack",
-        stack,
-        "--name",
-        folder,
-        ...config,
-      ] as const),
-    );
+    const named = ["--stack", stack, "--name", folder];
+    return engine(project, "new", template, "--yes", "--offline", ...named, ...config);
   };
 
   test("asks for what a cluster needs, and the project it makes has a preview", async () => {
