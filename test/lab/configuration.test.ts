@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseDocument } from "yaml";
-import { labReport } from "../../lab/control.ts";
+import { askLab, labReport } from "../../lab/control.ts";
 import { pulumiEnvironment } from "../../lab/stack.ts";
 import { formerState, type Deployment } from "./formerState.ts";
 import { LabProject, type Finished } from "./project.ts";
@@ -126,6 +126,40 @@ describe("a preview", () => {
     expect(resources).not.toContain("v1.12");
     // Each thing that is known of the way once, with its nodes.
     expect(count(text, "no snapshot of etcd is taken")).toBe(1);
+  });
+
+  test("and an up say each thing once, however many nodes it stops, and a wait in one line that changes", async () => {
+    const fault = (node: string, fault: string, lift = false): Promise<unknown> =>
+      askLab(lab.file("lab.sock"), { method: "POST", path: "/fault", body: { node, fault, lift } });
+    set(["talos-iscsi:talosVersion"], "v1.13.7");
+    await fault("cp3", "etcd-alarm-nospace");
+    await fault("w2", "certificates-refused");
+    const before = await touched();
+    const preview = await lab.labOk("preview");
+    const up = await lab.lab("up", "--skip-preview");
+    await fault("cp3", "all", true);
+    await fault("w2", "all", true);
+    set(["talos-iscsi:talosVersion"], "v1.13.9");
+    expect(up.code).toBe(1);
+    expect(await touched()).toEqual(before);
+    for (const { text } of [preview, up]) {
+      expect(count(text, "etcd alarm NOSPACE at cp3"), text).toBe(1);
+      expect(text).not.toContain("would lose its majority");
+    }
+    expect(preview.text).toMatch(/right now: w2 .*does not accept the client certificate/);
+    // With all else, in one round; while it was waited for, every 10 seconds.
+    expect(up.text).toMatch(/^ +w2 .*step "inspect": .*does not accept the client certificate/m);
+    expect(count(up.text, "no answer yet")).toBeLessThanOrEqual(7);
+    // Each step of the look at all nodes once; the engine prints the last one again with what it tells after it.
+    for (const [step, most] of [
+      ["inspect", 1],
+      ["guard", 3],
+    ] as const) {
+      const shown = up.text.match(new RegExp(`\\[\\d+/11\\] ${step} · \\d nodes`, "g")) ?? [];
+      expect(shown.length, up.text).toBeGreaterThan(0);
+      expect(shown.length, up.text).toBeLessThanOrEqual(most);
+    }
+    expect(up.text).not.toContain("using pulumi-resource-");
   });
 
   test("refuses another contract, with the reason", async () => {
