@@ -6,13 +6,13 @@ import type { ReadFile } from "./files.ts";
 /** Takes precedence over the stack's file: a pipeline knows the digest, and the file is what was reviewed. */
 const approvedPlanVariable = "TALOS_ISCSI_APPROVED_PLAN";
 
-/** The settings with the approved plan of the environment, where it names one. */
+/** The settings with the approved plan of the environment. A variable that is empty is a mistake: a pipeline has lost what was approved. */
 export function withApprovedPlan(
   config: Record<string, unknown>,
   environment: Environment,
 ): Record<string, unknown> {
   const given = environment[approvedPlanVariable];
-  return given === undefined || given === "" ? config : { ...config, approvedPlan: given };
+  return given === undefined ? config : { ...config, approvedPlan: given };
 }
 
 /** `<digest>`, `<digest>@<file>` or `none`; a text of another form is for the schema to refuse. */

@@ -411,7 +411,9 @@ export const baseShape = {
     .string(must("the digest of a plan, as a preview shows it"))
     .regex(
       /^([0-9a-f]{64}(@.+)?|none)$/s,
-      must("64 hexadecimal digits, those and @ with the plan's file, or none"),
+      must(
+        "64 hexadecimal digits, those and @ with the plan's file, or none (also in TALOS_ISCSI_APPROVED_PLAN)",
+      ),
     )
     .optional()
     .describe(

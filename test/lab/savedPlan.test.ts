@@ -36,7 +36,7 @@ function pulumi(approvedPlan: string, ...args: string[]): Promise<Finished> {
   return lab.run(join(lab.dir, ".lab", "bin", "pulumi"), [...args, "--stack", "dev", "--non-interactive"], {
     ...environment,
     PATH: path,
-    TALOS_ISCSI_APPROVED_PLAN: approvedPlan,
+    ...(approvedPlan === "" ? {} : { TALOS_ISCSI_APPROVED_PLAN: approvedPlan }),
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_EXPERIMENTAL: "true",
   });

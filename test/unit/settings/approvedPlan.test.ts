@@ -32,7 +32,9 @@ it("is a digest, or one with the file of its plan, or none; the environment take
   expect(settings({ approvedPlan: digest }, { TALOS_ISCSI_APPROVED_PLAN: "none" })).toEqual({
     digest: "none",
   });
-  expect(settings({ approvedPlan: digest }, { TALOS_ISCSI_APPROVED_PLAN: "" })).toEqual({ digest });
+  // A pipeline that has lost the digest deploys nothing, rather than anything.
+  for (const given of [{}, { approvedPlan: digest }])
+    expect(() => settings(given, { TALOS_ISCSI_APPROVED_PLAN: "" })).toThrow(SettingsError);
 });
 
 it("is refused in another form, and with a file that is not this plan's", () => {
