@@ -14,13 +14,14 @@ interface Options {
   nodes?: string[];
   endpoints?: string[];
   to?: string;
+  toKubernetes?: string;
   allowSkew: boolean;
   json: boolean;
 }
 
 const exitCodes = `
 Exit codes:
-  0  no problem was found; with --to, the upgrade would begin
+  0  no problem was found; with --to or --to-kubernetes, the upgrade would begin
   1  there is a problem, or the upgrade would be refused
   2  the cluster could not be examined`;
 
@@ -38,6 +39,7 @@ const command = new Command("doctor")
     (list: string) => list.split(","),
   )
   .option("--to <release>", "the Talos release to judge an upgrade for, such as v1.14.1")
+  .option("--to-kubernetes <release>", "the Kubernetes release to judge an upgrade for, such as v1.36.1")
   .option("--allow-skew", "accept a step over more than one minor release, as upgrade.allowSkew does", false)
   .option("--json", "the verdict as data", false)
   .addHelpText("after", exitCodes);
@@ -54,7 +56,8 @@ function file(option: string, path: string): string {
 
 async function main(): Promise<number> {
   await command.parseAsync();
-  const { talosconfig, context, kubeconfig, nodes, endpoints, to, allowSkew, json } = command.opts<Options>();
+  const { talosconfig, context, kubeconfig, nodes, endpoints, to, toKubernetes, allowSkew, json } =
+    command.opts<Options>();
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   const verdict = await consult(
@@ -64,6 +67,7 @@ async function main(): Promise<number> {
       ...(nodes === undefined ? {} : { nodes }),
       ...(endpoints === undefined ? {} : { endpoints }),
       ...(to === undefined ? {} : { to }),
+      ...(toKubernetes === undefined ? {} : { toKubernetes }),
       allowSkew,
     },
     realWorld,

@@ -13,6 +13,7 @@ import type { ClientCredentials } from "../talos/secretsBundle.ts";
 import { parseVersion, VersionError } from "../talos/version.ts";
 import { certificate, certificateFindings } from "./certificates.ts";
 import { DoctorError } from "./doctorError.ts";
+import { examineComponents, requireKubernetesRelease } from "./components.ts";
 import { lookAtKubernetes, type KubernetesLook } from "./kubernetes.ts";
 import { examine, firstLook, type FirstLook } from "./node.ts";
 import type { Finding, KubernetesVerdict, NodeVerdict, Verdict } from "./verdict.ts";
@@ -26,6 +27,8 @@ export interface DoctorOptions {
   endpoints?: string[];
   /** The Talos release that an upgrade is judged for. */
   to?: string;
+  /** The Kubernetes release that an upgrade is judged for. */
+  toKubernetes?: string;
   /** Judge a step over more than one minor release as one that was accepted. */
   allowSkew: boolean;
 }
@@ -67,6 +70,7 @@ export const realWorld: World = {
  */
 export async function consult(options: DoctorOptions, world: World, signal: AbortSignal): Promise<Verdict> {
   const to = options.to === undefined ? undefined : release(options.to);
+  requireKubernetesRelease(options.toKubernetes);
   const findings: Finding[] = [];
   const { kubernetes, addresses, clientCertificate } = await find(options, world, findings);
   const looks = await lookAtAll(addresses, options, world, findings, signal);
@@ -83,6 +87,16 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
     nodes.push(result.node);
     findings.push(...result.findings);
   }
+  const components = await examineComponents(
+    looks,
+    { ...options, ...(to === undefined ? {} : { to }) },
+    {
+      surroundings: world.surroundings,
+      endpoints: throughOf(options.talosconfig, options.endpoints),
+      signal,
+    },
+  );
+  findings.push(...components.findings);
   const now = world.now();
   const certificates = [
     certificate("talosconfig", options.talosconfig.clientCertificate, now),
@@ -94,6 +108,10 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
     made: now.toISOString(),
     context: options.talosconfig.context,
     ...(to === undefined ? {} : { to }),
+    ...(options.toKubernetes === undefined
+      ? {}
+      : { toKubernetes: options.toKubernetes, kubernetesRefused: components.refused }),
+    components: components.runs,
     nodes: nodes.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name)),
     ...(kubernetes === undefined ? {} : { kubernetes }),
     certificates,

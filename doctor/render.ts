@@ -3,7 +3,7 @@ import type { Finding, NodeVerdict, Verdict } from "./verdict.ts";
 
 /** The verdict for people: a table of the nodes, what there is on the cluster, and then what was found. */
 export function verdictText(verdict: Verdict): string {
-  const { context, to, nodes, kubernetes, certificates, findings } = verdict;
+  const { context, to, nodes, kubernetes, components, certificates, findings } = verdict;
   const lines = [headline(verdict), ""];
   const table = new Table({
     head: [
@@ -29,13 +29,25 @@ export function verdictText(verdict: Verdict): string {
     for (const { name, nodes: on } of kubernetes.drivers)
       lines.push(`  CSI driver ${name}: on ${on} nodes, ${kubernetes.volumes[name] ?? 0} volumes`);
   }
+  lines.push(...componentLines(components));
   for (const { of, expires, days } of certificates)
     lines.push(`client certificate of the ${of}: until ${expires.slice(0, 10)} (${days} days)`);
   if (findings.length > 0) lines.push("", ...findings.map(findingText));
   return `talosconfig context ${context}\n${lines.join("\n")}\n`;
 }
 
-function headline({ findings, to, nodes }: Verdict): string {
+/** `kubelet v1.35.4: cp1, w1`, a line for each component and release. */
+function componentLines(components: Verdict["components"]): string[] {
+  const on = new Map<string, string[]>();
+  for (const [node, runs] of Object.entries(components))
+    for (const [component, release] of Object.entries(runs)) {
+      const line = `${component} ${release}`;
+      on.set(line, [...(on.get(line) ?? []), node]);
+    }
+  return [...on].map(([line, nodes]) => `${line}: ${nodes.join(", ")}`);
+}
+
+function headline({ findings, to, toKubernetes, kubernetesRefused = [], nodes }: Verdict): string {
   const problems = findings.filter(({ severity }) => severity === "problem").length;
   const warnings = findings.length - problems;
   const refused = nodes.filter((node) => (node.refused ?? []).length > 0);
@@ -45,7 +57,11 @@ function headline({ findings, to, nodes }: Verdict): string {
       : refused.length === 0
         ? ` An upgrade to ${to} would begin.`
         : ` An upgrade to ${to} would be refused because of ${refused.map(({ name }) => name).join(", ")}.`;
-  return `${counted(nodes.length, "node")}, ${counted(problems, "problem")}, ${counted(warnings, "warning")}.${upgrade}`;
+  const kubernetes =
+    toKubernetes === undefined
+      ? ""
+      : ` An upgrade of Kubernetes to ${toKubernetes} would ${kubernetesRefused.length === 0 ? "begin" : "be refused"}.`;
+  return `${counted(nodes.length, "node")}, ${counted(problems, "problem")}, ${counted(warnings, "warning")}.${upgrade}${kubernetes}`;
 }
 
 function row(node: NodeVerdict, to: string | undefined): string[] {

@@ -6,6 +6,12 @@ export interface Verdict {
   context: string;
   /** The Talos release that an upgrade was judged for; undefined without `--to`. */
   to?: string;
+  /** The Kubernetes release that an upgrade was judged for; undefined without `--to-kubernetes`. */
+  toKubernetes?: string;
+  /** Why that upgrade would be refused now. Empty: it would begin. Undefined without `--to-kubernetes`. */
+  kubernetesRefused?: string[];
+  /** The release of each component of Kubernetes, by node and component, where it could be told. */
+  components: Record<string, Record<string, string>>;
   nodes: NodeVerdict[];
   kubernetes?: KubernetesVerdict;
   /** Client certificates, the one that expires first in front. */

@@ -39,6 +39,33 @@ export function kubernetesSteps(
   return undefined;
 }
 
+/**
+ * What to do, in order, where Talos and Kubernetes both go to other releases: Kubernetes first where the new Talos does not run the old one, else Talos first, which the new
+ * Kubernetes may need. Undefined where that cannot be told, or nothing is left to do.
+ */
+export function stepsToBoth(
+  talos: { from: string; to: string },
+  kubernetes: { from: string; to?: string | undefined },
+): WayStep[] | undefined {
+  const [here, there] = [rangeOf(talos.from), rangeOf(talos.to)];
+  const from = minorOf(kubernetes.from);
+  if (here === undefined || there === undefined || from === undefined || from > there.newest)
+    return undefined;
+  if (from < there.oldest && here.newest < there.oldest) return undefined;
+  const goal = Math.max(from, there.oldest, minorOf(kubernetes.to ?? "") ?? 0);
+  if (goal > there.newest) return undefined;
+  const steps: WayStep[] = [];
+  let at = from;
+  const upTo = (minor: number): void => {
+    if (minor > at) steps.push({ kubernetesMinor: `v1.${minor}` });
+    at = Math.max(at, minor);
+  };
+  upTo(there.oldest);
+  if (talos.from !== talos.to) steps.push({ talosVersion: talos.to });
+  upTo(goal);
+  return steps.length === 0 ? undefined : steps;
+}
+
 /** `1) set talosVersion to v1.10.9 and run \`pulumi up\`; 2) upgrade Kubernetes to v1.31; 3) …` */
 export function describeSteps(steps: readonly WayStep[]): string {
   return steps

@@ -1,4 +1,5 @@
 import { badRelease } from "../../talos/extensions.ts";
+import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
 import { kubernetesProblem, skew } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import { changeWord } from "../facts.ts";
@@ -9,7 +10,7 @@ import type { Finding } from "./finding.ts";
 export function releaseFindings(
   running: string,
   kubernetesVersion: string | undefined,
-  wanted: Pick<NodeUpgradeInputs, "talosVersion" | "extensions" | "allowSkew">,
+  wanted: Pick<NodeUpgradeInputs, "talosVersion" | "extensions" | "allowSkew" | "kubernetesVersion">,
 ): Finding[] {
   const findings: Finding[] = [];
   const refuse = (problem: string, hint: string): void => {
@@ -47,10 +48,17 @@ export function releaseFindings(
 
   const unsupported =
     kubernetesVersion === undefined ? undefined : kubernetesProblem(wanted.talosVersion, kubernetesVersion);
-  if (unsupported !== undefined)
+  if (unsupported !== undefined) {
+    const steps = stepsToBoth(
+      { from: running, to: wanted.talosVersion },
+      { from: kubernetesVersion ?? "", to: wanted.kubernetesVersion },
+    );
     refuse(
       unsupported,
-      "Two steps bring both there: first kubernetesVersion alone, to a release that this Talos and the wanted one run, with `pulumi up`; then talosVersion.",
+      steps === undefined
+        ? "Two steps bring both there: first kubernetesVersion alone, to a release that this Talos and the wanted one run, with `pulumi up`; then talosVersion."
+        : `In steps: ${describeSteps(steps)}.`,
     );
+  }
   return findings;
 }

@@ -1,4 +1,5 @@
 import { compare, parse } from "semver";
+import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -54,12 +55,26 @@ export function stepFindings(
       findings.push(
         never(
           `${target} is more than one minor release away from ${oldest}, which ${whoRuns(look, oldest)} runs`,
-          `Set kubernetesVersion to a release of v1.${minorOf(oldest) + 1} first, run \`pulumi up\`, and then go on to ${target}.`,
+          stepsHint(look, oldest, target),
         ),
       );
     }
   }
   return [...findings, ...talosFindings(look, target, planned), ...skewFindings(look, target)];
+}
+
+/** Where Talos changes too, it has its place among the steps. */
+function stepsHint({ nodes }: ClusterLook, oldest: string, target: string): string {
+  const ways = nodes.map(({ node, talosVersion }) => ({
+    from: talosVersion,
+    to: node.talosVersion ?? talosVersion,
+  }));
+  // The furthest way of a node is that of all.
+  const way = ways.find(({ from, to }) => from !== to) ?? ways[0];
+  const steps = way === undefined ? undefined : stepsToBoth(way, { from: oldest, to: target });
+  return steps === undefined
+    ? `Set kubernetesVersion to a release of v1.${minorOf(oldest) + 1} first, run \`pulumi up\`, and then go on to ${target}.`
+    : `In steps: ${describeSteps(steps)}.`;
 }
 
 function whoRuns({ nodes }: ClusterLook, release: string): string {

@@ -145,8 +145,10 @@ function sessionInputs(
 ): Parameters<typeof Session.open>[2] {
   const { clientConfiguration, kubeconfig, endpoints, drain, storageGate, timeoutSeconds, rollout } = inputs;
   return {
-    ...{ name, node, role, controlPlanes, clientConfiguration, kubeconfig },
+    ...{ name, node, role, controlPlanes, clientConfiguration },
     ...{ drain, storageGate, timeoutSeconds, rollout },
+    // Only the doctor has none.
+    ...(kubeconfig === "" ? {} : { kubeconfig }),
     ...(endpoints === undefined ? {} : { endpoints }),
     ...(inputs.approval === undefined ? {} : { approval: inputs.approval }),
     // What only an upgrade of Talos asks for.

@@ -1,4 +1,6 @@
-import { isTransient } from "../../talos/api/errors.ts";
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import { ConfigTextError } from "../../talos/configTree.ts";
+import { imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
 import { backoff, type UpgradeContext } from "../context.ts";
 import { NodeMoved, UpgradeError } from "../errors.ts";
 import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
@@ -49,7 +51,11 @@ export async function guard(
     kernelArguments(context, facts),
   ]);
   const findings = [
-    ...releaseFindings(facts.version, version ?? context.wanted.kubernetesVersion, context.wanted),
+    ...releaseFindings(
+      facts.version,
+      version ?? (await configuredKubernetes(context)) ?? context.wanted.kubernetesVersion,
+      context.wanted,
+    ),
     ...live.flat(),
   ];
   if (findings.length === 0) return;
@@ -60,6 +66,25 @@ export async function guard(
     [...new Set(findings.map(({ hint }) => hint))].join(" "),
     findings,
   );
+}
+
+/** Where Kubernetes is not asked: the release that a control plane's configuration names. What the settings want comes after the rollout. */
+async function configuredKubernetes({
+  talos,
+  wanted,
+  patience,
+  signal,
+}: UpgradeContext): Promise<string | undefined> {
+  if (wanted.role !== "controlplane") return undefined;
+  try {
+    const config = await talos.machineConfiguration({ deadlineMs: patience.probeMs, signal });
+    return config === undefined ? undefined : releaseOf(imagesIn(config)["kube-apiserver"]);
+  } catch (error) {
+    if (error instanceof ConfigTextError) return undefined;
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    // A reader may not read it. What else keeps the node from answering is found by the other looks.
+    return undefined;
+  }
 }
 
 /** No answer now, from a node that answered a moment ago. */

@@ -2,7 +2,8 @@ import { afterEach, expect, it } from "vitest";
 import { connectActor } from "../../talos/api/actor.ts";
 import { killed, killSeed } from "./kubernetesKills.ts";
 import { after, all, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf } from "./nodeUpgradeHarness.ts";
+import type { Properties } from "../../provider/secrets.ts";
+import { failureOf, inputsFor } from "./nodeUpgradeHarness.ts";
 
 let own: KubernetesCluster;
 afterEach(async () => own.stop());
@@ -52,6 +53,58 @@ it("judges a preview by the Talos that is to run, and a deployment by the one th
     await failureOf(provider.update("kubernetes", urn, state, own.inputs({ nodes }))),
   ])
     expect(told.message).toContain("Talos v1.12.7 runs Kubernetes v1.30 to v1.35");
+  expect(own.applies()).toEqual({ cp1: 0 });
+});
+
+it("names the steps to take where Talos comes first, and more than one of Kubernetes after it", async () => {
+  own = await KubernetesCluster.start({
+    subnet: "127.49.69",
+    controlPlanes: 1,
+    version: "v1.13.9",
+  });
+  const { provider } = own.provider();
+  const nodes = {
+    cp1: { node: own.cluster.node("cp1").address, role: "controlplane", talosVersion: "v1.14.1" },
+  };
+  const state = await own.adopted(provider);
+  const told = await failureOf(
+    provider.diff(
+      "kubernetes",
+      urn,
+      state,
+      own.inputs({ nodes, kubernetesVersion: "v1.37.1" }),
+      own.inputs(),
+    ),
+  );
+  expect(told.message).toMatch(
+    /1\) set talosVersion to v1\.14\.1 .*; 2\) set kubernetesVersion to v1\.37, one minor release for each/,
+  );
+  expect(own.applies()).toEqual({ cp1: 0 });
+});
+
+it("refuses Talos before any configuration where Kubernetes comes first, and names the steps", async () => {
+  own = await KubernetesCluster.start({
+    subnet: "127.49.70",
+    controlPlanes: 1,
+    version: "v1.12.7",
+    kubernetesVersion: "v1.30.4",
+  });
+  const { name, node, role, talosVersion, image, extensions, services, files, ...shared } = inputsFor(
+    own.cluster,
+    "cp1",
+    { talosVersion: "v1.13.9", kubernetesVersion: "v1.31.2" },
+  );
+  const inputs = {
+    ...shared,
+    nodes: { [String(name)]: { node, role, talosVersion, image, extensions, services, files } },
+  };
+  // As in a deployment, where RolloutReadiness has no kubeconfig.
+  delete (inputs as Properties)["kubeconfig"];
+  const readiness = urn.replace("KubernetesUpgrade::kubernetes-upgrade", "RolloutReadiness::readiness");
+  const told = await failureOf(own.provider().provider.create(readiness, inputs));
+  expect(told.message).toMatch(
+    /not v1\.30\.4.*1\) set kubernetesVersion to v1\.31, .*; 2\) set talosVersion to v1\.13\.9/s,
+  );
   expect(own.applies()).toEqual({ cp1: 0 });
 });
 

@@ -26,6 +26,8 @@ export class KubernetesCluster {
     controlPlanes?: number;
     workers?: number;
     version?: string;
+    /** Default: `before`. */
+    kubernetesVersion?: string;
   }): Promise<KubernetesCluster> {
     const kubernetes = new FakeKubernetes();
     const found: { cluster?: SimulatedCluster } = {};

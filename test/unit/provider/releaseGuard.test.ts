@@ -36,6 +36,13 @@ describe("the way from the running release to the wanted one", () => {
     expect(problems("v1.12.7", "v1.30.1", wanted)).toEqual([expect.stringMatching(/not v1\.30\.1/)]);
   });
 
+  it("names the steps to take where Kubernetes comes first", () => {
+    const [found] = releaseFindings("v1.12.7", "v1.30.1", { ...wanted, kubernetesVersion: "v1.34.2" });
+    expect(found?.hint).toMatch(
+      /1\) set kubernetesVersion to v1\.31.*; 2\) set talosVersion to v1\.13\.9 .*; 3\) set kubernetesVersion to v1\.34/,
+    );
+  });
+
   it("tells everything at once", () => {
     expect(problems("v1.10.1", "v1.30.1", { ...wanted, talosVersion: "v1.12.5" })).toHaveLength(2);
   });

@@ -1,0 +1,91 @@
+import { kubernetesUpgradeInputs } from "../provider/kubernetesUpgrade/inputs.ts";
+import { lookAtCluster, releasesIn, releaseTable } from "../provider/kubernetesUpgrade/look.ts";
+import { obstacles } from "../provider/kubernetesUpgrade/upgrade.ts";
+import { Work } from "../provider/kubernetesUpgrade/work.ts";
+import type { Surroundings } from "../provider/session.ts";
+import type { Endpoints } from "../talos/endpoint.ts";
+import type { ClientCredentials } from "../talos/secretsBundle.ts";
+import { DoctorError } from "./doctorError.ts";
+import type { FirstLook } from "./node.ts";
+import type { Finding } from "./verdict.ts";
+
+interface Asked {
+  talosconfig: ClientCredentials;
+  kubeconfig?: string;
+  to?: string;
+  toKubernetes?: string;
+}
+
+interface Means {
+  surroundings: Surroundings;
+  endpoints: Endpoints | undefined;
+  signal: AbortSignal;
+}
+
+/** What there is to say of the components of Kubernetes on all nodes. */
+export interface ComponentsVerdict {
+  runs: Record<string, Record<string, string>>;
+  /** Why an upgrade to `--to-kubernetes` would be refused. */
+  refused: string[];
+  findings: Finding[];
+}
+
+/** @throws DoctorError for what is no release of Kubernetes */
+export function requireKubernetesRelease(text: string | undefined): void {
+  if (text !== undefined && !/^v1\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/.test(text))
+    throw new DoctorError(`--to-kubernetes: "${text}" is not a Kubernetes release such as "v1.36.1"`);
+}
+
+/** Reads every component's release with the parts of a KubernetesUpgrade, and judges what that would refuse. Changes nothing. */
+export async function examineComponents(
+  looks: readonly FirstLook[],
+  { talosconfig, kubeconfig = "", to, toKubernetes }: Asked,
+  { surroundings, endpoints, signal }: Means,
+): Promise<ComponentsVerdict> {
+  const nodes = Object.fromEntries(
+    looks.map(({ name, address, role, facts }) => [
+      name,
+      { node: address, role, talosVersion: to ?? facts.version },
+    ]),
+  );
+  const inputs = kubernetesUpgradeInputs({
+    ...{ kubernetesVersion: toKubernetes ?? "", nodes, clientConfiguration: talosconfig, kubeconfig },
+    ...(endpoints === undefined ? {} : { endpoints }),
+  });
+  const work = await Work.open(surroundings, "", inputs, signal);
+  try {
+    const look = await lookAtCluster(work.nodes);
+    const findings = look.silent.map(({ node, reason }): Finding => ({
+      severity: toKubernetes === undefined ? "warning" : "problem",
+      nodes: [node.name],
+      text: `what it runs of Kubernetes could not be read (os:reader may not): ${reason}`,
+    }));
+    const releases = releasesIn(look);
+    if (releases.length > 1)
+      findings.push({
+        severity: "warning",
+        nodes: [],
+        text: `the components of Kubernetes are of several releases: ${releases.join(", ")}`,
+      });
+    if (toKubernetes !== undefined && kubeconfig === "")
+      findings.push({
+        severity: "warning",
+        nodes: [],
+        text: "removed APIs, kubelets and nodes that are not examined were not judged: give --kubeconfig",
+      });
+    const against = toKubernetes === undefined ? [] : await obstacles(work, look, to !== undefined);
+    const refused = against.map(({ problem, hint }) => `${problem}. ${hint}`);
+    findings.push(
+      ...refused.map((text): Finding => ({
+        severity: "problem",
+        nodes: [],
+        text: `an upgrade of Kubernetes to ${toKubernetes ?? ""} would be refused because ${text}`,
+      })),
+    );
+    // What cannot be read cannot be upgraded either.
+    const unread = look.silent.map(({ node, reason }) => `${node.name} could not be read: ${reason}`);
+    return { runs: releaseTable(look), refused: [...refused, ...unread], findings };
+  } finally {
+    work.close();
+  }
+}
