@@ -15,6 +15,8 @@ export interface Approval {
   /** Names of the nodes to which each may be done. */
   upgrade: string[];
   configuration: string[];
+  /** Those whose components of Kubernetes are moved. */
+  kubernetes: string[];
   /** Those whose machine is reset. */
   leaving: string[];
 }
@@ -56,13 +58,14 @@ export function confirmationOf(text: string): ConfirmedFor {
 /** What may be done in this run, by the plan that was approved. */
 export function approvalOf({ digest, run, program }: ConfirmedFor, plan: RolloutPlan): Approval {
   const isApproved = digest !== nothingApproved;
-  const nodes = (action: "upgrade" | "configuration"): string[] =>
+  const nodes = (action: "upgrade" | "configuration" | "kubernetes"): string[] =>
     isApproved ? Object.keys(plan.nodes).filter((name) => allows(plan, name, action)) : [];
   const reset = Object.entries(plan.leaving).flatMap(([name, { way }]) => (way === "reset" ? [name] : []));
   return {
     ...{ digest, run, program },
     upgrade: nodes("upgrade"),
     configuration: nodes("configuration"),
+    kubernetes: nodes("kubernetes"),
     leaving: isApproved ? reset : [],
   };
 }
@@ -104,5 +107,6 @@ export function approvalFindings(
 const words: Record<PlannedAction, string> = {
   upgrade: "upgrade",
   configuration: "change of the configuration",
+  kubernetes: "upgrade of Kubernetes",
   leaving: "removal",
 };

@@ -1,6 +1,12 @@
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import { configChanges } from "../talos/configChanges.ts";
-import { keepImages } from "../talos/kubernetesImages.ts";
+import {
+  imagesIn,
+  keepImages,
+  pinnedIn,
+  releaseOf,
+  type KubernetesImages,
+} from "../talos/kubernetesImages.ts";
 import { ConfigTextError } from "../talos/configTree.ts";
 import type { PlannedNode, RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
@@ -8,6 +14,7 @@ import type { UpgradeContext } from "./context.ts";
 import { hopsLeft, type Hop, type HoppingNode } from "./hops/way.ts";
 import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
+import { componentsOf, lookAtNode } from "./kubernetesUpgrade/look.ts";
 import type { Departure } from "./membership/members.ts";
 import { preflightNodes } from "./preflight.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
@@ -87,17 +94,14 @@ async function lookAt(
       : upgradeOf(describe(facts), wanted, hopsLeft(facts, wanted));
     // A machine without a configuration lets anyone in, and has nothing of this cluster to tell.
     if (running === undefined) return isKnown ? notRead(wanted) : asNew(wanted);
-    const configuration = differences(
-      running,
-      text,
-      hidden,
-      wanted.kubernetesVersion === undefined ? (patches as string[]) : undefined,
-    );
-    if (upgrade === undefined && configuration === undefined) return undefined;
+    const configuration = differences(running, text, hidden, patches as string[]);
+    const kubernetes = await kubernetesOf(session.context, running, patches as string[]);
+    if (upgrade === undefined && configuration === undefined && kubernetes === undefined) return undefined;
     return {
       ...part(wanted),
       ...(upgrade === undefined ? {} : { upgrade }),
       ...(configuration === undefined ? {} : { configuration }),
+      ...(kubernetes === undefined ? {} : { kubernetes }),
     };
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
@@ -110,21 +114,22 @@ async function lookAt(
 /** How often a node that fails to answer is asked: a busy node is no reason for another plan than the deployment's. */
 const tries = 3;
 
-async function read({
-  talos,
-  wanted,
-  patience,
-  clock,
-  signal,
-}: UpgradeContext): Promise<{ facts: NodeFacts; running: string | undefined }> {
+async function read(context: UpgradeContext): Promise<{ facts: NodeFacts; running: string | undefined }> {
+  const { talos, wanted, patience, signal } = context;
   const call = { deadlineMs: patience.probeMs * 2, signal };
+  return asked(context, async () => {
+    const [facts, running] = await Promise.all([
+      readFacts(talos, wanted, call),
+      talos.machineConfiguration(call),
+    ]);
+    return { facts, running };
+  });
+}
+
+async function asked<T>({ patience, clock, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   for (let time = 1; ; time++) {
     try {
-      const [facts, running] = await Promise.all([
-        readFacts(talos, wanted, call),
-        talos.machineConfiguration(call),
-      ]);
-      return { facts, running };
+      return await ask();
     } catch (error) {
       const mayPass = isTransient(error) || (error instanceof TalosError && error.kind === "failed");
       if (!mayPass || time === tries) throw error;
@@ -133,15 +138,43 @@ async function read({
   }
 }
 
-/** @param patches given where nobody moves the cluster's Kubernetes: its images are what the node has then */
+/** What an upgrade of Kubernetes would move on the node. It is done where the setting has changed; a cluster that was adopted stays as it is until then. */
+async function kubernetesOf(
+  context: UpgradeContext,
+  running: string,
+  patches: readonly string[],
+): Promise<PlannedNode["kubernetes"]> {
+  const { kubernetesVersion: to, name, node, role } = context.wanted;
+  if (to === undefined) return undefined;
+  try {
+    const pinned = [...pinnedIn(patches)];
+    const known = { name, node, role, pinned };
+    // What a kubelet runs is known to Kubernetes alone, for which there may be no credentials yet.
+    const look =
+      role === "worker"
+        ? { node: known, images: imagesIn(running), runs: {} as KubernetesImages }
+        : await asked(context, () => lookAtNode(known, context));
+    const from = componentsOf(look).flatMap((component): [string, string][] => {
+      const [runs, named] = [look.runs[component], releaseOf(look.images[component])];
+      if (pinned.includes(component) || [runs, named].every((release) => (release ?? to) === to)) return [];
+      return [[component, runs ?? named ?? "not known"]];
+    });
+    return from.length === 0 ? undefined : { to, from: Object.fromEntries(from) };
+  } catch (error) {
+    if (!(error instanceof ConfigTextError)) throw error;
+    return undefined;
+  }
+}
+
+/** The node's own images of Kubernetes stay: they are moved by an upgrade of Kubernetes alone. */
 function differences(
   running: string,
   wanted: string,
   hidden: KnownSecret[] | undefined,
-  patches: string[] | undefined,
+  patches: string[],
 ): PlannedNode["configuration"] {
   try {
-    const due = patches === undefined ? wanted : keepImages(wanted, running, patches);
+    const due = keepImages(wanted, running, patches);
     const { lines, digest } = configChanges({ running, wanted: due, patches: [], accepted: [], hidden });
     return lines.length === 0 ? undefined : { lines: [...lines], digest };
   } catch (error) {

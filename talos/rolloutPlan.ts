@@ -18,6 +18,8 @@ const nodeSchema = z.strictObject({
     .optional(),
   /** The lines in which the node's machine configuration differs from the wanted one, and a digest of them uncut. */
   configuration: z.strictObject({ lines: z.array(z.string()), digest: z.string() }).optional(),
+  /** The release of Kubernetes that it is to run, and what runs now of each component that is of another. */
+  kubernetes: z.strictObject({ to: z.string(), from: z.record(z.string(), z.string()) }).optional(),
   /** The node gets its first configuration, and with it this image. */
   joins: z.strictObject({ to: z.string(), image: z.string() }).optional(),
 });
@@ -48,7 +50,7 @@ export interface ApprovedPlan {
 }
 
 /** What is done with a node, as far as the plan tells it apart. */
-export type PlannedAction = "upgrade" | "configuration" | "leaving";
+export type PlannedAction = "upgrade" | "configuration" | "kubernetes" | "leaving";
 
 const written = z.object({ digest: z.string(), plan: planSchema });
 
@@ -143,7 +145,7 @@ function describe(name: string, { nodes, leaving }: RolloutPlan): string[] {
   ];
 }
 
-function actions(label: string, { upgrade, configuration, joins }: PlannedNode): string[] {
+function actions(label: string, { upgrade, configuration, kubernetes, joins }: PlannedNode): string[] {
   return [
     ...(joins === undefined ? [] : [`${label}: first configuration -> ${joins.to}, ${joins.image}`]),
     ...(upgrade === undefined
@@ -152,6 +154,9 @@ function actions(label: string, { upgrade, configuration, joins }: PlannedNode):
           `${label}: ${[upgrade.from, ...(upgrade.through ?? []), upgrade.to].join(" -> ")}, ${upgrade.image}`,
         ]),
     ...(configuration?.lines ?? []).map((line) => `${label}: configuration ${line}`),
+    ...Object.entries(kubernetes?.from ?? {}).map(
+      ([component, from]) => `${label}: ${component} ${from} -> ${kubernetes?.to ?? ""}`,
+    ),
   ];
 }
 

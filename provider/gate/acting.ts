@@ -52,4 +52,6 @@ export interface ConfigurationRequest {
   changes?: boolean;
   /** The change needs a node without volumes. */
   drained?: boolean;
+  /** What an approved plan has to have for it. Default: a change of the configuration. */
+  as?: "configuration" | "kubernetes";
 }

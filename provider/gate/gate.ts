@@ -32,7 +32,7 @@ export type Stake =
   /** etcd converts its data; all control planes have to be well, and none goes down. */
   | { kind: "convert" }
   /** Services of the node restart. Its own health is no obstacle: the change may be its cure. */
-  | { kind: "configure" };
+  | { kind: "configure"; as?: "configuration" | "kubernetes" };
 
 /** An action that takes the node down for a while: its volumes have left it, and it does not lead etcd. */
 const down = { goesDown: true, forfeits: true };
@@ -208,12 +208,12 @@ export class Gate {
 
   /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
   async applyConfiguration(
-    { disturbs, changes = true, drained = false, ...request }: ConfigurationRequest,
+    { disturbs, changes = true, drained = false, as = "configuration", ...request }: ConfigurationRequest,
     call: CallOptions,
   ): Promise<ApplyAnswer> {
-    if (changes) this.requireApproval("configuration");
+    if (changes) this.requireApproval(as);
     const apply = (talos: TalosActor): Promise<ApplyAnswer> => talos.applyConfiguration(request, call);
-    return disturbs ? this.#act({ kind: "configure" }, apply, { goesDown: drained }) : this.#dial(apply);
+    return disturbs ? this.#act({ kind: "configure", as }, apply, { goesDown: drained }) : this.#dial(apply);
   }
 
   /**
@@ -242,7 +242,7 @@ export class Gate {
     action: (talos: TalosActor) => Promise<T>,
     { goesDown = false, forfeits = false }: { goesDown?: boolean; forfeits?: boolean } = {},
   ): Promise<T> {
-    this.requireApproval(approvedAs[stake.kind]);
+    this.requireApproval((stake.kind === "configure" ? stake.as : undefined) ?? approvedAs[stake.kind]);
     return this.inTurn(async () => {
       if (forfeits) await this.#forfeitLeadership();
       await this.require(stake, goesDown);

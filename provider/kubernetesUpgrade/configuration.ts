@@ -51,7 +51,10 @@ export async function moveImage(
   }
   onAct();
   try {
-    await gate.applyConfiguration({ data, mode: "NO_REBOOT", disturbs: true, changes: true }, call);
+    await gate.applyConfiguration(
+      { data, mode: "NO_REBOOT", disturbs: true, changes: true, as: "kubernetes" },
+      call,
+    );
   } catch (error) {
     // An answer that was lost is no failure, if the node has what it was sent.
     if (!isTransient(error)) throw error;

@@ -85,10 +85,11 @@ async function kubernetesNodes(context: UpgradeContext | undefined): Promise<Kub
   }
 }
 
-async function lookAtNode(
+/** What one node runs. @param kubelets the nodes as Kubernetes knows them; without them its configuration tells what the kubelet runs */
+export async function lookAtNode(
   node: KubernetesNodeInputs,
   { talos, patience, signal }: UpgradeContext,
-  kubelets: readonly KubernetesNode[],
+  kubelets: readonly KubernetesNode[] = [],
 ): Promise<NodeLook> {
   const call: CallOptions = { deadlineMs: patience.probeMs * 2, signal };
   const [version, config, name, pods] = await Promise.all([

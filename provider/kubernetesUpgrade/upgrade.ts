@@ -90,7 +90,7 @@ function requireApproval({ nodes, inputs }: Work, look: ClusterLook): void {
   const findings = nodes.flatMap(({ node, context }) => {
     if (!behind.has(node.name)) return [];
     try {
-      context.gate.requireApproval("configuration");
+      context.gate.requireApproval("kubernetes");
       return [];
     } catch (error) {
       if (!(error instanceof Refused)) throw error;

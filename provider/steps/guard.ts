@@ -50,14 +50,8 @@ export async function guard(
     settle(context, isRefused, cluster),
     kernelArguments(context, facts),
   ]);
-  const findings = [
-    ...releaseFindings(
-      facts.version,
-      version ?? (await configuredKubernetes(context)) ?? context.wanted.kubernetesVersion,
-      context.wanted,
-    ),
-    ...live.flat(),
-  ];
+  const runs = version ?? (await configuredKubernetes(context)) ?? context.wanted.kubernetesVersion;
+  const findings = [...releaseFindings(facts.version, runs, context.wanted), ...live.flat()];
   if (findings.length === 0) return;
   throw new UpgradeError(
     nodeLabel(context.wanted),

@@ -144,11 +144,11 @@ describe("with an approved plan", () => {
       configurations: Object.fromEntries(names.map((name) => [name, { text: moved(name), patches: [] }])),
     };
     const approval = await confirmed(last, news);
-    expect(approval["configuration"]).toEqual(names);
+    expect(approval["kubernetes"]).toEqual(names);
     const { nodes } = cluster;
     const pulled = (): number[] => nodes.map(({ componentImages }) => componentImages.size);
     const was = [kube.applies(), pulled(), kube.kubernetes.log.length];
-    for (const other of [{ ...approval, configuration: ["cp1"] }, {}]) {
+    for (const other of [{ ...approval, kubernetes: ["cp1"] }, {}]) {
       const refused = await failureOf(
         kube.provider().provider.update("kubernetes", kubernetesUrn, state, kube.inputs({ approval: other })),
       );

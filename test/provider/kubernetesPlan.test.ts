@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { unwrap, type Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { withImages } from "../../talos/kubernetesImages.ts";
+import { planDigest, planLines, planOf, type RolloutPlan } from "../../talos/rolloutPlan.ts";
+import { after, all, before, KubernetesCluster, urn as upgradeUrn } from "./kubernetesUpgradeHarness.ts";
+import { failureOf, inputsFor } from "./nodeUpgradeHarness.ts";
+
+/** The upgrade of Kubernetes is part of the plan that is approved. */
+
+const urn = upgradeUrn.replace("KubernetesUpgrade::kubernetes-upgrade", "RolloutReadiness::readiness");
+let own: KubernetesCluster;
+beforeAll(async () => {
+  own = await KubernetesCluster.start({ subnet: "127.49.72", controlPlanes: 1, workers: 1 });
+});
+afterAll(async () => own.stop());
+
+const has = (name: string): string => own.cluster.node(name).config?.text ?? "";
+
+/** The image that runs, and configurations that name the wanted Kubernetes, as the program makes them. */
+function inputs(shared: Properties = {}, patches: string[] = []): Properties {
+  const names = ["cp1", "w1"];
+  const made = (name: string): Properties => inputsFor(own.cluster, name, { talosVersion: "v1.13.9" });
+  const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = made("cp1");
+  return {
+    ...{ controlPlanes, clientConfiguration, drain, timeoutSeconds },
+    schematicId,
+    kubernetesVersion: after,
+    nodes: Object.fromEntries(
+      names.map((name) => {
+        const { node, role, talosVersion, image } = made(name);
+        return [name, { node, role, talosVersion, image, extensions: [], services: [], files: [] }];
+      }),
+    ),
+    configurations: Object.fromEntries(
+      names.map((name) => [
+        name,
+        {
+          text: withImages(has(name), { kubelet: `ghcr.io/siderolabs/kubelet:${after}` }),
+          patches,
+        },
+      ]),
+    ),
+    ...shared,
+  };
+}
+
+async function planned(news: Properties): Promise<{ plan: RolloutPlan; digest: unknown; refused: string }> {
+  const { provider } = own.provider();
+  const asked = { ...news, approvedPlan: news["approvedPlan"] ?? { digest: "none" } };
+  const result = await provider.check(urn, { nodes: news["nodes"] }, asked);
+  const values = unwrap(result.inputs as Properties).values;
+  const plan = planOf(values["plan"]);
+  if (plan === undefined) throw new Error(`there is no plan: ${JSON.stringify(result.failures)}`);
+  const refused = (result.failures ?? []).map(({ reason }) => reason).join();
+  return { plan, digest: values["planDigest"], refused: refused + JSON.stringify(values["refused"] ?? "") };
+}
+
+const kubernetes = ({ nodes }: RolloutPlan) =>
+  Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, node.kubernetes]));
+
+it("has the release of each component and kubelet, from and to, and no image among the configuration's lines", async () => {
+  const { plan } = await planned(inputs());
+  expect(kubernetes(plan)).toEqual({
+    cp1: { to: after, from: all(before, "controlplane") },
+    w1: { to: after, from: all(before, "worker") },
+  });
+  for (const node of Object.values(plan.nodes)) expect(node).not.toHaveProperty("configuration");
+  expect(planLines(plan).join("\n")).toMatch(/w1 .*: kubelet v1\.35\.4 -> v1\.36\.1/);
+  const pinned = await planned(inputs({}, ["machine:\n  kubelet:\n    image: mirror/kubelet:v1.35.4\n"]));
+  expect(pinned.plan.nodes["w1"]).not.toHaveProperty("kubernetes");
+});
+
+it("is another one where somebody has upgraded a component in between", async () => {
+  const approved = await planned(inputs());
+  const cp1 = own.cluster.node("cp1");
+  const client = connectActor({ endpoint: cp1.address, credentials: own.cluster.credentials });
+  const was = has("cp1");
+  const image = `registry.k8s.io/kube-scheduler:${after}`;
+  await client.applyConfiguration({ data: withImages(was, { "kube-scheduler": image }), mode: "NO_REBOOT" });
+  while ((await client.staticPod("kube-scheduler"))?.image !== image);
+  const now = await planned(inputs());
+  expect(now.digest).not.toBe(approved.digest);
+  expect(now.plan.nodes["cp1"]?.kubernetes?.from).not.toHaveProperty("kube-scheduler");
+  await client.applyConfiguration({ data: was, mode: "NO_REBOOT" });
+  while ((await client.staticPod("kube-scheduler"))?.image === image);
+  client.close();
+  expect(planDigest((await planned(inputs())).plan)).toBe(approved.digest);
+});
+
+it("lets an upgrade do what was approved for it, and nothing else", async () => {
+  const state = await own.adopted(own.provider().provider);
+  const approval = { digest: "d", run: "", upgrade: [], leaving: [] };
+  const refusing = [
+    { ...approval, configuration: ["cp1", "w1"], kubernetes: [] },
+    { ...approval, digest: "none", configuration: [], kubernetes: [] },
+    { ...approval, run: "another", configuration: [], kubernetes: ["cp1", "w1"] },
+  ];
+  for (const given of refusing) {
+    const { provider } = own.provider();
+    await failureOf(provider.update("kubernetes", upgradeUrn, state, own.inputs({ approval: given })));
+    expect(own.configured()).toEqual({ cp1: all(before, "controlplane"), w1: all(before, "worker") });
+  }
+  const given = { ...approval, configuration: [], kubernetes: ["cp1", "w1"] };
+  await own.provider().provider.update("kubernetes", upgradeUrn, state, own.inputs({ approval: given }));
+  expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+});
