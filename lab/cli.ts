@@ -110,7 +110,7 @@ function program(): Command {
     .argument("<address>", "its loopback address, such as 127.10.0.23")
     .option(
       "--api <where>",
-      "where its API is once it has a configuration: another port, or `closed` to all but the other nodes",
+      "where its API is: another port, or `closed` to all but the other nodes once it has a configuration",
       apiOf,
     )
     .action(async (name: string, address: string, { api }: Pick<NewMachine, "api">) => {

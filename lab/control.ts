@@ -18,7 +18,7 @@ export interface LabReport {
 export interface NewMachine {
   name: string;
   address: string;
-  /** Where its API is, once it has a configuration. Default: port 50000. */
+  /** Where its API is; `closed`: to all but the other nodes, once it has a configuration. Default: port 50000. */
   api?: number | "closed";
 }
 

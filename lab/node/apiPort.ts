@@ -50,8 +50,10 @@ export class ApiPort {
     this.#draining.add(before);
   }
 
+  /** A port forwarding is there before the configuration is; a machine in a closed network is installed from inside of it. */
   async serveMaintenance(): Promise<void> {
-    await this.#serve(await maintenanceIdentity(this.#node), false, port);
+    const { outside } = this.#node;
+    await this.#serve(await maintenanceIdentity(this.#node), false, outside === "closed" ? port : outside);
   }
 
   /**

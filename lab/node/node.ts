@@ -48,8 +48,8 @@ export interface SimulatedNodeOptions {
   network: LabNetwork;
   runtime: ClusterRuntime;
   /**
-   * Where its API is from outside: on another port, as behind a port forwarding, or `closed`, as in a network that only the control planes are in. Without a
-   * configuration it is at port 50000 all the same, as in the network that machines are installed from. Default: port 50000.
+   * Where its API is from outside: on another port, as behind a port forwarding, or `closed`, as in a network that only the control planes are in. A closed
+   * one answers at port 50000 until it has a configuration, as in the network that machines are installed from. Default: port 50000.
    */
   api?: number | "closed";
   /** The image of the medium it boots from while nothing is installed: an installer reference says which. */
@@ -203,7 +203,7 @@ export class SimulatedNode implements ApidHost {
     }
   }
 
-  /** Where its API is from outside, once it has a configuration. */
+  /** Where its API is from outside; a closed one only once it has a configuration. */
   get outside(): number | "closed" {
     return this.#options.api ?? 50000;
   }

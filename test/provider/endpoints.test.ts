@@ -10,7 +10,7 @@ import { reach } from "../../talos/endpoint.ts";
 import { membersText, waysText } from "../../talos/rolloutMembers.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
-import { SimulatedCluster } from "./simulatedCluster.ts";
+import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
 // Nodes that are reached through others: w1 is in a network that only the control planes are in, w2 on another port.
 
@@ -189,6 +189,41 @@ describe("a machine without a configuration at an endpoint's address", () => {
     const failed = await failureOf(provider.create(urn, inputs));
     expect(failed.message).not.toContain("its certificate is not from this stack's cluster");
     expect(failed.message).toContain("w3 (127.58.1.23)");
+  });
+});
+
+describe("a new machine that is reached through others once it has a configuration", () => {
+  it.each([
+    ["on another port", "127.58.1.31", 50031, ["127.58.1.31:50031"]],
+    ["in a network that only the control planes are in", "127.58.1.32", "closed", undefined],
+  ] as const)("gets its first configuration: %s", async (_, address, api, own) => {
+    const machine = waitingMachine(cluster, "w9", address, api);
+    await machine.start();
+    const ways = { ...endpoints, ...(own === undefined ? {} : { [address]: [...own] }) };
+    const newcomer = { node: address, endpoints: ways, timeoutSeconds: 10 };
+    const { provider } = harness();
+    try {
+      const checked = await provider.check(configurationUrn, {}, configurationInputs("w1", newcomer));
+      expect(checked.failures).toEqual([]);
+      expect((checked.inputs as Properties)["changes"]).toEqual([
+        "+ everything: the machine waits for its first configuration",
+      ]);
+      await provider.create(configurationUrn, checked.inputs as Properties);
+      const talos = connectTalos({
+        endpoint: reach(address, ways)[0] ?? "",
+        others: reach(address, ways).slice(1),
+        node: address,
+        credentials: cluster.credentials,
+      });
+      try {
+        await expect.poll(() => machine.snapshot().stage, { timeout: 10_000 }).toBe("running");
+        expect((await talos.version({ deadlineMs: 2_000 })).tag).toBe("v1.12.7");
+      } finally {
+        talos.close();
+      }
+    } finally {
+      await machine.stop();
+    }
   });
 });
 

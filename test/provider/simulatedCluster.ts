@@ -190,10 +190,16 @@ export class SimulatedCluster {
 }
 
 /** A machine that waits for its first configuration, not started yet. */
-export function waitingMachine(cluster: SimulatedCluster, name: string, address: string): SimulatedNode {
+export function waitingMachine(
+  cluster: SimulatedCluster,
+  name: string,
+  address: string,
+  api?: number | "closed",
+): SimulatedNode {
   return new SimulatedNode({
     name,
     address,
+    ...(api === undefined ? {} : { api }),
     network: cluster.node("cp1").network,
     runtime: healthy,
     image: "ghcr.io/siderolabs/installer:v1.12.7",
