@@ -45,7 +45,10 @@ root
     "a stack of many nodes against a bare program with as many resources: time, memory, state, calls",
   )
   .option("--nodes <number>", "how many nodes", Number, 100)
-  .action(async ({ nodes }: { nodes: number }) => benchScale(nodes));
+  .option("--preview-only", "leave out what takes a deployed stack in a lab", false)
+  .action(async ({ nodes, previewOnly }: { nodes: number; previewOnly: boolean }) =>
+    benchScale(nodes, !previewOnly),
+  );
 
 outliveReaders();
 try {

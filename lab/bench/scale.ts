@@ -1,12 +1,13 @@
 import { stringify } from "yaml";
 import { resolveTools } from "../../tools/resolve.ts";
 import { choosePlugins } from "../pluginPaths.ts";
+import { figure } from "./figures.ts";
 import type { Part } from "./scale/usage.ts";
 import { deployedFigures } from "./scale/deployed.ts";
 import { ScaleProject, type Run } from "./scale/project.ts";
 
 /** `npm run bench -- scale`: what a stack of many nodes takes, against a bare program with as many resources. */
-export async function benchScale(nodes: number): Promise<void> {
+export async function benchScale(nodes: number, deploy: boolean): Promise<void> {
   const tools = await resolveTools(["pulumi", "talosctl"]);
   const plugins = await choosePlugins();
   const project = ScaleProject.ofProgram(tools, plugins);
@@ -17,18 +18,23 @@ export async function benchScale(nodes: number): Promise<void> {
     const bare = ScaleProject.ofBare(tools, plugins, await resourcesOf(project));
     try {
       await bare.init("bare", "config: {}");
-      const run = await bare.measured(["preview", "--stack", "bare", "--suppress-outputs"]);
+      const preview = () => bare.measured(["preview", "--stack", "bare", "--suppress-outputs"]);
+      const run = await preview();
       say("bare program", run);
-      process.stdout.write(`ratio ${(first.seconds / run.seconds).toFixed(2)}\n`);
+      sayRatio([{ program: first, bare: run }]);
+      if (deploy) await benchDeployed(nodes, preview);
     } finally {
       bare.remove();
     }
   } finally {
     project.remove();
   }
-  const deployed = await deployedFigures(nodes, (line) => process.stderr.write(`${line}\n`));
+}
+
+async function benchDeployed(nodes: number, bare: () => Promise<Run>): Promise<void> {
+  const deployed = await deployedFigures(nodes, (line) => process.stderr.write(`${line}\n`), bare);
   if (deployed === undefined) return;
-  const { up, unchanged, refresh, newRelease } = deployed;
+  const { up, unchanged, pairs, refresh, newRelease } = deployed;
   for (const [what, run] of Object.entries({
     up,
     "preview without changes": unchanged,
@@ -38,6 +44,8 @@ export async function benchScale(nodes: number): Promise<void> {
     say(what, run);
     process.stdout.write(`  API calls per node: ${run.callsPerNode.toFixed(1)}\n`);
   }
+  process.stdout.write("preview without changes against the bare program: ");
+  sayRatio(pairs.map((pair) => ({ program: pair.unchanged, bare: pair.bare })));
   process.stdout.write(
     [
       `state: ${(deployed.stateBytesPerNode / 1024).toFixed(1)} KB per node`,
@@ -47,6 +55,14 @@ export async function benchScale(nodes: number): Promise<void> {
       "",
     ].join("\n"),
   );
+}
+
+/** Medians over the pairs. CPU time is that of all processes: other programs on the machine do not change it much. */
+function sayRatio(pairs: readonly { program: Run; bare: Run }[]): void {
+  const cpu = ({ cpuSeconds }: Run): number => Object.values(cpuSeconds).reduce((sum, part) => sum + part, 0);
+  const ratio = (of: (run: Run) => number): string =>
+    figure(pairs.map(({ program, bare }) => of(program) / of(bare))).median.toFixed(2);
+  process.stdout.write(`ratio of seconds ${ratio((run) => run.seconds)}, of CPU time ${ratio(cpu)}\n`);
 }
 
 function say(what: string, { seconds, cpuSeconds, peakMb }: Run): void {

@@ -12,6 +12,8 @@ import { ScaleProject, type Run } from "./project.ts";
 export interface DeployedFigures {
   up: Run & { callsPerNode: number };
   unchanged: Run & { callsPerNode: number };
+  /** Further previews without changes, each with a run of the bare program right after it. */
+  pairs: { unchanged: Run; bare: Run }[];
   refresh: Run & { callsPerNode: number };
   newRelease: Run & { callsPerNode: number };
   stateBytesPerNode: number;
@@ -24,12 +26,17 @@ interface StackFile {
 }
 
 const stack = "dev-new";
+const pairsInAll = 5;
 const releases = { first: "v1.13.7", next: "v1.13.9" };
 
-/** A new cluster in a lab of its own, deployed, and then looked at again and again. */
+/**
+ * A new cluster in a lab of its own, deployed, and then looked at again and again.
+ * @param bare runs the bare program; in turn with previews without changes, so that a machine that slows down slows both
+ */
 export async function deployedFigures(
   nodes: number,
   say: (line: string) => void,
+  bare: () => Promise<Run>,
 ): Promise<DeployedFigures | undefined> {
   let figures: DeployedFigures | undefined;
   const prepare = (dir: string): void => changeStack(dir, (file) => withNodes(file, nodes));
@@ -53,12 +60,15 @@ export async function deployedFigures(
     };
     const up = await measured("up", "--yes", "--skip-preview");
     const unchanged = await measured("preview", "--expect-no-changes");
+    const pairs: DeployedFigures["pairs"] = [];
+    for (let pair = 0; pair < pairsInAll; pair += 1)
+      pairs.push({ unchanged: await measured("preview", "--expect-no-changes"), bare: await bare() });
     const refresh = await measured("refresh", "--yes");
     changeStack(dir, (file) => (file.config["talos-iscsi:talosVersion"] = releases.next));
     const newRelease = await measured("preview");
     const file = join(dir, ".lab", "state", ".pulumi", "stacks", "talos-iscsi", `${stack}.json`);
     figures = {
-      ...{ up, unchanged, refresh, newRelease },
+      ...{ up, unchanged, pairs, refresh, newRelease },
       stateBytesPerNode: statSync(file).size / nodes,
       largest: largest(file),
     };
