@@ -9,7 +9,7 @@ import { all, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts"
 export const killSeed = Number(process.env["KUBERNETES_KILL_SEED"] ?? Date.now() % 1_000_000);
 
 /** mulberry32: the same numbers for the same seed. */
-function randomly(start: number): () => number {
+export function randomly(start: number): () => number {
   let state = start;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
