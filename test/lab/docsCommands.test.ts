@@ -172,3 +172,28 @@ describe("runs what the pages say", () => {
     expect(file).not.toContain("correct horse");
   });
 });
+
+describe("the acceptance workflow", () => {
+  const workflow = readFileSync(join(root, ".github/workflows/acceptance.yml"), "utf8");
+
+  it("makes its cluster with options that the real talosctl has", () => {
+    const [, command = ""] = /cluster create qemu((?: \\\n|.)*)/.exec(workflow) ?? [];
+    const given = [...command.matchAll(/--[a-z-]+/g)].map(([option]) => option);
+    expect(given).toContain("--controlplanes");
+    const known = optionsIn(help("talosctl", ["cluster", "create", "qemu"]));
+    expect(given.filter((option) => !known.has(option))).toEqual([]);
+  });
+
+  it("finds talosctl by the command that it uses", () => {
+    expect(workflow).toContain("npm run tools --silent -- talosctl --json | jq --raw-output .talosctl.path");
+    const told = execFileSync("npm", ["run", "tools", "--silent", "--", "talosctl", "--json"], {
+      cwd: root,
+      encoding: "utf8",
+      env: environment,
+    });
+    const { talosctl } = JSON.parse(told) as { talosctl: { path: string } };
+    expect(execFileSync(talosctl.path, ["version", "--client", "--short"], { encoding: "utf8" })).toMatch(
+      /v1\.13/,
+    );
+  });
+});
