@@ -1,5 +1,6 @@
 import type { Provider } from "@pulumi/pulumi/provider/provider.js";
 import { main } from "@pulumi/pulumi/provider/server.js";
+import { watchEngine } from "../provider/engineWatch.ts";
 import manifest from "./package.json" with { type: "json" };
 
 // The component package `talos-iscsi`, for programs in any language. What only one of its calls needs is loaded then.
@@ -10,4 +11,10 @@ const provider: Provider = {
   construct: async (...call) => (await import("./construct.ts")).construct(call, version, server),
 };
 
-await main(provider, process.argv.slice(2));
+// The engine's address is the first argument that is no flag.
+const args = process.argv.slice(2);
+const engine = args.find((argument) => !argument.startsWith("-"));
+await main(provider, args);
+
+// An engine that was killed ends no plugin. This one has nothing under way that has to end well: it only declares.
+if (engine !== undefined) watchEngine(engine, () => process.exit(1));
