@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, it } from "vitest";
+import { parse } from "yaml";
+import { exampleNamed, settingsIn } from "../exampleStacks.ts";
+import { askGo } from "./goProgram.ts";
+import { outcome } from "./settings/example.ts";
+
+// The ESC environment of the examples, as ESC's own evaluator reads it.
+const text = readFileSync(join(import.meta.dirname, "../../examples/environment.esc.yaml"), "utf8");
+
+interface Answer {
+  values: { pulumiConfig: Record<string, unknown> } | null;
+  redacted: unknown;
+  problems: string[];
+}
+
+let right: Answer | undefined;
+let wrong: Answer | undefined;
+
+beforeAll(async () => {
+  const mistaken = text.replace("${joviandss.password}", "${joviandss.passwort}");
+  [right, wrong] = await askGo<Answer>("esc", [{ yaml: text }, { yaml: mistaken }]);
+}, 300_000);
+
+it("is one that ESC takes, and a reference to nothing is not", () => {
+  expect(right?.problems).toEqual([]);
+  expect(wrong?.problems.join()).toContain("passwort");
+});
+
+it("gives the settings of the example with the same storage, password included", () => {
+  const config = Object.fromEntries(
+    Object.entries(right?.values?.pulumiConfig ?? {}).map(([key, value]) => [
+      key.replace("talos-iscsi:", ""),
+      value,
+    ]),
+  );
+  const { settings, message } = outcome(config);
+  expect(message).toBe("");
+  const stack = outcome(settingsIn(exampleNamed("joviandss"))).settings;
+  expect(settings?.joviandss?.endpoint.password).toBe("change-me");
+  const password = { ...stack?.joviandss?.endpoint, password: "change-me" };
+  const wanted = { ...stack, joviandss: { ...stack?.joviandss, endpoint: password } };
+  expect(withoutOrder(settings)).toEqual(withoutOrder(wanted));
+});
+
+it("keeps the password a secret, in the settings too", () => {
+  expect(JSON.stringify(right?.redacted)).toContain("[secret]");
+  expect(JSON.stringify(right?.redacted)).not.toContain("change-me");
+});
+
+/** ESC sorts keys, and a patch is text: what it says is compared. */
+function withoutOrder(settings: unknown): unknown {
+  return JSON.parse(JSON.stringify(settings), (_, value: unknown) =>
+    typeof value === "string" && value.includes("\n") ? (parse(value) as unknown) : value,
+  );
+}
