@@ -80,6 +80,14 @@ export class PluginClient {
     return info.getVersion();
   }
 
+  async schema(): Promise<string> {
+    const request = new providerPb.GetSchemaRequest();
+    const answer = await this.#call<{ getSchema(): string }>((callback) =>
+      this.#client.getSchema(request, callback),
+    );
+    return answer.getSchema();
+  }
+
   async configure(config: Properties): Promise<providerPb.ConfigureResponse> {
     const request = new providerPb.ConfigureRequest()
       .setArgs(marshalProperties(config))

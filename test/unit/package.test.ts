@@ -20,6 +20,7 @@ import {
   readManifest,
 } from "../../tools/package/build.ts";
 import { bundlePlugin } from "../../tools/package/plugin.ts";
+import { PluginClient } from "../provider/pluginClient.ts";
 import { talosconfig } from "./settings/example.ts";
 
 // What npm gets, in a folder of a consumer that has nothing of this repository but the packages that npm would install with it.
@@ -227,6 +228,9 @@ describe.each(plugins)("the plugin $executable", (plugin) => {
         /^@grpc\/grpc-js .*Apache-2\.0/m,
       );
       expect(await port(join(folder, plugin.executable))).toBeGreaterThan(0);
+      // What is loaded only when it is asked for is there, too.
+      if (plugin.folder === "plugin")
+        expect(await schemaOf(join(folder, plugin.executable))).toBe("talos-iscsi");
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -235,6 +239,16 @@ describe.each(plugins)("the plugin $executable", (plugin) => {
 
 function read(name: string): string {
   return readFileSync(join(installed, name), "utf8");
+}
+
+/** The name in the schema that a plugin gives. */
+async function schemaOf(program: string): Promise<unknown> {
+  const client = await PluginClient.start(program);
+  try {
+    return (JSON.parse(await client.schema()) as { name: unknown }).name;
+  } finally {
+    await client.stop();
+  }
 }
 
 /** A plugin prints the port that it listens on. */

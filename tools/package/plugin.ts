@@ -7,6 +7,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { isBuiltin } from "node:module";
 import { basename, join, relative, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -55,6 +56,10 @@ export async function bundlePlugin(built: string, folder: string, plugin: Plugin
     input: join(built, plugin.folder, "index.js"),
     platform: "node",
     logLevel: "silent",
+    // The folder may be anywhere; the packages are those of this repository.
+    resolve: { modules: ["node_modules", join(import.meta.dirname, "..", "..", "node_modules")] },
+    // Packages in CommonJS have these; in the bundle they would be undefined.
+    transform: { define: { __dirname: "import.meta.dirname", __filename: "import.meta.filename" } },
   });
   const { output } = await bundle.write({
     dir: folder,
@@ -63,6 +68,13 @@ export async function bundlePlugin(built: string, folder: string, plugin: Plugin
     chunkFileNames: "[name]-[hash].js",
   });
   await bundle.close();
+  const own = new Set(output.map(({ fileName }) => fileName));
+  const missing = output
+    .flatMap((chunk) => (chunk.type === "chunk" ? [...chunk.imports, ...chunk.dynamicImports] : []))
+    .filter((name) => !own.has(name) && !isBuiltin(name));
+  // The engine installs nothing with a plugin: what is not in the archive is nowhere.
+  if (missing.length > 0)
+    throw new Error(`${plugin.executable} imports what its archive does not have: ${missing.join(", ")}`);
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(modules));
   for (const name of ["start.cjs", plugin.executable, "PulumiPlugin.yaml", "package.json"])
