@@ -30,7 +30,7 @@ export interface ControlPlaneReport {
  */
 export function etcdFindings(report: ControlPlaneReport): Finding[] {
   return [
-    ...peerFindings(report).filter(({ problem }) => !toldElsewhere(problem, report)),
+    ...peerFindings({ ...report, peers: report.peers.map((peer) => withoutToldElsewhere(peer, report)) }),
     ...memberFindings(report.members, throughOf(report)),
     ...membershipFindings(report),
     ...alarmFindings(report),
@@ -95,19 +95,16 @@ export function alarmFindings(
   }));
 }
 
-/** Alarms and learners are told once, by the list of alarms and the list of members. */
-function toldElsewhere(problem: string, report: ControlPlaneReport): boolean {
-  return report.peers.some((peer) => {
-    if (!hasEtcd(peer)) return false;
-    const { memberId, errors, learner } = peer.etcd;
-    if (learner && problem === learnerProblem(peer.address))
-      return report.members.some((member) => member.id === memberId && member.learner);
-    return (
-      errors.length > 0 &&
-      withoutAlarms(peer.etcd, report).errors.length === 0 &&
-      problem === errorsProblem(peer.address, errors)
-    );
-  });
+/** Alarms and learners are told once, by the list of alarms and the list of members. Other errors of a member are told as it reported them. */
+function withoutToldElsewhere(peer: PeerReport, report: ControlPlaneReport): PeerReport {
+  if (!hasEtcd(peer)) return peer;
+  const { memberId, errors, learner } = peer.etcd;
+  const onlyAlarms = withoutAlarms(peer.etcd, report).errors.length === 0;
+  const isListed = report.members.some((member) => member.id === memberId && member.learner);
+  return {
+    ...peer,
+    etcd: { ...peer.etcd, errors: onlyAlarms ? [] : errors, learner: learner && !isListed },
+  };
 }
 
 /** Each member's status repeats the alarms of all (etcd, server/etcdserver/api/v3rpc/maintenance.go). The member votes on. */
@@ -115,14 +112,6 @@ function withoutAlarms<E extends EtcdStatus>(etcd: E, { alarms }: Pick<ControlPl
   const isAlarm = (error: string): boolean =>
     error.startsWith("memberID:") && alarms.some(({ alarm }) => error.includes(`alarm:${alarm}`));
   return { ...etcd, errors: etcd.errors.filter((error) => !isAlarm(error)) };
-}
-
-function learnerProblem(address: string): string {
-  return `etcd on ${address} is a learner`;
-}
-
-function errorsProblem(address: string, errors: readonly string[]): string {
-  return `etcd on ${address} reports ${errors.join(", ")}`;
 }
 
 /** What stands against each control plane by what it says of itself; of the node itself only its etcd is judged. */
@@ -147,7 +136,7 @@ export function peerFindings({
     }
     if (peer.etcd.errors.length > 0) {
       wait(
-        errorsProblem(peer.address, peer.etcd.errors),
+        `etcd on ${peer.address} reports ${peer.etcd.errors.join(", ")}`,
         `Look at ${talosctl("etcd status", peer.address)}.`,
       );
     }
@@ -157,7 +146,8 @@ export function peerFindings({
         `Wait for an election, or look at ${talosctl("etcd status", peer.address)}.`,
       );
     }
-    if (peer.etcd.learner) wait(learnerProblem(peer.address), "Wait until it has caught up and votes.");
+    if (peer.etcd.learner)
+      wait(`etcd on ${peer.address} is a learner`, "Wait until it has caught up and votes.");
   }
   return findings;
 }
