@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { secretOnce } from "./outputs.ts";
+import { onlyGiven, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
@@ -66,7 +66,7 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
       "talos-node:index:KubernetesUpgrade",
       name,
       {
-        ...Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)),
+        ...onlyGiven(args),
         clientConfiguration: secretOnce(args.clientConfiguration),
         kubeconfig: secretOnce(args.kubeconfig),
         running: undefined,

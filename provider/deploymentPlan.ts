@@ -14,7 +14,7 @@ import type { UpgradeContext } from "./context.ts";
 import { hopsLeft, type Hop, type HoppingNode } from "./hops/way.ts";
 import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
-import { componentsOf, lookAtNode } from "./kubernetesUpgrade/look.ts";
+import { componentsBehind, lookAtNode } from "./kubernetesUpgrade/look.ts";
 import type { Departure } from "./membership/members.ts";
 import { preflightNodes } from "./preflight.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
@@ -154,11 +154,10 @@ async function kubernetesOf(
       role === "worker"
         ? { node: known, images: imagesIn(running), runs: {} as KubernetesImages }
         : await asked(context, () => lookAtNode(known, context));
-    const from = componentsOf(look).flatMap((component): [string, string][] => {
-      const [runs, named] = [look.runs[component], releaseOf(look.images[component])];
-      if (pinned.includes(component) || [runs, named].every((release) => (release ?? to) === to)) return [];
-      return [[component, runs ?? named ?? "not known"]];
-    });
+    const from = componentsBehind(look, to).map((component): [string, string] => [
+      component,
+      look.runs[component] ?? releaseOf(look.images[component]) ?? "not known",
+    ]);
     return from.length === 0 ? undefined : { to, from: Object.fromEntries(from) };
   } catch (error) {
     if (!(error instanceof ConfigTextError)) throw error;

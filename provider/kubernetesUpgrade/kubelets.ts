@@ -1,5 +1,4 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import { releaseOf } from "../../talos/kubernetesImages.ts";
 import { waitFor } from "../context.ts";
 import { EngineGone } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
@@ -13,6 +12,7 @@ import { release } from "../steps/uncordon.ts";
 import { noteStorage } from "../storage/remember.ts";
 import { talosctl } from "../talosctl.ts";
 import { moveImage } from "./configuration.ts";
+import { kubeletRelease } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 /**
@@ -36,7 +36,7 @@ export async function bringKubelet(work: Work, one: WorkNode): Promise<void> {
   const before = await answered(context, find);
   if (before === undefined) throw unknownNode(one);
   if (
-    isThere(before, target) &&
+    kubeletRelease(before) === target &&
     before.annotations[cordonedBy] === undefined &&
     before.annotations[storageNote] === undefined
   ) {
@@ -62,7 +62,7 @@ async function restart(
   const { node, context } = one;
   let asked = false;
   try {
-    if (!isThere(before, work.inputs.kubernetesVersion)) {
+    if (kubeletRelease(before) !== work.inputs.kubernetesVersion) {
       await makeReady(work, one, before);
       await moveImage(work, one, "kubelet", undefined, () => void (asked = true));
     }
@@ -112,7 +112,7 @@ async function awaitKubelet(
       const now = await find();
       if (now !== undefined) last = `its kubelet reports ${now.kubeletVersion ?? "no release"}`;
       if (trouble !== undefined) last = trouble;
-      else if (now !== undefined && isThere(now, target)) {
+      else if (now !== undefined && kubeletRelease(now) === target) {
         if (now.ready) return now;
         last = `Kubernetes says the node is not Ready: ${now.reason}`;
       }
@@ -136,10 +136,6 @@ async function kubeletTrouble({ context }: WorkNode, signal: AbortSignal): Promi
   const kubelet = services.find(({ id }) => id === "kubelet");
   if (kubelet?.state !== "Running") return `the service kubelet is ${kubelet?.state ?? "not there"}`;
   return kubelet.health === "unhealthy" ? "the service kubelet is not healthy" : undefined;
-}
-
-function isThere({ kubeletVersion }: KubernetesNode, target: string): boolean {
-  return releaseOf(`kubelet:${kubeletVersion ?? ""}`) === target;
 }
 
 /** Nothing was asked of the kubelet: whatever was cordoned for it can work again. */

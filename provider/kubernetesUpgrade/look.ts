@@ -102,7 +102,6 @@ export async function lookAtNode(
   ]);
   const images = config === undefined ? {} : imagesIn(config);
   const registered = findNode([...kubelets], name, node.node);
-  const kubelet = registered?.kubeletVersion;
   const withoutProxy = config !== undefined && isProxyDisabled(config);
   const runs = new Map<KubernetesComponent, string | undefined>([
     ...staticPodComponents.map((component, index): [KubernetesComponent, string | undefined] => {
@@ -115,7 +114,7 @@ export async function lookAtNode(
     ["kube-proxy", releaseOf(images["kube-proxy"])],
     [
       "kubelet",
-      releaseOf(kubelet === undefined ? undefined : `kubelet:${kubelet}`) ?? releaseOf(images.kubelet),
+      (registered === undefined ? undefined : kubeletRelease(registered)) ?? releaseOf(images.kubelet),
     ],
   ]);
   const known = componentsOf({ node, withoutProxy }).flatMap((component): [KubernetesComponent, string][] => {
@@ -137,6 +136,13 @@ export async function lookAtNode(
   };
 }
 
+/** The release of a node's kubelet, as Kubernetes knows it; undefined before it has reported one. */
+export function kubeletRelease({
+  kubeletVersion,
+}: Pick<KubernetesNode, "kubeletVersion">): string | undefined {
+  return kubeletVersion === undefined ? undefined : releaseOf(`kubelet:${kubeletVersion}`);
+}
+
 /** The releases that run, oldest first, without components that their owner pins. */
 export function releasesIn({ nodes }: ClusterLook): string[] {
   const all = nodes.flatMap(({ node, runs }) =>
@@ -147,20 +153,21 @@ export function releasesIn({ nodes }: ClusterLook): string[] {
   return [...new Set(all)].sort(compareReleases);
 }
 
+/** Components of a node that run another release than this, or whose image in the configuration names another; without those that their owner pins. */
+export function componentsBehind(
+  look: Pick<NodeLook, "node" | "images" | "runs" | "withoutProxy">,
+  release: string,
+): KubernetesComponent[] {
+  return componentsOf(look).filter(
+    (component) =>
+      !look.node.pinned.includes(component) &&
+      [look.runs[component], releaseOf(look.images[component])].some((is) => (is ?? release) !== release),
+  );
+}
+
 /** Does every component of the nodes run the release, and does no configuration name another? */
 export function isAtRelease({ nodes, silent }: ClusterLook, release: string): boolean {
-  return (
-    silent.length === 0 &&
-    nodes.every((look) =>
-      componentsOf(look).every(
-        (component) =>
-          look.node.pinned.includes(component) ||
-          [look.runs[component], releaseOf(look.images[component])].every(
-            (is) => (is ?? release) === release,
-          ),
-      ),
-    )
-  );
+  return silent.length === 0 && nodes.every((look) => componentsBehind(look, release).length === 0);
 }
 
 /** For the state and for people: what each node runs, by component. */

@@ -1,8 +1,8 @@
 import { compare, parse } from "semver";
-import { releaseOf, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
+import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
-import type { ClusterLook, NodeLook } from "./look.ts";
+import { kubeletRelease, type ClusterLook, type NodeLook } from "./look.ts";
 
 /** How many minor releases a component may be behind kube-apiserver (Kubernetes' version skew policy). None may be ahead. */
 const mayBeBehind: Readonly<Record<KubernetesComponent, number>> = {
@@ -17,7 +17,8 @@ const mayBeBehind: Readonly<Record<KubernetesComponent, number>> = {
 export function skewFindings({ nodes, strangers }: ClusterLook, target: string): Finding[] {
   return [
     ...nodes.flatMap((look) => [...pinFindings(look, target), ...namelessFindings(look)]),
-    ...strangers.flatMap(({ name, controlPlane, kubeletVersion }): Finding[] => {
+    ...strangers.flatMap((stranger): Finding[] => {
+      const { name, controlPlane } = stranger;
       if (controlPlane === true)
         return [
           {
@@ -26,7 +27,7 @@ export function skewFindings({ nodes, strangers }: ClusterLook, target: string):
             mayPass: true,
           },
         ];
-      const problem = misfit("kubelet", releaseOf(`kubelet:${kubeletVersion ?? ""}`), target);
+      const problem = misfit("kubelet", kubeletRelease(stranger), target);
       return problem === undefined
         ? []
         : [
