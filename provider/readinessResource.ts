@@ -20,7 +20,7 @@ import { departures, knownMembers, membershipInputs, type Departure } from "./me
 import { nodesByName } from "./nodesByName.ts";
 import type { Foreseen, OtherResource } from "./otherResource.ts";
 import { lookBeforeChanges } from "./preflight.ts";
-import { refusedProperty } from "./refusals.ts";
+import { refusedFor, refusedProperty } from "./refusals.ts";
 import { pathTo } from "./rollout.ts";
 import { hasUnknown, unknownValue, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
@@ -68,13 +68,11 @@ export class ReadinessResource implements OtherResource {
     const foreseen = await this.#foreseen(urn, before, inputs);
     if (inputs["preview"] !== true) return foreseen;
     // The preflight of this preview fails with it, together with what else is refused.
-    const misfits = (await this.#misfits(urn, before, inputs)).map(({ reason }) => reason);
-    if (misfits.length === 0) return foreseen;
-    return { ...foreseen, added: { ...foreseen.added, [refusedProperty]: misfits.join("\n") } };
+    const misfits = await this.#misfits(urn, before, inputs);
+    return { ...foreseen, added: { ...foreseen.added, ...refusedFor(misfits) } };
   }
 
   async #foreseen(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
-    const dropped = ["configurations", "hidden", "approvedPlan", "preview", "run"];
     const isListed = !hasUnknown(before["nodes"]) && !hasUnknown(inputs["nodes"]);
     const leaving = isListed ? leavingOf(before, inputs) : [];
     const hashes = hashesOf(inputs["configurations"]);
@@ -83,13 +81,13 @@ export class ReadinessResource implements OtherResource {
       ...(hashes === undefined ? {} : { configurations: hashes }),
     };
     const approved = approvedOf(inputs["approvedPlan"]);
-    if (hashes === undefined && approved === undefined) return { added, dropped };
+    if (hashes === undefined && approved === undefined) return { added, dropped: [...notKept] };
     const isChanged =
       leaving.length > 0 ||
       isDue(before, inputs) ||
       differ(before["configurations"], hashes) ||
       before["nodes"] === undefined;
-    const withoutPlan = { added, dropped, secret: ["configurations"] };
+    const withoutPlan = { added, dropped: [...notKept], secret: ["configurations"] };
     if (!isChanged && approved === undefined) return withoutPlan;
     const plan = isListed ? await this.#plan(urn, before, inputs, leaving) : undefined;
     // Nothing is to be done, and nothing to be approved.
@@ -283,10 +281,13 @@ function leavingOf(before: Properties, inputs: Properties): Departure[] {
   return departures(knownMembers({ nodes: before["nodes"] }), membershipInputs(inputs));
 }
 
+/** What is read once; the state keeps none of it. */
+const notKept: readonly string[] = ["configurations", "hidden", "approvedPlan", "preview", "run"];
+
 /** What a preflight does not take. */
 const ownInputs: readonly string[] = [
   ...["onRemove", "leaving", "members", "images", "hardware"],
-  ...["configurations", "hidden", "approvedPlan", "preview", "run"],
+  ...notKept,
   ...[planProperty, digestProperty, approvalProperty, confirmedProperty, refusedProperty],
 ];
 

@@ -4,6 +4,11 @@ import { hasUnknown, type Properties } from "./secrets.ts";
 /** Why a resource of a preview is refused. It is an input of the preflight too, which fails with those of all resources; a deployment is refused at once. */
 export const refusedProperty = "refused";
 
+/** That input, of a resource that these things stand against; nothing where there are none. */
+export function refusedFor(failures: readonly CheckFailure[]): Properties {
+  return failures.length === 0 ? {} : { [refusedProperty]: failures.map(({ reason }) => reason).join("\n") };
+}
+
 /** All that is refused, each thing once. What else stands against the rollout is a warning by then. */
 export function refusalsOf(refusals: unknown): CheckFailure[] {
   const told = Object.values((refusals ?? {}) as Properties).flatMap((reason) =>

@@ -3,7 +3,7 @@ import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
 import { approvalProperty } from "../approval.ts";
-import { refusedProperty } from "../refusals.ts";
+import { refusedFor, refusedProperty } from "../refusals.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { hasUnknown, unknownValue, unwrap, wrap, type Properties } from "../secrets.ts";
@@ -88,11 +88,8 @@ export async function checkConfiguration(
   });
   // The preflight of this preview fails with what all nodes have against it.
   const judged = (checked: Properties, failures: readonly CheckFailure[]): CheckResult =>
-    preview === true && failures.length > 0
-      ? {
-          inputs: { ...checked, [refusedProperty]: failures.map(({ reason }) => reason).join("\n") },
-          failures: [],
-        }
+    preview === true
+      ? { inputs: { ...checked, ...refusedFor(failures) }, failures: [] }
       : { inputs: checked, failures: [...failures] };
   const contract = tactful(checkContract(before, inputs), configurationSecrets);
   if (contract.length > 0) return judged(answer(history), contract);
