@@ -78,12 +78,6 @@ const planned = (made: Properties): RolloutPlan => {
   return plan;
 };
 
-const touched = (): unknown =>
-  cluster.nodes.map((node) => {
-    const { version, boots, installs, appliedConfigs } = node.snapshot();
-    return { version, boots: boots.length, installs: installs.length, applied: appliedConfigs.length };
-  });
-
 describe("the plan of a preview", () => {
   it("has each node to which something is done, and no secret; the state keeps no configuration", async () => {
     const { inputs: made } = await checked(await before(), inputs());
@@ -208,7 +202,7 @@ describe("an approved plan", () => {
 
   it("lets no resource disturb a node without it: of another run, or with a node that is not in it", async () => {
     const { provider } = patient();
-    const was = touched();
+    const was = cluster.touched();
     const approval = { digest, run: "", upgrade: ["cp1"], configuration: ["cp1"], leaving: ["w2"] };
     for (const given of [
       approval,
@@ -270,7 +264,7 @@ describe("an approved plan", () => {
       );
       expect(removed.message).toMatch(/^w1 .*approved/);
     }
-    expect(touched()).toEqual(was);
+    expect(cluster.touched()).toEqual(was);
   });
 
   it("is no change of what it approves", async () => {

@@ -41,16 +41,10 @@ function inputs(own: Properties = {}, shared: Properties = {}): Properties {
 /** With time to answer: nodes that do not answer at once are passed over where they are new. */
 const own = () => harness(undefined, { probeMs: 3_000 });
 
-const touched = (): unknown =>
-  cluster.nodes.map((node) => {
-    const { version, boots, installs, appliedConfigs } = node.snapshot();
-    return { version, boots: boots.length, installs: installs.length, applied: appliedConfigs.length };
-  });
-
 describe("the look before the first configuration is applied", () => {
   it("refuses what the preflight would refuse, and says that nothing was changed", async () => {
     cluster.node("cp2").faults.set("etcd-alarm-nospace");
-    const before = touched();
+    const before = cluster.touched();
     for (const last of [undefined, inputs({ talosVersion: "v1.13.7" })]) {
       const { provider } = own();
       const work =
@@ -66,7 +60,7 @@ describe("the look before the first configuration is applied", () => {
         /^ {2}cp1 \(\S+\), cp2 \(\S+\), cp3 \(\S+\), step "guard": etcd alarm NOSPACE/m,
       );
     }
-    expect(touched()).toEqual(before);
+    expect(cluster.touched()).toEqual(before);
   });
 
   it("tells of a node that cannot be asked together with what stands against the others, and waits for nothing then", async () => {

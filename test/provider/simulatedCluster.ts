@@ -165,6 +165,14 @@ export class SimulatedCluster {
     return found;
   }
 
+  /** What is done to the nodes changes this, and nothing else does. */
+  touched(): { version: string; boots: number; installs: number; applied: number }[] {
+    return this.nodes.map((node) => {
+      const { version, boots, installs, appliedConfigs } = node.snapshot();
+      return { version, boots: boots.length, installs: installs.length, applied: appliedConfigs.length };
+    });
+  }
+
   /** The installer image of a release with iscsi-tools, at this cluster's factory. */
   image(version: string): string {
     return imageOf(this.factory, version);
