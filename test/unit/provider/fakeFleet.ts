@@ -10,7 +10,8 @@ import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
 
 export interface Image {
   version: string;
-  schematic: string;
+  /** Undefined for an image that no factory has built: such a node never tells one. */
+  schematic: string | undefined;
 }
 
 /** What goes wrong with a machine in a rollout. */
@@ -299,7 +300,7 @@ export class FakeFleet {
 }
 
 function imageOf({ version, schematic }: Image): string {
-  return `factory.talos.dev/metal-installer/${schematic}:${version}@sha256:${"0".repeat(64)}`;
+  return `factory.talos.dev/metal-installer/${schematic ?? ""}:${version}@sha256:${"0".repeat(64)}`;
 }
 
 function minorOf(version: string): number {
@@ -345,6 +346,7 @@ class FakeClient implements TalosActor {
       machine.late = (machine.late ?? 0) - 1;
       return { installed: [], schematicId: undefined };
     }
+    if (schematic === undefined) return { installed: [], schematicId: undefined };
     return { installed: [{ name: "iscsi-tools", version: "v0.2.0" }], schematicId: schematic };
   }
   async kubernetesNode(): Promise<string> {

@@ -18,7 +18,7 @@ import { bootIdOf, FakeFleet, type Image, type Machine, type Trouble } from "./f
  * lanes, with nodes that fail on the way, and then once more without.
  */
 
-export const wanted: Image = { version: "v1.13.9", schematic: "a".repeat(64) };
+export const wanted = { version: "v1.13.9", schematic: "a".repeat(64) };
 export const image = `factory.talos.dev/metal-installer/${wanted.schematic}:${wanted.version}`;
 
 /** How a node is found. */
@@ -26,6 +26,7 @@ const state = fc.constantFrom(
   "on the older API",
   "on the newer API",
   "with another schematic",
+  "with the vanilla image",
   "settled",
   "settled, cordoned by us",
   "cordoned by us",
@@ -66,7 +67,9 @@ function fleetOf({ controlPlanes, workers, leftoverSessions: leftover }: Cluster
         ? { version: "v1.12.7", schematic: "b".repeat(64) }
         : found === "with another schematic"
           ? { ...wanted, schematic: "b".repeat(64) }
-          : { version: "v1.13.7", schematic: "b".repeat(64) };
+          : found === "with the vanilla image"
+            ? { ...wanted, schematic: undefined }
+            : { version: "v1.13.7", schematic: "b".repeat(64) };
     const name = `${role === "controlplane" ? "cp" : "w"}${number}`;
     return {
       name,
