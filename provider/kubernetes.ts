@@ -94,8 +94,10 @@ export interface KubernetesClient {
   objects(selection: ObjectSelection): Promise<object[]>;
   /** Which deprecated APIs somebody has asked this API server for. */
   deprecatedApis(): Promise<DeprecatedApi[]>;
+  /** The object of a manifest as the cluster has it; undefined where it does not. */
+  liveManifest(manifest: Manifest): Promise<Manifest | undefined>;
   /** What the object would be after it was applied. Changes nothing. */
-  tryManifest(manifest: Manifest): Promise<object>;
+  tryManifest(manifest: Manifest): Promise<Manifest>;
   /** Deletes a pod that a budget protects; one that is gone is no error. */
   deletePod(pod: KubernetesPod): Promise<void>;
 }

@@ -4,7 +4,6 @@ import type {
   CoreV1Api,
   KubernetesObjectApi,
   ObservableMiddleware,
-  PatchStrategy,
   PolicyV1Api,
   StorageV1Api,
   V1Lease,
@@ -29,6 +28,7 @@ import {
 import { openKubernetes, told } from "./kubernetesConnection.ts";
 import { deprecatedApisIn } from "./kubernetesMetrics.ts";
 import { kubernetesNode, kubernetesPod } from "./kubernetesObjects.ts";
+import { PlainObjects, type RawRequest } from "./plainObjects.ts";
 import { ApiStorageReader } from "./storage/api.ts";
 import type { StorageReader } from "./storage/reader.ts";
 import type { WatchSource } from "./watched.ts";
@@ -59,7 +59,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
     once,
     library.setHeaderOptions("Content-Type", library.PatchStrategy.MergePatch, once),
     library.KubernetesObjectApi.makeApiClient(config),
-    { raw, serverSide: library.PatchStrategy.ServerSideApply },
+    (method, path, body) => told(raw(method, path, body)),
   );
 }
 
@@ -71,7 +71,8 @@ class ApiClient implements KubernetesClient, NodeRemover {
   readonly #once: ConfigurationOptions<ObservableMiddleware>;
   readonly #patch: ConfigurationOptions<ObservableMiddleware>;
   readonly #any: KubernetesObjectApi;
-  readonly #more: { raw: (path: string) => Promise<string>; serverSide: PatchStrategy };
+  readonly #raw: RawRequest;
+  readonly #plain: PlainObjects;
   readonly storage: StorageReader;
 
   constructor(
@@ -84,7 +85,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     once: ConfigurationOptions<ObservableMiddleware>,
     patch: ConfigurationOptions<ObservableMiddleware>,
     any: KubernetesObjectApi,
-    more: { raw: (path: string) => Promise<string>; serverSide: PatchStrategy },
+    raw: RawRequest,
   ) {
     this.#watch = watch;
     this.#core = core;
@@ -93,7 +94,8 @@ class ApiClient implements KubernetesClient, NodeRemover {
     this.#once = once;
     this.#patch = patch;
     this.#any = any;
-    this.#more = more;
+    this.#raw = raw;
+    this.#plain = new PlainObjects(raw);
     const follow = this.#follow.bind(this);
     this.storage = new ApiStorageReader({ core, policy, storage, once, told, follow });
   }
@@ -252,21 +254,19 @@ class ApiClient implements KubernetesClient, NodeRemover {
   }
 
   async deprecatedApis(): Promise<DeprecatedApi[]> {
-    return deprecatedApisIn(await told(this.#more.raw("/metrics")));
+    return deprecatedApisIn(await this.#raw("GET", "/metrics"));
   }
 
-  async tryManifest(manifest: Manifest): Promise<object> {
-    return this.#apply(manifest, "All");
+  async liveManifest(manifest: Manifest): Promise<Manifest | undefined> {
+    return this.#plain.read(manifest);
+  }
+
+  async tryManifest(manifest: Manifest): Promise<Manifest> {
+    return this.#plain.apply(manifest, true);
   }
 
   async applyManifest(manifest: Manifest): Promise<void> {
-    await this.#apply(manifest);
-  }
-
-  /** The owner of the fields is the one that Talos uses, so that it and talosctl go on with them. */
-  async #apply(manifest: Manifest, dryRun?: "All"): Promise<object> {
-    const { serverSide } = this.#more;
-    return inTime(this.#any.patch(manifest, undefined, dryRun, "talos", true, serverSide));
+    await this.#plain.apply(manifest, false);
   }
 
   async deletePod({ namespace, name, uid }: KubernetesPod): Promise<void> {

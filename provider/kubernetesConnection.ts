@@ -29,18 +29,27 @@ export async function openKubernetes(kubeconfig: string, requestMs: number) {
     middleware: [limit],
     middlewareMergeStrategy: "append",
   };
-  /** What is no object of the API, such as the server's metrics. */
-  const raw = async (path: string): Promise<string> => {
+  /** What the library has no call for, such as the server's metrics. The text is the answer's. */
+  const raw = async (
+    method: "GET" | "PATCH",
+    path: string,
+    body?: { type: string; text: string },
+  ): Promise<string> => {
     const request = new library.RequestContext(
       `${config.getCurrentCluster()?.server ?? ""}${path}`,
-      library.HttpMethod.GET,
+      library.HttpMethod[method],
     );
     request.setSignal(AbortSignal.timeout(requestMs));
+    if (body !== undefined) {
+      request.setHeaderParam("Content-Type", body.type);
+      request.setBody(body.text);
+    }
     await config.applySecurityAuthentication(request);
     const response = await library.createConfiguration().httpApi.send(request).toPromise();
+    const { httpStatusCode: status } = response;
     const text = await response.body.text();
-    if (response.httpStatusCode === 200) return text;
-    throw new KubernetesError(`HTTP ${response.httpStatusCode}`, response.httpStatusCode);
+    if (status >= 200 && status < 300) return text;
+    throw new KubernetesError(statusText(text) ?? `HTTP ${status}`, status);
   };
   return { library, config, once, raw };
 }
@@ -55,6 +64,7 @@ export async function told<T>(request: Promise<T>): Promise<T> {
 }
 
 function kubernetesError(error: unknown): KubernetesError {
+  if (error instanceof KubernetesError) return error;
   if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
     return new KubernetesError(
       statusText("body" in error ? error.body : undefined) ?? `HTTP ${error.code}`,

@@ -48,6 +48,14 @@ export function workloadIsolation(contract: string): boolean {
   return contractAtLeast(contract, 14);
 }
 
+/**
+ * Does a control plane of this release keep an inventory of the manifests that it applies to Kubernetes?
+ * (siderolabs/talos pkg/machinery/compatibility, SupportsSSAManifestSync)
+ */
+export function hasManifestInventory(version: string): boolean {
+  return versionAtLeast(version, 13);
+}
+
 /** Where kernel arguments have to be written for a node to boot with them. */
 export interface KernelArguments {
   /** `install`: `machine.install.extraKernelArgs`. `schematic`: `customization.extraKernelArgs` of the image. */

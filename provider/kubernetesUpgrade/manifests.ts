@@ -1,11 +1,16 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { imageOfRelease, imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
 import { waitFor } from "../context.ts";
+import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
 import { answered } from "../steps/drain.ts";
 import { moveImage } from "./configuration.ts";
-import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
+import { foreignFinding, keepsInventory, lookAtInventory, type InventoryLook } from "./inventory.ts";
+import type { ClusterLook } from "./look.ts";
+import { changeOf, labelOf, type ManifestChange } from "./manifestChange.ts";
+import { KubernetesUpgradeError, refusal, type Work, type WorkNode } from "./work.ts";
+import { rolledOut } from "./workloads.ts";
 
 /** kube-proxy's release in the configuration of every control plane: their manifests are made from it. It restarts nothing by itself. */
 export async function moveProxy(work: Work): Promise<void> {
@@ -21,7 +26,7 @@ export async function moveProxy(work: Work): Promise<void> {
  * Applies the manifests that a control plane makes of its configuration, where the cluster has them otherwise, and waits for what they roll out. Talos itself applies
  * them once, when the cluster is new.
  */
-export async function applyManifests(work: Work): Promise<void> {
+export async function applyManifests(work: Work, look: ClusterLook): Promise<void> {
   const [one] = work.controlPlanes;
   if (one === undefined) return;
   const { context } = one;
@@ -29,43 +34,160 @@ export async function applyManifests(work: Work): Promise<void> {
   context.timer.start();
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) return;
-  const wanted = await answered(context, async () =>
-    withClusterIps(kubernetes, await freshManifests(work, one)),
-  );
-  const due: Manifest[] = [];
-  for (const manifest of wanted) {
-    const changes = await answered(context, () => manifestChanges(kubernetes, manifest));
-    if (changes.length > 0) due.push(manifest);
+  const inInventory = keepsInventory(look, false);
+  const [first, rest] = inOrder(await freshManifests(work, one));
+  const before = await changesOf(work, one, kubernetes, first, { inInventory, isNew: false });
+  await apply(work, one, before);
+  const isNew = before.some(({ lines }) => lines.length > 0);
+  const after = await changesOf(work, one, kubernetes, rest, { inInventory, isNew });
+  await apply(work, one, after);
+  if (inInventory) {
+    const objects = [...before, ...after].map(({ object }) => object);
+    const { due, leftovers } = await answered(context, () => lookAtInventory(kubernetes, objects));
+    if (due !== undefined) await applyOne(work, one, due);
+    warnOf(work, leftovers);
   }
-  if (due.length === 0) return;
-  await work.requireOpen(one);
-  await context.gate.applyManifests(due);
+  const due = [...before, ...after].flatMap(({ lines, manifest }) => (lines.length > 0 ? [manifest] : []));
   await rolledOut(work, one, kubernetes, due);
 }
 
 /** What applying them would change, a line each: for the preview. kube-proxy is shown with the release that it is going to have. */
-export async function foreseenManifests(work: Work): Promise<string[]> {
+export async function foreseenManifests(work: Work, look: ClusterLook): Promise<string[]> {
   const [one] = work.controlPlanes;
   const kubernetes = await one?.context.kubernetes();
   if (one === undefined || kubernetes === undefined) return [];
-  const call = { deadlineMs: one.context.patience.probeMs * 5, signal: work.signal };
-  const all = (await one.context.talos.bootstrapManifests(call)).filter(isManifest);
+  const all = await bootstrapManifests(work, one);
   const pinned = one.node.pinned.includes("kube-proxy");
   const later = pinned ? all : all.map((manifest) => withProxy(manifest, work.inputs.kubernetesVersion));
-  const lines: string[] = [];
-  for (const manifest of await withClusterIps(kubernetes, later))
-    lines.push(...(await manifestChanges(kubernetes, manifest)));
-  return lines;
+  const inInventory = keepsInventory(look, true);
+  const changes: ManifestChange[] = [];
+  for (const manifest of inOrder(later).flat())
+    changes.push(await changeOf(kubernetes, manifest, inInventory));
+  const lines = changes.flatMap((change) => change.lines);
+  if (!inInventory) return lines;
+  const found = await lookAtInventory(
+    kubernetes,
+    changes.map(({ object }) => object),
+  );
+  warnOf(work, found.leftovers);
+  return [...lines, ...inventoryLines(found)];
+}
+
+/** Manifests that belong to the inventory of something else. What cannot be read now is judged once they are due. */
+export async function manifestFindings(work: Work, look: ClusterLook, planned: boolean): Promise<Finding[]> {
+  const [one] = work.controlPlanes;
+  if (one === undefined || !keepsInventory(look, planned)) return [];
+  try {
+    const kubernetes = await one.context.kubernetes();
+    if (kubernetes === undefined) return [];
+    const manifests = await bootstrapManifests(work, one);
+    const found = await Promise.all(
+      manifests.map(async (manifest) =>
+        [manifest, await kubernetes.liveManifest(manifest)].map((object) =>
+          foreignFinding(labelOf(manifest), object),
+        ),
+      ),
+    );
+    return found.flatMap((findings) => findings.find((finding) => finding !== undefined) ?? []);
+  } catch (error) {
+    if (error instanceof KubernetesError || (error instanceof TalosError && error.kind !== "cancelled"))
+      return [];
+    throw error;
+  }
+}
+
+/** Namespaces and definitions of kinds first: others are in them. */
+function inOrder(manifests: readonly Manifest[]): [first: Manifest[], rest: Manifest[]] {
+  const isFirst = ({ kind }: Manifest): boolean =>
+    kind === "Namespace" || kind === "CustomResourceDefinition";
+  return [manifests.filter(isFirst), manifests.filter((manifest) => !isFirst(manifest))];
+}
+
+/** @param how.isNew namespaces or kinds were just made: the API server serves them a moment later */
+async function changesOf(
+  work: Work,
+  { context }: WorkNode,
+  kubernetes: KubernetesClient,
+  manifests: readonly Manifest[],
+  how: { inInventory: boolean; isNew: boolean },
+): Promise<ManifestChange[]> {
+  const changes: ManifestChange[] = [];
+  for (const manifest of manifests) {
+    const ask = (): Promise<ManifestChange> =>
+      answered(context, () => changeOf(kubernetes, manifest, how.inInventory));
+    const change = await named(manifest, async () => {
+      let last = await ask();
+      if (how.isNew && last.unplaced !== undefined)
+        await waitFor(context, context.timer.end, async () => {
+          last = await ask();
+          return last.unplaced === undefined ? true : undefined;
+        });
+      if (last.unplaced !== undefined) throw last.unplaced;
+      return last;
+    });
+    changes.push(change);
+  }
+  const foreign = changes.flatMap((change) => change.foreign ?? []);
+  if (foreign.length > 0) throw refusal(work, foreign);
+  return changes;
+}
+
+async function apply(work: Work, one: WorkNode, changes: readonly ManifestChange[]): Promise<void> {
+  const due = changes.filter(({ lines }) => lines.length > 0);
+  if (due.length === 0) return;
+  await work.requireOpen(one);
+  await one.context.gate.inTurn(async () => {
+    for (const { manifest } of due) await applyOne(work, one, manifest);
+  });
+}
+
+async function applyOne(work: Work, { context }: WorkNode, manifest: Manifest): Promise<void> {
+  work.part(`bootstrap manifest ${labelOf(manifest)}`);
+  await named(manifest, () => answered(context, () => context.gate.applyManifests([manifest])));
+}
+
+/** What Kubernetes says against a manifest, with the manifest that it is about. */
+async function named<T>(manifest: Manifest, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof KubernetesError)) throw error;
+    throw new KubernetesUpgradeError(
+      `bootstrap manifest ${labelOf(manifest)}`,
+      `Kubernetes: ${error.message}`,
+      "No kubelet was touched. Run `pulumi up` again once that is fixed: it goes on from here.",
+      { cause: error },
+    );
+  }
+}
+
+function inventoryLines({ due, missing }: InventoryLook): string[] {
+  if (due === undefined) return [];
+  return [`~ ${labelOf(due)}: ${missing} manifests more`];
+}
+
+/** They are not deleted: a node that could not fetch one of its `extraManifests` does not make it either. */
+function warnOf(work: Work, leftovers: readonly string[]): void {
+  if (leftovers.length > 0)
+    work.warn(
+      `the inventory of bootstrap manifests has what Talos no longer makes: ${leftovers.join(", ")}. It stays in the cluster. Delete what is not needed with kubectl.`,
+    );
+}
+
+async function bootstrapManifests(work: Work, { context }: WorkNode): Promise<Manifest[]> {
+  const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
+  return (await context.talos.bootstrapManifests(call)).filter(isManifest);
 }
 
 /** Talos makes the manifests anew a moment after its configuration has changed. */
 async function freshManifests(work: Work, { node, context }: WorkNode): Promise<Manifest[]> {
-  const { talos, patience } = context;
-  const call = { deadlineMs: patience.probeMs * 5, signal: work.signal };
-  const image = imagesIn((await talos.machineConfiguration(call)) ?? "version: v1alpha1")["kube-proxy"];
+  const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
+  const image = imagesIn((await context.talos.machineConfiguration(call)) ?? "version: v1alpha1")[
+    "kube-proxy"
+  ];
   const found = await waitFor(context, context.timer.end, async () => {
     try {
-      const manifests = (await talos.bootstrapManifests(call)).filter(isManifest);
+      const manifests = await bootstrapManifests(work, { node, context });
       const proxy = manifests.find(isProxy);
       return proxy === undefined || image === undefined || proxyImage(proxy) === image
         ? manifests
@@ -81,122 +203,6 @@ async function freshManifests(work: Work, { node, context }: WorkNode): Promise<
     `Talos has not made them with ${image ?? ""} within ${work.inputs.timeoutSeconds} s`,
     "Run `pulumi up` again: it goes on from here.",
   );
-}
-
-/** Addresses of Services cannot change once they are given. */
-async function withClusterIps(kubernetes: KubernetesClient, manifests: Manifest[]): Promise<Manifest[]> {
-  return Promise.all(
-    manifests.map(async (manifest) => {
-      if (manifest.kind !== "Service" || manifest.apiVersion !== "v1") return manifest;
-      const live = (await read(kubernetes, manifest)) as { spec?: Record<string, unknown> } | undefined;
-      if (live === undefined) return manifest;
-      const { clusterIP, clusterIPs } = live.spec ?? {};
-      return { ...manifest, spec: { ...(manifest["spec"] as object), clusterIP, clusterIPs } };
-    }),
-  );
-}
-
-/** What an apply would change, a line each; nothing where the cluster has it like that. Of a Secret no value is shown. */
-async function manifestChanges(kubernetes: KubernetesClient, manifest: Manifest): Promise<string[]> {
-  const { kind, metadata } = manifest;
-  const label = `${kind} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name}`;
-  const [before, after] = [await read(kubernetes, manifest), await kubernetes.tryManifest(manifest)];
-  if (before === undefined) return [`+ ${label}`];
-  const [old, next] = [leaves(before), leaves(after)];
-  const paths = [...new Set([...old.keys(), ...next.keys()])].filter(
-    (path) => old.get(path) !== next.get(path),
-  );
-  if (paths.length > 0 && kind === "Secret") return [`~ ${label}`];
-  return paths.map(
-    (path) => `~ ${label}: ${path}: ${old.get(path) ?? "none"} -> ${next.get(path) ?? "none"}`,
-  );
-}
-
-async function read(
-  kubernetes: KubernetesClient,
-  { apiVersion, kind, metadata }: Manifest,
-): Promise<object | undefined> {
-  const { namespace, name } = metadata;
-  try {
-    const selection = { apiVersion, kind, name, ...(namespace === undefined ? {} : { namespace }) };
-    return (await kubernetes.objects(selection))[0];
-  } catch (error) {
-    if (error instanceof KubernetesError && error.status === 404) return undefined;
-    throw error;
-  }
-}
-
-/** What the server keeps for itself. */
-const servers =
-  /^(?:status|metadata\.(?:managedFields|resourceVersion|generation|uid|creationTimestamp|selfLink))\b|^(?:apiVersion|kind)$/;
-
-function leaves(object: unknown, path = "", found = new Map<string, string>()): Map<string, string> {
-  if (servers.test(path)) return found;
-  if (typeof object !== "object" || object === null) {
-    if (object !== undefined && object !== null) found.set(path, JSON.stringify(object));
-  } else if (object instanceof Date) found.set(path, object.toISOString());
-  else if (Array.isArray(object)) object.forEach((item, index) => leaves(item, `${path}[${index}]`, found));
-  else
-    for (const [key, value] of Object.entries(object))
-      leaves(value, path === "" ? key : `${path}.${key}`, found);
-  return found;
-}
-
-interface Workload {
-  metadata?: { generation?: number };
-  spec?: { replicas?: number };
-  status?: {
-    observedGeneration?: number;
-    desiredNumberScheduled?: number;
-    updatedNumberScheduled?: number;
-    numberUnavailable?: number;
-    replicas?: number;
-    updatedReplicas?: number;
-    unavailableReplicas?: number;
-  };
-}
-
-/** DaemonSets and Deployments among them run everywhere as they are to be. */
-async function rolledOut(
-  work: Work,
-  { context }: WorkNode,
-  kubernetes: KubernetesClient,
-  applied: readonly Manifest[],
-): Promise<void> {
-  for (const manifest of applied.filter(({ kind }) => kind === "DaemonSet" || kind === "Deployment")) {
-    const label = `${manifest.kind} ${manifest.metadata.namespace ?? ""}/${manifest.metadata.name}`;
-    work.part(`rollout of ${label}`);
-    context.timer.start();
-    let last = "";
-    const done = await waitFor(context, context.timer.end, async () => {
-      try {
-        last = notRolledOut((await read(kubernetes, manifest)) ?? {});
-      } catch (error) {
-        if (!(error instanceof KubernetesError) || !error.transient) throw error;
-        last = error.message;
-      }
-      context.progress.detail(`waiting: ${last}`);
-      return last === "" ? true : undefined;
-    });
-    if (done === true) continue;
-    throw new KubernetesUpgradeError(
-      label,
-      `its pods do not run as the manifest says within ${work.inputs.timeoutSeconds} s: ${last}`,
-      "No kubelet was touched. Look at its pods; then run `pulumi up` again: it goes on from here.",
-    );
-  }
-}
-
-function notRolledOut({ metadata, spec, status = {} }: Workload): string {
-  if ((status.observedGeneration ?? 0) < (metadata?.generation ?? 0))
-    return "its controller has not seen it yet";
-  const wanted = status.desiredNumberScheduled ?? spec?.replicas ?? 0;
-  const updated = status.updatedNumberScheduled ?? status.updatedReplicas ?? 0;
-  const missing = status.numberUnavailable ?? status.unavailableReplicas ?? 0;
-  if (wanted === 0) return "";
-  return updated < wanted || missing > 0
-    ? `${updated} of ${wanted} are updated, ${missing} are unavailable`
-    : "";
 }
 
 function isManifest(object: Record<string, unknown>): object is Manifest {

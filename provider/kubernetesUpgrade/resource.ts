@@ -20,8 +20,8 @@ import {
   type ClusterLook,
 } from "./look.ts";
 import { foreseenManifests } from "./manifests.ts";
-import { obstacles, refusal, upgradeKubernetes } from "./upgrade.ts";
-import { Work } from "./work.ts";
+import { obstacles, upgradeKubernetes } from "./upgrade.ts";
+import { refusal, Work } from "./work.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
@@ -184,7 +184,7 @@ export class KubernetesUpgradeResource implements OtherResource {
       const isThere = isAtRelease(look, work.inputs.kubernetesVersion) && !isUnfinished;
       const lines = [
         ...planOf(look, work.inputs.kubernetesVersion),
-        ...(isThere ? [] : await manifestLines(work)),
+        ...(isThere ? [] : await manifestLines(work, look)),
       ];
       if (lines.length > 0)
         work.info(
@@ -238,9 +238,9 @@ function planOf({ nodes }: ClusterLook, target: string): string[] {
   return [...due].map(([line, names]) => `${line} on ${names.join(", ")}`);
 }
 
-async function manifestLines(work: Work): Promise<string[]> {
+async function manifestLines(work: Work, look: ClusterLook): Promise<string[]> {
   try {
-    return await foreseenManifests(work);
+    return await foreseenManifests(work, look);
   } catch (error) {
     if (!(error instanceof Error) || (error instanceof TalosError && error.kind === "cancelled")) throw error;
     work.warn(`what changes in the bootstrap manifests cannot be told: ${error.message}`);

@@ -7,11 +7,11 @@ import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { bringKubelet } from "./kubelets.ts";
 import { componentsOf, isAtRelease, lookAtCluster, silentText, type ClusterLook } from "./look.ts";
-import { applyManifests, moveProxy } from "./manifests.ts";
+import { applyManifests, manifestFindings, moveProxy } from "./manifests.ts";
 import { prePull } from "./prePull.ts";
 import { removedApis, stepFindings } from "./releases.ts";
 import { bringStaticPod } from "./staticPods.ts";
-import { KubernetesUpgradeError, OutsideWindow, type Work } from "./work.ts";
+import { KubernetesUpgradeError, OutsideWindow, refusal, type Work } from "./work.ts";
 
 /** How an upgrade ended. What runs then is for the caller to look up. */
 export type Outcome =
@@ -45,7 +45,7 @@ export async function upgradeKubernetes(work: Work, isUnfinished = false): Promi
     stopIfCancelled(work);
     await moveProxy(work);
     stopIfCancelled(work);
-    if (!isThere) await applyManifests(work);
+    if (!isThere) await applyManifests(work, look);
     for (const one of work.nodes) {
       stopIfCancelled(work);
       await bringKubelet(work, one);
@@ -100,14 +100,6 @@ function requireApproval({ nodes, inputs }: Work, look: ClusterLook): void {
   if (findings.length > 0) throw new Refused(findings);
 }
 
-export function refusal({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
-  return new KubernetesUpgradeError(
-    `Kubernetes ${inputs.kubernetesVersion}`,
-    findings.map(({ problem }) => problem).join("; "),
-    [...new Set(findings.map(({ hint }) => hint))].join(" "),
-  );
-}
-
 /**
  * What stands against the upgrade as far as it can be told now.
  * @param planned the nodes' Talos is going to be upgraded before
@@ -115,7 +107,9 @@ export function refusal({ inputs }: Work, findings: readonly Finding[]): Kuberne
 export async function obstacles(work: Work, look: ClusterLook, planned: boolean): Promise<Finding[]> {
   const { inputs } = work;
   const findings = stepFindings(look, inputs, planned);
-  if (inputs.acceptRemovedApis || isAtRelease(look, inputs.kubernetesVersion)) return findings;
+  if (isAtRelease(look, inputs.kubernetesVersion)) return findings;
+  findings.push(...(await manifestFindings(work, look, planned)));
+  if (inputs.acceptRemovedApis) return findings;
   if (inputs.removedObjects.length > 0)
     findings.push({
       problem: `this stack has objects of APIs that ${inputs.kubernetesVersion} does not have: ${inputs.removedObjects.join(", ")}`,

@@ -1,6 +1,7 @@
 import { duration } from "../clock.ts";
 import type { UpgradeContext } from "../context.ts";
 import { sentence } from "../errors.ts";
+import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { silentProgress, type Progress } from "../progress.ts";
 import { requireGates } from "../rollout/gates.ts";
@@ -16,6 +17,15 @@ export class KubernetesUpgradeError extends Error {
   constructor(where: string, seen: string, hint: string, options?: ErrorOptions) {
     super(`${where}: ${sentence(seen)} ${hint}`, options);
   }
+}
+
+/** Everything that stands against an upgrade in one error. */
+export function refusal({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
+  return new KubernetesUpgradeError(
+    `Kubernetes ${inputs.kubernetesVersion}`,
+    findings.map(({ problem }) => problem).join("; "),
+    [...new Set(findings.map(({ hint }) => hint))].join(" "),
+  );
 }
 
 /** No upgrade window is open: what is left waits for one. */

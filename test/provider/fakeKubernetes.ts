@@ -161,20 +161,38 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     return structuredClone(this.deprecated);
   }
 
-  /** What was applied, by kind, namespace and name. */
+  /** What the field manager `talos` has applied, by kind, namespace and name. */
   readonly applied = new Map<string, Manifest>();
+  /** Why the API server refuses an object, by the same key. */
+  readonly refused = new Map<string, KubernetesError>();
 
-  async tryManifest(manifest: Manifest): Promise<object> {
+  async liveManifest(manifest: Manifest): Promise<Manifest | undefined> {
+    this.#answer("liveManifest");
+    const live = (this.others.get(manifest.kind) ?? []).find(
+      (one) => keyOf({ kind: manifest.kind, ...one }) === keyOf(manifest),
+    );
+    return live === undefined ? undefined : { ...structuredClone(live), ...typeOf(manifest) };
+  }
+
+  async tryManifest(manifest: Manifest): Promise<Manifest> {
     this.#answer("tryManifest");
-    return structuredClone(manifest);
+    const refusal = this.refused.get(keyOf(manifest));
+    if (refusal !== undefined) throw refusal;
+    const live = (this.others.get(manifest.kind) ?? []).find(
+      (one) => keyOf({ kind: manifest.kind, ...one }) === keyOf(manifest),
+    );
+    return applied(live ?? {}, this.applied.get(keyOf(manifest)) ?? {}, manifest) as Manifest;
   }
 
   async applyManifest(manifest: Manifest): Promise<void> {
     this.#answer("applyManifest");
     const { kind, metadata } = manifest;
-    this.applied.set(`${kind} ${metadata.namespace ?? ""}/${metadata.name}`, structuredClone(manifest));
-    const others = (this.others.get(kind) ?? []).filter((other) => other.metadata.name !== metadata.name);
-    this.others.set(kind, [...others, structuredClone(manifest)]);
+    const now = await this.tryManifest(manifest);
+    this.applied.set(keyOf(manifest), structuredClone(manifest));
+    const others = (this.others.get(kind) ?? []).filter(
+      (other) => keyOf({ kind, ...other }) !== keyOf(manifest),
+    );
+    this.others.set(kind, [...others, now]);
     this.#write(`apply ${kind} ${metadata.name}`);
   }
 
@@ -202,4 +220,32 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     this.before(method);
     if (this.down !== undefined) throw new KubernetesError(this.down);
   }
+}
+
+function typeOf({ apiVersion, kind }: Manifest): Pick<Manifest, "apiVersion" | "kind"> {
+  return { apiVersion, kind };
+}
+
+/** A server-side apply: what the manager applied before and leaves out now goes, unless somebody else has set it. Lists are one value. */
+function applied(live: object, before: object, now: object): object {
+  const result: Record<string, unknown> = { ...structuredClone(live) };
+  for (const key of Object.keys(before)) if (!(key in now)) delete result[key];
+  for (const [key, value] of Object.entries(now) as [string, unknown][]) {
+    const [old, was] = [result[key], (before as Record<string, unknown>)[key]];
+    result[key] = isMap(value)
+      ? applied(isMap(old) ? old : {}, isMap(was) ? was : {}, value)
+      : structuredClone(value);
+  }
+  return result;
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function keyOf({
+  kind,
+  metadata,
+}: Pick<Manifest, "kind"> & { metadata: { name: string; namespace?: string } }): string {
+  return `${kind} ${metadata.namespace ?? ""}/${metadata.name}`;
 }

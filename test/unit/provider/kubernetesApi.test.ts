@@ -95,6 +95,67 @@ describe("objects of any kind", () => {
   });
 });
 
+describe("a manifest", () => {
+  const policy = {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { name: "own-pods", namespace: "default" },
+    spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }], newInAlpha: 1 },
+  };
+  const served = { name: "networkpolicies", kind: "NetworkPolicy", namespaced: true };
+  const resources = [{ ...served, name: "networkpolicies/status" }, served];
+
+  it("is applied as it is written: the client's models would leave out `from`", async () => {
+    answer = { status: 200, body: { resources, ...policy } };
+    await kubernetes.tryManifest(policy);
+    await gated.applyManifest(policy);
+    const path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/own-pods";
+    expect(asked.filter(({ method }) => method === "PATCH")).toEqual([
+      {
+        method: "PATCH",
+        url: `${path}?fieldManager=talos&force=true&dryRun=All`,
+        type: "application/apply-patch+yaml",
+        body: policy,
+      },
+      {
+        method: "PATCH",
+        url: `${path}?fieldManager=talos&force=true`,
+        type: "application/apply-patch+yaml",
+        body: policy,
+      },
+    ]);
+    expect(await kubernetes.liveManifest(policy)).toMatchObject({ spec: policy.spec });
+  });
+
+  it("has the namespace that its kind has: `default` where it names none, none where its kind is the cluster's", async () => {
+    const path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/own-pods";
+    answer = { status: 200, body: { resources } };
+    await gated.applyManifest({ ...policy, metadata: { name: "own-pods" } });
+    expect(asked.at(-1)).toMatchObject({ url: `${path}?fieldManager=talos&force=true`, body: policy });
+    answer = { status: 200, body: { resources: [{ name: "nodes", kind: "Node", namespaced: false }] } };
+    await gated.applyManifest({ apiVersion: "v1", kind: "Node", metadata: { name: "n", namespace: "x" } });
+    expect(asked.at(-1)).toMatchObject({
+      url: "/api/v1/nodes/n?fieldManager=talos&force=true",
+      body: { metadata: { name: "n" } },
+    });
+  });
+
+  it("whose kind or whose namespace is not there is not there either; applying it says why", async () => {
+    answer = { status: 404, body: { message: 'namespaces "default" not found' } };
+    expect(await kubernetes.liveManifest(policy)).toBeUndefined();
+    const error = await reject(kubernetes.tryManifest(policy));
+    expect([error.message, error.status]).toEqual(['namespaces "default" not found', 404]);
+  });
+
+  it("that something between refuses in no JSON is one line", async () => {
+    answer = { status: 200, body: { resources } };
+    await kubernetes.liveManifest(policy);
+    answer = { status: 403, body: "<html>hunter2" };
+    const error = await reject(kubernetes.tryManifest(policy));
+    expect([error.message, error.status, error.transient]).toEqual(["HTTP 403", 403, false]);
+  });
+});
+
 describe("the Kubernetes API", () => {
   it("is told to cordon, and to take the mark away again, in one write each", async () => {
     answer = { status: 200, body: { metadata: { name: "w1" } } };

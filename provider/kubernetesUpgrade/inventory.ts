@@ -1,0 +1,92 @@
+import { hasManifestInventory } from "../../talos/features.ts";
+import type { Finding } from "../guards/finding.ts";
+import type { KubernetesClient, Manifest } from "../kubernetes.ts";
+import type { ClusterLook } from "./look.ts";
+
+/** Says on an object which inventory it belongs to (siderolabs/go-kubernetes ssa/inventory.go, the annotation of cli-utils). */
+const ownerAnnotation = "config.k8s.io/owning-inventory";
+
+/** Where Talos and talosctl list the manifests that they have applied (siderolabs/talos pkg/machinery/constants). */
+const inventory = { namespace: "kube-system", name: "talos-bootstrap-manifests-inventory" };
+
+/** Kinds whose names may have colons, which keys of a ConfigMap may not. */
+const rightsKinds = ["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"];
+
+/**
+ * Does every control plane keep an inventory of the bootstrap manifests?
+ * @param planned nodes are judged by the Talos release that they are to run, since they are upgraded before
+ */
+export function keepsInventory({ nodes }: ClusterLook, planned: boolean): boolean {
+  return nodes
+    .filter(({ node }) => node.role === "controlplane")
+    .every(({ node, talosVersion }) => {
+      try {
+        return hasManifestInventory(planned ? (node.talosVersion ?? talosVersion) : talosVersion);
+      } catch {
+        // A Talos of one's own, whose tag says nothing.
+        return false;
+      }
+    });
+}
+
+/** The manifest as a member of Talos's inventory. Without it a server-side apply would take the annotation away. */
+export function inInventory(manifest: Manifest): Manifest {
+  const { metadata } = manifest;
+  const annotations = { ...(metadata["annotations"] as object), [ownerAnnotation]: inventory.name };
+  return { ...manifest, metadata: { ...metadata, annotations } };
+}
+
+/** What belongs to the inventory of something else is not taken from it, as talosctl does by default (`AdoptIfNoInventory`). */
+export function foreignFinding(label: string, object: Manifest | undefined): Finding | undefined {
+  const annotations = object?.metadata["annotations"] as Record<string, string> | undefined;
+  const owner = annotations?.[ownerAnnotation];
+  if (owner === undefined || owner === inventory.name) return undefined;
+  return {
+    problem: `${label} is a bootstrap manifest of Talos, but belongs to the inventory ${owner}`,
+    hint: `Take it out of one of the two: out of the manifests of the machine configuration, or out of ${owner} (its annotation ${ownerAnnotation}).`,
+    mayPass: false,
+  };
+}
+
+export interface InventoryLook {
+  /** The inventory with all of them, to be applied; undefined where it has them. */
+  readonly due: Manifest | undefined;
+  /** How many of them it does not have. */
+  readonly missing: number;
+  /** What it lists and Talos does not make any more, in words. */
+  readonly leftovers: readonly string[];
+}
+
+/** @param objects the manifests as the server has them, or would have them, with the namespace only where their kind has one */
+export async function lookAtInventory(
+  kubernetes: KubernetesClient,
+  objects: readonly Manifest[],
+): Promise<InventoryLook> {
+  const empty: Manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { ...inventory } };
+  const live = await kubernetes.liveManifest(empty);
+  const listed = Object.keys((live?.["data"] as object | undefined) ?? {});
+  const wanted = objects.map(inventoryKey);
+  const missing = wanted.filter((key) => !listed.includes(key));
+  const isThere = live !== undefined && missing.length === 0;
+  const data = Object.fromEntries([...listed, ...missing].map((key) => [key, ""]));
+  return {
+    due: isThere ? undefined : { ...empty, data },
+    missing: missing.length,
+    // Talos 1.13.0 listed some kinds of the whole cluster with a namespace.
+    leftovers: listed
+      .filter((key) => !wanted.some((one) => one === key || (one.startsWith("_") && key.endsWith(one))))
+      .map(describeKey),
+  };
+}
+
+/** `kube-system_kube-proxy_apps_DaemonSet` (fluxcd/cli-utils pkg/object/objmetadata.go). */
+function inventoryKey({ apiVersion, kind, metadata: { namespace = "", name } }: Manifest): string {
+  const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+  const isRights = group === "rbac.authorization.k8s.io" && rightsKinds.includes(kind);
+  return [namespace, isRights ? name.replaceAll(":", "__") : name, group, kind].join("_");
+}
+
+function describeKey(key: string): string {
+  const [, namespace = "", name = "", kind = ""] = /^([^_]*)_(.*)_[^_]*_([^_]*)$/.exec(key) ?? [];
+  return `${kind} ${namespace === "" ? "" : `${namespace}/`}${name.replaceAll("__", ":")}`;
+}

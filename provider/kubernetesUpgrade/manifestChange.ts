@@ -1,0 +1,82 @@
+import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
+import type { Finding } from "../guards/finding.ts";
+import { foreignFinding, inInventory } from "./inventory.ts";
+
+/** What applying a manifest does. */
+export interface ManifestChange {
+  /** As it is applied. */
+  readonly manifest: Manifest;
+  /** As the server has it then. */
+  readonly object: Manifest;
+  /** What changes, a line each; none where the cluster has it like that. Of a Secret no value is shown. */
+  readonly lines: readonly string[];
+  /** It belongs to somebody else. */
+  readonly foreign?: Finding;
+  /** Its namespace or its kind is not there. */
+  readonly unplaced?: KubernetesError;
+}
+
+/** Asks the server what an apply would change. @param inventoried Talos keeps an inventory of its manifests */
+export async function changeOf(
+  kubernetes: KubernetesClient,
+  wanted: Manifest,
+  inventoried: boolean,
+): Promise<ManifestChange> {
+  const label = labelOf(wanted);
+  const before = await kubernetes.liveManifest(wanted);
+  const placed = withClusterIps(wanted, before);
+  const manifest = inventoried ? inInventory(placed) : placed;
+  const foreign = inventoried ? (foreignFinding(label, wanted) ?? foreignFinding(label, before)) : undefined;
+  const rest = foreign === undefined ? {} : { foreign };
+  try {
+    const object = await kubernetes.tryManifest(manifest);
+    return {
+      manifest,
+      object,
+      lines: before === undefined ? [`+ ${label}`] : changedLines(before, object),
+      ...rest,
+    };
+  } catch (error) {
+    if (!(error instanceof KubernetesError) || error.status !== 404) throw error;
+    return { manifest, object: manifest, lines: [`+ ${label}`], unplaced: error, ...rest };
+  }
+}
+
+/** `DaemonSet kube-system/kube-proxy` */
+export function labelOf({ kind, metadata: { namespace, name } }: Manifest): string {
+  return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
+}
+
+/** Addresses of Services cannot change once they are given. */
+function withClusterIps(manifest: Manifest, live: Manifest | undefined): Manifest {
+  if (manifest.kind !== "Service" || manifest.apiVersion !== "v1" || live === undefined) return manifest;
+  const { clusterIP, clusterIPs } = (live["spec"] as Record<string, unknown> | undefined) ?? {};
+  return { ...manifest, spec: { ...(manifest["spec"] as object), clusterIP, clusterIPs } };
+}
+
+function changedLines(before: Manifest, after: Manifest): string[] {
+  const label = labelOf(after);
+  const [old, next] = [leaves(before), leaves(after)];
+  const paths = [...new Set([...old.keys(), ...next.keys()])].filter(
+    (path) => old.get(path) !== next.get(path),
+  );
+  if (paths.length > 0 && after.kind === "Secret") return [`~ ${label}`];
+  return paths.map(
+    (path) => `~ ${label}: ${path}: ${old.get(path) ?? "none"} -> ${next.get(path) ?? "none"}`,
+  );
+}
+
+/** What the server keeps for itself. */
+const servers =
+  /^(?:status|metadata\.(?:managedFields|resourceVersion|generation|uid|creationTimestamp|selfLink))\b|^(?:apiVersion|kind)$/;
+
+function leaves(object: unknown, path = "", found = new Map<string, string>()): Map<string, string> {
+  if (servers.test(path)) return found;
+  if (typeof object !== "object" || object === null) {
+    if (object !== undefined && object !== null) found.set(path, JSON.stringify(object));
+  } else if (Array.isArray(object)) object.forEach((item, index) => leaves(item, `${path}[${index}]`, found));
+  else
+    for (const [key, value] of Object.entries(object))
+      leaves(value, path === "" ? key : `${path}.${key}`, found);
+  return found;
+}

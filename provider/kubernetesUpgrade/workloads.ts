@@ -1,0 +1,61 @@
+import { waitFor } from "../context.ts";
+import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
+import { labelOf } from "./manifestChange.ts";
+import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
+
+interface Workload {
+  metadata?: { generation?: number };
+  spec?: { replicas?: number };
+  status?: {
+    observedGeneration?: number;
+    desiredNumberScheduled?: number;
+    updatedNumberScheduled?: number;
+    numberUnavailable?: number;
+    replicas?: number;
+    updatedReplicas?: number;
+    unavailableReplicas?: number;
+  };
+}
+
+/** DaemonSets and Deployments among them run everywhere as they are to be. */
+export async function rolledOut(
+  work: Work,
+  { context }: WorkNode,
+  kubernetes: KubernetesClient,
+  applied: readonly Manifest[],
+): Promise<void> {
+  for (const manifest of applied.filter(({ kind }) => kind === "DaemonSet" || kind === "Deployment")) {
+    const label = labelOf(manifest);
+    work.part(`rollout of ${label}`);
+    context.timer.start();
+    let last = "";
+    const done = await waitFor(context, context.timer.end, async () => {
+      try {
+        last = notRolledOut(((await kubernetes.liveManifest(manifest)) as Workload | undefined) ?? {});
+      } catch (error) {
+        if (!(error instanceof KubernetesError) || !error.transient) throw error;
+        last = error.message;
+      }
+      context.progress.detail(`waiting: ${last}`);
+      return last === "" ? true : undefined;
+    });
+    if (done === true) continue;
+    throw new KubernetesUpgradeError(
+      label,
+      `its pods do not run as the manifest says within ${work.inputs.timeoutSeconds} s: ${last}`,
+      "No kubelet was touched. Look at its pods; then run `pulumi up` again: it goes on from here.",
+    );
+  }
+}
+
+function notRolledOut({ metadata, spec, status = {} }: Workload): string {
+  if ((status.observedGeneration ?? 0) < (metadata?.generation ?? 0))
+    return "its controller has not seen it yet";
+  const wanted = status.desiredNumberScheduled ?? spec?.replicas ?? 0;
+  const updated = status.updatedNumberScheduled ?? status.updatedReplicas ?? 0;
+  const missing = status.numberUnavailable ?? status.unavailableReplicas ?? 0;
+  if (wanted === 0) return "";
+  return updated < wanted || missing > 0
+    ? `${updated} of ${wanted} are updated, ${missing} are unavailable`
+    : "";
+}

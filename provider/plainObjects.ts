@@ -1,0 +1,86 @@
+import { KubernetesError, type Manifest } from "./kubernetes.ts";
+
+/** A request to the API server, with the deadline and the credentials of every other. The answer is JSON. */
+export type RawRequest = (
+  method: "GET" | "PATCH",
+  path: string,
+  body?: { type: string; text: string },
+) => Promise<string>;
+
+/** A kind as the API server serves it. */
+interface ServedKind {
+  readonly path: string;
+  readonly namespaced: boolean;
+}
+
+/**
+ * Objects exactly as they are written. The client library sends only what its models know, under the names that they have there: a NetworkPolicy
+ * loses its `from`, a CustomResourceDefinition its `enum` and `default` (@kubernetes/client-node 2.0.1, ObjectSerializer.serialize).
+ */
+export class PlainObjects {
+  readonly #request: RawRequest;
+  readonly #kinds = new Map<string, ServedKind>();
+
+  constructor(request: RawRequest) {
+    this.#request = request;
+  }
+
+  /** Undefined where it is not there, or its kind is not. */
+  async read(manifest: Manifest): Promise<Manifest | undefined> {
+    try {
+      const { path } = await this.#placed(manifest);
+      return parsed(await this.#request("GET", path)) as Manifest;
+    } catch (error) {
+      if (error instanceof KubernetesError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Applies on the server's side as the manager that Talos and talosctl are, so that they go on with the same fields. */
+  async apply(manifest: Manifest, dryRun: boolean): Promise<Manifest> {
+    const { path, object } = await this.#placed(manifest);
+    const query = `fieldManager=talos&force=true${dryRun ? "&dryRun=All" : ""}`;
+    const body = { type: "application/apply-patch+yaml", text: JSON.stringify(object) };
+    return parsed(await this.#request("PATCH", `${path}?${query}`, body)) as Manifest;
+  }
+
+  /** Where the object is, and the object with the namespace that it really has: Talos, too, drops one that a kind of the whole cluster was given. */
+  async #placed(manifest: Manifest): Promise<{ path: string; object: Manifest }> {
+    const kind = await this.#kind(manifest);
+    const { namespace = "default", ...metadata } = manifest.metadata;
+    const object = { ...manifest, metadata: kind.namespaced ? { ...metadata, namespace } : metadata };
+    const within = kind.namespaced ? `/namespaces/${encodeURIComponent(namespace)}` : "";
+    return {
+      path: `${base(manifest)}${within}/${kind.path}/${encodeURIComponent(metadata.name)}`,
+      object,
+    };
+  }
+
+  async #kind({ apiVersion, kind }: Manifest): Promise<ServedKind> {
+    const key = `${apiVersion}/${kind}`;
+    const known = this.#kinds.get(key);
+    if (known !== undefined) return known;
+    const { resources = [] } = parsed(await this.#request("GET", base({ apiVersion }))) as {
+      resources?: { name: string; kind: string; namespaced: boolean }[];
+    };
+    // Sub-resources, such as `deployments/scale`, have kinds too.
+    const served = resources.find((one) => one.kind === kind && !one.name.includes("/"));
+    if (served === undefined)
+      throw new KubernetesError(`the cluster has no kind ${kind} in ${apiVersion}`, 404);
+    const found = { path: served.name, namespaced: served.namespaced };
+    this.#kinds.set(key, found);
+    return found;
+  }
+}
+
+function base({ apiVersion }: Pick<Manifest, "apiVersion">): string {
+  return apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+}
+
+function parsed(answer: string): unknown {
+  try {
+    return JSON.parse(answer);
+  } catch {
+    throw new KubernetesError("the answer is not that of an API server");
+  }
+}
