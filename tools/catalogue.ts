@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import semver from "semver";
+import type semver from "semver";
+import { parsed } from "./pins.ts";
 
 /** A real program that the lab and its tests run. */
 export type ToolName =
@@ -9,6 +8,9 @@ export type ToolName =
   | "kube-apiserver"
   | "kube-controller-manager"
   | "kube-scheduler"
+  | "kube-apiserver-next"
+  | "kube-controller-manager-next"
+  | "kube-scheduler-next"
   | "kubectl"
   | "etcd"
   | "etcd37"
@@ -47,6 +49,10 @@ export interface Tool {
   readonly versionArguments: readonly string[];
   /** Finds the version in what the binary printed; the first group is the version. */
   readonly versionPattern: RegExp;
+  /** File name of the built program. Default: the tool's name. */
+  readonly binary?: string;
+  /** Only where somebody asks for it by name: left out of a build of all tools. */
+  readonly onlyByName?: true;
   /** Range of versions that may be taken from PATH in place of the pinned one. */
   readonly fitting: (pinned: semver.SemVer) => string;
   /** A provider plugin: folder of its Node SDK. The published plugin of that version, where it is installed, comes before all others. */
@@ -90,6 +96,9 @@ const kubernetes: ToolModule = {
   },
   weight: 5,
 };
+
+/** The next patch release: a test of the night takes a cluster from one to the other. */
+const kubernetesNext: ToolModule = { ...kubernetes, folder: "kubernetesnext" };
 
 const etcd: ToolModule = {
   folder: "etcd",
@@ -173,6 +182,15 @@ const kubernetesServer = (name: ToolName): Tool => ({
   fitting: sameMinor,
 });
 
+const nextKubernetesServer = (binary: ToolName): Tool => ({
+  ...kubernetesServer(binary),
+  name: `${binary}-next` as ToolName,
+  module: kubernetesNext,
+  fitting: exactly,
+  binary,
+  onlyByName: true,
+});
+
 const sidecar = (name: ToolName, module: ToolModule): Tool => ({
   name,
   module,
@@ -203,6 +221,9 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
   "kube-apiserver": kubernetesServer("kube-apiserver"),
   "kube-controller-manager": kubernetesServer("kube-controller-manager"),
   "kube-scheduler": kubernetesServer("kube-scheduler"),
+  "kube-apiserver-next": nextKubernetesServer("kube-apiserver"),
+  "kube-controller-manager-next": nextKubernetesServer("kube-controller-manager"),
+  "kube-scheduler-next": nextKubernetesServer("kube-scheduler"),
   kubectl: {
     name: "kubectl",
     module: kubernetes,
@@ -272,36 +293,5 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
 /** All tool names, in the order in which they are listed to people. */
 export const toolNames = Object.keys(tools) as ToolName[];
 
-/** What a module's go.mod says: the version of its tools and the oldest Go that can build them. */
-export interface Pin {
-  /** Version with its leading v, as Go writes it. */
-  readonly version: string;
-  /** Version of Go, such as `1.26.6`. */
-  readonly go: string;
-}
-
-/** Reads the pinned version from go.mod, so that it stands in one place. */
-export function readPin(modulesFolder: string, module: ToolModule): Pin {
-  const file = join(modulesFolder, module.folder, "go.mod");
-  const text = readFileSync(file, "utf8");
-  const source = module.source.replaceAll(".", "\\.");
-  const version = new RegExp(`^(?:require\\s+|\\s+)${source}\\s+(v\\S+)`, "m").exec(text)?.[1];
-  const go = /^go\s+(\d\S*)/m.exec(text)?.[1];
-  if (version === undefined || go === undefined) {
-    throw new Error(`${file}: needs a go line and a require line for ${module.source}`);
-  }
-  return { version, go };
-}
-
-/** The range of versions of a tool that may be taken from PATH. */
-export function fittingRange(tool: Tool, pin: Pin): string {
-  return tool.fitting(parsed(pin.version));
-}
-
-function parsed(version: string): semver.SemVer {
-  const result = semver.parse(version);
-  if (result === null) {
-    throw new Error(`${version} is not a version`);
-  }
-  return result;
-}
+/** Those that are built where nobody names any. */
+export const usualToolNames = toolNames.filter((name) => tools[name].onlyByName !== true);

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import Table from "cli-table3";
 import { relative } from "node:path";
-import { toolNames, type ToolName } from "./catalogue.ts";
+import { toolNames, usualToolNames, type ToolName } from "./catalogue.ts";
 import { progressOn } from "./progress.ts";
 import { locateTools, ToolError, type ResolvedTool } from "./resolve.ts";
 
@@ -16,7 +16,7 @@ const program = new Command("tools")
   .action(async (names: ToolName[], { json }: { json?: true }) => {
     const progress = progressOn(process.stderr);
     try {
-      const resolved = await locateTools(names.length === 0 ? toolNames : names, progress);
+      const resolved = await locateTools(names.length === 0 ? usualToolNames : names, progress);
       progress.end();
       process.stdout.write(
         `${json === true ? JSON.stringify(byName(resolved), undefined, 2) : table(resolved)}\n`,

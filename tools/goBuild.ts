@@ -2,10 +2,11 @@ import { createHash, randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Pin, Tool, ToolModule } from "./catalogue.ts";
+import type { Tool, ToolModule } from "./catalogue.ts";
 import { GoRun, goEnvironment, quoted } from "./goRun.ts";
 import { takeLock } from "./lock.ts";
 import { askVersion } from "./onPath.ts";
+import type { Pin } from "./pins.ts";
 
 /** Where the modules are, and where what is built from them goes. */
 export interface Folders {
@@ -182,5 +183,6 @@ async function compile(folders: Folders, job: BuildJob, work: string, options: B
 }
 
 function executableName(tool: Tool): string {
-  return process.platform === "win32" ? `${tool.name}.exe` : tool.name;
+  const { name, binary = name } = tool;
+  return process.platform === "win32" ? `${binary}.exe` : binary;
 }

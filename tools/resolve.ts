@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fittingRange, readPin, tools, type Pin, type Tool, type ToolName } from "./catalogue.ts";
+import { tools, type Tool, type ToolName } from "./catalogue.ts";
+import { fittingRange, readPin, type Pin } from "./pins.ts";
 import { buildAll } from "./buildAll.ts";
 import { buildFolder, builtPath, type BuildJob, type Folders } from "./goBuild.ts";
 import { findToolchain, neededGo } from "./goToolchain.ts";

@@ -1,4 +1,5 @@
-import { fittingRange, type Pin, type Tool, type ToolName } from "./catalogue.ts";
+import type { Tool, ToolName } from "./catalogue.ts";
+import { fittingRange, type Pin } from "./pins.ts";
 import type { BuildFailure, BuildJob } from "./goBuild.ts";
 import type { Refused } from "./onPath.ts";
 

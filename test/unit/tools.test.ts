@@ -5,7 +5,8 @@ import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import semver from "semver";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { fittingRange, readPin, toolNames, tools, type Tool, type ToolName } from "../../tools/catalogue.ts";
+import { toolNames, tools, usualToolNames, type Tool, type ToolName } from "../../tools/catalogue.ts";
+import { fittingRange, readPin } from "../../tools/pins.ts";
 import { takeLock } from "../../tools/lock.ts";
 import { searchPath } from "../../tools/onPath.ts";
 import { locateTools, ToolError, type ResolveOptions, type Surroundings } from "../../tools/resolve.ts";
@@ -20,6 +21,9 @@ const printed: Record<ToolName, (version: string) => string> = {
   "kube-apiserver": (version) => `Kubernetes ${version}`,
   "kube-controller-manager": (version) => `Kubernetes ${version}`,
   "kube-scheduler": (version) => `Kubernetes ${version}`,
+  "kube-apiserver-next": (version) => `Kubernetes ${version}`,
+  "kube-controller-manager-next": (version) => `Kubernetes ${version}`,
+  "kube-scheduler-next": (version) => `Kubernetes ${version}`,
   kubectl: (version) => `Client Version: ${version}\nKustomize Version: v5.7.1`,
   etcd: (version) => `etcd Version: ${version.slice(1)}\nGit SHA: 1a2b3c4\nGo Version: go1.26.8`,
   etcd37: (version) => `etcd Version: ${version.slice(1)}\nGit SHA: 1a2b3c4\nGo Version: go1.26.8`,
@@ -161,14 +165,29 @@ describe("the pins", () => {
     expect(checked).toContain(`github.com/siderolabs/talos/pkg/machinery ${version}\n`);
   });
 
-  test("Kubernetes's staging modules have the version that belongs to the pinned Kubernetes", async () => {
-    const { version } = readPin(toolsFolder, tools.kubectl.module);
-    const goMod = await readFile(join(toolsFolder, "kubernetes", "go.mod"), "utf8");
-    const staging = [...goMod.matchAll(/^\s*k8s\.io\/\S+ => k8s\.io\/\S+ (v\S+)$/gm)].map(
-      (match) => match[1],
-    );
-    expect(new Set(staging)).toEqual(new Set([version.replace(/^v1\./, "v0.")]));
-  });
+  test.each(["kubectl", "kube-apiserver-next"] as const)(
+    "Kubernetes's staging modules have the version that belongs to the pinned Kubernetes: %s",
+    async (name) => {
+      const { version } = readPin(toolsFolder, tools[name].module);
+      const goMod = await readFile(join(toolsFolder, tools[name].module.folder, "go.mod"), "utf8");
+      const staging = [...goMod.matchAll(/^\s*k8s\.io\/\S+ => k8s\.io\/\S+ (v\S+)$/gm)].map(
+        (match) => match[1],
+      );
+      expect(new Set(staging)).toEqual(new Set([version.replace(/^v1\./, "v0.")]));
+    },
+  );
+});
+
+test("the next Kubernetes is a later patch of the pinned one, and no part of a build of all tools", () => {
+  const [pinned, next] = (["kube-apiserver", "kube-apiserver-next"] as const).map(
+    (name) => readPin(toolsFolder, tools[name].module).version,
+  );
+  expect(semver.satisfies(next ?? "", `>${pinned ?? ""} <1.${semver.minor(pinned ?? "") + 1}.0`)).toBe(true);
+  expect(toolNames.filter((name) => !usualToolNames.includes(name))).toEqual([
+    "kube-apiserver-next",
+    "kube-controller-manager-next",
+    "kube-scheduler-next",
+  ]);
 });
 
 describe("on PATH", () => {
@@ -550,9 +569,9 @@ describe("npm run tools", () => {
     expect(code).toBe(1);
     expect(stdout).toBe("");
     expect(stderr).toMatch(
-      new RegExp(`^${toolNames.length} tools are missing and cannot be built: Go is not installed`),
+      new RegExp(`^${usualToolNames.length} tools are missing and cannot be built: Go is not installed`),
     );
-    for (const name of toolNames) {
+    for (const name of usualToolNames) {
       expect(stderr).toContain(`  ${name} `);
     }
     expect(stderr).not.toMatch(/^\s+at /m);
