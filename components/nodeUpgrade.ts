@@ -43,11 +43,7 @@ export interface NodeUpgradeArgs {
   /** The cluster's Kubernetes release, which the target Talos must support: `v1.35.4`. With a kubeconfig the cluster is asked instead. */
   kubernetesVersion?: pulumi.Input<string>;
   /** Credentials for the Talos API, role os:admin: PEM, base64 as in a talosconfig. Always a secret. */
-  clientConfiguration: pulumi.Input<{
-    caCertificate: pulumi.Input<string>;
-    clientCertificate: pulumi.Input<string>;
-    clientKey: pulumi.Input<string>;
-  }>;
+  clientConfiguration: pulumi.Input<ClientConfigurationArgs>;
   /** For drain, uncordon and the Ready check. Needed unless `drain` is disabled. Always a secret. */
   kubeconfig?: pulumi.Input<string>;
   /** Pull the image before the node is drained, not after. Default: true. */
@@ -86,6 +82,16 @@ export interface NodeUpgradeArgs {
    * approval is no change of the node. Default: no approval is asked for.
    */
   approval?: pulumi.Input<Record<string, unknown>>;
+}
+
+/** Credentials for the Talos API, each base64 of PEM as in a talosconfig. */
+export interface ClientConfigurationArgs {
+  /** The CA of the Talos API: `ca`. */
+  caCertificate: pulumi.Input<string>;
+  /** The client's certificate: `crt`. */
+  clientCertificate: pulumi.Input<string>;
+  /** The client's key: `key`. */
+  clientKey: pulumi.Input<string>;
 }
 
 /** How a rollout goes on: how many nodes may be unavailable at once, and when. */

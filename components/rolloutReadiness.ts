@@ -20,11 +20,17 @@ export interface RolloutReadinessArgs extends Pick<
   hops?: RolloutHops;
   /** What happens to the machine of a node that leaves, unless the node says otherwise: shown first in the preview. */
   onRemove: "keep" | "reset";
+  /** As for a NodeUpgrade. Default: each node at its own address, port 50000. */
   endpoints?: NodeUpgradeArgs["endpoints"] | undefined;
+  /** The cluster's Kubernetes release, which the target Talos must support: `v1.35.4`. Default: it is not checked here. */
   kubernetesVersion?: string | undefined;
+  /** How long the look at a node may take, in seconds. */
   timeoutSeconds: number;
+  /** Allow a step over more than one minor release, which Talos does not test. */
   allowSkew: boolean;
+  /** As for a NodeUpgrade. Default: none. */
   etcdSnapshot?: EtcdSnapshotArgs | undefined;
+  /** As for a NodeUpgrade. Default: false. */
   etcdDowngrade?: boolean | undefined;
   /** The machine configuration that each node is to have, and the patches in it, by its name: the plan has what it changes. Always secret; the state keeps hashes. Default: no plan. */
   configurations?: Record<string, ConfigurationToBe> | undefined;
@@ -81,12 +87,10 @@ export class RolloutReadiness extends pulumi.CustomResource {
     super(
       "talos-node:index:RolloutReadiness",
       name,
-      // Draining needs a kubeconfig, and is for later.
       {
         ...onlyGiven(args),
         ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(onlyGiven(args.hardware)) }),
         clientConfiguration: secretOnce(args.clientConfiguration),
-        drain: { enabled: false },
         ...(args.configurations === undefined ? {} : { configurations: together(args.configurations) }),
         hidden:
           args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),

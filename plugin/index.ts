@@ -7,7 +7,7 @@ import manifest from "./package.json" with { type: "json" };
 const { version, server }: { version: string; server?: string } = manifest;
 const provider: Provider = {
   version,
-  getSchema: async () => JSON.stringify((await import("./schema.ts")).packageSpec(version, server)),
+  getSchema: async () => JSON.stringify((await import("./schema.ts")).clusterPackageSpec(version, server)),
   construct: async (...call) => (await import("./construct.ts")).construct(call, version, server),
 };
 

@@ -1,53 +1,20 @@
+import { nodePackage, nodeParts } from "../provider/nodeSchema.ts";
+import {
+  anyType,
+  packageSpec,
+  withChoices,
+  type ObjectSpec,
+  type PackageSpec,
+  type PropertySpec,
+  type TypeSpec,
+} from "../provider/packageSpec.ts";
 import { jsonSchemaOfSettings, type JsonSchema } from "../settings/jsonSchema.ts";
-
-/** A type in Pulumi's package schema. */
-interface TypeSpec {
-  type?: string;
-  $ref?: string;
-  items?: TypeSpec;
-  additionalProperties?: TypeSpec;
-  oneOf?: TypeSpec[];
-}
-
-interface PropertySpec extends TypeSpec {
-  description?: string;
-  default?: string | number | boolean;
-  secret?: boolean;
-}
-
-interface ObjectSpec {
-  type: "object";
-  description?: string;
-  properties: Record<string, PropertySpec>;
-  required?: string[];
-}
-
-/** Pulumi's package schema, as far as this package needs it. */
-export interface PackageSpec {
-  name: string;
-  version: string;
-  displayName: string;
-  description: string;
-  license: string;
-  pluginDownloadURL?: string;
-  meta: { supportPack: true };
-  language: Record<string, object>;
-  types: Record<string, ObjectSpec>;
-  resources: Record<string, ResourceSpec>;
-}
-
-interface ResourceSpec extends Omit<ObjectSpec, "type"> {
-  isComponent: true;
-  inputProperties: Record<string, PropertySpec>;
-  requiredInputs: string[];
-}
 
 export const packageName = "talos-iscsi";
 export const clusterToken = `${packageName}:index:IscsiCluster`;
 
-const any: TypeSpec = { $ref: "pulumi.json#/Any" };
 const text: TypeSpec = { type: "string" };
-const anyMap: TypeSpec = { type: "object", additionalProperties: any };
+const anyMap: TypeSpec = { type: "object", additionalProperties: anyType };
 
 /** What IscsiClusterOutputs says each output is; those that settings switch on are not required. */
 const outputs: Record<string, PropertySpec> = {
@@ -82,44 +49,42 @@ const outputs: Record<string, PropertySpec> = {
 };
 
 /**
- * The schema of the component package: IscsiCluster, whose inputs are the settings of a stack. It is made from the settings' own schema, so a new setting is in every language's SDK.
+ * The schema of the component package: IscsiCluster, whose inputs are the settings of a stack, and the resources of `talos-node`. It is made from the settings' own
+ * schema, so a new setting is in every language's SDK.
  *
- * @param version of the plugin.
- * @param pluginDownloadURL where the engine finds the plugin. Default: with the plugin's own package.
+ * @param version of the plugin, and of `talos-node`.
+ * @param pluginDownloadURL where the engine finds both plugins. Default: on PATH.
  */
-export function packageSpec(version: string, pluginDownloadURL?: string): PackageSpec {
+export function clusterPackageSpec(version: string, pluginDownloadURL?: string): PackageSpec {
   const settings = jsonSchemaOfSettings();
   const types: Record<string, ObjectSpec> = {};
   const inputProperties = propertiesOf(settings, "", types);
-  return {
-    name: packageName,
-    version,
-    displayName: "Talos iSCSI",
-    description: "Talos Linux clusters with iSCSI storage: machine configurations, upgrades, CSI drivers.",
-    license: "Apache-2.0",
-    ...(pluginDownloadURL === undefined ? {} : { pluginDownloadURL }),
-    meta: { supportPack: true },
-    language: {
-      nodejs: { respectSchemaVersion: true },
-      go: { respectSchemaVersion: true },
-      python: { respectSchemaVersion: true },
-      csharp: { respectSchemaVersion: true },
-    },
-    types,
-    resources: {
-      [clusterToken]: {
-        isComponent: true,
-        description:
-          "A Talos cluster with iSCSI storage: images, machine configurations, upgrades and CSI drivers. Every setting must be known when the program runs.",
-        inputProperties,
-        requiredInputs: settings.required ?? [],
-        properties: outputs,
-        required: Object.entries(outputs).flatMap(([name, { description = "" }]) =>
-          description.includes("Absent") ? [] : [name],
-        ),
-      },
-    },
+  const cluster = {
+    isComponent: true as const,
+    description:
+      "A Talos cluster with iSCSI storage: images, machine configurations, upgrades and CSI drivers. Every setting must be known when the program runs.",
+    inputProperties,
+    requiredInputs: settings.required ?? [],
+    properties: outputs,
+    required: Object.entries(outputs).flatMap(([name, { description = "" }]) =>
+      description.includes("Absent") ? [] : [name],
+    ),
   };
+  return packageSpec(
+    {
+      name: packageName,
+      version,
+      displayName: "Talos iSCSI",
+      description: "Talos Linux clusters with iSCSI storage: machine configurations, upgrades, CSI drivers.",
+      allowedPackageNames: [nodePackage],
+    },
+    pluginDownloadURL,
+    {
+      types: { ...types, ...nodeParts.types },
+      resources: { [clusterToken]: cluster, ...nodeParts.resources },
+      functions: nodeParts.functions,
+    },
+  );
 }
 
 function propertiesOf(
@@ -138,14 +103,7 @@ function propertiesOf(
 function propertyOf(schema: JsonSchema, name: string, types: Record<string, ObjectSpec>): PropertySpec {
   const type = typeOf(schema, name, types);
   const choices = schema.enum ?? (schema.const === undefined ? [] : [schema.const]);
-  const description = [
-    schema.description ?? "",
-    choices.length > 0 && typeof choices[0] === "string"
-      ? `One of ${choices.map((choice) => `\`${String(choice)}\``).join(", ")}.`
-      : "",
-  ]
-    .filter((sentence) => sentence !== "")
-    .join(" ");
+  const description = withChoices(schema.description ?? "", choices);
   const scalar = ["string", "number", "integer", "boolean"].includes(type.type ?? "");
   const byDefault = schema.default;
   return {
@@ -175,9 +133,9 @@ function typeOf(schema: JsonSchema, name: string, types: Record<string, ObjectSp
   if (schema.type === "object") {
     const inner = schema.additionalProperties;
     const open = typeof inner !== "object" || Object.keys(inner).length === 0;
-    return { type: "object", additionalProperties: open ? any : typeOf(inner, singular(name), types) };
+    return { type: "object", additionalProperties: open ? anyType : typeOf(inner, singular(name), types) };
   }
-  return typeof schema.type === "string" ? { type: schema.type } : any;
+  return typeof schema.type === "string" ? { type: schema.type } : anyType;
 }
 
 /** `image` is an Image, and what `images` has by name is an ImageItem. */
@@ -226,7 +184,7 @@ function unionOf(
   if (distinct.length === 1 && only !== undefined) return only;
   return distinct.every(({ type }) => type !== undefined && type !== "object" && type !== "array")
     ? { oneOf: distinct }
-    : any;
+    : anyType;
 }
 
 function isScalar(value: unknown): value is string | number | boolean {

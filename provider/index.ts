@@ -36,6 +36,7 @@ const provider = new TalosNodeProvider({
 // What is registered first is called last: both the diffs and the SDK's own methods get complete outputs.
 serveOneCopy();
 serveDetailedDiffs(provider);
-await main(provider, args);
+const getSchema = async () => JSON.stringify((await import("./nodeSchema.ts")).nodePackageSpec());
+await main(Object.assign(provider, { getSchema }), args);
 
 if (engine !== undefined) watchEngine(engine, () => void provider.abandon().then(() => process.exit(1)));

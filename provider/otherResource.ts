@@ -15,6 +15,8 @@ export interface Foreseen {
 
 /** A resource of the plugin beside the upgrades. Deleting one does nothing; values come in plain, and leave with their secrets marked. */
 export interface OtherResource {
+  /** Inputs that are secret whatever the program says, besides the credentials. */
+  readonly secretInputs?: readonly string[];
   check(inputs: Properties): CheckFailure[];
   /** What stands against inputs that `check` has passed, where that takes a look at the nodes. */
   judge?(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]>;

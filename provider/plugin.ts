@@ -77,7 +77,9 @@ export class TalosNodeProvider implements DetailingProvider {
     // Only what arrives plain is touched, so that unknown values and other secrets stay as the engine wrote them.
     const marked = wrap(
       news,
-      alwaysSecret.filter((key) => !secrets.has(key) && values[key] !== undefined),
+      [...alwaysSecret, ...(other?.secretInputs ?? [])].filter(
+        (key) => !secrets.has(key) && values[key] !== undefined,
+      ),
     );
     if (other !== undefined) {
       const before = unwrap(olds).values;

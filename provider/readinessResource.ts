@@ -39,6 +39,8 @@ export class ReadinessResource implements OtherResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
 
+  readonly secretInputs = ["hardware"];
+
   constructor(surroundings: Surroundings, stop: AbortSignal) {
     this.#surroundings = surroundings;
     this.#stop = stop;
@@ -77,6 +79,7 @@ export class ReadinessResource implements OtherResource {
     const leaving = isListed ? leavingOf(before, inputs) : [];
     const hashes = hashesOf(inputs["configurations"]);
     const added: Properties = {
+      drain: noDrain,
       ...(isListed ? shownMembers(inputs, leaving) : {}),
       ...(hashes === undefined ? {} : { configurations: hashes }),
     };
@@ -291,9 +294,13 @@ const ownInputs: readonly string[] = [
   ...[planProperty, digestProperty, approvalProperty, confirmedProperty, refusedProperty],
 ];
 
+/** Draining takes a kubeconfig, which a new cluster has only when its nodes are configured: it is the preflight's affair. */
+const noDrain = { enabled: false };
+
 /** What a preflight takes: what happens to a machine that leaves is none of its inputs. */
 function rolloutOf({ nodes, ...inputs }: Properties): Properties {
-  const rollout = Object.fromEntries(Object.entries(inputs).filter(([key]) => !ownInputs.includes(key)));
+  const shared = Object.entries(inputs).filter(([key]) => !ownInputs.includes(key));
+  const rollout = { ...Object.fromEntries(shared), drain: noDrain };
   if (typeof nodes !== "object" || nodes === null) return { ...rollout, nodes };
   const without = Object.entries(nodes as Record<string, Properties>).map(([name, node]) => {
     const { onRemove: _own, ...rest } = node;

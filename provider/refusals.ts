@@ -11,7 +11,9 @@ export function refusedFor(failures: readonly CheckFailure[]): Properties {
 
 /** All that is refused, each thing once. What else stands against the rollout is a warning by then. */
 export function refusalsOf(refusals: unknown): CheckFailure[] {
-  const told = Object.values((refusals ?? {}) as Properties).flatMap((reason) =>
+  // All of them may be one unknown value.
+  const given = typeof refusals === "object" && refusals !== null ? refusals : {};
+  const told = Object.values(given as Properties).flatMap((reason) =>
     typeof reason === "string" && !hasUnknown(reason) ? [reason] : [],
   );
   return [...new Set(told)].map((reason) => ({ property: "", reason }));

@@ -1,4 +1,5 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { redactMachineConfig } from "../../talos/redact.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
 import type { Endpoints } from "../../talos/endpoint.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
@@ -6,7 +7,7 @@ import { sameButForImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import { endpoints as endpointsRule, type CheckFailure } from "../check.ts";
 import type { DrainInputs } from "../inputs.ts";
-import { hasUnknown, type Properties } from "../secrets.ts";
+import { hasUnknown, unknownValue, type Properties } from "../secrets.ts";
 
 /** The inputs of a NodeConfiguration: plain values, every default filled in. */
 export interface NodeConfigurationInputs {
@@ -95,7 +96,7 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
   controlPlanes: { fits: texts, what: "a list of addresses" },
   clientConfiguration: { fits: record, what: "the credentials of a talosconfig" },
   machineConfiguration: { fits: text, what: "a machine configuration" },
-  configuration: { fits: text, what: "a text" },
+  configuration: { fits: text, what: "a text", optional: true },
   patches: { fits: texts, what: "a list of texts" },
   acceptDropped: { fits: texts, what: "a list of paths", optional: true },
   hidden: {
@@ -152,6 +153,17 @@ export function configurationInputs(checked: Properties): NodeConfigurationInput
   const given = checked as unknown as Omit<NodeConfigurationInputs, Defaulted> &
     Partial<NodeConfigurationInputs>;
   return { ...given, acceptDropped: given.acceptDropped ?? [], timeoutSeconds: given.timeoutSeconds ?? 600 };
+}
+
+/** The inputs with the redacted configuration, which a program in another language than TypeScript does not make. */
+export function withRedacted(inputs: Properties): Properties {
+  const { configuration, machineConfiguration, hidden } = inputs;
+  if (configuration !== undefined) return inputs;
+  const redacted =
+    typeof machineConfiguration !== "string" || hasUnknown([machineConfiguration, hidden])
+      ? unknownValue
+      : redactMachineConfig(machineConfiguration, { hidden: hidden as KnownSecret[] | undefined });
+  return { ...inputs, configuration: redacted };
 }
 
 /** Is this the configuration, of this node, that an earlier look was about? */

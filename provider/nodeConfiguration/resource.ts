@@ -23,6 +23,7 @@ import {
   policies,
   sameQuestion,
   sameText,
+  withRedacted,
 } from "./inputs.ts";
 import { kubeletWarning, restartsKubelet } from "./kubelet.ts";
 import {
@@ -72,10 +73,11 @@ export async function checkConfiguration(
 ): Promise<CheckResult> {
   const { preview, ...given } = news;
   const [before, after] = [unwrap(olds).values, unwrap(given)];
-  const { [changesProperty]: _changes, [driftProperty]: _drift, ...inputs } = after.values;
+  const { [changesProperty]: _changes, [driftProperty]: _drift, ...said } = after.values;
+  const inputs = withRedacted(said);
   // Secret and unknown values go back as the engine wrote them.
   const asGiven = wrap(
-    given,
+    { configuration: inputs["configuration"], ...given },
     configurationSecrets.filter((key) => !after.secrets.has(key) && given[key] !== undefined),
   );
   const malformed = tactful(checkConfigurationInputs(inputs), configurationSecrets);

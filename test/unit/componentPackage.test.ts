@@ -3,14 +3,15 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { construct } from "../../plugin/construct.ts";
-import { packageSpec } from "../../plugin/schema.ts";
+import { clusterPackageSpec } from "../../plugin/schema.ts";
+import { nodeParts } from "../../provider/nodeSchema.ts";
 import { settingsKeys } from "../../tools/settings/keys.ts";
 import { providers } from "./components/program.ts";
 import { isSecret, ofType, only, record } from "./components/recorder.ts";
 import { canary, changed, leaks, usual } from "./settings/example.ts";
 
 const token = "talos-iscsi:index:IscsiCluster";
-const spec = packageSpec("1.2.3", "github://api.github.com/acme/talos-iscsi");
+const spec = clusterPackageSpec("1.2.3", "github://api.github.com/acme/talos-iscsi");
 const cluster = spec.resources[token];
 
 const joviandss = (password: unknown) => ({
@@ -46,6 +47,14 @@ describe("the schema of the component package", () => {
     expect(spec.types["talos-iscsi:index:JoviandssIscsiadm"]?.properties["strategy"]?.description).toContain(
       "`chroot`, `nsenter`",
     );
+  });
+
+  it("has the resources of talos-node, under names that are nowhere else in the package", () => {
+    expect(spec.allowedPackageNames).toEqual(["talos-node"]);
+    expect(Object.keys(spec.resources)).toEqual([token, ...Object.keys(nodeParts.resources)]);
+    // SDKs have all of them in one module.
+    const names = Object.keys({ ...spec.types, ...spec.resources }).map((name) => name.split(":").at(-1));
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
   });
 
   it("refers to no type that it does not have", () => {

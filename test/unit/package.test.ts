@@ -105,6 +105,7 @@ describe("the npm package", () => {
       "provider/PulumiPlugin.yaml",
       "provider/package.json",
       "provider/pulumi-resource-talos-node",
+      "provider/schema.json",
       "provider/start.cjs",
       "provider/startPlugin.cjs",
       "sdks/talos/package.json",
@@ -229,8 +230,11 @@ describe.each(plugins)("the plugin $executable", (plugin) => {
       );
       expect(await port(join(folder, plugin.executable))).toBeGreaterThan(0);
       // What is loaded only when it is asked for is there, too.
-      if (plugin.folder === "plugin")
-        expect(await schemaOf(join(folder, plugin.executable))).toBe("talos-iscsi");
+      expect(await schemaOf(join(folder, plugin.executable))).toMatchObject({
+        name: plugin.executable.replace("pulumi-resource-", ""),
+        pluginDownloadURL: "github://api.github.com/acme/talos-iscsi",
+        resources: { "talos-node:index:NodeUpgrade": {} },
+      });
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -241,11 +245,11 @@ function read(name: string): string {
   return readFileSync(join(installed, name), "utf8");
 }
 
-/** The name in the schema that a plugin gives. */
+/** The schema that a plugin gives. */
 async function schemaOf(program: string): Promise<unknown> {
   const client = await PluginClient.start(program);
   try {
-    return (JSON.parse(await client.schema()) as { name: unknown }).name;
+    return JSON.parse(await client.schema());
   } finally {
     await client.stop();
   }

@@ -87,10 +87,17 @@ export async function buildPackage(folder: string, repository?: string): Promise
     repository,
   );
   const server = repository === undefined ? {} : { server: serverOf(repository) };
-  const component = { ...readManifest(join(root, "plugin", "package.json")), ...server };
-  writeFileSync(join(folder, "plugin", "package.json"), `${JSON.stringify(component, undefined, 2)}\n`);
-  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  for (const plugin of plugins)
+    writeManifest(join(folder, plugin.folder), {
+      ...readManifest(join(root, plugin.folder, "package.json")),
+      ...server,
+    });
+  writeManifest(folder, manifest);
   return manifest;
+}
+
+function writeManifest(folder: string, manifest: Manifest): void {
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
 /** `package.json` as it is published. `private` and the scripts stay here: the repository itself is not what npm gets. */
