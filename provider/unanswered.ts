@@ -1,6 +1,8 @@
 // What TLS libraries say (OpenSSL by way of Node), and what diagnoseTls adds.
 const otherAuthority = /self.signed|unable to (verify|get)|unknown authority/i;
 const clientRefused = /does not accept the client certificate/i;
+// The transport's own words, where no way to the node is open (talos/api/transport.ts).
+const endpointsAway = /its endpoint .* does not answer|none of its endpoints answers/;
 const clock = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i;
 
 /**
@@ -17,5 +19,7 @@ export function adviceForUnanswered(reason: string): string {
       "The node is up, but its certificate is not from this stack's cluster: the machine still belongs to another cluster, or to one whose secrets `pulumi destroy` deleted. " +
       "Reset it with the talosconfig of that cluster or boot it from the ISO and wipe its disk, or adopt that cluster with its own secrets (docs/adopt.md)."
     );
-  return "Check that the node is on and that its port 50000 can be reached from here.";
+  return endpointsAway.test(reason)
+    ? "Check that its endpoint is on and can be reached from here; nothing is known of the node."
+    : "Check that the node is on and that its Talos API (port 50000, or its endpoint) can be reached.";
 }

@@ -24,6 +24,7 @@ import type { Hidden } from "./secretValues.ts";
 import { checkVersions } from "./versions.ts";
 import { wellFormed } from "./wellFormed.ts";
 import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
+import { sameFor } from "../talos/endpoint.ts";
 import { parseContract } from "../talos/version.ts";
 import { checkDisks } from "./diskRules.ts";
 import { checkDrain } from "./drainRules.ts";
@@ -172,11 +173,6 @@ function unguarded(draft: Draft): Pick<Draft, "joviandss" | "synology"> {
   return Object.fromEntries(
     unguardedDrivers(draft).map((driver) => [driver, { ...draft[driver], guardAccessModes: false }]),
   );
-}
-
-/** One text for all ways to write the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */
-function sameFor(host: string): string {
-  return URL.parse(`http://[${host}]`)?.hostname ?? host.toLowerCase();
 }
 
 function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): void {

@@ -15,7 +15,12 @@ export function splitEndpoint(endpoint: string): { host: string; port: number } 
  * nothing about the node.
  */
 export function isItself(endpoint: string, node: string): boolean {
-  return splitEndpoint(endpoint).host.toLowerCase() === node.toLowerCase();
+  return sameFor(splitEndpoint(endpoint).host) === sameFor(node);
+}
+
+/** One text for all ways to write the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */
+export function sameFor(host: string): string {
+  return URL.parse(`http://[${host}]`)?.hostname ?? host.toLowerCase();
 }
 
 /**
@@ -42,10 +47,15 @@ export function endpointsByAddress(
   forAll: readonly string[] = [],
 ): Endpoints | undefined {
   const own = nodes.flatMap(({ address, endpoint }) =>
-    endpoint === undefined ? [] : [[address, [endpoint]] as const],
+    endpoint === undefined ? [] : [[address, [withoutBrackets(endpoint)]] as const],
   );
-  const all = [...(forAll.length === 0 ? [] : [[others, [...forAll]] as const]), ...own];
+  const all = [...(forAll.length === 0 ? [] : [[others, forAll.map(withoutBrackets)] as const]), ...own];
   return all.length === 0 ? undefined : Object.fromEntries(all);
+}
+
+/** Talos's client takes brackets for part of the address where no port follows (pkg/machinery/client/resolver). */
+function withoutBrackets(endpoint: string): string {
+  return endpoint.replace(/^\[([^\]]+)\]$/, "$1");
 }
 
 /** The part of the endpoints that these nodes need, so that another node's endpoint is no change of theirs. */

@@ -27,6 +27,11 @@ describe("where a node is reached", () => {
     expect(reach("10.0.0.11", undefined)).toEqual(["10.0.0.11"]);
   });
 
+  it("is written as talosctl takes it, which adds the port to an address in brackets as it is", () => {
+    const behind = endpointsByAddress([{ address: "fd00::2", endpoint: "[fd00::2]" }], ["[fd00::1]"]);
+    expect(behind).toEqual({ "*": ["fd00::1"], "fd00::2": ["fd00::2"] });
+  });
+
   it("is told to a resource for the nodes that it speaks to, and no others", () => {
     expect(endpointsFor(endpoints, ["10.0.0.21"])).toEqual({
       "*": ["10.0.0.12", "10.0.0.11"],
@@ -39,6 +44,7 @@ describe("where a node is reached", () => {
     ["10.0.0.21:50021", "10.0.0.21", true],
     ["[fd00::1]:50021", "fd00::1", true],
     ["CP1.example.org", "cp1.example.org", true],
+    ["[fd00::1]:50021", "fd00:0:0:0:0:0:0:1", true],
     ["10.0.0.11", "10.0.0.21", false],
   ])("%s is %s itself: %j", (endpoint, node, expected) => {
     expect(isItself(endpoint, node)).toBe(expected);
