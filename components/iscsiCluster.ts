@@ -21,6 +21,7 @@ import { probedVolumes, runningImages, type ProbedVolume } from "./storageProbe.
 import { TalosCluster } from "./talosCluster.ts";
 import { endpointsByAddress } from "../talos/endpoint.ts";
 import { newestContract } from "../talos/iscsi.ts";
+import { oldestOf } from "../talos/version.ts";
 import type { Settings } from "../settings/rules.ts";
 
 /** What a cluster gives to those who use it: the outputs of the stack, and those of the component. */
@@ -109,7 +110,9 @@ export function declareCluster(
       })),
       endpoints,
       contract: settings.talosContract,
-      initialContract: newestContract(settings.talosVersion),
+      initialContract: newestContract(
+        oldestOf([settings.talosVersion, ...wanted.nodes.map((node) => node.talosVersion)]),
+      ),
       kubernetesVersion: settings.kubernetesVersion,
       exemptNamespaces: csiNamespaces(settings),
       kernelModules: ["iscsi_tcp"],
@@ -127,7 +130,7 @@ export function declareCluster(
       configurationTimeoutSeconds:
         upgrade.configurationTimeout === 600 ? undefined : upgrade.configurationTimeout,
       kubeletRestart: { drain: drainUnlessDefault(drain), storageGate },
-      look: ({ clientConfiguration, configurations, named: hardware }) => {
+      look: ({ clientConfiguration, configurations, contract, named: hardware }) => {
         const readiness = new RolloutReadiness(
           named("readiness"),
           {
@@ -141,6 +144,7 @@ export function declareCluster(
             ),
             clientConfiguration,
             configurations,
+            contract,
             hidden: settings.hidden.configurations,
             approvedPlan: settings.approvedPlan,
             onRemove: wanted.onRemove,

@@ -34,6 +34,8 @@ export interface RolloutReadinessArgs extends Pick<
   etcdDowngrade?: boolean | undefined;
   /** The machine configuration that each node is to have, and the patches in it, by its name: the plan has what it changes. Always secret; the state keeps hashes. Default: no plan. */
   configurations?: Record<string, ConfigurationToBe> | undefined;
+  /** The contract of the machine configurations: no node may get an older release. Not kept in the state. Default: not known. */
+  contract?: pulumi.Output<string> | undefined;
   /** Values that no line of the plan shows, whatever their names. Always secret. Default: none. */
   hidden?: readonly KnownSecret[] | undefined;
   /** The plan that was approved: if another one would be carried out, nothing is. Default: any plan is. */

@@ -117,6 +117,8 @@ export interface ClusterToBe {
   clientConfiguration: pulumi.Output<ClientConfiguration>;
   /** The machine configuration that each node is to have, and the patches in it, by the node's name. Secret. */
   configurations: Record<string, MergedConfiguration>;
+  /** The contract of the machine configurations. */
+  contract: pulumi.Output<string>;
   /** What the nodes' configurations name of their machines, by the nodes' names. */
   named: Record<string, NamedHardware[]>;
 }
@@ -241,6 +243,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     const look = args.look?.({
       named: namedBy(args),
       clientConfiguration: identity.clientConfiguration,
+      contract: identity.contract,
       configurations: Object.fromEntries(Object.entries(wanted)),
     });
     const before = [...(args.after ?? []), ...(look === undefined ? [] : [look.resource])];

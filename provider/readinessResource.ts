@@ -11,6 +11,7 @@ import { approvalOf, approvalProperty, confirmationOf, confirmationText } from "
 import { unapproved } from "./approvedPlan.ts";
 import { checkPreflight, type CheckFailure } from "./check.ts";
 import { deploymentPlan } from "./deploymentPlan.ts";
+import { judgeContract } from "./contractFit.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
 import { judgeTalosconfig } from "./certificates/judge.ts";
 import { calendar } from "./clock.ts";
@@ -53,7 +54,10 @@ export class ReadinessResource implements OtherResource {
   /** Can the nodes be asked at all, and do the machines have what their configurations name? */
   async judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     const now = calendar(this.#surroundings);
-    const failures = judgeTalosconfig(inputs, now, this.#surroundings.statusOf(urn));
+    const failures = [
+      ...judgeTalosconfig(inputs, now, this.#surroundings.statusOf(urn)),
+      ...judgeContract(before, inputs),
+    ];
     if (failures.length > 0) return failures;
     return inputs["preview"] === true ? [] : this.#misfits(urn, before, inputs);
   }
@@ -285,7 +289,7 @@ function leavingOf(before: Properties, inputs: Properties): Departure[] {
 }
 
 /** What is read once; the state keeps none of it. */
-const notKept: readonly string[] = ["configurations", "hidden", "approvedPlan", "preview", "run"];
+const notKept: readonly string[] = ["configurations", "contract", "hidden", "approvedPlan", "preview", "run"];
 
 /** What a preflight does not take. */
 const ownInputs: readonly string[] = [

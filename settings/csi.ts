@@ -9,6 +9,7 @@ import type { Problem } from "../components/csi/problems.ts";
 import { repaired } from "../components/csi/repair.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestContract } from "../talos/iscsi.ts";
+import { contractIn } from "./contract.ts";
 import { versionAtLeast } from "../talos/version.ts";
 import { isolatesWorkloads } from "./isolation.ts";
 import { extensionsIn, type CheckedImage } from "./images.ts";
@@ -59,7 +60,7 @@ export function checkCsi(
   },
   images: ReadonlyMap<string, CheckedImage>,
 ): { problems: Problem[]; warnings: Problem[] } {
-  const contract = settings.talosContract ?? newestContract(settings.talosVersion);
+  const contract = contractIn(settings) ?? newestContract(settings.talosVersion);
   const strategies = drivers.flatMap((name) => {
     const driver = settings[name];
     return driver === undefined ? [] : [{ name, strategy: driver.iscsiadm.strategy }];

@@ -1,16 +1,11 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { newestContract } from "../talos/iscsi.ts";
 import { configurationForms } from "../talos/features.ts";
-import { parseContract, parseVersion } from "../talos/version.ts";
+import { contractIn } from "./contract.ts";
 import { at, isRecord, listAt } from "./raw.ts";
-import { wellFormed } from "./wellFormed.ts";
 
 /** Each node's disk is named in one way, and in the form of the cluster's contract. */
 export function checkDisks(raw: unknown, problems: Problem[]): void {
-  const version = wellFormed(at(raw, "talosVersion"), parseVersion);
-  const contract =
-    wellFormed(at(raw, "talosContract"), parseContract) ??
-    (version === undefined ? undefined : newestContract(version));
+  const contract = contractIn(raw);
   listAt(raw, "cluster", "nodes").forEach((node, index) => {
     const selector = at(node, "diskSelector");
     if (!isRecord(selector)) return;

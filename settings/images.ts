@@ -106,6 +106,7 @@ export function checkImages(
         path: `${image.schematicPath}.customization.systemExtensions.officialExtensions`,
         reason: `has no ${iscsiTools}; without it no node can reach iSCSI storage`,
       });
+    warnings.push(...boardWarnings(image, schematic));
     if (users.length === 0 && nodes.length > 0 && image.name !== defaultImage)
       warnings.push({ path: image.path, reason: "is used by no node" });
     problems.push(...overlayProblems(image, schematic, raw, users));
@@ -133,6 +134,17 @@ function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]
     );
     return undefined;
   }
+}
+
+/** Overlays of siderolabs/overlays are for single-board computers, all of them arm64. */
+function boardWarnings({ path, given }: GivenImage, { overlay }: Schematic): Problem[] {
+  if (!/^siderolabs\/sbc-/.test(overlay?.image ?? "") || at(given, "architecture") === "arm64") return [];
+  return [
+    {
+      path: `${path}.architecture`,
+      reason: `is amd64, and the overlay ${overlay?.name ?? ""} is for arm64 boards, so that its ISO, iPXE script and disk image would not boot; set it to arm64`,
+    },
+  ];
 }
 
 /** The factory builds images with an overlay from Talos 1.7 on (siderolabs/image-factory internal/profile). */

@@ -8,6 +8,7 @@ import { diskSelector } from "./disk.ts";
 import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
 import { network as networkSchema, vip as vipSchema } from "./network.ts";
 import { installerOf, usesIscsi } from "./images.ts";
+import { contractIn } from "./contract.ts";
 import { at, isRecord, listAt } from "./raw.ts";
 import { wellFormed } from "./wellFormed.ts";
 import type { Source } from "./files.ts";
@@ -20,7 +21,7 @@ import { newInBase } from "../talos/newInBase.ts";
 import { PatchError } from "../talos/patches.ts";
 import { skeletonConfig } from "../talos/skeleton.ts";
 import { judgePatches } from "../talos/userPatches.ts";
-import { parseContract, parseVersion } from "../talos/version.ts";
+import { parseVersion } from "../talos/version.ts";
 
 /** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
 export function patchText(patch: PatchSetting): string {
@@ -34,10 +35,7 @@ export function checkPatches(
   warnings: Problem[],
   bases: readonly (Source | undefined)[] = [],
 ): void {
-  const version = wellFormed(at(raw, "talosVersion"), parseVersion);
-  const contract =
-    wellFormed(at(raw, "talosContract"), parseContract) ??
-    (version === undefined ? undefined : newestContract(version));
+  const contract = contractIn(raw);
   const isNew = at(raw, "cluster", "secrets") === undefined;
   const namespaces = driverNamespaces(raw);
   const concerned = new Map<string, string[]>();
@@ -198,7 +196,7 @@ function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly Tr
     // A new machine is installed with them; what runs on another one is known in the preflight.
     from: at(raw, "cluster", "secrets") === undefined ? undefined : version,
     to: version,
-    contract: wellFormed(at(raw, "talosContract"), parseContract) ?? newestContract(version),
+    contract: contractIn(raw) ?? newestContract(version),
     extensions: [],
     installKernelArgs: args,
     grubUseUKICmdline,

@@ -3,6 +3,7 @@ import { extensionsOf, givenImageOf, givenImages, imageNameOf } from "./images.t
 import { at, listAt } from "./raw.ts";
 import { wellFormed } from "./wellFormed.ts";
 import { isGeneratedHere, newestGenerated } from "../talos/iscsi.ts";
+import { checkReleases } from "./releases.ts";
 import { badRelease, extensionAvailable, extensionName } from "../talos/extensions.ts";
 import { strangeExtension } from "../talos/officialExtensions.ts";
 import { isNewerThanKnown, KNOWN_CONTRACTS, kubernetesProblem } from "../talos/releases.ts";
@@ -82,24 +83,7 @@ export function checkVersions(
     ),
   );
   warnings.push(...strange.values());
-  const releases = listAt(raw, "upgrade", "releases").map((value) => wellFormed(value, parseVersion));
-  releases.forEach((release, index) => {
-    if (release === undefined) return;
-    const path = `upgrade.releases[${index}]`;
-    const same = releases.findIndex(
-      (other) => other !== undefined && contractOf(other) === contractOf(release),
-    );
-    if (same < index)
-      problems.push({
-        path,
-        reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; give one of each`,
-      });
-    const bad = givenImages(raw)
-      .map((given) => badRelease(release, extensionsOf(given)))
-      .find(Boolean);
-    if (bad !== undefined)
-      problems.push({ path, reason: `is ${release}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
-  });
+  checkReleases(raw, problems, warnings);
   const judged = problems.some(({ path }) => path === "talosContract");
   if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGenerated + 1)) {
     problems.push({

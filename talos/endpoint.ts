@@ -29,6 +29,8 @@ export function sameFor(host: string): string {
  */
 export type Endpoints = Readonly<Record<string, readonly string[]>>;
 
+type Way = [address: string, endpoints: string[]];
+
 const others = "*";
 
 /** Where a node is reached, the node itself first: it knows best. */
@@ -46,10 +48,10 @@ export function endpointsByAddress(
   nodes: readonly { address: string; endpoint?: string | undefined }[],
   forAll: readonly string[] = [],
 ): Endpoints | undefined {
-  const own = nodes.flatMap(({ address, endpoint }) =>
-    endpoint === undefined ? [] : [[address, [withoutBrackets(endpoint)]] as const],
+  const own = nodes.flatMap(({ address, endpoint }): Way[] =>
+    endpoint === undefined ? [] : [[address, [withoutBrackets(endpoint)]]],
   );
-  const all = [...(forAll.length === 0 ? [] : [[others, forAll.map(withoutBrackets)] as const]), ...own];
+  const all: Way[] = forAll.length === 0 ? own : [[others, forAll.map(withoutBrackets)], ...own];
   return all.length === 0 ? undefined : Object.fromEntries(all);
 }
 

@@ -54,6 +54,11 @@ export function compareVersions(a: string, b: string): -1 | 0 | 1 {
   return compareSemver(new SemVer(parseVersion(a).text), new SemVer(parseVersion(b).text));
 }
 
+/** The oldest of some releases. */
+export function oldestOf(releases: readonly [string, ...string[]]): string {
+  return releases.reduce((a, b) => (compareVersions(a, b) <= 0 ? a : b));
+}
+
 /** The contract that a release generates by itself: `v1.13.9` gives `v1.13`. */
 export function contractOf(version: string): Contract {
   const { major, minor } = parseVersion(version);

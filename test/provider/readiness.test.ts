@@ -99,6 +99,33 @@ describe("the look before the first configuration is applied", () => {
     expect((await provider.diff("readiness", urn, fewer, inputs())).changes).toBe(false);
   });
 
+  it("refuses a release that cannot read the cluster's configuration, and no node that runs one already", async () => {
+    const before = {
+      ...inputs({ talosVersion: "v1.13.7" }),
+      nodes: { ...(inputs({ talosVersion: "v1.13.7" })["nodes"] as Properties) },
+    };
+    const asked = async (version: string, contract: string, last: Properties = before): Promise<string[]> => {
+      const { failures } = await own().provider.check(
+        urn,
+        last,
+        inputs({ talosVersion: version }, { contract }),
+      );
+      return (failures ?? []).map(({ reason }) => reason);
+    };
+    expect(await asked("v1.12.7", "v1.13")).toEqual([
+      expect.stringMatching(
+        /contract v1\.13, which an older Talos release cannot read: cp1 \(127\.48\.9\.11\) v1\.12\.7, .*w1 .*would not come back/,
+      ),
+    ]);
+    expect(await asked("v1.12.7", "v1.12")).toEqual([]);
+    expect(await asked("v1.13.7", "v1.14")).toEqual([]);
+    expect(await asked("v1.12.7", unknownValue)).toEqual([]);
+    // A stack of a release that had no such resource.
+    expect(await asked("v1.12.7", "v1.13", {})).toEqual([]);
+    const checked = await own().provider.check(urn, before, inputs({}, { contract: "v1.13" }));
+    expect(checked.inputs).not.toHaveProperty("contract");
+  });
+
   it("leaves a node that is new and does not answer yet for the preflight", async () => {
     const w1 = cluster.node("w1");
     w1.faults.set("node-down");

@@ -125,4 +125,24 @@ describe("upgrade.through", () => {
       { path, reason: expect.stringMatching(reason) as string },
     ]);
   });
+
+  it.each<[string, Record<string, unknown>, RegExp[]]>([
+    [
+      "of the minor of talosVersion, or newer",
+      { "upgrade.releases": ["v1.11.6", "v1.13.1", "v1.14.0"] },
+      [/v1\.13\.1 is no release on the way/, /v1\.14\.0 is no release on the way/],
+    ],
+    [
+      "without through: automatic",
+      { "upgrade.releases": ["v1.11.6"], "upgrade.through": "refuse" },
+      [/no effect without upgrade\.through/],
+    ],
+    ["in any order, with holes", { "upgrade.releases": ["v1.12.11", "v1.9.6"] }, []],
+  ])("warns of releases %s", (_, change, reasons) => {
+    const { settings } = outcome(automatic(change));
+    const warnings = settings?.warnings.filter(({ path }) => path.startsWith("upgrade.releases"));
+    expect(warnings?.map(({ reason }) => reason)).toEqual(
+      reasons.map((reason) => expect.stringMatching(reason) as string),
+    );
+  });
 });

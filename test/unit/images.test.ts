@@ -142,6 +142,22 @@ describe("images of the settings", () => {
   });
 });
 
+describe("an overlay for a single-board computer", () => {
+  const warned = (change: Record<string, unknown>) =>
+    outcome(mixed(change)).settings?.warnings.filter(({ path }) => path.endsWith(".architecture"));
+
+  it("warns where the boot media would be for another architecture", () => {
+    expect(warned({ "images.pi.architecture": undefined })).toEqual([
+      {
+        path: "images.pi.architecture",
+        reason: expect.stringMatching(/is amd64, and the overlay rpi_generic is for arm64/) as string,
+      },
+    ]);
+    expect(warned({})).toEqual([]);
+    expect(warned({ "images.pi.architecture": undefined, image: { architecture: "arm64" } })).toEqual([]);
+  });
+});
+
 describe("a program with several images", () => {
   it("registers each at its factory, the one plugin for all of the same factory", async () => {
     const { resources } = await program(mixed({ "images.pi.factory": "https://factory.example.com" }));

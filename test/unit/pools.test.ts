@@ -237,6 +237,18 @@ describe("a program with pools", () => {
     expect(patches.find((text) => text.includes("hostname: w4\n"))).not.toMatch(/nodeLabels|nodeTaints/);
   });
 
+  it("makes a new cluster with a contract that the oldest release of a pool can read", async () => {
+    const settings = pooled({
+      "cluster.pools.edge.talosVersion": "v1.11.6",
+      "cluster.pools.gpu.talosVersion": "v1.12.7",
+    });
+    const { resources } = await program(settings);
+    const secrets = only(resources, "talos:machine/secrets:Secrets");
+    expect(secrets.inputs["talosVersion"]).toBe("v1.11");
+    const { contract } = only(resources, "talos-node:index:RolloutReadiness").inputs;
+    expect(contract).toBe("v1.11");
+  });
+
   it("upgrades pool by pool, each with its own budget, in the order that they ask for", async () => {
     const { resources } = await program(
       pooled({ "upgrade.pools": { edge: { order: -1 }, gpu: { order: 5, maxUnavailable: 2 } } }),

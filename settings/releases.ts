@@ -1,0 +1,44 @@
+import type { Problem } from "../components/csi/problems.ts";
+import { badRelease } from "../talos/extensions.ts";
+import { contractOf, parseVersion } from "../talos/version.ts";
+import { extensionsOf, givenImages } from "./images.ts";
+import { at, listAt } from "./raw.ts";
+import { wellFormed } from "./wellFormed.ts";
+
+/** `upgrade.releases`: one of each minor release, none that is known to be bad, and none that no node goes through. */
+export function checkReleases(raw: unknown, problems: Problem[], warnings: Problem[]): void {
+  const releases = listAt(raw, "upgrade", "releases").map((value) => wellFormed(value, parseVersion));
+  const given = [
+    at(raw, "talosVersion"),
+    ...listAt(raw, "cluster", "nodes").map((node) => at(node, "talosVersion")),
+  ];
+  const minors = given.flatMap((value) => {
+    const version = wellFormed(value, parseVersion);
+    return version === undefined ? [] : [parseVersion(version).minor];
+  });
+  const newest = Math.max(...minors);
+  releases.forEach((release, index) => {
+    if (release === undefined) return;
+    const path = `upgrade.releases[${index}]`;
+    const same = releases.findIndex(
+      (other) => other !== undefined && contractOf(other) === contractOf(release),
+    );
+    if (same < index)
+      problems.push({
+        path,
+        reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; give one of each`,
+      });
+    const bad = givenImages(raw)
+      .map((image) => badRelease(release, extensionsOf(image)))
+      .find(Boolean);
+    if (bad !== undefined)
+      problems.push({ path, reason: `is ${release}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
+    if (minors.length > 0 && parseVersion(release).minor >= newest)
+      warnings.push({
+        path,
+        reason: `has no effect: ${release} is no release on the way to v1.${newest}; the last step is talosVersion`,
+      });
+  });
+  if (releases.length > 0 && at(raw, "upgrade", "through") !== "automatic")
+    warnings.push({ path: "upgrade.releases", reason: "has no effect without upgrade.through: automatic" });
+}
