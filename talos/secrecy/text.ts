@@ -2,6 +2,7 @@
  * Secrets inside of texts: arguments, kernel command lines, files, scripts, JSON and YAML in strings, addresses. Nobody knows the grammar of a text
  * that a node is given, so a secret that is not in quotes reaches to the end of its line: better a mark too many.
  */
+import { inAddresses } from "./addresses.ts";
 import { isPublicName, isSecretName } from "./names.ts";
 import { isNoSecret, looksRandom, tokensIn } from "./shapes.ts";
 
@@ -81,44 +82,6 @@ function without([start, end]: Span, marks: readonly Span[]): Span[] {
       ),
     [[start, end]],
   );
-}
-
-/** Passwords of addresses, with a scheme and without: `https://user:pw@host`, `user:pw@host`. A password may have `@` and `/` in it. */
-function inAddresses(text: string): Span[] {
-  return [...text.matchAll(/[^\s"'`<>\\]+/g)].flatMap(({ index, 0: word }): Span[] => {
-    const at = lastUserinfo(word);
-    if (at === undefined) return [];
-    const scheme = /^(?:[^/@]*?[(=,[])?[a-z][a-z0-9+.-]*:\/\//i.exec(word)?.[0].length;
-    const userinfo = word.slice(scheme ?? 0, at);
-    const colon = userinfo.indexOf(":");
-    const from = index + (scheme ?? 0);
-    if (scheme === undefined) {
-      const name = userinfo.slice(0, colon);
-      const isUser =
-        colon > 0 && colon < userinfo.length - 1 && !/^(?:mailto|sip|sips|xmpp|pkg|npm|acct)$/i.test(name);
-      return isUser ? [[from + colon + 1, index + at]] : [];
-    }
-    // Without a password the user may be a token: `https://x9Kq…@host`.
-    if (colon < 0) return /^(?=.*\d)(?=.*[a-z])[\w.~%-]{10,}$/i.test(userinfo) ? [[from, index + at]] : [];
-    return [[from + colon + 1, index + at]];
-  });
-}
-
-/** The `@` behind a user and a password; undefined where the ones in the word are of something else, such as a digest. */
-function lastUserinfo(word: string): number | undefined {
-  for (let at = word.lastIndexOf("@"); at > 0; at = word.lastIndexOf("@", at - 1)) {
-    const [before, after] = [word.slice(0, at), word.slice(at + 1)];
-    if (/^(?:sha\d+:|\/)/.test(after) || after === "") continue;
-    // In the path of an address with a port: https://host:8443/users/@me
-    if (
-      /^[a-z][\w+.-]*:\/\/[^/@:]+:\d+\//i.test(before) &&
-      !/^[\w.-]+(?:\.[\w-]+|:\d+)(?:[/?#]|$)/.test(after)
-    )
-      continue;
-    if (/^[a-z][\w+.-]*:\/\/[^/@:]+\//i.test(before)) continue;
-    return at;
-  }
-  return undefined;
 }
 
 function inHeaders(text: string): Span[] {

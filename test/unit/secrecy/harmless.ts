@@ -34,6 +34,8 @@ export const harmless: readonly string[] = [
   "{ endpoint: 'https://10.0.0.10:6443', apiUrl: 'https://siderolink.example.com:8081/path?grpc_tunnel=true' }",
   "{ endpoints: ['https://mirror.example.com/v2/docker.io', 'http://10.0.0.9:5000'] }",
   "{ endpoint: 'https://host.example.com:8443/users/@me' }",
+  "{ note: 'https://nas.example.com:5001 is the array, ask ops@example.com' }",
+  "{ note: 'https://nas.example.com/a: see ops@example.com', disk: 'iscsi://10.0.0.9/iqn.2004-10.com.example:boot/0' }",
   "{ name: kubernetes-control-plane-node-0001, hostname: cp1.lab.example.org }",
   "{ iqn: 'iqn.2004-10.com.talos:0a1b2c3d4e5f', initiatorName: 'iqn.2004-10.com.open-iscsi:cp1' }",
   "{ tokenTTL: 24h, secretName: csi, keyFile: /x, passwordRef: { name: a, key: b } }",
