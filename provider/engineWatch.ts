@@ -5,14 +5,13 @@ import * as grpc from "@grpc/grpc-js";
  * provider of the next `pulumi up`. Its connection to the engine ends with the engine, whatever killed it and on every platform.
  */
 export function watchEngine(address: string, gone: () => void): void {
-  const engine = new grpc.Client(address, grpc.credentials.createInsecure());
+  // The engine is on this machine: a proxy of the environment knows no way to it.
+  const engine = new grpc.Client(address, grpc.credentials.createInsecure(), { "grpc.enable_http_proxy": 0 });
   const channel = engine.getChannel();
-  let connected = false;
   const look = (): void => {
     const state = channel.getConnectivityState(true);
-    connected ||= state === grpc.connectivityState.READY;
-    // A connection that broke for another reason comes back at once; to a process that is gone it does not.
-    if (connected && state === grpc.connectivityState.TRANSIENT_FAILURE) {
+    // A connection that broke for another reason comes back at once; to a process that is gone it does not. The engine listened before it started the plugin.
+    if (state === grpc.connectivityState.TRANSIENT_FAILURE) {
       engine.close();
       gone();
       return;

@@ -22,24 +22,35 @@ afterEach(() => {
   killEngine();
 });
 
-it.each(["provider", "plugin"])(
+/** Starts the plugin of this folder, and waits until it serves. */
+async function start(folder: string, port: number, env: NodeJS.ProcessEnv = process.env) {
+  const plugin = spawn(process.execPath, [join(folder, "start.cjs"), `127.0.0.1:${port}`], {
+    cwd: root,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  child = plugin;
+  const exited = once(plugin, "exit");
+  // It serves: its own port is the first line.
+  expect(String((await once(plugin.stdout, "data"))[0])).toMatch(/^\d+/);
+  return { plugin, exited };
+}
+
+async function listen(): Promise<number> {
+  // To a channel that only watches its connection, any HTTP/2 server is an engine.
+  const listening = createServer().listen(0, "127.0.0.1");
+  engine = listening;
+  listening.on("session", (session) => sessions.add(session));
+  await once(listening, "listening");
+  return (listening.address() as AddressInfo).port;
+}
+
+const folders = ["provider", "plugin"];
+
+it.each(folders)(
   "the plugin in %s/ ends with its engine",
   async (folder) => {
-    // To a channel that only watches its connection, any HTTP/2 server is an engine.
-    const listening = createServer().listen(0, "127.0.0.1");
-    engine = listening;
-    listening.on("session", (session) => sessions.add(session));
-    await once(listening, "listening");
-    const { port } = listening.address() as AddressInfo;
-
-    const plugin = spawn(process.execPath, [join(folder, "start.cjs"), `127.0.0.1:${port}`], {
-      cwd: root,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    child = plugin;
-    const exited = once(plugin, "exit");
-    // It serves: its own port is the first line.
-    expect(String((await once(plugin.stdout, "data"))[0])).toMatch(/^\d+/);
+    const { plugin, exited } = await start(folder, await listen());
     await expect.poll(() => sessions.size, { timeout: 10_000 }).toBeGreaterThan(0);
     plugin.stdout.destroy();
     plugin.stderr.destroy();
@@ -48,3 +59,24 @@ it.each(["provider", "plugin"])(
   },
   30_000,
 );
+
+it.each(folders)(
+  "the plugin in %s/ ends with an engine that is gone before it was reached: `pulumi preview | head -1`",
+  async (folder) => {
+    const port = await listen();
+    killEngine();
+    const { exited } = await start(folder, port);
+    expect((await exited)[0]).toBe(1);
+  },
+  30_000,
+);
+
+it("a proxy of the environment is not asked for the engine, which is on this machine", async () => {
+  const proxy = "http://127.0.0.1:9";
+  const { plugin } = await start("provider", await listen(), {
+    ...process.env,
+    ...{ http_proxy: proxy, https_proxy: proxy, grpc_proxy: proxy, no_proxy: "", no_grpc_proxy: "" },
+  });
+  await expect.poll(() => sessions.size, { timeout: 10_000 }).toBeGreaterThan(0);
+  expect(plugin.exitCode).toBe(null);
+}, 30_000);

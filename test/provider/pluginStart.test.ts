@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
@@ -16,13 +17,15 @@ const root = join(import.meta.dirname, "../..");
 const folder = join(root, "provider");
 const type = "talos-node:index:NodeUpgrade";
 
-/** Node that takes itself for an old one. */
-const asOldNode = [
-  "--import",
-  `data:text/javascript,${encodeURIComponent(
-    'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } }); Object.defineProperty(process, "version", { value: "v20.20.2" });',
-  )}`,
-];
+/** Node that takes itself for an old one, before it loads anything else. */
+const temporary = mkdtempSync(join(tmpdir(), "talos-iscsi-old-node-"));
+const asOldNode = ["-r", join(temporary, "old.cjs")];
+writeFileSync(
+  join(temporary, "old.cjs"),
+  `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });
+   Object.defineProperty(process, "version", { value: "v20.20.2" });`,
+);
+afterAll(() => rmSync(temporary, { recursive: true }));
 
 describe("an old Node", () => {
   it.each([
@@ -47,6 +50,27 @@ describe("an old Node", () => {
     expect(bare).toBe(true);
     expect(message).toContain("Node.js 22.18 or newer");
     expect(message).toContain("v20.20.2");
+  });
+
+  it("is told by every npm script that runs TypeScript, in words alone", () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    const commands = Object.values(scripts).filter(
+      (script) => /\.ts\b/.test(script) && script.startsWith("node "),
+    );
+    expect(commands.length).toBeGreaterThan(10);
+    for (const command of commands) {
+      const { status, stderr } = spawnSync(process.execPath, [...asOldNode, ...command.split(" ").slice(1)], {
+        cwd: root,
+        encoding: "utf8",
+      });
+      expect([command, status, stderr]).toEqual([
+        command,
+        1,
+        expect.stringMatching(/^talos-iscsi needs Node\.js 22\.18 or newer.*v20\.20\.2.*\n.*\n$/),
+      ]);
+    }
   });
 
   it("is what the program's entry asks about: Pulumi loads the file that package.json names", () => {
