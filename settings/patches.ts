@@ -20,7 +20,8 @@ import { ownPatches } from "../talos/machineConfigPatches.ts";
 import { newInBase } from "../talos/newInBase.ts";
 import { PatchError } from "../talos/patches.ts";
 import { skeletonConfig } from "../talos/skeleton.ts";
-import { judgePatches } from "../talos/userPatches.ts";
+import type { PatchProblem } from "../talos/patchSource.ts";
+import { judgePatches, type PatchVerdict } from "../talos/userPatches.ts";
 import { parseVersion } from "../talos/version.ts";
 
 /** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
@@ -35,55 +36,22 @@ export function checkPatches(
   warnings: Problem[],
   bases: readonly (Source | undefined)[] = [],
 ): void {
-  const contract = contractIn(raw);
-  const isNew = at(raw, "cluster", "secrets") === undefined;
-  const namespaces = driverNamespaces(raw);
   const concerned = new Map<string, string[]>();
-  listAt(raw, "cluster", "nodes").forEach((node, index) => {
+  const nodes = listAt(raw, "cluster", "nodes");
+  nodes.forEach((node, index) => {
     const role = at(node, "role");
     if (role !== "controlplane" && role !== "worker") return; // the schema says so
-    const level = (key: "documents" | "patches"): (LocatedText & { isText: boolean })[] =>
-      [
-        [`cluster.${key}.all`, listAt(raw, "cluster", key, "all")] as const,
-        [`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)] as const,
-        [`cluster.nodes[${index}].${key}`, listAt(node, key)] as const,
-      ].flatMap(([path, list]) =>
-        list.flatMap((patch, position) =>
-          typeof patch === "string" || isRecord(patch)
-            ? [{ path: `${path}[${position}]`, text: patchText(patch), isText: typeof patch === "string" }]
-            : [],
-        ),
-      );
-    // Our own host name is set on new clusters, and where it is given.
-    const hostname = textAt(node, "hostname") ?? (isNew ? textAt(node, "name") : undefined);
+    const level = (key: "documents" | "patches"): LocatedPatch[] => [
+      ...locate(`cluster.${key}.all`, listAt(raw, "cluster", key, "all")),
+      ...locate(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)),
+      ...locate(`cluster.nodes[${index}].${key}`, listAt(node, key)),
+    ];
     const documents = level("documents");
-    problems.push(...documentProblems(documents, ourDocuments(raw, node, hostname)));
+    problems.push(...documentProblems(documents, ourDocuments(raw, node, hostnameOf(raw, node))));
     const located = [...documents, ...level("patches")];
     const base = bases[index];
-    const verdict = judgePatches(
-      located.map(({ text }) => text),
-      {
-        role,
-        contract,
-        namespaces,
-        hostname,
-        image: installerOf(raw, node),
-        talosVersion: wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion),
-        base: base?.text,
-        baseName: base?.path,
-        generated:
-          contract === undefined || base !== undefined ? undefined : generatedFor(raw, contract, role),
-        own: ownPatchesOf(raw, node, { role, contract, namespaces, hostname, base: base?.text }),
-      },
-    );
-    for (const { patch, line, reason } of verdict.problems) {
-      // A mapping has no lines of its own in the stack's file.
-      const hasLines = line !== undefined && located[patch]?.isText === true;
-      problems.push({
-        path: located[patch]?.path ?? "cluster.patches",
-        reason: hasLines ? `line ${line}: ${reason}` : reason,
-      });
-    }
+    const verdict = judged(raw, node, role, located, base);
+    problems.push(...placed(verdict.problems, located));
     if (base !== undefined)
       // Whose file it is, and of which role, is told where the file is looked at.
       problems.push(
@@ -99,6 +67,94 @@ export function checkPatches(
   });
   for (const [warning, names] of concerned)
     warnings.push({ path: "cluster.nodes", reason: `${names.join(", ")}: ${warning}` });
+  problems.push(...unusedProblems(raw));
+}
+
+type LocatedPatch = LocatedText & { isText: boolean };
+
+function locate(path: string, list: readonly unknown[]): LocatedPatch[] {
+  return list.flatMap((patch, position) =>
+    typeof patch === "string" || isRecord(patch)
+      ? [{ path: `${path}[${position}]`, text: patchText(patch), isText: typeof patch === "string" }]
+      : [],
+  );
+}
+
+function placed(found: readonly PatchProblem[], located: readonly LocatedPatch[]): Problem[] {
+  return found.map(({ patch, line, reason }) => {
+    // A mapping has no lines of its own in the stack's file.
+    const hasLines = line !== undefined && located[patch]?.isText === true;
+    return {
+      path: located[patch]?.path ?? "cluster.patches",
+      reason: hasLines ? `line ${line}: ${reason}` : reason,
+    };
+  });
+}
+
+/** Patches that no node has yet, a role's or a pool's: the first node that gets them must not be the one that shows their mistakes. */
+function unusedProblems(raw: unknown): Problem[] {
+  const nodes = listAt(raw, "cluster", "nodes");
+  const isUsed = (key: "role" | "pool", name: string): boolean =>
+    nodes.length === 0 || nodes.some((node) => at(node, key) === name);
+  const keys = ["documents", "patches"] as const;
+  const listed = (role: string): LocatedPatch[] =>
+    keys.flatMap((key) => locate(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)));
+  const ofRoles = (["controlplane", "worker"] as const).flatMap((role) => {
+    const own = listed(role);
+    if (isUsed("role", role) || own.length === 0) return [];
+    const located = [...listed("all"), ...own];
+    return placed(judged(raw, { role }, role, located).problems, located).filter(({ path }) =>
+      own.some((patch) => patch.path === path),
+    );
+  });
+  const pools = at(raw, "cluster", "pools");
+  // Of which role its nodes are to be, nobody knows yet: their patches are judged as text.
+  const ofPools = Object.entries(isRecord(pools) ? pools : {}).flatMap(([name, pool]) => {
+    if (isUsed("pool", name)) return [];
+    const located = keys.flatMap((key) => locate(`cluster.pools.${name}.${key}`, listAt(pool, key)));
+    return placed(judged(raw, pool, undefined, located).problems, located);
+  });
+  return [...ofRoles, ...ofPools];
+}
+
+/** Our own host name is set on new clusters, and where it is given. */
+function hostnameOf(raw: unknown, node: unknown): string | undefined {
+  const isNew = at(raw, "cluster", "secrets") === undefined;
+  return textAt(node, "hostname") ?? (isNew ? textAt(node, "name") : undefined);
+}
+
+/** @param role absent: the patches are judged as text alone */
+function judged(
+  raw: unknown,
+  node: unknown,
+  role: "controlplane" | "worker" | undefined,
+  located: readonly LocatedPatch[],
+  base?: Source,
+): PatchVerdict {
+  const contract = contractIn(raw);
+  const namespaces = driverNamespaces(raw);
+  const hostname = hostnameOf(raw, node);
+  return judgePatches(
+    located.map(({ text }) => text),
+    {
+      role,
+      contract,
+      namespaces,
+      hostname,
+      image: installerOf(raw, node),
+      talosVersion: wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion),
+      base: base?.text,
+      baseName: base?.path,
+      generated:
+        contract === undefined || role === undefined || base !== undefined
+          ? undefined
+          : generatedFor(raw, contract, role),
+      own:
+        role === undefined
+          ? []
+          : ownPatchesOf(raw, node, { role, contract, namespaces, hostname, base: base?.text }),
+    },
+  );
 }
 
 /** The namespaces of the drivers that are asked for, as far as their settings can be read. */

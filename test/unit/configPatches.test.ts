@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { stringify } from "yaml";
 import { canary, changed, leaks, outcome, usual } from "./settings/example.ts";
+
+function nodesOf(settings: ReturnType<typeof usual>): unknown[] {
+  return (settings["cluster"] as { nodes: unknown[] }).nodes;
+}
 
 function problemsOf(values: Record<string, unknown>) {
   return outcome(changed(usual(), values)).problems;
@@ -88,6 +93,38 @@ describe("patches in the settings are judged before a node sees them", () => {
         path: "cluster.nodes[0].patches[0]",
         reason: expect.stringContaining('hostname "other" contradicts the node\'s own, cp1') as string,
       },
+    ]);
+  });
+
+  it.each([
+    ["a role's", "cluster.patches.worker", "cluster.patches.worker[0]"],
+    ["a role's documents", "cluster.documents.worker", "cluster.documents.worker[0]"],
+    ["a pool's", "cluster.pools.gpu.patches", "cluster.pools.gpu.patches[0]"],
+  ])("%s, though no node has them yet", (_, key, path) => {
+    const [cp1] = nodesOf(usual());
+    const document = { apiVersion: "v1alpha1", kind: "HostnameConfig", hostnme: "w9" };
+    const wrong = key.includes("documents") ? document : { machine: { sysctl: { "vm.x": "1" } } };
+    const right = key.includes("documents")
+      ? { apiVersion: "v1alpha1", kind: "WatchdogTimerConfig", device: "/dev/watchdog0" }
+      : { machine: { sysctls: { "vm.x": "1" } } };
+    const alone = { "cluster.nodes": [cp1] };
+    expect(problemsOf({ ...alone, [key]: [wrong] })).toEqual([
+      { path, reason: expect.stringMatching(/unknown key /) as string },
+    ]);
+    expect(problemsOf({ ...alone, [key]: [right] })).toEqual([]);
+  });
+
+  it("those of a role without nodes by what they make of a configuration, after those of all", () => {
+    // Configurations of older contracts are one document: JSON patches can be put on them.
+    const alone = { "cluster.nodes": nodesOf(usual()).slice(0, 1), talosContract: "v1.11" };
+    const add = [{ op: "add", path: "/machine/sysctls/vm.y", value: "1" }];
+    const json = { "cluster.patches.worker": [stringify(add)] };
+    expect(problemsOf({ ...alone, ...json })).toHaveLength(1);
+    const all = { "cluster.patches.all": [{ machine: { sysctls: { "vm.x": "1" } } }] };
+    expect(problemsOf({ ...alone, ...all, ...json })).toEqual([]);
+    const misplaced = { "cluster.patches.worker": [{ machine: { type: "controlplane" } }] };
+    expect(problemsOf({ ...alone, ...misplaced }).map(({ path }) => path)).toEqual([
+      "cluster.patches.worker[0]",
     ]);
   });
 
