@@ -1,12 +1,34 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { at } from "./raw.ts";
+import { at, listAt } from "./raw.ts";
 
-/** An endpoint without a port means 443, which is right behind some load balancers and a slip everywhere else. */
+/** Ports of a node's own Talos API. */
+const talosPorts = ["50000", "50001"];
+
+/** Endpoints that can be right, and are a slip nearly everywhere. */
 export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
   const endpoint = at(raw, "cluster", "endpoint");
-  if (typeof endpoint !== "string" || !/^https:\/\/[^/]+$/.test(endpoint) || /:\d+$/.test(endpoint)) return;
-  warnings.push({
-    path: "cluster.endpoint",
-    reason: `is ${endpoint}, without a port, so that clients use 443; Talos's kube-apiserver listens on 6443. Write ${endpoint}:6443, or ${endpoint}:443 where a load balancer listens there`,
-  });
+  if (typeof endpoint !== "string" || !/^https:\/\/[^/]+\/?$/i.test(endpoint)) return;
+  const url = URL.parse(endpoint);
+  if (url === null) return;
+  const path = "cluster.endpoint";
+  const host = `https://${url.hostname}`;
+  // A URL has no port where it is the default one, written or not.
+  if (!/:\d+\/?$/.test(endpoint))
+    warnings.push({
+      path,
+      reason: `is ${endpoint}, without a port, so that clients use 443; Talos's kube-apiserver listens on 6443. Write ${host}:6443, or ${host}:443 where a load balancer listens there`,
+    });
+  if (talosPorts.includes(url.port))
+    warnings.push({
+      path,
+      reason: `is ${endpoint}, and ${url.port} is a port of the Talos API; Talos's kube-apiserver listens on 6443. Write ${host}:6443`,
+    });
+  const worker = listAt(raw, "cluster", "nodes").find(
+    (node) => at(node, "role") === "worker" && at(node, "address") === url.hostname.replace(/^\[|\]$/g, ""),
+  );
+  if (worker !== undefined)
+    warnings.push({
+      path,
+      reason: `is ${endpoint}, the address of ${String(at(worker, "name"))}, which is a worker and runs no kube-apiserver; give that of a control plane, a virtual IP or a load balancer`,
+    });
 }

@@ -26,9 +26,11 @@ const KNOWN = [...OFFERED, "nvidia-fabric-manager-lts"];
 export function strangeExtension(reference: string): string | undefined {
   const publisher = reference.includes("/") ? reference.slice(0, reference.lastIndexOf("/")) : "siderolabs";
   const name = extensionName(reference);
-  if (publisher !== "siderolabs" || KNOWN.includes(name) || KNOWN.includes(canonicalExtension(name)))
-    return undefined;
-  const meant = nearest(OFFERED, name);
+  const isKnown = KNOWN.includes(name) || KNOWN.includes(canonicalExtension(name));
+  const isOfficial = publisher === "siderolabs";
+  // Another publisher's, unless only the publisher is a slip.
+  if (isOfficial ? isKnown : nearest(["siderolabs"], publisher) === undefined) return undefined;
+  const meant = nearest(OFFERED, name.replaceAll("_", "-"));
   return meant === undefined
     ? `${reference} is no official extension that is known here; check that the Image Factory has it for this release`
     : `${reference} is no official extension that is known here; did you mean siderolabs/${meant}?`;

@@ -127,12 +127,36 @@ describe("releases, extensions, endpoint", () => {
       expect(warnings(withExtensions("siderolabs/iscsi-tools", known))).not.toContain("known here");
   });
 
-  it("an endpoint without a port", () => {
-    expect(warnings(settings({}, { endpoint: "https://k8s.example.com" }))).toMatch(
-      /cluster\.endpoint: .*without a port.*:6443/,
+  it.each([
+    ["siderolab/qemu-guest-agent", "qemu-guest-agent"],
+    ["siderolabs/qemu_guest_agent", "qemu-guest-agent"],
+    ["Siderolabs/ZFS", "zfs"],
+  ])("%s is told as a slip", (given, meant) => {
+    expect(warnings(withExtensions("siderolabs/iscsi-tools", given))).toContain(
+      `did you mean siderolabs/${meant}?`,
     );
+  });
+
+  it("another publisher's extension is none", () => {
+    expect(warnings(withExtensions("siderolabs/iscsi-tools", "acme/own"))).not.toContain("acme");
+  });
+
+  it("an endpoint without a port", () => {
+    for (const endpoint of ["https://k8s.example.com", "https://k8s.example.com/", "https://[2001:db8::1]"])
+      expect(warnings(settings({}, { endpoint }))).toMatch(/cluster\.endpoint: .*without a port.*\S:6443,/);
     for (const endpoint of ["https://k8s.example.com:443", "https://[2001:db8::1]:6443"])
       expect(warnings(settings({}, { endpoint }))).not.toContain("without a port");
+  });
+
+  it("an endpoint at the Talos API's port, or at a worker", () => {
+    expect(warnings(settings({}, { endpoint: "https://k8s.example.com:50000" }))).toMatch(
+      /cluster\.endpoint: .*port of the Talos API.*k8s\.example\.com:6443/,
+    );
+    const node = (name: string, address: string, role: string) => ({ name, address, role });
+    const nodes = [node("cp1", "10.0.0.11", "controlplane"), node("w1", "fd00::21", "worker")];
+    const endpoint = "https://[fd00::21]:6443";
+    expect(warnings(settings({}, { nodes, endpoint }))).toMatch(/cluster\.endpoint: .*w1.*is a worker/);
+    expect(warnings(settings({}, { nodes, endpoint: "https://10.0.0.11:6443" }))).toBe("");
   });
 
   it("two control planes", () => {
