@@ -1,3 +1,4 @@
+import { sentence } from "../provider/errors.ts";
 import { kubernetesUpgradeInputs } from "../provider/kubernetesUpgrade/inputs.ts";
 import { lookAtCluster, releasesIn, releaseTable } from "../provider/kubernetesUpgrade/look.ts";
 import { obstacles } from "../provider/kubernetesUpgrade/upgrade.ts";
@@ -74,7 +75,7 @@ export async function examineComponents(
         text: "removed APIs, kubelets and nodes that are not examined were not judged: give --kubeconfig",
       });
     const against = toKubernetes === undefined ? [] : await obstacles(work, look, to !== undefined);
-    const refused = against.map(({ problem, hint }) => `${problem}. ${hint}`);
+    const refused = against.map(({ problem, hint }) => `${sentence(problem)} ${hint}`);
     findings.push(
       ...refused.map((text): Finding => ({
         severity: "problem",

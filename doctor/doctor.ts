@@ -73,11 +73,21 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
   requireKubernetesRelease(options.toKubernetes);
   const findings: Finding[] = [];
   const { kubernetes, addresses, clientCertificate } = await find(options, world, findings);
+  const now = world.now();
+  const certificates = [
+    certificate("talosconfig", options.talosconfig.clientCertificate, now),
+    clientCertificate === undefined ? undefined : certificate("kubeconfig", clientCertificate, now),
+  ]
+    .filter((found) => found !== undefined)
+    .sort((a, b) => a.days - b.days);
   const looks = await lookAtAll(addresses, options, world, findings, signal);
-  if (looks.length === 0)
-    throw new DoctorError(
-      `no node could be read:\n${findings.map(({ nodes, text }) => `  ${nodes.join(", ")}: ${text}`).join("\n")}`,
+  if (looks.length === 0) {
+    const all = [...certificateFindings(certificates), ...findings];
+    const lines = all.map(
+      ({ nodes, text }) => `  ${nodes.length === 0 ? "" : `${nodes.join(", ")}: `}${text}`,
     );
+    throw new DoctorError(`no node could be read:\n${lines.join("\n")}`);
+  }
   const nodes: NodeVerdict[] = [];
   for (const result of await Promise.all(
     looks.map((look) =>
@@ -97,13 +107,6 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
     },
   );
   findings.push(...components.findings);
-  const now = world.now();
-  const certificates = [
-    certificate("talosconfig", options.talosconfig.clientCertificate, now),
-    clientCertificate === undefined ? undefined : certificate("kubeconfig", clientCertificate, now),
-  ]
-    .filter((found) => found !== undefined)
-    .sort((a, b) => a.days - b.days);
   return {
     made: now.toISOString(),
     context: options.talosconfig.context,
@@ -112,6 +115,7 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
       ? {}
       : { toKubernetes: options.toKubernetes, kubernetesRefused: components.refused }),
     components: components.runs,
+    unread: addresses.filter((address) => !looks.some((look) => look.address === address)),
     nodes: nodes.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name)),
     ...(kubernetes === undefined ? {} : { kubernetes }),
     certificates,

@@ -1,6 +1,6 @@
 import { pathAdvisories } from "../provider/advice.ts";
 import type { UpgradeContext } from "../provider/context.ts";
-import { UpgradeError } from "../provider/errors.ts";
+import { sentence, UpgradeError } from "../provider/errors.ts";
 import {
   describeMachine,
   describeService,
@@ -17,8 +17,8 @@ import { guard } from "../provider/steps/guard.ts";
 import { TalosError } from "../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../talos/api/talosClient.ts";
 import { exemptedNamespaces } from "../talos/exemptions.ts";
-import { badRelease, initiatorNameChanges, iscsiServices } from "../talos/extensions.ts";
-import { releasesBefore } from "../talos/releases.ts";
+import { badRelease, extensionAvailable, initiatorNameChanges, iscsiServices } from "../talos/extensions.ts";
+import { releasesBefore, unknownRelease } from "../talos/releases.ts";
 import { VersionError } from "../talos/version.ts";
 import type { Finding, NodeVerdict } from "./verdict.ts";
 
@@ -49,7 +49,7 @@ export async function examine(
     role === "controlplane" ? unlessUnknown(talos.etcdStatus(call).then(describeEtcd)) : undefined,
     unlessUnknown(kernelArgumentFindings(address, talos, facts.version, call)),
     role === "controlplane" ? unlessUnknown(exemptions(talos, call)) : undefined,
-    to === undefined || to === facts.version ? undefined : refusals(context, facts),
+    to === undefined || to === facts.version ? undefined : refusals(context, facts, to),
     to === undefined ? undefined : wayThrough(context, facts, to),
   ]);
   const node: NodeVerdict = {
@@ -69,7 +69,7 @@ export async function examine(
   };
   const findings = [
     ...ownFindings(node, facts),
-    ...(kernelArguments ?? []).map(({ problem, hint }) => warning(name, `${problem}. ${hint}`)),
+    ...(kernelArguments ?? []).map(({ problem, hint }) => warning(name, `${sentence(problem)} ${hint}`)),
     ...(to === undefined ? [] : pathAdvisories(facts.version, to, node.extensions, undefined)).map((text) =>
       warning(name, text),
     ),
@@ -100,7 +100,17 @@ async function wayThrough(
   const begin = `with upgrade.through: automatic, an upgrade to ${to} goes through ${left.join(", ")}, with ${left.length + 1} reboots of each node`;
   return problem === undefined
     ? begin
-    : `${begin}; right now that is refused: ${problem.seen}. ${problem.hint}`;
+    : `${begin}; right now that is refused: ${sentence(problem.seen)} ${problem.hint}`;
+}
+
+/** Why a stack with this release, and the extensions that the node has, would not get as far as a rollout. */
+function settingsRefusal({ extensions }: NodeFacts, to: string): string | undefined {
+  const unknown = unknownRelease(to);
+  if (unknown !== undefined) return `it is ${unknown}.`;
+  const gone = extensions.filter(({ name }) => ofRelease(() => extensionAvailable(name, to)) === false);
+  return gone.length === 0
+    ? undefined
+    : `${to} has no extension ${gone.map(({ name }) => name).join(", ")}. Choose a newer release.`;
 }
 
 /** What is wrong with a node as it runs. */
@@ -122,13 +132,15 @@ function ownFindings({ name, extensions, version }: NodeVerdict, facts: NodeFact
   return findings;
 }
 
-/** What the rollout's own guard would say, asked once and without waiting. */
-async function refusals(context: UpgradeContext, facts: NodeFacts): Promise<string[]> {
+/** What the settings and the rollout's own guard would say, the guard asked once and without waiting. */
+async function refusals(context: UpgradeContext, facts: NodeFacts, to: string): Promise<string[]> {
+  const bySettings = settingsRefusal(facts, to);
+  if (bySettings !== undefined) return [bySettings];
   try {
     await guard({ ...context, progress: silentProgress }, facts);
     return [];
   } catch (error) {
-    if (error instanceof UpgradeError) return [`${error.seen}. ${error.hint}`];
+    if (error instanceof UpgradeError) return [`${sentence(error.seen)} ${error.hint}`];
     if (error instanceof TalosError) return [error.message];
     throw error;
   }

@@ -47,16 +47,17 @@ function componentLines(components: Verdict["components"]): string[] {
   return [...on].map(([line, nodes]) => `${line}: ${nodes.join(", ")}`);
 }
 
-function headline({ findings, to, toKubernetes, kubernetesRefused = [], nodes }: Verdict): string {
+function headline({ findings, to, toKubernetes, kubernetesRefused = [], nodes, unread }: Verdict): string {
   const problems = findings.filter(({ severity }) => severity === "problem").length;
   const warnings = findings.length - problems;
-  const refused = nodes.filter((node) => (node.refused ?? []).length > 0);
+  const refused = nodes.filter((node) => (node.refused ?? []).length > 0).map(({ name }) => name);
+  const against = [...refused, ...unread];
   const upgrade =
     to === undefined
       ? ""
-      : refused.length === 0
+      : against.length === 0
         ? ` An upgrade to ${to} would begin.`
-        : ` An upgrade to ${to} would be refused because of ${refused.map(({ name }) => name).join(", ")}.`;
+        : ` An upgrade to ${to} would be refused because of ${against.join(", ")}.`;
   const kubernetes =
     toKubernetes === undefined
       ? ""

@@ -13,6 +13,8 @@ export interface Verdict {
   /** The release of each component of Kubernetes, by node and component, where it could be told. */
   components: Record<string, Record<string, string>>;
   nodes: NodeVerdict[];
+  /** Addresses of nodes that could not be read: an upgrade does not begin without them. */
+  unread: string[];
   kubernetes?: KubernetesVerdict;
   /** Client certificates, the one that expires first in front. */
   certificates: Certificate[];

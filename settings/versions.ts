@@ -6,7 +6,7 @@ import { isGeneratedHere, newestGenerated } from "../talos/iscsi.ts";
 import { checkReleases } from "./releases.ts";
 import { badRelease, extensionAvailable, extensionName } from "../talos/extensions.ts";
 import { strangeExtension } from "../talos/officialExtensions.ts";
-import { isNewerThanKnown, KNOWN_CONTRACTS, kubernetesProblem } from "../talos/releases.ts";
+import { kubernetesProblem, unknownRelease } from "../talos/releases.ts";
 import { contractAtLeast, contractOf, parseContract, parseVersion } from "../talos/version.ts";
 
 /** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */
@@ -35,12 +35,9 @@ export function checkVersions(
   for (const { path, value, images } of places) {
     const version = wellFormed(value, parseVersion);
     if (version === undefined) continue;
-    if (isNewerThanKnown(version)) {
-      const newest = KNOWN_CONTRACTS.at(-1) ?? "";
-      problems.push({
-        path,
-        reason: `is ${version}, newer than what this version of the program knows (up to ${newest}): it can judge neither the way there nor etcd's; use a release of ${newest}, or a newer version of the program`,
-      });
+    const unknown = unknownRelease(version);
+    if (unknown !== undefined) {
+      problems.push({ path, reason: `is ${version}, ${unknown}` });
       continue;
     }
     for (const given of images) {

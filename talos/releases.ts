@@ -136,6 +136,13 @@ export function skew(from: string, to: string): Skew {
   );
 }
 
+/** Why this program takes no node to a release that is newer than what it knows; undefined for any other. */
+export function unknownRelease(version: string): string | undefined {
+  if (!isNewerThanKnown(version)) return undefined;
+  const newest = KNOWN_CONTRACTS.at(-1) ?? "";
+  return `newer than what this version of the program knows (up to ${newest}): it can judge neither the way there nor etcd's; use a release of ${newest}, or a newer version of the program`;
+}
+
 /** The Kubernetes minors a Talos release runs, both ends included; undefined for a line this program does not know. */
 export function supportedKubernetes(
   version: string,

@@ -101,6 +101,15 @@ describe("an upgrade that is asked about", () => {
     ).toBe(true);
   });
 
+  it("to a release that the settings do not take is refused as they do it", async () => {
+    const newer = await look({ to: "v1.15.0" });
+    expect(newer.nodes.every(({ refused }) => refused?.length === 1)).toBe(true);
+    expect(problems(newer)[0]?.text).toMatch(/newer than what this version of the program knows/);
+    expect(verdictText(newer)).not.toContain("would begin");
+    // Nothing is said twice, and nothing ends twice.
+    for (const { text } of (await look({ to: "v1.11.6" })).findings) expect(text).not.toMatch(/\.[.;]/);
+  });
+
   it("needs a release", async () => {
     await expect(look({ to: "next" })).rejects.toThrow(/--to: .*next/);
   });
@@ -108,8 +117,11 @@ describe("an upgrade that is asked about", () => {
 
 describe("what is wrong", () => {
   it("a node that does not answer is a problem; the others are examined", async () => {
-    const verdict = await look({ nodes: [...addresses().slice(0, 3), "127.86.0.99"] });
+    const verdict = await look({ nodes: [...addresses().slice(0, 3), "127.86.0.99"], to: "v1.14.0" });
     expect(verdict.nodes).toHaveLength(3);
+    expect(verdict.unread).toEqual(["127.86.0.99"]);
+    // The preflight begins with no node missing.
+    expect(verdictText(verdict)).toContain("An upgrade to v1.14.0 would be refused because of 127.86.0.99.");
     expect(problems(verdict)).toMatchObject([
       { nodes: ["127.86.0.99"], text: expect.stringContaining("could not be read") as string },
     ]);
@@ -124,6 +136,9 @@ describe("what is wrong", () => {
       severity: "warning",
       text: expect.stringMatching(/talosconfig expires on \d{4}-\d\d-\d\d, in \d+ days/) as string,
     });
+    await expect(look({ nodes: ["127.86.0.99"] }, { now: later(left + 10) })).rejects.toThrow(
+      /no node could be read:\n {2}the client certificate of the talosconfig expired on/,
+    );
     const over = await look({}, { now: later(left + 10) });
     expect(problems(over)).toMatchObject([{ text: expect.stringContaining("expired on") as string }]);
   });
