@@ -11,7 +11,7 @@ import { ClusterMembership } from "./clusterMembership.ts";
 import { hideValues } from "./hiddenValues.ts";
 import { FactoryImage } from "./factoryImage.ts";
 import { nodeImages, nodeParts, type NodeImages } from "./nodeImages.ts";
-import { KubernetesUpgrade, kubernetesUpgradeNodes } from "./kubernetesUpgrade.ts";
+import { KubernetesUpgrade, kubernetesUpgradeNodes, pinnedByName } from "./kubernetesUpgrade.ts";
 import { noteTypes, removedAmong } from "./declaredObjects.ts";
 import { preflightInputs, RollingUpgrade, type RollingUpgradeArgs } from "./rollingUpgrade.ts";
 import { rolloutHops } from "./rolloutHops.ts";
@@ -96,6 +96,16 @@ export function declareCluster(
     etcdDowngrade: upgrade.etcdDowngrade,
   };
 
+  const declared = new Set<string>();
+  const kubernetesNodes = kubernetesUpgradeNodes(wanted.nodes, wanted.patches);
+  const toKubernetes =
+    settings.kubernetesVersion === undefined
+      ? undefined
+      : {
+          acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
+          removedObjects: removedAmong(declared, settings.kubernetesVersion),
+        };
+
   const drain = drainArgs(upgrade.drain);
   const storageGate = storageGateArgs(upgrade.storageGate, settings.joviandss);
   const cluster = new TalosCluster(
@@ -150,6 +160,10 @@ export function declareCluster(
             onRemove: wanted.onRemove,
             endpoints,
             kubernetesVersion: settings.kubernetesVersion,
+            kubernetes:
+              toKubernetes === undefined
+                ? undefined
+                : { ...toKubernetes, pinned: pinnedByName(kubernetesNodes) },
             timeoutSeconds: upgrade.timeout,
             allowSkew: upgrade.allowSkew,
             ...etcd,
@@ -209,7 +223,6 @@ export function declareCluster(
   };
   const rollout = new RollingUpgrade(named("upgrade"), rolloutArgs, inScope);
 
-  const declared = new Set<string>();
   // After Talos, which has to run the new Kubernetes. Without the setting nobody owns what the cluster runs.
   const kubernetesUpgrade =
     settings.kubernetesVersion === undefined
@@ -218,15 +231,14 @@ export function declareCluster(
           named("kubernetes-upgrade"),
           {
             kubernetesVersion: settings.kubernetesVersion,
-            nodes: kubernetesUpgradeNodes(wanted.nodes, wanted.patches),
+            nodes: kubernetesNodes,
             endpoints,
             ...clientAccess,
             drain: { ...drain, enabled: drain.enabled && wanted.nodes.length > 1 },
             storageGate,
             timeoutSeconds: upgrade.timeout,
             prePull: upgrade.prePull,
-            acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
-            removedObjects: removedAmong(declared, settings.kubernetesVersion),
+            ...toKubernetes,
             rollout: rolloutPolicy(rolloutArgs).ofAll(),
             ...approval,
           },

@@ -98,3 +98,12 @@ export function kubernetesUpgradeNodes(
     }),
   );
 }
+
+/** Components that patches pin, by the nodes' names. */
+export function pinnedByName(
+  nodes: Record<string, KubernetesUpgradeNode>,
+): Record<string, KubernetesComponent[]> {
+  return Object.fromEntries(
+    Object.entries(nodes).flatMap(([name, { pinned }]) => (pinned === undefined ? [] : [[name, pinned]])),
+  );
+}

@@ -2,9 +2,11 @@ import { randomUUID } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { gather, onlyGiven, secretOnce } from "./outputs.ts";
 import type { ClusterMember } from "./clusterMembership.ts";
+import type { KubernetesUpgradeArgs } from "./kubernetesUpgrade.ts";
 import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
 import type { RolloutHops } from "./rolloutHops.ts";
 import type { PreflightNodeArgs } from "./rolloutPreflight.ts";
+import type { KubernetesComponent } from "../talos/kubernetesImages.ts";
 import type { NamedHardware } from "../talos/hardware/named.ts";
 import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
@@ -24,6 +26,8 @@ export interface RolloutReadinessArgs extends Pick<
   endpoints?: NodeUpgradeArgs["endpoints"] | undefined;
   /** The cluster's Kubernetes release, which the target Talos must support: `v1.35.4`. Default: it is not checked here. */
   kubernetesVersion?: string | undefined;
+  /** What the upgrade of Kubernetes has beside: it is refused here, before the nodes are upgraded for it. The state does not keep it. Default: nothing. */
+  kubernetes?: KubernetesReadinessArgs | undefined;
   /** How long the look at a node may take, in seconds. */
   timeoutSeconds: number;
   /** Allow a step over more than one minor release, which Talos does not test. */
@@ -42,6 +46,14 @@ export interface RolloutReadinessArgs extends Pick<
   approvedPlan?: ApprovedPlan | undefined;
   /** What the configurations name of their machines: the preview holds it against what the machines report. Absent: it does not. Always a secret. */
   hardware?: HardwareArgs | undefined;
+}
+
+/** What a KubernetesUpgrade has beside its nodes and release. */
+export interface KubernetesReadinessArgs {
+  /** Components that patches pin, by the nodes' names. */
+  pinned?: Record<string, KubernetesComponent[]> | undefined;
+  acceptRemovedApis?: boolean | undefined;
+  removedObjects?: KubernetesUpgradeArgs["removedObjects"];
 }
 
 /** Does the configuration fit the machine? */

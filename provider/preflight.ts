@@ -90,7 +90,8 @@ async function lookAtWays(survey: Survey): Promise<ReadonlyMap<string, NodeFacts
   return survey.found();
 }
 
-const nothingYet =
+/** What a deployment has done that ends before its first configuration. */
+export const nothingYet =
   "Nothing was changed on any node: no machine configuration was applied, and no node was upgraded or rebooted.";
 
 /**

@@ -20,7 +20,8 @@ import { judgeHardware } from "./hardware.ts";
 import { departures, knownMembers, membershipInputs, type Departure } from "./membership/members.ts";
 import { nodesByName } from "./nodesByName.ts";
 import type { Foreseen, OtherResource } from "./otherResource.ts";
-import { lookBeforeChanges } from "./preflight.ts";
+import { kubernetesRefusals } from "./kubernetesUpgrade/foresee.ts";
+import { lookBeforeChanges, nothingYet } from "./preflight.ts";
 import { refusedFor, refusedProperty } from "./refusals.ts";
 import { pathTo } from "./rollout.ts";
 import { hasUnknown, unknownValue, wrap, type Properties, type Unwrapped } from "./secrets.ts";
@@ -51,19 +52,27 @@ export class ReadinessResource implements OtherResource {
     return checkPreflight(rolloutOf(inputs));
   }
 
-  /** Can the nodes be asked at all, and do the machines have what their configurations name? */
+  /** Can the nodes be asked at all, and does anything stand against the deployment that the nodes' own guards do not look at? */
   async judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     const now = calendar(this.#surroundings);
     const failures = [
       ...judgeTalosconfig(inputs, now, this.#surroundings.statusOf(urn)),
       ...judgeContract(before, inputs),
     ];
-    if (failures.length > 0) return failures;
-    return inputs["preview"] === true ? [] : this.#misfits(urn, before, inputs);
+    if (failures.length > 0 || inputs["preview"] === true) return failures;
+    return (await this.#refusals(urn, before, inputs)).map(({ reason, ...failure }) => ({
+      ...failure,
+      reason: `${reason}\n${nothingYet}`,
+    }));
   }
 
-  #misfits(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
-    return judgeHardware({ surroundings: this.#surroundings, urn, signal: this.#stop }, before, inputs);
+  /** Machines that their configurations do not fit, and an upgrade of Kubernetes that would be refused when the nodes have been upgraded for it. */
+  async #refusals(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+    const looking = { surroundings: this.#surroundings, urn, signal: this.#stop };
+    return [
+      ...(await judgeHardware(looking, before, inputs)),
+      ...(await kubernetesRefusals(looking, before, inputs)),
+    ];
   }
 
   /**
@@ -74,8 +83,8 @@ export class ReadinessResource implements OtherResource {
     const foreseen = await this.#foreseen(urn, before, inputs);
     if (inputs["preview"] !== true) return foreseen;
     // The preflight of this preview fails with it, together with what else is refused.
-    const misfits = await this.#misfits(urn, before, inputs);
-    return { ...foreseen, added: { ...foreseen.added, ...refusedFor(misfits) } };
+    const refusals = await this.#refusals(urn, before, inputs);
+    return { ...foreseen, added: { ...foreseen.added, ...refusedFor(refusals) } };
   }
 
   async #foreseen(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
@@ -289,7 +298,10 @@ function leavingOf(before: Properties, inputs: Properties): Departure[] {
 }
 
 /** What is read once; the state keeps none of it. */
-const notKept: readonly string[] = ["configurations", "contract", "hidden", "approvedPlan", "preview", "run"];
+const notKept: readonly string[] = [
+  ...["configurations", "contract", "hidden", "approvedPlan", "preview", "run"],
+  "kubernetes",
+];
 
 /** What a preflight does not take. */
 const ownInputs: readonly string[] = [

@@ -88,6 +88,51 @@ it("is another one where somebody has upgraded a component in between", async ()
   expect(planDigest((await planned(inputs())).plan)).toBe(approved.digest);
 });
 
+it("is refused before anything is changed: in a preview with all else, in a deployment before the first configuration", async () => {
+  const last = { ...inputs(), kubernetesVersion: before };
+  const touched = own.applies();
+  const judge = async (
+    to: string,
+    more: Properties = {},
+    from: Properties = last,
+  ): Promise<{ preview: string; deployment: string }> => {
+    const news = { ...inputs(), kubernetesVersion: to, ...more };
+    const preview = await own.provider().provider.check(urn, from, { ...news, preview: true });
+    expect(preview.failures).toEqual([]);
+    expect(preview.inputs).not.toHaveProperty("kubernetes");
+    const deployed = await own.provider().provider.check(urn, from, news);
+    expect(deployed.inputs).not.toHaveProperty("refused");
+    return {
+      preview: String((preview.inputs as Properties)["refused"] ?? ""),
+      deployment: (deployed.failures ?? []).map(({ reason }) => reason).join(),
+    };
+  };
+  const far = await judge("v1.37.0");
+  expect(far.preview).toMatch(/^Kubernetes v1\.37\.0: .*more than one minor release away from v1\.35\.4/);
+  expect(far.deployment).toContain(far.preview);
+  expect(far.deployment).toContain("Nothing was changed on any node");
+  const pinned = await judge(after, { kubernetes: { pinned: { w1: ["kubelet"], cp1: ["kube-apiserver"] } } });
+  expect(pinned.preview).toMatch(/cp1 .*a patch pins kube-apiserver to v1\.35\.4/);
+  own.kubernetes.deprecated.push({
+    ...{ group: "flowcontrol.apiserver.k8s.io", version: "v1beta3", resource: "flowschemas" },
+    removedRelease: "1.36",
+  });
+  const objects = { removedObjects: ["Widget of example.org/v1"] };
+  const both = await judge(after, { kubernetes: objects });
+  expect(both.preview).toMatch(/Widget of example\.org\/v1.*flowschemas of flowcontrol/);
+  const accepted = { ...objects, acceptRemovedApis: true };
+  expect(await judge(after, { kubernetes: accepted })).toEqual({ preview: "", deployment: "" });
+  own.kubernetes.deprecated.length = 0;
+  // What is well, what is no change, and a cluster that is taken as it is.
+  for (const [to, from] of [
+    [after, last],
+    ["v1.37.0", { ...last, kubernetesVersion: "v1.37.0" }],
+    ["v1.37.0", {}],
+  ] as const)
+    expect(await judge(to, {}, from)).toEqual({ preview: "", deployment: "" });
+  expect(own.applies()).toEqual(touched);
+});
+
 it("lets an upgrade do what was approved for it, and nothing else", async () => {
   const state = await own.adopted(own.provider().provider);
   const approval = { digest: "d", run: "", upgrade: [], leaving: [] };

@@ -280,6 +280,21 @@ describe("the program", () => {
     expect(await hardware("off")).toBeUndefined();
   });
 
+  it("hands what pins Kubernetes, and what is accepted of it, to the look before the first configuration", async () => {
+    const kubernetes = async (more: Record<string, unknown>) => {
+      const { resources } = await program(changed(dev(), more), true);
+      return only(resources, "talos-node:index:RolloutReadiness").inputs["kubernetes"];
+    };
+    const kubelet = { image: "mirror.example.org/kubelet:v1.34.1" };
+    expect(
+      await kubernetes({
+        "cluster.patches.worker": [{ machine: { kubelet } }],
+        "upgrade.kubernetes.acceptRemovedApis": true,
+      }),
+    ).toMatchObject({ pinned: { w1: ["kubelet"], w2: ["kubelet"] }, acceptRemovedApis: true });
+    expect(await kubernetes({})).toMatchObject({ pinned: {} });
+  });
+
   it("gives everything credentials from the cluster's CA where they are to be renewed", async () => {
     const plain = await program(dev());
     expect(plain.calls.map(({ token }) => token)).not.toContain("talos-node:index:clientCredentials");

@@ -1,0 +1,79 @@
+import { TalosError } from "../../talos/api/errors.ts";
+import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
+import type { CheckFailure } from "../check.ts";
+import { givenKubeconfig } from "../givenKubeconfig.ts";
+import { nodesByName } from "../nodesByName.ts";
+import { hasUnknown, type Properties } from "../secrets.ts";
+import type { Surroundings } from "../session.ts";
+import { kubernetesUpgradeInputs } from "./inputs.ts";
+import { lookAtCluster } from "./look.ts";
+import { obstacles, refusal } from "./upgrade.ts";
+import { Work } from "./work.ts";
+
+/** The input of a RolloutReadiness: what a KubernetesUpgrade has beside nodes and release. */
+export interface KubernetesInput {
+  /** Components that patches pin, by the nodes' names. */
+  pinned?: Record<string, KubernetesComponent[]>;
+  acceptRemovedApis?: boolean;
+  removedObjects?: string[];
+}
+
+type Looking = { surroundings: Surroundings; urn: string; signal: AbortSignal };
+
+/**
+ * What stands against an upgrade of Kubernetes, before anything is changed: that upgrade comes after the nodes', and one that is refused then has let their Talos
+ * change for nothing. Nodes that do not answer are told elsewhere.
+ * @param before the inputs of the last time: a cluster whose release the stack has not set before is left as it is
+ */
+export async function kubernetesRefusals(
+  { surroundings, urn, signal }: Looking,
+  before: Properties,
+  inputs: Properties,
+): Promise<CheckFailure[]> {
+  const { kubernetesVersion, nodes, clientConfiguration, endpoints, timeoutSeconds } = inputs;
+  const last = before["kubernetesVersion"];
+  if (typeof kubernetesVersion !== "string" || typeof last !== "string" || last === kubernetesVersion)
+    return [];
+  if (hasUnknown([kubernetesVersion, nodes, clientConfiguration])) return [];
+  const { pinned, ...own } = (inputs["kubernetes"] ?? {}) as KubernetesInput;
+  const wanted = kubernetesUpgradeInputs({
+    ...{ kubernetesVersion, clientConfiguration, kubeconfig: "", timeoutSeconds },
+    ...(endpoints === undefined ? {} : { endpoints }),
+    ...(hasUnknown(own) ? {} : own),
+    nodes: Object.fromEntries(
+      nodesByName(nodes).map(([name, { node, role, talosVersion }]) => [
+        name,
+        { node, role, talosVersion, ...(pinned?.[name] === undefined ? {} : { pinned: pinned[name] }) },
+      ]),
+    ) as Properties,
+  });
+  const kubeconfig = await firstKubeconfig({ surroundings, urn, signal }, wanted);
+  const work = await Work.open(surroundings, urn, { ...wanted, kubeconfig }, signal);
+  try {
+    const look = await lookAtCluster(work.nodes);
+    if (look.nodes.length === 0) return [];
+    const lasting = (await obstacles(work, look, true)).filter(({ mayPass }) => !mayPass);
+    return lasting.length === 0 ? [] : [{ property: "", reason: refusal(work, lasting).message }];
+  } finally {
+    work.close();
+  }
+}
+
+/** The stack's own may not be known yet. Empty where no control plane gives one out: then it is the nodes that tell. */
+async function firstKubeconfig(
+  { surroundings, urn, signal }: Looking,
+  wanted: ReturnType<typeof kubernetesUpgradeInputs>,
+): Promise<string> {
+  const work = await Work.open(surroundings, urn, wanted, signal);
+  try {
+    const [first] = work.controlPlanes;
+    if (first === undefined) return "";
+    const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+    return await givenKubeconfig(first.context.peer, first.context.wanted.controlPlanes, call);
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    return "";
+  } finally {
+    work.close();
+  }
+}
