@@ -3,12 +3,13 @@ import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
 import { EngineGone, NodeMoved, PreflightError, stepNames, UpgradeError, type StepName } from "./errors.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import { cordonText, keptCordon, putBack } from "./leftCordon.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { Refused } from "./gate/refused.ts";
 import { withinBudget } from "./rollout/budget.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { describePostponed, Postponed, requireWindow } from "./rollout/window.ts";
-import { drain, findNode } from "./steps/drain.ts";
+import { drain } from "./steps/drain.ts";
 import { guard } from "./steps/guard.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { prepareEtcd } from "./steps/etcd.ts";
@@ -18,7 +19,7 @@ import { earlierInstall, noteInstall, refuseOtherInstall } from "./steps/install
 import { expectedApi, pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
 import { whereabouts } from "./whereabouts.ts";
-import { release, uncordon } from "./steps/uncordon.ts";
+import { uncordon } from "./steps/uncordon.ts";
 import { awaitStorage } from "./steps/storage.ts";
 import { verify } from "./steps/verify.ts";
 
@@ -262,6 +263,7 @@ async function prove(
   journal.facts = await verify(context, before);
   begin("uncordon");
   const node = await uncordon(context, before, journal.facts);
+  journal.cordoned = false;
   if (journal.cordonedAt !== undefined) journal.cordonedMs = context.clock.now() - journal.cordonedAt;
   await awaitStorage(context, node, () => begin("storage"));
 }
@@ -276,12 +278,16 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
   const told = cancelled ? cancellation(context, journal) : explain(context, journal.step, error);
   const limitMs = cancelled ? tidyMs.cancelled : tidyMs.failed;
   const [cordon, facts] = await Promise.all([
-    within(limitMs, handsOff ? Promise.resolve("kept" as const) : putBack(context, journal), "kept" as const),
+    within(
+      limitMs,
+      handsOff ? keptCordon(context, journal.facts, journal.cordoned) : putBack(context, journal.facts),
+      "unread" as const,
+    ),
     journal.facts === undefined
       ? undefined
       : latestFacts(context, Math.min(limitMs, context.patience.probeMs)),
   ]);
-  const hint = `${told.hint}${stateText(told.step, journal, facts)}${cordonText(cordon, journal)}`;
+  const hint = `${told.hint}${stateText(told, journal, facts)}${cordonText(cordon, journal.cordoned)}`;
   return {
     ok: false,
     cancelled,
@@ -330,43 +336,18 @@ function cancellation(context: UpgradeContext, journal: Journal): UpgradeError {
   );
 }
 
-/** Steps before which nothing is done to the node, and those that read it themselves right before they fail. */
-const stateIsTold: readonly StepName[] = ["inspect", "settled?", "verify", "uncordon"];
+/** Steps before which nothing is done to the node. */
+const stateIsTold: readonly StepName[] = ["inspect", "settled?"];
 
 function stateText(
-  step: StepName,
+  { step, seen }: UpgradeError,
   { before, installed, committed }: Journal,
   after: NodeFacts | undefined,
 ): string {
   if (before === undefined || stateIsTold.includes(step)) return "";
+  // What was seen is that it came back with another image.
+  if (/^the node (rebooted, but )?runs /.test(seen)) return "";
   return ` ${whereabouts({ before, after, installed, committed })}`;
-}
-
-type CordonState = "none" | "lifted" | "kept";
-
-function cordonText(cordon: CordonState, journal: Journal): string {
-  if (cordon === "lifted") return " It was uncordoned.";
-  return cordon === "kept" && journal.cordoned
-    ? " It stays cordoned until a later `pulumi up` has verified it."
-    : "";
-}
-
-/** The node is still in its old boot: whatever was cordoned for it, by this run or one before, can work again. */
-async function putBack(context: UpgradeContext, journal: Journal): Promise<CordonState> {
-  const { facts } = journal;
-  if (facts === undefined) return "none";
-  try {
-    const kubernetes = await context.kubernetes();
-    if (kubernetes === undefined) return "none";
-    const node = findNode(await kubernetes.nodes(), facts.kubernetesNode, context.wanted.node);
-    if (node === undefined) return "none";
-    return (await release(kubernetes, node, { installedToo: false })) ? "lifted" : "none";
-  } catch (error) {
-    context.progress.detail(
-      `could not be uncordoned: ${error instanceof Error ? error.message : String(error)}`,
-    );
-    return "kept";
-  }
 }
 
 async function latestFacts(context: UpgradeContext, deadlineMs: number): Promise<NodeFacts | undefined> {

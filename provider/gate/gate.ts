@@ -5,7 +5,7 @@ import { backoff } from "../context.ts";
 import { NodeMoved } from "../errors.ts";
 import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPlane.ts";
 import { controlPlaneHealth, machineFindings } from "../guards/controlPlaneHealth.ts";
-import { patienceFor, type Finding } from "../guards/finding.ts";
+import { problemsOf, patienceFor, type Finding } from "../guards/finding.ts";
 import { KubernetesError, type Manifest } from "../kubernetes.ts";
 import { approvalFindings, approvedAs } from "../approval.ts";
 import { clientsOf, type ConfigurationRequest } from "./acting.ts";
@@ -182,7 +182,7 @@ export class Gate {
       if (findings.length === 0) return kubernetes.deleteNode(name);
       // Kubernetes takes the better part of a minute to see that a kubelet is gone.
       if (clock.now() >= end || findings.some(({ mayPass }) => !mayPass)) throw new Refused(findings);
-      tell(`waiting: ${findings.map(({ problem }) => problem).join("; ")}`);
+      tell(`waiting: ${problemsOf(findings)}`);
       await clock.sleep(pause(), signal);
     }
   }
@@ -290,7 +290,7 @@ export class Gate {
       if (wellSince !== undefined && now - wellSince >= patience.steadyMs) return;
       if (wellSince === undefined && now - begun >= patience.recoveryMs)
         throw new NotRecovered(findings, now - begun);
-      if (findings.length > 0) tell(`recovering: ${findings.map(({ problem }) => problem).join("; ")}`);
+      if (findings.length > 0) tell(`recovering: ${problemsOf(findings)}`);
       await clock.sleep(pause(), signal);
     }
   }
@@ -326,7 +326,7 @@ export class Gate {
       if (findings.length === 0) return;
       const left = begun + patienceFor(findings, patience) - clock.now();
       if (left <= 0) throw new Refused(findings);
-      tell(`waiting: ${findings.map(({ problem }) => problem).join("; ")}`);
+      tell(`waiting: ${problemsOf(findings)}`);
       await clock.sleep(Math.min(pause(), left), signal);
     }
   }

@@ -1,5 +1,5 @@
 import { duration } from "../clock.ts";
-import type { Finding } from "../guards/finding.ts";
+import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
 
 /** The cluster or the node is not fit for the action: nothing was done. */
 export class Refused extends Error {
@@ -9,9 +9,9 @@ export class Refused extends Error {
   readonly hint: string;
 
   constructor(findings: readonly Finding[]) {
-    super(findings.map(({ problem }) => problem).join("; "));
+    super(problemsOf(findings));
     this.findings = findings;
-    this.hint = [...new Set(findings.map(({ hint }) => hint))].join(" ");
+    this.hint = hintsOf(findings);
   }
 }
 
@@ -22,7 +22,7 @@ export class NotRecovered extends Error {
   readonly hint: string;
 
   constructor(findings: readonly Finding[], waitedMs: number) {
-    super(`not recovered after ${duration(waitedMs)}: ${findings.map(({ problem }) => problem).join("; ")}`);
-    this.hint = [...new Set(findings.map(({ hint }) => hint))].join(" ");
+    super(`not recovered after ${duration(waitedMs)}: ${problemsOf(findings)}`);
+    this.hint = hintsOf(findings);
   }
 }

@@ -23,3 +23,13 @@ export function patienceFor(
   if (findings.some(({ mayPass }) => !mayPass)) return 0;
   return findings.every(({ recovers }) => recovers) ? recoveryMs : guardMs;
 }
+
+/** What was found, in one sentence without its end. */
+export function problemsOf(findings: readonly Pick<Finding, "problem">[]): string {
+  return findings.map(({ problem }) => problem.replace(/\.$/, "")).join("; ");
+}
+
+/** What to do about it, each thing once. */
+export function hintsOf(findings: readonly Pick<Finding, "hint">[]): string {
+  return [...new Set(findings.map(({ hint }) => hint))].join(" ");
+}

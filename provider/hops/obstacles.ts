@@ -7,7 +7,7 @@ import type { UpgradeContext } from "../context.ts";
 import { UpgradeError } from "../errors.ts";
 import type { NodeFacts } from "../facts.ts";
 import { etcdVersionFindings } from "../guards/etcdVersion.ts";
-import type { Finding } from "../guards/finding.ts";
+import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
@@ -31,8 +31,8 @@ export async function wayProblem(
     ...kubernetesFindings(version, legs, await runningKubernetes(context)),
   ];
   if (findings.length === 0) return undefined;
-  const seen = findings.map(({ problem }) => problem).join("; ");
-  const hints = [...new Set(findings.map(({ hint }) => hint))].join(" ");
+  const seen = problemsOf(findings);
+  const hints = hintsOf(findings);
   return new UpgradeError(nodeLabel(node), "guard", seen, hints, findings);
 }
 

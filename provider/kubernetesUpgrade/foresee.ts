@@ -7,8 +7,8 @@ import { hasUnknown, type Properties } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
 import { kubernetesUpgradeInputs } from "./inputs.ts";
 import { lookAtCluster } from "./look.ts";
-import { obstacles, refusal } from "./upgrade.ts";
-import { Work } from "./work.ts";
+import { obstacles } from "./upgrade.ts";
+import { refusal, Work } from "./work.ts";
 
 /** The input of a RolloutReadiness: what a KubernetesUpgrade has beside nodes and release. */
 export interface KubernetesInput {
@@ -45,7 +45,7 @@ export async function kubernetesRefusals(
         name,
         { node, role, talosVersion, ...(pinned?.[name] === undefined ? {} : { pinned: pinned[name] }) },
       ]),
-    ) as Properties,
+    ),
   });
   const kubeconfig = await firstKubeconfig({ surroundings, urn, signal }, wanted);
   const work = await Work.open(surroundings, urn, { ...wanted, kubeconfig }, signal);

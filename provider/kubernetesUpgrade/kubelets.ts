@@ -23,7 +23,7 @@ export async function bringKubelet(work: Work, one: WorkNode): Promise<void> {
   const { node, context } = one;
   const target = work.inputs.kubernetesVersion;
   if (node.pinned.includes("kubelet")) return;
-  work.part(`kubelet ${target} on ${node.name}`);
+  work.part(`kubelet ${target} on ${node.name}`, `${nodeLabel(node)}, kubelet`);
   const own = await context.talos.kubernetesNode({
     deadlineMs: context.patience.probeMs * 2,
     signal: work.signal,
@@ -67,12 +67,14 @@ async function restart(
       await moveImage(work, one, "kubelet", undefined, () => void (asked = true));
     }
     const after = await awaitKubelet(work, one, find);
-    await awaitStorage(context, after, () => work.part(`storage of ${node.name}`));
+    await awaitStorage(context, after, () =>
+      work.part(`storage of ${node.name}`, `${nodeLabel(node)}, storage`),
+    );
     const kubernetes = await context.kubernetes();
     if (kubernetes !== undefined)
       await answered(context, () => release(kubernetes, after, { installedToo: false }));
   } catch (error) {
-    if (!asked || error instanceof Refused) await putBack(work, one, find);
+    await (!asked || error instanceof Refused ? putBack(work, one, find) : noteCordon(work, one, find));
     throw error;
   }
 }
@@ -92,7 +94,7 @@ async function makeReady(work: Work, { node, context }: WorkNode, before: Kubern
     return;
   }
   if (!context.wanted.drain.enabled) throw new KubernetesUpgradeError(nodeLabel(node), refusal ?? "", "");
-  work.part(`drain of ${name}`);
+  work.part(`drain of ${name}`, `${nodeLabel(node)}, drain`);
   await drain(context, { kubernetesNode: before.name }, () => undefined);
   const still = await kubeletRefusal(look);
   if (still !== undefined) throw new KubernetesUpgradeError(nodeLabel(node), still, "");
@@ -104,7 +106,7 @@ async function awaitKubelet(
   find: () => Promise<KubernetesNode | undefined>,
 ): Promise<KubernetesNode> {
   const target = work.inputs.kubernetesVersion;
-  work.part(`kubelet ${target} on ${node.name}`);
+  work.part(`kubelet ${target} on ${node.name}`, `${nodeLabel(node)}, kubelet`);
   let last = "Kubernetes does not know this node";
   const found = await waitFor(context, context.timer.end, async () => {
     try {
@@ -140,19 +142,35 @@ async function kubeletTrouble({ context }: WorkNode, signal: AbortSignal): Promi
 
 /** Nothing was asked of the kubelet: whatever was cordoned for it can work again. */
 async function putBack(
-  { signal }: Work,
-  { context }: WorkNode,
+  work: Work,
+  { node, context }: WorkNode,
   find: () => Promise<KubernetesNode | undefined>,
 ): Promise<void> {
   // The next run may have cordoned the node for itself by now.
-  if (signal.reason instanceof EngineGone) return;
+  if (work.signal.reason instanceof EngineGone) return;
   try {
     const [kubernetes, now] = await Promise.all([context.kubernetes(), find()]);
-    if (kubernetes !== undefined && now !== undefined)
-      await release(kubernetes, now, { installedToo: false });
+    if (kubernetes === undefined || now === undefined) return;
+    if (await release(kubernetes, now, { installedToo: false })) work.note(`${node.name} was uncordoned.`);
   } catch (error) {
     context.progress.warn(
       `could not be uncordoned: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+/** Its kubelet restarts: a node that was drained for that takes pods when the next run has seen it well. */
+async function noteCordon(
+  work: Work,
+  { node, context }: WorkNode,
+  find: () => Promise<KubernetesNode | undefined>,
+): Promise<void> {
+  try {
+    if ((await find())?.annotations[cordonedBy] !== undefined)
+      work.note(`${node.name} stays cordoned until a later \`pulumi up\` has seen its kubelet well.`);
+  } catch (error) {
+    context.progress.detail(
+      `whether it is cordoned is not known: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
 }

@@ -181,6 +181,34 @@ export function describeReleases(look: ClusterLook): string | undefined {
   return releases.length === 0 ? undefined : releases.join(", ");
 }
 
+/** Where an upgrade that has ended early has left the cluster, in sentences: an operator has to know what was changed. */
+export function progressText(look: ClusterLook, target: string): string {
+  const done = new Map<string, string[]>();
+  const left = new Map<string, string[]>();
+  for (const one of look.nodes) {
+    for (const component of componentsOf(one)) {
+      if (one.node.pinned.includes(component)) continue;
+      const list = one.runs[component] === target ? done : left;
+      list.set(component, [...(list.get(component) ?? []), one.node.name]);
+    }
+  }
+  const told = (parts: Map<string, string[]>): string =>
+    [...parts].map(([component, names]) => `${component} on ${firstOf(names)}`).join("; ");
+  const unread = look.silent.map(({ node }) => node.name);
+  return [
+    done.size === 0 ? `No component runs ${target} yet.` : `At ${target} now: ${told(done)}.`,
+    ...(left.size === 0 || done.size === 0 ? [] : [`Not yet: ${told(left)}.`]),
+    ...(unread.length === 0 ? [] : [`Not read: ${firstOf(unread)}.`]),
+  ].join(" ");
+}
+
+function firstOf(names: readonly string[]): string {
+  const most = 5;
+  return names.length <= most
+    ? names.join(", ")
+    : `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
+}
+
 export function silentText({ silent }: ClusterLook): string {
   return silent.map(({ node, reason }) => `${nodeLabel(node)}: ${reason}`).join("; ");
 }

@@ -16,7 +16,10 @@ import { rolledOut } from "./workloads.ts";
 export async function moveProxy(work: Work): Promise<void> {
   for (const one of work.controlPlanes) {
     if (one.node.pinned.includes("kube-proxy")) continue;
-    work.part(`kube-proxy ${work.inputs.kubernetesVersion} in the configuration of ${one.node.name}`);
+    work.part(
+      `kube-proxy ${work.inputs.kubernetesVersion} in the configuration of ${one.node.name}`,
+      `${nodeLabel(one.node)}, kube-proxy`,
+    );
     one.context.timer.start();
     await one.context.gate.inTurn(() => moveImage(work, one, "kube-proxy", undefined));
   }
@@ -30,7 +33,7 @@ export async function applyManifests(work: Work, look: ClusterLook): Promise<voi
   const [one] = work.controlPlanes;
   if (one === undefined) return;
   const { context } = one;
-  work.part("bootstrap manifests");
+  work.part("bootstrap manifests", "bootstrap manifests");
   context.timer.start();
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) return;

@@ -14,6 +14,7 @@ import {
   describeReleases,
   isAtRelease,
   lookAtCluster,
+  progressText,
   releasesIn,
   releaseTable,
   silentText,
@@ -131,7 +132,9 @@ export class KubernetesUpgradeResource implements OtherResource {
         return wrap({ ...now, postponed: outcome.postponed }, marked);
       }
       throw new UnfinishedError(
-        outcome.error.message,
+        [outcome.error.message, ...outcome.notes, progressText(look, work.inputs.kubernetesVersion)].join(
+          " ",
+        ),
         id,
         wrap({ ...now, kubernetesVersion: reached, unfinished: true }, marked),
       );

@@ -90,7 +90,7 @@ function misfit(
   if (behind < 0 || (behind === 0 && compare(is, wanted) > 0 && wanted.prerelease.length > 0))
     return `${component} ${release} is newer than kube-apiserver ${target}`;
   return behind > mayBeBehind[component]
-    ? `${component} ${release} is ${behind} minor releases behind kube-apiserver ${target}, and ${mayBeBehind[component]} are supported`
+    ? `${component} ${release} is ${behind} minor releases behind kube-apiserver ${target}; Kubernetes supports at most ${mayBeBehind[component]}`
     : undefined;
 }
 

@@ -19,7 +19,8 @@ export async function bringStaticPod(work: Work, one: WorkNode, component: Compo
   const target = work.inputs.kubernetesVersion;
   const look = async (): Promise<StaticPod | undefined> =>
     context.talos.staticPod(component, { deadlineMs: context.patience.probeMs * 2, signal: work.signal });
-  work.part(`${component} ${target} on ${node.name}`);
+  const where = `${nodeLabel(node)}, ${component}`;
+  work.part(`${component} ${target} on ${node.name}`, where);
   await context.gate.inTurn(async () => {
     context.timer.start();
     await moveImage(work, one, component, (await look())?.wantedImage);
@@ -38,7 +39,7 @@ export async function bringStaticPod(work: Work, one: WorkNode, component: Compo
     });
     if (ready === true) return;
     throw new KubernetesUpgradeError(
-      `${nodeLabel(node)}, ${component}`,
+      where,
       `it does not run ${target} within ${work.inputs.timeoutSeconds} s: ${last}`,
       `No other control plane was touched after it. Look at ${talosctl("containers --kubernetes", node.node)} and at the log of ${component} there; then run \`pulumi up\` again: it goes on from here.`,
     );

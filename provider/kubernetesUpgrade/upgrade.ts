@@ -16,7 +16,11 @@ import { KubernetesUpgradeError, OutsideWindow, refusal, type Work } from "./wor
 /** How an upgrade ended. What runs then is for the caller to look up. */
 export type Outcome =
   | { ok: true; /** Why the rest waits; absent where all of it is done. */ postponed?: string }
-  | { ok: false; error: Error };
+  | {
+      ok: false;
+      error: Error;
+      /** What has become of the node that it ended at. */ notes: readonly string[];
+    };
 
 /**
  * Takes a cluster to the wanted Kubernetes, or finds that it is there: API servers one at a time, controller managers, schedulers, kube-proxy and the other bootstrap
@@ -57,7 +61,8 @@ export async function upgradeKubernetes(work: Work, isUnfinished = false): Promi
         ok: true,
         postponed: `${error.message}. What is left goes on with the next \`pulumi up\` in a window.`,
       };
-    return { ok: false, error: explained(work, error) };
+    const told = explained(work, error);
+    return { ok: false, error: told, notes: work.notes };
   }
 }
 
@@ -139,33 +144,20 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
 
 const again = "Run `pulumi up` again once that is fixed: it goes on from here.";
 
-/** One error for people, whatever was thrown. */
+/** One error for people, whatever was thrown: where, what was seen, and what to do. */
 function explained(work: Work, error: unknown): Error {
-  const where = `Kubernetes ${work.inputs.kubernetesVersion}`;
   if (error instanceof KubernetesUpgradeError || error instanceof UpgradeError) return error;
-  const cause = { cause: error };
+  const told = (seen: string, hint: string): Error =>
+    new KubernetesUpgradeError(work.place, seen, hint, { cause: error });
   if (error instanceof OutsideWindow)
-    return new KubernetesUpgradeError(
-      where,
-      error.message,
-      "Run `pulumi up` again when a window is open.",
-      cause,
-    );
+    return told(error.message, "Run `pulumi up` again when a window is open.");
   if (error instanceof Refused || error instanceof NotRecovered)
-    return new KubernetesUpgradeError(where, error.message, `${error.hint} ${again}`, cause);
+    return told(error.message, `${error.hint} ${again}`);
   if (error instanceof Cancelled || work.signal.aborted)
-    return new KubernetesUpgradeError(where, "cancelled", "The next `pulumi up` goes on from here.", cause);
-  if (error instanceof TalosError)
-    return new KubernetesUpgradeError(where, `${error.node}: ${error.call}: ${error.detail}`, again, cause);
-  if (error instanceof KubernetesError)
-    return new KubernetesUpgradeError(where, `Kubernetes: ${error.message}`, again, cause);
-  if (error instanceof NodeMoved || error instanceof EngineGone)
-    return new KubernetesUpgradeError(where, error.message, again, cause);
+    return told("cancelled", "The next `pulumi up` goes on from here.");
+  if (error instanceof TalosError) return told(`${error.node}: ${error.call}: ${error.detail}`, again);
+  if (error instanceof KubernetesError) return told(`Kubernetes: ${error.message}`, again);
+  if (error instanceof NodeMoved || error instanceof EngineGone) return told(error.message, again);
   const seen = error instanceof Error ? error.message : String(error);
-  return new KubernetesUpgradeError(
-    where,
-    `an unexpected error: ${sentence(seen)}`,
-    `${again} If it comes again, please report it.`,
-    cause,
-  );
+  return told(`an unexpected error: ${sentence(seen)}`, `${again} If it comes again, please report it.`);
 }

@@ -1,7 +1,7 @@
 import { duration } from "../clock.ts";
 import type { UpgradeContext } from "../context.ts";
 import { sentence } from "../errors.ts";
-import type { Finding } from "../guards/finding.ts";
+import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { silentProgress, type Progress } from "../progress.ts";
 import { requireGates } from "../rollout/gates.ts";
@@ -23,8 +23,8 @@ export class KubernetesUpgradeError extends Error {
 export function refusal({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
   return new KubernetesUpgradeError(
     `Kubernetes ${inputs.kubernetesVersion}`,
-    findings.map(({ problem }) => problem).join("; "),
-    [...new Set(findings.map(({ hint }) => hint))].join(" "),
+    problemsOf(findings),
+    hintsOf(findings),
   );
 }
 
@@ -48,6 +48,8 @@ export class Work {
   readonly nodes: readonly WorkNode[];
   readonly #sessions: readonly Session[];
   readonly #progress: WorkProgress;
+  #place: string | undefined;
+  readonly #notes: string[] = [];
 
   static async open(
     surroundings: Surroundings,
@@ -87,9 +89,24 @@ export class Work {
     return this.nodes.filter(({ node }) => node.role === "controlplane");
   }
 
-  /** A part begins: shown beside the resource. */
-  part(text: string): void {
+  /** A part begins: shown beside the resource. @param where for an error in it, such as `cp1 (10.0.0.11), kube-apiserver`; absent: all of the cluster */
+  part(text: string, where?: string): void {
+    this.#place = where;
     this.#progress.part(text);
+  }
+
+  /** Where the upgrade is, for an error. */
+  get place(): string {
+    return this.#place ?? `Kubernetes ${this.inputs.kubernetesVersion}`;
+  }
+
+  /** What has become of a node, told with the error that ends this. */
+  note(text: string): void {
+    this.#notes.push(text);
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes;
   }
 
   info(text: string): void {

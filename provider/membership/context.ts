@@ -13,9 +13,17 @@ export type RemovalStep = (typeof removalSteps)[number];
 /** Why a node is still in the cluster: one error for people, whatever went wrong underneath. */
 export class RemovalError extends Error {
   override readonly name = "RemovalError";
+  readonly member: Member;
+  readonly step: RemovalStep;
+  readonly seen: string;
+  readonly hint: string;
 
   constructor(member: Member, step: RemovalStep, seen: string, hint: string) {
     super(`${memberLabel(member)}, removal, step "${step}": ${sentence(seen)} ${hint}`);
+    this.member = member;
+    this.step = step;
+    this.seen = seen;
+    this.hint = hint;
   }
 }
 

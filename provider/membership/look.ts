@@ -107,11 +107,11 @@ function unverified(
         ]
       : object?.ready === true
         ? [
-            `the machine at ${member.node} has a certificate of another CA (${why}), and ${says}: the cluster's CA was rotated, it seems`,
+            `the machine at ${member.node} has a certificate of another CA (${why.replace(/\.$/, "")}), and ${says}: the cluster's CA was rotated, it seems`,
             "give the stack the new CA and credentials (cluster.secrets)",
           ]
         : [
-            `the machine at ${member.node} has a certificate of another CA (${why}), and ${says}: another machine has the address, it seems`,
+            `the machine at ${member.node} has a certificate of another CA (${why.replace(/\.$/, "")}), and ${says}: another machine has the address, it seems`,
             `bring the node's machine back to ${member.node}, or correct the address`,
           ];
   return new RemovalError(

@@ -1,4 +1,5 @@
 import type { Surroundings } from "../session.ts";
+import { hintsOf, problemsOf } from "../guards/finding.ts";
 import type { Properties } from "../secrets.ts";
 import { Cancelled } from "../errors.ts";
 import { openRemoval, RemovalError, type RemovalContext } from "./context.ts";
@@ -56,11 +57,14 @@ export async function previewDepartures(
   );
   const sink = surroundings.statusOf(urn);
   const problems = rashness(leaving, inputs);
+  const isRash = problems.length > 0;
   for (const departure of leaving) {
     if (departure.way !== "reset") {
       sink.warn(farewell(departure, inputs.nodes));
       continue;
     }
+    // They are refused whatever their machines say.
+    if (isRash && departure.member.role === "controlplane") continue;
     const { context, close } = await openRemoval(surroundings, urn, departure.member, inputs, signal);
     try {
       const { problem, note } = await foresee(context);
@@ -90,8 +94,8 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
     if (member.role !== "controlplane") return volumes;
     const findings = await etcdFindings(context, found.etcdMember);
     if (findings.length === 0) return volumes;
-    const problem = findings.map((finding) => finding.problem).join("; ");
-    const hint = [...new Set(findings.map((finding) => finding.hint))].join(" ");
+    const problem = problemsOf(findings);
+    const hint = hintsOf(findings);
     return { problem: new RemovalError(member, "guard", problem, hint).message };
   } catch (error) {
     if (!(error instanceof RemovalError)) throw error;

@@ -1,8 +1,8 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { stopIfCancelled, waitFor } from "../context.ts";
-import { EngineGone, NodeMoved } from "../errors.ts";
+import { EngineGone, NodeMoved, UpgradeError } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
-import type { Finding } from "../guards/finding.ts";
+import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
 import { KubernetesError, resetAsked } from "../kubernetes.ts";
 import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
 import { talosctl } from "../talosctl.ts";
@@ -20,7 +20,7 @@ type Member = Extract<Found, { is: "member" }>;
  */
 export async function removeNode(context: RemovalContext): Promise<void> {
   const { node } = context;
-  let step: RemovalStep = "look";
+  let step = "look" as RemovalStep;
   const begin = (name: RemovalStep): void => {
     step = name;
     stopIfCancelled(node);
@@ -28,10 +28,12 @@ export async function removeNode(context: RemovalContext): Promise<void> {
     context.step(name);
   };
   let cordoned = false;
+  let fate = "not asked" as Fate;
   try {
     begin("look");
     const found = await look(context, node.patience.contactMs);
     if (found.is === "reset") {
+      fate = "reset";
       node.progress.info("was reset by an earlier run: it is only to be forgotten");
     } else {
       begin("guard");
@@ -43,12 +45,17 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       await drain(node, { kubernetesNode: found.kubernetesNode }, () => undefined);
       begin("reset");
       await noteReset(context, found);
+      fate = "asked";
       const asked = await reset(context, found);
       cordoned = false;
       begin("wait");
       // A request that was lost has disturbed nothing, so the cordon is lifted.
-      await untilReset(context, found, asked, () => (cordoned = true));
+      await untilReset(context, found, asked, () => {
+        cordoned = true;
+        fate = "not asked";
+      });
       context.noteReset();
+      fate = "reset";
     }
     begin("forget");
     await forget(context, found);
@@ -58,12 +65,23 @@ export async function removeNode(context: RemovalContext): Promise<void> {
         : "left the cluster: Kubernetes has forgotten the node",
     );
   } catch (error) {
-    if (cordoned) await putBack(context);
-    throw told(context, step, error);
+    // Refused before it was asked.
+    if (step === "reset" && error instanceof RemovalError) fate = "not asked";
+    const isBack = cordoned && (await putBack(context));
+    throw told(context, step, error, `${fateText[fate]}${isBack ? " It was uncordoned." : ""}`);
   }
 }
 
-function told(context: RemovalContext, step: RemovalStep, error: unknown): unknown {
+/** What has become of the machine. */
+type Fate = "not asked" | "asked" | "reset";
+
+const fateText: Record<Fate, string> = {
+  "not asked": "The machine was not reset.",
+  asked: "The machine was asked to reset.",
+  reset: "The machine was reset; what is left is that etcd and Kubernetes forget it.",
+};
+
+function told(context: RemovalContext, step: RemovalStep, error: unknown, now: string): unknown {
   const { member, node } = context;
   if (node.signal.aborted) {
     const undone = removalSteps.slice(removalSteps.indexOf(step)).join(", ");
@@ -71,14 +89,20 @@ function told(context: RemovalContext, step: RemovalStep, error: unknown): unkno
       member,
       step,
       `cancelled; left undone: ${undone}`,
-      "The next `pulumi up` goes on from here.",
+      `${now} The next \`pulumi up\` goes on from here.`,
     );
   }
-  const again = "Run `pulumi up` again once it is fixed: it goes on from here.";
+  if (error instanceof RemovalError)
+    return /nothing was reset/i.test(error.message)
+      ? error
+      : new RemovalError(error.member, error.step, error.seen, `${error.hint} ${now}`);
+  if (error instanceof UpgradeError)
+    return new RemovalError(member, step, error.seen, `${error.hint} ${now}`);
+  const again = `${now} Run \`pulumi up\` again once it is fixed: it goes on from here.`;
   if (error instanceof TalosError) {
     return new RemovalError(member, step, `${error.call}: ${error.detail}`, again);
   }
-  if (error instanceof Refused) return new RemovalError(member, step, error.message, error.hint);
+  if (error instanceof Refused) return new RemovalError(member, step, error.message, `${error.hint} ${now}`);
   if (error instanceof KubernetesError) {
     return new RemovalError(member, step, `Kubernetes: ${error.message}`, again);
   }
@@ -118,16 +142,11 @@ async function guard(context: RemovalContext, known: string | undefined): Promis
   let findings: readonly Finding[] = [];
   await waitFor(node, node.clock.now() + node.patience.guardMs, async () => {
     findings = await etcdFindings(context, known);
-    if (findings.length > 0) node.progress.detail(findings.map(({ problem }) => problem).join("; "));
+    if (findings.length > 0) node.progress.detail(problemsOf(findings));
     return findings.every(({ mayPass }) => !mayPass) ? true : undefined;
   });
   if (findings.length === 0) return;
-  throw new RemovalError(
-    member,
-    "guard",
-    findings.map(({ problem }) => problem).join("; "),
-    [...new Set(findings.map(({ hint }) => hint))].join(" "),
-  );
+  throw new RemovalError(member, "guard", problemsOf(findings), hintsOf(findings));
 }
 
 /** What stands against a control plane's leaving, as far as etcd is concerned. */
@@ -145,7 +164,7 @@ async function reset({ member, node }: RemovalContext, found: Member): Promise<s
   } catch (error) {
     if (error instanceof Refused) throw new RemovalError(member, "reset", error.message, error.hint);
     if (error instanceof NodeMoved) {
-      throw new RemovalError(member, "reset", error.message, "It was not reset. Run `pulumi up` again.");
+      throw new RemovalError(member, "reset", error.message, "Run `pulumi up` again.");
     }
     // The request may have arrived, or an earlier one is being carried out: the machine shows which.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return undefined;
@@ -281,17 +300,19 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
 }
 
 /** The node stays for now: pods may come back to it. */
-async function putBack({ node, member }: RemovalContext): Promise<void> {
-  if (node.signal.reason instanceof EngineGone) return;
+async function putBack({ node, member }: RemovalContext): Promise<boolean> {
+  if (node.signal.reason instanceof EngineGone) return false;
   try {
     const kubernetes = await node.kubernetes();
     const object = findNode((await kubernetes?.nodes()) ?? [], member.name, member.node);
-    if (kubernetes === undefined || object === undefined) return;
-    await release(kubernetes, object, { installedToo: false });
+    if (kubernetes === undefined || object === undefined) return false;
+    const isBack = await release(kubernetes, object, { installedToo: false });
     if (object.annotations[resetAsked] !== undefined)
       await kubernetes.patchNode(object.name, { annotations: { [resetAsked]: null } });
+    return isBack;
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     node.progress.warn(`could not be uncordoned: ${error.message}`);
+    return false;
   }
 }

@@ -30,6 +30,8 @@ export const membershipType = "talos-node:index:ClusterMembership";
 export class MembershipResource implements OtherResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
+  /** What a preview's check has found of each resource, for the diff after it: the machines are asked once. */
+  readonly #told = new Map<string, { of: string; warnings: string[] }>();
 
   constructor(surroundings: Surroundings, stop: AbortSignal) {
     this.#surroundings = surroundings;
@@ -52,9 +54,17 @@ export class MembershipResource implements OtherResource {
     if (inputs["preview"] !== true || !known || hasUnknown(inputs["clientConfiguration"])) return kept;
     if (pendingDepartures(before, inputs).length === 0) return kept;
     // The diff tells what happens to each.
-    const quiet = { ...this.#surroundings, statusOf: () => silentSink };
+    const warnings: string[] = [];
+    const sink = { ...silentSink, warn: (text: string) => void warnings.push(text) };
     try {
-      await previewDepartures(quiet, urn, before, inputs, this.#stop);
+      await previewDepartures(
+        { ...this.#surroundings, statusOf: () => sink },
+        urn,
+        before,
+        inputs,
+        this.#stop,
+      );
+      this.#told.set(urn, { of: changeOf(inputs), warnings });
       return kept;
     } catch (error) {
       if (!(error instanceof RemovalRefused)) throw error;
@@ -74,10 +84,17 @@ export class MembershipResource implements OtherResource {
     if (leaving.length === 0)
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details };
     if (hasUnknown(news["clientConfiguration"])) return {};
-    if (news[refusedProperty] === undefined)
-      await previewDepartures(this.#surroundings, urn, state, news, this.#stop);
+    if (news[refusedProperty] === undefined) await this.#tell(urn, state, news);
     if (Object.keys(details).length === 0) details["nodes"] = "update";
     return { changes: true, changed: [...new Set(["nodes", ...changed])], details };
+  }
+
+  async #tell(urn: string, state: Properties, news: Properties): Promise<void> {
+    const told = this.#told.get(urn);
+    this.#told.delete(urn);
+    if (told?.of !== changeOf(news))
+      return previewDepartures(this.#surroundings, urn, state, news, this.#stop);
+    for (const warning of told.warnings) this.#surroundings.statusOf(urn).warn(warning);
   }
 
   async create(_urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
@@ -112,6 +129,11 @@ export class MembershipResource implements OtherResource {
 
 const ignore = (): void => undefined;
 const silentSink: StatusSink = { status: ignore, info: ignore, warn: ignore };
+
+/** What the machines are asked for. */
+function changeOf({ nodes, onRemove, endpoints }: Properties): string {
+  return JSON.stringify([nodes, onRemove, endpoints]);
+}
 
 /** Each node that comes, goes or changes, by its name; a node that stays is none of it, wherever a state of before had it in its list. */
 export function memberDetails(

@@ -116,7 +116,7 @@ class Application {
         return unchanged;
       }
       throw new ConfigurationError(
-        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${found.reason}. ${adviceForUnanswered(found.reason)}${this.#onlyItself()} Then run \`pulumi up\` again.`,
+        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${sentence(found.reason)} ${adviceForUnanswered(found.reason)}${this.#onlyItself()} Then run \`pulumi up\` again.`,
       );
     }
     if (found.state === "maintenance") {
@@ -326,7 +326,7 @@ class Application {
         if (!(error instanceof Refused)) throw error;
         const waited = clock.now() - begun;
         const hopeless = error.findings.some(({ mayPass }) => !mayPass);
-        if (hopeless || waited >= timeoutSeconds * 1000) throw this.#unwell(error, waited);
+        if (hopeless || waited >= timeoutSeconds * 1000) throw this.#unwell(error, waited, request.drained);
         this.#sink.status(`waiting: ${error.message}`);
         await clock.sleep(patience.evictMs, this.#call.signal);
       }
@@ -353,10 +353,11 @@ class Application {
     );
   }
 
-  #unwell(refused: Refused, waited: number): ConfigurationError {
+  #unwell(refused: Refused, waited: number, drained: boolean): ConfigurationError {
+    const why = `${drained ? "it is refused" : "the other control planes are not well"} after ${duration(waited)}`;
+    const hint = refused.hint.replace(/,? then run `pulumi up` again\.$/, ".");
     return new ConfigurationError(
-      `${this.#label}: its configuration was not applied, since the other control planes are not well after ${duration(waited)}: ` +
-        `${refused.message}. ${refused.hint} Then run \`pulumi up\` again: it goes on from here.`,
+      `${this.#label}: its configuration was not applied, since ${why}: ${sentence(refused.message)} ${hint} Then run \`pulumi up\` again: it goes on from here.`,
     );
   }
 
@@ -370,7 +371,7 @@ class Application {
       return error instanceof Error ? error : new Error(String(error));
     }
     return new ConfigurationError(
-      `${this.#label}: its configuration could not be applied: ${error.call}: ${error.detail}. Nothing is applied unseen: the next \`pulumi up\` looks at the node again.`,
+      `${this.#label}: its configuration could not be applied: ${error.call}: ${sentence(error.detail)} Fix what it names, then run \`pulumi up\` again: it asks the node first what it has.`,
       { cause: error },
     );
   }

@@ -1,4 +1,5 @@
 import { duration } from "../clock.ts";
+import { problemsOf } from "../guards/finding.ts";
 import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
 import type { StepName } from "../errors.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
@@ -45,7 +46,7 @@ export async function requireGates(context: UpgradeContext, step: StepName): Pro
       stopIfCancelled(context);
       const obstacles = await closedBy(context, gate);
       if (obstacles.length === 0) break;
-      const problem = obstacles.map((one) => one.problem).join("; ");
+      const problem = problemsOf(obstacles);
       const left = begun + gate.timeoutSeconds * 1000 - clock.now();
       if (left <= 0 || obstacles.some(({ mayPass }) => !mayPass)) {
         throw failure(

@@ -159,7 +159,11 @@ async function evictAll(
   }
   const waited = `after ${duration(wanted.drain.timeoutSeconds * 1000)}`;
   throw trouble === ""
-    ? drainFailure(context, `${left.length} pods had not left ${waited}: ${describe(left, asked)}`, room)
+    ? drainFailure(
+        context,
+        `${left.length} ${left.length === 1 ? "pod" : "pods"} had not left ${waited}: ${describe(left, asked)}`,
+        room,
+      )
     : drainFailure(context, `the Kubernetes API did not answer ${waited}: ${trouble}`, away);
 
   async function evict(pod: KubernetesPod): Promise<void> {

@@ -4,7 +4,7 @@ import { imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
 import { backoff, type UpgradeContext } from "../context.ts";
 import { NodeMoved, UpgradeError } from "../errors.ts";
 import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
-import { patienceFor, type Finding } from "../guards/finding.ts";
+import { hintsOf, problemsOf, patienceFor, type Finding } from "../guards/finding.ts";
 import { kernelArgumentFindings } from "../guards/kernelArguments.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -56,8 +56,8 @@ export async function guard(
   throw new UpgradeError(
     nodeLabel(context.wanted),
     "guard",
-    findings.map(({ problem }) => problem).join("; "),
-    [...new Set(findings.map(({ hint }) => hint))].join(" "),
+    problemsOf(findings),
+    hintsOf(findings),
     findings,
   );
 }
@@ -99,7 +99,7 @@ async function settle(
     const findings = await look();
     const left = begun + patienceFor(findings, patience) - clock.now();
     if (findings.length === 0 || left <= 0 || isRefused()) return findings;
-    progress.detail(findings.map(({ problem }) => problem).join("; "));
+    progress.detail(problemsOf(findings));
     await clock.sleep(Math.min(pause(), left), signal);
   }
 }

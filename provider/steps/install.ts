@@ -62,7 +62,7 @@ function busy(context: UpgradeContext, error: TalosError): Error {
     context,
     "install",
     `the node is busy with another upgrade: ${error.detail}`,
-    "Wait until the other upgrade is over, then run `pulumi up` again.",
+    `Wait until the other upgrade is over (${talosctl("dmesg --follow", context.wanted.node)} shows it), then run \`pulumi up\` again.`,
   );
 }
 

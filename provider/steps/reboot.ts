@@ -100,6 +100,13 @@ async function newBoot(
     return undefined;
   });
   if (back) return;
+  if (!gone)
+    throw failure(
+      context,
+      "reboot",
+      `the node was asked to reboot and did not go down within ${duration(clock.now() - begun)}: ${last}`,
+      `${talosctl("dmesg", context.wanted.node)} and ${talosctl("logs machined", context.wanted.node)} show what it waits for. Run \`pulumi up\` again: it asks again, and does not install twice.`,
+    );
   throw failure(
     context,
     "reboot",

@@ -2,6 +2,7 @@ import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { duration } from "../clock.ts";
 import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
 import { KubernetesError } from "../kubernetes.ts";
+import { talosctl } from "../talosctl.ts";
 import { describeSession, listed } from "./describe.ts";
 import type { NodeStorage } from "./nodeStorage.ts";
 
@@ -15,6 +16,7 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
   let trouble: string;
   let last = false;
   let leaked = { ids: "", since: 0 };
+  let held = 0;
   for (;;) {
     stopIfCancelled(context);
     // Attachments are watched; the rest has to be asked for.
@@ -23,6 +25,7 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
       const { attachments, inUse, sessions } = await storage.count();
       trouble = "";
       const left = attachments.length + inUse.length;
+      held = left;
       if (left + sessions.length === 0) return;
       if (attachments.length > 0) pauseMs = patience.evictMaxMs;
       if (left === 0 && sessions.join() !== leaked.ids) leaked = { ids: sessions.join(), since: clock.now() };
@@ -52,8 +55,25 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
     await storage.change(Math.min(pauseMs, remaining));
   }
   const waited = duration(timeoutMs);
-  if (trouble !== "") throw notLeft(context, `nobody can tell whether the volumes have left: ${trouble}`);
-  throw notLeft(context, `volumes had not left after ${waited}: ${listed(await storage.describe())}`);
+  const { node } = wanted;
+  if (trouble !== "")
+    throw notLeft(
+      context,
+      `nobody can tell whether the volumes have left: ${trouble}`,
+      `Check that the Kubernetes API answers from here (\`kubectl get volumeattachments\`), and the node's own (${talosctl("version", node)})`,
+    );
+  const seen = `volumes had not left after ${waited}: ${listed(await storage.describe())}`;
+  throw held > 0
+    ? notLeft(
+        context,
+        seen,
+        "Volumes are detached by their driver's controller, which has to run on another node: look at its pods and at `kubectl describe volumeattachments`, or raise the drain's timeout",
+      )
+    : notLeft(
+        context,
+        seen,
+        "No attachment explains these sessions: log them out in the driver's pod on this node (`iscsiadm -m session`, `iscsiadm -m node -T <target> -u`), or let the upgrade go on with them (upgrade.drain.leftoverSessions: warn)",
+      );
 }
 
 /** Leaked sessions that the settings live with. */
@@ -63,12 +83,12 @@ async function goOn({ storage, progress }: UpgradeContext): Promise<void> {
     progress.warn(`reboots with what a driver has left behind: ${listed(sessions.map(describeSession))}`);
 }
 
-function notLeft(context: UpgradeContext, seen: string): Error {
+function notLeft(context: UpgradeContext, seen: string, remedy: string): Error {
   return failure(
     context,
     "drain",
     seen,
-    "The node was not taken down. Volumes are detached by their driver's controller, which has to run on another node: look at its pods and at `kubectl describe volumeattachments`, or raise the drain's timeout. Then run `pulumi up` again.",
+    `The node was not taken down. ${remedy}. Then run \`pulumi up\` again.`,
   );
 }
 

@@ -60,7 +60,7 @@ describe("drain", () => {
     const { message, id } = await failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
 
     expect(message).toContain(
-      'w1 (127.44.5.21), step "drain": 1 pods had not left after 1 s: default/db-0 (The disruption budget db needs 1 healthy pods and has 1 currently).',
+      'w1 (127.44.5.21), step "drain": 1 pod had not left after 1 s: default/db-0 (The disruption budget db needs 1 healthy pods and has 1 currently).',
     );
     expect(message).toMatch(/PodDisruptionBudgets.*It was uncordoned\.$/);
     expect(id).toBe("127.44.5.21");

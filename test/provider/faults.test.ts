@@ -99,7 +99,7 @@ const cases: Case[] = [
     fault: "reboot-ignored",
     ...lifecycle,
     step: "reboot",
-    says: /did not come back within .*still in its old boot/,
+    says: /was asked to reboot and did not go down within .*still in its old boot/,
   },
   {
     fault: "schematic-differs",

@@ -103,7 +103,7 @@ it("is refused before anything is changed: in a preview with all else, in a depl
     const deployed = await own.provider().provider.check(urn, from, news);
     expect(deployed.inputs).not.toHaveProperty("refused");
     return {
-      preview: String((preview.inputs as Properties)["refused"] ?? ""),
+      preview: ((preview.inputs as Properties)["refused"] as string | undefined) ?? "",
       deployment: (deployed.failures ?? []).map(({ reason }) => reason).join(),
     };
   };

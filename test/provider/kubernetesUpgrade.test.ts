@@ -242,7 +242,9 @@ describe("with one worker", () => {
     own.cluster.node("cp1").faults.set("api-server-down");
     const { outcome, olds } = await upgrade({}, undefined, { recoveryMs: 500 });
     const { message, properties } = await failureOf(outcome);
-    expect(message).toContain("kube-apiserver");
+    expect(message).toMatch(/^cp1 \(127\.\S+\), kube-apiserver: not recovered/);
+    // What was changed is told: nothing else than what runs.
+    expect(message).toMatch(/No component runs v1\.36\.1 yet\.$|At v1\.36\.1 now: kube-apiserver on cp1\./);
     const configured = { ...all(before, "controlplane"), "kube-apiserver": after };
     expect(own.configured()).toEqual({ cp1: configured, w1: all(before, "worker") });
     expect(plain(properties ?? {})).toMatchObject({ kubernetesVersion: before });
@@ -260,7 +262,10 @@ describe("with one worker", () => {
     own.cluster.node("w1").faults.set("kubelet-does-not-return");
     const { outcome } = await upgrade({ timeoutSeconds: 2 }, undefined, { recoveryMs: 500 });
     const { message, properties } = await failureOf(outcome);
-    expect(message).toContain("kubelet");
+    expect(message).toMatch(/^w1 \(127\.\S+\), kubelet: /);
+    expect(message).toMatch(
+      /At v1\.36\.1 now: kube-apiserver on cp1; .*kubelet on cp1\. Not yet: kubelet on w1\.$/,
+    );
     expect(plain(properties ?? {})).toMatchObject({
       kubernetesVersion: `${before}, ${after}`,
       running: { cp1: all(after, "controlplane"), w1: { kubelet: before } },
@@ -296,7 +301,8 @@ describe("with one worker", () => {
     const drain = { enabled: true, timeoutSeconds: 1 };
     const { outcome, olds } = await upgrade({ drain });
     const { message, properties } = await failureOf(outcome);
-    expect(message).toContain("the budget db needs 1 healthy pod");
+    expect(message).toMatch(/^w1 \(127\.\S+\), step "drain": .*the budget db needs 1 healthy pod/);
+    expect(message).toMatch(/w1 was uncordoned\. At v1\.36\.1 now: .*Not yet: kubelet on w1\.$/);
     expect(own.kubernetes.get("w1").unschedulable).toBe(false);
     expect(own.configured()["w1"]).toEqual(all(before, "worker"));
 

@@ -86,6 +86,28 @@ describe("a worker", () => {
     });
   });
 
+  it("has its machine asked once in a preview, and what was found is told once", async () => {
+    await start("127.44.80", 1, 2);
+    const asked: string[] = [];
+    const connect: typeof connectActor = (connection) => {
+      const real = connectActor(connection);
+      return new Proxy(real, {
+        get: (target, key) => {
+          if (key === "machineStatus") asked.push(connection.node ?? connection.endpoint);
+          const value: unknown = Reflect.get(target, key);
+          return typeof value === "function" ? (value.bind(target) as unknown) : value;
+        },
+      });
+    };
+    const own = harness(kubernetes, {}, connect);
+    const state = await deployed(own);
+    const checked = await own.provider.check(urn, state, { ...without(["w2"]), preview: true });
+    await own.provider.diff("membership", urn, state, checked.inputs as Properties, state);
+    const ofW2 = asked.filter((address) => address === "127.44.80.22");
+    expect(ofW2).toHaveLength(1);
+    expect(own.warnings.filter((text) => text.startsWith("w2 "))).toHaveLength(1);
+  });
+
   it("with keep is left alone, and what is left to do is said", async () => {
     await start("127.44.62", 1, 2);
     const own = harness(kubernetes);
@@ -108,7 +130,7 @@ describe("a worker", () => {
     const state = await deployed(own);
     const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
     expect(failed.message).toMatch(
-      /w2 \(127\.44\.63\.22\), step "drain": 1 pods had not left.*The disruption budget db/,
+      /^w2 \(127\.44\.63\.22\), removal, step "drain": 1 pod had not left.*The disruption budget db.*The machine was not reset\. It was uncordoned\.$/,
     );
     expect(kubernetes.get("w2")).toMatchObject({ unschedulable: false, annotations: {} });
     expect(cluster.node("w2").snapshot()).toMatchObject(untouched);
@@ -127,7 +149,7 @@ describe("a worker", () => {
     const state = await deployed(own);
     const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
     expect(failed.message).toMatch(
-      /w2 \(127\.44\.73\.22\), step "drain": volumes had not left after 1 s: volume pv-a \(claim default\/claim-of-pv-a/,
+      /^w2 \(127\.44\.73\.22\), removal, step "drain": volumes had not left after 1 s: volume pv-a \(claim default\/claim-of-pv-a/,
     );
     expect(cluster.node("w2").snapshot()).toMatchObject(untouched);
     expect(kubernetes.get("w2").unschedulable).toBe(false);
@@ -163,7 +185,9 @@ describe("a worker", () => {
     while (cluster.node("w2").snapshot().stage !== "resetting") await new Promise((r) => setTimeout(r, 5));
     await own.provider.cancel();
     const { message, properties } = await failureOf(killed);
-    expect(message).toMatch(/step "wait": cancelled; left undone: wait, forget/);
+    expect(message).toMatch(
+      /step "wait": cancelled; left undone: wait, forget. The machine was asked to reset\./,
+    );
     expect(listed(properties)).toEqual(["cp1", "w1", "w2"]);
     expect(kubernetes.cluster.has("w2")).toBe(true);
 
@@ -184,7 +208,7 @@ describe("a worker", () => {
       throw new KubernetesError("forbidden", 403);
     };
     const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
-    expect(failed.message).toMatch(/step "forget": Kubernetes: forbidden/);
+    expect(failed.message).toMatch(/step "forget": Kubernetes: forbidden\. The machine was reset;/);
     expect(failed.properties?.["members"]).toMatchObject({ w2: { wasReset: true } });
     kubernetes.cluster.get("w2")!.annotations = {};
     Reflect.deleteProperty(kubernetes, "deleteNode");
@@ -347,7 +371,10 @@ describe("a control plane", () => {
     expect(await refusedTwice(without(["cp2", "cp3"]))).toMatch(
       /^cp2 .*, cp3 .*: control planes leave one at a time/,
     );
-    expect(await refusedTwice(without(["cp1", "cp2", "cp3"]))).toMatch(/would remove the last control plane/);
+    const last = await refusedTwice(without(["cp1", "cp2", "cp3"]));
+    expect(last).toMatch(/would remove the last control plane/);
+    // Nobody is left to ask, and nothing more to tell.
+    expect(last).not.toMatch(/--nodes `|\n/);
   });
 
   it("with keep is left in etcd, which is said", async () => {

@@ -81,6 +81,7 @@ describe("the next node waits for storage", () => {
     );
     upgraded();
     expect(kubernetes.get("w1").unschedulable).toBe(false);
+    expect(message).not.toMatch(/cordoned/);
 
     const again = await failureOf(upgrade(harness(kubernetes)));
     expect(again.message).toContain('step "storage"');

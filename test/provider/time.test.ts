@@ -65,7 +65,7 @@ describe("a drain that a budget blocks for 5 minutes", () => {
     const context: UpgradeContext = session.context;
     const { message } = await failureOf(drain(context, { kubernetesNode: "w1" }, () => undefined));
     session.close();
-    expect(message).toMatch(/1 pods had not left after 5 min 0 s: default\/pod-of-w1 \(a budget\)/);
+    expect(message).toMatch(/1 pod had not left after 5 min 0 s: default\/pod-of-w1 \(a budget\)/);
     const { watchPods, watchAttachments, ...requests } = Object.fromEntries(fleet.kubernetes.calls);
     const sum = Object.values(requests).reduce((total, count) => total + count, 0);
     console.log(
