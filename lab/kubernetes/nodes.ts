@@ -1,5 +1,4 @@
 import {
-  ApiException,
   CoordinationV1Api,
   CoreV1Api,
   KubeConfig,
@@ -13,6 +12,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { NodeIdentity } from "../node/runtime.ts";
 import { kubeletLabel } from "./commands.ts";
 import type { NodeSettings } from "./configuration.ts";
+import { ignoreMissing } from "./missing.ts";
+import { MirrorPods } from "./mirrorPods.ts";
 
 /** The owner of the fields below: Talos's machined labels and taints nodes by itself, its kubelet does the rest. */
 const fieldManager = "talos";
@@ -22,6 +23,7 @@ export class NodeRegistry {
   readonly #core: CoreV1Api;
   readonly #objects: KubernetesObjectApi;
   readonly #leases: CoordinationV1Api;
+  readonly mirrorPods: MirrorPods;
 
   constructor(kubeconfig: string) {
     const config = new KubeConfig();
@@ -29,6 +31,7 @@ export class NodeRegistry {
     this.#core = config.makeApiClient(CoreV1Api);
     this.#objects = KubernetesObjectApi.makeApiClient(config);
     this.#leases = config.makeApiClient(CoordinationV1Api);
+    this.mirrorPods = new MirrorPods(config);
   }
 
   /** Registers the node if it is new, writes its labels and taints, and reports it as Ready. */
@@ -190,13 +193,4 @@ function nodeInfo(
     osImage: `Talos (${node.talosVersion})`,
     systemUUID: "",
   };
-}
-
-async function ignoreMissing<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request;
-  } catch (error) {
-    if (error instanceof ApiException && error.code === 404) return undefined;
-    throw error;
-  }
 }

@@ -1,15 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClusterRuntime, NodeIdentity } from "../node/runtime.ts";
-import {
-  type ControlPlaneSettings,
-  controlPlaneSettings,
-  type NodeSettings,
-  nodeSettings,
-} from "./configuration.ts";
+import type { ClusterRuntime, NodeIdentity, RunningStaticPod } from "../node/runtime.ts";
+import { type ControlPlaneSettings, controlPlaneSettings, nodeSettings } from "./configuration.ts";
 import { ControlPlane, type KubernetesTools } from "./controlPlane.ts";
 import { NodeRegistry } from "./nodes.ts";
+import { newNodeState, type NodeState, tellOf } from "./nodeState.ts";
 import { reapLeftovers } from "./process.ts";
 import { applySystemObjects } from "./systemObjects.ts";
 
@@ -22,19 +18,6 @@ export interface KubernetesRuntimeOptions {
   readonly log?: (line: string) => void;
   /** How long kube-apiserver may take to become ready, in milliseconds. Default: 60 000. */
   readonly startTimeoutMilliseconds?: number;
-}
-
-interface NodeState {
-  identity: NodeIdentity;
-  node: NodeSettings | undefined;
-  controlPlane: ControlPlaneSettings | undefined;
-  kubelet: boolean;
-  /** Has been part of the cluster: an etcd member, if it is a control plane. */
-  joined: boolean;
-  /** What the Node object was last told, as text to compare. */
-  reported: string;
-  /** The report that is under way: a slow one of an earlier state does not end after a later one. */
-  reporting: Promise<void>;
 }
 
 /** How long a node waits for its news to reach the API server before it goes on without. */
@@ -89,8 +72,16 @@ export class KubernetesRuntime implements ClusterRuntime {
     await this.#patiently(this.#reconcileSoon());
   }
 
+  async staticPods(node: NodeIdentity, pods: RunningStaticPod[]): Promise<void> {
+    this.#state(node).staticPods = pods;
+    void this.#reconcileSoon();
+  }
+
   async kubeletDown(node: NodeIdentity): Promise<void> {
-    this.#state(node).kubelet = false;
+    const state = this.#state(node);
+    state.kubelet = false;
+    // The next boot starts them anew.
+    state.staticPods = [];
     await this.#patiently(this.#reconcileSoon());
   }
 
@@ -152,15 +143,7 @@ export class KubernetesRuntime implements ClusterRuntime {
       known.identity = { ...node };
       return known;
     }
-    const state: NodeState = {
-      identity: { ...node },
-      node: undefined,
-      controlPlane: undefined,
-      kubelet: false,
-      joined: false,
-      reported: "",
-      reporting: Promise.resolve(),
-    };
+    const state = newNodeState(node);
     this.#nodes.set(node.name, state);
     return state;
   }
@@ -260,18 +243,9 @@ export class KubernetesRuntime implements ClusterRuntime {
   async #report(which: (node: NodeState) => boolean): Promise<void> {
     const registry = this.#registry;
     if (registry === undefined || this.#controlPlane?.running !== true) return;
-    const tell = async (state: NodeState): Promise<void> => {
-      if (state.node === undefined || (!state.kubelet && state.reported === "")) return;
-      const news = JSON.stringify([state.identity, state.node, state.kubelet]);
-      if (news === state.reported) return;
-      await (state.kubelet
-        ? registry.up(state.identity, state.node)
-        : registry.down(state.identity, state.node));
-      state.reported = news;
-    };
     await Promise.all(
       [...this.#nodes.values()].filter(which).map((state) => {
-        const told = state.reporting.then(() => tell(state));
+        const told = state.reporting.then(() => tellOf(registry, state));
         state.reporting = told.catch(() => undefined);
         return told;
       }),
@@ -288,6 +262,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     this.#furnished = false;
     this.#failure = undefined;
     this.#bootstrapped = false;
-    for (const state of this.#nodes.values()) Object.assign(state, { joined: false, reported: "" });
+    for (const state of this.#nodes.values())
+      Object.assign(state, { joined: false, reported: "", reportedPods: "" });
   }
 }

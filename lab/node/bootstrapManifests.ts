@@ -1,6 +1,7 @@
 import { clusterSection, kubernetesImage } from "./kubernetesImages.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 import type { ResourceContent } from "./resourceTypes.ts";
+import { wireStruct } from "./wireStruct.ts";
 
 /** Some of the manifests that Talos makes for a new cluster: those by which an upgrade of Kubernetes can be told. */
 export function bootstrapManifests(config: MachineConfig): ResourceContent[] {
@@ -30,8 +31,11 @@ export function bootstrapManifests(config: MachineConfig): ResourceContent[] {
   };
   return proxy?.["disabled"] === true
     ? []
-    : [
-        { id: "10-kube-proxy-account", spec: [account] },
-        { id: "11-kube-proxy", spec: [kubeProxy] },
-      ];
+    : [manifest("10-kube-proxy-account", account), manifest("11-kube-proxy", kubeProxy)];
 }
+
+const manifest = (id: string, object: object): ResourceContent => ({
+  id,
+  spec: [object],
+  message: { items: [{ object: wireStruct(object) }] },
+});

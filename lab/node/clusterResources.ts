@@ -92,6 +92,7 @@ export const clusterTypes: ResourceType[] = [
     // Made from the configuration whenever it changes; a cluster gets them once (siderolabs/talos v1.13 controllers/k8s/manifest.go).
     type: "Manifests.kubernetes.talos.dev",
     namespace: "controlplane",
+    codec: "Manifest",
     contents: onControlPlane(({ config }) => (config === undefined ? [] : bootstrapManifests(config))),
   },
   {

@@ -59,8 +59,12 @@ export function kubeletOf(config: MachineConfig): string {
 
 /** The release of the kubelet that a configuration names, `v1.35.4`. */
 export function kubeletRelease(config: MachineConfig): string {
-  const image = kubernetesImage(config, "kubelet", mainSection(config.documents, "machine", "kubelet"));
-  return /:(v\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)/.exec(image)?.[1] ?? "";
+  return /:(v\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)/.exec(kubeletImage(config))?.[1] ?? "";
+}
+
+/** The image of the kubelet that a configuration names. */
+export function kubeletImage(config: MachineConfig): string {
+  return kubernetesImage(config, "kubelet", mainSection(config.documents, "machine", "kubelet"));
 }
 
 function mainSection(documents: MachineConfig["documents"], part: string, name: string): Section {

@@ -8,6 +8,7 @@ export class KubernetesLink {
   readonly #runtime: ClusterRuntime;
   readonly #life: AbortSignal;
   #kubelet: Promise<void> = Promise.resolve();
+  #staticPods = "";
   /** Ends the attempts of a kubelet that has not come up yet. */
   #starting = new AbortController();
 
@@ -16,6 +17,19 @@ export class KubernetesLink {
     this.#node = node;
     this.#runtime = runtime;
     this.#life = life;
+    node.changes.subscribe(() => this.#tellStaticPods());
+  }
+
+  #tellStaticPods(): void {
+    const { boot } = this.#node;
+    if (boot === undefined || !boot.kubelet || this.#life.aborted) return;
+    const pods = boot.staticPods.running();
+    const news = JSON.stringify([boot.id, pods]);
+    if (news === this.#staticPods || pods.length === 0) return;
+    this.#staticPods = news;
+    void this.#runtime
+      .staticPods(this.#node.identity(), pods)
+      .catch((error: unknown) => this.#complain(error));
   }
 
   /** Calls the Kubernetes side, again and again until it takes it or the power goes. */

@@ -80,15 +80,12 @@ export const machineTypes: ResourceType[] = [
       ["Healthy", "{.healthy}"],
       ["Health Unknown", "{.unknown}"],
     ],
+    // One that does not run has none (siderolabs/talos v1.13 controllers/v1alpha1/service.go).
     contents: ({ boot }) =>
       (boot?.services.list() ?? [])
-        .filter(({ state }) => state !== "Finished")
-        .map(({ id, state, healthy }) =>
-          same(id, {
-            running: state === "Running",
-            healthy: healthy === true,
-            unknown: healthy === undefined,
-          }),
+        .filter(({ state }) => state === "Running")
+        .map(({ id, healthy }) =>
+          same(id, { running: true, healthy: healthy === true, unknown: healthy === undefined }),
         ),
   },
   {

@@ -1,5 +1,6 @@
 import semver from "semver";
 import { clusterTypes } from "./clusterResources.ts";
+import { componentConfigTypes } from "./componentConfigs.ts";
 import type { SimulatedNode } from "./node.ts";
 import { machineTypes } from "./machineResources.ts";
 import { staticPodTypes } from "./staticPods.ts";
@@ -10,6 +11,8 @@ export interface ResourceContent {
   spec: unknown;
   message?: object;
   annotations?: Record<string, string>;
+  /** How often its content has changed in this boot. Default: as often as somebody saw another one. */
+  version?: number;
   /** When its content became what it is. Default: when somebody saw it first. */
   updatedAt?: Date;
 }
@@ -49,7 +52,14 @@ const namespaceType: ResourceType = {
     [...namespaces(node)].map((id) => ({ id, spec: { description: "" }, message: { description: "" } })),
 };
 
-const allTypes = [metaType, namespaceType, ...machineTypes, ...clusterTypes, ...staticPodTypes];
+const allTypes = [
+  metaType,
+  namespaceType,
+  ...machineTypes,
+  ...clusterTypes,
+  ...componentConfigTypes,
+  ...staticPodTypes,
+];
 
 /** The types that the running release knows. */
 export function resourceTypes(node: SimulatedNode): ResourceType[] {

@@ -6,6 +6,19 @@ export interface NodeIdentity {
   talosVersion: string;
 }
 
+/** A pod that a kubelet runs from a manifest of Talos. */
+export interface RunningStaticPod {
+  name: string;
+  image: string;
+  command: string[];
+  /** Of the resource that Talos made it from. */
+  configVersion: string;
+  /** Of the pod, and of its container: whole seconds. */
+  startTime: string;
+  startedAt: string;
+  ready: boolean;
+}
+
 /**
  * What a simulated node expects of the Kubernetes side of the lab. The node tells what happens to it, and asks how the
  * control plane is. Nothing here is part of Talos: on a real node it is the kubelet and the static pods.
@@ -17,6 +30,8 @@ export interface ClusterRuntime {
   bootstrapped(node: NodeIdentity): Promise<void>;
   /** The node's kubelet runs. */
   kubeletUp(node: NodeIdentity): Promise<void>;
+  /** What the node's kubelet runs of Talos's own pods has changed. */
+  staticPods(node: NodeIdentity, pods: RunningStaticPod[]): Promise<void>;
   /** The node's kubelet stopped running. */
   kubeletDown(node: NodeIdentity): Promise<void>;
   /** Is the Kubernetes API answering, and is this node Ready (for health checks and service states)? */

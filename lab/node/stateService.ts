@@ -64,15 +64,15 @@ class ResourceView {
       this.#bootId = bootId;
       this.#seen.clear();
     }
-    return type.contents(this.#node).map(({ id, spec, message, annotations = {}, updatedAt }) => {
+    return type.contents(this.#node).map(({ id, spec, message, annotations = {}, version, updatedAt }) => {
       const yaml = stringify(spec);
-      const { version, created, updated } = this.#version(`${type.type}/${id}`, yaml);
+      const { version: seen, created, updated } = this.#version(`${type.type}/${id}`, yaml);
       return {
         metadata: {
           namespace,
           type: type.type,
           id,
-          version: String(version),
+          version: String(version ?? seen),
           owner: "",
           phase: "running",
           created: timestamp(created),

@@ -1,18 +1,32 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Boot } from "./boot.ts";
-import { clusterSection, kubernetesDocuments, kubernetesImage } from "./kubernetesImages.ts";
+import {
+  componentCommand,
+  componentConfig,
+  componentSection,
+  type ComponentConfig,
+  staticPodNames as names,
+  type StaticPodName as Name,
+} from "./componentConfigs.ts";
+import { kubernetesDocuments } from "./kubernetesImages.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { ResourceContent, ResourceType } from "./resourceTypes.ts";
+import type { RunningStaticPod } from "./runtime.ts";
+import { wireStruct } from "./wireStruct.ts";
 
-const names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
-type Name = (typeof names)[number];
+/** What Talos makes a component's pod from, and how often that has changed in this boot. */
+interface VersionedConfig {
+  config: ComponentConfig;
+  version: number;
+}
 
 interface StaticPod {
   /** Changes with the manifest that Talos writes. */
   manifest: string;
-  /** The image in the manifest, and the one of the container that runs. */
-  image: string;
-  runs: string;
+  /** What is in the manifest, and what the container that runs was started with. */
+  wanted: VersionedConfig;
+  runs: VersionedConfig;
   writtenAt: Date;
   /** When the container that runs was started; the pod's own start is the boot's, and stays (seen on real Talos 1.13). */
   startedAt: Date;
@@ -31,15 +45,17 @@ export class StaticPods {
 
   start(config: MachineConfig): void {
     this.#startTime = new Date();
-    for (const name of names)
+    for (const name of names) {
+      const wanted = { config: componentConfig(name, config), version: 1 };
       this.#pods.set(name, {
         manifest: manifestOf(name, config),
-        image: imageOf(name, config),
-        runs: imageOf(name, config),
+        wanted,
+        runs: wanted,
         writtenAt: this.#startTime,
         startedAt: new Date(),
         ready: true,
       });
+    }
     this.#changed();
   }
 
@@ -65,7 +81,7 @@ export class StaticPods {
     for (const name of changed)
       this.#set(name, {
         manifest: manifestOf(name, config),
-        image: imageOf(name, config),
+        wanted: this.#next(name, componentConfig(name, config)),
         writtenAt: new Date(),
       });
     await Promise.all([
@@ -74,6 +90,12 @@ export class StaticPods {
         .map((name) => this.#restart(name, boot, seconds)),
       ...(changed.includes("kube-apiserver") ? [this.#restartApiServer(boot, seconds, returns)] : []),
     ]);
+  }
+
+  #next(name: Name, config: ComponentConfig): VersionedConfig {
+    const { wanted } = this.#pods.get(name) ?? {};
+    const version = wanted?.version ?? 0;
+    return isDeepStrictEqual(wanted?.config, config) ? { config, version } : { config, version: version + 1 };
   }
 
   async #restart(name: Name, boot: Boot, seconds: number): Promise<void> {
@@ -96,7 +118,8 @@ export class StaticPods {
 
   /** A container of what its manifest says now. */
   #started(name: Name): void {
-    this.#set(name, { ready: true, startedAt: new Date(), runs: this.#pods.get(name)?.image ?? "" });
+    const wanted = this.#pods.get(name)?.wanted;
+    if (wanted !== undefined) this.#set(name, { ready: true, startedAt: new Date(), runs: wanted });
   }
 
   #set(name: Name, change: Partial<StaticPod>): void {
@@ -106,43 +129,66 @@ export class StaticPods {
     this.#changed();
   }
 
-  manifests(): ResourceContent[] {
-    return [...this.#pods].map(([name, { manifest, image, writtenAt }]) => ({
-      id: name,
-      updatedAt: writtenAt,
-      spec: {
-        apiVersion: "v1",
-        kind: "Pod",
-        metadata: { name, namespace: "kube-system", annotations: { manifest } },
-        spec: { containers: [{ name, image }] },
-      },
+  /** What a component's pod is made from now. */
+  config(name: Name): VersionedConfig | undefined {
+    return this.#pods.get(name)?.wanted;
+  }
+
+  /** As the kubelet tells the API server of them. */
+  running(): RunningStaticPod[] {
+    return [...this.#pods].map(([name, { ready, startedAt, runs }]) => ({
+      name,
+      image: runs.config.image,
+      command: componentCommand(name, runs.config),
+      configVersion: String(runs.version),
+      startTime: seconds(this.#startTime),
+      startedAt: seconds(startedAt),
+      ready,
     }));
+  }
+
+  manifests(): ResourceContent[] {
+    return [...this.#pods].map(
+      ([
+        name,
+        {
+          manifest,
+          wanted: { config, version },
+          writtenAt,
+        },
+      ]) => {
+        const annotations = { "talos.dev/config-version": String(version), manifest };
+        const pod = {
+          apiVersion: "v1",
+          kind: "Pod",
+          metadata: { name, namespace: "kube-system", annotations },
+          spec: { containers: [{ name, image: config.image, command: componentCommand(name, config) }] },
+        };
+        return { id: name, updatedAt: writtenAt, spec: pod, message: { pod: wireStruct(pod) } };
+      },
+    );
   }
 
   statuses(hostname: string): ResourceContent[] {
     // The YAML of the resource is the status itself (siderolabs/talos v1.13 resources/k8s/static_pod_status.go, MarshalYAML).
-    return [...this.#pods].map(([name, { ready, startedAt, runs }]) => ({
-      id: `kube-system/${name}-${hostname}`,
-      spec: {
+    return this.running().map(({ name, ready, startTime, startedAt, image }) => {
+      const podStatus = {
         phase: "Running",
         conditions: [{ type: "Ready", status: ready ? "True" : "False" }],
-        startTime: seconds(this.#startTime),
-        containerStatuses: [
-          { name, ready, image: runs, state: { running: { startedAt: seconds(startedAt) } } },
-        ],
-      },
-    }));
+        startTime,
+        containerStatuses: [{ name, ready, image, state: { running: { startedAt } } }],
+      };
+      return {
+        id: `kube-system/${name}-${hostname}`,
+        spec: podStatus,
+        message: { podStatus: wireStruct(podStatus) },
+      };
+    });
   }
 }
 
 /** Times of pods are whole seconds. */
 const seconds = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
-
-const sections = {
-  "kube-apiserver": "apiServer",
-  "kube-controller-manager": "controllerManager",
-  "kube-scheduler": "scheduler",
-} as const;
 
 /** What of a configuration is in a component's manifest. */
 function manifestOf(name: Name, config: MachineConfig): string {
@@ -152,13 +198,9 @@ function manifestOf(name: Name, config: MachineConfig): string {
     ...(name === "kube-apiserver" ? ["KubeAdmissionControlConfig"] : []),
   ];
   return JSON.stringify([
-    clusterSection(config, sections[name]),
+    componentSection(name, config),
     documents.filter(({ kind }) => kinds.includes(String(kind))),
   ]);
-}
-
-function imageOf(name: Name, config: MachineConfig): string {
-  return kubernetesImage(config, name, clusterSection(config, sections[name]));
 }
 
 const onControlPlane =
@@ -170,11 +212,13 @@ export const staticPodTypes: ResourceType[] = [
   {
     type: "StaticPods.kubernetes.talos.dev",
     namespace: "k8s",
+    codec: "StaticPod",
     contents: onControlPlane(({ boot }) => boot?.staticPods.manifests()),
   },
   {
     type: "StaticPodStatuses.kubernetes.talos.dev",
     namespace: "k8s",
+    codec: "StaticPodStatus",
     columns: [["Ready", '{.conditions[?(@.type=="Ready")].status}']],
     contents: onControlPlane(({ boot, hostname }) => boot?.staticPods.statuses(hostname)),
   },

@@ -39,6 +39,7 @@ class RememberingRuntime implements ClusterRuntime {
     if (!this.#bootstrapped) throw new Error("no API server yet");
     this.up.add(name);
   }
+  async staticPods(): Promise<void> {}
   async kubeletDown({ name }: { name: string }): Promise<void> {
     this.up.delete(name);
   }

@@ -159,6 +159,7 @@ describe("a machine without a configuration at an endpoint's address", () => {
         configActive: async () => undefined,
         bootstrapped: async () => undefined,
         kubeletUp: async () => undefined,
+        staticPods: async () => undefined,
         kubeletDown: async () => undefined,
         health: async () => ({ apiServer: true, nodeReady: true }),
         removed: async () => undefined,

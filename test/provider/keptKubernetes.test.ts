@@ -101,6 +101,7 @@ it("a machine that joins gets the release of the cluster, not that of the settin
       configActive: async () => undefined,
       bootstrapped: async () => undefined,
       kubeletUp: async () => undefined,
+      staticPods: async () => undefined,
       kubeletDown: async () => undefined,
       health: async () => ({ apiServer: true, nodeReady: true }),
       removed: async () => undefined,

@@ -24,6 +24,7 @@ const healthy: ClusterRuntime = {
   configActive: async () => undefined,
   bootstrapped: async () => undefined,
   kubeletUp: async () => undefined,
+  staticPods: async () => undefined,
   kubeletDown: async () => undefined,
   health: async () => ({ apiServer: true, nodeReady: true }),
   removed: async () => undefined,

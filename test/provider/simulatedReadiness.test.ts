@@ -38,6 +38,11 @@ async function apiServer(): Promise<PodStatus> {
   return all.find(({ id }) => id.includes("kube-apiserver"))?.spec as unknown as PodStatus;
 }
 
+async function apply(config: object): Promise<void> {
+  const data = Buffer.from(stringify(config));
+  await transport.unary(loadTalosApi().machine, "ApplyConfiguration", { data, mode: "NO_REBOOT" });
+}
+
 const startedAt = ({ containerStatuses }: PodStatus) => containerStatuses[0]?.state.running.startedAt;
 
 test("a change of the API server makes static pods unready for a while; only the container's start tells of the restart", async () => {
@@ -46,10 +51,7 @@ test("a change of the API server makes static pods unready for a while; only the
   const config = parse(node.activeConfiguration() ?? "") as { cluster: { apiServer?: object } };
   config.cluster.apiServer = { certSANs: ["10.0.0.1"] };
   await delay(1000); // times of pods are whole seconds
-  await transport.unary(loadTalosApi().machine, "ApplyConfiguration", {
-    data: Buffer.from(stringify(config)),
-    mode: "NO_REBOOT",
-  });
+  await apply(config);
   const unmet = new Set<string>();
   const until = Date.now() + 10_000;
   while (Date.now() < until && !(unmet.size > 0 && node.snapshot().ready)) {
@@ -69,13 +71,47 @@ test("a change that the API server does not read leaves static pods alone", asyn
   const before = await apiServer();
   const config = parse(node.activeConfiguration() ?? "") as { machine: { sysctls?: object } };
   config.machine.sysctls = { "net.core.somaxconn": "65535" };
-  await transport.unary(loadTalosApi().machine, "ApplyConfiguration", {
-    data: Buffer.from(stringify(config)),
-    mode: "NO_REBOOT",
-  });
+  await apply(config);
   await delay(600);
   expect(node.snapshot().unmet).toEqual([]);
   expect(await apiServer()).toEqual(before);
+});
+
+test("a changed image of a component is one change of its own resource, and the pod that runs has that version then", async () => {
+  const node = cluster.node("cp1");
+  const watched: string[] = [];
+  const change = node.changes.subscribe(() => {
+    const { config, version } = node.boot?.staticPods.config("kube-scheduler") ?? { version: 0 };
+    const line = `${String(version)} ${config?.image ?? ""}`;
+    if (watched.at(-1) !== line) watched.push(line);
+  });
+  const config = parse(node.activeConfiguration() ?? "") as { cluster: { scheduler?: object } };
+  config.cluster.scheduler = { image: "registry.k8s.io/kube-scheduler:v1.35.5" };
+  await apply(config);
+  const pod = (): string | undefined =>
+    node.boot?.staticPods.running().find(({ name }) => name === "kube-scheduler")?.configVersion;
+  await expect.poll(pod, { timeout: 5_000 }).toBe("2");
+  change();
+  expect(watched).toEqual([
+    "1 registry.k8s.io/kube-scheduler:v1.35.4",
+    "2 registry.k8s.io/kube-scheduler:v1.35.5",
+  ]);
+  const [own] = await listResources(transport, "controlplane", "SchedulerConfigs.kubernetes.talos.dev");
+  expect(own?.spec["image"]).toBe("registry.k8s.io/kube-scheduler:v1.35.5");
+});
+
+test("a kubelet that restarts has no Service resource until it runs again", async () => {
+  const config = parse(cluster.node("cp1").activeConfiguration() ?? "") as { machine: { kubelet?: object } };
+  config.machine.kubelet = { image: "ghcr.io/siderolabs/kubelet:v1.35.5" };
+  await apply(config);
+  const services = async (): Promise<boolean> =>
+    (await listResources(transport, "runtime", "Services.v1alpha1.talos.dev")).some(
+      ({ id }) => id === "kubelet",
+    );
+  expect(await services()).toBe(false);
+  await expect.poll(services, { timeout: 5_000 }).toBe(true);
+  const [kubelet] = await listResources(transport, "k8s", "KubeletSpecs.kubernetes.talos.dev");
+  expect(kubelet?.spec["image"]).toBe("ghcr.io/siderolabs/kubelet:v1.35.5");
 });
 
 test("a pull is silent for a while after all of it has come", async () => {

@@ -22,6 +22,7 @@ const noKubernetes: ClusterRuntime = {
   configActive: async () => undefined,
   bootstrapped: async () => undefined,
   kubeletUp: async () => undefined,
+  staticPods: async () => undefined,
   kubeletDown: async () => undefined,
   health: async () => ({ apiServer: false, nodeReady: false }),
   removed: async () => undefined,
