@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { settingsMessage } from "../config.ts";
 import { outliveReaders } from "../tools/closedOutput.ts";
@@ -40,10 +41,16 @@ function program(): Command {
       "--talos-version <release>",
       "the release that the running cluster was made with (default: v1.12.7)",
     )
-    .action(async (given: { new: boolean; nodeSeconds?: number; talosVersion?: string }) => {
-      const { new: fresh, ...options } = given;
+    .option("--secrets <file>", "a bundle to make the running cluster with (default: new secrets)")
+    .option(
+      "--build <release=folder>",
+      "components of another release of Kubernetes; control planes then run what they name, each its own kube-apiserver",
+      takeBuild,
+    )
+    .action(async (given: { new: boolean; build?: Record<string, string> } & Omit<LabOptions, "mode">) => {
+      const { new: fresh, build: builds, ...options } = given;
       const mode: LabMode = fresh ? "new" : "running";
-      await start({ mode, ...options });
+      await start({ mode, ...options, ...(builds === undefined ? {} : { builds }) });
       await openStack(stackOf[mode]); // plain pulumi does not make a stack by itself
       process.stdout.write(`${environmentText(stackOf[mode])}\n`);
     });
@@ -137,7 +144,13 @@ function program(): Command {
   return root;
 }
 
-/** How plain `pulumi` is pointed at the lab. */
+function takeBuild(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const [release, folder] = text.split("=");
+  if (release === undefined || folder === undefined)
+    throw new InvalidArgumentError("a release and a folder, such as v1.35.5=/opt/kubernetes");
+  return { ...before, [release]: resolve(folder) };
+}
+
 function apiOf(text: string): number | "closed" {
   if (text === "closed") return text;
   const port = Number(text);
@@ -145,6 +158,7 @@ function apiOf(text: string): number | "closed" {
   throw new InvalidArgumentError("a port, or closed");
 }
 
+/** How plain `pulumi` is pointed at the lab. */
 function environmentText(stack: string): string {
   const environment = pulumiEnvironment();
   return [

@@ -7,7 +7,7 @@ import type { KubernetesTools } from "./kubernetes/controlPlane.ts";
 import { KubernetesRuntime } from "./kubernetes/runtime.ts";
 import { bootImage, labFiles, type LabLayout, type LabOptions } from "./layout.ts";
 import { LabNetwork } from "./node/network.ts";
-import { SimulatedNode, type Timings } from "./node/node.ts";
+import { SimulatedNode } from "./node/node.ts";
 import { timingsFor } from "./node/timings.ts";
 
 const kubernetesTools = [
@@ -29,13 +29,15 @@ export class Lab {
 
   /** Switches everything on; the machines are empty and wait in maintenance mode. */
   static async start(layout: LabLayout, options: LabOptions, say: (line: string) => void): Promise<Lab> {
-    const lab = new Lab(layout, bootImage(options), timingsFor(options.nodeSeconds), say);
+    const lab = new Lab(layout, options, say);
     await lab.#factory.start();
     await Promise.all(lab.#nodes.map((node) => node.start()));
     return lab;
   }
 
-  private constructor(layout: LabLayout, image: string, timings: Timings, say: (line: string) => void) {
+  private constructor(layout: LabLayout, options: LabOptions, say: (line: string) => void) {
+    const image = bootImage(options);
+    const timings = timingsFor(options.nodeSeconds);
     const { hostname, port } = new URL(layout.factory);
     this.#factory = new FactoryServer({
       host: hostname,
@@ -47,6 +49,7 @@ export class Lab {
       tools: Object.fromEntries(
         kubernetesTools.map((name) => [name, join(labFiles.bin, name)]),
       ) as KubernetesTools,
+      ...(options.builds === undefined ? {} : { builds: options.builds }),
       log: (line) => say(`kubernetes: ${line}`),
     });
     this.clusterFaults = new ClusterFaults(this.#kubernetes);

@@ -50,6 +50,10 @@ export interface LabOptions {
   mode: LabMode;
   /** How long a machine takes for an upgrade in all; default: 3 s. */
   nodeSeconds?: number;
+  /** A secrets bundle to make the running cluster with. Default: new secrets. */
+  secrets?: string;
+  /** Folders with components of Kubernetes of other releases, by release: every control plane then has a kube-apiserver of its own, of the release that it names. */
+  builds?: Record<string, string>;
   /** The release that the running cluster was made with. Default: `initialTalosVersion`. */
   talosVersion?: string;
 }

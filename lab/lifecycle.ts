@@ -4,7 +4,6 @@ import { resolveTools, type ToolName } from "../tools/resolve.ts";
 import { askLab, labReport, noLabText, type LabReport } from "./control.ts";
 import {
   daemonFile,
-  initialTalosVersion,
   labFiles,
   makeLabFolders,
   projectDir,
@@ -66,8 +65,7 @@ export async function startLab(options: LabOptions, say: Say): Promise<StartedLa
   await launch(options);
   try {
     const layout = readLayout(stackOf[mode]);
-    if (mode === "running")
-      await seedCluster(tools.talosctl, layout, options.talosVersion ?? initialTalosVersion, say);
+    if (mode === "running") await seedCluster(tools.talosctl, layout, options, say);
     await askLab(labFiles.socket, { method: "POST", path: "/ready" });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { labFiles, vanillaImage, type LabLayout } from "./layout.ts";
+import { initialTalosVersion, labFiles, vanillaImage, type LabLayout, type LabOptions } from "./layout.ts";
 import { run } from "./process.ts";
 
 /**
@@ -10,7 +10,7 @@ import { run } from "./process.ts";
 export async function seedCluster(
   talosctl: string,
   layout: LabLayout,
-  talosVersion: string,
+  { talosVersion = initialTalosVersion, secrets }: LabOptions,
   say: (line: string) => void,
 ): Promise<void> {
   const contract = talosVersion.split(".").slice(0, 2).join(".");
@@ -21,15 +21,12 @@ export async function seedCluster(
   const scratch = mkdtempSync(join(labFiles.dir, "talosctl-"));
   try {
     say("talosctl gen secrets, gen config");
-    await run(talosctl, [
-      "gen",
-      "secrets",
-      "--talos-version",
-      contract,
-      "--output-file",
-      labFiles.secretsBundle,
-      "--force",
-    ]);
+    if (secrets !== undefined) copyFileSync(secrets, labFiles.secretsBundle);
+    else
+      await run(talosctl, [
+        ...["gen", "secrets", "--talos-version", contract],
+        ...["--output-file", labFiles.secretsBundle, "--force"],
+      ]);
     await run(talosctl, [
       "gen", "config", layout.clusterName, layout.endpoint,
       "--with-secrets", labFiles.secretsBundle,

@@ -7,8 +7,11 @@ import type { ControlPlaneSettings } from "./configuration.ts";
 import { type Authorities, issueServingCertificate, type SecretFolder } from "./credentials.ts";
 import { ManagedProcess } from "./process.ts";
 
-/** Generations of kube-apiserver listen behind the endpoint on this port and the next one, in turn. */
-const backendPort = 16443;
+/** Where a kube-apiserver listens. */
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+}
 
 /** kube-apiserver did not come up; the message has its own words. */
 class ApiServerError extends Error {
@@ -19,43 +22,45 @@ class ApiServerError extends Error {
 export interface ApiServerOptions {
   readonly command: string;
   readonly generation: number;
+  readonly listener: Listener;
   readonly context: ComponentContext;
   readonly secrets: SecretFolder;
   readonly authorities: Authorities;
   readonly nodeAddresses: readonly string[];
+  /** Default: `audit.log`. */
+  readonly auditLog?: string;
   readonly runDirectory: string;
 }
 
 /** One process of kube-apiserver with the configuration files that belong to it. */
 export class ApiServer {
   readonly process: ManagedProcess;
-  /** Where it listens: another port than the one before it, so that both can run for a while. */
-  readonly port: number;
+  readonly listener: Listener;
   readonly #probe: () => Promise<boolean>;
   readonly #files: readonly string[];
 
   private constructor(
     process: ManagedProcess,
-    port: number,
+    listener: Listener,
     probe: () => Promise<boolean>,
     files: readonly string[],
   ) {
     this.process = process;
-    this.port = port;
+    this.listener = listener;
     this.#probe = probe;
     this.#files = files;
   }
 
   static async start(options: ApiServerOptions): Promise<ApiServer> {
-    const { generation, context, secrets, authorities } = options;
+    const { generation, listener, context, secrets, authorities } = options;
     const { settings, address } = context;
     const files = {
       servingCertificate: `apiserver-${generation}`,
       admission: `admission-${generation}.yaml`,
       auditPolicy: `audit-policy-${generation}.yaml`,
+      auditLog: options.auditLog ?? "audit.log",
     };
-    const port = backendPort + (generation % 2);
-    const args = apiServerArgs(context, files, port);
+    const args = apiServerArgs(context, files, listener);
     await issueServingCertificate(
       secrets,
       files.servingCertificate,
@@ -81,10 +86,15 @@ export class ApiServer {
     ];
     return new ApiServer(
       process,
-      port,
-      () => probe(address, port, secrets),
+      listener,
+      () => probe(listener, secrets),
       written.map((name) => secrets.path(name)),
     );
+  }
+
+  /** Is it ready? */
+  answers(): Promise<boolean> {
+    return this.#probe();
   }
 
   /** Waits until it is ready. */
@@ -112,11 +122,11 @@ export class ApiServer {
 }
 
 /** Is the API at this address ready? Asked on a connection of its own. */
-export function probe(address: string, port: number, secrets: SecretFolder): Promise<boolean> {
+export function probe({ host, port }: Listener, secrets: SecretFolder): Promise<boolean> {
   return new Promise((resolve) => {
     const question = request(
       {
-        host: address,
+        host,
         port,
         path: "/readyz",
         agent: false,

@@ -91,12 +91,13 @@ export interface ApiServerFiles {
   readonly servingCertificate: string;
   readonly admission: string;
   readonly auditPolicy: string;
+  readonly auditLog: string;
 }
 
 export function apiServerArgs(
   { settings, address, file, logDirectory }: ComponentContext,
   files: ApiServerFiles,
-  port: number,
+  listener: { host: string; port: number },
 ): string[] {
   const issuer = settings.endpoint.origin;
   return mergeArgs(
@@ -111,10 +112,10 @@ export function apiServerArgs(
       "api-audiences": issuer,
       "audit-log-maxbackup": "1",
       "audit-log-maxsize": "20",
-      "audit-log-path": `${logDirectory}/audit.log`,
+      "audit-log-path": `${logDirectory}/${files.auditLog}`,
       "audit-policy-file": file(files.auditPolicy),
       "authorization-mode": "Node,RBAC",
-      "bind-address": address,
+      "bind-address": listener.host,
       "client-ca-file": file("client-ca.crt"),
       "enable-admission-plugins": "NodeRestriction",
       "enable-bootstrap-token-auth": "true",
@@ -136,7 +137,7 @@ export function apiServerArgs(
       "requestheader-extra-headers-prefix": "X-Remote-Extra-",
       "requestheader-group-headers": "X-Remote-Group",
       "requestheader-username-headers": "X-Remote-User",
-      "secure-port": String(port),
+      "secure-port": String(listener.port),
       "service-account-issuer": issuer,
       "service-account-key-file": file("service-account.pub"),
       "service-account-signing-key-file": file("service-account.key"),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { componentConfig, staticPodNames, type StaticPodName } from "../node/componentConfigs.ts";
 import { type ConfigDocument, sections } from "./documents.ts";
 
 /** Values of one command line flag; Talos takes one or several (extraArgs of Talos 1.12 and newer). */
@@ -34,6 +35,8 @@ export interface ControlPlaneSettings {
   readonly apiServer: ApiServerSettings;
   readonly controllerManagerArgs: ExtraArgs;
   readonly schedulerArgs: ExtraArgs;
+  /** What Talos runs, by component. */
+  readonly images: Readonly<Record<StaticPodName, string>>;
 }
 
 /** What concerns kube-apiserver alone: a change of this restarts it. */
@@ -149,7 +152,16 @@ export function controlPlaneSettings(documents: readonly ConfigDocument[]): Cont
     },
     controllerManagerArgs: argumentLists(cluster.controllerManager?.extraArgs),
     schedulerArgs: argumentLists(cluster.scheduler?.extraArgs),
+    images: imagesOf(documents),
   };
+}
+
+function imagesOf(documents: readonly ConfigDocument[]): ControlPlaneSettings["images"] {
+  const images = staticPodNames.map((name) => [
+    name,
+    componentConfig(name, { documents: [...documents] }).image,
+  ]);
+  return Object.fromEntries(images) as ControlPlaneSettings["images"];
 }
 
 /** Up to contract 1.13: one key of either kind. Plain text comes last, so that what was stored without a key is read. */

@@ -2,7 +2,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { ApiServer, probe } from "./apiServer.ts";
+import { type Listener, probe } from "./apiServer.ts";
+import { ApiServers, type WantedApiServer } from "./apiServers.ts";
 import {
   type ComponentContext,
   controllerManagerArgs,
@@ -11,6 +12,7 @@ import {
   kwokArgs,
   schedulerArgs,
 } from "./commands.ts";
+import type { StaticPodName } from "../node/componentConfigs.ts";
 import type { ControlPlaneSettings } from "./configuration.ts";
 import {
   type Authorities,
@@ -29,10 +31,15 @@ export type KubernetesTools = Record<
   string
 >;
 
+/** A kube-apiserver as a control plane's settings have it. */
+export type ServerOfControlPlane = Omit<WantedApiServer, "command">;
+
 /** Where a control plane keeps its files, and what it is made of. */
 export interface ControlPlaneOptions {
   readonly directory: string;
   readonly tools: KubernetesTools;
+  /** Programs of other releases, by release: a component runs the one that its image names. Default: those of `tools`, whatever the image. */
+  readonly builds?: Readonly<Record<string, string>>;
   readonly log: (line: string) => void;
   /** Called when a process has ended that nobody asked to. */
   readonly onCrash: () => void;
@@ -51,12 +58,9 @@ export class ControlPlane {
   readonly #authorities: Authorities;
   readonly #address: string;
   readonly #processes = new Map<string, { process: ManagedProcess; args: string }>();
-  #current: ControlPlaneSettings;
-  #apiServer: ApiServer | undefined;
+  readonly #apiServers: ApiServers;
   /** A fault of the lab: nobody gets through the front door. */
   #closed = false;
-  #generation = 0;
-  readonly #retiring = new Set<Promise<void>>();
 
   private constructor(
     options: ControlPlaneOptions,
@@ -67,10 +71,24 @@ export class ControlPlane {
   ) {
     this.#options = options;
     this.#settings = settings;
-    this.#current = settings;
     this.#secrets = secrets;
     this.#authorities = authorities;
     this.#address = address;
+    this.#apiServers = new ApiServers({
+      address,
+      startTimeoutMilliseconds: options.startTimeoutMilliseconds,
+      start: (wanted) => ({
+        context: this.#context(wanted.settings),
+        secrets: this.#secrets,
+        authorities: this.#authorities,
+        nodeAddresses: wanted.nodeAddresses,
+        runDirectory: this.#runDirectory,
+        ...(wanted.listener === undefined ? {} : { auditLog: `audit-${wanted.name}.log` }),
+      }),
+      openTo: (listener) => this.#openTo(listener),
+      started: (server) => this.#watch(server.process),
+      log: options.log,
+    });
   }
 
   /** Makes the secrets of a control plane from its settings. Nothing runs yet. */
@@ -102,42 +120,54 @@ export class ControlPlane {
     return this.#secrets.path("admin.kubeconfig");
   }
 
-  /** Does kube-apiserver run (it may still be starting)? */
+  /** Does a kube-apiserver run (it may still be starting)? */
   get running(): boolean {
-    return this.#apiServer !== undefined && this.#apiServer.process.exited === undefined;
+    return this.#apiServers.running;
   }
 
   /** Starts whatever does not run, with the given settings; replaces what runs with others. */
   async ensure(
     settings: ControlPlaneSettings,
-    nodeAddresses: readonly string[],
+    servers: readonly ServerOfControlPlane[],
     rolling: boolean,
   ): Promise<void> {
     await this.#ensureEtcd();
-    await this.#ensureApiServer(settings, nodeAddresses, rolling);
+    await this.#apiServers.ensure(
+      servers.map((server) => this.#wanted(server)),
+      rolling,
+    );
     const context = this.#context(settings);
     await Promise.all([
-      this.#ensureTool("kube-controller-manager", controllerManagerArgs(context)),
-      this.#ensureTool("kube-scheduler", schedulerArgs(context)),
+      this.#ensureComponent("kube-controller-manager", settings, controllerManagerArgs(context)),
+      this.#ensureComponent("kube-scheduler", settings, schedulerArgs(context)),
       this.#ensureTool("kwok", kwokArgs(context, stages)),
     ]);
-    this.#current = settings;
   }
 
-  /** Is this the configuration that kube-apiserver runs with? */
-  runsWith(settings: ControlPlaneSettings): boolean {
-    return this.running && fingerprint(settings) === fingerprint(this.#current);
+  /** Is the kube-apiserver of a control plane ready, with the settings that it is to have? */
+  async serverAnswers(server: ServerOfControlPlane): Promise<boolean> {
+    return this.#apiServers.answers(this.#wanted(server));
+  }
+
+  #wanted(server: ServerOfControlPlane): WantedApiServer {
+    return { ...server, command: this.#command("kube-apiserver", server.settings) };
+  }
+
+  #command(name: StaticPodName, { images }: ControlPlaneSettings): string {
+    const release = /:(v[^@]+)/.exec(images[name])?.[1] ?? "";
+    const folder = this.#options.builds?.[release];
+    return folder === undefined ? this.#options.tools[name] : join(folder, name);
   }
 
   /** Has the endpoint refuse everybody, whatever runs behind it, or serve again. */
   async close(closed: boolean): Promise<void> {
     this.#closed = closed;
-    await this.#openTo(closed || !this.running ? null : (this.#apiServer?.port ?? null));
+    await this.#openTo(this.#apiServers.open);
   }
 
   /** Does the Kubernetes API answer? */
   async answers(): Promise<boolean> {
-    return probe(this.#address, portOf(this.#settings.endpoint), this.#secrets);
+    return probe({ host: this.#address, port: portOf(this.#settings.endpoint) }, this.#secrets);
   }
 
   /** Ends all processes; etcd's data stays. */
@@ -145,11 +175,9 @@ export class ControlPlane {
     const components = [...this.#processes]
       .filter(([name]) => name !== "etcd")
       .map(([, entry]) => entry.process);
-    await Promise.all([...components.map((process) => process.stop(2000)), ...this.#retiring]);
-    await this.#apiServer?.process.stop();
+    await Promise.all(components.map((process) => process.stop(2000)));
+    await this.#apiServers.stop();
     await this.#processes.get("etcd")?.process.stop();
-    await this.#apiServer?.stop();
-    this.#apiServer = undefined;
     this.#processes.clear();
   }
 
@@ -181,48 +209,12 @@ export class ControlPlane {
     }
   }
 
-  async #ensureApiServer(
+  #ensureComponent(
+    name: StaticPodName,
     settings: ControlPlaneSettings,
-    nodeAddresses: readonly string[],
-    rolling: boolean,
-  ): Promise<void> {
-    if (this.runsWith(settings)) return;
-    const before = this.#apiServer;
-    if (before !== undefined && !rolling) {
-      await this.#openTo(null);
-      await before.stop();
-    }
-    let next: ApiServer | undefined;
-    try {
-      next = await ApiServer.start({
-        command: this.#options.tools["kube-apiserver"],
-        generation: ++this.#generation,
-        context: this.#context(settings),
-        secrets: this.#secrets,
-        authorities: this.#authorities,
-        nodeAddresses,
-        runDirectory: this.#runDirectory,
-      });
-      await next.ready(this.#options.startTimeoutMilliseconds);
-      await this.#openTo(next.port);
-      this.#apiServer = next;
-      this.#current = settings;
-      this.#watch(next.process);
-    } catch (error) {
-      await next?.stop();
-      await this.#openTo(null);
-      this.#apiServer = undefined;
-      throw error;
-    } finally {
-      // Also when the new one failed: every control plane has the new configuration, so none would run the old one.
-      if (before !== undefined) this.#retire(before);
-    }
-    this.#options.log(`kube-apiserver is ready (generation ${this.#generation})`);
-  }
-
-  #retire(server: ApiServer): void {
-    const ended = server.stop().finally(() => this.#retiring.delete(ended));
-    this.#retiring.add(ended);
+    args: string[],
+  ): Promise<ManagedProcess> {
+    return this.#ensureProcess(name, this.#command(name, settings), args);
   }
 
   #ensureTool(name: keyof KubernetesTools, args: string[]): Promise<ManagedProcess> {
@@ -230,7 +222,7 @@ export class ControlPlane {
   }
 
   async #ensureProcess(name: string, command: string, args: string[], ipc = false): Promise<ManagedProcess> {
-    const wanted = args.join("\0");
+    const wanted = [command, ...args].join("\0");
     const before = this.#processes.get(name);
     if (before !== undefined && before.process.exited === undefined) {
       if (before.args === wanted) return before.process;
@@ -249,9 +241,9 @@ export class ControlPlane {
     return started;
   }
 
-  /** Has the endpoint hand connections to this port, or refuse them. */
-  async #openTo(wanted: number | null): Promise<void> {
-    const backend = this.#closed ? null : wanted;
+  /** Has the endpoint hand connections there, or refuse them. */
+  async #openTo(wanted: Listener | undefined): Promise<void> {
+    const backend = this.#closed ? null : (wanted ?? null);
     const running = this.#processes.get("endpoint")?.process;
     if (backend === null && (running === undefined || running.exited !== undefined)) return;
     const port = String(portOf(this.#settings.endpoint));
@@ -281,8 +273,4 @@ export class ControlPlane {
 
 function portOf(endpoint: URL): number {
   return Number(endpoint.port || "443");
-}
-
-function fingerprint(settings: ControlPlaneSettings): string {
-  return JSON.stringify(settings.apiServer);
 }

@@ -1,8 +1,13 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** What the process of a front door is asked: the port to hand connections to, or null for none. */
+/** What the process of a front door is asked: where to hand connections to, or null for nowhere. */
 export interface FrontDoorRequest {
-  readonly backend: number | null;
+  readonly backend: Backend | null;
+}
+
+interface Backend {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** Its answer; `problem` is absent after a success. */
@@ -19,15 +24,15 @@ export class FrontDoor {
   readonly #port: number;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
-  #backend = 0;
+  #backend: Backend | undefined;
 
   constructor(address: string, port: number) {
     this.#address = address;
     this.#port = port;
   }
 
-  /** New connections go to this port from now on; those that exist end with the server they are connected to. */
-  async open(backend: number): Promise<void> {
+  /** New connections go there from now on; those that exist end with the server they are connected to. */
+  async open(backend: Backend): Promise<void> {
     this.#backend = backend;
     if (this.#server !== undefined) return;
     const server = createServer({ noDelay: true }, (socket) => this.#connect(socket));
@@ -49,7 +54,9 @@ export class FrontDoor {
   }
 
   #connect(client: Socket): void {
-    const backend = connect({ host: this.#address, port: this.#backend, noDelay: true });
+    if (this.#backend === undefined) return void client.destroy();
+    const { host, port } = this.#backend;
+    const backend = connect({ host, port, noDelay: true });
     for (const [one, other] of [
       [client, backend],
       [backend, client],

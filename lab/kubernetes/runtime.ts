@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClusterRuntime, NodeIdentity, RunningStaticPod } from "../node/runtime.ts";
 import { type ControlPlaneSettings, controlPlaneSettings, nodeSettings } from "./configuration.ts";
-import { ControlPlane, type KubernetesTools } from "./controlPlane.ts";
+import { ControlPlane, type KubernetesTools, type ServerOfControlPlane } from "./controlPlane.ts";
 import { NodeRegistry } from "./nodes.ts";
 import { newNodeState, type NodeState, tellOf } from "./nodeState.ts";
 import { reapLeftovers } from "./process.ts";
@@ -14,6 +14,11 @@ export interface KubernetesRuntimeOptions {
   /** Folder for secrets, data, logs and pid files; made if it is not there, readable for its owner only. */
   readonly directory: string;
   readonly tools: KubernetesTools;
+  /**
+   * Folders with kube-apiserver, kube-controller-manager and kube-scheduler of other releases, by release. With it every control plane has a kube-apiserver of its own,
+   * and components are what their images name. Default: one kube-apiserver for all control planes, of the release of `tools`.
+   */
+  readonly builds?: Readonly<Record<string, string>>;
   /** Gets a line for what happens to the control plane. Default: nothing is said. */
   readonly log?: (line: string) => void;
   /** How long kube-apiserver may take to become ready, in milliseconds. Default: 60 000. */
@@ -92,7 +97,10 @@ export class KubernetesRuntime implements ClusterRuntime {
   }
 
   async health(node: NodeIdentity): Promise<{ apiServer: boolean; nodeReady: boolean }> {
-    const apiServer = (await this.#controlPlane?.answers()) ?? false;
+    const own = this.#ownServer(this.#nodes.get(node.name));
+    const apiServer =
+      (await (own === undefined ? this.#controlPlane?.answers() : this.#controlPlane?.serverAnswers(own))) ??
+      false;
     if (!apiServer || this.#registry === undefined) return { apiServer, nodeReady: false };
     return { apiServer, nodeReady: await this.#registry.ready(node.name).catch(() => false) };
   }
@@ -198,8 +206,9 @@ export class KubernetesRuntime implements ClusterRuntime {
     if (this.#failure?.fingerprint === fingerprint && this.#controlPlane?.running !== true) return;
     try {
       this.#controlPlane ??= await this.#prepare(settings);
-      const addresses = controlPlanes.map((node) => node.identity.address);
-      await this.#controlPlane.ensure(settings, addresses, controlPlanes.length > 1);
+      const servers = this.#servers(settings, controlPlanes);
+      if (servers.length === 0) return;
+      await this.#controlPlane.ensure(settings, servers, controlPlanes.length > 1);
       this.#failure = undefined;
       if (!this.#furnished) await applySystemObjects(this.adminKubeconfig(), settings.bootstrapToken);
       this.#furnished = true;
@@ -209,13 +218,35 @@ export class KubernetesRuntime implements ClusterRuntime {
     }
   }
 
+  #servers(settings: ControlPlaneSettings, controlPlanes: NodeState[]): ServerOfControlPlane[] {
+    if (this.#options.builds !== undefined)
+      return controlPlanes.flatMap((node) => (node.kubelet ? (this.#ownServer(node) ?? []) : []));
+    const nodeAddresses = controlPlanes.map((node) => node.identity.address);
+    return [{ name: "shared", settings, nodeAddresses }];
+  }
+
+  #ownServer(state: NodeState | undefined): ServerOfControlPlane | undefined {
+    if (this.#options.builds === undefined || state?.controlPlane === undefined) return undefined;
+    const { name, address } = state.identity;
+    const port = Number(state.controlPlane.endpoint.port || "443");
+    return {
+      name,
+      settings: state.controlPlane,
+      listener: { host: address, port },
+      nodeAddresses: [address],
+    };
+  }
+
   async #prepare(settings: ControlPlaneSettings): Promise<ControlPlane> {
-    const { directory, tools, startTimeoutMilliseconds = 60_000 } = this.#options;
+    const { directory, tools, builds, startTimeoutMilliseconds = 60_000 } = this.#options;
     const reaped = await reapLeftovers(join(directory, "run"));
     if (reaped.length > 0) this.#log(`ended what an earlier lab left running: ${reaped.join(", ")}`);
     const onCrash = () => void this.#reconcileSoon();
     const controlPlane = await ControlPlane.prepare(
-      { directory, tools, log: this.#log, onCrash, startTimeoutMilliseconds },
+      {
+        ...{ directory, tools, log: this.#log, onCrash, startTimeoutMilliseconds },
+        ...(builds === undefined ? {} : { builds }),
+      },
       settings,
     );
     this.#registry = new NodeRegistry(readFileSync(controlPlane.adminKubeconfigFile, "utf8"));
@@ -230,8 +261,8 @@ export class KubernetesRuntime implements ClusterRuntime {
     const all = controlPlanes.flatMap((node) => (node.controlPlane === undefined ? [] : [node.controlPlane]));
     const [first] = all;
     if (first === undefined) return undefined;
-    const shared = ({ apiServer, controllerManagerArgs, schedulerArgs }: ControlPlaneSettings) =>
-      JSON.stringify({ ...apiServer, certSANs: [], controllerManagerArgs, schedulerArgs });
+    const shared = ({ apiServer, controllerManagerArgs, schedulerArgs, images }: ControlPlaneSettings) =>
+      JSON.stringify([{ ...apiServer, certSANs: [] }, controllerManagerArgs, schedulerArgs, images]);
     const agreed = all.every((settings) => shared(settings) === shared(first));
     if (!agreed && this.#inEffect !== undefined) return this.#inEffect;
     const certSANs = [...new Set(all.flatMap((settings) => settings.apiServer.certSANs))].sort();

@@ -21,7 +21,10 @@ export interface ComponentConfig {
   environmentVariables: Record<string, string>;
 }
 
-export function componentConfig(name: StaticPodName, config: MachineConfig): ComponentConfig {
+export function componentConfig(
+  name: StaticPodName,
+  config: Pick<MachineConfig, "documents">,
+): ComponentConfig {
   const section = componentSection(name, config);
   const own = config.documents.find(({ kind }) => kind === kubernetesDocuments[name]);
   const args = { ...record(section?.["extraArgs"]), ...record(own?.["extraArgs"]) };
@@ -36,7 +39,7 @@ export function componentConfig(name: StaticPodName, config: MachineConfig): Com
 
 export function componentSection(
   name: StaticPodName,
-  config: MachineConfig,
+  config: Pick<MachineConfig, "documents">,
 ): ReturnType<typeof clusterSection> {
   return clusterSection(config, sections[name]);
 }
@@ -65,8 +68,10 @@ const ofStaticPod = (
     if (found === undefined) return [];
     const { config, version } = found;
     const spec = { ...more, ...config };
-    const extraArgs = Object.entries(config.extraArgs).map(([flag, values]) => [flag, { values }]);
-    return [{ id: name, version, spec, message: { ...spec, extraArgs: Object.fromEntries(extraArgs) } }];
+    const extraArgs: object = Object.fromEntries(
+      Object.entries(config.extraArgs).map(([flag, values]) => [flag, { values }]),
+    );
+    return [{ id: name, version, spec, message: { ...spec, extraArgs } }];
   },
 });
 

@@ -171,7 +171,8 @@ async function activate(node: SimulatedNode, config: MachineConfig): Promise<voi
     JSON.stringify([of?.certSans, of?.machineCa.crt, of?.acceptedCas, of?.hostname]);
   if (names(before) !== names(config)) await node.api.serveConfigured(true);
   node.changes.notify();
-  const returns = (): boolean => !node.faults.has("api-server-down");
+  const returns = async (): Promise<boolean> =>
+    !node.faults.has("api-server-down") && (await node.kubernetes.health()).apiServer;
   void boot.staticPods.follow(config, boot, node.timings.bootSeconds, returns).catch(() => {});
   if (before !== undefined && kubeletOf(before) !== kubeletOf(config))
     void restartKubelet(node, boot).catch(() => {});

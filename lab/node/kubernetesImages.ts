@@ -11,6 +11,7 @@ export const kubernetesDocuments = {
 
 type Component = keyof typeof kubernetesDocuments;
 type Section = Record<string, unknown> | undefined;
+type Documents = Pick<MachineConfig, "documents">;
 
 /** What Talos runs where a configuration names no image: that of its own release; one will do for all of them here. */
 const byDefault = "v1.35.4";
@@ -31,16 +32,12 @@ export function isKubernetesImage(reference: string): boolean {
 }
 
 /** A section of `cluster` in the v1alpha1 document. */
-export function clusterSection({ documents }: MachineConfig, name: string): Section {
+export function clusterSection({ documents }: Documents, name: string): Section {
   return mainSection(documents, "cluster", name);
 }
 
 /** The image of a component, as the configuration names it. */
-export function kubernetesImage(
-  { documents }: MachineConfig,
-  component: Component,
-  section: Section,
-): string {
+export function kubernetesImage({ documents }: Documents, component: Component, section: Section): string {
   const own = documents.find(({ kind }) => kind === kubernetesDocuments[component]);
   const image = own?.["image"] ?? section?.["image"];
   return typeof image === "string" ? image : `${repositories[component]}:${byDefault}`;

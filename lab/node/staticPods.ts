@@ -72,7 +72,7 @@ export class StaticPods {
     config: MachineConfig,
     boot: Boot,
     seconds: number,
-    returns: () => boolean = () => true,
+    returns: () => Promise<boolean> = async () => true,
   ): Promise<void> {
     const changed = names.filter((name) => {
       const pod = this.#pods.get(name);
@@ -105,12 +105,12 @@ export class StaticPods {
     this.#started(name);
   }
 
-  async #restartApiServer(boot: Boot, seconds: number, returns: () => boolean): Promise<void> {
+  async #restartApiServer(boot: Boot, seconds: number, returns: () => Promise<boolean>): Promise<void> {
     await boot.sleep(seconds * 0.2);
     this.#set("kube-apiserver", { ready: false });
     await boot.sleep(seconds * 0.3);
     for (const name of names.slice(1)) this.#set(name, { ready: false });
-    while (!returns()) await boot.sleep(0.05);
+    while (!(await returns())) await boot.sleep(0.05);
     this.#started("kube-apiserver");
     await boot.sleep(seconds * 0.5);
     for (const name of names.slice(1)) this.#started(name);
