@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A stand-in of a storage array, listening on loopback. */
+/** A stand-in of a storage array. */
 export interface Array {
   readonly port: number;
   /** What is on it, in the order it was made: a test compares it before and after. */
@@ -22,9 +22,15 @@ export interface Answer {
   body?: unknown;
 }
 
-/** Serves one handler on a free port of loopback. */
+/** Where an array is reached. Default: a free port of loopback. */
+export interface Portal {
+  host: string;
+  port: number;
+}
+
 export async function listen(
   handle: (request: IncomingMessage, url: URL, body: string) => Answer,
+  { host, port }: Portal = { host: "127.0.0.1", port: 0 },
 ): Promise<{ port: number; stop: () => Promise<void> }> {
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -36,7 +42,7 @@ export async function listen(
       response.end(body === undefined ? undefined : JSON.stringify(body));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   const stop = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());

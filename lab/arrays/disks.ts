@@ -23,25 +23,25 @@ export class Disks {
   }
 
   create(name: string, bytes: number): void {
-    writeFileSync(this.#disk(name), "", { flag: "wx" });
-    truncateSync(this.#disk(name), bytes);
+    writeFileSync(this.file(name), "", { flag: "wx" });
+    truncateSync(this.file(name), bytes);
   }
 
   resize(name: string, bytes: number): void {
-    truncateSync(this.#disk(name), bytes);
+    truncateSync(this.file(name), bytes);
   }
 
   copy(from: string, to: string): void {
     // cp skips the holes, which are nearly all of it.
-    execFileSync("cp", ["--sparse=always", this.#disk(from), this.#disk(to)]);
+    execFileSync("cp", ["--sparse=always", this.file(from), this.file(to)]);
   }
 
   size(name: string): number {
-    return statSync(this.#disk(name)).size;
+    return statSync(this.file(name)).size;
   }
 
   delete(name: string): void {
-    rmSync(this.#disk(name), { force: true });
+    rmSync(this.file(name), { force: true });
   }
 
   export({ iqn, lun, disk }: ExportedTarget): void {
@@ -53,7 +53,8 @@ export class Disks {
     rmSync(this.#target(iqn), { force: true });
   }
 
-  #disk(name: string): string {
+  /** The file of a disk. */
+  protected file(name: string): string {
     return join(this.#folder, "disks", `${encodeURIComponent(name)}.img`);
   }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { listen } from "./array.ts";
-import type { Answer, Array, ArrayContents } from "./array.ts";
+import type { Answer, Array, ArrayContents, Portal } from "./array.ts";
 import { Disks } from "./disks.ts";
 
 export interface DsmArrayOptions {
@@ -10,6 +10,9 @@ export interface DsmArrayOptions {
   password: string;
   /** How many targets the model allows; entry-level ones allow 10. */
   maxTargets?: number;
+  /** Default: disks of the simulated nodes' iscsiadm, in the folder. */
+  disks?: Disks;
+  portal?: Portal;
 }
 
 interface Lun {
@@ -80,12 +83,12 @@ export class DsmArray implements Array {
 
   private constructor(options: DsmArrayOptions) {
     this.#options = options;
-    this.#disks = new Disks(options.folder);
+    this.#disks = options.disks ?? new Disks(options.folder);
   }
 
   static async start(options: DsmArrayOptions): Promise<DsmArray> {
     const array = new DsmArray(options);
-    array.#server = await listen((request, url) => array.#answer(request, url));
+    array.#server = await listen((request, url) => array.#answer(request, url), options.portal);
     return array;
   }
 

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { bundle, changed, outcome, talosconfig } from "./settings/example.ts";
 import { changedStacks, inStages, mostStages, stacksIn } from "../../tools/stacks.ts";
@@ -39,6 +39,7 @@ interface Job {
   permissions?: Record<string, string>;
   outputs?: Record<string, string>;
   environment?: string;
+  env?: Record<string, string>;
   concurrency?: { group: string; "cancel-in-progress": boolean };
   "timeout-minutes"?: number;
   steps?: Step[];
@@ -176,7 +177,10 @@ describe("what the workflows do with a stack", () => {
     };
     const settings = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
     const night = Object.fromEntries(settings) as Record<string, unknown>;
+    const { ARRAY_PASSWORD: password } = workflowOf("acceptance.yml").jobs["qemu"]?.env ?? {};
+    vi.stubEnv("ARRAY_PASSWORD", password);
     expect(outcome(changed(night, { "cluster.secrets": { bundle, talosconfig } })).problems).toEqual([]);
+    vi.unstubAllEnvs();
   });
 
   it("takes the published plugins in the tests of every change", () => {
