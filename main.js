@@ -12,6 +12,10 @@ if (major < 22 || (major === 22 && minor < 18)) {
   );
 }
 
+// Pulumi's runner looks up the source map of each frame of each stack that the SDK notes, some thousands in a preview. Node runs this program as it is
+// written, so there is nothing to look up.
+Error.prepareStackTrace = undefined;
+
 // Keeps compiled code between runs, next to the packages: other users can write to the folder for temporary files.
 module.enableCompileCache?.(join(import.meta.dirname, "node_modules", ".cache", "program"));
 const program = await import("./index.ts");

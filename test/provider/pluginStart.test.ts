@@ -79,6 +79,25 @@ describe("an old Node", () => {
   });
 });
 
+it("the program turns off the look-up of source maps, of which it has none: its errors name its own lines", () => {
+  // As @pulumi/pulumi/cmd/run does it before it loads a program.
+  const load = `import "source-map-support/register.js";
+    const hooked = typeof Error.prepareStackTrace;
+    await import("./main.js").catch(() => undefined);
+    const { parseSettings } = await import("./config.ts");
+    let stack = "";
+    try { parseSettings(null); } catch (error) { stack = error.stack; }
+    console.log(JSON.stringify({ hooked, now: typeof Error.prepareStackTrace, stack }));`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", load], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  const { hooked, now, stack } = JSON.parse(stdout) as Record<string, string>;
+  expect([hooked, now]).toEqual(["function", "undefined"]);
+  const [, file = "", line = "0"] = /at .*?\/((?:config|settings\/\w+)\.ts):(\d+)/.exec(stack ?? "") ?? [];
+  expect(readFileSync(join(root, file), "utf8").split("\n")[Number(line) - 1]).toMatch(/throw|Error|parse/);
+});
+
 describe("the plugin, started by PulumiPlugin.yaml as the language host does it", () => {
   const heard: { urn: string; message: string }[] = [];
   let cluster: SimulatedCluster;
