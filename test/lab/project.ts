@@ -111,17 +111,25 @@ export class LabProject {
 
   /** Plain `pulumi` on the lab's state, its program loaded as the language host loads it. */
   pulumi(...args: string[]): Promise<Finished> {
+    return this.run(
+      join(this.dir, ".lab", "bin", "pulumi"),
+      [...args, "--non-interactive"],
+      this.pulumiEnvironment(),
+    );
+  }
+
+  pulumiEnvironment(): NodeJS.ProcessEnv {
     const path = [
       join(this.dir, ".lab", "bin"),
       join(this.dir, "test", "lab", "languageHost"),
       process.env["PATH"],
     ];
-    return this.run(join(this.dir, ".lab", "bin", "pulumi"), [...args, "--non-interactive"], {
+    return {
       PATH: path.join(delimiter),
       PULUMI_BACKEND_URL: pathToFileURL(join(this.dir, ".lab", "state")).href,
       PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
       PULUMI_SKIP_UPDATE_CHECK: "true",
-    });
+    };
   }
 
   file(name: string): string {
