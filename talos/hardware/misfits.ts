@@ -1,5 +1,6 @@
 import { matchesExpression, matchesSelector } from "./disks.ts";
 import { globbed } from "./glob.ts";
+import { matchesLinkExpression } from "./linkExpression.ts";
 import type { NamedHardware } from "./named.ts";
 import {
   describeDisks,
@@ -17,7 +18,7 @@ import { texts, written, type Section } from "./sections.ts";
  */
 export function hardwareMisfits(named: readonly NamedHardware[], { disks, links }: Hardware): string[] {
   return named.flatMap((one): string[] => {
-    if ("link" in one || "linkSelector" in one) {
+    if ("link" in one || "linkSelector" in one || "linkMatch" in one) {
       const problem = links.length === 0 ? undefined : linkMisfit(one, links);
       return problem === undefined ? [] : [`${one.path}: ${problem}; the node has ${describeLinks(links)}.`];
     }
@@ -26,7 +27,7 @@ export function hardwareMisfits(named: readonly NamedHardware[], { disks, links 
   });
 }
 
-type NamedLink = Extract<NamedHardware, { link: string } | { linkSelector: Section }>;
+type NamedLink = Extract<NamedHardware, { link: string } | { linkSelector: Section } | { linkMatch: string }>;
 
 function diskMisfit(named: Exclude<NamedHardware, NamedLink>, disks: readonly ReportedDisk[]) {
   if ("disk" in named) return hasDisk(named.disk, disks) ? undefined : `there is no disk ${named.disk}`;
@@ -59,6 +60,14 @@ function isAt({ id, fields }: ReportedDisk, device: string): boolean {
 function linkMisfit(named: NamedLink, links: readonly ReportedLink[]): string | undefined {
   if ("link" in named)
     return links.flatMap(namesOf).includes(named.link) ? undefined : `there is no link ${named.link}`;
+  if ("linkMatch" in named) {
+    const { linkMatch, isOne } = named;
+    // Bonds and VLANs get no alias (siderolabs/talos v1.14 network/link_alias_config.go).
+    const verdicts = links.filter(isPhysical).map((link) => matchesLinkExpression(linkMatch, link));
+    if (verdicts.every((verdict) => verdict === false)) return `no link matches \`${linkMatch}\``;
+    const count = verdicts.filter((verdict) => verdict === true).length;
+    return isOne && count > 1 ? `${count} links match \`${linkMatch}\`, and an alias is for one` : undefined;
+  }
   const { linkSelector } = named;
   const isMet = links.some((link) => matchesLink(linkSelector, link) !== false);
   return isMet ? undefined : `no link matches \`${written(linkSelector)}\``;

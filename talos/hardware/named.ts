@@ -8,6 +8,8 @@ export type NamedHardware = { readonly path: string } & (
   | { readonly diskMatch: string }
   | { readonly link: string }
   | { readonly linkSelector: Section }
+  /** `isOne`: another number of links than one gets no alias. */
+  | { readonly linkMatch: string; readonly isOne: boolean }
 );
 
 /** Documents that make the link that they are named after. */
@@ -86,7 +88,11 @@ function linksOf(documents: readonly Section[]): NamedHardware[] {
       const kind = typeof document["kind"] === "string" ? document["kind"] : "";
       if (!users.has(kind) && !makers.has(kind) && !linked.has(kind)) return [];
       const path = `${kind}${nameOf(document)}`;
+      const match = section(document, "selector")["match"];
       return [
+        ...(kind === "LinkAliasConfig" && typeof match === "string"
+          ? [{ path, linkMatch: match.trim(), isOne: !String(document["name"]).includes("%d") }]
+          : []),
         ...(users.has(kind) ? link(path, document["name"]) : []),
         ...link(`${path}, link`, document["link"]),
         ...link(`${path}, parent`, document["parent"]),

@@ -50,6 +50,13 @@ const misfitsOf = (configuration: string, machine = hardware): string[] => {
 const disks = "the node has sda 64 GB, nvme0n1 32 GB.";
 const links = "the node has enp1s0 (52:54:00:12:34:56, virtio_net).";
 
+const alias = (match: string, name = "net0") =>
+  [
+    { kind: "LinkAliasConfig", name, selector: { match } },
+    { kind: "LinkConfig", name: name.replace("%d", "0") },
+  ]
+    .map((document) => stringify(document))
+    .join("---\n");
 const install = (value: object) => stringify({ machine: { install: value } });
 const interfaces = (...value: object[]) => stringify({ machine: { network: { interfaces: value } } });
 const volume = (match: string) =>
@@ -127,6 +134,14 @@ describe("what a configuration names and the machine does not have", () => {
       `VLANConfig vlan7, parent: there is no link eno3; ${links}`,
     ],
     [
+      alias('mac(link.hardware_addr) == "00:1a:2b:3c:4d:5e" || link.driver == "ice"'),
+      `LinkAliasConfig net0: no link matches \`mac(link.hardware_addr) == "00:1a:2b:3c:4d:5e" || link.driver == "ice"\`; ${links}`,
+    ],
+    [
+      alias('glob("ice*", link.driver)', "net%d"),
+      `LinkAliasConfig net%d: no link matches \`glob("ice*", link.driver)\`; ${links}`,
+    ],
+    [
       stringify({ kind: "BondConfig", name: "bond0", links: ["eno1"] }),
       `BondConfig bond0, links: there is no link eno1; ${links}`,
     ],
@@ -155,10 +170,25 @@ describe("what a configuration names and the machine does not have", () => {
     interfaces({ deviceSelector: { physical: true } }),
     // An older release does not report it.
     interfaces({ deviceSelector: { permanentAddr: "52:54:00:00:00:01" } }),
+    alias('glob("52:54:00:*", mac(link.hardware_addr)) && link.driver == "virtio_net"'),
+    // Not reported, and nothing that this program knows.
+    alias('mac(link.permanent_addr) == "00:1a:2b:3c:4d:5e"'),
+    alias("link.type == 1"),
+    alias("link.speed_megabits > 1000", "net%d"),
     ["kind: LinkAliasConfig\nname: net%d\n", "kind: DHCPv4Config\nname: net0\n"].join("---\n"),
     ["kind: VLANConfig\nname: vlan7\nparent: enp1s0\n", "kind: LinkConfig\nname: vlan7\n"].join("---\n"),
   ])("fits: %s", (configuration) => {
     expect(misfitsOf(configuration)).toEqual([]);
+  });
+
+  it("is a selector that matches several links, where the alias is for one", () => {
+    const card = (id: string) => ({ id, fields: { type: "ether", kind: "", driver: "ice" } });
+    const machine = { disks: [], links: [card("eno1"), card("eno2")] };
+    const configuration = alias('link.driver == "ice"');
+    expect(misfitsOf(configuration, machine)).toEqual([
+      'LinkAliasConfig net0: 2 links match `link.driver == "ice"`, and an alias is for one; the node has eno1 (ice), eno2 (ice).',
+    ]);
+    expect(misfitsOf(alias('link.driver == "ice"', "net%d"), machine)).toEqual([]);
   });
 
   it("is not known of a machine that reports nothing", () => {
