@@ -6,6 +6,7 @@ import { NodeMoved, UpgradeError } from "../errors.ts";
 import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
 import { hintsOf, problemsOf, patienceFor, type Finding } from "../guards/finding.ts";
 import { kernelArgumentFindings } from "../guards/kernelArguments.ts";
+import { secureBootFindings } from "../guards/secureBoot.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
@@ -49,6 +50,7 @@ export async function guard(
     settle(context, isRefused, () => machineFindings(context)),
     settle(context, isRefused, cluster),
     kernelArguments(context, facts),
+    secureBoot(context),
   ]);
   const runs = version ?? (await configuredKubernetes(context)) ?? context.wanted.kubernetesVersion;
   const findings = [...releaseFindings(facts.version, runs, context.wanted), ...live.flat()];
@@ -132,6 +134,10 @@ async function kernelArguments(
   return kernelArgumentFindings(wanted.node, talos, version, { deadlineMs: patience.probeMs, signal }).catch(
     movedIfAway,
   );
+}
+
+async function secureBoot({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
+  return secureBootFindings(wanted.image, talos, { deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
 }
 
 /** The version that really runs counts, not the one in the settings; where the drain needs the API, it has to answer and to know the node. */

@@ -158,6 +158,17 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async bootedWithUki(call?: CallOptions): Promise<boolean | undefined> {
+    const state = await this.#securityState(call);
+    // Left out where it is false (siderolabs/talos v1.13.9 runtime/security_status.go).
+    return state && state["bootedWithUKI"] === true;
+  }
+
+  async secureBoot(call?: CallOptions): Promise<boolean | undefined> {
+    const state = await this.#securityState(call);
+    return state && state["secureBoot"] === true;
+  }
+
+  async #securityState(call?: CallOptions): Promise<Record<string, unknown> | undefined> {
     const state = await getResource(
       this.transport,
       "runtime",
@@ -165,8 +176,7 @@ export class GrpcTalosReader implements TalosReader {
       "securitystate",
       call,
     );
-    // Left out where it is false (siderolabs/talos v1.13.9 runtime/security_status.go).
-    return state && state.spec["bootedWithUKI"] === true;
+    return state?.spec;
   }
 
   async apiServer(call?: CallOptions): Promise<StaticPod | undefined> {

@@ -117,6 +117,8 @@ export interface TalosReader {
   hardware(call?: CallOptions): Promise<Hardware>;
   /** Whether systemd-boot started a unified kernel image; else GRUB did. Undefined where the node does not tell. */
   bootedWithUki(call?: CallOptions): Promise<boolean | undefined>;
+  /** Whether the firmware enforces SecureBoot. Undefined where the node does not tell. */
+  secureBoot(call?: CallOptions): Promise<boolean | undefined>;
   /** kube-apiserver, as far as this control plane's kubelet tells; undefined where nothing is known of it. */
   apiServer(call?: CallOptions): Promise<StaticPod | undefined>;
   /** A component of this control plane, `kube-scheduler`; undefined where nothing is known of it. */

@@ -366,6 +366,10 @@ class FakeClient implements TalosActor {
     return { disks: [], links: [] };
   }
 
+  async secureBoot(): Promise<boolean> {
+    return false;
+  }
+
   async bootedWithUki(): Promise<boolean> {
     this.#answer();
     return true;

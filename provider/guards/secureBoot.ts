@@ -1,0 +1,42 @@
+import { isTransient, TalosError } from "../../talos/api/errors.ts";
+import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
+import { ImageError, parseInstallerImage } from "../../talos/image.ts";
+import type { Finding } from "./finding.ts";
+
+/**
+ * A machine whose firmware enforces SecureBoot starts nothing that is not signed, its boot loader included: after an installation of another image it does not come back, not
+ * even with the old one. The other way is left to the node: an image for SecureBoot starts where the firmware does not ask for it.
+ */
+export async function secureBootFindings(
+  image: string,
+  talos: TalosReader,
+  call: CallOptions,
+): Promise<Finding[]> {
+  if (isSigned(image) !== false || (await enforced(talos, call)) !== true) return [];
+  return [
+    {
+      problem: `the node has booted with SecureBoot, and ${image} is not signed for it: its firmware would not start it (siderolabs/talos#9245)`,
+      hint: "Give it an image with secureBoot: true (image, or one of images that the node names).",
+      mayPass: false,
+    },
+  ];
+}
+
+/** Undefined for an image of which that cannot be told. */
+function isSigned(image: string): boolean | undefined {
+  try {
+    return parseInstallerImage(image).secureBoot;
+  } catch (error) {
+    if (error instanceof ImageError) return undefined;
+    throw error;
+  }
+}
+
+async function enforced(talos: TalosReader, call: CallOptions): Promise<boolean | undefined> {
+  try {
+    return await talos.secureBoot(call);
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.kind === "cancelled" || isTransient(error)) throw error;
+    return undefined;
+  }
+}

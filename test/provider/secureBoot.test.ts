@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+// A machine whose firmware enforces SecureBoot, and images that are signed for it or not.
+
+let cluster: SimulatedCluster;
+beforeAll(async () => {
+  cluster = await SimulatedCluster.start({ subnet: "127.50.7", workers: 2, version: "v1.13.5" });
+  const { boot } = cluster.node("w1");
+  if (boot === undefined) throw new Error("w1 is off");
+  boot.image.secureBoot = true;
+});
+afterAll(async () => cluster?.stop());
+
+it("an image that is not signed stops the rollout, before any node is touched", async () => {
+  const before = cluster.touched();
+  const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = inputsFor(
+    cluster,
+    "cp1",
+  );
+  const nodes = Object.fromEntries(
+    ["cp1", "w1", "w2"].map((name) => {
+      const { node, role, talosVersion, image, extensions, services, files } = inputsFor(cluster, name);
+      return [name, { node, role, talosVersion, image, extensions, services, files }];
+    }),
+  );
+  const inputs = { nodes, schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds };
+  const preflight = urn.replace("NodeUpgrade", "RolloutPreflight");
+  const own = harness();
+  await own.provider.check(preflight, {}, inputs);
+  expect(own.warnings.join("\n")).toMatch(
+    /refused right now: w1 \(127\.50\.7\.21\).*has booted with SecureBoot, and \S+:v1\.13\.9 is not signed for it/,
+  );
+  const { message } = await failureOf(harness().provider.create(preflight, inputs));
+  expect(message).toMatch(/^the rollout was not begun: 1 of 3 nodes/);
+  expect(message).toMatch(/w1 \(127\.50\.7\.21\), step "guard": .*secureBoot: true/s);
+  expect(cluster.touched()).toEqual(before);
+});
+
+it("one that is signed is installed, and so is any on a machine without SecureBoot", async () => {
+  const signed = cluster.image("v1.13.9").replace("metal-installer", "metal-installer-secureboot");
+  for (const [name, change] of [
+    ["w1", { image: signed }],
+    ["w2", {}],
+  ] as const) {
+    const { outs } = await harness().provider.create(urn, inputsFor(cluster, name, change));
+    expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
+  }
+});
