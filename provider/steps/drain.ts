@@ -75,6 +75,8 @@ export async function drain(
   // Told before it is done: a cordon whose answer gets lost has to be taken back as well.
   onCordon({ node, ours });
   const pods = new Watched(kubernetes.podsOn(node.name), context);
+  const timeoutMs = wanted.drain.timeoutSeconds * 1000;
+  let end: number;
   try {
     const notes = await answered(context, () =>
       storageNotes(context, kubernetes, node, () => pods.objects()),
@@ -85,13 +87,12 @@ export async function drain(
     } else if (Object.keys(notes).length > 0) {
       await answered(context, () => kubernetes.patchNode(node.name, { annotations: notes }));
     }
-    const timeoutMs = wanted.drain.timeoutSeconds * 1000;
-    const end = context.clock.now() + timeoutMs;
+    end = context.clock.now() + timeoutMs;
     await evictAll(context, kubernetes, pods, end);
-    await volumesLeave(context, end, timeoutMs);
   } finally {
     pods.close();
   }
+  await volumesLeave(context, end, timeoutMs);
 }
 
 /** No name is not a name that matches: a node that has none is looked for by its address alone. */

@@ -12,22 +12,24 @@ import type { NodeStorage } from "./nodeStorage.ts";
  */
 export async function volumesLeave(context: UpgradeContext, end: number, timeoutMs: number): Promise<void> {
   const { storage, clock, patience, progress, wanted } = context;
-  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  const slowing = (): (() => number) => backoff(clock, patience.evictMs / 2, patience.evictMaxMs);
+  let pause = slowing();
   let trouble: string;
   let last = false;
   let leaked = { ids: "", since: 0 };
   let held = 0;
   for (;;) {
     stopIfCancelled(context);
-    // Attachments are watched; the rest has to be asked for.
-    let pauseMs = pause();
+    let pauseMs: number;
     try {
       const { attachments, inUse, sessions } = await storage.count();
       trouble = "";
       const left = attachments.length + inUse.length;
       held = left;
       if (left + sessions.length === 0) return;
-      if (attachments.length > 0) pauseMs = patience.evictMaxMs;
+      // Attachments are watched; the rest has to be asked for, less and less often.
+      if (attachments.length > 0) pause = slowing();
+      pauseMs = attachments.length > 0 ? patience.evictMaxMs : pause();
       if (left === 0 && sessions.join() !== leaked.ids) leaked = { ids: sessions.join(), since: clock.now() };
       // A driver without attachments is still logging out, perhaps: its sessions are waited for as long as they change.
       if (left === 0 && wanted.drain.leftoverSessions === "warn") {
@@ -42,6 +44,7 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
       if (error instanceof KubernetesError ? !error.transient : !isTransient(error)) throw error;
       trouble = (error as Error).message;
       storage.forget();
+      pauseMs = patience.pollMaxMs;
       progress.detail(`cannot tell what volumes are left: ${trouble}`);
     }
     const remaining = end - clock.now();

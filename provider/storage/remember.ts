@@ -28,7 +28,7 @@ export const ownDrivers = ["iscsi.csi.joviandss.open-e.com", "csi.san.synology.c
  * wait for. A note of a run before stays: it is from before the drain.
  */
 export async function storageNotes(
-  { wanted, storage }: UpgradeContext,
+  { wanted }: UpgradeContext,
   kubernetes: KubernetesClient,
   { name, annotations }: KubernetesNode,
   pods: () => Promise<KubernetesPod[]>,
@@ -38,7 +38,9 @@ export async function storageNotes(
   const drivers = await kubernetes.storage.driversOn(name);
   if (!(enabled === true ? drivers.length > 0 : drivers.some((driver) => ownDrivers.includes(driver))))
     return {};
-  const before = storageBefore(name, drivers, await storage.attachments(), await pods());
+  // Listed, not watched: a drain that a budget blocks keeps one watch open, that of the pods.
+  const { objects } = await kubernetes.storage.attachments.list();
+  const before = storageBefore(name, drivers, objects, await pods());
   return { [storageNote]: JSON.stringify(before) };
 }
 

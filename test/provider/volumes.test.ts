@@ -274,10 +274,10 @@ describe("what it costs", () => {
     expect(calls()["volumes"]).toBeUndefined();
   });
 
-  it("without volumes, with a driver whose storage the next node waits for: one list and one watch more, after the reboot", async () => {
+  it("without volumes, with a driver whose storage the next node waits for: a list before the drain, and a list and a watch after the reboot", async () => {
     kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
     await upgrade(harness(kubernetes), drained());
-    expect(calls()).toMatchObject({ attachments: 2, watchAttachments: 2, driversOn: 2 });
+    expect(calls()).toMatchObject({ attachments: 3, watchAttachments: 2, driversOn: 2 });
     expect(calls()["volumes"]).toBeUndefined();
     expect(calls()["podsIn"]).toBeUndefined();
   });

@@ -21,6 +21,8 @@ export type Trouble =
   | "falls back"
   | "budget blocks"
   | "never detaches"
+  /** Detached, and the kubelet still has it. */
+  | "keeps in use"
   | "leaks a session"
   /** A volume or a session comes when the drain has ended. */
   | "attaches late";
@@ -108,6 +110,11 @@ export class FakeFleet {
   #leave(machine: Machine): void {
     if (machine.trouble !== "leaks a session") machine.session = false;
     if (machine.trouble !== "never detaches") this.kubernetes.storage.detach(`pv-of-${machine.name}`);
+    if (machine.trouble === "keeps in use") this.#inUse(machine, ["kubernetes.io/csi/a^b"]);
+  }
+
+  #inUse({ name }: Machine, volumesInUse: string[]): void {
+    Object.assign(this.kubernetes.cluster.get(name) ?? {}, { volumesInUse });
   }
 
   /** A volume comes, or only its session. */
@@ -210,6 +217,7 @@ export class FakeFleet {
   setTrouble(name: string, trouble: Trouble | undefined): void {
     const machine = this.get(name);
     machine.trouble = trouble;
+    this.#inUse(machine, []);
     this.kubernetes.storage.detach(`late-on-${name}`);
     // Somebody has cleaned up after the driver.
     if (!this.kubernetes.pods.some((pod) => pod.node === name)) this.#leave(machine);
@@ -264,6 +272,8 @@ export class FakeFleet {
     if (this.kubernetes.cluster.size > 1) {
       if (this.kubernetes.storage.attached.all.some(({ node }) => node === machine.name))
         this.violations.push(`${machine.name} went down with a volume attached`);
+      if (this.kubernetes.get(machine.name).volumesInUse.length > 0)
+        this.violations.push(`${machine.name} went down with a volume in use`);
       if (machine.session === true && this.leftoverSessions === "refuse")
         this.violations.push(`${machine.name} went down with an iSCSI session`);
     }

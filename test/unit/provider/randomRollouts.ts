@@ -40,6 +40,7 @@ const trouble = fc.constantFrom<(Trouble | undefined)[]>(
   "falls back",
   "budget blocks",
   "never detaches",
+  "keeps in use",
   "leaks a session",
   "attaches late",
 );
@@ -256,6 +257,7 @@ export async function open(
   { name, address, role }: Pick<Machine, "name" | "address" | "role">,
   controlPlanes: string[],
   more: Record<string, unknown> = {},
+  clock?: Clock,
 ): Promise<Session> {
   const inputs = nodeUpgradeInputs({
     name,
@@ -272,17 +274,17 @@ export async function open(
     drain: { timeoutSeconds: 5, leftoverSessions: fleet.leftoverSessions },
     ...more,
   });
-  return Session.open(surroundingsOf(fleet), "urn", inputs, new AbortController().signal);
+  return Session.open(surroundingsOf(fleet, clock), "urn", inputs, new AbortController().signal);
 }
 
-export function surroundingsOf(fleet: FakeFleet): Surroundings {
+export function surroundingsOf(fleet: FakeFleet, clock = impatientClock()): Surroundings {
   const ignore = (): void => undefined;
   const talos = async () => (connection: { endpoint: string }) => fleet.client(connection.endpoint);
   return {
     talos,
     connectKubernetes: async () => fleet.kubernetes,
     acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
-    clock: impatientClock(),
+    clock,
     patience: defaultPatience,
     advised: new Set(),
     statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),

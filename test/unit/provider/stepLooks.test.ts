@@ -158,11 +158,11 @@ describe("before the reboot", () => {
     kubernetes.get("w1").volumesInUse = ["kubernetes.io/csi/a^b"];
     let looks = 0;
     kubernetes.before = (method) => {
-      if (method === "node" && fleet.log.includes("evict pod-of-w1") && ++looks === 30)
+      if (method === "node" && fleet.log.includes("evict pod-of-w1") && ++looks === 12)
         kubernetes.get("w1").volumesInUse = [];
     };
     expect((await upgrade("w1", { drain: { timeoutSeconds: 300 } })).ok).toBe(true);
-    expect(looks).toBeGreaterThanOrEqual(30);
+    expect(looks).toBeGreaterThanOrEqual(12);
   });
 
   it("a node that Kubernetes has forgotten since is not drained, so not rebooted", async () => {
