@@ -44,6 +44,8 @@ export class Boot {
   readonly slot: Slot | undefined;
   /** META as this boot has loaded it: what an installer writes later shows with the next boot only. */
   readonly meta: Map<string, string>;
+  /** Services that run and are not healthy for a moment, while others restart. */
+  readonly struggling = new Set<string>();
   /** Services that somebody has stopped through the API. */
   readonly stopped = new Set<string>();
   readonly #power = new AbortController();
@@ -78,9 +80,9 @@ export class Boot {
     return this.#power.signal;
   }
 
-  /** Ready is a matter of a running machine; before, nobody has looked. */
+  /** Conditions are looked at while a machine boots and runs. In any other stage it says that it is ready, on its way down too (siderolabs/talos v1.13.9 controllers/runtime/machine_status.go). */
   get ready(): boolean {
-    return (this.stage === "running" || this.stage === "maintenance") && this.unmet.length === 0;
+    return (this.stage !== "booting" && this.stage !== "running") || this.unmet.length === 0;
   }
 
   setStatus(stage: Stage, unmet: UnmetCondition[] = this.unmet, actorId = ""): void {

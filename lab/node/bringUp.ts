@@ -178,7 +178,7 @@ export function refreshServices(node: SimulatedNode, boot: Boot): void {
   ] as const) {
     const service = services.get(id);
     if (service?.state === "Running") {
-      const healthy = !node.faults.has(fault);
+      const healthy = !node.faults.has(fault) && !boot.struggling.has(id);
       services.put(id, "Running", healthy ? "Health check successful" : "Health check failed", healthy);
     }
   }

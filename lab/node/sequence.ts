@@ -22,8 +22,8 @@ export function booted(node: SimulatedNode): Boot {
 }
 
 /**
- * Runs a sequence as Talos does: one at a time, every step an event that carries the id of who asked. A failure ends
- * it, with an event that says so, and the machine goes on running.
+ * Runs a sequence as Talos does: one at a time, every step an event that carries the id of who asked. A failure ends it, with an event that says so. It
+ * is fatal to machined: it stops what still runs, the API too, and reboots (siderolabs/talos v1.10 internal/app/machined/main.go).
  */
 export async function runSequence(
   node: SimulatedNode,
@@ -56,13 +56,14 @@ export async function runSequence(
     }
     emit("STOP");
   } catch (error) {
-    boot.busy = undefined;
     if (isPowerLoss(error) || boot.power.aborted) return;
     const reason = error instanceof Error ? error.message : String(error);
     node.log(`${name} failed: ${reason}`);
     emit("NOOP", reason);
-    boot.setStatus("running", boot.unmet);
-    node.changes.notify();
+    boot.setStatus("rebooting", [], actorId);
+    // The event still leaves.
+    await boot.sleep(0.05).catch(() => undefined);
+    if (!boot.power.aborted) node.powerCut("reboot");
   }
 }
 

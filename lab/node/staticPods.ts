@@ -112,8 +112,19 @@ export class StaticPods {
     for (const name of names.slice(1)) this.#set(name, { ready: false });
     while (!(await returns())) await boot.sleep(0.05);
     this.#started("kube-apiserver");
-    await boot.sleep(seconds * 0.5);
+    await boot.sleep(seconds * 0.2);
     for (const name of names.slice(1)) this.#started(name);
+    // Well for a moment, and then not again: readiness flaps before it stays (seen on real Talos 1.13).
+    await boot.sleep(seconds * 0.15);
+    this.#struggles(boot, true);
+    await boot.sleep(seconds * 0.15);
+    this.#struggles(boot, false);
+  }
+
+  #struggles(boot: Boot, does: boolean): void {
+    if (does) boot.struggling.add("kubelet");
+    else boot.struggling.delete("kubelet");
+    this.#changed();
   }
 
   /** A container of what its manifest says now. */

@@ -1,7 +1,7 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { duration } from "../clock.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
-import { UpgradeError } from "../errors.ts";
+import { NodeMoved, UpgradeError } from "../errors.ts";
 import { describeMachine, type NodeFacts } from "../facts.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctl } from "../talosctl.ts";
@@ -133,7 +133,7 @@ export class UpgradeFailed extends UpgradeError {
   }
 }
 
-/** Nothing on the node starts its services again after a failed upgrade; a boot into the old image does. */
+/** Only a boot into the old image starts the node's services again after a failed upgrade: it is asked for one, in case it does not do that by itself. */
 async function upgradeFailed(
   context: UpgradeContext,
   before: NodeFacts,
@@ -142,7 +142,10 @@ async function upgradeFailed(
   const { talos, gate, patience, progress } = context;
   progress.detail(`the upgrade failed (${text}), rebooting into the old image`);
   const call = { deadlineMs: patience.probeMs, signal: context.signal };
-  await gate.rebootStopped(before, call).catch(ignoreTalosError);
+  await gate.rebootStopped(before, call).catch((error: unknown) => {
+    // Talos gives up on itself after that, and reboots (v1.10 internal/app/machined/main.go): it may be gone already.
+    if (!(error instanceof NodeMoved)) ignoreTalosError(error);
+  });
   const back = await waitFor(context, context.timer.end, async () => {
     try {
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);

@@ -27,12 +27,12 @@ it.each<[Trouble, string, Record<string, number>, number]>([
   const { kubernetes } = fleet;
   const watching: AbortSignal[] = [];
   let mostWatches = 0;
-  const counted = <T>({ list, watch }: WatchSource<T>): WatchSource<T> => ({
-    list,
+  const counted = <T>(source: WatchSource<T>): WatchSource<T> => ({
+    list: async () => source.list(),
     watch: async (version, onEvent, signal) => {
       watching.push(signal);
       mostWatches = Math.max(mostWatches, watching.filter(({ aborted }) => !aborted).length);
-      await watch(version, onEvent, signal);
+      await source.watch(version, onEvent, signal);
     },
   });
   const podsOn = kubernetes.podsOn.bind(kubernetes);
