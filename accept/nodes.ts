@@ -76,10 +76,11 @@ async function readNode(talos: Reading, wanted: WantedNode): Promise<FoundNode> 
       ];
     }),
     ...wanted.files.filter((_, index) => files[index] !== true).map((path) => `lacks the file ${path}`),
-    ...(machine.ready
+    // On its way down a machine says that it is ready.
+    ...(machine.stage === "running" && machine.ready
       ? []
       : [
-          `is ${machine.stage}, not ready${machine.unmet.map(({ name, reason }) => `; ${name}: ${reason}`).join("")}`,
+          `is ${machine.stage}${machine.ready ? "" : ", not ready"}${machine.unmet.map(({ name, reason }) => `; ${name}: ${reason}`).join("")}`,
         ]),
   ];
   return {

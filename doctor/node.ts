@@ -116,7 +116,9 @@ function settingsRefusal({ extensions }: NodeFacts, to: string): string | undefi
 /** What is wrong with a node as it runs. */
 function ownFindings({ name, extensions, version }: NodeVerdict, facts: NodeFacts): Finding[] {
   const problem = (text: string): Finding => ({ severity: "problem", nodes: [name], text });
-  const findings = facts.machine.ready ? [] : [problem(`is ${describeMachine(facts.machine)}`)];
+  // On its way down a machine says that it is ready.
+  const works = facts.machine.stage === "running" && facts.machine.ready;
+  const findings = works ? [] : [problem(`is ${describeMachine(facts.machine)}`)];
   if (!extensions.includes("iscsi-tools")) {
     findings.push(warning(name, "has no iscsi-tools: iSCSI volumes cannot be used there"));
   } else {
