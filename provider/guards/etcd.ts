@@ -73,7 +73,7 @@ export function memberFindings(members: readonly EtcdMember[], through: string):
     return [
       {
         problem: `etcd member ${hostname} is a learner`,
-        hint: "Wait until it has caught up and votes.",
+        hint: `Wait until it has caught up and votes: ${talosctl("etcd members", through)} shows it.`,
         mayPass: true,
       },
     ];
@@ -90,7 +90,7 @@ export function alarmFindings(
     hint:
       alarm === "NOSPACE"
         ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", addressOf(memberId, report))}.`
-        : "Recover that member before anything else: its data differs from the others'.",
+        : `Recover that member before anything else: its data differs from the others' (${talosctl("etcd status", addressOf(memberId, report))}).`,
     mayPass: false,
   }));
 }
@@ -174,7 +174,7 @@ export function machineFindings(
   return [
     {
       problem: `control plane ${peer.address} is ${stage}, not ready${why === "" ? "" : ` (${why})`}`,
-      hint: "Only one control plane may be down at a time: wait until it is ready.",
+      hint: `Only one control plane may be down at a time: wait until it is ready. ${talosctl("services", peer.address)} shows what it waits for.`,
       mayPass: true,
       recovers: true,
     },

@@ -1,6 +1,7 @@
 import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
 import { upgradeApi } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
+import { duration } from "../clock.ts";
 import { failure, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 
@@ -16,33 +17,41 @@ const attempts = 3;
  * here: the one that its version should have is asked, and an answer "unimplemented" leads to the other.
  */
 export async function pull(context: UpgradeContext, facts: NodeFacts): Promise<UpgradePath> {
+  const begun = context.clock.now();
+  const seen: Seen = {};
+  const failed = (error: unknown): unknown =>
+    pullFailure(context, error, seen, duration(context.clock.now() - begun));
   if (expectedApi(facts.version) === "lifecycle") {
     try {
-      return { api: "lifecycle", imageName: await patiently(context, () => pullNew(context)) };
+      return { api: "lifecycle", imageName: await patiently(context, () => pullNew(context, seen)) };
     } catch (error) {
-      if (!isUnimplemented(error)) throw pullFailure(context, error);
+      if (!isUnimplemented(error)) throw failed(error);
     }
   }
   try {
     await patiently(context, () => pullOld(context));
   } catch (error) {
     // Talos 1.6 has no call for it: there the upgrade itself pulls, before it touches anything.
-    if (!isUnimplemented(error)) throw pullFailure(context, error);
+    if (!isUnimplemented(error)) throw failed(error);
   }
   return { api: "machine" };
 }
 
-function pullNew(context: UpgradeContext): Promise<string> {
+/** How far a pull has come, for the error that ends it. */
+interface Seen {
+  last?: string;
+}
+
+function pullNew(context: UpgradeContext, seen: Seen): Promise<string> {
   const { talos, wanted, progress } = context;
   return talos.pull(
     wanted.image,
     (done, total) => {
       const size = `${Math.ceil(total / 1_000_000)} MB`;
       // All layers are there, and the node unpacks them: on a slow disk that takes minutes, in which nothing else is told.
-      if (total > 0)
-        progress.detail(
-          done >= total ? `unpacking ${size}` : `${Math.floor((100 * done) / total)} % of ${size}`,
-        );
+      if (total === 0) return;
+      seen.last = done >= total ? `unpacking ${size}` : `${Math.floor((100 * done) / total)} % of ${size}`;
+      progress.detail(seen.last);
     },
     { deadlineMs: remaining(context), signal: context.signal },
   );
@@ -84,8 +93,16 @@ async function patiently<T>(context: UpgradeContext, work: () => Promise<T>): Pr
   }
 }
 
-function pullFailure(context: UpgradeContext, error: unknown): unknown {
+/** @param took how long it was tried */
+function pullFailure(context: UpgradeContext, error: unknown, { last }: Seen, took: string): unknown {
   if (!(error instanceof TalosError) || error.kind === "cancelled") return error;
+  if (error.kind === "timeout")
+    return failure(
+      context,
+      "pull",
+      `the node could not pull ${context.wanted.image} within ${took}; ${last === undefined ? "no progress was reported" : `it got to ${last}`}`,
+      "Check that the node can reach the registry (proxy, mirror, DNS); a line that is only slow needs a longer upgrade.timeout. Then run `pulumi up` again.",
+    );
   return failure(
     context,
     "pull",

@@ -38,8 +38,19 @@ const cases: Case[] = [
   { fault: "pull-fails", ...untouched, step: "pull", says: /could not pull .*503 Service Unavailable/ },
   { fault: "pull-not-found", ...untouched, step: "pull", says: /not found.*is the schematic registered/ },
   { fault: "pull-fails", ...lifecycle, step: "pull", says: /503 Service Unavailable/ },
-  { fault: "pull-hangs", ...lifecycle, step: "pull", says: /could not pull/ },
-  { fault: "slow-pull", value: 1000, ...lifecycle, step: "pull", says: /could not pull/ },
+  {
+    fault: "pull-hangs",
+    ...lifecycle,
+    step: "pull",
+    says: /could not pull .* within .*no progress was reported/,
+  },
+  {
+    fault: "slow-pull",
+    value: 1000,
+    ...lifecycle,
+    step: "pull",
+    says: /could not pull .* within .*(it got to (\d+ % of|unpacking)|no progress)/,
+  },
   {
     fault: "install-exits-nonzero",
     ...lifecycle,
