@@ -182,7 +182,7 @@ describe("from v1.13.9 to an older patch release", () => {
   stopsAt({
     node: "cp3",
     fault: "reboot-ignored",
-    says: /reboot": .*did not come back.*still in its old boot/,
+    says: /reboot": .*did not go down.*still in its old boot/,
   });
   stopsAt({ node: "w1", fault: "never-returns", says: /reboot": .*did not come back.*no answer/ });
   finishes();
