@@ -50,9 +50,11 @@ export interface RolloutReadinessArgs extends Pick<
 
 /** What a KubernetesUpgrade has beside its nodes and release. */
 export interface KubernetesReadinessArgs {
-  /** Components that patches pin, by the nodes' names. */
+  /** Components that patches pin, by the nodes' names. Default: none. */
   pinned?: Record<string, KubernetesComponent[]> | undefined;
+  /** As for a KubernetesUpgrade. Default: false. */
   acceptRemovedApis?: boolean | undefined;
+  /** As for a KubernetesUpgrade. Default: none. */
   removedObjects?: KubernetesUpgradeArgs["removedObjects"];
 }
 
