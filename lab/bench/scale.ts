@@ -4,6 +4,7 @@ import { choosePlugins } from "../pluginPaths.ts";
 import { figure } from "./figures.ts";
 import type { Part } from "./scale/usage.ts";
 import { deployedFigures } from "./scale/deployed.ts";
+import { added } from "./scale/bareState.ts";
 import { ScaleProject, type Run } from "./scale/project.ts";
 
 /** `npm run bench -- scale`: what a stack of many nodes takes, against a bare program with as many resources. */
@@ -18,21 +19,20 @@ export async function benchScale(nodes: number, deploy: boolean): Promise<void> 
     const bare = ScaleProject.ofBare(tools, plugins, await resourcesOf(project));
     try {
       await bare.init("bare", "config: {}");
-      const preview = () => bare.measured(["preview", "--stack", "bare", "--suppress-outputs"]);
-      const run = await preview();
+      const run = await bare.measured(["preview", "--stack", "bare", "--suppress-outputs"]);
       say("bare program", run);
       sayRatio([{ program: first, bare: run }]);
-      if (deploy) await benchDeployed(nodes, preview);
     } finally {
       bare.remove();
     }
   } finally {
     project.remove();
   }
+  if (deploy) await benchDeployed(nodes);
 }
 
-async function benchDeployed(nodes: number, bare: () => Promise<Run>): Promise<void> {
-  const deployed = await deployedFigures(nodes, (line) => process.stderr.write(`${line}\n`), bare);
+async function benchDeployed(nodes: number): Promise<void> {
+  const deployed = await deployedFigures(nodes, (line) => process.stderr.write(`${line}\n`));
   if (deployed === undefined) return;
   const { up, unchanged, pairs, refresh, newRelease } = deployed;
   for (const [what, run] of Object.entries({
@@ -44,6 +44,8 @@ async function benchDeployed(nodes: number, bare: () => Promise<Run>): Promise<v
     say(what, run);
     process.stdout.write(`  API calls per node: ${run.callsPerNode.toFixed(1)}\n`);
   }
+  const [last] = pairs.slice(-1);
+  if (last !== undefined) say("the same resources in a bare program", last.bare);
   process.stdout.write("preview without changes against the bare program: ");
   sayRatio(pairs.map((pair) => ({ program: pair.unchanged, bare: pair.bare })));
   process.stdout.write(
@@ -76,9 +78,6 @@ function say(what: string, { seconds, cpuSeconds, peakMb }: Run): void {
 const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const credentials = { caCertificate: "Y2E=", clientCertificate: "Y2VydA==", clientKey: "a2V5" };
 
-/** What our plugin adds to the inputs, and what is secret and no text: none is needed. */
-const added = new Set(["plan", "changes", "changedByHand", "hardware"]);
-
 /** What the program registers, with plain values only. */
 async function resourcesOf(project: ScaleProject): Promise<unknown[]> {
   const text = await project.plain(["preview", "--stack", "scale", "--json"]);
@@ -96,7 +95,7 @@ async function resourcesOf(project: ScaleProject): Promise<unknown[]> {
       custom,
       inputs: JSON.parse(
         JSON.stringify(inputs ?? {}, (key, value: unknown) =>
-          added.has(key)
+          (added as readonly string[]).includes(key)
             ? undefined
             : key === "clientConfiguration"
               ? credentials

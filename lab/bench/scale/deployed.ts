@@ -12,7 +12,7 @@ import { ScaleProject, type Run } from "./project.ts";
 export interface DeployedFigures {
   up: Run & { callsPerNode: number };
   unchanged: Run & { callsPerNode: number };
-  /** Further previews without changes, each with a run of the bare program right after it. */
+  /** Further previews without changes, each with one of a bare program right after it, which has the same resources in a state of its own. */
   pairs: { unchanged: Run; bare: Run }[];
   refresh: Run & { callsPerNode: number };
   newRelease: Run & { callsPerNode: number };
@@ -29,27 +29,19 @@ const stack = "dev-new";
 const pairsInAll = 5;
 const releases = { first: "v1.13.7", next: "v1.13.9" };
 
-/**
- * A new cluster in a lab of its own, deployed, and then looked at again and again.
- * @param bare runs the bare program; in turn with previews without changes, so that a machine that slows down slows both
- */
+/** A new cluster in a lab of its own, deployed, and then looked at again and again; in turn with a bare program, so that a machine that slows down slows both. */
 export async function deployedFigures(
   nodes: number,
   say: (line: string) => void,
-  bare: () => Promise<Run>,
 ): Promise<DeployedFigures | undefined> {
   let figures: DeployedFigures | undefined;
   const prepare = (dir: string): void => changeStack(dir, (file) => withNodes(file, nodes));
   await inPreparedLab({ nodeSeconds: 1, say, prepare, mode: "new" }, async (dir) => {
-    const project = ScaleProject.ofLab(
-      dir,
-      await resolveTools(["pulumi", "talosctl"]),
-      await choosePlugins(),
-      {
-        PULUMI_BACKEND_URL: pathToFileURL(join(dir, ".lab", "state")).href,
-        PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
-      },
-    );
+    const [tools, plugins] = [await resolveTools(["pulumi", "talosctl"]), await choosePlugins()];
+    const project = ScaleProject.ofLab(dir, tools, plugins, {
+      PULUMI_BACKEND_URL: pathToFileURL(join(dir, ".lab", "state")).href,
+      PULUMI_CONFIG_PASSPHRASE: "talos-iscsi-lab",
+    });
     const measured = async (...args: string[]) => {
       say(`pulumi ${args.join(" ")}`);
       const before = await callsOf(dir);
@@ -61,8 +53,16 @@ export async function deployedFigures(
     const up = await measured("up", "--yes", "--skip-preview");
     const unchanged = await measured("preview", "--expect-no-changes");
     const pairs: DeployedFigures["pairs"] = [];
-    for (let pair = 0; pair < pairsInAll; pair += 1)
-      pairs.push({ unchanged: await measured("preview", "--expect-no-changes"), bare: await bare() });
+    const bare = await project.deployedBare(stack, tools, plugins);
+    try {
+      const look = () =>
+        bare.measured(["preview", "--expect-no-changes", "--stack", "bare", "--suppress-outputs"]);
+      await look();
+      for (let pair = 0; pair < pairsInAll; pair += 1)
+        pairs.push({ unchanged: await measured("preview", "--expect-no-changes"), bare: await look() });
+    } finally {
+      bare.remove();
+    }
     const refresh = await measured("refresh", "--yes");
     changeStack(dir, (file) => (file.config["talos-iscsi:talosVersion"] = releases.next));
     const newRelease = await measured("preview");

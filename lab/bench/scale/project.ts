@@ -17,6 +17,7 @@ import { promisify } from "node:util";
 import { stringify } from "yaml";
 import { projectDir } from "../../layout.ts";
 import { languageHost, type PluginChoice } from "../../pluginPaths.ts";
+import { bareState } from "./bareState.ts";
 import { UsageWatch, type Usage } from "./usage.ts";
 
 /** One command of plain `pulumi`, measured. */
@@ -84,14 +85,16 @@ export class ScaleProject {
     return new ScaleProject(dir, tools, plugins, environment);
   }
 
-  /** A bare program that registers these resources from the same SDKs. */
+  /** A bare program, one of those beside this file, that registers these resources from the same SDKs. */
   static ofBare(
     tools: Record<string, string>,
     plugins: readonly PluginChoice[],
     resources: unknown,
+    program: "bareProgram.ts" | "bareDeployed.ts" = "bareProgram.ts",
+    environment: Record<string, string> = {},
   ): ScaleProject {
     const dir = mkdtempSync(join(tmpdir(), "talos-iscsi-bare-"));
-    const project = new ScaleProject(dir, tools, plugins, {});
+    const project = new ScaleProject(dir, tools, plugins, environment);
     symlinkSync(join(projectDir, "node_modules"), join(dir, "node_modules"));
     const bare = {
       name: "bare",
@@ -103,9 +106,29 @@ export class ScaleProject {
       join(dir, "package.json"),
       JSON.stringify({ name: "bare", type: "module", main: "main.ts" }),
     );
-    writeFileSync(join(dir, "resources.json"), JSON.stringify(resources));
-    copyFileSync(join(projectDir, "lab", "bench", "scale", "bareProgram.ts"), join(dir, "main.ts"));
+    writeFileSync(join(dir, "resources.json"), JSON.stringify(resources), { mode: 0o600 });
+    copyFileSync(join(projectDir, "lab", "bench", "scale", program), join(dir, "main.ts"));
     return project;
+  }
+
+  /** A bare program with the state of this deployed stack, in which nothing is to change. */
+  async deployedBare(
+    stack: string,
+    tools: Record<string, string>,
+    plugins: readonly PluginChoice[],
+  ): Promise<ScaleProject> {
+    const exported = await this.plain(["stack", "export", "--show-secrets", "--stack", stack]);
+    const { state, resources } = bareState(exported);
+    // The salt of its secrets is in the state.
+    const { PULUMI_CONFIG_PASSPHRASE: passphrase = "" } = this.#environment;
+    const bare = ScaleProject.ofBare(tools, plugins, resources, "bareDeployed.ts", {
+      PULUMI_CONFIG_PASSPHRASE: passphrase,
+    });
+    const file = join(bare.dir, "state.json");
+    writeFileSync(file, state, { mode: 0o600 });
+    await bare.init("bare", "config: {}");
+    await bare.plain(["stack", "import", "--stack", "bare", "--file", file]);
+    return bare;
   }
 
   /** Makes the stack with this file. */

@@ -1,0 +1,87 @@
+/** What our plugin adds to the inputs that a program gives. */
+export const added = ["plan", "changes", "changedByHand", "hardware", "planDigest"] as const;
+
+/** The state has configurations as hashes, and a program does not give those. */
+const notGiven = [...added, "configurations"];
+
+/** A resource of a deployed stack, as the bare program registers it. */
+export interface DeployedResource {
+  urn: string;
+  type: string;
+  name: string;
+  custom: boolean;
+  inputs: Record<string, unknown>;
+  parent?: string;
+  /** URN of the provider that the program made; absent for a default one. */
+  provider?: string;
+  dependsOn: string[];
+  protect?: boolean;
+  version?: string;
+  pluginDownloadURL?: string;
+}
+
+interface StateResource {
+  urn: string;
+  type: string;
+  custom: boolean;
+  inputs?: Record<string, unknown>;
+  outputs?: Record<string, unknown>;
+  parent?: string;
+  provider?: string;
+  dependencies?: string[];
+  protect?: boolean;
+}
+
+/**
+ * The state of a deployed stack as that of the stack `bare` of a project `bare`, and the resources that its program has to register for nothing to change.
+ * @param exported what `pulumi stack export --show-secrets` wrote
+ */
+export function bareState(exported: string): { state: string; resources: DeployedResource[] } {
+  const [, stack = "", project = ""] =
+    /urn:pulumi:([^:]+)::([^:]+)::pulumi:pulumi:Stack::/.exec(exported) ?? [];
+  const renamed = exported
+    .replaceAll(`urn:pulumi:${stack}::${project}::`, "urn:pulumi:bare::bare::")
+    .replaceAll(`pulumi:pulumi:Stack::${project}-${stack}`, "pulumi:pulumi:Stack::bare-bare");
+  const state = JSON.parse(renamed) as { deployment: { resources: StateResource[] } };
+  const all = state.deployment.resources;
+  for (const resource of all) if (resource.type === "pulumi:pulumi:Stack") resource.outputs = {};
+  const isDefault = ({ type, urn }: StateResource): boolean =>
+    type.startsWith("pulumi:providers:") && nameOf(urn).startsWith("default");
+  const resources = all
+    .filter((resource) => resource.type !== "pulumi:pulumi:Stack" && !isDefault(resource))
+    .map(
+      ({
+        urn,
+        type,
+        custom,
+        inputs = {},
+        parent,
+        provider,
+        dependencies = [],
+        protect,
+      }): DeployedResource => {
+        const own = all.find((other) => provider?.startsWith(`${other.urn}::`) === true);
+        const from = (own ?? { inputs }).inputs ?? {};
+        const text = (key: string) => (typeof from[key] === "string" ? { [key]: from[key] } : {});
+        return {
+          ...{ urn, type, name: nameOf(urn), custom, dependsOn: dependencies },
+          inputs: without(
+            inputs,
+            type.startsWith("pulumi:providers:") ? ["version", "pluginDownloadURL"] : notGiven,
+          ),
+          ...(parent === undefined ? {} : { parent }),
+          ...(own === undefined || isDefault(own) ? {} : { provider: own.urn }),
+          ...(protect === undefined ? {} : { protect }),
+          ...text("version"),
+          ...text("pluginDownloadURL"),
+        };
+      },
+    );
+  return { state: JSON.stringify(state), resources };
+}
+
+function without(inputs: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(inputs).filter(([name]) => !names.includes(name)));
+}
+
+const nameOf = (urn: string): string => urn.split("::").at(-1) ?? "";
