@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { construct } from "../../plugin/construct.ts";
 import { clusterPackageSpec } from "../../plugin/schema.ts";
 import { nodeParts } from "../../provider/nodeSchema.ts";
@@ -83,6 +84,18 @@ describe("construct", () => {
       leaks(JSON.stringify(resources, (_, value: unknown) => (isMarked(value) ? "[secret]" : value))),
     ).toBe(false);
     expect(await isSecret(result.kubeconfig)).toBe(true);
+  });
+
+  it("makes the cluster of the page's program in YAML", async () => {
+    const page = readFileSync(join(import.meta.dirname, "../../docs/use-as-a-library.md"), "utf8");
+    const [, text = ""] = /^```yaml\n([\s\S]*?)```/m.exec(page) ?? [];
+    const { resources } = parse(text.replace('"${password}"', canary)) as {
+      resources: Record<string, { type: string; properties: pulumi.Inputs }>;
+    };
+    expect(resources["cluster"]?.type).toBe("talos-iscsi:IscsiCluster");
+    const made = (await constructed(resources["cluster"]?.properties ?? {})).resources;
+    expect(only(made, "talos-node:index:NodeUpgrade").inputs["node"]).toBe("10.0.0.11");
+    expect(ofType(made, "talos-iscsi:index:JovianDssCsi")).toHaveLength(1);
   });
 
   it("names every mistake at its path, as an error of the inputs", async () => {

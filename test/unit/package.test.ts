@@ -45,7 +45,7 @@ const programs = Object.fromEntries(
 
 beforeAll(async () => {
   const built = join(consumer, "built");
-  const { version } = await buildPackage(built, "acme/talos-iscsi");
+  const { version } = await buildPackage(built, { repository: "acme/talos-iscsi" });
   execFileSync("npm", ["pack", "--silent", "--pack-destination", consumer, built]);
   mkdirSync(installed, { recursive: true });
   execFileSync("tar", [
@@ -155,6 +155,8 @@ describe("the npm package", () => {
   it.each([
     { module: "nodenext", moduleResolution: "nodenext" },
     { module: "esnext", moduleResolution: "bundler" },
+    // As `pulumi new typescript` sets it up.
+    { module: "commonjs", moduleResolution: "node10", ignoreDeprecations: "6.0" },
   ])("has declarations for $moduleResolution, and the page's programs compile", async (options) => {
     const out = join(consumer, options.moduleResolution);
     const config = join(consumer, `tsconfig.${options.moduleResolution}.json`);
@@ -166,11 +168,13 @@ describe("the npm package", () => {
           target: "es2022",
           strict: true,
           // Once is enough for the declarations themselves.
-          skipLibCheck: options.moduleResolution === "bundler",
+          skipLibCheck: options.moduleResolution !== "nodenext",
           types: ["node"],
           outDir: out,
         },
         include: ["*.ts"],
+        // It awaits at its top, which no CommonJS module can.
+        exclude: options.module === "commonjs" ? ["preview.ts"] : [],
       }),
     );
     expect(Object.keys(programs)).toHaveLength(4);
@@ -182,8 +186,15 @@ describe("the npm package", () => {
     expect(compiled.stdout).toBe("");
   });
 
-  it.each(Object.entries(programs).slice(0, 3))("runs the program %s", async (name) => {
-    writeFileSync(join(consumer, "nodenext", "package.json"), JSON.stringify({ type: "module" }));
+  const formats = [
+    ["module", "nodenext"],
+    ["commonjs", "node10"],
+  ] as const;
+  const runs = Object.keys(programs).flatMap((name) =>
+    formats.map(([type, folder]) => [name, type, folder] as const),
+  );
+  it.each(runs)("runs the program %s as %s", async (name, type, folder) => {
+    writeFileSync(join(consumer, folder, "package.json"), JSON.stringify({ type }));
     const config = {
       "project:talosconfig": talosconfig,
       "project:kubeconfig": "{}",
@@ -191,7 +202,7 @@ describe("the npm package", () => {
     };
     const { stdout } = await run(
       process.execPath,
-      ["--no-strip-types", join(consumer, "nodenext", "preview.js"), `./${name}.js`],
+      ["--no-strip-types", join(consumer, "nodenext", "preview.js"), `../${folder}/${name}.js`],
       {
         cwd: join(consumer, "nodenext"),
         env: {
@@ -210,6 +221,7 @@ describe("the npm package", () => {
       "a-whole-cluster": "talos-iscsi:index:IscsiCluster",
       "only-the-upgrade-of-a-cl": "talos-node:index:NodeUpgrade",
       "only-a-driver-on-any-kub": "talos-iscsi:index:SynologyCsi",
+      "a-driver-of-your-own": "kubernetes:storage.k8s.io/v1:CSIDriver",
     };
     expect(types).toContain(expected[name]);
   });

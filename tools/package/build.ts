@@ -41,6 +41,14 @@ export const plugins = [
   { folder: "plugin", executable: "pulumi-resource-talos-iscsi" },
 ] as const;
 
+/** Where the engine finds the archives of the plugins. Without either it finds the plugins on PATH only. */
+export interface Source {
+  /** `owner/name` on GitHub, whose releases have the archives. */
+  repository?: string | undefined;
+  /** URL of a folder with the archives, such as a mirror's. Default: the releases of the repository. */
+  server?: string | undefined;
+}
+
 /** Compiled into the package, and not resolved by npm: the SDK is a folder of this repository. */
 const localSdk = "@pulumiverse/talos";
 
@@ -48,10 +56,9 @@ const localSdk = "@pulumiverse/talos";
  * Writes the npm package: JavaScript and declarations, since Node does not run TypeScript below node_modules, and the data they read.
  *
  * @param folder where it is written to; what was there is gone.
- * @param repository `owner/name` on GitHub, where releases have the plugin's archives. Default: none; the engine then finds the plugin on PATH only.
  * @returns its manifest.
  */
-export async function buildPackage(folder: string, repository?: string): Promise<Manifest> {
+export async function buildPackage(folder: string, source: Source = {}): Promise<Manifest> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const config = join(root, "tools", "package", "tsconfig.json");
@@ -81,16 +88,11 @@ export async function buildPackage(folder: string, repository?: string): Promise
     chmodSync(join(folder, plugin.folder, plugin.executable), 0o755);
   }
   rewrite(join(folder, "sdks", "talos", "package.json"), (text) => text.replaceAll("index.ts", "index.js"));
-  const manifest = publishedManifest(
-    readManifest(join(root, "package.json")),
-    [...imported].sort(),
-    repository,
-  );
-  const server = repository === undefined ? {} : { server: serverOf(repository) };
+  const manifest = publishedManifest(readManifest(join(root, "package.json")), [...imported].sort(), source);
   for (const plugin of plugins)
     writeManifest(join(folder, plugin.folder), {
       ...readManifest(join(root, plugin.folder, "package.json")),
-      ...server,
+      ...serverOf(source),
     });
   writeManifest(folder, manifest);
   return manifest;
@@ -101,7 +103,7 @@ function writeManifest(folder: string, manifest: Manifest): void {
 }
 
 /** `package.json` as it is published. `private` and the scripts stay here: the repository itself is not what npm gets. */
-export function publishedManifest(own: Manifest, imported: readonly string[], repository?: string): Manifest {
+export function publishedManifest(own: Manifest, imported: readonly string[], source: Source = {}): Manifest {
   const { name, version, description, license, engines } = own;
   const dependencies = Object.fromEntries(
     imported.map((needed) => {
@@ -112,7 +114,7 @@ export function publishedManifest(own: Manifest, imported: readonly string[], re
       return [needed, needed.startsWith("@pulumi/") ? `^${pinned}` : pinned];
     }),
   );
-  const server = repository === undefined ? {} : { server: serverOf(repository) };
+  const { repository } = source;
   return {
     name,
     version,
@@ -121,6 +123,9 @@ export function publishedManifest(own: Manifest, imported: readonly string[], re
     ...(repository === undefined ? {} : { repository: `github:${repository}` }),
     type: "module",
     ...(engines === undefined ? {} : { engines }),
+    // Programs with TypeScript's older resolution, such as those of Pulumi's own templates, look at these two alone.
+    main: "./components/index.js",
+    types: "./components/index.d.ts",
     exports: {
       ".": { types: "./components/index.d.ts", default: "./components/index.js" },
       "./settings.schema.json": "./settings.schema.json",
@@ -129,13 +134,14 @@ export function publishedManifest(own: Manifest, imported: readonly string[], re
     bin: Object.fromEntries(plugins.map(({ folder, executable }) => [executable, `${folder}/${executable}`])),
     dependencies,
     // The engine installs this plugin before it runs a program that has this package (the language host looks through node_modules).
-    pulumi: { resource: true, name: "talos-node", version, ...server },
+    pulumi: { resource: true, name: "talos-node", version, ...serverOf(source) },
   };
 }
 
-/** As the engine names a repository whose releases have plugins. */
-function serverOf(repository: string): string {
-  return `github://api.github.com/${repository}`;
+/** As the engine names it. */
+function serverOf({ repository, server }: Source): { server?: string } {
+  if (server !== undefined) return { server };
+  return repository === undefined ? {} : { server: `github://api.github.com/${repository}` };
 }
 
 export function readManifest(path: string): Manifest {

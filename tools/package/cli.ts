@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { buildPackage } from "./build.ts";
+import { buildPackage, type Source } from "./build.ts";
 import { pluginArchives } from "./plugin.ts";
 
 const program = new Command("package")
@@ -15,14 +15,19 @@ const program = new Command("package")
     "--repository <owner/name>",
     "repository on GitHub whose releases have the archives; default: none, and the plugin is found on PATH only",
   )
-  .action(async ({ out: folderName, repository }: { out: string; repository?: string }) => {
+  .option(
+    "--server <url>",
+    "folder on a server that has the archives, such as a mirror; default: the releases",
+  )
+  .action(async ({ out: folderName, ...source }: { out: string } & Source) => {
+    const { repository } = source;
     const out = resolve(folderName);
     if (repository !== undefined && !/^[\w.-]+\/[\w.-]+$/.test(repository)) {
       program.error(`--repository is ${repository}; it is owner/name, as in github.com/owner/name`);
     }
     mkdirSync(out, { recursive: true });
     const folder = join(out, "npm");
-    const { name, version } = await buildPackage(folder, repository);
+    const { name, version } = await buildPackage(folder, source);
     execFileSync("npm", ["pack", "--silent", "--pack-destination", out, folder], {
       stdio: ["ignore", "ignore", "inherit"],
     });
