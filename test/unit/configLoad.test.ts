@@ -52,6 +52,15 @@ describe("loadSettings", () => {
     expect(message).not.toMatch(/^\s+at /m);
   });
 
+  it("answers to `pulumi new` that were left empty are named, each with what belongs there", () => {
+    const node = ["name", "address", "role"].map((key) => `cluster.nodes[0].${key}`);
+    const keys = ["talosVersion", "cluster.name", "cluster.endpoint", ...node];
+    configure(Object.fromEntries(keys.map((key) => [key, ""])));
+    const told = (failure() as Error).message.split("\n").slice(1, -1);
+    expect(told.map((line) => line.split(": ")[0]?.trim())).toEqual(keys);
+    for (const line of told) expect(line).toMatch(/: is ""; it must be \S/);
+  });
+
   it("no configuration at all: says what is missing", () => {
     configure({});
     expect((failure() as Error).message).toMatch(/talosVersion: is missing[\s\S]*cluster: missing/);
