@@ -37,7 +37,7 @@ export const KNOWN_CONTRACTS: readonly Contract[] = Object.keys(RELEASES)
   .map((minor): Contract => `v1.${minor}`);
 
 /** Is it of a line that is newer than all this program knows? */
-export function isNewerThanKnown(version: string): boolean {
+function isNewerThanKnown(version: string): boolean {
   const { major, minor } = parseVersion(version);
   return major > 1 || (major === 1 && minor > Math.max(...Object.keys(RELEASES).map(Number)));
 }
