@@ -1,5 +1,6 @@
 import { allows, type PlannedAction, type RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { Finding } from "./guards/finding.ts";
+import { hasUnknown, type Properties } from "./secrets.ts";
 
 /**
  * What RolloutReadiness has confirmed in one run: the output that every resource which disturbs a node has as its input `approval`. A resource without that
@@ -68,6 +69,18 @@ export function approvalOf({ digest, run, program }: ConfirmedFor, plan: Rollout
     kubernetes: nodes("kubernetes"),
     leaving: isApproved ? reset : [],
   };
+}
+
+/** Inputs with as much of the approval as is about their node: with all nodes in the state of each, the state would grow with their square. */
+export function ownApproval(inputs: Properties): Properties {
+  const { name, [approvalProperty]: given } = inputs;
+  if (typeof given !== "object" || given === null || typeof name !== "string" || hasUnknown(given))
+    return inputs;
+  const own = Object.entries(given).map(([key, value]: [string, unknown]) => [
+    key,
+    Array.isArray(value) ? value.filter((one) => one === name) : value,
+  ]);
+  return { ...inputs, [approvalProperty]: Object.fromEntries(own) as Properties };
 }
 
 /** What stands against doing this to the node: nothing where no approval is asked for. */

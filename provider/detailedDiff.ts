@@ -131,7 +131,7 @@ export function changedInputs(
 }
 
 /** The same for what is the same, in whatever order its keys came. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   return (
     JSON.stringify(value, (_key, part: unknown) =>
       typeof part === "object" && part !== null && !Array.isArray(part)

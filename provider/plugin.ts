@@ -7,10 +7,11 @@ import { clientCredentials, clientCredentialsFunction } from "./certificates/fun
 import { ChangedSoFar } from "./changedSoFar.ts";
 import { calendar } from "./clock.ts";
 import type { UpgradeContext } from "./context.ts";
-import { approvalProperty } from "./approval.ts";
-import { changedInputs, type DetailedDiffResult, type DetailingProvider } from "./detailedDiff.ts";
+import { approvalProperty, ownApproval } from "./approval.ts";
+import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
 import { changeWord, describeImage, readFacts } from "./facts.ts";
+import { HandedOver } from "./handedOver.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import {
   checkConfiguration,
@@ -30,12 +31,13 @@ import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
-import { alwaysSecret, inputsOf, liveInputs, liveOutputs, withoutCredentials } from "./state.ts";
+import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
 import { MembershipResource, membershipType } from "./membership/resource.ts";
 import type { OtherResource } from "./otherResource.ts";
 import { StorageProbeResource, storageProbeType } from "./storage/probe/resource.ts";
 import { timelineAfter, timelineProperty } from "./timeline.ts";
 import { UnfinishedError } from "./unfinished.ts";
+import { ofNode, upgradeDetails } from "./upgradeDiff.ts";
 import { upgradeNode, type Outcome } from "./upgrade.ts";
 
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
@@ -51,6 +53,7 @@ export class TalosNodeProvider implements DetailingProvider {
   /** Resources that are no upgrade, by type. */
   readonly #others: ReadonlyMap<string, OtherResource>;
   readonly #changed = new ChangedSoFar();
+  readonly #handedOver = new HandedOver();
   /** Something was created or updated: this is no preview. */
   #isDeployment = false;
 
@@ -95,7 +98,10 @@ export class TalosNodeProvider implements DetailingProvider {
       };
     }
     if (type === nodeUpgradeType)
-      return { inputs: marked, failures: tactful(checkInputs(values), alwaysSecret) };
+      return {
+        inputs: this.#handedOver.keep(ownApproval(marked), { values, secrets }),
+        failures: tactful(checkInputs(values), alwaysSecret),
+      };
     const { refusals, ...rollout } = values;
     const { refusals: _refusals, ...kept } = marked;
     const failures = tactful(checkPreflight(rollout), alwaysSecret);
@@ -135,11 +141,8 @@ export class TalosNodeProvider implements DetailingProvider {
       if (before["postponed"] !== undefined) return { changes: true };
       if (sameButForPolicy(ofNode(inputsOf(before)), ofNode(after))) return { changes: false };
     }
-    // Anything else is left to the engine, which compares the inputs, and shows each of them in the preview.
     if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
-    if (inputs[approvalProperty] === undefined && after[approvalProperty] === undefined) return {};
-    const details = changedInputs(inputs, after, [approvalProperty, ...alwaysSecret]);
-    return Object.keys(details).length === 0 ? {} : { changes: true, changed: Object.keys(details), details };
+    return upgradeDetails(inputsOf(inputs), after);
   };
 
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
@@ -304,9 +307,10 @@ export class TalosNodeProvider implements DetailingProvider {
     last?: { id: string; timeline: unknown; takenSnapshot: unknown },
   ): Promise<{ id: string; outputs: Properties }> {
     const { values, secrets } = unwrap(given);
-    const id = last?.id ?? nodeUpgradeInputs(values).node;
+    const inputs = nodeUpgradeInputs(this.#handedOver.whole(values));
+    const id = last?.id ?? inputs.node;
     const marked = new Set([...secrets, ...alwaysSecret]);
-    const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
+    const session = await Session.open(this.#surroundings, urn, inputs, this.#stop.signal);
     const { wanted, progress } = session.context;
     try {
       const outcome = await upgradeNode(session.context);
@@ -339,20 +343,6 @@ export class TalosNodeProvider implements DetailingProvider {
       session.close();
     }
   }
-}
-
-/**
- * What an upgrade of the node is about. Credentials are how it is reached. A worker whose cluster has other control planes now is the same worker: whoever is
- * there is looked at when it is upgraded. The cluster's Kubernetes is only looked at, too: another one is the KubernetesUpgrade's affair. Neither is another
- * approval a change of the node.
- */
-function ofNode({
-  kubernetesVersion: _kubernetes,
-  [approvalProperty]: _approval,
-  ...inputs
-}: Properties): Properties {
-  const { controlPlanes, ...rest } = withoutCredentials(inputs);
-  return inputs["role"] === "worker" ? rest : { ...rest, controlPlanes };
 }
 
 /** What the state tells of earlier runs. */

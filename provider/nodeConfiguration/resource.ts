@@ -2,7 +2,7 @@ import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
 import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
-import { approvalProperty } from "../approval.ts";
+import { approvalProperty, ownApproval } from "../approval.ts";
 import { refusedFor, refusedProperty } from "../refusals.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
@@ -71,7 +71,7 @@ export async function checkConfiguration(
   olds: Properties,
   news: Properties,
 ): Promise<CheckResult> {
-  const { preview, ...given } = news;
+  const { preview, ...given } = ownApproval(news);
   const [before, after] = [unwrap(olds).values, unwrap(given)];
   const { [changesProperty]: _changes, [driftProperty]: _drift, ...said } = after.values;
   const inputs = withRedacted(said);

@@ -187,7 +187,7 @@ function rebootOf(action: NodePlan["action"]): NodePlan["reboot"] {
 /** What says more than that the image changes. */
 const toldElsewhere = [
   ...["talosVersion", "schematicId", "image", "clientConfiguration", "kubeconfig"],
-  "approval",
+  ...["approval", "rollout"],
 ];
 
 function ownChanges(before: Properties, after: Properties): PropertyChange[] {

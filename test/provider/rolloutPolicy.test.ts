@@ -291,7 +291,7 @@ describe("how a rollout goes on is no property of a node", () => {
     });
     expect(
       await diff(withPolicy, { ...before, ...policy({ windows: [sunday] }), timeoutSeconds: 9 }),
-    ).toEqual({});
+    ).toEqual({ changes: true, changed: ["timeoutSeconds"], details: { timeoutSeconds: "update" } });
   });
 
   it("nor is it one of the preflight, which refuses a rollout for which there is no room, and warns in the preview", async () => {

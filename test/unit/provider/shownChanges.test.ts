@@ -5,6 +5,7 @@ import { diffConfiguration } from "../../../provider/nodeConfiguration/resource.
 import { withoutRepeats } from "../../../provider/quietStatus.ts";
 import { ReadinessResource } from "../../../provider/readinessResource.ts";
 import { diffRollout, plannedRollout } from "../../../provider/rollout.ts";
+import { upgradeDetails } from "../../../provider/upgradeDiff.ts";
 import { unknownValue, type Properties } from "../../../provider/secrets.ts";
 import type { Surroundings } from "../../../provider/session.ts";
 
@@ -81,6 +82,46 @@ describe("a rollout", () => {
     const nobody = {} as Surroundings; // a node that is asked is an error here
     expect(await plannedRollout(nobody, "urn", old, last, AbortSignal.abort(), false)).toEqual(last.plan);
     expect(diffRollout(old, { ...last, timeoutSeconds: 9 }).details).toEqual({ timeoutSeconds: "add" });
+  });
+});
+
+describe("the upgrade of a node", () => {
+  const [own, other] = ["c9".repeat(32), "37".repeat(32)];
+  const runs = (version: string, schematicId = own): Properties => ({
+    ...{ node: "10.0.0.21", role: "worker", controlPlanes: ["10.0.0.11"], kubeconfig: "one" },
+    ...{
+      talosVersion: version,
+      schematicId,
+      image: `factory.talos.dev/metal-installer/${schematicId}:${version}`,
+    },
+    ...{ kubernetesVersion: "v1.35.4", rollout: { nodes: "w1 10.0.0.21" }, services: ["ext-iscsid"] },
+  });
+  const before = runs("v1.13.7");
+
+  it.each([
+    ["another release", runs("v1.13.9"), { talosVersion: "update" }],
+    ["another schematic", runs("v1.13.7", other), { schematicId: "update" }],
+    ["both", runs("v1.13.9", other), { image: "update" }],
+    [
+      "another factory",
+      { ...before, image: "factory.example.com/metal-installer/c9:v1.13.7" },
+      { image: "update" },
+    ],
+    ["a service more", { ...before, services: ["ext-iscsid", "ext-x"] }, { services: "update" }],
+  ])("to %s is one line", (_, after, details) => {
+    expect(upgradeDetails(before, after).details).toEqual(details);
+  });
+
+  it("shows nothing beside it that is no change of the node by itself", () => {
+    const same = { kubeconfig: { digest: "d" }, rollout: { digest: "r" }, kubernetesVersion: "v1.36.1" };
+    const after = { ...runs("v1.13.9"), ...same, controlPlanes: ["10.0.0.12"], approval: { run: "1" } };
+    expect(upgradeDetails(before, after).details).toEqual({ talosVersion: "update" });
+    expect(upgradeDetails(before, { ...before, ...same })).toEqual({});
+    const ofControlPlane = upgradeDetails(
+      { ...before, role: "controlplane" },
+      { ...after, role: "controlplane" },
+    );
+    expect(Object.keys(ofControlPlane.details ?? {}).sort()).toEqual(["controlPlanes", "talosVersion"]);
   });
 });
 
