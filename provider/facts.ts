@@ -25,10 +25,13 @@ export interface NodeFacts {
   files: string[];
 }
 
+/** What the state tells of a node: what it runs, and not how it is at the moment. */
+export type SettledFacts = Omit<NodeFacts, "machine" | "bootId">;
+
 // /etc/iscsi since iscsi-tools v0.2.0 (Talos 1.10, siderolabs/extensions 4a2e536); before, the extension kept its files
 // in its own root, which is bound to /system/iscsi.
-const initiatorFiles = [
-  "/etc/iscsi/initiatorname.iscsi",
+const initiatorFile = "/etc/iscsi/initiatorname.iscsi";
+const formerInitiatorFiles = [
   "/system/iscsi/initiatorname.iscsi",
   "/usr/local/etc/iscsi/initiatorname.iscsi",
 ];
@@ -39,24 +42,33 @@ export async function readFacts(
   wanted: Pick<NodeUpgradeInputs, "files">,
   call: CallOptions,
 ): Promise<NodeFacts> {
-  const [version, extensions, services, machine, bootId, kubernetesNode, initiatorName, files] =
-    await Promise.all([
-      talos.version(call),
-      talos.extensions(call),
-      talos.services(call),
-      talos.machineStatus(call),
-      talos.bootId(call),
-      talos.kubernetesNode(call),
-      readInitiatorName(talos, call),
-      presentFiles(talos, wanted.files, call),
-    ]);
+  const [settled, machine, bootId] = await Promise.all([
+    readSettledFacts(talos, wanted, call),
+    talos.machineStatus(call),
+    talos.bootId(call),
+  ]);
+  return { ...settled, machine, bootId };
+}
+
+/** The same for a refresh, which needs less. */
+export async function readSettledFacts(
+  talos: TalosReader,
+  wanted: Pick<NodeUpgradeInputs, "files">,
+  call: CallOptions,
+): Promise<SettledFacts> {
+  const [version, extensions, services, kubernetesNode, initiatorName, files] = await Promise.all([
+    talos.version(call),
+    talos.extensions(call),
+    talos.services(call),
+    talos.kubernetesNode(call),
+    readInitiatorName(talos, call),
+    presentFiles(talos, wanted.files, call),
+  ]);
   return {
     version: version.tag,
     schematicId: extensions.schematicId,
     extensions: extensions.installed,
     services,
-    machine,
-    bootId,
     kubernetesNode,
     initiatorName,
     files,
@@ -69,10 +81,14 @@ async function presentFiles(talos: TalosReader, paths: string[], call: CallOptio
 }
 
 async function readInitiatorName(talos: TalosReader, call: CallOptions): Promise<string | undefined> {
-  const texts = await Promise.all(initiatorFiles.map((path) => talos.readText(path, call)));
-  return texts
-    .map((text) => /^\s*InitiatorName\s*=\s*(\S+)/m.exec(text ?? "")?.[1])
-    .find((name) => name !== undefined);
+  const current = initiatorIn(await talos.readText(initiatorFile, call));
+  if (current !== undefined) return current;
+  const texts = await Promise.all(formerInitiatorFiles.map((path) => talos.readText(path, call)));
+  return texts.map(initiatorIn).find((name) => name !== undefined);
+}
+
+function initiatorIn(text: string | undefined): string | undefined {
+  return /^\s*InitiatorName\s*=\s*(\S+)/m.exec(text ?? "")?.[1];
 }
 
 type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;

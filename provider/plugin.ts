@@ -10,7 +10,7 @@ import type { UpgradeContext } from "./context.ts";
 import { approvalProperty, ownApproval } from "./approval.ts";
 import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
-import { changeWord, describeImage, readFacts } from "./facts.ts";
+import { changeWord, describeImage, readSettledFacts } from "./facts.ts";
 import { HandedOver } from "./handedOver.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import {
@@ -208,7 +208,7 @@ export class TalosNodeProvider implements DetailingProvider {
     const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
     const { talos, patience, progress, wanted } = session.context;
     try {
-      const facts = await readFacts(talos, wanted, {
+      const facts = await readSettledFacts(talos, wanted, {
         deadlineMs: patience.probeMs * 4,
         signal: this.#stop.signal,
       });

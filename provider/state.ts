@@ -1,5 +1,5 @@
 import { extensionName } from "../talos/extensions.ts";
-import { missingExtensions, runs, runsSchematic, type NodeFacts } from "./facts.ts";
+import { missingExtensions, runs, runsSchematic, type SettledFacts } from "./facts.ts";
 import { nodeUpgradeInputs } from "./inputs.ts";
 import type { Properties } from "./secrets.ts";
 
@@ -28,7 +28,7 @@ const outputNames: readonly string[] = [
 ];
 
 /** What a node is, as outputs of the resource. */
-export function liveOutputs(facts: NodeFacts): Properties {
+export function liveOutputs(facts: SettledFacts): Properties {
   return {
     runningVersion: facts.version,
     runningSchematic: facts.schematicId ?? "",
@@ -43,7 +43,7 @@ export function liveOutputs(facts: NodeFacts): Properties {
 }
 
 /** The inputs as the node fulfils them: where one differs from what the program wants, the engine shows it as drift. */
-export function liveInputs(inputs: Properties, facts: NodeFacts): Properties {
+export function liveInputs(inputs: Properties, facts: SettledFacts): Properties {
   const wanted = nodeUpgradeInputs(inputs);
   const missing = new Set(missingExtensions(facts, wanted).map(extensionName));
   const running = new Set(facts.services.filter(runs).map(({ id }) => id));

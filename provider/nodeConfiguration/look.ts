@@ -121,6 +121,7 @@ export function judge(wanted: NodeConfigurationInputs, running: string, before: 
 
 /** The lines in which a node differs from what it was given: `+` is what it has in addition. */
 export function driftLines(wanted: NodeConfigurationInputs, running: string): string[] {
+  if (running === wanted.machineConfiguration) return [];
   const { machineConfiguration } = forNode(wanted, running);
   return readable(wanted, () => [
     ...configChanges({

@@ -278,11 +278,11 @@ export async function readNodeConfiguration(
   }
   const { [driftProperty]: _drift, ...rest } = values;
   const drift = driftLines(wanted, found.configuration);
-  const live = {
-    ...rest,
-    configuration: shownConfiguration(wanted, found.configuration),
-    ...(drift.length === 0 ? {} : { [driftProperty]: drift }),
-  };
+  // Without a difference the node has what the state shows of the configuration it was given.
+  const live =
+    drift.length === 0
+      ? rest
+      : { ...rest, configuration: shownConfiguration(wanted, found.configuration), [driftProperty]: drift };
   return { inputs: inputsOf(live, marked), props: stored(live, secrets) };
 }
 

@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import type { TalosConnection } from "../../talos/api/transport.ts";
+import { redactMachineConfig } from "../../talos/redact.ts";
+import { FakeKubernetes } from "./fakeKubernetes.ts";
+import { harness, inputsFor } from "./nodeUpgradeHarness.ts";
+import { SimulatedCluster } from "./simulatedCluster.ts";
+
+/** A refresh of many nodes: what each is asked, and that none waits for another. */
+
+const nodes = 200;
+let cluster: SimulatedCluster;
+beforeAll(async () => {
+  const options = { subnet: "127.49.43", version: "v1.13.9", workers: 1, kubernetesVersion: "v1.35.4" };
+  cluster = await SimulatedCluster.start(options);
+});
+afterAll(async () => cluster.stop());
+
+const urn = (type: string, name: string): string =>
+  `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::${name}`;
+
+/** Every address is the simulated worker. Its answers come when `gate` opens, and calls are counted. */
+function connecting(calls: string[], gate: () => Promise<void>): typeof connectActor {
+  const { address } = cluster.node("w1");
+  return (connection: TalosConnection) => {
+    const actor = connectActor({ ...connection, endpoint: address, node: address });
+    return new Proxy(actor, {
+      get(target, key) {
+        const member: unknown = Reflect.get(target, key);
+        if (typeof member !== "function" || key === "close" || key === "reconnect") return member;
+        return async (...args: unknown[]): Promise<unknown> => {
+          calls.push(`${connection.node} ${String(key)}`);
+          await gate();
+          return (member as (...given: unknown[]) => unknown).apply(target, args);
+        };
+      },
+    });
+  };
+}
+
+function stateOf(index: number): { configuration: Properties; upgrade: Properties } {
+  const given = cluster.node("w1").config?.text ?? "";
+  // A Kubernetes that was upgraded since: the node's own images are no difference.
+  const text = index % 2 === 0 ? given : given.replaceAll("v1.35.4", "v1.34.1");
+  const shared = { name: `w${index}`, node: `10.0.${index >> 8}.${index & 255}` };
+  const credentials = { clientConfiguration: { ...cluster.credentials } };
+  return {
+    configuration: {
+      ...{ ...shared, ...credentials, role: "worker", controlPlanes: ["10.0.1.1"] },
+      ...{ machineConfiguration: text, configuration: redactMachineConfig(text) },
+      ...{ patches: [], acceptDropped: [], contract: "v1.12" },
+    },
+    upgrade: inputsFor(cluster, "w1", shared),
+  };
+}
+
+it("asks each node a few times, all nodes at once, and finds no difference where there is none", async () => {
+  const calls: string[] = [];
+  const asked = new Set<string>();
+  const gate = Promise.withResolvers<void>();
+  // Nobody answers before every node was asked for its configuration and its image.
+  const connect = connecting(calls, async () => {
+    for (const call of calls) if (/ (?:machineConfiguration|version)$/.test(call)) asked.add(call);
+    if (asked.size === 2 * nodes) gate.resolve();
+    await gate.promise;
+  });
+  const { provider, warnings } = harness(new FakeKubernetes(), { probeMs: 60_000 }, connect);
+  const states = Array.from({ length: nodes }, (_, index) => stateOf(index));
+  const read = await Promise.all(
+    states.map(async ({ configuration, upgrade }, index) => {
+      const [first, second] = await Promise.all([
+        provider.read("id", urn("NodeConfiguration", `c${index}`), configuration),
+        provider.read("id", urn("NodeUpgrade", `u${index}`), upgrade),
+      ]);
+      return [first.inputs, second.inputs].map((inputs) => inputs as Properties);
+    }),
+  );
+  expect(warnings).toEqual([]);
+  for (const [index, [configuration, upgrade]] of read.entries()) {
+    expect(configuration).toMatchObject({ configuration: states[index]?.configuration["configuration"] });
+    expect(configuration).not.toHaveProperty("changedByHand");
+    expect(upgrade).toMatchObject({ talosVersion: "v1.13.9" });
+  }
+  const ofOne = calls.filter((call) => call.startsWith("10.0.0.7 ")).map((call) => call.split(" ")[1]);
+  // Without iscsi-tools the initiator's name is looked for where older releases had it, too.
+  const name = ["readText", "readText", "readText"];
+  const others = ["version", "extensions", "services", "kubernetesNode", "hasFile"];
+  expect(ofOne.sort()).toEqual(["machineConfiguration", ...others, ...name].sort());
+}, 120_000);
