@@ -22,6 +22,7 @@ import {
   readNodeConfiguration,
 } from "./nodeConfiguration/resource.ts";
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
+import { lingering } from "./lingering.ts";
 import { withoutRepeats } from "./quietStatus.ts";
 import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
@@ -47,6 +48,8 @@ const preflightType = "talos-node:index:RolloutPreflight";
 export class TalosNodeProvider implements DetailingProvider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
+  /** The same for reads. */
+  readonly #reading: Surroundings;
   readonly #stop = new AbortController();
   /** Operations that change nodes, while they run. */
   readonly #underWay = new Set<Promise<unknown>>();
@@ -59,12 +62,16 @@ export class TalosNodeProvider implements DetailingProvider {
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = { ...surroundings, statusOf: withoutRepeats((urn) => surroundings.statusOf(urn)) };
+    this.#reading = { ...this.#surroundings, talos: lingering(surroundings.talos) };
     this.#others = new Map<string, OtherResource>([
       [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
       [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
       [storageProbeType, new StorageProbeResource(this.#surroundings, this.#stop.signal)],
-      [kubernetesUpgradeType, new KubernetesUpgradeResource(this.#surroundings, this.#stop.signal)],
+      [
+        kubernetesUpgradeType,
+        new KubernetesUpgradeResource(this.#surroundings, this.#stop.signal, this.#reading),
+      ],
     ]);
   }
 
@@ -185,7 +192,8 @@ export class TalosNodeProvider implements DetailingProvider {
     state: Properties,
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     if (typeOf(urn) === nodeConfigurationType) {
-      return { id, ...(await readNodeConfiguration(this.#call(urn), state)) };
+      const call = { ...this.#call(urn), surroundings: this.#reading };
+      return { id, ...(await readNodeConfiguration(call, state)) };
     }
     // A stack of 0.1.0 may be refreshed before it goes on with this version.
     if (typeOf(urn) === guardType) return { id, inputs: state, props: state };
@@ -205,7 +213,7 @@ export class TalosNodeProvider implements DetailingProvider {
         `${id}: a NodeUpgrade cannot be imported, since reading a node takes credentials. Declare it instead: a node that runs the wanted image already is taken as it is.`,
       );
     }
-    const session = await Session.open(this.#surroundings, urn, nodeUpgradeInputs(values), this.#stop.signal);
+    const session = await Session.open(this.#reading, urn, nodeUpgradeInputs(values), this.#stop.signal);
     const { talos, patience, progress, wanted } = session.context;
     try {
       const facts = await readSettledFacts(talos, wanted, {

@@ -46,10 +46,13 @@ const policy = [
  */
 export class KubernetesUpgradeResource implements OtherResource {
   readonly #surroundings: Surroundings;
+  readonly #reading: Surroundings;
   readonly #stop: AbortSignal;
 
-  constructor(surroundings: Surroundings, stop: AbortSignal) {
+  /** @param reading the surroundings of a refresh. Default: those of all else */
+  constructor(surroundings: Surroundings, stop: AbortSignal, reading = surroundings) {
     this.#surroundings = surroundings;
+    this.#reading = reading;
     this.#stop = stop;
   }
 
@@ -146,7 +149,7 @@ export class KubernetesUpgradeResource implements OtherResource {
   /** What runs now in place of what was to run: a cluster that was upgraded by hand shows as a change of the version. */
   async read(urn: string, state: Properties): Promise<Properties> {
     if (state["clientConfiguration"] === undefined) return state;
-    const look = await this.#look(urn, state);
+    const look = await this.#look(urn, state, this.#reading);
     if (look.silent.length > 0) {
       this.#surroundings
         .statusOf(urn)
@@ -198,8 +201,8 @@ export class KubernetesUpgradeResource implements OtherResource {
     }
   }
 
-  async #look(urn: string, values: Properties): Promise<ClusterLook> {
-    const work = await this.#open(urn, values);
+  async #look(urn: string, values: Properties, surroundings = this.#surroundings): Promise<ClusterLook> {
+    const work = await this.#open(urn, values, surroundings);
     try {
       return await lookAtCluster(work.nodes);
     } finally {
@@ -207,8 +210,8 @@ export class KubernetesUpgradeResource implements OtherResource {
     }
   }
 
-  #open(urn: string, values: Properties): Promise<Work> {
-    return Work.open(this.#surroundings, urn, kubernetesUpgradeInputs(this.inputsOf(values)), this.#stop);
+  #open(urn: string, values: Properties, surroundings = this.#surroundings): Promise<Work> {
+    return Work.open(surroundings, urn, kubernetesUpgradeInputs(this.inputsOf(values)), this.#stop);
   }
 }
 

@@ -1,0 +1,63 @@
+import type { TalosReader } from "../talos/api/talosClient.ts";
+import type { TalosConnection } from "../talos/api/transport.ts";
+import type { Surroundings } from "./session.ts";
+
+type Dial = Awaited<ReturnType<Surroundings["talos"]>>;
+
+interface Line {
+  readonly reader: TalosReader;
+  users: number;
+  closing?: NodeJS.Timeout;
+}
+
+/**
+ * Connections for reads that several resources make of the same node, one after the other: each TLS handshake costs more than the calls. Who closes one leaves it
+ * to the others, and it ends when nobody has used it for a while. No answer is kept. What acts on a node has connections of its own.
+ */
+export function lingering(talos: Surroundings["talos"], lingerMs = 3_000): Surroundings["talos"] {
+  const lines = new Map<string, Line>();
+  const opened = (key: string, connection: TalosConnection, dial: Dial): Line => {
+    const known = lines.get(key);
+    if (known !== undefined) return known;
+    const line = { reader: dial(connection), users: 0 };
+    lines.set(key, line);
+    return line;
+  };
+  return async () => {
+    const dial = await talos();
+    return (connection) => {
+      const key = JSON.stringify(connection);
+      const line = opened(key, connection, dial);
+      line.users += 1;
+      clearTimeout(line.closing);
+      const leave = once(() => {
+        line.users -= 1;
+        if (line.users > 0) return;
+        line.closing = setTimeout(() => {
+          lines.delete(key);
+          line.reader.close();
+        }, lingerMs).unref();
+      });
+      return sharing(line.reader, leave);
+    };
+  };
+}
+
+function sharing(reader: TalosReader, close: () => void): TalosReader {
+  return new Proxy(reader, {
+    get(target, key) {
+      if (key === "close") return close;
+      const member: unknown = Reflect.get(target, key, target);
+      return typeof member === "function" ? (member.bind(target) as unknown) : member;
+    },
+  });
+}
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    work();
+  };
+}
