@@ -25,9 +25,11 @@ export class HandedOver {
     for (const key of shared) {
       const value = plain[key];
       if (value === undefined || hasUnknown(value)) continue;
-      const digest = createHash("sha256").update(canonical(value)).digest("base64url");
+      const digest = `sha256:${createHash("sha256").update(canonical(value)).digest("base64url")}`;
       this.#values.set(digest, value);
-      Object.assign(kept, wrap({ [key]: { digest } }, isSecret(key) ? [key] : []));
+      // Of the same type as the value, for programs that have types.
+      const mark = typeof value === "string" ? digest : { digest };
+      Object.assign(kept, wrap({ [key]: mark }, isSecret(key) ? [key] : []));
     }
     return kept;
   }
@@ -49,6 +51,6 @@ export class HandedOver {
 }
 
 function digestIn(value: unknown): string | undefined {
-  if (typeof value !== "object" || value === null || !("digest" in value)) return undefined;
-  return typeof value.digest === "string" ? value.digest : undefined;
+  const mark = typeof value === "object" && value !== null && "digest" in value ? value.digest : value;
+  return typeof mark === "string" && /^sha256:[\w-]{43}$/.test(mark) ? mark : undefined;
 }
