@@ -84,6 +84,9 @@ async function resourcesOf(project: ScaleProject): Promise<unknown[]> {
   const { steps } = JSON.parse(text) as {
     steps: { urn: string; newState: { type: string; custom: boolean; inputs?: Record<string, unknown> } }[];
   };
+  // A node's checked inputs have a digest of it.
+  const rollout = steps.find(({ newState }) => newState.type.endsWith(":RolloutPreflight"))?.newState.inputs
+    ?.rollout;
   return steps
     .filter(
       ({ newState }) =>
@@ -99,11 +102,13 @@ async function resourcesOf(project: ScaleProject): Promise<unknown[]> {
             ? undefined
             : key === "clientConfiguration"
               ? credentials
-              : key === "patches" && typeof value === "string"
-                ? ["value"]
-                : value === unknownMark || value === "[secret]"
-                  ? "value"
-                  : value,
+              : key === "rollout"
+                ? rollout
+                : key === "patches" && typeof value === "string"
+                  ? ["value"]
+                  : value === unknownMark || value === "[secret]"
+                    ? "value"
+                    : value,
         ),
       ) as unknown,
     }));
