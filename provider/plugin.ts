@@ -7,7 +7,7 @@ import { clientCredentials, clientCredentialsFunction } from "./certificates/fun
 import { ChangedSoFar } from "./changedSoFar.ts";
 import { calendar } from "./clock.ts";
 import type { UpgradeContext } from "./context.ts";
-import { approvalProperty, ownApproval } from "./approval.ts";
+import { ownApproval } from "./approval.ts";
 import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
 import { changeWord, describeImage, readSettledFacts } from "./facts.ts";
@@ -62,7 +62,7 @@ export class TalosNodeProvider implements DetailingProvider {
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = { ...surroundings, statusOf: withoutRepeats((urn) => surroundings.statusOf(urn)) };
-    this.#reading = { ...this.#surroundings, talos: lingering(surroundings.talos) };
+    this.#reading = { ...this.#surroundings, talos: lingering(() => surroundings.talos()) };
     this.#others = new Map<string, OtherResource>([
       [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],

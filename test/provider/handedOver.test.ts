@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { failureOf, harness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** What every node of a cluster is given alike: the state of each has a digest of it, and its upgrade what the program said. */
@@ -30,18 +30,22 @@ function given(others = 0, change: Properties = {}): Properties {
   return inputsFor(cluster, "w1", { drain, kubeconfig, rollout: rollout(others), ...change });
 }
 
+/** The inputs that the engine keeps. */
+async function checked(own: Harness, news: Properties): Promise<Properties> {
+  return (await own.provider.check(urn, {}, news)).inputs as Properties;
+}
+
 describe("what all nodes are given alike", () => {
   it("is a digest in the state of each, however many there are, and no change of a node", async () => {
-    const { provider } = harness(kubernetes);
-    const [few, many] = [await provider.check(urn, {}, given(0)), await provider.check(urn, {}, given(500))];
-    expect(many.failures).toEqual([]);
-    const [first, second] = [few.inputs as Properties, many.inputs as Properties];
+    const own = harness(kubernetes);
+    const { provider } = own;
+    expect((await provider.check(urn, {}, given(500))).failures).toEqual([]);
+    const [first, second] = [await checked(own, given(0)), await checked(own, given(500))];
     expect(JSON.stringify(second)).not.toContain("x499");
     expect(JSON.stringify(second)).not.toContain("of a test");
     expect(JSON.stringify(second).length).toBe(JSON.stringify(first).length);
     expect(unwrap(first).secrets).toContain("kubeconfig");
-    const renewed = (await provider.check(urn, first, given(500, { kubeconfig: "renewed" })))
-      .inputs as Properties;
+    const renewed = await checked(own, given(500, { kubeconfig: "renewed" }));
     expect(await provider.diff("id", urn, first, renewed)).toEqual({ changes: false });
     // A state of before has the values themselves.
     expect(await provider.diff("id", urn, given(0), second)).toEqual({ changes: false });
@@ -51,13 +55,14 @@ describe("what all nodes are given alike", () => {
   });
 
   it("counts in the upgrade of a node whose inputs were checked: its budget is kept, and it is drained", async () => {
-    const { provider } = harness(kubernetes);
-    const { inputs } = await provider.check(urn, {}, given());
+    const own = harness(kubernetes);
+    const { provider } = own;
+    const inputs = await checked(own, given());
     kubernetes.get("w2").unschedulable = true;
-    const { message } = await failureOf(provider.create(urn, inputs as Properties));
+    const { message } = await failureOf(provider.create(urn, inputs));
     expect(message).toContain("1 of the workers is unavailable already, and 1 may be at once: w2 (cordoned)");
     kubernetes.get("w2").unschedulable = false;
-    const { outs } = await provider.create(urn, inputs as Properties);
+    const { outs } = await provider.create(urn, inputs);
     expect(outs["runningVersion"]).toBe("v1.13.9");
     expect(kubernetes.log.join("\n")).toMatch(/cordon/);
     expect(JSON.stringify(outs)).not.toContain("of a test");
@@ -65,27 +70,25 @@ describe("what all nodes are given alike", () => {
   });
 
   it("without a check in this run there is no upgrade", async () => {
-    const { inputs } = await harness(kubernetes).provider.check(urn, {}, given());
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs as Properties));
+    const inputs = await checked(harness(kubernetes), given());
+    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/^w1 \(127\.49\.41\.21\): the node was not touched, .* Run `pulumi up` again/);
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
     expect(kubernetes.log).toEqual([]);
   });
 
   it("a refresh needs none of it, and leaves it as it is", async () => {
-    const { inputs } = await harness(kubernetes).provider.check(urn, {}, given());
-    const read = await harness(kubernetes).provider.read("id", urn, inputs as Properties);
-    expect(read.inputs).toMatchObject({ rollout: (inputs as Properties)["rollout"] });
-    expect(unwrap(read.inputs).values["kubeconfig"]).toEqual(
-      unwrap(inputs as Properties).values["kubeconfig"],
-    );
+    const inputs = await checked(harness(kubernetes), given());
+    const read = await harness(kubernetes).provider.read("id", urn, inputs);
+    expect(read.inputs).toMatchObject({ rollout: inputs["rollout"] });
+    expect(unwrap(read.inputs).values["kubeconfig"]).toEqual(unwrap(inputs).values["kubeconfig"]);
     expect(read.props).toMatchObject({ runningVersion: "v1.13.7" });
   });
 
   it("an approval is kept as far as it is about the node", async () => {
     const names = Array.from({ length: 500 }, (_, index) => `x${index}`);
     const approval = { digest: "d", run: "r", program: "p", upgrade: [...names, "w1"], configuration: names };
-    const { inputs } = await harness(kubernetes).provider.check(urn, {}, given(0, { approval }));
-    expect((inputs as Properties)["approval"]).toEqual({ ...approval, upgrade: ["w1"], configuration: [] });
+    const inputs = await checked(harness(kubernetes), given(0, { approval }));
+    expect(inputs["approval"]).toEqual({ ...approval, upgrade: ["w1"], configuration: [] });
   });
 });

@@ -80,7 +80,7 @@ it("asks each node a few times, all nodes at once, and finds no difference where
         provider.read("id", urn("NodeConfiguration", `c${index}`), configuration),
         provider.read("id", urn("NodeUpgrade", `u${index}`), upgrade),
       ]);
-      return [first.inputs, second.inputs].map((inputs) => inputs as Properties);
+      return [first.inputs, second.inputs].map((inputs) => inputs);
     }),
   );
   expect(warnings).toEqual([]);
