@@ -118,8 +118,16 @@ describe("a preview", () => {
     const { stdout, text } = await lab.labOk("preview");
     set(["talos-iscsi:talosVersion"], "v1.13.9");
     const [resources = "", outputs = ""] = stdout.split(/^\s*--outputs:--/m);
-    const upgrades = resources.match(/^ +~ talosVersion *: "v1\.13\.9" => "v1\.14\.1"$/gm);
-    expect(upgrades, resources).toHaveLength(names.length);
+    // Two for each node; the image, the cluster, the look at all nodes and the preflight.
+    expect(count(resources, ": (update)"), resources).toBe(2 * names.length + 4);
+    const upgrades = resources
+      .split(/(?=^\s*~ talos[\w:/-]+: )/m)
+      .filter((block) => block.includes("NodeUpgrade::"));
+    expect(upgrades).toHaveLength(names.length);
+    for (const block of upgrades)
+      expect(block.match(/^\s+[~+-] (?!talos-).*$/gm)).toEqual([
+        expect.stringMatching(/^ +~ talosVersion *: "v1\.13\.9" => "v1\.14\.1"$/),
+      ]);
     expect(resources).not.toMatch(/[0-9a-f]{64}:v1\.14\.1"/);
     expect(count(outputs, ':v1.14.1"')).toBe(1);
     for (const name of names)
