@@ -47,6 +47,9 @@ export function bareState(exported: string): { state: string; resources: Deploye
   for (const resource of all) if (resource.type === "pulumi:pulumi:Stack") resource.outputs = {};
   const isDefault = ({ type, urn }: StateResource): boolean =>
     type.startsWith("pulumi:providers:") && nameOf(urn).startsWith("default");
+  // With each node the state has digests of these.
+  const { rollout, kubeconfig } =
+    all.find(({ type }) => type.endsWith(":RolloutPreflight"))?.inputs ?? ({} as Record<string, unknown>);
   const resources = all
     .filter((resource) => resource.type !== "pulumi:pulumi:Stack" && !isDefault(resource))
     .map(
@@ -66,7 +69,7 @@ export function bareState(exported: string): { state: string; resources: Deploye
         return {
           ...{ urn, type, name: nameOf(urn), custom, dependsOn: dependencies },
           inputs: without(
-            inputs,
+            type.endsWith(":NodeUpgrade") ? { ...inputs, rollout, kubeconfig } : inputs,
             type.startsWith("pulumi:providers:") ? ["version", "pluginDownloadURL"] : notGiven,
           ),
           ...(parent === undefined ? {} : { parent }),
