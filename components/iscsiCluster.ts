@@ -19,6 +19,7 @@ import { rolloutPolicy } from "./rolloutPolicy.ts";
 import { RolloutReadiness } from "./rolloutReadiness.ts";
 import { probedVolumes, runningImages, type ProbedVolume } from "./storageProbe.ts";
 import { TalosCluster } from "./talosCluster.ts";
+import { kubernetesBefore } from "../talos/kubernetesWay.ts";
 import { endpointsByAddress } from "../talos/endpoint.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import { oldestOf } from "../talos/version.ts";
@@ -102,6 +103,10 @@ export function declareCluster(
     settings.kubernetesVersion === undefined
       ? undefined
       : {
+          through:
+            upgrade.through === "automatic"
+              ? kubernetesBefore(settings.kubernetesVersion, upgrade.kubernetes.releases)
+              : undefined,
           acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
           removedObjects: removedAmong(declared, settings.kubernetesVersion),
         };

@@ -19,8 +19,10 @@ export interface KubernetesUpgradeNode {
 
 /** What a cluster's Kubernetes is to be, and how careful the way there is. */
 export interface KubernetesUpgradeArgs {
-  /** The release of Kubernetes, such as `v1.35.4`. Changing it upgrades the cluster; by at most one minor release. */
+  /** The release of Kubernetes, such as `v1.35.4`. Changing it upgrades the cluster; by at most one minor release, unless `through` has those between. */
   kubernetesVersion: string;
+  /** Releases to go through first where the cluster is more than one minor release behind, one of each minor. Default: none; such a cluster is refused. */
+  through?: string[] | undefined;
   /** Every node, by its name. */
   nodes: Record<string, KubernetesUpgradeNode>;
   /** Where nodes are reached, as for a NodeUpgrade. Default: at their own addresses. */

@@ -52,6 +52,8 @@ export interface RolloutReadinessArgs extends Pick<
 export interface KubernetesReadinessArgs {
   /** Components that patches pin, by the nodes' names. Default: none. */
   pinned?: Record<string, KubernetesComponent[]> | undefined;
+  /** As for a KubernetesUpgrade. Default: none. */
+  through?: string[] | undefined;
   /** As for a KubernetesUpgrade. Default: false. */
   acceptRemovedApis?: boolean | undefined;
   /** As for a KubernetesUpgrade. Default: none. */

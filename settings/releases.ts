@@ -1,5 +1,6 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { badRelease } from "../talos/extensions.ts";
+import { kubernetesMinor } from "../talos/kubernetesWay.ts";
 import { contractOf, parseVersion } from "../talos/version.ts";
 import { extensionsOf, givenImages } from "./images.ts";
 import { at, listAt } from "./raw.ts";
@@ -41,4 +42,22 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
   });
   if (releases.length > 0 && at(raw, "upgrade", "through") !== "automatic")
     warnings.push({ path: "upgrade.releases", reason: "has no effect without upgrade.through: automatic" });
+  problems.push(...doubleKubernetes(listAt(raw, "upgrade", "kubernetes", "releases")));
+}
+
+function doubleKubernetes(releases: readonly unknown[]): Problem[] {
+  const minors = releases.map((release) =>
+    typeof release === "string" ? kubernetesMinor(release) : undefined,
+  );
+  return minors.flatMap((minor, index): Problem[] => {
+    const same = minors.indexOf(minor);
+    if (minor === undefined || same === index) return [];
+    const first = `upgrade.kubernetes.releases[${same}]`;
+    return [
+      {
+        path: `upgrade.kubernetes.releases[${index}]`,
+        reason: `is ${String(releases[index])}, of the same minor release as ${first}; give one of each`,
+      },
+    ];
+  });
 }

@@ -10,7 +10,7 @@ import { network, vip } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
 import { checkHardware, nodeEndpoint, renewCredentials, talosEndpoints } from "./reaching.ts";
 import { gatesOf } from "./gates.ts";
-import { releasesOf, through } from "./through.ts";
+import { kubernetesReleasesOf, releasesOf, through } from "./through.ts";
 import { outsideWindow, windows } from "./windows.ts";
 import { flag, must, mustUnseen } from "./words.ts";
 
@@ -379,6 +379,7 @@ const upgrade = section({
       .describe(
         "Upgrade Kubernetes although something still asks for APIs that the new release does not have. Without it the preview is refused, with their names.",
       ),
+    releases: kubernetesReleasesOf(kubernetesVersion),
   }).prefault({}),
   etcdDowngrade: flag()
     .default(false)

@@ -20,3 +20,13 @@ export function releasesOf<Version extends z.ZodType>(talosVersion: Version) {
       "Releases to go through with through: automatic, one of a minor release. Default: the newest patch of each that this program knows (docs/compatibility.md).",
     );
 }
+
+/** `upgrade.kubernetes.releases` */
+export function kubernetesReleasesOf<Version extends z.ZodType>(kubernetesVersion: Version) {
+  return z
+    .array(kubernetesVersion, must("a list of Kubernetes releases"))
+    .default([])
+    .describe(
+      "Releases of Kubernetes to go through with through: automatic, one of a minor release. Default: the newest patch of each that this program knows.",
+    );
+}

@@ -35,6 +35,8 @@ export interface KubernetesNodeInputs {
 /** The inputs of a KubernetesUpgrade, every default filled in. Control planes come first among the nodes. */
 export interface KubernetesUpgradeInputs {
   kubernetesVersion: string;
+  /** Releases to go through first where the cluster is more than one minor release behind, one of each minor. */
+  through: string[];
   nodes: KubernetesNodeInputs[];
   endpoints?: Endpoints;
   clientConfiguration: TalosCredentials;
@@ -91,6 +93,10 @@ const required: Record<string, Rule> = {
 };
 
 const optional: Record<string, Rule> = {
+  through: (value) => {
+    if (!Array.isArray(value)) return `must be a list of Kubernetes releases, not ${shown(value)}`;
+    return value.map(release).find((problem) => problem !== undefined);
+  },
   endpoints,
   drain,
   storageGate,
@@ -128,6 +134,7 @@ export function kubernetesUpgradeInputs(checked: Properties): KubernetesUpgradeI
     Pick<KubernetesUpgradeInputs, "kubernetesVersion" | "clientConfiguration" | "kubeconfig">;
   return {
     timeoutSeconds: 1800,
+    through: [],
     prePull: true,
     acceptRemovedApis: false,
     removedObjects: [],

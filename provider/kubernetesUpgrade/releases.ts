@@ -1,5 +1,6 @@
 import { compare, parse } from "semver";
 import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
+import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -29,7 +30,10 @@ const never = (problem: string, hint: string): Finding => ({ problem, hint, mayP
  */
 export function stepFindings(
   look: ClusterLook,
-  { kubernetesVersion: target }: Pick<KubernetesUpgradeInputs, "kubernetesVersion">,
+  {
+    kubernetesVersion: target,
+    through = [],
+  }: Pick<KubernetesUpgradeInputs, "kubernetesVersion"> & { through?: readonly string[] },
   planned: boolean,
 ): Finding[] {
   const releases = releasesIn(look);
@@ -51,7 +55,7 @@ export function stepFindings(
           `Set kubernetesVersion to a release of v1.${minorOf(newest)} that is none.`,
         ),
       );
-    } else if (minorOf(target) > minorOf(oldest) + 1) {
+    } else if (kubernetesThrough(oldest, target, through) === undefined) {
       findings.push(
         never(
           `${target} is more than one minor release away from ${oldest}, which ${whoRuns(look, oldest)} runs`,

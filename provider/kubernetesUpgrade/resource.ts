@@ -7,8 +7,9 @@ import { nodesByName } from "../nodesByName.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
 import { alwaysSecret } from "../state.ts";
+import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
 import { UnfinishedError } from "../unfinished.ts";
-import { checkKubernetesUpgrade, kubernetesUpgradeInputs } from "./inputs.ts";
+import { checkKubernetesUpgrade, kubernetesUpgradeInputs, type KubernetesUpgradeInputs } from "./inputs.ts";
 import {
   componentsOf,
   describeReleases,
@@ -21,7 +22,7 @@ import {
   type ClusterLook,
 } from "./look.ts";
 import { foreseenManifests } from "./manifests.ts";
-import { obstacles, upgradeKubernetes } from "./upgrade.ts";
+import { obstacles, upgradeThrough } from "./upgrade.ts";
 import { refusal, Work } from "./work.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
@@ -38,6 +39,7 @@ const policy = [
   "prePull",
   "acceptRemovedApis",
   "removedObjects",
+  "through",
 ];
 
 /**
@@ -122,9 +124,21 @@ export class KubernetesUpgradeResource implements OtherResource {
       const running = releaseTable(await this.#look(urn, values));
       return wrap({ ...values, running, ...(adopted === undefined ? {} : { adopted }) }, marked);
     }
+    const inputs = kubernetesUpgradeInputs(values);
+    const outcome = await upgradeThrough(
+      inputs,
+      (release) => this.#open(urn, { ...values, kubernetesVersion: release }),
+      state["unfinished"] !== undefined,
+    );
+    // Nobody is asked any more: the state stays what it was, and the next `up` looks for itself.
+    if (!outcome.ok && this.#stop.aborted)
+      throw new UnfinishedError(
+        outcome.error.message,
+        id,
+        wrap({ ...values, ...whatRan(state), unfinished: true }, marked),
+      );
     const work = await this.#open(urn, values);
     try {
-      const outcome = await upgradeKubernetes(work, state["unfinished"] !== undefined);
       const look = await lookAtCluster(work.nodes);
       const now: Properties = { ...values, running: releaseTable(look) };
       if (outcome.ok && outcome.postponed === undefined) return wrap(now, marked);
@@ -194,7 +208,7 @@ export class KubernetesUpgradeResource implements OtherResource {
       ];
       if (lines.length > 0)
         work.info(
-          `Kubernetes ${work.inputs.kubernetesVersion}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+          `Kubernetes ${[work.inputs.kubernetesVersion, ...between(look, work.inputs)].join(", through ")}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
         );
     } finally {
       work.close();
@@ -223,6 +237,10 @@ function isUpgradeDue(state: Properties, news: Properties): boolean {
   );
 }
 
+function whatRan({ kubernetesVersion, running }: Properties): Properties {
+  return { kubernetesVersion, running };
+}
+
 /** Nodes as far as a change of them is one of this resource: their Talos is their own upgrades' affair. */
 function comparable(inputs: Properties): Properties {
   const nodes = nodesByName(inputs["nodes"]).map(([name, { talosVersion: _talos, ...node }]) => [name, node]);
@@ -242,6 +260,13 @@ function planOf({ nodes }: ClusterLook, target: string): string[] {
     }
   }
   return [...due].map(([line, names]) => `${line} on ${names.join(", ")}`);
+}
+
+/** Minor releases on the way: each is a complete upgrade, with a restart of every kubelet. */
+function between(look: ClusterLook, { kubernetesVersion, through }: KubernetesUpgradeInputs): string[] {
+  const oldest = releasesIn(look)[0] ?? kubernetesVersion;
+  const way = kubernetesThrough(oldest, kubernetesVersion, through)?.slice(0, -1) ?? [];
+  return way.length === 0 ? [] : [way.join(", ")];
 }
 
 async function manifestLines(work: Work, look: ClusterLook): Promise<string[]> {

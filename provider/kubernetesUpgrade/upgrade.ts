@@ -1,4 +1,5 @@
 import { TalosError } from "../../talos/api/errors.ts";
+import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
 import { releaseOf, staticPodComponents } from "../../talos/kubernetesImages.ts";
 import { stopIfCancelled } from "../context.ts";
 import { Cancelled, EngineGone, NodeMoved, sentence, UpgradeError } from "../errors.ts";
@@ -6,7 +7,15 @@ import { NotRecovered, Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { bringKubelet } from "./kubelets.ts";
-import { componentsOf, isAtRelease, lookAtCluster, silentText, type ClusterLook } from "./look.ts";
+import type { KubernetesUpgradeInputs } from "./inputs.ts";
+import {
+  componentsOf,
+  isAtRelease,
+  lookAtCluster,
+  releasesIn,
+  silentText,
+  type ClusterLook,
+} from "./look.ts";
 import { applyManifests, manifestFindings, moveProxy } from "./manifests.ts";
 import { prePull } from "./prePull.ts";
 import { removedApis, stepFindings } from "./releases.ts";
@@ -63,6 +72,50 @@ export async function upgradeKubernetes(work: Work, isUnfinished = false): Promi
       };
     const told = explained(work, error);
     return { ok: false, error: told, notes: work.notes };
+  }
+}
+
+/**
+ * The same for a cluster that is more than one minor release behind: through each of `inputs.through` that lies between, a complete upgrade each. What runs tells how far
+ * it is, so that it goes on from there after any failure.
+ * @param open a work to another release
+ */
+export async function upgradeThrough(
+  { kubernetesVersion, through }: Pick<KubernetesUpgradeInputs, "kubernetesVersion" | "through">,
+  open: (release: string) => Promise<Work>,
+  isUnfinished = false,
+): Promise<Outcome> {
+  for (let done: string[] = []; ;) {
+    const last = await open(kubernetesVersion);
+    let next: string;
+    try {
+      const look = await lookAtCluster(last.nodes);
+      const oldest = releasesIn(look)[0] ?? kubernetesVersion;
+      const way = kubernetesThrough(oldest, kubernetesVersion, through) ?? [kubernetesVersion];
+      next = way[0] ?? kubernetesVersion;
+      if (next === kubernetesVersion) return await upgradeKubernetes(last, isUnfinished);
+      if (done.includes(next))
+        throw new KubernetesUpgradeError(
+          `Kubernetes ${next}`,
+          `a component still runs ${oldest} after the upgrade to it`,
+          again,
+        );
+      // A way that ends in the middle is not begun.
+      await requireNoObstacle(last, look);
+      requireApproval(last, look);
+    } catch (error) {
+      return { ok: false, error: explained(last, error) };
+    } finally {
+      last.close();
+    }
+    const work = await open(next);
+    try {
+      const outcome = await upgradeKubernetes(work);
+      if (!outcome.ok || outcome.postponed !== undefined) return outcome;
+      done = [...done, next];
+    } finally {
+      work.close();
+    }
   }
 }
 

@@ -62,7 +62,7 @@ describe("settings that are right", () => {
           timeout: 1800,
           configurationTimeout: 600,
           allowSkew: false,
-          kubernetes: { acceptRemovedApis: false },
+          kubernetes: { acceptRemovedApis: false, releases: [] },
           etcdDowngrade: false,
         },
         namespaces: [],

@@ -116,6 +116,23 @@ describe("upgrade.through", () => {
       expect(only(resources, `talos-node:index:${type}`).inputs).not.toHaveProperty("hops");
   });
 
+  it("gives the upgrade of Kubernetes the minor releases between, and refuses two of one minor", async () => {
+    const between = { "upgrade.kubernetes.releases": ["v1.34.1"] };
+    const { resources } = await program(automatic(between));
+    const { through } = only(resources, "talos-node:index:KubernetesUpgrade").inputs;
+    expect((through as string[]).slice(-2)).toEqual(["v1.33.13", "v1.34.1"]);
+    const plain = await program(usual());
+    expect(only(plain.resources, "talos-node:index:KubernetesUpgrade").inputs).not.toHaveProperty("through");
+    expect(
+      outcome(automatic({ "upgrade.kubernetes.releases": ["v1.34.1", "v1.33.1", "v1.34.2"] })).problems,
+    ).toEqual([
+      {
+        path: "upgrade.kubernetes.releases[2]",
+        reason: "is v1.34.2, of the same minor release as upgrade.kubernetes.releases[0]; give one of each",
+      },
+    ]);
+  });
+
   it.each([
     [["v1.11.2", "v1.11.6"], "upgrade.releases[1]", /same minor release as upgrade\.releases\[0\]/],
     [["v1.12.5"], "upgrade.releases[0]", /v1\.12\.5/],

@@ -1,0 +1,116 @@
+/** The minor releases of Kubernetes between what runs and what is wanted, and which of them a way of Talos releases needs. */
+import { supportedKubernetes } from "./releases.ts";
+import { VersionError } from "./version.ts";
+
+/**
+ * The newest patch of each minor release that is known (kubernetes/kubernetes tags; minors up to 1.34 are at their end). `upgrade.kubernetes.releases` overrides them.
+ */
+const newestPatch: Readonly<Record<number, string>> = {
+  24: "v1.24.17",
+  25: "v1.25.16",
+  26: "v1.26.15",
+  27: "v1.27.16",
+  28: "v1.28.15",
+  29: "v1.29.15",
+  30: "v1.30.14",
+  31: "v1.31.14",
+  32: "v1.32.13",
+  33: "v1.33.13",
+  34: "v1.34.13",
+  35: "v1.35.10",
+  36: "v1.36.6",
+  37: "v1.37.2",
+};
+
+/** `v1.35.4` gives 35; undefined for what is no release of Kubernetes 1. */
+export function kubernetesMinor(release: string): number | undefined {
+  const match = /^v?1\.(\d+)(?:\.|$)/.exec(release);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** One release of each minor before the wanted one, oldest first: the newest that is known, or the one that is given. */
+export function kubernetesBefore(wanted: string, given: readonly string[] = []): string[] {
+  const known = new Map(Object.entries(newestPatch).map(([minor, release]) => [Number(minor), release]));
+  for (const release of given) known.set(kubernetesMinor(release) ?? 0, release);
+  const end = kubernetesMinor(wanted) ?? 0;
+  return [...known]
+    .filter(([minor]) => minor < end)
+    .sort(([a], [b]) => a - b)
+    .map(([, release]) => release);
+}
+
+/** The releases to go through from one to another, one of each minor, the last one included. Undefined where one of them is not among those known. */
+export function kubernetesThrough(from: string, to: string, known: readonly string[]): string[] | undefined {
+  const [first, last] = [kubernetesMinor(from), kubernetesMinor(to)];
+  if (first === undefined || last === undefined) return undefined;
+  const between = Array.from({ length: Math.max(0, last - first - 1) }, (_, index) =>
+    known.find((release) => kubernetesMinor(release) === first + index + 1),
+  );
+  return between.every((release) => release !== undefined) ? [...between, to] : undefined;
+}
+
+/** An upgrade of Kubernetes by one minor release, and the Talos release that it has to come before. */
+export interface KubernetesStop {
+  readonly kubernetes: string;
+  readonly before: string;
+}
+
+/**
+ * Where on a way of Talos releases Kubernetes has to be upgraded: right before the first release that does not run the one there is, and no further than that asks for.
+ * @param talos what runs, the hops, and the wanted release, oldest first
+ * @param known one release of each minor, the wanted one among them
+ * @returns the stops in order, or why there is no such way
+ */
+export function kubernetesStops(
+  kubernetes: string,
+  talos: readonly [string, ...string[]],
+  known: readonly string[],
+): KubernetesStop[] | { problem: string } {
+  const stops: KubernetesStop[] = [];
+  let runs = kubernetes;
+  for (const [index, release] of talos.slice(1).entries()) {
+    const here = talos[index] ?? talos[0];
+    for (let minor = minorFor(release, runs); minor !== undefined; minor = minorFor(release, runs)) {
+      const next = known.find((one) => kubernetesMinor(one) === minor);
+      if (next === undefined)
+        return {
+          problem: `no release of Kubernetes v1.${minor} is known to go through before Talos ${release}`,
+        };
+      if (!doesRun(here, next))
+        return {
+          problem: `Talos ${release} needs Kubernetes v1.${minor}, which Talos ${here} before it does not run`,
+        };
+      stops.push({ kubernetes: next, before: release });
+      runs = next;
+    }
+    if (!doesRun(release, runs)) return { problem: `Talos ${release} does not run Kubernetes ${runs}` };
+  }
+  return stops;
+}
+
+/** The next minor release of Kubernetes that Talos needs; undefined where it needs no newer one than runs. */
+function minorFor(talos: string, runs: string): number | undefined {
+  const [oldest, minor] = [oldestFor(talos), kubernetesMinor(runs)];
+  return oldest === undefined || minor === undefined || minor >= oldest ? undefined : minor + 1;
+}
+
+/** The oldest minor release of Kubernetes that a Talos release runs; undefined where that is not known. */
+export function oldestFor(talos: string): number | undefined {
+  return rangeOf(talos)?.[0];
+}
+
+function doesRun(talos: string, kubernetes: string): boolean {
+  const [range, minor] = [rangeOf(talos), kubernetesMinor(kubernetes)];
+  return range === undefined || minor === undefined || (range[0] <= minor && minor <= range[1]);
+}
+
+function rangeOf(talos: string): [oldest: number, newest: number] | undefined {
+  try {
+    const { oldest, newest } = supportedKubernetes(talos) ?? {};
+    if (oldest === undefined || newest === undefined) return undefined;
+    return [kubernetesMinor(oldest) ?? 0, kubernetesMinor(newest) ?? Infinity];
+  } catch (error) {
+    if (error instanceof VersionError) return undefined;
+    throw error;
+  }
+}

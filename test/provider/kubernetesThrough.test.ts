@@ -1,0 +1,78 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { Properties } from "../../provider/secrets.ts";
+import { unwrap } from "../../provider/secrets.ts";
+import { all, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
+import { failureOf } from "./nodeUpgradeHarness.ts";
+
+const [from, through, to] = ["v1.33.2", ["v1.32.9", "v1.34.3", "v1.35.4"], "v1.36.1"] as const;
+let own: KubernetesCluster;
+
+beforeEach(async () => {
+  own = await KubernetesCluster.start({
+    subnet: "127.49.75",
+    controlPlanes: 1,
+    workers: 1,
+    kubernetesVersion: from,
+  });
+});
+afterEach(async () => own.stop());
+
+const wanted = (change: Properties = {}): Properties =>
+  own.inputs({ through: [...through], kubernetesVersion: to, ...change });
+
+/** Images that cp1 has fetched for its kubelet, in order. */
+const kubelets = (): string[] =>
+  [...own.cluster.node("cp1").componentImages].filter((image) => image.includes("kubelet"));
+
+it("a cluster several minor releases behind goes through each of them, and the preview names them", async () => {
+  const run = own.provider();
+  const state = await own.adopted(run.provider, { kubernetesVersion: from });
+  await run.provider.diff("kubernetes", urn, state, wanted(), own.inputs({ kubernetesVersion: from }));
+  expect(run.info.join("\n")).toContain(`Kubernetes ${to}, through v1.34.3, v1.35.4:`);
+  const { outs } = await run.provider.update("kubernetes", urn, state, wanted());
+  expect(own.configured()).toEqual({ cp1: all(to, "controlplane"), w1: all(to, "worker") });
+  expect(kubelets()).toEqual(
+    ["v1.34.3", "v1.35.4", to].map((release) => `ghcr.io/siderolabs/kubelet:${release}`),
+  );
+  expect(unwrap(outs).values).toMatchObject({ kubernetesVersion: to });
+});
+
+it("goes on from the minor release in which it was stopped, and takes none twice", async () => {
+  const state = await own.adopted(own.provider().provider, { kubernetesVersion: from });
+  const stopped = own.provider();
+  own.kubernetes.after = (entry) => {
+    // In the second minor release, before the kubelets.
+    if (entry === "apply DaemonSet kube-proxy" && own.configured()["cp1"]?.["kube-proxy"] === "v1.35.4")
+      void stopped.provider.cancel();
+  };
+  const { message, properties: left = {} } = await failureOf(
+    stopped.provider.update("kubernetes", urn, state, wanted()),
+  );
+  own.kubernetes.after = () => undefined;
+  expect(message).toContain("cancelled");
+  expect(unwrap(left).values).toMatchObject({ kubernetesVersion: from, unfinished: true });
+  const before = own.applies();
+  const next = own.provider();
+  await next.provider.update("kubernetes", urn, left, wanted());
+  expect(own.configured()).toEqual({ cp1: all(to, "controlplane"), w1: all(to, "worker") });
+  // The kubelet of v1.35.4, and then every component of v1.36.1, each once.
+  const after = own.applies();
+  expect([(after["cp1"] ?? 0) - (before["cp1"] ?? 0), (after["w1"] ?? 0) - (before["w1"] ?? 0)]).toEqual([
+    6, 2,
+  ]);
+});
+
+it("begins with none where the last one is refused, or one between is not known", async () => {
+  const { provider } = own.provider();
+  const state = await own.adopted(provider, { kubernetesVersion: from });
+  own.kubernetes.deprecated = [{ group: "g", version: "v1", resource: "things", removedRelease: "1.36" }];
+  for (const [change, reason] of [
+    [{}, /things of g\/v1 \(gone in v1\.36\)/],
+    [{ through: ["v1.34.3"], acceptRemovedApis: true }, /more than one minor release away/],
+  ] as [Properties, RegExp][]) {
+    const news = wanted(change);
+    expect((await failureOf(provider.update("kubernetes", urn, state, news))).message).toMatch(reason);
+    expect((await failureOf(provider.diff("kubernetes", urn, state, news, state))).message).toMatch(reason);
+  }
+  expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+});
