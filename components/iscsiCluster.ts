@@ -11,7 +11,12 @@ import { ClusterMembership } from "./clusterMembership.ts";
 import { hideValues } from "./hiddenValues.ts";
 import { FactoryImage } from "./factoryImage.ts";
 import { nodeImages, nodeParts, type NodeImages } from "./nodeImages.ts";
-import { KubernetesUpgrade, kubernetesUpgradeNodes, pinnedByName } from "./kubernetesUpgrade.ts";
+import {
+  kubernetesHopsTo,
+  KubernetesUpgrade,
+  kubernetesUpgradeNodes,
+  pinnedByName,
+} from "./kubernetesUpgrade.ts";
 import { noteTypes, removedAmong } from "./declaredObjects.ts";
 import { preflightInputs, RollingUpgrade, type RollingUpgradeArgs } from "./rollingUpgrade.ts";
 import { rolloutHops } from "./rolloutHops.ts";
@@ -19,7 +24,6 @@ import { rolloutPolicy } from "./rolloutPolicy.ts";
 import { RolloutReadiness } from "./rolloutReadiness.ts";
 import { probedVolumes, runningImages, type ProbedVolume } from "./storageProbe.ts";
 import { TalosCluster } from "./talosCluster.ts";
-import { kubernetesBefore } from "../talos/kubernetesWay.ts";
 import { endpointsByAddress } from "../talos/endpoint.ts";
 import { newestContract } from "../talos/iscsi.ts";
 import { oldestOf } from "../talos/version.ts";
@@ -99,14 +103,15 @@ export function declareCluster(
 
   const declared = new Set<string>();
   const kubernetesNodes = kubernetesUpgradeNodes(wanted.nodes, wanted.patches);
+  const kubernetesHops =
+    upgrade.through === "automatic" && settings.kubernetesVersion !== undefined
+      ? kubernetesHopsTo(settings.kubernetesVersion, upgrade.kubernetes, kubernetesNodes)
+      : undefined;
   const toKubernetes =
     settings.kubernetesVersion === undefined
       ? undefined
       : {
-          through:
-            upgrade.through === "automatic"
-              ? kubernetesBefore(settings.kubernetesVersion, upgrade.kubernetes.releases)
-              : undefined,
+          through: kubernetesHops?.releases.slice(0, -1),
           acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
           removedObjects: removedAmong(declared, settings.kubernetesVersion),
         };
@@ -152,7 +157,7 @@ export function declareCluster(
             nodes: Object.fromEntries(
               rolloutNodes.map((node) => [node.name, { ...preflightInputs(node), onRemove: node.onRemove }]),
             ),
-            ...rolloutHops(rolloutNodes, upgrade.workers.maxUnavailable, upgrade.pools),
+            ...rolloutHops(rolloutNodes, upgrade.workers.maxUnavailable, upgrade.pools, kubernetesHops),
             schematicId: factory.schematicId,
             controlPlanes: wanted.nodes.flatMap(({ role, address }) =>
               role === "controlplane" ? [address] : [],
@@ -211,6 +216,7 @@ export function declareCluster(
     schematicId: factory.schematicId,
     ...clientAccess,
     kubernetesVersion: settings.kubernetesVersion,
+    kubernetesHops,
     drain,
     storageGate,
     maxUnavailableWorkers: upgrade.workers.maxUnavailable,

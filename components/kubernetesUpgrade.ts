@@ -2,6 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { onlyGiven, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
+import type { KubernetesHops } from "./rolloutHops.ts";
+import { kubernetesBefore } from "../talos/kubernetesWay.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
 import { pinnedIn, type KubernetesComponent } from "../talos/kubernetesImages.ts";
@@ -108,4 +110,18 @@ export function pinnedByName(
   return Object.fromEntries(
     Object.entries(nodes).flatMap(([name, { pinned }]) => (pinned === undefined ? [] : [[name, pinned]])),
   );
+}
+
+/** The way to the wanted release of Kubernetes, for what takes nodes through several releases of Talos. */
+export function kubernetesHopsTo(
+  wanted: string,
+  { releases, acceptRemovedApis }: { releases: readonly string[]; acceptRemovedApis: boolean },
+  nodes: Record<string, KubernetesUpgradeNode>,
+): KubernetesHops {
+  const pinned = pinnedByName(nodes);
+  return {
+    releases: [...kubernetesBefore(wanted, releases), wanted],
+    ...(Object.keys(pinned).length === 0 ? {} : { pinned }),
+    ...(acceptRemovedApis ? { acceptRemovedApis } : {}),
+  };
 }

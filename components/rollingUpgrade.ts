@@ -10,7 +10,7 @@ import {
 } from "./nodeUpgrade.ts";
 import { withoutTraces } from "./manyResources.ts";
 import { gather, secretOnce } from "./outputs.ts";
-import { rolloutHops, type NodeWay } from "./rolloutHops.ts";
+import { rolloutHops, type KubernetesHops, type NodeWay } from "./rolloutHops.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
@@ -77,6 +77,8 @@ export interface RollingUpgradeArgs {
   kubeconfig?: pulumi.Input<string> | undefined;
   /** The cluster's Kubernetes release; the target Talos must support it. */
   kubernetesVersion?: string | undefined;
+  /** How Kubernetes is upgraded where nodes with a `way` need it. Default: it is not. */
+  kubernetesHops?: KubernetesHops | undefined;
   /** Draining before an upgrade, and how many seconds pods and volumes have to leave; a cluster of one node is never drained. */
   drain: DrainArgs;
   /** Whether the next node waits for storage. Default: where a driver of this program is registered, for 300 seconds. */
@@ -153,7 +155,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
         ...shared,
         ...etcd,
         ...through(args.endpoints),
-        ...rolloutHops(args.nodes, args.maxUnavailableWorkers, args.pools),
+        ...rolloutHops(args.nodes, args.maxUnavailableWorkers, args.pools, args.kubernetesHops),
         rollout: policy.ofAll(),
         nodes: Object.fromEntries(args.nodes.map((node) => [node.name, preflightInputs(node)])),
         ...(args.refusals !== undefined && pulumi.runtime.isDryRun() ? { refusals: args.refusals } : {}),

@@ -2,6 +2,7 @@
 export class ChangedSoFar {
   readonly #configurations = new Set<string>();
   readonly #hops: string[] = [];
+  #kubernetes: string | undefined;
 
   /** A node was given its machine configuration. */
   noteConfiguration(name: string): void {
@@ -13,8 +14,19 @@ export class ChangedSoFar {
     this.#hops.push(release);
   }
 
+  /** Kubernetes was upgraded because a Talos release on the way needs it. */
+  noteKubernetes(release: string): void {
+    this.#kubernetes = release;
+  }
+
   /** What has been changed before a rollout that is not begun. */
   get beforeRollout(): string {
+    const kubernetes =
+      this.#kubernetes === undefined ? "" : ` It has upgraded Kubernetes to ${this.#kubernetes}.`;
+    return `${this.#beforeRollout}${kubernetes}`;
+  }
+
+  get #beforeRollout(): string {
     const names = [...this.#configurations].join(", ");
     if (this.#hops.length > 0)
       return (

@@ -8,6 +8,7 @@ import {
   type KubernetesImages,
 } from "../talos/kubernetesImages.ts";
 import { ConfigTextError } from "../talos/configTree.ts";
+import { kubernetesMinor, kubernetesThrough } from "../talos/kubernetesWay.ts";
 import type { PlannedNode, RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { UpgradeContext } from "./context.ts";
@@ -95,7 +96,7 @@ async function lookAt(
     // A machine without a configuration lets anyone in, and has nothing of this cluster to tell.
     if (running === undefined) return isKnown ? notRead(wanted) : asNew(wanted);
     const configuration = differences(running, text, hidden, patches as string[]);
-    const kubernetes = await kubernetesOf(session.context, running, patches as string[]);
+    const kubernetes = await kubernetesOf(session.context, running, patches as string[], wanted);
     if (upgrade === undefined && configuration === undefined && kubernetes === undefined) return undefined;
     return {
       ...part(wanted),
@@ -143,6 +144,7 @@ async function kubernetesOf(
   context: UpgradeContext,
   running: string,
   patches: readonly string[],
+  { kubernetes }: Pick<HoppingNode, "kubernetes">,
 ): Promise<PlannedNode["kubernetes"]> {
   const { kubernetesVersion: to, name, node, role } = context.wanted;
   if (to === undefined) return undefined;
@@ -158,7 +160,12 @@ async function kubernetesOf(
       component,
       look.runs[component] ?? releaseOf(look.images[component]) ?? "not known",
     ]);
-    return from.length === 0 ? undefined : { to, from: Object.fromEntries(from) };
+    if (from.length === 0) return undefined;
+    const oldest = from
+      .map(([, release]) => release)
+      .sort((a, b) => (kubernetesMinor(a) ?? Infinity) - (kubernetesMinor(b) ?? Infinity))[0];
+    const through = kubernetesThrough(oldest ?? to, to, kubernetes?.releases ?? [])?.slice(0, -1) ?? [];
+    return { to, from: Object.fromEntries(from), ...(through.length === 0 ? {} : { through }) };
   } catch (error) {
     if (!(error instanceof ConfigTextError)) throw error;
     return undefined;

@@ -7,7 +7,8 @@ import type { Finding } from "./guards/finding.ts";
 import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { hopNotes } from "./hops/outlook.ts";
 import { wayProblem } from "./hops/obstacles.ts";
-import { legsOf, nextStage, type HoppingNode, type Leg } from "./hops/way.ts";
+import { foreseenKubernetes, kubernetesBefore } from "./hops/kubernetes.ts";
+import { legsOf, nextStage, type HoppingNode } from "./hops/way.ts";
 import { givenKubeconfig } from "./givenKubeconfig.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { strangersCertificate } from "./maintenance.ts";
@@ -74,8 +75,9 @@ export async function planRollout(
     ...(look.deadEnd === undefined ? [] : [look.deadEnd]),
     ...(look.obstacle === undefined || !isNext(look) ? [] : [look.obstacle]),
   ]);
+  const kubernetes = await kubernetesOnWay({ surroundings: impatient, urn, nodes: all, signal }, due);
   return {
-    nodes: Object.fromEntries(looks.map(({ wanted, line }) => [wanted.name, line])),
+    nodes: { ...Object.fromEntries(looks.map(({ wanted, line }) => [wanted.name, line])), ...kubernetes },
     warnings: [
       ...withoutSnapshot(due),
       ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
@@ -96,6 +98,28 @@ export async function planRollout(
       due.map(({ context: { wanted }, facts }) => ({ wanted, facts })),
     ),
   };
+}
+
+/** No node has a name with a space. */
+const onWay = "Kubernetes on the way";
+
+/** What is done to Kubernetes before the last step; nothing where that cannot be told now, which the guards say. */
+async function kubernetesOnWay(
+  call: Parameters<typeof foreseenKubernetes>[0],
+  due: readonly { context: { wanted: HoppingNode }; facts: NodeFacts }[],
+): Promise<Record<string, string>> {
+  const ways = due.map(({ context: { wanted }, facts: { version } }): [string, ...string[]] => {
+    const legs = legsOf({ version }, wanted).map((leg) => leg.wanted.talosVersion);
+    return [version, ...(legs.length === 0 ? [wanted.talosVersion] : legs)];
+  });
+  try {
+    const line = await foreseenKubernetes(call, ways);
+    return line === undefined ? {} : { [onWay]: line };
+  } catch (error) {
+    if (error instanceof KubernetesError || (error instanceof TalosError && error.kind !== "cancelled"))
+      return {};
+    throw error;
+  }
 }
 
 /** A cluster that is being adopted has its kubeconfig already; the stack gets one in the deployment. Nothing where no control plane gives one out. */
@@ -244,7 +268,7 @@ async function lookAt(
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
     const [deadEnd, obstacle, volumes, initiator] = await Promise.all([
       wayProblem(context, facts, wanted),
-      guardNext(surroundings, urn, legs[0], quiet, facts, onStray),
+      guardNext(surroundings, urn, legs[0]?.wanted ?? wanted, quiet, facts, onStray),
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
       futureInitiator(context.talos, facts, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
     ]);
@@ -275,16 +299,19 @@ async function lookAt(
 async function guardNext(
   surroundings: Surroundings,
   urn: string,
-  leg: Leg | undefined,
+  next: HoppingNode,
   context: UpgradeContext,
   facts: NodeFacts,
   onStray: (finding: Finding) => void,
 ): Promise<UpgradeError | undefined> {
   const session =
-    leg === undefined ? undefined : await Session.open(surroundings, urn, leg.wanted, context.signal);
-  const next = session === undefined ? context : { ...session.context, progress: silentProgress };
+    next.talosVersion === context.wanted.talosVersion
+      ? undefined
+      : await Session.open(surroundings, urn, next, context.signal);
+  const own = session === undefined ? context : { ...session.context, progress: silentProgress };
   try {
-    await guard(next, facts, { survey: true, onStray });
+    const kubernetes = (runs?: string): string | undefined => kubernetesBefore(next, facts.version, runs);
+    await guard(own, facts, { survey: true, onStray, kubernetes });
     return undefined;
   } catch (error) {
     return told(context, error);

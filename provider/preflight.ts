@@ -6,6 +6,7 @@ import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./e
 import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { Finding } from "./guards/finding.ts";
 import { wayOf } from "./hops/hopInputs.ts";
+import { kubernetesBefore, raiseKubernetes } from "./hops/kubernetes.ts";
 import { wayProblem } from "./hops/obstacles.ts";
 import { takeHops, type HopsTaken } from "./hops/take.ts";
 import { nextStage, type HoppingNode } from "./hops/way.ts";
@@ -65,6 +66,11 @@ export async function preflight(
     look: () => surveyed(wanted, call, lookAtWays),
     survey: ({ release, nodes }) => surveyed(nodes, { ...call, what: `the hop to ${release}` }, complete),
     done: ({ release }) => changed.noteHop(release),
+    raise: async (talos) => {
+      const { raised, postponed } = await raiseKubernetes({ ...call, nodes: wanted }, talos);
+      if (raised !== undefined) changed.noteKubernetes(raised);
+      return postponed;
+    },
   });
   // With hops left, the last step would be refused; each node's own upgrade waits for the window, too.
   if (hops.postponed !== undefined) {
@@ -113,7 +119,7 @@ export async function lookBeforeChanges(
   const wanted = preflightNodes(inputs);
   // A node that does not answer is told together with what stands against the others.
   const guarded = async (survey: Survey): Promise<void> => {
-    await survey.guard(() => undefined);
+    await survey.guard({ onStray: () => undefined, isFirst: true });
     survey.refuse();
   };
   const first = await surveyed(wanted, call, async (survey) => {
@@ -241,12 +247,18 @@ class Survey {
     );
   }
 
-  /** @param onStray as for the step: members of etcd on no known control plane are no obstacle then */
-  async guard(onStray?: (finding: Finding) => void): Promise<void> {
+  /**
+   * @param onStray as for the step: members of etcd on no known control plane are no obstacle then
+   * @param isFirst Kubernetes is upgraded after this look, where a node's next step needs it
+   */
+  async guard({
+    onStray,
+    isFirst = false,
+  }: { onStray?: (finding: Finding) => void; isFirst?: boolean } = {}): Promise<void> {
     const due = this.due().filter(({ problem }) => problem === undefined);
     const [rooms, first] = this.#isRefused() ? [new Set<Due>(), undefined] : await this.#waits();
     await this.#each("guard", due, Infinity, async (node) => {
-      await guardAtRest(node.context, node, { isRefused: () => this.#isRefused(), onStray });
+      await guardAtRest(node.context, node, { isRefused: () => this.#isRefused(), onStray, isFirst });
       if (rooms.has(node)) await requireRoom(node.context);
       // The same for all of them: one speaks for the rollout.
       if (node === first) await requireGates(node.context, "guard");
@@ -335,13 +347,27 @@ class Survey {
 async function guardAtRest(
   context: UpgradeContext,
   node: Due,
-  { isRefused, onStray }: { isRefused: () => boolean; onStray: ((finding: Finding) => void) | undefined },
+  {
+    isRefused,
+    onStray,
+    isFirst,
+  }: {
+    isRefused: () => boolean;
+    onStray: ((finding: Finding) => void) | undefined;
+    isFirst: boolean;
+  },
 ): Promise<void> {
   for (let round = 1; ; round++) {
     try {
       if (!isSettled(node.facts, context.wanted)) {
         context.gate.requireApproval("upgrade");
-        const options = { survey: true, isRefused, ...(onStray === undefined ? {} : { onStray }) };
+        const options = {
+          ...{ survey: true, isRefused },
+          ...(onStray === undefined ? {} : { onStray }),
+          ...(isFirst
+            ? { kubernetes: (runs?: string) => kubernetesBefore(node.node, node.facts.version, runs) }
+            : {}),
+        };
         await guard(context, node.facts, options);
       }
       return;

@@ -19,7 +19,14 @@ const nodeSchema = z.strictObject({
   /** The lines in which the node's machine configuration differs from the wanted one, and a digest of them uncut. */
   configuration: z.strictObject({ lines: z.array(z.string()), digest: z.string() }).optional(),
   /** The release of Kubernetes that it is to run, and what runs now of each component that is of another. */
-  kubernetes: z.strictObject({ to: z.string(), from: z.record(z.string(), z.string()) }).optional(),
+  kubernetes: z
+    .strictObject({
+      to: z.string(),
+      from: z.record(z.string(), z.string()),
+      /** Minor releases on the way, each a complete upgrade. */
+      through: z.array(z.string()).optional(),
+    })
+    .optional(),
   /** The node gets its first configuration, and with it this image. */
   joins: z.strictObject({ to: z.string(), image: z.string() }).optional(),
 });

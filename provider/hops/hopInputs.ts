@@ -1,11 +1,13 @@
 import { parseVersion, VersionError } from "../../talos/version.ts";
-import type { Hop } from "./way.ts";
+import type { Hop, KubernetesOnWay } from "./way.ts";
 
 /** The input `hops` of what looks at all nodes: each way once, and which node goes it. */
 export interface HopsInput {
   /** Releases by the name of the way, oldest first. */
   ways: Record<string, Hop[]>;
   nodes: Record<string, { way: string; after: string[] }>;
+  /** How Kubernetes is upgraded where the way needs it. Absent: such a way is refused. */
+  kubernetes?: KubernetesOnWay;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -17,7 +19,12 @@ const isTexts = (value: unknown): boolean =>
 export function hopsProblem(value: unknown): string | undefined {
   if (!isObject(value) || !isObject(value["ways"]) || !isObject(value["nodes"]))
     return `must be { ways, nodes }, not ${JSON.stringify(value)}`;
-  const { ways, nodes } = value;
+  const { ways, nodes, kubernetes } = value;
+  if (kubernetes !== undefined) {
+    const releases = isObject(kubernetes) ? kubernetes["releases"] : undefined;
+    if (!Array.isArray(releases) || releases.length === 0 || !isTexts(releases))
+      return `kubernetes.releases must be a list of texts, not ${JSON.stringify(releases)}`;
+  }
   for (const [name, hops] of Object.entries(ways)) {
     if (!Array.isArray(hops)) return `ways.${name} must be a list, not ${JSON.stringify(hops)}`;
     for (const [index, hop] of hops.entries()) {
@@ -48,8 +55,15 @@ function hopProblem(hop: unknown): string | undefined {
 }
 
 /** A node's own way, of an input that `hopsProblem` has passed. */
-export function wayOf(given: unknown, name: string): { hops?: Hop[]; after?: string[] } {
-  const { ways, nodes } = (given ?? { ways: {}, nodes: {} }) as HopsInput;
+export function wayOf(
+  given: unknown,
+  name: string,
+): { hops?: Hop[]; after?: string[]; kubernetes?: KubernetesOnWay } {
+  const { ways, nodes, kubernetes } = (given ?? { ways: {}, nodes: {} }) as HopsInput;
   const own = Object.hasOwn(nodes, name) ? nodes[name] : undefined;
-  return own === undefined ? {} : { hops: ways[own.way] ?? [], after: own.after };
+  if (own === undefined) return {};
+  return {
+    ...{ hops: ways[own.way] ?? [], after: own.after },
+    ...(kubernetes === undefined ? {} : { kubernetes }),
+  };
 }

@@ -1,6 +1,7 @@
 import { extensionAvailable, extensionName } from "../../talos/extensions.ts";
 import { etcdMinor, etcdOf } from "../../talos/etcdVersions.ts";
 import { describeSteps, kubernetesSteps, releasesWithout } from "../../talos/kubernetesSteps.ts";
+import { kubernetesStops } from "../../talos/kubernetesWay.ts";
 import { supportedKubernetes } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import type { UpgradeContext } from "../context.ts";
@@ -28,7 +29,7 @@ export async function wayProblem(
   const findings = [
     ...(gaps.length === 0 ? [] : [gapFinding(version, node, gaps)]),
     ...legs.slice(1).flatMap((leg) => legFindings(leg)),
-    ...kubernetesFindings(version, legs, await runningKubernetes(context)),
+    ...kubernetesFindings(version, legs, await runningKubernetes(context), node),
   ];
   if (findings.length === 0) return undefined;
   const seen = problemsOf(findings);
@@ -95,13 +96,25 @@ function etcdBefore(release: string): string | undefined {
   }
 }
 
-/** Kubernetes is upgraded after the rollout, so what runs now has to run on all of the way. The settings are for its end. */
+/** Where Kubernetes is not upgraded on the way, what runs now has to run on all of it. The settings are for its end. */
 function kubernetesFindings(
   version: string,
   legs: readonly Leg[],
   kubernetes: string | undefined,
+  { kubernetes: onWay }: HoppingNode,
 ): Finding[] {
   const ahead = legs.map((leg) => leg.wanted.talosVersion);
+  if (onWay !== undefined && kubernetes !== undefined) {
+    const stops = kubernetesStops(kubernetes, [version, ...ahead], onWay.releases);
+    return "problem" in stops
+      ? [
+          refusal(
+            `on the way ${[version, ...ahead].join(" -> ")}: ${stops.problem}`,
+            "Choose a talosVersion and a kubernetesVersion that go together on all of the way; upgrade.kubernetes.releases adds a release.",
+          ),
+        ]
+      : [];
+  }
   const [first, ...others] = kubernetes === undefined ? [] : releasesWithout(kubernetes, ahead);
   if (kubernetes === undefined || first === undefined) return [];
   const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
@@ -111,8 +124,8 @@ function kubernetesFindings(
       `Kubernetes ${kubernetes} does not run on every Talos release of ${[version, ...ahead].join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
         (others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`),
       steps.length > 1
-        ? `Kubernetes is upgraded after the rollout, not on its way. In steps: ${describeSteps(steps)}.`
-        : "Kubernetes is upgraded after the rollout, not on its way.",
+        ? `Without kubernetesVersion Kubernetes is not upgraded on the way. In steps: ${describeSteps(steps)}.`
+        : "Without kubernetesVersion Kubernetes is not upgraded on the way.",
     ),
   ];
 }

@@ -28,6 +28,8 @@ export interface HopLooks {
   look(): Promise<ReadonlyMap<string, NodeFacts>>;
   /** Looks at the nodes of one hop, and has them fetch its image; or refuses it. */
   survey(stage: Stage): Promise<void>;
+  /** Has Kubernetes upgraded where these Talos releases need it; says why that waits. */
+  raise(talos: readonly string[]): Promise<string | undefined>;
   /** A hop is over: every node that had to take it runs that release, verified. */
   done(stage: Stage): void;
 }
@@ -61,6 +63,9 @@ export async function takeHops(
   await Promise.all(unproven.map(bring));
   for (let stage = nextStage(nodes, found); stage !== undefined; stage = nextStage(nodes, found)) {
     const names = stage.nodes.map(({ name }) => name).join(", ");
+    const waits = await looks.raise(stage.nodes.map(({ talosVersion }) => talosVersion));
+    if (waits !== undefined)
+      return { taken, postponed: `Kubernetes before the hop to ${stage.release}: ${waits}` };
     surroundings.statusOf(urn).info(`hop to ${stage.release}: ${names}`);
     await looks.survey(stage);
     const postponed = await inOrder(nodes, stage, bring);
@@ -69,7 +74,12 @@ export async function takeHops(
     looks.done(stage);
     found = await looks.look();
   }
-  return { taken };
+  const last = nodes.filter(({ name, talosVersion }) => found.get(name)?.version !== talosVersion);
+  const waits = await looks.raise(last.map(({ talosVersion }) => talosVersion));
+  return {
+    taken,
+    ...(waits === undefined ? {} : { postponed: `Kubernetes before the last step: ${waits}` }),
+  };
 }
 
 /** The nodes of a hop by name. What is left of it is told from the rollout's list, so that has the hop's release too. */

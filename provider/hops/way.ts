@@ -6,6 +6,7 @@ import {
   VersionError,
   type Contract,
 } from "../../talos/version.ts";
+import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import { isSettled, type NodeFacts } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 
@@ -18,12 +19,23 @@ export interface Hop {
   files: string[];
 }
 
+/** How Kubernetes is upgraded where a Talos release on the way needs a newer one. */
+export interface KubernetesOnWay {
+  /** One release of each minor, oldest first; the wanted one is the last. */
+  releases: string[];
+  /** Components that patches pin, by the node's name. */
+  pinned?: Record<string, KubernetesComponent[]>;
+  acceptRemovedApis?: boolean;
+}
+
 /** The inputs of one node's way. Absent: the node is to be refused where it is several minor releases behind. */
 export interface HoppingNode extends NodeUpgradeInputs {
   /** One release of each minor before the wanted one, oldest first. */
   hops?: Hop[];
   /** Names of the nodes that have to be done before it is touched. */
   after?: string[];
+  /** Absent: a way on which Kubernetes has to be upgraded is refused. */
+  kubernetes?: KubernetesOnWay;
 }
 
 type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;

@@ -17,6 +17,7 @@ interface GuardOptions {
   survey?: boolean;
   isRefused?: () => boolean;
   onStray?: (finding: Finding) => void;
+  kubernetes?: (runs?: string) => string | undefined;
 }
 
 /**
@@ -26,11 +27,17 @@ interface GuardOptions {
  * @param isRefused says that the rollout is refused already: nothing is waited for any more, and what stands against this node now is told with it
  * @param onStray where it is given, an etcd member on no known control plane is told to it and is no obstacle: for a preview, before which
  *   nothing has been taken out of the cluster yet
+ * @param kubernetes what runs by then, of what runs now: for a look that comes before an upgrade of Kubernetes
  */
 export async function guard(
   context: UpgradeContext,
   facts: NodeFacts,
-  { survey = false, isRefused = () => false, onStray }: GuardOptions = {},
+  {
+    survey = false,
+    isRefused = () => false,
+    onStray,
+    kubernetes: runsThen = (runs) => runs,
+  }: GuardOptions = {},
 ): Promise<void> {
   const cluster = async (): Promise<readonly Finding[]> => {
     if (survey && context.wanted.role === "worker") return [];
@@ -53,7 +60,7 @@ export async function guard(
     secureBoot(context),
   ]);
   const runs = version ?? (await configuredKubernetes(context)) ?? context.wanted.kubernetesVersion;
-  const findings = [...releaseFindings(facts.version, runs, context.wanted), ...live.flat()];
+  const findings = [...releaseFindings(facts.version, runsThen(runs), context.wanted), ...live.flat()];
   if (findings.length === 0) return;
   throw new UpgradeError(
     nodeLabel(context.wanted),

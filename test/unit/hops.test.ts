@@ -117,11 +117,16 @@ describe("upgrade.through", () => {
   });
 
   it("gives the upgrade of Kubernetes the minor releases between, and refuses two of one minor", async () => {
-    const between = { "upgrade.kubernetes.releases": ["v1.34.1"] };
+    const kubernetesVersion = "v1.35.4";
+    const between = { kubernetesVersion, "upgrade.kubernetes.releases": ["v1.34.1"] };
     const { resources } = await program(automatic(between));
     const { through } = only(resources, "talos-node:index:KubernetesUpgrade").inputs;
     expect((through as string[]).slice(-2)).toEqual(["v1.33.13", "v1.34.1"]);
-    const plain = await program(usual());
+    const { kubernetes } = only(resources, "talos-node:index:RolloutPreflight").inputs["hops"] as {
+      kubernetes: { releases: string[] };
+    };
+    expect(kubernetes.releases.slice(-2)).toEqual(["v1.34.1", kubernetesVersion]);
+    const plain = await program(changed(usual(), { kubernetesVersion }));
     expect(only(plain.resources, "talos-node:index:KubernetesUpgrade").inputs).not.toHaveProperty("through");
     expect(
       outcome(automatic({ "upgrade.kubernetes.releases": ["v1.34.1", "v1.33.1", "v1.34.2"] })).problems,

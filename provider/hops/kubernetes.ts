@@ -1,0 +1,103 @@
+import { kubernetesMinor, kubernetesStops, oldestFor } from "../../talos/kubernetesWay.ts";
+import type { KubernetesUpgradeInputs } from "../kubernetesUpgrade/inputs.ts";
+import { lookAtCluster, releasesIn } from "../kubernetesUpgrade/look.ts";
+import { upgradeThrough } from "../kubernetesUpgrade/upgrade.ts";
+import { Work } from "../kubernetesUpgrade/work.ts";
+import type { Surroundings } from "../session.ts";
+import type { HoppingNode } from "./way.ts";
+
+/** What hops ask of the cluster's Kubernetes. */
+export interface RaiseCall {
+  surroundings: Surroundings;
+  urn: string;
+  nodes: readonly HoppingNode[];
+  signal: AbortSignal;
+}
+
+/**
+ * Before nodes go to these Talos releases: takes Kubernetes to the oldest minor release that they run, one minor at a time, each with every step and look of an upgrade. Does
+ * nothing where that runs; what runs tells how far a run that was stopped has come.
+ * @returns the release it was taken to, and why the rest waits for a later deployment
+ */
+export async function raiseKubernetes(
+  call: RaiseCall,
+  talos: readonly string[],
+): Promise<{ raised?: string; postponed?: string }> {
+  const inputs = upgradeInputs(call.nodes);
+  const needed = Math.max(...talos.map((release) => oldestFor(release) ?? 0));
+  if (inputs === undefined || needed <= 0) return {};
+  const runs = await oldestKubernetes(call, inputs);
+  const to = inputs.through.find((release) => kubernetesMinor(release) === needed);
+  if (runs === undefined || to === undefined || (kubernetesMinor(runs) ?? Infinity) >= needed) return {};
+  const { surroundings, urn, signal } = call;
+  surroundings.statusOf(urn).info(`Kubernetes ${runs} -> ${to}: Talos ${[...new Set(talos)].join(", ")} needs it`);
+  const outcome = await upgradeThrough({ ...inputs, kubernetesVersion: to }, (release) =>
+    Work.open(surroundings, urn, { ...inputs, kubernetesVersion: release }, signal),
+  );
+  if (!outcome.ok) throw outcome.error;
+  return outcome.postponed === undefined ? { raised: to } : { postponed: outcome.postponed };
+}
+
+/** `v1.29.6 -> v1.30.14 before Talos v1.12.11`, for the preview; undefined where the way needs no other. @param ways the Talos releases of each node, from what it runs on */
+export async function foreseenKubernetes(
+  call: RaiseCall,
+  ways: readonly (readonly [string, ...string[]])[],
+): Promise<string | undefined> {
+  const inputs = upgradeInputs(call.nodes);
+  if (inputs === undefined || ways.length === 0) return undefined;
+  const runs = await oldestKubernetes(call, inputs);
+  if (runs === undefined) return undefined;
+  const stops = new Map<string, string>();
+  for (const way of ways) {
+    const found = kubernetesStops(runs, way, inputs.through);
+    // Why there is none is told of the nodes.
+    if ("problem" in found) return undefined;
+    for (const { kubernetes, before } of found) if (!stops.has(kubernetes)) stops.set(kubernetes, before);
+  }
+  if (stops.size === 0) return undefined;
+  const steps = [...stops].map(([kubernetes, before]) => ` -> ${kubernetes} before Talos ${before}`);
+  return `${runs}${steps.join("")}, a complete upgrade each`;
+}
+
+/** What a node's next Talos release finds, once Kubernetes was upgraded for it. */
+export function kubernetesBefore(
+  { kubernetes, talosVersion }: Pick<HoppingNode, "kubernetes" | "talosVersion">,
+  from: string,
+  runs: string | undefined,
+): string | undefined {
+  if (kubernetes === undefined || runs === undefined) return runs;
+  const stops = kubernetesStops(runs, [from, talosVersion], kubernetes.releases);
+  return "problem" in stops ? runs : (stops.at(-1)?.kubernetes ?? runs);
+}
+
+async function oldestKubernetes(
+  { surroundings, urn, signal }: RaiseCall,
+  inputs: KubernetesUpgradeInputs,
+): Promise<string | undefined> {
+  const work = await Work.open(surroundings, urn, inputs, signal);
+  try {
+    return releasesIn(await lookAtCluster(work.nodes))[0];
+  } finally {
+    work.close();
+  }
+}
+
+/** As a KubernetesUpgrade has them. Undefined where Kubernetes is not to be upgraded on the way. */
+function upgradeInputs(nodes: readonly HoppingNode[]): KubernetesUpgradeInputs | undefined {
+  const [any] = nodes;
+  const { kubernetes, kubeconfig } = any ?? {};
+  if (any === undefined || kubernetes === undefined || kubeconfig === undefined) return undefined;
+  const { releases, pinned = {}, acceptRemovedApis = false } = kubernetes;
+  const { clientConfiguration, endpoints, drain, storageGate, timeoutSeconds, prePull, rollout, approval } =
+    any;
+  return {
+    kubernetesVersion: releases.at(-1) ?? "",
+    through: releases,
+    nodes: nodes.map(({ name, node, role }) => ({ name, node, role, pinned: pinned[name] ?? [] })),
+    ...{ clientConfiguration, kubeconfig, drain, storageGate, timeoutSeconds, prePull, rollout },
+    // What the stack declares is judged by its KubernetesUpgrade, in the preview.
+    ...{ acceptRemovedApis, removedObjects: [] },
+    ...(endpoints === undefined ? {} : { endpoints }),
+    ...(approval === undefined ? {} : { approval }),
+  };
+}

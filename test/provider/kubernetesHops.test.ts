@@ -1,0 +1,147 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { kubernetesProblem } from "../../talos/releases.ts";
+import { all, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+import { failureOf, inputsFor } from "./nodeUpgradeHarness.ts";
+
+const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
+const names = ["cp1", "w1"];
+const releases = ["v1.29.6", "v1.30.14", "v1.31.2"];
+let own: KubernetesCluster;
+/** Everything that was done, in order, and every pair of releases that does not go together. */
+let done: string[];
+let misfits: string[];
+
+beforeEach(async () => {
+  own = await KubernetesCluster.start({
+    subnet: "127.49.76",
+    controlPlanes: 1,
+    workers: 1,
+    version: "v1.10.9",
+    kubernetesVersion: "v1.29.6",
+  });
+  [done, misfits] = [[], []];
+  own.kubernetes.version = async () => own.configured()["cp1"]?.["kube-apiserver"] ?? "";
+});
+afterEach(async () => own.stop());
+
+/** What `upgrade.through: automatic` gives the preflight. */
+function inputsTo(talosVersion: string, more: Properties = {}): Properties {
+  const of = (name: string, version: string) => {
+    const { image, extensions, services, files } = inputsFor(own.cluster, name, { talosVersion: version });
+    return { talosVersion: version, image, extensions, services, files };
+  };
+  const nodes = names.map((name) => {
+    const { node, role } = inputsFor(own.cluster, name);
+    return [name, { node, role, ...of(name, talosVersion) }] as const;
+  });
+  const { schematicId, controlPlanes, clientConfiguration, drain } = inputsFor(own.cluster, "cp1");
+  return {
+    nodes: Object.fromEntries(nodes),
+    hops: {
+      ways: { default: ["v1.10.9", "v1.11.6", "v1.12.11"].map((release) => of("cp1", release)) },
+      nodes: { cp1: { way: "default", after: [] }, w1: { way: "default", after: ["cp1"] } },
+      kubernetes: { releases: [...releases] },
+      ...more,
+    },
+    ...{ schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds: 30 },
+    kubeconfig: "kubeconfig",
+  };
+}
+
+/** Notes what each request to a node has changed. */
+const watched: typeof connectActor = (connection) => {
+  const talos = connectActor(connection);
+  const apply = talos.applyConfiguration.bind(talos);
+  talos.applyConfiguration = async (request, call) => {
+    const before = JSON.stringify(own.configured());
+    const answer = await apply(request, call);
+    if (request.dryRun !== true && JSON.stringify(own.configured()) !== before) look("kubernetes");
+    return answer;
+  };
+  return talos;
+};
+
+function look(what: string): void {
+  const runs = own.configured()["cp1"];
+  done.push(`${what} ${runs?.["kube-apiserver"] ?? ""} on ${own.cluster.node("cp1").version}`);
+  for (const { name, version, role } of own.cluster.nodes.map((node) => ({
+    ...{ name: node.name, version: node.version, role: node.identity().role },
+  })))
+    for (const release of Object.values(own.configured()[name] ?? {})) {
+      const problem = kubernetesProblem(version, release);
+      if (problem !== undefined) misfits.push(`${name} ${role}: ${problem}`);
+    }
+}
+
+const run = () => own.provider(watched);
+const versions = () => names.map((name) => own.cluster.node(name).version);
+const upgrades = () => names.map((name) => own.cluster.node(name).snapshot().upgrades);
+
+it("takes Kubernetes to the next minor right before the Talos release that needs it, and the preview shows it", async () => {
+  const inputs = inputsTo("v1.13.9");
+  const preview = run();
+  const checked = await preview.provider.check(urn, {}, inputs);
+  expect(checked.failures).toEqual([]);
+  const { plan } = checked.inputs as { plan: Record<string, string> };
+  expect(plan["Kubernetes on the way"]).toBe(
+    "v1.29.6 -> v1.30.14 before Talos v1.12.11 -> v1.31.2 before Talos v1.13.9, a complete upgrade each",
+  );
+  expect(preview.warnings.filter((line) => line.includes("refused"))).toEqual([]);
+  expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+
+  const { info, provider } = run();
+  await provider.create(urn, inputs);
+  expect(info.filter((line) => /^(hop to|Kubernetes v)/.test(line))).toEqual([
+    "hop to v1.11.6: cp1, w1",
+    "Kubernetes v1.29.6 -> v1.30.14: Talos v1.12.11 needs it",
+    "hop to v1.12.11: cp1, w1",
+    "Kubernetes v1.30.14 -> v1.31.2: Talos v1.13.9 needs it",
+  ]);
+  expect(misfits).toEqual([]);
+  expect([versions(), upgrades()]).toEqual([names.map(() => "v1.12.11"), [2, 2]]);
+  expect(own.configured()).toEqual({ cp1: all("v1.31.2", "controlplane"), w1: all("v1.31.2", "worker") });
+});
+
+it("goes on from a kill in every step of it: nothing is done twice, and every pair of releases is supported", async () => {
+  const inputs = inputsTo("v1.13.9");
+  let runs = 0;
+  for (let isOver = false; !isOver; runs++) {
+    expect(runs).toBeLessThan(40);
+    const { provider, info } = run();
+    const before = done.length;
+    const work = provider.create(urn, inputs).then(
+      () => true,
+      () => false,
+    );
+    // Each run is stopped at its first change, whatever that is.
+    const watch = setInterval(() => {
+      if (done.length > before || info.some((line) => line.includes("upgraded: runs")))
+        void provider.cancel();
+    }, 2);
+    isOver = await work;
+    clearInterval(watch);
+  }
+  expect(runs).toBeGreaterThan(8);
+  expect(misfits).toEqual([]);
+  expect([versions(), upgrades()]).toEqual([names.map(() => "v1.12.11"), [2, 2]]);
+  // Five components of cp1 and the kubelet of w1 in each of two minor releases.
+  expect(own.applies()).toEqual({ cp1: 10, w1: 2 });
+  expect(own.configured()).toEqual({ cp1: all("v1.31.2", "controlplane"), w1: all("v1.31.2", "worker") });
+});
+
+it("stops where Kubernetes cannot be upgraded, and is refused before the first hop where no release is known", async () => {
+  const gap = inputsTo("v1.13.9", { kubernetes: { releases: ["v1.31.2"] } });
+  const refused = await failureOf(run().provider.create(urn, gap));
+  expect(refused.message).toMatch(
+    /no release of Kubernetes v1\.30 is known to go through before Talos v1\.12\.11/,
+  );
+  expect(upgrades()).toEqual([0, 0]);
+
+  own.kubernetes.deprecated = [{ group: "g", version: "v1", resource: "things", removedRelease: "1.30" }];
+  const { message } = await failureOf(run().provider.create(urn, inputsTo("v1.13.9")));
+  expect(message).toContain("things of g/v1 (gone in v1.30)");
+  expect(versions()).toEqual(names.map(() => "v1.11.6"));
+  expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+});
