@@ -2,9 +2,10 @@ import { TalosError } from "../../talos/api/errors.ts";
 import { waitFor } from "../context.ts";
 import { EngineGone } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
+import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { cordonedBy, KubernetesError, storageNote, type KubernetesNode } from "../kubernetes.ts";
-import { kubeletRefusal } from "../nodeConfiguration/kubelet.ts";
+import { kubeletStake, type KubeletLook } from "../nodeConfiguration/kubelet.ts";
 import { withinBudget } from "../rollout/budget.ts";
 import { answered, drain, findNode } from "../steps/drain.ts";
 import { awaitStorage } from "../steps/storage.ts";
@@ -12,7 +13,7 @@ import { release } from "../steps/uncordon.ts";
 import { noteStorage } from "../storage/remember.ts";
 import { talosctl } from "../talosctl.ts";
 import { moveImage } from "./configuration.ts";
-import { kubeletRelease } from "./look.ts";
+import { componentsBehind, kubeletRelease, type ClusterLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 /**
@@ -81,23 +82,63 @@ async function restart(
 
 /** Empties the node where its volumes would be lost under their pods; elsewhere what it has is noted, for the step after. */
 async function makeReady(work: Work, { node, context }: WorkNode, before: KubernetesNode): Promise<void> {
-  const { surroundings, signal } = work;
-  const { name, node: address } = node;
-  const look = {
-    ...{ surroundings, signal, connections: { to: context.peer } },
-    wanted: { name, node: address, controlPlanes: [...context.wanted.controlPlanes] },
-  };
-  const refusal = await kubeletRefusal(look);
+  const { name } = node;
+  const look = kubeletLook(work, { node, context });
+  const refusal = await undrainable(look);
   // A cordon of ours is from a run that has begun to empty it.
   if (refusal === undefined && before.annotations[cordonedBy] === undefined) {
     await noteStorage(context, before.name);
     return;
   }
-  if (!context.wanted.drain.enabled) throw new KubernetesUpgradeError(nodeLabel(node), refusal ?? "", "");
+  if (!context.wanted.drain.enabled)
+    throw new KubernetesUpgradeError(
+      nodeLabel(node),
+      refusal ?? "a run before has cordoned it",
+      withoutDrain,
+    );
   work.part(`drain of ${name}`, `${nodeLabel(node)}, drain`);
   await drain(context, { kubernetesNode: before.name }, () => undefined);
-  const still = await kubeletRefusal(look);
-  if (still !== undefined) throw new KubernetesUpgradeError(nodeLabel(node), still, "");
+  const still = await undrainable(look);
+  if (still !== undefined)
+    throw new KubernetesUpgradeError(nodeLabel(node), still, "Run `pulumi up` again: it goes on from here.");
+}
+
+const withoutDrain =
+  "Set upgrade.drain.enabled: true, or drain the node yourself before (`kubectl drain`) and uncordon it afterwards, or deploy the driver with this program first.";
+
+/** Why the kubelet must not restart now; undefined where it may. */
+async function undrainable(look: KubeletLook): Promise<string | undefined> {
+  const stake = await kubeletStake(look);
+  return stake.is === "free" ? undefined : stake.problem;
+}
+
+function kubeletLook({ surroundings, signal }: Work, { node, context }: WorkNode): KubeletLook {
+  const { name, node: address } = node;
+  return {
+    ...{ surroundings, signal, connections: { to: context.peer } },
+    wanted: { name, node: address, controlPlanes: [...context.wanted.controlPlanes] },
+  };
+}
+
+/** Without drains an upgrade would stop at a kubelet whose node has volumes that its driver loses: it is not begun. What leaves until then is no obstacle any more. */
+export async function undrainedFindings(work: Work, { nodes }: ClusterLook): Promise<Finding[]> {
+  const { inputs } = work;
+  if (inputs.drain.enabled) return [];
+  const due = new Set(
+    nodes.flatMap((look) =>
+      componentsBehind(look, inputs.kubernetesVersion).includes("kubelet") ? [look.node.name] : [],
+    ),
+  );
+  const found = await Promise.all(
+    work.nodes.map(async ({ node, context }): Promise<Finding[]> => {
+      if (!due.has(node.name)) return [];
+      const problem = await undrainable(kubeletLook(work, { node, context }));
+      return problem === undefined
+        ? []
+        : [{ problem: `${nodeLabel(node)}: ${problem}`, hint: withoutDrain, mayPass: true }];
+    }),
+  );
+  return found.flat();
 }
 
 async function awaitKubelet(

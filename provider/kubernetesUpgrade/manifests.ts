@@ -145,7 +145,7 @@ async function apply(work: Work, one: WorkNode, changes: readonly ManifestChange
 }
 
 async function applyOne(work: Work, { context }: WorkNode, manifest: Manifest): Promise<void> {
-  work.part(`bootstrap manifest ${labelOf(manifest)}`);
+  work.part(`bootstrap manifest ${labelOf(manifest)}`, `bootstrap manifest ${labelOf(manifest)}`);
   await named(manifest, () => answered(context, () => context.gate.applyManifests([manifest])));
 }
 

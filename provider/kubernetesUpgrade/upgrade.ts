@@ -6,7 +6,7 @@ import { Cancelled, EngineGone, NodeMoved, sentence, UpgradeError } from "../err
 import { NotRecovered, Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
-import { bringKubelet } from "./kubelets.ts";
+import { bringKubelet, undrainedFindings } from "./kubelets.ts";
 import type { KubernetesUpgradeInputs } from "./inputs.ts";
 import {
   componentsOf,
@@ -104,7 +104,7 @@ export async function upgradeThrough(
       await requireNoObstacle(last, look);
       requireApproval(last, look);
     } catch (error) {
-      return { ok: false, error: explained(last, error) };
+      return { ok: false, error: explained(last, error), notes: last.notes };
     } finally {
       last.close();
     }
@@ -166,7 +166,7 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
   const { inputs } = work;
   const findings = stepFindings(look, inputs, planned);
   if (isAtRelease(look, inputs.kubernetesVersion)) return findings;
-  findings.push(...(await manifestFindings(work, look, planned)));
+  findings.push(...(await manifestFindings(work, look, planned)), ...(await undrainedFindings(work, look)));
   if (inputs.acceptRemovedApis) return findings;
   if (inputs.removedObjects.length > 0)
     findings.push({

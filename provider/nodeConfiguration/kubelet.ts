@@ -101,7 +101,14 @@ export async function kubeletWarning(look: KubeletLook, drains: boolean): Promis
 
 /** What a restart of the kubelet needs: nothing; a drain, with this kubeconfig; or an answer, before anybody can tell. */
 type KubeletStake =
-  { is: "free" } | { is: "drain"; kubeconfig: string; reason: string } | { is: "unknown"; reason: string };
+  { is: "free" } | ({ is: "drain"; kubeconfig: string } & Told) | ({ is: "unknown" } & Told);
+
+interface Told {
+  /** Why the configuration was not applied, for people. */
+  reason: string;
+  /** What is wrong with a restart, without what is done about it. */
+  problem: string;
+}
 
 /** Looks at the node as it is now. */
 export async function kubeletStake(look: KubeletLook): Promise<KubeletStake> {
@@ -109,19 +116,15 @@ export async function kubeletStake(look: KubeletLook): Promise<KubeletStake> {
   try {
     const { entries, unsafe, kubeconfig } = await volumesAtStake(look);
     if (unsafe.length === 0 || kubeconfig === undefined) return { is: "free" };
-    const reason = `${label}: its configuration was not applied, since it restarts the kubelet under volumes in use: ${listed(entries)}. ${lackShims(unsafe)} ${refusal}`;
-    return { is: "drain", kubeconfig, reason };
+    const under = `under volumes in use: ${listed(entries)}. ${lackShims(unsafe)}`;
+    const reason = `${label}: its configuration was not applied, since it restarts the kubelet ${under} ${refusal}`;
+    return { is: "drain", kubeconfig, reason, problem: `the kubelet would restart ${under}` };
   } catch (error) {
     if (!isAnswer(error)) throw error;
-    const reason = `${label}: its configuration was not applied: it restarts the kubelet, the node has iSCSI sessions, and nobody can tell whose: ${error.message}. Run \`pulumi up\` again when the Kubernetes API answers.`;
-    return { is: "unknown", reason };
+    const whose = `the node has iSCSI sessions, and nobody can tell whose: ${error.message}`;
+    const reason = `${label}: its configuration was not applied: it restarts the kubelet, ${whose}. Run \`pulumi up\` again when the Kubernetes API answers.`;
+    return { is: "unknown", reason, problem: whose };
   }
-}
-
-/** Why the kubelet must not restart now; undefined where it may. */
-export async function kubeletRefusal(look: KubeletLook): Promise<string | undefined> {
-  const stake = await kubeletStake(look);
-  return stake.is === "free" ? undefined : stake.reason;
 }
 
 function lackShims(drivers: readonly string[]): string {

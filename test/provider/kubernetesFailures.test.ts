@@ -1,0 +1,277 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { realClock } from "../../provider/clock.ts";
+import { KubernetesError, type Manifest } from "../../provider/kubernetes.ts";
+import type { Properties } from "../../provider/secrets.ts";
+import { unwrap } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { TalosError } from "../../talos/api/errors.ts";
+import { imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
+import { targetOf } from "./fakeStorage.ts";
+import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
+import { failureOf, harness } from "./nodeUpgradeHarness.ts";
+
+/** What each later step leaves when it fails: one error for people, a state that tells what runs, and a next `up` that does nothing twice. */
+
+let own: KubernetesCluster;
+beforeEach(async () => {
+  own = await KubernetesCluster.start({ subnet: "127.49.77", controlPlanes: 1, workers: 1 });
+});
+afterEach(async () => own.stop());
+
+type Actor = ReturnType<typeof connectActor>;
+const patience = { probeMs: 10_000, guardMs: 10_000, recoveryMs: 20_000, serviceMs: 10_000, steadyMs: 20 };
+
+/** A client in which something goes wrong. */
+function broken(change: (talos: Actor) => void): typeof connectActor {
+  return (connection) => {
+    const talos = connectActor(connection);
+    change(talos);
+    return talos;
+  };
+}
+
+async function failed(
+  connect: typeof connectActor | undefined,
+  change: Properties = {},
+): Promise<{ message: string; state: Properties; values: Properties }> {
+  const { provider } = own.provider(connect, { ...patience, pollMs: 10, pollMaxMs: 40 });
+  const olds = await own.adopted(own.provider().provider);
+  const { message, properties = {} } = await failureOf(
+    provider.update("kubernetes", urn, olds, own.inputs(change)),
+  );
+  return { message, state: properties, values: unwrap(properties).values };
+}
+
+/** The cause is gone, and `up` is run again. */
+async function goesOn(state: Properties): Promise<void> {
+  const { provider } = own.provider();
+  const news = own.inputs();
+  expect((await provider.diff("kubernetes", urn, state, news, news)).changes).toBe(true);
+  const { outs } = await provider.update("kubernetes", urn, state, news);
+  expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+  expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
+  expect(unwrap(outs).values).toMatchObject({ kubernetesVersion: after });
+  expect(unwrap(outs).values).not.toHaveProperty("unfinished");
+  expect(own.kubernetes.get("w1").unschedulable).toBe(false);
+}
+
+/** What cp1 has moved by now. */
+function moved(...components: string[]): Record<string, string> {
+  return {
+    ...all(before, "controlplane"),
+    ...Object.fromEntries(components.map((component) => [component, after])),
+  };
+}
+
+describe.each([
+  ["kube-controller-manager", ["kube-apiserver", "kube-controller-manager"]],
+  ["kube-scheduler", ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]],
+] as const)("%s", (component, reached) => {
+  it("that does not get ready stops the upgrade there", async () => {
+    const connect = broken((talos) => {
+      const ask = talos.staticPod.bind(talos);
+      talos.staticPod = async (which, call) => {
+        const pod = await ask(which, call);
+        const isNew = which === component && releaseOf(pod?.image) === after;
+        return pod !== undefined && isNew ? { ...pod, ready: false } : pod;
+      };
+    });
+    const { message, state, values } = await failed(connect, { timeoutSeconds: 1 });
+    expect(message).toMatch(
+      new RegExp(
+        `^cp1 \\(127\\.49\\.77\\.11\\), ${component}: it does not run ${after} within 1 s: its pod is not ready\\. No other control plane was touched`,
+      ),
+    );
+    expect(own.configured()).toEqual({ cp1: moved(...reached), w1: all(before, "worker") });
+    expect(values).toMatchObject({ unfinished: true, kubernetesVersion: `${before}, ${after}` });
+    expect(own.kubernetes.applied.size).toBe(0);
+    await goesOn(state);
+  });
+});
+
+it("kube-proxy's image that a node refuses stops the upgrade before the manifests", async () => {
+  const connect = broken((talos) => {
+    const apply = talos.applyConfiguration.bind(talos);
+    talos.applyConfiguration = async (request, call) => {
+      if (releaseOf(imagesIn(request.data)["kube-proxy"]) === after)
+        throw new TalosError("failed", "127.49.77.11", "ApplyConfiguration", "a validator says no");
+      return apply(request, call);
+    };
+  });
+  const { message, state } = await failed(connect);
+  expect(message).toMatch(/^cp1 \(127\.49\.77\.11\), kube-proxy: .*a validator says no.*goes on from here/);
+  expect(own.configured()["cp1"]).toEqual(
+    moved("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+  );
+  expect(own.kubernetes.log).toEqual([]);
+  await goesOn(state);
+});
+
+describe("bootstrap manifests", () => {
+  const proxy = "DaemonSet kube-system/kube-proxy";
+
+  it.each([
+    ["admission refuses", 403, 'admission webhook "policy" denied the request'],
+    ["the API server finds invalid", 422, "spec.selector: field is immutable"],
+    ["another writer changes all the time", 409, "the object has been modified"],
+  ])("that %s stop the upgrade before the kubelets, by their name", async (_, status, text) => {
+    own.kubernetes.refused.set(proxy, new KubernetesError(text, status));
+    const preview = own.provider();
+    const olds = await own.adopted(preview.provider);
+    await preview.provider.diff("kubernetes", urn, olds, own.inputs(), own.inputs());
+    expect(preview.warnings.join()).toContain(text);
+    const { message, state, values } = await failed(undefined);
+    expect(message).toContain(
+      `bootstrap manifest ${proxy}: Kubernetes: ${text}. No kubelet was touched. Run \`pulumi up\` again once that is fixed: it goes on from here. At ${after} now: kube-apiserver on cp1;`,
+    );
+    expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: before } } });
+    own.kubernetes.refused.clear();
+    await goesOn(state);
+    expect(own.kubernetes.applied.has(proxy)).toBe(true);
+  });
+
+  it("go on over an API server that is away for a moment, and stop where it stays away", async () => {
+    let asked = 0;
+    own.kubernetes.before = (method) => {
+      if (method === "applyManifest" && asked++ === 0) throw new KubernetesError("connection refused");
+    };
+    own.kubernetes.after = (entry) => {
+      if (entry === "apply DaemonSet kube-proxy") own.kubernetes.down = "connection refused";
+    };
+    const { message, state } = await failed(undefined);
+    expect(message).toContain("connection refused");
+    expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+    [own.kubernetes.down, own.kubernetes.after] = [undefined, () => undefined];
+    await goesOn(state);
+    expect(own.kubernetes.log.filter((entry) => entry.includes("DaemonSet"))).toHaveLength(1);
+  });
+
+  it("whose pods do not come up stop the upgrade before the kubelets", async () => {
+    const manifest = {
+      ...{ apiVersion: "apps/v1", kind: "DaemonSet" },
+      metadata: { name: "kube-proxy", namespace: "kube-system", generation: 2 },
+      status: { observedGeneration: 2, desiredNumberScheduled: 2, updatedNumberScheduled: 1 },
+    };
+    own.kubernetes.others.set("DaemonSet", [manifest]);
+    const { message, state } = await failed(undefined, { timeoutSeconds: 1 });
+    expect(message).toMatch(
+      /^DaemonSet kube-system\/kube-proxy: its pods do not run .* within 1 s: 1 of 2 are updated, 0 are unavailable\. No kubelet was touched/,
+    );
+    const live = own.kubernetes.others.get("DaemonSet")?.[0] as unknown as Manifest;
+    Object.assign(live, {
+      status: { observedGeneration: 2, desiredNumberScheduled: 2, updatedNumberScheduled: 2 },
+    });
+    await goesOn(state);
+  });
+
+  it("of a kube-proxy that was disabled are left where they are, and named", async () => {
+    const key = "kube-system_kube-proxy_apps_DaemonSet";
+    own.kubernetes.others.set("ConfigMap", [
+      {
+        metadata: { name: "talos-bootstrap-manifests-inventory", namespace: "kube-system" },
+        ...{ data: { [key]: "", "kube-system_coredns_apps_Deployment": "" } },
+      },
+    ]);
+    const { provider, warnings } = own.provider(
+      broken((talos) => {
+        talos.bootstrapManifests = async () => [];
+      }),
+    );
+    const olds = await own.adopted(provider);
+    await provider.update("kubernetes", urn, olds, own.inputs());
+    expect(warnings.join()).toContain("DaemonSet kube-system/kube-proxy, Deployment kube-system/coredns");
+    expect(own.kubernetes.log).toEqual([]);
+    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+  });
+});
+
+describe("a kubelet", () => {
+  it("that goes on reporting its old release stops the upgrade, and is not restarted again", async () => {
+    const nodes = own.kubernetes.nodes.bind(own.kubernetes);
+    own.kubernetes.nodes = async () =>
+      (await nodes()).map((node) => (node.name === "w1" ? { ...node, kubeletVersion: before } : node));
+    const { message, state, values } = await failed(undefined, { timeoutSeconds: 1 });
+    expect(message).toMatch(
+      new RegExp(
+        `^w1 .*, kubelet: it does not run ${after} within 1 s: its kubelet reports ${before}\\. No other node`,
+      ),
+    );
+    expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: before } } });
+    own.kubernetes.nodes = nodes;
+    await goesOn(state);
+  });
+
+  it("whose node has volumes that a driver would lose is no reason to begin where nothing may be drained", async () => {
+    const path = "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/";
+    const template = { metadata: {}, spec: { volumes: [{ hostPath: { path } }] } };
+    own.kubernetes.others.set("DaemonSet", [
+      { metadata: { name: "joviandss-node" }, spec: { template } } as never,
+    ]);
+    own.cluster.node("w1").boot?.iscsi.login(targetOf("pv-1"), "10.0.0.5");
+    own.kubernetes.storage.attach("w1", "pv-1");
+    own.kubernetes.pod("w1", "db-0", { owner: "StatefulSet", claims: ["default/claim-of-pv-1"] });
+    const news = own.inputs({ drain: { enabled: false } });
+    const preview = own.provider();
+    const olds = await own.adopted(preview.provider);
+    await preview.provider.diff("kubernetes", urn, olds, news, news);
+    const problem =
+      /w1 \(127\.49\.77\.21\): the kubelet would restart under volumes in use: .*pv-1.*Set upgrade\.drain\.enabled: true/;
+    expect(preview.warnings.join("\n")).toMatch(problem);
+    const { message } = await failed(undefined, { drain: { enabled: false } });
+    expect(message).toMatch(problem);
+    expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+
+    // They have left by themselves.
+    own.kubernetes.storage.detach("pv-1", "w1");
+    own.cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
+    const { provider } = own.provider();
+    await provider.update("kubernetes", urn, olds, news);
+    expect(own.kubernetes.log.filter((entry) => entry.includes("cordon"))).toEqual([]);
+  });
+});
+
+describe("before the kubelets", () => {
+  it("a window that closes leaves them for the next one", async () => {
+    const rollout = {
+      windows: [{ days: ["mon"], from: "00:00", to: "12:00", timeZone: "UTC" }],
+      outsideWindow: "stop",
+    };
+    const isProxyThere = (): boolean => own.kubernetes.log.includes("apply DaemonSet kube-proxy");
+    const at = (closes: boolean) =>
+      harness(own.kubernetes, { ...patience, pollMs: 10, pollMaxMs: 40 }, undefined, {
+        ...realClock,
+        calendar: () => Date.parse(closes && isProxyThere() ? "2026-11-30T13:00Z" : "2026-11-30T11:00Z"),
+      });
+    const olds = await own.adopted(own.provider().provider);
+    const { outs } = await at(true).provider.update("kubernetes", urn, olds, own.inputs({ rollout }));
+    expect(unwrap(outs).values).toMatchObject({
+      postponed: expect.stringContaining("no upgrade window is open") as string,
+      kubernetesVersion: after,
+      running: { w1: { kubelet: before } },
+    });
+    expect(own.configured()["cp1"]).toEqual({ ...all(after, "controlplane"), kubelet: before });
+    const next = at(false).provider;
+    const news = own.inputs({ rollout });
+    expect((await next.diff("kubernetes", urn, outs, news, news)).changes).toBe(true);
+    await next.update("kubernetes", urn, outs, news);
+    expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
+  });
+
+  it("a gate that closes stops the upgrade, and once it is open the next run goes on", async () => {
+    const volume = (robustness: string) => [{ metadata: { name: "pvc-1" }, status: { robustness } }];
+    own.kubernetes.others.set("Volume", volume("healthy"));
+    own.kubernetes.after = (entry) => {
+      if (entry === "apply DaemonSet kube-proxy") own.kubernetes.others.set("Volume", volume("degraded"));
+    };
+    const gate = {
+      ...{ apiVersion: "longhorn.io/v1beta2", kind: "Volume" },
+      ...{ jsonPath: "{.status.robustness}", value: "healthy", timeoutSeconds: 1 },
+    };
+    const { message, state } = await failed(undefined, { rollout: { gates: [gate] } });
+    expect(message).toMatch(/Volume pvc-1: .*"degraded", not "healthy" \(upgrade\.gates\[0\]/);
+    expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+    own.kubernetes.after = () => undefined;
+    own.kubernetes.others.set("Volume", volume("healthy"));
+    await goesOn(state);
+  });
+});
