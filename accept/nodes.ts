@@ -4,6 +4,7 @@ import { TalosError } from "../talos/api/errors.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import { canonicalExtension } from "../talos/extensions.ts";
 import { reach, type Endpoints } from "../talos/endpoint.ts";
+import { kubernetesProblems } from "./kubernetes.ts";
 import type { WantedNode } from "./stackState.ts";
 
 /** A node as it was found, or why it could not be read. */
@@ -21,7 +22,15 @@ export interface FoundNode {
 /** What is asked of a node: nothing that changes it. */
 type Reading = Pick<
   TalosReader,
-  "version" | "extensions" | "services" | "machineStatus" | "bootId" | "hasFile" | "close"
+  | "version"
+  | "extensions"
+  | "services"
+  | "machineStatus"
+  | "bootId"
+  | "hasFile"
+  | "staticPod"
+  | "machineConfiguration"
+  | "close"
 >;
 
 /** @param connect for tests */
@@ -50,13 +59,15 @@ export async function readNodesNow(
 
 async function readNode(talos: Reading, wanted: WantedNode): Promise<FoundNode> {
   const call = { deadlineMs: 15_000 };
-  const [version, { installed, schematicId }, services, machine, bootId, files] = await Promise.all([
+  const { kubernetes } = wanted;
+  const [version, { installed, schematicId }, services, machine, bootId, files, others] = await Promise.all([
     talos.version(call),
     talos.extensions(call),
     talos.services(call),
     talos.machineStatus(call),
     talos.bootId(call),
     Promise.all(wanted.files.map((path) => talos.hasFile(path, call))),
+    kubernetes === undefined ? [] : kubernetesProblems(talos, wanted, kubernetes, call),
   ]);
   const extensions = new Set(installed.map(({ name }) => canonicalExtension(name)));
   const problems = [
@@ -76,6 +87,7 @@ async function readNode(talos: Reading, wanted: WantedNode): Promise<FoundNode> 
       ];
     }),
     ...wanted.files.filter((_, index) => files[index] !== true).map((path) => `lacks the file ${path}`),
+    ...others,
     // On its way down a machine says that it is ready.
     ...(machine.stage === "running" && machine.ready
       ? []

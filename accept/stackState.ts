@@ -2,6 +2,8 @@ import { z } from "zod";
 import { parseTalosconfig } from "../talos/secretsBundle.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
 import type { TalosCredentials } from "../talos/api/credentials.ts";
+import { kubernetesComponents } from "../talos/kubernetesImages.ts";
+import type { WantedKubernetes } from "./kubernetes.ts";
 import { AcceptError } from "./acceptError.ts";
 import { lastWords, type Pulumi } from "./pulumiCommand.ts";
 
@@ -17,6 +19,8 @@ export interface WantedNode {
   extensions: string[];
   services: string[];
   files: string[];
+  /** Absent where the stack leaves Kubernetes as it is. */
+  kubernetes?: WantedKubernetes | undefined;
 }
 
 /** What the stack gives to those who use its cluster. Credentials stay in memory. */
@@ -33,12 +37,23 @@ const outputsSchema = z.object({
 });
 
 const texts = z.array(z.string()).default([]);
+const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
+const kubernetesSchema = z.object({
+  kubernetesVersion: z.string(),
+  nodes: z.record(z.string(), z.object({ pinned: z.array(z.enum(kubernetesComponents)).default([]) })),
+});
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 const stateSchema = z.object({
   deployment: z
     .object({
       resources: z
-        .array(z.object({ type: z.string(), inputs: z.record(z.string(), z.unknown()).optional() }))
+        .array(
+          z.object({
+            type: z.string(),
+            inputs: z.record(z.string(), z.unknown()).optional(),
+            outputs: z.record(z.string(), z.unknown()).optional(),
+          }),
+        )
         .nullish(),
     })
     .nullish(),
@@ -71,10 +86,14 @@ export async function readOutputs(pulumi: Pulumi): Promise<StackOutputs | undefi
   return { talos: parseTalosconfig(talosconfig), ...others };
 }
 
+interface StateResource {
+  type: string;
+  inputs?: Record<string, unknown> | undefined;
+  outputs?: Record<string, unknown> | undefined;
+}
+
 /** Every resource of the state; secrets in the inputs are encrypted. */
-export async function readResources(
-  pulumi: Pulumi,
-): Promise<{ type: string; inputs?: Record<string, unknown> | undefined }[]> {
+export async function readResources(pulumi: Pulumi): Promise<StateResource[]> {
   const finished = await pulumi("stack", "export");
   if (finished.code !== 0)
     throw new AcceptError(`the stack's state could not be exported: ${lastWords(finished)}`);
@@ -84,8 +103,23 @@ export async function readResources(
 
 /** The nodes as the state has them; the outputs tell what was found, not what was wanted. */
 export async function readNodes(pulumi: Pulumi): Promise<WantedNode[]> {
-  return (await readResources(pulumi))
+  const resources = await readResources(pulumi);
+  const kubernetes = wantedKubernetes(resources.find(({ type }) => type === kubernetesUpgradeType));
+  return resources
     .filter(({ type }) => type === nodeUpgradeType)
     .map(({ inputs }) => nodeSchema.parse(inputs))
-    .map(({ node, ...rest }) => ({ ...rest, address: node }));
+    .map(({ node, ...rest }) => ({
+      ...{ ...rest, address: node },
+      ...(kubernetes === undefined ? {} : { kubernetes }),
+    }));
+}
+
+/** A cluster that was adopted with another release is left as it is until the setting changes. */
+function wantedKubernetes(resource: StateResource | undefined): WantedKubernetes | undefined {
+  if (resource === undefined || resource.outputs?.["adopted"] !== undefined) return undefined;
+  const { kubernetesVersion, nodes } = kubernetesSchema.parse(resource.inputs);
+  return {
+    version: kubernetesVersion,
+    pinned: Object.fromEntries(Object.entries(nodes).map(([name, { pinned }]) => [name, pinned])),
+  };
 }

@@ -3,7 +3,7 @@ import { accept, type Acceptance, type World } from "../../../accept/acceptance.
 import { acceptanceMarkdown } from "../../../accept/document.ts";
 import { bootsBetween, readNodesNow, type FoundNode } from "../../../accept/nodes.ts";
 import { lastWords, type Finished } from "../../../accept/pulumiCommand.ts";
-import type { WantedNode } from "../../../accept/stackState.ts";
+import { readNodes, type WantedNode } from "../../../accept/stackState.ts";
 import { TalosError } from "../../../talos/api/errors.ts";
 
 const schematicId = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
@@ -194,6 +194,11 @@ describe("an acceptance run", () => {
 describe("a node", () => {
   const node: WantedNode = { ...wanted, role: "controlplane", address: "10.0.0.11" };
   const credentials = { caCertificate: "", clientCertificate: "", clientKey: "" };
+  const config = (kubelet = "v1.36.1", proxy = "v1.36.1") =>
+    [
+      ...["version: v1alpha1", "machine:", "  kubelet:", `    image: ghcr.io/siderolabs/kubelet:${kubelet}`],
+      ...["cluster:", "  proxy:", `    image: registry.k8s.io/kube-proxy:${proxy}`],
+    ].join("\n");
   const running = {
     version: async () => ({ tag: "v1.13.9", platform: "metal", arch: "amd64" }),
     extensions: async () => ({
@@ -208,10 +213,15 @@ describe("a node", () => {
     }),
     bootId: async () => "1" as string | undefined,
     hasFile: async () => true,
+    staticPod: async (component: string) => ({
+      ...{ ready: true, outdated: false },
+      image: `registry.k8s.io/${component}:v1.36.1`,
+    }),
+    machineConfiguration: async () => config() as string | undefined,
     close: () => undefined,
   };
-  const look = async (change: Partial<typeof running> = {}) =>
-    (await readNodesNow([node], credentials, () => ({ ...running, ...change })))[0]!;
+  const look = async (change: Partial<typeof running> = {}, own: Partial<WantedNode> = {}) =>
+    (await readNodesNow([{ ...node, ...own }], credentials, () => ({ ...running, ...change })))[0]!;
 
   it("is as wanted", async () => {
     expect(await look()).toEqual(sound);
@@ -250,6 +260,50 @@ describe("a node", () => {
   ])("lacks its %s", async (_, change, problem) => {
     const { problems } = await look(change);
     expect(problems).toEqual([expect.stringMatching(problem) as string]);
+  });
+
+  it("has the Kubernetes that the stack has deployed, but for what a patch pins", async () => {
+    const kubernetes = { version: "v1.36.1", pinned: {} };
+    expect((await look({}, { kubernetes })).problems).toEqual([]);
+    const old = {
+      staticPod: async (component: string) => ({
+        ...{ ready: true, outdated: false },
+        image: `registry.k8s.io/${component}:${component === "kube-scheduler" ? "v1.35.4" : "v1.36.1"}`,
+      }),
+      machineConfiguration: async () => config("v1.34.1", "v1.36.1"),
+    };
+    expect((await look(old, { kubernetes })).problems).toEqual([
+      "has kube-scheduler v1.35.4, not v1.36.1",
+      "has kubelet v1.34.1, not v1.36.1",
+    ]);
+    expect((await look(old, { kubernetes, role: "worker" })).problems).toEqual([
+      "has kubelet v1.34.1, not v1.36.1",
+    ]);
+    const pinned = { cp1: ["kubelet" as const] };
+    expect((await look(old, { kubernetes: { ...kubernetes, pinned } })).problems).toHaveLength(1);
+    expect((await look(old)).problems).toEqual([]);
+  });
+
+  it("is asked for the Kubernetes of the state, unless that was only adopted", async () => {
+    const upgrade = {
+      type: "talos-node:index:KubernetesUpgrade",
+      inputs: { kubernetesVersion: "v1.36.1", nodes: { cp1: { pinned: ["kubelet"] }, w1: {} } },
+    };
+    const nodes = (resource: object) =>
+      readNodes(async () =>
+        done(
+          JSON.stringify({
+            deployment: {
+              resources: [{ type: "talos-node:index:NodeUpgrade", inputs: wanted }, resource],
+            },
+          }),
+        ),
+      );
+    expect((await nodes(upgrade))[0]?.kubernetes).toEqual({
+      version: "v1.36.1",
+      pinned: { cp1: ["kubelet"], w1: [] },
+    });
+    expect((await nodes({ ...upgrade, outputs: { adopted: {} } }))[0]).not.toHaveProperty("kubernetes");
   });
 
   it("that cannot be read is a problem of that node alone", async () => {
