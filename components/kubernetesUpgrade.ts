@@ -62,6 +62,8 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
   declare readonly running: pulumi.Output<Record<string, Record<string, string>>>;
   /** What ran when the stack took the cluster as it was, where that was another release. Absent once the stack has upgraded it. */
   declare readonly adopted: pulumi.Output<Record<string, Record<string, string>> | undefined>;
+  /** How the last upgrade went: from, to, when, and each part with its seconds. Absent while there was none. */
+  declare readonly timeline: pulumi.Output<Record<string, unknown> | undefined>;
   /** Why the rest of an upgrade waits, such as no open upgrade window. */
   declare readonly postponed: pulumi.Output<string | undefined>;
 
@@ -77,6 +79,7 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
         adopted: undefined,
         postponed: undefined,
         unfinished: undefined,
+        timeline: undefined,
       },
       pulumi.mergeOptions(opts, {
         additionalSecretOutputs: ["clientConfiguration", "kubeconfig"],

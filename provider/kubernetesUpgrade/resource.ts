@@ -23,12 +23,13 @@ import {
 } from "./look.ts";
 import { foreseenManifests } from "./manifests.ts";
 import { obstacles, upgradeThrough } from "./upgrade.ts";
-import { refusal, Work } from "./work.ts";
+import { kubernetesTimeline } from "./timeline.ts";
+import { refusal, Work, type Part } from "./work.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
 /** Outputs: what each node runs, what ran when the stack took the cluster as it was, why the rest of an upgrade waits, and that one has failed. */
-const outputs = ["running", "adopted", "postponed", "unfinished"] as const;
+const outputs = ["running", "adopted", "postponed", "unfinished", "timeline"] as const;
 
 /** How the upgrade goes on from node to node: read when one is due, and no change by itself. */
 const policy = [
@@ -120,27 +121,40 @@ export class KubernetesUpgradeResource implements OtherResource {
     const marked = [...secrets, ...alwaysSecret];
     // New nodes or credentials alone: the cluster stays as it is, and a node that is away stops nothing.
     if (!isUpgradeDue(state, values)) {
-      const { adopted } = state;
+      const { adopted, timeline } = state;
       const running = releaseTable(await this.#look(urn, values));
-      return wrap({ ...values, running, ...(adopted === undefined ? {} : { adopted }) }, marked);
+      const kept = {
+        ...(adopted === undefined ? {} : { adopted }),
+        ...(timeline === undefined ? {} : { timeline }),
+      };
+      return wrap({ ...values, running, ...kept }, marked);
     }
     const inputs = kubernetesUpgradeInputs(values);
+    const works: { parts: readonly Part[] }[] = [];
     const outcome = await upgradeThrough(
       inputs,
-      (release) => this.#open(urn, { ...values, kubernetesVersion: release }),
+      async (release) => {
+        const work = await this.#open(urn, { ...values, kubernetesVersion: release });
+        works.push(work);
+        return work;
+      },
       state["unfinished"] !== undefined,
     );
+    const way = { from: String(state["kubernetesVersion"]), to: inputs.kubernetesVersion };
+    const parts = works.flatMap((work) => work.parts);
+    const timeline = kubernetesTimeline({ ...way, parts }, outcome, this.#stop.aborted) ?? state["timeline"];
+    const kept = timeline === undefined ? {} : { timeline: timeline as Properties };
     // Nobody is asked any more: the state stays what it was, and the next `up` looks for itself.
     if (!outcome.ok && this.#stop.aborted)
       throw new UnfinishedError(
         outcome.error.message,
         id,
-        wrap({ ...values, ...whatRan(state), unfinished: true }, marked),
+        wrap({ ...values, ...kept, ...whatRan(state), unfinished: true }, marked),
       );
     const work = await this.#open(urn, values);
     try {
       const look = await lookAtCluster(work.nodes);
-      const now: Properties = { ...values, running: releaseTable(look) };
+      const now: Properties = { ...values, ...kept, running: releaseTable(look) };
       if (outcome.ok && outcome.postponed === undefined) return wrap(now, marked);
       // As far as it came; the next `up` goes on.
       const reached = describeReleases(look) ?? state["kubernetesVersion"];

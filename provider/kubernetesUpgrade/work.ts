@@ -1,4 +1,4 @@
-import { duration } from "../clock.ts";
+import { calendar, duration } from "../clock.ts";
 import type { UpgradeContext } from "../context.ts";
 import { sentence } from "../errors.ts";
 import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
@@ -127,9 +127,22 @@ export class Work {
     await requireGates(context, "gate");
   }
 
+  /** What was worked at until now. */
+  get parts(): readonly Part[] {
+    return this.#progress.parts();
+  }
+
   close(): void {
+    this.#progress.end();
     for (const session of this.#sessions) session.close();
   }
+}
+
+/** A part of an upgrade, with the times of the calendar in milliseconds. */
+export interface Part {
+  readonly text: string;
+  readonly begun: number;
+  readonly ended: number;
 }
 
 /** One line for all nodes, that moves through the parts. */
@@ -138,6 +151,8 @@ class WorkProgress {
   readonly #surroundings: Surroundings;
   readonly #begun: number;
   #part = "look";
+  #ended: number | undefined;
+  readonly #parts: { text: string; begun: number }[] = [];
 
   constructor(surroundings: Surroundings, urn: string) {
     this.#surroundings = surroundings;
@@ -147,7 +162,17 @@ class WorkProgress {
 
   part(text: string): void {
     this.#part = text;
+    this.#parts.push({ text, begun: calendar(this.#surroundings) });
     this.#show("");
+  }
+
+  end(): void {
+    this.#ended ??= calendar(this.#surroundings);
+  }
+
+  parts(): Part[] {
+    const now = this.#ended ?? calendar(this.#surroundings);
+    return this.#parts.map((part, index) => ({ ...part, ended: this.#parts[index + 1]?.begun ?? now }));
   }
 
   of(node: KubernetesNodeInputs): Progress {

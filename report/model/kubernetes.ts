@@ -1,6 +1,8 @@
+import { z } from "zod";
+import { withoutKeys } from "../digest/values.ts";
 import type { Digest } from "../digest/digest.ts";
 
-const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
+export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
 /** The releases between which a cluster's Kubernetes goes. */
 export interface KubernetesWay {
@@ -18,4 +20,24 @@ export function kubernetesWay({ steps }: Digest): KubernetesWay | undefined {
   return before === after && step?.old?.outputs["postponed"] === undefined
     ? undefined
     : { from: before, to: after };
+}
+
+const moment = z.iso.datetime().transform((text) => Date.parse(text));
+const timelineSchema = z.object({
+  from: z.string(),
+  to: z.string(),
+  started: moment,
+  seconds: z.number().nonnegative(),
+  ended: z.enum(["upgraded", "postponed", "failed", "cancelled"]),
+  reason: z.string().transform(withoutKeys).optional(),
+  steps: z.array(z.object({ name: z.string(), started: moment, seconds: z.number().nonnegative() })),
+});
+
+/** The last upgrade of a cluster's Kubernetes as its state has it (the output `timeline` of a KubernetesUpgrade). */
+export type KubernetesTimeline = z.infer<typeof timelineSchema>;
+
+/** Undefined where there was none, or the state is of another form. */
+export function kubernetesTimeline(outputs: unknown): KubernetesTimeline | undefined {
+  const told = (outputs as { timeline?: unknown } | null | undefined)?.timeline;
+  return timelineSchema.safeParse(told).data;
 }

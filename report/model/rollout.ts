@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nameOf, withoutKeys } from "../digest/values.ts";
+import { kubernetesTimeline, kubernetesUpgradeType, type KubernetesTimeline } from "./kubernetes.ts";
 import { nodeUpgradeType } from "./nodes.ts";
 import { preflightType } from "./plan.ts";
 import { timelineOf, type Image, type Timeline } from "./timeline.ts";
@@ -16,6 +17,8 @@ export interface RolloutReport {
   verdict: string;
   /** The latest first. */
   rollouts: Rollout[];
+  /** The last upgrade of Kubernetes; absent where the stack has made none. */
+  kubernetes?: KubernetesTimeline;
   /** Nodes that were never upgraded by this stack: they came with the image that they were to run. */
   never: RolloutNode[];
 }
@@ -103,14 +106,18 @@ export function rolloutReport(state: unknown, made: number): RolloutReport {
     ...resources.filter(({ type }) => type === preflightType).flatMap((one) => hopsOf(one, nodes)),
     ...nodes.flatMap((node) => (node.timeline === undefined ? [] : [{ ...node, timeline: node.timeline }])),
   ]);
+  const kubernetes = kubernetesTimeline(
+    resources.find(({ type }) => type === kubernetesUpgradeType)?.outputs,
+  );
   const [, stack = "", project = ""] = /^urn:pulumi:(.*?)::(.*?)::/.exec(resources[0]?.urn ?? "") ?? [];
   const [latest] = rollouts;
   return {
     project,
     stack,
     made,
-    ...verdictOf(latest, nodes),
+    ...withKubernetes(verdictOf(latest, nodes), kubernetes),
     rollouts,
+    ...(kubernetes === undefined ? {} : { kubernetes }),
     never: nodes
       .filter(({ timeline }) => timeline === undefined)
       .map(({ timeline: _timeline, ...node }) => node),
@@ -176,6 +183,19 @@ function sameImage(
   b: Pick<Image, "version" | "schematicId">,
 ): boolean {
   return a.version === b.version && a.schematicId === b.schematicId;
+}
+
+function withKubernetes(
+  told: Pick<RolloutReport, "result" | "verdict">,
+  kubernetes: KubernetesTimeline | undefined,
+): Pick<RolloutReport, "result" | "verdict"> {
+  if (kubernetes === undefined || kubernetes.ended === "upgraded") return told;
+  const { to, ended } = kubernetes;
+  const what = ended === "postponed" ? "waits for a later `pulumi up`" : "has not come to its end";
+  return {
+    result: ended === "postponed" ? told.result : "failed",
+    verdict: `${told.verdict} The upgrade of Kubernetes to ${to} ${what}.`,
+  };
 }
 
 function verdictOf(

@@ -4,7 +4,8 @@ import { gantt, ganttLegend, ganttPatterns } from "./gantt.ts";
 import { h, prose, type Html } from "./html.ts";
 import { page } from "./page.ts";
 import { phases, phaseSeconds, seconds } from "./steps.ts";
-import { clockTime, duration, imageName, moment, outcome } from "./words.ts";
+import type { KubernetesTimeline } from "../model/kubernetes.ts";
+import { clockTime, duration, imageName, kubernetesVerdict, moment, outcome } from "./words.ts";
 
 const looks = {
   done: { level: "nothing", label: "Rollout done" },
@@ -14,7 +15,7 @@ const looks = {
 
 /** The last upgrades of a stack's nodes as one page. */
 export function rolloutHtml(report: RolloutReport): string {
-  const { project, stack, verdict, rollouts, never } = report;
+  const { project, stack, verdict, rollouts, never, kubernetes } = report;
   const { level, label } = looks[report.result];
   const patterns = ganttPatterns();
   return page(
@@ -24,8 +25,9 @@ export function rolloutHtml(report: RolloutReport): string {
       ${rollouts.length === 0 ? "" : patterns}
       ${problems(report)}
       ${rollouts.map((rollout, index) => section(rollout, index === 0 ? "Last rollout" : "Earlier"))}
+      ${kubernetes === undefined ? "" : kubernetesSection(kubernetes)}
       ${never.length === 0 ? "" : h`<section><h2>Never upgraded by this stack</h2><p>${never.map(({ name, running }) => `${name}${running === "" ? "" : ` (${running})`}`).join(", ")}</p></section>`}
-      <footer><p>Made by <code>npm run rollout:report</code> from the output <code>timeline</code> of each node's upgrade. Times are UTC.</p></footer>`,
+      <footer><p>Made by <code>npm run rollout:report</code> from the output <code>timeline</code> of each node's upgrade and of that of Kubernetes. Times are UTC.</p></footer>`,
   );
 }
 
@@ -47,6 +49,23 @@ function section(rollout: Rollout, title: string): Html {
     <p class="soft">${count(nodes.length, "node")} in ${took}.</p>
     <div class="card">${gantt(rollout, `The steps of ${count(nodes.length, "node")} over ${took}; the table below has the same as numbers.`)}${ganttLegend()}</div>
     ${table(nodes)}
+  </section>`;
+}
+
+function kubernetesSection(timeline: KubernetesTimeline): Html {
+  const { steps, started, reason } = timeline;
+  const rows = steps.map(
+    (step) =>
+      h`<tr><th scope="row">${step.name}</th><td class="nowrap">${clockTime(step.started)}</td><td class="number">${duration(step.seconds)}</td></tr>`,
+  );
+  return h`<section>
+    <h2>Last upgrade of Kubernetes: ${moment(started)}</h2>
+    <p class="soft">${kubernetesVerdict(timeline)}</p>
+    ${reason === undefined ? "" : h`<div class="card loud"><p>${prose(reason)}</p></div>`}
+    <div class="scroll" tabindex="0" role="region" aria-label="Parts of the upgrade"><table>
+    <thead><tr><th scope="col">Part</th><th scope="col">Started</th><th scope="col" class="number">Took</th></tr></thead>
+    <tbody>${rows}</tbody>
+    </table></div>
   </section>`;
 }
 

@@ -2,15 +2,17 @@ import Table from "cli-table3";
 import { nodesOf, reasonsOf, type Rollout, type RolloutReport, type UpgradedNode } from "../model/rollout.ts";
 import { count } from "../model/verdict.ts";
 import { phases, phaseSeconds, seconds } from "./steps.ts";
-import { clockTime, duration, imageName, moment, outcome } from "./words.ts";
+import type { KubernetesTimeline } from "../model/kubernetes.ts";
+import { clockTime, duration, imageName, kubernetesVerdict, moment, outcome } from "./words.ts";
 
 /** The last upgrades of a stack's nodes for a terminal: seconds by step, and what went wrong. */
 export function rolloutText(report: RolloutReport): string {
-  const { verdict, rollouts, never } = report;
+  const { verdict, rollouts, never, kubernetes } = report;
   const reasons = nodesOf(report).flatMap(reasonsOf);
   return [
     verdict,
     ...rollouts.map(rolloutTable),
+    ...(kubernetes === undefined ? [] : [kubernetesTable(kubernetes)]),
     ...(never.length === 0
       ? []
       : [`Never upgraded by this stack: ${never.map(({ name }) => name).join(", ")}`]),
@@ -31,6 +33,19 @@ export function rolloutTable({ nodes, started, ended, to }: Rollout): string {
   table.push(...nodes.map(row));
   const images = to.map(({ version }) => version).join(", ");
   return `${moment(started)}: ${images}, ${count(nodes.length, "node")} in ${duration((ended - started) / 1000)}; seconds by step\n${table.toString()}`;
+}
+
+/** The parts of an upgrade of Kubernetes, with a line above them that says which. */
+function kubernetesTable(timeline: KubernetesTimeline): string {
+  const { steps, started, reason } = timeline;
+  const table = new Table({
+    head: ["part", "started", "took"],
+    colAligns: ["left", "left", "right"],
+    style: { head: [], border: [], compact: true },
+  });
+  table.push(...steps.map((step) => [step.name, clockTime(step.started), duration(step.seconds)]));
+  const told = `${moment(started)}: ${kubernetesVerdict(timeline)}`;
+  return [told, table.toString(), ...(reason === undefined ? [] : [reason])].join("\n");
 }
 
 function row({ name, timeline }: UpgradedNode): string[] {

@@ -1,4 +1,5 @@
 import semver from "semver";
+import type { KubernetesTimeline } from "../model/kubernetes.ts";
 import type { Image, Timeline } from "../model/timeline.ts";
 
 /** How reports write times and images. */
@@ -44,4 +45,15 @@ export function outcome({ result, failedStep, from, to }: Timeline): string {
 export function lastTime(last: Timeline): string {
   const day = new Date(last.started).toISOString().slice(0, 10);
   return `${last.result === "upgraded" ? duration(last.seconds) : outcome(last)} on ${day}`;
+}
+
+/** `Kubernetes v1.35.4 to v1.36.1: done in 4 min 2 s.` */
+export function kubernetesVerdict({ from, to, ended, seconds }: KubernetesTimeline): string {
+  const words = {
+    upgraded: "done in",
+    postponed: "waits for a later `pulumi up` after",
+    failed: "failed after",
+    cancelled: "stopped after",
+  };
+  return `Kubernetes ${from} to ${to}: ${words[ended]} ${duration(seconds)}.`;
 }

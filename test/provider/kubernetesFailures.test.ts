@@ -50,7 +50,9 @@ async function goesOn(state: Properties): Promise<void> {
   const { outs } = await provider.update("kubernetes", urn, state, news);
   expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
   expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
-  expect(unwrap(outs).values).toMatchObject({ kubernetesVersion: after });
+  expect(unwrap(outs).values).toMatchObject({
+    ...{ kubernetesVersion: after, timeline: { to: after, ended: "upgraded" } },
+  });
   expect(unwrap(outs).values).not.toHaveProperty("unfinished");
   expect(own.kubernetes.get("w1").unschedulable).toBe(false);
 }
@@ -83,7 +85,12 @@ describe.each([
       ),
     );
     expect(own.configured()).toEqual({ cp1: moved(...reached), w1: all(before, "worker") });
-    expect(values).toMatchObject({ unfinished: true, kubernetesVersion: `${before}, ${after}` });
+    expect(values).toMatchObject({
+      ...{ unfinished: true, kubernetesVersion: `${before}, ${after}` },
+      timeline: { from: before, to: after, ended: "failed", reason: message.split(" At v1")[0] },
+    });
+    const { steps } = values["timeline"] as unknown as { steps: { name: string }[] };
+    expect(steps.at(-1)?.name).toBe(`${component} ${after} on cp1`);
     expect(own.kubernetes.applied.size).toBe(0);
     await goesOn(state);
   });

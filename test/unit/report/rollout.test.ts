@@ -35,6 +35,41 @@ describe("a rollout report", () => {
     expect(rolloutText(found)).toContain("v1.11.6");
   });
 
+  it("has the last upgrade of Kubernetes, with its parts and why it has ended", () => {
+    const timeline = {
+      ...{ from: "v1.35.4", to: "v1.36.1", started: "2026-11-21T02:30:00.000Z", seconds: 254 },
+      ...{ ended: "failed", reason: "w1 (10.0.0.21), kubelet: it does not run v1.36.1 within 1800 s." },
+      steps: [
+        { name: "kube-apiserver v1.36.1 on cp1", started: "2026-11-21T02:30:00.000Z", seconds: 74 },
+        { name: "kubelet v1.36.1 on w1", started: "2026-11-21T02:31:14.000Z", seconds: 180 },
+      ],
+    };
+    const state = (change: object) => {
+      const saved = savedState(inTurn(["cp1"])) as { deployment: { resources: unknown[] } };
+      const type = "talos-node:index:KubernetesUpgrade";
+      const outputs = { kubernetesVersion: "v1.36.1", timeline: { ...timeline, ...change } };
+      saved.deployment.resources.push({ urn: `urn:pulumi:prod::talos-iscsi::${type}::k`, type, outputs });
+      return rolloutReport(saved, at);
+    };
+    const failed = state({});
+    expect(failed).toMatchObject({
+      result: "failed",
+      verdict:
+        "1 node reached v1.13.9, none failed. The upgrade of Kubernetes to v1.36.1 has not come to its end.",
+    });
+    for (const text of [rolloutText(failed), rolloutHtml(failed)]) {
+      expect(text).toContain("Kubernetes v1.35.4 to v1.36.1: failed after 4 min 14 s.");
+      expect(text).toMatch(
+        /kube-apiserver v1\.36\.1 on cp1[^]*02:30[^]*1 min 14 s[^]*kubelet v1\.36\.1 on w1/,
+      );
+      expect(text).toContain("it does not run v1.36.1 within 1800 s.");
+    }
+    const done = state({ ended: "upgraded", reason: undefined });
+    expect(done).toMatchObject({ result: "done", verdict: "1 node reached v1.13.9, none failed." });
+    expect(rolloutText(done)).toContain("done in 4 min 14 s");
+    expect(state({ started: "yesterday" })).not.toHaveProperty("kubernetes");
+  });
+
   it("says where it failed and who was not begun", () => {
     const nodes = inTurn(["cp1", "cp2", "cp3"]);
     const failed = {
