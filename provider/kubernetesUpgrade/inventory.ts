@@ -36,10 +36,18 @@ export function inInventory(manifest: Manifest): Manifest {
   return { ...manifest, metadata: { ...metadata, annotations } };
 }
 
+export function isInventoried(object: Manifest | undefined): boolean {
+  return ownerOf(object) === inventory.name;
+}
+
+function ownerOf(object: Manifest | undefined): string | undefined {
+  const annotations = object?.metadata["annotations"] as Record<string, string> | undefined;
+  return annotations?.[ownerAnnotation];
+}
+
 /** What belongs to the inventory of something else is not taken from it, as talosctl does by default (`AdoptIfNoInventory`). */
 export function foreignFinding(label: string, object: Manifest | undefined): Finding | undefined {
-  const annotations = object?.metadata["annotations"] as Record<string, string> | undefined;
-  const owner = annotations?.[ownerAnnotation];
+  const owner = ownerOf(object);
   if (owner === undefined || owner === inventory.name) return undefined;
   return {
     problem: `${label} is a bootstrap manifest of Talos, but belongs to the inventory ${owner}`,

@@ -1,6 +1,6 @@
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
 import type { Finding } from "../guards/finding.ts";
-import { foreignFinding, inInventory } from "./inventory.ts";
+import { foreignFinding, inInventory, isInventoried } from "./inventory.ts";
 
 /** What applying a manifest does. */
 export interface ManifestChange {
@@ -25,7 +25,8 @@ export async function changeOf(
   const label = labelOf(wanted);
   const before = await kubernetes.liveManifest(wanted);
   const placed = withClusterIps(wanted, before);
-  const manifest = inventoried ? inInventory(placed) : placed;
+  // Nodes may have gone back to a Talos before 1.13: what it knows nothing of stays.
+  const manifest = inventoried || isInventoried(before) ? inInventory(placed) : placed;
   const foreign = inventoried ? (foreignFinding(label, wanted) ?? foreignFinding(label, before)) : undefined;
   const rest = foreign === undefined ? {} : { foreign };
   try {

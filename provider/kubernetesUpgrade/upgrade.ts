@@ -18,7 +18,7 @@ import {
 } from "./look.ts";
 import { applyManifests, manifestFindings, moveProxy } from "./manifests.ts";
 import { prePull } from "./prePull.ts";
-import { removedApis, stepFindings } from "./releases.ts";
+import { compareReleases, minorOf, removedApis, stepFindings } from "./releases.ts";
 import { bringStaticPod } from "./staticPods.ts";
 import { KubernetesUpgradeError, OutsideWindow, refusal, type Work } from "./work.ts";
 
@@ -92,7 +92,7 @@ export async function upgradeThrough(
       const look = await lookAtCluster(last.nodes);
       const oldest = releasesIn(look)[0] ?? kubernetesVersion;
       const way = kubernetesThrough(oldest, kubernetesVersion, through) ?? [kubernetesVersion];
-      next = way[0] ?? kubernetesVersion;
+      next = newestOf(way[0] ?? kubernetesVersion, kubernetesVersion, look);
       if (next === kubernetesVersion) return await upgradeKubernetes(last, isUnfinished);
       if (done.includes(next))
         throw new KubernetesUpgradeError(
@@ -117,6 +117,13 @@ export async function upgradeThrough(
       work.close();
     }
   }
+}
+
+/** A release on the way, or a newer patch of it that some component has come to already: nothing goes back on the way. The wanted one is what it is. */
+function newestOf(next: string, wanted: string, look: ClusterLook): string {
+  if (next === wanted) return next;
+  const there = releasesIn(look).filter((release) => minorOf(release) === minorOf(next));
+  return [...there, next].sort(compareReleases).at(-1) ?? next;
 }
 
 /** Everything that stands against the upgrade, before anything is changed. Throws a KubernetesUpgradeError with all of it. */

@@ -135,6 +135,11 @@ it("Talos before 1.13 keeps no inventory, and gets none", async () => {
     expect(own.kubernetes.log).toEqual(["apply DaemonSet kube-proxy"]);
     expect([...own.kubernetes.applied.keys()]).toEqual([...before.keys()]);
     expect(live("DaemonSet", "kube-proxy").metadata["annotations"] ?? {}).toEqual({});
+
+    // From a newer Talos that has gone back.
+    await bootstrapped();
+    await upgraded({ kubernetesVersion: "v1.35.6" });
+    expect(live("DaemonSet", "kube-proxy").metadata["annotations"]).toEqual({ [owner]: inventory });
   } finally {
     await own.stop();
   }

@@ -76,3 +76,18 @@ it("begins with none where the last one is refused, or one between is not known"
   }
   expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
 });
+
+it("takes nothing back to an older patch on the way", async () => {
+  const state = await own.adopted(own.provider().provider, { kubernetesVersion: from });
+  own.cluster.node("w1").faults.set("kubelet-does-not-return");
+  const half = own.inputs({ kubernetesVersion: "v1.34.9", timeoutSeconds: 1 });
+  const { properties: left = {} } = await failureOf(
+    own.provider(undefined, { recoveryMs: 500 }).provider.update("kubernetes", urn, state, half),
+  );
+  own.cluster.node("w1").faults.clear();
+  await own.provider().provider.update("kubernetes", urn, left, wanted());
+  expect(own.configured()).toEqual({ cp1: all(to, "controlplane"), w1: all(to, "worker") });
+  expect(kubelets()).toEqual(
+    ["v1.34.9", "v1.35.4", to].map((release) => `ghcr.io/siderolabs/kubelet:${release}`),
+  );
+});
