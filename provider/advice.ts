@@ -1,5 +1,7 @@
 import { advisories } from "../talos/advisories.ts";
 import { contractOf, VersionError } from "../talos/version.ts";
+import type { NodeFacts } from "./facts.ts";
+import type { NodeUpgradeInputs } from "./inputs.ts";
 
 /**
  * What is known of the way from one release to another, one line each. Which contract the configuration has is not known here;
@@ -20,4 +22,26 @@ export function pathAdvisories(from: string, to: string, extensions: unknown, im
     if (error instanceof VersionError) return []; // a build of one's own: nothing is known of it
     throw error;
   }
+}
+
+/**
+ * What is known of the nodes' ways, each thing once with the nodes it concerns.
+ * @param advised what this process has told already
+ */
+export function adviceFor(
+  due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],
+  advised: Set<string>,
+): string[] {
+  const concerned = new Map<string, string[]>();
+  for (const { context, facts } of due) {
+    const { name, talosVersion, extensions, image } = context.wanted;
+    for (const advice of pathAdvisories(facts.version, talosVersion, extensions, image)) {
+      concerned.set(advice, [...(concerned.get(advice) ?? []), name]);
+    }
+  }
+  return [...concerned].flatMap(([advice, names]) => {
+    if (advised.has(advice)) return [];
+    advised.add(advice);
+    return [`${names.join(", ")}: ${advice}`];
+  });
 }

@@ -1,5 +1,5 @@
 import { TalosError } from "../talos/api/errors.ts";
-import { pathAdvisories } from "./advice.ts";
+import { adviceFor } from "./advice.ts";
 import type { ChangedSoFar } from "./changedSoFar.ts";
 import { stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
@@ -386,26 +386,4 @@ async function askOnce({ talos, wanted, patience, signal }: UpgradeContext): Pro
     if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
     throw error;
   }
-}
-
-/**
- * What is known of the nodes' ways, each thing once with the nodes it concerns.
- * @param advised what this process has told already
- */
-export function adviceFor(
-  due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],
-  advised: Set<string>,
-): string[] {
-  const concerned = new Map<string, string[]>();
-  for (const { context, facts } of due) {
-    const { name, talosVersion, extensions, image } = context.wanted;
-    for (const advice of pathAdvisories(facts.version, talosVersion, extensions, image)) {
-      concerned.set(advice, [...(concerned.get(advice) ?? []), name]);
-    }
-  }
-  return [...concerned].flatMap(([advice, names]) => {
-    if (advised.has(advice)) return [];
-    advised.add(advice);
-    return [`${names.join(", ")}: ${advice}`];
-  });
 }

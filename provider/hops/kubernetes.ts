@@ -30,7 +30,9 @@ export async function raiseKubernetes(
   const to = inputs.through.find((release) => kubernetesMinor(release) === needed);
   if (runs === undefined || to === undefined || (kubernetesMinor(runs) ?? Infinity) >= needed) return {};
   const { surroundings, urn, signal } = call;
-  surroundings.statusOf(urn).info(`Kubernetes ${runs} -> ${to}: Talos ${[...new Set(talos)].join(", ")} needs it`);
+  surroundings
+    .statusOf(urn)
+    .info(`Kubernetes ${runs} -> ${to}: Talos ${[...new Set(talos)].join(", ")} needs it`);
   const outcome = await upgradeThrough({ ...inputs, kubernetesVersion: to }, (release) =>
     Work.open(surroundings, urn, { ...inputs, kubernetesVersion: release }, signal),
   );

@@ -89,7 +89,7 @@ describe.each([
       ...{ unfinished: true, kubernetesVersion: `${before}, ${after}` },
       timeline: { from: before, to: after, ended: "failed", reason: message.split(" At v1")[0] },
     });
-    const { steps } = values["timeline"] as unknown as { steps: { name: string }[] };
+    const { steps } = values["timeline"] as { steps: { name: string }[] };
     expect(steps.at(-1)?.name).toBe(`${component} ${after} on cp1`);
     expect(own.kubernetes.applied.size).toBe(0);
     await goesOn(state);

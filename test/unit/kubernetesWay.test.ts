@@ -54,7 +54,7 @@ describe("Kubernetes on a way of Talos releases", () => {
   ] as const)(
     "that %s",
     (_, kubernetes, talos, problem, of: readonly string[] = kubernetesBefore("v1.37.0")) => {
-      const found = kubernetesStops(kubernetes, talos as unknown as [string, ...string[]], of);
+      const found = kubernetesStops(kubernetes, talos, of);
       if (problem === undefined) expect(found).toEqual([]);
       else expect((found as { problem: string }).problem).toMatch(problem);
     },
