@@ -18,6 +18,7 @@ export type ToolName =
   | "actionlint"
   | "pulumi-resource-kubernetes"
   | "pulumi-language-yaml"
+  | "pulumi-language-codegen"
   | "csi-driver"
   | "csi-sanity"
   | "csi-provisioner"
@@ -140,6 +141,15 @@ const yaml: ToolModule = {
   source: "github.com/pulumi/pulumi-yaml",
   ldflags: (version) => `${stripped} -X main.version=${version}`,
   weight: 2,
+};
+
+/** Writes SDKs in place of the language hosts, which no registry has; a test of the night runs it. */
+const codegen: ToolModule = {
+  folder: "codegen",
+  source: "github.com/pulumi/pulumi/pkg/v3",
+  ldflags: (version) => `${stripped} -X main.version=${version}`,
+  own: ".",
+  weight: 1,
 };
 
 /** The programs of one module that have releases of their own: they share its folder, and Go's cache what they have in common. */
@@ -280,6 +290,15 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     versionArguments: ["--version"],
     versionPattern: /^pulumi-language-yaml (\S+)/m,
     fitting: exactly,
+  },
+  "pulumi-language-codegen": {
+    name: "pulumi-language-codegen",
+    module: codegen,
+    package: "talos-iscsi.invalid/tools/codegen",
+    versionArguments: ["--version"],
+    versionPattern: /^pulumi-language-codegen (\S+)/m,
+    fitting: exactly,
+    onlyByName: true,
   },
   "csi-driver": { ...sidecar("csi-driver", driver), package: "talos-iscsi.invalid/tools/csi/driver" },
   "csi-sanity": sidecar("csi-sanity", sanity),

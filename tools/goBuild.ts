@@ -62,7 +62,7 @@ export class BuildFailure extends Error {
  * information (`-s -w`), so it is not generated in the first place. Inlining (`-l` turns it off) is kept in the
  * standard library alone, where it does most for a running program.
  */
-const compilerFlags = ["-gcflags=all=-dwarf=false -l", "-gcflags=std=-dwarf=false"];
+export const compilerFlags = ["-gcflags=all=-dwarf=false -l", "-gcflags=std=-dwarf=false"];
 
 /**
  * Where the binaries of a module belong: the name changes with everything that decides what they contain, so
