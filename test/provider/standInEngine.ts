@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { LocalWorkspace, PulumiCommand } from "@pulumi/pulumi/automation/index.js";
 import type { PulumiFn, Stack } from "@pulumi/pulumi/automation/index.js";
@@ -16,20 +16,20 @@ export interface StandInEngine {
 /**
  * The real engine with a backend of its own, on which a program in this process runs, and the stand-in of the Talos
  * plugin as the only plugin it can find.
+ * @param plugins executables of further ones
  */
 export async function standInEngine(
   program: PulumiFn,
   config: Record<string, string> = {},
+  plugins: readonly string[] = [],
 ): Promise<StandInEngine> {
   const { pulumi, talosctl } = await resolveTools(["pulumi", "talosctl"]);
   const folder = await mkdtemp(join(tmpdir(), "stand-in-engine-"));
   const [bin, state] = [join(folder, "bin"), join(folder, "state")];
   await Promise.all([bin, state].map((path) => mkdir(path)));
   await symlink(pulumi, join(bin, "pulumi"));
-  await symlink(
-    join(import.meta.dirname, "../../lab/plugins/talos/pulumi-resource-talos"),
-    join(bin, "pulumi-resource-talos"),
-  );
+  const talos = join(import.meta.dirname, "../../lab/plugins/talos/pulumi-resource-talos");
+  for (const plugin of [talos, ...plugins]) await symlink(plugin, join(bin, basename(plugin)));
   const environment = {
     // The plugin's `env node` has to find the Node that runs the tests.
     PATH: [bin, dirname(process.execPath), process.env["PATH"] ?? ""].join(delimiter),
