@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
+import { connectKubernetes, connectNodeRemover } from "../../provider/kubernetesApi.ts";
+import { lookAtInventory } from "../../provider/kubernetesUpgrade/inventory.ts";
+import type { Manifest } from "../../provider/kubernetes.ts";
 import { reapLeftovers } from "../../lab/kubernetes/process.ts";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
 
@@ -170,6 +173,76 @@ describe("a control plane from a machine configuration", () => {
     expect(statSync(folder).mode & 0o077).toBe(0);
     const open = readdirSync(folder).filter((file) => (statSync(join(folder, file)).mode & 0o077) !== 0);
     expect(open).toEqual([]);
+  });
+});
+
+describe("bootstrap manifests", () => {
+  const annotations = { "config.k8s.io/owning-inventory": "talos-bootstrap-manifests-inventory" };
+  const policy: Manifest = {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { name: "own-pods", namespace: "default", annotations },
+    spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] },
+  };
+  const a = { type: "string", enum: ["x", "y"], default: "x" };
+  const definition: Manifest = {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    // Talos, too, drops the namespace of a kind that has none.
+    metadata: { name: "things.example.org", namespace: "default", annotations },
+    spec: {
+      group: "example.org",
+      scope: "Namespaced",
+      names: { kind: "Thing", plural: "things" },
+      versions: [
+        {
+          ...{ name: "v1", served: true, storage: true },
+          schema: { openAPIV3Schema: { type: "object", properties: { a } } },
+        },
+      ],
+    },
+  };
+
+  it("are applied as they are written, by the manager that Talos is", async () => {
+    const kubeconfig = readFileSync(cluster.runtime.adminKubeconfigFile, "utf8");
+    const [reader, writer] = [await connectKubernetes(kubeconfig), await connectNodeRemover(kubeconfig)];
+    for (const manifest of [policy, definition]) {
+      await writer.applyManifest(manifest);
+      const live = await reader.liveManifest(manifest);
+      expect(live).toMatchObject({ metadata: { annotations }, spec: manifest["spec"] });
+      const owners = (live?.metadata["managedFields"] as { manager: string; operation: string }[]).map(
+        ({ manager, operation }) => `${manager} ${operation}`,
+      );
+      expect(owners).toContain("talos Apply");
+      // What Talos has applied and is left out goes: the annotation has to be among what is applied.
+      const { annotations: _, ...metadata } = manifest.metadata;
+      expect((await reader.tryManifest({ ...manifest, metadata })).metadata).not.toHaveProperty(
+        "annotations",
+      );
+    }
+  });
+
+  it("go into the inventory under the keys that Talos reads", async () => {
+    const kubeconfig = readFileSync(cluster.runtime.adminKubeconfigFile, "utf8");
+    const [reader, writer] = [await connectKubernetes(kubeconfig), await connectNodeRemover(kubeconfig)];
+    const role = {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRole",
+      metadata: { name: "example:reader" },
+    };
+    const objects = [await reader.tryManifest(policy), await reader.tryManifest(definition), role];
+    const { due } = await lookAtInventory(reader, objects);
+    if (due === undefined) throw new Error("nothing is due");
+    await writer.applyManifest(due);
+    const { data } = cluster.object<{ data: Record<string, string> }>([
+      ...["get", "configmap", "talos-bootstrap-manifests-inventory", "--namespace=kube-system"],
+    ]);
+    expect(data).toEqual({
+      "default_own-pods_networking.k8s.io_NetworkPolicy": "",
+      "_things.example.org_apiextensions.k8s.io_CustomResourceDefinition": "",
+      "_example__reader_rbac.authorization.k8s.io_ClusterRole": "",
+    });
+    expect((await lookAtInventory(reader, objects)).due).toBeUndefined();
   });
 });
 
