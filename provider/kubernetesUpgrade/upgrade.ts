@@ -36,7 +36,7 @@ export type Outcome =
  * manifests, and then the kubelets. Each part looks first at what runs, so that it may be called again after any failure. Never throws for what happens to the cluster.
  * @param isUnfinished an earlier upgrade has failed: its manifests may be missing though every component runs the release
  */
-export async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outcome> {
+async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outcome> {
   const { inputs } = work;
   try {
     const look = await lookAtCluster(work.nodes);

@@ -48,8 +48,7 @@ export function bareState(exported: string): { state: string; resources: Deploye
   const isDefault = ({ type, urn }: StateResource): boolean =>
     type.startsWith("pulumi:providers:") && nameOf(urn).startsWith("default");
   // With each node the state has digests of these.
-  const { rollout, kubeconfig } =
-    all.find(({ type }) => type.endsWith(":RolloutPreflight"))?.inputs ?? ({} as Record<string, unknown>);
+  const { rollout, kubeconfig } = all.find(({ type }) => type.endsWith(":RolloutPreflight"))?.inputs ?? {};
   const resources = all
     .filter((resource) => resource.type !== "pulumi:pulumi:Stack" && !isDefault(resource))
     .map(
