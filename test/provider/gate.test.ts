@@ -210,10 +210,17 @@ describe("a worker in the state", () => {
     );
     const news = inputsFor(cluster, "w1", drained);
     expect(await provider.diff(id, urn, outs, news)).toEqual({ changes: false });
-    expect(await provider.diff(id, urn, outs, { ...news, talosVersion: "v1.13.8" })).toEqual({});
+    const diffOf = (changed: string) => ({
+      changes: true,
+      changed: [changed],
+      details: { [changed]: "update" },
+    });
+    const due = await provider.diff(id, urn, outs, { ...news, talosVersion: "v1.13.8" });
+    expect(due).toMatchObject({ changes: true, changed: ["talosVersion"] });
     const cp1 = inputsFor(cluster, "cp1", drained);
     const made = await provider.create(urn, cp1);
-    expect(await provider.diff(made.id, urn, made.outs, { ...cp1, controlPlanes: ["10.0.0.1"] })).toEqual({});
+    const others = await provider.diff(made.id, urn, made.outs, { ...cp1, controlPlanes: ["10.0.0.1"] });
+    expect(others).toMatchObject({ changes: true, changed: ["controlPlanes"] });
   });
 });
 
