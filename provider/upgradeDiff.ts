@@ -30,9 +30,9 @@ export function upgradeDetails(before: Properties, after: Properties): DetailedD
   const changed = Object.keys(changes);
   if (changed.length === 0) return {};
   const { talosVersion, schematicId, image, ...others } = changes;
-  // The image names the release and the schematic: it is the line where both change, or neither.
+  // The image names the release and the schematic: it is the line where both change, or neither. After a drift it is as it was, and they are not.
   const isOne = (talosVersion === undefined) !== (schematicId === undefined);
-  const told = isOne ? { talosVersion, schematicId } : { image: image ?? talosVersion };
+  const told = isOne || image === undefined ? { talosVersion, schematicId } : { image };
   const line = Object.entries(told).flatMap(([key, kind]) =>
     kind === undefined ? [] : [[key, kind] as const],
   );

@@ -22,6 +22,9 @@ interface RunningApiServer {
 /** Generations of the shared one listen behind the endpoint on this port and the next one, in turn. */
 const backendPort = 16443;
 
+/** How long the endpoint lets a request that is on its way to a server reach it, as a load balancer that drains does. */
+const drainMilliseconds = 250;
+
 /** How the endpoint sees them. */
 export interface ApiServersOptions {
   readonly start: (wanted: WantedApiServer) => Omit<ApiServerOptions, "command" | "generation" | "listener">;
@@ -124,8 +127,7 @@ export class ApiServers {
     this.#running.delete(name);
     if (this.#open === name) {
       await this.#openToOne();
-      // What is on its way through the endpoint still gets there, as with a load balancer that drains.
-      await sleep(20);
+      await sleep(drainMilliseconds);
     }
     await found?.server.stop();
   }
@@ -144,7 +146,9 @@ export class ApiServers {
   }
 
   #retire(server: ApiServer): void {
-    const ended = server.stop().finally(() => this.#retiring.delete(ended));
+    const ended = sleep(drainMilliseconds)
+      .then(() => server.stop())
+      .finally(() => this.#retiring.delete(ended));
     this.#retiring.add(ended);
   }
 }

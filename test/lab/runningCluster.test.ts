@@ -150,7 +150,7 @@ describe("afterwards", () => {
     expect(preview.stdout).toContain(
       'cp1: "v1.13.9 with schematic c9078f941996… -> v1.13.7 with schematic c9078f941996…, one reboot',
     );
-    expect(preview.stdout.match(/~ image +: ".*:v1\.13\.9" => ".*:v1\.13\.7"/g)).toHaveLength(5);
+    expect(preview.stdout.match(/~ talosVersion *: "v1\.13\.9" => "v1\.13\.7"/g)).toHaveLength(6);
     // Nothing that stays as it is is listed, but for the image component's own inputs.
     expect(preview.stdout.split("\n").length).toBeLessThan(120);
     expect(preview.stdout).not.toContain("clientConfiguration");
@@ -232,6 +232,7 @@ describe("afterwards", () => {
     printed.push(preview.text);
     expect(preview.stdout).toMatch(/~ talosVersion\s*: "v1\.13\.7" => "v1\.13\.9"/);
     expect(preview.stdout).toMatch(new RegExp(`~ schematicId\\s*: "${vanilla}" => "${schematic}"`));
+    expect(preview.stdout).not.toMatch(/~ image\s*: "(\S+)" => "\1"/);
     expect(preview.stdout).toMatch(/\+ \[0\]: "iscsi-tools"/);
     expect(preview.stdout).toMatch(/\+ \[0\]: "ext-iscsid"/);
     expect(preview.text).toMatch(/w1 \(127\.10\.0\.21\) could not be read, its state is kept as it was/);

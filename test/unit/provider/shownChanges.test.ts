@@ -112,6 +112,14 @@ describe("the upgrade of a node", () => {
     expect(upgradeDetails(before, after).details).toEqual(details);
   });
 
+  it("from what somebody else installed names the release and the schematic: the wanted image is no other one", () => {
+    const drifted = { ...before, talosVersion: "v1.13.6", schematicId: other };
+    expect(upgradeDetails(drifted, before).details).toEqual({
+      talosVersion: "update",
+      schematicId: "update",
+    });
+  });
+
   it("shows nothing beside it that is no change of the node by itself", () => {
     const same = { kubeconfig: { digest: "d" }, rollout: { digest: "r" }, kubernetesVersion: "v1.36.1" };
     const after = { ...runs("v1.13.9"), ...same, controlPlanes: ["10.0.0.12"], approval: { run: "1" } };
