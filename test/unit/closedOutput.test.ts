@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 
@@ -30,12 +31,17 @@ it.each([
   ["preview:report", ["report/previewCli.ts", "--from", "nowhere.json"]],
   ["accept", ["accept/cli.ts", "--stack", "nowhere"]],
   ["storage:probe", ["probe/cli.ts", "--stack", "nowhere"]],
-  ["the plugin", ["provider/start.cjs", "127.0.0.1:1"]],
+  ["the plugin", ["provider/start.cjs", "ENGINE"]],
 ])(
   "%s goes on when nobody reads its output any more, instead of printing about it for ever",
   async (_, command) => {
     const preload = `data:text/javascript,${encodeURIComponent(asProgramHost)}`;
-    const child = spawn(process.execPath, ["--import", preload, ...command], {
+    // The plugin ends with its engine: here is one that stays.
+    const engine = createServer();
+    await new Promise<void>((resolve) => engine.listen(0, "127.0.0.1", resolve));
+    const address = `127.0.0.1:${(engine.address() as AddressInfo).port}`;
+    const words = command.map((word) => word.replace("ENGINE", address));
+    const child = spawn(process.execPath, ["--import", preload, ...words], {
       cwd: root,
       env: { ...process.env, PATH: "/nowhere", PULUMI_BACKEND_URL: "file:///nowhere" },
       stdio: ["ignore", "pipe", "pipe"],
@@ -43,6 +49,7 @@ it.each([
     child.stdout.destroy();
     child.stderr.destroy();
     const code = await new Promise((resolve) => child.once("exit", resolve));
+    engine.close();
     expect(code).toBe(0);
   },
 );
