@@ -210,11 +210,6 @@ describe("a worker in the state", () => {
     );
     const news = inputsFor(cluster, "w1", drained);
     expect(await provider.diff(id, urn, outs, news)).toEqual({ changes: false });
-    const diffOf = (changed: string) => ({
-      changes: true,
-      changed: [changed],
-      details: { [changed]: "update" },
-    });
     const due = await provider.diff(id, urn, outs, { ...news, talosVersion: "v1.13.8" });
     expect(due).toMatchObject({ changes: true, changed: ["talosVersion"] });
     const cp1 = inputsFor(cluster, "cp1", drained);
