@@ -13,7 +13,6 @@ export class RolloutLab {
    * @param upgrade further settings of `upgrade`, a line each
    * @param change of the stack's file before the lab is made
    * @param talosVersion that its cluster was made with
-   * @param more further arguments of `lab start`
    */
   static async start(
     nodeSeconds: number,
@@ -21,8 +20,7 @@ export class RolloutLab {
     {
       change = (text: string) => text,
       talosVersion,
-      more = [],
-    }: { change?: (text: string) => string; talosVersion?: string; more?: string[] } = {},
+    }: { change?: (text: string) => string; talosVersion?: string } = {},
   ): Promise<RolloutLab> {
     const lab = new RolloutLab(await LabProject.make());
     try {
@@ -35,7 +33,7 @@ export class RolloutLab {
           ),
       );
       const made = talosVersion === undefined ? [] : ["--talos-version", talosVersion];
-      await lab.project.labOk("start", "--node-seconds", String(nodeSeconds), ...made, ...more);
+      await lab.project.labOk("start", "--node-seconds", String(nodeSeconds), ...made);
       return lab;
     } catch (error) {
       await lab.project.remove();
@@ -50,11 +48,6 @@ export class RolloutLab {
   /** Which release the nodes are to run from now on. */
   want(version: string): void {
     this.#edit((text) => text.replace(/talosVersion: \S+/, `talosVersion: ${version}`));
-  }
-
-  /** Which release of Kubernetes the cluster is to run from now on. */
-  wantKubernetes(version: string): void {
-    this.#edit((text) => text.replace(/kubernetesVersion: \S+/, `kubernetesVersion: ${version}`));
   }
 
   /** A name for every kube-apiserver's certificate, which restarts it. */
