@@ -1,7 +1,7 @@
 import type { ResourceValidationArgs, ResourceValidationPolicy } from "@pulumi/policy";
 import { parseAllDocuments } from "yaml";
 import { parseImageReference } from "../components/csi/imageReference.ts";
-import { ImageError, parseInstallerImage, PUBLIC_FACTORY } from "../talos/image.ts";
+import { installerPartsOf, PUBLIC_FACTORY } from "../talos/image.ts";
 import { isPlain } from "./seen.ts";
 import {
   isMapping,
@@ -98,7 +98,7 @@ export const installerFromFactory: ResourceValidationPolicy = {
       url.replace(/^https?:\/\//, "").replace(/\/+$/, ""),
     );
     for (const { path, value } of installersOf(args)) {
-      const registry = registryOf(value);
+      const registry = installerPartsOf(value)?.registry;
       if (registry !== wanted && !further.includes(registry ?? ""))
         reportViolation(
           `${path}: "${value}" does not come from the Image Factory ${[wanted, ...further].join(" or ")} that the policy allows. ` +
@@ -145,13 +145,4 @@ function plainTexts(value: unknown, which: (leaf: Leaf) => boolean): Image[] {
       ? [{ path: leaf.path, value: leaf.value }]
       : [],
   );
-}
-
-function registryOf(installer: string): string | undefined {
-  try {
-    return parseInstallerImage(installer).registry;
-  } catch (error) {
-    if (error instanceof ImageError) return undefined;
-    throw error;
-  }
 }

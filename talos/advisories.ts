@@ -4,7 +4,7 @@
  */
 import { contractChange } from "./contractChange.ts";
 import type { Schematic } from "./schematic.ts";
-import { parseInstallerImage, ImageError } from "./image.ts";
+import { installerPartsOf } from "./image.ts";
 import {
   badRelease,
   canonicalExtension,
@@ -301,7 +301,9 @@ const ROWS: readonly Row[] = [
     source: "siderolabs/talos v1.14 release notes, home-operations/tuppr#576",
     applies: ({ to, image }) =>
       text(
-        image !== undefined && versionAtLeast(to, 14) && registryOf(image) === "ghcr.io/siderolabs",
+        image !== undefined &&
+          versionAtLeast(to, 14) &&
+          installerPartsOf(image)?.registry === "ghcr.io/siderolabs",
         `ghcr.io/siderolabs/installer is not published for ${to} any more; use the factory's installer`,
       ),
   },
@@ -316,15 +318,6 @@ const ROWS: readonly Row[] = [
       ),
   },
 ];
-
-function registryOf(image: string): string | undefined {
-  try {
-    return parseInstallerImage(image).registry;
-  } catch (error) {
-    if (error instanceof ImageError) return undefined; // an image of the user's own making
-    throw error;
-  }
-}
 
 /** Everything that is known about the question, refusals first. */
 export function advisories(question: AdvisoryQuestion): readonly Advisory[] {

@@ -92,6 +92,16 @@ export interface InstallerReference {
   readonly digest?: string;
 }
 
+/** The parts of an installer reference; undefined for an image that is no installer of Talos's naming, such as one of the user's own. */
+export function installerPartsOf(reference: string): InstallerReference | undefined {
+  try {
+    return parseInstallerImage(reference);
+  } catch (error) {
+    if (error instanceof ImageError) return undefined;
+    throw error;
+  }
+}
+
 /** Takes an installer reference apart. Throws `ImageError` for a reference that cannot be an installer of Talos. */
 export function parseInstallerImage(reference: string): InstallerReference {
   const match = /^([^@\s]+?)(?::([A-Za-z0-9_][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference);

@@ -1,6 +1,6 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
-import { ImageError, parseInstallerImage } from "../../talos/image.ts";
+import { installerPartsOf } from "../../talos/image.ts";
 import type { Finding } from "./finding.ts";
 
 /**
@@ -12,7 +12,7 @@ export async function secureBootFindings(
   talos: TalosReader,
   call: CallOptions,
 ): Promise<Finding[]> {
-  if (isSigned(image) !== false || (await enforced(talos, call)) !== true) return [];
+  if (installerPartsOf(image)?.secureBoot !== false || (await enforced(talos, call)) !== true) return [];
   return [
     {
       problem: `the node has booted with SecureBoot, and ${image} is not signed for it: its firmware would not start it (siderolabs/talos#9245)`,
@@ -20,16 +20,6 @@ export async function secureBootFindings(
       mayPass: false,
     },
   ];
-}
-
-/** Undefined for an image of which that cannot be told. */
-function isSigned(image: string): boolean | undefined {
-  try {
-    return parseInstallerImage(image).secureBoot;
-  } catch (error) {
-    if (error instanceof ImageError) return undefined;
-    throw error;
-  }
 }
 
 async function enforced(talos: TalosReader, call: CallOptions): Promise<boolean | undefined> {
