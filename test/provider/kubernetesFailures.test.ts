@@ -9,6 +9,7 @@ import { imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
 import { targetOf } from "./fakeStorage.ts";
 import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
 import { failureOf, harness } from "./nodeUpgradeHarness.ts";
+import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
 /** What each later step leaves when it fails: one error for people, a state that tells what runs, and a next `up` that does nothing twice. */
 
@@ -209,14 +210,8 @@ describe("a kubelet", () => {
   });
 
   it("whose node has volumes that a driver would lose is no reason to begin where nothing may be drained", async () => {
-    const path = "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/";
-    const template = { metadata: {}, spec: { volumes: [{ hostPath: { path } }] } };
-    own.kubernetes.others.set("DaemonSet", [
-      { metadata: { name: "joviandss-node" }, spec: { template } } as never,
-    ]);
-    own.cluster.node("w1").boot?.iscsi.login(targetOf("pv-1"), "10.0.0.5");
-    own.kubernetes.storage.attach("w1", "pv-1");
-    own.kubernetes.pod("w1", "db-0", { owner: "StatefulSet", claims: ["default/claim-of-pv-1"] });
+    deployReleasedDriver(own.kubernetes);
+    runPodWithVolume(own, "w1", "pv-1", "db-0");
     const news = own.inputs({ drain: { enabled: false } });
     const preview = own.provider();
     const olds = await own.adopted(preview.provider);

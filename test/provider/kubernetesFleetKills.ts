@@ -7,20 +7,14 @@ import { TalosError } from "../../talos/api/errors.ts";
 import { targetOf } from "./fakeStorage.ts";
 import { randomly } from "./kubernetesKills.ts";
 import { all, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
 /** Every worker has a pod with a volume of the driver that would lose it. What is evicted comes back once the node takes pods again. */
 function withVolumes({ cluster, kubernetes }: KubernetesCluster, workers: readonly string[]): void {
-  const path = "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/";
-  const template = { metadata: {}, spec: { volumes: [{ hostPath: { path } }] } };
-  kubernetes.others.set("DaemonSet", [{ metadata: { name: "joviandss-node" }, spec: { template } } as never]);
+  deployReleasedDriver(kubernetes);
   const place = (worker: string): void => {
     if (kubernetes.pods.some(({ name }) => name === `db-${worker}`)) return;
-    cluster.node(worker).boot?.iscsi.login(targetOf(`pv-${worker}`), "10.0.0.5");
-    kubernetes.storage.attach(worker, `pv-${worker}`);
-    kubernetes.pod(worker, `db-${worker}`, {
-      owner: "StatefulSet",
-      claims: [`default/claim-of-pv-${worker}`],
-    });
+    runPodWithVolume({ cluster, kubernetes }, worker, `pv-${worker}`, `db-${worker}`);
   };
   workers.forEach(place);
   kubernetes.after = (entry) => {

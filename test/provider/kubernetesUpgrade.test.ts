@@ -6,6 +6,7 @@ import { releaseOf, withImages } from "../../talos/kubernetesImages.ts";
 import { targetOf } from "./fakeStorage.ts";
 import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
 import { failureOf } from "./nodeUpgradeHarness.ts";
+import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
 let own: KubernetesCluster;
 
@@ -289,14 +290,8 @@ describe("with one worker", () => {
   });
 
   it("drains a node whose driver would lose its volumes, and stops where a budget holds a pod", async () => {
-    const path = "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/";
-    const template = { metadata: {}, spec: { volumes: [{ hostPath: { path } }] } };
-    own.kubernetes.others.set("DaemonSet", [
-      { metadata: { name: "joviandss-node" }, spec: { template } } as never,
-    ]);
-    own.cluster.node("w1").boot?.iscsi.login(targetOf("pv-1"), "10.0.0.5");
-    own.kubernetes.storage.attach("w1", "pv-1");
-    own.kubernetes.pod("w1", "db-0", { owner: "StatefulSet", claims: ["default/claim-of-pv-1"] });
+    deployReleasedDriver(own.kubernetes);
+    runPodWithVolume(own, "w1", "pv-1", "db-0");
     own.kubernetes.blocked.set("db-0", "the budget db needs 1 healthy pod");
     const drain = { enabled: true, timeoutSeconds: 1 };
     const { outcome, olds } = await upgrade({ drain });
