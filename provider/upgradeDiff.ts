@@ -4,9 +4,8 @@ import type { Properties } from "./secrets.ts";
 import { alwaysSecret, withoutCredentials } from "./state.ts";
 
 /**
- * What an upgrade of the node is about. Credentials are how it is reached. A worker whose cluster has other control planes now is the same worker: whoever is
- * there is looked at when it is upgraded. The cluster's Kubernetes is only looked at, too: another one is the KubernetesUpgrade's affair. Neither is another
- * approval a change of the node.
+ * The inputs that make an upgrade of the node due. Credentials only reach the node. For a worker, changed control planes are not a change: the gate reads the current
+ * ones right before the upgrade. A changed Kubernetes release belongs to KubernetesUpgrade. A new approval is not a change of the node either.
  */
 export function ofNode({
   kubernetesVersion: _kubernetes,
@@ -17,12 +16,12 @@ export function ofNode({
   return inputs["role"] === "worker" ? rest : { ...rest, controlPlanes };
 }
 
-/** Inputs that are no change of a node by themselves: they are not shown beside one either. */
+/** Inputs whose change alone is no change of the node; they are not shown beside one either. */
 const apart = [...alwaysSecret, approvalProperty, "rollout", "kubernetesVersion"];
 
 /**
- * What a preview shows of a node that changes: one line of what it is to run, and what else is wanted of it. Where the inputs are those of the last time the engine decides:
- * an upgrade that has failed is taken up again.
+ * What a preview shows of a changed node: one line for what it will run, and its other changed inputs. If no input changed, the engine decides: it retries an upgrade
+ * that failed.
  */
 export function upgradeDetails(before: Properties, after: Properties): DetailedDiffResult {
   const ofWorker = after["role"] === "worker" ? ["controlPlanes"] : [];
@@ -30,7 +29,7 @@ export function upgradeDetails(before: Properties, after: Properties): DetailedD
   const changed = Object.keys(changes);
   if (changed.length === 0) return {};
   const { talosVersion, schematicId, image, ...others } = changes;
-  // The image names the release and the schematic: it is the line where both change, or neither. After a drift it is as it was, and they are not.
+  // The image names the release and the schematic: it is the line where both change, or neither. After drift the image is unchanged and they are not.
   const isOne = (talosVersion === undefined) !== (schematicId === undefined);
   const told = isOne || image === undefined ? { talosVersion, schematicId } : { image };
   const line = Object.entries(told).flatMap(([key, kind]) =>

@@ -22,8 +22,8 @@ export function booted(node: SimulatedNode): Boot {
 }
 
 /**
- * Runs a sequence as Talos does: one at a time, every step an event that carries the id of who asked. A failure ends it, with an event that says so. It
- * is fatal to machined: it stops what still runs, the API too, and reboots (siderolabs/talos v1.10 internal/app/machined/main.go).
+ * Runs a sequence as Talos does: one at a time, every step emits an event with the ID of the request. A failure ends the sequence with an error event. It
+ * is fatal to machined, which stops everything, the API too, and reboots (siderolabs/talos v1.10 internal/app/machined/main.go).
  */
 export async function runSequence(
   node: SimulatedNode,

@@ -30,7 +30,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** As much of an API server as a rollout without drains asks; a lease is written only by whoever has read its version. */
+/** The part of an API server that a rollout without drains uses. An update of a Lease must carry its current resource version. */
 async function answer(request: IncomingMessage): Promise<[status: number, body: unknown]> {
   const { method, url = "" } = request;
   const text = await bodyOf(request);

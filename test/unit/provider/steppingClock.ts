@@ -14,7 +14,7 @@ export function steppingClock(jitter = 0.5): Clock {
   };
 }
 
-/** Time that goes on when nothing else can run, to whoever wakes first: those who wait at once wait side by side. */
+/** Virtual time: when nothing else can run, it advances to the earliest waiter. Concurrent waits overlap. */
 export function virtualClock(): Clock {
   let now = 0;
   let ticking = false;
