@@ -15,7 +15,7 @@ import { modulePatch, securityPatch, subnetPatch } from "../../talos/patches.ts"
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { KNOWN_CONTRACTS } from "../../talos/releases.ts";
 import { resolveTools } from "../../tools/resolve.ts";
-import { askGo } from "../unit/goProgram.ts";
+import { askGo } from "../../tools/goProgram.ts";
 
 // Every secret of a configuration as Talos's own machinery makes it, further ones wherever people put them, and fields that no Talos has yet: none is
 // shown, whichever way a configuration is shown.

@@ -15,7 +15,7 @@ import { generatedConfig, skeletonConfig } from "../../talos/skeleton.ts";
 import { judgePatches } from "../../talos/userPatches.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { skeletonsText } from "../../tools/skeletons.ts";
-import { askGo } from "../unit/goProgram.ts";
+import { askGo } from "../../tools/goProgram.ts";
 import { admissionPlugins, apiServerRefusal } from "./admission.ts";
 
 // What the preview says of a configuration, held against those who will have it: talosctl up to contract v1.13, the machinery of v1.14, and a real

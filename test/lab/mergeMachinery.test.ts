@@ -17,7 +17,7 @@ import {
 } from "../../talos/patches.ts";
 import { generateRules } from "../../tools/mergeRules.ts";
 import { resolveTools } from "../../tools/resolve.ts";
-import { askGo } from "../unit/goProgram.ts";
+import { askGo } from "../../tools/goProgram.ts";
 import { divergence, fuzz, ours } from "./merge/fuzz.ts";
 import { Judge, type Answer } from "./merge/judge.ts";
 

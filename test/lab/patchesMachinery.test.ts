@@ -17,7 +17,7 @@ import { secretsFromMachineConfig, parseSecretsBundle, SecretsError } from "../.
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
 import { resolveTools } from "../../tools/resolve.ts";
-import { askGo } from "../unit/goProgram.ts";
+import { askGo } from "../../tools/goProgram.ts";
 
 // Our patches, judged by Talos's own machinery: talosctl up to contract 1.13, tools/machinery114 for 1.14.
 

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { parse } from "yaml";
 import { exampleNamed, settingsIn } from "../exampleStacks.ts";
-import { askGo } from "./goProgram.ts";
-import { outcome } from "./settings/example.ts";
+import { askGo } from "../../tools/goProgram.ts";
+import { outcome } from "../unit/settings/example.ts";
 
 // The ESC environment of the examples, as ESC's own evaluator reads it.
 const text = readFileSync(join(import.meta.dirname, "../../examples/environment.esc.yaml"), "utf8");

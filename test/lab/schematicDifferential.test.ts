@@ -8,7 +8,7 @@ import {
   type Schematic,
 } from "../../talos/schematic.ts";
 import { compareKeys } from "../../talos/goYamlKeys.ts";
-import { askGo } from "./goProgram.ts";
+import { askGo } from "../../tools/goProgram.ts";
 
 interface Answer {
   /** The ID that the factory's own package gives to the schematic. */

@@ -1,1 +1,0 @@
-export { askGo } from "../../tools/goProgram.ts";
