@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 // Rollouts that are struck by every fault, and killed: many upgrades one after the other. `npm run test:night` has them.
@@ -7,6 +9,13 @@ const night = [
   "test/lab/mergeFuzz.test.ts",
   "test/night/**/*.test.ts",
 ];
+
+// Lab tests with variants that only the night has time for. Each builds on the ones before it, so it runs the whole file.
+const labTests = join(import.meta.dirname, "test/lab");
+const withVariants = readdirSync(labTests)
+  .filter((name) => name.endsWith(".test.ts"))
+  .filter((name) => readFileSync(join(labTests, name), "utf8").includes('from "./nightly.ts"'))
+  .map((name) => `test/lab/${name}`);
 
 // A lab needs the addresses to itself and may have to wait for tools to be built.
 const lab = {
@@ -61,7 +70,8 @@ export default defineConfig({
       {
         test: {
           name: "night",
-          include: night,
+          include: [...night, ...withVariants],
+          env: { TALOS_ISCSI_NIGHT: "true" },
           ...lab,
           testTimeout: 3_600_000, // 40 kills are one test, 50,000 clusters another
           sequence: { groupOrder: 2 },

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Acceptance } from "../../accept/acceptance.ts";
 import type { ProbeReport } from "../../provider/storage/probe/report.ts";
 import { CsiDouble, probeLeftovers } from "./csiDouble.ts";
+import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries } from "./secrets.ts";
 
@@ -15,7 +16,7 @@ let driver: CsiDouble;
 
 beforeAll(async () => {
   lab = await LabProject.make();
-  const started = await lab.labOk("start");
+  const started = await lab.labOk("start", "--node-seconds", "1");
   environment = Object.fromEntries(
     [...started.stdout.matchAll(/export (\w+)="(.*)"/g)].map(([, name, value]) => [name ?? "", value ?? ""]),
   );
@@ -142,7 +143,7 @@ test("a driver that does not attach is found, with the node, the pod and what Ku
   expect(await probeLeftovers(lab)).toBe("");
 });
 
-test("Ctrl-C ends a probe, and what it has made is removed", async () => {
+nightly("Ctrl-C ends a probe, and what it has made is removed", async () => {
   const finished = await probe(["--timeout", "60"], /0 of 2 volumes done/);
   expect(finished.code, finished.text).toBe(2);
   expect(finished.text).toContain("stopped");

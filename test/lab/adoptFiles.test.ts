@@ -97,7 +97,7 @@ function onFile(text: string): string {
 
 beforeAll(async () => {
   lab = await LabProject.make();
-  await lab.labOk("start");
+  await lab.labOk("start", "--node-seconds", "1");
   for (const name of names) {
     const file = join(lab.dir, ".lab", `${name}.patch`);
     writeFileSync(file, byHand(name));

@@ -5,6 +5,7 @@ import { parseDocument } from "yaml";
 import { askLab, labReport } from "../../lab/control.ts";
 import { pulumiEnvironment } from "../../lab/stack.ts";
 import { formerState, type Deployment } from "./formerState.ts";
+import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
 /** The nodes' configurations with the real engine: what previews show, what is refused, and how a stack of 0.1.0 goes on. */
@@ -78,7 +79,7 @@ describe("a stack of 0.1.0", () => {
     expect(await touched()).toEqual(before);
   });
 
-  test("goes on after a refresh too", async () => {
+  nightly("goes on after a refresh too", async () => {
     const file = lab.file("former.json");
     writeFileSync(file, JSON.stringify(formerState(await state())), { mode: 0o600 });
     await pulumi("stack", "import", "--file", file);
@@ -137,7 +138,7 @@ describe("a preview", () => {
     expect(count(text, "no snapshot of etcd is taken")).toBe(1);
   });
 
-  test("and an up say each thing once, however many nodes it stops", async () => {
+  nightly("and an up say each thing once, however many nodes it stops", async () => {
     const fault = (node: string, fault: string, lift = false): Promise<unknown> =>
       askLab(lab.file("lab.sock"), { method: "POST", path: "/fault", body: { node, fault, lift } });
     set(["talos-iscsi:talosVersion"], "v1.13.7");
@@ -181,7 +182,7 @@ describe("a preview", () => {
     set(["talos-iscsi:talosContract"], "v1.12");
   });
 
-  test("shows what was changed by hand after a refresh, and up leaves it alone", async () => {
+  nightly("shows what was changed by hand after a refresh, and up leaves it alone", async () => {
     const file = join(lab.dir, ".lab", "by-hand.yaml");
     writeFileSync(file, 'machine: { sysctls: { vm.by-hand: "1" } }\n');
     await lab.tool("talosctl", "--nodes", "127.10.0.21", "patch", "machineconfig", "--patch", `@${file}`);

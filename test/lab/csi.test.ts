@@ -16,6 +16,7 @@ import {
   snapshotter,
 } from "./csiRights.ts";
 import type { Right } from "./csiRights.ts";
+import { nightly } from "./nightly.ts";
 
 const nodes = [
   node("cp1", "127.47.1.11", "controlplane"),
@@ -93,22 +94,25 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
     );
   });
 
-  it("a stack whose Secrets were written as stringData goes on with data: nothing changes, nothing restarts", async () => {
-    const pods = () =>
-      cluster.kubectl(["get", "pods", "--all-namespaces", "--output=name"]).split("\n").sort();
-    const before = pods();
-    const transform = { secret: asStringData, shims: asStringData };
-    csi.wants({
-      joviandss: { ...widest.joviandss, transform },
-      synology: { ...widest.synology, transform },
-    });
-    expect((await csi.preview()).steps).toEqual({});
-    await csi.up();
-    csi.wants(widest);
-    expect((await csi.preview()).steps).toEqual({});
-    await csi.settled();
-    expect(pods()).toEqual(before);
-  });
+  nightly(
+    "a stack whose Secrets were written as stringData goes on with data: nothing changes, nothing restarts",
+    async () => {
+      const pods = () =>
+        cluster.kubectl(["get", "pods", "--all-namespaces", "--output=name"]).split("\n").sort();
+      const before = pods();
+      const transform = { secret: asStringData, shims: asStringData };
+      csi.wants({
+        joviandss: { ...widest.joviandss, transform },
+        synology: { ...widest.synology, transform },
+      });
+      expect((await csi.preview()).steps).toEqual({});
+      await csi.up();
+      csi.wants(widest);
+      expect((await csi.preview()).steps).toEqual({});
+      await csi.settled();
+      expect(pods()).toEqual(before);
+    },
+  );
 
   it("the controller stays off control planes, its replicas on different nodes", () => {
     const on = nodesOf("joviandss-csi", "joviandss-csi-controller");
@@ -201,7 +205,7 @@ describe("rights", () => {
     },
   );
 
-  it("leases of other namespaces are out of reach", () => {
+  nightly("leases of other namespaces are out of reach", () => {
     expect(refused(cluster, joviandss, leases, "kube-system")).toEqual(all(leases));
   });
 
@@ -334,7 +338,7 @@ describe("claims", () => {
     expect(claim(["ReadOnlyMany"], "synology-iscsi-storage", "Block")).toContain("only one node may write");
   });
 
-  it("a claim that gets its class later is judged then; other changes of an old claim pass", () => {
+  nightly("a claim that gets its class later is judged then; other changes of an old claim pass", () => {
     const isDefault = "storageclass.kubernetes.io/is-default-class";
     cluster.kubectl(["annotate", "storageclass", "synology-iscsi-storage", `${isDefault}-`]);
     const late = (name: string, accessModes: string[]) =>
@@ -412,7 +416,7 @@ describe("PersistentVolumes", () => {
 });
 
 describe("a new image", () => {
-  it("rolls over the nodes, at most one of them without the driver at a time", async () => {
+  nightly("rolls over the nodes, at most one of them without the driver at a time", async () => {
     const { joviandss, synology } = widest;
     csi.wants({ joviandss: { ...joviandss, image: "docker.io/opene/joviandss-csi:v1.1.1" }, synology });
     let most = 0;
@@ -448,7 +452,7 @@ describe("a new image", () => {
 });
 
 describe("the end", () => {
-  it("leaves nothing behind, and up makes it all again", async () => {
+  nightly("leaves nothing behind, and up makes it all again", async () => {
     const there = csi.objects();
     await csi.destroy();
     const left = there.filter((entry) => exists(entry));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ProcessesReport } from "../../lab/csi/processes.ts";
 import { resolveTools } from "../../tools/resolve.ts";
+import { nightly } from "./nightly.ts";
 
 // As a person runs it: `npm run csi:processes`. It needs root and asks sudo for it.
 async function processes(...args: string[]): Promise<{ status: number | null; report: ProcessesReport }> {
@@ -58,7 +59,7 @@ describe.each(["joviandss", "synology"])("%s: what the manifests start", (driver
 });
 
 describe("what each driver needs of its own", () => {
-  it("Synology: a token, in every process", async () => {
+  nightly("Synology: a token, in every process", async () => {
     const { report } = await processes("--driver", "synology", "--without", "token");
     for (const { exits, output } of report.started) {
       expect(exits).toContain("exit code 1");
@@ -66,7 +67,7 @@ describe("what each driver needs of its own", () => {
     }
   });
 
-  it("JovianDSS: none", async () => {
+  nightly("JovianDSS: none", async () => {
     const { report } = await processes("--driver", "joviandss", "--without", "token");
     expect(failures(report)).toEqual([]);
   });

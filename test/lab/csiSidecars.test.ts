@@ -13,6 +13,7 @@ import type { PodsRequest } from "../../lab/csi/podsCli.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
 import { CsiDeployment, widest } from "./csiDeployment.ts";
+import { nightly } from "./nightly.ts";
 
 // The official sidecars, with the arguments, accounts and rights that the program deploys, on a real Kubernetes. Only the machines are not real:
 // the controller's pods run in namespaces of this one, the driver is tools/csi/driver, and the arrays are stand-ins.
@@ -270,36 +271,41 @@ interface Role {
   rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
 }
 
-it("a right that the program does not give is missed: the claim waits, and the provisioner says for what", async () => {
-  const makes = ({ rules }: Role) =>
-    rules.some(({ resources, verbs }) => resources.includes("persistentvolumes") && verbs.includes("create"));
-  const role = cluster
-    .object<{ items: Role[] }>(["get", "clusterroles"])
-    .items.find((item) => item.metadata.name.includes("joviandss") && makes(item));
-  if (role === undefined) throw new Error("no role of the driver may create PersistentVolumes");
-  const less = role.rules.map((rule) =>
-    rule.resources.includes("persistentvolumes")
-      ? { ...rule, verbs: rule.verbs.filter((verb) => verb !== "create") }
-      : rule,
-  );
-  const replace = (rules: Role["rules"]) =>
-    cluster.kubectl(["patch", "clusterrole", role.metadata.name, `--patch=${JSON.stringify({ rules })}`]);
-  replace(less);
-  apply(claim("forbidden", "joviandss-sc"));
-  const refusal = /persistentvolumes is forbidden|cannot create resource "persistentvolumes"/;
-  // The output comes in pieces, not in lines.
-  const words = await eventually(
-    () => said().join(""),
-    (text) => refusal.test(text),
-    60,
-  );
-  expect(words).toMatch(refusal);
-  expect(ask("pvc", "forbidden", ".status.phase")).toBe("Pending");
-  replace(role.rules);
-  await becomes("pvc", "forbidden", ".status.phase", "Bound");
-  cluster.kubectl(["delete", "pvc", "forbidden", "--namespace=default"]);
-  await becomes("pv", "", ".items[*].metadata.name", "");
-});
+nightly(
+  "a right that the program does not give is missed: the claim waits, and the provisioner says for what",
+  async () => {
+    const makes = ({ rules }: Role) =>
+      rules.some(
+        ({ resources, verbs }) => resources.includes("persistentvolumes") && verbs.includes("create"),
+      );
+    const role = cluster
+      .object<{ items: Role[] }>(["get", "clusterroles"])
+      .items.find((item) => item.metadata.name.includes("joviandss") && makes(item));
+    if (role === undefined) throw new Error("no role of the driver may create PersistentVolumes");
+    const less = role.rules.map((rule) =>
+      rule.resources.includes("persistentvolumes")
+        ? { ...rule, verbs: rule.verbs.filter((verb) => verb !== "create") }
+        : rule,
+    );
+    const replace = (rules: Role["rules"]) =>
+      cluster.kubectl(["patch", "clusterrole", role.metadata.name, `--patch=${JSON.stringify({ rules })}`]);
+    replace(less);
+    apply(claim("forbidden", "joviandss-sc"));
+    const refusal = /persistentvolumes is forbidden|cannot create resource "persistentvolumes"/;
+    // The output comes in pieces, not in lines.
+    const words = await eventually(
+      () => said().join(""),
+      (text) => refusal.test(text),
+      60,
+    );
+    expect(words).toMatch(refusal);
+    expect(ask("pvc", "forbidden", ".status.phase")).toBe("Pending");
+    replace(role.rules);
+    await becomes("pvc", "forbidden", ".status.phase", "Bound");
+    cluster.kubectl(["delete", "pvc", "forbidden", "--namespace=default"]);
+    await becomes("pv", "", ".items[*].metadata.name", "");
+  },
+);
 
 it("elect a leader with the rights that are deployed for it", () => {
   const elected = said().filter((line) => /successfully acquired lease/i.test(line));

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { issueLeaf, loadAuthority } from "../../lab/pki.ts";
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
 /**
@@ -74,46 +75,51 @@ test("a kubeconfig that is renewed updates no node and replaces no storage objec
   expect(await changes()).toEqual([]);
 });
 
-test("an expired talosconfig stops the preview; renewed credentials take one up, and change no node", async () => {
-  const expired = await expiredCredentials();
-  writeFileSync(lab.file("expired"), stringify(talosconfigOf(expired)));
-  const withExpired = (text: string) => text.replace(".lab/talosconfig", ".lab/expired");
-  const renewing = (text: string) =>
-    withExpired(text).replace("    secrets:\n", "    renewCredentials: true\n    secrets:\n");
+nightly(
+  "an expired talosconfig stops the preview; renewed credentials take one up, and change no node",
+  async () => {
+    const expired = await expiredCredentials();
+    writeFileSync(lab.file("expired"), stringify(talosconfigOf(expired)));
+    const withExpired = (text: string) => text.replace(".lab/talosconfig", ".lab/expired");
+    const renewing = (text: string) =>
+      withExpired(text).replace("    secrets:\n", "    renewCredentials: true\n    secrets:\n");
 
-  const refused = await lab.withStackFile("dev", withExpired, () => lab.pulumi("preview", "--stack", "dev"));
-  expect(refused.code).not.toBe(0);
-  expect(refused.text).toMatch(
-    /the client certificate of the talosconfig expired on \d{4}-\d\d-\d\d.*renewCredentials/,
-  );
-  expect(refused.text).not.toMatch(/could not be asked|did not answer/);
+    const refused = await lab.withStackFile("dev", withExpired, () =>
+      lab.pulumi("preview", "--stack", "dev"),
+    );
+    expect(refused.code).not.toBe(0);
+    expect(refused.text).toMatch(
+      /the client certificate of the talosconfig expired on \d{4}-\d\d-\d\d.*renewCredentials/,
+    );
+    expect(refused.text).not.toMatch(/could not be asked|did not answer/);
 
-  await lab.withStackFile("dev", renewing, async () => {
-    expect(await changes()).toEqual(["update talos:cluster/kubeconfig:Kubeconfig"]);
-    const up = await lab.pulumi("up", "--yes", "--stack", "dev");
-    expect([up.code, up.text.slice(up.code === 0 ? up.text.length : -6000)]).toEqual([0, ""]);
-    expect(up.text).toMatch(/~ 1 updated/);
-    const shown = await lab.pulumi("stack", "output", "talosconfig", "--show-secrets", "--stack", "dev");
-    writeFileSync(lab.file("renewed"), shown.stdout);
-    const talosctl = join(lab.dir, ".lab", "bin", "talosctl");
-    const asked = await lab.run(talosctl, [
-      "--talosconfig",
-      lab.file("renewed"),
-      "--nodes=127.10.0.11",
-      "version",
-    ]);
-    expect([asked.code, asked.text]).toEqual([0, expect.stringContaining("v1.13.9")]);
+    await lab.withStackFile("dev", renewing, async () => {
+      expect(await changes()).toEqual(["update talos:cluster/kubeconfig:Kubeconfig"]);
+      const up = await lab.pulumi("up", "--yes", "--stack", "dev");
+      expect([up.code, up.text.slice(up.code === 0 ? up.text.length : -6000)]).toEqual([0, ""]);
+      expect(up.text).toMatch(/~ 1 updated/);
+      const shown = await lab.pulumi("stack", "output", "talosconfig", "--show-secrets", "--stack", "dev");
+      writeFileSync(lab.file("renewed"), shown.stdout);
+      const talosctl = join(lab.dir, ".lab", "bin", "talosctl");
+      const asked = await lab.run(talosctl, [
+        "--talosconfig",
+        lab.file("renewed"),
+        "--nodes=127.10.0.11",
+        "version",
+      ]);
+      expect([asked.code, asked.text]).toEqual([0, expect.stringContaining("v1.13.9")]);
 
-    // A refresh reads the nodes with the credentials of the inputs: those of the last update may have expired since.
-    await changeState(({ type, outputs }) => {
-      if (type.startsWith("talos-node:") && outputs["clientConfiguration"] !== undefined)
-        outputs["clientConfiguration"] = expired;
+      // A refresh reads the nodes with the credentials of the inputs: those of the last update may have expired since.
+      await changeState(({ type, outputs }) => {
+        if (type.startsWith("talos-node:") && outputs["clientConfiguration"] !== undefined)
+          outputs["clientConfiguration"] = expired;
+      });
+      const refresh = await lab.pulumi("refresh", "--yes", "--stack", "dev");
+      expect([refresh.code, refresh.text]).toEqual([0, expect.not.stringContaining("could not be read")]);
+      expect(await changes()).toEqual([]);
     });
-    const refresh = await lab.pulumi("refresh", "--yes", "--stack", "dev");
-    expect([refresh.code, refresh.text]).toEqual([0, expect.not.stringContaining("could not be read")]);
-    expect(await changes()).toEqual([]);
-  });
-});
+  },
+);
 
 interface Resource {
   type: string;

@@ -10,6 +10,7 @@ import { lookAtInventory } from "../../provider/kubernetesUpgrade/inventory.ts";
 import type { Manifest } from "../../provider/kubernetes.ts";
 import { reapLeftovers } from "../../lab/kubernetes/process.ts";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
+import { nightly } from "./nightly.ts";
 
 const controlPlanes = [
   node("cp1", "127.46.1.11", "controlplane"),
@@ -298,16 +299,19 @@ describe("pod security", () => {
     ).toBe(nodes.length);
   });
 
-  it("goes down with a namespace that is exempt twice, as a real kube-apiserver does, and comes back", async () => {
-    await applyToAll(exempt("plain", "plain"));
-    expect(cluster.runtime.failure).toMatch(/exemptions\.namespaces\[2\]: Duplicate value: "plain"/);
-    expect((await cluster.runtime.health(worker)).apiServer).toBe(false);
-    await applyToAll(exempt("plain"));
-    expect(cluster.runtime.failure).toBeUndefined();
-    expect(await cluster.runtime.health(worker)).toEqual({ apiServer: true, nodeReady: true });
-  });
+  nightly(
+    "goes down with a namespace that is exempt twice, as a real kube-apiserver does, and comes back",
+    async () => {
+      await applyToAll(exempt("plain", "plain"));
+      expect(cluster.runtime.failure).toMatch(/exemptions\.namespaces\[2\]: Duplicate value: "plain"/);
+      expect((await cluster.runtime.health(worker)).apiServer).toBe(false);
+      await applyToAll(exempt("plain"));
+      expect(cluster.runtime.failure).toBeUndefined();
+      expect(await cluster.runtime.health(worker)).toEqual({ apiServer: true, nodeReady: true });
+    },
+  );
 
-  it("is read from a KubeAdmissionControlConfig document too (contract 1.14)", async () => {
+  nightly("is read from a KubeAdmissionControlConfig document too (contract 1.14)", async () => {
     const documents = exempt();
     const main = documents[0] as { cluster: { apiServer: { admissionControl?: unknown[] } } };
     const [plugin] = main.cluster.apiServer.admissionControl ?? [];
@@ -357,7 +361,7 @@ describe("a node's kubelet", () => {
     expect(after?.status.containerStatuses[0]?.restartCount).toBe(1);
   });
 
-  it("restarts a pod that has an address of its own, too", async () => {
+  nightly("restarts a pod that has an address of its own, too", async () => {
     const pod = (): Pod | undefined =>
       cluster.object<List<Pod>>(["get", "pods", "--namespace=default"]).items[0];
     const overrides = { spec: { nodeName: "w1", terminationGracePeriodSeconds: 0 } };
@@ -373,7 +377,7 @@ describe("a node's kubelet", () => {
     cluster.kubectl(["delete", "pod", "own"]);
   });
 
-  it("keeps its node Ready: a kubelet renews its lease", async () => {
+  nightly("keeps its node Ready: a kubelet renews its lease", async () => {
     const renewed = () =>
       cluster.kubectl([
         "get",
@@ -387,7 +391,7 @@ describe("a node's kubelet", () => {
     expect(await eventually(renewed, (time) => time !== first, 25)).not.toBe(first);
   });
 
-  it("goes with most control planes: the API is away until the majority is back", async () => {
+  nightly("goes with most control planes: the API is away until the majority is back", async () => {
     await cluster.runtime.kubeletDown(controlPlanes[0]);
     await cluster.runtime.settled();
     expect((await cluster.runtime.health(worker)).apiServer).toBe(true);
@@ -402,7 +406,7 @@ describe("a node's kubelet", () => {
     await cluster.runtime.settled();
   });
 
-  it("is reset: Kubernetes knows the node, not ready, until somebody deletes it", async () => {
+  nightly("is reset: Kubernetes knows the node, not ready, until somebody deletes it", async () => {
     await cluster.runtime.removed(worker);
     await cluster.runtime.settled();
     const { items } = cluster.object<List<Node>>(["get", "nodes"]);

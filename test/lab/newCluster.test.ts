@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LabStatus } from "../../lab/status.ts";
+import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
 /**
@@ -116,7 +117,7 @@ describe("workers that are reached through a control plane, and on another port"
     }
   });
 
-  test("are upgraded with their pool, and no other node is touched", async () => {
+  nightly("are upgraded with their pool, and no other node is touched", async () => {
     change("      behind: { talosVersion: v1.13.7 }\n", "      behind: {}\n");
     const before = await boots();
     await pulumi("up", "--yes", "--skip-preview");

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseDocument } from "yaml";
 import { labReport, type NodeReport } from "../../lab/control.ts";
+import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
 /** Nodes that come and go, on a cluster that was taken over, with the real engine. */
@@ -116,7 +117,7 @@ describe("a worker", () => {
     expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
   });
 
-  test("that is taken out with keep runs on, and what is left to do is said", async () => {
+  nightly("that is taken out with keep runs on, and what is left to do is said", async () => {
     drop("w2");
     const { text } = await lab.labOk("up", "--skip-preview");
     expect(text).toContain("talosctl reset --nodes 127.10.0.22 --graceful");
@@ -140,7 +141,7 @@ describe("a control plane", () => {
     expect(others(await boots(), "cp4")).toEqual(others(before, "cp4"));
   });
 
-  test("does not leave together with another one, previewed or not", async () => {
+  nightly("does not leave together with another one, previewed or not", async () => {
     const file = join(lab.dir, "Pulumi.dev.yaml");
     const settings = readFileSync(file, "utf8");
     const before = await boots();
@@ -167,7 +168,7 @@ describe("a control plane", () => {
     expect(readFileSync(lab.file("kubeconfig"), "utf8")).toBe(kubeconfig);
   });
 
-  test("does not leave where the members left would be no quorum", async () => {
+  nightly("does not leave where the members left would be no quorum", async () => {
     const file = join(lab.dir, "Pulumi.dev.yaml");
     const settings = readFileSync(file, "utf8");
     await lab.labOk("fault", "cp2", "etcd-member-unhealthy");
@@ -246,7 +247,7 @@ describe("Kubernetes", () => {
 });
 
 describe("the whole stack", () => {
-  test.each([
+  nightly.each([
     ["its program", ["--run-program"]],
     ["the state alone", []],
   ])("is destroyed by %s without a machine being touched", async (_, flags) => {

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { nightly } from "./nightly.ts";
 import type { Finished } from "./project.ts";
 import { RolloutLab } from "./rollout.ts";
 import { canaries, filesWith } from "./secrets.ts";
@@ -132,29 +133,32 @@ test("the one that goes on is a rollout of the rest", async () => {
   expect(rollout.code).toBe(0);
 });
 
-test("outside of the upgrade windows up succeeds and touches no node; in one it goes on, and then nothing is left", async () => {
-  const days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-  const inDays = (count: number): string => days[(new Date().getUTCDay() + count) % 7] ?? "";
-  lab.want("v1.13.9");
-  lab.onlyOn(inDays(3));
-  const before = await lab.upgrades();
-  const closed = await lab.finish();
-  expect(closed.text).toMatch(
-    /cp1 \([\d.]+\) is left as it is for now: no upgrade window is open .*Done: none\. Left: cp1, cp2, cp3, w1, w2\./,
-  );
-  expect(await lab.upgrades()).toEqual(before);
-  const left = await report("preview", "--stack", "dev");
-  expect(left.text).toContain("5 nodes will be upgraded from v1.13.7 to v1.13.9 and reboot");
+nightly(
+  "outside of the upgrade windows up succeeds and touches no node; in one it goes on, and then nothing is left",
+  async () => {
+    const days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+    const inDays = (count: number): string => days[(new Date().getUTCDay() + count) % 7] ?? "";
+    lab.want("v1.13.9");
+    lab.onlyOn(inDays(3));
+    const before = await lab.upgrades();
+    const closed = await lab.finish();
+    expect(closed.text).toMatch(
+      /cp1 \([\d.]+\) is left as it is for now: no upgrade window is open .*Done: none\. Left: cp1, cp2, cp3, w1, w2\./,
+    );
+    expect(await lab.upgrades()).toEqual(before);
+    const left = await report("preview", "--stack", "dev");
+    expect(left.text).toContain("5 nodes will be upgraded from v1.13.7 to v1.13.9 and reboot");
 
-  lab.onlyOn(inDays(0), inDays(1));
-  await lab.finish();
-  expect(await lab.upgrades()).toEqual(
-    Object.fromEntries(Object.entries(before).map(([name, count]) => [name, count + 1])),
-  );
-  // Another window is no change of a node.
-  lab.onlyOn(inDays(3));
-  expect((await report("preview", "--stack", "dev", "--expect-no-changes")).code).toBe(0);
-});
+    lab.onlyOn(inDays(0), inDays(1));
+    await lab.finish();
+    expect(await lab.upgrades()).toEqual(
+      Object.fromEntries(Object.entries(before).map(([name, count]) => [name, count + 1])),
+    );
+    // Another window is no change of a node.
+    lab.onlyOn(inDays(3));
+    expect((await report("preview", "--stack", "dev", "--expect-no-changes")).code).toBe(0);
+  },
+);
 
 test("what keeps a report from being made is told in words", async () => {
   const none = await report("preview", "--stack", "nowhere");

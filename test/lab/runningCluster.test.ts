@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import type { LabStatus } from "../../lab/status.ts";
+import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries, filesWith } from "./secrets.ts";
 
@@ -156,7 +157,7 @@ describe("afterwards", () => {
     expect(preview.stdout).not.toContain("clientConfiguration");
   });
 
-  test("a preview shows another schematic as a change of each node", async () => {
+  nightly("a preview shows another schematic as a change of each node", async () => {
     const preview = await lab.withStackFile(
       "dev",
       (text) =>
@@ -177,7 +178,7 @@ describe("afterwards", () => {
     expect(preview.stdout).toContain('+ [1]: "util-linux-tools"');
   });
 
-  test("a preview shows a patch line by line", async () => {
+  nightly("a preview shows a patch line by line", async () => {
     const patch =
       '    patches:\n      worker:\n        - machine:\n            sysctls:\n              net.core.somaxconn: "65535"\n';
     const preview = await lab.withStackFile(

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { storageFaultCatalogue, type StorageFaultId } from "../../lab/storageFaults.ts";
+import { nightly } from "./nightly.ts";
 import { RolloutLab } from "./rollout.ts";
 
 /**
@@ -91,23 +92,26 @@ describe("volumes on the workers", () => {
     expect(await phaseOf("session-leaks-on-w1")).toBe("Running");
   });
 
-  test("volume-in-use on w2 leaves and comes back elsewhere; volume-attach-error on w2 stops the rollout after its reboot", async () => {
-    const before = await boots();
-    await set("w2", "volume-in-use");
-    await set("w2", "volume-attach-error");
-    const { code, text } = await lab.up();
-    expect(code, text.slice(-3_000)).toBe(1);
-    expect(text).toMatch(
-      /w2 \([\d.]+\), step "storage": storage is not well after 6 s: volume volume-attach-error-on-w2 on w1: the array refuses the initiator; pod default\/volume-attach-error-on-w2-0/,
-    );
-    expect(text).not.toMatch(/step "storage": .*volume-in-use/);
-    expect(await boots()).toEqual({ ...before, w2: (before["w2"] ?? 0) + 1 });
-    expect(await lab.cordoned()).toEqual([]);
-    expect(await phaseOf("volume-in-use-on-w2")).toBe("Running");
-    expect(await phaseOf("volume-attach-error-on-w2")).toBe("Pending");
-  });
+  nightly(
+    "volume-in-use on w2 leaves and comes back elsewhere; volume-attach-error on w2 stops the rollout after its reboot",
+    async () => {
+      const before = await boots();
+      await set("w2", "volume-in-use");
+      await set("w2", "volume-attach-error");
+      const { code, text } = await lab.up();
+      expect(code, text.slice(-3_000)).toBe(1);
+      expect(text).toMatch(
+        /w2 \([\d.]+\), step "storage": storage is not well after 6 s: volume volume-attach-error-on-w2 on w1: the array refuses the initiator; pod default\/volume-attach-error-on-w2-0/,
+      );
+      expect(text).not.toMatch(/step "storage": .*volume-in-use/);
+      expect(await boots()).toEqual({ ...before, w2: (before["w2"] ?? 0) + 1 });
+      expect(await lab.cordoned()).toEqual([]);
+      expect(await phaseOf("volume-in-use-on-w2")).toBe("Running");
+      expect(await phaseOf("volume-attach-error-on-w2")).toBe("Pending");
+    },
+  );
 
-  test("once storage is well, up finishes without another reboot", async () => {
+  nightly("once storage is well, up finishes without another reboot", async () => {
     const before = await boots();
     await lab.finish();
     expect(await boots()).toEqual(before);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { resolveTools } from "../../tools/resolve.ts";
 import type { LabStatus } from "../../lab/status.ts";
+import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { filesWith } from "./secrets.ts";
 
@@ -36,7 +37,7 @@ function program(): string {
 
 beforeAll(async () => {
   lab = await LabProject.make();
-  await lab.labOk("start");
+  await lab.labOk("start", "--node-seconds", "1");
   const yaml = await resolveTools(["pulumi-language-yaml"]);
   const folder = join(lab.dir, "fleet");
   mkdirSync(folder);
@@ -135,7 +136,7 @@ interface KubernetesObject {
   status?: unknown;
 }
 
-test("the stack of this project brings the same cluster to the same state", async () => {
+nightly("the stack of this project brings the same cluster to the same state", async () => {
   const before = await clusterState();
   expect(before.objects.length).toBeGreaterThan(50);
   // The objects are made anew, and a node that differed from what the stack wants would be configured or upgraded.
@@ -210,7 +211,7 @@ describe("pulumi new", () => {
     );
   });
 
-  test("an answer that is missing or wrong is named in the first preview", async () => {
+  nightly("an answer that is missing or wrong is named in the first preview", async () => {
     const { code, text } = await made("wrong", "prod", ["cluster.name=prod", "cluster.nodes[0].address=x y"]);
     expect(code, text).toBe(0);
     const preview = await engine(join(lab.dir, "wrong"), "preview");
