@@ -14,7 +14,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, shortPatience, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// What each look of the gate sees. docs/reliability.md lists which test fails without which look.
+// What each look of the gate sees. test/night/mutants.json lists which test fails without which look.
 
 const configurationUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeConfiguration::config";
 const membershipUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:ClusterMembership::members";

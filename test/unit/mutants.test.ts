@@ -13,13 +13,4 @@ describe("the looks that the mutation check takes out", () => {
     expect(read(test)).toContain(name);
     expect(mutants.filter((other) => other.look === look && other.file === file)).toHaveLength(1);
   });
-
-  it("are in docs/reliability.md, each with its test", () => {
-    const cells = read("docs/reliability.md").replace(/ +/g, " ");
-    const missing = mutants.filter(
-      ({ look, file, test: [test, name] }) =>
-        !cells.includes(`| ${look} | \`${file}\` | [${test.split("/").at(-1)}](../${test}) "${name}" |`),
-    );
-    expect(missing.map(({ look }) => look)).toEqual([]);
-  });
 });
