@@ -15,22 +15,16 @@ export const diskSelector = section({
     .string(must('a size such as ">= 100GB"'))
     .regex(/^(>=|<=|>|<|==)?\s*\d+(\.\d+)?\s*([KMGTP]i?B|B)?$/i, must('a size such as ">= 100GB"'))
     .optional()
-    .describe("Size of the disk, such as `>= 100GB`."),
-  name: text("Name in /sys/block/…/device/name.", "SD16G"),
-  model: text("Model; may have * in it.", "WDC*"),
+    .describe("Size, such as `>= 100GB`."),
+  name: text("Device name.", "SD16G"),
+  model: text("Model, `*` allowed.", "WDC*"),
   serial: text("Serial number.", "S4EVNX0R"),
   modalias: text("Modalias.", "nvme:*"),
   uuid: text("UUID.", "7f3a*"),
-  wwid: text("World wide identifier.", "eui.0025*"),
-  type: z
-    .enum(["ssd", "hdd", "nvme", "sd"], must("ssd, hdd, nvme or sd"))
-    .optional()
-    .describe("Kind of the disk: ssd, hdd, nvme or sd."),
-  busPath: text("Path on the bus.", "/pci0000:00/*"),
-  match: text(
-    'For contracts from v1.14 on, alone: an expression about the disk, such as `disk.transport == "nvme"`.',
-    'disk.transport == "nvme"',
-  ),
+  wwid: text("WWID.", "eui.0025*"),
+  type: z.enum(["ssd", "hdd", "nvme", "sd"], must("ssd, hdd, nvme or sd")).optional().describe("Disk type."),
+  busPath: text("Bus path.", "/pci0000:00/*"),
+  match: text("CEL expression, contract v1.14 or newer, alone.", 'disk.transport == "nvme"'),
 }).refine(
   (selector) => Object.values(selector).some((value) => value !== undefined),
   must("a mapping with at least one property of the disk, such as size or type"),

@@ -19,25 +19,21 @@ export const gatesOf = (duration: (byDefault: string) => z.ZodType<number, strin
         apiVersion: z
           .string(must(versionText))
           .regex(/^([a-z0-9.-]+\/)?v\d+((alpha|beta)\d+)?$/, must(versionText))
-          .describe("API version of the objects: ceph.rook.io/v1."),
+          .describe("API version."),
         kind: z
           .string(must(kindText))
           .regex(/^[A-Z][A-Za-z0-9]*$/, must(kindText))
-          .describe("Kind of the objects: CephCluster."),
-        namespace: words("a namespace")
-          .optional()
-          .describe("Namespace of the objects; default: all, as for kinds that have none."),
-        name: words("an object's name").optional().describe("Name of the one object. It has to be there."),
+          .describe("Kind."),
+        namespace: words("a namespace").optional().describe("Default: all."),
+        name: words("an object's name").optional().describe("A single object, which must exist."),
         labelSelector: words("a label selector such as app=db,tier!=cache")
           .optional()
-          .describe(
-            "Label selector, as kubectl takes it. Without it and without name: every object of the kind. None at all is no obstacle.",
-          ),
+          .describe("Label selector. Default: every object of the kind."),
         condition: z
           .string(must(conditionText))
           .regex(/^[A-Za-z0-9.\-/]+(=(True|False|Unknown))?$/, must(conditionText))
           .optional()
-          .describe("Condition that each object has to have: Ready, or Degraded=False."),
+          .describe("Required condition: `Ready`, `Degraded=False`."),
         jsonPath: z
           .string(must("a JSONPath such as {.status.robustness}"))
           .superRefine((path, context) => {
@@ -45,9 +41,7 @@ export const gatesOf = (duration: (byDefault: string) => z.ZodType<number, strin
             if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
           })
           .optional()
-          .describe(
-            "JSONPath (RFC 9535, the braces and the leading dot of kubectl are understood) of what is compared with value: {.status.ceph.health}.",
-          ),
+          .describe("JSONPath to compare with `value`."),
         value: z
           .union(
             [
@@ -59,8 +53,8 @@ export const gatesOf = (duration: (byDefault: string) => z.ZodType<number, strin
             must("a value, or a list of the values that are well"),
           )
           .optional()
-          .describe("What jsonPath has to find in each object: a value, or a list of which any is well."),
-        timeout: duration("10m").describe("How long to wait for it before the rollout stops."),
+          .describe("Accepted value, or list of values."),
+        timeout: duration("10m").describe("Limit before the rollout stops."),
       })
         .refine(({ name, labelSelector }) => name === undefined || labelSelector === undefined, {
           path: ["labelSelector"],
@@ -75,6 +69,4 @@ export const gatesOf = (duration: (byDefault: string) => z.ZodType<number, strin
       must("a list of gates"),
     )
     .default([])
-    .describe(
-      "Objects of the cluster that have to be well before the first node is taken down and before each one after it. Default: none.",
-    );
+    .describe("Kubernetes objects that must be healthy before each node.");

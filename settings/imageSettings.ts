@@ -19,14 +19,14 @@ const architecture = z.enum(["amd64", "arm64"], must("amd64 or arm64"));
 const schematic = z.record(z.string(), z.unknown(), must("the Image Factory's schematic as a mapping"));
 
 const describedAs = {
-  factory: "URL of the Image Factory that builds the images.",
-  platform: "Talos platform of the image: metal, nocloud, vmware, …",
-  architecture: "Architecture of the machines: amd64 or arm64. ISO, iPXE script and disk image are for it.",
-  secureBoot: "Use the SecureBoot variant of the images.",
-  schematic: "The schematic: extensions, kernel arguments and so on, as the Image Factory documents it.",
+  factory: "Image Factory URL.",
+  platform: "Talos platform: metal, nocloud, vmware, …",
+  architecture: "Architecture of ISO, iPXE script and disk image.",
+  secureBoot: "Use SecureBoot images.",
+  schematic: "Image Factory schematic: extensions, kernel arguments, overlay.",
 } as const;
 /** How a further image's key is described: like that of `image`, whose value it has by default. */
-const likeImage = (text: string) => `${text.replace(/[.:].*$/, "")}; default: that of image.`;
+const likeImage = "Default: as `image`.";
 
 /** `image`: what every node runs whose settings name no other. */
 export const image = section({
@@ -54,11 +54,11 @@ export const images = z
   .record(
     imageName.refine((name) => name !== defaultImage),
     section({
-      factory: factory.optional().describe(likeImage(describedAs.factory)),
-      platform: platform.optional().describe(likeImage("Talos platform of the image.")),
-      architecture: architecture.optional().describe(likeImage(describedAs.architecture)),
-      secureBoot: flag().optional().describe(likeImage(describedAs.secureBoot)),
-      schematic: schematic.optional().describe(likeImage(describedAs.schematic)),
+      factory: factory.optional().describe(likeImage),
+      platform: platform.optional().describe(likeImage),
+      architecture: architecture.optional().describe(likeImage),
+      secureBoot: flag().optional().describe(likeImage),
+      schematic: schematic.optional().describe(likeImage),
     }),
     {
       error: ({ code, input }) =>
@@ -70,9 +70,7 @@ export const images = z
     },
   )
   .default({})
-  .describe(
-    "Further images by name, for nodes that need extensions, a platform or an architecture of their own (a node's image). What one does not say is that of image.",
-  );
+  .describe("More images by name. Missing keys come from `image`.");
 
 /** An image's settings with every default filled in. */
 export type ImageSettings = z.output<typeof image>;

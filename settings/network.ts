@@ -26,11 +26,11 @@ const selectorField = (what: string) =>
   z.string(must(selectorText)).min(1, must(selectorText)).optional().describe(what);
 
 const deviceSelector = section({
-  busPath: selectorField("Path on the bus, such as 00:*."),
-  hardwareAddr: selectorField("Hardware address, such as 00:1a:2b:*."),
-  permanentAddr: selectorField("Permanent hardware address, which bonds do not change."),
-  pciID: selectorField("PCI vendor and product, such as 8086:1533."),
-  driver: selectorField("Kernel driver, such as virtio_net."),
+  busPath: selectorField("Bus path."),
+  hardwareAddr: selectorField("MAC address."),
+  permanentAddr: selectorField("Permanent MAC address."),
+  pciID: selectorField("PCI ID."),
+  driver: selectorField("Kernel driver."),
 }).refine(
   (selector) => Object.values(selector).some((value) => value !== undefined),
   must("a mapping with at least one of busPath, hardwareAddr, permanentAddr, pciID and driver"),
@@ -45,36 +45,31 @@ const route = section({
     .string(must("a network such as 10.20.0.0/16"))
     .refine(isPrefix, must("a network such as 10.20.0.0/16"))
     .optional()
-    .describe("Network that is reached by the gateway; default: every other, the default route."),
-  gateway: ip("10.0.0.1").describe("Gateway, an IP address."),
+    .describe("Default: the default route."),
+  gateway: ip("10.0.0.1").describe("Gateway IP."),
   metric: z
     .int(must("a whole number from 1 to 65535"))
     .min(1, must("a whole number from 1 to 65535"))
     .max(65_535, must("a whole number from 1 to 65535"))
     .optional()
-    .describe("Metric of the route; the lowest wins. Default: Talos's own (1024)."),
+    .describe("Route metric. Default: 1024."),
 });
 
 const networkInterface = section({
-  interface: linkName.optional().describe("Name of the link, such as enp1s0; or give deviceSelector."),
-  deviceSelector: deviceSelector
-    .optional()
-    .describe("The link by what it is, in place of its name; it must fit exactly one."),
+  interface: linkName.optional().describe("Link name, or use `deviceSelector`."),
+  deviceSelector: deviceSelector.optional().describe("Select exactly one link."),
   addresses: z
     .array(address, must("a list of addresses with their prefixes"))
     .default([])
-    .describe("Static addresses with their prefixes."),
+    .describe("Addresses with prefixes."),
   routes: z.array(route, must("a list of routes")).default([]).describe("Static routes."),
-  dhcp: z
-    .boolean(must("true or false"))
-    .default(false)
-    .describe("Ask DHCP for addresses, beside those that are listed."),
+  dhcp: z.boolean(must("true or false")).default(false).describe("Also use DHCP."),
   mtu: z
     .int(must("a whole number from 576 to 9216"))
     .min(576, must("a whole number from 576 to 9216"))
     .max(9216, must("a whole number from 576 to 9216"))
     .optional()
-    .describe("Largest packet, in bytes, such as 9000; default: what the link has."),
+    .describe("MTU in bytes."),
 });
 
 /** `cluster.nodes[].network` */
@@ -82,24 +77,16 @@ export const network = section({
   interfaces: z
     .array(networkInterface, must("a list of links"))
     .default([])
-    .describe(
-      "Links with addresses of their own. One that is not listed asks DHCP, as Talos does by itself.",
-    ),
+    .describe("Links with static addresses."),
   nameservers: z
     .array(ip("10.0.0.1"), must("a list of IP addresses"))
     .default([])
-    .describe("Name servers, IP addresses; default: those of DHCP, else Talos's own (1.1.1.1, 8.8.8.8)."),
+    .describe("DNS servers, instead of DHCP's or Talos's."),
 });
 
 /** `cluster.vip` */
 export const vip = section({
-  address: ip("10.0.0.10").describe(
-    "The virtual IP: an address that nothing else has, in the network of the control planes.",
-  ),
-  interface: linkName
-    .optional()
-    .describe(
-      "Link that bears it; default: the only one that a control plane lists under network.interfaces.",
-    ),
-  deviceSelector: deviceSelector.optional().describe("The link by what it is, in place of its name."),
+  address: ip("10.0.0.10").describe("Unused address in the control planes' network."),
+  interface: linkName.optional().describe("Its link. Default: the only listed one."),
+  deviceSelector: deviceSelector.optional().describe("Select the link."),
 });

@@ -30,26 +30,18 @@ export function poolsSchema<
 >(of: { patches: Patches; documents: Documents; talosVersion: Version }) {
   return byPool(
     section({
-      image: imageName
-        .optional()
-        .describe("Name of the image under images that its nodes run; default: image."),
-      iscsi: flag()
-        .optional()
-        .describe("Whether its nodes reach iSCSI storage, as a node's iscsi; default: true."),
+      image: imageName.optional().describe("Image name. Default: `image`."),
+      iscsi: flag().optional().describe("As a node's `iscsi`."),
       talosVersion: of.talosVersion,
-      labels: labels.describe("Labels of its Kubernetes nodes."),
-      taints: taints.describe(
-        "Taints of its Kubernetes nodes, as Talos writes them: `nvidia.com/gpu: present:NoSchedule`.",
-      ),
+      labels: labels.describe("Node labels."),
+      taints: taints.describe("Node taints."),
       documents: of.documents,
       patches: of.patches,
     }),
     "a mapping of pools by name",
   )
     .default({})
-    .describe(
-      "What nodes share, by the pool that they name (a node's pool). What a node says itself comes on top: its labels and taints, documents and patches are added, its image, iscsi and release take precedence.",
-    );
+    .describe("Settings shared by nodes. A node's own settings are added or take precedence.");
 }
 
 /** Where something of a node stands in the stack's file, when it does not stand at the node. */

@@ -14,25 +14,19 @@ const endpoint = z.string(must(endpointText)).refine((text) => {
 export const nodeEndpoint = endpoint
   .optional()
   .describe(
-    "Where this node's Talos API is reached, host or host:port: the node itself on another port, or a control plane or load balancer that forwards; default: cluster.talosEndpoints, then its address and port 50000.",
+    "Where its Talos API is reached, `host[:port]`. Default: `talosEndpoints`, then `address`, port 50000.",
   );
 
 export const talosEndpoints = z
   .array(endpoint, must("a list of endpoints"))
   .default([])
-  .describe(
-    "Endpoints that forward to all nodes, as with the `-e` of talosctl: control planes, or a load balancer in front of them. They are tried in turn; default: every node is reached at its own address.",
-  );
+  .describe("Talos API endpoints that forward to all nodes, tried in turn.");
 
 export const checkHardware = z
   .enum(["refuse", "warn", "off"], must("refuse, warn or off"))
   .optional()
-  .describe(
-    "What to do with a configuration that names disks or links that the machine does not have: refuse, warn or off; default: refuse for a machine without a configuration, warn on a running node.",
-  );
+  .describe("Missing disks or links. Default: `refuse` new machines, `warn` for running nodes.");
 
 export const renewCredentials = flag()
   .default(false)
-  .describe(
-    "Issue the stack's Talos credentials from the cluster's CA, in place of those of the talosconfig: valid for a year, and renewed every 180 days. No node is touched.",
-  );
+  .describe("Issue and renew Talos credentials from the cluster's CA.");

@@ -36,10 +36,10 @@ export type { ReadFile } from "./files.ts";
 /** Everything that a stack's file may say. */
 export const settingsSchema = section({
   ...baseShape,
-  joviandss: joviandssSchema.optional().describe("The JovianDSS CSI driver. Absent: not deployed."),
+  joviandss: joviandssSchema.optional().describe("JovianDSS driver. Absent: not deployed."),
   namespaces: namespacesSchema,
   snapshotController: snapshotControllerSchema.optional(),
-  synology: synologySchema.optional().describe("The Synology CSI driver. Absent: not deployed."),
+  synology: synologySchema.optional().describe("Synology driver. Absent: not deployed."),
 });
 type Draft = z.output<typeof settingsSchema>;
 

@@ -130,85 +130,53 @@ const node = section({
       /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
       must("a host name: lower-case letters, digits and dashes, at most 63"),
     )
-    .describe("Name of the node: its host name, and part of the names of its resources."),
+    .describe("Host name, and part of resource names."),
   address: z
     .string(must("an IP address or DNS name of the node's Talos API"))
     .refine(isHost, must("an IP address or DNS name, without a port"))
-    .describe(
-      "IP address or DNS name of the node. Its Talos API is reached there on port 50000, unless an endpoint says otherwise.",
-    ),
+    .describe("IP address or DNS name."),
   endpoint: nodeEndpoint,
-  role: z
-    .enum(["controlplane", "worker"], must("controlplane or worker"))
-    .describe("What the node is: controlplane or worker."),
-  talosVersion: talosVersion.optional().describe("Talos release of this node alone; default: talosVersion."),
+  role: z.enum(["controlplane", "worker"], must("controlplane or worker")).describe("Role of the node."),
+  talosVersion: talosVersion.optional().describe("Default: the stack's."),
   installDisk: z
     .string(must("the device to install to, such as /dev/nvme0n1"))
     .startsWith("/dev/", must("the device to install to, such as /dev/nvme0n1"))
     .optional()
-    .describe("Disk that Talos is installed to; default: what the machine configuration has (/dev/sda)."),
-  pool: poolName
-    .optional()
-    .describe("Name of the pool under cluster.pools that the node is in; default: none."),
-  labels: labels.describe("Labels of the Kubernetes node, besides those of its pool."),
-  taints: taints.describe(
-    "Taints of the Kubernetes node, besides those of its pool, as Talos writes them: `nvidia.com/gpu: present:NoSchedule`.",
-  ),
-  image: imageName.optional().describe("Name of the image under images that the node runs; default: image."),
-  iscsi: flag()
-    .default(true)
-    .describe(
-      "Whether the node reaches iSCSI storage. Without it its image needs no iscsi-tools, and no driver runs there.",
-    ),
-  diskSelector: diskSelector
-    .optional()
-    .describe("Disk that Talos is installed to by what it is, in place of installDisk. Talos's own fields."),
+    .describe("Install disk. Default: /dev/sda."),
+  pool: poolName.optional().describe("Pool of the node."),
+  labels: labels.describe("Kubernetes node labels, added to the pool's."),
+  taints: taints.describe("Node taints, added to the pool's: `nvidia.com/gpu: present:NoSchedule`."),
+  image: imageName.optional().describe("Name under `images`. Default: `image`."),
+  iscsi: flag().default(true).describe("`false`: no iSCSI checks or drivers on the node."),
+  diskSelector: diskSelector.optional().describe("Select the install disk by its properties."),
   hostname: z
     .string(must("a host name such as cp1"))
     .regex(hostPattern, must("a host name such as cp1 or cp1.example.org"))
     .optional()
-    .describe(
-      "Host name to set; default: the node's name on a new cluster, nothing on an adopted one. Give it to nodes that join an adopted cluster.",
-    ),
-  network: network.optional().describe("Static addresses and name servers; default: DHCP on every link."),
-  documents: documents.describe(
-    "Whole machine configuration documents for this node alone, such as UserVolumeConfig or ExtensionServiceConfig.",
-  ),
+    .describe("Host name. Default: `name` on new clusters. Set it for nodes joining an adopted cluster."),
+  network: network.optional().describe("Static network. Default: DHCP."),
+  documents: documents.describe("Extra configuration documents, such as UserVolumeConfig."),
   config: contents("the node's machine configuration").describe(
-    "Contents of this node's own machine configuration, on a running cluster: all that is in it stays. Set it with --secret.",
+    "This node's machine configuration, for adopted clusters. Set it with `--secret`.",
   ),
-  configFile: file("the node's machine configuration").describe(
-    "Path of this node's own machine configuration instead of its contents.",
-  ),
-  patches: patches.describe("Machine configuration patches for this node alone, applied last."),
-  onRemove: onRemove
-    .optional()
-    .describe(
-      "What happens to the machine when the node is taken out of the settings: keep or reset; default: cluster.onRemove.",
-    ),
+  configFile: file("the node's machine configuration").describe("Path instead of contents."),
+  patches: patches.describe("Patches, applied last."),
+  onRemove: onRemove.optional().describe("Default: `cluster.onRemove`."),
 });
 
 const secrets = section({
   bundle: contents("secrets.yaml").describe(
-    "Contents of the secrets bundle (`talosctl gen secrets`). Set it with --secret.",
+    "Secrets bundle (`talosctl gen secrets`). Set it with `--secret`.",
   ),
-  bundleFile: file("secrets.yaml").describe("Path of the secrets bundle instead of its contents."),
+  bundleFile: file("secrets.yaml").describe("Path instead of contents."),
   controlplane: contents("controlplane.yaml").describe(
-    "Contents of the control planes' machine configuration, in place of a bundle: all that is in it stays. Set it with --secret.",
+    "Control plane configuration, instead of a bundle. Set it with `--secret`.",
   ),
-  controlplaneFile: file("controlplane.yaml").describe(
-    "Path of the control planes' machine configuration instead of its contents.",
-  ),
-  worker: contents("worker.yaml").describe(
-    "Contents of the workers' machine configuration, beside that of the control planes. Set it with --secret.",
-  ),
-  workerFile: file("worker.yaml").describe(
-    "Path of the workers' machine configuration instead of its contents.",
-  ),
-  talosconfig: contents("talosconfig").describe(
-    "Contents of the cluster's talosconfig. Set it with --secret.",
-  ),
-  talosconfigFile: file("talosconfig").describe("Path of the talosconfig instead of its contents."),
+  controlplaneFile: file("controlplane.yaml").describe("Path instead of contents."),
+  worker: contents("worker.yaml").describe("Worker configuration. Set it with `--secret`."),
+  workerFile: file("worker.yaml").describe("Path instead of contents."),
+  talosconfig: contents("talosconfig").describe("talosconfig. Set it with `--secret`."),
+  talosconfigFile: file("talosconfig").describe("Path instead of contents."),
 });
 
 const cluster = section({
@@ -218,37 +186,29 @@ const cluster = section({
       /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
       must("letters, digits, dashes, dots and underscores, at most 63"),
     )
-    .describe("Name of the cluster, as in its machine configuration and talosconfig."),
+    .describe("Cluster name, as in the talosconfig."),
   endpoint: z
     .string(must("the Kubernetes API's URL, such as https://10.0.0.10:6443"))
     .refine(
       (text) => isUrl(text, ["https"]),
       must("an https URL of host and port alone, such as https://10.0.0.10:6443"),
     )
-    .describe("URL of the Kubernetes API: a load balancer, a virtual IP or a control plane."),
+    .describe("Kubernetes API URL."),
   nodes: z
     .array(node, must("a list of nodes"))
     .min(1, must("a list of nodes with at least one control plane"))
-    .describe("Every node of the cluster; the first control plane is the one that bootstraps a new cluster."),
+    .describe("All nodes; the first control plane bootstraps a new cluster."),
   pools: poolsSchema({
-    patches: patches.describe("Machine configuration patches for its nodes, before those of a node."),
-    documents: documents.describe("Whole machine configuration documents for its nodes."),
-    talosVersion: talosVersion.optional().describe("Talos release of its nodes; default: talosVersion."),
+    patches: patches.describe("Patches, before a node's."),
+    documents: documents.describe("Configuration documents."),
+    talosVersion: talosVersion.optional().describe("Default: the stack's."),
   }),
   talosEndpoints,
-  secrets: secrets
-    .optional()
-    .describe(
-      "Secrets of a running cluster that you adopt. Absent: the cluster is new, and its secrets are generated.",
-    ),
+  secrets: secrets.optional().describe("Secrets of an adopted cluster. Absent: a new cluster."),
   onRemove: onRemove
     .default("keep")
-    .describe(
-      "What happens to the machine of a node that is taken out of the settings: keep leaves it alone; reset drains it, takes it out of etcd and Kubernetes, and wipes its configuration and data.",
-    ),
-  protectSecrets: flag()
-    .default(true)
-    .describe("Refuse to delete secrets that were made here, as `pulumi destroy` would."),
+    .describe("A removed node is left alone (`keep`), or drained, removed and **wiped** (`reset`)."),
+  protectSecrets: flag().default(true).describe("Refuse to delete generated secrets (`pulumi destroy`)."),
   acceptDropped: z
     .array(
       z.string(must("a path such as machine.sysctls")).min(1, must("a path such as machine.sysctls")),
@@ -256,23 +216,19 @@ const cluster = section({
     )
     .default([])
     .describe(
-      "Paths of the machine configuration, with all that is below them, that nodes may lose though they have them: machine.sysctls, RegistryMirrorConfig[docker.io].",
+      "Configuration paths that nodes may lose: `machine.sysctls`, `RegistryMirrorConfig[docker.io]`.",
     ),
   checkHardware,
   renewCredentials,
-  podSubnets: cidrs.optional().describe("Pod subnets; default: Talos's own (10.244.0.0/16)."),
-  serviceSubnets: cidrs.optional().describe("Service subnets; default: Talos's own (10.96.0.0/12)."),
-  vip: vip
-    .optional()
-    .describe("A virtual IP that the control planes share, for cluster.endpoint; default: none."),
+  podSubnets: cidrs.optional().describe("Default: 10.244.0.0/16."),
+  serviceSubnets: cidrs.optional().describe("Default: 10.96.0.0/12."),
+  vip: vip.optional().describe("Virtual IP of the control planes."),
   documents: section({ all: documents, controlplane: documents, worker: documents })
     .prefault({})
-    .describe("Whole machine configuration documents for all nodes, control planes or workers."),
+    .describe("Configuration documents."),
   patches: section({ all: patches, controlplane: patches, worker: patches })
     .prefault({})
-    .describe(
-      "Machine configuration patches for all nodes, control planes or workers, before those of a node.",
-    ),
+    .describe("Machine configuration patches, before a node's."),
 });
 
 const percentage = /^(100|[1-9]\d?)%$/;
@@ -289,74 +245,59 @@ const share = z
   );
 
 const upgrade = section({
-  prePull: flag().default(true).describe("Fetch the image on every node before the first one is drained."),
+  prePull: flag().default(true).describe("Pull the image on all nodes before the first drain."),
   drain: section({
-    enabled: flag().default(true).describe("Drain a node before it is upgraded (never on a single node)."),
-    timeout: duration("5m").describe("How long pods and volumes may take to leave a node."),
+    enabled: flag().default(true).describe("Drain nodes (never a single node)."),
+    timeout: duration("5m").describe("Limit for pods and volumes to leave."),
     whenBlocked: z
       .enum(["stop", "delete"], must("stop or delete"))
       .default("stop")
-      .describe("Pods held by a budget: `stop` at `timeout`, or `delete` them after `blockedTimeout`."),
-    blockedTimeout: duration("2m").describe("How long a budget may hold a pod with `whenBlocked: delete`."),
+      .describe("`delete` deletes pods that a budget holds, after `blockedTimeout`. **Can lose data.**"),
+    blockedTimeout: duration("2m").describe("For `whenBlocked: delete`."),
     leftoverSessions: z
       .enum(["refuse", "warn"], must("refuse or warn"))
       .default("warn")
-      .describe("iSCSI sessions that no attachment explains: `warn` and reboot, or `refuse`."),
+      .describe("Leaked iSCSI sessions: `warn` and reboot, or `refuse`."),
   }).prefault({}),
   workers: section({
     maxUnavailable: share
       .default(1)
-      .describe(
-        "How many workers may be unavailable at the same time: a number or a percentage (rounded down, at least one). Workers that are cordoned or not ready already count.",
-      ),
+      .describe("Number or percentage, rounded down, at least one. Unavailable workers count."),
   }).prefault({}),
   pools: byPool(
     section({
-      maxUnavailable: share
-        .optional()
-        .describe(
-          "As upgrade.workers.maxUnavailable, for the workers of this pool alone; default: the same.",
-        ),
-      order: z
-        .int(must("a whole number"))
-        .default(0)
-        .describe(
-          "When its workers are upgraded: pools with a lower number come first, those with the same in the order of their first node. Workers in no pool have 0.",
-        ),
+      maxUnavailable: share.optional().describe("Default: as `workers`."),
+      order: z.int(must("a whole number")).default(0).describe("Lower goes first; no pool is 0."),
     }),
     "a mapping of pools by name",
   )
     .default({})
-    .describe("How the workers of a pool are upgraded. One pool begins when the one before it is done."),
+    .describe("Per pool, one after the other."),
   gates: gatesOf(duration),
   windows,
   outsideWindow,
   storageGate: section({
-    enabled: flag()
-      .optional()
-      .describe("Wait for storage before the next node. Default: where JovianDSS or Synology is deployed."),
-    timeout: duration("5m").describe("How long storage may take to be well again."),
+    enabled: flag().optional().describe("Default: with JovianDSS or Synology."),
+    timeout: duration("5m").describe("Limit for storage to recover."),
   }).prefault({}),
-  timeout: duration("30m").describe("How long each step of a node may take."),
+  timeout: duration("30m").describe("Limit for each step of a node."),
   configurationTimeout: duration("10m").describe(
-    "How long control planes may take to be well: the others before a machine configuration changes, and all of them after it.",
+    "Limit for control planes to be healthy before and after a configuration change.",
   ),
   through,
   releases: releasesOf(talosVersion),
-  allowSkew: flag()
-    .default(false)
-    .describe("Allow a step over more than one Talos minor release, which Talos does not test."),
+  allowSkew: flag().default(false).describe("Allow skipping minor releases, which Talos does not test."),
   etcdSnapshot: section({
     directory: z
       .string(must("a folder"))
       .trim()
       .min(1, must("a folder"))
-      .describe("Folder for the snapshots, relative to the project's. Files have mode 0600."),
+      .describe("Folder, relative to the project."),
     keep: z
       .int(must("a number of snapshots, at least 1"))
       .min(1, must("a number of snapshots, at least 1"))
       .default(5)
-      .describe("How many of this cluster's snapshots stay, the newest."),
+      .describe("Snapshots to keep."),
     ageRecipients: z
       .array(
         z
@@ -365,49 +306,31 @@ const upgrade = section({
         must("a list of age recipients"),
       )
       .default([])
-      .describe(
-        "age recipients (`age1…`) that can decrypt the snapshots. Without any they are in plain text, with every Secret of the cluster.",
-      ),
+      .describe("age recipients. Without any, snapshots and all Secrets in them are **plain text**."),
   })
     .optional()
-    .describe(
-      "Take a snapshot of etcd through the Talos API before the first control plane of a rollout is disturbed.",
-    ),
+    .describe("Snapshot of etcd before a rollout disturbs the first control plane."),
   kubernetes: section({
-    acceptRemovedApis: flag()
-      .default(false)
-      .describe(
-        "Upgrade Kubernetes although something still asks for APIs that the new release does not have. Without it the preview is refused, with their names.",
-      ),
+    acceptRemovedApis: flag().default(false).describe("Upgrade although removed APIs are still used."),
     releases: kubernetesReleasesOf(kubernetesVersion),
   }).prefault({}),
-  etcdDowngrade: flag()
-    .default(false)
-    .describe(
-      "Let etcd convert its data where the wanted Talos release runs an older etcd. Without it such a step back is refused.",
-    ),
+  etcdDowngrade: flag().default(false).describe("Convert etcd's data for a rollback to an older etcd."),
 }).prefault({});
 
 /** Everything that a stack's file may say, except what the CSI drivers add. */
 export const baseShape = {
-  talosVersion: talosVersion.describe("The Talos release that every node runs; a node may override it."),
+  talosVersion: talosVersion.describe("Talos release of all nodes; a node may override it."),
   talosContract: z
     .string(must("a machine configuration contract such as v1.12"))
     .refine(readable(parseContract), must("major and minor release only and with its v, such as v1.12"))
     .optional()
-    .describe(
-      "Shape of the machine configuration: the minor release the cluster was made with. Never raise it afterwards.",
-    ),
+    .describe("Talos minor release that the cluster was created with. Never raise it."),
   kubernetesVersion: kubernetesVersion
     .optional()
-    .describe(
-      "Kubernetes release that the cluster runs. Changing it upgrades the cluster, by at most one minor release; a new cluster starts with it.",
-    ),
+    .describe("Kubernetes release of the cluster. Changing it upgrades the cluster."),
   strictSecrets: flag()
     .default(false)
-    .describe(
-      "Refuse a password, key or token that is in plain text in the stack's file; without it the preview only warns.",
-    ),
+    .describe("Refuse plain-text secrets in the stack file instead of warning."),
   approvedPlan: z
     .string(must("the digest of a plan, as a preview shows it"))
     .regex(
@@ -418,18 +341,14 @@ export const baseShape = {
     )
     .optional()
     .describe(
-      "The plan that was approved: the digest that the preview's report and its resource `readiness` show, or `<digest>@<file>` with the file that the report has written, which names the differences. Every preview and `up` compares it with what would be done to the nodes now, and refuses another plan before anything is changed. `none` shows the digest and approves nothing. The environment variable TALOS_ISCSI_APPROVED_PLAN takes precedence.",
+      "Digest of the approved plan, or `<digest>@<file>`; any other plan is refused. `none` only shows the digest. TALOS_ISCSI_APPROVED_PLAN takes precedence.",
     ),
   image: image.prefault({}),
   images,
   cluster,
   upgrade,
   outputs: section({
-    machineConfigurations: flag()
-      .default(false)
-      .describe(
-        "Every node's machine configuration, redacted, as an output: each change of one shows in previews once more.",
-      ),
+    machineConfigurations: flag().default(false).describe("Output redacted machine configurations."),
   }).prefault({}),
 };
 

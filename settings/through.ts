@@ -7,18 +7,14 @@ import { must } from "./words.ts";
 export const through = z
   .enum(["refuse", "automatic"], must("refuse or automatic"))
   .default("refuse")
-  .describe(
-    "What happens to nodes that are more than one Talos minor release behind: refuse them, or go through every minor release on the way, one complete rollout each (automatic).",
-  );
+  .describe("Several Talos minor releases behind: `refuse`, or `automatic`: a rollout for each.");
 
 /** `upgrade.releases` */
 export function releasesOf<Version extends z.ZodType>(talosVersion: Version) {
   return z
     .array(talosVersion, must("a list of Talos releases"))
     .default([])
-    .describe(
-      "Releases to go through with through: automatic, one of a minor release. Default: the newest patch of each that this program knows (docs/compatibility.md).",
-    );
+    .describe("For `through: automatic`; otherwise the newest known patches (docs/compatibility.md).");
 }
 
 /** `upgrade.kubernetes.releases` */
@@ -26,7 +22,5 @@ export function kubernetesReleasesOf<Version extends z.ZodType>(kubernetesVersio
   return z
     .array(kubernetesVersion, must("a list of Kubernetes releases"))
     .default([])
-    .describe(
-      "Releases of Kubernetes to go through with through: automatic, one of a minor release. Default: the newest patch of each that this program knows.",
-    );
+    .describe("For `through: automatic`; otherwise the newest known patches.");
 }

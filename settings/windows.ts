@@ -29,18 +29,13 @@ const window = section({
     .array(z.enum(weekdays, must(`one of ${weekdays.join(", ")}`)), must(daysText))
     .min(1, must(`${daysText}, at least one`))
     .default([...weekdays])
-    .describe("Days on which the window opens: mon, tue, wed, thu, fri, sat, sun. Default: every day."),
-  from: clock.describe("When it opens, on the clock of timeZone: 22:00."),
+    .describe("Days on which it opens."),
+  from: clock.describe("Opening time."),
   to: z
     .string(must(`${clockText}, or 24:00`))
     .regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, must(`${clockText}, or 24:00`))
-    .describe(
-      "When it closes: 04:00. A time before that of from is on the next day; 24:00 is midnight. A node in progress is still finished.",
-    ),
-  timeZone: z
-    .string(must(zoneText))
-    .refine(isTimeZone, must(zoneText))
-    .describe("IANA time zone of both: Europe/Berlin, UTC. Daylight saving is that of the zone."),
+    .describe("Closing time; earlier than `from` means the next day."),
+  timeZone: z.string(must(zoneText)).refine(isTimeZone, must(zoneText)).describe("IANA time zone."),
 }).refine(({ from, to }) => from !== to, {
   path: ["to"],
   error: () => "is the same as from; a whole day is from 00:00 to 24:00",
@@ -50,12 +45,10 @@ const window = section({
 export const windows = z
   .array(window, must("a list of windows: days, from, to and timeZone"))
   .default([])
-  .describe("When nodes may be taken down. Looked at before every node. Default: at any time.");
+  .describe("Maintenance windows. None: any time.");
 
 /** What a rollout does when no window is open. */
 export const outsideWindow = z
   .enum(["stop", "fail"], must("stop or fail"))
   .default("stop")
-  .describe(
-    "What happens to the nodes that are left when no window is open: stop leaves them for a later `pulumi up` and succeeds; fail ends the deployment with an error.",
-  );
+  .describe("`stop` postpones remaining nodes and succeeds; `fail` fails.");

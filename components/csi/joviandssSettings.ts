@@ -13,38 +13,34 @@ const imageExample =
 
 const endpoint = section({
   addresses: listOf(addressV4(), "the addresses of the JovianDSS REST API", "[192.168.0.100]").describe(
-    "Addresses of the REST API, virtual IPs preferred. The released driver uses the first alone.",
+    "REST addresses; the driver uses the first only.",
   ),
-  port: port().default(82).describe("TCP port of the REST API."),
-  protocol: oneOf(["https", "http"])
-    .default("https")
-    .describe("https; the driver does not verify the certificate."),
-  allowHttp: flag()
-    .default(false)
-    .describe("Has to be true for protocol http: the password then crosses the network in clear text."),
-  user: text("the REST user", "admin").describe("User of the JovianDSS web and REST interface."),
+  port: port().default(82).describe("REST port."),
+  protocol: oneOf(["https", "http"]).default("https").describe("The driver does not verify certificates."),
+  allowHttp: flag().default(false).describe("Required for `http`: **sends the password in clear text**."),
+  user: text("the REST user", "admin").describe("REST user."),
   password: text(
     "the REST user's password",
     "a secret set with `pulumi config set --secret --path`",
-  ).describe("Its password, as a secret."),
+  ).describe("Password, as a secret."),
   idleTimeout: text("a duration", "30s")
     .refine((value) => /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(value), {
       error: (issue) =>
         `${shown(issue.input)} is not a Go duration; give one such as 30s. The driver would crash on its first call`,
     })
     .default("30s")
-    .describe("How long an idle REST connection is kept (Go duration)."),
+    .describe("Idle limit, as a Go duration."),
 })
   .refine((value) => value.protocol === "https" || value.allowHttp, {
     path: ["protocol"],
     error:
       "http would send the password in clear text; use https, or say allowHttp: true if the network is yours alone",
   })
-  .describe("The JovianDSS REST API.");
+  .describe("REST API.");
 
 const iscsi = section({
   addresses: listOf(addressV4(), "the iSCSI portal addresses", "[192.168.0.100]").describe(
-    "Addresses that nodes log in to. The released driver uses the first alone.",
+    "Portal addresses; the driver uses the first only.",
   ),
   port: z
     .literal(3260, {
@@ -52,26 +48,22 @@ const iscsi = section({
         `${shown(issue.input)} would never be used: the driver logs in without naming a port, so only 3260 works`,
     })
     .default(3260)
-    .describe("Port of the iSCSI portal; always 3260."),
+    .describe("Always 3260."),
   targetPrefix: text("the first part of target names", "iqn.csi.2019-04")
     .refine((value) => /^iqn\.[a-z0-9.:-]+$/.test(value), {
       error: (issue) =>
         `${shown(issue.input)} is not the start of an iSCSI name; give one such as iqn.csi.2019-04 (small letters, digits, ".", ":" and "-")`,
     })
     .default("iqn.csi.2019-04")
-    .describe(
-      "Targets are named <targetPrefix>:<sha256 of the volume>. Do not change it while volumes are in use.",
-    ),
-}).describe("How nodes reach the volumes.");
+    .describe("Target name prefix. Never change it while volumes are in use."),
+}).describe("iSCSI portal.");
 
 /** One StorageClass of a pool. */
 export const joviandssStorageClassSchema = section({
-  name: objectName("joviandss-sc").describe("Name of the StorageClass."),
-  fsType: oneOf(["ext4", "ext3", "xfs"]).default("ext4").describe("File system that new volumes get."),
+  name: objectName("joviandss-sc").describe("StorageClass name."),
+  fsType: oneOf(["ext4", "ext3", "xfs"]).default("ext4").describe("File system."),
   ...storageClassShape,
-  reclaimPolicy: storageClassShape.reclaimPolicy
-    .default("Delete")
-    .describe("What becomes of a volume when its claim is deleted."),
+  reclaimPolicy: storageClassShape.reclaimPolicy.default("Delete").describe("Reclaim policy."),
   accessModes: listOf(
     z.enum(["ReadWriteOnce", "ReadWriteOncePod"], {
       error: (issue) =>
@@ -81,14 +73,14 @@ export const joviandssStorageClassSchema = section({
     "[ReadWriteOnce]",
   )
     .default(["ReadWriteOnce", "ReadWriteOncePod"])
-    .describe("Access modes that claims may ask for; an admission policy in the cluster refuses all others."),
+    .describe("Allowed access modes."),
   volumeMode: z
     .literal("Filesystem", {
       error: (issue) =>
         `${shown(issue.input)} is not possible: the driver would format and mount the volume all the same. Use Filesystem`,
     })
     .default("Filesystem")
-    .describe("Always Filesystem: the driver has no raw block volumes."),
+    .describe("Always Filesystem."),
 });
 
 const pool = section({
@@ -97,47 +89,36 @@ const pool = section({
       error: (issue) =>
         `${shown(issue.input)} is not a pool name; give it as JovianDSS shows it (up to 40 letters, digits and _ . : -), such as Pool-0`,
     })
-    .describe("The pool as JovianDSS names it."),
+    .describe("Pool name."),
   storageClasses: listOf(
     joviandssStorageClassSchema,
     "the StorageClasses of the pool",
     "[{ name: joviandss-sc }]",
   )
     .optional()
-    .describe(
-      "The pool's StorageClasses, for instance one for each file system. Default: joviandss-sc (joviandss-sc-<pool> for further pools).",
-    ),
+    .describe("Default: joviandss-sc (joviandss-sc-<pool> for further pools)."),
   driver: section({
-    name: objectName("pool-1.csi.joviandss.open-e.com").describe("The driver name the image was built with."),
-    image: image(imageExample).describe("The image that was built with this name."),
+    name: objectName("pool-1.csi.joviandss.open-e.com").describe("Built-in driver name."),
+    image: image(imageExample).describe("That image."),
   })
     .optional()
-    .describe(
-      "For every pool after the first: one driver name serves one pool (its configuration has a single pool and it ignores StorageClass parameters), " +
-        "so a further pool needs an image built with a name of its own.",
-    ),
+    .describe("Further pools only: each needs an image built with its own driver name."),
 });
 
 /** `joviandss` without the rules about several of its values. */
 export const joviandssForm = section({
-  image: image(imageExample).describe(
-    "The driver's image. No version is assumed: give the one you tested, best as a digest.",
-  ),
+  image: image(imageExample).describe("The image you tested, preferably by digest."),
   endpoint,
   iscsi,
-  pools: listOf(pool, "the pools to make volumes in", "[{ name: Pool-0 }]").describe(
-    "The pools that volumes are made in.",
-  ),
+  pools: listOf(pool, "the pools to make volumes in", "[{ name: Pool-0 }]").describe("Storage pools."),
   logLevel: oneOf(["trace", "debug", "info", "warning", "error", "fatal", "panic"])
     .default("info")
-    .describe("How much the driver logs."),
+    .describe("Log level."),
   snapshots: snapshotsSchema("joviandss-snapshot-sc", {}),
   // The driver cannot stop a claim that would destroy data, so the cluster has to (facts: CreateVolume never checks access modes).
   guardAccessModes: flag()
     .default(true)
-    .describe(
-      "Whether ValidatingAdmissionPolicies (Kubernetes 1.30 and newer) refuse claims and volumes that the driver would wreck: ReadWriteMany, ReadOnlyMany, Block.",
-    ),
+    .describe("Refuse access modes that would destroy data, by admission policy (Kubernetes 1.30+)."),
   ...driverShape({ namespace: "joviandss-csi", healthPort: 29810 }),
 });
 

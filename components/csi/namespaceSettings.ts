@@ -13,22 +13,16 @@ const namespaceSchema = section({
       error: (issue) =>
         `${shown(issue.input)} belongs to Kubernetes and exists already; give the driver a namespace of its own`,
     })
-    .describe("Name of the namespace, such as longhorn-system."),
-  labels: labels.default({}).describe("Further labels, besides the pod-security labels `privileged`."),
-  exempt: flag()
-    .default(true)
-    .describe(
-      "Also exempt it from PodSecurity in the API server's configuration, as the drivers' own namespaces are. false: the labels alone.",
-    ),
+    .describe("Namespace name."),
+  labels: labels.default({}).describe("More labels."),
+  exempt: flag().default(true).describe("Also exempt it in the API server."),
 });
 
 /** `namespaces` in a stack's file. */
 export const namespacesSchema = z
   .array(namespaceSchema, { error: "must be a list; give namespaces such as [{ name: longhorn-system }]" })
   .default([])
-  .describe(
-    "Privileged namespaces for storage drivers that are installed by other means. They stay in the cluster when they are taken out here.",
-  );
+  .describe("Privileged namespaces for other drivers. Kept when removed here.");
 
 /** `namespaces` with every default filled in. */
 export type NamespaceSettings = z.output<typeof namespacesSchema>;

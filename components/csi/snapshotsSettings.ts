@@ -4,13 +4,9 @@ import { count, flag, listOf, namespaceName, objectName, section } from "./field
 
 /** `snapshotController` in a stack's file: what volume snapshots need, once for the whole cluster. */
 export const snapshotControllerSchema = section({
-  install: flag()
-    .default(true)
-    .describe("false: the cluster has the snapshot CRDs and controller already, and nothing is installed."),
-  namespace: namespaceName().default("kube-system").describe("An existing namespace to run in."),
-  replicas: count("a number of replicas", 1, 5)
-    .default(2)
-    .describe("With more than one they elect a leader."),
+  install: flag().default(true).describe("`false`: the cluster already has them."),
+  namespace: namespaceName().default("kube-system").describe("Existing namespace."),
+  replicas: count("a number of replicas", 1, 5).default(2).describe("More than one: leader election."),
   tolerations: controllerTolerations,
   registry: registrySchema,
   images: imagesSchema,
@@ -20,10 +16,8 @@ export const snapshotControllerSchema = section({
     "[registry-credentials]",
   )
     .optional()
-    .describe("Secrets of type kubernetes.io/dockerconfigjson in that namespace."),
-}).describe(
-  "The snapshot CRDs and the snapshot controller, which a driver's snapshots need. Absent: not installed, and no driver may have snapshots.",
-);
+    .describe("Pull secrets in that namespace."),
+}).describe("Snapshot CRDs and controller. Absent: no snapshots.");
 
 /** `snapshotController` as a stack's file has it, with every default filled in. */
 export type SnapshotControllerSettings = z.output<typeof snapshotControllerSchema>;

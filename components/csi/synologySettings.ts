@@ -12,17 +12,13 @@ export const synologyDriverName = "csi.san.synology.com";
 const upstreamImage = "docker.io/synology/synology-csi:v1.2.1";
 
 const array = section({
-  host: addressV4().describe("IPv4 address or name of the DSM. The driver does not support IPv6."),
-  port: port().optional().describe("Port of the DSM's web API. Default: 5001 with https, 5000 without."),
-  https: flag().default(true).describe("Whether the API is spoken to over https."),
-  allowHttp: flag()
-    .default(false)
-    .describe("Has to be true for https: false: the password then crosses the network in clear text."),
-  username: text("a DSM user of the group administrators", "kubernetes").describe(
-    "A DSM user of the group administrators.",
-  ),
+  host: addressV4().describe("IPv4 address or name."),
+  port: port().optional().describe("Default: 5001 (5000 without https)."),
+  https: flag().default(true).describe("Use https."),
+  allowHttp: flag().default(false).describe("Required without https: **sends the password in clear text**."),
+  username: text("a DSM user of the group administrators", "kubernetes").describe("DSM administrator."),
   password: text("the DSM user's password", "a secret set with `pulumi config set --secret --path`").describe(
-    "The user's password, as a secret.",
+    "Password, as a secret.",
   ),
 }).refine((value) => value.https || value.allowHttp, {
   path: ["https"],
@@ -32,24 +28,20 @@ const array = section({
 
 /** `synology` without the rules about several of its values. */
 export const synologyForm = section({
-  image: image(upstreamImage)
-    .default(upstreamImage)
-    .describe("The driver's image; upstream's own serves Talos, no fork is needed."),
+  image: image(upstreamImage).default(upstreamImage).describe("Upstream's image; no fork needed."),
   arrays: listOf(
     array,
     "the Synology arrays",
     "[{ host: 192.168.0.20, username: kubernetes, password: … }]",
-  ).describe("The arrays that volumes are made on."),
+  ).describe("Arrays."),
   storageClasses: listOf(
     synologyStorageClassSchema,
     "the StorageClasses",
     "[{ name: synology-iscsi-storage }]",
   )
     .default(() => [synologyStorageClassSchema.parse({ name: "synology-iscsi-storage" })])
-    .describe("The StorageClasses. Default: one for iSCSI, synology-iscsi-storage."),
-  logLevel: oneOf(["debug", "info", "warn", "error", "fatal"])
-    .default("info")
-    .describe("How much the driver logs."),
+    .describe("StorageClasses."),
+  logLevel: oneOf(["debug", "info", "warn", "error", "fatal"]).default("info").describe("Log level."),
   multipath: section({
     multipathPath: absolutePath("/usr/local/sbin/multipath")
       .default("/usr/local/sbin/multipath")
@@ -59,21 +51,13 @@ export const synologyForm = section({
       .describe("multipathd on the node."),
   })
     .optional()
-    .describe(
-      "For arrays of the UC series with two controllers; needs the Talos extension multipath-tools. Default: no multipath.",
-    ),
+    .describe("UC series; needs the extension multipath-tools."),
   guardAccessModes: flag()
     .default(true)
-    .describe(
-      "Whether ValidatingAdmissionPolicies (Kubernetes 1.30 and newer) refuse iSCSI claims and volumes with a file system that several nodes could mount (ReadWriteMany, ReadOnlyMany). Raw block volumes may be ReadWriteMany.",
-    ),
+    .describe("Refuse shared file systems on iSCSI, by admission policy (Kubernetes 1.30+)."),
   snapshots: snapshotsSchema("synology-snapshotclass", {
-    description: text("a description", "made by Kubernetes")
-      .optional()
-      .describe("Description of the snapshots on the array (iSCSI)."),
-    locked: flag()
-      .default(false)
-      .describe("Whether snapshots are locked against deletion by the array's own rules."),
+    description: text("a description", "made by Kubernetes").optional().describe("Description on the array."),
+    locked: flag().default(false).describe("Lock snapshots."),
   }),
   ...driverShape({ namespace: "synology-csi", healthPort: 29800 }),
 });

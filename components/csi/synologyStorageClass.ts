@@ -15,46 +15,27 @@ import {
 
 // What every class has, whatever the protocol.
 const common = {
-  name: objectName("synology-iscsi-storage").describe("Name of the StorageClass."),
+  name: objectName("synology-iscsi-storage").describe("StorageClass name."),
   ...storageClassShape,
-  reclaimPolicy: storageClassShape.reclaimPolicy
-    .default("Retain")
-    .describe("What becomes of a volume when its claim is deleted."),
-  allowVolumeExpansion: flag().default(true).describe("Whether claims may grow."),
-  array: addressV4()
-    .optional()
-    .describe("Host of the array to use (one of `arrays`). Default: any that has room."),
-  location: absolutePath("/volume1")
-    .optional()
-    .describe("Volume on the array. Default: the first with room."),
+  reclaimPolicy: storageClassShape.reclaimPolicy.default("Retain").describe("Reclaim policy."),
+  allowVolumeExpansion: flag().default(true).describe("Claims may grow."),
+  array: addressV4().optional().describe("Host in `arrays`. Default: any with room."),
+  location: absolutePath("/volume1").optional().describe("Volume on the array. Default: first with room."),
 };
 
 const iscsiClass = section({
   ...common,
-  protocol: z
-    .literal("iscsi")
-    .default("iscsi")
-    .describe("One LUN for each volume, used by one node at a time."),
+  protocol: z.literal("iscsi").default("iscsi").describe("One LUN per volume."),
   fsType: oneOf(["ext4", "xfs", "btrfs"])
     .default("ext4")
-    .describe("File system of new volumes. btrfs needs the Talos extension siderolabs/btrfs."),
-  formatOptions: text("options of mkfs", "-O ^metadata_csum").optional().describe("Further options of mkfs."),
-  thinProvisioning: flag()
-    .default(true)
-    .describe("Whether space is taken when it is written rather than at once."),
+    .describe("btrfs needs the extension siderolabs/btrfs."),
+  formatOptions: text("options of mkfs", "-O ^metadata_csum").optional().describe("mkfs options."),
+  thinProvisioning: flag().default(true).describe("Allocate space on write."),
   lunType: oneOf(["BLUN", "BLUN_THICK", "THIN", "ADV", "FILE"])
     .optional()
-    .describe(
-      "Kind of LUN, in place of the one that follows from thinProvisioning and the location's file system.",
-    ),
-  spaceReclamation: flag()
-    .optional()
-    .describe(
-      "Whether freed blocks go back to the array. Thin LUNs on btrfs only; costs speed. Default: the array's.",
-    ),
-  fuaSyncCache: flag()
-    .optional()
-    .describe("Whether the LUN honors FUA and SYNCHRONIZE CACHE. Default: the array's."),
+    .describe("LUN type. Default: from `thinProvisioning` and the file system."),
+  spaceReclamation: flag().optional().describe("Return freed blocks; thin LUNs on btrfs only."),
+  fuaSyncCache: flag().optional().describe("Honor FUA and SYNCHRONIZE CACHE."),
 }).refine((value) => value.spaceReclamation !== true || value.thinProvisioning, {
   path: ["spaceReclamation"],
   error:
@@ -63,27 +44,23 @@ const iscsiClass = section({
 
 const smbClass = section({
   ...common,
-  protocol: z.literal("smb").describe("One shared folder for each volume, over SMB."),
+  protocol: z.literal("smb").describe("One SMB share per volume."),
   nodeStageSecret: section({
-    name: objectName("smb-credentials").describe("Name of the Secret."),
+    name: objectName("smb-credentials").describe("Secret name."),
     namespace: namespaceName().describe("Its namespace."),
-  }).describe(
-    "A Secret with `username` and `password` (and `domain`) of the DSM user who mounts. It has to exist when a pod uses a volume.",
-  ),
+  }).describe("Secret with `username`, `password` (and `domain`), created by you."),
 });
 
 const nfsClass = section({
   ...common,
-  protocol: z.literal("nfs").describe("One shared folder for each volume, over NFS."),
-  nfsVersion: oneOf(["3", "4", "4.0", "4.1"])
-    .default("4.1")
-    .describe("Version of NFS; becomes the mount option nfsvers."),
+  protocol: z.literal("nfs").describe("One NFS share per volume."),
+  nfsVersion: oneOf(["3", "4", "4.0", "4.1"]).default("4.1").describe("NFS version."),
   mountPermissions: text("octal permissions", '"0750"')
     .refine((value) => /^0?[0-7]{3,4}$/.test(value), {
       error: (issue) => `${shown(issue.input)} is not an octal mode; give one in quotes such as "0750"`,
     })
     .optional()
-    .describe('Mode given to the mounted folder, in quotes. The driver\'s default is "0750".'),
+    .describe('Octal mode, in quotes. Driver default: "0750".'),
 }).refine((value) => !value.mountOptions.some((option) => option.startsWith("nfsvers")), {
   path: ["mountOptions"],
   error: "names nfsvers; say nfsVersion instead",

@@ -94,23 +94,25 @@ function typeOf(schema: JsonSchema): string {
   if (schema.items !== undefined) return `list of ${plural(typeOf(schema.items))}`;
   const types = Array.isArray(schema.type) ? schema.type : alternatives(schema).map(typeOf);
   if (types.length > 0) return words([...new Set(types.map(simpleType))]);
-  if (schema.type === "integer" && (schema.minimum ?? 0) >= 0 && schema.maximum !== undefined)
-    return `number from ${schema.minimum ?? 0} to ${schema.maximum}`;
+  if (
+    schema.type === "integer" &&
+    (schema.minimum ?? 0) >= 0 &&
+    schema.maximum !== undefined &&
+    schema.maximum < Number.MAX_SAFE_INTEGER
+  )
+    return `${schema.minimum ?? 0}–${schema.maximum}`;
   return simpleType(schema.type ?? "any");
 }
 
 function simpleType(type: string | string[]): string {
   const names: Record<string, string> = {
-    string: "text",
-    boolean: "`true` or `false`",
-    integer: "number",
-    object: "mapping",
+    object: "map",
   };
   return names[String(type)] ?? String(type);
 }
 
 function plural(type: string): string {
-  return { text: "texts", mapping: "mappings" }[type] ?? type;
+  return { string: "strings", map: "maps" }[type] ?? type;
 }
 
 function words(list: string[]): string {

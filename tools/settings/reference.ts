@@ -1,82 +1,72 @@
-import type { Key, Variant } from "./keys.ts";
+import type { Key } from "./keys.ts";
 import { briefDefault } from "./briefDefault.ts";
 import { inline } from "./inline.ts";
 
-/** `docs/settings.md`: a table for every section. */
+/** `docs/settings.md`: a table for every top-level section, one row for each key. */
 export function settingsReference(keys: Key[]): string {
-  return `${introduction}\n${sections("", [{ when: undefined, keys }], 2).join("\n")}`;
+  const shown = new Map<string, string>();
+  const plain = keys.filter(({ variants }) => variants.length === 0);
+  const sections = keys.filter(({ variants }) => variants.length > 0);
+  return [
+    introduction,
+    table(plain.flatMap((key) => rows(key, shown))),
+    ...sections.map((key) => `## ${key.name}\n\n${table(rows(key, shown))}`),
+  ].join("\n");
 }
 
 const introduction = `# Settings
 
-Every key of a stack's file, \`Pulumi.<stack>.yaml\`. This page, \`Pulumi.template.yaml\` (every key with its default, to copy from) and
-\`settings.schema.json\` (for editors) are written from the program's own schema by \`npm run docs:settings\`.
+Every key of \`Pulumi.<stack>.yaml\`. \`npm run docs:settings\` writes this page, \`Pulumi.template.yaml\` (every key with its default, to copy from) and \`settings.schema.json\`
+(for editors: start the file with \`# yaml-language-server: $schema=settings.schema.json\`) from the program's schema.
 
-In the file the keys at the top carry the project's name: \`talos-iscsi:talosVersion\`. Lists are written here with brackets:
-\`cluster.nodes[].address\` is the address of each node. NAME is a name that you choose. Every mistake in a file is reported at once, with its path.
+In the file, top-level keys start with \`talos-iscsi:\`. \`[]\` is a list's entry, NAME a name that you choose. All mistakes are reported at once, with their paths.
 
-**Secrets.** Set them with \`pulumi config set --secret --path\`, for instance
-\`pulumi config set --secret --path joviandss.endpoint.password\`, which asks for the value and writes it encrypted. A Pulumi ESC
-environment (\`environment:\` in the stack's file) can give any of the keys too. In the place of any text \`{ fromEnvironment: JOVIANDSS_PASSWORD }\` takes it
-from that environment variable, for secrets that a CI system keeps.
+**Secrets.** Set them with \`pulumi config set --secret --path joviandss.endpoint.password\`, in a Pulumi ESC environment, or as \`{ fromEnvironment: JOVIANDSS_PASSWORD }\`
+in place of any text. Such values are secret in state, history, plans and \`--json\`, with two exceptions:
 
-What comes from the environment or was set with \`--secret\` is secret in state, history, plan files and \`--json\`, whatever its name: a user, a mount option, every
-value of a patch. Two exceptions:
+- Names, addresses and releases stay readable, since resource names contain them.
+- In a whole machine configuration only its secrets are redacted.
 
-- Names, addresses and releases (\`talosVersion\`, \`image\` without its schematic, \`cluster\` without patches and documents, \`upgrade\`, and the drivers' names, namespaces and
-  images) stay readable, because the names and IDs of resources consist of them.
-- In a whole machine configuration (\`cluster.secrets\`, \`cluster.nodes[].config\`) its secrets are redacted, not every line.
-
-The engine only tells which top-level key has a secret in it. What the stack's file has in plain text at the same path is not one; everything else under that key is treated as one.
-A password, key or token in plain text in the stack's file is a warning, and an error with \`strictSecrets: true\`.
-
-**Editors.** With \`# yaml-language-server: $schema=settings.schema.json\` as its first line, a stack's file is completed and checked while it is
-written. The program's own check at \`pulumi preview\` knows more: addresses, releases, and what has to fit together.
+The engine only reports which top-level key holds a secret. What the stack file has in plain text at the same path is readable; everything else below that key is secret.
 `;
 
-function sections(path: string, variants: Variant[], level: number): string[] {
-  return variants.flatMap(({ when, keys }) => [
-    ...(path === "" ? [] : [`${"#".repeat(level)} ${path}${when === undefined ? "" : ` with ${when}`}\n`]),
-    table(keys),
-    ...keys.flatMap((key) => sectionOf(key, path === "" ? 2 : Math.min(level + 1, 4))),
-  ]);
+/** A key and all below it. A section whose keys were shown for another one refers to that. */
+function rows(key: Key, shown: Map<string, string>): string[] {
+  const [first, ...others] = key.variants;
+  if (first === undefined) return [row(key, key.description)];
+  const signature = shape(key);
+  const same = shown.get(signature);
+  if (same !== undefined) return [row(key, `${key.description} Keys as \`${same}\`.`)];
+  shown.set(signature, key.path);
+  const known = new Set(first.keys.map(shape));
+  const added = others.flatMap(({ keys }) => keys.filter((child) => !known.has(shape(child))));
+  return [row(key, key.description), ...[...first.keys, ...added].flatMap((child) => rows(child, shown))];
 }
 
-function sectionOf(key: Key, level: number): string[] {
-  if (key.variants.length === 0) return [];
-  const [heading, ...rest] = sections(key.list ? `${key.path}[]` : key.path, key.variants, level);
-  return heading === undefined ? [] : [heading, `${cell(key.description)}\n`, ...rest];
+/** What a key accepts: equal for sections that take the same keys with the same defaults. */
+function shape({ name, type, byDefault, variants }: Key): string {
+  return JSON.stringify(
+    variants.length === 0
+      ? [name, type, byDefault]
+      : variants.map(({ when, keys }) => [when, keys.map((key) => shape(key))]),
+  );
 }
 
-function table(keys: Key[]): string {
-  const rows = keys.map((key) => {
-    const below = key.variants.length > 0;
-    const type = below ? `[${key.list ? "list" : "section"}](#${anchor(key)})` : key.type;
-    return `| \`${key.name}\` | ${type} | ${cell(defaultOf(key))} | ${cell(key.description)} |`;
-  });
-  return `| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
+function row(key: Key, description: string): string {
+  const type = key.variants.length === 0 ? key.type : key.list ? "list" : "section";
+  return `| \`${key.path}\` | ${type} | ${cell(defaultOf(key))} | ${cell(description)} |`;
+}
+
+function table(lines: string[]): string {
+  return `| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n${lines.join("\n")}\n`;
 }
 
 function defaultOf(key: Key): string {
-  if (key.required)
-    return key.example === undefined ? "**required**" : `**required**, such as ${code(key.example)}`;
-  if (key.byDefault === undefined) return key.variants.length > 0 && !key.list ? "" : "none";
-  return code(briefDefault(key));
-}
-
-function code(value: unknown): string {
-  return `\`${inline(value)}\``;
-}
-
-/** GitHub's anchor of the section's heading: letters, digits and dashes, spaces as dashes. */
-function anchor({ path, list, variants }: Key): string {
-  const when = variants[0]?.when;
-  return `${path}${list ? "[]" : ""}${when === undefined ? "" : ` with ${when}`}`
-    .toLowerCase()
-    .replace(/[^a-z0-9 -]/g, "")
-    .replaceAll(" ", "-");
+  if (key.required) return "**required**";
+  return key.byDefault === undefined ? "" : `\`${inline(briefDefault(key))}\``;
 }
 
 function cell(text: string): string {
-  return text.replaceAll("|", "\\|").replace(/<(?=[a-z])/g, "\\<");
+  // Code spans show a backslash.
+  return text.replaceAll("|", "\\|").replace(/`[^`]*`|<(?=[a-z])/g, (part) => (part === "<" ? "\\<" : part));
 }
