@@ -26,9 +26,7 @@ const switches = new Set(
 
 export const commandPages = globSync(["README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*.md"], {
   cwd: root,
-})
-  .filter((page) => page !== "docs/commands.md") // it only lists what the others have
-  .sort();
+}).sort();
 
 /** Every command in a fenced block of shell. */
 export function fencedCommands(page: string): DocumentedCommand[] {

@@ -78,7 +78,7 @@ function readAuthority({ cert, key }: TalosAuthority, now: number) {
     );
   if (ca.notAfter.getTime() <= now)
     throw new IssueError(
-      `the CA of the cluster's Talos API expired on ${ca.notAfter.toISOString().slice(0, 10)}: it has to be rotated (docs/certificates.md)`,
+      `the CA of the cluster's Talos API expired on ${ca.notAfter.toISOString().slice(0, 10)}: it has to be rotated (docs/adopt.md)`,
     );
   return { ca, caKey: signing.export({ type: "pkcs8", format: "der" }), pem: pem.ca };
 }

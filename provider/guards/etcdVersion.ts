@@ -103,7 +103,7 @@ export function etcdVersionFindings(step: EtcdStep): Finding[] {
       `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)} (${describeMembers(step.members)}): ` +
         "an older etcd refuses to start on newer data",
       `Stay at a Talos release with etcd ${describeEtcdMinor(cluster)} or newer. To go back all the same, set upgrade.etcdDowngrade: ` +
-        "it lets etcd convert its data first (docs/etcd.md).",
+        "it lets etcd convert its data first (docs/upgrade.md).",
     );
   }
   if (step.members.length === 1 && !step.snapshot) {

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { format, resolveConfig } from "prettier";
 import { describe, expect, it } from "vitest";
 import { commandPages, covers, fencedCommands, proofs } from "../docsCommands.ts";
 
@@ -57,26 +56,4 @@ describe("the commands of the documentation", () => {
     const unused = proofs.filter((proof) => !all.some((command) => covers(proof, command)));
     expect(unused.map(({ command }) => command)).toEqual([]);
   });
-});
-
-it("docs/commands.md shows what runs each; vitest -u writes it", async () => {
-  const row = ({ command, test, why }: (typeof proofs)[number]) =>
-    `| \`${command}\` | ${test === undefined ? (why ?? "") : `[${test}](../${test})`} |`;
-  const page = [
-    "# Commands\n",
-    "Every command in this documentation, and what runs it. Written from `test/docsCommands.json`. The options of all of them, and of those that are only mentioned, are held against what the real",
-    "tools know.\n",
-    "## Run by a test\n",
-    "| Command | Test |",
-    "| --- | --- |",
-    ...proofs.filter(({ test }) => test !== undefined).map(row),
-    "\n## Not run by a test\n",
-    "| Command | Why |",
-    "| --- | --- |",
-    ...proofs.filter(({ why }) => why !== undefined).map(row),
-    "",
-  ].join("\n");
-  const file = join(root, "docs", "commands.md");
-  const pretty = await format(page, { ...(await resolveConfig(file)), parser: "markdown" });
-  await expect(pretty).toMatchFileSnapshot(file);
 });
