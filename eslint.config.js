@@ -31,6 +31,8 @@ export default tseslint.config(
       "reports/",
       "provider/pulumi-resource-talos-node",
       "plugin/pulumi-resource-talos-iscsi",
+      // Programs of other projects: test/unit/package.test.ts compiles them against the package.
+      "examples/programs/",
       "**/*.js",
       "**/*.cjs",
       // What Pulumi loads first is plain JavaScript.

@@ -39,30 +39,25 @@ export interface IscsiClusterOutputs {
   isoUrl: pulumi.Output<string>;
   /** iPXE script that boots a new machine into maintenance mode. */
   pxeUrl: pulumi.Output<string>;
-  /**
-   * Every image by name, where there are several: schematic, installer, architecture, ISO, iPXE script and disk image. `image` is called `default`.
-   * Absent without `images`.
-   */
+  /** References of every image by name; `image` is `default`. Absent without `images`. */
   images: NodeImages["table"];
   /** URL of the Kubernetes API. */
   endpoint: string;
-  /** Admin credentials for talosctl: `pulumi stack output talosconfig --show-secrets > talosconfig`. */
+  /** Admin credentials for talosctl, as a secret. */
   talosconfig: pulumi.Output<string>;
-  /** Admin credentials for kubectl: `pulumi stack output kubeconfig --show-secrets > kubeconfig`. */
+  /** Admin credentials for kubectl, as a secret. */
   kubeconfig: pulumi.Output<string>;
-  /** Every node's machine configuration with marks in place of its secrets. Absent without `outputs.machineConfigurations`. */
+  /** Redacted machine configurations. Absent without `outputs.machineConfigurations`. */
   machineConfigurations: TalosCluster["redactedConfigurations"] | undefined;
-  /** What each node runs, as it was read from the node itself, by the node's name. */
+  /** What each node runs, by name, as read from the node. */
   nodes: RollingUpgrade["table"];
-  /** The last snapshot of etcd that a rollout has taken: path, size, revision and SHA-256. Absent without `upgrade.etcdSnapshot`. */
+  /** Last etcd snapshot: path, size, revision, SHA-256. Absent without `upgrade.etcdSnapshot`. */
   etcdSnapshot: RollingUpgrade["etcdSnapshot"] | undefined;
-  /** Nodes that wait for an upgrade window, and why; empty when every node runs what it is to run. Absent without `upgrade.windows`. */
+  /** Nodes waiting for an upgrade window, and why. Absent without `upgrade.windows`. */
   postponed: RollingUpgrade["postponed"] | undefined;
-  /** StorageClasses that workloads can ask for. */
+  /** StorageClasses for workloads. */
   storageClasses: pulumi.Output<string[]>;
-  /**
-   * What the storage probes found last, by driver: each volume with its seconds by step. Absent without `joviandss.probe` and `synology.probe`.
-   */
+  /** Last storage probe of each driver: seconds by step of each volume. Absent without `joviandss.probe` and `synology.probe`. */
   storageProbe: pulumi.Output<Record<string, ProbedVolume[]>> | undefined;
 }
 

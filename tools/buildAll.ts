@@ -9,7 +9,7 @@ export interface BuildAllOptions {
   readonly signal: AbortSignal;
 }
 
-/** Two builds at a time: while one links or fetches, the other compiles (docs/tools.md has figures). */
+/** Two builds at a time: while one links or fetches, the other compiles (CONTRIBUTING.md has figures). */
 const atATime = 2;
 
 /**

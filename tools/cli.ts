@@ -12,7 +12,7 @@ const program = new Command("tools")
   )
   .argument("[tool...]", `only these of ${toolNames.join(", ")}`, toolName)
   .option("--json", "print path, version and origin of each tool as JSON")
-  .addHelpText("after", "\nMore in docs/tools.md.")
+  .addHelpText("after", "\nMore in CONTRIBUTING.md.")
   .action(async (names: ToolName[], { json }: { json?: true }) => {
     const progress = progressOn(process.stderr);
     try {

@@ -58,7 +58,7 @@ export class BuildFailure extends Error {
 }
 
 /**
- * Compiler flags that make the first build short; docs/tools.md has what they save. The linker drops debug
+ * Compiler flags that make the first build short; CONTRIBUTING.md has what they save. The linker drops debug
  * information (`-s -w`), so it is not generated in the first place. Inlining (`-l` turns it off) is kept in the
  * standard library alone, where it does most for a running program.
  */

@@ -19,7 +19,7 @@ export async function askGo<Answer>(program: string, questions: readonly unknown
     child.once("error", (error: NodeJS.ErrnoException) =>
       reject(
         error.code === "ENOENT"
-          ? new Error(`This test needs Go (see docs/tools.md): tools/${program}.`)
+          ? new Error(`This test needs Go (see CONTRIBUTING.md): tools/${program}.`)
           : error,
       ),
     );

@@ -73,7 +73,7 @@ function ask(program: string): Promise<string> {
   child.stderr.on("data", (chunk: Buffer) => complaints.push(chunk));
   return new Promise((resolve, reject) => {
     child.once("error", () =>
-      reject(new Error("The merge rules are generated with Go (see docs/tools.md).")),
+      reject(new Error("The merge rules are generated with Go (see CONTRIBUTING.md).")),
     );
     child.once("close", (code) => {
       if (code === 0) resolve(Buffer.concat(output).toString("utf8"));

@@ -35,7 +35,7 @@ const program = new Command("csi:processes")
   )
   .option("--verbose", "print what the processes write")
   .option("--json", "print the report as JSON")
-  .addHelpText("after", "\nNeeds Linux and root, for mounts and loop devices. More in docs/csi-processes.md.")
+  .addHelpText("after", "\nNeeds Linux and root, for mounts and loop devices. More in docs/lab.md.")
   .action(main);
 
 await program.parseAsync();

@@ -13,7 +13,7 @@ async function compareWithTheRealApi(): Promise<string> {
       if (error !== null && "code" in error && error.code === "ENOENT") {
         reject(
           new Error(
-            "This test needs Go (see docs/tools.md): it reads the descriptors in Talos's Go modules.",
+            "This test needs Go (see CONTRIBUTING.md): it reads the descriptors in Talos's Go modules.",
           ),
         );
       } else {

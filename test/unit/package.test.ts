@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
@@ -28,19 +28,10 @@ const root = join(import.meta.dirname, "..", "..");
 const run = promisify(execFile);
 const consumer = mkdtempSync(join(tmpdir(), "talos-iscsi-consumer-"));
 const installed = join(consumer, "node_modules", "talos-iscsi");
-/** The TypeScript programs of the page, by their headings. */
+const examples = join(root, "examples", "programs");
+/** The programs of docs/use-as-a-library.md, by their names. */
 const programs = Object.fromEntries(
-  [
-    ...readFileSync(join(root, "docs", "use-as-a-library.md"), "utf8").matchAll(
-      /^## (.+)\n(?:(?!^## )[\s\S])*?```ts\n([\s\S]*?)```/gm,
-    ),
-  ].map(([, heading = "", code = ""]) => [
-    heading
-      .toLowerCase()
-      .replace(/[^a-z]+/g, "-")
-      .slice(0, 24),
-    code,
-  ]),
+  readdirSync(examples).map((file) => [basename(file, ".ts"), readFileSync(join(examples, file), "utf8")]),
 );
 
 beforeAll(async () => {
@@ -157,7 +148,7 @@ describe("the npm package", () => {
     { module: "esnext", moduleResolution: "bundler" },
     // As `pulumi new typescript` sets it up.
     { module: "commonjs", moduleResolution: "node10", ignoreDeprecations: "6.0" },
-  ])("has declarations for $moduleResolution, and the page's programs compile", async (options) => {
+  ])("has declarations for $moduleResolution, and the example programs compile", async (options) => {
     const out = join(consumer, options.moduleResolution);
     const config = join(consumer, `tsconfig.${options.moduleResolution}.json`);
     writeFileSync(
@@ -218,10 +209,10 @@ describe("the npm package", () => {
     );
     const types = JSON.parse(stdout.trim().split("\n").at(-1) ?? "[]") as string[];
     const expected: Record<string, string> = {
-      "a-whole-cluster": "talos-iscsi:index:IscsiCluster",
-      "only-the-upgrade-of-a-cl": "talos-node:index:NodeUpgrade",
-      "only-a-driver-on-any-kub": "talos-iscsi:index:SynologyCsi",
-      "a-driver-of-your-own": "kubernetes:storage.k8s.io/v1:CSIDriver",
+      cluster: "talos-iscsi:index:IscsiCluster",
+      upgrade: "talos-node:index:NodeUpgrade",
+      driver: "talos-iscsi:index:SynologyCsi",
+      ownDriver: "kubernetes:storage.k8s.io/v1:CSIDriver",
     };
     expect(types).toContain(expected[name]);
   });

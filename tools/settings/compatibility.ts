@@ -18,11 +18,12 @@ export function compatibilityPage(): string {
   return [
     introduction,
     "## Releases\n",
-    table(releaseColumns),
+    table(releaseColumns, eachLine),
+    table(behaviorColumns, grouped(behaviorColumns)),
     "## Contracts\n",
-    "The contract (`talosContract`) is the shape of the machine configuration. It stays where the cluster was made, whatever `talosVersion` says.\n",
-    table(contractColumns),
-    "## Releases to keep away from\n",
+    "The contract (`talosContract`) is the shape of the machine configuration. It stays where the cluster was created, whatever `talosVersion` says.\n",
+    table(contractColumns, grouped(contractColumns)),
+    "## Releases to avoid\n",
     badReleases(),
     limits,
   ].join("\n");
@@ -30,8 +31,7 @@ export function compatibilityPage(): string {
 
 const introduction = `# Compatibility
 
-What the program knows of each Talos release line and does by itself. Written by \`npm run docs:settings\` from \`releases.ts\`,
-\`features.ts\` and \`extensions.ts\` in \`talos/\`; the sources are named there.
+Written by \`npm run docs:settings\` from \`releases.ts\`, \`features.ts\` and \`extensions.ts\` in \`talos/\`, which name the sources.
 `;
 
 const usual = newestContract("v1.99.0");
@@ -39,43 +39,46 @@ const newest = `v1.${newestGenerated}`;
 
 const limits = `## Limits
 
-- New clusters start with the contract of their release, at most ${usual}: that is the newest one that the Talos provider generates. For ${newest} set
-  \`talosContract: ${newest}\` and \`kubernetesVersion\` before the first \`pulumi up\`: the program then generates the configuration itself, the same that Talos's own
-  machinery does. A newer \`talosContract\` is refused. A newer release runs all the same, with an older contract.
-- Nodes that boot with GRUB and run Talos 1.13 or newer lose \`machine.install.extraKernelArgs\` in an upgrade, and take the schematic's kernel arguments only with
-  \`machine.install.grubUseUKICmdline: true\`. An upgrade that would lose any is refused.
-- A line that is not in the table is reached only from its neighbours, since nothing else is known of it.
-- Before Talos 1.7 a node does not tell its schematic. There the extensions count in its place.
+- New clusters start with the contract of their release, at most ${usual}. For ${newest} set \`talosContract: ${newest}\` and \`kubernetesVersion\` before the first \`pulumi up\`.
+- From Talos 1.13 on, GRUB nodes lose \`machine.install.extraKernelArgs\`, and use the schematic's kernel arguments only with \`machine.install.grubUseUKICmdline: true\`. An upgrade that
+  would lose any is refused.
+- Releases that are not listed are reached only from their neighbors.
+- Before Talos 1.7, nodes don't report a schematic; their extensions are compared instead.
 `;
 
 function newestPatch(line: Contract): string {
   return releasesBefore(`v1.${Number(line.split(".")[1]) + 1}.0`).at(-1) ?? "";
 }
 
+/** A column of a table, by release line or contract. */
 type Column = readonly [title: string, value: (contract: Contract) => string];
 
 const releaseColumns: readonly Column[] = [
   ["Talos", (line) => line.slice(1)],
-  ["Newest patch known", newestPatch],
+  ["Newest known patch", newestPatch],
   ["Reached from", reachedFrom],
   ["Kubernetes", (line) => range(supportedKubernetes(release(line)))],
   ["etcd", etcdsOf],
+];
+
+const behaviorColumns: readonly Column[] = [
+  ["Talos", (line) => line.slice(1)],
   ["iSCSI services", (line) => iscsiServices(release(line)).map(code).join(", ")],
   [
     "Initiator name",
-    (line) => (initiatorNameSource(release(line)) === "machine-id" ? "from the machine's ID" : "generated"),
+    (line) => (initiatorNameSource(release(line)) === "machine-id" ? "from the machine ID" : "generated"),
   ],
   ["Installer", (line) => code(hasPlatformInstaller(release(line)) ? "<platform>-installer" : "installer")],
   [
-    "Its nodes are upgraded by",
+    "Upgrade API",
     (line) => code(upgradeApi(release(line)) === "lifecycle" ? "LifecycleService" : "MachineService"),
   ],
-  ["Upgrade says `preserve`", (line) => (preserveNeeded(release(line)) ? "yes" : "no")],
-  ["Tells its schematic", (line) => (hasSchematicExtension(release(line)) ? "yes" : "no")],
+  ["`preserve`", (line) => (preserveNeeded(release(line)) ? "yes" : "no")],
+  ["Reports schematic", (line) => (hasSchematicExtension(release(line)) ? "yes" : "no")],
 ];
 
 const contractColumns: readonly Column[] = [
-  ["Contract", (line) => line],
+  ["Contract", (line) => line.slice(1)],
   ["PodSecurity exemption", (line) => place(configurationForms(line).admission, "cluster.apiServer")],
   ["Kernel modules", (line) => place(configurationForms(line).modules, "machine.kernel")],
   ["Installer image", (line) => place(configurationForms(line).install, "machine.install")],
@@ -83,13 +86,33 @@ const contractColumns: readonly Column[] = [
   [
     "Kernel arguments",
     (line) =>
-      kernelArguments(line, release(line)).place === "install" ? code("machine.install") : "the schematic",
+      kernelArguments(line, release(line)).place === "install" ? code("machine.install") : "schematic",
   ],
   ["Workload isolation", (line) => (workloadIsolation(line) ? "yes: no `nsenter`" : "no")],
 ];
 
-function table(columns: readonly Column[]): string {
-  const rows = KNOWN_CONTRACTS.toReversed().map((line) => columns.map(([, value]) => value(line)));
+const eachLine = KNOWN_CONTRACTS.toReversed().map((line) => [line]);
+
+/** Neighbors of which all is the same but the name, together. */
+function grouped(columns: readonly Column[]): Contract[][] {
+  const same = (one: Contract, other: Contract): boolean =>
+    columns.slice(1).every(([, value]) => value(one) === value(other));
+  return eachLine.flat().reduce<Contract[][]>((groups, line) => {
+    const last = groups.at(-1);
+    if (last?.[0] === undefined || !same(last[0], line)) return [...groups, [line]];
+    last.push(line);
+    return groups;
+  }, []);
+}
+
+function table(columns: readonly Column[], groups: readonly (readonly Contract[])[]): string {
+  const rows = groups.map((lines) =>
+    columns.map(([, value], index) => {
+      const [first, last] = [lines[0], lines.at(-1)];
+      if (first === undefined || last === undefined) return "";
+      return index > 0 || first === last ? value(first) : `${value(last)}–${value(first)}`;
+    }),
+  );
   const all = [columns.map(([title]) => title), columns.map(() => "---"), ...rows];
   return `${all.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
 }
@@ -121,7 +144,7 @@ function badReleases(): string {
   const rows = known.map(
     ({ version, reason, instead, source }) => `| ${version} | ${reason} | ${instead} | ${source} |`,
   );
-  return `The settings refuse them.\n\n| Release | Because | Instead | Source |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
+  return `The settings refuse them.\n\n| Release | Reason | Instead | Source |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
 }
 
 /** A final release of the line. */

@@ -6,9 +6,9 @@ export function outputsSection(source: string): string {
   );
   return `## Outputs
 
-\`pulumi stack output <name>\`, with \`--show-secrets\` for the two configurations of clients. They stay what they are: other stacks and scripts may rely on them.
+\`pulumi stack output <name>\`, with \`--show-secrets\` for secrets. Their form is stable.
 
-| Output | What it is |
+| Output | Value |
 | --- | --- |
 ${rows.join("\n")}
 `;

@@ -34,26 +34,43 @@ The engine only reports which top-level key holds a secret. What the stack file 
 function rows(key: Key, shown: Map<string, string>): string[] {
   const [first, ...others] = key.variants;
   if (first === undefined) return [row(key, key.description)];
-  const signature = shape(key);
-  const same = shown.get(signature);
+  // Where no key has a default of its own, the types tell.
+  const same = shown.get(shape(key)) ?? (isWithoutDefaults(key) ? shown.get(typesOf(key)) : undefined);
   if (same !== undefined) return [row(key, `${key.description} Keys as \`${same}\`.`)];
-  shown.set(signature, key.path);
+  shown.set(shape(key), key.path);
+  shown.set(typesOf(key), key.path);
   const known = new Set(first.keys.map(shape));
   const added = others.flatMap(({ keys }) => keys.filter((child) => !known.has(shape(child))));
   return [row(key, key.description), ...[...first.keys, ...added].flatMap((child) => rows(child, shown))];
 }
 
 /** What a key accepts: equal for sections that take the same keys with the same defaults. */
-function shape({ name, type, byDefault, variants }: Key): string {
+function shape({ name, type, required, byDefault, variants }: Key): string {
   return JSON.stringify(
     variants.length === 0
-      ? [name, type, byDefault]
-      : variants.map(({ when, keys }) => [when, keys.map((key) => shape(key))]),
+      ? [name, type, required, byDefault]
+      : variants.map(({ when, keys }) => [when, keys.map(shape)]),
   );
 }
 
+/** The same for keys without defaults. */
+function typesOf({ name, type, variants }: Key): string {
+  return JSON.stringify(
+    variants.length === 0 ? [name, type] : variants.map(({ when, keys }) => [when, keys.map(typesOf)]),
+  );
+}
+
+function isWithoutDefaults({ variants }: Key): boolean {
+  return variants
+    .flatMap(({ keys }) => keys)
+    .every(
+      ({ required, byDefault, variants: below }) =>
+        !required && byDefault === undefined && below.length === 0,
+    );
+}
+
 function row(key: Key, description: string): string {
-  const type = key.variants.length === 0 ? key.type : key.list ? "list" : "section";
+  const type = key.variants.length === 0 ? key.type : key.list ? "list" : "";
   return `| \`${key.path}\` | ${type} | ${cell(defaultOf(key))} | ${cell(description)} |`;
 }
 
