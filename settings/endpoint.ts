@@ -1,4 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
+import { sameFor } from "../talos/endpoint.ts";
 import { at, listAt } from "./raw.ts";
 
 /** Ports of a node's own Talos API. */
@@ -23,8 +24,9 @@ export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
       path,
       reason: `is ${endpoint}, and ${url.port} is a port of the Talos API; Talos's kube-apiserver listens on 6443. Write ${host}:6443`,
     });
+  const server = sameFor(url.hostname.replace(/^\[|\]$/g, ""));
   const worker = listAt(raw, "cluster", "nodes").find(
-    (node) => at(node, "role") === "worker" && at(node, "address") === url.hostname.replace(/^\[|\]$/g, ""),
+    (node) => at(node, "role") === "worker" && sameFor(String(at(node, "address"))) === server,
   );
   if (worker !== undefined)
     warnings.push({

@@ -1,4 +1,5 @@
 import { Client, Metadata, credentials, status, type CallOptions, type ServiceError } from "@grpc/grpc-js";
+import { isIPv6 } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import type { CallContext, Send } from "./handlers.ts";
@@ -26,7 +27,7 @@ export class Forwarder {
   }
 
   #client(target: string): Client {
-    const place = this.#inside(target) ?? `${target}:50000`;
+    const place = this.#inside(target) ?? (isIPv6(target) ? `[${target}]:50000` : `${target}:50000`);
     let client = this.#clients.get(place);
     if (client === undefined) {
       const { authority, certificate, key } = this.#identity;

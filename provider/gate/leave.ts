@@ -1,5 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
+import { sameFor } from "../../talos/endpoint.ts";
 import type { Finding } from "../guards/finding.ts";
 import { removeMember, talosctl } from "../talosctl.ts";
 import { etcdAt, peerReport } from "../guards/controlPlane.ts";
@@ -76,7 +77,9 @@ export async function etcdWithout(
     const members = await attempt(() => reader(address).etcdMembers(call));
     if ("error" in members) continue;
     const own = members.find(({ id, hostname, addresses }) =>
-      known === undefined ? hostname === node.name || addresses.includes(node.node) : id === known,
+      known === undefined
+        ? hostname === node.name || addresses.some((own) => sameFor(own) === sameFor(node.node))
+        : id === known,
     );
     return { leaving: own?.id, name: node.name, members, staying };
   }

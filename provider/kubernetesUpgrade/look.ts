@@ -9,6 +9,7 @@ import {
 } from "../../talos/kubernetesImages.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions } from "../../talos/api/talosClient.ts";
+import { sameFor } from "../../talos/endpoint.ts";
 import type { UpgradeContext } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesNode } from "../kubernetes.ts";
@@ -68,9 +69,9 @@ export async function lookAtCluster(
   );
   const [nodes, silent] = [all.filter((one) => "runs" in one), all.filter((one) => "reason" in one)];
   const known = new Set(nodes.map(({ kubernetesNode }) => kubernetesNode));
-  const unread = new Set(silent.flatMap(({ node }) => [node.name, node.node]));
+  const unread = new Set(silent.flatMap(({ node }) => [node.name, sameFor(node.node)]));
   const strangers = kubelets.filter(
-    ({ name, addresses }) => !known.has(name) && ![name, ...addresses].some((one) => unread.has(one)),
+    ({ name, addresses }) => !known.has(name) && ![name, ...addresses.map(sameFor)].some((one) => unread.has(one)),
   );
   return { nodes, silent, strangers };
 }

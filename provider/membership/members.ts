@@ -1,6 +1,6 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
-import { reach, type Endpoints } from "../../talos/endpoint.ts";
+import { reach, sameFor, type Endpoints } from "../../talos/endpoint.ts";
 import { nodesByName } from "../nodesByName.ts";
 import type { Properties } from "../secrets.ts";
 import { talosctl } from "../talosctl.ts";
@@ -73,10 +73,10 @@ export function membersByName(members: readonly Member[]): Record<string, Omit<M
  * name in place of its address, is still the same machine, and must not be wiped for it.
  */
 export function departures(before: readonly Member[], inputs: MembershipInputs): Departure[] {
-  const addresses = new Set(inputs.nodes.map(({ node }) => node.toLowerCase()));
+  const addresses = new Set(inputs.nodes.map(({ node }) => sameFor(node)));
   const names = new Set(inputs.nodes.map(({ name }) => name));
   return before.flatMap((member): Departure[] => {
-    if (addresses.has(member.node.toLowerCase())) return [];
+    if (addresses.has(sameFor(member.node))) return [];
     if (names.has(member.name)) return [{ member, way: "moved" }];
     return [{ member, way: member.onRemove ?? inputs.onRemove }];
   });

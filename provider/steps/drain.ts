@@ -1,3 +1,4 @@
+import { sameFor } from "../../talos/endpoint.ts";
 import { duration } from "../clock.ts";
 import { backoff, failure, stopIfCancelled, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
@@ -103,7 +104,7 @@ export function findNode(
 ): KubernetesNode | undefined {
   return (
     (name === undefined ? undefined : nodes.find((node) => node.name === name)) ??
-    nodes.find((node) => node.addresses.includes(address))
+    nodes.find((node) => node.addresses.some((own) => sameFor(own) === sameFor(address)))
   );
 }
 

@@ -60,6 +60,10 @@ export class SimulatedCluster {
     runtime?: Partial<ClusterRuntime>;
     /** The Kubernetes release that the configurations name. Default: they name none. */
     kubernetesVersion?: string;
+    /** A node's address by its number, 11 for the first control plane, 21 for the first worker. Default: in the subnet. */
+    address?: (last: number) => string;
+    /** Further names and addresses in the certificates of all nodes. */
+    certSANs?: string[];
     /** Nodes whose API is elsewhere from outside. */
     api?: Record<string, number | "closed">;
     /** Nodes with `machine.install.extraKernelArgs`; those that boot with GRUB run with them. */
@@ -72,7 +76,9 @@ export class SimulatedCluster {
       version = "v1.12.7",
       kernelArgs = {},
       api = {},
+      certSANs,
       kubernetesVersion,
+      address = (last: number) => `${subnet}.${last}`,
     } = options;
     const factory = new FactoryServer({ host: `${subnet}.2` });
     await factory.start();
@@ -96,6 +102,7 @@ export class SimulatedCluster {
           ...section(kubernetesVersion, "kubelet", "ghcr.io/siderolabs/kubelet"),
           ca: { crt: base64(talosCa.pem), ...(type === "controlplane" ? { key: base64(caKey) } : {}) },
           network: { hostname: name },
+          ...(certSANs && { certSANs }),
           install: {
             disk: "/dev/sda",
             image: `ghcr.io/siderolabs/installer:${version}`,
@@ -126,13 +133,13 @@ export class SimulatedCluster {
       : `ghcr.io/siderolabs/installer:${version}`;
     const image = await resolveImage(reference, {}, AbortSignal.timeout(5_000));
     const network = new LabNetwork();
-    const make = (name: string, address: string, type: "controlplane" | "worker"): SimulatedNode => {
+    const make = (name: string, at: string, type: "controlplane" | "worker"): SimulatedNode => {
       const { bootloader = "sd-boot", extraKernelArgs = [] } = kernelArgs[name] ?? {};
       const node = new SimulatedNode({
         name,
         bootloader,
         ...(api[name] === undefined ? {} : { api: api[name] }),
-        address,
+        address: at,
         network,
         runtime: { ...healthy, ...options.runtime },
         image: image.reference,
@@ -145,10 +152,8 @@ export class SimulatedCluster {
       return node;
     };
     const nodes = [
-      ...Array.from({ length: controlPlanes }, (_, i) =>
-        make(`cp${i + 1}`, `${subnet}.${11 + i}`, "controlplane"),
-      ),
-      ...Array.from({ length: workers }, (_, i) => make(`w${i + 1}`, `${subnet}.${21 + i}`, "worker")),
+      ...Array.from({ length: controlPlanes }, (_, i) => make(`cp${i + 1}`, address(11 + i), "controlplane")),
+      ...Array.from({ length: workers }, (_, i) => make(`w${i + 1}`, address(21 + i), "worker")),
     ];
     await Promise.all(nodes.map((node) => node.start()));
     const cluster = new SimulatedCluster(nodes, factory, {

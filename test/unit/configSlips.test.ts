@@ -153,7 +153,7 @@ describe("releases, extensions, endpoint", () => {
       /cluster\.endpoint: .*port of the Talos API.*k8s\.example\.com:6443/,
     );
     const node = (name: string, address: string, role: string) => ({ name, address, role });
-    const nodes = [node("cp1", "10.0.0.11", "controlplane"), node("w1", "fd00::21", "worker")];
+    const nodes = [node("cp1", "10.0.0.11", "controlplane"), node("w1", "fd00:0:0::21", "worker")];
     const endpoint = "https://[fd00::21]:6443";
     expect(warnings(settings({}, { nodes, endpoint }))).toMatch(/cluster\.endpoint: .*w1.*is a worker/);
     expect(warnings(settings({}, { nodes, endpoint: "https://10.0.0.11:6443" }))).toBe("");
