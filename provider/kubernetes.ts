@@ -16,6 +16,8 @@ export interface KubernetesNode {
   kubeletVersion?: string;
   /** It has the label of a control plane. Absent: it has not. */
   controlPlane?: true;
+  /** It has the label of `iscsi: false`: the drivers of this program stay off it. Absent: it has not. */
+  withoutIscsi?: true;
   /** Volumes that the kubelet has mounted, or is about to mount, by their unique names. Those of drivers that do not attach are not among them. */
   volumesInUse: string[];
 }

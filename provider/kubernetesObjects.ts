@@ -1,4 +1,5 @@
 import type { V1Node, V1ObjectMeta, V1Pod, V1PodStatus } from "@kubernetes/client-node";
+import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import type { KubernetesNode, KubernetesPod } from "./kubernetes.ts";
 
 /** Where the kubelet looks for drivers: the node pod of every CSI driver mounts it. */
@@ -19,6 +20,9 @@ export function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNo
     ...(metadata?.labels?.["node-role.kubernetes.io/control-plane"] === undefined
       ? {}
       : { controlPlane: true as const }),
+    ...(metadata?.labels?.[withoutIscsiLabel.key] === withoutIscsiLabel.value
+      ? { withoutIscsi: true as const }
+      : {}),
     addresses: (status?.addresses ?? []).map(({ address }) => address),
     volumesInUse: status?.volumesInUse ?? [],
   };

@@ -16,6 +16,7 @@ import { approvalFor, type Surroundings } from "../session.ts";
 import { requireApproval } from "./approved.ts";
 import { endDrain, notDrained, openForDrain, whileDrained } from "./drained.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
+import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
 import { kubeletStake, restartsKubelet } from "./kubelet.ts";
 import {
   ConfigurationError,
@@ -24,6 +25,7 @@ import {
   forNode,
   joining,
   judge,
+  needsReboot,
   reinstalled,
   type Found,
 } from "./look.ts";
@@ -131,7 +133,9 @@ class Application {
       await this.#endEarlierDrain();
       return unchanged;
     }
-    if (verdict.refusal !== undefined) throw new ConfigurationError(verdict.refusal);
+    const look = { ...this.#call, wanted, connections: this.#connections };
+    const refusal = verdict.refusal ?? (await iscsiRemovalProblem(look, verdict.lines));
+    if (refusal !== undefined) throw new ConfigurationError(refusal);
     this.#changes = verdict.lines.length > 0;
     if (this.#changes) requireApproval(wanted, this.#gate);
     return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#change(verdict.disturbs);
@@ -392,9 +396,4 @@ function seenOf(error: Error): string {
 
 function hintOf(error: Error): string {
   return "hint" in error && typeof error.hint === "string" ? ` ${error.hint}` : "";
-}
-
-/** Talos refuses a change that it cannot make while running (siderolabs/talos v1.13 v1alpha1_server.go). */
-function needsReboot(error: unknown): boolean {
-  return error instanceof TalosError && /immediate mode/i.test(error.detail);
 }

@@ -134,7 +134,8 @@ function lackShims(drivers: readonly string[]): string {
 const refusal =
   "With upgrade.drain.enabled: false it is not applied until they have left: drain the node (`kubectl drain`), run `pulumi up`, and uncordon it; or deploy the driver with this program first.";
 
-function isAnswer(error: unknown): error is Error {
+/** Is it what a node or Kubernetes answered, or did not? */
+export function isAnswer(error: unknown): error is Error {
   return (error instanceof TalosError && error.kind !== "cancelled") || error instanceof KubernetesError;
 }
 

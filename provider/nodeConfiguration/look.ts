@@ -189,3 +189,8 @@ export function reinstalled(wanted: NodeConfigurationInputs, urn: string): strin
     `\`pulumi up --replace '${urn}'\`, or take ${wanted.name} out of cluster.nodes (with onRemove: keep), run \`pulumi up\`, and add it again.`
   );
 }
+
+/** Talos refuses a change that it cannot make while running (siderolabs/talos v1.13 v1alpha1_server.go). */
+export function needsReboot(error: unknown): boolean {
+  return error instanceof TalosError && /immediate mode/i.test(error.detail);
+}

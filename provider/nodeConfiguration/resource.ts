@@ -25,6 +25,7 @@ import {
   sameText,
   withRedacted,
 } from "./inputs.ts";
+import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
 import { kubeletWarning, restartsKubelet } from "./kubelet.ts";
 import {
   ConfigurationError,
@@ -147,9 +148,10 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
         );
         if (warning !== undefined) sink.warn(warning);
       }
+      const problem = refusal ?? (await iscsiRemovalProblem({ ...call, wanted, connections }, lines));
       return {
         changes: lines,
-        failures: refusal === undefined ? [] : [{ property: "node", reason: refusal }],
+        failures: problem === undefined ? [] : [{ property: "node", reason: problem }],
       };
     } catch (error) {
       if (!(error instanceof ConfigurationError)) throw error;

@@ -92,6 +92,17 @@ describe("the next node waits for storage", () => {
     expect(kubernetes.get("w1").annotations).toEqual({});
   });
 
+  it("not for the drivers of this program on a node with iscsi: false", async () => {
+    kubernetes.get("w1").withoutIscsi = true;
+    kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
+    kubernetes.before = (method) => {
+      if (method === "evict" || cluster.node("w1").snapshot().reboots === 0) return;
+      kubernetes.storage.drivers.set("w1", []);
+    };
+    await upgrade(harness(kubernetes));
+    upgraded();
+  });
+
   it("a driver's pod that is not ready", async () => {
     kubernetes.before = (method) => {
       if (method !== "driversOn" || cluster.node("w1").snapshot().reboots === 0) return;
