@@ -71,7 +71,8 @@ export async function lookAtCluster(
   const known = new Set(nodes.map(({ kubernetesNode }) => kubernetesNode));
   const unread = new Set(silent.flatMap(({ node }) => [node.name, sameFor(node.node)]));
   const strangers = kubelets.filter(
-    ({ name, addresses }) => !known.has(name) && ![name, ...addresses.map(sameFor)].some((one) => unread.has(one)),
+    ({ name, addresses }) =>
+      !known.has(name) && ![name, ...addresses.map(sameFor)].some((one) => unread.has(one)),
   );
   return { nodes, silent, strangers };
 }
