@@ -99,7 +99,7 @@ describe("the next node waits for storage", () => {
       if (method === "evict" || cluster.node("w1").snapshot().reboots === 0) return;
       kubernetes.storage.drivers.set("w1", []);
     };
-    await upgrade(harness(kubernetes));
+    await upgrade(harness(kubernetes, { probeMs: 5_000, contactMs: 15_000, rebootMs: 30_000 }));
     upgraded();
   });
 
