@@ -30,14 +30,14 @@ export const ownDrivers = ["iscsi.csi.joviandss.open-e.com", "csi.san.synology.c
 export async function storageNotes(
   { wanted }: UpgradeContext,
   kubernetes: KubernetesClient,
-  { name, annotations, withoutIscsi = false }: KubernetesNode,
+  { name, annotations, withoutIscsi }: KubernetesNode,
   pods: () => Promise<KubernetesPod[]>,
 ): Promise<Record<string, string>> {
   const { enabled } = wanted.storageGate;
   if (enabled === false || noteFrom(annotations[storageNote]) !== undefined) return {};
   const registered = await kubernetes.storage.driversOn(name);
   // Ours are about to leave such a node, and cannot run there on an image without iscsi-tools.
-  const drivers = registered.filter((driver) => !withoutIscsi || !ownDrivers.includes(driver));
+  const drivers = registered.filter((driver) => withoutIscsi !== true || !ownDrivers.includes(driver));
   if (!(enabled === true ? drivers.length > 0 : drivers.some((driver) => ownDrivers.includes(driver))))
     return {};
   // Listed, not watched: a drain that a budget blocks keeps one watch open, that of the pods.
