@@ -56,7 +56,7 @@ type Column = readonly [title: string, value: (contract: Contract) => string];
 const releaseColumns: readonly Column[] = [
   ["Talos", (line) => line.slice(1)],
   ["Newest known patch", newestPatch],
-  ["Reached from", reachedFrom],
+  ["Reached from (with `allowSkew`)", reachedFrom],
   ["Kubernetes", (line) => range(supportedKubernetes(release(line)))],
   ["etcd", etcdsOf],
 ];
@@ -124,16 +124,13 @@ function reachedFrom(line: Contract): string {
   const name = ({ other }: { other: Contract }): string => other.slice(1);
   const tested = steps.filter(({ allowed, adjacent }) => allowed && adjacent).map(name);
   const risky = steps.filter(({ allowed, adjacent }) => allowed && !adjacent).map(name);
-  return `${tested.join(", ")}${risky.length === 0 ? "" : `; with \`allowSkew\` ${risky.join(", ")}`}`;
+  return [...tested, ...risky.map((name) => `(${name})`)].join(", ");
 }
 
-/** `3.5.21; from 1.10.9 3.5.26` */
+/** `3.5.21–3.5.26`: the first and the last that the program knows. */
 function etcdsOf(line: Contract): string {
-  const steps = Array.from({ length: 50 }, (_, patch) => ({ patch, etcd: etcdOf(`${line}.${patch}`) }));
-  return steps
-    .filter(({ patch, etcd }) => patch === 0 || etcd !== steps[patch - 1]?.etcd)
-    .map(({ patch, etcd }) => `${patch === 0 ? "" : `from ${line.slice(1)}.${patch} `}${etcd ?? "not known"}`)
-    .join("; ");
+  const etcds = [etcdOf(`${line}.0`), etcdOf(newestPatch(line))].map((etcd) => etcd ?? "not known");
+  return [...new Set(etcds)].join("–");
 }
 
 function badReleases(): string {
@@ -153,7 +150,7 @@ function release(line: Contract): string {
 }
 
 function range(ends: { oldest: string; newest: string } | undefined): string {
-  return ends === undefined ? "not known" : `${ends.oldest.slice(1)} to ${ends.newest.slice(1)}`;
+  return ends === undefined ? "not known" : `${ends.oldest.slice(1)}–${ends.newest.slice(1)}`;
 }
 
 function place(form: string, v1alpha1: string): string {

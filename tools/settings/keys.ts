@@ -90,10 +90,10 @@ function whenOf({ properties = {} }: JsonSchema): string | undefined {
 /** What a value has to be, in words. */
 function typeOf(schema: JsonSchema): string {
   if (schema.const !== undefined) return `\`${inline(schema.const)}\``;
-  if (schema.enum !== undefined) return words(schema.enum.map((value) => `\`${String(value)}\``));
-  if (schema.items !== undefined) return `list of ${plural(typeOf(schema.items))}`;
+  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(", ");
+  if (schema.items !== undefined) return typeOf(schema.items) === "string" ? "strings" : "list";
   const types = Array.isArray(schema.type) ? schema.type : alternatives(schema).map(typeOf);
-  if (types.length > 0) return words([...new Set(types.map(simpleType))]);
+  if (types.length > 0) return [...new Set(types.map(simpleType))].join(", ");
   if (
     schema.type === "integer" &&
     (schema.minimum ?? 0) >= 0 &&
@@ -105,16 +105,5 @@ function typeOf(schema: JsonSchema): string {
 }
 
 function simpleType(type: string | string[]): string {
-  const names: Record<string, string> = {
-    object: "map",
-  };
-  return names[String(type)] ?? String(type);
-}
-
-function plural(type: string): string {
-  return { string: "strings", map: "maps" }[type] ?? type;
-}
-
-function words(list: string[]): string {
-  return list.length < 2 ? list.join("") : `${list.slice(0, -1).join(", ")} or ${list.at(-1) ?? ""}`;
+  return type === "object" ? "map" : String(type);
 }

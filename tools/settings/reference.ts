@@ -70,7 +70,9 @@ function isWithoutDefaults({ variants }: Key): boolean {
 }
 
 function row(key: Key, description: string): string {
-  const type = key.variants.length === 0 ? key.type : key.list ? "list" : "";
+  // A default of a simple type shows the type.
+  const shown = key.byDefault === undefined || !/^[a-z]+$/.test(key.type) ? key.type : "";
+  const type = key.variants.length === 0 ? shown : key.list ? "list" : "";
   return `| \`${key.path}\` | ${type} | ${cell(defaultOf(key))} | ${cell(description)} |`;
 }
 
