@@ -27,7 +27,7 @@ in place of any text. Such values are secret in state, history, plans and \`--js
 - Names, addresses and releases stay readable, since resource names contain them.
 - In a whole machine configuration only its secrets are redacted.
 
-The engine only reports which top-level key holds a secret. What the stack file has in plain text at the same path is readable; everything else below that key is secret.
+Below a top-level key with a secret, only what the stack file has in plain text is readable.
 `;
 
 /** A key and all below it. A section whose keys were shown for another one refers to that. */
