@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { changed } from "./unit/settings/example.ts";
@@ -18,9 +18,9 @@ export interface Example {
 
 /** Every example there is. */
 export function allExamples(): Example[] {
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => exampleNamed(name));
+  return readdirSync(folder)
+    .filter((name) => existsSync(join(folder, name, "Pulumi.example.yaml")))
+    .map(exampleNamed);
 }
 
 export function exampleNamed(name: string): Example {
