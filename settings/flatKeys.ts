@@ -1,5 +1,8 @@
+import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { isRecord } from "./raw.ts";
+import { settingsSchema } from "./rules.ts";
+import { schemasAt } from "./schemasAt.ts";
 import { pathText, type Origin, type Path } from "./secretValues.ts";
 
 /**
@@ -44,7 +47,7 @@ function expand(
     Object.fromEntries(Object.entries(config).filter(([key]) => !keys.has(key))),
   );
   const problems = flat.flatMap(({ key, path }): Problem[] => {
-    const reason = put(expanded, path, secret(key) ? config[key] : asWithPath(config[key]));
+    const reason = put(expanded, path, secret(key) ? config[key] : asSetting(config[key], path));
     return reason === undefined ? [] : [{ path: pathText(path), reason }];
   });
   return { expanded, problems };
@@ -94,8 +97,14 @@ function put(config: Record<string, unknown>, path: Path, value: unknown): strin
   return undefined;
 }
 
-/** A value under such a key is always text. It becomes what `pulumi config set --path` makes of the same text. */
-function asWithPath(value: unknown): unknown {
+/** A value under such a key is always text, and stays one where the setting is: a node may be named `1`. Elsewhere it becomes what `--path` makes of it. */
+function asSetting(value: unknown, path: Path): unknown {
+  const schemas = schemasAt(settingsSchema, path);
+  if (schemas.length > 0 && schemas.every(isText)) return value;
   if (value === "true" || value === "false") return value === "true";
   return typeof value === "string" && /^(?:0|-?[1-9]\d{0,14})$/.test(value) ? Number(value) : value;
+}
+
+function isText(schema: z.ZodType): boolean {
+  return schema instanceof z.ZodString;
 }

@@ -52,6 +52,28 @@ describe("keys that are paths", () => {
     expect(settings?.upgrade).toMatchObject({ prePull: false, workers: { maxUnavailable: 2 } });
   });
 
+  it.each(["123", "0", "true", "false"])("keep the text %s where the setting is a text", (text) => {
+    const { settings, problems } = outcome({
+      ...answers,
+      "cluster.name": text,
+      "cluster.nodes[0].name": text,
+      "cluster.nodes[0].labels.rack": text,
+    });
+    expect(problems).toEqual([]);
+    expect(settings?.cluster.name).toBe(text);
+    expect(settings?.cluster.nodes[0]).toMatchObject({ name: text, labels: { rack: text } });
+  });
+
+  it("become what --path makes of them where a setting may be several things", () => {
+    const { settings, problems } = outcome({
+      ...answers,
+      "upgrade.workers.maxUnavailable": "2",
+      "cluster.patches.all[0].machine.sysctls.first": "1",
+    });
+    expect(problems).toEqual([]);
+    expect(settings?.upgrade.workers.maxUnavailable).toBe(2);
+  });
+
   it("keep the order of a list, however long", () => {
     const nodes = Array.from({ length: 12 }, (_, index) => index).flatMap((index) => [
       [`cluster.nodes[${index}].name`, index === 0 ? "cp1" : `w${index}`],
