@@ -16,6 +16,9 @@ import { canary, changed, usual } from "./settings/example.ts";
 const root = join(import.meta.dirname, "../..");
 const resources = Object.entries(nodeParts.resources);
 
+/** Whether it is a preview, which run it is, and what is refused in it: no program is to set that. */
+const betweenClasses = ["preview", "run", "refused", "refusals"];
+
 const check = async (token: string, given: Properties) => {
   const provider = new TalosNodeProvider({
     clock: realClock,
@@ -73,8 +76,18 @@ describe("the schema of the plugin talos-node", () => {
     for (const [token, { inputProperties, properties }] of resources) {
       const found = ofType(registered, token);
       const names = new Set(found.flatMap(({ inputs }) => Object.keys(inputs)));
-      expect([...names].filter((name) => !(name in inputProperties) && !(name in properties))).toEqual([]);
+      const others = [...names].filter((name) => !(name in inputProperties) && !(name in properties));
+      expect(others.filter((name) => !betweenClasses.includes(name))).toEqual([]);
     }
+  });
+
+  it("has nothing that only the classes of one program tell each other", () => {
+    const shown = resources.flatMap(([token, { inputProperties, properties }]) =>
+      Object.keys({ ...inputProperties, ...properties })
+        .filter((name) => betweenClasses.includes(name))
+        .map((name) => `${token}.${name}`),
+    );
+    expect(shown).toEqual([]);
   });
 });
 

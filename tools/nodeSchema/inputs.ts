@@ -1,31 +1,18 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { ClusterMembershipArgs } from "../../components/clusterMembership.ts";
 import type { TalosAuthority } from "../../components/clientCredentials.ts";
 import type { ClientConfiguration, NodeConfigurationArgs } from "../../components/machineConfiguration.ts";
 import type { ConfigurationToBe, RolloutReadinessArgs } from "../../components/rolloutReadiness.ts";
 
 /** Inputs that the classes in components/ give by themselves, and a program in another language gives if it needs them. */
 
-interface Previewed {
-  /**
-   * Whether this is a preview: what is refused is then the output `refused`, for the input `refusals` of a RolloutPreflight, which fails with all of them. Default: false;
-   * it is an error of this resource.
-   */
-  preview?: boolean;
-}
-
-export interface NodeConfigurationInputs extends NodeConfigurationArgs, Previewed {
+export interface NodeConfigurationInputs extends NodeConfigurationArgs {
   /** The machine configuration with its secrets redacted, for policies and reports. Default: it is made from the machine configuration. */
   configuration?: pulumi.Input<string>;
 }
 
-export interface ClusterMembershipInputs extends ClusterMembershipArgs, Previewed {}
-
-export interface RolloutReadinessInputs extends Omit<RolloutReadinessArgs, "configurations">, Previewed {
+export interface RolloutReadinessInputs extends Omit<RolloutReadinessArgs, "configurations"> {
   /** The machine configuration that each node is to have, and the patches in it, by its name: the plan has what it changes. Always secret; the state keeps hashes. Default: no plan. */
   configurations?: pulumi.Input<Record<string, ConfigurationToBe>>;
-  /** A text that no other run of the program has. With `approvedPlan`; what `confirmed` has for another `program` approves nothing. Default: an empty text. */
-  run?: string;
 }
 
 /** Issues Talos API credentials (role os:admin) for a year from the cluster's CA; they are others every 180 days. No node is asked. */

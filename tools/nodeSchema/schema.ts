@@ -11,13 +11,16 @@ const inputsFile = "tools/nodeSchema/inputs.ts";
 const resources: Record<string, { file: string; inputs?: string }> = {
   NodeUpgrade: { file: "components/nodeUpgrade.ts" },
   NodeConfiguration: { file: "components/machineConfiguration.ts", inputs: "NodeConfigurationInputs" },
-  ClusterMembership: { file: "components/clusterMembership.ts", inputs: "ClusterMembershipInputs" },
+  ClusterMembership: { file: "components/clusterMembership.ts" },
   RolloutReadiness: { file: "components/rolloutReadiness.ts", inputs: "RolloutReadinessInputs" },
   RolloutPreflight: { file: "components/rolloutPreflight.ts" },
   KubernetesUpgrade: { file: "components/kubernetesUpgrade.ts" },
   StorageProbe: { file: "components/storageProbe.ts" },
   ConfirmedSchematic: { file: "components/confirmedSchematic.ts" },
 };
+
+/** What the classes tell the plugin and each other within one program: nobody else is to set it, and no SDK has it. */
+const betweenClasses = new Set(["preview", "run", "refused", "refusals"]);
 
 /** The resources and the function of the plugin `talos-node`, from the types of the classes in components/ and what their comments say. */
 function nodeParts(root: string): PackageParts {
@@ -40,7 +43,9 @@ function nodeParts(root: string): PackageParts {
     return found;
   };
   const propertiesOf = (symbol: ts.Symbol): ts.Symbol[] =>
-    checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol));
+    checker
+      .getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol))
+      .filter((property) => !betweenClasses.has(property.name));
 
   const resourceOf = (name: string, file: string, inputsName = `${name}Args`): ResourceSpec => {
     const symbol = exported(file, name);
