@@ -92,6 +92,7 @@ export async function buildPackage(folder: string, source: Source = {}): Promise
   for (const plugin of plugins)
     writeManifest(join(folder, plugin.folder), {
       ...readManifest(join(root, plugin.folder, "package.json")),
+      version: manifest.version,
       ...serverOf(source),
     });
   writeManifest(folder, manifest);
