@@ -163,7 +163,7 @@ function wrongImage(
   if (runsOld(facts, before, wanted)) {
     return {
       seen: `the node rebooted, but runs its old image again: ${runs}, not ${wants}`,
-      hint: "Talos falls back when the new image does not boot, and runs the old one when nothing was installed: the console of the node shows which. Run `pulumi up` again once the cause is fixed.",
+      hint: "Talos falls back when the new image does not boot or does not finish booting, and runs the old one when nothing was installed: the console of the node shows which. Run `pulumi up` again once the cause is fixed.",
       forMs: 0,
     };
   }

@@ -99,6 +99,20 @@ const cases: Case[] = [
     says: /runs its old image again: v1\.12\.7 with no schematic, not v1\.13\.9/,
   },
   {
+    fault: "falls-back-late",
+    ...lifecycle,
+    reboots: 2,
+    step: "verify",
+    says: /runs its old image again: v1\.13\.7.*does not boot or does not finish booting/,
+  },
+  {
+    fault: "falls-back-late",
+    ...untouched,
+    reboots: 2,
+    step: "verify",
+    says: /runs its old image again: v1\.12\.7 with no schematic, not v1\.13\.9/,
+  },
+  {
     fault: "never-returns",
     from: "v1.13.7",
     runs: "nothing",
