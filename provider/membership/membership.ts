@@ -15,7 +15,7 @@ import {
   type Member,
   type MembershipInputs,
 } from "./members.ts";
-import { etcdFindings, removeNode } from "./removal.ts";
+import { etcdFindings, refuseOtherNode, removeNode } from "./removal.ts";
 import { volumesAtRisk } from "../storage/leave.ts";
 
 /** Some nodes could not be taken out; `members` is who is left to care for. */
@@ -89,6 +89,7 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
   try {
     const found = await look(context, node.patience.guardMs);
     if (found.is === "reset") return {};
+    refuseOtherNode(context, found);
     const risk = node.wanted.drain.enabled ? undefined : await volumesAtRisk(node.storage);
     const volumes = risk === undefined ? {} : { note: `It is not drained and ${risk}.` };
     if (member.role !== "controlplane") return volumes;

@@ -38,6 +38,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
     } else {
       begin("guard");
       node.gate.requireApproval("leaving");
+      refuseOtherNode(context, found);
       await refuseSameMachine(context, found);
       await guard(context, found.etcdMember);
       begin("drain");
@@ -107,6 +108,19 @@ function told(context: RemovalContext, step: RemovalStep, error: unknown, now: s
     return new RemovalError(member, step, `Kubernetes: ${error.message}`, again);
   }
   return error;
+}
+
+/** Machines may have changed their addresses: the one that says it is a node that stays is not wiped. */
+export function refuseOtherNode({ member, staying }: RemovalContext, found: Member): void {
+  const named = staying.find(({ name }) => name === found.kubernetesNode);
+  if (named !== undefined && found.kubernetesNode !== member.name) {
+    throw new RemovalError(
+      member,
+      "guard",
+      `the machine at ${member.node} is ${memberLabel(named)}, as it says itself, and that node stays: addresses have moved, it seems`,
+      "Nothing was reset. Put the node back, correct the addresses (cluster.nodes[].address), run `pulumi up`, and take it out again.",
+    );
+  }
 }
 
 /** An address may be written in two ways, and both may have been listed: the machine of a node that stays is not wiped. */

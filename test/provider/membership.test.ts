@@ -292,6 +292,24 @@ describe("a worker", () => {
   });
 });
 
+it("a machine that says it is a node that stays is not reset, whatever its address", async () => {
+  await start("127.44.81", 1, 2);
+  const [first, second] = ["w1", "w2"].map((name) => cluster.node(name).address);
+  // Two leases that changed places.
+  const swapped = { w1: { node: second }, w2: { node: first } };
+  const own = harness(kubernetes, { probeMs: 10_000, guardMs: 10_000, contactMs: 10_000 });
+  const state = await deployed(own, without([], {}, swapped));
+  const left = without(["w2"], {}, swapped);
+  const preview = await failureOf(own.provider.diff("membership", urn, state, left));
+  const up = await failureOf(own.provider.update("membership", urn, state, left));
+  for (const { message } of [preview, up])
+    expect(message).toMatch(
+      /^w2 \(127\.44\.81\.21\), removal, step "guard": the machine at 127\.44\.81\.21 is w1 \(127\.44\.81\.22\), as it says itself/,
+    );
+  for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject(untouched);
+  expect(kubernetes.log).toEqual([]);
+});
+
 describe("a control plane", () => {
   it("with reset leaves etcd, and the others keep their quorum", async () => {
     await start("127.44.71", 3, 0);
