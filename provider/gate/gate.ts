@@ -1,5 +1,6 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, CallOptions, TalosActor } from "../../talos/api/talosClient.ts";
+import { hostnameOf } from "../../talos/hostname.ts";
 import type { PlannedAction } from "../../talos/rolloutPlan.ts";
 import { backoff } from "../context.ts";
 import { NodeMoved } from "../errors.ts";
@@ -13,6 +14,7 @@ import { clusterTurn, type ClusterTurn } from "./clusterTurn.ts";
 import { forgetFindings, machineThere } from "./forget.ts";
 import { NotRecovered, Refused } from "./refused.ts";
 import { formerMemberFindings, leaveFindings } from "./leave.ts";
+import { namesakeFindings } from "./namesake.ts";
 import type { GateSite } from "./site.ts";
 import { inTurn } from "./turn.ts";
 
@@ -218,7 +220,7 @@ export class Gate {
 
   /**
    * Gives a machine in maintenance mode its first configuration, without client authentication: it is no part of the cluster yet. A control plane that etcd
-   * still counts as a member was one: its machine was reinstalled, or another one has its address.
+   * still counts as a member was one: its machine was reinstalled, or another one has its address. No machine joins under the name of a node that is Ready.
    */
   async applyFirstConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
     const { connectionTo, node, patience, signal } = this.#site;
@@ -226,10 +228,33 @@ export class Gate {
     const look = { deadlineMs: patience.probeMs * 2, signal };
     const findings = node.role === "controlplane" ? await formerMemberFindings(this.#site, look) : [];
     if (findings.length > 0) throw new Refused(findings);
+    await this.#noNamesake(hostnameOf(data));
     return this.#dial((talos) => talos.applyFirstConfiguration(data, call), node.node, {
       ...connectionTo(node.node),
       credentials: "maintenance",
     });
+  }
+
+  async #noNamesake(name: string | undefined): Promise<void> {
+    const { acting, clock, kubeconfig, kubeconfigForTurn, node, patience, signal, tell } = this.#site;
+    const given = name === undefined ? undefined : (kubeconfig ?? (await kubeconfigForTurn?.()));
+    if (name === undefined || given === undefined) return;
+    const end = clock.now() + patience.certificateMs;
+    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    try {
+      const kubernetes = await clientsOf(acting).kubernetes(given);
+      for (;;) {
+        const findings = namesakeFindings(node.node, await kubernetes.node(name.toLowerCase()));
+        if (findings.length === 0) return;
+        if (clock.now() >= end) throw new Refused(findings);
+        tell(`waiting: ${problemsOf(findings)}`);
+        await clock.sleep(pause(), signal);
+      }
+    } catch (error) {
+      // A cluster that is just being bootstrapped has no API server yet, and no node.
+      if (!(error instanceof KubernetesError)) throw error;
+      tell(`whether Kubernetes has a node ${name} is not known: ${error.message}`);
+    }
   }
 
   /** Starts a service that was stopped, which takes nothing from the cluster. */

@@ -459,6 +459,24 @@ describe("a machine without a configuration", () => {
     await gateOf("cp4").applyFirstConfiguration("", call);
     expect(done).toEqual(["applyFirstConfiguration cp4"]);
   });
+
+  it.each([
+    ["its own document", "apiVersion: v1alpha1\nkind: HostnameConfig\nhostname: cp3\nauto: off\n"],
+    ["machine.network", "machine: { network: { hostname: CP3 } }\n"],
+  ])("is sent none with the name, in %s, of a node that is Ready", async (_, configuration) => {
+    const first = (data: string, more: Partial<GateSite> = {}) =>
+      gateOf("w1", more).applyFirstConfiguration(data, call);
+    await expect(first(configuration)).rejects.toThrow(/join as cp3, .* Ready node of that name/);
+    const later = { kubeconfig: undefined, kubeconfigForTurn: async () => "in memory" };
+    await expect(first(configuration, later)).rejects.toBeInstanceOf(Refused);
+    expect(done).toEqual([]);
+    await first("machine: {}\n");
+    fleet.kubernetes.get("cp3").ready = false;
+    await first(configuration);
+    fleet.kubernetes.cluster.delete("cp3");
+    await first(configuration);
+    expect(done).toEqual(Array(3).fill("applyFirstConfiguration w1"));
+  });
 });
 
 describe("a Node object", () => {

@@ -1,0 +1,19 @@
+import type { Finding } from "../guards/finding.ts";
+import type { KubernetesNode } from "../kubernetes.ts";
+
+/**
+ * What stands against a machine's joining under the name of a node that is there: kubelets of one name share one Node object, and each runs all of its pods. Two
+ * machines would write to one volume.
+ */
+export function namesakeFindings(address: string, object: KubernetesNode | undefined): Finding[] {
+  if (object?.ready !== true) return [];
+  const { name, addresses } = object;
+  return [
+    {
+      problem: `the machine at ${address} would join as ${name}, and Kubernetes has a Ready node of that name (${addresses.join(", ")}): both machines would run its pods and write to its volumes`,
+      hint: `Turn the other machine off or reset it, and \`kubectl delete node ${name}\`; or give this one another name and hostname. Then run \`pulumi up\` again.`,
+      // A kubelet that is gone shows within a minute.
+      mayPass: true,
+    },
+  ];
+}
