@@ -3,7 +3,7 @@ import { supportedKubernetes } from "./releases.ts";
 import { VersionError } from "./version.ts";
 
 /**
- * The newest patch of each minor release that is known (kubernetes/kubernetes tags; minors up to 1.34 are at their end). `upgrade.kubernetes.releases` overrides them.
+ * The newest patch of each minor release that is known (kubernetes/kubernetes tags, and kubernetes/website data/releases/eol.yaml for 1.24 to 1.28; minors up to 1.34 are at their end). `upgrade.kubernetes.releases` overrides them.
  */
 const newestPatch: Readonly<Record<number, string>> = {
   24: "v1.24.17",
