@@ -316,7 +316,8 @@ export class Gate {
       if (wellSince === undefined && now - begun >= patience.recoveryMs)
         throw new NotRecovered(findings, now - begun);
       if (findings.length > 0) tell(`recovering: ${problemsOf(findings)}`);
-      await clock.sleep(pause(), signal);
+      const left = wellSince === undefined ? Infinity : wellSince + patience.steadyMs - now;
+      await clock.sleep(Math.min(pause(), left), signal);
     }
   }
 

@@ -357,6 +357,19 @@ describe("a configuration that disturbs", () => {
     },
   );
 
+  it("is over once the machine has been well for that moment, whatever the pause between looks is by then", async () => {
+    let now = 0;
+    let wellAt: number | undefined;
+    const clock = { now: () => now, random: () => 0, sleep: async (ms: number) => void (now += ms) };
+    const isBack = (): boolean => done.length === 0 || now >= 20_000;
+    instead["w1.machineStatus"] = () => {
+      if (done.length > 0 && isBack()) wellAt ??= now;
+      return { stage: "running", ready: isBack(), unmet: [] };
+    };
+    await apply(gateOf("w1", { clock, patience: { ...defaultPatience, serviceMs: 60_000 } }));
+    expect(now - (wellAt ?? 0)).toBe(defaultPatience.steadyMs);
+  });
+
   it("of a machine that does not answer after it is not over", async () => {
     instead["w1.machineStatus"] = () =>
       done.length > 0 ? silent() : { stage: "running", ready: true, unmet: [] };
