@@ -40,7 +40,7 @@ export function stepFindings(
   const [oldest, newest] = [releases[0], releases.at(-1)];
   const findings: Finding[] = [];
   if (oldest !== undefined && newest !== undefined) {
-    const runs = oldest === newest ? oldest : `${oldest} to ${newest}`;
+    const runs = oldest === newest ? oldest : `${oldest} to ${newest} (${whoRuns(look, newest)})`;
     if (minorOf(newest) > minorOf(target)) {
       findings.push(
         never(
@@ -59,7 +59,9 @@ export function stepFindings(
       findings.push(
         never(
           `${target} is more than one minor release away from ${oldest}, which ${whoRuns(look, oldest)} runs`,
-          stepsHint(look, oldest, target),
+          through.length > 0
+            ? "Add a release of each minor between to upgrade.kubernetes.releases."
+            : `Set upgrade.through: automatic to go through the releases between. ${stepsHint(look, oldest, target)}`,
         ),
       );
     }
@@ -77,8 +79,8 @@ function stepsHint({ nodes }: ClusterLook, oldest: string, target: string): stri
   const way = ways.find(({ from, to }) => from !== to) ?? ways[0];
   const steps = way === undefined ? undefined : stepsToBoth(way, { from: oldest, to: target });
   return steps === undefined
-    ? `Set kubernetesVersion to a release of v1.${minorOf(oldest) + 1} first, run \`pulumi up\`, and then go on to ${target}.`
-    : `In steps: ${describeSteps(steps)}.`;
+    ? `Or set kubernetesVersion to a release of v1.${minorOf(oldest) + 1} first, run \`pulumi up\`, and then go on to ${target}.`
+    : `Or in steps: ${describeSteps(steps)}.`;
 }
 
 function whoRuns({ nodes }: ClusterLook, release: string): string {
@@ -105,7 +107,7 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
   return [...problems].map(([problem, nodes]) =>
     never(
       `${nodes.join(", ")}: ${problem}`,
-      "Where both change, Talos comes first where the new Kubernetes needs it, and Kubernetes first where the new Talos no longer runs the old one: each in a `pulumi up` of its own.",
+      "Choose a talosVersion and a kubernetesVersion that go together. Both may change in one `pulumi up`: Talos goes first.",
     ),
   );
 }

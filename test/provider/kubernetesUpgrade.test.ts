@@ -162,7 +162,11 @@ describe("with one worker", () => {
   });
 
   it.each([
-    ["more than one minor release", { kubernetesVersion: "v1.37.0" }, /more than one minor release away/],
+    [
+      "more than one minor release",
+      { kubernetesVersion: "v1.37.0" },
+      /more than one minor release away .*upgrade\.through: automatic/,
+    ],
     ["a minor release back", { kubernetesVersion: "v1.34.6" }, /cannot go back/],
   ])("%s is refused in the preview and in the deployment", async (_, change, why) => {
     const { provider } = own.provider();
