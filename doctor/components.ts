@@ -1,10 +1,20 @@
 import { sentence } from "../provider/errors.ts";
-import { kubernetesUpgradeInputs } from "../provider/kubernetesUpgrade/inputs.ts";
-import { lookAtCluster, releasesIn, releaseTable } from "../provider/kubernetesUpgrade/look.ts";
+import { hintsOf, problemsOf } from "../provider/guards/finding.ts";
+import {
+  kubernetesUpgradeInputs,
+  type KubernetesUpgradeInputs,
+} from "../provider/kubernetesUpgrade/inputs.ts";
+import {
+  lookAtCluster,
+  releasesIn,
+  releaseTable,
+  type ClusterLook,
+} from "../provider/kubernetesUpgrade/look.ts";
 import { obstacles } from "../provider/kubernetesUpgrade/upgrade.ts";
 import { Work } from "../provider/kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../provider/session.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
+import { kubernetesBefore, kubernetesThrough } from "../talos/kubernetesWay.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
 import { DoctorError } from "./doctorError.ts";
 import type { FirstLook } from "./node.ts";
@@ -74,7 +84,8 @@ export async function examineComponents(
         nodes: [],
         text: "removed APIs, kubelets and nodes that are not examined were not judged: give --kubeconfig",
       });
-    const against = toKubernetes === undefined ? [] : await obstacles(work, look, to !== undefined);
+    const planned = to !== undefined;
+    const against = toKubernetes === undefined ? [] : await obstacles(work, look, planned);
     const refused = against.map(({ problem, hint }) => `${sentence(problem)} ${hint}`);
     findings.push(
       ...refused.map((text): Finding => ({
@@ -83,9 +94,37 @@ export async function examineComponents(
         text: `an upgrade of Kubernetes to ${toKubernetes ?? ""} would be refused because ${text}`,
       })),
     );
+    const way = await wayThrough(look, inputs, planned, (wanted) =>
+      Work.open(surroundings, "", wanted, signal),
+    );
+    if (way !== undefined) findings.push({ severity: "warning", nodes: [], text: way });
     // What cannot be read cannot be upgraded either.
     const unread = look.silent.map(({ node, reason }) => `${node.name} could not be read: ${reason}`);
     return { runs: releaseTable(look), refused: [...refused, ...unread], findings };
+  } finally {
+    work.close();
+  }
+}
+
+/** What `upgrade.through: automatic` would do with a cluster that is several minor releases behind; undefined for any other cluster. */
+async function wayThrough(
+  look: ClusterLook,
+  inputs: KubernetesUpgradeInputs,
+  planned: boolean,
+  open: (inputs: KubernetesUpgradeInputs) => Promise<Work>,
+): Promise<string | undefined> {
+  const { kubernetesVersion: target } = inputs;
+  const through = kubernetesBefore(target);
+  const [oldest = target] = releasesIn(look);
+  const between = kubernetesThrough(oldest, target, through)?.slice(0, -1) ?? [];
+  if (between.length === 0) return undefined;
+  const begin = `with upgrade.through: automatic, an upgrade of Kubernetes to ${target} goes through ${between.join(", ")}, with ${between.length + 1} restarts of each kubelet`;
+  const work = await open({ ...inputs, through });
+  try {
+    const against = await obstacles(work, look, planned);
+    return against.length === 0
+      ? begin
+      : `${begin}; right now that is refused: ${sentence(problemsOf(against))} ${hintsOf(against)}`;
   } finally {
     work.close();
   }

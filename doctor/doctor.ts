@@ -219,7 +219,7 @@ async function examineNode(
 ): Promise<{ node: NodeVerdict; findings: Finding[] }> {
   const session = await Session.open(surroundings, "", wantedOf(look, all, options), signal);
   try {
-    return await examine(session.context, look, options.to);
+    return await examine(session.context, look, options);
   } finally {
     session.close();
   }

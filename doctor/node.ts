@@ -10,7 +10,7 @@ import {
 } from "../provider/facts.ts";
 import { describeEtcd } from "../provider/guards/etcdVersion.ts";
 import { kernelArgumentFindings } from "../provider/guards/kernelArguments.ts";
-import { wayProblem } from "../provider/hops/obstacles.ts";
+import { runningKubernetes, wayProblem } from "../provider/hops/obstacles.ts";
 import { hopsLeft } from "../provider/hops/way.ts";
 import { silentProgress } from "../provider/progress.ts";
 import { guard } from "../provider/steps/guard.ts";
@@ -18,6 +18,7 @@ import { TalosError } from "../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../talos/api/talosClient.ts";
 import { exemptedNamespaces } from "../talos/exemptions.ts";
 import { badRelease, extensionAvailable, initiatorNameChanges, iscsiServices } from "../talos/extensions.ts";
+import { kubernetesBefore, kubernetesStops } from "../talos/kubernetesWay.ts";
 import { releasesBefore, unknownRelease } from "../talos/releases.ts";
 import { VersionError } from "../talos/version.ts";
 import type { Finding, NodeVerdict } from "./verdict.ts";
@@ -41,7 +42,7 @@ export async function firstLook(talos: TalosReader, address: string, call: CallO
 export async function examine(
   context: UpgradeContext,
   { address, name, role, facts }: FirstLook,
-  to: string | undefined,
+  { to, toKubernetes }: { to?: string; toKubernetes?: string },
 ): Promise<{ node: NodeVerdict; findings: Finding[] }> {
   const { talos, signal } = context;
   const call = { deadlineMs: context.patience.probeMs * 2, signal };
@@ -50,7 +51,7 @@ export async function examine(
     unlessUnknown(kernelArgumentFindings(address, talos, facts.version, call)),
     role === "controlplane" ? unlessUnknown(exemptions(talos, call)) : undefined,
     to === undefined || to === facts.version ? undefined : refusals(context, facts, to),
-    to === undefined ? undefined : wayThrough(context, facts, to),
+    to === undefined ? undefined : wayThrough(context, facts, to, toKubernetes),
   ]);
   const node: NodeVerdict = {
     name,
@@ -88,19 +89,35 @@ async function wayThrough(
   context: UpgradeContext,
   facts: NodeFacts,
   to: string,
+  toKubernetes: string | undefined,
 ): Promise<string | undefined> {
   const { image, extensions } = context.wanted;
   const hops = releasesBefore(to).map((talosVersion) => ({
     ...{ talosVersion, image, extensions, services: [], files: [] },
   }));
-  const node = { ...context.wanted, hops };
+  const releases = toKubernetes === undefined ? [] : [...kubernetesBefore(toKubernetes), toKubernetes];
+  const node = {
+    ...{ ...context.wanted, hops },
+    ...(releases.length === 0 ? {} : { kubernetes: { releases } }),
+  };
   const left = hopsLeft(facts, node).map(({ talosVersion }) => talosVersion);
   if (left.length === 0) return undefined;
-  const problem = await wayProblem(context, facts, node);
+  const [problem, runs] = await Promise.all([
+    wayProblem(context, facts, node),
+    releases.length === 0 ? undefined : runningKubernetes(context),
+  ]);
   const begin = `with upgrade.through: automatic, an upgrade to ${to} goes through ${left.join(", ")}, with ${left.length + 1} reboots of each node`;
+  const stops = runs === undefined ? [] : kubernetesStops(runs, [facts.version, ...left, to], releases);
   return problem === undefined
-    ? begin
+    ? begin + stopsText(stops)
     : `${begin}; right now that is refused: ${sentence(problem.seen)} ${problem.hint}`;
+}
+
+/** `, and Kubernetes to v1.30.14 before Talos v1.12.11` */
+function stopsText(stops: ReturnType<typeof kubernetesStops>): string {
+  if ("problem" in stops || stops.length === 0) return "";
+  const steps = stops.map(({ kubernetes, before }) => `to ${kubernetes} before Talos ${before}`);
+  return `, and Kubernetes goes ${steps.join(", ")}`;
 }
 
 /** Why a stack with this release, and the extensions that the node has, would not get as far as a rollout. */

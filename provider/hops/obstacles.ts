@@ -131,7 +131,7 @@ function kubernetesFindings(
 }
 
 /** What really runs; undefined if the API is not asked or does not answer; the guard reports that later. */
-async function runningKubernetes(context: UpgradeContext): Promise<string | undefined> {
+export async function runningKubernetes(context: UpgradeContext): Promise<string | undefined> {
   try {
     return await (await context.kubernetes())?.version();
   } catch (error) {

@@ -14,18 +14,18 @@ beforeEach(() => {
   own.kubernetes.get("w1").kubeletVersion = before;
 });
 
-function look(options: Partial<DoctorOptions> = {}): Promise<Verdict> {
-  const nodes = own.cluster.nodes.map(({ name, address }) => ({ name, address }));
+function look(options: Partial<DoctorOptions> = {}, of = own): Promise<Verdict> {
+  const nodes = of.cluster.nodes.map(({ name, address }) => ({ name, address }));
   const addresses = nodes.map(({ address }) => address);
   const world: World = {
     ...realWorld,
-    surroundings: { ...realWorld.surroundings, connectKubernetes: async () => own.kubernetes },
+    surroundings: { ...realWorld.surroundings, connectKubernetes: async () => of.kubernetes },
     kubernetes: async () => ({
       nodes: async () => nodes,
       verdict: async () => ({ version: before, drivers: [], volumes: {}, attachments: 0 }),
     }),
   };
-  const talosconfig = { context: "prod", ...own.cluster.credentials, endpoints: addresses, nodes: addresses };
+  const talosconfig = { context: "prod", ...of.cluster.credentials, endpoints: addresses, nodes: addresses };
   return consult(
     { talosconfig, kubeconfig: "in memory", allowSkew: false, ...options },
     world,
@@ -55,6 +55,41 @@ it.each([
   expect(verdict.kubernetesRefused?.join()).toMatch(why);
   expect(problems(verdict).join()).toMatch(why);
   expect(verdictText(verdict)).toContain(`An upgrade of Kubernetes to ${toKubernetes} would be refused.`);
+});
+
+it("tells the minor releases on the way, and what stands against it beside them", async () => {
+  const warned = async (options: Partial<DoctorOptions>): Promise<string> =>
+    (await look({ to: "v1.14.1", ...options })).findings
+      .flatMap(({ severity, text }) => (severity === "warning" ? [text] : []))
+      .filter((text) => text.includes("an upgrade of Kubernetes"))
+      .join();
+  const way =
+    "with upgrade.through: automatic, an upgrade of Kubernetes to v1.37.0 goes through v1.36.6, with 2 restarts of each kubelet";
+  expect(await warned({ toKubernetes: "v1.37.0" })).toBe(way);
+  own.kubernetes.deprecated = [
+    { group: "batch", version: "v1beta1", resource: "cronjobs", removedRelease: "1.36" },
+  ];
+  expect(await warned({ toKubernetes: "v1.37.0" })).toMatch(
+    new RegExp(`^${way}; right now that is refused: something still uses APIs`),
+  );
+  expect(await warned({ toKubernetes: after })).toBe("");
+});
+
+it("tells where Kubernetes is upgraded on a way of Talos hops", async () => {
+  const far = await KubernetesCluster.start({
+    ...{ subnet: "127.49.79", controlPlanes: 1, workers: 0 },
+    ...{ version: "v1.10.9", kubernetesVersion: "v1.29.6" },
+  });
+  try {
+    far.kubernetes.version = async () => "v1.29.6";
+    const { findings } = await look({ to: "v1.13.9", toKubernetes: "v1.31.2" }, far);
+    expect(findings.map(({ text }) => text)).toContain(
+      "with upgrade.through: automatic, an upgrade to v1.13.9 goes through v1.11.6, v1.12.11, with 3 reboots of each node, " +
+        "and Kubernetes goes to v1.30.14 before Talos v1.12.11, to v1.31.2 before Talos v1.13.9",
+    );
+  } finally {
+    await far.stop();
+  }
 });
 
 it("names removed APIs that are in use, and components that are apart", async () => {
