@@ -1,6 +1,6 @@
 import { Apid, type ApidIdentity } from "./apid.ts";
 import { configuredIdentity, maintenanceIdentity } from "./identity.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import { Wire } from "./wire.ts";
 
 /** Where Talos listens. */
@@ -9,14 +9,14 @@ const port = 50000;
 /** The API of a node on its network address: without credentials, then with those of its configuration. */
 export class ApiPort {
   readonly wire = new Wire();
-  readonly #node: SimulatedNode;
+  readonly #node: Machine;
   #apid: Apid | undefined;
   /** Replaced, and still there for the connections from before. */
   readonly #draining = new Set<Apid>();
   /** Changes of credentials, one after the other: the last one asked for is the one that stays. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(node: SimulatedNode) {
+  constructor(node: Machine) {
     this.#node = node;
   }
 

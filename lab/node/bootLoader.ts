@@ -1,14 +1,14 @@
 import { Boot } from "./boot.ts";
 import type { Slot } from "./disk.ts";
 import type { NodeImage } from "./images.ts";
-import type { SimulatedNode } from "./node.ts";
-import type { BootRecord } from "./snapshot.ts";
+import type { Machine } from "./machine.ts";
+import type { BootRecord } from "./records.ts";
 
 /**
  * Takes the active slot, or returns to the other one when a new image does not come up. With an empty disk it boots from the
  * medium.
  */
-export function loadImage(node: SimulatedNode, medium: NodeImage | undefined): Boot {
+export function loadImage(node: Machine, medium: NodeImage | undefined): Boot {
   const { disk, faults } = node;
   let slot = disk.active;
   if (slot !== undefined && disk.fallback !== undefined && faults.strikes("falls-back")) {
@@ -31,7 +31,7 @@ export function loadImage(node: SimulatedNode, medium: NodeImage | undefined): B
 }
 
 function record(
-  node: SimulatedNode,
+  node: Machine,
   image: NodeImage | undefined,
   slot: Slot | undefined,
   outcome: BootRecord["outcome"],

@@ -1,6 +1,6 @@
 import { clusterSection, kubernetesImage } from "./kubernetesImages.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import type { ResourceContent } from "./resourceTypes.ts";
+import type { ResourceContent } from "./resourceContent.ts";
 import { wireStruct } from "./wireStruct.ts";
 
 /** Some of the manifests that Talos makes for a new cluster: those by which an upgrade of Kubernetes can be told. */

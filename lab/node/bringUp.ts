@@ -1,14 +1,14 @@
 import semver from "semver";
 import { isPowerLoss, type Boot, type UnmetCondition } from "./boot.ts";
 import { EtcdView, newMemberId } from "./etcd.ts";
-import { etcdRefusal, followVersions } from "./etcdVersion.ts";
+import { etcdRefusal } from "./etcdVersion.ts";
 import { install, pull } from "./installer.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import { expectedServices } from "./services.ts";
 
 /** From power on to running, and then watching over the node until the power goes. */
-export async function bringUp(node: SimulatedNode, boot: Boot): Promise<void> {
+export async function bringUp(node: Machine, boot: Boot): Promise<void> {
   for (const id of ["machined", "udevd", "syslogd", "auditd", "containerd"]) {
     boot.services.put(id, "Running", "Service started as goroutine", id === "auditd" ? undefined : true);
   }
@@ -41,7 +41,7 @@ export async function bringUp(node: SimulatedNode, boot: Boot): Promise<void> {
 }
 
 /** The image is not good: the boot loader takes the other one next. */
-function returnToFallback(node: SimulatedNode): void {
+function returnToFallback(node: Machine): void {
   const { disk } = node;
   if (disk.fallback !== undefined) disk.active = disk.fallback;
   delete disk.fallback;
@@ -50,7 +50,7 @@ function returnToFallback(node: SimulatedNode): void {
 }
 
 /** Waits for a configuration, without any credentials. */
-async function maintenance(node: SimulatedNode, boot: Boot): Promise<MachineConfig> {
+async function maintenance(node: Machine, boot: Boot): Promise<MachineConfig> {
   await node.api.serveMaintenance();
   boot.services.put("apid", "Running", "Started task apid", true);
   boot.setStatus("maintenance", []);
@@ -62,7 +62,7 @@ async function maintenance(node: SimulatedNode, boot: Boot): Promise<MachineConf
 }
 
 /** The API with the certificates of the configuration. A worker waits here for a control plane that signs its own. */
-async function serve(node: SimulatedNode, boot: Boot): Promise<void> {
+async function serve(node: Machine, boot: Boot): Promise<void> {
   if (node.config?.role === "controlplane")
     boot.services.put("trustd", "Running", "Started task trustd", true);
   while (!(await node.api.serveConfigured())) {
@@ -74,7 +74,7 @@ async function serve(node: SimulatedNode, boot: Boot): Promise<void> {
 }
 
 /** A new machine: the installer image of the configuration goes to the disk, and the machine reboots into it. */
-async function installOnDisk(node: SimulatedNode, boot: Boot, config: MachineConfig): Promise<void> {
+async function installOnDisk(node: Machine, boot: Boot, config: MachineConfig): Promise<void> {
   if (node.minor() >= 13) await node.api.serveConfigured();
   boot.setStatus("installing", []);
   const reference = config.installImage ?? `ghcr.io/siderolabs/installer:${boot.image.version}`;
@@ -92,7 +92,7 @@ async function installOnDisk(node: SimulatedNode, boot: Boot, config: MachineCon
 }
 
 /** The second half of `talosctl upgrade --stage`: installed early in this boot, then once more into the result. */
-async function finishStagedUpgrade(node: SimulatedNode, boot: Boot): Promise<void> {
+async function finishStagedUpgrade(node: Machine, boot: Boot): Promise<void> {
   const image = node.disk.stagedUpgrade;
   delete node.disk.stagedUpgrade;
   boot.setStatus("upgrading", []);
@@ -102,7 +102,7 @@ async function finishStagedUpgrade(node: SimulatedNode, boot: Boot): Promise<voi
   node.powerCut("reboot");
 }
 
-async function startServices(node: SimulatedNode, boot: Boot, config: MachineConfig): Promise<void> {
+async function startServices(node: Machine, boot: Boot, config: MachineConfig): Promise<void> {
   const seconds = node.timings.bootSeconds * node.faults.factor("slow-boot");
   await boot.sleep(seconds * 0.3);
   boot.services.put("cri", "Running", "Started task containerd", true);
@@ -122,7 +122,7 @@ async function startServices(node: SimulatedNode, boot: Boot, config: MachineCon
   await boot.sleep(seconds * 0.2);
 }
 
-async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
+async function startEtcd(node: Machine, boot: Boot): Promise<void> {
   boot.services.put("etcd", "Preparing", "Running pre state");
   const etcd = new EtcdView(node);
   while (node.disk.etcd === undefined) {
@@ -133,7 +133,7 @@ async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
     } else await boot.sleep(0.1);
   }
   for (;;) {
-    const refusal = etcdRefusal(node, etcd);
+    const refusal = etcdRefusal(node, etcd.serving());
     if (refusal === undefined) break;
     // Talos starts it again and again (siderolabs/talos internal/app/machined/pkg/system/runner/restart).
     node.log(`etcd: ${refusal.says}`);
@@ -147,7 +147,7 @@ async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
     await boot.sleep(0.2);
   }
   boot.services.put("etcd", "Running", "Started task etcd", !node.faults.has("etcd-member-unhealthy"));
-  followVersions(etcd);
+  etcd.followVersions();
   if (node.bootstrapPending) {
     node.bootstrapPending = false;
     void node.kubernetes.tell((runtime) => runtime.bootstrapped(node.identity()), boot.power);
@@ -155,7 +155,7 @@ async function startEtcd(node: SimulatedNode, boot: Boot): Promise<void> {
 }
 
 /** Services follow the extensions of the image, the faults that are set, and what was stopped through the API. */
-export function refreshServices(node: SimulatedNode, boot: Boot): void {
+export function refreshServices(node: Machine, boot: Boot): void {
   const { services } = boot;
   if (services.get("cri") === undefined || boot.busy !== undefined) return;
   const wanted = expectedServices({
@@ -185,7 +185,7 @@ export function refreshServices(node: SimulatedNode, boot: Boot): void {
 }
 
 /** What keeps a running machine from being ready. */
-async function unmetConditions(node: SimulatedNode, boot: Boot): Promise<UnmetCondition[]> {
+async function unmetConditions(node: Machine, boot: Boot): Promise<UnmetCondition[]> {
   const unmet: UnmetCondition[] = [];
   if (node.faults.has("clock-skewed")) unmet.push({ name: "time", reason: "time is not synced" });
   const down = boot.services.list().filter(({ id }) => !boot.stopped.has(id) && !boot.services.isUp(id));
@@ -214,7 +214,7 @@ async function unmetConditions(node: SimulatedNode, boot: Boot): Promise<UnmetCo
   return unmet;
 }
 
-async function watchOver(node: SimulatedNode, boot: Boot): Promise<void> {
+async function watchOver(node: Machine, boot: Boot): Promise<void> {
   while (!boot.power.aborted) {
     refreshServices(node, boot);
     if (boot.busy === undefined) {

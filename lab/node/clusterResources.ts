@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { pemText } from "../pki.ts";
 import { bootstrapManifests } from "./bootstrapManifests.ts";
-import type { SimulatedNode } from "./node.ts";
-import type { ResourceContent, ResourceType } from "./resourceTypes.ts";
+import type { Machine } from "./machine.ts";
+import type { ResourceContent } from "./resourceContent.ts";
+import type { ResourceType } from "./resourceType.ts";
 
 const same = (id: string, spec: object): ResourceContent => ({ id, spec, message: spec });
 
@@ -12,11 +13,11 @@ const prefix = 8;
 
 /** Only a node with a configuration has these. */
 const configured =
-  (contents: (node: SimulatedNode) => ResourceContent[]) =>
-  (node: SimulatedNode): ResourceContent[] =>
+  (contents: (node: Machine) => ResourceContent[]) =>
+  (node: Machine): ResourceContent[] =>
     node.config === undefined ? [] : contents(node);
 
-const onControlPlane = (contents: (node: SimulatedNode) => ResourceContent[]): ResourceType["contents"] =>
+const onControlPlane = (contents: (node: Machine) => ResourceContent[]): ResourceType["contents"] =>
   configured((node) => (node.config?.role === "controlplane" ? contents(node) : []));
 
 /** The resources that a node has because it belongs to a cluster and a network. */
@@ -148,7 +149,7 @@ export const clusterTypes: ResourceType[] = [
 ];
 
 /** What the discovery service tells of a node. */
-function member(node: SimulatedNode): ResourceContent {
+function member(node: Machine): ResourceContent {
   const { role } = node.identity();
   const common = {
     nodeId: createHash("sha256").update(node.disk.nodeId).digest("base64url"),

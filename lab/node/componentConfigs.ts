@@ -1,8 +1,5 @@
-import { clusterSection, kubeletImage, kubernetesDocuments, kubernetesImage } from "./kubernetesImages.ts";
+import { clusterSection, kubernetesDocuments, kubernetesImage } from "./kubernetesImages.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import type { SimulatedNode } from "./node.ts";
-import type { ResourceContent, ResourceType } from "./resourceTypes.ts";
-import { wireStruct } from "./wireStruct.ts";
 
 /** The components that run as static pods, in the order in which they are upgraded. */
 export const staticPodNames = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
@@ -53,47 +50,3 @@ export function componentCommand(name: StaticPodName, { extraArgs }: ComponentCo
 }
 
 const record = (value: unknown): Record<string, unknown> => (value ?? {}) as Record<string, unknown>;
-
-const ofStaticPod = (
-  type: string,
-  name: StaticPodName,
-  codec: string,
-  more: object = { enabled: true },
-): ResourceType => ({
-  type: `${type}.kubernetes.talos.dev`,
-  namespace: "controlplane",
-  codec,
-  contents: ({ boot }) => {
-    const found = boot?.staticPods.config(name);
-    if (found === undefined) return [];
-    const { config, version } = found;
-    const spec = { ...more, ...config };
-    const extraArgs: object = Object.fromEntries(
-      Object.entries(config.extraArgs).map(([flag, values]) => [flag, { values }]),
-    );
-    return [{ id: name, version, spec, message: { ...spec, extraArgs } }];
-  },
-});
-
-export const componentConfigTypes: ResourceType[] = [
-  ofStaticPod("APIServerConfigs", "kube-apiserver", "APIServerConfig", {}),
-  ofStaticPod("ControllerManagerConfigs", "kube-controller-manager", "ControllerManagerConfig"),
-  ofStaticPod("SchedulerConfigs", "kube-scheduler", "SchedulerConfig"),
-  {
-    type: "KubeletSpecs.kubernetes.talos.dev",
-    namespace: "k8s",
-    codec: "KubeletSpec",
-    sensitive: true,
-    contents: (node) => (node.config === undefined ? [] : [kubeletSpec(node, node.config)]),
-  },
-];
-
-function kubeletSpec({ hostname }: SimulatedNode, machine: MachineConfig): ResourceContent {
-  const common = { image: kubeletImage(machine), args: [], expectedNodename: hostname };
-  const config = { apiVersion: "kubelet.config.k8s.io/v1beta1", kind: "KubeletConfiguration" };
-  return {
-    id: "kubelet",
-    spec: { ...common, config },
-    message: { ...common, config: wireStruct(config) },
-  };
-}

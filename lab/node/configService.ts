@@ -10,7 +10,7 @@ import { CallFailure, notAuthorized } from "./failure.ts";
 import { kubeletOf } from "./kubernetesImages.ts";
 import { parseMachineConfig, type MachineConfig } from "./machineConfig.ts";
 import { reboot } from "./machineService.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import { admin } from "./roles.ts";
 import { booted, newActorId } from "./sequence.ts";
 
@@ -26,7 +26,7 @@ interface ApplyRequest {
 const service = "/machine.MachineService";
 
 /** Applying configurations, and the credentials that come out of one. */
-export function registerConfigService(node: SimulatedNode): void {
+export function registerConfigService(node: Machine): void {
   node.handlers.unary<ApplyRequest>(`${service}/ApplyConfiguration`, async (request, { roles }) => {
     const boot = booted(node);
     const maintenance = boot.config === undefined;
@@ -86,7 +86,7 @@ export function registerConfigService(node: SimulatedNode): void {
 }
 
 /** The configuration of a control plane: only there are the keys of the authorities. */
-export function controlPlane(node: SimulatedNode, what: string): MachineConfig {
+export function controlPlane(node: Machine, what: string): MachineConfig {
   const { config } = node;
   if (config === undefined) {
     throw new CallFailure(status.UNIMPLEMENTED, `machine type is not set, cannot use ${what} API`);
@@ -129,18 +129,13 @@ function decide(
   }
 }
 
-function warnings(node: SimulatedNode, config: MachineConfig): string[] {
+function warnings(node: Machine, config: MachineConfig): string[] {
   return node.disk.bootloader === "sd-boot" && config.extraKernelArgs.length > 0
     ? ["config.machine.install.extraKernelArgs is not supported when booting using SDBoot"]
     : [];
 }
 
-async function take(
-  node: SimulatedNode,
-  config: MachineConfig,
-  mode: Mode,
-  trySeconds: number,
-): Promise<void> {
+async function take(node: Machine, config: MachineConfig, mode: Mode, trySeconds: number): Promise<void> {
   const boot = booted(node);
   const before = boot.config;
   if (mode !== "TRY") {
@@ -162,7 +157,7 @@ async function take(
 }
 
 /** The running system takes a configuration over. */
-async function activate(node: SimulatedNode, config: MachineConfig): Promise<void> {
+async function activate(node: Machine, config: MachineConfig): Promise<void> {
   const boot = booted(node);
   const before = boot.config;
   boot.config = config;
@@ -183,7 +178,7 @@ async function activate(node: SimulatedNode, config: MachineConfig): Promise<voi
 }
 
 /** Containers run on; the kubelet is away for a moment, and reports with what it is then. */
-async function restartKubelet(node: SimulatedNode, boot: Boot): Promise<void> {
+async function restartKubelet(node: Machine, boot: Boot): Promise<void> {
   boot.services.put("kubelet", "Stopping", "Sending SIGTERM to Process");
   await node.kubernetes.restartKubelet(boot, async () => {
     await boot.sleep(node.timings.bootSeconds * 0.3);

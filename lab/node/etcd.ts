@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { status } from "@grpc/grpc-js";
 import { etcdMinor } from "../../talos/etcdVersions.ts";
-import { etcdRelease, followVersions, requestedMinor } from "./etcdVersion.ts";
+import { etcdRelease, requestedMinor } from "./etcdRelease.ts";
+import { followVersions } from "./etcdVersion.ts";
 import type { EtcdData } from "./disk.ts";
 import { CallFailure } from "./failure.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 
 export interface EtcdMember {
   id: string;
@@ -27,14 +28,14 @@ function storageVersion(release: string, clusterVersion: string | undefined): st
 
 /** etcd as one control plane sees it. Its members are the nodes of the cluster that have its data on their disk. */
 export class EtcdView {
-  readonly #node: SimulatedNode;
+  readonly #node: Machine;
 
-  constructor(node: SimulatedNode) {
+  constructor(node: Machine) {
     this.#node = node;
   }
 
   /** The nodes that hold a member. One that is switched off still does. */
-  holders(): SimulatedNode[] {
+  holders(): Machine[] {
     const clusterId = this.#node.config?.clusterId;
     return this.#node.network
       .nodes()
@@ -42,7 +43,7 @@ export class EtcdView {
       .sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
-  static readonly serves = (node: SimulatedNode): boolean =>
+  static readonly serves = (node: Machine): boolean =>
     node.boot?.services.isUp("etcd") === true && !node.faults.has("etcd-member-unhealthy");
 
   members(): EtcdMember[] {
@@ -70,6 +71,16 @@ export class EtcdView {
       (node) => EtcdView.serves(node) && !node.faults.has("etcd-learner"),
     );
     return voters.length > 0 && serving.length > voters.length / 2;
+  }
+
+  /** The holders that serve. */
+  serving(): Machine[] {
+    return this.holders().filter(EtcdView.serves);
+  }
+
+  /** What its leader does every few seconds. */
+  followVersions(): void {
+    if (this.hasQuorum()) followVersions(this.serving(), this.holders().length);
   }
 
   leader(): string {
@@ -166,7 +177,7 @@ export class EtcdView {
       // etcd's leader looks at versions every four seconds, a node of the lab more often.
       void this.#node.boot
         ?.sleep(0.3)
-        .then(() => followVersions(this))
+        .then(() => this.followVersions())
         .catch(() => {});
     }
     return data?.clusterVersion ?? "";
@@ -174,7 +185,7 @@ export class EtcdView {
 
   /** What goes through raft reaches every member that serves. */
   #agree(change: (etcd: EtcdData) => void): void {
-    for (const node of this.holders().filter(EtcdView.serves)) {
+    for (const node of this.serving()) {
       if (node.disk.etcd !== undefined) change(node.disk.etcd);
       node.saveDisk();
     }
@@ -182,7 +193,7 @@ export class EtcdView {
 
   status(): object {
     this.requireLocal("failed to query etcd status");
-    followVersions(this);
+    this.followVersions();
     const version = etcdRelease(this.#node);
     const leader = this.#node.faults.has("etcd-member-unhealthy") ? "0" : this.leader();
     return {

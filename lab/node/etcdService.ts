@@ -3,7 +3,7 @@ import { controlPlane } from "./configService.ts";
 import { CallFailure } from "./failure.ts";
 import { EtcdView, newMemberId } from "./etcd.ts";
 import { snapshotFile } from "./etcdSnapshot.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import { booted } from "./sequence.ts";
 
 const service = "/machine.MachineService";
@@ -18,7 +18,7 @@ async function givenUp(signal: AbortSignal): Promise<never> {
 }
 
 /** Bootstrapping etcd, and looking at it. Only control planes have one. */
-export function registerEtcdService(node: SimulatedNode): void {
+export function registerEtcdService(node: Machine): void {
   const { handlers } = node;
   const etcd = new EtcdView(node);
 

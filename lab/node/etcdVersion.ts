@@ -1,28 +1,6 @@
-import { status } from "@grpc/grpc-js";
-import {
-  compareEtcdMinors,
-  describeEtcdMinor,
-  etcdMinor,
-  etcdOf,
-  etcdOfImage,
-  type EtcdMinor,
-} from "../../talos/etcdVersions.ts";
-import { EtcdView } from "./etcd.ts";
-import { CallFailure } from "./failure.ts";
-import type { SimulatedNode } from "./node.ts";
-
-/** The etcd that a node runs: that of its Talos release, or of the image that its configuration names. */
-export function etcdRelease(node: SimulatedNode): string {
-  const named = node.config?.etcdImage;
-  const release = named === undefined ? etcdOf(node.version) : etcdOfImage(named);
-  if (release === undefined)
-    throw new Error(`${node.name}: which etcd is in ${named ?? `Talos ${node.version}`}?`);
-  return release;
-}
-
-function ownMinor(node: SimulatedNode): EtcdMinor {
-  return etcdMinor(etcdRelease(node)) ?? { major: 0, minor: 0 };
-}
+import { compareEtcdMinors, describeEtcdMinor, etcdMinor } from "../../talos/etcdVersions.ts";
+import { ownMinor } from "./etcdRelease.ts";
+import type { Machine } from "./machine.ts";
 
 /**
  * Why etcd does not start on a node's data, with what it says and its exit code; undefined where it does. An older etcd does
@@ -30,16 +8,10 @@ function ownMinor(node: SimulatedNode): EtcdMinor {
  * cluster version of those that it joins (etcd v3.7.1 server/etcdserver/version/downgrade.go).
  */
 export function etcdRefusal(
-  node: SimulatedNode,
-  etcd: EtcdView,
+  node: Machine,
+  serving: readonly Machine[],
 ): { says: string; exitCode: number } | undefined {
-  const known = [
-    node.disk.etcd,
-    ...etcd
-      .holders()
-      .filter(EtcdView.serves)
-      .map(({ disk }) => disk.etcd),
-  ]
+  const known = [node.disk.etcd, ...serving.map(({ disk }) => disk.etcd)]
     .flatMap((data) => etcdMinor(data?.clusterVersion ?? "") ?? [])
     .sort(compareEtcdMinors);
   // Its own data is read before anybody is asked.
@@ -63,12 +35,11 @@ export function etcdRefusal(
  * What etcd's leader does every few seconds: once all members run a newer release the cluster version goes up, and down to
  * the target of a downgrade that was enabled; storage follows it; a downgrade is over when every member runs the older release
  * (etcd v3.7.1 server/etcdserver/version/monitor.go).
+ * @param serving the members that serve, of so many `members`
  */
-export function followVersions(etcd: EtcdView): void {
-  if (!etcd.hasQuorum()) return;
-  const serving = etcd.holders().filter(EtcdView.serves);
+export function followVersions(serving: readonly Machine[], members: number): void {
   // Of a member that is down the version is not known, and then nothing is decided.
-  const all = serving.length === etcd.holders().length;
+  const all = serving.length === members;
   const releases = serving.map(ownMinor).sort(compareEtcdMinors);
   const lowest = releases[0];
   const highest = releases.at(-1);
@@ -93,15 +64,4 @@ export function followVersions(etcd: EtcdView): void {
     else data.downgradeTo = downgradeTo;
     node.saveDisk();
   }
-}
-
-/** Reads a version as Talos takes it: `3.6`, and nothing else (siderolabs/talos v1.13.9 validateDowngrade). */
-export function requestedMinor(version: string): EtcdMinor {
-  const refuse = (what: string): CallFailure => new CallFailure(status.INVALID_ARGUMENT, what);
-  if (version === "") throw refuse("version is required for etcd downgrade");
-  const minor = /^\d+\.\d+$/.test(version) ? etcdMinor(version) : undefined;
-  if (minor === undefined) throw refuse("version should be in MAJOR.MINOR format");
-  if (compareEtcdMinors(minor, { major: 3, minor: 5 }) < 0)
-    throw refuse("etcd downgrade is only supported to 3.5 and later versions");
-  return minor;
 }

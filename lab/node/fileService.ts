@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { CallFailure } from "./failure.ts";
 import { nodeFiles, nodeLinks, type NodeFile } from "./files.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 
 interface ListRequest {
   root: string;
@@ -18,7 +18,7 @@ const linkMode = 0x08000000 + 0o777;
 const kernelFolders = ["/sys/class/iscsi_session", "/sys/class/iscsi_connection"];
 
 /** Reading and listing files. */
-export function registerFileService(node: SimulatedNode): void {
+export function registerFileService(node: Machine): void {
   const { handlers } = node;
 
   handlers.stream<{ path: string }>("/machine.MachineService/Read", async ({ path }, send) => {

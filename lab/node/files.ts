@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 
 /** The name by which the node's iSCSI initiator introduces itself, while it has one. */
-export function initiatorName(node: SimulatedNode): string | undefined {
+export function initiatorName(node: Machine): string | undefined {
   if (!node.extensions().some(({ name }) => name === "iscsi-tools")) return undefined;
   // Talos 1.10 began to derive it from the machine; before, the extension made one up.
   return node.minor() >= 10
@@ -18,12 +18,12 @@ export interface NodeFile {
 }
 
 /** Folders that the kernel shows as links, and what they point to. */
-export function nodeLinks(node: SimulatedNode): Map<string, string> {
+export function nodeLinks(node: Machine): Map<string, string> {
   return node.boot?.iscsi.sysfs().links ?? new Map<string, string>();
 }
 
 /** The files that somebody could want to read, by path. */
-export function nodeFiles(node: SimulatedNode): Map<string, NodeFile> {
+export function nodeFiles(node: Machine): Map<string, NodeFile> {
   const { boot } = node;
   const files = new Map<string, NodeFile>();
   const put = (path: string, content: string, mode = 0o644): void => {
@@ -69,6 +69,6 @@ export function nodeFiles(node: SimulatedNode): Map<string, NodeFile> {
 /** Modules built into the kernel of every release. */
 export const builtInModules = ["iscsi_tcp", "libiscsi", "libiscsi_tcp", "scsi_transport_iscsi"];
 
-export function loadableModules(node: SimulatedNode): string[] {
+export function loadableModules(node: Machine): string[] {
   return (node.config?.kernelModules ?? []).filter((module) => !builtInModules.includes(module));
 }

@@ -3,7 +3,7 @@ import { isPowerLoss } from "./boot.ts";
 import { controlPlane } from "./configService.ts";
 import { EtcdView } from "./etcd.ts";
 import { CallFailure } from "./failure.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import { booted } from "./sequence.ts";
 
 interface HealthCheckRequest {
@@ -12,7 +12,7 @@ interface HealthCheckRequest {
 }
 
 interface Cluster {
-  node: SimulatedNode;
+  node: Machine;
   controlPlanes: string[];
   workers: string[];
 }
@@ -24,7 +24,7 @@ interface Condition {
 }
 
 /** A node that answers others: one that is up and whose network is fine. */
-function reachable(cluster: Cluster, address: string): SimulatedNode | undefined {
+function reachable(cluster: Cluster, address: string): Machine | undefined {
   const node = cluster.node.network.node(address);
   const silent = node?.faults.has("half-open") === true || node?.faults.has("certificates-refused") === true;
   return node?.boot?.services.isUp("apid") === true && !silent ? node : undefined;
@@ -111,7 +111,7 @@ const conditions: Condition[] = [
 ];
 
 /** The check that a control plane runs on its whole cluster. */
-export function registerHealthCheck(node: SimulatedNode): void {
+export function registerHealthCheck(node: Machine): void {
   node.handlers.stream<HealthCheckRequest>(
     "/cluster.ClusterService/HealthCheck",
     async (request, send, { signal }) => {
@@ -144,7 +144,7 @@ export function registerHealthCheck(node: SimulatedNode): void {
 }
 
 /** The nodes that the caller named, else those that discovery knows. */
-function clusterOf(node: SimulatedNode, { clusterInfo }: HealthCheckRequest): Cluster {
+function clusterOf(node: Machine, { clusterInfo }: HealthCheckRequest): Cluster {
   const named = [...(clusterInfo?.controlPlaneNodes ?? []), ...(clusterInfo?.workerNodes ?? [])];
   if (named.length > 0) {
     return {

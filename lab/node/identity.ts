@@ -1,7 +1,7 @@
 import { createAuthority, issueLeaf, loadAuthority, pemText } from "../pki.ts";
 import type { ApidIdentity } from "./apid.ts";
+import type { Network } from "./machine.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import type { LabNetwork } from "./network.ts";
 import { impersonator } from "./roles.ts";
 
 interface Names {
@@ -29,7 +29,7 @@ export async function maintenanceIdentity({ address, hostname }: Names): Promise
 export async function configuredIdentity(
   config: MachineConfig,
   { address, hostname }: Names,
-  network: LabNetwork,
+  network: Network,
   faults: { clockSkewed: boolean; refusesCertificates: boolean },
 ): Promise<ApidIdentity | undefined> {
   const { crt, key } = config.machineCa;

@@ -3,20 +3,9 @@ import { status } from "@grpc/grpc-js";
 import { CallFailure } from "./failure.ts";
 import type { Disk, Slot } from "./disk.ts";
 import { pinned, preflight, resolveImage, type NodeImage } from "./images.ts";
+import type { Machine } from "./machine.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import type { SimulatedNode } from "./node.ts";
-
-/** How an installation came about: it decides which kernel arguments the new image boots with. */
-export type InstallVia = "apply" | "legacy" | "lifecycle";
-
-export interface InstallRecord {
-  at: string;
-  via: InstallVia;
-  image: string;
-  version: string;
-  schematic?: string;
-  exitCode: number;
-}
+import type { InstallVia } from "./records.ts";
 
 const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
 
@@ -25,7 +14,7 @@ const fetching = 0.6;
 
 /** Pulls an image into the node's containerd; one that is there already costs nothing. */
 export async function pull(
-  node: SimulatedNode,
+  node: Machine,
   reference: string,
   signal: AbortSignal,
   progress: (share: number) => void = () => {},
@@ -68,7 +57,7 @@ const preserved =
 
 /** The kernel arguments of an installed image (siderolabs/talos v1.13.9 grub/install.go and cmd/installer/pkg/install/install.go). */
 function bootArgs(
-  node: SimulatedNode,
+  node: Machine,
   image: NodeImage,
   via: InstallVia,
   config: MachineConfig | undefined,
@@ -87,7 +76,7 @@ function bootArgs(
  * @returns the installer's exit code
  */
 export async function install(
-  node: SimulatedNode,
+  node: Machine,
   image: NodeImage,
   via: InstallVia,
   say: (line: string) => void,

@@ -1,10 +1,10 @@
 import type { Boot } from "./boot.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import type { ClusterRuntime, NodeIdentity } from "./runtime.ts";
 
 /** What a node tells Kubernetes, in the order in which it happened. */
 export class KubernetesLink {
-  readonly #node: SimulatedNode;
+  readonly #node: Machine;
   readonly #runtime: ClusterRuntime;
   readonly #life: AbortSignal;
   #kubelet: Promise<void> = Promise.resolve();
@@ -13,7 +13,7 @@ export class KubernetesLink {
   #starting = new AbortController();
 
   /** @param life aborts when the node is stopped for good: then Kubernetes is told nothing any more */
-  constructor(node: SimulatedNode, runtime: ClusterRuntime, life: AbortSignal) {
+  constructor(node: Machine, runtime: ClusterRuntime, life: AbortSignal) {
     this.#node = node;
     this.#runtime = runtime;
     this.#life = life;

@@ -5,7 +5,7 @@ import { pinned, type NodeImage } from "./images.ts";
 import { isKubernetesImage } from "./kubernetesImages.ts";
 import { InstallLog } from "./installLog.ts";
 import { install, pull } from "./installer.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import { booted } from "./sequence.ts";
 
 interface InstallRequest {
@@ -13,7 +13,7 @@ interface InstallRequest {
 }
 
 /** The upgrade API of Talos 1.13 and newer: images, and installers that run and report and do nothing else. */
-export function registerLifecycleService(node: SimulatedNode): void {
+export function registerLifecycleService(node: Machine): void {
   const { handlers } = node;
   let installing = false;
 
@@ -98,7 +98,7 @@ export function registerLifecycleService(node: SimulatedNode): void {
 }
 
 /** An image of Kubernetes' own, which the release's registries have. */
-async function pullComponent(node: SimulatedNode, reference: string): Promise<void> {
+async function pullComponent(node: Machine, reference: string): Promise<void> {
   if (node.faults.strikes("pull-not-found")) {
     throw new CallFailure(status.NOT_FOUND, `error pulling image: ${reference}: not found`);
   }
@@ -110,7 +110,7 @@ async function pullComponent(node: SimulatedNode, reference: string): Promise<vo
 }
 
 /** The image must have been pulled before: installing pulls nothing. */
-function imageOf(node: SimulatedNode, { source }: InstallRequest): NodeImage {
+function imageOf(node: Machine, { source }: InstallRequest): NodeImage {
   const name = source?.imageName ?? "";
   if (name === "") throw new CallFailure(status.INVALID_ARGUMENT, "installer image name is required");
   const image = node.disk.images[name];
@@ -124,7 +124,7 @@ function imageOf(node: SimulatedNode, { source }: InstallRequest): NodeImage {
 }
 
 async function upgrade(
-  node: SimulatedNode,
+  node: Machine,
   imageName: string,
   image: NodeImage,
   send: Send,

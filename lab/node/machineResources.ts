@@ -1,6 +1,7 @@
 import { builtInModules, loadableModules } from "./files.ts";
-import type { SimulatedNode } from "./node.ts";
-import type { ResourceContent, ResourceType } from "./resourceTypes.ts";
+import type { Machine } from "./machine.ts";
+import type { ResourceContent } from "./resourceContent.ts";
+import type { ResourceType } from "./resourceType.ts";
 
 const stages = [
   "unknown",
@@ -280,7 +281,7 @@ function hardwareAddress(uuid: string): string {
   return ["52:54:00", ...(uuid.slice(0, 6).match(/../g) ?? [])].join(":");
 }
 
-function extensionStatuses(node: SimulatedNode): ResourceContent[] {
+function extensionStatuses(node: Machine): ResourceContent[] {
   const image = node.boot?.image;
   if (image === undefined) return [];
   const layers = node.extensions().map(({ name, version }) => ({

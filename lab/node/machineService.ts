@@ -4,7 +4,7 @@ import { CallFailure } from "./failure.ts";
 import { EtcdView } from "./etcd.ts";
 import { install, pull } from "./installer.ts";
 import { refreshServices } from "./bringUp.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 import { booted, goDown, newActorId, runSequence, stopServices, type Phase } from "./sequence.ts";
 import type { Service } from "./services.ts";
 
@@ -25,7 +25,7 @@ interface ResetRequest {
 const service = "/machine.MachineService";
 
 /** What a machine is and does: its version, its services, its events, and the ways it goes down. */
-export function registerMachineService(node: SimulatedNode): void {
+export function registerMachineService(node: Machine): void {
   const { handlers } = node;
   handlers.unary(`${service}/Version`, () => ({ messages: [version(node)] }));
   handlers.unary(`${service}/Hostname`, () => ({ messages: [{ hostname: node.hostname }] }));
@@ -117,7 +117,7 @@ export function registerMachineService(node: SimulatedNode): void {
   );
 }
 
-function version(node: SimulatedNode): object {
+function version(node: Machine): object {
   return {
     version: {
       tag: node.version,
@@ -152,7 +152,7 @@ function serviceInfo({ id, state, healthy, healthMessage, changed, events }: Ser
 }
 
 /** Only kubelet, cri and the services of extensions may be touched through the API. */
-function registerServiceControl(node: SimulatedNode): void {
+function registerServiceControl(node: Machine): void {
   const control = (verb: "start" | "stop" | "restart", done: string): void => {
     const name = `Service${verb[0]?.toUpperCase() ?? ""}${verb.slice(1)}`;
     node.handlers.unary<{ id: string }>(`${service}/${name}`, ({ id }) => {
@@ -176,12 +176,12 @@ function registerServiceControl(node: SimulatedNode): void {
 }
 
 /** Starts the reboot sequence; it goes on by itself. */
-export function reboot(node: SimulatedNode, actorId: string): void {
+export function reboot(node: Machine, actorId: string): void {
   booted(node).setStatus("rebooting", [], actorId);
   void runSequence(node, "reboot", actorId, [...stopServices(node, actorId), goDown(node, "reboot")]);
 }
 
-function reset(node: SimulatedNode, request: ResetRequest, actorId: string): void {
+function reset(node: Machine, request: ResetRequest, actorId: string): void {
   const labels = request.systemPartitionsToWipe.filter(({ wipe }) => wipe).map(({ label }) => label);
   const everything = request.systemPartitionsToWipe.length === 0 && request.mode !== "USER_DISKS";
   const { role } = node.identity();
@@ -216,7 +216,7 @@ function reset(node: SimulatedNode, request: ResetRequest, actorId: string): voi
  * The upgrade call of Talos 1.12 and older, which newer ones still have: checks etcd itself, pulls the image before it
  * answers, then installs and reboots on its own.
  */
-async function upgrade(node: SimulatedNode, request: UpgradeRequest, signal: AbortSignal): Promise<object> {
+async function upgrade(node: Machine, request: UpgradeRequest, signal: AbortSignal): Promise<object> {
   const { faults, disk } = node;
   const boot = booted(node);
   if (disk.active === undefined) throw new CallFailure(status.FAILED_PRECONDITION, "Talos is not installed");
@@ -247,7 +247,7 @@ async function upgrade(node: SimulatedNode, request: UpgradeRequest, signal: Abo
 }
 
 async function runUpgrade(
-  node: SimulatedNode,
+  node: Machine,
   request: UpgradeRequest,
   actorId: string,
   { keeps, image }: { keeps: boolean; image: string },

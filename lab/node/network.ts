@@ -1,36 +1,36 @@
 import { loadAuthority, type Authority } from "../pki.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine, Network } from "./machine.ts";
 
 /**
  * The network that the simulated nodes share. On real nodes these are protocols that nobody outside sees: etcd's own, the
  * discovery service, and trustd, by which a worker gets its certificate from a control plane.
  */
-export class LabNetwork {
-  readonly #nodes = new Map<string, SimulatedNode>();
+export class LabNetwork implements Network {
+  readonly #nodes = new Map<string, Machine>();
   /** etcd's leader by cluster id: it stays until it fails. */
   readonly leaders = new Map<string, string>();
 
-  add(node: SimulatedNode): void {
+  add(node: Machine): void {
     if (this.#nodes.has(node.address)) {
       throw new Error(`There is a node at ${node.address} already.`);
     }
     this.#nodes.set(node.address, node);
   }
 
-  remove(node: SimulatedNode): void {
+  remove(node: Machine): void {
     this.#nodes.delete(node.address);
   }
 
-  nodes(): SimulatedNode[] {
+  nodes(): Machine[] {
     return [...this.#nodes.values()];
   }
 
-  node(address: string): SimulatedNode | undefined {
+  node(address: string): Machine | undefined {
     return this.#nodes.get(address);
   }
 
   /** All nodes with a configuration of this cluster, also those that are off. */
-  cluster(clusterId: string): SimulatedNode[] {
+  cluster(clusterId: string): Machine[] {
     return this.nodes().filter((node) => node.clusterId === clusterId);
   }
 

@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import semver from "semver";
 import { ApiPort } from "./apiPort.ts";
-import type { ApidHost } from "./apid.ts";
 import { bringUp, refreshServices } from "./bringUp.ts";
 import { isPowerLoss, type Boot } from "./boot.ts";
 import { loadImage } from "./bootLoader.ts";
@@ -15,30 +14,19 @@ import { registerFileService } from "./fileService.ts";
 import { Handlers } from "./handlers.ts";
 import { registerHealthCheck } from "./healthCheck.ts";
 import { resolveImage, type ImageExtension, type NodeImage } from "./images.ts";
-import type { InstallRecord } from "./installer.ts";
 import { KubernetesLink } from "./kubernetesLink.ts";
 import { registerLifecycleService } from "./lifecycleService.ts";
+import type { Machine } from "./machine.ts";
 import { parseMachineConfig, type MachineConfig } from "./machineConfig.ts";
 import { registerMachineService } from "./machineService.ts";
 import type { LabNetwork } from "./network.ts";
 import type { ClusterRuntime, NodeIdentity } from "./runtime.ts";
 import { shareOfStopping } from "./sequence.ts";
-import { snapshotOf, type AppliedConfig, type BootRecord, type NodeSnapshot } from "./snapshot.ts";
+import type { AppliedConfig, BootRecord, InstallRecord } from "./records.ts";
+import { snapshotOf, type NodeSnapshot } from "./snapshot.ts";
 import { registerStateService } from "./stateService.ts";
+import { defaultTimings, type Timings } from "./timings.ts";
 import type { Wire } from "./wire.ts";
-
-/**
- * How long things take, in seconds. talosctl looks again a second after it saw a reboot begin and misses what was over by then:
- * for its sake reboot and boot should take longer than that together.
- */
-export interface Timings {
-  pullSeconds: number;
-  installSeconds: number;
-  /** From the call to the return of the API. */
-  rebootSeconds: number;
-  /** From the return of the API to a running machine. */
-  bootSeconds: number;
-}
 
 export interface SimulatedNodeOptions {
   /** Host name until a configuration gives one, and the name in messages of the lab. */
@@ -64,17 +52,10 @@ export interface SimulatedNodeOptions {
   log?: (line: string) => void;
 }
 
-/** How long each part of an upgrade takes by default, in seconds. */
-export const defaultTimings: Timings = {
-  pullSeconds: 0.5,
-  installSeconds: 1,
-  rebootSeconds: 0.7,
-  bootSeconds: 0.8,
-};
 const off = AbortSignal.abort();
 
 /** A machine that runs Talos, as far as its API shows. */
-export class SimulatedNode implements ApidHost {
+export class SimulatedNode implements Machine {
   readonly name: string;
   readonly address: string;
   readonly network: LabNetwork;
@@ -83,7 +64,7 @@ export class SimulatedNode implements ApidHost {
   readonly handlers = new Handlers();
   readonly changes = new Changes();
   readonly kubernetes: KubernetesLink;
-  readonly api = new ApiPort(this);
+  readonly api: ApiPort = new ApiPort(this);
   /** Every run of an installer, with its outcome. */
   readonly installs: InstallRecord[] = [];
   readonly boots: BootRecord[] = [];

@@ -1,38 +1,10 @@
 import semver from "semver";
 import { clusterTypes } from "./clusterResources.ts";
-import { componentConfigTypes } from "./componentConfigs.ts";
-import type { SimulatedNode } from "./node.ts";
+import { kubernetesTypes } from "./kubernetesResources.ts";
+import type { Machine } from "./machine.ts";
 import { machineTypes } from "./machineResources.ts";
-import { staticPodTypes } from "./staticPods.ts";
-
-/** One resource: its content as YAML shows it, and as the type's own message. */
-export interface ResourceContent {
-  id: string;
-  spec: unknown;
-  message?: object;
-  annotations?: Record<string, string>;
-  /** How often its content has changed in this boot. Default: as often as somebody saw another one. */
-  version?: number;
-  /** When its content became what it is. Default: when somebody saw it first. */
-  updatedAt?: Date;
-}
-
-/** A kind of resource, with everything that clients ask about it before they show one. */
-export interface ResourceType {
-  type: string;
-  namespace: string;
-  /** Message in specs.proto. */
-  codec?: string;
-  aliases?: string[];
-  /** Columns of a table: name and JSON path. */
-  columns?: [string, string][];
-  /** For administrators only. */
-  sensitive?: boolean;
-  /** The first release that has it, and the first that has it no more. */
-  since?: string;
-  until?: string;
-  contents: (node: SimulatedNode) => ResourceContent[];
-}
+import type { ResourceContent } from "./resourceContent.ts";
+import type { ResourceType } from "./resourceType.ts";
 
 const metaType: ResourceType = {
   type: "ResourceDefinitions.meta.cosi.dev",
@@ -52,17 +24,10 @@ const namespaceType: ResourceType = {
     [...namespaces(node)].map((id) => ({ id, spec: { description: "" }, message: { description: "" } })),
 };
 
-const allTypes = [
-  metaType,
-  namespaceType,
-  ...machineTypes,
-  ...clusterTypes,
-  ...componentConfigTypes,
-  ...staticPodTypes,
-];
+const allTypes = [metaType, namespaceType, ...machineTypes, ...clusterTypes, ...kubernetesTypes];
 
 /** The types that the running release knows. */
-export function resourceTypes(node: SimulatedNode): ResourceType[] {
+export function resourceTypes(node: Machine): ResourceType[] {
   const { version } = node;
   return allTypes.filter(
     ({ since, until }) =>
@@ -71,7 +36,7 @@ export function resourceTypes(node: SimulatedNode): ResourceType[] {
   );
 }
 
-export function namespaces(node: SimulatedNode): Set<string> {
+export function namespaces(node: Machine): Set<string> {
   return new Set([
     ...resourceTypes(node).map(({ namespace }) => namespace),
     "files",

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { status } from "@grpc/grpc-js";
 import { isPowerLoss, type Boot } from "./boot.ts";
 import { CallFailure } from "./failure.ts";
-import type { SimulatedNode } from "./node.ts";
+import type { Machine } from "./machine.ts";
 
 /** A phase of a sequence, with the name of its only task. */
 export interface Phase {
@@ -16,7 +16,7 @@ export function newActorId(): string {
 }
 
 /** The running boot; calls that need one cannot arrive without, except in the moment of a power cut. */
-export function booted(node: SimulatedNode): Boot {
+export function booted(node: Machine): Boot {
   if (node.boot === undefined) throw new CallFailure(status.UNAVAILABLE, "the node is going down");
   return node.boot;
 }
@@ -26,7 +26,7 @@ export function booted(node: SimulatedNode): Boot {
  * is fatal to machined, which stops everything, the API too, and reboots (siderolabs/talos v1.10 internal/app/machined/main.go).
  */
 export async function runSequence(
-  node: SimulatedNode,
+  node: Machine,
   name: string,
   actorId: string,
   phases: Phase[],
@@ -71,7 +71,7 @@ export async function runSequence(
 export const shareOfStopping = 0.3;
 
 /** Stops everything but the API, which goes with the power. */
-export function stopServices(node: SimulatedNode, actorId: string): Phase[] {
+export function stopServices(node: Machine, actorId: string): Phase[] {
   return [
     {
       name: "cleanup",
@@ -90,7 +90,7 @@ export function stopServices(node: SimulatedNode, actorId: string): Phase[] {
   ];
 }
 
-export function goDown(node: SimulatedNode, next: "reboot" | "off"): Phase {
+export function goDown(node: Machine, next: "reboot" | "off"): Phase {
   return {
     name: next === "reboot" ? "reboot" : "shutdown",
     task: next === "reboot" ? "reboot" : "shutdown",

@@ -2,27 +2,8 @@ import type { Stage, UnmetCondition } from "./boot.ts";
 import type { ActiveFault } from "./faults.ts";
 import type { ImageExtension } from "./images.ts";
 import { initiatorName } from "./files.ts";
-import type { InstallRecord } from "./installer.ts";
-import type { SimulatedNode } from "./node.ts";
-
-/** One start of a machine. */
-export interface BootRecord {
-  at: string;
-  /** Empty for an image that did not come up. */
-  bootId: string;
-  version: string;
-  schematic?: string;
-  /** Absent when booted from the medium. */
-  slot?: string;
-  outcome: "booted" | "failed";
-}
-
-/** A configuration that was taken over, by its digest: the text holds secrets. */
-export interface AppliedConfig {
-  at: string;
-  mode: string;
-  sha256: string;
-}
+import type { Machine } from "./machine.ts";
+import type { AppliedConfig, BootRecord, InstallRecord } from "./records.ts";
 
 /** A simulated node as it is now, and what it has been through. */
 export interface NodeSnapshot {
@@ -55,7 +36,7 @@ export interface NodeSnapshot {
 }
 
 /** How a node is now, without any secret. */
-export function snapshotOf(node: SimulatedNode): NodeSnapshot {
+export function snapshotOf(node: Machine): NodeSnapshot {
   const { boot, boots, installs } = node;
   const iqn = initiatorName(node);
   return {

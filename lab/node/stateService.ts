@@ -3,8 +3,9 @@ import { stringify } from "yaml";
 import { CallFailure, notAuthorized } from "./failure.ts";
 import type { CallContext } from "./handlers.ts";
 import { encodeSpec } from "./labApi.ts";
-import type { SimulatedNode } from "./node.ts";
-import { namespaces, resourceTypes, type ResourceType } from "./resourceTypes.ts";
+import type { Machine } from "./machine.ts";
+import type { ResourceType } from "./resourceType.ts";
+import { namespaces, resourceTypes } from "./resourceTypes.ts";
 import { admin } from "./roles.ts";
 
 interface LabelTerm {
@@ -36,11 +37,11 @@ const timestamp = (at: number): object => ({
 
 /** The resources of one node, with a version that counts the changes of each since the node booted. */
 class ResourceView {
-  readonly #node: SimulatedNode;
+  readonly #node: Machine;
   readonly #seen = new Map<string, { version: number; yaml: string; created: number; updated: number }>();
   #bootId = "";
 
-  constructor(node: SimulatedNode) {
+  constructor(node: Machine) {
     this.#node = node;
   }
 
@@ -100,7 +101,7 @@ class ResourceView {
 }
 
 /** Reading and watching resources. */
-export function registerStateService(node: SimulatedNode): void {
+export function registerStateService(node: Machine): void {
   const view = new ResourceView(node);
   const { handlers } = node;
 

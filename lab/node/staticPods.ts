@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Boot } from "./boot.ts";
 import {
   componentCommand,
   componentConfig,
@@ -10,8 +9,7 @@ import {
 } from "./componentConfigs.ts";
 import { kubernetesDocuments } from "./kubernetesImages.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import type { SimulatedNode } from "./node.ts";
-import type { ResourceContent, ResourceType } from "./resourceTypes.ts";
+import type { ResourceContent } from "./resourceContent.ts";
 import type { RunningStaticPod } from "./runtime.ts";
 import { wireStruct } from "./wireStruct.ts";
 
@@ -31,6 +29,14 @@ interface StaticPod {
   /** When the container that runs was started; the pod's own start is the boot's, and stays (seen on real Talos 1.13). */
   startedAt: Date;
   ready: boolean;
+}
+
+/** The boot that the pods are of, as far as they concern it. */
+interface PodHost {
+  /** Services that run and are not healthy for a moment. */
+  readonly struggling: Set<string>;
+  /** @throws AbortError when the power goes first */
+  sleep(seconds: number): Promise<void>;
 }
 
 /** The pods that the kubelet of a control plane runs from manifests of Talos. */
@@ -70,7 +76,7 @@ export class StaticPods {
    */
   async follow(
     config: MachineConfig,
-    boot: Boot,
+    boot: PodHost,
     seconds: number,
     returns: () => Promise<boolean> = async () => true,
   ): Promise<void> {
@@ -98,14 +104,14 @@ export class StaticPods {
     return isDeepStrictEqual(wanted?.config, config) ? { config, version } : { config, version: version + 1 };
   }
 
-  async #restart(name: Name, boot: Boot, seconds: number): Promise<void> {
+  async #restart(name: Name, boot: PodHost, seconds: number): Promise<void> {
     await boot.sleep(seconds * 0.2);
     this.#set(name, { ready: false });
     await boot.sleep(seconds * 0.3);
     this.#started(name);
   }
 
-  async #restartApiServer(boot: Boot, seconds: number, returns: () => Promise<boolean>): Promise<void> {
+  async #restartApiServer(boot: PodHost, seconds: number, returns: () => Promise<boolean>): Promise<void> {
     await boot.sleep(seconds * 0.2);
     this.#set("kube-apiserver", { ready: false });
     await boot.sleep(seconds * 0.3);
@@ -121,7 +127,7 @@ export class StaticPods {
     this.#struggles(boot, false);
   }
 
-  #struggles(boot: Boot, does: boolean): void {
+  #struggles(boot: PodHost, does: boolean): void {
     if (does) boot.struggling.add("kubelet");
     else boot.struggling.delete("kubelet");
     this.#changed();
@@ -213,24 +219,3 @@ function manifestOf(name: Name, config: MachineConfig): string {
     documents.filter(({ kind }) => kinds.includes(String(kind))),
   ]);
 }
-
-const onControlPlane =
-  (contents: (node: SimulatedNode) => ResourceContent[] | undefined): ResourceType["contents"] =>
-  (node) =>
-    (node.config?.role === "controlplane" ? contents(node) : undefined) ?? [];
-
-export const staticPodTypes: ResourceType[] = [
-  {
-    type: "StaticPods.kubernetes.talos.dev",
-    namespace: "k8s",
-    codec: "StaticPod",
-    contents: onControlPlane(({ boot }) => boot?.staticPods.manifests()),
-  },
-  {
-    type: "StaticPodStatuses.kubernetes.talos.dev",
-    namespace: "k8s",
-    codec: "StaticPodStatus",
-    columns: [["Ready", '{.conditions[?(@.type=="Ready")].status}']],
-    contents: onControlPlane(({ boot, hostname }) => boot?.staticPods.statuses(hostname)),
-  },
-];
