@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiException, CoreV1Api, KubeConfig, PolicyV1Api } from "@kubernetes/client-node";
 import type { KubernetesRuntime } from "./kubernetes/runtime.ts";
-import type { FaultDefinition } from "./node/faults.ts";
+import type { FaultDefinition } from "./node/machine/faults.ts";
 
 /** What can go wrong in the cluster's Kubernetes rather than on a machine; each is set on the node that it is to trouble. */
 export const clusterFaultCatalogue = [

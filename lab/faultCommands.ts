@@ -5,7 +5,7 @@ import { askLab } from "./control.ts";
 import type { FaultRequest } from "./faultControl.ts";
 import { labFiles } from "./layout.ts";
 import { LabError, runningLab } from "./lifecycle.ts";
-import { faultCatalogue } from "./node/faults.ts";
+import { faultCatalogue } from "./node/machine/faults.ts";
 import { storageFaultCatalogue } from "./storageFaults.ts";
 
 /** `lab -- fault` and `lab -- faults`: what goes wrong at night, on demand. */

@@ -1,5 +1,5 @@
 import { isClusterFaultId } from "./clusterFaults.ts";
-import { isFaultId } from "./node/faults.ts";
+import { isFaultId } from "./node/machine/faults.ts";
 import type { Lab } from "./lab.ts";
 import { isStorageFaultId } from "./storageFaults.ts";
 

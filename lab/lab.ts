@@ -8,7 +8,7 @@ import { KubernetesRuntime } from "./kubernetes/runtime.ts";
 import { bootImage, labFiles, type LabLayout, type LabOptions } from "./layout.ts";
 import { LabNetwork } from "./node/network.ts";
 import { SimulatedNode } from "./node/node.ts";
-import { timingsFor } from "./node/timings.ts";
+import { timingsFor } from "./node/machine/timings.ts";
 
 const kubernetesTools = [
   "etcd",

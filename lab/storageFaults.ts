@@ -11,7 +11,7 @@ import {
   type V1VolumeAttachment,
 } from "@kubernetes/client-node";
 import type { KubernetesRuntime } from "./kubernetes/runtime.ts";
-import type { FaultDefinition } from "./node/faults.ts";
+import type { FaultDefinition } from "./node/machine/faults.ts";
 import type { SimulatedNode } from "./node/node.ts";
 
 /**

@@ -1,7 +1,7 @@
 import type { EngineEvent } from "@pulumi/pulumi/automation/index.js";
 import { labReport } from "../control.ts";
 import { labFiles, stackOf } from "../layout.ts";
-import { defaultTimings } from "../node/timings.ts";
+import { defaultTimings } from "../node/machine/timings.ts";
 import { openStack } from "../stack.ts";
 import { figure, seconds } from "./figures.ts";
 

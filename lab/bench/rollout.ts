@@ -4,7 +4,7 @@ import type { Deployment, EngineEvent, Stack } from "@pulumi/pulumi/automation/i
 import type { UpgradeTimeline } from "../../components/nodeUpgrade.ts";
 import { schematicId } from "../../talos/schematic.ts";
 import { readLayout, stackOf } from "../layout.ts";
-import { timingsFor } from "../node/timings.ts";
+import { timingsFor } from "../node/machine/timings.ts";
 import { run } from "../process.ts";
 import { want } from "./crash.ts";
 import { timed } from "./figures.ts";

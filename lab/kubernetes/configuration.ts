@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { componentConfig, staticPodNames, type StaticPodName } from "../node/componentConfigs.ts";
+import { componentConfig, staticPodNames, type StaticPodName } from "../node/machine/componentConfigs.ts";
 import { type ConfigDocument, sections } from "./documents.ts";
 
 /** Values of one command line flag; Talos takes one or several (extraArgs of Talos 1.12 and newer). */

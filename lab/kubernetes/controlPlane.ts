@@ -12,7 +12,7 @@ import {
   kwokArgs,
   schedulerArgs,
 } from "./commands.ts";
-import type { StaticPodName } from "../node/componentConfigs.ts";
+import type { StaticPodName } from "../node/machine/componentConfigs.ts";
 import type { ControlPlaneSettings } from "./configuration.ts";
 import {
   type Authorities,

@@ -5,7 +5,7 @@ import {
   setHeaderOptions,
   type V1Pod,
 } from "@kubernetes/client-node";
-import type { NodeIdentity, RunningStaticPod } from "../node/runtime.ts";
+import type { NodeIdentity, RunningStaticPod } from "../node/machine/runtime.ts";
 import { ignoreMissing } from "./missing.ts";
 
 const namespace = "kube-system";

@@ -1,4 +1,4 @@
-import type { NodeIdentity, RunningStaticPod } from "../node/runtime.ts";
+import type { NodeIdentity, RunningStaticPod } from "../node/machine/runtime.ts";
 import type { ControlPlaneSettings, NodeSettings } from "./configuration.ts";
 import type { NodeRegistry } from "./nodes.ts";
 

@@ -9,7 +9,7 @@ import {
   type V1NodeCondition,
 } from "@kubernetes/client-node";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { NodeIdentity } from "../node/runtime.ts";
+import type { NodeIdentity } from "../node/machine/runtime.ts";
 import { kubeletLabel } from "./commands.ts";
 import type { NodeSettings } from "./configuration.ts";
 import { ignoreMissing } from "./missing.ts";

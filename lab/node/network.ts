@@ -1,5 +1,5 @@
 import { loadAuthority, type Authority } from "../pki.ts";
-import type { Machine, Network } from "./machine.ts";
+import type { Machine, Network } from "./machine/machine.ts";
 
 /**
  * The network that the simulated nodes share. On real nodes these are protocols that nobody outside sees: etcd's own, the

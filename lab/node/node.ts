@@ -1,32 +1,32 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import semver from "semver";
-import { ApiPort } from "./apiPort.ts";
-import { bringUp, refreshServices } from "./bringUp.ts";
-import { isPowerLoss, type Boot } from "./boot.ts";
-import { loadImage } from "./bootLoader.ts";
-import { Changes } from "./changes.ts";
-import { registerConfigService } from "./configService.ts";
-import { DiskStore, blankDisk, type Disk } from "./disk.ts";
-import { registerEtcdService } from "./etcdService.ts";
-import { Faults, type FaultId } from "./faults.ts";
-import { registerFileService } from "./fileService.ts";
-import { Handlers } from "./handlers.ts";
-import { registerHealthCheck } from "./healthCheck.ts";
-import { resolveImage, type ImageExtension, type NodeImage } from "./images.ts";
-import { KubernetesLink } from "./kubernetesLink.ts";
-import { registerLifecycleService } from "./lifecycleService.ts";
-import type { Machine } from "./machine.ts";
-import { parseMachineConfig, type MachineConfig } from "./machineConfig.ts";
-import { registerMachineService } from "./machineService.ts";
+import { ApiPort } from "./api/apiPort.ts";
+import { bringUp, refreshServices } from "./services/bringUp.ts";
+import { isPowerLoss, type Boot } from "./machine/boot.ts";
+import { loadImage } from "./disk/bootLoader.ts";
+import { Changes } from "./machine/changes.ts";
+import { registerConfigService } from "./api/configService.ts";
+import { DiskStore, blankDisk, type Disk } from "./machine/disk.ts";
+import { registerEtcdService } from "./api/etcdService.ts";
+import { Faults, type FaultId } from "./machine/faults.ts";
+import { registerFileService } from "./api/fileService.ts";
+import { Handlers } from "./api/handlers.ts";
+import { registerHealthCheck } from "./api/healthCheck.ts";
+import { resolveImage, type ImageExtension, type NodeImage } from "./machine/images.ts";
+import { KubernetesLink } from "./services/kubernetesLink.ts";
+import { registerLifecycleService } from "./api/lifecycleService.ts";
+import type { ServedMachine } from "./api/apid.ts";
+import { parseMachineConfig, type MachineConfig } from "./machine/machineConfig.ts";
+import { registerMachineService } from "./api/machineService.ts";
 import type { LabNetwork } from "./network.ts";
-import type { ClusterRuntime, NodeIdentity } from "./runtime.ts";
-import { shareOfStopping } from "./sequence.ts";
-import type { AppliedConfig, BootRecord, InstallRecord } from "./records.ts";
+import type { ClusterRuntime, NodeIdentity } from "./machine/runtime.ts";
+import { shareOfStopping } from "./services/sequence.ts";
+import type { AppliedConfig, BootRecord, InstallRecord } from "./machine/records.ts";
 import { snapshotOf, type NodeSnapshot } from "./snapshot.ts";
-import { registerStateService } from "./stateService.ts";
-import { defaultTimings, type Timings } from "./timings.ts";
-import type { Wire } from "./wire.ts";
+import { registerStateService } from "./api/stateService.ts";
+import { defaultTimings, type Timings } from "./machine/timings.ts";
+import type { Wire } from "./api/wire.ts";
 
 export interface SimulatedNodeOptions {
   /** Host name until a configuration gives one, and the name in messages of the lab. */
@@ -55,7 +55,7 @@ export interface SimulatedNodeOptions {
 const off = AbortSignal.abort();
 
 /** A machine that runs Talos, as far as its API shows. */
-export class SimulatedNode implements Machine {
+export class SimulatedNode implements ServedMachine {
   readonly name: string;
   readonly address: string;
   readonly network: LabNetwork;

@@ -1,9 +1,9 @@
-import type { Stage, UnmetCondition } from "./boot.ts";
-import type { ActiveFault } from "./faults.ts";
-import type { ImageExtension } from "./images.ts";
-import { initiatorName } from "./files.ts";
-import type { Machine } from "./machine.ts";
-import type { AppliedConfig, BootRecord, InstallRecord } from "./records.ts";
+import type { Stage, UnmetCondition } from "./machine/boot.ts";
+import type { ActiveFault } from "./machine/faults.ts";
+import type { ImageExtension } from "./machine/images.ts";
+import { initiatorName } from "./disk/files.ts";
+import type { Machine } from "./machine/machine.ts";
+import type { AppliedConfig, BootRecord, InstallRecord } from "./machine/records.ts";
 
 /** A simulated node as it is now, and what it has been through. */
 export interface NodeSnapshot {

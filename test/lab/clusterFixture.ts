@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseAllDocuments } from "yaml";
 import { KubernetesRuntime } from "../../lab/kubernetes/runtime.ts";
-import type { NodeIdentity } from "../../lab/node/runtime.ts";
+import type { NodeIdentity } from "../../lab/node/machine/runtime.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 
 type Documents = Record<string, unknown>[];

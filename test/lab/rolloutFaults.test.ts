@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { clusterFaultCatalogue } from "../../lab/clusterFaults.ts";
-import { faultCatalogue } from "../../lab/node/faults.ts";
+import { faultCatalogue } from "../../lab/node/machine/faults.ts";
 import { RolloutLab } from "./rollout.ts";
 
 /**

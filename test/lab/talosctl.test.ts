@@ -9,7 +9,7 @@ import { parse, stringify } from "yaml";
 import { FactoryServer } from "../../lab/factory/server.ts";
 import { LabNetwork } from "../../lab/node/network.ts";
 import { SimulatedNode } from "../../lab/node/node.ts";
-import type { ClusterRuntime } from "../../lab/node/runtime.ts";
+import type { ClusterRuntime } from "../../lab/node/machine/runtime.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 
 // The real talosctl judges the simulated nodes: each test is a command that a person would type, in the order in which

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import type { FaultId } from "../../lab/node/faults.ts";
+import type { FaultId } from "../../lab/node/machine/faults.ts";
 import { realClock } from "../../provider/clock.ts";
 import { Acting } from "../../provider/gate/acting.ts";
 import type { Gate } from "../../provider/gate/gate.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { bootstrapManifests } from "../../lab/node/bootstrapManifests.ts";
+import { bootstrapManifests } from "../../lab/node/api/bootstrapManifests.ts";
 import { KubernetesError, type Manifest } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";

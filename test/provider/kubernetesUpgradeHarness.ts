@@ -1,4 +1,4 @@
-import { kubeletRelease } from "../../lab/node/kubernetesImages.ts";
+import { kubeletRelease } from "../../lab/node/machine/kubernetesImages.ts";
 import type { TalosNodeProvider } from "../../provider/plugin.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { imagesIn, releaseOf, type KubernetesComponent } from "../../talos/kubernetesImages.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { faultCatalogue, type FaultId } from "../../lab/node/faults.ts";
-import { preflight } from "../../lab/node/images.ts";
+import { faultCatalogue, type FaultId } from "../../lab/node/machine/faults.ts";
+import { preflight } from "../../lab/node/machine/images.ts";
 import type { SimulatedNode } from "../../lab/node/node.ts";
 import { withImages } from "../../talos/kubernetesImages.ts";
 import { connectActor } from "../../talos/api/actor.ts";

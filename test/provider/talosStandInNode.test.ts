@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SimulatedNode } from "../../lab/node/node.ts";
 import { LabNetwork } from "../../lab/node/network.ts";
-import type { ClusterRuntime } from "../../lab/node/runtime.ts";
+import type { ClusterRuntime } from "../../lab/node/machine/runtime.ts";
 import { readObject, readText } from "../../lab/plugins/read.ts";
 import { revealAll, Secret } from "../../lab/plugins/values.ts";
 import type { Properties } from "../../lab/plugins/values.ts";

@@ -1,7 +1,7 @@
 import type { Hardware } from "../../../talos/hardware/reported.ts";
 import type { MachineStatus, TalosActor } from "../../../talos/api/talosClient.ts";
 import { TalosError, type TalosErrorKind } from "../../../talos/api/errors.ts";
-import { snapshotFile } from "../../../lab/node/etcdSnapshot.ts";
+import { snapshotFile } from "../../../lab/node/services/etcdSnapshot.ts";
 import { etcdOf } from "../../../talos/etcdVersions.ts";
 import { upgradeApi } from "../../../talos/features.ts";
 import { parseInstallerImage } from "../../../talos/image.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Decrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { snapshotFile } from "../../../lab/node/etcdSnapshot.ts";
+import { snapshotFile } from "../../../lab/node/services/etcdSnapshot.ts";
 import { SnapshotError, SnapshotFolder, type SnapshotSettings } from "../../../provider/snapshot/folder.ts";
 
 let directory: string;
