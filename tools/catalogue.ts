@@ -132,6 +132,7 @@ const kubernetesPlugin: ToolModule = {
   // The module is a commit, not a release, and the engine is told so: it warns that this is not the version of the SDK.
   ldflags: (version) =>
     `${stripped} -X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=${version.slice(1)}`,
+  own: ".",
   weight: 6,
 };
 
@@ -140,6 +141,7 @@ const yaml: ToolModule = {
   folder: "yaml",
   source: "github.com/pulumi/pulumi-yaml",
   ldflags: (version) => `${stripped} -X main.version=${version}`,
+  own: ".",
   weight: 2,
 };
 

@@ -192,6 +192,14 @@ test("the next Kubernetes is a later patch of the pinned one; what only the nigh
   ]);
 });
 
+test("every program of ours is built anew when its source changes", () => {
+  const modules = "talos-iscsi.invalid/tools/";
+  const ours = Object.values(tools).filter((tool) => tool.package.startsWith(modules));
+  expect(ours.map(({ name }) => name)).toContain("pulumi-language-yaml");
+  for (const { package: main, module } of ours)
+    expect(join(module.folder, module.own ?? "(none)")).toBe(main.slice(modules.length));
+});
+
 describe("on PATH", () => {
   test.each(toolNames)("%s in the pinned version is taken", async (name) => {
     const found = readPin(toolsFolder, tools[name].module);
