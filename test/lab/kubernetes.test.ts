@@ -361,7 +361,7 @@ describe("a node's kubelet", () => {
     expect(after?.status.containerStatuses[0]?.restartCount).toBe(1);
   });
 
-  nightly("restarts a pod that has an address of its own, too", async () => {
+  it("restarts a pod that has an address of its own, too", async () => {
     const pod = (): Pod | undefined =>
       cluster.object<List<Pod>>(["get", "pods", "--namespace=default"]).items[0];
     const overrides = { spec: { nodeName: "w1", terminationGracePeriodSeconds: 0 } };
