@@ -1,4 +1,4 @@
-import { joviandssDriverName } from "./csi/joviandssSettings.ts";
+import { csiDrivers } from "../talos/csiDrivers.ts";
 
 /** Whether the rollout's next node waits for the storage of the one before. */
 export interface StorageGateArgs {
@@ -18,8 +18,9 @@ export function storageGateArgs(
   gate: { enabled?: boolean | undefined; timeout: number },
   joviandss?: { readonly pools?: readonly { readonly driver?: { readonly name: string } | undefined }[] },
 ): StorageGateArgs | undefined {
-  const names = (joviandss?.pools ?? []).map(({ driver }) => driver?.name ?? joviandssDriverName);
-  const renamed = names.length > 0 && !names.includes(joviandssDriverName);
+  const own = csiDrivers.joviandss.driverName;
+  const names = (joviandss?.pools ?? []).map(({ driver }) => driver?.name ?? own);
+  const renamed = names.length > 0 && !names.includes(own);
   const enabled = gate.enabled ?? (renamed ? true : undefined);
   if (enabled === undefined && gate.timeout === defaultTimeout) return undefined;
   return {

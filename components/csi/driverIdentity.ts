@@ -1,7 +1,6 @@
+import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { healthPorts, portsPerDriver, type HealthPorts } from "./iscsiDriver.ts";
-import { joviandssDriverName } from "./joviandssSettings.ts";
 import { slug } from "./naming.ts";
-import { synologyDriverName } from "./synologySettings.ts";
 
 /** What tells a driver from every other on the cluster. The component that deploys it and every check ask here. */
 export interface DriverIdentity {
@@ -23,8 +22,8 @@ export function joviandssIdentity(
 ): DriverIdentity {
   const suffix = pool.driver === undefined ? "" : `-${slug(pool.name)}`;
   return {
-    driverName: pool.driver?.name ?? joviandssDriverName,
-    prefix: `joviandss-csi${suffix}`,
+    driverName: pool.driver?.name ?? csiDrivers.joviandss.driverName,
+    prefix: `${csiDrivers.joviandss.prefix}${suffix}`,
     namespace: `${settings.namespace}${suffix}`,
     healthPorts: healthPorts(settings.healthPort + portsPerDriver * index),
     suffix,
@@ -37,8 +36,8 @@ export function synologyIdentity(settings: {
   readonly healthPort: number;
 }): DriverIdentity {
   return {
-    driverName: synologyDriverName,
-    prefix: "synology-csi",
+    driverName: csiDrivers.synology.driverName,
+    prefix: csiDrivers.synology.prefix,
     namespace: settings.namespace,
     healthPorts: healthPorts(settings.healthPort),
     suffix: "",

@@ -1,12 +1,9 @@
 import { z } from "zod";
+import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { driverShape, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
 import { addressV4, flag, image, listOf, objectName, oneOf, port, section, shown, text } from "./fields.ts";
 import { slug } from "./naming.ts";
-import { problemsOf } from "./problems.ts";
 import type { Problem } from "./problems.ts";
-
-/** The name in the published driver (open-e/joviandss-kubernetescsi pkg/common/common.go, PluginName). */
-export const joviandssDriverName = "iscsi.csi.joviandss.open-e.com";
 
 const imageExample =
   "docker.io/opene/joviandss-csi@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -119,7 +116,7 @@ export const joviandssForm = section({
   guardAccessModes: flag()
     .default(true)
     .describe("Refuse access modes that would destroy data, by admission policy (Kubernetes 1.30+)."),
-  ...driverShape({ namespace: "joviandss-csi", healthPort: 29810 }),
+  ...driverShape({ namespace: csiDrivers.joviandss.prefix, healthPort: csiDrivers.joviandss.healthPort }),
 });
 
 /**
@@ -139,11 +136,6 @@ export type JovianDssSettings = z.output<typeof joviandssSchema>;
 export type JovianDssSettingsInput = z.input<typeof joviandssSchema>;
 /** A pool with every default filled in. */
 export type JovianDssPool = JovianDssSettings["pools"][number];
-
-/** Everything that is wrong with plain JovianDSS settings; none when they can be deployed. */
-export function joviandssProblems(settings: unknown): Problem[] {
-  return problemsOf(joviandssSchema, settings);
-}
 
 /** What is legal but does less than it seems, for the log. */
 export function joviandssWarnings(settings: JovianDssSettings): Problem[] {
@@ -180,7 +172,7 @@ function poolProblems(pools: readonly JovianDssPool[]): { path: (string | number
   const names = new Map<string, number>();
   const classes = new Map<string, string>();
   pools.forEach((entry, index) => {
-    const driver = entry.driver?.name ?? joviandssDriverName;
+    const driver = entry.driver?.name ?? csiDrivers.joviandss.driverName;
     const other = drivers.get(driver);
     if (other !== undefined) {
       const path =

@@ -1,6 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
-import { repaired } from "./repair.ts";
 
 /** One thing that is wrong with the settings of a component. */
 export interface Problem {
@@ -16,14 +15,6 @@ function pathText(path: readonly PropertyKey[]): string {
     if (typeof part === "number") return `${text}[${part}]`;
     return text === "" ? String(part) : `${text}.${String(part)}`;
   }, "");
-}
-
-/** Every problem a schema has with a value; none when the value is right. */
-export function problemsOf(schema: z.ZodType, value: unknown): Problem[] {
-  const result = schema.safeParse(value);
-  if (result.success) return [];
-  const { issues } = result.error;
-  return problemsFromIssues([...issues, ...repaired(schema, value, issues).issues]);
 }
 
 /** Turns the issues of a schema into problems: one for each unknown key, the others one to one. */

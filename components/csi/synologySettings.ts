@@ -1,12 +1,9 @@
 import type { z } from "zod";
+import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { driverShape, snapshotsSchema } from "./driverSettings.ts";
 import { absolutePath, addressV4, flag, image, listOf, oneOf, port, section, text } from "./fields.ts";
-import { problemsOf } from "./problems.ts";
 import type { Problem } from "./problems.ts";
 import { synologyStorageClassSchema } from "./synologyStorageClass.ts";
-
-/** The name in the published driver (synology-csi pkg/driver/driver.go, DriverName). */
-export const synologyDriverName = "csi.san.synology.com";
 
 /** Upstream's image of the release this was written for. */
 const upstreamImage = "docker.io/synology/synology-csi:v1.2.1";
@@ -59,7 +56,7 @@ export const synologyForm = section({
     description: text("a description", "made by Kubernetes").optional().describe("Description on the array."),
     locked: flag().default(false).describe("Lock snapshots."),
   }),
-  ...driverShape({ namespace: "synology-csi", healthPort: 29800 }),
+  ...driverShape({ namespace: csiDrivers.synology.prefix, healthPort: csiDrivers.synology.healthPort }),
 });
 
 /** `synology` in a stack's file. */
@@ -74,11 +71,6 @@ export const synologySchema = synologyForm
 export type SynologySettings = z.output<typeof synologySchema>;
 /** `synology` as it may be written. */
 export type SynologySettingsInput = z.input<typeof synologySchema>;
-
-/** Everything that is wrong with plain Synology settings; none when they can be deployed. */
-export function synologyProblems(settings: unknown): Problem[] {
-  return problemsOf(synologySchema, settings);
-}
 
 /**
  * What is legal but needs something that the nodes' image lacks, for the log.

@@ -1,3 +1,4 @@
+import { csiDrivers } from "../../talos/csiDrivers.ts";
 import type { UpgradeContext } from "../context.ts";
 import {
   KubernetesError,
@@ -20,8 +21,8 @@ export interface StorageBefore {
   broken: string[];
 }
 
-/** Drivers that this program deploys: where one of them is registered, the gate is on unless the settings turn it off. */
-export const ownDrivers = ["iscsi.csi.joviandss.open-e.com", "csi.san.synology.com"];
+/** Where a driver that this program deploys is registered, the gate is on unless the settings turn it off. */
+const ownDrivers: readonly string[] = Object.values(csiDrivers).map(({ driverName }) => driverName);
 
 /**
  * What has to be written on the node before it is disturbed, for the step `storage` of this run or a later one; nothing where there is nothing to

@@ -1,9 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { storageNote } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
-import { ownDrivers } from "../../provider/storage/remember.ts";
-import { joviandssDriverName } from "../../components/csi/joviandssSettings.ts";
-import { synologyDriverName } from "../../components/csi/synologySettings.ts";
+import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -185,10 +183,20 @@ describe("the next node waits for storage", () => {
   });
 
   it.each<[string, string[], Properties | undefined, number]>([
-    ["is on where a driver of this program is", [...ownDrivers], undefined, 1],
+    [
+      "is on where a driver of this program is",
+      [csiDrivers.joviandss.driverName, csiDrivers.synology.driverName],
+      undefined,
+      1,
+    ],
     ["is off where only others are", ["driver.longhorn.io"], undefined, 0],
     ["is on for others where the settings say so", ["driver.longhorn.io"], { enabled: true }, 1],
-    ["is off where the settings say so", [...ownDrivers], { enabled: false }, 0],
+    [
+      "is off where the settings say so",
+      [csiDrivers.joviandss.driverName, csiDrivers.synology.driverName],
+      { enabled: false },
+      0,
+    ],
   ])("%s", async (_, drivers, storageGate, notes) => {
     kubernetes.storage.drivers.set("w1", drivers);
     const before: (string | undefined)[] = [];
@@ -204,10 +212,6 @@ describe("the next node waits for storage", () => {
     })();
     expect(before.some((note) => note !== undefined)).toBe(notes === 1);
     expect(status.some((line) => line.startsWith("[11/11] storage"))).toBe(notes === 1);
-  });
-
-  it("knows this program's drivers by their names", () => {
-    expect(ownDrivers).toEqual([joviandssDriverName, synologyDriverName]);
   });
 
   it("costs a list of attachments before the drain and one after the boot, and two looks at drivers and pods", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { joviandssProblems } from "../../components/csi/joviandssSettings.ts";
+import { joviandssSchema } from "../../components/csi/joviandssSettings.ts";
 import { changed, outcome, usual } from "./settings/example.ts";
+import { problemsOf } from "./csi/problemsOf.ts";
 
 /** Every mistake of a configuration at once: none waits behind another one, wherever they are. */
 
@@ -60,6 +61,6 @@ describe("the settings", () => {
 
 it("a driver's arguments: rules about several of them are not hidden by one of the wrong form", () => {
   const wrong = { ...joviandss, logLevel: 7, pools: [{ name: "Pool-0" }, { name: "Pool-1" }] };
-  const found = joviandssProblems(wrong).map(({ path }) => path);
+  const found = problemsOf(joviandssSchema, wrong).map(({ path }) => path);
   expect(found).toEqual(["logLevel", "pools[1].driver"]);
 });

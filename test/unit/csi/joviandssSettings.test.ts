@@ -1,14 +1,11 @@
 import { describe, expect, test } from "vitest";
-import {
-  joviandssProblems,
-  joviandssSchema,
-  joviandssWarnings,
-} from "../../../components/csi/joviandssSettings.ts";
+import { joviandssSchema, joviandssWarnings } from "../../../components/csi/joviandssSettings.ts";
 import { changed, digest, joviandss } from "./plainSettings.ts";
 import type { Path } from "./plainSettings.ts";
+import { problemsOf } from "./problemsOf.ts";
 
 test("the least that is needed is enough", () => {
-  expect(joviandssProblems(joviandss)).toEqual([]);
+  expect(problemsOf(joviandssSchema, joviandss)).toEqual([]);
 });
 
 // Each row: what is changed, the path that is named, and what the reason says (what was seen, what would be right).
@@ -232,12 +229,17 @@ describe("JovianDSS refuses", () => {
       /"yes" is not a switch; use true or false/,
     ],
   ])("%s", (_, path, value, where, reason) => {
-    const problems = joviandssProblems(changed(joviandss, path, value));
+    const problems = problemsOf(joviandssSchema, changed(joviandss, path, value));
     expect(problems).toEqual([{ path: where, reason: expect.stringMatching(reason) as string }]);
   });
 
   test("everything at once", () => {
-    expect(joviandssProblems({}).map(({ path }) => path)).toEqual(["image", "endpoint", "iscsi", "pools"]);
+    expect(problemsOf(joviandssSchema, {}).map(({ path }) => path)).toEqual([
+      "image",
+      "endpoint",
+      "iscsi",
+      "pools",
+    ]);
   });
 
   test("without ever showing the password", () => {
@@ -246,23 +248,23 @@ describe("JovianDSS refuses", () => {
       image: "x",
       endpoint: { ...joviandss.endpoint, protocol: "http", password: ["hunter2"], pass: "hunter2" },
     };
-    expect(JSON.stringify(joviandssProblems(wrong))).not.toContain("hunter2");
+    expect(JSON.stringify(problemsOf(joviandssSchema, wrong))).not.toContain("hunter2");
   });
 });
 
 test("http is allowed to those who say so", () => {
   const endpoint = { ...joviandss.endpoint, protocol: "http", allowHttp: true };
-  expect(joviandssProblems({ ...joviandss, endpoint })).toEqual([]);
+  expect(problemsOf(joviandssSchema, { ...joviandss, endpoint })).toEqual([]);
 });
 
 test.each(["10.0.0.1", "storage.example.com", "nas"])("%s is an address", (address) => {
-  expect(joviandssProblems(changed(joviandss, ["endpoint", "addresses"], [address]))).toEqual([]);
+  expect(problemsOf(joviandssSchema, changed(joviandss, ["endpoint", "addresses"], [address]))).toEqual([]);
 });
 
 // The driver builds its REST URL without brackets, fails to parse it and dereferences nil.
 test.each(["endpoint", "iscsi"])("an IPv6 address of %s is refused with the reason", (section) => {
   for (const address of ["2001:db8::1", "[2001:db8::1]"]) {
-    expect(joviandssProblems(changed(joviandss, [section, "addresses"], [address]))).toEqual([
+    expect(problemsOf(joviandssSchema, changed(joviandss, [section, "addresses"], [address]))).toEqual([
       {
         path: `${section}.addresses[0]`,
         reason: expect.stringMatching(/IPv6 address, which the driver does not support/) as string,
@@ -285,7 +287,7 @@ test.each([
   `localhost:5000/a/b:1@${digest}`,
   "joviandss:1",
 ])("%s is an image", (image) => {
-  expect(joviandssProblems({ ...joviandss, image })).toEqual([]);
+  expect(problemsOf(joviandssSchema, { ...joviandss, image })).toEqual([]);
 });
 
 test("what is legal but does less than it seems is a warning", () => {

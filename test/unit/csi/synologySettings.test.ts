@@ -1,19 +1,16 @@
 import { describe, expect, test } from "vitest";
-import {
-  synologyProblems,
-  synologySchema,
-  synologyWarnings,
-} from "../../../components/csi/synologySettings.ts";
+import { synologySchema, synologyWarnings } from "../../../components/csi/synologySettings.ts";
 import { changed, synology } from "./plainSettings.ts";
+import { problemsOf } from "./problemsOf.ts";
 
 test("the least that is needed is enough", () => {
-  expect(synologyProblems(synology)).toEqual([]);
+  expect(problemsOf(synologySchema, synology)).toEqual([]);
 });
 
 test("http is allowed to those who say so", () => {
-  expect(synologyProblems({ arrays: [{ ...synology.arrays[0], https: false, allowHttp: true }] })).toEqual(
-    [],
-  );
+  expect(
+    problemsOf(synologySchema, { arrays: [{ ...synology.arrays[0], https: false, allowHttp: true }] }),
+  ).toEqual([]);
 });
 
 describe("Synology refuses", () => {
@@ -118,14 +115,14 @@ describe("Synology refuses", () => {
       /a is storageClasses\[0\] already/,
     ],
   ])("%s", (_, settings, where, reason) => {
-    expect(synologyProblems(settings)).toEqual([
+    expect(problemsOf(synologySchema, settings)).toEqual([
       { path: where, reason: expect.stringMatching(reason) as string },
     ]);
   });
 });
 
 test("an IPv6 address is refused with the reason", () => {
-  expect(synologyProblems(changed(synology, ["arrays", 0, "host"], "fd00::20"))).toEqual([
+  expect(problemsOf(synologySchema, changed(synology, ["arrays", 0, "host"], "fd00::20"))).toEqual([
     {
       path: "arrays[0].host",
       reason: expect.stringMatching(/IPv6 address, which the driver does not support/) as string,
