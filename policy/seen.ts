@@ -7,9 +7,9 @@ import { createRequire } from "node:module";
  */
 
 /** Stands in place of a secret, as it does in what `pulumi preview --json` prints. */
-export const secretMark = "[secret]";
+const secretMark = "[secret]";
 /** Stands in place of what a preview cannot know. */
-export const unknownMark = "[unknown]";
+const unknownMark = "[unknown]";
 
 // Keys and signature of a secret, and the texts that stand for unknown values (pulumi sdk/nodejs/runtime/rpc.ts, sdk/go/common/resource/plugin/rpc.go).
 const signatureKey = "4dabf18193072939515e22adb298388d";

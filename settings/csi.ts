@@ -61,10 +61,6 @@ export function checkCsi(
   images: ReadonlyMap<string, CheckedImage>,
 ): { problems: Problem[]; warnings: Problem[] } {
   const contract = contractIn(settings) ?? newestContract(settings.talosVersion);
-  const strategies = drivers.flatMap((name) => {
-    const driver = settings[name];
-    return driver === undefined ? [] : [{ name, strategy: driver.iscsiadm.strategy }];
-  });
   const known = [...images]
     .flatMap(([name, { schematic }]) =>
       advisories({
@@ -72,16 +68,13 @@ export function checkCsi(
         contract,
         extensions: extensionsIn(schematic),
         schematic,
-        drivers: strategies,
       }).map((advice) => ({ ...advice, path: name === defaultImage ? "talosVersion" : `images.${name}` })),
     )
     // What holds for the release holds for all of its images.
     .filter(({ text }, index, all) => all.findIndex((other) => other.text === text) === index)
-    .map(({ id, severity, text, source, path }) => ({
-      id,
-      severity,
-      problem: { path, reason: `${text} (${source})` },
-    }));
+    // Its refusals are told by the rules for versions, images and patches, with the key they concern.
+    .filter(({ severity }) => severity === "warning")
+    .map(({ text, source, path }) => ({ path, reason: `${text} (${source})` }));
   const own = settings.joviandss === undefined ? [] : joviandssWarnings(settings.joviandss);
   const driven = new Set(
     settings.cluster.nodes.filter(({ iscsi }) => iscsi).map(({ image }) => image ?? defaultImage),
@@ -96,11 +89,7 @@ export function checkCsi(
   const synology =
     settings.synology === undefined ? [] : synologyWarnings(settings.synology, onEveryImage ?? []);
   return {
-    problems: [
-      ...csiProblems(settings, { workloadIsolation: isolatesWorkloads(settings.cluster, contract) }),
-      // The other refusals among the advisories are told by the rules for versions and patches, with the key they concern.
-      ...known.filter(({ id }) => id === "kernel-arguments-conflict").map(({ problem }) => problem),
-    ],
+    problems: csiProblems(settings, { workloadIsolation: isolatesWorkloads(settings.cluster, contract) }),
     warnings: [
       ...own.map(({ path, reason }) => ({ path: `joviandss.${path}`, reason })),
       ...synology.map(({ path, reason }) => ({ path: `synology.${path}`, reason })),
@@ -108,7 +97,7 @@ export function checkCsi(
         path: `${driver}.guardAccessModes`,
         reason: `has no effect on Kubernetes ${settings.kubernetesVersion}: ValidatingAdmissionPolicies exist from v1.30 on. Until then nothing refuses claims that two nodes could mount`,
       })),
-      ...known.filter(({ severity }) => severity === "warning").map(({ problem }) => problem),
+      ...known,
     ],
   };
 }

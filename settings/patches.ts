@@ -255,7 +255,6 @@ function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly Tr
     contract: contractIn(raw) ?? newestContract(version),
     extensions: [],
     installKernelArgs: args,
-    grubUseUKICmdline,
   })
     .filter(({ id }) => id.startsWith("kernel-arguments-"))
     .map(({ text, source }) => `${text} (${source})`);

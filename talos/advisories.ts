@@ -2,7 +2,6 @@
  * What is known of Talos releases and of the way from one to another, as data with a source: shown in the preview as a
  * warning, or refused. Nothing here is about the state of a node; the guards of an upgrade look at that.
  */
-import { contractChange } from "./contractChange.ts";
 import type { Schematic } from "./schematic.ts";
 import { installerPartsOf } from "./image.ts";
 import {
@@ -14,7 +13,7 @@ import {
   initiatorNameChanges,
   initiatorNameSource,
 } from "./extensions.ts";
-import { hasSchematicExtension, workloadIsolation } from "./features.ts";
+import { hasSchematicExtension } from "./features.ts";
 import { lostKernelArguments } from "./kernelArguments.ts";
 import { compareVersions, contractAtLeast, contractOf, parseVersion, versionAtLeast } from "./version.ts";
 
@@ -26,8 +25,6 @@ export interface AdvisoryQuestion {
   readonly to: string;
   /** The contract of the machine configuration. */
   readonly contract: string;
-  /** The contract so far, where it is known and may differ. */
-  readonly contractBefore?: string | undefined;
   /** The extensions that are wanted, `iscsi-tools` or `siderolabs/iscsi-tools`. */
   readonly extensions: readonly string[];
   /** The schematic of the image. */
@@ -36,11 +33,6 @@ export interface AdvisoryQuestion {
   readonly image?: string | undefined;
   /** Kernel arguments in `machine.install.extraKernelArgs`, from whatever patch. */
   readonly installKernelArgs?: readonly string[] | undefined;
-  /** Does `machine.install.grubUseUKICmdline` hold? Default: what the contract generates. */
-  readonly grubUseUKICmdline?: boolean | undefined;
-  /** CSI drivers on the cluster, and how each reaches iscsiadm. */
-  readonly drivers?:
-    readonly { readonly name: string; readonly strategy: "chroot" | "nsenter" }[] | undefined;
 }
 
 /** One thing to know before going on. */
@@ -148,21 +140,6 @@ const ROWS: readonly Row[] = [
     },
   },
   {
-    id: "extension-not-in-schematic",
-    severity: "refuse",
-    source: "siderolabs/image-factory pkg/schematic",
-    applies: ({ extensions, schematic }) => {
-      if (schematic === undefined) return undefined;
-      const given =
-        schematic.customization?.systemExtensions?.officialExtensions?.map(canonicalExtension) ?? [];
-      const missing = extensions.filter((extension) => !given.includes(canonicalExtension(extension)));
-      return text(
-        missing.length > 0,
-        `the schematic lacks ${missing.join(", ")}; add it to customization.systemExtensions.officialExtensions`,
-      );
-    },
-  },
-  {
     id: "extension-renamed",
     severity: "warning",
     source: "siderolabs/image-factory ExtensionNameAlias",
@@ -191,31 +168,6 @@ const ROWS: readonly Row[] = [
         `the schematic names an extension twice: ${twice.join(", ")}; list each extension once`,
       );
     },
-  },
-  {
-    id: "nsenter-isolated",
-    severity: "refuse",
-    source: "siderolabs/talos v1.14 SecurityProfileConfig",
-    applies: ({ contract, drivers = [] }) => {
-      const names = drivers.filter(({ strategy }) => strategy === "nsenter").map(({ name }) => name);
-      return text(
-        names.length > 0 && workloadIsolation(contract),
-        `contract ${contract} isolates workloads (SecurityProfileConfig.workloadIsolation), so ${names.join(", ")} cannot ` +
-          'find iscsid by its process. Use the strategy "chroot", or patch workloadIsolation to false on every node.',
-      );
-    },
-  },
-  {
-    id: "kernel-arguments-conflict",
-    severity: "refuse",
-    source: "siderolabs/talos v1.12 v1alpha1_validation.go",
-    applies: ({ contract, installKernelArgs = [], grubUseUKICmdline = contractAtLeast(contract, 12) }) =>
-      text(
-        installKernelArgs.length > 0 && grubUseUKICmdline,
-        "machine.install.extraKernelArgs and machine.install.grubUseUKICmdline cannot be used together " +
-          `(contract ${contract} sets the latter): put ${installKernelArgs.join(" ")} into the schematic, ` +
-          "customization.extraKernelArgs",
-      ),
   },
   {
     id: "kernel-arguments-ignored",
@@ -248,19 +200,6 @@ const ROWS: readonly Row[] = [
     },
   },
   {
-    id: "schematic-kernel-arguments-ignored",
-    severity: "warning",
-    source: "siderolabs/docs v1.9 boot-assets, siderolabs/image-factory registry.go",
-    applies: ({ from, to, schematic }) => {
-      const args = schematic?.customization?.extraKernelArgs ?? [];
-      return text(
-        from !== undefined && args.length > 0 && !versionAtLeast(to, 10),
-        `installers before 1.10 ignore the schematic's kernel arguments on upgrade (${args.join(" ")}); ` +
-          `for ${to} use machine.install.extraKernelArgs`,
-      );
-    },
-  },
-  {
     id: "schematic-kernel-arguments-lost",
     severity: "warning",
     source: "siderolabs/talos 78e378a48",
@@ -272,13 +211,6 @@ const ROWS: readonly Row[] = [
         `pre-releases of 1.14 lose the schematic's kernel arguments (${args.join(" ")}) on nodes that boot with GRUB; use a final release`,
       );
     },
-  },
-  {
-    id: "contract-changed",
-    severity: "refuse",
-    source: "siderolabs/talos#13885, siderolabs/terraform-provider-talos#381",
-    applies: ({ contract, contractBefore }) =>
-      contractBefore === undefined ? undefined : contractChange(contractBefore, contract),
   },
   {
     id: "contract-ahead",
@@ -330,6 +262,3 @@ export function advisories(question: AdvisoryQuestion): readonly Advisory[] {
     ...found.filter(({ severity }) => severity === "warning"),
   ];
 }
-
-/** The ids of all rows; each has a test. */
-export const ADVISORY_IDS: readonly string[] = ROWS.map(({ id }) => id);

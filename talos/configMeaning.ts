@@ -61,7 +61,7 @@ function canonicalItem(tree: Tree, shape: Shape | undefined): string {
 }
 
 /** What a scalar means, as one text for all ways to write it: `0o644` and `420`, `5m` and `5m0s`. */
-export function meaning(leaf: Leaf, shape?: Shape): string {
+function meaning(leaf: Leaf, shape?: Shape): string {
   const { text, plain } = leaf;
   if (isNull(leaf)) return "";
   if (shape?.kind === "scalar") return scalarText(leaf, shape.type);

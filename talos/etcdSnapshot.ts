@@ -155,10 +155,3 @@ export class SnapshotReader {
     return undefined;
   }
 }
-
-/** A snapshot that is at hand as a whole. */
-export function inspectSnapshot(chunks: Iterable<Buffer>): SnapshotFacts {
-  const reader = new SnapshotReader();
-  for (const chunk of chunks) reader.push(chunk);
-  return reader.end();
-}

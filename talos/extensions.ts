@@ -72,9 +72,6 @@ const RENAMED: Readonly<Record<string, string>> = {
   "amdgpu-firmware": "amdgpu",
 };
 
-/** The old names that the factory still takes. */
-export const RENAMED_EXTENSIONS: readonly string[] = Object.keys(RENAMED);
-
 /** The name that an extension has today: compare extensions by it. `siderolabs/i915-ucode` and `i915` are both `i915`. */
 export function canonicalExtension(reference: string): string {
   const name = extensionName(reference);

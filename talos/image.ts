@@ -3,12 +3,9 @@ import { hasPlatformInstaller } from "./features.ts";
 import { parseVersion } from "./version.ts";
 
 /** A reference that is not one of an Image Factory installer. */
-export class ImageError extends Error {
+class ImageError extends Error {
   override readonly name = "ImageError";
 }
-
-/** The schematic that customises nothing: `customization: {}`. */
-export const VANILLA_SCHEMATIC_ID = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
 
 /** The public factory, and the default everywhere here. */
 export const PUBLIC_FACTORY = "https://factory.talos.dev";
@@ -94,16 +91,6 @@ export interface InstallerReference {
 
 /** The parts of an installer reference; undefined for an image that is no installer of Talos's naming, such as one of the user's own. */
 export function installerPartsOf(reference: string): InstallerReference | undefined {
-  try {
-    return parseInstallerImage(reference);
-  } catch (error) {
-    if (error instanceof ImageError) return undefined;
-    throw error;
-  }
-}
-
-/** Takes an installer reference apart. Throws `ImageError` for a reference that cannot be an installer of Talos. */
-export function parseInstallerImage(reference: string): InstallerReference {
   const match = /^([^@\s]+?)(?::([A-Za-z0-9_][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference);
   const path = match?.[1]?.split("/") ?? [];
   const last = path.at(-1) ?? "";
@@ -111,12 +98,8 @@ export function parseInstallerImage(reference: string): InstallerReference {
   const name = schematicId === undefined ? last : (path.at(-2) ?? "");
   const registry = path.slice(0, schematicId === undefined ? -1 : -2).join("/");
   const installer = /^(?:(.+)-)?installer(-secureboot)?$/.exec(name);
-  if (match === null || installer === null || registry === "" || (match[2] ?? match[3]) === undefined) {
-    throw new ImageError(
-      `"${reference}" is not an installer image such as ` +
-        `"factory.talos.dev/metal-installer/<schematic>:v1.13.9" or "ghcr.io/siderolabs/installer:v1.12.7"`,
-    );
-  }
+  if (match === null || installer === null || registry === "" || (match[2] ?? match[3]) === undefined)
+    return undefined;
   return {
     registry,
     ...(installer[1] === undefined ? {} : { platform: installer[1] }),

@@ -22,15 +22,10 @@ export interface RedactOptions {
 }
 
 /** What stands in place of a text that is not YAML, since nothing can be told of it. */
-export const UNREADABLE = "«not YAML, so not shown»\n";
+const UNREADABLE = "«not YAML, so not shown»\n";
 
 /** A machine configuration or a patch, of any number of documents, without its secrets. */
 export function redactMachineConfig(text: string, options: RedactOptions = {}): string {
-  return redactYaml(text, options);
-}
-
-/** A talosconfig or a kubeconfig without its secrets. */
-export function redactClientConfig(text: string, options: RedactOptions = {}): string {
   return redactYaml(text, options);
 }
 

@@ -224,8 +224,8 @@ export function schematicId(schematic: Schematic): string {
   return createHash("sha256").update(canonicalSchematic(schematic), "utf8").digest("hex");
 }
 
-/** The bytes whose hash is the ID: the factory's own form of the document. For showing and comparing. */
-export function canonicalSchematic(schematic: Schematic): string {
+/** The bytes whose hash is the ID: the factory's own form of the document. */
+function canonicalSchematic(schematic: Schematic): string {
   return marshalGoYaml(toGo(parseSchematic(schematic)));
 }
 

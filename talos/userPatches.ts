@@ -50,14 +50,6 @@ export interface PatchVerdict {
   readonly merged?: readonly TreeMap[];
 }
 
-/** Everything that is wrong with a node's patches. */
-export function patchProblems(
-  patches: readonly string[],
-  context: UserPatchContext,
-): readonly PatchProblem[] {
-  return judgePatches(patches, context).problems;
-}
-
 /** Judges a node's patches by their text, and by what they make of its configuration. */
 export function judgePatches(patches: readonly string[], context: UserPatchContext): PatchVerdict {
   const sources = patches.map((text, patch) => new PatchSource(text, patch));

@@ -20,7 +20,7 @@ export function keyedChecksum(
 }
 
 /** The pure part of `keyedChecksum`. */
-export function checksum(key: string | undefined, content: string): string {
+function checksum(key: string | undefined, content: string): string {
   // A provider that only renders YAML knows no uid. Better no restart by itself than a hash that can be tried out.
   if (key === undefined || key === "") return "none";
   return createHmac("sha256", key).update(content).digest("hex").slice(0, 16);

@@ -22,7 +22,7 @@ const iscsiadmPath = absolutePath("/usr/local/sbin/iscsiadm")
   .describe("iscsiadm on the node.");
 
 /** How a driver in a container reaches the node's iscsiadm. Every strategy needs the extension siderolabs/iscsi-tools. */
-export const iscsiadmSchema = z
+const iscsiadmSchema = z
   .discriminatedUnion(
     "strategy",
     [

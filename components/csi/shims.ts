@@ -24,7 +24,7 @@ const sessionExists = 15;
  *   there. In short options, since Synology's image has busybox, which knows no others.
  * - 20 is iscsiadm's own code for "cannot reach iscsid" (open-iscsi, ISCSI_ERR_ISCSID_NOTCONN), so that a driver retries.
  */
-export function iscsiadmShim(strategy: "chroot" | "nsenter"): string {
+function iscsiadmShim(strategy: "chroot" | "nsenter"): string {
   return `#!/usr/bin/env bash
 iscsiadm="\${ISCSIADM_HOST_PATH:-/usr/local/sbin/iscsiadm}"
 ${strategy === "chroot" ? intoRoot : intoNamespaces}
@@ -53,7 +53,7 @@ node=(nsenter --mount="/proc/$iscsid/ns/mnt" --net="/proc/$iscsid/ns/net" --)`;
  * mount that also succeeds where the same device is mounted on the target already: the kubelet publishes volumes in use again when it
  * restarts, and mount(8) answers 32. Another device on the target stays an error.
  */
-export const mountShim = `#!/usr/bin/env bash
+const mountShim = `#!/usr/bin/env bash
 command -p mount "$@"
 status=$?
 if [[ $status != 32 || $# -lt 2 ]]; then exit $status; fi

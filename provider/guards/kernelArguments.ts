@@ -10,7 +10,7 @@ import { talosctl } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
 /** What a node says of its kernel arguments; undefined where it does not say. */
-export interface KernelArgumentFacts {
+interface KernelArgumentFacts {
   /** Its address, for commands in messages. */
   node: string;
   /** The release that runs: its API does the upgrade. */
@@ -26,7 +26,7 @@ export interface KernelArgumentFacts {
 }
 
 /** Would the upgrade lose kernel arguments that the node runs with? */
-export function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
+function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
   const { node, version, active, stored, cmdline, bootedWithUki } = facts;
   if (bootedWithUki === true || !upgradesByLifecycle(version)) return [];
   const args = ignoredArguments(active);

@@ -136,10 +136,7 @@ function changeOf({ nodes, onRemove, endpoints }: Properties): string {
 }
 
 /** Each node that comes, goes or changes, by its name; a node that stays is none of it, wherever a state of before had it in its list. */
-export function memberDetails(
-  oldInputs: Properties,
-  news: Properties,
-): { changed: string[]; details: Details } {
+function memberDetails(oldInputs: Properties, news: Properties): { changed: string[]; details: Details } {
   const [before, after] = [oldInputs, news].map((inputs) => Object.fromEntries(nodesByName(inputs["nodes"])));
   const others = changedInputs(oldInputs, news, [
     "nodes",

@@ -15,7 +15,7 @@ export interface Digest {
   failed: boolean;
 }
 
-export const operations = ["same", "create", "update", "replace", "delete", "read", "import"] as const;
+const operations = ["same", "create", "update", "replace", "delete", "read", "import"] as const;
 export type Operation = (typeof operations)[number];
 
 /** What happens to one resource. */

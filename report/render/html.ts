@@ -32,7 +32,7 @@ const entities: Record<string, string> = {
 };
 
 /** Text as it may stand in an element and in a quoted attribute. Characters that a page may not hold are shown as a mark. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return (
     text
       .toWellFormed()

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { inspectSnapshot, SnapshotReader } from "../../talos/etcdSnapshot.ts";
+import { factsOf } from "../etcdSnapshot.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 
 /** What this program and its simulated nodes take for true of etcd's versions, held against real etcd 3.6 and 3.7. */
@@ -194,25 +194,25 @@ test("a snapshot has its own hash at the end, and its revision is found in it", 
   };
 
   const whole = await snapshot();
-  expect(inspectSnapshot([whole])).toMatchObject({
+  expect(factsOf([whole])).toMatchObject({
     size: whole.length,
     hash: "good",
     revision: await revision(),
   });
   // The chunks in which it comes make no difference.
-  const reader = new SnapshotReader();
-  for (let offset = 0; offset < whole.length; offset += 1000)
-    reader.push(whole.subarray(offset, offset + 1000));
-  expect(reader.end()).toEqual(inspectSnapshot([whole]));
+  const pieces = Array.from({ length: Math.ceil(whole.length / 1000) }, (_, index) =>
+    whole.subarray(index * 1000, (index + 1) * 1000),
+  );
+  expect(factsOf(pieces)).toEqual(factsOf([whole]));
 
   await member.call("kv/put", { key: base64("key-0"), value: base64("x".repeat(100_000)) });
-  expect(inspectSnapshot([await snapshot()])).toMatchObject({ revision: await revision(), hash: "good" });
+  expect(factsOf([await snapshot()])).toMatchObject({ revision: await revision(), hash: "good" });
   const { header } = await member.call("kv/deleterange", { key: base64("key-1") });
   const deleted = Number((header as { revision: string }).revision);
-  expect(inspectSnapshot([await snapshot()])).toMatchObject({ revision: deleted, hash: "good" });
+  expect(factsOf([await snapshot()])).toMatchObject({ revision: deleted, hash: "good" });
 
   const broken = Buffer.from(whole);
   broken[5000] = (broken[5000] ?? 0) ^ 1;
-  expect(inspectSnapshot([broken]).hash).toBe("bad");
-  expect(inspectSnapshot([whole.subarray(0, 40_000)]).hash).toBe("missing");
+  expect(factsOf([broken]).hash).toBe("bad");
+  expect(factsOf([whole.subarray(0, 40_000)]).hash).toBe("missing");
 });

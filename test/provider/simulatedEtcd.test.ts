@@ -4,7 +4,7 @@ import type { SimulatedNode } from "../../lab/node/node.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { loadTalosApi } from "../../talos/api/load.ts";
 import { Transport } from "../../talos/api/transport.ts";
-import { inspectSnapshot } from "../../talos/etcdSnapshot.ts";
+import { factsOf } from "../etcdSnapshot.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** etcd's versions on simulated nodes. What real etcd does is in test/lab/etcdVersions.test.ts. */
@@ -122,7 +122,7 @@ describe("a cluster that goes from etcd 3.6 to 3.7", () => {
     for await (const { bytes } of transport.stream(loadTalosApi().machine, "EtcdSnapshot", {}))
       chunks.push(bytes as Buffer);
     expect(chunks.length).toBeGreaterThan(1);
-    expect(inspectSnapshot(chunks)).toMatchObject({ revision: 1003, hash: "good" });
+    expect(factsOf(chunks)).toMatchObject({ revision: 1003, hash: "good" });
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import type { ProbeRequest } from "../../provider/storage/probe/plan.ts";
-import { ProbeError, ProbeStopped, runProbe } from "../../provider/storage/probe/probe.ts";
+import { ProbeError, runProbe } from "../../provider/storage/probe/probe.ts";
 import { probeText } from "../../provider/storage/probe/report.ts";
 import { FakeProbeCluster, VirtualClock } from "./fakeProbeCluster.ts";
 
@@ -270,7 +270,7 @@ describe("an end from outside", () => {
       cluster.before = (called) => {
         if (called === method) stop.abort();
       };
-      await expect(run()).rejects.toThrow(ProbeStopped);
+      await expect(run()).rejects.toMatchObject({ name: "ProbeStopped" });
       expect(cluster.contents()).toEqual([]);
     },
   );

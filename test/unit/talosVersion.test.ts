@@ -7,7 +7,6 @@ import {
   hasTgtd,
   initiatorNameChanges,
   iscsiServices,
-  RENAMED_EXTENSIONS,
 } from "../../talos/extensions.ts";
 import {
   configurationForms,
@@ -244,11 +243,6 @@ test.each([
 });
 
 test("a renamed extension is the same one by either name", () => {
-  expect(RENAMED_EXTENSIONS).toHaveLength(11);
-  for (const old of RENAMED_EXTENSIONS) {
-    expect(canonicalExtension(`siderolabs/${old}`)).not.toBe(old);
-    expect(canonicalExtension(canonicalExtension(old))).toBe(canonicalExtension(old));
-  }
   expect(canonicalExtension("siderolabs/i915-ucode")).toBe("i915");
   expect(canonicalExtension("siderolabs/nvidia-container-toolkit-production")).toBe(
     "nvidia-container-toolkit-production",

@@ -31,7 +31,7 @@ export class ProbeError extends Error {
 }
 
 /** The probe was ended from outside. */
-export class ProbeStopped extends ProbeError {
+class ProbeStopped extends ProbeError {
   override readonly name = "ProbeStopped";
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { iscsiadmShim, mountShim } from "../../../components/csi/shims.ts";
+import type { IscsiDriver } from "../../../components/csi/iscsiDriver.ts";
+import { shimsOf } from "../../../components/csi/shims.ts";
 import { deploy } from "./joviandssDeployment.ts";
 import { digest } from "./plainSettings.ts";
 import { at, only, textOf } from "./recorder.ts";
@@ -28,8 +29,10 @@ describe("choices", () => {
       expect(shims.inputs).toMatchObject({
         metadata: { name: "joviandss-csi-shims", namespace: "joviandss-csi" },
       });
-      expect(textOf(at(shims.inputs, "data", "secret", "iscsiadm"))).toBe(iscsiadmShim(strategy));
-      expect(textOf(at(shims.inputs, "data", "secret", "mount"))).toBe(mountShim);
+      const driver = { iscsiadm: { strategy }, restagesUnsafely: true } as IscsiDriver;
+      expect(shimsOf(driver).map(({ file }) => file)).toEqual(["iscsiadm", "mount"]);
+      for (const { file, content } of shimsOf(driver))
+        expect(textOf(at(shims.inputs, "data", "secret", file))).toBe(content);
       expect(only(resources, "kubernetes:apps/v1:DaemonSet").after).toContain(shims.name);
     },
   );

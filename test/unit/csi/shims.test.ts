@@ -3,7 +3,8 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { iscsiadmShim, mountShim } from "../../../components/csi/shims.ts";
+import type { IscsiDriver } from "../../../components/csi/iscsiDriver.ts";
+import { shimsOf } from "../../../components/csi/shims.ts";
 
 // The wrapper as the driver runs it: real bash, pgrep and nsenter, and a process named iscsid in a mount and a network
 // namespace of its own. A PID namespace keeps the wrapper from seeing any other iscsid of this machine.
@@ -14,9 +15,15 @@ const able =
 
 let folder: string;
 
+/** A program as a driver's node plugin finds it. */
+function shim(file: string, strategy: IscsiDriver["iscsiadm"]["strategy"]): string {
+  const driver = { iscsiadm: { strategy }, restagesUnsafely: true } as IscsiDriver;
+  return shimsOf(driver).find((one) => one.file === file)?.content ?? "";
+}
+
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "iscsiadm-"));
-  writeFileSync(join(folder, "wrapper"), iscsiadmShim("nsenter"));
+  writeFileSync(join(folder, "wrapper"), shim("iscsiadm", "nsenter"));
   chmodSync(join(folder, "wrapper"), 0o755);
   copyFileSync("/bin/sleep", join(folder, "iscsid"));
   // What stands for the extension's iscsiadm is only there in iscsid's mount namespace, as on a node.
@@ -122,7 +129,7 @@ describe.skipIf(!able)("the iscsiadm of strategy nsenter", () => {
 // The node's root at /host, as the chroot strategy has it: bash and the extension's iscsiadm, bind-mounted.
 describe.skipIf(!able)("the iscsiadm of strategy chroot", () => {
   const inRoot = (script: string) => {
-    writeFileSync(join(folder, "chroot"), iscsiadmShim("chroot"));
+    writeFileSync(join(folder, "chroot"), shim("iscsiadm", "chroot"));
     chmodSync(join(folder, "chroot"), 0o755);
     return spawnSync(
       "unshare",
@@ -157,7 +164,7 @@ describe.skipIf(!able)("the iscsiadm of strategy chroot", () => {
 // Two real file systems on loop devices, mounted in a namespace of the test's own.
 describe.skipIf(!able)("mount", () => {
   const mounted = (script: string) => {
-    writeFileSync(join(folder, "mount"), mountShim);
+    writeFileSync(join(folder, "mount"), shim("mount", "chroot"));
     chmodSync(join(folder, "mount"), 0o755);
     const disk = (name: string) =>
       `truncate -s 8M "${folder}/${name}.img"; mkfs.ext4 -qF "${folder}/${name}.img"; ${name}=$(losetup -f --show "${folder}/${name}.img"); mkdir -p "${folder}/${name}"`;

@@ -3,7 +3,10 @@ import { policySettings } from "../../../policy/configuration.ts";
 import { evaluate, type Violation } from "../../../policy/evaluate.ts";
 import { policies } from "../../../policy/policies.ts";
 import type { StackResource } from "../../../policy/resources.ts";
-import { secretMark, unknownMark } from "../../../policy/seen.ts";
+
+// What stands in a policy's view of a resource for values that it may not see, or that are not known yet.
+const secretMark = "[secret]";
+const unknownMark = "[unknown]";
 
 /** Each policy with what violates it and what keeps to it. Values that hold secrets are made up. */
 

@@ -4,7 +4,7 @@ import { TalosError, type TalosErrorKind } from "../../../talos/api/errors.ts";
 import { snapshotFile } from "../../../lab/node/services/etcdSnapshot.ts";
 import { etcdOf } from "../../../talos/etcdVersions.ts";
 import { upgradeApi } from "../../../talos/features.ts";
-import { parseInstallerImage } from "../../../talos/image.ts";
+import { installerPartsOf } from "../../../talos/image.ts";
 import { KubernetesError } from "../../../provider/kubernetes.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
 
@@ -515,7 +515,7 @@ class FakeClient implements TalosActor {
   }
 
   #install(image: string): boolean {
-    const { schematicId: schematic, version } = parseInstallerImage(image);
+    const { schematicId: schematic, version } = installerPartsOf(image) ?? {};
     if (schematic === undefined || version === undefined)
       throw new Error(`not the image of a factory: ${image}`);
     // The older API installs and reboots in one call: nothing that happens in between can be seen by anybody.

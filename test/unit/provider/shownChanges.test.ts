@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { memberDetails } from "../../../provider/membership/resource.ts";
+import { MembershipResource } from "../../../provider/membership/resource.ts";
 import { nodesByName } from "../../../provider/nodesByName.ts";
 import { diffConfiguration } from "../../../provider/nodeConfiguration/resource.ts";
 import { withoutRepeats } from "../../../provider/quietStatus.ts";
@@ -30,25 +30,28 @@ describe("nodes", () => {
 });
 
 describe("the members of a cluster", () => {
-  it("are shown by name: who comes, who goes, and nobody else", () => {
+  const membership = new MembershipResource({} as Surroundings, AbortSignal.abort());
+  /** What a preview shows of other inputs, where nobody leaves that the state knows. */
+  const shown = async (before: Properties, after: Properties) =>
+    (await membership.diff("urn", {}, after, before)).details;
+
+  it("are shown by name: who comes, who goes, and nobody else", async () => {
     const { w1: _w1, ...rest } = three;
     const more = { cp1: three.cp1, cp4: node("10.0.0.14", "controlplane"), w1: three.w1, w2: three.w2 };
-    expect(memberDetails({ nodes: three }, { nodes: more }).details).toEqual({ "nodes.cp4": "add" });
-    expect(memberDetails({ nodes: three }, { nodes: rest }).details).toEqual({ "nodes.w1": "delete" });
-    expect(
-      memberDetails({ nodes: three, onRemove: "keep" }, { nodes: three, onRemove: "reset" }).details,
-    ).toEqual({
+    expect(await shown({ nodes: three }, { nodes: more })).toEqual({ "nodes.cp4": "add" });
+    expect(await shown({ nodes: three }, { nodes: rest })).toEqual({ "nodes.w1": "delete" });
+    expect(await shown({ nodes: three, onRemove: "keep" }, { nodes: three, onRemove: "reset" })).toEqual({
       onRemove: "update",
     });
   });
 
-  it("of a state of 0.1.0 are no change by their form; who leaves is shown by its place in the list", () => {
+  it("of a state of 0.1.0 are no change by their form; who leaves is shown by its place in the list", async () => {
     const old = asList(three);
-    expect(memberDetails({ nodes: old }, { nodes: three })).toEqual({ changed: [], details: {} });
+    expect(await shown({ nodes: old }, { nodes: three })).toBeUndefined();
     const { w1: _w1, ...rest } = three;
-    expect(memberDetails({ nodes: old }, { nodes: rest }).details).toEqual({ "nodes[1]": "delete" });
+    expect(await shown({ nodes: old }, { nodes: rest })).toEqual({ "nodes[1]": "delete" });
     const more = { ...three, cp4: node("10.0.0.14", "controlplane") };
-    expect(memberDetails({ nodes: old }, { nodes: more }).details).toEqual({ "nodes.cp4": "add" });
+    expect(await shown({ nodes: old }, { nodes: more })).toEqual({ "nodes.cp4": "add" });
   });
 });
 

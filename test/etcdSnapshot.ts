@@ -1,0 +1,8 @@
+import { SnapshotReader, type SnapshotFacts } from "../talos/etcdSnapshot.ts";
+
+/** What the program learns of a snapshot that comes in these chunks. */
+export function factsOf(chunks: Iterable<Buffer>): SnapshotFacts {
+  const reader = new SnapshotReader();
+  for (const chunk of chunks) reader.push(chunk);
+  return reader.end();
+}
