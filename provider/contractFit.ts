@@ -1,7 +1,7 @@
 import { contractAtLeast, parseVersion, VersionError } from "../talos/version.ts";
 import type { CheckFailure } from "./check.ts";
 import { nodeLabel } from "./inputs.ts";
-import { nodesByName } from "./nodesByName.ts";
+import { nodesByName } from "../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 
 /**

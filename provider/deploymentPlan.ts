@@ -16,7 +16,7 @@ import { hopsLeft, type Hop, type HoppingNode } from "./hops/way.ts";
 import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { componentsBehind, lookAtNode } from "./kubernetesUpgrade/look.ts";
-import type { Departure } from "./membership/members.ts";
+import type { Departure } from "../talos/members.ts";
 import { preflightNodes } from "./preflight.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { Session, type Surroundings } from "./session.ts";

@@ -141,11 +141,6 @@ export function describeService(id: string, facts: NodeFacts): string {
   return `${id} (${service.state}${health}${service.lastEvent === "" ? "" : `: ${service.lastEvent}`})`;
 }
 
-/** `v1.13.9 with schematic c9078f94…` */
-export function describeImage(version: string, schematicId: string | undefined): string {
-  return `${version} with ${schematicId === undefined ? "no schematic" : `schematic ${schematicId.slice(0, 12)}…`}`;
-}
-
 /** What a change from one release to another is: only the way to a newer one is an upgrade. */
 export function changeWord(from: string, to: string): "upgraded" | "rolled back" | "changed" {
   try {

@@ -9,7 +9,7 @@ import type { Hardware } from "../talos/hardware/reported.ts";
 import type { CheckFailure } from "./check.ts";
 import { Connections } from "./connections.ts";
 import { nodeLabel } from "./inputs.ts";
-import { nodesByName } from "./nodesByName.ts";
+import { nodesByName } from "../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
 

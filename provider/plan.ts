@@ -1,10 +1,11 @@
 import { approvalProperty } from "./approval.ts";
 import { isTransient, TalosError } from "../talos/api/errors.ts";
+import { outlookLine, type NodeOutlook, type OutlookImage } from "../talos/nodeOutlook.ts";
 import type { UpgradeContext } from "./context.ts";
 import { NodeMoved, problemLines, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
 import type { Finding } from "./guards/finding.ts";
-import { describeImage, isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { hopNotes } from "./hops/outlook.ts";
 import { wayProblem } from "./hops/obstacles.ts";
 import { foreseenKubernetes, kubernetesBefore } from "./hops/kubernetes.ts";
@@ -78,7 +79,10 @@ export async function planRollout(
   ]);
   const kubernetes = await kubernetesOnWay({ surroundings: impatient, urn, nodes: all, signal }, due);
   return {
-    nodes: { ...Object.fromEntries(looks.map(({ wanted, line }) => [wanted.name, line])), ...kubernetes },
+    nodes: {
+      ...Object.fromEntries(looks.map(({ wanted, outlook: seen }) => [wanted.name, outlookLine(seen)])),
+      ...kubernetes,
+    },
     warnings: [
       ...withoutSnapshot(due),
       ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
@@ -181,20 +185,20 @@ async function clusterStorage(
   }
 }
 
-/** `; etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing where it cannot be told now: the guard says why. */
-async function etcdText(context: UpgradeContext, facts: NodeFacts): Promise<string> {
+/** `etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing where it cannot be told now: the guard says why. */
+async function etcdText(context: UpgradeContext, facts: NodeFacts): Promise<string | undefined> {
   const { wanted, talos, patience, signal } = context;
-  if (wanted.role !== "controlplane") return "";
+  if (wanted.role !== "controlplane") return undefined;
   try {
     const status = await asked(context, () => talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal }));
     const before = etcdAfter({ talosVersion: facts.version });
     const after = etcdAfter(wanted);
     // One that is not Talos's own stays what it is.
     const changes = after !== undefined && before === status.version && after !== status.version;
-    return `; ${describeEtcd(status)}${changes ? ` -> ${after}` : ""}`;
+    return `${describeEtcd(status)}${changes ? ` -> ${after}` : ""}`;
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    return "";
+    return undefined;
   }
 }
 
@@ -221,7 +225,7 @@ function minorOf(version: string): string {
 
 interface Look {
   wanted: HoppingNode;
-  line: string;
+  outlook: NodeOutlook;
   facts?: NodeFacts;
   /** What stands against its next step. */
   obstacle?: UpgradeError;
@@ -248,23 +252,22 @@ async function lookAt(
   const { context } = session;
   // Nobody waits for a preview's guards: what they say meanwhile is not shown.
   const quiet = { ...context, progress: silentProgress };
-  const target = describeWanted(wanted);
-  const asNew = `new in this stack -> ${target}`;
+  const to = imageOf(wanted);
+  const asNew: NodeOutlook = { fate: "new", to };
   try {
     const facts = await asked(context, () =>
       readFacts(context.talos, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
     );
-    const runs = describeImage(facts.version, facts.schematicId);
+    const runs: OutlookImage = { version: facts.version, schematicId: facts.schematicId };
     if (isSettled(facts, wanted))
       return {
         wanted,
         facts,
-        line: isListed ? `${runs}${named(wanted)} already, no reboot` : asNew,
+        outlook: isListed ? { fate: "stays", runs: { ...runs, name: wanted.imageName } } : asNew,
       };
     const legs = legsOf(facts, wanted);
-    const way = legs.slice(0, -1).map((leg) => ` -> ${leg.wanted.talosVersion}`);
-    const reboots = legs.length > 1 ? `${legs.length} reboots` : "one reboot";
-    const line = `${runs}${way.join("")} -> ${target}, ${reboots}${await etcdText(context, facts)}`;
+    const hops = legs.slice(0, -1).map((leg) => leg.wanted.talosVersion);
+    const own: NodeOutlook = { fate: "upgrade", runs, hops, to, etcd: await etcdText(context, facts) };
     const strays: string[] = [];
     const onStray = ({ problem }: Finding): void => void strays.push(problem);
     const [deadEnd, obstacle, volumes, initiator] = await Promise.all([
@@ -274,7 +277,7 @@ async function lookAt(
       futureInitiator(context.talos, facts, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
     ]);
     return {
-      ...{ wanted, facts, line, strays, waits: await outlook(quiet) },
+      ...{ wanted, facts, outlook: own, strays, waits: await outlook(quiet) },
       ...(deadEnd === undefined ? {} : { deadEnd }),
       ...(obstacle === undefined ? {} : { obstacle }),
       ...(initiator === undefined ? {} : { initiator }),
@@ -284,11 +287,11 @@ async function lookAt(
     if (!(error instanceof TalosError)) throw error;
     // A node that is new: it gets its configuration, and with it the image, before the rollout begins.
     if ((await strangersCertificate(error, context.talos)) !== undefined) {
-      return { wanted, line: asNew };
+      return { wanted, outlook: asNew };
     }
     return {
       wanted,
-      line: !isListed && isTransient(error) ? asNew : `not read -> ${target}`,
+      outlook: !isListed && isTransient(error) ? asNew : { fate: "unread", to },
       obstacle: noContact(await closerLook(error, context), context),
     };
   } finally {
@@ -321,14 +324,8 @@ async function guardNext(
   }
 }
 
-/** `v1.13.9 with schematic c9078f941996…`; where images have names, `v1.13.9, image gpu (schematic c9078f941996…)`. */
-function describeWanted({ talosVersion, schematicId, imageName }: NodeUpgradeInputs): string {
-  if (imageName === undefined) return describeImage(talosVersion, schematicId);
-  return `${talosVersion}, image ${imageName} (schematic ${schematicId.slice(0, 12)}…)`;
-}
-
-function named({ imageName }: NodeUpgradeInputs): string {
-  return imageName === undefined ? "" : `, image ${imageName},`;
+function imageOf({ talosVersion, schematicId, imageName }: NodeUpgradeInputs): OutlookImage {
+  return { version: talosVersion, schematicId, name: imageName };
 }
 
 /** What stands against an upgrade. A node in motion is none of it: it is waited for. */

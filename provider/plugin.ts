@@ -10,7 +10,8 @@ import type { UpgradeContext } from "./context.ts";
 import { ownApproval } from "./approval.ts";
 import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
-import { changeWord, describeImage, readSettledFacts } from "./facts.ts";
+import { describeImage } from "../talos/nodeOutlook.ts";
+import { changeWord, readSettledFacts } from "./facts.ts";
 import { HandedOver } from "./handedOver.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import {

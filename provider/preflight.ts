@@ -11,7 +11,7 @@ import { wayProblem } from "./hops/obstacles.ts";
 import { takeHops, type HopsTaken } from "./hops/take.ts";
 import { nextStage, type HoppingNode } from "./hops/way.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
-import { nodesByName } from "./nodesByName.ts";
+import { nodesByName } from "../talos/nodesByName.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { budgetOf, requireRoom } from "./rollout/budget.ts";
 import { closedWindow } from "./rollout/window.ts";

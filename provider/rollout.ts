@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { approvalProperty } from "./approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
-import { nodesByName } from "./nodesByName.ts";
+import { nodesByName } from "../talos/nodesByName.ts";
 import { planRollout } from "./plan.ts";
 import { policyOf } from "./rollout/policy.ts";
 import { unknownValue, type Properties } from "./secrets.ts";

@@ -1,4 +1,5 @@
-import { describeImage, type NodeFacts } from "./facts.ts";
+import { describeImage } from "../talos/nodeOutlook.ts";
+import type { NodeFacts } from "./facts.ts";
 
 /** What an upgrade that failed knows of its node. */
 export interface Whereabouts {

@@ -1,4 +1,5 @@
-import { changeWord, describeImage, type NodeFacts } from "../facts.ts";
+import { describeImage } from "../../talos/nodeOutlook.ts";
+import { changeWord, type NodeFacts } from "../facts.ts";
 import { nodeLabel } from "../inputs.ts";
 import { Session, type Surroundings } from "../session.ts";
 import { speakingFor } from "../speakingFor.ts";

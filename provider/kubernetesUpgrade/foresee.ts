@@ -2,7 +2,7 @@ import { TalosError } from "../../talos/api/errors.ts";
 import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import type { CheckFailure } from "../check.ts";
 import { givenKubeconfig } from "../givenKubeconfig.ts";
-import { nodesByName } from "../nodesByName.ts";
+import { nodesByName } from "../../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
 import { kubernetesUpgradeInputs } from "./inputs.ts";

@@ -17,7 +17,7 @@ import {
   record,
 } from "../check.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
-import { nodesByName } from "../nodesByName.ts";
+import { nodesByName } from "../../talos/nodesByName.ts";
 import { policyOf, rolloutPolicy, type RolloutPolicy } from "../rollout/policy.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 

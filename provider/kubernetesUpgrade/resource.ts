@@ -3,7 +3,7 @@ import { TalosError } from "../../talos/api/errors.ts";
 import { changedInputs, type DetailedDiffResult } from "../detailedDiff.ts";
 import type { CheckFailure } from "../check.ts";
 import type { OtherResource } from "../otherResource.ts";
-import { nodesByName } from "../nodesByName.ts";
+import { nodesByName } from "../../talos/nodesByName.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
 import { alwaysSecret } from "../state.ts";

@@ -3,7 +3,8 @@ import { sentence } from "../errors.ts";
 import { silentProgress, type Progress } from "../progress.ts";
 import { duration } from "../clock.ts";
 import { Session, type Surroundings } from "../session.ts";
-import { memberLabel, type Member, type MembershipInputs } from "./members.ts";
+import type { Member } from "../../talos/members.ts";
+import { memberLabel, type MembershipInputs } from "./members.ts";
 import { policyOf } from "../rollout/policy.ts";
 
 /** The steps of a removal, in order. Progress lines and errors use these names. */

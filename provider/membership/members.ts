@@ -1,24 +1,16 @@
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
-import { reach, sameFor, type Endpoints } from "../../talos/endpoint.ts";
-import { nodesByName } from "../nodesByName.ts";
+import { reach, type Endpoints } from "../../talos/endpoint.ts";
+import {
+  departures,
+  knownMembers,
+  membersOf,
+  type Departure,
+  type Member,
+  type OnRemove,
+} from "../../talos/members.ts";
 import type { Properties } from "../secrets.ts";
 import { talosctl } from "../talosctl.ts";
-
-/** What happens to the machine of a node that is taken out of the settings. */
-export type OnRemove = "keep" | "reset";
-
-/** A node of the cluster, as far as leaving it is concerned. */
-export interface Member {
-  name: string;
-  /** Address of its Talos API. */
-  node: string;
-  role: "controlplane" | "worker";
-  /** Absent: what the cluster says. */
-  onRemove?: OnRemove;
-  /** In the state alone: its machine was reset by a removal that failed later, and is only to be forgotten. */
-  wasReset?: boolean;
-}
 
 /** The inputs of a ClusterMembership as the steps use them: plain values, every default filled in. */
 export interface MembershipInputs {
@@ -34,13 +26,6 @@ export interface MembershipInputs {
   approval?: unknown;
 }
 
-/** A node that is in the state and no longer in the settings. */
-export interface Departure {
-  member: Member;
-  /** `moved`: the same name is still listed, with another address. */
-  way: OnRemove | "moved";
-}
-
 /** Inputs that `checkMembership` has passed, with the defaults. */
 export function membershipInputs(checked: Properties): MembershipInputs {
   const given = checked as unknown as Partial<MembershipInputs> &
@@ -54,32 +39,9 @@ export function membershipInputs(checked: Properties): MembershipInputs {
   };
 }
 
-/** Whom the state knows: its own list, which a removal that failed has left longer than the settings' one. */
-export function knownMembers(state: Properties): Member[] {
-  return membersOf(state["members"] ?? state["nodes"]);
-}
-
-function membersOf(nodes: unknown): Member[] {
-  return nodesByName(nodes).map(([, node]) => node as unknown as Member);
-}
-
 /** Members as inputs and states have them: by their names. */
 export function membersByName(members: readonly Member[]): Record<string, Omit<Member, "name">> {
   return Object.fromEntries(members.map(({ name, ...member }) => [name, member]));
-}
-
-/**
- * Who leaves. A node counts as gone only if neither its name nor its address is listed any more: a machine with a new name, or with a DNS
- * name in place of its address, is still the same machine, and must not be wiped for it.
- */
-export function departures(before: readonly Member[], inputs: MembershipInputs): Departure[] {
-  const addresses = new Set(inputs.nodes.map(({ node }) => sameFor(node)));
-  const names = new Set(inputs.nodes.map(({ name }) => name));
-  return before.flatMap((member): Departure[] => {
-    if (addresses.has(sameFor(member.node))) return [];
-    if (names.has(member.name)) return [{ member, way: "moved" }];
-    return [{ member, way: member.onRemove ?? inputs.onRemove }];
-  });
 }
 
 /** A node that leaves is reached as it was while it was listed, unless the settings say otherwise by now. */

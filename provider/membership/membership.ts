@@ -4,15 +4,12 @@ import type { Properties } from "../secrets.ts";
 import { Cancelled } from "../errors.ts";
 import { openRemoval, RemovalError, type RemovalContext } from "./context.ts";
 import { etcdReport, look } from "./look.ts";
+import { departures, knownMembers, type Departure, type Member } from "../../talos/members.ts";
 import {
-  departures,
   farewell,
-  knownMembers,
   memberLabel,
   membershipInputs,
   withFormerEndpoints,
-  type Departure,
-  type Member,
   type MembershipInputs,
 } from "./members.ts";
 import { etcdFindings, refuseOtherNode, removeNode } from "./removal.ts";

@@ -1,5 +1,5 @@
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
-import { nodesByName } from "../nodesByName.ts";
+import { nodesByName } from "../../talos/nodesByName.ts";
 import { pathTo } from "../rollout.ts";
 import { judgeKubeconfig } from "../certificates/judge.ts";
 import type { CheckFailure } from "../check.ts";
@@ -12,7 +12,8 @@ import type { Surroundings } from "../session.ts";
 import { alwaysSecret } from "../state.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { checkMembership } from "./checkMembership.ts";
-import { knownMembers, membersByName } from "./members.ts";
+import { knownMembers } from "../../talos/members.ts";
+import { membersByName } from "./members.ts";
 import {
   changeMembership,
   MembershipError,

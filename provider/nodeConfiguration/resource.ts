@@ -1,4 +1,5 @@
 import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
+import { firstConfigurationLine, isUnanswered, unansweredLine } from "../../talos/configurationLines.ts";
 import { reach } from "../../talos/endpoint.ts";
 import { tactful, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
@@ -42,8 +43,6 @@ export const nodeConfigurationType = "talos-node:index:NodeConfiguration";
 /** What 0.1.0 had in its place. Only states have it any more: they are read and deleted, nothing else. */
 export const guardType = "talos-node:index:ConfigurationGuard";
 
-const firstConfiguration = "+ everything: the machine waits for its first configuration";
-const notKnown = "not known:";
 /** An output: the node was given its configuration, and what came after that failed. */
 const pendingProperty = "pending";
 /**
@@ -111,7 +110,7 @@ function isSettled(before: Properties, inputs: Properties): boolean {
     sameQuestion(before, inputs) &&
     !fromGuard(before) &&
     before[driftProperty] === undefined &&
-    linesOf(before, changesProperty).at(-1)?.startsWith(notKnown) !== true
+    !linesOf(before, changesProperty).slice(-1).some(isUnanswered)
   );
 }
 
@@ -124,11 +123,11 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
       sink.warn(
         `${nodeLabel(wanted)} could not be asked what it has, so what this changes there is not known: ${found.reason}`,
       );
-      return { changes: [`${notKnown} ${nodeLabel(wanted)} did not answer`], failures: [] };
+      return { changes: [unansweredLine(nodeLabel(wanted))], failures: [] };
     }
     if (found.state === "maintenance") {
       if (before["machineConfiguration"] === undefined)
-        return { changes: [firstConfiguration], failures: [] };
+        return { changes: [firstConfigurationLine], failures: [] };
       return { changes: [], failures: [{ property: "node", reason: reinstalled(wanted, call.urn) }] };
     }
     try {

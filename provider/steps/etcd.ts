@@ -2,7 +2,7 @@ import { compareEtcdMinors, describeEtcdMinor, etcdMinor, type EtcdMinor } from 
 import { TalosError } from "../../talos/api/errors.ts";
 import { duration } from "../clock.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
-import { describeImage } from "../facts.ts";
+import { describeImage } from "../../talos/nodeOutlook.ts";
 import { etcdStep } from "../guards/etcdStep.ts";
 import {
   clusterVersion,

@@ -2,8 +2,8 @@ import { TalosError } from "../../talos/api/errors.ts";
 import { compareEtcdMinors, etcdMinor } from "../../talos/etcdVersions.ts";
 import { extensionName } from "../../talos/extensions.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { describeImage } from "../../talos/nodeOutlook.ts";
 import {
-  describeImage,
   describeMachine,
   describeService,
   isSettled,

@@ -1,10 +1,6 @@
-import {
-  departures,
-  knownMembers,
-  membershipInputs,
-  type Departure,
-} from "../../provider/membership/members.ts";
-import { nodesByName } from "../../provider/nodesByName.ts";
+import { departures, knownMembers, membersOf, type Departure } from "../../talos/members.ts";
+import { nodesByName } from "../../talos/nodesByName.ts";
+import { isFirstConfiguration, isUnanswered } from "../../talos/configurationLines.ts";
 import { laneCount } from "../../talos/lanes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark, type Properties } from "../digest/values.ts";
@@ -102,10 +98,11 @@ function leavingMembers({ steps }: Digest): Departure[] {
   const step = steps.find(({ type, operation }) => type === membershipType && operation === "update");
   if (step?.old === undefined || step.new === undefined || typeof step.new.inputs["nodes"] !== "object")
     return [];
-  return departures(
-    knownMembers({ ...step.old.inputs, ...step.old.outputs }),
-    membershipInputs(step.new.inputs),
-  );
+  const { nodes, onRemove } = step.new.inputs;
+  return departures(knownMembers({ ...step.old.inputs, ...step.old.outputs }), {
+    nodes: membersOf(nodes),
+    onRemove: onRemove === "reset" ? "reset" : "keep",
+  });
 }
 
 function nodePlan(
@@ -160,8 +157,8 @@ type Fate = Exclude<Found["fate"], "new"> | "joins";
 /** Of a node that is new in the stack only its configuration says whether it waits for that, did not answer, or runs what it is to run. */
 function fateOfNew(configuration: ConfigurationPlan): Fate {
   const lines = "onNode" in configuration ? (configuration.onNode ?? []) : [];
-  if (lines.some((line) => line.startsWith("+ everything: "))) return "joins";
-  return lines.some((line) => line.startsWith("not known: ")) ? "unread" : "stays";
+  if (lines.some(isFirstConfiguration)) return "joins";
+  return lines.some(isUnanswered) ? "unread" : "stays";
 }
 
 function actionOf(

@@ -1,3 +1,4 @@
+import { readOutlook } from "../../talos/nodeOutlook.ts";
 import type { Digest } from "../digest/digest.ts";
 import type { Image } from "./timeline.ts";
 
@@ -36,24 +37,13 @@ function entriesOf(plan: unknown): [name: string, told: unknown][] {
   });
 }
 
-// The words of provider/plan.ts.
-function foundIn(told: string): Found | undefined {
-  if (told.startsWith("new in this stack")) return { fate: "new" };
-  if (told.startsWith("not read")) return { fate: "unread" };
-  const [, version = "", schematicId = ""] =
-    /^(\S+) with (?:no schematic|schematic ([0-9a-f]+))/.exec(told) ?? [];
-  if (version === "") return undefined;
-  // What a control plane's line says of its etcd comes last.
-  const [fate = ""] = told.split("; ");
-  if (fate.endsWith("already, no reboot")) return { fate: "stays", runs: { version, schematicId } };
-  if (!/(?:one reboot|\d+ reboots)$/.test(fate)) return undefined;
-  const hops = fate
-    .split(" -> ")
-    .slice(1, -1)
-    .map((release) => release.trim());
+function foundIn(line: string): Found | undefined {
+  const outlook = readOutlook(line);
+  if (outlook === undefined) return undefined;
+  const { fate, runs, hops } = outlook;
   return {
-    fate: "upgrade",
-    runs: { version, schematicId },
-    ...(hops.length === 0 ? {} : { hops }),
+    fate,
+    ...(runs === undefined ? {} : { runs: { version: runs.version, schematicId: runs.schematicId ?? "" } }),
+    ...(hops.length === 0 ? {} : { hops: [...hops] }),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { MembershipResource } from "../../../provider/membership/resource.ts";
-import { nodesByName } from "../../../provider/nodesByName.ts";
+import { nodesByName } from "../../../talos/nodesByName.ts";
 import { diffConfiguration } from "../../../provider/nodeConfiguration/resource.ts";
 import { withoutRepeats } from "../../../provider/quietStatus.ts";
 import { ReadinessResource } from "../../../provider/readinessResource.ts";

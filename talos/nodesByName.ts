@@ -1,4 +1,4 @@
-import type { Properties } from "./secrets.ts";
+type Properties = Record<string, unknown>;
 
 /**
  * Nodes of an input or of a state, by their names: control planes first, then by name as people sort them. States of 0.1.0 have lists, and a map has

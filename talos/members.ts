@@ -1,0 +1,51 @@
+import { sameFor } from "./endpoint.ts";
+import { nodesByName } from "./nodesByName.ts";
+
+/** What happens to the machine of a node that is taken out of the settings. */
+export type OnRemove = "keep" | "reset";
+
+/** A node of the cluster, as far as leaving it is concerned. */
+export interface Member {
+  name: string;
+  /** Address of its Talos API. */
+  node: string;
+  role: "controlplane" | "worker";
+  /** Absent: what the cluster says. */
+  onRemove?: OnRemove;
+  /** In the state alone: its machine was reset by a removal that failed later, and is only to be forgotten. */
+  wasReset?: boolean;
+}
+
+/** A node that is in the state and no longer in the settings. */
+export interface Departure {
+  member: Member;
+  /** `moved`: the same name is still listed, with another address. */
+  way: OnRemove | "moved";
+}
+
+/** Whom the state knows: its own list, which a removal that failed has left longer than the settings' one. */
+export function knownMembers(state: Readonly<Record<string, unknown>>): Member[] {
+  return membersOf(state["members"] ?? state["nodes"]);
+}
+
+/** Members as inputs or states list them. */
+export function membersOf(nodes: unknown): Member[] {
+  return nodesByName(nodes).map(([, node]) => node as unknown as Member);
+}
+
+/**
+ * Who leaves. A node counts as gone only if neither its name nor its address is listed any more: a machine with a new name, or with a DNS
+ * name in place of its address, is still the same machine, and must not be wiped for it.
+ */
+export function departures(
+  before: readonly Member[],
+  inputs: { readonly nodes: readonly Member[]; readonly onRemove: OnRemove },
+): Departure[] {
+  const addresses = new Set(inputs.nodes.map(({ node }) => sameFor(node)));
+  const names = new Set(inputs.nodes.map(({ name }) => name));
+  return before.flatMap((member): Departure[] => {
+    if (addresses.has(sameFor(member.node))) return [];
+    if (names.has(member.name)) return [{ member, way: "moved" }];
+    return [{ member, way: member.onRemove ?? inputs.onRemove }];
+  });
+}
