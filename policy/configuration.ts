@@ -1,6 +1,6 @@
 import type { EnforcementLevel, Policies } from "@pulumi/policy";
 import { PolicyRunError } from "./runError.ts";
-import { isMapping } from "./types.ts";
+import { isRecord } from "../talos/values.ts";
 
 /** What one policy is told: how a violation counts, and its own settings. */
 export interface PolicySettings {
@@ -62,7 +62,7 @@ function entry(
   problems: string[],
 ): { level?: EnforcementLevel; config: Record<string, unknown> } {
   if (value === undefined) return { config: {} };
-  if (!isMapping(value) && typeof value !== "string") {
+  if (!isRecord(value) && typeof value !== "string") {
     problems.push(`${name} must be a level (${levels.join(", ")}) or an object`);
     return { config: {} };
   }
@@ -78,7 +78,7 @@ function entry(
 function parse(text: string): Record<string, unknown> {
   try {
     const content: unknown = JSON.parse(text);
-    if (isMapping(content)) return content;
+    if (isRecord(content)) return content;
   } catch {
     // said below
   }

@@ -3,14 +3,8 @@ import { parseAllDocuments } from "yaml";
 import { parseImageReference } from "../components/csi/imageReference.ts";
 import { installerPartsOf, PUBLIC_FACTORY } from "../talos/image.ts";
 import { isPlain } from "./seen.ts";
-import {
-  isMapping,
-  leaves,
-  machineConfigurationType,
-  nodeUpgradeType,
-  storageProbeType,
-  type Leaf,
-} from "./types.ts";
+import { isRecord } from "../talos/values.ts";
+import { leaves, machineConfigurationType, nodeUpgradeType, storageProbeType, type Leaf } from "./types.ts";
 
 /** An image whose tag or digest may be missing is another image tomorrow, and a node that restarts runs another than its neighbour. */
 export const imagesPinned: ResourceValidationPolicy = {
@@ -131,10 +125,10 @@ function installersOf({ type, props }: ResourceValidationArgs): Image[] {
   if (type !== machineConfigurationType || typeof props["configuration"] !== "string") return [];
   return parseAllDocuments(props["configuration"]).flatMap((document) => {
     const content: unknown = document.toJS();
-    if (!isMapping(content)) return [];
-    const machine = isMapping(content["machine"]) ? content["machine"]["install"] : undefined;
+    if (!isRecord(content)) return [];
+    const machine = isRecord(content["machine"]) ? content["machine"]["install"] : undefined;
     const install = content["kind"] === "UnattendedInstallConfig" ? content : machine;
-    const found = isMapping(install) ? plainTexts({ image: install["image"] }, () => true) : [];
+    const found = isRecord(install) ? plainTexts({ image: install["image"] }, () => true) : [];
     return found.map(({ value }) => ({ path: "configuration: install.image", value }));
   });
 }

@@ -1,7 +1,8 @@
 import type { ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
 import { parseAllDocuments } from "yaml";
 import { isPlain } from "./seen.ts";
-import { isMapping, machineConfigurationType, namespaceType, ofCsiDriver } from "./types.ts";
+import { isRecord } from "../talos/values.ts";
+import { machineConfigurationType, namespaceType, ofCsiDriver } from "./types.ts";
 
 const allowed = {
   type: "array",
@@ -26,10 +27,10 @@ export const privilegedNamespaces: ResourceValidationPolicy = {
   validateResource: (args, reportViolation) => {
     const { type, urn, props, name } = args;
     if (type !== namespaceType || ofCsiDriver(urn)) return;
-    const metadata = isMapping(props["metadata"]) ? props["metadata"] : {};
+    const metadata = isRecord(props["metadata"]) ? props["metadata"] : {};
     const namespace = typeof metadata["name"] === "string" ? metadata["name"] : name;
     if ((args.getConfig<Config>().allowed ?? []).includes(namespace)) return;
-    const labels = isMapping(metadata["labels"]) ? metadata["labels"] : {};
+    const labels = isRecord(metadata["labels"]) ? metadata["labels"] : {};
     // audit and warn refuse nothing; enforce is what lets a privileged pod in.
     if (labels["pod-security.kubernetes.io/enforce"] !== "privileged") return;
     reportViolation(
@@ -55,7 +56,7 @@ export const podSecurityExemptions: StackValidationPolicy = {
     const fine = new Set(["kube-system", ...(args.getConfig<Config>().allowed ?? [])]);
     for (const { type, urn, props, name } of resources) {
       if (type !== namespaceType || !ofCsiDriver(urn)) continue;
-      const metadata = isMapping(props["metadata"]) ? props["metadata"] : {};
+      const metadata = isRecord(props["metadata"]) ? props["metadata"] : {};
       fine.add(typeof metadata["name"] === "string" ? metadata["name"] : name);
     }
     for (const { type, urn, props } of resources) {
@@ -78,17 +79,17 @@ export const podSecurityExemptions: StackValidationPolicy = {
 function exemptions(configuration: string): string[] {
   return parseAllDocuments(configuration).flatMap((document) => {
     const content: unknown = document.toJS();
-    if (!isMapping(content)) return [];
+    if (!isRecord(content)) return [];
     const ownDocument = content["kind"] === "KubeAdmissionControlConfig" ? [content] : [];
-    const cluster = isMapping(content["cluster"]) ? content["cluster"] : {};
-    const apiServer = isMapping(cluster["apiServer"]) ? cluster["apiServer"] : {};
+    const cluster = isRecord(content["cluster"]) ? content["cluster"] : {};
+    const apiServer = isRecord(cluster["apiServer"]) ? cluster["apiServer"] : {};
     const plugins = Array.isArray(apiServer["admissionControl"])
       ? (apiServer["admissionControl"] as unknown[])
       : [];
     return [...plugins, ...ownDocument].flatMap((plugin) => {
-      if (!isMapping(plugin) || plugin["name"] !== "PodSecurity") return [];
-      const inner = isMapping(plugin["configuration"]) ? plugin["configuration"] : {};
-      const exempt = isMapping(inner["exemptions"]) ? inner["exemptions"]["namespaces"] : [];
+      if (!isRecord(plugin) || plugin["name"] !== "PodSecurity") return [];
+      const inner = isRecord(plugin["configuration"]) ? plugin["configuration"] : {};
+      const exempt = isRecord(inner["exemptions"]) ? inner["exemptions"]["namespaces"] : [];
       return Array.isArray(exempt) ? exempt.map(String) : [];
     });
   });

@@ -1,6 +1,6 @@
 import { PolicyRunError } from "./runError.ts";
 import { seen } from "./seen.ts";
-import { isMapping } from "./types.ts";
+import { isRecord } from "../talos/values.ts";
 
 /** A resource of a stack as policies look at it. */
 export interface StackResource {
@@ -33,7 +33,7 @@ interface PreviewStep {
 export function readResources(text: string, what: string): StackResource[] {
   const content = parse(text, what);
   const deployment = content["deployment"];
-  if (isMapping(deployment)) {
+  if (isRecord(deployment)) {
     const states = Array.isArray(deployment["resources"]) ? (deployment["resources"] as State[]) : [];
     return states.filter((state) => state.delete !== true).map((state) => resource(state, {}));
   }
@@ -44,7 +44,7 @@ export function readResources(text: string, what: string): StackResource[] {
 }
 
 function ofPreview(content: Record<string, unknown>, steps: PreviewStep[], what: string): StackResource[] {
-  const summary = isMapping(content["changeSummary"]) ? content["changeSummary"] : {};
+  const summary = isRecord(content["changeSummary"]) ? content["changeSummary"] : {};
   const same = typeof summary["same"] === "number" ? summary["same"] : 0;
   // A whole is judged by its parts: three control planes of which one changes are not one control plane.
   if (same > steps.filter(({ op }) => op === "same").length) {
@@ -65,7 +65,7 @@ function resource(state: State, before: State): StackResource {
   const urn = String(state.urn);
   const inputs = mapping(state.inputs);
   // A preview has no outputs of its own for what it would change; wanted values stand over those from before.
-  const outputs = isMapping(state.outputs) ? state.outputs : { ...mapping(before.outputs), ...inputs };
+  const outputs = isRecord(state.outputs) ? state.outputs : { ...mapping(before.outputs), ...inputs };
   return {
     urn,
     type: typeof state.type === "string" ? state.type : (urn.split("::")[2]?.split("$").at(-1) ?? ""),
@@ -76,13 +76,13 @@ function resource(state: State, before: State): StackResource {
 }
 
 function mapping(value: unknown): Record<string, unknown> {
-  return isMapping(value) ? value : {};
+  return isRecord(value) ? value : {};
 }
 
 function parse(text: string, what: string): Record<string, unknown> {
   try {
     const content: unknown = JSON.parse(text);
-    if (isMapping(content)) return content;
+    if (isRecord(content)) return content;
   } catch {
     // said below; the parser's own words would quote the file
   }

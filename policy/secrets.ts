@@ -4,7 +4,8 @@ import { isLabelKey, isSecretName, isSecretSection } from "../talos/secrecy/name
 import { isCertificate, isNoSecret, isPrivateKey } from "../talos/secrecy/shapes.ts";
 import { isMark, secretSpans, type Span } from "../talos/secrecy/text.ts";
 import { isPlain } from "./seen.ts";
-import { isMapping, leaves, secretType } from "./types.ts";
+import { isRecord } from "../talos/values.ts";
+import { leaves, secretType } from "./types.ts";
 
 /** What is plain text in an input is plain text in the state, in every preview and in every pull request's comment. */
 
@@ -95,7 +96,7 @@ function inSecretObject(type: string, props: Record<string, unknown>): Found[] {
 function inNames(value: unknown, path = "", inherited = ""): Found[] {
   if (Array.isArray(value))
     return (value as unknown[]).flatMap((item, index) => inNames(item, `${path}[${index}]`, inherited));
-  if (!isMapping(value)) {
+  if (!isRecord(value)) {
     const secret = inherited !== "" && typeof value === "string" && isPlainSecret(value);
     return secret ? [{ path, what: `the value of ${inherited}` }] : [];
   }
@@ -104,7 +105,7 @@ function inNames(value: unknown, path = "", inherited = ""): Found[] {
     if (key.startsWith("__")) return [];
     const isVariable = key === "value" && typeof variable === "string" && isSecretName(variable);
     const isLabel = key === "key" && isLabelKey(value);
-    const isSecret = isMapping(item) ? isSecretSection(key, item) : isSecretName(key) && !isLabel;
+    const isSecret = isRecord(item) ? isSecretSection(key, item) : isSecretName(key) && !isLabel;
     // Lists of names, such as the resources of a right or imagePullSecrets, have mappings or say what they are.
     const from = isVariable ? variable : isSecret && !Array.isArray(item) ? key : inherited;
     return inNames(item, path === "" ? key : `${path}.${key}`, from);

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { signatureKey, signatures, unknownValues } from "../talos/secrecy/engineValues.ts";
 
 /**
  * What a policy gets to see of a resource: everything, with a mark in place of each secret and of what is not known yet. So a policy can tell a
@@ -11,25 +12,12 @@ const secretMark = "[secret]";
 /** Stands in place of what a preview cannot know. */
 const unknownMark = "[unknown]";
 
-// Keys and signature of a secret, and the texts that stand for unknown values (pulumi sdk/nodejs/runtime/rpc.ts, sdk/go/common/resource/plugin/rpc.go).
-const signatureKey = "4dabf18193072939515e22adb298388d";
-const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
-const unknowns = new Set([
-  "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-  "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-  "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
-  "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-  "030794c1-ac77-496b-92df-f27374a8bd58",
-  "e48ece36-62e2-4504-bad9-02848725956a",
-  "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-]);
-
 /** A value as policies see it. */
 export function seen(value: unknown): unknown {
-  if (typeof value === "string") return unknowns.has(value) ? unknownMark : value;
+  if (typeof value === "string") return unknownValues.has(value) ? unknownMark : value;
   if (Array.isArray(value)) return value.map(seen);
   if (typeof value !== "object" || value === null) return value;
-  if ((value as Record<string, unknown>)[signatureKey] === secretSignature) return secretMark;
+  if ((value as Record<string, unknown>)[signatureKey] === signatures.secret) return secretMark;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, seen(inner)]));
 }
 

@@ -1,7 +1,8 @@
 import type { StackValidationPolicy } from "@pulumi/policy";
 import { skew } from "../talos/releases.ts";
 import { compareVersions, contractOf, parseVersion, VersionError } from "../talos/version.ts";
-import { isMapping, kubernetesUpgradeType, nodeUpgradeType, preflightType } from "./types.ts";
+import { isRecord } from "../talos/values.ts";
+import { kubernetesUpgradeType, nodeUpgradeType, preflightType } from "./types.ts";
 
 /**
  * Talos is tested from one minor release to the next. Held against what runs on each node, where that is known (a state, a saved preview), and against
@@ -50,9 +51,9 @@ export const upgradeSkew: StackValidationPolicy = {
 /** Kubernetes goes one minor release up at a time, and none down. What runs is known from a state, or a saved preview. */
 function kubernetesProblems({ kubernetesVersion, running }: Record<string, unknown>): string[] {
   const wanted = kubernetesRelease(kubernetesVersion);
-  if (wanted === undefined || !isMapping(running)) return [];
+  if (wanted === undefined || !isRecord(running)) return [];
   const releases = Object.values(running)
-    .filter(isMapping)
+    .filter(isRecord)
     .flatMap((components) => Object.values(components))
     .flatMap((version) => kubernetesRelease(version) ?? [])
     .sort(compareVersions);
@@ -74,11 +75,11 @@ function waysOf(
 ): Map<string, Set<string>> {
   const given = resources.filter(({ type }) => type === preflightType).map(({ props }) => props["hops"]);
   return new Map(
-    given.filter(isMapping).flatMap(({ ways, nodes }) =>
-      Object.entries(isMapping(nodes) ? nodes : {}).map(([name, node]) => {
-        const way = isMapping(ways) && isMapping(node) ? ways[String(node["way"])] : undefined;
+    given.filter(isRecord).flatMap(({ ways, nodes }) =>
+      Object.entries(isRecord(nodes) ? nodes : {}).map(([name, node]) => {
+        const way = isRecord(ways) && isRecord(node) ? ways[String(node["way"])] : undefined;
         const releases = (Array.isArray(way) ? (way as unknown[]) : [])
-          .filter(isMapping)
+          .filter(isRecord)
           .map((hop) => release(hop["talosVersion"]))
           .filter((version) => version !== undefined);
         return [name, new Set<string>(releases.map(contractOf))] as const;

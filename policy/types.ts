@@ -1,3 +1,5 @@
+import { isRecord } from "../talos/values.ts";
+
 /** Types of the resources that policies look at, and how to look into what a resource is given. */
 
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
@@ -33,13 +35,9 @@ export function* leaves(value: unknown, path = "", name = ""): Generator<Leaf> {
   else if (Array.isArray(value)) {
     for (const [index, item] of (value as unknown[]).entries())
       yield* leaves(item, `${path}[${index}]`, name);
-  } else if (isMapping(value)) {
+  } else if (isRecord(value)) {
     for (const [key, item] of Object.entries(value)) {
       if (!key.startsWith("__")) yield* leaves(item, path === "" ? key : `${path}.${key}`, key);
     }
   }
-}
-
-export function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,8 +1,10 @@
+import { isRecord } from "../talos/values.ts";
 import { isIP } from "node:net";
 import { parseVersion, VersionError } from "../talos/version.ts";
 import { hopsProblem } from "./hops/hopInputs.ts";
 import { rolloutPolicy } from "./rollout/policy.ts";
-import { hasUnknown, unknownValue, type Properties } from "./secrets.ts";
+import { unknownValue } from "../talos/secrecy/engineValues.ts";
+import { hasUnknown, type Properties } from "./secrets.ts";
 
 /** What is wrong with one input. */
 export interface CheckFailure {
@@ -32,9 +34,7 @@ export const seconds: Rule = (value) =>
     : `must be a number of seconds greater than 0, not ${shown(value)}`;
 /** An object; what is in it is judged where it is used. */
 export const record: Rule = (value) =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-    ? undefined
-    : `must be an object, not ${shown(value)}`;
+  isRecord(value) ? undefined : `must be an object, not ${shown(value)}`;
 const texts: Rule = (value) =>
   Array.isArray(value) && value.every((item) => text(item) === undefined)
     ? undefined

@@ -25,7 +25,8 @@ import {
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
 import { lingering } from "./lingering.ts";
 import { withoutRepeats } from "./quietStatus.ts";
-import { unknownValue, unwrap, wrap, type Properties } from "./secrets.ts";
+import { unknownValue } from "../talos/secrecy/engineValues.ts";
+import { unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
 import { refusalsOf } from "./refusals.ts";
 import { diffRollout, plannedRollout } from "./rollout.ts";

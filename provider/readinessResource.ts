@@ -25,7 +25,8 @@ import { kubernetesRefusals } from "./kubernetesUpgrade/foresee.ts";
 import { lookBeforeChanges, nothingYet } from "./preflight.ts";
 import { refusedFor, refusedProperty } from "./refusals.ts";
 import { pathTo } from "./rollout.ts";
-import { hasUnknown, unknownValue, wrap, type Properties, type Unwrapped } from "./secrets.ts";
+import { unknownValue } from "../talos/secrecy/engineValues.ts";
+import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
 import { alwaysSecret } from "./state.ts";
 

@@ -4,7 +4,8 @@ import { changedInputs, type DetailedDiffResult, type Details } from "./detailed
 import { nodesByName } from "../talos/nodesByName.ts";
 import { planRollout } from "./plan.ts";
 import { policyOf } from "./rollout/policy.ts";
-import { unknownValue, type Properties } from "./secrets.ts";
+import { unknownValue } from "../talos/secrecy/engineValues.ts";
+import type { Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
 import { alwaysSecret } from "./state.ts";
 

@@ -1,11 +1,4 @@
-// How the engine writes special values in the structs it exchanges with a provider (pulumi/pulumi sdk/nodejs/runtime/rpc.ts
-// and sdk/go/common/resource/sig). A provider process that only answers CRUD calls gets them as they are.
-const signature = "4dabf18193072939515e22adb298388d";
-const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
-const outputSignature = "d0e6a833031e9bbcd3f4e8bde6ca49a4";
-
-/** Stands in previews for a value that only the deployment will know. */
-export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+import { signatureKey, signatures, unknownValue } from "../talos/secrecy/engineValues.ts";
 
 export type Properties = Record<string, unknown>;
 
@@ -30,7 +23,7 @@ export function wrap(values: Properties, secrets: Iterable<string>): Properties 
   return Object.fromEntries(
     Object.entries(values).map(([key, value]) => [
       key,
-      marked.has(key) && value !== undefined ? { [signature]: secretSignature, value } : value,
+      marked.has(key) && value !== undefined ? { [signatureKey]: signatures.secret, value } : value,
     ]),
   );
 }
@@ -49,8 +42,8 @@ function bare(value: unknown): { plain: unknown; secret: boolean } {
     return { plain: parts.map(({ plain }) => plain), secret: parts.some(({ secret }) => secret) };
   }
   const object = value as Properties;
-  if (object[signature] === secretSignature) return { plain: bare(object["value"]).plain, secret: true };
-  if (object[signature] === outputSignature) {
+  if (object[signatureKey] === signatures.secret) return { plain: bare(object["value"]).plain, secret: true };
+  if (object[signatureKey] === signatures.output) {
     const inner = "value" in object ? bare(object["value"]) : { plain: unknownValue, secret: false };
     return { plain: inner.plain, secret: inner.secret || object["secret"] === true };
   }

@@ -3,7 +3,8 @@ import { contractMisfit, misfits } from "../talos/clusterIdentity.ts";
 import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/configTree.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
-import { at, isRecord, listAt } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
+import { at, listAt } from "./raw.ts";
 import { wellFormed } from "./wellFormed.ts";
 import { contractAtLeast, parseVersion, versionAtLeast } from "../talos/version.ts";
 

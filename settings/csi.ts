@@ -1,4 +1,4 @@
-import { isRecord } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
 import { csiProblems, type CsiSettings } from "../components/csi/csiProblems.ts";
 import { joviandssForm, joviandssWarnings } from "../components/csi/joviandssSettings.ts";
 import { synologyForm, synologyWarnings } from "../components/csi/synologySettings.ts";

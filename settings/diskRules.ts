@@ -1,7 +1,8 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { configurationForms } from "../talos/features.ts";
 import { contractIn } from "./contract.ts";
-import { at, isRecord, listAt } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
+import { at, listAt } from "./raw.ts";
 
 /** Each node's disk is named in one way, and in the form of the cluster's contract. */
 export function checkDisks(raw: unknown, problems: Problem[]): void {

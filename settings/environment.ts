@@ -1,6 +1,6 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { isWithin } from "../talos/patchReach.ts";
-import { isRecord } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
 import { pathText, type Path, type Scalar } from "./secretValues.ts";
 
 /** Environment variables by name, as `process.env` has them. */

@@ -3,7 +3,8 @@ import { installerImage } from "../talos/image.ts";
 import { parseSchematic, schematicId, SchematicError, type Schematic } from "../talos/schematic.ts";
 import { parseVersion, versionAtLeast } from "../talos/version.ts";
 import { defaultImage, image as imageSchema, type ImageSettings } from "./imageSettings.ts";
-import { at, isRecord, listAt } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
+import { at, listAt } from "./raw.ts";
 import { iscsiTools, wellFormed } from "./wellFormed.ts";
 
 /** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */

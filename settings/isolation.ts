@@ -1,7 +1,8 @@
 import { parseAllDocuments } from "yaml";
 import { workloadIsolation } from "../talos/features.ts";
 import { patchText } from "./patches.ts";
-import { at, isRecord } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
+import { at } from "./raw.ts";
 import type { ClusterSettings } from "./schema.ts";
 
 type Patches = ClusterSettings["patches"]["all"];

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
-import { at, isRecord, listAt } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
+import { at, listAt } from "./raw.ts";
 import { must } from "./words.ts";
 
 /** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */

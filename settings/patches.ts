@@ -9,7 +9,8 @@ import { documentProblems, type LocatedText, type OurDocuments } from "./documen
 import { network as networkSchema, vip as vipSchema } from "./network.ts";
 import { installerOf, usesIscsi } from "./images.ts";
 import { contractIn } from "./contract.ts";
-import { at, isRecord, listAt } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
+import { at, listAt } from "./raw.ts";
 import { wellFormed } from "./wellFormed.ts";
 import type { Source } from "./files.ts";
 import { advisories } from "../talos/advisories.ts";

@@ -3,7 +3,8 @@ import { section } from "../components/csi/fields.ts";
 import type { Problem } from "../components/csi/problems.ts";
 import { imageName } from "./imageSettings.ts";
 import { labels, taints } from "./nodeLabels.ts";
-import { at, isRecord, listAt } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
+import { at, listAt } from "./raw.ts";
 import { flag, must } from "./words.ts";
 
 /** Pools: what nodes share, said once. */

@@ -4,7 +4,7 @@ import { isNoSecret } from "../talos/secrecy/shapes.ts";
 import { kindOf, scalarsAt, scalarsOf, type KnownSecret } from "../talos/secrecy/known.ts";
 import { isMark, secretSpans } from "../talos/secrecy/text.ts";
 import { plainSecrets } from "../talos/redact.ts";
-import { isRecord } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
 
 /**
  * What of the settings is secret because its owner says so: set with `--secret`, or taken from the environment. And the reverse: secrets that nobody

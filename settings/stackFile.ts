@@ -1,6 +1,6 @@
 import { parse } from "yaml";
 import type { ReadFile } from "./files.ts";
-import { isRecord } from "./raw.ts";
+import { isRecord } from "../talos/values.ts";
 
 /**
  * The settings in a stack's file as they are written there, encrypted ones as `{ secure: … }`. The engine decrypts them and does not tell which were.

@@ -1,3 +1,4 @@
+import { kubernetesMinor } from "./kubernetesWay.ts";
 import { supportedKubernetes } from "./releases.ts";
 import { VersionError } from "./version.ts";
 
@@ -6,7 +7,7 @@ export type WayStep = { talosVersion: string } | { kubernetesMinor: string };
 
 /** Releases of a way that do not run this Kubernetes, oldest first. */
 export function releasesWithout(kubernetes: string, releases: readonly string[]): string[] {
-  const minor = minorOf(kubernetes);
+  const minor = kubernetesMinor(kubernetes);
   return minor === undefined ? [] : releases.filter((release) => !includes(rangeOf(release), minor));
 }
 
@@ -20,7 +21,7 @@ export function kubernetesSteps(
   releases: readonly [string, ...string[]],
 ): WayStep[] | undefined {
   const last = rangeOf(releases.at(-1) ?? releases[0]);
-  let minor = minorOf(kubernetes);
+  let minor = kubernetesMinor(kubernetes);
   const steps: WayStep[] = [];
   let at = 0;
   while (minor !== undefined && last !== undefined) {
@@ -48,11 +49,11 @@ export function stepsToBoth(
   kubernetes: { from: string; to?: string | undefined },
 ): WayStep[] | undefined {
   const [here, there] = [rangeOf(talos.from), rangeOf(talos.to)];
-  const from = minorOf(kubernetes.from);
+  const from = kubernetesMinor(kubernetes.from);
   if (here === undefined || there === undefined || from === undefined || from > there.newest)
     return undefined;
   if (from < there.oldest && here.newest < there.oldest) return undefined;
-  const goal = Math.max(from, there.oldest, minorOf(kubernetes.to ?? "") ?? 0);
+  const goal = Math.max(from, there.oldest, kubernetesMinor(kubernetes.to ?? "") ?? 0);
   if (goal > there.newest) return undefined;
   const steps: WayStep[] = [];
   let at = from;
@@ -86,7 +87,10 @@ function rangeOf(release: string | undefined): Range | undefined {
   try {
     const supported = release === undefined ? undefined : supportedKubernetes(release);
     if (supported === undefined) return undefined;
-    return { oldest: minorOf(`${supported.oldest}.0`) ?? 0, newest: minorOf(`${supported.newest}.0`) ?? 0 };
+    return {
+      oldest: kubernetesMinor(`${supported.oldest}.0`) ?? 0,
+      newest: kubernetesMinor(`${supported.newest}.0`) ?? 0,
+    };
   } catch (error) {
     if (error instanceof VersionError) return undefined;
     throw error;
@@ -95,9 +99,4 @@ function rangeOf(release: string | undefined): Range | undefined {
 
 function includes(range: Range | undefined, minor: number): boolean {
   return range === undefined || (range.oldest <= minor && minor <= range.newest);
-}
-
-function minorOf(version: string): number | undefined {
-  const match = /^v?1\.(\d+)\./.exec(version);
-  return match === null ? undefined : Number(match[1]);
 }

@@ -6,6 +6,7 @@
  * known, as in patches of a cluster that is yet to be made, the mark tells nothing: `[secret]`. With any other key a list of guesses would do to
  * find out what was marked.
  */
+import { isRecord } from "./values.ts";
 import { createHmac } from "node:crypto";
 import { parseAllDocuments, stringify } from "yaml";
 import { knownSecrets, type KnownSecret, type KnownSecrets } from "./secrecy/known.ts";
@@ -129,9 +130,9 @@ function read(text: string): unknown[] | undefined {
  */
 function keyOf(documents: readonly unknown[]): string | undefined {
   for (const document of documents) {
-    if (!isMapping(document)) continue;
+    if (!isRecord(document)) continue;
     const { cluster, clusterSecret } = document;
-    const secret = isMapping(cluster) ? cluster["secret"] : undefined;
+    const secret = isRecord(cluster) ? cluster["secret"] : undefined;
     for (const found of [clusterSecret, secret]) if (typeof found === "string" && found !== "") return found;
   }
   return undefined;
@@ -166,7 +167,7 @@ function redacted(value: unknown, context: Context): unknown {
     return secret ? context.mark(text) : value;
   }
   if (Array.isArray(value)) return redactedList(value, context);
-  return isMapping(value) ? redactedMapping(value, context) : value;
+  return isRecord(value) ? redactedMapping(value, context) : value;
 }
 
 function redactedList(list: readonly unknown[], context: Context): unknown[] {
@@ -190,7 +191,7 @@ function redactedMapping(value: Readonly<Record<string, unknown>>, context: Cont
   const named = value["name"] ?? value["key"];
   const secretVariable = typeof named === "string" && isSecretName(named);
   const entries = Object.entries(value).map(([name, item]) => {
-    const section = isMapping(item) && isSecretSection(name, item);
+    const section = isRecord(item) && isSecretSection(name, item);
     const beside = secretVariable && name === "value";
     const inherited =
       context.inherited || (secretObject && /^(?:data|stringData)$/.test(name)) || beside || section;
@@ -229,17 +230,11 @@ function redactedText(text: string, { name, inherited, mark, known, keys, kind }
 /** Text of a file: a manifest of Kubernetes is looked through, anything else is not shown at all. */
 function embedded(text: string, mark: Context["mark"], known: KnownSecrets): string {
   const documents = read(text);
-  const manifest = documents?.every(
-    (document) => isMapping(document) && typeof document["kind"] === "string",
-  );
+  const manifest = documents?.every((document) => isRecord(document) && typeof document["kind"] === "string");
   if (documents === undefined || documents.length === 0 || manifest !== true) return mark(text);
   return written(documents, root(mark, known));
 }
 
 function isScalar(value: unknown): value is string | number | bigint | boolean {
   return ["string", "number", "bigint", "boolean"].includes(typeof value);
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -2,6 +2,7 @@
  * What the owner of a running cluster has on file, read into what the Talos provider takes: a secrets bundle
  * (`talosctl gen secrets`), a talosconfig, or the cluster's `controlplane.yaml`. Errors name the path, never a value.
  */
+import { isRecord } from "./values.ts";
 import { LineCounter, parseAllDocuments } from "yaml";
 
 /** A PEM pair, base64 as in the files. */
@@ -95,7 +96,7 @@ export function parseTalosconfig(text: string, context?: string): ClientCredenti
   const what = "the talosconfig";
   const root = firstDocument(what, text);
   const name = context ?? root["context"];
-  const contexts = isMapping(root["contexts"]) ? Object.keys(root["contexts"]) : [];
+  const contexts = isRecord(root["contexts"]) ? Object.keys(root["contexts"]) : [];
   if (typeof name !== "string" || name === "") {
     const known = contexts.length === 0 ? "" : ` (it has ${contexts.join(", ")})`;
     throw new SecretsError(what, [
@@ -126,7 +127,7 @@ export function parseTalosconfig(text: string, context?: string): ClientCredenti
 export function secretsFromMachineConfig(text: string): MachineSecrets {
   const what = "the machine configuration";
   const documents = allDocuments(what, text);
-  const config = documents.find((document) => isMapping(document["machine"]));
+  const config = documents.find((document) => isRecord(document["machine"]));
   if (config === undefined) {
     throw new SecretsError(what, [{ path: "machine", reason: "no document with a machine section" }]);
   }
@@ -193,10 +194,10 @@ function encryptionPaths(documents: readonly Mapping[]): { secretbox: string; ae
     return { secretbox: "cluster.secretboxEncryptionSecret", aescbc: "cluster.aescbcEncryptionSecret" };
   }
   const at = (provider: string): string => {
-    const resources = isMapping(document["config"]) ? document["config"]["resources"] : undefined;
+    const resources = isRecord(document["config"]) ? document["config"]["resources"] : undefined;
     for (const [r, resource] of list(resources).entries()) {
-      const providers = isMapping(resource) ? list(resource["providers"]) : [];
-      const p = providers.findIndex((item) => isMapping(item) && item[provider] !== undefined);
+      const providers = isRecord(resource) ? list(resource["providers"]) : [];
+      const p = providers.findIndex((item) => isRecord(item) && item[provider] !== undefined);
       if (p >= 0)
         return `KubeEtcdEncryptionConfig.config.resources.${r}.providers.${p}.${provider}.keys.0.secret`;
     }
@@ -279,7 +280,7 @@ class Reader {
   #at(path: string): unknown {
     let value = this.#root;
     for (const key of path.split(".")) {
-      value = isMapping(value)
+      value = isRecord(value)
         ? value[key]
         : Array.isArray(value)
           ? (value as unknown[])[Number(key)]
@@ -314,12 +315,8 @@ function allDocuments(what: string, text: string): Mapping[] {
   );
   if (problems.length > 0) throw new SecretsError(what, problems);
   const values = documents.map((document) => document.toJS() as unknown).filter((value) => value !== null);
-  if (!values.every(isMapping)) {
+  if (!values.every(isRecord)) {
     throw new SecretsError(what, [{ path: "line 1", reason: "is not a YAML mapping" }]);
   }
   return values;
-}
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,24 +1,6 @@
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 import type { JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb.js";
-
-// The engine's wire format: a google.protobuf.Struct in which secrets, outputs, assets and references are objects with
-// a signature under one well-known key, and an unknown value is a well-known string
-// (pulumi/pulumi sdk/go/common/resource/{sig,plugin}).
-const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
-const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
-const OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4";
-
-// One sentinel a type (bool, number, string, array, …); a reader takes any of them, a writer sends the string one.
-const UNKNOWN_SENTINEL = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-const UNKNOWN_SENTINELS: ReadonlySet<string> = new Set([
-  UNKNOWN_SENTINEL,
-  "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-  "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-  "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-  "030794c1-ac77-496b-92df-f27374a8bd58",
-  "e48ece36-62e2-4504-bad9-02848725956a",
-  "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-]);
+import { signatureKey, signatures, unknownValue, unknownValues } from "../../talos/secrecy/engineValues.ts";
 
 /** A value that nobody may see: it is marked again whenever it goes back to the engine. */
 export class Secret {
@@ -160,16 +142,16 @@ function unmarshalValue(value: JavaScriptValue): PropertyValue {
     return value;
   }
   if (typeof value === "string") {
-    return UNKNOWN_SENTINELS.has(value) ? unknown : value;
+    return unknownValues.has(value) ? unknown : value;
   }
   if (Array.isArray(value)) {
     return value.map(unmarshalValue);
   }
   const fields = value as Record<string, JavaScriptValue>;
-  switch (fields[SIGNATURE_KEY]) {
-    case SECRET_SIGNATURE:
+  switch (fields[signatureKey]) {
+    case signatures.secret:
       return secret(unmarshalValue(fields["value"] ?? null));
-    case OUTPUT_SIGNATURE: {
+    case signatures.output: {
       const inner = fields["value"] === undefined ? unknown : unmarshalValue(fields["value"]);
       return fields["secret"] === true ? secret(inner) : inner;
     }
@@ -196,10 +178,10 @@ function marshalFields(properties: Properties): Record<string, JavaScriptValue> 
 
 function marshalValue(value: PropertyValue): JavaScriptValue {
   if (value instanceof Secret) {
-    return { [SIGNATURE_KEY]: SECRET_SIGNATURE, value: marshalValue(value.value) };
+    return { [signatureKey]: signatures.secret, value: marshalValue(value.value) };
   }
   if (value instanceof Unknown) {
-    return UNKNOWN_SENTINEL;
+    return unknownValue;
   }
   if (Array.isArray(value)) {
     return value.map(marshalValue);

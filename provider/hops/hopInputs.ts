@@ -1,3 +1,4 @@
+import { isRecord } from "../../talos/values.ts";
 import { parseVersion, VersionError } from "../../talos/version.ts";
 import type { Hop, KubernetesOnWay } from "./way.ts";
 
@@ -10,18 +11,16 @@ export interface HopsInput {
   kubernetes?: KubernetesOnWay;
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const isTexts = (value: unknown): boolean =>
   Array.isArray(value) && value.every((item) => typeof item === "string" && item !== "");
 
 /** What is wrong with the input; undefined where nothing is. The program makes it; this is for programs that use the resource by itself. */
 export function hopsProblem(value: unknown): string | undefined {
-  if (!isObject(value) || !isObject(value["ways"]) || !isObject(value["nodes"]))
+  if (!isRecord(value) || !isRecord(value["ways"]) || !isRecord(value["nodes"]))
     return `must be { ways, nodes }, not ${JSON.stringify(value)}`;
   const { ways, nodes, kubernetes } = value;
   if (kubernetes !== undefined) {
-    const releases = isObject(kubernetes) ? kubernetes["releases"] : undefined;
+    const releases = isRecord(kubernetes) ? kubernetes["releases"] : undefined;
     if (!Array.isArray(releases) || releases.length === 0 || !isTexts(releases))
       return `kubernetes.releases must be a list of texts, not ${JSON.stringify(releases)}`;
   }
@@ -33,7 +32,7 @@ export function hopsProblem(value: unknown): string | undefined {
     }
   }
   for (const [name, node] of Object.entries(nodes)) {
-    const { way, after } = isObject(node) ? node : {};
+    const { way, after } = isRecord(node) ? node : {};
     if (typeof way !== "string" || !Object.hasOwn(ways, way))
       return `nodes.${name}.way must be one of ${Object.keys(ways).join(", ")}, not ${JSON.stringify(way)}`;
     if (!isTexts(after)) return `nodes.${name}.after must be a list of texts, not ${JSON.stringify(after)}`;
@@ -42,7 +41,7 @@ export function hopsProblem(value: unknown): string | undefined {
 }
 
 function hopProblem(hop: unknown): string | undefined {
-  const { talosVersion, image, ...lists } = isObject(hop) ? hop : {};
+  const { talosVersion, image, ...lists } = isRecord(hop) ? hop : {};
   try {
     parseVersion(String(talosVersion));
   } catch (error) {

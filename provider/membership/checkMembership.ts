@@ -12,7 +12,8 @@ import {
   type CheckFailure,
   type Rule,
 } from "../check.ts";
-import { hasUnknown, unknownValue, type Properties } from "../secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
+import { hasUnknown, type Properties } from "../secrets.ts";
 
 const onRemove: Rule = (value) =>
   value === "keep" || value === "reset" ? undefined : `must be "keep" or "reset", not ${shown(value)}`;

@@ -1,3 +1,4 @@
+import { isRecord } from "../../talos/values.ts";
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
@@ -7,7 +8,8 @@ import { sameButForImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import { endpoints as endpointsRule, type CheckFailure } from "../check.ts";
 import type { DrainInputs } from "../inputs.ts";
-import { hasUnknown, unknownValue, type Properties } from "../secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
+import { hasUnknown, type Properties } from "../secrets.ts";
 
 /** The inputs of a NodeConfiguration: plain values, every default filled in. */
 export interface NodeConfigurationInputs {
@@ -77,8 +79,6 @@ export const asked = [
 const text = (value: unknown): boolean => typeof value === "string" && value !== "";
 const texts = (value: unknown): boolean =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
-const record = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const known: Record<string, { fits: (value: unknown) => boolean; what: string; optional?: boolean }> = {
   name: { fits: text, what: "a text" },
@@ -94,26 +94,26 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
     what: '"controlplane" or "worker"',
   },
   controlPlanes: { fits: texts, what: "a list of addresses" },
-  clientConfiguration: { fits: record, what: "the credentials of a talosconfig" },
+  clientConfiguration: { fits: isRecord, what: "the credentials of a talosconfig" },
   machineConfiguration: { fits: text, what: "a machine configuration" },
   configuration: { fits: text, what: "a text", optional: true },
   patches: { fits: texts, what: "a list of texts" },
   acceptDropped: { fits: texts, what: "a list of paths", optional: true },
   hidden: {
-    fits: (value) => Array.isArray(value) && value.every(record),
+    fits: (value) => Array.isArray(value) && value.every(isRecord),
     what: "a list of values",
     optional: true,
   },
   contract: { fits: text, what: 'a contract such as "v1.12"' },
   createdWith: { fits: text, what: 'a contract such as "v1.12"', optional: true },
-  approval: { fits: record, what: "an object", optional: true },
+  approval: { fits: isRecord, what: "an object", optional: true },
   timeoutSeconds: {
     fits: (value) => typeof value === "number" && value > 0,
     what: "a number of seconds greater than 0",
     optional: true,
   },
-  drain: { fits: record, what: "the settings of a drain", optional: true },
-  storageGate: { fits: record, what: "{ enabled, timeoutSeconds }", optional: true },
+  drain: { fits: isRecord, what: "the settings of a drain", optional: true },
+  storageGate: { fits: isRecord, what: "{ enabled, timeoutSeconds }", optional: true },
 };
 
 /** All that is wrong with the inputs. Values that only the deployment knows are left for it; no value is shown, since most are secret. */

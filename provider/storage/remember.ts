@@ -22,7 +22,7 @@ export interface StorageBefore {
 }
 
 /** Where a driver that this program deploys is registered, the gate is on unless the settings turn it off. */
-const ownDrivers: readonly string[] = Object.values(csiDrivers).map(({ driverName }) => driverName);
+export const ownDrivers: readonly string[] = Object.values(csiDrivers).map(({ driverName }) => driverName);
 
 /**
  * What has to be written on the node before it is disturbed, for the step `storage` of this run or a later one; nothing where there is nothing to

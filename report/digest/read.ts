@@ -1,3 +1,4 @@
+import { isRecord } from "../../talos/values.ts";
 import { z } from "zod";
 import {
   diagnosticSchema,
@@ -61,10 +62,10 @@ export function digestFromText(text: string): Digest {
     if (events.includes(undefined)) throw new DigestError("it is neither JSON nor a JSON value on each line");
     return digestFromEvents(events);
   }
-  if (isObject(whole) && Object.keys(whole).some((key) => key.endsWith("Event")))
+  if (isRecord(whole) && Object.keys(whole).some((key) => key.endsWith("Event")))
     return digestFromEvents([whole]);
   const parsed = documentSchema.safeParse(whole);
-  const isDocument = isObject(whole) && ["steps", "changeSummary", "diagnostics"].some((key) => key in whole);
+  const isDocument = isRecord(whole) && ["steps", "changeSummary", "diagnostics"].some((key) => key in whole);
   if (!parsed.success || !isDocument)
     throw new DigestError(
       `it is JSON, but not what \`pulumi preview --json\` prints (${parsed.success ? "it has no steps" : problem(parsed.error)})`,
@@ -84,10 +85,6 @@ function json(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function texts(values: Record<string, unknown> | null | undefined): Record<string, string> {

@@ -3,6 +3,7 @@
  * What is a secret by its name or its form is one whoever forgot to mark it: reports end up in mails and in tickets.
  */
 
+import { signatureKey, signatures, unknownValues } from "../../talos/secrecy/engineValues.ts";
 import { isLabelKey, isSecretName, isSecretSection } from "../../talos/secrecy/names.ts";
 import { isCertificate, isNoSecret, isPrivateKey } from "../../talos/secrecy/shapes.ts";
 import { secretSpans, withoutTokens } from "../../talos/secrecy/text.ts";
@@ -15,27 +16,8 @@ export const secretMark = "[secret]";
 /** Stands in place of what only `pulumi up` will know. */
 export const unknownMark = "[known after up]";
 
-// How the engine writes values that JSON does not have (sdk/go/common/resource: SigKey and its signatures).
-const signatureKey = "4dabf18193072939515e22adb298388d";
-const signatures = {
-  "1b47061264138c4ac30d75fd1eb44270": "secret",
-  c44067f5952c0a294b673a41bacd8c17: "asset",
-  "0def7320c3a5731c473e5ecbe6d01bc7": "archive",
-  "5cf8f73096256a8f31e491e813e4eb8e": "reference",
-  d0e6a833031e9bbcd3f4e8bde6ca49a4: "output",
-} as const;
-
-// One for each type a value may turn out to have (sdk/go/common/resource/plugin/rpc.go).
-const unknowns = new Set([
-  "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
-  "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-  "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-  "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-  "030794c1-ac77-496b-92df-f27374a8bd58",
-  "e48ece36-62e2-4504-bad9-02848725956a",
-  "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-  "[unknown]",
-]);
+// The engine's own, and what `pulumi preview --json` prints for them.
+const unknowns = new Set([...unknownValues, "[unknown]"]);
 
 // What is secret as a whole in this program and its providers, though its name does not say so.
 const secretSections =
@@ -104,13 +86,13 @@ export function withoutKeys(text: string): string {
 }
 
 function shownMarked(signature: unknown, value: Record<string, unknown>, name: string): Value {
-  const kind = signatures[String(signature) as keyof typeof signatures] as
-    (typeof signatures)[keyof typeof signatures] | undefined;
-  if (kind === "asset" || kind === "archive") {
+  if (signature === signatures.asset || signature === signatures.archive) {
+    const kind = signature === signatures.asset ? "asset" : "archive";
     return `[${kind} ${typeof value["hash"] === "string" ? value["hash"].slice(0, 12) : "without a hash"}]`;
   }
-  if (kind === "reference") return typeof value["urn"] === "string" ? nameOf(value["urn"]) : unknownMark;
-  if (kind === "output" && value["secret"] !== true)
+  if (signature === signatures.reference)
+    return typeof value["urn"] === "string" ? nameOf(value["urn"]) : unknownMark;
+  if (signature === signatures.output && value["secret"] !== true)
     return value["value"] === undefined ? unknownMark : shown(value["value"], name);
   return secretMark; // and whatever else the engine may come to mark
 }

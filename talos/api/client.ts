@@ -1,3 +1,4 @@
+import { isRecord } from "../values.ts";
 import type { ServiceDefinition } from "@grpc/proto-loader";
 import { getResource, getSpecText, listLists, listResources } from "./cosi.ts";
 import { diagnoseTls, letsAnyoneIn, troubleOfEndpoint } from "./diagnose.ts";
@@ -193,7 +194,7 @@ export class GrpcTalosReader implements TalosReader {
 
   async bootstrapManifests(call?: CallOptions): Promise<Record<string, unknown>[]> {
     const manifests = await listLists(this.transport, "controlplane", "Manifests.kubernetes.talos.dev", call);
-    return manifests.flat().filter(isObject);
+    return manifests.flat().filter(isRecord);
   }
 
   async etcdMembers(call?: CallOptions): Promise<EtcdMember[]> {
@@ -359,10 +360,6 @@ export class GrpcTalosReader implements TalosReader {
     }
     return Buffer.concat(chunks).toString("utf8");
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isNoSuchFile(error: TalosError): boolean {

@@ -1,3 +1,5 @@
+import { isRecord } from "../values.ts";
+
 /** A mapping of a machine configuration. */
 export type Section = Readonly<Record<string, unknown>>;
 
@@ -13,7 +15,7 @@ export function nameOf({ name }: Section): string {
 }
 
 export function isSection(value: unknown): value is Section {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isRecord(value);
 }
 
 /** The mapping at a path; empty where there is none. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { unknownValue, unwrap, type Properties } from "../../provider/secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
+import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { planOf, type RolloutPlan } from "../../talos/rolloutPlan.ts";
 import { connectActor } from "../../talos/api/actor.ts";

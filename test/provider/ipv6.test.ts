@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { parse, stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { departures } from "../../provider/membership/members.ts";
+import { departures } from "../../talos/members.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { findNode } from "../../provider/steps/drain.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { failureOf, harness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
-import { unknownValue } from "../../provider/secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import type { SimulatedNode } from "../../lab/node/node.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutReadiness::readiness";

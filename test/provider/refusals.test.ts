@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { unknownValue, type Properties } from "../../provider/secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
+import type { Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { harness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { unknownValue, type Properties } from "../../provider/secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
+import type { Properties } from "../../provider/secrets.ts";
 import { failureOf, harness, inputsFor, urn as upgradeUrn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { unknownValue, type Properties } from "../../provider/secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
+import type { Properties } from "../../provider/secrets.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";

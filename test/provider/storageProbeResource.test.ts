@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { Acting } from "../../provider/gate/acting.ts";
 import { defaultPatience } from "../../provider/context.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
-import { unknownValue, unwrap, wrap, type Properties } from "../../provider/secrets.ts";
+import { unknownValue } from "../../talos/secrecy/engineValues.ts";
+import { unwrap, wrap, type Properties } from "../../provider/secrets.ts";
 import { FakeProbeCluster, VirtualClock } from "./fakeProbeCluster.ts";
 import { failureOf } from "./nodeUpgradeHarness.ts";
 

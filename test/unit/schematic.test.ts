@@ -131,7 +131,7 @@ test("a text that its canonical form could not carry to the factory is registere
   const schematic: Schematic = { customization: { extraKernelArgs: [" a\nb"] } };
   expect(schematicId(schematic)).toBe(
     createHash("sha256")
-      .update("customization:\n    extraKernelArgs:\n        - |4-\n             a\n            b\n")
+      .update("customization:\n    extraKernelArgs:\n        - |4-\n           a\n          b\n")
       .digest("hex"),
   );
   expect(schematicYaml(schematic)).toContain('- " a\\nb"');

@@ -1,3 +1,4 @@
+import { isRecord } from "../../../talos/values.ts";
 import { seconds, shown, text, type CheckFailure, type Rule } from "../../check.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../../detailedDiff.ts";
 import type { OtherResource } from "../../otherResource.ts";
@@ -128,10 +129,6 @@ function differences(before: Properties, after: Properties): Details {
         details[pathTo(trigger, name)] = kind;
   }
   return details;
-}
-
-function isRecord(value: unknown): value is Properties {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function requestOf(values: Properties): ProbeRequest {

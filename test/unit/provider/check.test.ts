@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { checkInputs } from "../../../provider/check.ts";
-import { unknownValue } from "../../../provider/secrets.ts";
+import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 
 const good = {
   name: "cp1",

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { realActing } from "../../../provider/gate/acting.ts";
 import { defaultPatience } from "../../../provider/context.ts";
 import { TalosNodeProvider } from "../../../provider/plugin.ts";
-import { unknownValue } from "../../../provider/secrets.ts";
+import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 import { realClock } from "../../../provider/clock.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:ConfirmedSchematic::image-confirmed";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { judgeHardware } from "../../../provider/hardware.ts";
-import { unknownValue } from "../../../provider/secrets.ts";
+import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 import type { Surroundings } from "../../../provider/session.ts";
 import { TalosError } from "../../../talos/api/errors.ts";
 import type { TalosReader } from "../../../talos/api/talosClient.ts";

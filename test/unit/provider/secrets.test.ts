@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { isRpcSecret, unwrapRpcSecret } from "@pulumi/pulumi/runtime/index.js";
 import { describe, expect, it } from "vitest";
-import { hasUnknown, unknownValue, unwrap, wrap } from "../../../provider/secrets.ts";
+import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
+import { hasUnknown, unwrap, wrap } from "../../../provider/secrets.ts";
 import { unknownValue as sdkUnknown } from "@pulumi/pulumi/runtime/index.js";
 
 describe("secrets between engine and provider", () => {

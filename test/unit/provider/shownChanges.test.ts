@@ -6,7 +6,8 @@ import { withoutRepeats } from "../../../provider/quietStatus.ts";
 import { ReadinessResource } from "../../../provider/readinessResource.ts";
 import { diffRollout, plannedRollout } from "../../../provider/rollout.ts";
 import { upgradeDetails } from "../../../provider/upgradeDiff.ts";
-import { unknownValue, type Properties } from "../../../provider/secrets.ts";
+import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
+import type { Properties } from "../../../provider/secrets.ts";
 import type { Surroundings } from "../../../provider/session.ts";
 
 /** What previews show of a change, as the provider tells the engine. */
