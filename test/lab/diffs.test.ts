@@ -1,0 +1,103 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parseDocument } from "yaml";
+import { LabProject, type Finished } from "./project.ts";
+
+/** What an operator reads of a change with the real engine: of nodes that come, and of a step back. */
+
+interface NodeEntry {
+  name: string;
+  address: string;
+  role: string;
+  hostname?: string;
+}
+
+let lab: LabProject;
+const pulumi = (...args: string[]): Promise<Finished> => lab.pulumi(...args, "--stack", "dev");
+const settingsFile = (): string => join(lab.dir, "Pulumi.dev.yaml");
+
+/** Deploys what the stack's file says. */
+async function deploy(...args: string[]): Promise<string> {
+  const { code, text } = await pulumi("up", "--yes", ...args);
+  expect(code, text).toBe(0);
+  return text;
+}
+
+async function previewed(...args: string[]): Promise<string> {
+  const { code, text, stdout } = await pulumi("preview", "--diff", ...args);
+  expect(code, text).toBe(0);
+  // The stack's outputs come after the resources.
+  return stdout.split(/^\s*--outputs:--/m)[0] ?? "";
+}
+
+/** The lines that change something: `+ cp4: …`, without the resources that they belong to. */
+const changes = (text: string): string[] =>
+  (text.match(/^ +[~+-] .*$/gm) ?? []).map((line) => line.trim()).filter((line) => !/^. \S+:\S+:/.test(line));
+
+function set(path: (string | number)[], value: unknown): void {
+  const document = parseDocument(readFileSync(settingsFile(), "utf8"));
+  if (value === undefined) document.deleteIn(["config", ...path]);
+  else document.setIn(["config", ...path], value);
+  writeFileSync(settingsFile(), document.toString());
+}
+
+const workers = (...sysctls: string[]): void =>
+  set(["talos-iscsi:cluster", "patches"], {
+    worker: sysctls.map((name) => ({ machine: { sysctls: { [name]: "1" } } })),
+  });
+
+async function configurationOf(node: string): Promise<string> {
+  const spec = ["get", "machineconfig", "v1alpha1", "--output", "jsonpath={.spec}"];
+  return lab.tool("talosctl", "--nodes", node, ...spec);
+}
+
+beforeAll(async () => {
+  lab = await LabProject.make();
+  const settings = readFileSync(settingsFile(), "utf8");
+  writeFileSync(settingsFile(), settings.replace(/ {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/, ""));
+  await lab.labOk("start", "--node-seconds", "1");
+  workers("vm.first");
+  await deploy("--skip-preview");
+});
+afterAll(async () => lab?.remove());
+
+test("nodes that are added anywhere in the list are the only ones that the preview names", async () => {
+  const settings = readFileSync(settingsFile(), "utf8");
+  const path = ["config", "talos-iscsi:cluster", "nodes"];
+  const document = parseDocument(settings);
+  const nodes = (document.getIn(path) as { toJSON(): NodeEntry[] }).toJSON();
+  const cp4 = { name: "cp4", address: "127.10.0.14", role: "controlplane", hostname: "cp4" };
+  const a1 = { name: "a1", address: "127.10.0.24", role: "worker", hostname: "a1" };
+  document.setIn(path, [a1, ...nodes.slice(0, 3), cp4, ...nodes.slice(3)]);
+  for (const { name, address } of [cp4, a1]) await lab.labOk("boot", name, address);
+  writeFileSync(settingsFile(), document.toString());
+  const shown = changes(await previewed());
+  writeFileSync(settingsFile(), settings);
+  expect(shown.filter((line) => line.startsWith("-"))).toEqual([]);
+  // Nobody becomes somebody else.
+  expect(
+    shown.filter((line) => /=> "(?:cp|w|a)\d|controlplane.*worker|worker.*controlplane/.test(line)),
+  ).toEqual([]);
+  expect(shown.filter((line) => /^[+~] (?:cp[123]|w[12])\b/.test(line))).toEqual([]);
+  for (const name of ["cp4", "a1"])
+    expect(shown).toEqual(expect.arrayContaining([expect.stringMatching(new RegExp(`^\\+ ${name}\\b`))]));
+});
+
+test("a step back shows what it takes back, and nothing of the change before it", async () => {
+  workers("vm.first", "vm.second");
+  set(["talos-iscsi:namespaces"], [{ name: "longhorn-system" }]);
+  await deploy("--skip-preview");
+  workers("vm.first");
+  set(["talos-iscsi:namespaces"], undefined);
+  const shown = changes(await previewed());
+  const lines = shown.filter((line) => /"[~+-] /.test(line));
+  expect(lines.filter((line) => line.includes("vm.second"))).toEqual(
+    Array(2).fill(expect.stringMatching(/^\+ \[\d+\]: "- machine\.sysctls\.vm\.second: 1"$/)),
+  );
+  expect(lines.filter((line) => line.includes("longhorn-system"))).toHaveLength(3);
+  expect(lines.filter((line) => !/^\+ \[\d+\]: "- /.test(line))).toEqual([]);
+  expect(shown.join("\n")).not.toContain("vm.first");
+  await deploy("--skip-preview");
+  expect(await configurationOf("127.10.0.21")).not.toContain("vm.second");
+});
