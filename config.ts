@@ -19,6 +19,8 @@ import {
   type Scalar,
 } from "./settings/secretValues.ts";
 import { at } from "./settings/raw.ts";
+import { problemCode } from "./settings/problemCode.ts";
+import { coded } from "./talos/errorCodes.ts";
 import { stackFile } from "./settings/stackFile.ts";
 import { meantKey } from "./settings/suggestions.ts";
 
@@ -39,7 +41,7 @@ export class SettingsError extends Error {
   constructor(problems: Problem[]) {
     const count = problems.length === 1 ? "1 mistake" : `${problems.length} mistakes`;
     super(
-      `the configuration has ${count}:\n${problems.map(({ path, reason }) => `  ${path === "" ? "" : `${path}: `}${reason}`).join("\n")}`,
+      `the configuration has ${count}:\n${problems.map(({ path, reason }) => `  ${coded(problemCode(path), `${path === "" ? "" : `${path}: `}${reason}`)}`).join("\n")}`,
     );
     this.name = "SettingsError";
     this.problems = problems;
@@ -139,7 +141,7 @@ function tooDeep(config: Record<string, unknown> | null | undefined): Problem[] 
       level = new Set([...level].flatMap(children));
       if (level.size === 0) return [];
     }
-    return [{ path, reason: `is nested deeper than ${deepest} levels; no setting is` }];
+    return [{ path, reason: `is nested deeper than ${deepest} levels` }];
   });
 }
 

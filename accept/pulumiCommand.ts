@@ -27,7 +27,9 @@ export function pulumiOn(stack: string, folder: string, env: NodeJS.ProcessEnv =
       child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
       child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
       child.once("error", (error) =>
-        reject(new AcceptError(`pulumi could not be started (${error.message}). Is it on PATH?`)),
+        reject(
+          new AcceptError(`pulumi could not be started (${error.message})`, "Check that it is on PATH."),
+        ),
       );
       child.once("close", (code) =>
         resolve({

@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import * as pulumi from "@pulumi/pulumi";
 import type { TalosClusterNode } from "./talosCluster.ts";
 
@@ -7,7 +8,7 @@ export function firstControlPlane(nodes: TalosClusterNode[]): TalosClusterNode {
   if (first === undefined) {
     throw new pulumi.InputPropertyError({
       propertyPath: "nodes",
-      reason: "has no control plane; at least one node needs role controlplane",
+      reason: coded("arguments", "has no control plane; at least one node needs role controlplane"),
     });
   }
   return first;

@@ -1,3 +1,5 @@
+import { problemCode } from "../settings/problemCode.ts";
+import { coded } from "../talos/errorCodes.ts";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { csiNamespaces } from "./csi/csiProblems.ts";
@@ -336,7 +338,8 @@ export class IscsiCluster extends pulumi.ComponentResource {
   /** @param settings what `parseSettings` gave: it has checked them, and names every mistake at once. */
   constructor(name: string, settings: Settings, opts?: pulumi.ComponentResourceOptions) {
     super("talos-iscsi:index:IscsiCluster", name, {}, opts);
-    for (const { path, reason } of settings.warnings) void pulumi.log.warn(`${path} ${reason}`, this);
+    for (const { path, reason } of settings.warnings)
+      void pulumi.log.warn(coded(problemCode(path), `${path} ${reason}`), this);
     this.outputs = declareCluster(settings, this, (part) => `${name}-${part}`);
     this.registerOutputs(this.outputs);
   }

@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import * as pulumi from "@pulumi/pulumi";
 import { iscsiRequirements, withoutIscsiLabel, type IscsiRequirements } from "../talos/iscsi.ts";
 import { releasesBefore } from "../talos/releases.ts";
@@ -81,7 +82,7 @@ export function nodeImages(
     if (found !== undefined) return found;
     throw new pulumi.InputPropertyError({
       propertyPath: "nodes",
-      reason: `have image ${node.image}, but there is no images.${node.image}`,
+      reason: coded("arguments", `have image ${node.image}, but there is no images.${node.image}`),
     });
   };
   const several = named.length > 0;

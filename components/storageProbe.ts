@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { inRegistry } from "./csi/imageReference.ts";
@@ -112,7 +113,10 @@ export function driverProbe(
 ): StorageProbe | undefined {
   if (probe?.enabled !== true) return undefined;
   if (on === undefined)
-    throw new pulumi.InputPropertyError({ propertyPath: "probeOn", reason: "is needed for the probe" });
+    throw new pulumi.InputPropertyError({
+      propertyPath: "probeOn",
+      reason: coded("arguments", "is needed for the probe"),
+    });
   return new StorageProbe(
     `${name}-probe`,
     {

@@ -86,7 +86,7 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
     const lines = all.map(
       ({ nodes, text }) => `  ${nodes.length === 0 ? "" : `${nodes.join(", ")}: `}${text}`,
     );
-    throw new DoctorError(`no node could be read:\n${lines.join("\n")}`);
+    throw new DoctorError("no node could be read", `Reasons:\n${lines.join("\n")}`);
   }
   const nodes: NodeVerdict[] = [];
   for (const result of await Promise.all(
@@ -170,7 +170,10 @@ async function find(
 
 function present(addresses: string[]): string[] {
   if (addresses.length > 0) return addresses;
-  throw new DoctorError("the talosconfig has neither nodes nor endpoints. Give --nodes, or --kubeconfig");
+  throw new DoctorError(
+    "the talosconfig has neither nodes nor endpoints",
+    "Specify --nodes or --kubeconfig.",
+  );
 }
 
 async function lookAtAll(

@@ -1,3 +1,5 @@
+import { problemCode } from "../settings/problemCode.ts";
+import { coded } from "../talos/errorCodes.ts";
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { ConstructResult, Provider } from "@pulumi/pulumi/provider/provider.js";
@@ -59,7 +61,7 @@ async function settingsOf(inputs: pulumi.Inputs): Promise<Settings> {
       unknown.map((path) => ({
         path,
         reason:
-          "is not known yet: it comes from a resource that does not exist. Settings decide which resources there are; create that resource in a stack of its own and refer to its output",
+          "is not known yet: it comes from a resource that does not exist. Settings decide which resources are created; create that resource in its own stack and use its output",
       })),
     );
   }
@@ -80,6 +82,9 @@ interface KnownOutput {
 function problems(found: readonly { path: string; reason: string }[]): pulumi.InputPropertiesError {
   return new pulumi.InputPropertiesError({
     message: "the settings cannot be used",
-    errors: found.map(({ path, reason }) => ({ propertyPath: path, reason })),
+    errors: found.map(({ path, reason }) => ({
+      propertyPath: path,
+      reason: coded(problemCode(path), reason),
+    })),
   });
 }

@@ -41,11 +41,11 @@ function options(): Options | undefined {
     });
     if (values.help) return undefined;
     if ((values.from === undefined) === (values.stack === undefined))
-      throw new PolicyRunError(`Give either --from or --stack.\n\n${usage}`);
+      throw new PolicyRunError("Specify either --from or --stack.", usage);
     return values;
   } catch (error) {
     if (error instanceof PolicyRunError) throw error;
-    throw new PolicyRunError(`${(error as Error).message}\n\n${usage}`);
+    throw new PolicyRunError((error as Error).message, usage);
   }
 }
 
@@ -93,7 +93,7 @@ function exported(stack: string): string {
   });
   if (result.error !== undefined)
     throw new PolicyRunError(
-      `pulumi could not be started (${result.error.message}). Export the state yourself, and give it with --from.`,
+      `pulumi could not be started (${result.error.message}). Export the state yourself and pass it with --from.`,
     );
   if (result.status !== 0)
     throw new PolicyRunError(`pulumi could not export ${stack}:\n  ${result.stderr.trim()}`);

@@ -39,7 +39,7 @@ export function readResources(text: string, what: string): StackResource[] {
   }
   if (Array.isArray(content["steps"])) return ofPreview(content, content["steps"] as PreviewStep[], what);
   throw new PolicyRunError(
-    `${what} is neither a state nor a preview. Write one with "pulumi stack export --file state.json" or "pulumi preview --json --show-sames > preview.json".`,
+    `${what} is neither a state nor a preview. Create one with "pulumi stack export --file state.json" or "pulumi preview --json --show-sames > preview.json".`,
   );
 }
 
@@ -87,6 +87,6 @@ function parse(text: string, what: string): Record<string, unknown> {
     // said below; the parser's own words would quote the file
   }
   throw new PolicyRunError(
-    `${what} is not JSON. Give what "pulumi stack export" or "pulumi preview --json" wrote.`,
+    `${what} is not JSON. Pass the output of "pulumi stack export" or "pulumi preview --json".`,
   );
 }

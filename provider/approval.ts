@@ -95,8 +95,9 @@ export function approvalFindings(
   if (typeof approval.digest !== "string" || approval.run !== run) {
     return [
       {
-        problem: "approvedPlan is set, and nothing has compared the plan with the cluster in this run",
-        hint: "RolloutReadiness does that: with --target, name it too (`--target '**readiness'`).",
+        code: "plan-not-confirmed",
+        problem: "approvedPlan is set, but the plan was not compared with the cluster in this run",
+        hint: "RolloutReadiness compares them: with --target, add `--target '**readiness'`.",
         mayPass: false,
       },
     ];
@@ -105,13 +106,15 @@ export function approvalFindings(
   return [
     approval.digest === nothingApproved
       ? {
+          code: "plan-not-approved",
           problem: "nothing is approved (approvedPlan is none)",
-          hint: "Have the preview approved, and give the digest of its plan.",
+          hint: "Have the preview approved, and set approvedPlan to the digest of its plan.",
           mayPass: false,
         }
       : {
+          code: "plan-not-approved",
           problem: `the approved plan ${approval.digest} has no ${words[action]} of ${name}`,
-          hint: "Make a new preview, and have it approved.",
+          hint: "Create a new preview and have it approved.",
           mayPass: false,
         },
   ];
@@ -119,7 +122,7 @@ export function approvalFindings(
 
 const words: Record<PlannedAction, string> = {
   upgrade: "upgrade",
-  configuration: "change of the configuration",
-  kubernetes: "upgrade of Kubernetes",
+  configuration: "configuration change",
+  kubernetes: "Kubernetes upgrade",
   leaving: "removal",
 };

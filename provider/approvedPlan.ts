@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import {
   isEmptyPlan,
   planDifferences,
@@ -17,15 +18,15 @@ export function unapproved({ digest, plan: approved }: ApprovedPlan, now: Rollou
   const told =
     approved === undefined
       ? [
-          `This deployment would do (plan ${planDigest(now)}):`,
+          `This deployment would make these changes (plan ${planDigest(now)}):`,
           ...indented(planLines(now)),
-          `Give the approved plan's file too, and the differences are named: ${digest}@reports/plan-<stack>.json.`,
+          `To see the differences, add the approved plan's file: ${digest}@reports/plan-<stack>.json.`,
         ]
-      : ["How they differ:", ...indented(planDifferences(approved, now))];
+      : ["Differences:", ...indented(planDifferences(approved, now))];
   return [
-    `the cluster or the settings have changed since the plan ${digest} was approved: nothing was changed on any node.`,
+    `${coded("plan-changed", `the cluster or the settings have changed since the plan ${digest} was approved`)}. No node was changed.`,
     ...told,
-    "Make a new preview, and have it approved.",
+    "Create a new preview and have it approved.",
   ].join("\n");
 }
 

@@ -34,7 +34,7 @@ export class ChangedSoFar {
         (names === "" ? "." : `, and the machine configurations of ${names} were applied.`)
       );
     return names === ""
-      ? "This `pulumi up` has applied no machine configuration, and has upgraded and rebooted no node."
-      : `This \`pulumi up\` has applied the machine configurations of ${names}, which stay; it has upgraded and rebooted no node.`;
+      ? "This `pulumi up` has applied no machine configuration and has upgraded or rebooted no node."
+      : `This \`pulumi up\` has applied the machine configurations of ${names}, which stay; it has upgraded or rebooted no node.`;
   }
 }

@@ -1,4 +1,5 @@
 import { isRecord } from "../talos/values.ts";
+import { coded } from "../talos/errorCodes.ts";
 import { isIP } from "node:net";
 import { parseVersion, VersionError } from "../talos/version.ts";
 import { hopsProblem } from "./hops/hopInputs.ts";
@@ -13,13 +14,14 @@ export interface CheckFailure {
 }
 
 /**
- * Failures that name no secret property: engines print the value of a property that is named, secret or not (pulumi v3.250
+ * Malformed inputs, with their code. They name no secret property: engines print the value of a property that is named, secret or not (pulumi v3.250
  * pkg/resource/deploy/step_generator.go, issueCheckErrors).
  */
 export function tactful(failures: readonly CheckFailure[], secrets: readonly string[]): CheckFailure[] {
-  return failures.map((failure) =>
-    secrets.includes(failure.property.split(/[.[]/)[0] ?? "") ? { ...failure, property: "" } : failure,
-  );
+  return failures.map(({ property, reason }) => ({
+    property: secrets.includes(property.split(/[.[]/)[0] ?? "") ? "" : property,
+    reason: coded("inputs", reason),
+  }));
 }
 
 export type Rule = (value: unknown) => string | undefined;

@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import type { DiffResult } from "@pulumi/pulumi/provider/provider.js";
 import type { CheckFailure } from "./check.ts";
 import type { OtherResource } from "./otherResource.ts";
@@ -46,11 +47,11 @@ export class ConfirmedSchematicResource implements OtherResource {
 /** What a person is told when the factory's ID is not the one of the schematic. */
 function otherIdMessage(ids: { answered: string; computed: string; factory: string }): string {
   return [
-    `the Image Factory ${ids.factory} answered another schematic ID than the schematic has.`,
-    `  answered ${ids.answered}`,
+    `${coded("schematic-id", `the Image Factory ${ids.factory} returned another schematic ID than the schematic has`)}.`,
+    `  returned ${ids.answered}`,
     `  expected ${ids.computed}`,
-    "It would build another image, so no node is touched. Known cause: a factory or Talos provider that drops keys it does not know",
+    "It would build another image, so no node is touched. Known cause: a factory or Talos provider that drops unknown keys",
     "(owner, embeddedMachineConfiguration, diskImage, secureboot.enrollKeys with Talos provider 0.8).",
-    "Remove those keys from image.schematic, or use a factory and a provider that know them.",
+    "Remove those keys from image.schematic, or use a factory and a provider that support them.",
   ].join("\n");
 }

@@ -1,3 +1,4 @@
+import type { CodedText } from "../talos/errorCodes.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { Clock } from "./clock.ts";
 import { Cancelled, UpgradeError, type StepName } from "./errors.ts";
@@ -99,7 +100,12 @@ export function stepTimer(clock: Clock, timeoutMs: number): StepTimer {
   };
 }
 
-export function failure(context: UpgradeContext, step: StepName, seen: string, hint: string): UpgradeError {
+export function failure(
+  context: UpgradeContext,
+  step: StepName,
+  seen: CodedText,
+  hint: string,
+): UpgradeError {
   return new UpgradeError(nodeLabel(context.wanted), step, seen, hint);
 }
 

@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import { contractAtLeast, parseVersion, VersionError } from "../talos/version.ts";
 import type { CheckFailure } from "./check.ts";
 import { nodeLabel } from "./inputs.ts";
@@ -23,9 +24,11 @@ export function judgeContract(before: Properties, inputs: Properties): CheckFail
   return [
     {
       property: "",
-      reason:
-        `the cluster's machine configurations have the contract ${contract}, which an older Talos release cannot read: ${old.join(", ")} would not come back. ` +
+      reason: coded(
+        "contract-too-new",
+        `the cluster's machine configurations have the contract ${contract}, which an older Talos release cannot read: ${old.join(", ")} would not come back`,
         `Set their talosVersion to ${contract}.x or newer; the contract stays where the cluster was created.`,
+      ),
     },
   ];
 }

@@ -1,3 +1,6 @@
+import { coded, type CodedText } from "../talos/errorCodes.ts";
+import { problemsOf, type Finding } from "./guards/finding.ts";
+
 /** The steps of an upgrade, in order. Progress lines and errors use these names. */
 export const stepNames = [
   "inspect",
@@ -22,44 +25,49 @@ export class UpgradeError extends Error {
   readonly node: string;
   readonly step: StepName;
   /** What was seen last. */
-  readonly seen: string;
+  readonly seen: CodedText;
   /** What to do about it. */
   readonly hint: string;
   /** What stands against the step, each by itself. */
-  readonly findings: readonly { problem: string; hint: string }[];
+  readonly findings: readonly { problem: CodedText; hint: string }[];
 
   constructor(
     node: string,
     step: StepName,
-    seen: string,
+    seen: CodedText,
     hint: string,
-    findings: readonly { problem: string; hint: string }[] = [{ problem: seen, hint }],
+    findings?: readonly Pick<Finding, "code" | "problem" | "hint">[],
   ) {
     super(`${node}, step "${step}": ${sentence(seen)} ${hint}`);
     this.node = node;
     this.step = step;
     this.seen = seen;
     this.hint = hint;
-    this.findings = findings;
+    this.findings = findings?.map((one) => ({ problem: problemsOf([one]), hint: one.hint })) ?? [
+      { problem: seen, hint },
+    ];
   }
 }
 
-/** Why a rollout is not begun: every node that would stop it, each with its reason. */
+/** Why a rollout does not start: every node that would stop it, each with its reason. */
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
+  readonly text: CodedText;
 
   /**
    * @param changed what was changed before, in sentences
-   * @param what is not begun
+   * @param what does not start
    */
   constructor(problems: readonly UpgradeError[], nodes: number, changed: string, what = "the rollout") {
     const count = problems.length;
-    super(
-      `${what} was not begun: ${count} of ${nodes} nodes cannot be upgraded now.\n` +
-        `${problemLines(problems)
-          .map((line) => `  ${line}`)
-          .join("\n")}\n${changed}`,
+    const head = coded(
+      "rollout-refused",
+      `${what} did not start: ${count} of ${nodes} nodes cannot be upgraded now`,
     );
+    const lines = problemLines(problems).map((line) => `  ${line}`);
+    const text = [`${head}.`, ...lines, changed].join("\n") as CodedText;
+    super(text);
+    this.text = text;
   }
 }
 

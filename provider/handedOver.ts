@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import { createHash } from "node:crypto";
 import { canonical } from "./detailedDiff.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
@@ -42,7 +43,11 @@ export class HandedOver {
       if (digest === undefined) continue;
       if (!this.#values.has(digest))
         throw new Error(
-          `${String(kept["name"])} (${String(kept["node"])}): the node was not touched, since its input "${key}" was not checked in this run. Run \`pulumi up\` again; if that does not help, report it as a defect.`,
+          coded(
+            "unexpected",
+            `${String(kept["name"])} (${String(kept["node"])}): the node was not touched, since its input "${key}" was not checked in this run`,
+            "Run `pulumi up` again; if that does not help, please report it.",
+          ),
         );
       whole[key] = this.#values.get(digest);
     }

@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import { TalosError } from "../talos/api/errors.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosCredentials } from "../talos/api/credentials.ts";
@@ -134,11 +135,13 @@ interface Misfit {
 function verdict({ surroundings, urn }: Looking, found: readonly Misfit[]): CheckFailure[] {
   const sink = surroundings.statusOf(urn);
   for (const one of found.filter(({ refused }) => !refused))
-    sink.warn(`${one.label}: the machine does not have what its configuration names:\n${lines(one)}`);
+    sink.warn(
+      `${coded("hardware-missing", `${one.label}: the machine lacks hardware that its configuration names`)}:\n${lines(one)}`,
+    );
   const refused = found.filter((one) => one.refused);
   if (refused.length === 0) return [];
   const reason =
-    `machines do not have what their configurations name, and would not come back from them:\n` +
+    `${coded("hardware-missing", "machines lack hardware that their configurations name, and would not come back with them")}:\n` +
     `${refused.map((one) => `${one.label}:\n${lines(one)}`).join("\n")}\n` +
     "Correct the settings. If the installed image names links or disks differently (net.ifnames=0, another driver), set cluster.checkHardware: warn.";
   return [{ property: "", reason }];

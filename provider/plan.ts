@@ -4,7 +4,7 @@ import { outlookLine, type NodeOutlook, type OutlookImage } from "../talos/nodeO
 import type { UpgradeContext } from "./context.ts";
 import { NodeMoved, problemLines, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
-import type { Finding } from "./guards/finding.ts";
+import { problemsOf, type Finding } from "./guards/finding.ts";
 import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
 import { hopNotes } from "./hops/outlook.ts";
 import { wayProblem } from "./hops/obstacles.ts";
@@ -95,7 +95,7 @@ export async function planRollout(
       ...problemLines(obstacles).map((line) => `the rollout would be refused right now: ${line}`),
       ...[...new Set(looks.flatMap(({ strays = [] }) => strays))].map(
         (stray) =>
-          `${stray}: the rollout does not begin unless this deployment takes it out of the cluster first`,
+          `${stray}: the rollout does not start unless this deployment removes it from the cluster first`,
       ),
     ],
     notes: hopNotes(
@@ -215,7 +215,7 @@ function withoutSnapshot(
   if (bare.length === 0) return [];
   const names = bare.map(({ context: { wanted } }) => wanted.name).join(", ");
   return [
-    `${names}: no snapshot of etcd is taken before this step to another minor release. Set upgrade.etcdSnapshot to have one.`,
+    `${names}: no snapshot of etcd is taken before this step to another minor release. To take one, set upgrade.etcdSnapshot.`,
   ];
 }
 
@@ -269,7 +269,7 @@ async function lookAt(
     const hops = legs.slice(0, -1).map((leg) => leg.wanted.talosVersion);
     const own: NodeOutlook = { fate: "upgrade", runs, hops, to, etcd: await etcdText(context, facts) };
     const strays: string[] = [];
-    const onStray = ({ problem }: Finding): void => void strays.push(problem);
+    const onStray = (finding: Finding): void => void strays.push(problemsOf([finding]));
     const [deadEnd, obstacle, volumes, initiator] = await Promise.all([
       wayProblem(context, facts, wanted),
       guardNext(surroundings, urn, legs[0]?.wanted ?? wanted, quiet, facts, onStray),

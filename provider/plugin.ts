@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
@@ -212,7 +213,11 @@ export class TalosNodeProvider implements DetailingProvider {
     }
     if (values["clientConfiguration"] === undefined) {
       throw new Error(
-        `${id}: a NodeUpgrade cannot be imported, since reading a node takes credentials. Declare it instead: a node that runs the wanted image already is taken as it is.`,
+        coded(
+          "import-unsupported",
+          `${id}: a NodeUpgrade cannot be imported, since reading a node needs credentials`,
+          "Declare it instead: a node that already runs the wanted image is left as it is.",
+        ),
       );
     }
     const session = await Session.open(this.#reading, urn, nodeUpgradeInputs(values), this.#stop.signal);
@@ -239,7 +244,12 @@ export class TalosNodeProvider implements DetailingProvider {
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
       // A node that is away is still a node: what is known of it stays.
-      progress.warn(`${nodeLabel(wanted)} could not be read, its state is kept as it was: ${error.detail}`);
+      progress.warn(
+        coded(
+          "node-unreachable",
+          `${nodeLabel(wanted)} could not be read; its state is unchanged: ${error.detail}`,
+        ),
+      );
       return { id, inputs: wrap(inputsOf(values), marked), props: wrap(values, marked) };
     } finally {
       session.close();

@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import { TalosError } from "../talos/api/errors.ts";
 import { adviceFor } from "./advice.ts";
 import type { ChangedSoFar } from "./changedSoFar.ts";
@@ -74,7 +75,7 @@ export async function preflight(
   });
   // With hops left, the last step would be refused; each node's own upgrade waits for the window, too.
   if (hops.postponed !== undefined) {
-    sink.warn(`the rollout goes on when an upgrade window is open: ${hops.postponed}`);
+    sink.warn(`the rollout continues when an upgrade window is open: ${hops.postponed}`);
     return { ...hops, nodes: [] };
   }
   const nodes = await surveyed(wanted, call, async (survey) => {
@@ -114,7 +115,7 @@ export async function lookBeforeChanges(
   signal: AbortSignal,
 ): Promise<void> {
   const hint =
-    "Where a changed machine configuration is to fix this, deploy it with the release that runs now, then change the release.";
+    "If a changed machine configuration fixes this, deploy it with the running release first, then change the release.";
   const call = { surroundings, urn, signal, changed: () => `${nothingYet} ${hint}` };
   const wanted = preflightNodes(inputs);
   // A node that does not answer is told together with what stands against the others.
@@ -169,7 +170,11 @@ async function surveyed<T>(
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new Error(
-      `cancelled before ${what} was begun. ${changed()} The next \`pulumi up\` ${what === "the rollout" ? "begins again" : "goes on from here"}.`,
+      coded(
+        "cancelled",
+        `cancelled before ${what} started`,
+        `${changed()} The next \`pulumi up\` ${what === "the rollout" ? "starts again" : "continues from here"}.`,
+      ),
       {
         cause: error,
       },

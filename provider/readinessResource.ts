@@ -1,3 +1,4 @@
+import { coded } from "../talos/errorCodes.ts";
 import { createHash } from "node:crypto";
 import {
   isEmptyPlan,
@@ -217,7 +218,10 @@ export class ReadinessResource implements OtherResource {
     const plan = planOf(values[planProperty]);
     if (plan === undefined)
       throw new Error(
-        "a plan has to be approved (approvedPlan), and it is not known what this deployment would do: a machine configuration or an image is unknown",
+        coded(
+          "plan-unknown",
+          "approvedPlan is set, and the changes of this deployment are not known yet: a machine configuration or an image is unknown",
+        ),
       );
     const confirmed = { ...confirmationOf(approval), run: this.#surroundings.run ?? "" };
     return { [confirmedProperty]: approvalOf(confirmed, plan) };

@@ -11,15 +11,15 @@ const clock = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i;
  */
 export function adviceForUnanswered(reason: string): string {
   if (clientRefused.test(reason))
-    return "The node is up. Check that the talosconfig is of this node's cluster and has not expired, and that the clocks of the node and of this machine agree.";
+    return "The node is up. Check that the talosconfig belongs to this node's cluster and has not expired, and that the clocks of the node and this machine agree.";
   if (clock.test(reason))
-    return "The node is up. Check that the clocks of the node and of this machine agree, and when the certificates expire.";
+    return "The node is up. Check that the clocks of the node and this machine agree, and when the certificates expire.";
   if (otherAuthority.test(reason))
     return (
       "The node is up, but its certificate is not from this stack's cluster: the machine still belongs to another cluster, or to one whose secrets `pulumi destroy` deleted. " +
-      "Reset it with the talosconfig of that cluster or boot it from the ISO and wipe its disk, or adopt that cluster with its own secrets (docs/adopt.md)."
+      "Reset it with that cluster's talosconfig, boot it from the ISO and wipe its disk, or adopt that cluster with its own secrets (docs/adopt.md)."
     );
   return endpointsAway.test(reason)
-    ? "Check that its endpoint is on and can be reached from here; nothing is known of the node."
-    : "Check that the node is on and that its Talos API (port 50000, or its endpoint) can be reached.";
+    ? "Check that its endpoint is on and that this machine can reach it; nothing is known about the node."
+    : "Check that the node is on and that this machine can reach its Talos API (port 50000, or its endpoint).";
 }

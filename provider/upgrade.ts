@@ -1,3 +1,4 @@
+import { coded, hasCode } from "../talos/errorCodes.ts";
 import { isUnimplemented, TalosError } from "../talos/api/errors.ts";
 import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
@@ -302,19 +303,22 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
 /** The one error for people, whatever was thrown. */
 export function explain(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
   if (error instanceof UpgradeError) return error;
-  if (error instanceof Refused) return failure(context, step, error.message, error.hint);
-  const again = "Run `pulumi up` again once that is fixed: it goes on from here.";
-  if (error instanceof TalosError) return failure(context, step, `${error.call}: ${error.detail}`, again);
-  if (error instanceof KubernetesError) return failure(context, step, `Kubernetes: ${error.message}`, again);
-  if (error instanceof PreflightError) {
-    return failure(context, step, error.message, "Once that is fixed `pulumi up` goes on from here.");
+  if (error instanceof Refused) return failure(context, step, error.problems, error.hint);
+  const again = "Run `pulumi up` again once that is fixed: it continues from here.";
+  if (error instanceof TalosError)
+    return failure(context, step, coded("talos-api", `${error.call}: ${error.detail}`), again);
+  if (error instanceof KubernetesError) {
+    const code = error.transient ? "kubernetes-unreachable" : "kubernetes-access";
+    return failure(context, step, coded(code, `Kubernetes: ${error.message}`), again);
   }
+  if (error instanceof PreflightError)
+    return failure(context, step, error.text, "Once that is fixed, `pulumi up` continues from here.");
   if (error instanceof NodeMoved) {
     return failure(
       context,
       step,
-      `${error.message}, and did so ${rounds} times while it was looked at`,
-      "Somebody or something else restarts it: find out who, then run `pulumi up` again.",
+      coded("node-keeps-restarting", `${error.message}, ${rounds} times in a row`),
+      "Something else restarts it: find the cause, then run `pulumi up` again.",
     );
   }
   // Nobody foresaw this one. The node's state is kept all the same, and the next run looks what has become of it.
@@ -322,8 +326,8 @@ export function explain(context: UpgradeContext, step: StepName, error: unknown)
   return failure(
     context,
     step,
-    `an unexpected error: ${seen}`,
-    `${again} If it comes again, please report it.`,
+    coded("unexpected", `an unexpected error: ${seen}`),
+    `${again} If it happens again, please report it.`,
   );
 }
 
@@ -332,8 +336,8 @@ function cancellation(context: UpgradeContext, journal: Journal): UpgradeError {
   return failure(
     context,
     journal.step,
-    `cancelled; left undone: ${undone.join(", ")}`,
-    "The next `pulumi up` goes on from here.",
+    coded("cancelled", `cancelled; steps left: ${undone.join(", ")}`),
+    "The next `pulumi up` continues from here.",
   );
 }
 
@@ -347,7 +351,7 @@ function stateText(
 ): string {
   if (before === undefined || stateIsTold.includes(step)) return "";
   // What was seen is that it came back with another image.
-  if (/^the node (rebooted, but )?runs /.test(seen)) return "";
+  if (hasCode(seen, "image-fallback", "image-wrong", "etcd-data-too-new")) return "";
   return ` ${whereabouts({ before, after, installed, committed })}`;
 }
 

@@ -71,7 +71,8 @@ async function openStack(stackName: string): Promise<Stack> {
       : await LocalWorkspace.selectStack({ stackName, projectName, program }, options);
   } catch (error) {
     throw new ReportError(
-      `the stack ${stackName} could not be opened: ${lastWords(error)}\nIs it in this backend (\`pulumi stack ls\`)? In the lab, set the variables that \`npm run lab -- start\` prints.`,
+      `the stack ${stackName} could not be opened: ${lastWords(error)}`,
+      `Check that it is in this backend (\`pulumi stack ls\`). In the lab, set the variables that \`npm run lab -- start\` prints.`,
     );
   }
 }
@@ -81,7 +82,7 @@ async function findPulumi(): Promise<PulumiCommand> {
     return await PulumiCommand.get({ skipVersionCheck: true });
   } catch {
     throw new ReportError(
-      "there is no `pulumi` on PATH. Install the Pulumi CLI, or give a saved file instead: --from <file>",
+      "there is no `pulumi` on PATH. Install the Pulumi CLI, or use a saved file: --from <file>",
     );
   }
 }

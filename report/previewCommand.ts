@@ -47,14 +47,14 @@ export async function previewCommand(options: PreviewOptions): Promise<number> {
 async function digestFor({ stack, from, refresh, expectNoChanges }: PreviewOptions): Promise<Digest> {
   if (from !== undefined && refresh)
     throw new ReportError(
-      "--refresh asks the live cluster, and --from reads what was saved: only one of them can be given",
+      "--refresh reads the live cluster and --from reads a saved preview: specify only one of them",
     );
   if (from !== undefined) {
     const digest = fromSaved(from);
     return stack === undefined || digest.stack !== "" ? digest : { ...digest, stack };
   }
   if (stack === undefined)
-    throw new ReportError("which stack? Give --stack <name>, or --from <file> for a saved preview");
+    throw new ReportError("no stack is given: specify --stack <name>, or --from <file> for a saved preview");
   const { events, failure } = await enginePreview(stack, { refresh, plan: !expectNoChanges });
   const names = { project: "talos-iscsi", stack: stack.split("/").at(-1) ?? stack };
   const digest = digestFromEvents(events, names);

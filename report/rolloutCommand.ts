@@ -28,7 +28,7 @@ async function stateOf(stack: string | undefined, from: string | undefined): Pro
   if (from === undefined) {
     if (stack === undefined)
       throw new ReportError(
-        "which stack? Give --stack <name>, or --from <file> for a saved `pulumi stack export`",
+        "no stack is given: specify --stack <name>, or --from <file> for a saved `pulumi stack export`",
       );
     return engineState(stack);
   }
@@ -36,7 +36,7 @@ async function stateOf(stack: string | undefined, from: string | undefined): Pro
     return JSON.parse(readSaved(from)) as unknown;
   } catch (error) {
     if (error instanceof SyntaxError)
-      throw new ReportError(`${from} is not JSON; \`pulumi stack export\` prints what is read here`);
+      throw new ReportError(`${from} is not JSON; it must be the output of \`pulumi stack export\``);
     throw error;
   }
 }

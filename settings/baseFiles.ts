@@ -31,14 +31,14 @@ export function baseFiles(raw: unknown, readFile: ReadFile, problems: Problem[])
     if (given(node, "config")) {
       if (secrets === undefined) {
         const reason =
-          "has a machine configuration, but the cluster is new; for a running cluster give cluster.secrets with its talosconfig";
+          "has a machine configuration, but the cluster is new; for a running cluster, set cluster.secrets with its talosconfig";
         problems.push({ path, reason });
       }
       return sourceOf(node, "config", path, readFile, problems);
     }
     if (given(section, role)) return ofRole(role);
     if (files && !bundle) {
-      const reason = `is a ${role} without a machine configuration; give cluster.secrets.${role}File, or the node's own configFile`;
+      const reason = `is a ${role} without a machine configuration; set cluster.secrets.${role}File, or the node's own configFile`;
       problems.push({ path, reason });
     }
     return undefined;

@@ -95,7 +95,7 @@ export function checkCsi(
       ...synology.map(({ path, reason }) => ({ path: `synology.${path}`, reason })),
       ...unguardedDrivers(settings).map((driver) => ({
         path: `${driver}.guardAccessModes`,
-        reason: `has no effect on Kubernetes ${settings.kubernetesVersion}: ValidatingAdmissionPolicies exist from v1.30 on. Until then nothing refuses claims that two nodes could mount`,
+        reason: `has no effect on Kubernetes ${settings.kubernetesVersion}: ValidatingAdmissionPolicies exist from v1.30 on. Until then, claims that two nodes could mount are not refused`,
       })),
       ...known,
     ],

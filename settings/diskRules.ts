@@ -12,11 +12,14 @@ export function checkDisks(raw: unknown, problems: Problem[]): void {
     if (!isRecord(selector)) return;
     const path = `cluster.nodes[${index}].diskSelector`;
     if (at(node, "installDisk") !== undefined)
-      problems.push({ path, reason: "stands beside installDisk, which says the same; give one of them" });
+      problems.push({
+        path,
+        reason: "conflicts with installDisk, which sets the same thing; set only one of them",
+      });
     const { match, ...properties } = selector;
     const others = Object.keys(properties);
     if (match !== undefined && others.length > 0)
-      problems.push({ path, reason: `has match and ${others.join(", ")}; an expression stands alone` });
+      problems.push({ path, reason: `has match and ${others.join(", ")}; an expression must be alone` });
     if (contract === undefined) return;
     const documents = configurationForms(contract).install === "UnattendedInstallConfig";
     if (documents && match === undefined)

@@ -32,7 +32,7 @@ export function documentProblems(given: readonly LocatedText[], ours: OurDocumen
       if (kind === "") {
         say(
           undefined,
-          "has no kind, so it is no document of its own; what changes the main configuration belongs under patches",
+          "has no kind, so it is not a document; changes of the main configuration belong under patches",
         );
         continue;
       }

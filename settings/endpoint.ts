@@ -31,6 +31,6 @@ export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
   if (worker !== undefined)
     warnings.push({
       path,
-      reason: `is ${endpoint}, the address of ${String(at(worker, "name"))}, which is a worker and runs no kube-apiserver; give that of a control plane, a virtual IP or a load balancer`,
+      reason: `is ${endpoint}, the address of ${String(at(worker, "name"))}, which is a worker and runs no kube-apiserver; use a control plane, a virtual IP or a load balancer`,
     });
 }

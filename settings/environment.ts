@@ -38,7 +38,7 @@ export function withEnvironment(config: Record<string, unknown>, environment: En
     const how = found === undefined ? "is not set" : "is empty";
     problems.push({
       path: pathText(path),
-      reason: `is to come from the environment variable ${name}, which ${how}`,
+      reason: `comes from the environment variable ${name}, which ${how}`,
     });
     return value;
   };

@@ -25,13 +25,13 @@ export function sourceOf(
   const [text, file] = [section[key], section[fileKey]];
   const path = `${base}.${fileKey}`;
   if (text !== undefined && file !== undefined) {
-    problems.push({ path, reason: `stands beside ${key}, which says the same; give one of them` });
+    problems.push({ path, reason: `conflicts with ${key}, which sets the same thing; set only one of them` });
     return undefined;
   }
   if (typeof text === "string") return { path: `${base}.${key}`, text };
   if (typeof file !== "string") return undefined;
   if (/[\r\n]/.test(file)) {
-    const reason = `is not a path but ${show(file)}; if these are the file's contents, they belong under ${key}`;
+    const reason = `is not a path but ${show(file)}; if this is the file's content, set it under ${key}`;
     problems.push({ path, reason });
     return undefined;
   }
@@ -45,7 +45,7 @@ export function sourceOf(
         : code === "EACCES"
           ? "this user may not read it"
           : `it cannot be read (${code ?? String(error)})`;
-    const reason = `is ${show(file)}, but ${why}; paths are taken from the project's folder`;
+    const reason = `is ${show(file)}, but ${why}; paths are relative to the project's folder`;
     problems.push({ path, reason });
     return undefined;
   }

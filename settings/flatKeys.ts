@@ -76,20 +76,20 @@ function put(config: Record<string, unknown>, path: Path, value: unknown): strin
   for (const [depth, key] of path.entries()) {
     const place = pathText(path.slice(0, depth));
     if (typeof key === "number" && !Array.isArray(inner))
-      return `is set as a key of its own, but \`${place}\` is no list; set it in one of the two places`;
+      return `is set as a separate key, but \`${place}\` is no list; set it in one place only`;
     if (typeof key === "string" && Array.isArray(inner))
-      return `is set as a key of its own, but \`${place}\` is a list; set it in one of the two places`;
+      return `is set as a separate key, but \`${place}\` is a list; set it in one place only`;
     const found: unknown = Object.hasOwn(inner, key) ? Reflect.get(inner, key) : undefined;
     if (typeof key === "number" && Array.isArray(inner) && key > inner.length)
       return `is set, but \`${place}[${inner.length}]\` is not; the items of a list are counted from [0]`;
     if (depth === last) {
       if (found !== undefined)
-        return `is set twice, as a key of its own and in \`${String(path[0])}\`; remove one of them`;
+        return `is set twice, as a separate key and in \`${String(path[0])}\`; remove one of them`;
       Reflect.set(inner, key, value);
       return undefined;
     }
     if (found !== undefined && !isRecord(found) && !Array.isArray(found))
-      return `is set as a key of its own, but \`${pathText(path.slice(0, depth + 1))}\` is a plain value; set it in one of the two places`;
+      return `is set as a separate key, but \`${pathText(path.slice(0, depth + 1))}\` is a plain value; set it in one place only`;
     const next: Container = found ?? (typeof path[depth + 1] === "number" ? [] : {});
     Reflect.set(inner, key, next);
     inner = next;

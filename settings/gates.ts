@@ -58,7 +58,7 @@ export const gatesOf = (duration: (byDefault: string) => z.ZodType<number, strin
       })
         .refine(({ name, labelSelector }) => name === undefined || labelSelector === undefined, {
           path: ["labelSelector"],
-          error: () => "and name exclude each other; give one",
+          error: () => "and name exclude each other; set only one of them",
         })
         .refine(({ condition, jsonPath }) => (condition === undefined) !== (jsonPath === undefined), {
           error: () => "needs either condition or jsonPath with value",

@@ -65,7 +65,7 @@ export const images = z
         code !== "invalid_key"
           ? must("a mapping of images by name").error({ input })
           : isDeepStrictEqual(input, defaultImage)
-            ? `${defaultImage} is what image itself is called; choose another name`
+            ? `${defaultImage} is the name of image itself; choose another name`
             : must(nameText).error({ input }),
     },
   )

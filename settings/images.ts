@@ -105,7 +105,7 @@ export function checkImages(
     if (needsIscsi && !extensionsIn(schematic).includes(iscsiTools))
       problems.push({
         path: `${image.schematicPath}.customization.systemExtensions.officialExtensions`,
-        reason: `has no ${iscsiTools}; without it no node can reach iSCSI storage`,
+        reason: `has no ${iscsiTools}; without it nodes cannot reach iSCSI storage`,
       });
     warnings.push(...boardWarnings(image, schematic));
     if (users.length === 0 && nodes.length > 0 && image.name !== defaultImage)

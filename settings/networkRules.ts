@@ -63,7 +63,7 @@ function checkLinks(
       if (network !== undefined && isIPv6(network.split("/")[0] ?? "") !== isIPv6(gateway)) {
         problems.push({
           path: route,
-          reason: `has a gateway (${gateway}) of another family than its network (${network})`,
+          reason: `has a gateway (${gateway}) of a different family than its network (${network})`,
         });
       }
       const sameFamily = link.addresses.filter((own) => isIPv6(own.split("/")[0] ?? "") === isIPv6(gateway));
@@ -84,13 +84,13 @@ function checkLinks(
     if (interfaces.some(({ addresses }) => addresses.some((own) => contains(own, address)))) {
       problems.push({
         path: place,
-        reason: `${what}: it could not be reached once it has its configuration`,
+        reason: `${what}: the node could not be reached once it has this configuration`,
       });
     } else {
       // Behind NAT, or through a VPN, a node is reached at an address of another network, which none of its links has.
       warnings.push({
         path: place,
-        reason: `${what}: make sure that ${address} still leads to the node, by NAT or a VPN, once it has its configuration`,
+        reason: `${what}: make sure that ${address} still reaches the node, by NAT or VPN, once it has this configuration`,
       });
     }
   }
@@ -102,9 +102,9 @@ function namesOneLink(
   problems: Problem[],
 ): void {
   if (link.interface !== undefined && link.deviceSelector !== undefined)
-    problems.push({ path, reason: "has both interface and deviceSelector; give one of them" });
+    problems.push({ path, reason: "has both interface and deviceSelector; set only one of them" });
   if (link.interface === undefined && link.deviceSelector === undefined)
-    problems.push({ path, reason: "names no link: give interface, such as enp1s0, or deviceSelector" });
+    problems.push({ path, reason: "names no link: set interface, such as enp1s0, or deviceSelector" });
 }
 
 /** Every static address once, and none that another node is reached at. */
@@ -118,7 +118,7 @@ function checkAddresses(nodes: Node[], problems: Problem[]): void {
         if (other !== undefined) {
           problems.push({
             path: `${path}.network.interfaces[${link}].addresses[${position}]`,
-            reason: `is ${address}, which ${other.path} has; every address is of one node`,
+            reason: `is ${address}, which ${other.path} has; an address can belong to one node only`,
           });
         }
         owners.push({ ip, path });
@@ -137,12 +137,12 @@ function checkVip(
   const path = "cluster.vip";
   const say = (reason: string, where = path): void => void problems.push({ path: where, reason });
   if (vip.interface !== undefined && vip.deviceSelector !== undefined)
-    say("has both interface and deviceSelector; give one of them");
+    say("has both interface and deviceSelector; set only one of them");
   for (const node of nodes) {
     const fixed = (node.interfaces ?? []).flatMap(({ addresses }) => addresses.map(hostOf));
     if ([node.address, ...fixed].some((own) => isIp(own) && sameIp(own, vip.address))) {
       say(
-        `is ${vip.address}, an address of ${node.path}; a virtual IP moves between the control planes, so no node has it for itself`,
+        `is ${vip.address}, an address of ${node.path}; a virtual IP moves between the control planes and cannot be a node's own address`,
         `${path}.address`,
       );
     }
@@ -154,11 +154,11 @@ function checkVip(
     if (link === undefined && interfaces.length > 0) {
       say(
         named
-          ? `is on a link that ${node}.network.interfaces does not list; list it there, the same way`
-          : `names no link, and ${node} lists ${interfaces.length}; give interface or deviceSelector`,
+          ? `is on a link that ${node}.network.interfaces does not list; list it there with the same selector`
+          : `names no link, and ${node} lists ${interfaces.length}; set interface or deviceSelector`,
       );
     } else if (link === undefined && !named) {
-      say(`names no link, and ${node} lists none; give interface, such as enp1s0, or deviceSelector`);
+      say(`names no link, and ${node} lists none; set interface, such as enp1s0, or deviceSelector`);
     } else if (
       link !== undefined &&
       !link.dhcp &&
@@ -175,7 +175,7 @@ function checkVip(
   if (host !== undefined && isIp(host) && !sameIp(host, vip.address)) {
     warnings.push({
       path: "cluster.endpoint",
-      reason: `is at ${host}, and cluster.vip is ${vip.address}; nothing uses a virtual IP that is not the endpoint`,
+      reason: `is at ${host}, and cluster.vip is ${vip.address}; a virtual IP that is not the endpoint is unused`,
     });
   }
 }

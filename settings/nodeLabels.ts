@@ -75,28 +75,28 @@ export function checkLabels(raw: unknown, problems: Problem[], warnings: Problem
   if (late.length > 0)
     warnings.push({
       path: "cluster.nodes",
-      reason: `${late.join(", ")}: a worker gets its taints when it joins, and may not change them later (NodeRestriction); while they differ, Talos cannot change its labels either. Give a running worker the same taints with \`kubectl taint nodes\``,
+      reason: `${late.join(", ")}: a worker gets its taints when it joins and may not change them later (NodeRestriction); while they differ, Talos cannot change its labels either. Set the same taints on a running worker with \`kubectl taint nodes\``,
     });
 }
 
 function labelProblem(key: string, text: string, worker: boolean): string | undefined {
-  if (!isQualifiedName(key)) return "is no label's name, such as example.com/rack";
+  if (!isQualifiedName(key)) return "is not a label name such as example.com/rack";
   if (!value.test(text))
-    return "has a value that no label can have: at most 63 letters, digits, dashes, underscores and dots";
-  if (key === withoutIscsiLabel.key) return "is given by this program; set the node's iscsi";
+    return "is not a valid label value: at most 63 letters, digits, dashes, underscores and dots";
+  if (key === withoutIscsiLabel.key) return "is set by this program; use the node's iscsi";
   if (worker && !workerMayLabel(key))
-    return "is in a domain of Kubernetes in which no worker may label itself (NodeRestriction), so Talos could change none of its labels; use another domain, or kubectl label";
+    return "is in a Kubernetes domain in which a worker may not label itself (NodeRestriction), so Talos could not change any of its labels; use another domain, or kubectl label";
   return undefined;
 }
 
 function taintProblem(key: string, text: string): string | undefined {
-  if (!isQualifiedName(key)) return "is no taint's name, such as example.com/dedicated";
+  if (!isQualifiedName(key)) return "is not a taint name such as example.com/dedicated";
   const [first = "", second] = text.includes(":") ? text.split(":", 2) : ["", text];
   if (!effects.includes(second ?? ""))
     return `must end in an effect, such as present:NoSchedule (${effects.join(", ")})`;
   return value.test(first) && text.split(":").length <= 2
     ? undefined
-    : "has a value that no taint can have: at most 63 letters, digits, dashes, underscores and dots";
+    : "is not a valid taint value: at most 63 letters, digits, dashes, underscores and dots";
 }
 
 function entriesAt(node: unknown, key: "labels" | "taints"): [string, string][] {

@@ -130,7 +130,7 @@ export function checkPools(raw: unknown, problems: Problem[], warnings: Problem[
   for (const name of keysAt("upgrade", "pools")) {
     const path = `upgrade.pools.${name}`;
     if (!declared.includes(name))
-      problems.push({ path, reason: `is of no pool; there is no cluster.pools.${name}` });
+      problems.push({ path, reason: `is for an unknown pool; there is no cluster.pools.${name}` });
     else if (
       named.has(name) &&
       !nodes.some((node) => at(node, "pool") === name && at(node, "role") === "worker")

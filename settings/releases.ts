@@ -27,7 +27,7 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
     if (same < index)
       problems.push({
         path,
-        reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; give one of each`,
+        reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; set one of each`,
       });
     const bad = givenImages(raw)
       .map((image) => badRelease(release, extensionsOf(image)))
@@ -37,7 +37,7 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
     if (minors.length > 0 && parseVersion(release).minor >= newest)
       warnings.push({
         path,
-        reason: `has no effect: ${release} is no release on the way to v1.${newest}; the last step is talosVersion`,
+        reason: `has no effect: ${release} is not on the way to v1.${newest}; the last step is talosVersion`,
       });
   });
   if (releases.length > 0 && at(raw, "upgrade", "through") !== "automatic")
@@ -56,7 +56,7 @@ function doubleKubernetes(releases: readonly unknown[]): Problem[] {
     return [
       {
         path: `upgrade.kubernetes.releases[${index}]`,
-        reason: `is ${String(releases[index])}, of the same minor release as ${first}; give one of each`,
+        reason: `is ${String(releases[index])}, of the same minor release as ${first}; set one of each`,
       },
     ];
   });

@@ -187,7 +187,7 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
       else
         problems.push({
           path: `cluster.nodes[${index}].${key}`,
-          reason: `is "${value}", as is that of cluster.nodes[${other}]; every node has its own ${key}`,
+          reason: `is "${value}", as is that of cluster.nodes[${other}]; every node needs its own ${key}`,
         });
     });
   }

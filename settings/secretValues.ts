@@ -130,7 +130,7 @@ export function plainProblems(scalars: readonly Scalar[]): Problem[] {
     const place = pathText(path);
     return {
       path: place,
-      reason: `is a secret in plain text: set it with \`pulumi config set --secret --path '${place}'\`, or take it from the environment (fromEnvironment). Change it where it is in use, since whoever can read the file knows it`,
+      reason: `is a secret in plain text: set it with \`pulumi config set --secret --path '${place}'\`, or take it from the environment (fromEnvironment). Also change it where it is used, since everyone who can read the file knows it`,
     };
   });
 }

@@ -42,18 +42,21 @@ export function existingSecrets(
   const read = (key: string): Source | undefined => sourceOf(setting, key, base, readFile, problems);
   const [bundle, machineConfig] = [given(setting, "bundle"), given(setting, "controlplane")];
   if (bundle && machineConfig) {
-    problems.push({ path: base, reason: "has both a bundle and a machine configuration; give one of them" });
+    problems.push({
+      path: base,
+      reason: "has both a bundle and a machine configuration; set only one of them",
+    });
   } else if (!bundle && !machineConfig && own === undefined) {
     problems.push({
       path: base,
       reason:
-        "has no secrets: give bundleFile (secrets.yaml) or controlplaneFile (controlplane.yaml), or their contents",
+        "has no secrets: set bundleFile (secrets.yaml) or controlplaneFile (controlplane.yaml), or their contents",
     });
   }
   if (!given(setting, "talosconfig")) {
     problems.push({
       path: base,
-      reason: "has no talosconfig: give talosconfigFile or, as a secret, talosconfig",
+      reason: "has no talosconfig: set talosconfigFile or, as a secret, talosconfig",
     });
   }
   const config = read("controlplane") ?? (bundle || machineConfig ? undefined : own);
@@ -88,6 +91,6 @@ function unusable(error: unknown): string[] {
   if (error instanceof SecretsError) return error.problems.map(({ path, reason }) => `${path}: ${reason}`);
   // The YAML library's own limits: aliases without end, nesting without end.
   if (error instanceof ReferenceError || error instanceof RangeError)
-    return ["has aliases or nesting without end, so it is not a file that talosctl wrote"];
+    return ["has endless aliases or nesting, so talosctl did not write it"];
   throw error;
 }

@@ -1,3 +1,4 @@
+import { coded, type CodedText } from "./errorCodes.ts";
 import { textOf, treeAt, type TreeMap } from "./configTree.ts";
 
 /** The configuration contract stays where the cluster was created. */
@@ -8,12 +9,13 @@ import { textOf, treeAt, type TreeMap } from "./configTree.ts";
  * @param before the contract so far, such as `v1.12`
  * @param wanted the one that the settings ask for
  */
-export function contractChange(before: string, wanted: string): string | undefined {
+export function contractChange(before: string, wanted: string): CodedText | undefined {
   if (before === wanted) return undefined;
-  return (
-    `the configuration contract would change from ${before} to ${wanted}. It stays where the cluster was created: ` +
-    "another contract generates other encryption settings, and kube-apiserver can no longer read its Secrets (siderolabs/talos#13885). " +
-    `Set talosContract: ${before}; talosVersion alone moves the OS.`
+  return coded(
+    "contract-change",
+    `the configuration contract would change from ${before} to ${wanted}`,
+    "It stays where the cluster was created: another contract generates other encryption settings, and kube-apiserver could no longer read its " +
+      `Secrets (siderolabs/talos#13885). Set talosContract: ${before}; talosVersion alone moves the OS.`,
   );
 }
 
@@ -25,16 +27,16 @@ const encryptionKeys = ["aescbcEncryptionSecret", "secretboxEncryptionSecret"];
  * @param has the configuration that the node has
  * @param gets the one that it is to get
  */
-export function encryptionLoss(has: readonly TreeMap[], gets: readonly TreeMap[]): string | undefined {
+export function encryptionLoss(has: readonly TreeMap[], gets: readonly TreeMap[]): CodedText | undefined {
   const lost = encryptionKeys.filter((key) => {
     const before = clusterText(has, key);
     return before !== undefined && before !== clusterText(gets, key);
   });
   if (lost.length === 0) return undefined;
-  return (
-    `cluster.${lost.join(" and cluster.")} would be replaced or removed, and kube-apiserver could no longer read its Secrets ` +
-    "(siderolabs/talos#13885). The configuration contract or the cluster's secrets are not those that the cluster was created with: " +
-    "set talosContract and cluster.secrets to what it was created with."
+  return coded(
+    "encryption-keys",
+    `cluster.${lost.join(" and cluster.")} would be replaced or removed, and kube-apiserver could no longer read its Secrets (siderolabs/talos#13885)`,
+    "Set talosContract and cluster.secrets to what the cluster was created with.",
   );
 }
 

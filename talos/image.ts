@@ -1,10 +1,15 @@
 /** References to what the Image Factory makes of a schematic: installer images, ISO and PXE addresses. */
+import { coded } from "./errorCodes.ts";
 import { hasPlatformInstaller } from "./features.ts";
 import { parseVersion } from "./version.ts";
 
 /** A reference that is not one of an Image Factory installer. */
 class ImageError extends Error {
   override readonly name = "ImageError";
+
+  constructor(problem: string) {
+    super(coded("image-reference", problem));
+  }
 }
 
 /** The public factory, and the default everywhere here. */

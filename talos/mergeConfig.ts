@@ -2,6 +2,7 @@
  * Patches put on a machine configuration, as Talos's own machinery does it, by the rules of its types (mergeRules.ts). The result is known before anything
  * is sent to a node, so that it can be compared with what the node has. Held against the machinery in test/night/mergeFuzz.test.ts.
  */
+import { coded } from "./errorCodes.ts";
 import {
   configText,
   ConfigTextError,
@@ -29,7 +30,7 @@ export class MergeError extends Error {
   readonly reason: string;
 
   constructor(patch: number, reason: string) {
-    super(`patch ${patch + 1}: ${reason}`);
+    super(coded("patch", `patch ${patch + 1}: ${reason}`));
     this.patch = patch;
     this.reason = reason;
   }

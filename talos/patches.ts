@@ -3,12 +3,17 @@
  * `talosctl machineconfig patch` and the provider's `configPatches`. Lists in a patch are appended to what is there
  * (siderolabs/talos pkg/machinery/config/merge), so a patch names only what is new, and is applied once.
  */
+import { coded } from "./errorCodes.ts";
 import { stringify } from "yaml";
 import { configurationForms, kernelArguments, type ConfigurationForms } from "./features.ts";
 
 /** Arguments that no configuration could be made of. */
 export class PatchError extends Error {
   override readonly name = "PatchError";
+
+  constructor(problem: string) {
+    super(coded("patch", problem));
+  }
 }
 
 /** Which forms a patch is written in. */

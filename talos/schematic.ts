@@ -3,6 +3,7 @@
  * the document as the factory writes it (siderolabs/image-factory pkg/schematic), so it can be known without asking.
  * The factory serves an ID only after the document was registered there.
  */
+import { coded } from "./errorCodes.ts";
 import { createHash } from "node:crypto";
 import { GoStruct, marshalGoYaml, type GoValue } from "./goYaml.ts";
 
@@ -75,7 +76,7 @@ export class SchematicError extends Error {
 
   constructor(problems: readonly SchematicProblem[]) {
     const lines = problems.map(({ path, reason }) => `  ${path === "" ? "(document)" : path}: ${reason}`);
-    super(`the schematic cannot be used:\n${lines.join("\n")}`);
+    super(`${coded("schematic", "the schematic cannot be used")}:\n${lines.join("\n")}`);
     this.problems = problems;
   }
 }

@@ -3,6 +3,7 @@
  * (`talosctl gen secrets`), a talosconfig, or the cluster's `controlplane.yaml`. Errors name the path, never a value.
  */
 import { isRecord } from "./values.ts";
+import { coded } from "./errorCodes.ts";
 import { LineCounter, parseAllDocuments } from "yaml";
 
 /** A PEM pair, base64 as in the files. */
@@ -54,7 +55,7 @@ export class SecretsError extends Error {
 
   constructor(what: string, problems: readonly FileProblem[]) {
     super(
-      `${what} cannot be used:\n${problems.map(({ path, reason }) => `  ${path}: ${reason}`).join("\n")}`,
+      `${coded("secrets-file", `${what} cannot be used`)}:\n${problems.map(({ path, reason }) => `  ${path}: ${reason}`).join("\n")}`,
     );
     this.problems = problems;
   }

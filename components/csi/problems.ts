@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 
@@ -33,8 +34,9 @@ export function inputError(
   problems: readonly Problem[],
 ): pulumi.InputPropertiesError {
   const lines = problems.map(({ path, reason }) => `  ${path === "" ? "(arguments)" : path}: ${reason}`);
+  const head = coded("arguments", `${component} "${name}" cannot be created from these arguments`);
   return new pulumi.InputPropertiesError({
-    message: `${component} "${name}" cannot be made from these arguments:\n${lines.join("\n")}`,
-    errors: problems.map(({ path, reason }) => ({ propertyPath: path, reason })),
+    message: `${head}:\n${lines.join("\n")}`,
+    errors: problems.map(({ path, reason }) => ({ propertyPath: path, reason: coded("arguments", reason) })),
   });
 }

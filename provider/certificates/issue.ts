@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { createPrivateKey, createPublicKey, hash, hkdfSync, webcrypto } from "node:crypto";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
@@ -14,6 +15,10 @@ export interface TalosAuthority {
 /** Why no credentials can be issued. One sentence for people, without any key. */
 export class IssueError extends Error {
   override readonly name = "IssueError";
+
+  constructor(problem: string, advice?: string) {
+    super(coded("renew-credentials", problem, advice));
+  }
 }
 
 const day = 24 * 3600 * 1000;
@@ -74,11 +79,13 @@ function readAuthority({ cert, key }: TalosAuthority, now: number) {
   const signing = readable("key", () => createPrivateKey(pem.key));
   if (signing.asymmetricKeyType !== "ed25519")
     throw new IssueError(
-      `the CA of the cluster's Talos API has a key of type ${String(signing.asymmetricKeyType)}; cluster.renewCredentials works with Ed25519 keys, which Talos generates. Provide a new talosconfig (cluster.secrets.talosconfig) instead`,
+      `the CA of the cluster's Talos API has a key of type ${String(signing.asymmetricKeyType)}; cluster.renewCredentials supports Ed25519 keys, which Talos generates`,
+      "Provide a new talosconfig (cluster.secrets.talosconfig) instead.",
     );
   if (ca.notAfter.getTime() <= now)
     throw new IssueError(
-      `the CA of the cluster's Talos API expired on ${ca.notAfter.toISOString().slice(0, 10)}: it has to be rotated (docs/adopt.md)`,
+      `the CA of the cluster's Talos API expired on ${ca.notAfter.toISOString().slice(0, 10)}`,
+      "Rotate it (docs/adopt.md).",
     );
   return { ca, caKey: signing.export({ type: "pkcs8", format: "der" }), pem: pem.ca };
 }
@@ -89,7 +96,7 @@ function readable<T>(what: string, read: () => T): T {
   } catch {
     // The libraries quote what they were given.
     throw new IssueError(
-      `cluster.renewCredentials needs the CA of the cluster's Talos API, and its ${what} among the cluster's secrets (certs.os) cannot be read`,
+      `cluster.renewCredentials needs the CA of the cluster's Talos API, and its ${what} in the cluster's secrets (certs.os) cannot be read`,
     );
   }
 }

@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import { expiryWithin, kubeconfigCertificate } from "../../talos/clientCertificates.ts";
 import type { CheckFailure } from "../check.ts";
@@ -22,12 +23,20 @@ function judge({ name, certificate, cure, now, sink }: Judgement): CheckFailure[
   if (expiry === undefined) return [];
   if (!expiry.isOver) {
     sink.warn(
-      `the client certificate of the ${name} expires on ${expiry.on}, in ${expiry.days} days. ${cure}`,
+      coded(
+        "certificate-expires",
+        `the client certificate of the ${name} expires on ${expiry.on}, in ${expiry.days} days`,
+        cure,
+      ),
     );
     return [];
   }
   // No property is named: engines print its value.
-  const reason = `the client certificate of the ${name} expired on ${expiry.on}; the cluster cannot be managed with it. ${cure}`;
+  const reason = coded(
+    "certificate-expired",
+    `the client certificate of the ${name} expired on ${expiry.on}; the cluster cannot be managed with it`,
+    cure,
+  );
   return [{ property: "", reason }];
 }
 
@@ -41,7 +50,7 @@ export function judgeTalosconfig(
   return judge({
     name: "talosconfig",
     certificate: (clientConfiguration as TalosCredentials | undefined)?.clientCertificate,
-    cure: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA and touches no node, or provide a new talosconfig (talosctl config new, cluster.secrets.talosconfig).",
+    cure: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA without touching a node, or provide a new talosconfig (talosctl config new, cluster.secrets.talosconfig).",
     ...{ now, sink },
   });
 }
@@ -52,7 +61,7 @@ export function judgeKubeconfig({ kubeconfig }: Properties, now: number, sink: S
   return judge({
     name: "kubeconfig",
     certificate: kubeconfigCertificate(kubeconfig),
-    cure: "`pulumi up` fetches a new one in its last 30 days, with cluster.renewCredentials: true in its last 60; do not leave the Kubeconfig resource out with --target.",
+    cure: "`pulumi up` fetches a new one in its last 30 days, or its last 60 with cluster.renewCredentials: true; do not exclude the Kubeconfig resource with --target.",
     ...{ now, sink },
   });
 }

@@ -47,7 +47,7 @@ export async function clusterTurn(
       if (isFree) {
         const taken = await kubernetes.takeTurn(me, lease?.version);
         if (taken !== undefined) return new HeldTurn(kubernetes, taken, site);
-      } else tell(`waiting: another run has its turn at this cluster (${lease.holder ?? ""})`);
+      } else tell(`waiting: another run is working on this cluster (${lease.holder ?? ""})`);
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
       if (error.status === 403) return undefined;
@@ -86,8 +86,9 @@ class HeldTurn implements ClusterTurn {
         await this.#renew();
         if (!this.#lost) return undefined;
         return {
-          problem: "another run has taken its turn at this cluster",
-          hint: "Wait until it is over, then run `pulumi up` again.",
+          code: "cluster-busy",
+          problem: "another run has started to work on this cluster",
+          hint: "Wait until it has finished, then run `pulumi up` again.",
           mayPass: false,
         };
       } catch (error) {
@@ -133,7 +134,8 @@ class HeldTurn implements ClusterTurn {
 
 function noAnswer(error: KubernetesError): Finding {
   return {
-    problem: `whether another run is at work at this cluster cannot be told: the Kubernetes API does not answer: ${error.message}`,
+    code: "kubernetes-unreachable",
+    problem: `could not check whether another run is working on this cluster: the Kubernetes API does not answer: ${error.message}`,
     hint: "Check the control planes and the kubeconfig.",
     mayPass: true,
   };

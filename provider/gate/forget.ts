@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import type { Finding } from "../guards/finding.ts";
@@ -28,24 +29,29 @@ export function forgetFindings(
   there: There,
   wasReset: boolean,
 ): Finding[] {
-  const refuse = (problem: string, hint: string, mayPass = false): Finding[] => [{ problem, hint, mayPass }];
+  const refuse = (code: ErrorCode, problem: string, hint: string, mayPass = false): Finding[] => [
+    { code, problem, hint, mayPass },
+  ];
   if (there === "member") {
     return refuse(
-      `the machine at ${address} answers as a member of this cluster, so that ${object.name} is not deleted`,
-      "Look at the machine. Run `pulumi up` again when it was reset or is off.",
+      "node-still-member",
+      `the machine at ${address} still answers as a member of this cluster, so Node ${object.name} was not deleted`,
+      "Check the machine. Run `pulumi up` again once it is reset or off.",
     );
   }
   if (there === "nothing" && object.ready) {
     return refuse(
-      `nothing answers at ${address}, but Kubernetes says that ${object.name} is Ready: pods may run on it`,
-      "Look at the machine. Run `pulumi up` again when Kubernetes says that it is not Ready.",
+      "node-still-ready",
+      `nothing answers at ${address}, but Kubernetes reports ${object.name} as Ready: pods may still run on it`,
+      "Check the machine. Run `pulumi up` again once Kubernetes reports it as not Ready.",
       true,
     );
   }
   if (there === "other" && !wasReset && object.annotations[resetAsked] === undefined) {
     return refuse(
-      `the machine at ${address} has no configuration of this cluster, and nobody has reset it here: it may be another one`,
-      `Make sure that the node's own machine is off or wiped, then \`kubectl delete node ${object.name}\`.`,
+      "machine-unverified",
+      `the machine at ${address} has no configuration of this cluster, and this stack did not reset it: it may be another machine`,
+      `Make sure that the node's own machine is off or wiped, then run \`kubectl delete node ${object.name}\`.`,
     );
   }
   return [];

@@ -65,7 +65,7 @@ export class Gate {
     const { hostTurn } = clientsOf(acting);
     return inTurn(cluster, signal, async () => {
       const endHost = await hostTurn?.(cluster, signal, () =>
-        tell("waiting: another process of this machine has its turn at this cluster"),
+        tell("waiting: another process on this machine is working on this cluster"),
       );
       try {
         this.#turn = await this.#clusterTurn();
@@ -91,7 +91,7 @@ export class Gate {
     } catch (error) {
       const silent = error instanceof Refused || error instanceof KubernetesError;
       if (kubeconfig !== undefined || !silent) throw error;
-      tell(`without a turn in Kubernetes: ${error.message}`);
+      tell(`no lock in Kubernetes: ${error.message}`);
       return undefined;
     }
   }
@@ -386,7 +386,8 @@ export class Gate {
     if (bootId === undefined) {
       throw new Refused([
         {
-          problem: "the node does not tell its boot ID, so nobody can tell whether it has rebooted",
+          code: "boot-id-unknown",
+          problem: "the node does not report its boot ID, so a reboot could not be detected",
           hint: "The client certificate needs the role os:admin.",
           mayPass: false,
         },

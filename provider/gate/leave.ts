@@ -30,7 +30,8 @@ export async function leaveFindings(
   if (report === undefined || "error" in etcd) {
     return [
       {
-        problem: "etcd does not answer on any of the control planes that stay",
+        code: "etcd-unreachable",
+        problem: "etcd does not answer on any of the remaining control planes",
         hint: `Look at ${talosctl("service etcd", others.join(","))} and ${talosctl("etcd status", others.join(","))}.`,
         mayPass: true,
       },
@@ -56,8 +57,9 @@ export async function formerMemberFindings(site: Leaving, call: CallOptions): Pr
   const through = site.controlPlanes.find((address) => address !== node) ?? node;
   return [
     {
-      problem: `${name} (${node}) answers without client authentication, and etcd has its member ${report.leaving}: it was a control plane of this cluster, and was reinstalled or reset, or another machine has its address`,
-      hint: `If you know that this machine is the right one, take its old member out first: ${removeMember(report.leaving, through)}. That is the consent to start it anew.`,
+      code: "etcd-former-member",
+      problem: `${name} (${node}) answers without client authentication, and etcd still has its member ${report.leaving}: it was a control plane of this cluster and was reinstalled or reset, or another machine has its address`,
+      hint: `If this is the right machine, remove its old member first: ${removeMember(report.leaving, through)}. That is your consent to set it up again.`,
       mayPass: false,
     },
   ];

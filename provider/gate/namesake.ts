@@ -10,6 +10,7 @@ export function namesakeFindings(address: string, object: KubernetesNode | undef
   const { name, addresses } = object;
   return [
     {
+      code: "node-name-taken",
       problem: `the machine at ${address} would join as ${name}, and Kubernetes has a Ready node of that name (${addresses.join(", ")}): both machines would run its pods and write to its volumes`,
       hint: `Turn the other machine off or reset it, and \`kubectl delete node ${name}\`; or give this one another name and hostname. Then run \`pulumi up\` again.`,
       // A kubelet that is gone shows within a minute.

@@ -1,3 +1,4 @@
+import { coded, framed, type CodedText } from "../../talos/errorCodes.ts";
 import { duration } from "../clock.ts";
 import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
 
@@ -5,12 +6,15 @@ import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
 export class Refused extends Error {
   override readonly name = "Refused";
   readonly findings: readonly Finding[];
+  readonly problems: CodedText;
   /** What to do about it. */
   readonly hint: string;
 
   constructor(findings: readonly Finding[]) {
-    super(problemsOf(findings));
+    const problems = problemsOf(findings);
+    super(problems);
     this.findings = findings;
+    this.problems = problems;
     this.hint = hintsOf(findings);
   }
 }
@@ -18,11 +22,15 @@ export class Refused extends Error {
 /** The action was done, and the cluster has not recovered from it within the limit. */
 export class NotRecovered extends Error {
   override readonly name = "NotRecovered";
+  readonly text: CodedText;
   /** What to do about it. */
   readonly hint: string;
 
   constructor(findings: readonly Finding[], waitedMs: number) {
-    super(`not recovered after ${duration(waitedMs)}: ${problemsOf(findings)}`);
+    const head = coded("not-recovered", `not recovered after ${duration(waitedMs)}`);
+    const text = framed(`${head}: `, problemsOf(findings), "");
+    super(text);
+    this.text = text;
     this.hint = hintsOf(findings);
   }
 }

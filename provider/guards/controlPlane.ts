@@ -67,6 +67,7 @@ export async function etcdConfigureFindings(
 function etcdSilent(error: string, asked: readonly string[]): Finding {
   const nodes = asked.join(",");
   return {
+    code: "etcd-unreachable",
     problem: `etcd does not answer: ${error}`,
     hint: `Look at ${talosctl("service etcd", nodes)} and ${talosctl("etcd status", nodes)}.`,
     mayPass: true,
@@ -80,7 +81,7 @@ export async function etcdAt(
   reader: (address: string) => TalosReader,
   call: CallOptions,
 ): Promise<{ through: string; members: EtcdMember[]; alarms: EtcdAlarm[] } | { error: string }> {
-  let failed = "there is nobody to ask";
+  let failed = "there is no control plane to ask";
   for (const address of addresses) {
     const etcd = await attempt(() =>
       Promise.all([reader(address).etcdMembers(call), reader(address).etcdAlarms(call)]),
@@ -106,7 +107,8 @@ async function versionFindings(
   return "error" in findings
     ? [
         {
-          problem: `etcd's versions are not known: ${findings.error}`,
+          code: "etcd-version-unknown",
+          problem: `the version of etcd could not be read: ${findings.error}`,
           hint: `Look at ${talosctl("etcd status", self)}.`,
           mayPass: true,
         },

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { peerReport } from "./controlPlane.ts";
@@ -62,17 +63,20 @@ async function look(address: string, talos: TalosReader, call: CallOptions): Pro
     }),
   ]);
   const maintenance = report.error !== undefined && (await talos.inMaintenance());
-  const hint = `Look at ${talosctl("containers --kubernetes", address)} and at kube-apiserver's log there.`;
-  const finding = (problem: string): Finding[] => [{ problem, hint, mayPass: true, recovers: true }];
+  const hint = `Check ${talosctl("containers --kubernetes", address)} and the log of kube-apiserver there.`;
+  const finding = (problem: string): Finding[] => [
+    { code: "apiserver-not-ready", problem, hint, mayPass: true, recovers: true },
+  ];
   return {
     report,
     maintenance,
     findings: apiServer?.ready === false ? finding(`kube-apiserver on ${address} is not ready`) : [],
     restarting:
       apiServer?.ready === true && apiServer.outdated
-        ? finding(`kube-apiserver on ${address} has not been restarted with its new manifest yet`).map(
-            (one) => ({ ...one, restarting: true }),
-          )
+        ? finding(`kube-apiserver on ${address} has not restarted with its new manifest yet`).map((one) => ({
+            ...one,
+            restarting: true,
+          }))
         : [],
   };
 }
@@ -83,10 +87,11 @@ export async function machineFindings(
   talos: TalosReader,
   call: CallOptions,
 ): Promise<Finding[]> {
-  const wait = (problem: string): Finding[] => [
+  const wait = (code: ErrorCode, problem: string): Finding[] => [
     {
+      code,
       problem,
-      hint: `Look at ${talosctl("dmesg", node)} and ${talosctl("services", node)}.`,
+      hint: `Check ${talosctl("dmesg", node)} and ${talosctl("services", node)}.`,
       mayPass: true,
       recovers: true,
     },
@@ -95,9 +100,11 @@ export async function machineFindings(
     const machine = await talos.machineStatus(call);
     return machine.stage === "running" && machine.ready
       ? []
-      : wait(`the machine is ${describeMachine(machine)}`);
+      : wait("machine-not-ready", `the machine is ${describeMachine(machine)}`);
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    return (await talos.inMaintenance()) ? [] : wait(`the node does not answer: ${error.detail}`);
+    return (await talos.inMaintenance())
+      ? []
+      : wait("node-unreachable", `the node does not answer: ${error.detail}`);
   }
 }

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
 import { lacksOnly } from "../facts.ts";
 import { quorumWithout, type Leave } from "../gate/quorum.ts";
@@ -63,6 +64,7 @@ export function memberFindings(members: readonly EtcdMember[], through: string):
     if (hostname === "") {
       return [
         {
+          code: "etcd-member-not-started",
           problem: `etcd member ${addresses.join(", ") || id} was added and has never started`,
           hint: `Start it, or remove it with ${removeMember(id, through)}.`,
           mayPass: true,
@@ -72,8 +74,9 @@ export function memberFindings(members: readonly EtcdMember[], through: string):
     if (!learner) return [];
     return [
       {
+        code: "etcd-learner",
         problem: `etcd member ${hostname} is a learner`,
-        hint: `Wait until it has caught up and votes: ${talosctl("etcd members", through)} shows it.`,
+        hint: `Wait until it has caught up and votes. ${talosctl("etcd members", through)} shows it.`,
         mayPass: true,
       },
     ];
@@ -86,6 +89,7 @@ export function alarmFindings(
 ): Finding[] {
   const { members, alarms } = report;
   return alarms.map(({ memberId, alarm }) => ({
+    code: "etcd-alarm" as const,
     problem: `etcd alarm ${alarm} at ${members.find(({ id }) => id === memberId)?.hostname ?? `member ${memberId}`}`,
     hint:
       alarm === "NOSPACE"
@@ -121,33 +125,36 @@ export function peerFindings({
   mended,
 }: Pick<ControlPlaneReport, "peers" | "self" | "mended">): Finding[] {
   const findings: Finding[] = [];
-  const wait = (problem: string, hint: string): void => {
-    findings.push({ problem, hint, mayPass: true, recovers: true });
+  const wait = (code: ErrorCode, problem: string, hint: string): void => {
+    findings.push({ code, problem, hint, mayPass: true, recovers: true });
   };
   for (const peer of peers) {
     findings.push(...machineFindings(peer, self, mended));
     if (peer.error !== undefined) continue;
     if ("error" in peer.etcd) {
       wait(
+        "etcd-unreachable",
         `etcd on ${peer.address} does not answer: ${peer.etcd.error}`,
-        `Look at ${talosctl("service etcd", peer.address)}.`,
+        `Check ${talosctl("service etcd", peer.address)}.`,
       );
       continue;
     }
     if (peer.etcd.errors.length > 0) {
       wait(
+        "etcd-errors",
         `etcd on ${peer.address} reports ${peer.etcd.errors.join(", ")}`,
-        `Look at ${talosctl("etcd status", peer.address)}.`,
+        `Check ${talosctl("etcd status", peer.address)}.`,
       );
     }
     if (peer.etcd.leader === "0") {
       wait(
-        `etcd on ${peer.address} knows no leader`,
-        `Wait for an election, or look at ${talosctl("etcd status", peer.address)}.`,
+        "etcd-no-leader",
+        `etcd on ${peer.address} has no leader`,
+        `Wait for an election, or check ${talosctl("etcd status", peer.address)}.`,
       );
     }
     if (peer.etcd.learner)
-      wait(`etcd on ${peer.address} is a learner`, "Wait until it has caught up and votes.");
+      wait("etcd-learner", `etcd on ${peer.address} is a learner`, "Wait until it has caught up and votes.");
   }
   return findings;
 }
@@ -161,6 +168,7 @@ export function machineFindings(
   if (peer.error !== undefined) {
     return [
       {
+        code: "control-plane-down",
         problem: `control plane ${peer.address} is down: ${peer.error}`,
         hint: `${adviceForUnanswered(peer.error)} Only one control plane may be down at a time.`,
         mayPass: true,
@@ -173,6 +181,7 @@ export function machineFindings(
   const why = unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
   return [
     {
+      code: "control-plane-not-ready",
       problem: `control plane ${peer.address} is ${stage}, not ready${why === "" ? "" : ` (${why})`}`,
       hint: `Only one control plane may be down at a time: wait until it is ready. ${talosctl("services", peer.address)} shows what it waits for.`,
       mayPass: true,
@@ -192,8 +201,9 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
   for (const [id, address] of ids) {
     if (!members.some((member) => member.id === id)) {
       findings.push({
-        problem: `control plane ${address} is no member of this etcd`,
-        hint: `Let it join first: ${talosctl("etcd members", through)} shows who has.`,
+        code: "etcd-not-a-member",
+        problem: `control plane ${address} is not a member of this etcd cluster`,
+        hint: `Let it join first. ${talosctl("etcd members", through)} shows the members.`,
         mayPass: true,
       });
     }
@@ -202,7 +212,8 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
   if (ids.size < peers.length) return findings;
   for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
     findings.push({
-      problem: `etcd member ${member.hostname} is on none of the control planes ${[...ids.values()].join(", ")}`,
+      code: "etcd-unknown-member",
+      problem: `etcd member ${member.hostname} runs on none of the control planes ${[...ids.values()].join(", ")}`,
       hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, through)}.`,
       mayPass: false,
       stray: true,
@@ -227,10 +238,11 @@ function quorumFindings(report: ControlPlaneReport, way: Leave): Finding[] {
   const isPair = of === 2 && !learns && way === "for a while" && self !== "";
   return [
     {
+      code: "etcd-quorum",
       problem:
         self === ""
-          ? `etcd has no majority: ${left} of ${of} members are well, ${needed} needed`
-          : `etcd would lose its majority: ${left} of ${of} members left, ${needed} needed`,
+          ? `etcd has no majority: ${left} of ${of} members are healthy, ${needed} needed`
+          : `etcd would lose its majority: ${left} of ${of} members would remain healthy, ${needed} needed`,
       hint: isPair
         ? "A cluster of two control planes cannot lose one: add a third (or go back to one) first."
         : learns

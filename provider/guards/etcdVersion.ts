@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import {
   compareEtcdMinors,
   describeEtcdMinor,
@@ -79,37 +80,43 @@ export function etcdVersionFindings(step: EtcdStep): Finding[] {
   const target = etcdMinor(after ?? "");
   const cluster = clusterVersion(step.members, step.downgrading);
   if (after === undefined || target === undefined || cluster === undefined) return [];
-  const refuse = (problem: string, hint: string): Finding[] => [{ problem, hint, mayPass: false }];
+  const refuse = (code: ErrorCode, problem: string, hint: string): Finding[] => [
+    { code, problem, hint, mayPass: false },
+  ];
   const runs = `${step.etcdImage === undefined ? step.talosVersion : `cluster.etcd.image (${step.etcdImage})`} runs etcd ${after}`;
   const distance = compareEtcdMinors(target, cluster);
 
   const old = step.members.filter(({ version }) => unsafeBefore36(version));
   if (compareEtcdMinors(target, { major: 3, minor: 6 }) >= 0 && old.length > 0) {
     return refuse(
+      "etcd-stale-members",
       `${runs}, but ${old.map(({ address, version }) => `${address} still runs ${version}`).join(", ")}: ` +
-        `members that were removed long ago can come back when 3.6 takes over data of a release before ${SAFE_BEFORE_3_6.etcd}`,
+        `long-removed members can come back when etcd 3.6 reads data of a release older than ${SAFE_BEFORE_3_6.etcd}`,
       `Upgrade every control plane to Talos ${SAFE_BEFORE_3_6.talos} (etcd ${SAFE_BEFORE_3_6.etcd}) first.`,
     );
   }
   if (target.major !== cluster.major || Math.abs(distance) > 1) {
     return refuse(
-      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: etcd goes one minor release at a time`,
-      "Set talosVersion to a release in between first: docs/compatibility.md has the etcd of each.",
+      "etcd-skips-minor",
+      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: etcd moves one minor release at a time`,
+      "Set talosVersion to a release in between first: docs/compatibility.md lists the etcd of each.",
     );
   }
   if (distance >= 0) return [];
   if (!step.allowDowngrade) {
     return refuse(
+      "etcd-downgrade",
       `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)} (${describeMembers(step.members)}): ` +
         "an older etcd refuses to start on newer data",
-      `Stay at a Talos release with etcd ${describeEtcdMinor(cluster)} or newer. To go back all the same, set upgrade.etcdDowngrade: ` +
-        "it lets etcd convert its data first (docs/upgrade.md).",
+      `Use a Talos release with etcd ${describeEtcdMinor(cluster)} or newer. To go back anyway, set upgrade.etcdDowngrade: true: ` +
+        "etcd then converts its data first (docs/upgrade.md).",
     );
   }
   if (step.members.length === 1 && !step.snapshot) {
     return refuse(
-      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: on a single control plane a downgrade that fails leaves no copy of the data`,
-      "Set upgrade.etcdSnapshot, so that a snapshot is taken first.",
+      "etcd-downgrade-needs-snapshot",
+      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: on a single control plane, a failed downgrade leaves no copy of the data`,
+      "Set upgrade.etcdSnapshot to take a snapshot first.",
     );
   }
   return [];

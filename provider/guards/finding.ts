@@ -1,5 +1,8 @@
+import { coded, type CodedText, type ErrorCode } from "../../talos/errorCodes.ts";
+
 /** Why a node must not be upgraded now. */
 export interface Finding {
+  code: ErrorCode;
   problem: string;
   /** What to do about it. */
   hint: string;
@@ -24,9 +27,9 @@ export function patienceFor(
   return findings.every(({ recovers }) => recovers) ? recoveryMs : guardMs;
 }
 
-/** What was found, in one sentence without its end. */
-export function problemsOf(findings: readonly Pick<Finding, "problem">[]): string {
-  return findings.map(({ problem }) => problem.replace(/\.$/, "")).join("; ");
+/** What was found, each with its code, in one sentence without its end. */
+export function problemsOf(findings: readonly Pick<Finding, "code" | "problem">[]): CodedText {
+  return findings.map(({ code, problem }) => coded(code, problem)).join("; ") as CodedText;
 }
 
 /** What to do about it, each thing once. */

@@ -35,9 +35,10 @@ function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
   const boots =
     bootedWithUki === false
       ? "the node boots with GRUB"
-      : "the node does not tell whether it boots with GRUB";
+      : "the node does not report whether it boots with GRUB";
   return [
     {
+      code: "kernel-arguments",
       problem:
         `the upgrade would lose the kernel arguments ${lost.map(shown).join(" ")} of machine.install.extraKernelArgs: ` +
         `${boots}, and LifecycleService does not pass them to the installer (siderolabs/talos#13967)`,
@@ -56,9 +57,9 @@ function hintFor(node: string, args: readonly string[], staged: boolean): string
   return (
     `Put them into the schematic: image.schematic.customization.extraKernelArgs: [${list}]. ` +
     (staged
-      ? `The configuration that takes them out of machine.install.extraKernelArgs is staged: reboot the node first, so that the installer reads it (${talosctl("reboot", node)}).`
+      ? `The configuration that removes them from machine.install.extraKernelArgs is staged: reboot the node first so that the installer reads it (${talosctl("reboot", node)}).`
       : "In the machine configuration, remove machine.install.extraKernelArgs and set machine.install.grubUseUKICmdline: true: without it, GRUB ignores the " +
-        "schematic's arguments as well. A preview reads the configuration that the node has now.")
+        "schematic's arguments as well. A preview reads the node's current configuration.")
   );
 }
 

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { badRelease } from "../../talos/extensions.ts";
 import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
 import { kubernetesProblem, skew } from "../../talos/releases.ts";
@@ -13,25 +14,28 @@ export function releaseFindings(
   wanted: Pick<NodeUpgradeInputs, "talosVersion" | "extensions" | "allowSkew" | "kubernetesVersion">,
 ): Finding[] {
   const findings: Finding[] = [];
-  const refuse = (problem: string, hint: string): void => {
-    findings.push({ problem, hint, mayPass: false });
+  const refuse = (code: ErrorCode, problem: string, hint: string): void => {
+    findings.push({ code, problem, hint, mayPass: false });
   };
 
   try {
     const step = skew(running, wanted.talosVersion);
-    if (!step.allowed) refuse(step.reason, "Set talosVersion to the next release on the way.");
+    if (!step.allowed)
+      refuse("release-skew", step.reason, "Set talosVersion to the next release on the way.");
     else if (!step.adjacent && !wanted.allowSkew) {
       refuse(
+        "release-skew",
         step.reason,
-        "Set talosVersion to the next release on the way, or allowSkew if you accept the risk.",
+        "Set talosVersion to the next release on the way, or upgrade.allowSkew: true if you accept the risk.",
       );
     }
   } catch (error) {
     if (!(error instanceof VersionError)) throw error;
     if (!wanted.allowSkew) {
       refuse(
-        `the distance from ${running} cannot be judged: ${error.message}`,
-        "Set allowSkew if you accept the risk.",
+        "release-skew",
+        `the step from ${running} cannot be checked: ${error.message}`,
+        "Set upgrade.allowSkew: true if you accept the risk.",
       );
     }
   }
@@ -39,11 +43,12 @@ export function releaseFindings(
   const bad = badRelease(wanted.talosVersion, wanted.extensions);
   if (bad !== undefined)
     refuse(
-      `${bad.version} is a bad release: ${bad.reason} (${bad.source})`,
+      "release-broken",
+      `${bad.version} is a broken release: ${bad.reason} (${bad.source})`,
       // Going back from that very release, it is no advice.
       changeWord(running, bad.instead) === "upgraded"
         ? `Use ${bad.instead}.`
-        : `Choose another release to go back to: ${bad.instead}, the next one without the defect, is not older than what runs.`,
+        : `Choose another release to go back to: ${bad.instead}, the next one without the defect, is not older than the running one.`,
     );
 
   const unsupported =
@@ -54,9 +59,10 @@ export function releaseFindings(
       { from: kubernetesVersion ?? "", to: wanted.kubernetesVersion },
     );
     refuse(
+      "kubernetes-release",
       unsupported,
       steps === undefined
-        ? "Two steps bring both there: first kubernetesVersion alone, to a release that this Talos and the wanted one run, with `pulumi up`; then talosVersion."
+        ? "Take two steps: first set only kubernetesVersion, to a release that both Talos releases support, and run `pulumi up`; then set talosVersion."
         : `In steps: ${describeSteps(steps)}.`,
     );
   }

@@ -15,8 +15,9 @@ export async function secureBootFindings(
   if (installerPartsOf(image)?.secureBoot !== false || (await enforced(talos, call)) !== true) return [];
   return [
     {
-      problem: `the node has booted with SecureBoot, and ${image} is not signed for it: its firmware would not start it (siderolabs/talos#9245)`,
-      hint: "Give it an image with secureBoot: true (image, or one of images that the node names).",
+      code: "secure-boot",
+      problem: `the node booted with SecureBoot, and ${image} is not signed for it: the firmware would not start it (siderolabs/talos#9245)`,
+      hint: "Use an image with secureBoot: true (image, or the entry of images that the node names).",
       mayPass: false,
     },
   ];

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { extensionAvailable, extensionName } from "../../talos/extensions.ts";
 import { etcdMinor, etcdOf } from "../../talos/etcdVersions.ts";
 import { describeSteps, kubernetesSteps, releasesWithout } from "../../talos/kubernetesSteps.ts";
@@ -37,14 +38,15 @@ export async function wayProblem(
   return new UpgradeError(nodeLabel(node), "guard", seen, hints, findings);
 }
 
-function refusal(problem: string, hint: string): Finding {
-  return { problem, hint, mayPass: false };
+function refusal(code: ErrorCode, problem: string, hint: string): Finding {
+  return { code, problem, hint, mayPass: false };
 }
 
 function gapFinding(version: string, { talosVersion }: HoppingNode, gaps: readonly string[]): Finding {
   return refusal(
-    `the program knows no release of ${gaps.join(", ")} to go through from ${version} to ${talosVersion}`,
-    "Add one of each to upgrade.releases.",
+    "release-unknown",
+    `no release of ${gaps.join(", ")} is known to go through from ${version} to ${talosVersion}`,
+    "Add a release of each to upgrade.releases.",
   );
 }
 
@@ -59,8 +61,9 @@ function legFindings({ from, wanted }: Leg): Finding[] {
       ? []
       : [
           refusal(
+            "extension-unavailable",
             `Talos ${wanted.talosVersion} has no extension ${missing.map(extensionName).join(", ")}`,
-            "Take it out of the schematic until the nodes run a release that has it.",
+            "Remove it from the schematic until the nodes run a release that has it.",
           ),
         ]),
     ...(wanted.role === "controlplane" ? etcdFindings(from, wanted) : []),
@@ -109,8 +112,9 @@ function kubernetesFindings(
     return "problem" in stops
       ? [
           refusal(
+            "kubernetes-release",
             `on the way ${[version, ...ahead].join(" -> ")}: ${stops.problem}`,
-            "Choose a talosVersion and a kubernetesVersion that go together on all of the way; upgrade.kubernetes.releases adds a release.",
+            "Choose a talosVersion and a kubernetesVersion that work together at every step; upgrade.kubernetes.releases adds a release.",
           ),
         ]
       : [];
@@ -121,11 +125,12 @@ function kubernetesFindings(
   const steps = kubernetesSteps(kubernetes, [version, ...ahead]) ?? [];
   return [
     refusal(
+      "kubernetes-release",
       `Kubernetes ${kubernetes} does not run on every Talos release of ${[version, ...ahead].join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
         (others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`),
       steps.length > 1
-        ? `Without kubernetesVersion Kubernetes is not upgraded on the way. In steps: ${describeSteps(steps)}.`
-        : "Without kubernetesVersion Kubernetes is not upgraded on the way.",
+        ? `Kubernetes is not upgraded on the way unless kubernetesVersion is set. In steps: ${describeSteps(steps)}.`
+        : "Kubernetes is not upgraded on the way unless kubernetesVersion is set.",
     ),
   ];
 }

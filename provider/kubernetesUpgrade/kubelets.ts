@@ -135,7 +135,14 @@ export async function undrainedFindings(work: Work, { nodes }: ClusterLook): Pro
       const problem = await undrainable(kubeletLook(work, { node, context }));
       return problem === undefined
         ? []
-        : [{ problem: `${nodeLabel(node)}: ${problem}`, hint: withoutDrain, mayPass: true }];
+        : [
+            {
+              code: "kubelet-volumes",
+              problem: `${nodeLabel(node)}: ${problem}`,
+              hint: withoutDrain,
+              mayPass: true,
+            },
+          ];
     }),
   );
   return found.flat();

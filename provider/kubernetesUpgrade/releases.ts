@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { compare, parse } from "semver";
 import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
 import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
@@ -22,7 +23,12 @@ export function minorOf(release: string): number {
   return parse(release)?.minor ?? 0;
 }
 
-const never = (problem: string, hint: string): Finding => ({ problem, hint, mayPass: false });
+const never = (code: ErrorCode, problem: string, hint: string): Finding => ({
+  code,
+  problem,
+  hint,
+  mayPass: false,
+});
 
 /**
  * What stands against the step from what runs to the wanted release.
@@ -44,6 +50,7 @@ export function stepFindings(
     if (minorOf(newest) > minorOf(target)) {
       findings.push(
         never(
+          "kubernetes-downgrade",
           `the cluster runs ${runs}, and Kubernetes cannot go back to the minor release of ${target}: kube-apiserver has written objects that an older one cannot read`,
           `Set kubernetesVersion to a release of v1.${minorOf(newest)}. A patch release back within it is possible.`,
         ),
@@ -51,6 +58,7 @@ export function stepFindings(
     } else if (isPrerelease(target) && compareReleases(newest, target) > 0 && !isPrerelease(newest)) {
       findings.push(
         never(
+          "kubernetes-downgrade",
           `the cluster runs ${runs}, and ${target} is a pre-release before it: what its kube-apiserver reads is not promised`,
           `Set kubernetesVersion to a release of v1.${minorOf(newest)} that is none.`,
         ),
@@ -58,6 +66,7 @@ export function stepFindings(
     } else if (kubernetesThrough(oldest, target, through) === undefined) {
       findings.push(
         never(
+          "kubernetes-step",
           `${target} is more than one minor release away from ${oldest}, which ${whoRuns(look, oldest)} runs`,
           through.length > 0
             ? "Add a release of each minor between to upgrade.kubernetes.releases."
@@ -106,6 +115,7 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
   }
   return [...problems].map(([problem, nodes]) =>
     never(
+      "kubernetes-release",
       `${nodes.join(", ")}: ${problem}`,
       "Choose a talosVersion and a kubernetesVersion that go together. Both may change in one `pulumi up`: Talos goes first.",
     ),

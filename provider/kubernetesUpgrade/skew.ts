@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { compare, parse } from "semver";
 import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import type { Finding } from "../guards/finding.ts";
@@ -22,6 +23,7 @@ export function skewFindings({ nodes, strangers }: ClusterLook, target: string):
       if (controlPlane === true)
         return [
           {
+            code: "kubernetes-skew",
             problem: `${name} is a control plane of this cluster, and not among its nodes here: its kube-apiserver would stay behind the kubelets`,
             hint: "Add it to cluster.nodes. If the machine is gone, take its Node object away (`kubectl delete node`).",
             mayPass: true,
@@ -32,6 +34,7 @@ export function skewFindings({ nodes, strangers }: ClusterLook, target: string):
         ? []
         : [
             {
+              code: "kubernetes-skew",
               problem: `${name} is a node of this cluster, and not among its nodes here: ${problem}`,
               hint: "Add it to cluster.nodes, or upgrade its kubelet first. If the machine is gone, take its Node object away (`kubectl delete node`).",
               mayPass: true,
@@ -49,6 +52,7 @@ function pinFindings({ node, runs }: NodeLook, target: string): Finding[] {
         ? []
         : [
             never(
+              "kubernetes-skew",
               `${nodeLabel(node)}: a patch pins kube-apiserver to ${release ?? ""}, so that it does not follow kubernetesVersion ${target}`,
               "Take cluster.apiServer.image out of the patches, or set it to the wanted release.",
             ),
@@ -58,6 +62,7 @@ function pinFindings({ node, runs }: NodeLook, target: string): Finding[] {
       ? []
       : [
           never(
+            "kubernetes-skew",
             `${nodeLabel(node)}: a patch pins ${component}: ${problem}`,
             "Take the image out of the patches, or set it to a release that goes with the wanted one.",
           ),
@@ -72,6 +77,7 @@ function namelessFindings({ node, nameless }: NodeLook): Finding[] {
       ? []
       : [
           never(
+            "kubernetes-image-tag",
             `${nodeLabel(node)}: the image ${image} does not tell which release of ${component} runs`,
             "Name the release in its tag (`…:v1.35.4@sha256:…`), on the node as it runs now, or pin the component with a patch.",
           ),
@@ -94,6 +100,6 @@ function misfit(
     : undefined;
 }
 
-function never(problem: string, hint: string): Finding {
-  return { problem, hint, mayPass: false };
+function never(code: ErrorCode, problem: string, hint: string): Finding {
+  return { code, problem, hint, mayPass: false };
 }

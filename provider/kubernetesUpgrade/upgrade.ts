@@ -131,6 +131,7 @@ async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
   const findings = await obstacles(work, look, false);
   if (look.silent.length > 0)
     findings.push({
+      code: "node-unreachable",
       problem: `not every node answers (${silentText(look)})`,
       hint: "An upgrade begins when all nodes can be read.",
       mayPass: true,
@@ -177,6 +178,7 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
   if (inputs.acceptRemovedApis) return findings;
   if (inputs.removedObjects.length > 0)
     findings.push({
+      code: "kubernetes-removed-apis",
       problem: `this stack has objects of APIs that ${inputs.kubernetesVersion} does not have: ${inputs.removedObjects.join(", ")}`,
       hint: "Declare them with the newer API first, or accept it with upgrade.kubernetes.acceptRemovedApis.",
       mayPass: false,
@@ -187,6 +189,7 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
     const used = removedApis(apis, inputs.kubernetesVersion);
     if (used.length > 0)
       findings.push({
+        code: "kubernetes-removed-apis",
         problem: `something still uses APIs that ${inputs.kubernetesVersion} does not have: ${used.join(", ")}`,
         hint: "Find out what asks for them (the audit log names it) and move it to the newer API, or accept it with upgrade.kubernetes.acceptRemovedApis.",
         mayPass: false,
@@ -194,6 +197,7 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     findings.push({
+      code: "kubernetes-access",
       problem: `whether removed APIs are still used cannot be told: ${error.message}`,
       hint: "The kubeconfig has to be allowed to read /metrics of kube-apiserver; upgrade.kubernetes.acceptRemovedApis goes on without it.",
       mayPass: true,

@@ -1,3 +1,4 @@
+import type { CodedText } from "../../talos/errorCodes.ts";
 import type { UpgradeContext } from "../context.ts";
 import { sentence } from "../errors.ts";
 import { silentProgress, type Progress } from "../progress.ts";
@@ -16,10 +17,10 @@ export class RemovalError extends Error {
   override readonly name = "RemovalError";
   readonly member: Member;
   readonly step: RemovalStep;
-  readonly seen: string;
+  readonly seen: CodedText;
   readonly hint: string;
 
-  constructor(member: Member, step: RemovalStep, seen: string, hint: string) {
+  constructor(member: Member, step: RemovalStep, seen: CodedText, hint: string) {
     super(`${memberLabel(member)}, removal, step "${step}": ${sentence(seen)} ${hint}`);
     this.member = member;
     this.step = step;

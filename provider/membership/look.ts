@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { waitFor } from "../context.ts";
 import { etcdWithout } from "../gate/leave.ts";
@@ -25,13 +26,13 @@ export type Found =
 export async function look(context: RemovalContext, patienceMs: number): Promise<Found> {
   const { node } = context;
   const { talos, clock, patience, progress, signal } = node;
-  let last = "no answer";
+  let last = coded("node-unreachable", "no answer");
   const found = await waitFor(node, clock.now() + patienceMs, async (): Promise<Found | undefined> => {
     const call = { deadlineMs: patience.probeMs * 2, signal };
     try {
       const machine = await talos.machineStatus(call);
       if (machine.stage !== "running") {
-        last = `the machine is ${machine.stage}`;
+        last = coded("machine-not-ready", `the machine is ${machine.stage}`);
         progress.detail(last);
         return undefined;
       }
@@ -58,7 +59,10 @@ export async function look(context: RemovalContext, patienceMs: number): Promise
         throw unverified(context, "certificate", why, object);
       }
       if (error.kind === "timeout") talos.reconnect();
-      last = `the Talos API at ${context.member.node} cannot be used: ${error.detail}`;
+      last = coded(
+        "node-unreachable",
+        `the Talos API at ${context.member.node} cannot be used: ${error.detail}`,
+      );
       progress.detail(last);
       return undefined;
     }
@@ -97,28 +101,28 @@ function unverified(
   const { member } = context;
   const says =
     object === undefined
-      ? "Kubernetes does not tell anything about it"
-      : `Kubernetes says that ${object.name} is ${object.ready ? "Ready" : "not Ready"}`;
+      ? "Kubernetes does not know it"
+      : `Kubernetes reports ${object.name} as ${object.ready ? "Ready" : "not Ready"}`;
   const [cause, verify] =
     way === "maintenance"
       ? [
-          `the machine at ${member.node} lets anyone in, as one in maintenance mode: it was reset or reinstalled by somebody else, or another machine has the address; ${says}`,
+          `the machine at ${member.node} is in maintenance mode: someone else reset or reinstalled it, or another machine has the address; ${says}`,
           `bring the node's machine back to ${member.node}`,
         ]
       : object?.ready === true
         ? [
-            `the machine at ${member.node} has a certificate of another CA (${why.replace(/\.$/, "")}), and ${says}: the cluster's CA was rotated, it seems`,
+            `the machine at ${member.node} has a certificate of another CA (${why.replace(/\.$/, "")}), and ${says}: the cluster's CA was probably rotated`,
             "give the stack the new CA and credentials (cluster.secrets)",
           ]
         : [
-            `the machine at ${member.node} has a certificate of another CA (${why.replace(/\.$/, "")}), and ${says}: another machine has the address, it seems`,
+            `the machine at ${member.node} has a certificate of another CA (${why.replace(/\.$/, "")}), and ${says}: another machine probably has the address`,
             `bring the node's machine back to ${member.node}, or correct the address`,
           ];
   return new RemovalError(
     member,
     "look",
-    `${cause}. It cannot be verified, so that nothing was reset or deleted`,
-    `There are two ways. To have it reset: ${verify}, and run \`pulumi up\` again. To let it go as it is: make sure that it is off or wiped, then ${letGo(context)}`,
+    coded("machine-unverified", cause),
+    `It cannot be verified, so nothing was reset or deleted. To reset it: ${verify}, and run \`pulumi up\` again. To leave it as it is: make sure that it is off or wiped, then ${letGo(context)}`,
   );
 }
 
@@ -127,13 +131,13 @@ function letGo({ member, staying }: RemovalContext): string {
   const keep =
     member.onRemove === undefined
       ? "set cluster.onRemove: keep for this `pulumi up`"
-      : `put ${member.name} back into the settings with onRemove: keep, run \`pulumi up\`, and take it out again`;
+      : `put ${member.name} back into the settings with onRemove: keep, run \`pulumi up\`, and remove it again`;
   const through = staying.find(({ role }) => role === "controlplane")?.node ?? member.node;
   const etcd =
     member.role === "controlplane"
-      ? `, \`talosctl etcd remove-member <ID> --nodes ${through}\` with its ID from ${talosctl("etcd members", through)},`
+      ? ` with \`talosctl etcd remove-member <ID> --nodes ${through}\` (ID from ${talosctl("etcd members", through)})`
       : "";
-  return `${keep}; then tell the cluster that it is gone${etcd} and \`kubectl delete node ${member.name}\`.`;
+  return `${keep}; then remove it from the cluster${etcd === "" ? " with" : `${etcd} and`} \`kubectl delete node ${member.name}\`.`;
 }
 
 async function memberId({ node }: RemovalContext): Promise<string | undefined> {

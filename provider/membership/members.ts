@@ -68,17 +68,17 @@ export function memberLabel({ name, node }: Member): string {
 export function farewell({ member, way }: Departure, staying: readonly Member[]): string {
   const label = memberLabel(member);
   if (way === "moved") {
-    return `${label}: ${member.name} is listed with another address now; whatever runs at ${member.node} is left as it is.`;
+    return `${label}: ${member.name} now has another address in the settings; the machine at ${member.node} is left as it is.`;
   }
   const through = staying.find(({ role }) => role === "controlplane")?.node ?? member.node;
   const also =
-    member.role === "controlplane" ? " It stays a member of etcd, which stops the next rollout." : "";
+    member.role === "controlplane" ? " It remains a member of etcd, which stops the next rollout." : "";
   const dead =
     member.role === "controlplane"
       ? `; if the machine is gone for good, \`talosctl etcd remove-member <ID> --nodes ${through}\` with its ID from ${talosctl("etcd members", through)}`
       : "";
   return (
-    `${label} leaves the settings and is left as it is (onRemove: keep): it runs on, and Kubernetes still knows it.${also} ` +
-    `To take it out of the cluster: \`talosctl reset --nodes ${member.node} --graceful\`${dead}, then \`kubectl delete node ${member.name}\`.`
+    `${label} leaves the settings and is left as it is (onRemove: keep): it keeps running, and Kubernetes still knows it.${also} ` +
+    `To remove it from the cluster: \`talosctl reset --nodes ${member.node} --graceful\`${dead}, then \`kubectl delete node ${member.name}\`.`
   );
 }

@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import type { Surroundings } from "../session.ts";
 import { hintsOf, problemsOf } from "../guards/finding.ts";
 import type { Properties } from "../secrets.ts";
@@ -80,7 +81,7 @@ function announcement({ member }: Departure, drained: boolean): string {
   return `${memberLabel(member)} leaves the settings, and its machine is reset (onRemove: reset): it ${drained ? "is drained, " : ""}${etcd}loses its configuration and its data, and boots into maintenance mode.`;
 }
 
-/** What stands against the removal as things are now. */
+/** What stands against the removal right now. */
 async function foresee(context: RemovalContext): Promise<{ problem?: string; note?: string }> {
   const { member, node } = context;
   try {
@@ -100,7 +101,7 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
     // From where nobody of the cluster answers, a preview can judge nothing.
     if ((await etcdReport(context, undefined)) === undefined) {
       return {
-        note: "No control plane answers from here, so that only `pulumi up` will see whether it can leave.",
+        note: "No control plane answers from here, so only `pulumi up` can check whether it can leave.",
       };
     }
     return { problem: error.message };
@@ -115,12 +116,20 @@ function rashness(leaving: readonly Departure[], inputs: MembershipInputs): stri
   const names = controlPlanes.map(({ member }) => memberLabel(member)).join(", ");
   if (controlPlanes.length > 0 && !inputs.nodes.some(({ role }) => role === "controlplane")) {
     return [
-      `${names}: this would remove the last control plane. \`pulumi destroy\` ends a stack; it leaves the machines as they are.`,
+      coded(
+        "last-control-plane",
+        `${names}: this would remove the last control plane`,
+        "To end a stack, use `pulumi destroy`; it leaves the machines as they are.",
+      ),
     ];
   }
   if (controlPlanes.length > 1) {
     return [
-      `${names}: control planes leave one at a time, each in a \`pulumi up\` of its own, so that etcd can make up for it. Put all but one back into the settings.`,
+      coded(
+        "control-planes-one-at-a-time",
+        `${names}: control planes leave one at a time, each in its own \`pulumi up\`, so that etcd keeps its majority`,
+        "Put all but one back into the settings.",
+      ),
     ];
   }
   return [];

@@ -43,8 +43,9 @@ export function quorumFindings({ leaving, name, members, staying }: EtcdReport):
   );
   if (!holds) {
     findings.push({
+      code: "etcd-quorum",
       problem:
-        `without ${name} etcd would have no quorum: ${alive} of the ${of} members left are healthy, ${needed} needed` +
+        `without ${name}, etcd would lose its majority: ${alive} of the ${of} remaining members are healthy, ${needed} needed` +
         (sick.length === 0 ? "" : ` (${sick.join("; ")})`),
       hint:
         of === 0

@@ -1,3 +1,4 @@
+import { coded, hasCode, type CodedText } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { stopIfCancelled, waitFor } from "../context.ts";
 import { EngineGone, NodeMoved, UpgradeError } from "../errors.ts";
@@ -34,7 +35,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
     const found = await look(context, node.patience.contactMs);
     if (found.is === "reset") {
       fate = "reset";
-      node.progress.info("was reset by an earlier run: it is only to be forgotten");
+      node.progress.info("was reset by an earlier run; removing it from etcd and Kubernetes");
     } else {
       begin("guard");
       node.gate.requireApproval("leaving");
@@ -62,8 +63,8 @@ export async function removeNode(context: RemovalContext): Promise<void> {
     await forget(context, found);
     node.progress.info(
       found.is === "member"
-        ? "left the cluster: the machine waits in maintenance mode, and Kubernetes has forgotten the node"
-        : "left the cluster: Kubernetes has forgotten the node",
+        ? "left the cluster: the machine waits in maintenance mode, and its Node object is deleted"
+        : "left the cluster: its Node object is deleted",
     );
   } catch (error) {
     // Refused before it was asked.
@@ -79,7 +80,7 @@ type Fate = "not asked" | "asked" | "reset";
 const fateText: Record<Fate, string> = {
   "not asked": "The machine was not reset.",
   asked: "The machine was asked to reset.",
-  reset: "The machine was reset; what is left is that etcd and Kubernetes forget it.",
+  reset: "The machine was reset; it remains to be removed from etcd and Kubernetes.",
 };
 
 function told(context: RemovalContext, step: RemovalStep, error: unknown, now: string): unknown {
@@ -89,23 +90,24 @@ function told(context: RemovalContext, step: RemovalStep, error: unknown, now: s
     return new RemovalError(
       member,
       step,
-      `cancelled; left undone: ${undone}`,
-      `${now} The next \`pulumi up\` goes on from here.`,
+      coded("cancelled", `cancelled; steps left: ${undone}`),
+      `${now} The next \`pulumi up\` continues from here.`,
     );
   }
   if (error instanceof RemovalError)
-    return /nothing was reset/i.test(error.message)
+    return hasCode(error.seen, "machine-unverified", "other-node", "same-machine")
       ? error
       : new RemovalError(error.member, error.step, error.seen, `${error.hint} ${now}`);
   if (error instanceof UpgradeError)
     return new RemovalError(member, step, error.seen, `${error.hint} ${now}`);
-  const again = `${now} Run \`pulumi up\` again once it is fixed: it goes on from here.`;
+  const again = `${now} Run \`pulumi up\` again once it is fixed: it continues from here.`;
   if (error instanceof TalosError) {
-    return new RemovalError(member, step, `${error.call}: ${error.detail}`, again);
+    return new RemovalError(member, step, coded("talos-api", `${error.call}: ${error.detail}`), again);
   }
-  if (error instanceof Refused) return new RemovalError(member, step, error.message, `${error.hint} ${now}`);
+  if (error instanceof Refused) return new RemovalError(member, step, error.problems, `${error.hint} ${now}`);
   if (error instanceof KubernetesError) {
-    return new RemovalError(member, step, `Kubernetes: ${error.message}`, again);
+    const code = error.transient ? "kubernetes-unreachable" : "kubernetes-access";
+    return new RemovalError(member, step, coded(code, `Kubernetes: ${error.message}`), again);
   }
   return error;
 }
@@ -117,8 +119,11 @@ export function refuseOtherNode({ member, staying }: RemovalContext, found: Memb
     throw new RemovalError(
       member,
       "guard",
-      `the machine at ${member.node} is ${memberLabel(named)}, as it says itself, and that node stays: addresses have moved, it seems`,
-      "Nothing was reset. Put the node back, correct the addresses (cluster.nodes[].address), run `pulumi up`, and take it out again.",
+      coded(
+        "other-node",
+        `the machine at ${member.node} reports that it is ${memberLabel(named)}, which stays: addresses have probably moved`,
+      ),
+      "Nothing was reset. Put the node back, correct the addresses (cluster.nodes[].address), run `pulumi up`, and remove it again.",
     );
   }
 }
@@ -144,8 +149,8 @@ async function refuseSameMachine({ member, staying, node }: RemovalContext, foun
   throw new RemovalError(
     member,
     "guard",
-    `it is the same machine as ${memberLabel(other)}, which stays`,
-    `Nothing was reset. Put ${member.name} back into the settings with onRemove: keep, run \`pulumi up\`, and take it out again.`,
+    coded("same-machine", `it is the same machine as ${memberLabel(other)}, which stays`),
+    `Nothing was reset. Put ${member.name} back into the settings with onRemove: keep, run \`pulumi up\`, and remove it again.`,
   );
 }
 
@@ -176,9 +181,14 @@ async function reset({ member, node }: RemovalContext, found: Member): Promise<s
   try {
     return await node.gate.reset(found, { deadlineMs: node.patience.probeMs * 5 });
   } catch (error) {
-    if (error instanceof Refused) throw new RemovalError(member, "reset", error.message, error.hint);
+    if (error instanceof Refused) throw new RemovalError(member, "reset", error.problems, error.hint);
     if (error instanceof NodeMoved) {
-      throw new RemovalError(member, "reset", error.message, "Run `pulumi up` again.");
+      throw new RemovalError(
+        member,
+        "reset",
+        coded("node-keeps-restarting", error.message),
+        "Run `pulumi up` again.",
+      );
     }
     // The request may have arrived, or an earlier one is being carried out: the machine shows which.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return undefined;
@@ -230,8 +240,8 @@ async function untilReset(
     new RemovalError(
       member,
       "wait",
-      seen,
-      `Look at the machine's console and ${talosctl("dmesg", member.node)}, then run \`pulumi up\` again.`,
+      coded("reset-failed", seen),
+      `Check the machine's console and ${talosctl("dmesg", member.node)}, then run \`pulumi up\` again.`,
     );
   try {
     const done = await waitFor(node, node.timer.end, async (): Promise<"reset" | "gone" | undefined> => {
@@ -242,11 +252,11 @@ async function untilReset(
         awaySince = undefined;
         last = `the machine is ${machine.stage}`;
         if (machine.stage === "running" && bootId !== before.bootId) {
-          throw fail("the machine has rebooted, and still has its configuration");
+          throw fail("the machine rebooted and still has its configuration");
         }
         if (machine.stage === "running" && clock.now() - asked > patience.rebootMs) {
           if (actor === undefined) undisturbed();
-          throw fail("the machine was asked to reset and goes on running");
+          throw fail("the machine was asked to reset and is still running");
         }
       } catch (error) {
         if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
@@ -258,7 +268,7 @@ async function untilReset(
         // Without its configuration it may get another address: then it never answers at this one.
         if (actor !== undefined && clock.now() - awaySince > patience.contactMs) {
           progress.warn(
-            `was reset and no longer answers at ${member.node}; without its configuration it may have another address: look at its console`,
+            `was reset and no longer answers at ${member.node}; without its configuration it may have another address: check its console`,
           );
           return "gone";
         }
@@ -277,15 +287,15 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
   const { member, node } = context;
   if (member.role === "controlplane") {
     const known = found.is === "member" ? found.etcdMember : undefined;
-    let left: string | undefined = "etcd does not answer";
+    let left: CodedText | undefined = coded("etcd-unreachable", "etcd does not answer");
     await waitFor(node, node.clock.now() + node.patience.guardMs, async () => {
       const report = await etcdReport(context, known);
       left =
         report === undefined
-          ? "etcd does not answer on any of the control planes that stay"
+          ? coded("etcd-unreachable", "etcd does not answer on any of the remaining control planes")
           : report.leaving === undefined
             ? undefined
-            : `etcd still has its member ${report.leaving}`;
+            : coded("etcd-member-left", `etcd still has its member ${report.leaving}`);
       return left === undefined ? true : undefined;
     });
     if (left !== undefined) {
@@ -294,7 +304,7 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
         member,
         "forget",
         left,
-        `Take the member out with \`talosctl etcd remove-member <ID> --nodes ${through}\` and its ID from ${talosctl("etcd members", through)}, then run \`pulumi up\` again.`,
+        `Remove the member with \`talosctl etcd remove-member <ID> --nodes ${through}\` (ID from ${talosctl("etcd members", through)}), then run \`pulumi up\` again.`,
       );
     }
   }
@@ -308,7 +318,7 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
   try {
     await answered(node, () => node.gate.deleteNode(object.name, member.wasReset === true));
   } catch (error) {
-    if (error instanceof Refused) throw new RemovalError(member, "forget", error.message, error.hint);
+    if (error instanceof Refused) throw new RemovalError(member, "forget", error.problems, error.hint);
     throw error;
   }
 }

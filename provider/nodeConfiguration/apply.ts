@@ -1,18 +1,19 @@
+import { coded, framed } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, TalosReader } from "../../talos/api/talosClient.ts";
 import { isItself } from "../../talos/endpoint.ts";
-import { duration } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import { stopIfCancelled } from "../context.ts";
-import { Cancelled, sentence, UpgradeError } from "../errors.ts";
+import { Cancelled } from "../errors.ts";
 import { Gate } from "../gate/gate.ts";
-import { NotRecovered, Refused } from "../gate/refused.ts";
+import { Refused } from "../gate/refused.ts";
 import { inTurn } from "../gate/turn.ts";
 import { givenKubeconfig, kubeconfigForTurn } from "../givenKubeconfig.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { talosctl } from "../talosctl.ts";
 import { approvalFor, type Surroundings } from "../session.ts";
+import { failedAfterApply, notApplied, refusedAfter } from "./applyErrors.ts";
 import { requireApproval } from "./approved.ts";
 import { endDrain, notDrained, openForDrain, whileDrained } from "./drained.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
@@ -114,11 +115,17 @@ class Application {
     const found = await this.#find();
     if (found.state === "unreachable") {
       if (settles) {
-        this.#sink.warn(`${this.#label} could not be asked what it has: ${found.reason}`);
+        this.#sink.warn(
+          coded("config-unreadable", `${this.#label}: its configuration could not be read: ${found.reason}`),
+        );
         return unchanged;
       }
       throw new ConfigurationError(
-        `${this.#label}: its configuration was not applied, since nobody can tell what it has: ${sentence(found.reason)} ${adviceForUnanswered(found.reason)}${this.#onlyItself()} Then run \`pulumi up\` again.`,
+        coded(
+          "config-unreadable",
+          `${this.#label}: its configuration was not applied, since the current one could not be read: ${found.reason}`,
+          `${adviceForUnanswered(found.reason)}${this.#onlyItself()} Then run \`pulumi up\` again.`,
+        ),
       );
     }
     if (found.state === "maintenance") {
@@ -168,7 +175,7 @@ class Application {
         return this.#ended(outcome, () => endDrain(context, true));
       });
     } catch (error) {
-      throw error instanceof TalosError ? this.#failed(error) : notDrained(this.#label, error);
+      throw error instanceof TalosError ? notApplied(this.#label, error) : notDrained(this.#label, error);
     } finally {
       this.#gate = own;
       session.close();
@@ -181,7 +188,7 @@ class Application {
       await end();
       return outcome;
     } catch (error) {
-      return { applied: true, failure: this.#aftermath(error) };
+      return { applied: true, failure: failedAfterApply(this.#label, error) };
     }
   }
 
@@ -215,7 +222,7 @@ class Application {
     const { isNew, wanted } = this.#order;
     const { endpoint, others = [] } = this.#connections.connectionTo(wanted.node);
     if (!isNew || [endpoint, ...others].some((way) => isItself(way, wanted.node))) return "";
-    return ` For its first configuration a machine has to answer at ${wanted.node} itself, port 50000: no endpoint forwards to it before. Elsewhere \`talosctl apply-config --insecure --nodes ${wanted.node}\` can bring it.`;
+    return ` For its first configuration a machine must answer at ${wanted.node} itself, port 50000: no endpoint forwards to it yet. From another host, \`talosctl apply-config --insecure --nodes ${wanted.node}\` can apply it.`;
   }
 
   #find(accept?: (found: Found) => boolean, forMs?: number): Promise<Found> {
@@ -238,13 +245,13 @@ class Application {
         return;
       } catch (error) {
         if (error instanceof Refused)
-          throw new ConfigurationError(`${sentence(error.message)} Nothing was sent to it. ${error.hint}`);
-        if (!isTransient(error)) throw this.#failed(error);
+          throw new ConfigurationError(framed("", error.problems, `. Nothing was sent to it. ${error.hint}`));
+        if (!isTransient(error)) throw notApplied(this.#label, error);
         // The machine may have stored it, and begun to install, before its answer was out.
         const found = await this.#afterFirst();
         if (found.state === "configured") return;
         // Silence proves nothing: the next `up` looks again, and the state has no configuration of the node until then.
-        if (found.state === "unreachable" || tries >= 2) throw this.#failed(error);
+        if (found.state === "unreachable" || tries >= 2) throw notApplied(this.#label, error);
       }
     }
   }
@@ -277,7 +284,10 @@ class Application {
         this.#tell(await this.#through({ mode, disturbs: disturbs && mode === "NO_REBOOT", drained }));
         if (mode === "STAGED") {
           this.#sink.warn(
-            `${this.#label}: its configuration is staged, since it takes effect at the next boot only: with the next upgrade, or after ${talosctl("reboot", this.#order.wanted.node)} at a time that suits`,
+            coded(
+              "config-staged",
+              `${this.#label}: its configuration is staged and takes effect at the next boot: with the next upgrade, or after ${talosctl("reboot", this.#order.wanted.node)}`,
+            ),
           );
         }
         return { applied: true };
@@ -300,11 +310,14 @@ class Application {
         if (mode === "NO_REBOOT") return "NO_REBOOT";
         if (mode === "REBOOT" || mode === "STAGED") return "STAGED";
         throw new ConfigurationError(
-          `${this.#label}: its configuration was not applied: the dry run answered with the unknown mode ${mode}`,
+          coded(
+            "config-rejected",
+            `${this.#label}: its configuration was not applied: the dry run returned the unknown mode ${mode}`,
+          ),
         );
       } catch (error) {
-        if (!isTransient(error) || clock.now() >= end) throw this.#failed(error);
-        this.#sink.status("the dry run got no answer; asking again");
+        if (!isTransient(error) || clock.now() >= end) throw notApplied(this.#label, error);
+        this.#sink.status("the dry run got no answer; retrying");
         await clock.sleep(patience.evictMs, this.#call.signal);
       }
     }
@@ -330,7 +343,7 @@ class Application {
         if (!(error instanceof Refused)) throw error;
         const waited = clock.now() - begun;
         const hopeless = error.findings.some(({ mayPass }) => !mayPass);
-        if (hopeless || waited >= timeoutSeconds * 1000) throw this.#unwell(error, waited, request.drained);
+        if (hopeless || waited >= timeoutSeconds * 1000) throw refusedAfter(this.#label, error, waited);
         this.#sink.status(`waiting: ${error.message}`);
         await clock.sleep(patience.evictMs, this.#call.signal);
       }
@@ -345,39 +358,10 @@ class Application {
       found.state === "configured" && judge(wanted, found.configuration, before).lines.length === 0;
     // An answer that was lost is no failure, if the node has what it was sent.
     if (applied && isTransient(error)) return { applied };
-    return { applied, failure: applied ? this.#aftermath(error) : this.#failed(error) };
-  }
-
-  /** The node has its configuration, and the cluster is not well after it. */
-  #aftermath(error: unknown): Error {
-    const [seen, hint] = error instanceof Error ? [seenOf(error), hintOf(error)] : [String(error), ""];
-    return new ConfigurationError(
-      `${this.#label}: its configuration was applied; after that: ${sentence(seen)}${hint} Run \`pulumi up\` again: it is not applied twice.`,
-      { cause: error },
-    );
-  }
-
-  #unwell(refused: Refused, waited: number, drained: boolean): ConfigurationError {
-    const why = `${drained ? "it is refused" : "the other control planes are not well"} after ${duration(waited)}`;
-    const hint = refused.hint.replace(/,? then run `pulumi up` again\.$/, ".");
-    return new ConfigurationError(
-      `${this.#label}: its configuration was not applied, since ${why}: ${sentence(refused.message)} ${hint} Then run \`pulumi up\` again: it goes on from here.`,
-    );
-  }
-
-  #failed(error: unknown): Error {
-    if (error instanceof NotRecovered) {
-      return new ConfigurationError(
-        `${this.#label}: its configuration was applied, and the control plane has ${error.message}. ${error.hint} Then run \`pulumi up\` again: it goes on from here.`,
-      );
-    }
-    if (!(error instanceof TalosError) || error.kind === "cancelled") {
-      return error instanceof Error ? error : new Error(String(error));
-    }
-    return new ConfigurationError(
-      `${this.#label}: its configuration could not be applied: ${error.call}: ${sentence(error.detail)} Fix what it names, then run \`pulumi up\` again: it asks the node first what it has.`,
-      { cause: error },
-    );
+    return {
+      applied,
+      failure: applied ? failedAfterApply(this.#label, error) : notApplied(this.#label, error),
+    };
   }
 
   #tell({ warnings }: ApplyAnswer): void {
@@ -387,13 +371,4 @@ class Application {
   #limits(factor: number): { deadlineMs: number; signal: AbortSignal } {
     return { deadlineMs: this.#call.surroundings.patience.probeMs * factor, signal: this.#call.signal };
   }
-}
-
-/** Without the node and the step of an upgrade. */
-function seenOf(error: Error): string {
-  return error instanceof UpgradeError ? error.seen : error.message;
-}
-
-function hintOf(error: Error): string {
-  return "hint" in error && typeof error.hint === "string" ? ` ${error.hint}` : "";
 }

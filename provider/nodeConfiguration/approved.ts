@@ -1,4 +1,4 @@
-import { sentence } from "../errors.ts";
+import { framed } from "../../talos/errorCodes.ts";
 import type { Gate } from "../gate/gate.ts";
 import { Refused } from "../gate/refused.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -11,7 +11,7 @@ export function requireApproval(wanted: { name: string; node: string }, gate: Ga
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     throw new ConfigurationError(
-      `${nodeLabel(wanted)}: its configuration was not applied: ${sentence(error.message)} ${error.hint}`,
+      framed(`${nodeLabel(wanted)}: its configuration was not applied: `, error.problems, `. ${error.hint}`),
     );
   }
 }

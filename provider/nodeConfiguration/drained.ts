@@ -1,6 +1,8 @@
+import { problemsOf } from "../guards/finding.ts";
+import { coded, framed } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
-import { EngineGone, sentence, UpgradeError } from "../errors.ts";
+import { EngineGone, UpgradeError } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import {
@@ -85,13 +87,13 @@ async function drainOne(context: UpgradeContext): Promise<KubernetesNode> {
   const nodes = await answered(context, () => kubernetes.nodes());
   const target = drainTarget(nodes, own, wanted.node);
   if (target.state === "unknown")
-    throw failure(context, "drain", target.finding.problem, target.finding.hint);
+    throw failure(context, "drain", problemsOf([target.finding]), target.finding.hint);
   if (target.state === "alone") {
     throw failure(
       context,
       "drain",
-      "it is the only node of its cluster, so its pods cannot go anywhere",
-      "Scale down what uses these volumes, run `pulumi up`, and scale it up again.",
+      coded("drain-single-node", "this is the only node of its cluster, so its pods cannot move"),
+      "Scale down the workloads that use these volumes, run `pulumi up`, and scale them up again.",
     );
   }
   const { node } = target;
@@ -111,14 +113,14 @@ function requireOthersWell(
   const busy = nodes.flatMap(({ name, ready, reason, annotations }) => {
     if (name === self) return [];
     if (!ready) return [`${name} is not ready: ${reason}`];
-    if (annotations[cordonedBy] !== undefined) return [`${name} is still cordoned by a run of this program`];
+    if (annotations[cordonedBy] !== undefined) return [`${name} is still cordoned by an earlier run`];
     return annotations[storageNote] === undefined ? [] : [`the storage of ${name} is not back yet`];
   });
   if (busy.length === 0) return;
   throw failure(
     context,
     "drain",
-    `one node is drained at a time, and ${busy.join(", ")}`,
+    coded("drain-one-at-a-time", `nodes are drained one at a time, and ${busy.join(", ")}`),
     "Bring it back first, then run `pulumi up` again.",
   );
 }
@@ -146,8 +148,8 @@ export async function endDrain(context: UpgradeContext, resumes: boolean): Promi
       throw failure(
         context,
         "uncordon",
-        "Kubernetes says the node is not Ready after its kubelet has restarted",
-        `Look at its kubelet (${talosctl("logs kubelet", wanted.node)}). It stays cordoned until then.`,
+        coded("node-not-ready", "Kubernetes reports the node as not Ready after its kubelet restarted"),
+        `Check its kubelet (${talosctl("logs kubelet", wanted.node)}). It stays cordoned until then.`,
       );
     }
     const { name } = node;
@@ -187,14 +189,14 @@ async function putBack(context: UpgradeContext, before: KubernetesNode | undefin
 
 /** What goes wrong before the kubelet restarts, in the words of a configuration. */
 export function notDrained(label: string, error: unknown): unknown {
-  const why = `${label}: its configuration was not applied: it restarts the kubelet under volumes that their driver would log out, and the node could not be drained for it: `;
+  const why = `${label}: its configuration was not applied: it restarts the kubelet under volumes that their driver would log out, and the node could not be drained: `;
   const again = "Then run `pulumi up` again.";
   if (error instanceof UpgradeError)
-    return new ConfigurationError(`${why}${sentence(error.seen)} ${error.hint}`);
+    return new ConfigurationError(framed(why, error.seen, `. ${error.hint}`));
   if (error instanceof Refused)
-    return new ConfigurationError(`${why}${sentence(error.message)} ${error.hint} ${again}`);
+    return new ConfigurationError(framed(why, error.problems, `. ${error.hint} ${again}`));
   return error instanceof KubernetesError
-    ? new ConfigurationError(`${why}${sentence(error.message)} ${again}`)
+    ? new ConfigurationError(coded("kubernetes-unreachable", `${why}${error.message}`, again))
     : error;
 }
 

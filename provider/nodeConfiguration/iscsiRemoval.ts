@@ -1,3 +1,4 @@
+import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { withoutIscsiLabel } from "../../talos/iscsi.ts";
 import { givenKubeconfig } from "../givenKubeconfig.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -15,7 +16,7 @@ function removesIscsi(lines: readonly string[]): boolean {
 export async function iscsiRemovalProblem(
   { surroundings, signal, wanted, connections }: KubeletLook,
   lines: readonly string[],
-): Promise<string | undefined> {
+): Promise<CodedText | undefined> {
   if (!removesIscsi(lines)) return undefined;
   const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
   const talos = connections.to(wanted.node);
@@ -38,12 +39,17 @@ export async function iscsiRemovalProblem(
     );
     const entries = describeLeft({ attachments, inUse: [], sessions: [] }, volumes, pods.objects);
     if (entries.length === 0) return undefined;
-    return (
-      `${label}: ${change}, and nothing could unmount its volumes: ${listed(entries)}. ` +
-      `Run \`kubectl drain ${node} --ignore-daemonsets --delete-emptydir-data\`, then \`pulumi up\`, then \`kubectl uncordon ${node}\`.`
+    return coded(
+      "iscsi-removal",
+      `${label}: ${change}, and nothing could unmount its volumes: ${listed(entries)}`,
+      `Run \`kubectl drain ${node} --ignore-daemonsets --delete-emptydir-data\`, then \`pulumi up\`, then \`kubectl uncordon ${node}\`.`,
     );
   } catch (error) {
     if (!isAnswer(error)) throw error;
-    return `${label}: ${change}, and the volumes on it could not be read: ${error.message}. Run \`pulumi up\` again when the node and the Kubernetes API answer.`;
+    return coded(
+      "volumes-unknown",
+      `${label}: ${change}, and the volumes on it could not be read: ${error.message}`,
+      "Run `pulumi up` again when the node and the Kubernetes API answer.",
+    );
   }
 }

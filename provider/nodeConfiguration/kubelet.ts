@@ -1,3 +1,4 @@
+import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { Connections } from "../connections.ts";
 import { givenKubeconfig } from "../givenKubeconfig.ts";
@@ -87,15 +88,15 @@ export async function kubeletWarning(look: KubeletLook, drains: boolean): Promis
   try {
     const { entries, unsafe } = await volumesAtStake(look);
     if (entries.length === 0) return undefined;
-    const told = `${label}: this restarts the kubelet, which stages its volumes over iSCSI again, under their pods: ${listed(entries)}`;
+    const told = `${label}: this restarts the kubelet, which restages its iSCSI volumes under running pods: ${listed(entries)}`;
     if (unsafe.length === 0) return told;
     const outcome = drains
-      ? "The node is drained before, one node at a time, and uncordoned when its kubelet is back."
+      ? "The node is drained first, one node at a time, and uncordoned when its kubelet is back."
       : refusal;
     return `${told}. ${lackShims(unsafe)} ${outcome}`;
   } catch (error) {
     if (!isAnswer(error)) throw error;
-    return `${label}: this restarts the kubelet. Which pods have iSCSI volumes there is not known: ${error.message}`;
+    return `${label}: this restarts the kubelet. The pods with iSCSI volumes there could not be read: ${error.message}`;
   }
 }
 
@@ -105,7 +106,7 @@ type KubeletStake =
 
 interface Told {
   /** Why the configuration was not applied, for people. */
-  reason: string;
+  reason: CodedText;
   /** What is wrong with a restart, without what is done about it. */
   problem: string;
 }
@@ -116,23 +117,32 @@ export async function kubeletStake(look: KubeletLook): Promise<KubeletStake> {
   try {
     const { entries, unsafe, kubeconfig } = await volumesAtStake(look);
     if (unsafe.length === 0 || kubeconfig === undefined) return { is: "free" };
-    const under = `under volumes in use: ${listed(entries)}. ${lackShims(unsafe)}`;
-    const reason = `${label}: its configuration was not applied, since it restarts the kubelet ${under} ${refusal}`;
-    return { is: "drain", kubeconfig, reason, problem: `the kubelet would restart ${under}` };
+    const under = `under volumes in use: ${listed(entries)}`;
+    const lack = lackShims(unsafe);
+    const reason = coded(
+      "kubelet-volumes",
+      `${label}: its configuration was not applied, since it restarts the kubelet ${under}`,
+      `${lack} ${refusal}`,
+    );
+    return { is: "drain", kubeconfig, reason, problem: `the kubelet would restart ${under}. ${lack}` };
   } catch (error) {
     if (!isAnswer(error)) throw error;
-    const whose = `the node has iSCSI sessions, and nobody can tell whose: ${error.message}`;
-    const reason = `${label}: its configuration was not applied: it restarts the kubelet, ${whose}. Run \`pulumi up\` again when the Kubernetes API answers.`;
+    const whose = `the node has iSCSI sessions, and their owner could not be read: ${error.message}`;
+    const reason = coded(
+      "volumes-unknown",
+      `${label}: its configuration was not applied: it restarts the kubelet, and ${whose}`,
+      "Run `pulumi up` again when the Kubernetes API answers.",
+    );
     return { is: "unknown", reason, problem: whose };
   }
 }
 
 function lackShims(drivers: readonly string[]): string {
-  return `The driver ${drivers.join(", ")} on this cluster has no shims of this program, and logs such sessions out: the disks would disappear under their pods.`;
+  return `The driver ${drivers.join(", ")} on this cluster lacks this program's shims and would log the sessions out: the disks would disappear under their pods.`;
 }
 
 const refusal =
-  "With upgrade.drain.enabled: false it is not applied until they have left: drain the node (`kubectl drain`), run `pulumi up`, and uncordon it; or deploy the driver with this program first.";
+  "With upgrade.drain.enabled: false, it is not applied until they have left: drain the node (`kubectl drain`), run `pulumi up`, and uncordon it; or deploy the driver with this program first.";
 
 /** Is it what a node or Kubernetes answered, or did not? */
 export function isAnswer(error: unknown): error is Error {

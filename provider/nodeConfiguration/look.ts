@@ -1,3 +1,4 @@
+import { coded, framed, type CodedText } from "../../talos/errorCodes.ts";
 import { alignConfig } from "../../talos/alignConfig.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { TalosReader } from "../../talos/api/talosClient.ts";
@@ -14,6 +15,10 @@ import type { NodeConfigurationInputs } from "./inputs.ts";
 /** Why a configuration is not applied. One error for people. */
 export class ConfigurationError extends Error {
   override readonly name = "ConfigurationError";
+
+  constructor(text: CodedText, options?: ErrorOptions) {
+    super(text, options);
+  }
 }
 
 /** What a node has, as far as it could be found out. */
@@ -26,7 +31,7 @@ export type Found =
 /** What the configuration does to the node, and why it must not be applied. */
 export interface Verdict extends ConfigChanges {
   /** All reasons against it, one text; undefined if there is none. */
-  readonly refusal: string | undefined;
+  readonly refusal: CodedText | undefined;
 }
 
 interface Looking {
@@ -112,10 +117,10 @@ export function judge(wanted: NodeConfigurationInputs, running: string, before: 
         ? encryptionLoss(parseConfig(running), parseConfig(machineConfiguration))
         : undefined;
     const refusals = [
-      ...(lost === undefined ? [] : [`${nodeLabel(wanted)}: ${lost}`]),
+      ...(lost === undefined ? [] : [framed(`${nodeLabel(wanted)}: `, lost, "")]),
       ...dropped(wanted, changes.dropped),
     ];
-    return { ...changes, refusal: refusals.length === 0 ? undefined : refusals.join("\n") };
+    return { ...changes, refusal: refusals.length === 0 ? undefined : (refusals.join("\n") as CodedText) };
   });
 }
 
@@ -153,7 +158,7 @@ function readable<T>(wanted: NodeConfigurationInputs, compare: () => T): T {
   } catch (error) {
     if (!(error instanceof ConfigTextError)) throw error;
     throw new ConfigurationError(
-      `${nodeLabel(wanted)}: its configuration cannot be compared: ${error.message}`,
+      coded("config-invalid", `${nodeLabel(wanted)}: its configuration cannot be compared: ${error.message}`),
       {
         cause: error,
       },
@@ -161,32 +166,38 @@ function readable<T>(wanted: NodeConfigurationInputs, compare: () => T): T {
   }
 }
 
-function dropped(wanted: NodeConfigurationInputs, lost: ConfigChanges["dropped"]): string[] {
+function dropped(wanted: NodeConfigurationInputs, lost: ConfigChanges["dropped"]): CodedText[] {
   if (lost.length === 0) return [];
   const lines = lost.map(({ line }) => `  ${line}`);
   const shown = lines.length > 40 ? [...lines.slice(0, 40), `  … and ${lines.length - 40} more`] : lines;
   return [
-    `${nodeLabel(wanted)} has what its configuration here would drop, and nothing was applied:\n${shown.join("\n")}\n` +
-      "Take it over: give the node's own machine configuration (cluster.nodes[].configFile), or put it into patches. " +
-      "What may go is listed by its path in cluster.acceptDropped.",
+    framed(
+      "",
+      coded("config-drops", `${nodeLabel(wanted)}: this configuration would drop settings that the node has`),
+      `. Nothing was applied.\n${shown.join("\n")}\n` +
+        "Adopt them: set the node's own machine configuration (cluster.nodes[].configFile), or add them to patches. " +
+        "List paths that may be dropped in cluster.acceptDropped.",
+    ),
   ];
 }
 
 /** A warning about a node that is not what it was given, where that is left alone: the node has what its configuration here would drop. */
-export function driftWarning(wanted: NodeConfigurationInputs, lines: readonly string[]): string {
-  return (
-    `${nodeLabel(wanted)} was changed by hand, and that is not taken back, since the node would lose what nobody has adopted:\n` +
-    `${lines.map((line) => `  ${line}`).join("\n")}\n+ is what the node has in addition. Put it into patches, undo it on the node, or list it in cluster.acceptDropped and run \`pulumi up --refresh\`.`
+export function driftWarning(wanted: NodeConfigurationInputs, lines: readonly string[]): CodedText {
+  return framed(
+    "",
+    coded("config-changed-by-hand", `${nodeLabel(wanted)} was changed by hand`),
+    ". The change is not reverted, since the node would lose settings that are not in this stack:\n" +
+      `${lines.map((line) => `  ${line}`).join("\n")}\nLines with + are only on the node. Add them to patches, undo them on the node, or list them in cluster.acceptDropped and run \`pulumi up --refresh\`.`,
   );
 }
 
 /** Why a machine that should have its configuration gets none without its owner's consent. */
-export function reinstalled(wanted: NodeConfigurationInputs, urn: string): string {
-  return (
-    `${nodeLabel(wanted)} has its configuration according to the state, but answers without client authentication: ` +
-    "it was reinstalled or reset, or another machine has its address. Its configuration holds the cluster's keys, and is not sent to a machine " +
-    "that cannot be verified. If you know that this machine is the right one, there are two ways: " +
-    `\`pulumi up --replace '${urn}'\`, or take ${wanted.name} out of cluster.nodes (with onRemove: keep), run \`pulumi up\`, and add it again.`
+export function reinstalled(wanted: NodeConfigurationInputs, urn: string): CodedText {
+  return coded(
+    "machine-reinstalled",
+    `${nodeLabel(wanted)} is configured according to the state, but answers without client authentication: it was reinstalled or reset, or another machine has its address`,
+    "Its configuration holds the cluster's keys and is not sent to an unverified machine. If this is the right machine, run " +
+      `\`pulumi up --replace '${urn}'\`, or remove ${wanted.name} from cluster.nodes (with onRemove: keep), run \`pulumi up\`, and add it again.`,
   );
 }
 

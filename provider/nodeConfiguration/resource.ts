@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
 import { firstConfigurationLine, isUnanswered, unansweredLine } from "../../talos/configurationLines.ts";
 import { reach } from "../../talos/endpoint.ts";
@@ -122,7 +123,10 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
     const found = await findConfiguration({ ...call, wanted }, connections.to(wanted.node));
     if (found.state === "unreachable") {
       sink.warn(
-        `${nodeLabel(wanted)} could not be asked what it has, so what this changes there is not known: ${found.reason}`,
+        coded(
+          "config-unreadable",
+          `${nodeLabel(wanted)}: its configuration could not be read, so the changes there are unknown: ${found.reason}`,
+        ),
       );
       return { changes: [unansweredLine(nodeLabel(wanted))], failures: [] };
     }
@@ -275,7 +279,12 @@ export async function readNodeConfiguration(
     const reason = found.state === "maintenance" ? "it waits for its first configuration" : found.reason;
     call.surroundings
       .statusOf(call.urn)
-      .warn(`${nodeLabel(wanted)} could not be read, its state is kept as it was: ${reason}`);
+      .warn(
+        coded(
+          "node-unreachable",
+          `${nodeLabel(wanted)} could not be read; its state is unchanged: ${reason}`,
+        ),
+      );
     return { inputs: inputsOf(values, marked), props: stored(values, secrets) };
   }
   const { [driftProperty]: _drift, ...rest } = values;

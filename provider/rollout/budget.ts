@@ -4,7 +4,7 @@ import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../conte
 import type { StepName } from "../errors.ts";
 import { inTurn } from "../gate/turn.ts";
 import { describeMachine } from "../facts.ts";
-import { patienceFor, type Finding } from "../guards/finding.ts";
+import { patienceFor, problemsOf, type Finding } from "../guards/finding.ts";
 import { cordonedBy, KubernetesError, type KubernetesNode } from "../kubernetes.ts";
 import { strangersCertificate } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
@@ -74,7 +74,7 @@ async function untilRoom(
     // This rollout's own nodes come back or fail: however long they take, it is no fault of the cluster's.
     if (held.size > 0) since = clock.now();
     if (since + patienceFor([finding], patience) <= clock.now())
-      throw failure(context, step, finding.problem, finding.hint);
+      throw failure(context, step, problemsOf([finding]), finding.hint);
     progress.detail(`waiting: ${finding.problem}`);
     await clock.sleep(pause(), signal);
   }
@@ -97,6 +97,7 @@ export async function overBudget(
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     return {
+      code: "kubernetes-unreachable",
       problem: `the Kubernetes API does not answer: ${error.message}`,
       hint: "It is needed to see which nodes are available. Check the control planes and the kubeconfig.",
       mayPass: error.transient,
@@ -106,7 +107,8 @@ export async function overBudget(
   if (others.length < allowed) return undefined;
   const list = others.map(({ name, reason }) => `${name} (${reason})`).join(", ");
   return {
-    problem: `${others.length} of the ${budget.group} ${others.length === 1 ? "is" : "are"} unavailable already, and ${allowed} may be at once: ${list}`,
+    code: "workers-unavailable",
+    problem: `${others.length} of the ${budget.group} ${others.length === 1 ? "is" : "are"} already unavailable, and at most ${allowed} may be: ${list}`,
     hint: `Bring ${others.length === 1 ? "it" : "them"} back (\`kubectl uncordon\`, or repair the machine), or raise ${budget.setting}.`,
     mayPass: true,
     recovers: others.some(({ recovers }) => recovers),
@@ -148,7 +150,7 @@ async function judge(
   if (!found.ready) return [{ name, reason: `not ready: ${found.reason}`, recovers: true }];
   if (!found.unschedulable) return [];
   const ours = found.annotations[cordonedBy] !== undefined;
-  return [{ name, reason: ours ? "cordoned by an upgrade that has not ended" : "cordoned", recovers: false }];
+  return [{ name, reason: ours ? "cordoned by an unfinished upgrade" : "cordoned", recovers: false }];
 }
 
 /** A node may have another name and be reached at another address than Kubernetes knows: then only it can tell. */

@@ -1,5 +1,5 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { duration } from "../clock.ts";
-import { problemsOf } from "../guards/finding.ts";
 import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
 import type { StepName } from "../errors.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
@@ -46,14 +46,17 @@ export async function requireGates(context: UpgradeContext, step: StepName): Pro
       stopIfCancelled(context);
       const obstacles = await closedBy(context, gate);
       if (obstacles.length === 0) break;
-      const problem = problemsOf(obstacles);
+      const problem = obstacles.map((obstacle) => obstacle.problem).join("; ");
       const left = begun + gate.timeoutSeconds * 1000 - clock.now();
       if (left <= 0 || obstacles.some(({ mayPass }) => !mayPass)) {
         throw failure(
           context,
           step,
-          `${problem} (upgrade.gates[${index}], waited ${duration(clock.now() - begun)})`,
-          "The rollout stops here; the node was not taken down. Once the gate is open, run `pulumi up` again: it goes on from here.",
+          coded(
+            "upgrade-gate",
+            `${problem} (upgrade.gates[${index}], waited ${duration(clock.now() - begun)})`,
+          ),
+          "The rollout stops here; the node was not taken down. Once the gate is open, run `pulumi up` again: it continues from here.",
         );
       }
       progress.detail(`waiting: ${problem}`);
@@ -62,14 +65,16 @@ export async function requireGates(context: UpgradeContext, step: StepName): Pro
   }
 }
 
-/** For a preview: what keeps the gates closed as things are, and gates that look at nothing. */
+/** For a preview: what keeps the gates closed right now, and gates that look at nothing. */
 export async function gateOutlook(context: UpgradeContext): Promise<string[]> {
   const texts = await Promise.all(
     context.wanted.rollout.gates.map(async (gate, index) => {
       const obstacles = await closedBy(context, gate, true);
       return obstacles.map(({ problem, harmless }) => {
         const told = `upgrade.gates[${index}]: ${problem}`;
-        return harmless === true ? told : `as things are, the rollout would wait and then stop: ${told}`;
+        return harmless === true
+          ? told
+          : coded("upgrade-gate", `the rollout would wait right now, and then stop: ${told}`);
       });
     }),
   );
@@ -81,7 +86,7 @@ async function closedBy(context: UpgradeContext, gate: CustomGate, strict = fals
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) {
     return strict
-      ? [{ problem: "not looked at, since no kubeconfig is known yet", mayPass: true, harmless: true }]
+      ? [{ problem: "not checked, since no kubeconfig is known yet", mayPass: true, harmless: true }]
       : [{ problem: "a gate needs the kubeconfig, and there is none", mayPass: false }];
   }
   const objects = await ask(kubernetes, gate);
@@ -89,7 +94,7 @@ async function closedBy(context: UpgradeContext, gate: CustomGate, strict = fals
   if (objects.length === 0 && gate.name !== undefined)
     return [{ problem: `${label(gate)} does not exist`, mayPass: true }];
   if (objects.length === 0 && strict)
-    return [{ problem: `there is no ${gate.kind} that it could look at`, mayPass: true, harmless: true }];
+    return [{ problem: `there is no ${gate.kind} to check`, mayPass: true, harmless: true }];
   const problems = await Promise.all(objects.map((object) => unmet(gate, object as Found)));
   const closed = problems.filter((problem) => problem !== undefined);
   const shown = closed.slice(0, 5);
@@ -114,7 +119,7 @@ async function unmet(gate: CustomGate, object: Found): Promise<string | undefine
     const has = object.status?.conditions?.find((condition) => condition.type === type);
     if (has?.status === status) return undefined;
     const why = has?.message ?? has?.reason ?? "";
-    return `${of}: ${type} is ${has === undefined ? "not told" : `${has.status}`}, not ${status}${why === "" ? "" : ` (${why})`}`;
+    return `${of}: ${type} is ${has === undefined ? "not reported" : `${has.status}`}, not ${status}${why === "" ? "" : ` (${why})`}`;
   }
   const path = gate.jsonPath ?? "";
   // Only who has such a gate loads it.
@@ -124,7 +129,7 @@ async function unmet(gate: CustomGate, object: Found): Promise<string | undefine
   const wrong = values.filter((value) => !wanted.some((one) => one === value || String(one) === value));
   if (values.length > 0 && wrong.length === 0) return undefined;
   const is =
-    values.length === 0 ? "is not there" : `is ${wrong.map((value) => JSON.stringify(value)).join(", ")}`;
+    values.length === 0 ? "is missing" : `is ${wrong.map((value) => JSON.stringify(value)).join(", ")}`;
   return `${of}: ${path} ${is}, not ${wanted.map((one) => JSON.stringify(one)).join(" or ")}`;
 }
 

@@ -1,9 +1,11 @@
+import { coded } from "../../talos/errorCodes.ts";
+import { problemsOf } from "../guards/finding.ts";
 import type { UpgradeContext } from "../context.ts";
 import { overBudget } from "./budget.ts";
 import { gateOutlook } from "./gates.ts";
 import { closedWindow } from "./window.ts";
 
-/** For a preview: what keeps the rollout from taking this node down as things are. The same text for all nodes that it concerns. */
+/** For a preview: what keeps the rollout from taking this node down right now. The same text for all nodes that it concerns. */
 export async function outlook(context: UpgradeContext): Promise<string[]> {
   const { outsideWindow } = context.wanted.rollout;
   const closed = await closedWindow(context);
@@ -15,9 +17,12 @@ export async function outlook(context: UpgradeContext): Promise<string[]> {
       : [
           outsideWindow === "stop"
             ? `${closed}: a deployment before that leaves the nodes as they are`
-            : `${closed}: a deployment before that fails (upgrade.outsideWindow: fail)`,
+            : coded(
+                "upgrade-window",
+                `${closed}: a deployment before that fails (upgrade.outsideWindow: fail)`,
+              ),
         ]),
     ...gates,
-    ...(room === undefined ? [] : [`as things are, the rollout would stop: ${room.problem}. ${room.hint}`]),
+    ...(room === undefined ? [] : [`the rollout would stop right now: ${problemsOf([room])}. ${room.hint}`]),
   ];
 }

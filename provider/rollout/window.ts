@@ -1,3 +1,4 @@
+import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import type { WindowState } from "../../talos/windowTimes.ts";
 import type { UpgradeContext } from "../context.ts";
 import { lackingServices, missingExtensions, type NodeFacts } from "../facts.ts";
@@ -23,7 +24,7 @@ export function describePostponed(
   { message, standing: how, needed }: Postponed,
   installed: boolean,
   outsideWindow: "stop" | "fail",
-): { text: string } | { seen: string; hint: string } {
+): { text: string } | { seen: CodedText; hint: string } {
   const image = installed
     ? "The new image is installed and starts with the next reboot, whoever asks for it."
     : "";
@@ -32,9 +33,9 @@ export function describePostponed(
     return { text: join(`${message}.`, how, image || "The node runs its old image, untouched.") };
   const lacks =
     needed === undefined ? "" : `. What comes after the rollout needs ${needed}, which this node lacks`;
-  const again = "Run `pulumi up` again when a window is open: it goes on from here.";
+  const again = "Run `pulumi up` again when a window is open: it continues from here.";
   const hint = join(how, image, again);
-  return { seen: message + lacks, hint };
+  return { seen: coded("upgrade-window", message + lacks), hint };
 }
 
 /** The upgrade windows as they are now; undefined where there are none. */

@@ -1,8 +1,9 @@
 import { sameFor } from "../../talos/endpoint.ts";
+import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { duration } from "../clock.ts";
 import { backoff, failure, stopIfCancelled, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
-import type { Finding } from "../guards/finding.ts";
+import { problemsOf, type Finding } from "../guards/finding.ts";
 import {
   cordonedBy,
   KubernetesError,
@@ -32,8 +33,9 @@ export function drainTarget(nodes: KubernetesNode[], name: string | undefined, a
   return {
     state: "unknown",
     finding: {
+      code: "node-not-in-kubernetes",
       problem: `Kubernetes has no node with the name ${name ?? "(none yet)"} or the address ${address}, so it cannot be drained`,
-      hint: "Look at `kubectl get nodes -o wide`: is the kubeconfig that of this cluster, and has the node joined? Turn the drain off for a node that runs no pods.",
+      hint: "Check `kubectl get nodes -o wide`: does the kubeconfig belong to this cluster, and has the node joined? For a node that runs no pods, turn the drain off.",
       mayPass: true,
       recovers: name === undefined,
     },
@@ -63,9 +65,9 @@ export async function drain(
   const nodes = await answered(context, () => kubernetes.nodes());
   const target = drainTarget(nodes, facts.kubernetesNode, wanted.node);
   if (target.state === "unknown")
-    throw failure(context, "drain", target.finding.problem, target.finding.hint);
+    throw failure(context, "drain", problemsOf([target.finding]), target.finding.hint);
   if (target.state === "alone") {
-    progress.info("the only node of its cluster: not drained, its pods start again with it");
+    progress.info("the only node of its cluster: not drained, its pods restart with it");
     await warnOfVolumes(context, "is not drained (the only node of its cluster)");
     return noteStorage(context, nodes[0]?.name);
   }
@@ -146,7 +148,8 @@ async function evictAll(
       trouble = "";
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
-      if (!error.transient) throw drainFailure(context, `Kubernetes: ${error.message}`, rights);
+      if (!error.transient)
+        throw drainFailure(context, coded("kubernetes-access", `Kubernetes: ${error.message}`), rights);
       trouble = error.message;
       watched.forget();
       progress.detail(`the Kubernetes API does not answer: ${trouble}`);
@@ -163,10 +166,17 @@ async function evictAll(
   throw trouble === ""
     ? drainFailure(
         context,
-        `${left.length} ${left.length === 1 ? "pod" : "pods"} had not left ${waited}: ${describe(left, asked)}`,
+        coded(
+          "drain-pods",
+          `${left.length} ${left.length === 1 ? "pod" : "pods"} had not left ${waited}: ${describe(left, asked)}`,
+        ),
         room,
       )
-    : drainFailure(context, `the Kubernetes API did not answer ${waited}: ${trouble}`, away);
+    : drainFailure(
+        context,
+        coded("kubernetes-unreachable", `the Kubernetes API did not answer ${waited}: ${trouble}`),
+        away,
+      );
 
   async function evict(pod: KubernetesPod): Promise<void> {
     const last = asked.get(pod.uid);
@@ -180,7 +190,7 @@ async function evictAll(
     const deleted = whenBlocked === "delete" ? since + blockedTimeoutSeconds * 1000 : Infinity;
     if (reason !== "" && clock.now() >= deleted) {
       progress.warn(
-        `deletes pod ${podName(pod)}, which its budget held for ${duration(clock.now() - since)}: ${reason}`,
+        `deleting pod ${podName(pod)}: its PodDisruptionBudget blocked the eviction for ${duration(clock.now() - since)}: ${reason}`,
       );
       await kubernetes.deletePod(pod);
       reason = "";
@@ -194,7 +204,7 @@ async function evictAll(
 function warnOfBarePods({ progress }: UpgradeContext, pods: KubernetesPod[]): void {
   const bare = pods.filter(({ owner }) => owner === undefined);
   if (bare.length > 0)
-    progress.warn(`evicting pods that nothing will start again: ${bare.map(podName).join(", ")}`);
+    progress.warn(`evicting pods that no controller will recreate: ${bare.map(podName).join(", ")}`);
 }
 
 function describe(pods: KubernetesPod[], asked: Map<string, { reason: string }>): string {
@@ -210,11 +220,11 @@ function podName({ namespace, name }: KubernetesPod): string {
 }
 
 const room = "Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout";
-const away = "Check the control planes and that the kubeconfig's endpoint can be reached from here";
+const away = "Check the control planes, and that this machine can reach the kubeconfig's endpoint";
 const rights = "Check that the kubeconfig may read and evict pods";
 
 /** @param remedy what to do before the next run */
-function drainFailure(context: UpgradeContext, seen: string, remedy: string): Error {
+function drainFailure(context: UpgradeContext, seen: CodedText, remedy: string): Error {
   return failure(context, "drain", seen, `${remedy}, then run \`pulumi up\` again.`);
 }
 

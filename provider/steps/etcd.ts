@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { compareEtcdMinors, describeEtcdMinor, etcdMinor, type EtcdMinor } from "../../talos/etcdVersions.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { duration } from "../clock.ts";
@@ -56,7 +57,7 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
     const content = talos.etcdSnapshot({ deadlineMs: remaining(context), signal: context.signal });
     const saved = await folder.save(content, rollout, now);
     progress.info(
-      `etcd snapshot ${saved.path} (${saved.size} bytes, revision ${saved.revision ?? "not known"})`,
+      `etcd snapshot ${saved.path} (${saved.size} bytes, revision ${saved.revision ?? "unknown"})`,
     );
     return saved;
   } catch (error) {
@@ -66,8 +67,11 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
     throw failure(
       context,
       "guard",
-      `no snapshot of etcd: ${error instanceof TalosError ? error.detail : error.message}`,
-      "Fix this first, or take upgrade.etcdSnapshot out of the settings, then run `pulumi up` again.",
+      coded(
+        "etcd-snapshot",
+        `no snapshot of etcd: ${error instanceof TalosError ? error.detail : error.message}`,
+      ),
+      "Fix this first, or remove upgrade.etcdSnapshot from the settings, then run `pulumi up` again.",
     );
   }
 }
@@ -101,7 +105,10 @@ async function matchData(context: UpgradeContext): Promise<void> {
     throw failure(
       context,
       "guard",
-      `etcd's data has become that of ${describeEtcdMinor(clusterVersion(members, step.downgrading) ?? target)}`,
+      coded(
+        "etcd-downgrade",
+        `etcd's data is now of ${describeEtcdMinor(clusterVersion(members, step.downgrading) ?? target)}`,
+      ),
       "Run `pulumi up` again.",
     );
   }
@@ -135,8 +142,11 @@ async function awaitStorage(context: UpgradeContext, target: EtcdMinor): Promise
   throw failure(
     context,
     "guard",
-    `etcd did not convert its data to ${describeEtcdMinor(target)} within ${duration(clock.now() - begun)}; last seen: ` +
-      last.map((member) => `${member.address} ${describeEtcd(member)}`).join("; "),
-    `Look at ${talosctl("etcd status", wanted.node)} and ${talosctl("logs etcd", wanted.node)}; ${talosctl("etcd downgrade cancel", wanted.node)} ends it, \`pulumi up\` goes on with it.`,
+    coded(
+      "etcd-downgrade-timeout",
+      `etcd did not convert its data to ${describeEtcdMinor(target)} within ${duration(clock.now() - begun)}; last seen: ` +
+        last.map((member) => `${member.address} ${describeEtcd(member)}`).join("; "),
+    ),
+    `Check ${talosctl("etcd status", wanted.node)} and ${talosctl("logs etcd", wanted.node)}. ${talosctl("etcd downgrade cancel", wanted.node)} cancels it, \`pulumi up\` continues it.`,
   );
 }

@@ -121,12 +121,13 @@ async function machineFindings({ wanted, talos, patience, signal }: UpgradeConte
   if (machine.ready || lacksOnly(machine, wanted.services)) return [];
   // Static pods and the Node object have their causes elsewhere, such as an API server that is away: a reboot is no cure.
   const stopped = machine.unmet.some(({ name }) => name === "services")
-    ? ` Services that an upgrade has stopped before it failed come back with ${talosctl("reboot", wanted.node)}.`
+    ? ` Services that a failed upgrade stopped come back with ${talosctl("reboot", wanted.node)}.`
     : "";
   return [
     {
+      code: "machine-not-ready",
       problem: `the node is ${describeMachine(machine)}`,
-      hint: `Fix this first: an upgrade hides what is wrong with a node.${stopped} ${talosctl("dmesg", wanted.node)} and ${talosctl("services", wanted.node)} show what it waits for.`,
+      hint: `Fix this first: an upgrade would hide the fault.${stopped} ${talosctl("dmesg", wanted.node)} and ${talosctl("services", wanted.node)} show what it waits for.`,
       mayPass: true,
       recovers: true,
     },
@@ -164,6 +165,7 @@ async function kubernetesFindings(
     return {
       findings: [
         {
+          code: error.transient ? "kubernetes-unreachable" : "kubernetes-access",
           problem: `the Kubernetes API does not answer: ${error.message}`,
           hint: "It is needed to drain the node. Check the control planes and the kubeconfig.",
           mayPass: error.transient,

@@ -1,3 +1,4 @@
+import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import { reach } from "../../talos/endpoint.ts";
@@ -45,8 +46,11 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
   throw failure(
     context,
     "inspect",
-    `the machine is ${last === undefined ? "unknown" : describeMachine(last.machine)}`,
-    `It has to be running before it can be upgraded: look at its console or ${talosctl("dmesg", context.wanted.node)}, then run \`pulumi up\` again.`,
+    coded(
+      "machine-not-ready",
+      `the machine is ${last === undefined ? "unknown" : describeMachine(last.machine)}`,
+    ),
+    `It must be running before it can be upgraded: check its console or ${talosctl("dmesg", context.wanted.node)}, then run \`pulumi up\` again.`,
   );
 }
 
@@ -77,15 +81,18 @@ export function noContact(error: TalosError, context: UpgradeContext): UpgradeEr
   const { node, endpoint, endpoints } = context.wanted;
   const ways = endpoint === undefined ? reach(node, endpoints) : [endpoint];
   const where = ways.length === 1 && ways[0] === node ? node : `${node} (through ${ways.join(", ")})`;
-  const hints: Partial<Record<TalosError["kind"], string>> = {
-    certificate: adviceForUnanswered(error.detail),
-    denied: "The client certificate needs the role os:admin.",
+  const known: Partial<Record<TalosError["kind"], { code: ErrorCode; hint: string }>> = {
+    certificate: { code: "node-certificate", hint: adviceForUnanswered(error.detail) },
+    denied: { code: "node-access-denied", hint: "The client certificate needs the role os:admin." },
+  };
+  const { code, hint } = known[error.kind] ?? {
+    code: "node-unreachable",
+    hint: `Check that the node is on and that this machine can reach ${ways[0] === node ? `port 50000 of ${node}` : `the Talos API at ${ways.join(" or ")}`}.`,
   };
   return failure(
     context,
     "inspect",
-    `the Talos API at ${where} cannot be used: ${error.detail}`,
-    hints[error.kind] ??
-      `Check that the node is on and that ${ways[0] === node ? `port 50000 of ${node}` : `the Talos API at ${ways.join(" or ")}`} can be reached from here.`,
+    coded(code, `the Talos API at ${where} cannot be used: ${error.detail}`),
+    hint,
   );
 }

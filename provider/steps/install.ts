@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { preserveNeeded } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
@@ -42,18 +43,23 @@ export async function installBeside(
     throw failure(
       context,
       "install",
-      `${isTransient(error) ? "the connection broke while the installer ran" : "the installer did not run"}: ${error.detail}`,
-      `Its words are in ${talosctl("logs machined", wanted.node)}. Run \`pulumi up\` again: it looks first whether the installer has ended.`,
+      isTransient(error)
+        ? coded("install-interrupted", `the connection broke while the installer ran: ${error.detail}`)
+        : coded("install-failed", `the installer did not run: ${error.detail}`),
+      `Its output is in ${talosctl("logs machined", wanted.node)}. Run \`pulumi up\` again: it first checks whether the installer has finished.`,
     );
   }
   if (exitCode === 0) return;
   throw failure(
     context,
     "install",
-    exitCode === undefined
-      ? "the installer's output ended without an exit code"
-      : `the installer failed with exit code ${exitCode}${lastMessage === "" ? "" : `, its last words: ${lastMessage}`}`,
-    `The installer's words are in ${talosctl("logs machined", wanted.node)}. Fix what they name, then run \`pulumi up\` again.`,
+    coded(
+      "install-failed",
+      exitCode === undefined
+        ? "the installer's output ended without an exit code"
+        : `the installer failed with exit code ${exitCode}${lastMessage === "" ? "" : `, last message: ${lastMessage}`}`,
+    ),
+    `The installer's output is in ${talosctl("logs machined", wanted.node)}. Fix the cause, then run \`pulumi up\` again.`,
   );
 }
 
@@ -61,8 +67,8 @@ function busy(context: UpgradeContext, error: TalosError): Error {
   return failure(
     context,
     "install",
-    `the node is busy with another upgrade: ${error.detail}`,
-    `Wait until the other upgrade is over (${talosctl("dmesg --follow", context.wanted.node)} shows it), then run \`pulumi up\` again.`,
+    coded("install-busy", `another upgrade is running on the node: ${error.detail}`),
+    `Wait until the other upgrade has finished (${talosctl("dmesg --follow", context.wanted.node)} shows it), then run \`pulumi up\` again.`,
   );
 }
 
@@ -90,8 +96,8 @@ export async function installAndReboot(
     throw failure(
       context,
       "install",
-      `the node refused the upgrade: ${error.detail}`,
-      "Fix what it names, then run `pulumi up` again.",
+      coded("upgrade-refused", `the node refused the upgrade: ${error.detail}`),
+      "Fix the cause, then run `pulumi up` again.",
     );
   }
 }

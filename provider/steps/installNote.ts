@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { isImage, type InstallHistory } from "../../talos/api/installLog.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
@@ -27,8 +28,8 @@ export async function earlierInstall(
     throw failure(
       context,
       "install",
-      "whether an installer that was started earlier has ended cannot be told",
-      `Look at ${talosctl("logs machined", wanted.node)} and ${talosctl("dmesg", wanted.node)}. Nothing was installed on top of it. Run \`pulumi up\` again when it has ended; if it died, reboot the node first (${talosctl("reboot", wanted.node)}).`,
+      coded("install-unknown", "could not determine whether an earlier installer has finished"),
+      `Check ${talosctl("logs machined", wanted.node)} and ${talosctl("dmesg", wanted.node)}. Nothing was installed over it. Run \`pulumi up\` again once it has finished; if it died, reboot the node first (${talosctl("reboot", wanted.node)}).`,
     );
   }
   const installed = history.completed.at(-1);
@@ -37,8 +38,8 @@ export async function earlierInstall(
     throw failure(
       context,
       "install",
-      `${installed} was installed in this boot and waits for a reboot`,
-      `Installing ${wanted.image} now would overwrite the image that runs, which is the one to fall back to. Reboot the node first (${talosctl("reboot", wanted.node)}), or wait for whoever installed it; then run \`pulumi up\` again.`,
+      coded("install-pending", `${installed} was installed in this boot and waits for a reboot`),
+      `Installing ${wanted.image} now would overwrite the running image, the only one to fall back to. Reboot the node first (${talosctl("reboot", wanted.node)}), or wait for whoever installed it; then run \`pulumi up\` again.`,
     );
   }
   const note = await readNote(context, before);
@@ -57,7 +58,7 @@ export async function refuseOtherInstall(context: UpgradeContext, facts: NodeFac
   const { wanted, progress } = context;
   const history = await historyAtRest(context).catch((error: unknown) => {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    progress.detail(`what was installed in this boot cannot be read: ${error.detail}`);
+    progress.detail(`could not read what was installed in this boot: ${error.detail}`);
     return undefined;
   });
   const installed = history?.completed.at(-1);
@@ -66,8 +67,11 @@ export async function refuseOtherInstall(context: UpgradeContext, facts: NodeFac
   throw failure(
     context,
     "settled?",
-    `it runs the wanted image, but ${installed} was installed in this boot, and the next reboot starts that`,
-    `Reboot it at a time that suits, drained (${talosctl("reboot", wanted.node)}): then the next \`pulumi up\` brings it back to ${wanted.talosVersion}. Or let the settings want that image.`,
+    coded(
+      "install-pending",
+      `the node runs the wanted image, but ${installed} was installed in this boot and starts at the next reboot`,
+    ),
+    `Drain and reboot the node at a convenient time (${talosctl("reboot", wanted.node)}): the next \`pulumi up\` then brings it back to ${wanted.talosVersion}. Or set that image in the settings.`,
   );
 }
 
@@ -84,7 +88,7 @@ async function historyAtRest(context: UpgradeContext): Promise<InstallHistory | 
     });
     if (told === undefined) return undefined;
     if (told.last?.state !== "running") return told;
-    progress.detail("an installer that was started earlier is still at work");
+    progress.detail("an earlier installer is still running");
     return undefined;
   });
 }

@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
 import { upgradeApi } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
@@ -60,7 +61,7 @@ function pullNew(context: UpgradeContext, seen: Seen): Promise<string> {
 function pullOld(context: UpgradeContext): Promise<void> {
   const { talos, wanted, signal, progress } = context;
   // This call tells nothing until it is over.
-  progress.detail(`pulling ${wanted.image}; this Talos release tells no progress`);
+  progress.detail(`pulling ${wanted.image}; this Talos release reports no progress`);
   return talos.pullLegacy(wanted.image, { deadlineMs: remaining(context), signal });
 }
 
@@ -87,7 +88,7 @@ async function patiently<T>(context: UpgradeContext, work: () => Promise<T>): Pr
     } catch (error) {
       if (!(error instanceof TalosError) || !isTransient(error)) throw error;
       if (attempt === attempts || remaining(context) === 1) throw error;
-      context.progress.detail(`the pull broke off (${error.detail}), trying again`);
+      context.progress.detail(`the pull was interrupted (${error.detail}), retrying`);
       await context.clock.sleep(context.patience.pollMaxMs, context.signal);
     }
   }
@@ -100,15 +101,21 @@ function pullFailure(context: UpgradeContext, error: unknown, { last }: Seen, to
     return failure(
       context,
       "pull",
-      `the node could not pull ${context.wanted.image} within ${took}; ${last === undefined ? "no progress was reported" : `it got to ${last}`}`,
-      "Check that the node can reach the registry (proxy, mirror, DNS); a line that is only slow needs a longer upgrade.timeout. Then run `pulumi up` again.",
+      coded(
+        "pull-failed",
+        `the node could not pull ${context.wanted.image} within ${took}; ${last === undefined ? "no progress was reported" : `it got to ${last}`}`,
+      ),
+      "Check that the node can reach the registry (proxy, mirror, DNS); for a slow line, raise upgrade.timeout. Then run `pulumi up` again.",
     );
   return failure(
     context,
     "pull",
-    `the node could not pull ${context.wanted.image}: ${error.detail}`,
+    coded(
+      error.kind === "notFound" ? "image-not-found" : "pull-failed",
+      `the node could not pull ${context.wanted.image}: ${error.detail}`,
+    ),
     error.kind === "notFound"
-      ? "The registry does not have it: is the schematic registered at the factory, and does the factory build this release?"
+      ? "The registry does not have it: check that the schematic is registered at the factory and that the factory builds this release."
       : "Check that the node can reach the registry (proxy, mirror, DNS), then run `pulumi up` again.",
   );
 }

@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { duration } from "../clock.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
@@ -38,7 +39,7 @@ export async function requestReboot(
     throw failure(
       context,
       "reboot",
-      `the new image is installed, but the node refused to reboot: ${error.detail}`,
+      coded("reboot-refused", `the new image is installed, but the node refused to reboot: ${error.detail}`),
       `Run \`pulumi up\` again, or reboot it with ${talosctl("reboot", context.wanted.node)}.`,
     );
   }
@@ -104,14 +105,20 @@ async function newBoot(
     throw failure(
       context,
       "reboot",
-      `the node was asked to reboot and did not go down within ${duration(clock.now() - begun)}: ${last}`,
-      `${talosctl("dmesg", context.wanted.node)} and ${talosctl("logs machined", context.wanted.node)} show what it waits for. Run \`pulumi up\` again: it asks again, and does not install twice.`,
+      coded(
+        "node-did-not-reboot",
+        `the node was asked to reboot and did not go down within ${duration(clock.now() - begun)}: ${last}`,
+      ),
+      `${talosctl("dmesg", context.wanted.node)} and ${talosctl("logs machined", context.wanted.node)} show what it waits for. Run \`pulumi up\` again: it asks again and does not install twice.`,
     );
   throw failure(
     context,
     "reboot",
-    `the node did not come back within ${duration(clock.now() - begun)}; last seen: ${last}`,
-    "Look at its console. Once it is back, run `pulumi up` again: it goes on from there, whichever image the node then runs.",
+    coded(
+      "node-did-not-return",
+      `the node did not come back within ${duration(clock.now() - begun)}; last seen: ${last}`,
+    ),
+    "Check its console. Once it is back, run `pulumi up` again: it continues from there, whichever image the node runs.",
   );
 }
 
@@ -124,10 +131,10 @@ export class UpgradeFailed extends UpgradeError {
     super(
       nodeLabel(context.wanted),
       "install",
-      `the upgrade failed on the node: ${text}`,
+      coded("install-failed", `the upgrade failed on the node: ${text}`),
       recovered
-        ? "It was rebooted, so that its services run again; the installer's words are on its console, in the boot before. Run `pulumi up` again once the cause is fixed."
-        : "Its services are stopped, and it did not come back from the reboot that would start them. Look at its console; once it runs, run `pulumi up` again.",
+        ? "It was rebooted and its services run again; the installer's output is on its console, in the previous boot. Run `pulumi up` again once the cause is fixed."
+        : "Its services are stopped, and it did not come back from the reboot that starts them. Check its console; once it runs, run `pulumi up` again.",
     );
     this.recovered = recovered;
   }

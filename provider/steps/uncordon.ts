@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { failure, waitFor, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 import {
@@ -25,7 +26,7 @@ export async function uncordon(
   if (kubernetes === undefined) return undefined;
   const { wanted, progress } = context;
   const rebooted = after.bootId !== before.bootId;
-  let last = "the Kubernetes API does not answer";
+  let last = coded("kubernetes-unreachable", "the Kubernetes API does not answer");
 
   const done = await waitFor(context, context.timer.end, async () => {
     try {
@@ -34,18 +35,18 @@ export async function uncordon(
           ? findNode(await kubernetes.nodes(), undefined, wanted.node)
           : await kubernetes.node(after.kubernetesNode);
       if (node === undefined) {
-        last = "Kubernetes does not know this node";
+        last = coded("node-not-in-kubernetes", "Kubernetes does not know this node");
       } else if (!node.ready) {
-        last = `Kubernetes says the node is not Ready: ${node.reason}`;
+        last = coded("node-not-ready", `Kubernetes reports the node as not Ready: ${node.reason}`);
       } else if (rebooted && node.bootId !== "" && node.bootId === before.bootId) {
-        last = "the kubelet has not reported since the reboot";
+        last = coded("node-not-ready", "the kubelet has not reported since the reboot");
       } else {
         await release(kubernetes, node, { installedToo: true });
         return node;
       }
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
-      last = error.message;
+      last = coded("kubernetes-unreachable", error.message);
       if (!error.transient) throw error;
     }
     progress.detail(last);
@@ -56,7 +57,7 @@ export async function uncordon(
     context,
     "uncordon",
     last,
-    `The node runs the wanted image. Look at its kubelet (${talosctl("logs kubelet", wanted.node)}); run \`pulumi up\` again when it is Ready.`,
+    `The node runs the wanted image. Check its kubelet (${talosctl("logs kubelet", wanted.node)}); run \`pulumi up\` again when it is Ready.`,
   );
 }
 

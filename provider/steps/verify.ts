@@ -1,3 +1,4 @@
+import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { compareEtcdMinors, etcdMinor } from "../../talos/etcdVersions.ts";
 import { extensionName } from "../../talos/extensions.ts";
@@ -18,6 +19,7 @@ import { talosctl } from "../talosctl.ts";
 import { adviceForUnanswered } from "../unanswered.ts";
 
 interface Shortcoming {
+  code: ErrorCode;
   seen: string;
   hint: string;
   /** How long it may last on a machine that is running. */
@@ -58,16 +60,21 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
     }
     progress.detail(shortcoming.seen);
     if (runningSince !== undefined && clock.now() - runningSince >= shortcoming.forMs) {
-      throw failure(context, "verify", shortcoming.seen, shortcoming.hint);
+      throw shortOf(context, shortcoming);
     }
     return undefined;
   });
   if (verified !== undefined) return verified;
-  throw failure(context, "verify", shortcoming.seen, shortcoming.hint);
+  throw shortOf(context, shortcoming);
+}
+
+function shortOf(context: UpgradeContext, { code, seen, hint }: Shortcoming): Error {
+  return failure(context, "verify", coded(code, seen), hint);
 }
 
 function noAnswer(detail: string, { patience }: UpgradeContext): Shortcoming {
   return {
+    code: "node-unreachable",
     seen: `the node does not answer: ${detail}`,
     hint: `${adviceForUnanswered(detail)} Then run \`pulumi up\` again.`,
     forMs: patience.contactMs,
@@ -89,15 +96,17 @@ function judge(
   if (missing.length > 0) {
     const there = facts.extensions.map(({ name }) => name).join(", ") || "none";
     return {
-      seen: `the image runs without ${missing.map(extensionName).join(", ")} (extensions there: ${there})`,
-      hint: `Its schematic is the wanted one, so look whether that names the extension, and at what the factory built for ${wanted.talosVersion}. As a workaround, use another patch release.`,
+      code: "image-missing-extension",
+      seen: `the running image lacks ${missing.map(extensionName).join(", ")} (extensions present: ${there})`,
+      hint: `Its schematic is the wanted one: check that it names the extension, and what the factory built for ${wanted.talosVersion}. As a workaround, use another patch release.`,
       forMs: patience.settleMs,
     };
   }
   const absent = wanted.files.filter((path) => !facts.files.includes(path));
   if (absent.length > 0) {
     return {
-      seen: `the extension is there, but not ${absent.join(", ")}`,
+      code: "extension-incomplete",
+      seen: `the extension is installed, but ${absent.join(", ")} is missing`,
       hint: `The extension's build for ${wanted.talosVersion} is incomplete (siderolabs/talos#12951 was such a case). Use another patch release.`,
       forMs: patience.settleMs,
     };
@@ -105,8 +114,9 @@ function judge(
   const lacking = lackingServices(facts, wanted);
   if (lacking.length > 0) {
     return {
+      code: "service-not-running",
       seen: `not running: ${lacking.map((id) => describeService(id, facts)).join(", ")}`,
-      hint: `Look at ${lacking.map((id) => talosctl(`logs ${id}`, wanted.node)).join(" and ")}; run \`pulumi up\` again when it runs.`,
+      hint: `Check ${lacking.map((id) => talosctl(`logs ${id}`, wanted.node)).join(" and ")}; run \`pulumi up\` again when it runs.`,
       forMs: patience.serviceMs,
     };
   }
@@ -135,20 +145,22 @@ function etcdLeftBehind(
       ? "restore a snapshot of etcd"
       : `restore the snapshot of etcd in ${wanted.etcdSnapshot.directory}`;
   return {
+    code: "etcd-data-too-new",
     seen:
       `the node rebooted, but runs its old image again: ${describeImage(facts.version, facts.schematicId)}. ` +
       `etcd ${old ?? ""} of that image does not start on data that etcd ${next ?? ""} has written (${describeService("etcd", facts)})`,
     hint:
-      `Bring it forward again: \`talosctl upgrade --nodes ${wanted.node} --image ${wanted.image}\`. If that image does not boot either, ` +
-      `reset the node so that it joins anew; a single control plane has to ${restore} (\`talosctl bootstrap --nodes ${wanted.node} --recover-from <snapshot>\`).`,
+      `Upgrade it again: \`talosctl upgrade --nodes ${wanted.node} --image ${wanted.image}\`. If that image does not boot either, ` +
+      `reset the node so that it rejoins; on a single control plane, ${restore} (\`talosctl bootstrap --nodes ${wanted.node} --recover-from <snapshot>\`).`,
     forMs: 0,
   };
 }
 
 function notReady({ machine }: NodeFacts, { node }: NodeUpgradeInputs): Shortcoming {
   return {
+    code: "machine-not-ready",
     seen: `the machine is ${describeMachine(machine)}`,
-    hint: `Look at ${talosctl("services", node)} and ${talosctl("dmesg", node)}; run \`pulumi up\` again when it is ready.`,
+    hint: `Check ${talosctl("services", node)} and ${talosctl("dmesg", node)}; run \`pulumi up\` again when it is ready.`,
     forMs: Infinity,
   };
 }
@@ -162,14 +174,16 @@ function wrongImage(
   const wants = describeImage(wanted.talosVersion, wanted.schematicId);
   if (runsOld(facts, before, wanted)) {
     return {
+      code: "image-fallback",
       seen: `the node rebooted, but runs its old image again: ${runs}, not ${wants}`,
-      hint: "Talos falls back when the new image does not boot or does not finish booting, and runs the old one when nothing was installed: the console of the node shows which. Run `pulumi up` again once the cause is fixed.",
+      hint: "Talos falls back when the new image does not boot or does not finish booting, or when nothing was installed: the node's console shows which. Run `pulumi up` again once the cause is fixed.",
       forMs: 0,
     };
   }
   return {
+    code: "image-wrong",
     seen: `the node runs ${runs}, not ${wants}`,
-    hint: `Is ${wanted.image} the image of that release and schematic?`,
+    hint: `Check that ${wanted.image} is the image of that release and schematic: a mirror may be stale.`,
     // The extensions, the schematic among them, are reported a moment after the machine.
     forMs: facts.schematicId === undefined ? patience.settleMs : 0,
   };
@@ -186,19 +200,20 @@ function runsOld(facts: NodeFacts, before: NodeFacts, wanted: NodeUpgradeInputs)
 async function etcdShortcoming(context: UpgradeContext): Promise<Shortcoming | undefined> {
   const { wanted, talos, patience, signal } = context;
   if (wanted.role !== "controlplane") return undefined;
-  const report = (seen: string): Shortcoming => ({
+  const report = (code: ErrorCode, seen: string): Shortcoming => ({
+    code,
     seen,
-    hint: `Look at ${talosctl("service etcd", wanted.node)} and ${talosctl("etcd status", wanted.node)}; run \`pulumi up\` again when it is well.`,
+    hint: `Check ${talosctl("service etcd", wanted.node)} and ${talosctl("etcd status", wanted.node)}; run \`pulumi up\` again when it is healthy.`,
     forMs: patience.serviceMs,
   });
   try {
     const status = await talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal });
-    if (status.errors.length > 0) return report(`etcd reports ${status.errors.join(", ")}`);
-    if (status.leader === "0") return report("etcd knows no leader");
+    if (status.errors.length > 0) return report("etcd-errors", `etcd reports ${status.errors.join(", ")}`);
+    if (status.leader === "0") return report("etcd-no-leader", "etcd has no leader");
     return undefined;
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    return report(`etcd does not answer: ${error.detail}`);
+    return report("etcd-unreachable", `etcd does not answer: ${error.detail}`);
   }
 }
 
@@ -210,7 +225,7 @@ async function startStopped(context: UpgradeContext, facts: NodeFacts, started: 
     started.add(id);
     try {
       await context.gate.startService(id, { signal: context.signal });
-      context.progress.info(`${id} was stopped, started it`);
+      context.progress.info(`${id} was stopped; started it`);
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
       context.progress.detail(`${id} could not be started: ${error.detail}`);

@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { duration } from "../clock.ts";
 import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesPod } from "../kubernetes.ts";
@@ -43,8 +44,8 @@ export async function storageBack(
   throw failure(
     context,
     "storage",
-    `storage is not well after ${duration(timeoutMs)}: ${listed(problems)}`,
-    "The node takes pods; no other node is touched before its storage is well. Look at the driver's pods and at `kubectl describe` of what is named, then run `pulumi up` again: it looks again. `upgrade.storageGate` sets the limit, or turns this off.",
+    coded("storage-not-back", `storage is not healthy after ${duration(timeoutMs)}: ${listed(problems)}`),
+    "The node takes pods; no other node is touched before its storage is healthy. Check the driver's pods and `kubectl describe` of each object above, then run `pulumi up` again. `upgrade.storageGate` sets the limit, or turns this check off.",
   );
 }
 
@@ -128,7 +129,9 @@ class Look {
       const users = pods.filter(({ claims, finished }) => !finished && claims.includes(claim));
       // Nobody uses it any more: its owner has been scaled down or deleted meanwhile.
       if (users.length === 0 || users.some(({ running }) => running)) return [];
-      return users.slice(0, 1).map((pod) => `pod ${describePod(pod)} with claim ${claim} does not run again`);
+      return users
+        .slice(0, 1)
+        .map((pod) => `pod ${describePod(pod)} with claim ${claim} is not running again`);
     });
   }
 }

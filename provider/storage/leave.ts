@@ -1,3 +1,4 @@
+import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { duration } from "../clock.ts";
 import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
@@ -45,7 +46,7 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
       trouble = (error as Error).message;
       storage.forget();
       pauseMs = patience.pollMaxMs;
-      progress.detail(`cannot tell what volumes are left: ${trouble}`);
+      progress.detail(`could not check which volumes are left: ${trouble}`);
     }
     const remaining = end - clock.now();
     if (remaining <= 0) {
@@ -62,20 +63,23 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
   if (trouble !== "")
     throw notLeft(
       context,
-      `nobody can tell whether the volumes have left: ${trouble}`,
-      `Check that the Kubernetes API answers from here (\`kubectl get volumeattachments\`), and the node's own (${talosctl("version", node)})`,
+      coded("volumes-unknown", `could not check whether the volumes have left: ${trouble}`),
+      `Check that the Kubernetes API answers from here (\`kubectl get volumeattachments\`), and the node's Talos API (${talosctl("version", node)})`,
     );
-  const seen = `volumes had not left after ${waited}: ${listed(await storage.describe())}`;
+  const seen = coded(
+    "volumes-attached",
+    `volumes had not left after ${waited}: ${listed(await storage.describe())}`,
+  );
   throw held > 0
     ? notLeft(
         context,
         seen,
-        "Volumes are detached by their driver's controller, which has to run on another node: look at its pods and at `kubectl describe volumeattachments`, or raise the drain's timeout",
+        "The driver's controller detaches volumes and must run on another node: check its pods and `kubectl describe volumeattachments`, or raise the drain's timeout",
       )
     : notLeft(
         context,
         seen,
-        "No attachment explains these sessions: log them out in the driver's pod on this node (`iscsiadm -m session`, `iscsiadm -m node -T <target> -u`), or let the upgrade go on with them (upgrade.drain.leftoverSessions: warn)",
+        "No attachment explains these sessions: log them out in the driver's pod on this node (`iscsiadm -m session`, `iscsiadm -m node -T <target> -u`), or accept them with upgrade.drain.leftoverSessions: warn",
       );
 }
 
@@ -83,10 +87,10 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
 async function goOn({ storage, progress }: UpgradeContext): Promise<void> {
   const { sessions } = await storage.left();
   if (sessions.length > 0)
-    progress.warn(`reboots with what a driver has left behind: ${listed(sessions.map(describeSession))}`);
+    progress.warn(`reboots with what a driver left behind: ${listed(sessions.map(describeSession))}`);
 }
 
-function notLeft(context: UpgradeContext, seen: string, remedy: string): Error {
+function notLeft(context: UpgradeContext, seen: CodedText, remedy: string): Error {
   return failure(
     context,
     "drain",
@@ -110,6 +114,6 @@ export async function volumesAtRisk(storage: NodeStorage): Promise<string | unde
   } catch (error) {
     if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
     if (error instanceof TalosError && error.kind === "cancelled") throw error;
-    return `goes down, with which volumes cannot be told: ${error.message}`;
+    return `goes down; its volumes could not be read: ${error.message}`;
   }
 }

@@ -108,18 +108,18 @@ export class NodeStorage {
     const { drain } = this.#site.wanted;
     if (!drain.enabled || this.#accepted) return [];
     const hint =
-      "The node was not taken down. Look at `kubectl get volumeattachments` and at the driver's pods, then run `pulumi up` again.";
+      "The node was not taken down. Check `kubectl get volumeattachments` and the driver's pods, then run `pulumi up` again.";
     try {
       const { attachments, inUse, sessions } = await this.count(true);
       const leaked = drain.leftoverSessions === "warn" ? [] : sessions;
       if (attachments.length + inUse.length + leaked.length === 0) return [];
       const problem = `volumes are still on the node: ${listed(await this.describe())}`;
-      return [{ problem, hint, mayPass: true }];
+      return [{ code: "volumes-attached", problem, hint, mayPass: true }];
     } catch (error) {
       if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
       if (error instanceof TalosError && error.kind === "cancelled") throw error;
-      const problem = `nobody can tell whether volumes are still on the node: ${error.message}`;
-      return [{ problem, hint, mayPass: true, recovers: true }];
+      const problem = `could not check whether volumes are still on the node: ${error.message}`;
+      return [{ code: "volumes-unknown", problem, hint, mayPass: true, recovers: true }];
     }
   }
 

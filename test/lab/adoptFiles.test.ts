@@ -115,7 +115,7 @@ describe("taken over with the bundle alone", () => {
     printed.push(refused.text);
     expect(refused.code).toBe(1);
     for (const text of [
-      "cp1 (127.10.0.11) has what its configuration here would drop, and nothing was applied",
+      "cp1 (127.10.0.11): this configuration would drop settings that the node has [config-drops]",
       "- machine.sysctls.net.core.somaxconn: 4096",
       "- machine.nodeLabels.example.com/rack: rack-cp1",
       "- HostnameConfig.hostname: cp1",

@@ -195,7 +195,7 @@ describe("a preview", () => {
     );
     await lab.labOk("refresh");
     const { text } = await lab.labOk("up", "--skip-preview");
-    expect(text).toContain("was changed by hand, and that is not taken back");
+    expect(text).toContain("[config-changed-by-hand]");
     expect(await touched()).toEqual(before);
     writeFileSync(file, "machine: { sysctls: { vm.by-hand: { $patch: delete } } }\n");
     await lab.tool("talosctl", "--nodes", "127.10.0.21", "patch", "machineconfig", "--patch", `@${file}`);

@@ -236,7 +236,7 @@ describe("afterwards", () => {
     expect(preview.stdout).not.toMatch(/~ image\s*: "(\S+)" => "\1"/);
     expect(preview.stdout).toMatch(/\+ \[0\]: "iscsi-tools"/);
     expect(preview.stdout).toMatch(/\+ \[0\]: "ext-iscsid"/);
-    expect(preview.text).toMatch(/w1 \(127\.10\.0\.21\) could not be read, its state is kept as it was/);
+    expect(preview.text).toMatch(/w1 \(127\.10\.0\.21\) could not be read; .*\[node-unreachable\]/);
     expect(preview.stdout).not.toMatch(/\d+ to delete/);
 
     const isUp = async () => (await status()).nodes.every(({ stage }) => stage === "running");

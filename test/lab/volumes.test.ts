@@ -62,7 +62,7 @@ describe("a gate on an object of a kind of its own", () => {
     expect(code, text.slice(-3_000)).toBe(1);
     const closed = 'Array first: {.status.health} is "degraded", not "ok"';
     // In the very first preview, where the stack has no kubeconfig yet.
-    expect(text).toContain(`rollout would wait and then stop: upgrade.gates[0]: ${closed}`);
+    expect(text).toContain(`upgrade.gates[0]: ${closed} [upgrade-gate]`);
     expect(text).toContain(
       "upgrade.gates[1]: Shelf first cannot be read: the cluster has no kind Shelf in lab.example/v1",
     );
@@ -81,7 +81,7 @@ describe("volumes on the workers", () => {
     const { code, text } = await lab.up();
     expect(code, text.slice(-3_000)).toBe(1);
     expect(text).toMatch(
-      /reboots with what a driver has left behind: iSCSI session \d+ \(target iqn\.2019-04\.com\.example\.lab:session-leaks-on-w1, portal 127\.0\.0\.1:3260\)/,
+      /reboots with what a driver left behind: iSCSI session \d+ \(target iqn\.2019-04\.com\.example\.lab:session-leaks-on-w1, portal 127\.0\.0\.1:3260\)/,
     );
     expect(text).toMatch(
       /w2 \([\d.]+\), step "drain": volumes had not left after 5 s: volume volume-never-detaches-on-w2 \(claim default\/volume-never-detaches-on-w2, driver iscsi\.csi\.joviandss\.open-e\.com/,
@@ -101,7 +101,7 @@ describe("volumes on the workers", () => {
       const { code, text } = await lab.up();
       expect(code, text.slice(-3_000)).toBe(1);
       expect(text).toMatch(
-        /w2 \([\d.]+\), step "storage": storage is not well after 6 s: volume volume-attach-error-on-w2 on w1: the array refuses the initiator; pod default\/volume-attach-error-on-w2-0/,
+        /w2 \([\d.]+\), step "storage": storage is not healthy after 6 s: volume volume-attach-error-on-w2 on w1: the array refuses the initiator; pod default\/volume-attach-error-on-w2-0/,
       );
       expect(text).not.toMatch(/step "storage": .*volume-in-use/);
       expect(await boots()).toEqual({ ...before, w2: (before["w2"] ?? 0) + 1 });

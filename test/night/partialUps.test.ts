@@ -229,7 +229,7 @@ it("a reinstalled machine is sent nothing by an up; --replace of its configurati
   wanted = "v1.13.8";
   const refused = await up({ target }).catch((error: unknown) => String(error));
   expect(refused).toContain("pulumi up --replace");
-  expect(refused).toContain("or take w2 out of cluster.nodes");
+  expect(refused).toContain("or remove w2 from cluster.nodes");
   expect([node.snapshot().stage, node.snapshot().appliedConfigs.length]).toEqual(["maintenance", applied]);
   wanted = installed;
   await up({ replace: target });

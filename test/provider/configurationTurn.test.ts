@@ -119,7 +119,7 @@ describe("a control plane's configuration", () => {
     await run.says("mine");
     const { provider, status } = harness(kubernetes, patient);
     const apply = provider.create(urn, inputsOf("cp2", sysctl));
-    const waits = (): boolean => status.some((line) => line.includes("another run has its turn"));
+    const waits = (): boolean => status.some((line) => line.includes("another run is working"));
     let over = false;
     void apply.finally(() => (over = true));
     while (!waits() && !over) await new Promise((resolve) => setTimeout(resolve, 5));

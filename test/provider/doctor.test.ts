@@ -137,7 +137,7 @@ describe("what is wrong", () => {
       text: expect.stringMatching(/talosconfig expires on \d{4}-\d\d-\d\d, in \d+ days/) as string,
     });
     await expect(look({ nodes: ["127.86.0.99"] }, { now: later(left + 10) })).rejects.toThrow(
-      /no node could be read:\n {2}the client certificate of the talosconfig expired on/,
+      /no node could be read \[doctor\]\. Reasons:\n {2}the client certificate of the talosconfig expired on/,
     );
     const over = await look({}, { now: later(left + 10) });
     expect(problems(over)).toMatchObject([{ text: expect.stringContaining("expired on") as string }]);

@@ -179,8 +179,8 @@ describe("a machine without a configuration at an endpoint's address", () => {
       "the endpoint 127.58.1.99 has a certificate that is not of this cluster",
     );
     const failed = await failureOf(provider.create(configurationUrn, checked.inputs as Properties));
-    expect(failed.message).toContain("nobody can tell what it has");
-    expect(failed.message).toContain("has to answer at 127.58.1.23 itself");
+    expect(failed.message).toContain("[config-unreadable]");
+    expect(failed.message).toContain("must answer at 127.58.1.23 itself");
     expect(stray.snapshot().appliedConfigs).toEqual([]);
   });
 

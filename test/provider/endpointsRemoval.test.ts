@@ -60,7 +60,7 @@ describe("a node behind control planes that leaves", () => {
     kubernetes.get("w1").ready = false;
     const failed = await failureOf(own.provider.update("membership", urn, outs, without("w1")));
     expect(failed.message).toContain("none of its endpoints answers: 127.58.2.11, 127.58.2.12, 127.58.2.13");
-    expect(failed.message).toContain("nothing is known of the node");
+    expect(failed.message).toContain("nothing is known about the node");
     expect(kubernetes.log).toEqual([]);
     expect(cluster.node("w1").snapshot()).toMatchObject({ stage: "running", reboots: 0 });
   });

@@ -36,7 +36,7 @@ const lifecycle = { from: "v1.13.7", runs: "v1.13.7", reboots: 0 } as const;
 const untouched = { runs: "v1.12.7", reboots: 0 } as const;
 const cases: Case[] = [
   { fault: "pull-fails", ...untouched, step: "pull", says: /could not pull .*503 Service Unavailable/ },
-  { fault: "pull-not-found", ...untouched, step: "pull", says: /not found.*is the schematic registered/ },
+  { fault: "pull-not-found", ...untouched, step: "pull", says: /not found.*\[image-not-found\]/ },
   { fault: "pull-fails", ...lifecycle, step: "pull", says: /503 Service Unavailable/ },
   {
     fault: "pull-hangs",
@@ -76,7 +76,7 @@ const cases: Case[] = [
     step: "install",
     says: /the connection broke while the installer ran/,
   },
-  { fault: "upgrade-locked", ...lifecycle, step: "install", says: /busy with another upgrade/ },
+  { fault: "upgrade-locked", ...lifecycle, step: "install", says: /\[install-busy\]/ },
   {
     fault: "install-not-written",
     ...lifecycle,
@@ -140,7 +140,7 @@ const cases: Case[] = [
     runs: "v1.13.9",
     reboots: 1,
     step: "verify",
-    says: /without iscsi-tools \(extensions there: none\)|runs v1\.13\.9 with no schematic/,
+    says: /iscsi-tools \(.*: none\) \[image-missing-extension\]|v1\.13\.9 with no schematic.*\[image-wrong\]/,
   },
   {
     fault: "iscsiadm-missing",

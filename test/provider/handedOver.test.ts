@@ -60,7 +60,7 @@ describe("what all nodes are given alike", () => {
     const inputs = await checked(own, given());
     kubernetes.get("w2").unschedulable = true;
     const { message } = await failureOf(provider.create(urn, inputs));
-    expect(message).toContain("1 of the workers is unavailable already, and 1 may be at once: w2 (cordoned)");
+    expect(message).toContain(": w2 (cordoned) [workers-unavailable]");
     kubernetes.get("w2").unschedulable = false;
     const { outs } = await provider.create(urn, inputs);
     expect(outs["runningVersion"]).toBe("v1.13.9");

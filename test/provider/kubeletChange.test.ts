@@ -66,7 +66,7 @@ describe("a preview of a change of machine.kubelet", () => {
     const own = harness(kubernetes, patient);
     await own.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(own.warnings).toEqual([
-      `w1 (127.49.17.21): this restarts the kubelet, which stages its volumes over iSCSI again, under their pods: ${volume}`,
+      `w1 (127.49.17.21): this restarts the kubelet, which restages its iSCSI volumes under running pods: ${volume}`,
     ]);
     for (const inputs of [inputsOf("w2", kubelet), inputsOf("w1", sysctls)]) {
       const quiet = harness(kubernetes, patient);
@@ -80,13 +80,13 @@ describe("a preview of a change of machine.kubelet", () => {
     const own = harness(kubernetes, patient);
     const { failures } = await own.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(failures).toEqual([]);
-    expect(own.warnings[0]).toContain("has no shims of this program, and logs such sessions out");
+    expect(own.warnings[0]).toContain("lacks this program's shims");
 
     kubernetes.down = "connection refused";
     const blind = harness(kubernetes, patient);
     await blind.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(blind.warnings).toEqual([
-      "w1 (127.49.17.21): this restarts the kubelet. Which pods have iSCSI volumes there is not known: connection refused",
+      "w1 (127.49.17.21): this restarts the kubelet. The pods with iSCSI volumes there could not be read: connection refused",
     ]);
   });
 });
@@ -123,13 +123,13 @@ describe("its deployment", () => {
       "whose driver would log them out, where drains are turned off",
       () => driver(false),
       { drain: { enabled: false } },
-      "has no shims of this program",
+      "[kubelet-volumes]",
     ],
     [
       "of which nobody can tell whose they are",
       () => (kubernetes.down = "refused"),
       {},
-      "nobody can tell whose: refused",
+      "refused [volumes-unknown]",
     ],
   ])("is refused under volumes %s, until they have left", async (_, prepare, settings, problem) => {
     prepare();
@@ -235,7 +235,7 @@ describe("under volumes that their driver would log out", () => {
   it("a preview says so", async () => {
     const own = harness(kubernetes, patient);
     await own.provider.check(urn, {}, inputsOf("w1", kubelet));
-    expect(own.warnings[0]).toContain("The node is drained before, one node at a time");
+    expect(own.warnings[0]).toContain("The node is drained first, one node at a time");
     expect(kubernetes.log).toEqual([]);
   });
 
@@ -277,7 +277,7 @@ describe("under volumes that their driver would log out", () => {
     [
       "does not exist",
       () => ["cp1", "w2"].forEach((name) => kubernetes.cluster.delete(name)),
-      "it is the only node of its cluster",
+      "[drain-single-node]",
     ],
   ])("it waits for another day where another node %s", async (_, prepare, problem) => {
     prepare();
@@ -290,12 +290,12 @@ describe("under volumes that their driver would log out", () => {
     const inputs = { ...inputsOf("w1", kubelet), storageGate: { timeoutSeconds: 1 } };
     const failed = await failureOf(harness(kubernetes, patient).provider.create(urn, inputs));
     expect(failed.message).toContain(
-      "its configuration was applied; after that: storage is not well after 1 s",
+      "its configuration was applied; then this failed: storage is not healthy after 1 s",
     );
     expect(kubernetes.get("w1").unschedulable).toBe(false);
     const props = failed.properties ?? {};
     const again = await failureOf(harness(kubernetes, patient).provider.update("w1", urn, props, inputs));
-    expect(again.message).toContain("storage is not well after 1 s");
+    expect(again.message).toContain("storage is not healthy after 1 s");
     kubernetes.pods = kubernetes.pods.map((pod) => ({ ...pod, running: true }));
     await harness(kubernetes, patient).provider.update("w1", urn, props, inputs);
     expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);

@@ -227,7 +227,7 @@ describe("refresh", () => {
     talos.close();
 
     await provider.update(id, urn, outs, inputs);
-    expect(info).toContain("ext-iscsid was stopped, started it");
+    expect(info).toContain("ext-iscsid was stopped; started it");
     expect(cluster.node("w1").snapshot().services).toContainEqual({
       id: "ext-iscsid",
       state: "Running",
@@ -254,7 +254,7 @@ describe("refresh", () => {
     const read = await provider.read(id, urn, outs);
     expect(read).toMatchObject({ id, props: outs });
     expect(warnings).toEqual([
-      expect.stringMatching(/^cp1 \(127\.44\.1\.11\) could not be read, its state is kept/),
+      expect.stringMatching(/^cp1 \(127\.44\.1\.11\) could not be read; .*\[node-unreachable\]/),
     ]);
   });
 });

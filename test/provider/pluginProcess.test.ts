@@ -207,7 +207,7 @@ describe("the plugin process, spoken to as the engine does", () => {
       const asked = performance.now();
       await own.cancel();
       expect(String(await work)).toMatch(
-        /step "guard": cancelled; left undone: guard, pull, install, gate, drain, reboot, verify, uncordon/,
+        /step "guard": cancelled; steps left: guard, pull, install, gate, drain, reboot, verify, uncordon/,
       );
       expect(performance.now() - asked).toBeLessThan(1_000);
       expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.12.7", reboots: 0 });

@@ -64,7 +64,7 @@ describe("custom gates", () => {
     [
       "no value",
       () => kubernetes.others.set("Volume", [volume("pvc-1")]),
-      "Volume longhorn-system/pvc-1: {.status.robustness} is not there, not ",
+      "Volume longhorn-system/pvc-1: {.status.robustness} is missing, not ",
     ],
     [
       "another condition",
@@ -116,11 +116,11 @@ describe("custom gates", () => {
     const result = await own.provider.check(preflightUrn, {}, news);
     expect(result.failures).toEqual([]);
     const checked: unknown = result.inputs;
-    const stops = "as things are, the rollout would wait and then stop: ";
+    const stops = "the rollout would wait right now, and then stop: ";
     expect(own.warnings).toContain(
       `${stops}upgrade.gates[1]: CephCluster rook-ceph/rook-ceph cannot be read: the cluster has no kind CephCluster in ceph.rook.io/v1`,
     );
-    expect(own.warnings).toContain("upgrade.gates[0]: there is no Volume that it could look at");
+    expect(own.warnings).toContain("upgrade.gates[0]: there is no Volume to check");
 
     // A cluster that is being adopted: the stack gets its kubeconfig in the deployment.
     const first = harness(kubernetes);
@@ -143,6 +143,6 @@ describe("custom gates", () => {
       nodes: [{ name, node, role, talosVersion, image, extensions, services, files }],
     };
     const { message } = await failureOf(harness(kubernetes).provider.create(preflightUrn, news));
-    expect(message).toMatch(/^the rollout was not begun: .*\n {2}w1 .*is "faulted"/);
+    expect(message).toMatch(/^the rollout .*\[rollout-refused\]\.\n {2}w1 .*is "faulted".*\[upgrade-gate\]/);
   });
 });

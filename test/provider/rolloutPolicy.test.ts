@@ -108,7 +108,7 @@ describe("upgrade windows", () => {
     });
     const { message, properties } = await failureOf(at(() => onSaturday).provider.create(urn, inputs));
     expect(message).toContain(
-      `w1 (127.49.15.21), step "guard": ${closed}. Done: none. Left: cp1, w1, w2, w3. Run \`pulumi up\` again when a window is open: it goes on from here.`,
+      `w1 (127.49.15.21), step "guard": ${closed} [upgrade-window]. Done: none. Left: cp1, w1, w2, w3. Run \`pulumi up\` again when a window is open: it continues from here.`,
     );
     expect(properties).toMatchObject({ talosVersion: "v1.13.7", runningVersion: "v1.13.7" });
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
@@ -118,7 +118,7 @@ describe("upgrade windows", () => {
     const inputs = inputsFor(cluster, "w1", policy({ windows: [sunday] }));
     const { message } = await failureOf(at(() => onSaturday).provider.create(urn, inputs));
     expect(message).toContain(
-      `${closed}. What comes after the rollout needs siderolabs/iscsi-tools, ext-iscsid, /usr/local/sbin/iscsiadm, which this node lacks.`,
+      `${closed}. What comes after the rollout needs siderolabs/iscsi-tools, ext-iscsid, /usr/local/sbin/iscsiadm, which this node lacks [upgrade-window].`,
     );
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
   });
@@ -158,14 +158,14 @@ describe("the budget of a group", () => {
     [
       "left cordoned by an upgrade that failed",
       { unschedulable: true, annotations: { "talos-iscsi/cordoned-by": "talos-node" } },
-      "w2 (cordoned by an upgrade that has not ended)",
+      "w2 (cordoned by an unfinished upgrade)",
     ],
   ])("counts a node that is %s already", async (_, change, shown) => {
     Object.assign(kubernetes.get("w2"), change);
     const inputs = inputsFor(cluster, "w1", { ...drained, ...policy() });
     const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
     expect(message).toContain(
-      `w1 (127.49.15.21), step "gate": 1 of the workers is unavailable already, and 1 may be at once: ${shown}. Bring it back (\`kubectl uncordon\`, or repair the machine), or raise upgrade.workers.maxUnavailable.`,
+      `w1 (127.49.15.21), step "gate": 1 of the workers is already unavailable, and at most 1 may be: ${shown} [workers-unavailable]. Bring it back (\`kubectl uncordon\`, or repair the machine), or raise upgrade.workers.maxUnavailable.`,
     );
     expect(kubernetes.log).toEqual([]);
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
@@ -212,7 +212,7 @@ describe("the budget of a group", () => {
     const inputs = inputsFor(cluster, "w1", { ...drained, ...wide });
     const seen = await failureOf(harness(kubernetes).provider.create(urn, inputs));
     expect(seen.message).toContain(
-      "1 of the pool db is unavailable already, and 1 may be at once: rack-7 (cordoned)",
+      "1 of the pool db is already unavailable, and at most 1 may be: rack-7 (cordoned)",
     );
 
     kubernetes.cluster.delete("w2");
@@ -226,7 +226,7 @@ describe("the budget of a group", () => {
     while (cluster.node("w2").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
     const { message } = await failureOf(harness().provider.create(urn, inputsFor(cluster, "w1", policy())));
     expect(message).toMatch(
-      /1 of the workers is unavailable already, and 1 may be at once: w2 \(the machine is running, not ready/,
+      /1 of the workers is already unavailable, and at most 1 may be: w2 \(the machine is running, not ready/,
     );
   });
 
@@ -317,11 +317,11 @@ describe("how a rollout goes on is no property of a node", () => {
     const own = harness(kubernetes);
     await own.provider.check(preflightUrn, {}, { ...inputs, rollout });
     expect(own.warnings.filter((text) => text.includes("unavailable"))).toEqual([
-      "as things are, the rollout would stop: 1 of the workers is unavailable already, and 1 may be at once: w3 (cordoned). Bring it back (`kubectl uncordon`, or repair the machine), or raise upgrade.workers.maxUnavailable.",
+      "the rollout would stop right now: 1 of the workers is already unavailable, and at most 1 may be: w3 (cordoned) [workers-unavailable]. Bring it back (`kubectl uncordon`, or repair the machine), or raise upgrade.workers.maxUnavailable.",
     ]);
     const { message } = await failureOf(own.provider.create(preflightUrn, { ...inputs, rollout }));
     expect(message).toMatch(
-      /^the rollout was not begun: 1 of 2 nodes cannot be upgraded now\.\n {2}w1 .*w3 \(cordoned\)/,
+      /^the rollout .*: 1 of 2 nodes .*\[rollout-refused\]\.\n {2}w1 .*w3 \(cordoned\)/,
     );
 
     const windows = { ...(rollout as object), windows: [sunday] };

@@ -30,10 +30,10 @@ it("an image that is not signed stops the rollout, before any node is touched", 
   const own = harness();
   await own.provider.check(preflight, {}, inputs);
   expect(own.warnings.join("\n")).toMatch(
-    /refused right now: w1 \(127\.50\.7\.21\).*has booted with SecureBoot, and \S+:v1\.13\.9 is not signed for it/,
+    /refused right now: w1 \(127\.50\.7\.21\).*\S+:v1\.13\.9 is not signed .*\[secure-boot\]/,
   );
   const { message } = await failureOf(harness().provider.create(preflight, inputs));
-  expect(message).toMatch(/^the rollout was not begun: 1 of 3 nodes/);
+  expect(message).toMatch(/^the rollout .*: 1 of 3 nodes .*\[rollout-refused\]/);
   expect(message).toMatch(/w1 \(127\.50\.7\.21\), step "guard": .*secureBoot: true/s);
   expect(cluster.touched()).toEqual(before);
 });

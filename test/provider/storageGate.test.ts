@@ -75,7 +75,7 @@ describe("the next node waits for storage", () => {
     };
     const { message } = await failureOf(upgrade(harness(kubernetes)));
     expect(message).toContain(
-      'w1 (127.44.26.21), step "storage": storage is not well after 1 s: CSI driver driver.longhorn.io is not registered on the node.',
+      'w1 (127.44.26.21), step "storage": storage is not healthy after 1 s: CSI driver driver.longhorn.io is not registered on the node [storage-not-back].',
     );
     upgraded();
     expect(kubernetes.get("w1").unschedulable).toBe(false);
@@ -130,7 +130,7 @@ describe("the next node waits for storage", () => {
     });
     const { message } = await failureOf(upgrade(harness(kubernetes)));
     expect(message).toContain(
-      "volume pv-a is not attached to cp1 yet; pod default/db-0 (ContainerCreating) with claim default/claim-of-pv-a does not run again",
+      "volume pv-a is not attached to cp1 yet; pod default/db-0 (ContainerCreating) with claim default/claim-of-pv-a is not running again",
     );
   });
 
@@ -157,7 +157,7 @@ describe("the next node waits for storage", () => {
     runsElsewhere({ attached: false, error: "the array is away" });
     const { message } = await failureOf(upgrade(harness(kubernetes)));
     expect(message).toContain(
-      'step "storage": storage is not well after 1 s: volume pv-a on cp1: the array is away',
+      'step "storage": storage is not healthy after 1 s: volume pv-a on cp1: the array is away',
     );
   });
 
@@ -240,7 +240,9 @@ describe("a budget that never yields", () => {
     await upgrade(through, gated({ drain }));
     expect(kubernetes.log).toEqual(["cordon w1", "delete pod db-0", "uncordon w1"]);
     expect(kubernetes.calls.get("evict")).toBeGreaterThan(1);
-    expect(through.warnings).toEqual([`deletes pod default/db-0, which its budget held for 0 s: ${held}`]);
+    expect(through.warnings).toEqual([
+      `deleting pod default/db-0: its PodDisruptionBudget blocked the eviction for 0 s: ${held}`,
+    ]);
     upgraded();
   });
 

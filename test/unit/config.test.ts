@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SettingsError } from "../../config.ts";
+import { problemCode } from "../../settings/problemCode.ts";
+import { coded } from "../../talos/errorCodes.ts";
 import { parseDuration } from "../../settings/schema.ts";
 import { changed, minimal, outcome, usual } from "./settings/example.ts";
 import { joviandss, synology } from "./csi/plainSettings.ts";
@@ -187,7 +189,7 @@ const mistakes: Mistake[] = [
   [
     "cluster.nodes[1].name",
     "cp1",
-    /^is "cp1", as is that of cluster\.nodes\[0\]; every node has its own name$/,
+    /^is "cp1", as is that of cluster\.nodes\[0\]; every node needs its own name$/,
   ],
   ["cluster.nodes[4].address", "10.0.0.11", /^is "10\.0\.0\.11", as is that of cluster\.nodes\[0\]/],
   [
@@ -340,7 +342,7 @@ const mistakes: Mistake[] = [
   [
     "upgrade.gates",
     [{ apiVersion: "v1", kind: "Pod", name: "a", labelSelector: "b=c", condition: "Ready" }],
-    /^and name exclude each other; give one$/,
+    /^and name exclude each other; set only one of them$/,
     "upgrade.gates[0].labelSelector",
   ],
   ["upgrade.outsideWindow", "wait", /it must be stop or fail$/],
@@ -365,7 +367,7 @@ const mistakes: Mistake[] = [
   [
     "image.schematic.customization.systemExtensions.officialExtensions",
     ["siderolabs/util-linux-tools"],
-    /^has no siderolabs\/iscsi-tools; without it no node can reach iSCSI storage$/,
+    /^has no siderolabs\/iscsi-tools; without it nodes cannot reach iSCSI storage$/,
   ],
 ];
 
@@ -380,7 +382,9 @@ describe("a mistake is named by its path, with what is wrong and what would be r
       : {};
     const { problems, message } = outcome(changed(changed(usual(), withSchematic), { [path]: value }));
     expect(problems).toEqual([{ path: at, reason: expect.stringMatching(reason) as string }]);
-    expect(message).toBe(`the configuration has 1 mistake:\n  ${at}: ${problems[0]?.reason}`);
+    expect(message).toBe(
+      `the configuration has 1 mistake:\n  ${coded(problemCode(at), `${at}: ${problems[0]?.reason}`)}`,
+    );
   });
 
   it("an extension that came later than the release", () => {
@@ -396,7 +400,7 @@ describe("a mistake is named by its path, with what is wrong and what would be r
       {
         path: "talosVersion",
         reason:
-          "is v1.8.4, which has no extension multipath-tools; choose a newer release, or take it out of image.schematic",
+          "is v1.8.4, which has no extension multipath-tools; choose a newer release, or remove it from image.schematic",
       },
     ]);
   });
@@ -483,7 +487,9 @@ describe("several mistakes", () => {
       { path: "", reason: "must be an object" },
       { path: "a", reason: "is wrong" },
     ]);
-    expect(error.message).toBe("the configuration has 2 mistakes:\n  must be an object\n  a: is wrong");
+    expect(error.message).toBe(
+      "the configuration has 2 mistakes:\n  must be an object [settings]\n  a: is wrong [settings]",
+    );
     expect(error.name).toBe("SettingsError");
   });
 });

@@ -75,7 +75,7 @@ describe("machine configurations of a running cluster", () => {
       [3, 4].map((index) => ({
         path: `cluster.nodes[${index}]`,
         reason:
-          "is a worker without a machine configuration; give cluster.secrets.workerFile, or the node's own configFile",
+          "is a worker without a machine configuration; set cluster.secrets.workerFile, or the node's own configFile",
       })),
     );
   });

@@ -45,7 +45,7 @@ describe("loadSettings", () => {
     const message = (error as Error).message;
     expect(message.split("\n")).toEqual([
       "the configuration has 2 mistakes:",
-      '  talosVersion: is "latest"; it must be a Talos release in full and with its v, such as v1.13.9',
+      '  talosVersion: is "latest"; it must be a Talos release in full and with its v, such as v1.13.9 [settings-versions]',
       expect.stringMatching(/^ {2}nonsense: unknown key; known here are talosVersion/),
       "Correct them in Pulumi.<stack>.yaml (keys there begin with the project's name, `talos-iscsi:`) or with `pulumi config set`.",
     ]);

@@ -51,7 +51,7 @@ describe("a node's network", () => {
       );
       expect(warnings).toContainEqual({
         path: "cluster.nodes[0].network.interfaces",
-        reason: expect.stringContaining(`make sure that ${address} still leads to the node`) as string,
+        reason: expect.stringContaining(`make sure that ${address} still reaches the node`) as string,
       });
     },
   );
@@ -78,17 +78,17 @@ describe("a node's network", () => {
     [
       "without the node's own address",
       links({ interface: "eth0", addresses: ["10.0.0.99/24"] }),
-      "cluster.nodes[0].network.interfaces: have 10.0.0.99, but not 10.0.0.11, the node's own address: it could not be reached once it has its configuration",
+      "cluster.nodes[0].network.interfaces: have 10.0.0.99, but not 10.0.0.11, the node's own address: the node could not be reached once it has this configuration",
     ],
     [
       "by name and by selector",
       links({ interface: "eth0", deviceSelector: { driver: "ice" }, dhcp: true }),
-      "cluster.nodes[0].network.interfaces[0]: has both interface and deviceSelector; give one of them",
+      "cluster.nodes[0].network.interfaces[0]: has both interface and deviceSelector; set only one of them",
     ],
     [
       "without a name",
       links({ dhcp: true }),
-      "cluster.nodes[0].network.interfaces[0]: names no link: give interface, such as enp1s0, or deviceSelector",
+      "cluster.nodes[0].network.interfaces[0]: names no link: set interface, such as enp1s0, or deviceSelector",
     ],
     [
       "by an empty selector",
@@ -121,7 +121,7 @@ describe("a node's network", () => {
     [
       "with an address of another node",
       links({ interface: "eth0", addresses: ["10.0.0.11/24", "10.0.0.12/24"] }),
-      "cluster.nodes[0].network.interfaces[0].addresses[1]: is 10.0.0.12/24, which cluster.nodes[1] has; every address is of one node",
+      "cluster.nodes[0].network.interfaces[0].addresses[1]: is 10.0.0.12/24, which cluster.nodes[1] has; an address can belong to one node only",
     ],
   ])("%s is refused", (_, change, says) => {
     expect(mistakes(settings([node("cp1", 11, change), node("w1", 12)]))).toContain(says);
@@ -139,7 +139,7 @@ describe("the virtual IP", () => {
       "that a node has",
       { address: "10.0.0.12" },
       three,
-      "cluster.vip.address: is 10.0.0.12, an address of cluster.nodes[1]; a virtual IP moves between the control planes, so no node has it for itself",
+      "cluster.vip.address: is 10.0.0.12, an address of cluster.nodes[1]; a virtual IP moves between the control planes and cannot be a node's own address",
     ],
     [
       "in another network than its link",
@@ -151,13 +151,13 @@ describe("the virtual IP", () => {
       "on a link that is not listed",
       { address: "10.0.0.10", interface: "eth7" },
       three,
-      "cluster.vip: is on a link that cluster.nodes[0].network.interfaces does not list; list it there, the same way",
+      "cluster.vip: is on a link that cluster.nodes[0].network.interfaces does not list; list it there with the same selector",
     ],
     [
       "without a link, where none is listed",
       { address: "10.0.0.10" },
       [node("cp1", 11, { network: undefined })],
-      "cluster.vip: names no link, and cluster.nodes[0] lists none; give interface, such as enp1s0, or deviceSelector",
+      "cluster.vip: names no link, and cluster.nodes[0] lists none; set interface, such as enp1s0, or deviceSelector",
     ],
   ])("%s is refused", (_, vip, nodes, says) => {
     expect(mistakes(settings(nodes, { vip }))).toContain(says);
@@ -168,7 +168,7 @@ describe("the virtual IP", () => {
     expect(warnings).toContainEqual({
       path: "cluster.endpoint",
       reason:
-        "is at 10.0.0.10, and cluster.vip is 10.0.0.50; nothing uses a virtual IP that is not the endpoint",
+        "is at 10.0.0.10, and cluster.vip is 10.0.0.50; a virtual IP that is not the endpoint is unused",
     });
   });
 });
@@ -183,9 +183,9 @@ describe("the disk", () => {
   it.each([
     [
       { installDisk: "/dev/sda", diskSelector: { type: "ssd" } },
-      "stands beside installDisk, which says the same; give one of them",
+      "conflicts with installDisk, which sets the same thing; set only one of them",
     ],
-    [{ diskSelector: { match: "x", type: "ssd" } }, "has match and type; an expression stands alone"],
+    [{ diskSelector: { match: "x", type: "ssd" } }, "has match and type; an expression must be alone"],
     [
       { diskSelector: {} },
       "is a mapping; it must be a mapping with at least one property of the disk, such as size or type",
@@ -234,7 +234,7 @@ describe("documents", () => {
     [
       "a patch",
       { machine: { sysctls: {} } },
-      "line 1: has no kind, so it is no document of its own; what changes the main configuration belongs under patches",
+      "line 1: has no kind, so it is not a document; changes of the main configuration belong under patches",
     ],
     [
       "a deletion",

@@ -95,42 +95,6 @@ describe("docs/reliability.md", () => {
   });
 });
 
-describe("docs/troubleshooting.md", () => {
-  const code = globSync(
-    ["*.ts", "*.js", "components/**/*.ts", "settings/**/*.ts", "provider/**/*", "talos/**/*.ts"],
-    {
-      cwd: root,
-      withFileTypes: true,
-    },
-  )
-    .filter((entry) => entry.isFile())
-    .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
-    .join("\n")
-    // A long message is written over several lines.
-    .replace(/["`'] \+\s*["`']/g, "");
-  // What the Kubernetes plugin and Kubernetes say is not in our code.
-  const ownWords = read("docs/troubleshooting.md").replace(
-    /^## The Kubernetes objects\n[\s\S]*?(?=^## )/m,
-    "",
-  );
-  const rows = [...ownWords.matchAll(/^\| (.*?) +\|/gm)].map(([, cell = ""]) => cell);
-  const messages = rows
-    .flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, message = ""]) => message))
-    .filter((message) => message.includes(" "));
-
-  it("has a message for every step", () => {
-    expect(messages.length).toBeGreaterThan(50);
-    for (const step of ["inspect", "guard", "pull", "drain", "install", "reboot", "verify", "uncordon"]) {
-      expect(read("docs/troubleshooting.md")).toMatch(new RegExp(`^## Step ${step}\\b`, "m"));
-    }
-  });
-
-  it.each(messages)("quotes the program: %s", (message) => {
-    const parts = message.split("…").map((part) => part.trim());
-    expect(parts.filter((part) => part !== "" && !code.includes(part))).toEqual([]);
-  });
-});
-
 /** GitHub's anchors of a page's headings. */
 function anchors(text: string): Set<string> {
   return new Set(

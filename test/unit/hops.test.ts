@@ -133,7 +133,7 @@ describe("upgrade.through", () => {
     ).toEqual([
       {
         path: "upgrade.kubernetes.releases[2]",
-        reason: "is v1.34.2, of the same minor release as upgrade.kubernetes.releases[0]; give one of each",
+        reason: "is v1.34.2, of the same minor release as upgrade.kubernetes.releases[0]; set one of each",
       },
     ]);
   });
@@ -152,7 +152,7 @@ describe("upgrade.through", () => {
     [
       "of the minor of talosVersion, or newer",
       { "upgrade.releases": ["v1.11.6", "v1.13.1", "v1.14.0"] },
-      [/v1\.13\.1 is no release on the way/, /v1\.14\.0 is no release on the way/],
+      [/v1\.13\.1 is not on the way/, /v1\.14\.0 is not on the way/],
     ],
     [
       "without through: automatic",

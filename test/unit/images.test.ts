@@ -83,7 +83,7 @@ describe("images of the settings", () => {
     [
       "one has the name of image itself",
       { "images.default": { schematic: gpu } },
-      [{ path: "images.default", reason: /default is what image itself is called/ }],
+      [{ path: "images.default", reason: /default is the name of image itself/ }],
     ],
     [
       "a schematic is none",

@@ -115,7 +115,7 @@ describe("pools in the settings", () => {
       "a label is none",
       { "cluster.pools.gpu.labels.rack": "-r1-" },
       "cluster.pools.gpu.labels.rack",
-      /no label can have/,
+      /not a valid label value/,
     ],
     [
       "a share is none",
@@ -180,14 +180,14 @@ describe("labels and taints", () => {
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([
-    ["labels.-x", { labels: { "-x": "1" } }, /no label's name/],
-    ["labels.a/b/c", { labels: { "a/b/c": "1" } }, /no label's name/],
-    [`labels.x`, { labels: { x: "y".repeat(64) } }, /no label can have/],
-    ["labels.talos-iscsi/iscsi", { labels: { "talos-iscsi/iscsi": "true" } }, /set the node's iscsi/],
+    ["labels.-x", { labels: { "-x": "1" } }, /not a label name/],
+    ["labels.a/b/c", { labels: { "a/b/c": "1" } }, /not a label name/],
+    [`labels.x`, { labels: { x: "y".repeat(64) } }, /not a valid label value/],
+    ["labels.talos-iscsi/iscsi", { labels: { "talos-iscsi/iscsi": "true" } }, /use the node's iscsi/],
     ["taints.x", { taints: { x: "present" } }, /must end in an effect/],
     ["taints.x", { taints: { x: "present:Never" } }, /must end in an effect/],
-    ["taints.x", { taints: { x: "a:b:NoSchedule" } }, /must end in an effect|no taint can have/],
-    ["taints.-x", { taints: { "-x": "NoSchedule" } }, /no taint's name/],
+    ["taints.x", { taints: { x: "a:b:NoSchedule" } }, /must end in an effect|not a valid taint value/],
+    ["taints.-x", { taints: { "-x": "NoSchedule" } }, /not a taint name/],
   ])("of the wrong form are refused: %s", (path, own, reason) => {
     const entries = Object.entries(own).map(([key, value]) => [`cluster.nodes[0].${key}`, value]);
     const { problems } = outcome(changed(usual(), Object.fromEntries(entries) as Record<string, unknown>));

@@ -182,6 +182,16 @@ describe("what the workflows do with a stack", () => {
     expect(outcome(changed(night, { "cluster.secrets": { bundle, talosconfig } })).problems).toEqual([]);
     vi.unstubAllEnvs();
   });
+
+  it("takes the published plugins in the tests of every change", () => {
+    for (const name of ["ci.yml", "night.yml"]) {
+      const steps = stepsOf(name);
+      const at = (wanted: RegExp) => steps.findIndex(({ uses, run }) => wanted.test(uses ?? run ?? ""));
+      expect(at(/^pulumi\/actions@/)).toBeGreaterThan(0);
+      expect(at(/^npm run lab -- plugins$/)).toBeGreaterThan(at(/^pulumi\/actions@/));
+      expect(at(/^npm (run )?test/)).toBeGreaterThan(at(/^npm run lab -- plugins$/));
+    }
+  });
 });
 
 describe("shell steps", () => {

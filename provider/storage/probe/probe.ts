@@ -1,3 +1,4 @@
+import { coded } from "../../../talos/errorCodes.ts";
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import { backoff } from "../../context.ts";
@@ -28,6 +29,10 @@ export interface ProbeSite {
 /** The probe could not be made: nothing is known of the storage. The message is for people. */
 export class ProbeError extends Error {
   override readonly name: string = "ProbeError";
+
+  constructor(problem: string) {
+    super(coded("storage-probe", problem));
+  }
 }
 
 /** The probe was ended from outside. */
@@ -181,7 +186,7 @@ async function removedLeftovers(
   } catch (error) {
     // The next probe finds them again.
     if (!(error instanceof KubernetesError) && !(error instanceof Cancelled)) throw error;
-    tell(`what earlier probes have left could not be removed: ${error.message}`);
+    tell(`leftovers of earlier probes could not be removed: ${error.message}`);
     return [];
   }
 }
@@ -206,7 +211,7 @@ async function asked<T>(what: string, { clock, signal }: ProbeSite, work: () => 
 function refusal(what: string, { message, status }: KubernetesError): string {
   const hint =
     status === 403 || status === 401
-      ? "The probe needs the rights of an admin, which the stack's own kubeconfig has."
+      ? "The probe needs admin rights, which the stack's own kubeconfig has."
       : "Check the control planes and the kubeconfig.";
   return `the storage probe could not ${what}: ${message}. ${hint}`;
 }
@@ -214,7 +219,7 @@ function refusal(what: string, { message, status }: KubernetesError): string {
 function stoppedText(left: readonly string[]): string {
   const rest =
     left.length === 0
-      ? "everything that it made was removed"
-      : `the cluster is still removing what it made: ${left.join(", ")}`;
+      ? "everything that it created was removed"
+      : `the cluster is still removing ${left.join(", ")}`;
   return `the storage probe was stopped; ${rest}`;
 }

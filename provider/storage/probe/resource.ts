@@ -1,4 +1,5 @@
 import { isRecord } from "../../../talos/values.ts";
+import { coded } from "../../../talos/errorCodes.ts";
 import { seconds, shown, text, type CheckFailure, type Rule } from "../../check.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../../detailedDiff.ts";
 import type { OtherResource } from "../../otherResource.ts";
@@ -109,11 +110,11 @@ function outputsIn(state: Properties): Properties {
 
 function failureText(report: ProbeReport): string {
   const failed = report.volumes.filter(({ result }) => result === "failed").length;
-  const rest = report.left.length === 0 ? "Everything that the probe made was removed. " : "";
+  const rest = report.left.length === 0 ? "Everything that the probe created was removed. " : "";
   return [
-    `storage does not work: ${failed} of ${report.volumes.length} volumes failed.`,
+    `${coded("storage-probe", `storage does not work: ${failed} of ${report.volumes.length} volumes failed`)}.`,
     ...problemsOf(report).map((line) => `  ${line}`),
-    `${rest}Fix the driver or its array, then run \`pulumi up\` again, which probes again; \`npm run storage:probe -- --stack <stack>\` does it alone.`,
+    `${rest}Fix the driver or its array, then run \`pulumi up\` again, which repeats the probe; \`npm run storage:probe -- --stack <stack>\` runs only the probe.`,
   ].join("\n");
 }
 

@@ -79,12 +79,10 @@ class VolumeProbe {
       await this.#request(() => cluster.createPod(namespace, this.#pod()));
       const { found } = await this.#ended();
       if (found === "")
-        throw this.#problem(
-          `the data are lost: the file that was written on ${this.#planned.node} is not in the volume`,
-        );
+        throw this.#problem(`data loss: the file written on ${this.#planned.node} is not in the volume`);
       if (found !== written)
         throw this.#problem(
-          `other data were read than were written on ${this.#planned.node}: SHA-256 ${found}, not ${written}`,
+          `the data read differs from the data written on ${this.#planned.node}: SHA-256 ${found}, not ${written}`,
         );
     });
     await this.#detach(this.#planned.reader);
@@ -96,7 +94,7 @@ class VolumeProbe {
 
   /** What Kubernetes refused, at which step. */
   async refusal(error: KubernetesError): Promise<string> {
-    const hint = error.status === 403 ? ". The probe needs the rights of an admin" : "";
+    const hint = error.status === 403 ? ". The probe needs admin rights" : "";
     return (await this.#told(`the Kubernetes API refused: ${error.message}${hint}`, false)).message;
   }
 
@@ -141,7 +139,7 @@ class VolumeProbe {
     this.seconds.write = seconds;
     if (written === undefined || written !== found)
       throw this.#problem(
-        `other data were read than had just been written: SHA-256 ${found}, not ${written}`,
+        `the data read differs from the data just written: SHA-256 ${found}, not ${written}`,
       );
     return written;
   }
@@ -163,7 +161,7 @@ class VolumeProbe {
   async #state(): Promise<ProbePod> {
     const { cluster, namespace } = this.#site;
     const pod = await cluster.pod(namespace, this.#pods[this.#task]);
-    if (pod === undefined) throw this.#problem("somebody has deleted the pod");
+    if (pod === undefined) throw this.#problem("the pod was deleted by someone else");
     return pod;
   }
 
@@ -183,7 +181,7 @@ class VolumeProbe {
     });
     if (exitCode !== 0) throw this.#problem(`the pod failed (exit code ${exitCode}): ${message}`);
     const result = podResult(message);
-    if (result === undefined) throw this.#problem(`the pod gave no result: ${JSON.stringify(message)}`);
+    if (result === undefined) throw this.#problem(`the pod returned no result: ${JSON.stringify(message)}`);
     return result;
   }
 
@@ -259,7 +257,7 @@ class VolumeProbe {
   async #told(what: string, asks: boolean): Promise<VolumeProblem> {
     const { message } = this.#problem(what);
     const seen = asks ? await this.#seen() : [];
-    const silent = asks && seen.length === 0 ? ["Kubernetes gives no reason; see the driver's logs"] : [];
+    const silent = asks && seen.length === 0 ? ["Kubernetes reports no reason; check the driver's logs"] : [];
     return new VolumeProblem([message, ...seen, ...silent].join("; "));
   }
 
@@ -291,7 +289,7 @@ class VolumeProbe {
 
 /** What has not happened when the time of a step is over. */
 const late: Readonly<Record<ProbeStep, string>> = {
-  provision: "no volume was made",
+  provision: "no volume was created",
   attach: "the volume was not attached",
   mount: "the pod did not start",
   write: "the pod did not finish writing",

@@ -78,10 +78,10 @@ describe("exit codes", () => {
   });
 
   test.each<[string, string[], string]>([
-    ["nothing to look at", [], "Give either --from or --stack"],
-    ["two things", ["--from", "a", "--stack", "b"], "Give either --from or --stack"],
+    ["nothing to look at", [], "either --from or --stack [policy]"],
+    ["two things", ["--from", "a", "--stack", "b"], "either --from or --stack [policy]"],
     ["an option that there is not", ["--form", "a"], "Unknown option '--form'"],
-    ["no such file", ["--from", "/nowhere.json"], "There is no file /nowhere.json."],
+    ["no such file", ["--from", "/nowhere.json"], "There is no file /nowhere.json [policy]"],
     ["no pulumi", ["--stack", "prod"], "pulumi could not be started"],
   ])("2: %s", (_, args, message) => {
     const { status, stderr } = policy(...args);

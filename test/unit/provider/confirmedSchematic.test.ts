@@ -32,7 +32,7 @@ describe("ConfirmedSchematic", () => {
     expect(failures?.[0]).toMatchObject({ property: "registeredId" });
     const reason = failures?.[0]?.reason ?? "";
     expect(reason).toContain(factory);
-    expect(reason).toContain(`answered ${other}`);
+    expect(reason).toContain(`returned ${other}`);
     expect(reason).toContain(`expected ${computed}`);
     expect(reason).toContain("image.schematic");
   });

@@ -55,7 +55,7 @@ describe("forward", () => {
 
   test("over an etcd minor release is refused", () => {
     expect(said({ members: three("3.5.26", "3.5.0"), talosVersion: "v1.14.1" })).toContain(
-      "etcd goes one minor release at a time",
+      "etcd moves one minor release at a time",
     );
   });
 });

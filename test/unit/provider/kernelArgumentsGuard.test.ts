@@ -52,8 +52,8 @@ describe("a node that boots with GRUB, with arguments in its machine configurati
       "the upgrade would lose the kernel arguments pcie_aspm=off of machine.install.extraKernelArgs: the node boots with GRUB, and LifecycleService " +
         "does not pass them to the installer (siderolabs/talos#13967). Put them into the schematic: image.schematic.customization.extraKernelArgs: " +
         '["pcie_aspm=off", "net.ifnames=0"]. In the machine configuration, remove machine.install.extraKernelArgs and set ' +
-        "machine.install.grubUseUKICmdline: true: without it, GRUB ignores the schematic's arguments as well. A preview reads the configuration that " +
-        "the node has now.",
+        "machine.install.grubUseUKICmdline: true: without it, GRUB ignores the schematic's arguments as well. A preview reads the node's " +
+        "current configuration.",
     ]);
     expect(await findings()).toMatchObject([{ mayPass: false }]);
   });
@@ -78,7 +78,7 @@ describe("a node that boots with GRUB, with arguments in its machine configurati
 
   it("is not upgraded where the boot loader or the command line cannot be read", async () => {
     expect(await told({ bootedWithUki: undefined })).toEqual([
-      expect.stringMatching(/arguments pcie_aspm=off of .*does not tell whether it boots with GRUB/),
+      expect.stringMatching(/arguments pcie_aspm=off of .*does not report whether it boots with GRUB/),
     ]);
     expect(await told({ cmdline: undefined })).toEqual([
       expect.stringMatching(/arguments pcie_aspm=off of /),

@@ -107,7 +107,7 @@ describe("words for what was done", () => {
     expect(forward?.hint).toBe("Use v1.13.9.");
     const [back] = releaseFindings("v1.13.9", undefined, wanted);
     expect(back?.hint).not.toMatch(/Use v1\.13\.9/);
-    expect(back?.hint).toContain("is not older than what runs");
+    expect(back?.hint).toContain("is not older than the running one");
   });
 });
 

@@ -27,7 +27,7 @@ describe("the way from the running release to the wanted one", () => {
   it("is refused to a release that is known to be bad with an extension of the node", () => {
     const bad = { ...wanted, talosVersion: "v1.13.8" };
     expect(problems("v1.12.7", undefined, bad)).toEqual([
-      expect.stringMatching(/^v1\.13\.8 is a bad release: /),
+      expect.stringMatching(/^v1\.13\.8 is a broken release: /),
     ]);
     expect(problems("v1.12.7", undefined, { ...bad, extensions: [] })).toEqual([]);
   });
@@ -48,7 +48,7 @@ describe("the way from the running release to the wanted one", () => {
   });
 
   it("asks for the override where the running release has a name of its own", () => {
-    expect(problems("v1.13.0-mine", undefined, wanted)).toEqual([expect.stringMatching(/cannot be judged/)]);
+    expect(problems("v1.13.0-mine", undefined, wanted)).toEqual([expect.stringMatching(/cannot be checked/)]);
     expect(problems("v1.13.0-mine", undefined, { ...wanted, allowSkew: true })).toEqual([]);
   });
 });

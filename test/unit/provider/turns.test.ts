@@ -98,7 +98,7 @@ describe("runs on two machines", () => {
     await (await taken(kubernetes, own)).end();
     expect(clock.now()).toBeGreaterThan(75_000 + 60_000);
     expect(clock.now()).toBeLessThan(75_000 + 70_000);
-    expect(own.told[0]).toMatch(/another run has its turn at this cluster \(ci-7/);
+    expect(own.told[0]).toMatch(/another run is working on this cluster \(ci-7/);
   });
 
   it("know that a process of their own machine is gone", async () => {
@@ -122,7 +122,7 @@ describe("runs on two machines", () => {
     const kubernetes = new FakeKubernetes();
     const turn = await taken(kubernetes);
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };
-    expect(await turn.hold()).toMatchObject({ problem: "another run has taken its turn at this cluster" });
+    expect(await turn.hold()).toMatchObject({ code: "cluster-busy" });
     await turn.end();
     expect(kubernetes.lease?.holder).toBe("ci-7 0123456789ab 42 one");
   });
@@ -145,7 +145,7 @@ describe("runs on two machines", () => {
     const kubernetes = new FakeKubernetes();
     kubernetes.down = "connect ECONNREFUSED";
     expect(await clusterTurn(kubernetes, site())).toMatchObject({
-      problem: expect.stringMatching(/cannot be told: .*ECONNREFUSED/) as string,
+      problem: expect.stringMatching(/does not answer: .*ECONNREFUSED/) as string,
     });
     kubernetes.down = undefined;
     kubernetes.before = () => {

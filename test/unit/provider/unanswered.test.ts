@@ -26,6 +26,6 @@ it.each([
   "its endpoint lb.example.org:443 does not answer",
   "none of its endpoints answers: 10.0.0.11, 10.0.0.12",
 ])("%s: of the node nothing is known", (reason) => {
-  expect(adviceForUnanswered(reason)).toMatch(/endpoint is on.*nothing is known of the node/);
+  expect(adviceForUnanswered(reason)).toMatch(/endpoint is on.*nothing is known about the node/);
   expect(adviceForUnanswered(reason)).not.toMatch(away);
 });

@@ -36,8 +36,8 @@ describe("a text from an environment variable", () => {
       talosContract: "wrong",
     };
     expect(problemsOf(config, { EMPTY: "" })).toEqual([
-      "talosVersion: is to come from the environment variable RELEASE, which is not set",
-      "kubernetesVersion: is to come from the environment variable EMPTY, which is empty",
+      "talosVersion: comes from the environment variable RELEASE, which is not set",
+      "kubernetesVersion: comes from the environment variable EMPTY, which is empty",
       expect.stringMatching(/^talosContract: /),
     ]);
   });
@@ -66,7 +66,7 @@ describe("a text from an environment variable", () => {
     const settings = parseSettings(config, undefined, { JOVIANDSS_PASSWORD: "kept-by-ci" });
     expect(settings.joviandss?.endpoint.password).toBe("kept-by-ci");
     expect(problemsOf(config, {}).join()).toBe(
-      "joviandss.endpoint.password: is to come from the environment variable JOVIANDSS_PASSWORD, which is not set",
+      "joviandss.endpoint.password: comes from the environment variable JOVIANDSS_PASSWORD, which is not set",
     );
   });
 

@@ -1,0 +1,22 @@
+import type { ErrorCode } from "../talos/errorCodes.ts";
+
+/** By the path of the setting; the first that fits. */
+const families: readonly (readonly [RegExp, ErrorCode])[] = [
+  [/^approvedPlan/, "settings-plan"],
+  [/(^|\.)(patches|documents|acceptDropped)\b/, "settings-patch"],
+  [/^cluster\.secrets\b|\.(configFile|config)$|^strictSecrets/, "settings-secrets"],
+  [/(^|\.)(talosVersion|talosContract|kubernetesVersion|releases)\b/, "settings-versions"],
+  [/^images?\b/, "settings-image"],
+  [/^(joviandss|synology|snapshotController|storageProbe)\b/, "settings-csi"],
+  [/^upgrade\b/, "settings-upgrade"],
+  [
+    /(^|\.)(network|vip|endpoint|talosEndpoints|talosEndpoint|podSubnets|serviceSubnets)\b/,
+    "settings-network",
+  ],
+  [/^cluster\.(nodes|pools)\b/, "settings-nodes"],
+];
+
+/** The code of what is wrong with a setting. */
+export function problemCode(path: string): ErrorCode {
+  return families.find(([pattern]) => pattern.test(path))?.[1] ?? "settings";
+}
