@@ -1,4 +1,4 @@
-import { coded } from "../talos/errorCodes.ts";
+import { importRefused, unreadWarning } from "./unanswered.ts";
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
 import { pathAdvisories } from "./advice.ts";
@@ -212,13 +212,7 @@ export class TalosNodeProvider implements DetailingProvider {
       return { id, inputs: wrap(inputs, marked), props: wrap(values, marked) };
     }
     if (values["clientConfiguration"] === undefined) {
-      throw new Error(
-        coded(
-          "import-unsupported",
-          `${id}: a NodeUpgrade cannot be imported, since reading a node needs credentials`,
-          "Declare it instead: a node that already runs the wanted image is left as it is.",
-        ),
-      );
+      throw new Error(importRefused(id));
     }
     const session = await Session.open(this.#reading, urn, nodeUpgradeInputs(values), this.#stop.signal);
     const { talos, patience, progress, wanted } = session.context;
@@ -244,12 +238,7 @@ export class TalosNodeProvider implements DetailingProvider {
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
       // A node that is away is still a node: what is known of it stays.
-      progress.warn(
-        coded(
-          "node-unreachable",
-          `${nodeLabel(wanted)} could not be read; its state is unchanged: ${error.detail}`,
-        ),
-      );
+      progress.warn(unreadWarning(nodeLabel(wanted), error.detail));
       return { id, inputs: wrap(inputsOf(values), marked), props: wrap(values, marked) };
     } finally {
       session.close();

@@ -1,3 +1,5 @@
+import { coded, type CodedText } from "../talos/errorCodes.ts";
+
 // What TLS libraries say (OpenSSL by way of Node), and what diagnoseTls adds.
 const otherAuthority = /self.signed|unable to (verify|get)|unknown authority/i;
 const clientRefused = /does not accept the client certificate/i;
@@ -22,4 +24,17 @@ export function adviceForUnanswered(reason: string): string {
   return endpointsAway.test(reason)
     ? "Check that its endpoint is on and that this machine can reach it; nothing is known about the node."
     : "Check that the node is on and that this machine can reach its Talos API (port 50000, or its endpoint).";
+}
+
+/** In a refresh. */
+export function unreadWarning(label: string, reason: string): CodedText {
+  return coded("node-unreachable", `${label} could not be read; its state is unchanged: ${reason}`);
+}
+
+export function importRefused(id: string): CodedText {
+  return coded(
+    "import-unsupported",
+    `${id}: a NodeUpgrade cannot be imported, since reading a node needs credentials`,
+    "Declare it instead: a node that already runs the wanted image is left as it is.",
+  );
 }
