@@ -83,6 +83,16 @@ function isMachinePart(path: string): boolean {
   return /^cluster\.(apiServer|network|proxy|etcd)/.test(path);
 }
 
+it("says each thing once: README and docs have at most 14,000 words", () => {
+  const words = ["README.md", ...globSync("docs/*.md", { cwd: root })].flatMap((page) =>
+    read(page)
+      .replace(/\||-{3,}/g, "")
+      .split(/\s+/)
+      .filter((word) => word !== ""),
+  );
+  expect(words.length).toBeLessThanOrEqual(14_000);
+});
+
 describe("docs/reliability.md", () => {
   const named = [
     ...read("docs/reliability.md").matchAll(/\]\(\.\.\/(test\/[^)]+\.test\.ts)\) "([^"]+)"/g),
