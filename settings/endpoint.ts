@@ -25,12 +25,14 @@ export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
       reason: `is ${endpoint}, and ${url.port} is a port of the Talos API; Talos's kube-apiserver listens on 6443. Write ${host}:6443`,
     });
   const server = sameFor(url.hostname.replace(/^\[|\]$/g, ""));
-  const worker = listAt(raw, "cluster", "nodes").find(
-    (node) => at(node, "role") === "worker" && sameFor(String(at(node, "address"))) === server,
-  );
-  if (worker !== undefined)
-    warnings.push({
-      path,
-      reason: `is ${endpoint}, the address of ${String(at(worker, "name"))}, which is a worker and runs no kube-apiserver; use a control plane, a virtual IP or a load balancer`,
-    });
+  const worker = listAt(raw, "cluster", "nodes").find((node) => {
+    const address = at(node, "address");
+    return at(node, "role") === "worker" && typeof address === "string" && sameFor(address) === server;
+  });
+  if (worker === undefined) return;
+  const name = at(worker, "name");
+  warnings.push({
+    path,
+    reason: `is ${endpoint}, the address of ${typeof name === "string" ? name : "a node"}, which is a worker and runs no kube-apiserver; use a control plane, a virtual IP or a load balancer`,
+  });
 }

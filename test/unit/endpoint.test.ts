@@ -89,4 +89,10 @@ describe("endpoints in the settings", () => {
       expect(problems[0]?.reason).toContain("a host or host:port, such as");
     },
   );
+
+  it("report a worker's address that is no text, whatever else it is", () => {
+    const address = { toString: 1 };
+    const { problems } = outcome(changed(usual(), { "cluster.nodes[4].address": address }));
+    expect(problems.map(({ path }) => path)).toContain("cluster.nodes[4].address");
+  });
 });
