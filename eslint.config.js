@@ -5,7 +5,7 @@ const gateOnly = [
   { regex: "(^|/)actor\\.ts$", message: "Only provider/gate may connect a client that can disturb a node." },
   {
     regex: "gate/acting\\.ts$",
-    importNames: ["clientsOf"],
+    importNames: ["unsealClients"],
     message: "Only provider/gate may open the clients that can disturb a node: use a method of Gate.",
   },
   {

@@ -5,7 +5,7 @@ import { AcceptError } from "./acceptError.ts";
 import { bootsBetween, type FoundNode } from "./nodes.ts";
 import { lastWords, type Finished, type Pulumi } from "./pulumiCommand.ts";
 import { readNodes, readOutputs, type StackOutputs, type WantedNode } from "./stackState.ts";
-import { problemsOf, type ProbeReport } from "../provider/storage/probe/report.ts";
+import { probeProblems, type ProbeReport } from "../provider/storage/probe/report.ts";
 
 /** How a step of the acceptance run went. A step that was not made says why. */
 export interface StepResult {
@@ -139,7 +139,7 @@ class Run {
     this.#world.say(`probing ${outputs.storageClasses.join(", ")}`);
     this.#storage = await this.#world.probe(outputs);
     const { result, volumes } = this.#storage;
-    const problems = problemsOf(this.#storage);
+    const problems = probeProblems(this.#storage);
     this.#add(
       "storage probe",
       problems.length > 0 || result === "passed" ? problems : ["No volume was probed."],

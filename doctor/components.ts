@@ -1,5 +1,5 @@
-import { sentence } from "../provider/errors.ts";
-import { hintsOf, problemsOf } from "../provider/guards/finding.ts";
+import { endSentence } from "../provider/errors.ts";
+import { joinHints, joinProblems } from "../provider/guards/finding.ts";
 import {
   kubernetesUpgradeInputs,
   type KubernetesUpgradeInputs,
@@ -86,7 +86,7 @@ export async function examineComponents(
       });
     const planned = to !== undefined;
     const against = toKubernetes === undefined ? [] : await obstacles(work, look, planned);
-    const refused = against.map(({ problem, hint }) => `${sentence(problem)} ${hint}`);
+    const refused = against.map(({ problem, hint }) => `${endSentence(problem)} ${hint}`);
     findings.push(
       ...refused.map((text): Finding => ({
         severity: "problem",
@@ -124,7 +124,7 @@ async function wayThrough(
     const against = await obstacles(work, look, planned);
     return against.length === 0
       ? begin
-      : `${begin}; right now that is refused: ${sentence(problemsOf(against))} ${hintsOf(against)}`;
+      : `${begin}; right now that is refused: ${endSentence(joinProblems(against))} ${joinHints(against)}`;
   } finally {
     work.close();
   }

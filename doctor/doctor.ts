@@ -1,7 +1,7 @@
 import { realClock } from "../provider/clock.ts";
 import { Connections } from "../provider/connections.ts";
-import { defaultPatience } from "../provider/context.ts";
-import { Acting } from "../provider/gate/acting.ts";
+import { defaultTimeouts } from "../provider/context.ts";
+import { SealedClients } from "../provider/gate/acting.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "../provider/inputs.ts";
 import { KubernetesError } from "../provider/kubernetes.ts";
 import { Session, type Surroundings } from "../provider/session.ts";
@@ -41,7 +41,7 @@ export interface World {
 }
 
 /** A client that can act cannot be made: whatever is called, the doctor only reads. */
-const readOnly = new Acting({
+const readOnly = new SealedClients({
   talos: () => Promise.reject(new Error("the doctor only reads")),
   kubernetes: () => Promise.reject(new Error("the doctor only reads")),
 });
@@ -56,7 +56,7 @@ export const realWorld: World = {
     acting: readOnly,
     clock: realClock,
     // Nothing is waited for: what may pass by itself is part of what is seen now.
-    patience: { ...defaultPatience, probeMs: 5_000, guardMs: 0, recoveryMs: 0, steadyMs: 0 },
+    patience: { ...defaultTimeouts, probeMs: 5_000, guardMs: 0, recoveryMs: 0, steadyMs: 0 },
     advised: new Set(),
     statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
   },

@@ -1,4 +1,4 @@
-import { openKubernetes, told } from "../provider/kubernetesConnection.ts";
+import { openKubernetes, withKubernetesErrors } from "../provider/kubernetesConnection.ts";
 import type { KubernetesVerdict } from "./verdict.ts";
 
 /** A node as Kubernetes lists it. */
@@ -27,17 +27,17 @@ export async function lookAtKubernetes(kubeconfig: string): Promise<KubernetesLo
   return {
     ...(clientCertificate === undefined ? {} : { clientCertificate }),
     nodes: async () =>
-      (await told(core.listNode({}, once))).items.flatMap(({ metadata, status }) => {
+      (await withKubernetesErrors(core.listNode({}, once))).items.flatMap(({ metadata, status }) => {
         const address = status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
         return address === undefined ? [] : [{ name: metadata?.name ?? address, address }];
       }),
     verdict: async () => {
       const [{ gitVersion }, drivers, csiNodes, volumes, attachments] = await Promise.all([
-        told(versions.getCode({}, once)),
-        told(storage.listCSIDriver({}, once)),
-        told(storage.listCSINode({}, once)),
-        told(core.listPersistentVolume({}, once)),
-        told(storage.listVolumeAttachment({}, once)),
+        withKubernetesErrors(versions.getCode({}, once)),
+        withKubernetesErrors(storage.listCSIDriver({}, once)),
+        withKubernetesErrors(storage.listCSINode({}, once)),
+        withKubernetesErrors(core.listPersistentVolume({}, once)),
+        withKubernetesErrors(storage.listVolumeAttachment({}, once)),
       ]);
       const byDriver: Record<string, number> = {};
       for (const { spec } of volumes.items) {

@@ -1,17 +1,17 @@
-import { pathAdvisories } from "../provider/advice.ts";
+import { upgradePathAdvisories } from "../provider/advice.ts";
 import type { UpgradeContext } from "../provider/context.ts";
-import { sentence, UpgradeError } from "../provider/errors.ts";
+import { endSentence, UpgradeError } from "../provider/errors.ts";
 import {
   describeMachine,
   describeService,
-  lackingServices,
+  failingServices,
   readFacts,
   type NodeFacts,
 } from "../provider/facts.ts";
 import { describeEtcd } from "../provider/guards/etcdVersion.ts";
 import { kernelArgumentFindings } from "../provider/guards/kernelArguments.ts";
-import { runningKubernetes, wayProblem } from "../provider/hops/obstacles.ts";
-import { hopsLeft } from "../provider/hops/way.ts";
+import { readRunningKubernetes, upgradePathProblem } from "../provider/hops/obstacles.ts";
+import { remainingHops } from "../provider/hops/way.ts";
 import { silentProgress } from "../provider/progress.ts";
 import { guard } from "../provider/steps/guard.ts";
 import { TalosError } from "../talos/api/errors.ts";
@@ -70,9 +70,9 @@ export async function examine(
   };
   const findings = [
     ...ownFindings(node, facts),
-    ...(kernelArguments ?? []).map(({ problem, hint }) => warning(name, `${sentence(problem)} ${hint}`)),
-    ...(to === undefined ? [] : pathAdvisories(facts.version, to, node.extensions, undefined)).map((text) =>
-      warning(name, text),
+    ...(kernelArguments ?? []).map(({ problem, hint }) => warning(name, `${endSentence(problem)} ${hint}`)),
+    ...(to === undefined ? [] : upgradePathAdvisories(facts.version, to, node.extensions, undefined)).map(
+      (text) => warning(name, text),
     ),
     ...(way === undefined ? [] : [warning(name, way)]),
     ...(refused ?? []).map((text): Finding => ({
@@ -100,17 +100,17 @@ async function wayThrough(
     ...{ ...context.wanted, hops },
     ...(releases.length === 0 ? {} : { kubernetes: { releases } }),
   };
-  const left = hopsLeft(facts, node).map(({ talosVersion }) => talosVersion);
+  const left = remainingHops(facts, node).map(({ talosVersion }) => talosVersion);
   if (left.length === 0) return undefined;
   const [problem, runs] = await Promise.all([
-    wayProblem(context, facts, node),
-    releases.length === 0 ? undefined : runningKubernetes(context),
+    upgradePathProblem(context, facts, node),
+    releases.length === 0 ? undefined : readRunningKubernetes(context),
   ]);
   const begin = `with upgrade.through: automatic, an upgrade to ${to} goes through ${left.join(", ")}, with ${left.length + 1} reboots of each node`;
   const stops = runs === undefined ? [] : kubernetesStops(runs, [facts.version, ...left, to], releases);
   return problem === undefined
     ? begin + stopsText(stops)
-    : `${begin}; right now that is refused: ${sentence(problem.seen)} ${problem.hint}`;
+    : `${begin}; right now that is refused: ${endSentence(problem.seen)} ${problem.hint}`;
 }
 
 /** `, and Kubernetes to v1.30.14 before Talos v1.12.11` */
@@ -140,7 +140,7 @@ function ownFindings({ name, extensions, version }: NodeVerdict, facts: NodeFact
     findings.push(warning(name, "has no iscsi-tools: iSCSI volumes cannot be used there"));
   } else {
     const services = [...(ofRelease(() => iscsiServices(version)) ?? [])];
-    for (const id of lackingServices(facts, { services }))
+    for (const id of failingServices(facts, { services }))
       findings.push(
         problem(`the service ${describeService(id, facts)} does not run: iSCSI volumes cannot be used there`),
       );
@@ -159,7 +159,7 @@ async function refusals(context: UpgradeContext, facts: NodeFacts, to: string): 
     await guard({ ...context, progress: silentProgress }, facts);
     return [];
   } catch (error) {
-    if (error instanceof UpgradeError) return [`${sentence(error.seen)} ${error.hint}`];
+    if (error instanceof UpgradeError) return [`${endSentence(error.seen)} ${error.hint}`];
     if (error instanceof TalosError) return [error.message];
     throw error;
   }

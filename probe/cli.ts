@@ -5,7 +5,7 @@ import { pulumiOn } from "../accept/pulumiCommand.ts";
 import { readOutputs } from "../accept/stackState.ts";
 import { KubernetesError } from "../provider/kubernetes.ts";
 import { ProbeError } from "../provider/storage/probe/probe.ts";
-import { probeText } from "../provider/storage/probe/report.ts";
+import { formatProbeReport } from "../provider/storage/probe/report.ts";
 import { outliveReaders } from "../tools/closedOutput.ts";
 import { probeRequests } from "./request.ts";
 import { interrupts, probeAll } from "./run.ts";
@@ -75,7 +75,7 @@ async function main(): Promise<number> {
   });
   if (requests.length === 0) throw new AcceptError(`${stack} has no CSI driver with a StorageClass`);
   const report = await probeAll(outputs.kubeconfig, requests, tell, signal);
-  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${probeText(report)}\n`);
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${formatProbeReport(report)}\n`);
   return report.result === "passed" ? 0 : 1;
 }
 

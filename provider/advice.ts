@@ -7,7 +7,12 @@ import type { NodeUpgradeInputs } from "./inputs.ts";
  * What is known of the way from one release to another, one line each. Which contract the configuration has is not known here;
  * what depends on it is told by the settings.
  */
-export function pathAdvisories(from: string, to: string, extensions: unknown, image: unknown): string[] {
+export function upgradePathAdvisories(
+  from: string,
+  to: string,
+  extensions: unknown,
+  image: unknown,
+): string[] {
   const names = Array.isArray(extensions) ? extensions.filter((name) => typeof name === "string") : [];
   try {
     const found = advisories({
@@ -28,14 +33,14 @@ export function pathAdvisories(from: string, to: string, extensions: unknown, im
  * What is known of the nodes' ways, each thing once with the nodes it concerns.
  * @param advised what this process has told already
  */
-export function adviceFor(
+export function groupedAdvisories(
   due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],
   advised: Set<string>,
 ): string[] {
   const concerned = new Map<string, string[]>();
   for (const { context, facts } of due) {
     const { name, talosVersion, extensions, image } = context.wanted;
-    for (const advice of pathAdvisories(facts.version, talosVersion, extensions, image)) {
+    for (const advice of upgradePathAdvisories(facts.version, talosVersion, extensions, image)) {
       concerned.set(advice, [...(concerned.get(advice) ?? []), name]);
     }
   }

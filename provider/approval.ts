@@ -35,7 +35,7 @@ export interface AskedApproval {
 }
 
 /** What a plan calls the gate's actions. */
-export const approvedAs = {
+export const plannedActionByStake = {
   restart: "upgrade",
   convert: "upgrade",
   configure: "configuration",
@@ -43,21 +43,21 @@ export const approvedAs = {
 } as const satisfies Record<string, PlannedAction>;
 
 /** A plan that was approved, and the run in which that was found true. */
-type ConfirmedFor = Pick<Approval, "digest" | "run" | "program">;
+type PlanConfirmation = Pick<Approval, "digest" | "run" | "program">;
 
 /** As the input `approval` of RolloutReadiness. */
-export function confirmationText({ digest, program, run }: ConfirmedFor): string {
+export function formatConfirmation({ digest, program, run }: PlanConfirmation): string {
   return [digest, program, run].join("@");
 }
 
 /** Of what an earlier version has written, the program is its run. */
-export function confirmationOf(text: string): ConfirmedFor {
+export function parseConfirmation(text: string): PlanConfirmation {
   const [digest = "", program = "", run = program] = text.split("@");
   return { digest, program, run };
 }
 
 /** What may be done in this run, by the plan that was approved. */
-export function approvalOf({ digest, run, program }: ConfirmedFor, plan: RolloutPlan): Approval {
+export function approvalInRun({ digest, run, program }: PlanConfirmation, plan: RolloutPlan): Approval {
   const isApproved = digest !== nothingApproved;
   const nodes = (action: "upgrade" | "configuration" | "kubernetes"): string[] =>
     isApproved ? Object.keys(plan.nodes).filter((name) => allows(plan, name, action)) : [];
@@ -72,7 +72,7 @@ export function approvalOf({ digest, run, program }: ConfirmedFor, plan: Rollout
 }
 
 /** Inputs with as much of the approval as is about their node: with all nodes in the state of each, the state would grow with their square. */
-export function ownApproval(inputs: Properties): Properties {
+export function approvalForNode(inputs: Properties): Properties {
   const { name, [approvalProperty]: given } = inputs;
   if (typeof given !== "object" || given === null || typeof name !== "string" || hasUnknown(given))
     return inputs;

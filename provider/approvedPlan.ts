@@ -10,10 +10,13 @@ import {
 import { nothingApproved } from "./approval.ts";
 
 /** How many lines of a plan one message has. */
-const most = 60;
+const maxPlanLines = 60;
 
 /** Why a deployment that would do this is not the approved one; undefined where it is, and where nothing is left to do. */
-export function unapproved({ digest, plan: approved }: ApprovedPlan, now: RolloutPlan): string | undefined {
+export function approvedPlanMismatch(
+  { digest, plan: approved }: ApprovedPlan,
+  now: RolloutPlan,
+): string | undefined {
   if (digest === nothingApproved || digest === planDigest(now) || isEmptyPlan(now)) return undefined;
   const told =
     approved === undefined
@@ -31,6 +34,9 @@ export function unapproved({ digest, plan: approved }: ApprovedPlan, now: Rollou
 }
 
 function indented(lines: readonly string[]): string[] {
-  const shown = lines.length > most ? [...lines.slice(0, most), `… and ${lines.length - most} more`] : lines;
+  const shown =
+    lines.length > maxPlanLines
+      ? [...lines.slice(0, maxPlanLines), `… and ${lines.length - maxPlanLines} more`]
+      : lines;
   return shown.map((line) => `  ${line}`);
 }

@@ -1,5 +1,5 @@
 /** What this process has changed, for messages alone: nothing is decided by it. */
-export class ChangedSoFar {
+export class DeploymentChanges {
   readonly #configurations = new Set<string>();
   readonly #hops: string[] = [];
   #kubernetes: string | undefined;
@@ -20,13 +20,13 @@ export class ChangedSoFar {
   }
 
   /** What has been changed before a rollout that is not begun. */
-  get beforeRollout(): string {
+  get describeBeforeRollout(): string {
     const kubernetes =
       this.#kubernetes === undefined ? "" : ` It has upgraded Kubernetes to ${this.#kubernetes}.`;
-    return `${this.#beforeRollout}${kubernetes}`;
+    return `${this.#partsBeforeRollout}${kubernetes}`;
   }
 
-  get #beforeRollout(): string {
+  get #partsBeforeRollout(): string {
     const names = [...this.#configurations].join(", ");
     if (this.#hops.length > 0)
       return (

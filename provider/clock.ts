@@ -13,7 +13,7 @@ export interface Clock {
 }
 
 /** Milliseconds since 1970. */
-export function calendar({ clock }: { clock: Clock }): number {
+export function wallClockMs({ clock }: { clock: Clock }): number {
   return clock.calendar?.() ?? Date.now();
 }
 
@@ -38,7 +38,7 @@ export const realClock: Clock = {
 };
 
 /** `4 s`, `2 min 5 s` */
-export function duration(ms: number): string {
+export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }

@@ -1,19 +1,19 @@
 import { coded } from "../talos/errorCodes.ts";
 import type { DiffResult } from "@pulumi/pulumi/provider/provider.js";
 import type { CheckFailure } from "./check.ts";
-import type { OtherResource } from "./otherResource.ts";
+import type { PluginResource } from "./otherResource.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 
 export const confirmedSchematicType = "talos-node:index:ConfirmedSchematic";
 
 /** Compares the schematic ID that the factory answered with the computed one. The resource holds nothing but what was compared. */
-export class ConfirmedSchematicResource implements OtherResource {
+export class ConfirmedSchematicResource implements PluginResource {
   check({ factory, schematicId, registeredId }: Properties): CheckFailure[] {
     if (hasUnknown(registeredId) || registeredId === schematicId) return [];
     return [
       {
         property: "registeredId",
-        reason: otherIdMessage({
+        reason: schematicMismatchMessage({
           factory: String(factory),
           computed: String(schematicId),
           answered: String(registeredId),
@@ -45,7 +45,7 @@ export class ConfirmedSchematicResource implements OtherResource {
 }
 
 /** What a person is told when the factory's ID is not the one of the schematic. */
-function otherIdMessage(ids: { answered: string; computed: string; factory: string }): string {
+function schematicMismatchMessage(ids: { answered: string; computed: string; factory: string }): string {
   return [
     `${coded("schematic-id", `the Image Factory ${ids.factory} returned another schematic ID than the schematic has`)}.`,
     `  returned ${ids.answered}`,

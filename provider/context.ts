@@ -9,7 +9,7 @@ import type { Progress } from "./progress.ts";
 import type { NodeStorage } from "./storage/nodeStorage.ts";
 
 /** How long to look before something counts as wrong, in milliseconds. */
-export interface Patience {
+export interface Timeouts {
   /** Between the first two looks at something that is expected to change. The next ones are further apart, with some jitter. */
   pollMs: number;
   /** The longest time between two looks. */
@@ -42,7 +42,7 @@ export interface Patience {
   leftoverMs: number;
 }
 
-export const defaultPatience: Patience = {
+export const defaultTimeouts: Timeouts = {
   pollMs: 250,
   pollMaxMs: 2_000,
   probeMs: 2_000,
@@ -77,7 +77,7 @@ export interface UpgradeContext {
   readonly signal: AbortSignal;
   /** How long the present step may go on. */
   readonly timer: StepTimer;
-  readonly patience: Patience;
+  readonly patience: Timeouts;
 }
 
 /** The deadline of one node and one step. It starts with the step: what was waited for before, such as a queue, is not taken from it. */
@@ -100,7 +100,7 @@ export function stepTimer(clock: Clock, timeoutMs: number): StepTimer {
   };
 }
 
-export function failure(
+export function stepError(
   context: UpgradeContext,
   step: StepName,
   seen: CodedText,
@@ -113,7 +113,7 @@ export function failure(
  * Looks again and again until `look` finds something, at most until `until` (never beyond the deadline of the step).
  * Undefined if time ran out; throws `Cancelled` when the engine says stop.
  */
-export async function waitFor<T>(
+export async function pollUntil<T>(
   context: UpgradeContext,
   until: number,
   look: () => Promise<T | undefined>,
@@ -122,7 +122,7 @@ export async function waitFor<T>(
   const end = Math.min(until, timer.end);
   const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
   for (;;) {
-    stopIfCancelled(context);
+    throwIfCancelled(context);
     const found = await look();
     if (found !== undefined) return found;
     const left = end - clock.now();
@@ -142,6 +142,6 @@ export function backoff(clock: Clock, firstMs: number, limitMs: number): () => n
   };
 }
 
-export function stopIfCancelled(context: { readonly signal: AbortSignal }): void {
+export function throwIfCancelled(context: { readonly signal: AbortSignal }): void {
   if (context.signal.aborted) throw new Cancelled();
 }

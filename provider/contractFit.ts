@@ -9,14 +9,16 @@ import { hasUnknown, type Properties } from "./secrets.ts";
  * Nodes that are to get a release older than the contract of the cluster's configurations: it cannot read its configuration, and the machine would not come back.
  * Settings that name no contract cannot tell: it is that of the cluster's first `up`. A node that runs its release already has proved that it can.
  */
-export function judgeContract(before: Properties, inputs: Properties): CheckFailure[] {
+export function checkReleaseReadsContract(before: Properties, inputs: Properties): CheckFailure[] {
   const { contract, nodes } = inputs;
   // A new cluster begins with a contract that all of its nodes can read.
   if (before["nodes"] === undefined || hasUnknown(before["nodes"])) return [];
   if (typeof contract !== "string" || hasUnknown(contract) || hasUnknown(nodes)) return [];
   const last = new Map(nodesByName(before["nodes"]).map(([name, node]) => [name, node["talosVersion"]]));
   const old = nodesByName(nodes).flatMap(([name, { node, talosVersion }]) =>
-    typeof talosVersion === "string" && last.get(name) !== talosVersion && isOlder(talosVersion, contract)
+    typeof talosVersion === "string" &&
+    last.get(name) !== talosVersion &&
+    isOlderThanContract(talosVersion, contract)
       ? [`${nodeLabel({ name, node: String(node) })} ${talosVersion}`]
       : [],
   );
@@ -33,7 +35,7 @@ export function judgeContract(before: Properties, inputs: Properties): CheckFail
   ];
 }
 
-function isOlder(release: string, contract: string): boolean {
+function isOlderThanContract(release: string, contract: string): boolean {
   try {
     return contractAtLeast(contract, parseVersion(release).minor + 1);
   } catch (error) {

@@ -12,8 +12,8 @@ import { kubernetesMinor, kubernetesThrough } from "../talos/kubernetesWay.ts";
 import type { PlannedNode, RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { UpgradeContext } from "./context.ts";
-import { hopsLeft, type Hop, type HoppingNode } from "./hops/way.ts";
-import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import { remainingHops, type Hop, type NodeWithHops } from "./hops/way.ts";
+import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { componentsBehind, lookAtNode } from "./kubernetesUpgrade/look.ts";
 import type { Departure } from "../talos/members.ts";
@@ -35,7 +35,7 @@ export interface PlanSources {
 }
 
 /** How many nodes are read at once. */
-const atOnce = 32;
+const maxConcurrentReads = 32;
 
 /**
  * What a deployment would do to the nodes, by a look at each. A preview and the deployment after it find the same, if nobody has changed a node in between.
@@ -44,7 +44,7 @@ const atOnce = 32;
  * A new node that lets anyone in, or does not answer, joins: that is all that is known of it before its cluster's secrets are made, so that it is all that the
  * plan has of it.
  */
-export async function deploymentPlan(
+export async function planDeployment(
   surroundings: Surroundings,
   urn: string,
   sources: PlanSources,
@@ -61,12 +61,12 @@ export async function deploymentPlan(
   let isUnknown = false;
   const work = async (): Promise<void> => {
     for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
-      const look = isNew ? asNew(node) : await lookAt(surroundings, urn, node, sources, signal);
+      const look = isNew ? newNode(node) : await planNode(surroundings, urn, node, sources, signal);
       if (look === "unknown") isUnknown = true;
       else if (look !== undefined) planned[node.name] = look;
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, nodes.length) }, work));
+  await Promise.all(Array.from({ length: Math.min(maxConcurrentReads, nodes.length) }, work));
   if (isUnknown || (!isNew && nodes.some(({ name }) => configurations[name] === undefined))) return undefined;
   return {
     stack: /^urn:pulumi:(.*?)::/.exec(urn)?.[1] ?? "",
@@ -77,48 +77,50 @@ export async function deploymentPlan(
   };
 }
 
-async function lookAt(
+async function planNode(
   surroundings: Surroundings,
   urn: string,
-  wanted: HoppingNode,
+  wanted: NodeWithHops,
   { configurations, hidden, known }: PlanSources,
   signal: AbortSignal,
 ): Promise<PlannedNode | "unknown" | undefined> {
   const session = await Session.open(surroundings, urn, wanted, signal);
   const isKnown = known.has(wanted.name);
   try {
-    const { facts, running } = await read(session.context);
+    const { facts, running } = await readFactsAndConfiguration(session.context);
     const { text, patches } = configurations[wanted.name] ?? {};
     if (typeof text !== "string" || hasUnknown([text, patches])) return "unknown";
-    const upgrade = isSettled(facts, wanted)
+    const upgrade = runsWantedImage(facts, wanted)
       ? undefined
-      : upgradeOf(describe(facts), wanted, hopsLeft(facts, wanted));
+      : plannedUpgrade(describeRunning(facts), wanted, remainingHops(facts, wanted));
     // A machine without a configuration lets anyone in, and has nothing of this cluster to tell.
-    if (running === undefined) return isKnown ? notRead(wanted) : asNew(wanted);
-    const configuration = differences(running, text, hidden, patches as string[]);
-    const kubernetes = await kubernetesOf(session.context, running, patches as string[], wanted);
+    if (running === undefined) return isKnown ? unreadNode(wanted) : newNode(wanted);
+    const configuration = plannedConfiguration(running, text, hidden, patches as string[]);
+    const kubernetes = await plannedKubernetes(session.context, running, patches as string[], wanted);
     if (upgrade === undefined && configuration === undefined && kubernetes === undefined) return undefined;
     return {
-      ...part(wanted),
+      ...addressAndRole(wanted),
       ...(upgrade === undefined ? {} : { upgrade }),
       ...(configuration === undefined ? {} : { configuration }),
       ...(kubernetes === undefined ? {} : { kubernetes }),
     };
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    return isKnown ? notRead(wanted) : asNew(wanted);
+    return isKnown ? unreadNode(wanted) : newNode(wanted);
   } finally {
     session.close();
   }
 }
 
 /** How often a node that fails to answer is asked: a busy node is no reason for another plan than the deployment's. */
-const tries = 3;
+const readAttempts = 3;
 
-async function read(context: UpgradeContext): Promise<{ facts: NodeFacts; running: string | undefined }> {
+async function readFactsAndConfiguration(
+  context: UpgradeContext,
+): Promise<{ facts: NodeFacts; running: string | undefined }> {
   const { talos, wanted, patience, signal } = context;
   const call = { deadlineMs: patience.probeMs * 2, signal };
-  return asked(context, async () => {
+  return retryRead(context, async () => {
     const [facts, running] = await Promise.all([
       readFacts(talos, wanted, call),
       talos.machineConfiguration(call),
@@ -127,24 +129,24 @@ async function read(context: UpgradeContext): Promise<{ facts: NodeFacts; runnin
   });
 }
 
-async function asked<T>({ patience, clock, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
+async function retryRead<T>({ patience, clock, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   for (let time = 1; ; time++) {
     try {
       return await ask();
     } catch (error) {
       const mayPass = isTransient(error) || (error instanceof TalosError && error.kind === "failed");
-      if (!mayPass || time === tries) throw error;
+      if (!mayPass || time === readAttempts) throw error;
       await clock.sleep(patience.pollMs, signal);
     }
   }
 }
 
 /** What an upgrade of Kubernetes would move on the node. It is done where the setting has changed; a cluster that was adopted stays as it is until then. */
-async function kubernetesOf(
+async function plannedKubernetes(
   context: UpgradeContext,
   running: string,
   patches: readonly string[],
-  { kubernetes }: Pick<HoppingNode, "kubernetes">,
+  { kubernetes }: Pick<NodeWithHops, "kubernetes">,
 ): Promise<PlannedNode["kubernetes"]> {
   const { kubernetesVersion: to, name, node, role } = context.wanted;
   if (to === undefined) return undefined;
@@ -155,7 +157,7 @@ async function kubernetesOf(
     const look =
       role === "worker"
         ? { node: known, images: imagesIn(running), runs: {} as KubernetesImages }
-        : await asked(context, () => lookAtNode(known, context));
+        : await retryRead(context, () => lookAtNode(known, context));
     const from = componentsBehind(look, to).map((component): [string, string] => [
       component,
       look.runs[component] ?? releaseOf(look.images[component]) ?? "not known",
@@ -173,7 +175,7 @@ async function kubernetesOf(
 }
 
 /** The node's own images of Kubernetes stay: they are moved by an upgrade of Kubernetes alone. */
-function differences(
+function plannedConfiguration(
   running: string,
   wanted: string,
   hidden: KnownSecret[] | undefined,
@@ -190,32 +192,37 @@ function differences(
   }
 }
 
-function part({ node, role }: NodeUpgradeInputs): Pick<PlannedNode, "address" | "role"> {
+function addressAndRole({ node, role }: NodeUpgradeInputs): Pick<PlannedNode, "address" | "role"> {
   return { address: node, role };
 }
 
-function upgradeOf(
+function plannedUpgrade(
   from: string,
   wanted: NodeUpgradeInputs,
   hops: readonly Hop[] = [],
 ): NonNullable<PlannedNode["upgrade"]> {
   const through = hops.map(({ talosVersion, image }) => `${talosVersion} (${image})`);
-  return { from, to: target(wanted), image: wanted.image, ...(through.length === 0 ? {} : { through }) };
+  return {
+    from,
+    to: describeTarget(wanted),
+    image: wanted.image,
+    ...(through.length === 0 ? {} : { through }),
+  };
 }
 
-function notRead(wanted: NodeUpgradeInputs): PlannedNode {
-  return { ...part(wanted), upgrade: upgradeOf("not read", wanted) };
+function unreadNode(wanted: NodeUpgradeInputs): PlannedNode {
+  return { ...addressAndRole(wanted), upgrade: plannedUpgrade("not read", wanted) };
 }
 
-function asNew(wanted: NodeUpgradeInputs): PlannedNode {
-  return { ...part(wanted), joins: { to: target(wanted), image: wanted.image } };
+function newNode(wanted: NodeUpgradeInputs): PlannedNode {
+  return { ...addressAndRole(wanted), joins: { to: describeTarget(wanted), image: wanted.image } };
 }
 
-function target({ talosVersion, schematicId }: NodeUpgradeInputs): string {
+function describeTarget({ talosVersion, schematicId }: NodeUpgradeInputs): string {
   return `${talosVersion} with schematic ${schematicId}`;
 }
 
-function describe({ version, schematicId }: NodeFacts): string {
+function describeRunning({ version, schematicId }: NodeFacts): string {
   return schematicId === undefined
     ? `${version} with no schematic`
     : `${version} with schematic ${schematicId}`;

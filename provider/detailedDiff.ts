@@ -42,14 +42,14 @@ export function serveDetailedDiffs(provider: DetailingProvider): void {
   prototype.addService = function (service, implementation) {
     if ("diffConfig" in implementation && "diff" in implementation) {
       const diff: grpc.handleUnaryCall<provproto.DiffRequest, provproto.DiffResponse> = (call, callback) =>
-        void respond(provider, call.request).then(
+        void answerDiff(provider, call.request).then(
           (response) => callback(null, response),
           (error: unknown) => callback(error instanceof Error ? error : new Error(String(error))),
         );
       implementation["diff"] = diff;
       const read = implementation["read"] as grpc.handleUnaryCall<provproto.ReadRequest, unknown>;
       const readAsNow: typeof read = (call, callback) => {
-        takeCredentials(call.request);
+        copyInputCredentials(call.request);
         read.call(implementation, call, callback);
       };
       implementation["read"] = readAsNow;
@@ -61,7 +61,7 @@ export function serveDetailedDiffs(provider: DetailingProvider): void {
 /**
  * The SDK's server hands a refresh the outputs alone. Credentials that were renewed since the last update are among the inputs (provider/state.ts).
  */
-function takeCredentials(request: provproto.ReadRequest): void {
+function copyInputCredentials(request: provproto.ReadRequest): void {
   const [outputs, inputs] = [request.getProperties()?.getFieldsMap(), request.getInputs()?.getFieldsMap()];
   for (const key of alwaysSecret) {
     const current = inputs?.get(key);
@@ -69,13 +69,13 @@ function takeCredentials(request: provproto.ReadRequest): void {
   }
 }
 
-const kinds = {
+const diffKinds = {
   add: provproto.PropertyDiff.Kind.ADD,
   delete: provproto.PropertyDiff.Kind.DELETE,
   update: provproto.PropertyDiff.Kind.UPDATE,
 } as const;
 
-async function respond(
+async function answerDiff(
   provider: DetailingProvider,
   request: provproto.DiffRequest,
 ): Promise<provproto.DiffResponse> {
@@ -99,7 +99,7 @@ async function respond(
     const map = response.getDetaileddiffMap();
     for (const [path, kind] of Object.entries(details)) {
       const property = new provproto.PropertyDiff();
-      property.setKind(kinds[kind]);
+      property.setKind(diffKinds[kind]);
       property.setInputdiff(true);
       map.set(path, property);
     }
@@ -118,7 +118,7 @@ export function changedInputs(
   );
   return Object.fromEntries(
     keys
-      .filter((key) => canonical(before[key]) !== canonical(after[key]))
+      .filter((key) => canonicalJson(before[key]) !== canonicalJson(after[key]))
       .map((key) => [
         key,
         before[key] === undefined
@@ -131,7 +131,7 @@ export function changedInputs(
 }
 
 /** The same for what is the same, in whatever order its keys came. */
-export function canonical(value: unknown): string {
+export function canonicalJson(value: unknown): string {
   return (
     JSON.stringify(value, (_key, part: unknown) =>
       typeof part === "object" && part !== null && !Array.isArray(part)

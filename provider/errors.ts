@@ -1,5 +1,5 @@
 import { coded, type CodedText } from "../talos/errorCodes.ts";
-import { problemsOf, type Finding } from "./guards/finding.ts";
+import { joinProblems, type Finding } from "./guards/finding.ts";
 
 /** The steps of an upgrade, in order. Progress lines and errors use these names. */
 export const stepNames = [
@@ -38,12 +38,12 @@ export class UpgradeError extends Error {
     hint: string,
     findings?: readonly Pick<Finding, "code" | "problem" | "hint">[],
   ) {
-    super(`${node}, step "${step}": ${sentence(seen)} ${hint}`);
+    super(`${node}, step "${step}": ${endSentence(seen)} ${hint}`);
     this.node = node;
     this.step = step;
     this.seen = seen;
     this.hint = hint;
-    this.findings = findings?.map((one) => ({ problem: problemsOf([one]), hint: one.hint })) ?? [
+    this.findings = findings?.map((one) => ({ problem: joinProblems([one]), hint: one.hint })) ?? [
       { problem: seen, hint },
     ];
   }
@@ -76,7 +76,7 @@ export function problemLines(problems: readonly UpgradeError[]): string[] {
   const concerned = new Map<string, string[]>();
   for (const { node, step, findings } of problems) {
     for (const { problem, hint } of findings) {
-      const text = `step "${step}": ${sentence(problem)} ${hint}`;
+      const text = `step "${step}": ${endSentence(problem)} ${hint}`;
       concerned.set(text, [...(concerned.get(text) ?? []), node]);
     }
   }
@@ -84,8 +84,8 @@ export function problemLines(problems: readonly UpgradeError[]): string[] {
 }
 
 /** The node went down or rebooted while it was only being looked at: look again from the start. */
-export class NodeMoved extends Error {
-  override readonly name = "NodeMoved";
+export class NodeRebooted extends Error {
+  override readonly name = "NodeRebooted";
 }
 
 /** The engine asked to stop; nothing is wrong with the node. */
@@ -107,6 +107,6 @@ export class EngineGone extends Error {
 }
 
 /** A text with an end, for another sentence to follow. */
-export function sentence(text: string): string {
+export function endSentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -26,7 +26,7 @@ export interface NodeFacts {
 }
 
 /** What the state tells of a node: what it runs, and not how it is at the moment. */
-export type SettledFacts = Omit<NodeFacts, "machine" | "bootId">;
+export type StableFacts = Omit<NodeFacts, "machine" | "bootId">;
 
 // /etc/iscsi since iscsi-tools v0.2.0 (Talos 1.10, siderolabs/extensions 4a2e536); before, the extension kept its files
 // in its own root, which is bound to /system/iscsi.
@@ -43,7 +43,7 @@ export async function readFacts(
   call: CallOptions,
 ): Promise<NodeFacts> {
   const [settled, machine, bootId] = await Promise.all([
-    readSettledFacts(talos, wanted, call),
+    readStableFacts(talos, wanted, call),
     talos.machineStatus(call),
     talos.bootId(call),
   ]);
@@ -51,18 +51,18 @@ export async function readFacts(
 }
 
 /** The same for a refresh, which needs less. */
-export async function readSettledFacts(
+export async function readStableFacts(
   talos: TalosReader,
   wanted: Pick<NodeUpgradeInputs, "files">,
   call: CallOptions,
-): Promise<SettledFacts> {
+): Promise<StableFacts> {
   const [version, extensions, services, kubernetesNode, initiatorName, files] = await Promise.all([
     talos.version(call),
     talos.extensions(call),
     talos.services(call),
     talos.kubernetesNode(call),
     readInitiatorName(talos, call),
-    presentFiles(talos, wanted.files, call),
+    existingFiles(talos, wanted.files, call),
   ]);
   return {
     version: version.tag,
@@ -75,19 +75,19 @@ export async function readSettledFacts(
   };
 }
 
-async function presentFiles(talos: TalosReader, paths: string[], call: CallOptions): Promise<string[]> {
+async function existingFiles(talos: TalosReader, paths: string[], call: CallOptions): Promise<string[]> {
   const present = await Promise.all(paths.map((path) => talos.hasFile(path, call)));
   return paths.filter((_, i) => present[i]);
 }
 
 async function readInitiatorName(talos: TalosReader, call: CallOptions): Promise<string | undefined> {
-  const current = initiatorIn(await talos.readText(initiatorFile, call));
+  const current = parseInitiatorName(await talos.readText(initiatorFile, call));
   if (current !== undefined) return current;
   const texts = await Promise.all(formerInitiatorFiles.map((path) => talos.readText(path, call)));
-  return texts.map(initiatorIn).find((name) => name !== undefined);
+  return texts.map(parseInitiatorName).find((name) => name !== undefined);
 }
 
-function initiatorIn(text: string | undefined): string | undefined {
+function parseInitiatorName(text: string | undefined): string | undefined {
   return /^\s*InitiatorName\s*=\s*(\S+)/m.exec(text ?? "")?.[1];
 }
 
@@ -95,17 +95,17 @@ type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;
 type WantedImage = Pick<NodeUpgradeInputs, "talosVersion" | "schematicId" | "extensions">;
 
 /** Does the node run the wanted image? Then it is never rebooted. */
-export function isSettled(facts: RunningImage, wanted: WantedImage): boolean {
-  return facts.version === wanted.talosVersion && runsSchematic(facts, wanted);
+export function runsWantedImage(facts: RunningImage, wanted: WantedImage): boolean {
+  return facts.version === wanted.talosVersion && runsWantedSchematic(facts, wanted);
 }
 
 /** Before Talos 1.7 a node does not tell its schematic; there the extensions have to do. */
-export function runsSchematic(facts: RunningImage, wanted: WantedImage): boolean {
+export function runsWantedSchematic(facts: RunningImage, wanted: WantedImage): boolean {
   if (facts.schematicId !== undefined) return facts.schematicId === wanted.schematicId;
-  return !tellsSchematic(facts.version) && missingExtensions(facts, wanted).length === 0;
+  return !reportsSchematic(facts.version) && missingExtensions(facts, wanted).length === 0;
 }
 
-function tellsSchematic(version: string): boolean {
+function reportsSchematic(version: string): boolean {
   try {
     parseVersion(version);
   } catch (error) {
@@ -125,12 +125,14 @@ export function missingExtensions(
 }
 
 /** Services that do not do their work, and how they are. */
-export function lackingServices(facts: NodeFacts, wanted: Pick<NodeUpgradeInputs, "services">): string[] {
-  return wanted.services.filter((id) => !runs(facts.services.find((service) => service.id === id)));
+export function failingServices(facts: NodeFacts, wanted: Pick<NodeUpgradeInputs, "services">): string[] {
+  return wanted.services.filter(
+    (id) => !isServiceRunning(facts.services.find((service) => service.id === id)),
+  );
 }
 
 // Extension services have no health check: running is all that can be known of them.
-export function runs(service: RunningService | undefined): boolean {
+export function isServiceRunning(service: RunningService | undefined): boolean {
   return service?.state === "Running" && service.health !== "unhealthy";
 }
 
@@ -142,7 +144,7 @@ export function describeService(id: string, facts: NodeFacts): string {
 }
 
 /** What a change from one release to another is: only the way to a newer one is an upgrade. */
-export function changeWord(from: string, to: string): "upgraded" | "rolled back" | "changed" {
+export function versionChangeVerb(from: string, to: string): "upgraded" | "rolled back" | "changed" {
   try {
     return ({ [-1]: "upgraded", 0: "changed", 1: "rolled back" } as const)[compareVersions(from, to)];
   } catch (error) {
@@ -161,7 +163,7 @@ export function describeMachine(machine: MachineStatus): string {
 }
 
 /** Whether nothing but these services keeps a machine from being ready. */
-export function lacksOnly(machine: MachineStatus, services: readonly string[]): boolean {
+export function lacksOnlyServices(machine: MachineStatus, services: readonly string[]): boolean {
   // The list as Talos writes it: "ext-iscsid not running, kubelet not healthy" (v1.13.9, controllers/runtime/machine_status.go).
   const lacking = machine.unmet.flatMap(({ name, reason }) =>
     name === "services"

@@ -23,7 +23,7 @@ async function firstAnswer<T>(
  * The kubeconfig that a control plane gives out, for where the stack's own is not known yet: it comes after the configurations. Throws what the
  * last control plane answered.
  */
-export async function givenKubeconfig(
+export async function fetchKubeconfig(
   peer: (address: string) => Pick<TalosReader, "kubeconfig">,
   controlPlanes: readonly string[],
   call: CallOptions,
@@ -37,7 +37,7 @@ export async function givenKubeconfig(
  * The same, to take a turn in Kubernetes with: of the first control plane where etcd answers. Undefined where none does, as in a cluster that is not bootstrapped: there is
  * no Kubernetes to take a turn in.
  */
-export async function kubeconfigForTurn(
+export async function fetchKubeconfigForLock(
   peer: (address: string) => Pick<TalosReader, "etcdMembers" | "kubeconfig">,
   controlPlanes: readonly string[],
   call: CallOptions,

@@ -1,18 +1,18 @@
 import { coded } from "../talos/errorCodes.ts";
 import { createHash } from "node:crypto";
-import { canonical } from "./detailedDiff.ts";
+import { canonicalJson } from "./detailedDiff.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import { alwaysSecret } from "./state.ts";
 
 /** What every node of a cluster is given and only a deployment reads: the kubeconfig, and the list of those that share a budget. */
-const shared = ["kubeconfig", "rollout"] as const;
+const sharedProperties = ["kubeconfig", "rollout"] as const;
 
 /**
  * Keeps what is the same for many nodes out of their state: there it is a digest. In every deployment the engine has the program's own values checked before it creates or
  * updates the resource, in the same process, so what the digest stands for is here by then. It decides nothing: a digest stands for one value alone, and without
  * the value there is no upgrade.
  */
-export class HandedOver {
+export class SharedInputs {
   readonly #values = new Map<string, unknown>();
 
   /**
@@ -20,13 +20,13 @@ export class HandedOver {
    * @param marked the inputs as the engine is to have them, secrets in their wrapping
    * @param plain the same without it
    */
-  keep(marked: Properties, { values: plain, secrets }: Unwrapped): Properties {
+  digestShared(marked: Properties, { values: plain, secrets }: Unwrapped): Properties {
     const kept = { ...marked };
     const isSecret = (key: string): boolean => secrets.has(key) || alwaysSecret.includes(key);
-    for (const key of shared) {
+    for (const key of sharedProperties) {
       const value = plain[key];
       if (value === undefined || hasUnknown(value)) continue;
-      const digest = `sha256:${createHash("sha256").update(canonical(value)).digest("base64url")}`;
+      const digest = `sha256:${createHash("sha256").update(canonicalJson(value)).digest("base64url")}`;
       this.#values.set(digest, value);
       // Of the same type as the value, for programs that have types.
       const mark = typeof value === "string" ? digest : { digest };
@@ -36,9 +36,9 @@ export class HandedOver {
   }
 
   /** The inputs that a deployment works with: checked ones of this run, in place of what `keep` made of them. */
-  whole(kept: Properties): Properties {
+  restoreShared(kept: Properties): Properties {
     const whole = { ...kept };
-    for (const key of shared) {
+    for (const key of sharedProperties) {
       const digest = digestIn(kept[key]);
       if (digest === undefined) continue;
       if (!this.#values.has(digest))

@@ -22,7 +22,7 @@ export interface HardwareInput {
   named: Record<string, NamedHardware[]>;
 }
 
-type Looking = { surroundings: Surroundings; urn: string; signal: AbortSignal };
+type HardwareCall = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
 /**
  * Compares what configurations name with what the machines report, up to 100 nodes at a time. A machine that waits for its first configuration would install to a
@@ -30,30 +30,30 @@ type Looking = { surroundings: Surroundings; urn: string; signal: AbortSignal };
  * @param before the inputs of the last time: only what is new in these is looked at
  * @returns what stands against the deployment; the rest is a warning
  */
-export async function judgeHardware(
-  looking: Looking,
+export async function checkHardware(
+  looking: HardwareCall,
   before: Properties,
   inputs: Properties,
 ): Promise<CheckFailure[]> {
-  const wanted = hardwareOf(inputs);
+  const wanted = hardwareInput(inputs);
   if (wanted === undefined || hasUnknown(inputs["nodes"])) return [];
   const due = dueNodes(before, inputs, wanted);
   if (due.length === 0) return [];
-  const found: Misfit[] = [];
-  for (let from = 0; from < due.length; from += atOnce)
-    found.push(...(await misfitsOf(looking, inputs, wanted, due.slice(from, from + atOnce))));
-  return verdict(looking, found);
+  const found: NodeMisfits[] = [];
+  for (let from = 0; from < due.length; from += maxConcurrentReads)
+    found.push(...(await findMisfits(looking, inputs, wanted, due.slice(from, from + maxConcurrentReads))));
+  return reportMisfits(looking, found);
 }
 
 /** How many nodes are asked at once: 500 connections took 900 MB, and a machine that is away takes its time to show it. */
-const atOnce = 100;
+const maxConcurrentReads = 100;
 
-async function misfitsOf(
-  looking: Looking,
+async function findMisfits(
+  looking: HardwareCall,
   inputs: Properties,
   wanted: HardwareInput,
   due: readonly DueNode[],
-): Promise<Misfit[]> {
+): Promise<NodeMisfits[]> {
   const dial = await looking.surroundings.talos();
   const { clientConfiguration, endpoints } = inputs;
   const isKnown = !hasUnknown(clientConfiguration);
@@ -65,7 +65,7 @@ async function misfitsOf(
   try {
     const found = await Promise.all(
       due.map(async ({ name, node }) => {
-        const seen = await machineOf(looking, known?.to(node), () => asAnyone.to(node));
+        const seen = await readMachine(looking, known?.to(node), () => asAnyone.to(node));
         const misfits = seen === undefined ? [] : hardwareMisfits(wanted.named[name] ?? [], seen.hardware);
         const refused = (wanted.check ?? (seen?.isNew === true ? "refuse" : "warn")) === "refuse";
         return misfits.length === 0 ? [] : [{ label: nodeLabel({ name, node }), misfits, refused }];
@@ -78,7 +78,7 @@ async function misfitsOf(
   }
 }
 
-function hardwareOf({ hardware }: Properties): HardwareInput | undefined {
+function hardwareInput({ hardware }: Properties): HardwareInput | undefined {
   return hasUnknown(hardware) ? undefined : (hardware as HardwareInput | undefined);
 }
 
@@ -89,7 +89,7 @@ interface DueNode {
 
 /** Nodes that are new, and those whose configuration names something else than before. A state that does not tell has nodes that run. */
 function dueNodes(before: Properties, inputs: Properties, { check, named }: HardwareInput): DueNode[] {
-  const last = hardwareOf(before);
+  const last = hardwareInput(before);
   const known = new Map(nodesByName(before["nodes"]).map(([name, { node }]) => [name, node]));
   return nodesByName(inputs["nodes"]).flatMap(([name, { node }]): DueNode[] => {
     if (typeof node !== "string" || named[name] === undefined) return [];
@@ -102,8 +102,8 @@ function dueNodes(before: Properties, inputs: Properties, { check, named }: Hard
 }
 
 /** What a machine reports; undefined where it does not answer. */
-async function machineOf(
-  { surroundings, signal }: Looking,
+async function readMachine(
+  { surroundings, signal }: HardwareCall,
   known: TalosReader | undefined,
   anyone: () => TalosReader,
 ): Promise<{ hardware: Hardware; isNew: boolean } | undefined> {
@@ -126,27 +126,27 @@ function isUnanswered(error: unknown): boolean {
   return error instanceof TalosError && error.kind !== "cancelled";
 }
 
-interface Misfit {
+interface NodeMisfits {
   readonly label: string;
   readonly misfits: readonly string[];
   readonly refused: boolean;
 }
 
-function verdict({ surroundings, urn }: Looking, found: readonly Misfit[]): CheckFailure[] {
+function reportMisfits({ surroundings, urn }: HardwareCall, found: readonly NodeMisfits[]): CheckFailure[] {
   const sink = surroundings.statusOf(urn);
   for (const one of found.filter(({ refused }) => !refused))
     sink.warn(
-      `${coded("hardware-missing", `${one.label}: the machine lacks hardware that its configuration names`)}:\n${lines(one)}`,
+      `${coded("hardware-missing", `${one.label}: the machine lacks hardware that its configuration names`)}:\n${describeMisfits(one)}`,
     );
   const refused = found.filter((one) => one.refused);
   if (refused.length === 0) return [];
   const reason =
     `${coded("hardware-missing", "machines lack hardware that their configurations name, and would not come back with them")}:\n` +
-    `${refused.map((one) => `${one.label}:\n${lines(one)}`).join("\n")}\n` +
+    `${refused.map((one) => `${one.label}:\n${describeMisfits(one)}`).join("\n")}\n` +
     "Correct the settings. If the installed image names links or disks differently (net.ifnames=0, another driver), set cluster.checkHardware: warn.";
   return [{ property: "", reason }];
 }
 
-function lines({ misfits }: Misfit): string {
+function describeMisfits({ misfits }: NodeMisfits): string {
   return misfits.map((line) => `  ${line}`).join("\n");
 }

@@ -1,8 +1,8 @@
 import { realClock } from "./clock.ts";
 import { serveDetailedDiffs } from "./detailedDiff.ts";
-import { serveOneCopy } from "./oneCopy.ts";
-import { defaultPatience } from "./context.ts";
-import { realActing } from "./gate/acting.ts";
+import { serveDeduplicatedOutputs } from "./oneCopy.ts";
+import { defaultTimeouts } from "./context.ts";
+import { sealRealClients } from "./gate/acting.ts";
 import { TalosNodeProvider } from "./plugin.ts";
 
 // The engine's address is the first argument that is no flag.
@@ -24,9 +24,9 @@ if (engine !== undefined) resetOptions("", "", -1, engine, "", false, "");
 const provider = new TalosNodeProvider({
   talos: async () => (await import("../talos/api/client.ts")).connectTalos,
   connectKubernetes: async (kubeconfig) => (await import("./kubernetesApi.ts")).connectKubernetes(kubeconfig),
-  acting: realActing(),
+  acting: sealRealClients(),
   clock: realClock,
-  patience: defaultPatience,
+  patience: defaultTimeouts,
   // One run of the engine, at one address.
   ...(engine === undefined ? {} : { run: engine }),
   advised: new Set(),
@@ -34,7 +34,7 @@ const provider = new TalosNodeProvider({
 });
 
 // What is registered first is called last: both the diffs and the SDK's own methods get complete outputs.
-serveOneCopy();
+serveDeduplicatedOutputs();
 serveDetailedDiffs(provider);
 const getSchema = async () => JSON.stringify((await import("./nodeSchema.ts")).nodePackageSpec());
 await main(Object.assign(provider, { getSchema }), args);

@@ -1,6 +1,6 @@
 import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
-import { policyOf, type RolloutPolicy } from "./rollout/policy.ts";
+import { parsePolicy, type RolloutPolicy } from "./rollout/policy.ts";
 import type { SnapshotSettings } from "./snapshot/folder.ts";
 
 /** How a node is drained, every default filled in. */
@@ -69,12 +69,12 @@ const defaults = {
   etcdDowngrade: false,
 };
 
-/** Inputs that `checkInputs` has passed, with the defaults. */
+/** Inputs that `checkNodeUpgrade` has passed, with the defaults. */
 export function nodeUpgradeInputs(checked: Record<string, unknown>): NodeUpgradeInputs {
   const given = checked as unknown as Partial<NodeUpgradeInputs> & NodeUpgradeInputs;
   const storageGate = { ...defaults.storageGate, ...given.storageGate };
   const drain = drainInputs(given.drain);
-  return { ...defaults, ...given, drain, storageGate, rollout: policyOf(given.rollout) };
+  return { ...defaults, ...given, drain, storageGate, rollout: parsePolicy(given.rollout) };
 }
 
 /** The same for whatever else drains a node. */

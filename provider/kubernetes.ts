@@ -105,7 +105,7 @@ export interface KubernetesClient {
 }
 
 /** Who has the turn at a cluster. */
-export interface TurnLease {
+export interface LockLease {
   /** Undefined: nobody. */
   holder: string | undefined;
   /** Changes with every write. */
@@ -113,9 +113,9 @@ export interface TurnLease {
 }
 
 /** The Lease by which runs of different machines take turns. Every method throws a KubernetesError. */
-export interface TurnLeases {
+export interface LockLeases {
   /** Undefined where nobody has ever taken a turn. */
-  turn(): Promise<TurnLease | undefined>;
+  turn(): Promise<LockLease | undefined>;
   /**
    * Takes, renews or (holder undefined) gives back the turn.
    * @param version what it was seen at; undefined where there was none
@@ -125,7 +125,7 @@ export interface TurnLeases {
 }
 
 /** What only `provider/gate` may ask of a cluster. Every method throws a KubernetesError. */
-export interface NodeRemover extends TurnLeases {
+export interface NodeRemover extends LockLeases {
   node(name: string): Promise<KubernetesNode | undefined>;
   /** Takes the Node object away; one that is not there is no error. */
   deleteNode(name: string): Promise<void>;
@@ -151,10 +151,10 @@ export class KubernetesError extends Error {
 }
 
 /** Says on the Kubernetes node that this program cordoned it, so that a later run uncordons it, and no other. */
-export const cordonedBy = "talos-iscsi/cordoned-by";
+export const cordonAnnotation = "talos-iscsi/cordoned-by";
 /** Says that this program has asked the machine to reset, so that a later run knows why it is in maintenance mode. */
-export const resetAsked = "talos-iscsi/reset-asked";
+export const resetAnnotation = "talos-iscsi/reset-asked";
 /** Says what storage the node had before it was drained, so that a later run waits for it too. */
-export const storageNote = "talos-iscsi/storage-before";
+export const storageAnnotation = "talos-iscsi/storage-before";
 /** Says what was installed in which boot and waits for a reboot, so that a later run does not install it again. */
-export const installedImage = "talos-iscsi/installed";
+export const installAnnotation = "talos-iscsi/installed";

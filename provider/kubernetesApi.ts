@@ -23,11 +23,11 @@ import {
   type Manifest,
   type ObjectSelection,
   type NodeRemover,
-  type TurnLease,
+  type LockLease,
 } from "./kubernetes.ts";
-import { openKubernetes, told } from "./kubernetesConnection.ts";
+import { openKubernetes, withKubernetesErrors } from "./kubernetesConnection.ts";
 import { deprecatedApisIn } from "./kubernetesMetrics.ts";
-import { kubernetesNode, kubernetesPod } from "./kubernetesObjects.ts";
+import { toKubernetesNode, toKubernetesPod } from "./kubernetesObjects.ts";
 import { PlainObjects, type RawRequest } from "./plainObjects.ts";
 import { ApiStorageReader } from "./storage/api.ts";
 import type { StorageReader } from "./storage/reader.ts";
@@ -35,7 +35,7 @@ import type { WatchSource } from "./watched.ts";
 
 const requestMs = 10_000;
 /** Where runs take turns. */
-const turnLease = { namespace: "kube-system", name: "talos-iscsi-turn" };
+const lockLeaseName = { namespace: "kube-system", name: "talos-iscsi-turn" };
 
 /** Connects to the cluster of a kubeconfig. The client library takes its time to load, so it is loaded only when it is needed. */
 export function connectKubernetes(kubeconfig: string): Promise<KubernetesClient> {
@@ -59,7 +59,7 @@ async function connect(kubeconfig: string): Promise<ApiClient> {
     once,
     library.setHeaderOptions("Content-Type", library.PatchStrategy.MergePatch, once),
     library.KubernetesObjectApi.makeApiClient(config),
-    (method, path, body) => told(raw(method, path, body)),
+    (method, path, body) => withKubernetesErrors(raw(method, path, body)),
   );
 }
 
@@ -97,20 +97,20 @@ class ApiClient implements KubernetesClient, NodeRemover {
     this.#raw = raw;
     this.#plain = new PlainObjects(raw);
     const follow = this.#follow.bind(this);
-    this.storage = new ApiStorageReader({ core, policy, storage, once, told, follow });
+    this.storage = new ApiStorageReader({ core, policy, storage, once, told: withKubernetesErrors, follow });
   }
 
   async version(): Promise<string> {
-    return (await told(this.#version.getCode({}, this.#once))).gitVersion;
+    return (await withKubernetesErrors(this.#version.getCode({}, this.#once))).gitVersion;
   }
 
   async nodes(): Promise<KubernetesNode[]> {
-    return (await told(this.#core.listNode({}, this.#once))).items.map(kubernetesNode);
+    return (await withKubernetesErrors(this.#core.listNode({}, this.#once))).items.map(toKubernetesNode);
   }
 
   async node(name: string): Promise<KubernetesNode | undefined> {
     try {
-      return kubernetesNode(await told(this.#core.readNode({ name }, this.#once)));
+      return toKubernetesNode(await withKubernetesErrors(this.#core.readNode({ name }, this.#once)));
     } catch (error) {
       if (error instanceof KubernetesError && error.status === 404) return undefined;
       throw error;
@@ -128,20 +128,22 @@ class ApiClient implements KubernetesClient, NodeRemover {
         ? {}
         : { spec: { unschedulable: change.unschedulable || null } }),
     };
-    await told(this.#core.patchNode({ name, body }, this.#patch));
+    await withKubernetesErrors(this.#core.patchNode({ name, body }, this.#patch));
   }
 
   async deleteNode(name: string): Promise<void> {
     try {
-      await told(this.#core.deleteNode({ name }, this.#once));
+      await withKubernetesErrors(this.#core.deleteNode({ name }, this.#once));
     } catch (error) {
       if (!(error instanceof KubernetesError) || error.status !== 404) throw error;
     }
   }
 
-  async turn(): Promise<TurnLease | undefined> {
+  async turn(): Promise<LockLease | undefined> {
     try {
-      const lease = await told(this.#leases.api.readNamespacedLease(turnLease, this.#once));
+      const lease = await withKubernetesErrors(
+        this.#leases.api.readNamespacedLease(lockLeaseName, this.#once),
+      );
       return { holder: lease.spec?.holderIdentity, version: lease.metadata?.resourceVersion ?? "" };
     } catch (error) {
       if (error instanceof KubernetesError && error.status === 404) return undefined;
@@ -151,7 +153,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
 
   async takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined> {
     const { api, now } = this.#leases;
-    const { namespace, name } = turnLease;
+    const { namespace, name } = lockLeaseName;
     const body: V1Lease = {
       metadata: { name, namespace, ...(version === undefined ? {} : { resourceVersion: version }) },
       spec: {
@@ -161,7 +163,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
       },
     };
     try {
-      const lease = await told(
+      const lease = await withKubernetesErrors(
         version === undefined
           ? api.createNamespacedLease({ namespace, body }, this.#once)
           : api.replaceNamespacedLease({ namespace, name, body }, this.#once),
@@ -194,14 +196,14 @@ class ApiClient implements KubernetesClient, NodeRemover {
   ): WatchSource<KubernetesPod> {
     return {
       list: async () => {
-        const list = await told(ask(query));
-        return { objects: list.items.map(kubernetesPod), version: list.metadata?.resourceVersion ?? "" };
+        const list = await withKubernetesErrors(ask(query));
+        return { objects: list.items.map(toKubernetesPod), version: list.metadata?.resourceVersion ?? "" };
       },
       watch: (resourceVersion, onEvent, signal) =>
         this.#follow<V1Pod>(
           path,
           { ...query, resourceVersion },
-          (type, pod) => onEvent({ type, object: kubernetesPod(pod) }),
+          (type, pod) => onEvent({ type, object: toKubernetesPod(pod) }),
           signal,
         ),
     };
@@ -246,7 +248,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
       labelSelector,
     );
     try {
-      return (await inTime(list)).items;
+      return (await withTimeout(list)).items;
     } catch (error) {
       if (!(error instanceof KubernetesError) || !isUnknownKind(error)) throw error;
       throw new KubernetesError(`the cluster has no kind ${kind} in ${apiVersion}`, 404);
@@ -271,7 +273,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
 
   async deletePod({ namespace, name, uid }: KubernetesPod): Promise<void> {
     try {
-      await told(
+      await withKubernetesErrors(
         this.#core.deleteNamespacedPod({ namespace, name, body: { preconditions: { uid } } }, this.#once),
       );
     } catch (error) {
@@ -285,7 +287,9 @@ class ApiClient implements KubernetesClient, NodeRemover {
     // With the uid a new pod of the same name (a StatefulSet's) is safe from an eviction meant for the one before.
     const body = { metadata: { name, namespace }, deleteOptions: { preconditions: { uid } } };
     try {
-      await told(this.#core.createNamespacedPodEviction({ namespace, name, body }, this.#once));
+      await withKubernetesErrors(
+        this.#core.createNamespacedPodEviction({ namespace, name, body }, this.#once),
+      );
       return { outcome: "accepted" };
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
@@ -299,11 +303,11 @@ class ApiClient implements KubernetesClient, NodeRemover {
 }
 
 /** For calls of the library that take no limit of their own. */
-async function inTime<T>(request: Promise<T>): Promise<T> {
+async function withTimeout<T>(request: Promise<T>): Promise<T> {
   const limit = Promise.withResolvers<never>();
   const timer = setTimeout(() => limit.reject(new Error("no answer in time")), requestMs);
   try {
-    return await told(Promise.race([request, limit.promise]));
+    return await withKubernetesErrors(Promise.race([request, limit.promise]));
   } finally {
     clearTimeout(timer);
   }

@@ -55,15 +55,15 @@ export async function openKubernetes(kubeconfig: string, requestMs: number) {
 }
 
 /** Waits for an answer; what goes wrong becomes one line without headers, which is where credentials would be. */
-export async function told<T>(request: Promise<T>): Promise<T> {
+export async function withKubernetesErrors<T>(request: Promise<T>): Promise<T> {
   try {
     return await request;
   } catch (error) {
-    throw kubernetesError(error);
+    throw toKubernetesError(error);
   }
 }
 
-function kubernetesError(error: unknown): KubernetesError {
+function toKubernetesError(error: unknown): KubernetesError {
   if (error instanceof KubernetesError) return error;
   if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
     return new KubernetesError(
@@ -82,13 +82,13 @@ interface Status {
 }
 
 function statusText(body: unknown): string | undefined {
-  const status = parsed(body);
+  const status = parseStatus(body);
   if (status === undefined) return undefined;
   const causes = (status.details?.causes ?? []).flatMap(({ message }) => message ?? []);
   return causes.length > 0 ? causes.join(", ") : status.message;
 }
 
-function parsed(body: unknown): Status | undefined {
+function parseStatus(body: unknown): Status | undefined {
   if (typeof body === "object" && body !== null) return body;
   if (typeof body !== "string") return undefined;
   try {

@@ -1,11 +1,11 @@
 import type { DeprecatedApi } from "./kubernetes.ts";
 
-const series = /^apiserver_requested_deprecated_apis\{([^}]*)\} +([^ ]+)/;
+const deprecatedApiSeries = /^apiserver_requested_deprecated_apis\{([^}]*)\} +([^ ]+)/;
 
 /** The deprecated APIs that an API server has been asked for, from its metrics (kubernetes staging/src/k8s.io/apiserver, endpoints/metrics). */
 export function deprecatedApisIn(metrics: string): DeprecatedApi[] {
   return metrics.split("\n").flatMap((line): DeprecatedApi[] => {
-    const [, labels = "", value = "0"] = series.exec(line) ?? [];
+    const [, labels = "", value = "0"] = deprecatedApiSeries.exec(line) ?? [];
     if (!(Number(value) > 0)) return [];
     const of = (name: string): string =>
       new RegExp(`(?:^|,)${name}="((?:[^"\\\\]|\\\\.)*)"`).exec(labels)?.[1] ?? "";

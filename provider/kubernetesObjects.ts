@@ -3,10 +3,10 @@ import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import type { KubernetesNode, KubernetesPod } from "./kubernetes.ts";
 
 /** Where the kubelet looks for drivers: the node pod of every CSI driver mounts it. */
-const registration = "/var/lib/kubelet/plugins_registry";
+const pluginRegistryPath = "/var/lib/kubelet/plugins_registry";
 
 /** A Node object, as far as an upgrade looks at it. */
-export function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {
+export function toKubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {
   const ready = status?.conditions?.find(({ type }) => type === "Ready");
   return {
     name: metadata?.name ?? "",
@@ -29,7 +29,7 @@ export function kubernetesNode({ metadata, spec, status }: V1Node): KubernetesNo
 }
 
 /** A Pod object, as far as an upgrade looks at it. */
-export function kubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPod {
+export function toKubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPod {
   const { namespace = "", name = "" } = metadata ?? {};
   return {
     namespace,
@@ -39,9 +39,11 @@ export function kubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPod 
     mirror: metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined,
     finished: status?.phase === "Succeeded" || status?.phase === "Failed",
     running: status?.phase === "Running" && metadata?.deletionTimestamp === undefined,
-    ready: isTrue(status, "Ready"),
-    reason: whyNot(status),
-    registersDriver: (spec?.volumes ?? []).some(({ hostPath }) => hostPath?.path.startsWith(registration)),
+    ready: hasCondition(status, "Ready"),
+    reason: whyNotRunning(status),
+    registersDriver: (spec?.volumes ?? []).some(({ hostPath }) =>
+      hostPath?.path.startsWith(pluginRegistryPath),
+    ),
     claims: (spec?.volumes ?? []).flatMap(({ name: volume, persistentVolumeClaim: claim, ephemeral }) => {
       // The claim of a generic ephemeral volume is called after its pod and itself.
       const own = ephemeral === undefined ? undefined : `${name}-${volume}`;
@@ -55,14 +57,14 @@ function ownerKind(metadata: V1ObjectMeta | undefined): string | undefined {
   return metadata?.ownerReferences?.find(({ controller }) => controller)?.kind;
 }
 
-function isTrue(status: V1PodStatus | undefined, type: string): boolean {
+function hasCondition(status: V1PodStatus | undefined, type: string): boolean {
   return (
     status?.conditions?.some((condition) => condition.type === type && condition.status === "True") ?? false
   );
 }
 
 /** What keeps a pod from running, in the cluster's words; empty where nothing is said. */
-function whyNot(status: V1PodStatus | undefined): string {
+function whyNotRunning(status: V1PodStatus | undefined): string {
   const waiting = status?.containerStatuses?.find(({ state }) => state?.waiting !== undefined)?.state
     ?.waiting;
   const unscheduled = status?.conditions?.find(

@@ -2,9 +2,9 @@ import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import type { Surroundings } from "./session.ts";
 
-type Dial = Awaited<ReturnType<Surroundings["talos"]>>;
+type SharedDial = Awaited<ReturnType<Surroundings["talos"]>>;
 
-interface Line {
+interface SharedConnection {
   readonly reader: TalosReader;
   users: number;
   closing?: NodeJS.Timeout;
@@ -14,9 +14,9 @@ interface Line {
  * Connections for reads that several resources make of the same node, one after the other: each TLS handshake costs more than the calls. Who closes one leaves it
  * to the others, and it ends when nobody has used it for a while. No answer is kept. What acts on a node has connections of its own.
  */
-export function lingering(talos: Surroundings["talos"], lingerMs = 3_000): Surroundings["talos"] {
-  const lines = new Map<string, Line>();
-  const opened = (key: string, connection: TalosConnection, dial: Dial): Line => {
+export function shareConnections(talos: Surroundings["talos"], lingerMs = 3_000): Surroundings["talos"] {
+  const lines = new Map<string, SharedConnection>();
+  const opened = (key: string, connection: TalosConnection, dial: SharedDial): SharedConnection => {
     const known = lines.get(key);
     if (known !== undefined) return known;
     const line = { reader: dial(connection), users: 0 };
@@ -38,12 +38,12 @@ export function lingering(talos: Surroundings["talos"], lingerMs = 3_000): Surro
           line.reader.close();
         }, lingerMs).unref();
       });
-      return sharing(line.reader, leave);
+      return sharedReader(line.reader, leave);
     };
   };
 }
 
-function sharing(reader: TalosReader, close: () => void): TalosReader {
+function sharedReader(reader: TalosReader, close: () => void): TalosReader {
   return new Proxy(reader, {
     get(target, key) {
       if (key === "close") return close;

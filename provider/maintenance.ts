@@ -2,10 +2,10 @@ import { isTransient, TalosError } from "../talos/api/errors.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 
 // A machine in maintenance mode presents a certificate that it has signed itself.
-const signedElsewhere = /self.signed|unable to (verify|get)|unknown authority/i;
+const selfSignedPattern = /self.signed|unable to (verify|get)|unknown authority/i;
 
 /** A machine answers, and lets anyone in: it has no configuration. */
-export async function waitsWithoutConfiguration(
+export async function isInMaintenanceMode(
   error: unknown,
   talos: Pick<TalosReader, "inMaintenance">,
 ): Promise<boolean> {
@@ -17,13 +17,13 @@ export async function waitsWithoutConfiguration(
  * A machine answers, with a certificate that is not one of this cluster: it waits in maintenance mode, or belongs to another cluster. Undefined for
  * every other failure, an expired or refused client certificate among them.
  */
-export async function strangersCertificate(
+export async function untrustedServerCertificate(
   error: unknown,
   talos: Pick<TalosReader, "diagnose">,
 ): Promise<string | undefined> {
   if (!(error instanceof TalosError)) return undefined;
-  if (error.kind === "certificate") return signedElsewhere.test(error.detail) ? error.detail : undefined;
+  if (error.kind === "certificate") return selfSignedPattern.test(error.detail) ? error.detail : undefined;
   if (error.kind !== "unreachable") return undefined;
   const told = await talos.diagnose();
-  return told !== undefined && signedElsewhere.test(told) ? told : undefined;
+  return told !== undefined && selfSignedPattern.test(told) ? told : undefined;
 }

@@ -13,9 +13,9 @@ import { unwrap, wrap, type Properties } from "./secrets.ts";
  */
 
 /** Inputs that are not repeated among the outputs. */
-const inputsAlone = ["clientConfiguration", "kubeconfig", "rollout", "hidden"];
+const inputOnlyProperties = ["clientConfiguration", "kubeconfig", "rollout", "hidden"];
 /** What a machine configuration's outputs hold of its inputs. */
-const ofConfiguration = ["machineConfiguration", "configuration", "patches"];
+const configurationProperties = ["machineConfiguration", "configuration", "patches"];
 
 type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
 
@@ -26,37 +26,41 @@ type AddService = (
 ) => void;
 
 /** Has the server leave out of the outputs what the inputs have. To be called before the SDK's server is made, as `serveDetailedDiffs`. */
-export function serveOneCopy(): void {
+export function serveDeduplicatedOutputs(): void {
   const prototype: { addService: AddService } = grpc.Server.prototype;
   const register = prototype.addService;
   prototype.addService = function (service, implementation) {
-    if ("diffConfig" in implementation && "diff" in implementation) keepOneCopy(implementation);
+    if ("diffConfig" in implementation && "diff" in implementation) deduplicateOutputs(implementation);
     register.call(this, service, implementation);
   };
 }
 
-function keepOneCopy(implementation: grpc.UntypedServiceImplementation): void {
-  around<provproto.DiffRequest, provproto.DiffResponse>(implementation, "diff", (request) => {
-    complete(request.getUrn(), request.getOlds(), request.getOldInputs());
+function deduplicateOutputs(implementation: grpc.UntypedServiceImplementation): void {
+  wrapMethod<provproto.DiffRequest, provproto.DiffResponse>(implementation, "diff", (request) => {
+    completeOutputs(request.getUrn(), request.getOlds(), request.getOldInputs());
     return () => undefined;
   });
-  around<provproto.CreateRequest, provproto.CreateResponse>(implementation, "create", () => (response) => {
-    leaveOut(response.getProperties(), []);
+  wrapMethod<provproto.CreateRequest, provproto.CreateResponse>(
+    implementation,
+    "create",
+    () => (response) => {
+      removeProperties(response.getProperties(), []);
+    },
+  );
+  wrapMethod<provproto.UpdateRequest, provproto.UpdateResponse>(implementation, "update", (request) => {
+    completeOutputs(request.getUrn(), request.getOlds(), request.getOldInputs());
+    return (response) => removeProperties(response.getProperties(), []);
   });
-  around<provproto.UpdateRequest, provproto.UpdateResponse>(implementation, "update", (request) => {
-    complete(request.getUrn(), request.getOlds(), request.getOldInputs());
-    return (response) => leaveOut(response.getProperties(), []);
-  });
-  around<provproto.ReadRequest, provproto.ReadResponse>(implementation, "read", (request) => {
+  wrapMethod<provproto.ReadRequest, provproto.ReadResponse>(implementation, "read", (request) => {
     // A refresh would show what goes as a change of each node, so a state from before keeps it until the next update.
     const had = namesIn(request.getProperties());
-    complete(request.getUrn(), request.getProperties(), request.getInputs());
-    return (response) => leaveOut(response.getProperties(), had);
+    completeOutputs(request.getUrn(), request.getProperties(), request.getInputs());
+    return (response) => removeProperties(response.getProperties(), had);
   });
 }
 
 /** Has `begin` see the request before the method does, and what it returns see the response before the engine does. */
-function around<Request, Response>(
+function wrapMethod<Request, Response>(
   implementation: grpc.UntypedServiceImplementation,
   method: string,
   begin: (request: Request) => (response: Response) => void,
@@ -73,10 +77,10 @@ function around<Request, Response>(
 }
 
 /** Gives outputs what the inputs have. What the outputs of an older state have stays. */
-function complete(urn: string, outputs: Struct | undefined, inputs: Struct | undefined): void {
+function completeOutputs(urn: string, outputs: Struct | undefined, inputs: Struct | undefined): void {
   if (outputs === undefined || inputs === undefined) return;
   const [into, from] = [outputs.getFieldsMap(), inputs.getFieldsMap()];
-  for (const key of inputsAlone) {
+  for (const key of inputOnlyProperties) {
     const value = from.get(key);
     if (value !== undefined && !into.has(key)) into.set(key, value);
   }
@@ -85,15 +89,15 @@ function complete(urn: string, outputs: Struct | undefined, inputs: Struct | und
   const given = inputs.toJavaScript() as Properties;
   if (given["machineConfiguration"] === undefined) return;
   const object = (inputs.constructor as typeof Struct).fromJavaScript(
-    wrap({ [givenProperty]: givenFrom(given) }, [givenProperty]) as Record<string, JavaScriptValue>,
+    wrap({ [givenProperty]: givenProperties(given) }, [givenProperty]) as Record<string, JavaScriptValue>,
   );
   const value = object.getFieldsMap().get(givenProperty);
   if (value !== undefined) into.set(givenProperty, value);
 }
 
 /** What the node was given. A refresh that finds a change by hand has the input `configuration` show what the node has instead. */
-function givenFrom(inputs: Properties): Properties {
-  const given = Object.fromEntries(ofConfiguration.map((key) => [key, inputs[key]]));
+function givenProperties(inputs: Properties): Properties {
+  const given = Object.fromEntries(configurationProperties.map((key) => [key, inputs[key]]));
   if (inputs[driftProperty] === undefined) return given;
   const { machineConfiguration, hidden } = unwrap({
     machineConfiguration: inputs["machineConfiguration"],
@@ -103,9 +107,9 @@ function givenFrom(inputs: Properties): Properties {
   return { ...given, configuration: redactMachineConfig(String(machineConfiguration), { hidden: own }) };
 }
 
-function leaveOut(outputs: Struct | undefined, kept: readonly string[]): void {
+function removeProperties(outputs: Struct | undefined, kept: readonly string[]): void {
   const fields = outputs?.getFieldsMap();
-  for (const key of [...inputsAlone, givenProperty]) if (!kept.includes(key)) fields?.del(key);
+  for (const key of [...inputOnlyProperties, givenProperty]) if (!kept.includes(key)) fields?.del(key);
 }
 
 function namesIn(properties: Struct | undefined): string[] {

@@ -29,7 +29,7 @@ export class PlainObjects {
   async read(manifest: Manifest): Promise<Manifest | undefined> {
     try {
       const { path } = await this.#placed(manifest);
-      return parsed(await this.#request("GET", path)) as Manifest;
+      return parseAnswer(await this.#request("GET", path)) as Manifest;
     } catch (error) {
       if (error instanceof KubernetesError && error.status === 404) return undefined;
       throw error;
@@ -41,7 +41,7 @@ export class PlainObjects {
     const { path, object } = await this.#placed(manifest);
     const query = `fieldManager=talos&force=true${dryRun ? "&dryRun=All" : ""}`;
     const body = { type: "application/apply-patch+yaml", text: JSON.stringify(object) };
-    return parsed(await this.#request("PATCH", `${path}?${query}`, body)) as Manifest;
+    return parseAnswer(await this.#request("PATCH", `${path}?${query}`, body)) as Manifest;
   }
 
   /** Where the object is, and the object with the namespace that it really has: Talos, too, drops one that a kind of the whole cluster was given. */
@@ -51,7 +51,7 @@ export class PlainObjects {
     const object = { ...manifest, metadata: kind.namespaced ? { ...metadata, namespace } : metadata };
     const within = kind.namespaced ? `/namespaces/${encodeURIComponent(namespace)}` : "";
     return {
-      path: `${base(manifest)}${within}/${kind.path}/${encodeURIComponent(metadata.name)}`,
+      path: `${apiPath(manifest)}${within}/${kind.path}/${encodeURIComponent(metadata.name)}`,
       object,
     };
   }
@@ -60,7 +60,7 @@ export class PlainObjects {
     const key = `${apiVersion}/${kind}`;
     const known = this.#kinds.get(key);
     if (known !== undefined) return known;
-    const { resources = [] } = parsed(await this.#request("GET", base({ apiVersion }))) as {
+    const { resources = [] } = parseAnswer(await this.#request("GET", apiPath({ apiVersion }))) as {
       resources?: { name: string; kind: string; namespaced: boolean }[];
     };
     // Sub-resources, such as `deployments/scale`, have kinds too.
@@ -73,11 +73,11 @@ export class PlainObjects {
   }
 }
 
-function base({ apiVersion }: Pick<Manifest, "apiVersion">): string {
+function apiPath({ apiVersion }: Pick<Manifest, "apiVersion">): string {
   return apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
 }
 
-function parsed(answer: string): unknown {
+function parseAnswer(answer: string): unknown {
   try {
     return JSON.parse(answer);
   } catch {

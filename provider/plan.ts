@@ -2,32 +2,32 @@ import { approvalProperty } from "./approval.ts";
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import { outlookLine, type NodeOutlook, type OutlookImage } from "../talos/nodeOutlook.ts";
 import type { UpgradeContext } from "./context.ts";
-import { NodeMoved, problemLines, UpgradeError } from "./errors.ts";
-import { describeEtcd, etcdAfter } from "./guards/etcdVersion.ts";
-import { problemsOf, type Finding } from "./guards/finding.ts";
-import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
-import { hopNotes } from "./hops/outlook.ts";
-import { wayProblem } from "./hops/obstacles.ts";
-import { foreseenKubernetes, kubernetesBefore } from "./hops/kubernetes.ts";
-import { legsOf, nextStage, type HoppingNode } from "./hops/way.ts";
-import { givenKubeconfig } from "./givenKubeconfig.ts";
+import { NodeRebooted, problemLines, UpgradeError } from "./errors.ts";
+import { describeEtcd, etcdVersionAfter } from "./guards/etcdVersion.ts";
+import { joinProblems, type Finding } from "./guards/finding.ts";
+import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
+import { hopPreviewNotes } from "./hops/outlook.ts";
+import { upgradePathProblem } from "./hops/obstacles.ts";
+import { describeKubernetesHops, kubernetesAtNextStep } from "./hops/kubernetes.ts";
+import { upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/way.ts";
+import { fetchKubeconfig } from "./givenKubeconfig.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
-import { strangersCertificate } from "./maintenance.ts";
-import { adviceFor } from "./advice.ts";
+import { untrustedServerCertificate } from "./maintenance.ts";
+import { groupedAdvisories } from "./advice.ts";
 import { preflightNodes } from "./preflight.ts";
 import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
-import { outlook } from "./rollout/outlook.ts";
+import { previewWaits } from "./rollout/outlook.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { guard } from "./steps/guard.ts";
-import { closerLook, noContact } from "./steps/inspect.ts";
-import { futureInitiator, initiatorChanges } from "./storage/initiators.ts";
+import { diagnoseRefusal, unreachableError } from "./steps/inspect.ts";
+import { initiatorAfterUpgrade, initiatorChangeWarnings } from "./storage/initiators.ts";
 import { volumesAtRisk } from "./storage/leave.ts";
-import { surveyStorage } from "./storage/survey.ts";
+import { collectStorageWarnings } from "./storage/survey.ts";
 
 /** What a rollout would do, as it stands now. */
-export interface RolloutPlan {
+export interface RolloutPreview {
   /** By the node's name: `v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. */
   nodes: Record<string, string>;
   /** What a reviewer has to know of the way. */
@@ -45,50 +45,50 @@ export interface RolloutPlan {
  * The update looks again, while new nodes are installed, and a saved plan (`pulumi up --plan`) refuses another line than the preview's. So a node
  * that `listed` does not know has one line, whether it waits for its configuration, does not answer or runs the image: its configuration tells.
  */
-export async function planRollout(
+export async function previewRollout(
   surroundings: Surroundings,
   urn: string,
   inputs: Properties,
   listed: (node: NodeUpgradeInputs) => boolean,
   signal: AbortSignal,
-): Promise<RolloutPlan | undefined> {
+): Promise<RolloutPreview | undefined> {
   // What is approved counts when something is done.
   const { kubeconfig, [approvalProperty]: _approval, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
   const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0, recoveryMs: 0 } };
   const known = hasUnknown(kubeconfig)
-    ? { ...needed, ...(await otherKubeconfig(impatient, urn, preflightNodes(needed)[0], signal)) }
+    ? { ...needed, ...(await fetchMissingKubeconfig(impatient, urn, preflightNodes(needed)[0], signal)) }
     : inputs;
   const looks = await Promise.all(
-    preflightNodes(known).map((node) => lookAt(impatient, urn, node, listed(node), signal)),
+    preflightNodes(known).map((node) => previewNode(impatient, urn, node, listed(node), signal)),
   );
   const due = looks.flatMap(({ wanted, facts }) =>
-    facts === undefined || isSettled(facts, wanted) ? [] : [{ context: { wanted }, facts }],
+    facts === undefined || runsWantedImage(facts, wanted) ? [] : [{ context: { wanted }, facts }],
   );
   const found = new Map(
     looks.flatMap(({ wanted, facts }) => (facts === undefined ? [] : [[wanted.name, facts] as const])),
   );
   const all = looks.map(({ wanted }) => wanted);
-  const stage = nextStage(all, found);
+  const stage = nextHopStage(all, found);
   // What stands against the step of a node that waits for others' hops is not known before those are over.
-  const isNext = ({ wanted, facts }: Look): boolean =>
+  const isNext = ({ wanted, facts }: NodePreview): boolean =>
     stage === undefined || facts === undefined || stage.nodes.some(({ name }) => name === wanted.name);
   const obstacles = looks.flatMap((look) => [
     ...(look.deadEnd === undefined ? [] : [look.deadEnd]),
     ...(look.obstacle === undefined || !isNext(look) ? [] : [look.obstacle]),
   ]);
-  const kubernetes = await kubernetesOnWay({ surroundings: impatient, urn, nodes: all, signal }, due);
+  const kubernetes = await kubernetesHopLines({ surroundings: impatient, urn, nodes: all, signal }, due);
   return {
     nodes: {
       ...Object.fromEntries(looks.map(({ wanted, outlook: seen }) => [wanted.name, outlookLine(seen)])),
       ...kubernetes,
     },
     warnings: [
-      ...withoutSnapshot(due),
+      ...missingSnapshotWarnings(due),
       ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
-      ...(await clusterStorage(surroundings, due)),
-      ...initiatorChanges(looks),
-      ...adviceFor(due, surroundings.advised),
+      ...(await storageWarnings(surroundings, due)),
+      ...initiatorChangeWarnings(looks),
+      ...groupedAdvisories(due, surroundings.advised),
     ],
     obstacles: [
       ...new Set(looks.flatMap(({ waits = [] }) => waits)),
@@ -98,7 +98,7 @@ export async function planRollout(
           `${stray}: the rollout does not start unless this deployment removes it from the cluster first`,
       ),
     ],
-    notes: hopNotes(
+    notes: hopPreviewNotes(
       all,
       due.map(({ context: { wanted }, facts }) => ({ wanted, facts })),
     ),
@@ -106,20 +106,20 @@ export async function planRollout(
 }
 
 /** No node has a name with a space. */
-const onWay = "Kubernetes on the way";
+const kubernetesHopKey = "Kubernetes on the way";
 
 /** What is done to Kubernetes before the last step; nothing where that cannot be told now, which the guards say. */
-async function kubernetesOnWay(
-  call: Parameters<typeof foreseenKubernetes>[0],
-  due: readonly { context: { wanted: HoppingNode }; facts: NodeFacts }[],
+async function kubernetesHopLines(
+  call: Parameters<typeof describeKubernetesHops>[0],
+  due: readonly { context: { wanted: NodeWithHops }; facts: NodeFacts }[],
 ): Promise<Record<string, string>> {
   const ways = due.map(({ context: { wanted }, facts: { version } }): [string, ...string[]] => {
-    const legs = legsOf({ version }, wanted).map((leg) => leg.wanted.talosVersion);
+    const legs = upgradeLegs({ version }, wanted).map((leg) => leg.wanted.talosVersion);
     return [version, ...(legs.length === 0 ? [wanted.talosVersion] : legs)];
   });
   try {
-    const line = await foreseenKubernetes(call, ways);
-    return line === undefined ? {} : { [onWay]: line };
+    const line = await describeKubernetesHops(call, ways);
+    return line === undefined ? {} : { [kubernetesHopKey]: line };
   } catch (error) {
     if (error instanceof KubernetesError || (error instanceof TalosError && error.kind !== "cancelled"))
       return {};
@@ -128,7 +128,7 @@ async function kubernetesOnWay(
 }
 
 /** A cluster that is being adopted has its kubeconfig already; the stack gets one in the deployment. Nothing where no control plane gives one out. */
-async function otherKubeconfig(
+async function fetchMissingKubeconfig(
   surroundings: Surroundings,
   urn: string,
   any: NodeUpgradeInputs | undefined,
@@ -138,7 +138,7 @@ async function otherKubeconfig(
   const session = await Session.open(surroundings, urn, any, signal);
   try {
     const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
-    return { kubeconfig: await givenKubeconfig(session.context.peer, any.controlPlanes, call) };
+    return { kubeconfig: await fetchKubeconfig(session.context.peer, any.controlPlanes, call) };
   } catch (error) {
     if (error instanceof KubernetesError || (error instanceof TalosError && error.kind !== "cancelled"))
       return {};
@@ -149,22 +149,22 @@ async function otherKubeconfig(
 }
 
 /** How often the same is asked of a node that fails to answer: a busy node is no reason for another line than the update's. */
-const tries = 3;
+const readAttempts = 3;
 
-async function asked<T>({ clock, patience, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
+async function retryRead<T>({ clock, patience, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   for (let time = 1; ; time++) {
     try {
       return await ask();
     } catch (error) {
       const mayPass = isTransient(error) || (error instanceof TalosError && error.kind === "failed");
-      if (!mayPass || time === tries) throw error;
+      if (!mayPass || time === readAttempts) throw error;
       await clock.sleep(patience.pollMs, signal);
     }
   }
 }
 
 /** What a reviewer has to know of the cluster's storage; nothing where no node is due. */
-async function clusterStorage(
+async function storageWarnings(
   surroundings: Surroundings,
   due: readonly { context: { wanted: NodeUpgradeInputs } }[],
 ): Promise<string[]> {
@@ -174,7 +174,7 @@ async function clusterStorage(
   const drained = wanted.find(({ drain }) => drain.enabled);
   const gates = wanted.some(({ storageGate }) => storageGate.enabled !== false);
   try {
-    return await surveyStorage(await surroundings.connectKubernetes(kubeconfig), {
+    return await collectStorageWarnings(await surroundings.connectKubernetes(kubeconfig), {
       drains: drained?.drain.whenBlocked,
       gates,
     });
@@ -186,13 +186,15 @@ async function clusterStorage(
 }
 
 /** `etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing where it cannot be told now: the guard says why. */
-async function etcdText(context: UpgradeContext, facts: NodeFacts): Promise<string | undefined> {
+async function describeEtcdStep(context: UpgradeContext, facts: NodeFacts): Promise<string | undefined> {
   const { wanted, talos, patience, signal } = context;
   if (wanted.role !== "controlplane") return undefined;
   try {
-    const status = await asked(context, () => talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal }));
-    const before = etcdAfter({ talosVersion: facts.version });
-    const after = etcdAfter(wanted);
+    const status = await retryRead(context, () =>
+      talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal }),
+    );
+    const before = etcdVersionAfter({ talosVersion: facts.version });
+    const after = etcdVersionAfter(wanted);
     // One that is not Talos's own stays what it is.
     const changes = after !== undefined && before === status.version && after !== status.version;
     return `${describeEtcd(status)}${changes ? ` -> ${after}` : ""}`;
@@ -203,7 +205,7 @@ async function etcdText(context: UpgradeContext, facts: NodeFacts): Promise<stri
 }
 
 /** A minor upgrade of a control plane without a snapshot is worth a warning. */
-function withoutSnapshot(
+function missingSnapshotWarnings(
   due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],
 ): string[] {
   const bare = due.filter(
@@ -223,8 +225,8 @@ function minorOf(version: string): string {
   return version.split(".").slice(0, 2).join(".");
 }
 
-interface Look {
-  wanted: HoppingNode;
+interface NodePreview {
+  wanted: NodeWithHops;
   outlook: NodeOutlook;
   facts?: NodeFacts;
   /** What stands against its next step. */
@@ -241,13 +243,13 @@ interface Look {
   initiator?: string;
 }
 
-async function lookAt(
+async function previewNode(
   surroundings: Surroundings,
   urn: string,
-  wanted: HoppingNode,
+  wanted: NodeWithHops,
   isListed: boolean,
   signal: AbortSignal,
-): Promise<Look> {
+): Promise<NodePreview> {
   const session = await Session.open(surroundings, urn, wanted, signal);
   const { context } = session;
   // Nobody waits for a preview's guards: what they say meanwhile is not shown.
@@ -255,29 +257,38 @@ async function lookAt(
   const to = imageOf(wanted);
   const asNew: NodeOutlook = { fate: "new", to };
   try {
-    const facts = await asked(context, () =>
+    const facts = await retryRead(context, () =>
       readFacts(context.talos, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
     );
     const runs: OutlookImage = { version: facts.version, schematicId: facts.schematicId };
-    if (isSettled(facts, wanted))
+    if (runsWantedImage(facts, wanted))
       return {
         wanted,
         facts,
         outlook: isListed ? { fate: "stays", runs: { ...runs, name: wanted.imageName } } : asNew,
       };
-    const legs = legsOf(facts, wanted);
+    const legs = upgradeLegs(facts, wanted);
     const hops = legs.slice(0, -1).map((leg) => leg.wanted.talosVersion);
-    const own: NodeOutlook = { fate: "upgrade", runs, hops, to, etcd: await etcdText(context, facts) };
+    const own: NodeOutlook = {
+      fate: "upgrade",
+      runs,
+      hops,
+      to,
+      etcd: await describeEtcdStep(context, facts),
+    };
     const strays: string[] = [];
-    const onStray = (finding: Finding): void => void strays.push(problemsOf([finding]));
+    const onStray = (finding: Finding): void => void strays.push(joinProblems([finding]));
     const [deadEnd, obstacle, volumes, initiator] = await Promise.all([
-      wayProblem(context, facts, wanted),
-      guardNext(surroundings, urn, legs[0]?.wanted ?? wanted, quiet, facts, onStray),
+      upgradePathProblem(context, facts, wanted),
+      guardNextStep(surroundings, urn, legs[0]?.wanted ?? wanted, quiet, facts, onStray),
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
-      futureInitiator(context.talos, facts, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
+      initiatorAfterUpgrade(context.talos, facts, wanted, {
+        deadlineMs: context.patience.probeMs * 2,
+        signal,
+      }),
     ]);
     return {
-      ...{ wanted, facts, outlook: own, strays, waits: await outlook(quiet) },
+      ...{ wanted, facts, outlook: own, strays, waits: await previewWaits(quiet) },
       ...(deadEnd === undefined ? {} : { deadEnd }),
       ...(obstacle === undefined ? {} : { obstacle }),
       ...(initiator === undefined ? {} : { initiator }),
@@ -286,13 +297,13 @@ async function lookAt(
   } catch (error) {
     if (!(error instanceof TalosError)) throw error;
     // A node that is new: it gets its configuration, and with it the image, before the rollout begins.
-    if ((await strangersCertificate(error, context.talos)) !== undefined) {
+    if ((await untrustedServerCertificate(error, context.talos)) !== undefined) {
       return { wanted, outlook: asNew };
     }
     return {
       wanted,
       outlook: !isListed && isTransient(error) ? asNew : { fate: "unread", to },
-      obstacle: noContact(await closerLook(error, context), context),
+      obstacle: unreachableError(await diagnoseRefusal(error, context), context),
     };
   } finally {
     session.close();
@@ -300,10 +311,10 @@ async function lookAt(
 }
 
 /** What stands against the next step of a node: that to the first release on its way, or else to the wanted one. */
-async function guardNext(
+async function guardNextStep(
   surroundings: Surroundings,
   urn: string,
-  next: HoppingNode,
+  next: NodeWithHops,
   context: UpgradeContext,
   facts: NodeFacts,
   onStray: (finding: Finding) => void,
@@ -314,11 +325,11 @@ async function guardNext(
       : await Session.open(surroundings, urn, next, context.signal);
   const own = session === undefined ? context : { ...session.context, progress: silentProgress };
   try {
-    const kubernetes = (runs?: string): string | undefined => kubernetesBefore(next, facts.version, runs);
+    const kubernetes = (runs?: string): string | undefined => kubernetesAtNextStep(next, facts.version, runs);
     await guard(own, facts, { survey: true, onStray, kubernetes });
     return undefined;
   } catch (error) {
-    return told(context, error);
+    return toUpgradeProblem(context, error);
   } finally {
     session?.close();
   }
@@ -329,9 +340,9 @@ function imageOf({ talosVersion, schematicId, imageName }: NodeUpgradeInputs): O
 }
 
 /** What stands against an upgrade. A node in motion is none of it: it is waited for. */
-function told(context: UpgradeContext, error: unknown): UpgradeError | undefined {
-  if (error instanceof NodeMoved) return undefined;
+function toUpgradeProblem(context: UpgradeContext, error: unknown): UpgradeError | undefined {
+  if (error instanceof NodeRebooted) return undefined;
   if (error instanceof UpgradeError) return error;
-  if (error instanceof TalosError) return noContact(error, context);
+  if (error instanceof TalosError) return unreachableError(error, context);
   throw error;
 }

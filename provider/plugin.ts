@@ -1,19 +1,19 @@
 import { importRefused, unreadWarning } from "./unanswered.ts";
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
-import { pathAdvisories } from "./advice.ts";
-import { checkInputs, checkPreflight, tactful } from "./check.ts";
+import { upgradePathAdvisories } from "./advice.ts";
+import { checkNodeUpgrade, checkPreflight, hideSecretPropertyNames } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
 import { clientCredentials, clientCredentialsFunction } from "./certificates/function.ts";
-import { ChangedSoFar } from "./changedSoFar.ts";
-import { calendar } from "./clock.ts";
+import { DeploymentChanges } from "./changedSoFar.ts";
+import { wallClockMs } from "./clock.ts";
 import type { UpgradeContext } from "./context.ts";
-import { ownApproval } from "./approval.ts";
+import { approvalForNode } from "./approval.ts";
 import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
-import { changeWord, readSettledFacts } from "./facts.ts";
-import { HandedOver } from "./handedOver.ts";
+import { versionChangeVerb, readStableFacts } from "./facts.ts";
+import { SharedInputs } from "./handedOver.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import {
   checkConfiguration,
@@ -24,24 +24,24 @@ import {
   readNodeConfiguration,
 } from "./nodeConfiguration/resource.ts";
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
-import { lingering } from "./lingering.ts";
+import { shareConnections } from "./lingering.ts";
 import { withoutRepeats } from "./quietStatus.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
-import { refusalsOf } from "./refusals.ts";
-import { diffRollout, plannedRollout } from "./rollout.ts";
+import { parseRefusals } from "./refusals.ts";
+import { diffRollout, rolloutPlanInput } from "./rollout.ts";
 import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
-import { alwaysSecret, inputsOf, liveInputs, liveOutputs } from "./state.ts";
+import { alwaysSecret, inputsOf, observedInputs, observedOutputs } from "./state.ts";
 import { MembershipResource, membershipType } from "./membership/resource.ts";
-import type { OtherResource } from "./otherResource.ts";
+import type { PluginResource } from "./otherResource.ts";
 import { StorageProbeResource, storageProbeType } from "./storage/probe/resource.ts";
-import { timelineAfter, timelineProperty } from "./timeline.ts";
+import { timelineAfter, toTimelineProperty } from "./timeline.ts";
 import { UnfinishedError } from "./unfinished.ts";
-import { ofNode, upgradeDetails } from "./upgradeDiff.ts";
+import { upgradeInputs, upgradeDetails } from "./upgradeDiff.ts";
 import { upgradeNode, type Outcome } from "./upgrade.ts";
 
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
@@ -57,16 +57,16 @@ export class TalosNodeProvider implements DetailingProvider {
   /** Operations that change nodes, while they run. */
   readonly #underWay = new Set<Promise<unknown>>();
   /** Resources that are no upgrade, by type. */
-  readonly #others: ReadonlyMap<string, OtherResource>;
-  readonly #changed = new ChangedSoFar();
-  readonly #handedOver = new HandedOver();
+  readonly #others: ReadonlyMap<string, PluginResource>;
+  readonly #changed = new DeploymentChanges();
+  readonly #handedOver = new SharedInputs();
   /** Something was created or updated: this is no preview. */
   #isDeployment = false;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = { ...surroundings, statusOf: withoutRepeats((urn) => surroundings.statusOf(urn)) };
-    this.#reading = { ...this.#surroundings, talos: lingering(() => surroundings.talos()) };
-    this.#others = new Map<string, OtherResource>([
+    this.#reading = { ...this.#surroundings, talos: shareConnections(() => surroundings.talos()) };
+    this.#others = new Map<string, PluginResource>([
       [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
       [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
@@ -81,7 +81,7 @@ export class TalosNodeProvider implements DetailingProvider {
   // Arrow functions: the SDK's server takes the methods off the object in places.
   readonly check = async (urn: string, olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
-    if (type === nodeConfigurationType) return checkConfiguration(this.#call(urn), olds, news);
+    if (type === nodeConfigurationType) return checkConfiguration(this.#applyCall(urn), olds, news);
     const other = this.#others.get(type);
     if (other === undefined && type !== nodeUpgradeType && type !== preflightType) {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
@@ -96,7 +96,7 @@ export class TalosNodeProvider implements DetailingProvider {
     );
     if (other !== undefined) {
       const before = unwrap(olds).values;
-      const malformed = tactful(other.check(values), alwaysSecret);
+      const malformed = hideSecretPropertyNames(other.check(values), alwaysSecret);
       if (malformed.length > 0) return { inputs: marked, failures: malformed };
       const judged = (await other.judge?.(urn, before, values)) ?? [];
       if (other.foresee === undefined) return { inputs: marked, failures: judged };
@@ -109,15 +109,15 @@ export class TalosNodeProvider implements DetailingProvider {
     }
     if (type === nodeUpgradeType)
       return {
-        inputs: this.#handedOver.keep(ownApproval(marked), { values, secrets }),
-        failures: tactful(checkInputs(values), alwaysSecret),
+        inputs: this.#handedOver.digestShared(approvalForNode(marked), { values, secrets }),
+        failures: hideSecretPropertyNames(checkNodeUpgrade(values), alwaysSecret),
       };
     const { refusals, ...rollout } = values;
     const { refusals: _refusals, ...kept } = marked;
-    const failures = tactful(checkPreflight(rollout), alwaysSecret);
+    const failures = hideSecretPropertyNames(checkPreflight(rollout), alwaysSecret);
     if (failures.length > 0) return { inputs: kept, failures };
     const before = unwrap(olds).values;
-    const plan = await plannedRollout(
+    const plan = await rolloutPlanInput(
       this.#surroundings,
       urn,
       before,
@@ -126,7 +126,7 @@ export class TalosNodeProvider implements DetailingProvider {
       this.#isDeployment,
     );
     // Unknown, not absent: a saved plan (`pulumi up --plan`) refuses an input that only the update has.
-    return { inputs: { ...kept, plan: plan ?? unknownValue }, failures: refusalsOf(refusals) };
+    return { inputs: { ...kept, plan: plan ?? unknownValue }, failures: parseRefusals(refusals) };
   };
 
   readonly diff = async (
@@ -149,7 +149,7 @@ export class TalosNodeProvider implements DetailingProvider {
     if (before["node"] === after["node"]) {
       // The state has the wanted image as an input, and the node does not run it: the engine sees no difference by itself.
       if (before["postponed"] !== undefined) return { changes: true };
-      if (sameButForPolicy(ofNode(inputsOf(before)), ofNode(after))) return { changes: false };
+      if (sameButForPolicy(upgradeInputs(inputsOf(before)), upgradeInputs(after))) return { changes: false };
     }
     if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
     return upgradeDetails(inputsOf(inputs), after);
@@ -158,14 +158,14 @@ export class TalosNodeProvider implements DetailingProvider {
   readonly create = async (urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> => {
     this.#isDeployment = true;
     const other = this.#others.get(typeOf(urn));
-    if (other !== undefined) return this.#note(other.create(urn, unwrap(inputs)));
+    if (other !== undefined) return this.#track(other.create(urn, unwrap(inputs)));
     if (typeOf(urn) === preflightType)
-      return { id: "preflight", outs: await this.#note(this.#preflight(urn, inputs)) };
+      return { id: "preflight", outs: await this.#track(this.#preflight(urn, inputs)) };
     if (typeOf(urn) === nodeConfigurationType) {
       const id = String(unwrap(inputs).values["node"]);
-      return { id, outs: await this.#note(this.#configure(urn, undefined, inputs)) };
+      return { id, outs: await this.#track(this.#configure(urn, undefined, inputs)) };
     }
-    const { id, outputs } = await this.#note(this.#bring(urn, inputs));
+    const { id, outputs } = await this.#track(this.#upgradeNode(urn, inputs));
     return { id, outs: outputs };
   };
 
@@ -178,15 +178,17 @@ export class TalosNodeProvider implements DetailingProvider {
     this.#isDeployment = true;
     const other = this.#others.get(typeOf(urn));
     if (other !== undefined) {
-      return { outs: await this.#note(other.update(id, urn, unwrap(olds).values, unwrap(news))) };
+      return { outs: await this.#track(other.update(id, urn, unwrap(olds).values, unwrap(news))) };
     }
     if (typeOf(urn) === preflightType)
-      return { outs: await this.#note(this.#preflight(urn, news, unwrap(olds).values["hopsTaken"])) };
+      return { outs: await this.#track(this.#preflight(urn, news, unwrap(olds).values["hopsTaken"])) };
     if (typeOf(urn) === nodeConfigurationType) {
-      return { outs: await this.#note(this.#configure(urn, { id, olds }, news)) };
+      return { outs: await this.#track(this.#configure(urn, { id, olds }, news)) };
     }
     const { timeline, takenSnapshot } = unwrap(olds).values;
-    return { outs: (await this.#note(this.#bring(urn, news, { id, timeline, takenSnapshot }))).outputs };
+    return {
+      outs: (await this.#track(this.#upgradeNode(urn, news, { id, timeline, takenSnapshot }))).outputs,
+    };
   };
 
   readonly read = async (
@@ -195,7 +197,7 @@ export class TalosNodeProvider implements DetailingProvider {
     state: Properties,
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     if (typeOf(urn) === nodeConfigurationType) {
-      const call = { ...this.#call(urn), surroundings: this.#reading };
+      const call = { ...this.#applyCall(urn), surroundings: this.#reading };
       return { id, ...(await readNodeConfiguration(call, state)) };
     }
     // A stack of 0.1.0 may be refreshed before it goes on with this version.
@@ -217,19 +219,19 @@ export class TalosNodeProvider implements DetailingProvider {
     const session = await Session.open(this.#reading, urn, nodeUpgradeInputs(values), this.#stop.signal);
     const { talos, patience, progress, wanted } = session.context;
     try {
-      const facts = await readSettledFacts(talos, wanted, {
+      const facts = await readStableFacts(talos, wanted, {
         deadlineMs: patience.probeMs * 4,
         signal: this.#stop.signal,
       });
-      const inputs = liveInputs(inputsOf(values), facts);
+      const inputs = observedInputs(inputsOf(values), facts);
       return {
         id,
         inputs: wrap(inputs, marked),
         props: wrap(
           {
             ...inputs,
-            ...liveOutputs(facts),
-            ...kept(values["timeline"], values["takenSnapshot"]),
+            ...observedOutputs(facts),
+            ...keptOutputs(values["timeline"], values["takenSnapshot"]),
             ...(values["postponed"] === undefined ? {} : { postponed: values["postponed"] }),
           },
           marked,
@@ -259,7 +261,7 @@ export class TalosNodeProvider implements DetailingProvider {
 
   /** The one function of the plugin. */
   readonly invoke = async (token: string, args: Properties): Promise<InvokeResult> => {
-    if (token === clientCredentialsFunction) return clientCredentials(args, calendar(this.#surroundings));
+    if (token === clientCredentialsFunction) return clientCredentials(args, wallClockMs(this.#surroundings));
     return { outputs: {}, failures: [{ property: "", reason: `this plugin has no function ${token}` }] };
   };
 
@@ -267,7 +269,7 @@ export class TalosNodeProvider implements DetailingProvider {
     this.#stop.abort();
   };
 
-  #call(urn: string) {
+  #applyCall(urn: string) {
     return { surroundings: this.#surroundings, urn, signal: this.#stop.signal };
   }
 
@@ -276,7 +278,7 @@ export class TalosNodeProvider implements DetailingProvider {
     const [from, to] = [before["runningVersion"], after["talosVersion"]];
     if (typeof from !== "string" || typeof to !== "string" || from === to) return;
     const sink = this.#surroundings.statusOf(urn);
-    for (const advice of pathAdvisories(from, to, after["extensions"], after["image"])) {
+    for (const advice of upgradePathAdvisories(from, to, after["extensions"], after["image"])) {
       if (this.#surroundings.advised.has(advice)) continue;
       this.#surroundings.advised.add(advice);
       sink.warn(advice);
@@ -288,10 +290,12 @@ export class TalosNodeProvider implements DetailingProvider {
     last: { id: string; olds: Properties } | undefined,
     news: Properties,
   ): Promise<Properties> {
-    return deployConfiguration(this.#call(urn), last, news, (name) => this.#changed.noteConfiguration(name));
+    return deployConfiguration(this.#applyCall(urn), last, news, (name) =>
+      this.#changed.noteConfiguration(name),
+    );
   }
 
-  async #note<T>(work: Promise<T>): Promise<T> {
+  async #track<T>(work: Promise<T>): Promise<T> {
     this.#underWay.add(work);
     return work.finally(() => this.#underWay.delete(work));
   }
@@ -310,43 +314,46 @@ export class TalosNodeProvider implements DetailingProvider {
     return wrap({ ...values, due, ...hops }, new Set([...secrets, ...alwaysSecret]));
   }
 
-  async #bring(
+  async #upgradeNode(
     urn: string,
     given: Properties,
     last?: { id: string; timeline: unknown; takenSnapshot: unknown },
   ): Promise<{ id: string; outputs: Properties }> {
     const { values, secrets } = unwrap(given);
-    const inputs = nodeUpgradeInputs(this.#handedOver.whole(values));
+    const inputs = nodeUpgradeInputs(this.#handedOver.restoreShared(values));
     const id = last?.id ?? inputs.node;
     const marked = new Set([...secrets, ...alwaysSecret]);
     const session = await Session.open(this.#surroundings, urn, inputs, this.#stop.signal);
     const { wanted, progress } = session.context;
     try {
       const outcome = await upgradeNode(session.context);
-      const timeline = kept(
-        timelineOf(session.context, outcome, last?.timeline),
+      const timeline = keptOutputs(
+        timelineAfterRun(session.context, outcome, last?.timeline),
         snapshotOutput(outcome.snapshot) ?? last?.takenSnapshot,
       );
       if (outcome.ok && outcome.postponed !== undefined) {
         const { postponed, facts } = outcome;
         progress.warn(`${nodeLabel(wanted)} is left as it is for now: ${postponed}`);
-        const live = { ...values, ...liveOutputs(facts), postponed };
-        return { id, outputs: wrap({ ...live, ...kept(last?.timeline, last?.takenSnapshot) }, marked) };
+        const live = { ...values, ...observedOutputs(facts), postponed };
+        return {
+          id,
+          outputs: wrap({ ...live, ...keptOutputs(last?.timeline, last?.takenSnapshot) }, marked),
+        };
       }
       if (outcome.ok) {
         const took = progress.summary();
         const image = describeImage(outcome.facts.version, outcome.facts.schematicId);
         const done = outcome.upgraded
-          ? `${changeWord(outcome.before.version, outcome.facts.version)}: runs`
+          ? `${versionChangeVerb(outcome.before.version, outcome.facts.version)}: runs`
           : "runs";
         progress.info(`${nodeLabel(wanted)} ${done} ${image}${took === "" ? "" : ` (${took})`}`);
-        return { id, outputs: wrap({ ...values, ...liveOutputs(outcome.facts), ...timeline }, marked) };
+        return { id, outputs: wrap({ ...values, ...observedOutputs(outcome.facts), ...timeline }, marked) };
       }
       const { facts, error } = outcome;
       // A node that never answered is not there as far as anyone knows: nothing to keep a state of.
       if (facts === undefined && last === undefined) throw error;
       const properties =
-        facts === undefined ? values : { ...liveInputs(values, facts), ...liveOutputs(facts) };
+        facts === undefined ? values : { ...observedInputs(values, facts), ...observedOutputs(facts) };
       throw new UnfinishedError(error.message, id, wrap({ ...properties, ...timeline }, marked));
     } finally {
       session.close();
@@ -355,8 +362,8 @@ export class TalosNodeProvider implements DetailingProvider {
 }
 
 /** What the state tells of earlier runs. */
-function kept(timeline: unknown, takenSnapshot: unknown): Properties {
-  return { ...timelineProperty(timeline), ...(takenSnapshot === undefined ? {} : { takenSnapshot }) };
+function keptOutputs(timeline: unknown, takenSnapshot: unknown): Properties {
+  return { ...toTimelineProperty(timeline), ...(takenSnapshot === undefined ? {} : { takenSnapshot }) };
 }
 
 function snapshotOutput(snapshot: SavedSnapshot | undefined): Properties | undefined {
@@ -366,7 +373,7 @@ function snapshotOutput(snapshot: SavedSnapshot | undefined): Properties | undef
 }
 
 /** What the state tells of the last upgrade, this run included. */
-function timelineOf({ wanted, progress }: UpgradeContext, outcome: Outcome, last: unknown): unknown {
+function timelineAfterRun({ wanted, progress }: UpgradeContext, outcome: Outcome, last: unknown): unknown {
   const { before } = outcome;
   if (before === undefined) return last;
   return timelineAfter(

@@ -1,31 +1,31 @@
 import { coded } from "../talos/errorCodes.ts";
 import { TalosError } from "../talos/api/errors.ts";
-import { adviceFor } from "./advice.ts";
-import type { ChangedSoFar } from "./changedSoFar.ts";
-import { stopIfCancelled, type UpgradeContext } from "./context.ts";
-import { NodeMoved, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
-import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
+import { groupedAdvisories } from "./advice.ts";
+import type { DeploymentChanges } from "./changedSoFar.ts";
+import { throwIfCancelled, type UpgradeContext } from "./context.ts";
+import { NodeRebooted, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
+import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import type { Finding } from "./guards/finding.ts";
-import { wayOf } from "./hops/hopInputs.ts";
-import { kubernetesBefore, raiseKubernetes } from "./hops/kubernetes.ts";
-import { wayProblem } from "./hops/obstacles.ts";
-import { takeHops, type HopsTaken } from "./hops/take.ts";
-import { nextStage, type HoppingNode } from "./hops/way.ts";
+import { hopsOfNode } from "./hops/hopInputs.ts";
+import { kubernetesAtNextStep, upgradeKubernetesForHops } from "./hops/kubernetes.ts";
+import { upgradePathProblem } from "./hops/obstacles.ts";
+import { runHops, type HopsOutcome } from "./hops/take.ts";
+import { nextHopStage, type NodeWithHops } from "./hops/way.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import { requireGates } from "./rollout/gates.ts";
-import { budgetOf, requireRoom } from "./rollout/budget.ts";
-import { closedWindow } from "./rollout/window.ts";
+import { nodeBudget, requireBudgetRoom } from "./rollout/budget.ts";
+import { whyWindowClosed } from "./rollout/window.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { stepPlace, StepProgress } from "./progress.ts";
-import { speakingFor } from "./speakingFor.ts";
+import { prefixStatusWithNode } from "./speakingFor.ts";
 import { guard } from "./steps/guard.ts";
 import { inspect } from "./steps/inspect.ts";
 import { pull } from "./steps/pull.ts";
-import { explain, rounds } from "./upgrade.ts";
+import { toUpgradeError, maxReboots } from "./upgrade.ts";
 
 /** How many nodes fetch the image at once: enough to use a registry's line, not so many that it turns them away. */
-const pullsAtOnce = 8;
+const maxConcurrentPulls = 8;
 
 /** A node as the preflight found it. */
 export interface PreflightNode {
@@ -37,7 +37,7 @@ export interface PreflightNode {
 }
 
 /** How a preflight ended. */
-export interface PreflightOutcome extends HopsTaken {
+export interface PreflightOutcome extends HopsOutcome {
   nodes: PreflightNode[];
 }
 
@@ -50,25 +50,25 @@ export async function preflight(
   urn: string,
   inputs: Record<string, unknown>,
   signal: AbortSignal,
-  changed: ChangedSoFar,
+  changed: DeploymentChanges,
 ): Promise<PreflightOutcome> {
   const wanted = preflightNodes(inputs);
   const sink = surroundings.statusOf(urn);
-  const call = { surroundings, urn, signal, changed: () => changed.beforeRollout };
+  const call = { surroundings, urn, signal, changed: () => changed.describeBeforeRollout };
   const complete = async (survey: Survey): Promise<void> => {
     await survey.inspect();
     await survey.guard();
     survey.refuse();
-    for (const advice of adviceFor(survey.due(), surroundings.advised)) sink.warn(advice);
+    for (const advice of groupedAdvisories(survey.due(), surroundings.advised)) sink.warn(advice);
     if (inputs["prePull"] !== false) await survey.pull();
     survey.refuse();
   };
-  const hops = await takeHops(surroundings, urn, wanted, signal, {
-    look: () => surveyed(wanted, call, lookAtWays),
-    survey: ({ release, nodes }) => surveyed(nodes, { ...call, what: `the hop to ${release}` }, complete),
+  const hops = await runHops(surroundings, urn, wanted, signal, {
+    look: () => withSurvey(wanted, call, checkUpgradePaths),
+    survey: ({ release, nodes }) => withSurvey(nodes, { ...call, what: `the hop to ${release}` }, complete),
     done: ({ release }) => changed.noteHop(release),
     raise: async (talos) => {
-      const { raised, postponed } = await raiseKubernetes({ ...call, nodes: wanted }, talos);
+      const { raised, postponed } = await upgradeKubernetesForHops({ ...call, nodes: wanted }, talos);
       if (raised !== undefined) changed.noteKubernetes(raised);
       return postponed;
     },
@@ -78,19 +78,19 @@ export async function preflight(
     sink.warn(`the rollout continues when an upgrade window is open: ${hops.postponed}`);
     return { ...hops, nodes: [] };
   }
-  const nodes = await surveyed(wanted, call, async (survey) => {
+  const nodes = await withSurvey(wanted, call, async (survey) => {
     await complete(survey);
     return survey.nodes.map(({ context, facts }) => ({
       name: context.wanted.name,
       runs: facts?.version ?? "",
-      due: facts !== undefined && !isSettled(facts, context.wanted),
+      due: facts !== undefined && !runsWantedImage(facts, context.wanted),
     }));
   });
   return { ...hops, nodes };
 }
 
 /** What every node runs, once it is certain that all of them can get to their releases. */
-async function lookAtWays(survey: Survey): Promise<ReadonlyMap<string, NodeFacts>> {
+async function checkUpgradePaths(survey: Survey): Promise<ReadonlyMap<string, NodeFacts>> {
   await survey.inspect();
   await survey.ways();
   survey.refuse();
@@ -98,7 +98,7 @@ async function lookAtWays(survey: Survey): Promise<ReadonlyMap<string, NodeFacts
 }
 
 /** What a deployment has done that ends before its first configuration. */
-export const nothingYet =
+export const nothingDeployedYet =
   "Nothing was changed on any node: no machine configuration was applied, and no node was upgraded or rebooted.";
 
 /**
@@ -116,23 +116,23 @@ export async function lookBeforeChanges(
 ): Promise<void> {
   const hint =
     "If a changed machine configuration fixes this, deploy it with the running release first, then change the release.";
-  const call = { surroundings, urn, signal, changed: () => `${nothingYet} ${hint}` };
+  const call = { surroundings, urn, signal, changed: () => `${nothingDeployedYet} ${hint}` };
   const wanted = preflightNodes(inputs);
   // A node that does not answer is told together with what stands against the others.
   const guarded = async (survey: Survey): Promise<void> => {
     await survey.guard({ onStray: () => undefined, isFirst: true });
     survey.refuse();
   };
-  const first = await surveyed(wanted, call, async (survey) => {
+  const first = await withSurvey(wanted, call, async (survey) => {
     await survey.inspect(({ name }) => known.has(name));
     await survey.ways();
-    const stage = nextStage(wanted, survey.found());
+    const stage = nextHopStage(wanted, survey.found());
     if (stage === undefined) await guarded(survey);
     else survey.refuse();
     return stage;
   });
   if (first === undefined) return;
-  await surveyed(first.nodes, { ...call, what: `the hop to ${first.release}` }, async (survey) => {
+  await withSurvey(first.nodes, { ...call, what: `the hop to ${first.release}` }, async (survey) => {
     await survey.inspect();
     await guarded(survey);
   });
@@ -148,19 +148,19 @@ interface SurveyCall {
   what?: string;
 }
 
-async function surveyed<T>(
-  nodes: readonly HoppingNode[],
+async function withSurvey<T>(
+  nodes: readonly NodeWithHops[],
   { surroundings, urn, signal, changed, what = "the rollout" }: SurveyCall,
   work: (survey: Survey) => Promise<T>,
 ): Promise<T> {
   const sessions = await Promise.all(
     nodes.map((node) => {
-      const own = speakingFor(surroundings, node.name);
+      const own = prefixStatusWithNode(surroundings, node.name);
       const progress = new StepProgress(own.statusOf(urn), surroundings.clock, { showsSteps: false });
       return Session.open(own, urn, node, signal, progress);
     }),
   );
-  const surveys = sessions.map(({ context }, index): Surveyed => ({
+  const surveys = sessions.map(({ context }, index): SurveyedNode => ({
     context,
     node: nodes[index] ?? context.wanted,
   }));
@@ -185,30 +185,30 @@ async function surveyed<T>(
 }
 
 /** Each node's inputs as its NodeUpgrade has them: what is its own, and what all share; and the releases on its way. */
-export function preflightNodes(inputs: Record<string, unknown>): HoppingNode[] {
+export function preflightNodes(inputs: Record<string, unknown>): NodeWithHops[] {
   const { nodes, hops, ...shared } = inputs;
   return nodesByName(nodes).map(([name, node]) => ({
     ...nodeUpgradeInputs({ ...shared, ...node }),
-    ...wayOf(hops, name),
+    ...hopsOfNode(hops, name),
   }));
 }
 
 /** A node, as far as the survey has come with it. */
-interface Surveyed {
+interface SurveyedNode {
   readonly context: UpgradeContext;
-  readonly node: HoppingNode;
+  readonly node: NodeWithHops;
   facts?: NodeFacts;
   /** What stands against its upgrade. */
   problem?: UpgradeError;
 }
 
-interface Due extends Surveyed {
+interface DueNode extends SurveyedNode {
   facts: NodeFacts;
 }
 
 /** Takes all nodes through each step before the next, so that a node that is just booting disturbs nobody's guard. */
 class Survey {
-  readonly nodes: Surveyed[];
+  readonly nodes: SurveyedNode[];
 
   readonly #what: string;
   readonly #changed: () => string;
@@ -217,7 +217,7 @@ class Survey {
 
   /** @param tell shows a line beside the resource: each step once, however many nodes there are */
   constructor(
-    nodes: Surveyed[],
+    nodes: SurveyedNode[],
     { what, changed, tell }: { what: string; changed: () => string; tell: (text: string) => void },
   ) {
     this.nodes = nodes;
@@ -228,17 +228,17 @@ class Survey {
 
   /** @param mustAnswer nodes that are waited for; the others are asked once */
   async inspect(mustAnswer: (node: NodeUpgradeInputs) => boolean = () => true): Promise<void> {
-    await this.#each("inspect", this.nodes, Infinity, async (node) => {
+    await this.#forEachNode("inspect", this.nodes, Infinity, async (node) => {
       const { context } = node;
-      const facts = mustAnswer(context.wanted) ? await inspect(context) : await askOnce(context);
+      const facts = mustAnswer(context.wanted) ? await inspect(context) : await readFactsOnce(context);
       if (facts !== undefined) node.facts = facts;
     });
   }
 
   /** Whether nodes that are several minor releases behind can get to theirs. */
   async ways(): Promise<void> {
-    await this.#each("guard", this.due(), Infinity, async (one) => {
-      const problem = await wayProblem(one.context, one.facts, one.node);
+    await this.#forEachNode("guard", this.due(), Infinity, async (one) => {
+      const problem = await upgradePathProblem(one.context, one.facts, one.node);
       if (problem !== undefined) throw problem;
     });
   }
@@ -261,52 +261,53 @@ class Survey {
     isFirst = false,
   }: { onStray?: (finding: Finding) => void; isFirst?: boolean } = {}): Promise<void> {
     const due = this.due().filter(({ problem }) => problem === undefined);
-    const [rooms, first] = this.#isRefused() ? [new Set<Due>(), undefined] : await this.#waits();
-    await this.#each("guard", due, Infinity, async (node) => {
-      await guardAtRest(node.context, node, { isRefused: () => this.#isRefused(), onStray, isFirst });
-      if (rooms.has(node)) await requireRoom(node.context);
+    const [rooms, first] = this.#hasRefusal() ? [new Set<DueNode>(), undefined] : await this.#nodesThatWait();
+    await this.#forEachNode("guard", due, Infinity, async (node) => {
+      await guardWhenRunning(node.context, node, { isRefused: () => this.#hasRefusal(), onStray, isFirst });
+      if (rooms.has(node)) await requireBudgetRoom(node.context);
       // The same for all of them: one speaks for the rollout.
       if (node === first) await requireGates(node.context, "guard");
     });
   }
 
   /** Some node cannot be upgraded: that is decided. */
-  #isRefused(): boolean {
+  #hasRefusal(): boolean {
     return this.nodes.some(({ problem }) => problem !== undefined);
   }
 
   /** Who speaks for its group, and who for the rollout, where workers or gates may have to be waited for. */
-  async #waits(): Promise<[Set<Due>, Due | undefined]> {
-    return [await this.#rooms(), await this.#firstToGo()];
+  async #nodesThatWait(): Promise<[Set<DueNode>, DueNode | undefined]> {
+    return [await this.#firstDueOfGroups(), await this.#firstDueNode()];
   }
 
   /** The first node that is due; none while no window is open. */
-  async #firstToGo(): Promise<Due | undefined> {
+  async #firstDueNode(): Promise<DueNode | undefined> {
     const [first] = this.due();
-    return first === undefined || (await closedWindow(first.context)) !== undefined ? undefined : first;
+    return first === undefined || (await whyWindowClosed(first.context)) !== undefined ? undefined : first;
   }
 
   /** The first node of each group that is due: it speaks for all of them. None while no window is open, since then no node goes down. */
-  async #rooms(): Promise<Set<Due>> {
-    const first = new Map<string, Due>();
+  async #firstDueOfGroups(): Promise<Set<DueNode>> {
+    const first = new Map<string, DueNode>();
     for (const node of this.due()) {
-      const group = budgetOf(node.context)?.group;
+      const group = nodeBudget(node.context)?.group;
       if (group === undefined || first.has(group)) continue;
-      if ((await closedWindow(node.context)) === undefined) first.set(group, node);
+      if ((await whyWindowClosed(node.context)) === undefined) first.set(group, node);
     }
     return new Set(first.values());
   }
 
   async pull(): Promise<void> {
-    await this.#each("pull", this.due(), pullsAtOnce, async ({ context, facts }) => {
+    await this.#forEachNode("pull", this.due(), maxConcurrentPulls, async ({ context, facts }) => {
       await pull(context, facts);
     });
   }
 
   /** Nodes that answered, and do not run the wanted image. */
-  due(): Due[] {
+  due(): DueNode[] {
     return this.nodes.filter(
-      (node): node is Due => node.facts !== undefined && !isSettled(node.facts, node.context.wanted),
+      (node): node is DueNode =>
+        node.facts !== undefined && !runsWantedImage(node.facts, node.context.wanted),
     );
   }
 
@@ -318,7 +319,7 @@ class Survey {
   }
 
   /** The same step for many nodes, so many at a time; what goes wrong is kept with the node. */
-  async #each<N extends Surveyed>(
+  async #forEachNode<N extends SurveyedNode>(
     step: StepName,
     nodes: readonly N[],
     atOnce: number,
@@ -333,14 +334,14 @@ class Survey {
     const queue = [...nodes];
     const worker = async (): Promise<void> => {
       for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
-        stopIfCancelled(node.context);
+        throwIfCancelled(node.context);
         node.context.timer.start();
         node.context.progress.step(step);
         try {
           await work(node);
         } catch (error) {
-          stopIfCancelled(node.context);
-          node.problem = explain(node.context, step, error);
+          throwIfCancelled(node.context);
+          node.problem = toUpgradeError(node.context, step, error);
         }
       }
     };
@@ -349,9 +350,9 @@ class Survey {
 }
 
 /** A node that goes down while it is looked at is looked at again when it is back; it may be settled then. */
-async function guardAtRest(
+async function guardWhenRunning(
   context: UpgradeContext,
-  node: Due,
+  node: DueNode,
   {
     isRefused,
     onStray,
@@ -364,27 +365,32 @@ async function guardAtRest(
 ): Promise<void> {
   for (let round = 1; ; round++) {
     try {
-      if (!isSettled(node.facts, context.wanted)) {
+      if (!runsWantedImage(node.facts, context.wanted)) {
         context.gate.requireApproval("upgrade");
         const options = {
           ...{ survey: true, isRefused },
           ...(onStray === undefined ? {} : { onStray }),
           ...(isFirst
-            ? { kubernetes: (runs?: string) => kubernetesBefore(node.node, node.facts.version, runs) }
+            ? { kubernetes: (runs?: string) => kubernetesAtNextStep(node.node, node.facts.version, runs) }
             : {}),
         };
         await guard(context, node.facts, options);
       }
       return;
     } catch (error) {
-      if (!(error instanceof NodeMoved) || round === rounds) throw error;
+      if (!(error instanceof NodeRebooted) || round === maxReboots) throw error;
       context.talos.reconnect();
       node.facts = await inspect(context);
     }
   }
 }
 
-async function askOnce({ talos, wanted, patience, signal }: UpgradeContext): Promise<NodeFacts | undefined> {
+async function readFactsOnce({
+  talos,
+  wanted,
+  patience,
+  signal,
+}: UpgradeContext): Promise<NodeFacts | undefined> {
   try {
     return await readFacts(talos, wanted, { deadlineMs: patience.probeMs * 2, signal });
   } catch (error) {

@@ -1,4 +1,4 @@
-import { duration, type Clock } from "./clock.ts";
+import { formatDuration, type Clock } from "./clock.ts";
 import { stepNames, type StepName } from "./errors.ts";
 
 /** Where status lines go. */
@@ -37,14 +37,14 @@ export interface Progress {
   times(): StepTime[];
 }
 
-const ignore = (): void => undefined;
+const doNothing = (): void => undefined;
 
 /** Says nothing and keeps nothing. */
 export const silentProgress: Progress = {
-  step: ignore,
-  detail: ignore,
-  info: ignore,
-  warn: ignore,
+  step: doNothing,
+  detail: doNothing,
+  info: doNothing,
+  warn: doNothing,
   times: () => [],
   summary: () => "",
 };
@@ -99,7 +99,7 @@ export class StepProgress implements Progress {
   summary(): string {
     return this.times()
       .filter(({ ms }) => ms >= shownInSummaryMs)
-      .map(({ name, ms }) => `${name} ${duration(ms)}`)
+      .map(({ name, ms }) => `${name} ${formatDuration(ms)}`)
       .join(", ");
   }
 
@@ -116,6 +116,6 @@ export class StepProgress implements Progress {
     this.#shownAt = now;
     const step = this.#steps.at(-1)?.name ?? "inspect";
     const detail = this.#detail === "" ? "" : ` · ${this.#detail}`;
-    this.#sink.status(`${stepPlace(step)} · ${duration(now - this.#begun)}${detail}`);
+    this.#sink.status(`${stepPlace(step)} · ${formatDuration(now - this.#begun)}${detail}`);
   }
 }

@@ -8,24 +8,24 @@ import {
   type ApprovedPlan,
   type RolloutPlan,
 } from "../talos/rolloutPlan.ts";
-import { approvalOf, approvalProperty, confirmationOf, confirmationText } from "./approval.ts";
-import { unapproved } from "./approvedPlan.ts";
+import { approvalInRun, approvalProperty, parseConfirmation, formatConfirmation } from "./approval.ts";
+import { approvedPlanMismatch } from "./approvedPlan.ts";
 import { checkPreflight, type CheckFailure } from "./check.ts";
-import { deploymentPlan } from "./deploymentPlan.ts";
-import { judgeContract } from "./contractFit.ts";
+import { planDeployment } from "./deploymentPlan.ts";
+import { checkReleaseReadsContract } from "./contractFit.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
-import { judgeTalosconfig } from "./certificates/judge.ts";
-import { calendar } from "./clock.ts";
+import { checkTalosconfigExpiry } from "./certificates/judge.ts";
+import { wallClockMs } from "./clock.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
-import { judgeHardware } from "./hardware.ts";
+import { checkHardware } from "./hardware.ts";
 import { departures, knownMembers, type Departure } from "../talos/members.ts";
 import { membershipInputs } from "./membership/members.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
-import type { Foreseen, OtherResource } from "./otherResource.ts";
+import type { AddedInputs, PluginResource } from "./otherResource.ts";
 import { kubernetesRefusals } from "./kubernetesUpgrade/foresee.ts";
-import { lookBeforeChanges, nothingYet } from "./preflight.ts";
-import { refusedFor, refusedProperty } from "./refusals.ts";
-import { pathTo } from "./rollout.ts";
+import { lookBeforeChanges, nothingDeployedYet } from "./preflight.ts";
+import { refusedInput, refusedProperty } from "./refusals.ts";
+import { propertyPath } from "./rollout.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
@@ -40,7 +40,7 @@ const digestProperty = "planDigest";
 const confirmedProperty = "confirmed";
 
 /** Looks at the nodes before the first machine configuration is applied. It changes nothing. */
-export class ReadinessResource implements OtherResource {
+export class ReadinessResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
 
@@ -52,28 +52,32 @@ export class ReadinessResource implements OtherResource {
   }
 
   check(inputs: Properties): CheckFailure[] {
-    return checkPreflight(rolloutOf(inputs));
+    return checkPreflight(preflightInputs(inputs));
   }
 
   /** Can the nodes be asked at all, and does anything stand against the deployment that the nodes' own guards do not look at? */
   async judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
-    const now = calendar(this.#surroundings);
+    const now = wallClockMs(this.#surroundings);
     const failures = [
-      ...judgeTalosconfig(inputs, now, this.#surroundings.statusOf(urn)),
-      ...judgeContract(before, inputs),
+      ...checkTalosconfigExpiry(inputs, now, this.#surroundings.statusOf(urn)),
+      ...checkReleaseReadsContract(before, inputs),
     ];
     if (failures.length > 0 || inputs["preview"] === true) return failures;
-    return (await this.#refusals(urn, before, inputs)).map(({ reason, ...failure }) => ({
+    return (await this.#checkMachinesAndKubernetes(urn, before, inputs)).map(({ reason, ...failure }) => ({
       ...failure,
-      reason: `${reason}\n${nothingYet}`,
+      reason: `${reason}\n${nothingDeployedYet}`,
     }));
   }
 
   /** Machines that their configurations do not fit, and an upgrade of Kubernetes that would be refused when the nodes have been upgraded for it. */
-  async #refusals(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+  async #checkMachinesAndKubernetes(
+    urn: string,
+    before: Properties,
+    inputs: Properties,
+  ): Promise<CheckFailure[]> {
     const looking = { surroundings: this.#surroundings, urn, signal: this.#stop };
     return [
-      ...(await judgeHardware(looking, before, inputs)),
+      ...(await checkHardware(looking, before, inputs)),
       ...(await kubernetesRefusals(looking, before, inputs)),
     ];
   }
@@ -82,33 +86,33 @@ export class ReadinessResource implements OtherResource {
    * Who leaves, and what happens to the machine: it is the first thing that a preview shows of the nodes. Then the plan, where something changes or one has
    * to be approved; of the machine configurations the state keeps their hashes alone.
    */
-  async foresee(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
-    const foreseen = await this.#foreseen(urn, before, inputs);
+  async foresee(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
+    const foreseen = await this.#addedInputs(urn, before, inputs);
     if (inputs["preview"] !== true) return foreseen;
     // The preflight of this preview fails with it, together with what else is refused.
-    const refusals = await this.#refusals(urn, before, inputs);
-    return { ...foreseen, added: { ...foreseen.added, ...refusedFor(refusals) } };
+    const refusals = await this.#checkMachinesAndKubernetes(urn, before, inputs);
+    return { ...foreseen, added: { ...foreseen.added, ...refusedInput(refusals) } };
   }
 
-  async #foreseen(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
+  async #addedInputs(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
     const isListed = !hasUnknown(before["nodes"]) && !hasUnknown(inputs["nodes"]);
-    const leaving = isListed ? leavingOf(before, inputs) : [];
+    const leaving = isListed ? findLeaving(before, inputs) : [];
     const hashes = hashesOf(inputs["configurations"]);
     const added: Properties = {
-      drain: noDrain,
-      ...(isListed ? shownMembers(inputs, leaving) : {}),
+      drain: drainDisabled,
+      ...(isListed ? memberInputs(inputs, leaving) : {}),
       ...(hashes === undefined ? {} : { configurations: hashes }),
     };
-    const approved = approvedOf(inputs["approvedPlan"]);
+    const approved = parseApprovedPlan(inputs["approvedPlan"]);
     if (hashes === undefined && approved === undefined) return { added, dropped: [...notKept] };
     const isChanged =
       leaving.length > 0 ||
-      isDue(before, inputs) ||
-      differ(before["configurations"], hashes) ||
+      isLookDue(before, inputs) ||
+      configurationsDiffer(before["configurations"], hashes) ||
       before["nodes"] === undefined;
     const withoutPlan = { added, dropped: [...notKept], secret: ["configurations"] };
     if (!isChanged && approved === undefined) return withoutPlan;
-    const plan = isListed ? await this.#plan(urn, before, inputs, leaving) : undefined;
+    const plan = isListed ? await this.#planDeployment(urn, before, inputs, leaving) : undefined;
     // Nothing is to be done, and nothing to be approved.
     if (!isChanged && plan !== undefined && isEmptyPlan(plan)) return withoutPlan;
     added[planProperty] = plan === undefined ? unknownValue : planText(plan);
@@ -118,12 +122,13 @@ export class ReadinessResource implements OtherResource {
       added[approvalProperty] =
         inputs["preview"] === true
           ? unknownValue
-          : confirmationText({
+          : formatConfirmation({
               digest: approved.digest,
               program: typeof inputs["run"] === "string" ? inputs["run"] : "",
               run: this.#surroundings.run ?? "",
             });
-    const reason = approved === undefined || plan === undefined ? undefined : unapproved(approved, plan);
+    const reason =
+      approved === undefined || plan === undefined ? undefined : approvedPlanMismatch(approved, plan);
     return {
       ...withoutPlan,
       failures: reason === undefined ? [] : [{ property: "", reason }],
@@ -137,23 +142,23 @@ export class ReadinessResource implements OtherResource {
     news: Properties,
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
-    const isLook = isDue(state, news);
+    const isLook = isLookDue(state, news);
     // A refresh compares with what an earlier run has planned and approved: both are as they were.
     const approval = news[approvalProperty];
     const isApproved =
       hasUnknown(approval) ||
-      (typeof approval === "string" && confirmationOf(approval).run === (this.#surroundings.run ?? ""));
+      (typeof approval === "string" && parseConfirmation(approval).run === (this.#surroundings.run ?? ""));
     const isPlanned =
       news[digestProperty] !== undefined &&
       ((approval !== undefined && isApproved) || oldInputs[digestProperty] !== news[digestProperty]);
-    const leaving = hasUnknown(news["nodes"]) ? [] : leavingOf(oldInputs, news);
+    const leaving = hasUnknown(news["nodes"]) ? [] : findLeaving(oldInputs, news);
     if (!isLook && !isPlanned && leaving.length === 0) return { changes: false };
     // Where nothing is shown, the engine lists all inputs as they were.
     const images = oldInputs["images"] === undefined ? "add" : "update";
     const details: Details = isLook ? { [news["images"] === undefined ? "nodes" : "images"]: images } : {};
     for (const { member } of leaving) {
-      details[pathTo("members", member.name)] = "delete";
-      details[pathTo("leaving", member.name)] = "add";
+      details[propertyPath("members", member.name)] = "delete";
+      details[propertyPath("leaving", member.name)] = "add";
     }
     if (isPlanned) details[digestProperty] = "add";
     return {
@@ -168,8 +173,8 @@ export class ReadinessResource implements OtherResource {
   }
 
   async create(urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
-    const confirmed = this.#confirmed(values);
-    await lookBeforeChanges(this.#surroundings, urn, rolloutOf(values), new Set(), this.#stop);
+    const confirmed = this.#confirmation(values);
+    await lookBeforeChanges(this.#surroundings, urn, preflightInputs(values), new Set(), this.#stop);
     return { id: "readiness", outs: wrap({ ...values, ...confirmed }, [...secrets, ...alwaysSecret]) };
   }
 
@@ -180,9 +185,9 @@ export class ReadinessResource implements OtherResource {
     { values, secrets }: Unwrapped,
   ): Promise<Properties> {
     const known = new Set(nodesByName(state["nodes"]).map(([name]) => name));
-    const confirmed = this.#confirmed(values);
-    if (isDue(state, values))
-      await lookBeforeChanges(this.#surroundings, urn, rolloutOf(values), known, this.#stop);
+    const confirmed = this.#confirmation(values);
+    if (isLookDue(state, values))
+      await lookBeforeChanges(this.#surroundings, urn, preflightInputs(values), known, this.#stop);
     return wrap({ ...values, ...confirmed }, [...secrets, ...alwaysSecret]);
   }
 
@@ -190,18 +195,18 @@ export class ReadinessResource implements OtherResource {
     return inputs;
   }
 
-  #plan(
+  #planDeployment(
     urn: string,
     before: Properties,
     inputs: Properties,
     leaving: readonly Departure[],
   ): Promise<RolloutPlan | undefined> {
     const { configurations, hidden } = inputs;
-    return deploymentPlan(
+    return planDeployment(
       this.#surroundings,
       urn,
       {
-        rollout: rolloutOf(inputs),
+        rollout: preflightInputs(inputs),
         configurations: (configurations ?? {}) as Record<string, Properties>,
         hidden: hidden as undefined,
         leaving,
@@ -212,7 +217,7 @@ export class ReadinessResource implements OtherResource {
   }
 
   /** The check has compared the approved plan with this one a moment ago. */
-  #confirmed(values: Properties): Properties {
+  #confirmation(values: Properties): Properties {
     const approval = values[approvalProperty];
     if (typeof approval !== "string") return {};
     const plan = planOf(values[planProperty]);
@@ -223,18 +228,18 @@ export class ReadinessResource implements OtherResource {
           "approvedPlan is set, and the changes of this deployment are not known yet: a machine configuration or an image is unknown",
         ),
       );
-    const confirmed = { ...confirmationOf(approval), run: this.#surroundings.run ?? "" };
-    return { [confirmedProperty]: approvalOf(confirmed, plan) };
+    const confirmed = { ...parseConfirmation(approval), run: this.#surroundings.run ?? "" };
+    return { [confirmedProperty]: approvalInRun(confirmed, plan) };
   }
 }
 
-function approvedOf(input: unknown): ApprovedPlan | undefined {
+function parseApprovedPlan(input: unknown): ApprovedPlan | undefined {
   if (typeof input !== "object" || input === null) return undefined;
   const { digest, plan } = input as Properties;
   return { digest: String(digest), plan: planOf(plan) };
 }
 
-function shownMembers(inputs: Properties, leaving: readonly Departure[]): Properties {
+function memberInputs(inputs: Properties, leaving: readonly Departure[]): Properties {
   const members = Object.fromEntries(
     nodesByName(inputs["nodes"]).map(([name, { role, node }]) => [
       name,
@@ -246,7 +251,7 @@ function shownMembers(inputs: Properties, leaving: readonly Departure[]): Proper
   if (leaving.length === 0) return always;
   return {
     ...always,
-    leaving: Object.fromEntries(leaving.map(({ member, way }) => [member.name, fate[way]])),
+    leaving: Object.fromEntries(leaving.map(({ member, way }) => [member.name, fateText[way]])),
   };
 }
 
@@ -264,7 +269,7 @@ function hashesOf(configurations: unknown): Properties | undefined {
 }
 
 /** States of before know no configurations: that is no change. */
-function differ(before: unknown, hashes: Properties | undefined): boolean {
+function configurationsDiffer(before: unknown, hashes: Properties | undefined): boolean {
   if (typeof before !== "object" || before === null || hashes === undefined) return false;
   return Object.entries(hashes).some(([name, hash]) => (before as Properties)[name] !== hash);
 }
@@ -281,7 +286,7 @@ function imagesOf(inputs: Properties): string | undefined {
   return known.length === 0 || known.length < described.length ? undefined : [...new Set(known)].join(", ");
 }
 
-function isDue(state: Properties, news: Properties): boolean {
+function isLookDue(state: Properties, news: Properties): boolean {
   if (state["schematicId"] !== news["schematicId"]) return true;
   const before = new Map(nodesByName(state["nodes"]));
   return nodesByName(news["nodes"]).some(([name, node]) => {
@@ -292,14 +297,14 @@ function isDue(state: Properties, news: Properties): boolean {
   });
 }
 
-const fate: Record<Departure["way"], string> = {
+const fateText: Record<Departure["way"], string> = {
   reset:
     "its machine is RESET: drained, taken out of etcd, its configuration and data wiped; it boots into maintenance mode",
   keep: "its machine is left as it is, and runs on (onRemove: keep)",
   moved: "the machine at its old address is left as it is: the node is listed with another address now",
 };
 
-function leavingOf(before: Properties, inputs: Properties): Departure[] {
+function findLeaving(before: Properties, inputs: Properties): Departure[] {
   return departures(knownMembers({ nodes: before["nodes"] }), membershipInputs(inputs));
 }
 
@@ -317,12 +322,12 @@ const ownInputs: readonly string[] = [
 ];
 
 /** Draining takes a kubeconfig, which a new cluster has only when its nodes are configured: it is the preflight's affair. */
-const noDrain = { enabled: false };
+const drainDisabled = { enabled: false };
 
 /** What a preflight takes: what happens to a machine that leaves is none of its inputs. */
-function rolloutOf({ nodes, ...inputs }: Properties): Properties {
+function preflightInputs({ nodes, ...inputs }: Properties): Properties {
   const shared = Object.entries(inputs).filter(([key]) => !ownInputs.includes(key));
-  const rollout = { ...Object.fromEntries(shared), drain: noDrain };
+  const rollout = { ...Object.fromEntries(shared), drain: drainDisabled };
   if (typeof nodes !== "object" || nodes === null) return { ...rollout, nodes };
   const without = Object.entries(nodes as Record<string, Properties>).map(([name, node]) => {
     const { onRemove: _own, ...rest } = node;

@@ -5,12 +5,12 @@ import { hasUnknown, type Properties } from "./secrets.ts";
 export const refusedProperty = "refused";
 
 /** That input, of a resource that these things stand against; nothing where there are none. */
-export function refusedFor(failures: readonly CheckFailure[]): Properties {
+export function refusedInput(failures: readonly CheckFailure[]): Properties {
   return failures.length === 0 ? {} : { [refusedProperty]: failures.map(({ reason }) => reason).join("\n") };
 }
 
 /** All that is refused, each thing once. What else stands against the rollout is a warning by then. */
-export function refusalsOf(refusals: unknown): CheckFailure[] {
+export function parseRefusals(refusals: unknown): CheckFailure[] {
   // All of them may be one unknown value.
   const given = typeof refusals === "object" && refusals !== null ? refusals : {};
   const told = Object.values(given as Properties).flatMap((reason) =>

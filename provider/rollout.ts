@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import { approvalProperty } from "./approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
-import { planRollout } from "./plan.ts";
-import { policyOf } from "./rollout/policy.ts";
+import { previewRollout } from "./plan.ts";
+import { parsePolicy } from "./rollout/policy.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import type { Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
@@ -13,7 +13,7 @@ import { alwaysSecret } from "./state.ts";
  * What the rollout would do, for the preview to show. Read from the nodes when what they are to run has changed, else what was read then:
  * a preview without a change asks no node.
  */
-export async function plannedRollout(
+export async function rolloutPlanInput(
   surroundings: Surroundings,
   urn: string,
   olds: Properties,
@@ -21,10 +21,10 @@ export async function plannedRollout(
   signal: AbortSignal,
   isDeployment: boolean,
 ): Promise<unknown> {
-  const isSame = olds["plan"] !== undefined && isDeepStrictEqual(wantedOf(olds), wantedOf(news));
-  if (isSame && !mayBePostponed(olds, news)) return keyed(olds["plan"]);
+  const isSame = olds["plan"] !== undefined && isDeepStrictEqual(plannedInputs(olds), plannedInputs(news));
+  if (isSame && !mayBePostponed(olds, news)) return planByNode(olds["plan"]);
   const known = new Set(nodesByName(olds["nodes"]).map(([name]) => name));
-  const plan = await planRollout(surroundings, urn, news, ({ name }) => known.has(name), signal);
+  const plan = await previewRollout(surroundings, urn, news, ({ name }) => known.has(name), signal);
   const sink = surroundings.statusOf(urn);
   // A deployment has changed the nodes since, and its preflight says what stands against the rollout then.
   const obstacles = isDeployment ? [] : (plan?.obstacles ?? []);
@@ -35,8 +35,10 @@ export async function plannedRollout(
 
 /** A rollout with hops may have been left in the middle when its window closed. Inputs do not tell that, so the nodes are asked. */
 function mayBePostponed({ plan, hops }: Properties, news: Properties): boolean {
-  if (hops === undefined || policyOf(news["rollout"]).windows.length === 0) return false;
-  return Object.values((keyed(plan) ?? {}) as Properties).some((line) => / reboots\b/.test(String(line)));
+  if (hops === undefined || parsePolicy(news["rollout"]).windows.length === 0) return false;
+  return Object.values((planByNode(plan) ?? {}) as Properties).some((line) =>
+    / reboots\b/.test(String(line)),
+  );
 }
 
 /**
@@ -59,7 +61,7 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
   const { plan } = news;
   if (isDue || "schematicId" in others) {
     for (const [name, text] of Object.entries(typeof plan === "object" && plan !== null ? plan : {}))
-      if (!String(text).endsWith("already, no reboot")) details[pathTo("plan", name)] = "add";
+      if (!String(text).endsWith("already, no reboot")) details[propertyPath("plan", name)] = "add";
     if (plan === unknownValue) details["plan"] = "add";
   }
   // Of no detail the engine makes a list of all inputs; this one is hidden.
@@ -68,21 +70,21 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
 }
 
 /** The path of a node among a property's values: names with dots are quoted. */
-export function pathTo(property: string, name: string): string {
+export function propertyPath(property: string, name: string): string {
   return /^[\w-]+$/.test(name) ? `${property}.${name}` : `${property}[${JSON.stringify(name)}]`;
 }
 
 /** What the nodes are to run, and what is looked at before: the plan is about nothing else. */
-function wantedOf({ nodes, schematicId, rollout }: Properties): Properties {
+function plannedInputs({ nodes, schematicId, rollout }: Properties): Properties {
   return {
     nodes: Object.fromEntries(nodesByName(nodes)),
     schematicId,
-    gates: policyOf(rollout).gates,
+    gates: parsePolicy(rollout).gates,
   };
 }
 
 /** Plans of 0.1.0 are lists of lines that begin with the node's name. */
-function keyed(plan: unknown): unknown {
+function planByNode(plan: unknown): unknown {
   if (!Array.isArray(plan)) return plan;
   return Object.fromEntries(
     plan.map((line) => {

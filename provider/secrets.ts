@@ -10,7 +10,7 @@ export interface Unwrapped {
 
 /** Takes every secret and output out of its wrapping, at any depth. */
 export function unwrap(properties: Properties): Unwrapped {
-  const parts = Object.entries(properties).map(([key, value]) => [key, bare(value)] as const);
+  const parts = Object.entries(properties).map(([key, value]) => [key, unwrapValue(value)] as const);
   return {
     values: Object.fromEntries(parts.map(([key, { plain }]) => [key, plain])),
     secrets: new Set(parts.flatMap(([key, { secret }]) => (secret ? [key] : []))),
@@ -35,19 +35,20 @@ export function hasUnknown(value: unknown): boolean {
   return Object.values(value).some(hasUnknown);
 }
 
-function bare(value: unknown): { plain: unknown; secret: boolean } {
+function unwrapValue(value: unknown): { plain: unknown; secret: boolean } {
   if (typeof value !== "object" || value === null) return { plain: value, secret: false };
   if (Array.isArray(value)) {
-    const parts = value.map(bare);
+    const parts = value.map(unwrapValue);
     return { plain: parts.map(({ plain }) => plain), secret: parts.some(({ secret }) => secret) };
   }
   const object = value as Properties;
-  if (object[signatureKey] === signatures.secret) return { plain: bare(object["value"]).plain, secret: true };
+  if (object[signatureKey] === signatures.secret)
+    return { plain: unwrapValue(object["value"]).plain, secret: true };
   if (object[signatureKey] === signatures.output) {
-    const inner = "value" in object ? bare(object["value"]) : { plain: unknownValue, secret: false };
+    const inner = "value" in object ? unwrapValue(object["value"]) : { plain: unknownValue, secret: false };
     return { plain: inner.plain, secret: inner.secret || object["secret"] === true };
   }
-  const parts = Object.entries(object).map(([key, part]) => [key, bare(part)] as const);
+  const parts = Object.entries(object).map(([key, part]) => [key, unwrapValue(part)] as const);
   return {
     plain: Object.fromEntries(parts.map(([key, { plain }]) => [key, plain])),
     secret: parts.some(([, { secret }]) => secret),

@@ -4,8 +4,8 @@ import { reach } from "../talos/endpoint.ts";
 import type { AskedApproval } from "./approval.ts";
 import type { Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
-import { stepTimer, type Patience, type UpgradeContext } from "./context.ts";
-import type { Acting } from "./gate/acting.ts";
+import { stepTimer, type Timeouts, type UpgradeContext } from "./context.ts";
+import type { SealedClients } from "./gate/acting.ts";
 import { Gate } from "./gate/gate.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
@@ -22,9 +22,9 @@ export interface Surroundings {
   /** Default: the cluster of the kubeconfig. */
   connectProbe?(kubeconfig: string): Promise<ProbeCluster>;
   /** What the gate acts with. */
-  acting: Acting;
+  acting: SealedClients;
   clock: Clock;
-  patience: Patience;
+  patience: Timeouts;
   /** Which run of the engine this is: what another one has confirmed counts for nothing. Default: the only one. */
   run?: string;
   /** What this process has told of ways from release to release: each thing once. */
@@ -34,7 +34,7 @@ export interface Surroundings {
 }
 
 /** For the gate; absent where no approval is asked for. */
-export function approvalFor(
+export function askedApproval(
   given: unknown,
   { run = "" }: Pick<Surroundings, "run">,
 ): AskedApproval | undefined {
@@ -100,7 +100,7 @@ export class Session {
         },
         cluster: wanted.clientConfiguration.caCertificate,
         kubeconfig: wanted.kubeconfig,
-        approval: approvalFor(wanted.approval, surroundings),
+        approval: askedApproval(wanted.approval, surroundings),
         acting: surroundings.acting,
         reader,
         connectionTo: (address) => connections.connectionTo(address),

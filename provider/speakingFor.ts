@@ -1,7 +1,7 @@
 import type { Surroundings } from "./session.ts";
 
 /** The one status line of a resource that looks at several nodes says which node it speaks of. */
-export function speakingFor(surroundings: Surroundings, name: string): Surroundings {
+export function prefixStatusWithNode(surroundings: Surroundings, name: string): Surroundings {
   return {
     ...surroundings,
     statusOf: (urn) => {

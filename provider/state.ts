@@ -1,5 +1,5 @@
 import { extensionName } from "../talos/extensions.ts";
-import { missingExtensions, runs, runsSchematic, type SettledFacts } from "./facts.ts";
+import { missingExtensions, isServiceRunning, runsWantedSchematic, type StableFacts } from "./facts.ts";
 import { nodeUpgradeInputs } from "./inputs.ts";
 import type { Properties } from "./secrets.ts";
 
@@ -28,13 +28,13 @@ const outputNames: readonly string[] = [
 ];
 
 /** What a node is, as outputs of the resource. */
-export function liveOutputs(facts: SettledFacts): Properties {
+export function observedOutputs(facts: StableFacts): Properties {
   return {
     runningVersion: facts.version,
     runningSchematic: facts.schematicId ?? "",
     installedExtensions: facts.extensions.map(({ name }) => name).sort(),
     runningServices: facts.services
-      .filter(runs)
+      .filter(isServiceRunning)
       .map(({ id }) => id)
       .sort(),
     ...(facts.initiatorName === undefined ? {} : { initiatorName: facts.initiatorName }),
@@ -43,14 +43,14 @@ export function liveOutputs(facts: SettledFacts): Properties {
 }
 
 /** The inputs as the node fulfils them: where one differs from what the program wants, the engine shows it as drift. */
-export function liveInputs(inputs: Properties, facts: SettledFacts): Properties {
+export function observedInputs(inputs: Properties, facts: StableFacts): Properties {
   const wanted = nodeUpgradeInputs(inputs);
   const missing = new Set(missingExtensions(facts, wanted).map(extensionName));
-  const running = new Set(facts.services.filter(runs).map(({ id }) => id));
+  const running = new Set(facts.services.filter(isServiceRunning).map(({ id }) => id));
   return {
     ...inputs,
     talosVersion: facts.version,
-    schematicId: runsSchematic(facts, wanted) ? wanted.schematicId : (facts.schematicId ?? ""),
+    schematicId: runsWantedSchematic(facts, wanted) ? wanted.schematicId : (facts.schematicId ?? ""),
     ...(inputs["extensions"] === undefined
       ? {}
       : { extensions: wanted.extensions.filter((extension) => !missing.has(extensionName(extension))) }),

@@ -37,7 +37,7 @@ export interface TimelineRun {
 }
 
 /** Steps that only a node which is to be changed goes through. */
-const changing: readonly StepName[] = ["guard", "pull", "install", "gate", "drain", "reboot"];
+const changingSteps: readonly StepName[] = ["guard", "pull", "install", "gate", "drain", "reboot"];
 
 /**
  * The timeline after a run. One that found the node settled is no upgrade and leaves the last one's as it was; but where that
@@ -46,42 +46,42 @@ const changing: readonly StepName[] = ["guard", "pull", "install", "gate", "drai
  * @param last the timeline in the state, undefined where there is none.
  */
 export function timelineAfter(run: TimelineRun, last: unknown): unknown {
-  if (run.steps.some(({ name }) => changing.includes(name))) {
-    const steps = run.steps.map(written);
+  if (run.steps.some(({ name }) => changingSteps.includes(name))) {
+    const steps = run.steps.map(toTimelineStep);
     const ended =
       run.failure === undefined ? "upgraded" : run.failure.cancelled === true ? "cancelled" : "failed";
     return {
       from: run.from,
       to: run.to,
       started: steps[0]?.started ?? "",
-      seconds: total(steps),
+      seconds: totalSeconds(steps),
       ...(run.cordonedMs === undefined ? {} : { cordonedSeconds: Math.round(run.cordonedMs / 10) / 100 }),
       ended,
       ...(run.failure === undefined ? {} : { failedStep: run.failure.step, reason: run.failure.reason }),
       steps,
     } satisfies Timeline;
   }
-  if (run.failure !== undefined || !isFailed(last) || last.to.image !== run.to.image) return last;
+  if (run.failure !== undefined || !isFailedTimeline(last) || last.to.image !== run.to.image) return last;
   const { failedStep: _step, reason: _reason, ...rest } = last;
-  const steps = [...last.steps, ...run.steps.map(written)];
-  return { ...rest, seconds: total(steps), ended: "upgraded", steps } satisfies Timeline;
+  const steps = [...last.steps, ...run.steps.map(toTimelineStep)];
+  return { ...rest, seconds: totalSeconds(steps), ended: "upgraded", steps } satisfies Timeline;
 }
 
 /** As a property of the resource; absent where the node was never upgraded. */
-export function timelineProperty(timeline: unknown): Properties {
+export function toTimelineProperty(timeline: unknown): Properties {
   return timeline === undefined ? {} : { timeline };
 }
 
-function written({ name, startedAt, ms }: StepTime): Timeline["steps"][number] {
+function toTimelineStep({ name, startedAt, ms }: StepTime): Timeline["steps"][number] {
   return { name, started: new Date(startedAt).toISOString(), seconds: Math.round(ms / 10) / 100 };
 }
 
-function total(steps: Timeline["steps"]): number {
+function totalSeconds(steps: Timeline["steps"]): number {
   return Math.round(steps.reduce((sum, { seconds }) => sum + seconds, 0) * 100) / 100;
 }
 
 // A state may be of any age and may have been edited; what does not look like a timeline is kept as it is.
-function isFailed(value: unknown): value is Timeline {
+function isFailedTimeline(value: unknown): value is Timeline {
   const { ended, steps, to } = (value ?? {}) as Partial<Timeline>;
   return (
     (ended === "failed" || ended === "cancelled") && Array.isArray(steps) && typeof to?.image === "string"

@@ -1,27 +1,27 @@
 import { coded, type CodedText } from "../talos/errorCodes.ts";
 
 // What TLS libraries say (OpenSSL by way of Node), and what diagnoseTls adds.
-const otherAuthority = /self.signed|unable to (verify|get)|unknown authority/i;
-const clientRefused = /does not accept the client certificate/i;
+const otherAuthorityPattern = /self.signed|unable to (verify|get)|unknown authority/i;
+const clientRefusedPattern = /does not accept the client certificate/i;
 // The transport's own words, where no way to the node is open (talos/api/transport.ts).
-const endpointsAway = /its endpoint .* does not answer|none of its endpoints answers/;
-const clock = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i;
+const endpointsDownPattern = /its endpoint .* does not answer|none of its endpoints answers/;
+const clockPattern = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i;
 
 /**
  * What to do about a node that could not be asked, by the reason that was seen. A node that answers with the wrong certificate is there: to bring
  * it back is no help.
  */
-export function adviceForUnanswered(reason: string): string {
-  if (clientRefused.test(reason))
+export function hintForUnanswered(reason: string): string {
+  if (clientRefusedPattern.test(reason))
     return "The node is up. Check that the talosconfig belongs to this node's cluster and has not expired, and that the clocks of the node and this machine agree.";
-  if (clock.test(reason))
+  if (clockPattern.test(reason))
     return "The node is up. Check that the clocks of the node and this machine agree, and when the certificates expire.";
-  if (otherAuthority.test(reason))
+  if (otherAuthorityPattern.test(reason))
     return (
       "The node is up, but its certificate is not from this stack's cluster: the machine still belongs to another cluster, or to one whose secrets `pulumi destroy` deleted. " +
       "Reset it with that cluster's talosconfig, boot it from the ISO and wipe its disk, or adopt that cluster with its own secrets (docs/adopt.md)."
     );
-  return endpointsAway.test(reason)
+  return endpointsDownPattern.test(reason)
     ? "Check that its endpoint is on and that this machine can reach it; nothing is known about the node."
     : "Check that the node is on and that this machine can reach its Talos API (port 50000, or its endpoint).";
 }

@@ -1,28 +1,40 @@
 import { coded, hasCode } from "../talos/errorCodes.ts";
 import { isUnimplemented, TalosError } from "../talos/api/errors.ts";
-import { failure, stopIfCancelled, type UpgradeContext } from "./context.ts";
+import { stepError, throwIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
-import { EngineGone, NodeMoved, PreflightError, stepNames, UpgradeError, type StepName } from "./errors.ts";
+import {
+  EngineGone,
+  NodeRebooted,
+  PreflightError,
+  stepNames,
+  UpgradeError,
+  type StepName,
+} from "./errors.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
-import { isSettled, readFacts, type NodeFacts } from "./facts.ts";
-import { cordonText, keptCordon, putBack } from "./leftCordon.ts";
+import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
+import { describeCordon, readCordonState, uncordonIfOurs } from "./leftCordon.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { Refused } from "./gate/refused.ts";
 import { withinBudget } from "./rollout/budget.ts";
 import { requireGates } from "./rollout/gates.ts";
-import { describePostponed, Postponed, requireWindow } from "./rollout/window.ts";
+import { describePostponed, Postponed, requireOpenWindow } from "./rollout/window.ts";
 import { drain } from "./steps/drain.ts";
 import { guard } from "./steps/guard.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { prepareEtcd } from "./steps/etcd.ts";
 import { inspect } from "./steps/inspect.ts";
-import { installAndReboot, installBeside, isUnderWay, type Installed } from "./steps/install.ts";
-import { earlierInstall, noteInstall, refuseOtherInstall } from "./steps/installNote.ts";
+import {
+  installAndReboot,
+  installWithoutReboot,
+  isUpgradeUnderWay,
+  type InstallOutcome,
+} from "./steps/install.ts";
+import { findEarlierInstall, noteInstall, refuseOtherInstall } from "./steps/installNote.ts";
 import { expectedApi, pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
-import { whereabouts } from "./whereabouts.ts";
+import { describeNodeAfterFailure } from "./whereabouts.ts";
 import { uncordon } from "./steps/uncordon.ts";
-import { awaitStorage } from "./steps/storage.ts";
+import { awaitNotedStorage } from "./steps/storage.ts";
 import { verify } from "./steps/verify.ts";
 
 /** How an upgrade ended, with what is known of the node in either case. */
@@ -70,9 +82,9 @@ function snapshotOf({ snapshot }: Journal): { snapshot?: SavedSnapshot } {
 }
 
 /** How often a node may reboot under our eyes before that is an error of its own. */
-export const rounds = 3;
+export const maxReboots = 3;
 
-type Begin = (step: StepName, detail?: string) => void;
+type BeginStep = (step: StepName, detail?: string) => void;
 
 /**
  * Takes one node to the wanted image and proves it, or finds that it is there already. Never throws for anything that
@@ -81,7 +93,7 @@ type Begin = (step: StepName, detail?: string) => void;
 export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
   const journal: Journal = { step: "inspect", committed: false, installed: false, cordoned: false };
   try {
-    const upgraded = await runAgainIfMoved(context, journal);
+    const upgraded = await runAgainIfRebooted(context, journal);
     if (journal.facts === undefined || journal.before === undefined)
       throw new Error("an upgrade ended without a look at the node");
     const { facts, before, cordonedMs } = journal;
@@ -89,30 +101,30 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
   } catch (error) {
     const { facts, before } = journal;
     if (!(error instanceof Postponed) || facts === undefined || before === undefined)
-      return conclude(context, journal, error);
+      return toFailedOutcome(context, journal, error);
     const told = describePostponed(error, journal.installed, context.wanted.rollout.outsideWindow);
     return "text" in told
       ? { ok: true, facts, before, upgraded: false, cordonedMs: undefined, postponed: told.text }
-      : conclude(context, journal, failure(context, "guard", told.seen, told.hint));
+      : toFailedOutcome(context, journal, stepError(context, "guard", told.seen, told.hint));
   }
 }
 
 /** A node that turns out to be in motion is looked at once more when it has come to rest: it may be settled then. */
-async function runAgainIfMoved(context: UpgradeContext, journal: Journal): Promise<boolean> {
+async function runAgainIfRebooted(context: UpgradeContext, journal: Journal): Promise<boolean> {
   for (let round = 1; ; round++) {
     try {
-      return await run(context, journal);
+      return await runSteps(context, journal);
     } catch (error) {
-      if (!(error instanceof NodeMoved) || round === rounds) throw error;
+      if (!(error instanceof NodeRebooted) || round === maxReboots) throw error;
       context.talos.reconnect();
     }
   }
 }
 
-async function run(context: UpgradeContext, journal: Journal): Promise<boolean> {
-  const begin: Begin = (step, detail) => {
+async function runSteps(context: UpgradeContext, journal: Journal): Promise<boolean> {
+  const begin: BeginStep = (step, detail) => {
     journal.step = step;
-    stopIfCancelled(context);
+    throwIfCancelled(context);
     context.timer.start();
     context.progress.step(step, detail);
   };
@@ -123,43 +135,43 @@ async function run(context: UpgradeContext, journal: Journal): Promise<boolean> 
   journal.before ??= before;
 
   begin("settled?");
-  if (isSettled(before, context.wanted)) {
+  if (runsWantedImage(before, context.wanted)) {
     await refuseOtherInstall(context, before);
-    await prove(context, journal, before, begin);
+    await verifyAndRelease(context, journal, before, begin);
     return false;
   }
   context.gate.requireApproval("upgrade");
   // Not only before the drain: what is installed starts with any reboot.
-  await requireWindow(context, before);
-  const prepared = await prepare(context, journal, before, begin);
+  await requireOpenWindow(context, before);
+  const prepared = await prepareNode(context, journal, before, begin);
   begin("gate");
   // From the look to the node's return nobody else of this cluster is disturbed, and no more of its group than may be.
   await context.gate.inTurn(() =>
     withinBudget(context, async () => {
       await requireGates(context, "gate");
       // The wait for its turn may have been long.
-      await requireWindow(context, before);
+      await requireOpenWindow(context, before);
       context.timer.start();
-      await bringOver(context, journal, before, prepared, begin);
-      await prove(context, journal, before, begin);
+      await drainInstallReboot(context, journal, before, prepared, begin);
+      await verifyAndRelease(context, journal, before, begin);
     }),
   );
   return true;
 }
 
 /** What is there before the node is disturbed. */
-type Prepared =
+type PreparedUpgrade =
   | { api: "lifecycle" }
   /** The older API installs and reboots in one call. */
   | { api: "machine"; pulled: boolean };
 
 /** Everything that leaves the node at work: the guard, the pull, and the installation where it does not reboot. */
-async function prepare(
+async function prepareNode(
   context: UpgradeContext,
   journal: Journal,
   before: NodeFacts,
-  begin: Begin,
-): Promise<Prepared> {
+  begin: BeginStep,
+): Promise<PreparedUpgrade> {
   const { wanted } = context;
   begin("guard", `${describeImage(before.version, before.schematicId)} to ${wanted.talosVersion}`);
   await guard(context, before);
@@ -168,7 +180,7 @@ async function prepare(
     begin("pull");
     return (path ??= await pull(context, before));
   };
-  if ((await earlierInstall(context, before, pulled)) === "done") {
+  if ((await findEarlierInstall(context, before, pulled)) === "done") {
     journal.installed = true;
     return { api: "lifecycle" };
   }
@@ -177,11 +189,11 @@ async function prepare(
   if (path.api === "machine") return { api: "machine", pulled: true };
   // Before the image is in place: from then on any reboot, a power cut among them, starts the wanted etcd on the data that is there.
   context.timer.start();
-  await context.gate.inTurn(async () => etcdReady(context, journal, before));
+  await context.gate.inTurn(async () => prepareEtcdIfNeeded(context, journal, before));
   begin("install");
   await noteInstall(context, before, "begun");
   try {
-    await installBeside(context, before, path.imageName);
+    await installWithoutReboot(context, before, path.imageName);
   } catch (error) {
     if (!isUnimplemented(error)) throw error;
     return { api: "machine", pulled: true };
@@ -192,27 +204,31 @@ async function prepare(
 }
 
 /** A snapshot, and data that the wanted etcd can read. Done already it costs a look. */
-async function etcdReady(context: UpgradeContext, journal: Journal, before: NodeFacts): Promise<void> {
+async function prepareEtcdIfNeeded(
+  context: UpgradeContext,
+  journal: Journal,
+  before: NodeFacts,
+): Promise<void> {
   await context.gate.require({ kind: "restart", bootId: before.bootId });
   const snapshot = await prepareEtcd(context);
   if (snapshot !== undefined) journal.snapshot = snapshot;
 }
 
 /** Takes the node down and waits for its next boot. */
-async function bringOver(
+async function drainInstallReboot(
   context: UpgradeContext,
   journal: Journal,
   before: NodeFacts,
-  prepared: Prepared,
-  begin: Begin,
+  prepared: PreparedUpgrade,
+  begin: BeginStep,
 ): Promise<void> {
-  await etcdReady(context, journal, before);
+  await prepareEtcdIfNeeded(context, journal, before);
   begin("drain");
   await drain(context, before, ({ ours }) => {
     journal.cordoned = ours;
     journal.cordonedAt = context.clock.now();
   });
-  let installed: Installed = { reboots: "on request" };
+  let installed: InstallOutcome = { reboots: "on request" };
   const onAct = (): void => {
     journal.committed = true;
   };
@@ -230,7 +246,7 @@ async function bringOver(
     if (installed.reboots === "on request") await requestReboot(context, before, onAct);
   } catch (error) {
     // An error of the step itself is only told once it is certain that nothing is under way. Any other one may have come after the request: the node shows it.
-    if (error instanceof UpgradeError || (journal.committed && (await isAtRest(context, before))))
+    if (error instanceof UpgradeError || (journal.committed && (await isUndisturbed(context, before))))
       journal.committed = false;
     throw error;
   }
@@ -244,9 +260,9 @@ async function bringOver(
 }
 
 /** The node works on in the boot that it was in: nothing was asked of it that takes it down. */
-async function isAtRest(context: UpgradeContext, before: NodeFacts): Promise<boolean> {
+async function isUndisturbed(context: UpgradeContext, before: NodeFacts): Promise<boolean> {
   try {
-    return !(await isUnderWay(context, before));
+    return !(await isUpgradeUnderWay(context, before));
   } catch (error) {
     context.progress.detail(`whether it reboots is not known: ${String(error)}`);
     return false;
@@ -254,11 +270,11 @@ async function isAtRest(context: UpgradeContext, before: NodeFacts): Promise<boo
 }
 
 /** A node that is over there is not given back before it has been verified. */
-async function prove(
+async function verifyAndRelease(
   context: UpgradeContext,
   journal: Journal,
   before: NodeFacts,
-  begin: Begin,
+  begin: BeginStep,
 ): Promise<void> {
   journal.committed = true;
   begin("verify");
@@ -267,29 +283,31 @@ async function prove(
   const node = await uncordon(context, before, journal.facts);
   journal.cordoned = false;
   if (journal.cordonedAt !== undefined) journal.cordonedMs = context.clock.now() - journal.cordonedAt;
-  await awaitStorage(context, node, () => begin("storage"));
+  await awaitNotedStorage(context, node, () => begin("storage"));
 }
 
 /** How long tidying up may take after a cancel, and after any other failure. */
-const tidyMs = { cancelled: 700, failed: 5_000 };
+const cleanupMs = { cancelled: 700, failed: 5_000 };
 
-async function conclude(context: UpgradeContext, journal: Journal, error: unknown): Promise<Outcome> {
+async function toFailedOutcome(context: UpgradeContext, journal: Journal, error: unknown): Promise<Outcome> {
   const cancelled = context.signal.aborted && !(error instanceof UpgradeError);
   // The next run may have cordoned the node for itself by now.
   const handsOff = journal.committed || context.signal.reason instanceof EngineGone;
-  const told = cancelled ? cancellation(context, journal) : explain(context, journal.step, error);
-  const limitMs = cancelled ? tidyMs.cancelled : tidyMs.failed;
+  const told = cancelled ? cancelledError(context, journal) : toUpgradeError(context, journal.step, error);
+  const limitMs = cancelled ? cleanupMs.cancelled : cleanupMs.failed;
   const [cordon, facts] = await Promise.all([
-    within(
+    withinTime(
       limitMs,
-      handsOff ? keptCordon(context, journal.facts, journal.cordoned) : putBack(context, journal.facts),
+      handsOff
+        ? readCordonState(context, journal.facts, journal.cordoned)
+        : uncordonIfOurs(context, journal.facts),
       "unread" as const,
     ),
     journal.facts === undefined
       ? undefined
-      : latestFacts(context, Math.min(limitMs, context.patience.probeMs)),
+      : readLatestFacts(context, Math.min(limitMs, context.patience.probeMs)),
   ]);
-  const hint = `${told.hint}${stateText(told, journal, facts)}${cordonText(cordon, journal.cordoned)}`;
+  const hint = `${told.hint}${describeStateAfter(told, journal, facts)}${describeCordon(cordon, journal.cordoned)}`;
   return {
     ok: false,
     cancelled,
@@ -301,29 +319,29 @@ async function conclude(context: UpgradeContext, journal: Journal, error: unknow
 }
 
 /** The one error for people, whatever was thrown. */
-export function explain(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
+export function toUpgradeError(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
   if (error instanceof UpgradeError) return error;
-  if (error instanceof Refused) return failure(context, step, error.problems, error.hint);
+  if (error instanceof Refused) return stepError(context, step, error.problems, error.hint);
   const again = "Run `pulumi up` again once that is fixed: it continues from here.";
   if (error instanceof TalosError)
-    return failure(context, step, coded("talos-api", `${error.call}: ${error.detail}`), again);
+    return stepError(context, step, coded("talos-api", `${error.call}: ${error.detail}`), again);
   if (error instanceof KubernetesError) {
     const code = error.transient ? "kubernetes-unreachable" : "kubernetes-access";
-    return failure(context, step, coded(code, `Kubernetes: ${error.message}`), again);
+    return stepError(context, step, coded(code, `Kubernetes: ${error.message}`), again);
   }
   if (error instanceof PreflightError)
-    return failure(context, step, error.text, "Once that is fixed, `pulumi up` continues from here.");
-  if (error instanceof NodeMoved) {
-    return failure(
+    return stepError(context, step, error.text, "Once that is fixed, `pulumi up` continues from here.");
+  if (error instanceof NodeRebooted) {
+    return stepError(
       context,
       step,
-      coded("node-keeps-restarting", `${error.message}, ${rounds} times in a row`),
+      coded("node-keeps-restarting", `${error.message}, ${maxReboots} times in a row`),
       "Something else restarts it: find the cause, then run `pulumi up` again.",
     );
   }
   // Nobody foresaw this one. The node's state is kept all the same, and the next run looks what has become of it.
   const seen = error instanceof Error ? error.message : String(error);
-  return failure(
+  return stepError(
     context,
     step,
     coded("unexpected", `an unexpected error: ${seen}`),
@@ -331,9 +349,9 @@ export function explain(context: UpgradeContext, step: StepName, error: unknown)
   );
 }
 
-function cancellation(context: UpgradeContext, journal: Journal): UpgradeError {
+function cancelledError(context: UpgradeContext, journal: Journal): UpgradeError {
   const undone = stepNames.slice(stepNames.indexOf(journal.step)).filter((step) => step !== "settled?");
-  return failure(
+  return stepError(
     context,
     journal.step,
     coded("cancelled", `cancelled; steps left: ${undone.join(", ")}`),
@@ -342,20 +360,20 @@ function cancellation(context: UpgradeContext, journal: Journal): UpgradeError {
 }
 
 /** Steps before which nothing is done to the node. */
-const stateIsTold: readonly StepName[] = ["inspect", "settled?"];
+const stepsBeforeChanges: readonly StepName[] = ["inspect", "settled?"];
 
-function stateText(
+function describeStateAfter(
   { step, seen }: UpgradeError,
   { before, installed, committed }: Journal,
   after: NodeFacts | undefined,
 ): string {
-  if (before === undefined || stateIsTold.includes(step)) return "";
+  if (before === undefined || stepsBeforeChanges.includes(step)) return "";
   // What was seen is that it came back with another image.
   if (hasCode(seen, "image-fallback", "image-wrong", "etcd-data-too-new")) return "";
-  return ` ${whereabouts({ before, after, installed, committed })}`;
+  return ` ${describeNodeAfterFailure({ before, after, installed, committed })}`;
 }
 
-async function latestFacts(context: UpgradeContext, deadlineMs: number): Promise<NodeFacts | undefined> {
+async function readLatestFacts(context: UpgradeContext, deadlineMs: number): Promise<NodeFacts | undefined> {
   try {
     return await readFacts(context.talos, context.wanted, { deadlineMs });
   } catch (error) {
@@ -367,7 +385,7 @@ async function latestFacts(context: UpgradeContext, deadlineMs: number): Promise
   }
 }
 
-async function within<T>(limitMs: number, work: Promise<T>, otherwise: T): Promise<T> {
+async function withinTime<T>(limitMs: number, work: Promise<T>, otherwise: T): Promise<T> {
   const timeout = new AbortController();
   try {
     return await Promise.race([

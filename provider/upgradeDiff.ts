@@ -7,7 +7,7 @@ import { alwaysSecret, withoutCredentials } from "./state.ts";
  * The inputs that make an upgrade of the node due. Credentials only reach the node. For a worker, changed control planes are not a change: the gate reads the current
  * ones right before the upgrade. A changed Kubernetes release belongs to KubernetesUpgrade. A new approval is not a change of the node either.
  */
-export function ofNode({
+export function upgradeInputs({
   kubernetesVersion: _kubernetes,
   [approvalProperty]: _approval,
   ...inputs
@@ -17,7 +17,7 @@ export function ofNode({
 }
 
 /** Inputs whose change alone is no change of the node; they are not shown beside one either. */
-const apart = [...alwaysSecret, approvalProperty, "rollout", "kubernetesVersion"];
+const notShownBesideOthers = [...alwaysSecret, approvalProperty, "rollout", "kubernetesVersion"];
 
 /**
  * What a preview shows of a changed node: one line for what it will run, and its other changed inputs. If no input changed, the engine decides: it retries an upgrade
@@ -25,7 +25,7 @@ const apart = [...alwaysSecret, approvalProperty, "rollout", "kubernetesVersion"
  */
 export function upgradeDetails(before: Properties, after: Properties): DetailedDiffResult {
   const ofWorker = after["role"] === "worker" ? ["controlPlanes"] : [];
-  const changes = changedInputs(before, after, [...apart, ...ofWorker]);
+  const changes = changedInputs(before, after, [...notShownBesideOthers, ...ofWorker]);
   const changed = Object.keys(changes);
   if (changed.length === 0) return {};
   const { talosVersion, schematicId, image, ...others } = changes;

@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import { backoff, type Patience } from "./context.ts";
+import { backoff, type Timeouts } from "./context.ts";
 
 /** What happened to an object. */
 export interface WatchEvent<T> {
@@ -14,7 +14,7 @@ export interface WatchSource<T> {
 }
 
 /** Wakes whoever waits, whatever of several things has changed. */
-export class Wake {
+export class WakeSignal {
   #ring: () => void = () => undefined;
   #rung = false;
 
@@ -44,15 +44,15 @@ export class Watched<T extends { uid: string }> {
   readonly #clock: Clock;
   #objects: Map<string, T> | undefined;
   #watch: AbortController | undefined;
-  readonly #wake: Wake;
+  readonly #wake: WakeSignal;
   /** When to list again after a watch has ended; never while it stands. */
   #relistAt = Infinity;
   readonly #pause: () => number;
 
   constructor(
     source: WatchSource<T>,
-    { clock, patience }: { clock: Clock; patience: Pick<Patience, "pollMs" | "evictMaxMs"> },
-    wake = new Wake(),
+    { clock, patience }: { clock: Clock; patience: Pick<Timeouts, "pollMs" | "evictMaxMs"> },
+    wake = new WakeSignal(),
   ) {
     this.#wake = wake;
     this.#pause = backoff(clock, patience.pollMs, patience.evictMaxMs / 2);

@@ -2,7 +2,7 @@ import { describeImage } from "../talos/nodeOutlook.ts";
 import type { NodeFacts } from "./facts.ts";
 
 /** What an upgrade that failed knows of its node. */
-export interface Whereabouts {
+export interface NodeAfterFailure {
   /** As the node was before anything was done. */
   readonly before: NodeFacts;
   /** As it was read after the failure; undefined where it could not be read. */
@@ -17,7 +17,7 @@ export interface Whereabouts {
  * What has become of the node, in one sentence. It is read from the node after the failure: what a step expected of the node says nothing about
  * what the node did.
  */
-export function whereabouts({ before, after, installed, committed }: Whereabouts): string {
+export function describeNodeAfterFailure({ before, after, installed, committed }: NodeAfterFailure): string {
   if (after === undefined) {
     const asked = committed
       ? "It may be on its way into the new image"

@@ -38,7 +38,7 @@ const algorithm = { name: "Ed25519" };
  * @param now milliseconds since 1970
  */
 export async function issueCredentials(authority: TalosAuthority, now: number): Promise<TalosCredentials> {
-  const { ca, caKey, pem } = readAuthority(authority, now);
+  const { ca, caKey, pem } = parseAuthority(authority, now);
   const begin = Math.floor(now / (periodDays * day)) * periodDays * day;
   const caSeed = caKey.subarray(pkcs8.length);
   const info = `talos-iscsi os:admin client certificate ${new Date(begin).toISOString()}`;
@@ -73,10 +73,10 @@ export async function issueCredentials(authority: TalosAuthority, now: number): 
   };
 }
 
-function readAuthority({ cert, key }: TalosAuthority, now: number) {
+function parseAuthority({ cert, key }: TalosAuthority, now: number) {
   const pem = pemCredentials({ caCertificate: cert, clientCertificate: cert, clientKey: key });
-  const ca = readable("certificate", () => new x509.X509Certificate(pem.ca.toString("utf8")));
-  const signing = readable("key", () => createPrivateKey(pem.key));
+  const ca = parseOrIssueError("certificate", () => new x509.X509Certificate(pem.ca.toString("utf8")));
+  const signing = parseOrIssueError("key", () => createPrivateKey(pem.key));
   if (signing.asymmetricKeyType !== "ed25519")
     throw new IssueError(
       `the CA of the cluster's Talos API has a key of type ${String(signing.asymmetricKeyType)}; cluster.renewCredentials supports Ed25519 keys, which Talos generates`,
@@ -90,7 +90,7 @@ function readAuthority({ cert, key }: TalosAuthority, now: number) {
   return { ca, caKey: signing.export({ type: "pkcs8", format: "der" }), pem: pem.ca };
 }
 
-function readable<T>(what: string, read: () => T): T {
+function parseOrIssueError<T>(what: string, read: () => T): T {
   try {
     return read();
   } catch {

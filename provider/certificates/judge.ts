@@ -9,7 +9,7 @@ import { hasUnknown, type Properties } from "../secrets.ts";
  * Warns of a client certificate that expires within 60 days; one that has expired stands against the deployment. Only the certificate and this machine's
  * clock count: a node whose clock is wrong is not meant, and nothing is contacted.
  */
-interface Judgement {
+interface ExpiryCheck {
   readonly name: string;
   readonly certificate: string | undefined;
   readonly cure: string;
@@ -18,7 +18,7 @@ interface Judgement {
   readonly sink: StatusSink;
 }
 
-function judge({ name, certificate, cure, now, sink }: Judgement): CheckFailure[] {
+function checkExpiry({ name, certificate, cure, now, sink }: ExpiryCheck): CheckFailure[] {
   const expiry = expiryWithin(certificate, now);
   if (expiry === undefined) return [];
   if (!expiry.isOver) {
@@ -41,13 +41,13 @@ function judge({ name, certificate, cure, now, sink }: Judgement): CheckFailure[
 }
 
 /** The credentials for the Talos API. */
-export function judgeTalosconfig(
+export function checkTalosconfigExpiry(
   { clientConfiguration }: Properties,
   now: number,
   sink: StatusSink,
 ): CheckFailure[] {
   if (hasUnknown(clientConfiguration)) return [];
-  return judge({
+  return checkExpiry({
     name: "talosconfig",
     certificate: (clientConfiguration as TalosCredentials | undefined)?.clientCertificate,
     cure: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA without touching a node, or provide a new talosconfig (talosctl config new, cluster.secrets.talosconfig).",
@@ -56,9 +56,13 @@ export function judgeTalosconfig(
 }
 
 /** The kubeconfig. One that is renewed by this deployment is not known before it. */
-export function judgeKubeconfig({ kubeconfig }: Properties, now: number, sink: StatusSink): CheckFailure[] {
+export function checkKubeconfigExpiry(
+  { kubeconfig }: Properties,
+  now: number,
+  sink: StatusSink,
+): CheckFailure[] {
   if (typeof kubeconfig !== "string" || hasUnknown(kubeconfig)) return [];
-  return judge({
+  return checkExpiry({
     name: "kubeconfig",
     certificate: kubeconfigCertificate(kubeconfig),
     cure: "`pulumi up` fetches a new one in its last 30 days, or its last 60 with cluster.renewCredentials: true; do not exclude the Kubeconfig resource with --target.",

@@ -1,7 +1,7 @@
 import type { TalosActor } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import type { NodeRemover } from "../kubernetes.ts";
-import { hostTurn } from "./hostTurn.ts";
+import { acquireHostLock } from "./hostTurn.ts";
 
 /** How clients are made that can disturb a node or a cluster. */
 export interface ActingClients {
@@ -12,32 +12,32 @@ export interface ActingClients {
   hostTurn?: (cluster: string, signal: AbortSignal, waiting: () => void) => Promise<() => void>;
 }
 
-const clients = new WeakMap<Acting, ActingClients>();
+const sealed = new WeakMap<SealedClients, ActingClients>();
 
 /**
  * The means to disturb nodes, sealed: whoever is handed one passes it on, and only the gate opens it. Tests put their own clients in one.
  */
-export class Acting {
+export class SealedClients {
   /** Keeps anything else from being taken for one. */
   protected readonly sealed = true;
 
   constructor(inside: ActingClients) {
-    clients.set(this, inside);
+    sealed.set(this, inside);
   }
 }
 
 /** The clients of a real cluster. Each library is loaded when it is used. */
-export function realActing(): Acting {
-  return new Acting({
+export function sealRealClients(): SealedClients {
+  return new SealedClients({
     talos: async () => (await import("../../talos/api/actor.ts")).connectActor,
     kubernetes: async (kubeconfig) => (await import("../kubernetesApi.ts")).connectNodeRemover(kubeconfig),
-    hostTurn,
+    hostTurn: acquireHostLock,
   });
 }
 
 /** Opens the seal. For `provider/gate` alone: a lint rule keeps every other module from importing it. */
-export function clientsOf(acting: Acting): ActingClients {
-  const inside = clients.get(acting);
+export function unsealClients(acting: SealedClients): ActingClients {
+  const inside = sealed.get(acting);
   if (inside === undefined) throw new Error("these acting clients were not made by this module");
   return inside;
 }

@@ -2,24 +2,24 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { realClock, type Clock } from "../clock.ts";
-import { backoff, type Patience } from "../context.ts";
+import { backoff, type Timeouts } from "../context.ts";
 import type { Finding } from "../guards/finding.ts";
-import { KubernetesError, type TurnLease, type TurnLeases } from "../kubernetes.ts";
+import { KubernetesError, type LockLease, type LockLeases } from "../kubernetes.ts";
 
 /** How long a turn counts as taken after its holder was last heard of. */
 const leaseMs = 60_000;
 const renewMs = 15_000;
 
 /** The turn at a cluster, as a Lease in Kubernetes: for runs that have nothing else in common, such as two stacks in two CI jobs. */
-export interface ClusterTurn {
+export interface ClusterLock {
   /** Is it still ours? Asked right before an action. Undefined where it is, what stands against the action where not. */
   hold(): Promise<Finding | undefined>;
   end(): Promise<void>;
 }
 
-interface Site {
+interface LockSite {
   readonly clock: Clock;
-  readonly patience: Pick<Patience, "pollMs" | "pollMaxMs" | "kubernetesMs">;
+  readonly patience: Pick<Timeouts, "pollMs" | "pollMaxMs" | "kubernetesMs">;
   readonly signal: AbortSignal;
   readonly tell: (text: string) => void;
 }
@@ -29,10 +29,10 @@ interface Site {
  * how long this run has seen no change: the clocks of two machines are never compared.
  * @returns a finding where Kubernetes does not answer; undefined where the kubeconfig may not use leases, so that there are no such turns
  */
-export async function clusterTurn(
-  kubernetes: TurnLeases,
-  site: Site,
-): Promise<ClusterTurn | Finding | undefined> {
+export async function acquireClusterLock(
+  kubernetes: LockLeases,
+  site: LockSite,
+): Promise<ClusterLock | Finding | undefined> {
   const { clock, patience, signal, tell } = site;
   const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
   let answeredAt = clock.now();
@@ -43,37 +43,39 @@ export async function clusterTurn(
       answeredAt = clock.now();
       if (unchanged === undefined || unchanged.version !== lease?.version)
         unchanged = { version: lease?.version ?? "", since: answeredAt };
-      const isFree = lease?.holder === undefined || isOver(lease) || answeredAt - unchanged.since >= leaseMs;
+      const isFree =
+        lease?.holder === undefined || isHolderGone(lease) || answeredAt - unchanged.since >= leaseMs;
       if (isFree) {
-        const taken = await kubernetes.takeTurn(me, lease?.version);
-        if (taken !== undefined) return new HeldTurn(kubernetes, taken, site);
+        const taken = await kubernetes.takeTurn(ownHolderId, lease?.version);
+        if (taken !== undefined) return new HeldLease(kubernetes, taken, site);
       } else tell(`waiting: another run is working on this cluster (${lease.holder ?? ""})`);
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
       if (error.status === 403) return undefined;
       // What could not be seen has not been unchanged either.
       unchanged = undefined;
-      if (!error.transient || clock.now() - answeredAt >= patience.kubernetesMs) return noAnswer(error);
+      if (!error.transient || clock.now() - answeredAt >= patience.kubernetesMs)
+        return silentKubernetesFinding(error);
       tell(`the Kubernetes API does not answer: ${error.message}`);
     }
     await clock.sleep(pause(), signal);
   }
 }
 
-class HeldTurn implements ClusterTurn {
-  readonly #kubernetes: TurnLeases;
-  readonly #site: Site;
+class HeldLease implements ClusterLock {
+  readonly #kubernetes: LockLeases;
+  readonly #site: LockSite;
   readonly #renewals: NodeJS.Timeout;
   #version: string;
   #lost = false;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(kubernetes: TurnLeases, version: string, site: Site) {
+  constructor(kubernetes: LockLeases, version: string, site: LockSite) {
     this.#kubernetes = kubernetes;
     this.#version = version;
     this.#site = site;
     // A renewal that fails is made up for by the next one: while the API is away, nobody else can take the turn.
-    this.#renewals = setInterval(() => void this.#renew().catch(() => undefined), renewMs);
+    this.#renewals = setInterval(() => void this.#renewLease().catch(() => undefined), renewMs);
     this.#renewals.unref();
   }
 
@@ -83,7 +85,7 @@ class HeldTurn implements ClusterTurn {
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
     for (;;) {
       try {
-        await this.#renew();
+        await this.#renewLease();
         if (!this.#lost) return undefined;
         return {
           code: "cluster-busy",
@@ -93,7 +95,8 @@ class HeldTurn implements ClusterTurn {
         };
       } catch (error) {
         if (!(error instanceof KubernetesError)) throw error;
-        if (!error.transient || clock.now() - begun >= patience.kubernetesMs) return noAnswer(error);
+        if (!error.transient || clock.now() - begun >= patience.kubernetesMs)
+          return silentKubernetesFinding(error);
       }
       await clock.sleep(pause(), signal);
     }
@@ -102,7 +105,7 @@ class HeldTurn implements ClusterTurn {
   async end(): Promise<void> {
     clearInterval(this.#renewals);
     // Where it cannot be given back, it runs out by itself.
-    const release = this.#inOrder(async () => {
+    const release = this.#enqueue(async () => {
       if (!this.#lost) await this.#kubernetes.takeTurn(undefined, this.#version);
     }).catch(() => undefined);
     const limit = new AbortController();
@@ -110,29 +113,29 @@ class HeldTurn implements ClusterTurn {
     limit.abort();
   }
 
-  #renew(): Promise<void> {
-    return this.#inOrder(async () => {
+  #renewLease(): Promise<void> {
+    return this.#enqueue(async () => {
       if (this.#lost) return;
-      const version = await this.#kubernetes.takeTurn(me, this.#version);
+      const version = await this.#kubernetes.takeTurn(ownHolderId, this.#version);
       if (version !== undefined) {
         this.#version = version;
         return;
       }
       // The answer to a renewal may have been lost: then it is still ours.
       const lease = await this.#kubernetes.turn();
-      if (lease?.holder === me) this.#version = lease.version;
+      if (lease?.holder === ownHolderId) this.#version = lease.version;
       else this.#lost = true;
     });
   }
 
-  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
     const next = this.#last.then(work, work);
     this.#last = next.catch(() => undefined);
     return next;
   }
 }
 
-function noAnswer(error: KubernetesError): Finding {
+function silentKubernetesFinding(error: KubernetesError): Finding {
   return {
     code: "kubernetes-unreachable",
     problem: `could not check whether another run is working on this cluster: the Kubernetes API does not answer: ${error.message}`,
@@ -142,7 +145,7 @@ function noAnswer(error: KubernetesError): Finding {
 }
 
 /** What a process of this machine is known by: the boot and the process namespace count, since containers share names and numbers. */
-function hereId(): string {
+function localHostId(): string {
   const read = (look: () => string): string => {
     try {
       return look().trim();
@@ -158,14 +161,14 @@ function hereId(): string {
   return createHash("sha256").update(parts.join(" ")).digest("hex").slice(0, 12);
 }
 
-const here = hereId();
-const me = `${hostname()} ${here} ${process.pid} ${randomUUID().slice(0, 8)}`;
+const localHost = localHostId();
+const ownHolderId = `${hostname()} ${localHost} ${process.pid} ${randomUUID().slice(0, 8)}`;
 
 /** Ours, of an earlier turn, or that of a process of this machine that is no more. */
-function isOver({ holder }: TurnLease): boolean {
-  if (holder === me) return true;
+function isHolderGone({ holder }: LockLease): boolean {
+  if (holder === ownHolderId) return true;
   const [, place, pid] = holder?.split(" ") ?? [];
-  if (place !== here) return false;
+  if (place !== localHost) return false;
   try {
     process.kill(Number(pid), 0);
     return Number(pid) === process.pid; // the number of a process that is gone

@@ -2,31 +2,31 @@ import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import type { Finding } from "../guards/finding.ts";
-import { resetAsked, type KubernetesNode } from "../kubernetes.ts";
-import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
+import { resetAnnotation, type KubernetesNode } from "../kubernetes.ts";
+import { untrustedServerCertificate, isInMaintenanceMode } from "../maintenance.ts";
 
 /** What is at a node's address. `other`: a machine without this cluster's configuration. */
-type There = "member" | "other" | "nothing";
+type MachineAtAddress = "member" | "other" | "nothing";
 
 /** Looks what is at a node's address now. */
-export async function machineThere(talos: TalosReader, call: CallOptions): Promise<There> {
+export async function findMachineAtAddress(talos: TalosReader, call: CallOptions): Promise<MachineAtAddress> {
   try {
     await talos.machineStatus(call);
     return "member";
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    if (await waitsWithoutConfiguration(error, talos)) return "other";
-    if ((await strangersCertificate(error, talos)) !== undefined) return "other";
+    if (await isInMaintenanceMode(error, talos)) return "other";
+    if ((await untrustedServerCertificate(error, talos)) !== undefined) return "other";
     // It knows us, and refuses: that is an answer.
     return error.kind === "unreachable" || error.kind === "timeout" ? "nothing" : "member";
   }
 }
 
 /** What stands against deleting a Node object: pods may run on its machine, and a second writer on a volume is the worst that can happen. */
-export function forgetFindings(
+export function nodeDeletionFindings(
   address: string,
   object: KubernetesNode,
-  there: There,
+  there: MachineAtAddress,
   wasReset: boolean,
 ): Finding[] {
   const refuse = (code: ErrorCode, problem: string, hint: string, mayPass = false): Finding[] => [
@@ -47,7 +47,7 @@ export function forgetFindings(
       true,
     );
   }
-  if (there === "other" && !wasReset && object.annotations[resetAsked] === undefined) {
+  if (there === "other" && !wasReset && object.annotations[resetAnnotation] === undefined) {
     return refuse(
       "machine-unverified",
       `the machine at ${address} has no configuration of this cluster, and this stack did not reset it: it may be another machine`,

@@ -3,34 +3,34 @@ import type { ApplyAnswer, CallOptions, TalosActor } from "../../talos/api/talos
 import { hostnameOf } from "../../talos/hostname.ts";
 import type { PlannedAction } from "../../talos/rolloutPlan.ts";
 import { backoff } from "../context.ts";
-import { NodeMoved } from "../errors.ts";
+import { NodeRebooted } from "../errors.ts";
 import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPlane.ts";
-import { controlPlaneHealth, machineFindings } from "../guards/controlPlaneHealth.ts";
-import { problemsOf, patienceFor, type Finding } from "../guards/finding.ts";
+import { readControlPlaneHealth, workerFindings } from "../guards/controlPlaneHealth.ts";
+import { joinProblems, waitLimit, type Finding } from "../guards/finding.ts";
 import { KubernetesError, type Manifest } from "../kubernetes.ts";
-import { approvalFindings, approvedAs } from "../approval.ts";
-import { clientsOf, type ConfigurationRequest } from "./acting.ts";
-import { clusterTurn, type ClusterTurn } from "./clusterTurn.ts";
-import { forgetFindings, machineThere } from "./forget.ts";
+import { approvalFindings, plannedActionByStake } from "../approval.ts";
+import { unsealClients, type ConfigurationRequest } from "./acting.ts";
+import { acquireClusterLock, type ClusterLock } from "./clusterTurn.ts";
+import { nodeDeletionFindings, findMachineAtAddress } from "./forget.ts";
 import { NotRecovered, Refused } from "./refused.ts";
-import { formerMemberFindings, leaveFindings } from "./leave.ts";
+import { formerMemberFindings, etcdLeaveFindings } from "./leave.ts";
 import { namesakeFindings } from "./namesake.ts";
 import type { GateSite } from "./site.ts";
-import { inTurn } from "./turn.ts";
+import { inQueue } from "./turn.ts";
 
 /** The node as it was when its operation decided to go on. */
-export interface Expected {
+export interface ExpectedNode {
   readonly bootId: string | undefined;
   /** Called when nothing stands against the action, right before it is asked for: from then on it may have happened. */
   readonly onAct?: (() => void) | undefined;
 }
 
 /** What an action takes from the cluster, and so what a look has to find. */
-export type Stake =
+export type ActionStake =
   /** The node goes down and comes back, or is made ready for that. */
-  | ({ kind: "restart" } & Expected)
+  | ({ kind: "restart" } & ExpectedNode)
   /** The node leaves the cluster; its etcd member where it is known. */
-  | ({ kind: "leave"; etcdMember?: string | undefined } & Partial<Expected>)
+  | ({ kind: "leave"; etcdMember?: string | undefined } & Partial<ExpectedNode>)
   /** etcd converts its data; all control planes have to be well, and none goes down. */
   | { kind: "convert" }
   /** Services of the node restart. Its own health is no obstacle: the change may be its cure. */
@@ -41,12 +41,12 @@ const down = { goesDown: true, forfeits: true };
 
 /**
  * The only way to disturb a node or its cluster. Each method looks at the cluster and the node as they are at that moment, and then acts, or
- * throws `Refused` (or `NodeMoved`) with nothing done. What was true one step earlier does not count.
+ * throws `Refused` (or `NodeRebooted`) with nothing done. What was true one step earlier does not count.
  */
 export class Gate {
   readonly #site: GateSite;
   #mine = false;
-  #turn: ClusterTurn | undefined;
+  #turn: ClusterLock | undefined;
   /** A reset was asked for here, whatever became of the answer. */
   #reset = false;
 
@@ -62,13 +62,13 @@ export class Gate {
   async inTurn<T>(work: () => Promise<T>): Promise<T> {
     const { node, cluster, signal, acting, tell } = this.#site;
     if (this.#mine || node.role !== "controlplane") return work();
-    const { hostTurn } = clientsOf(acting);
-    return inTurn(cluster, signal, async () => {
+    const { hostTurn } = unsealClients(acting);
+    return inQueue(cluster, signal, async () => {
       const endHost = await hostTurn?.(cluster, signal, () =>
         tell("waiting: another process on this machine is working on this cluster"),
       );
       try {
-        this.#turn = await this.#clusterTurn();
+        this.#turn = await this.#acquireClusterLock();
         this.#mine = true;
         return await work();
       } finally {
@@ -80,12 +80,12 @@ export class Gate {
     });
   }
 
-  async #clusterTurn(): Promise<ClusterTurn | undefined> {
+  async #acquireClusterLock(): Promise<ClusterLock | undefined> {
     const { acting, kubeconfig, kubeconfigForTurn, tell } = this.#site;
     const given = kubeconfig ?? (await kubeconfigForTurn?.());
     if (given === undefined) return undefined;
     try {
-      const turn = await clusterTurn(await clientsOf(acting).kubernetes(given), this.#site);
+      const turn = await acquireClusterLock(await unsealClients(acting).kubernetes(given), this.#site);
       if (turn === undefined || !("problem" in turn)) return turn;
       throw new Refused([turn]);
     } catch (error) {
@@ -97,12 +97,16 @@ export class Gate {
   }
 
   /**
-   * What stands against an action now. Throws `NodeMoved` where the node is no longer in the boot that was expected.
+   * What stands against an action now. Throws `NodeRebooted` where the node is no longer in the boot that was expected.
    * @param goesDown the action takes the machine or its kubelet down, so that its volumes have to have left
    */
-  async look(stake: Stake, goesDown = false): Promise<readonly Finding[]> {
+  async look(stake: ActionStake, goesDown = false): Promise<readonly Finding[]> {
     const volumes = goesDown ? this.#site.volumes?.() : undefined;
-    const [findings, left = []] = await Promise.all([this.#cluster(stake), volumes, this.#sameBoot(stake)]);
+    const [findings, left = []] = await Promise.all([
+      this.#clusterFindings(stake),
+      volumes,
+      this.#requireSameBoot(stake),
+    ]);
     return [...findings, ...left];
   }
 
@@ -116,7 +120,7 @@ export class Gate {
   async install(
     image: string,
     onMessage: (text: string) => void,
-    expected: Expected,
+    expected: ExpectedNode,
     call: CallOptions,
   ): Promise<number | undefined> {
     return this.#act({ kind: "restart", ...expected }, (talos) => talos.install(image, onMessage, call));
@@ -125,25 +129,28 @@ export class Gate {
   /** MachineService.Upgrade: installs and reboots. @returns the id that its events carry */
   async upgradeLegacy(
     request: { image: string; preserve: boolean },
-    expected: Expected,
+    expected: ExpectedNode,
     call: CallOptions,
   ): Promise<string> {
     return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call), down);
   }
 
   /** Moves etcd's leadership away, looks, and reboots: whoever goes down is a follower. */
-  async reboot(expected: Expected, call: CallOptions): Promise<void> {
+  async reboot(expected: ExpectedNode, call: CallOptions): Promise<void> {
     await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call), down);
   }
 
   /** After an upgrade that failed on the node and left its services stopped: nothing more can be taken from the cluster. */
-  async rebootStopped(expected: Expected, call: CallOptions): Promise<void> {
-    await this.#sameBoot({ kind: "restart", ...expected });
-    await this.#dial((talos) => talos.reboot(call));
+  async rebootStopped(expected: ExpectedNode, call: CallOptions): Promise<void> {
+    await this.#requireSameBoot({ kind: "restart", ...expected });
+    await this.#withActor((talos) => talos.reboot(call));
   }
 
   /** MachineService.Reset. @returns the id that its events carry */
-  async reset(expected: Expected & { etcdMember?: string | undefined }, call: CallOptions): Promise<string> {
+  async reset(
+    expected: ExpectedNode & { etcdMember?: string | undefined },
+    call: CallOptions,
+  ): Promise<string> {
     const onAct = (): void => {
       this.#reset = true;
       expected.onAct?.();
@@ -172,19 +179,19 @@ export class Gate {
     const { acting, kubeconfig, node, reader, clock, patience, signal, tell } = this.#site;
     this.requireApproval("leaving");
     if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
-    const kubernetes = await clientsOf(acting).kubernetes(kubeconfig);
+    const kubernetes = await unsealClients(acting).kubernetes(kubeconfig);
     const call = { deadlineMs: patience.probeMs * 2, signal };
     const end = clock.now() + patience.certificateMs;
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
     for (;;) {
       const object = await kubernetes.node(name);
       if (object === undefined) return;
-      const there = await machineThere(reader(node.node), call);
-      const findings = forgetFindings(node.node, object, there, this.#reset || recorded);
+      const there = await findMachineAtAddress(reader(node.node), call);
+      const findings = nodeDeletionFindings(node.node, object, there, this.#reset || recorded);
       if (findings.length === 0) return kubernetes.deleteNode(name);
       // Kubernetes takes the better part of a minute to see that a kubelet is gone.
       if (clock.now() >= end || findings.some(({ mayPass }) => !mayPass)) throw new Refused(findings);
-      tell(`waiting: ${problemsOf(findings)}`);
+      tell(`waiting: ${joinProblems(findings)}`);
       await clock.sleep(pause(), signal);
     }
   }
@@ -194,7 +201,7 @@ export class Gate {
     const { acting, kubeconfig } = this.#site;
     if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
     await this.inTurn(async () => {
-      const kubernetes = await clientsOf(acting).kubernetes(kubeconfig);
+      const kubernetes = await unsealClients(acting).kubernetes(kubeconfig);
       for (const manifest of manifests) {
         const taken = await this.#turn?.hold();
         if (taken !== undefined) throw new Refused([taken]);
@@ -205,7 +212,7 @@ export class Gate {
 
   /** Asks the node what a configuration would do. Changes nothing. */
   async tryConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
-    return this.#dial((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
+    return this.#withActor((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
   }
 
   /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
@@ -215,7 +222,9 @@ export class Gate {
   ): Promise<ApplyAnswer> {
     if (changes) this.requireApproval(as);
     const apply = (talos: TalosActor): Promise<ApplyAnswer> => talos.applyConfiguration(request, call);
-    return disturbs ? this.#act({ kind: "configure", as }, apply, { goesDown: drained }) : this.#dial(apply);
+    return disturbs
+      ? this.#act({ kind: "configure", as }, apply, { goesDown: drained })
+      : this.#withActor(apply);
   }
 
   /**
@@ -229,7 +238,7 @@ export class Gate {
     const findings = node.role === "controlplane" ? await formerMemberFindings(this.#site, look) : [];
     if (findings.length > 0) throw new Refused(findings);
     await this.#noNamesake(hostnameOf(data));
-    return this.#dial((talos) => talos.applyFirstConfiguration(data, call), node.node, {
+    return this.#withActor((talos) => talos.applyFirstConfiguration(data, call), node.node, {
       ...connectionTo(node.node),
       credentials: "maintenance",
     });
@@ -242,12 +251,12 @@ export class Gate {
     const end = clock.now() + patience.certificateMs;
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
     try {
-      const kubernetes = await clientsOf(acting).kubernetes(given);
+      const kubernetes = await unsealClients(acting).kubernetes(given);
       for (;;) {
         const findings = namesakeFindings(node.node, await kubernetes.node(name.toLowerCase()));
         if (findings.length === 0) return;
         if (clock.now() >= end) throw new Refused(findings);
-        tell(`waiting: ${problemsOf(findings)}`);
+        tell(`waiting: ${joinProblems(findings)}`);
         await clock.sleep(pause(), signal);
       }
     } catch (error) {
@@ -259,30 +268,32 @@ export class Gate {
 
   /** Starts a service that was stopped, which takes nothing from the cluster. */
   async startService(id: string, call: CallOptions): Promise<void> {
-    await this.#dial((talos) => talos.startService(id, call));
+    await this.#withActor((talos) => talos.startService(id, call));
   }
 
   async #act<T>(
-    stake: Stake,
+    stake: ActionStake,
     action: (talos: TalosActor) => Promise<T>,
     { goesDown = false, forfeits = false }: { goesDown?: boolean; forfeits?: boolean } = {},
   ): Promise<T> {
-    this.requireApproval((stake.kind === "configure" ? stake.as : undefined) ?? approvedAs[stake.kind]);
+    this.requireApproval(
+      (stake.kind === "configure" ? stake.as : undefined) ?? plannedActionByStake[stake.kind],
+    );
     return this.inTurn(async () => {
-      if (forfeits) await this.#forfeitLeadership();
+      if (forfeits) await this.#moveEtcdLeaderAway();
       await this.require(stake, goesDown);
-      const before = stake.kind === "configure" ? await this.#aftermath() : [];
+      const before = stake.kind === "configure" ? await this.#healthAfterChange() : [];
       const taken = await this.#turn?.hold();
       if (taken !== undefined) throw new Refused([taken]);
       if ("onAct" in stake) stake.onAct?.();
-      const done = await this.#dial(action);
-      if (stake.kind === "configure") await this.#recovered(before);
+      const done = await this.#withActor(action);
+      if (stake.kind === "configure") await this.#awaitRecovery(before);
       return done;
     });
   }
 
   /** An election that is asked for takes milliseconds; one that is not leaves etcd without a leader for a second or more. */
-  async #forfeitLeadership(): Promise<void> {
+  async #moveEtcdLeaderAway(): Promise<void> {
     const { node, reader, patience, signal } = this.#site;
     if (node.role !== "controlplane") return;
     const call = { deadlineMs: patience.probeMs * 2, signal };
@@ -290,7 +301,7 @@ export class Gate {
       const { leader, memberId } = await reader(node.node).etcdStatus(call);
       if (leader !== memberId) return;
       if ((await reader(node.node).etcdMembers(call)).length > 1)
-        await this.#dial((talos) => talos.forfeitLeadership(call));
+        await this.#withActor((talos) => talos.forfeitLeadership(call));
     } catch (error) {
       // It is a courtesy: whether etcd is well is for the look that follows.
       if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
@@ -301,13 +312,13 @@ export class Gate {
    * After a change of its configuration: waits until the node and its control plane are well, and stay so for a moment. What was wrong before
    * the change is not its doing.
    */
-  async #recovered(before: readonly Finding[]): Promise<void> {
+  async #awaitRecovery(before: readonly Finding[]): Promise<void> {
     const { clock, patience, signal, tell } = this.#site;
     const begun = clock.now();
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
     let wellSince: number | undefined;
     for (;;) {
-      const findings = this.#seriously(await this.#aftermath(), begun).filter(
+      const findings = this.#withoutRestarting(await this.#healthAfterChange(), begun).filter(
         ({ problem }) => !before.some((one) => one.problem === problem),
       );
       const now = clock.now();
@@ -315,25 +326,25 @@ export class Gate {
       if (wellSince !== undefined && now - wellSince >= patience.steadyMs) return;
       if (wellSince === undefined && now - begun >= patience.recoveryMs)
         throw new NotRecovered(findings, now - begun);
-      if (findings.length > 0) tell(`recovering: ${problemsOf(findings)}`);
+      if (findings.length > 0) tell(`recovering: ${joinProblems(findings)}`);
       const left = wellSince === undefined ? Infinity : wellSince + patience.steadyMs - now;
       await clock.sleep(Math.min(pause(), left), signal);
     }
   }
 
-  #seriously(findings: readonly Finding[], begun: number): readonly Finding[] {
+  #withoutRestarting(findings: readonly Finding[], begun: number): readonly Finding[] {
     const { clock, patience } = this.#site;
     return clock.now() - begun < patience.serviceMs
       ? findings
       : findings.filter(({ restarting }) => !restarting);
   }
 
-  async #aftermath(): Promise<readonly Finding[]> {
+  async #healthAfterChange(): Promise<readonly Finding[]> {
     const { node, controlPlanes, reader, patience, signal } = this.#site;
     const call = { deadlineMs: patience.probeMs * 2, signal };
-    if (node.role !== "controlplane") return machineFindings(node.node, reader(node.node), call);
+    if (node.role !== "controlplane") return workerFindings(node.node, reader(node.node), call);
     // Nobody is left out here: the node's own health is what is waited for.
-    const health = await controlPlaneHealth(
+    const health = await readControlPlaneHealth(
       undefined,
       [...new Set([node.node, ...controlPlanes])],
       reader,
@@ -343,45 +354,45 @@ export class Gate {
   }
 
   /** Looks until nothing stands against the action; what may pass by itself is given some time. Throws `Refused`. */
-  async require(stake: Stake, goesDown = false): Promise<void> {
+  async require(stake: ActionStake, goesDown = false): Promise<void> {
     const { clock, patience, signal, tell } = this.#site;
     const begun = clock.now();
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
     for (;;) {
-      const findings = this.#seriously(await this.look(stake, goesDown), begun);
+      const findings = this.#withoutRestarting(await this.look(stake, goesDown), begun);
       if (findings.length === 0) return;
-      const left = begun + patienceFor(findings, patience) - clock.now();
+      const left = begun + waitLimit(findings, patience) - clock.now();
       if (left <= 0) throw new Refused(findings);
-      tell(`waiting: ${problemsOf(findings)}`);
+      tell(`waiting: ${joinProblems(findings)}`);
       await clock.sleep(Math.min(pause(), left), signal);
     }
   }
 
-  async #cluster(stake: Stake): Promise<Finding[]> {
+  async #clusterFindings(stake: ActionStake): Promise<Finding[]> {
     const { node, controlPlanes, reader, patience, signal } = this.#site;
     const call = { deadlineMs: patience.probeMs * 2, signal };
     if (stake.kind === "configure") {
       const own = node.role === "controlplane" ? [node.node] : [];
       const asked = [...new Set([...own, ...controlPlanes])];
-      const health = await controlPlaneHealth(node.node, asked, reader, call);
+      const health = await readControlPlaneHealth(node.node, asked, reader, call);
       if (!health.runs || asked.length === 0) return [];
       const etcd = await etcdConfigureFindings(this.#site, health.peers, call);
       return [...health.findings, ...health.restarting, ...etcd];
     }
     if (stake.kind === "leave" && node.role === "controlplane")
-      return leaveFindings(this.#site, stake.etcdMember, call);
+      return etcdLeaveFindings(this.#site, stake.etcdMember, call);
     return controlPlaneFindings(this.#site, call);
   }
 
-  async #sameBoot(stake: Stake): Promise<void> {
+  async #requireSameBoot(stake: ActionStake): Promise<void> {
     if (stake.kind === "configure" || !("bootId" in stake)) return;
     const { node, reader, patience, signal } = this.#site;
     const bootId = await reader(node.node)
       .bootId({ deadlineMs: patience.probeMs, signal })
       .catch((error: unknown) => {
-        throw isTransient(error) ? new NodeMoved("the node stopped answering") : error;
+        throw isTransient(error) ? new NodeRebooted("the node stopped answering") : error;
       });
-    if (bootId !== stake.bootId) throw new NodeMoved("the node has rebooted");
+    if (bootId !== stake.bootId) throw new NodeRebooted("the node has rebooted");
     // Neither the boot that was expected nor another one: nobody can tell.
     if (bootId === undefined) {
       throw new Refused([
@@ -396,12 +407,12 @@ export class Gate {
   }
 
   /** A connection of its own for each action: one that was open before may be half open. */
-  async #dial<T>(
+  async #withActor<T>(
     action: (talos: TalosActor) => Promise<T>,
     address = this.#site.node.node,
     connection = this.#site.connectionTo(address),
   ): Promise<T> {
-    const connect = await clientsOf(this.#site.acting).talos();
+    const connect = await unsealClients(this.#site.acting).talos();
     const talos = connect(connection);
     try {
       return await action(talos);

@@ -13,7 +13,7 @@ import { backoff } from "../context.ts";
  * @param waiting called once if there is somebody to wait for
  * @returns what ends the turn
  */
-export async function hostTurn(
+export async function acquireHostLock(
   cluster: string,
   signal: AbortSignal,
   waiting: () => void,
@@ -21,10 +21,10 @@ export async function hostTurn(
   const path = socketPath(createHash("sha256").update(cluster).digest("hex").slice(0, 32));
   const pause = backoff(realClock, 250, 2_000);
   for (let first = true; ; first = false) {
-    const end = await listen(path);
+    const end = await tryListen(path);
     if (end !== undefined) return end;
     if (first) waiting();
-    if (await isLeftOver(path)) rmSync(path, { force: true });
+    if (await isStaleSocket(path)) rmSync(path, { force: true });
     else await realClock.sleep(pause(), signal);
   }
 }
@@ -37,7 +37,7 @@ function socketPath(id: string): string {
 }
 
 /** Undefined while somebody else listens. */
-async function listen(path: string): Promise<(() => void) | undefined> {
+async function tryListen(path: string): Promise<(() => void) | undefined> {
   const server = createServer((socket) => socket.destroy());
   const listening = Promise.withResolvers<boolean>();
   server.once("listening", () => listening.resolve(true));
@@ -52,7 +52,7 @@ async function listen(path: string): Promise<(() => void) | undefined> {
 }
 
 /** A socket that is a file stays when its process dies; nobody answers at it then. */
-async function isLeftOver(path: string): Promise<boolean> {
+async function isStaleSocket(path: string): Promise<boolean> {
   if (process.platform === "linux" || process.platform === "win32") return false;
   const socket = connect(path);
   const answered = Promise.withResolvers<boolean>();

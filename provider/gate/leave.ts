@@ -2,12 +2,12 @@ import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { sameFor } from "../../talos/endpoint.ts";
 import type { Finding } from "../guards/finding.ts";
-import { removeMember, talosctl } from "../talosctl.ts";
-import { etcdAt, peerReport } from "../guards/controlPlane.ts";
-import { alarmFindings, machineFindings } from "../guards/etcd.ts";
+import { removeMemberCommand, talosctlCommand } from "../talosctl.ts";
+import { readEtcd, readPeerReport } from "../guards/controlPlane.ts";
+import { alarmFindings, peerMachineFindings } from "../guards/etcd.ts";
 import { quorumFindings, type EtcdReport } from "../membership/quorum.ts";
 
-interface Leaving {
+interface LeavingSite {
   readonly node: { name: string; node: string };
   /** Addresses of the control planes that stay. */
   readonly controlPlanes: readonly string[];
@@ -15,24 +15,24 @@ interface Leaving {
 }
 
 /** What stands against a control plane's leaving for good: a quorum that would be missing, an alarm of etcd, another control plane that is away. */
-export async function leaveFindings(
-  leaving: Leaving,
+export async function etcdLeaveFindings(
+  leaving: LeavingSite,
   known: string | undefined,
   call: CallOptions,
 ): Promise<Finding[]> {
   const { node, controlPlanes, reader } = leaving;
   const others = controlPlanes.filter((address) => address !== node.node);
   const [report, etcd, peers] = await Promise.all([
-    etcdWithout(leaving, known, call),
-    etcdAt(others, reader, call),
-    Promise.all(others.map((address) => peerReport(address, reader(address), call))),
+    etcdSeenByOthers(leaving, known, call),
+    readEtcd(others, reader, call),
+    Promise.all(others.map((address) => readPeerReport(address, reader(address), call))),
   ]);
   if (report === undefined || "error" in etcd) {
     return [
       {
         code: "etcd-unreachable",
         problem: "etcd does not answer on any of the remaining control planes",
-        hint: `Look at ${talosctl("service etcd", others.join(","))} and ${talosctl("etcd status", others.join(","))}.`,
+        hint: `Look at ${talosctlCommand("service etcd", others.join(","))} and ${talosctlCommand("etcd status", others.join(","))}.`,
         mayPass: true,
       },
     ];
@@ -42,7 +42,7 @@ export async function leaveFindings(
   return [
     ...quorumFindings(report),
     ...alarmFindings({ ...etcd, peers, self: etcd.through }),
-    ...peers.flatMap((peer) => machineFindings(peer, node.node, [])),
+    ...peers.flatMap((peer) => peerMachineFindings(peer, node.node, [])),
   ];
 }
 
@@ -50,8 +50,8 @@ export async function leaveFindings(
  * A machine in maintenance mode has no data. If the other control planes know a member of its name or address, it was a control plane of this cluster, whatever
  * the state tells; started anew under that member it would harm etcd.
  */
-export async function formerMemberFindings(site: Leaving, call: CallOptions): Promise<Finding[]> {
-  const report = await etcdWithout(site, undefined, call);
+export async function formerMemberFindings(site: LeavingSite, call: CallOptions): Promise<Finding[]> {
+  const report = await etcdSeenByOthers(site, undefined, call);
   if (report?.leaving === undefined) return [];
   const { name, node } = site.node;
   const through = site.controlPlanes.find((address) => address !== node) ?? node;
@@ -59,24 +59,24 @@ export async function formerMemberFindings(site: Leaving, call: CallOptions): Pr
     {
       code: "etcd-former-member",
       problem: `${name} (${node}) answers without client authentication, and etcd still has its member ${report.leaving}: it was a control plane of this cluster and was reinstalled or reset, or another machine has its address`,
-      hint: `If this is the right machine, remove its old member first: ${removeMember(report.leaving, through)}. That is your consent to set it up again.`,
+      hint: `If this is the right machine, remove its old member first: ${removeMemberCommand(report.leaving, through)}. That is your consent to set it up again.`,
       mayPass: false,
     },
   ];
 }
 
 /** etcd without the node, as the control planes that stay see it; undefined while none of them answers. */
-export async function etcdWithout(
-  { node, controlPlanes, reader }: Leaving,
+export async function etcdSeenByOthers(
+  { node, controlPlanes, reader }: LeavingSite,
   known: string | undefined,
   call: CallOptions,
 ): Promise<EtcdReport | undefined> {
   const others = controlPlanes.filter((address) => address !== node.node);
   const staying = await Promise.all(
-    others.map(async (address) => ({ address, etcd: await attempt(() => reader(address).etcdStatus(call)) })),
+    others.map(async (address) => ({ address, etcd: await tryRead(() => reader(address).etcdStatus(call)) })),
   );
   for (const address of others) {
-    const members = await attempt(() => reader(address).etcdMembers(call));
+    const members = await tryRead(() => reader(address).etcdMembers(call));
     if ("error" in members) continue;
     const own = members.find(({ id, hostname, addresses }) =>
       known === undefined
@@ -88,7 +88,7 @@ export async function etcdWithout(
   return undefined;
 }
 
-async function attempt<T extends object>(read: () => Promise<T>): Promise<T | { error: string }> {
+async function tryRead<T extends object>(read: () => Promise<T>): Promise<T | { error: string }> {
   try {
     return await read();
   } catch (error) {

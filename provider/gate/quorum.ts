@@ -17,7 +17,7 @@ export interface Quorum {
  * `for a while`: the member comes back, so it still counts as a voter. `at risk`: it goes on, and a change may harm it; of two members the other one has to be
  * well, since two never have a majority without one. `for good`: those that are left have to be a quorum by themselves.
  */
-export type Leave = "for a while" | "at risk" | "for good";
+export type LeaveKind = "for a while" | "at risk" | "for good";
 
 /**
  * The one rule for upgrades, configurations and removals: is there a majority without this member?
@@ -25,11 +25,13 @@ export type Leave = "for a while" | "at risk" | "for good";
  */
 export function quorumWithout(
   going: string | undefined,
-  way: Leave,
+  way: LeaveKind,
   members: readonly EtcdMember[],
   answers: readonly EtcdAnswer[],
 ): Quorum {
-  const healthy = new Set(answers.flatMap((etcd) => (unwell(etcd) === undefined ? [memberOf(etcd)] : [])));
+  const healthy = new Set(
+    answers.flatMap((etcd) => (whyUnhealthy(etcd) === undefined ? [memberIdOf(etcd)] : [])),
+  );
   const voters = members.filter(({ learner }) => !learner);
   const rest = voters.filter(({ id }) => id !== going);
   const left = rest.filter(({ id }) => healthy.has(id)).length;
@@ -41,13 +43,13 @@ export function quorumWithout(
 }
 
 /** Why a member cannot be counted on; undefined where it can. */
-export function unwell(etcd: EtcdAnswer): string | undefined {
+export function whyUnhealthy(etcd: EtcdAnswer): string | undefined {
   if ("error" in etcd) return etcd.error;
   if (etcd.errors.length > 0) return etcd.errors.join(", ");
   if (etcd.leader === "0") return "it knows no leader";
   return etcd.learner ? "it is a learner" : undefined;
 }
 
-function memberOf(etcd: EtcdAnswer): string {
+function memberIdOf(etcd: EtcdAnswer): string {
   return "error" in etcd ? "" : etcd.memberId;
 }

@@ -1,6 +1,6 @@
 import { coded, framed, type CodedText } from "../../talos/errorCodes.ts";
-import { duration } from "../clock.ts";
-import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
+import { formatDuration } from "../clock.ts";
+import { joinHints, joinProblems, type Finding } from "../guards/finding.ts";
 
 /** The cluster or the node is not fit for the action: nothing was done. */
 export class Refused extends Error {
@@ -11,11 +11,11 @@ export class Refused extends Error {
   readonly hint: string;
 
   constructor(findings: readonly Finding[]) {
-    const problems = problemsOf(findings);
+    const problems = joinProblems(findings);
     super(problems);
     this.findings = findings;
     this.problems = problems;
-    this.hint = hintsOf(findings);
+    this.hint = joinHints(findings);
   }
 }
 
@@ -27,10 +27,10 @@ export class NotRecovered extends Error {
   readonly hint: string;
 
   constructor(findings: readonly Finding[], waitedMs: number) {
-    const head = coded("not-recovered", `not recovered after ${duration(waitedMs)}`);
-    const text = framed(`${head}: `, problemsOf(findings), "");
+    const head = coded("not-recovered", `not recovered after ${formatDuration(waitedMs)}`);
+    const text = framed(`${head}: `, joinProblems(findings), "");
     super(text);
     this.text = text;
-    this.hint = hintsOf(findings);
+    this.hint = joinHints(findings);
   }
 }

@@ -2,10 +2,10 @@ import type { TalosReader } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import type { AskedApproval } from "../approval.ts";
 import type { Clock } from "../clock.ts";
-import type { Patience } from "../context.ts";
+import type { Timeouts } from "../context.ts";
 import type { EtcdWanted } from "../guards/etcdStep.ts";
 import type { Finding } from "../guards/finding.ts";
-import type { Acting } from "./acting.ts";
+import type { SealedClients } from "./acting.ts";
 
 /** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has found out. */
 export interface GateSite {
@@ -26,13 +26,13 @@ export interface GateSite {
   readonly kubeconfigForTurn?: () => Promise<string | undefined>;
   /** Absent where the operation needs no approval. */
   readonly approval?: AskedApproval | undefined;
-  readonly acting: Acting;
+  readonly acting: SealedClients;
   /** A connection to read from, kept for the operation. */
   readonly reader: (address: string) => TalosReader;
   /** Where a node is spoken to. */
   readonly connectionTo: (address: string) => TalosConnection;
   readonly clock: Clock;
-  readonly patience: Patience;
+  readonly patience: Timeouts;
   readonly signal: AbortSignal;
   /** What is being waited for. */
   readonly tell: (text: string) => void;

@@ -9,7 +9,7 @@ const queues = new Map<string, Promise<void>>();
  * @param cluster what the cluster is known by
  * @param signal ends the waiting; work that has begun is not interrupted
  */
-export async function inTurn<T>(cluster: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function inQueue<T>(cluster: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const before = queues.get(cluster) ?? Promise.resolve();
   const mine = Promise.withResolvers<void>();
   const last = before.then(() => mine.promise);
@@ -18,14 +18,14 @@ export async function inTurn<T>(cluster: string, signal: AbortSignal, work: () =
     if (queues.get(cluster) === last) queues.delete(cluster);
   });
   try {
-    await untilFree(before, signal);
+    await waitForPrevious(before, signal);
     return await work();
   } finally {
     mine.resolve();
   }
 }
 
-async function untilFree(before: Promise<void>, signal: AbortSignal): Promise<void> {
+async function waitForPrevious(before: Promise<void>, signal: AbortSignal): Promise<void> {
   const stopped = Promise.withResolvers<never>();
   const stop = (): void => stopped.reject(new Cancelled());
   if (signal.aborted) stop();

@@ -7,13 +7,13 @@ import type {
   TalosReader,
 } from "../../talos/api/talosClient.ts";
 import { etcdAtRiskFindings, etcdFindings, type PeerReport } from "./etcd.ts";
-import { etcdStep, type EtcdWanted } from "./etcdStep.ts";
+import { readEtcdStep, type EtcdWanted } from "./etcdStep.ts";
 import { etcdVersionFindings } from "./etcdVersion.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
 /** Whose control planes are asked. */
-interface Site {
+interface GuardSite {
   readonly node: { node: string; role: "controlplane" | "worker" };
   readonly controlPlanes: readonly string[];
   readonly services: readonly string[];
@@ -26,20 +26,20 @@ interface Site {
  * Asks every control plane at once, and judges whether the node may go down. A worker's pods have to find a place meanwhile, and its volumes a controller: for that
  * the control planes and etcd have to be well, too.
  */
-export async function controlPlaneFindings(site: Site, call: CallOptions): Promise<Finding[]> {
+export async function controlPlaneFindings(site: GuardSite, call: CallOptions): Promise<Finding[]> {
   const { node, controlPlanes, services, reader, wanted } = site;
   const isControlPlane = node.role === "controlplane";
   const addresses = [...new Set(isControlPlane ? [...controlPlanes, node.node] : controlPlanes)];
   if (addresses.length === 0) return [];
   const [etcd, peers] = await Promise.all([
-    etcdAt(isControlPlane ? [node.node] : addresses, reader, call),
-    Promise.all(addresses.map((address) => peerReport(address, reader(address), call))),
+    readEtcd(isControlPlane ? [node.node] : addresses, reader, call),
+    Promise.all(addresses.map((address) => readPeerReport(address, reader(address), call))),
   ]);
-  if ("error" in etcd) return [etcdSilent(etcd.error, isControlPlane ? [node.node] : addresses)];
+  if ("error" in etcd) return [etcdSilentFinding(etcd.error, isControlPlane ? [node.node] : addresses)];
   const self = isControlPlane ? node.node : "";
   const findings = etcdFindings({ self, ...etcd, mended: services, peers });
   const versions =
-    wanted === undefined || !isControlPlane ? [] : await versionFindings(site, wanted, peers, call);
+    wanted === undefined || !isControlPlane ? [] : await etcdUpgradeFindings(site, wanted, peers, call);
   return [...findings, ...versions];
 }
 
@@ -48,14 +48,14 @@ export async function controlPlaneFindings(site: Site, call: CallOptions): Promi
  * that tells of the members.
  */
 export async function etcdConfigureFindings(
-  { node, controlPlanes, reader }: Site,
+  { node, controlPlanes, reader }: GuardSite,
   peers: readonly PeerReport[],
   call: CallOptions,
 ): Promise<Finding[]> {
   const isControlPlane = node.role === "controlplane";
   const asked = [...new Set(isControlPlane ? [node.node, ...controlPlanes] : controlPlanes)];
-  const etcd = await etcdAt(asked, reader, call);
-  if ("error" in etcd) return [etcdSilent(etcd.error, asked)];
+  const etcd = await readEtcd(asked, reader, call);
+  if ("error" in etcd) return [etcdSilentFinding(etcd.error, asked)];
   return etcdAtRiskFindings({
     self: isControlPlane ? node.node : "",
     ...etcd,
@@ -64,26 +64,26 @@ export async function etcdConfigureFindings(
   });
 }
 
-function etcdSilent(error: string, asked: readonly string[]): Finding {
+function etcdSilentFinding(error: string, asked: readonly string[]): Finding {
   const nodes = asked.join(",");
   return {
     code: "etcd-unreachable",
     problem: `etcd does not answer: ${error}`,
-    hint: `Look at ${talosctl("service etcd", nodes)} and ${talosctl("etcd status", nodes)}.`,
+    hint: `Look at ${talosctlCommand("service etcd", nodes)} and ${talosctlCommand("etcd status", nodes)}.`,
     mayPass: true,
     recovers: true,
   };
 }
 
 /** Members and alarms, as the first of these tells that answers. */
-export async function etcdAt(
+export async function readEtcd(
   addresses: readonly string[],
   reader: (address: string) => TalosReader,
   call: CallOptions,
 ): Promise<{ through: string; members: EtcdMember[]; alarms: EtcdAlarm[] } | { error: string }> {
   let failed = "there is no control plane to ask";
   for (const address of addresses) {
-    const etcd = await attempt(() =>
+    const etcd = await tryRead(() =>
       Promise.all([reader(address).etcdMembers(call), reader(address).etcdAlarms(call)]),
     );
     if ("value" in etcd) return { through: address, members: etcd.value[0], alarms: etcd.value[1] };
@@ -92,8 +92,8 @@ export async function etcdAt(
   return { error: failed };
 }
 
-async function versionFindings(
-  { node: { node: self }, reader }: Pick<Site, "node" | "reader">,
+async function etcdUpgradeFindings(
+  { node: { node: self }, reader }: Pick<GuardSite, "node" | "reader">,
   wanted: EtcdWanted,
   peers: readonly PeerReport[],
   call: CallOptions,
@@ -101,15 +101,15 @@ async function versionFindings(
   const members = peers.flatMap((peer) =>
     peer.error !== undefined || "error" in peer.etcd ? [] : [{ address: peer.address, ...peer.etcd }],
   );
-  const findings = await attempt(async () =>
-    etcdVersionFindings(await etcdStep(self, members, wanted, reader(self), call)),
+  const findings = await tryRead(async () =>
+    etcdVersionFindings(await readEtcdStep(self, members, wanted, reader(self), call)),
   );
   return "error" in findings
     ? [
         {
           code: "etcd-version-unknown",
           problem: `the version of etcd could not be read: ${findings.error}`,
-          hint: `Look at ${talosctl("etcd status", self)}.`,
+          hint: `Look at ${talosctlCommand("etcd status", self)}.`,
           mayPass: true,
         },
       ]
@@ -117,20 +117,20 @@ async function versionFindings(
 }
 
 /** What one control plane says of itself. */
-export async function peerReport(
+export async function readPeerReport(
   address: string,
   talos: TalosReader,
   call: CallOptions,
 ): Promise<PeerReport> {
   const [machine, etcd] = await Promise.all([
-    attempt(() => talos.machineStatus(call)),
-    attempt<EtcdStatus>(() => talos.etcdStatus(call)),
+    tryRead(() => talos.machineStatus(call)),
+    tryRead<EtcdStatus>(() => talos.etcdStatus(call)),
   ]);
   if ("error" in machine) return { address, error: machine.error };
   return { address, machine: machine.value, etcd: "error" in etcd ? { error: etcd.error } : etcd.value };
 }
 
-async function attempt<T>(read: () => Promise<T>): Promise<{ value: T } | { error: string }> {
+async function tryRead<T>(read: () => Promise<T>): Promise<{ value: T } | { error: string }> {
   try {
     return { value: await read() };
   } catch (error) {

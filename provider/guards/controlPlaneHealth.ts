@@ -1,10 +1,10 @@
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
-import { peerReport } from "./controlPlane.ts";
+import { readPeerReport } from "./controlPlane.ts";
 import { peerFindings, type PeerReport } from "./etcd.ts";
 import { describeMachine } from "../facts.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
 /** What a look at a cluster's control planes gave. */
@@ -19,7 +19,7 @@ export interface ControlPlaneHealth {
   readonly restarting: readonly Finding[];
 }
 
-interface Seen {
+interface ControlPlaneLook {
   readonly report: PeerReport;
   readonly maintenance: boolean;
   readonly findings: Finding[];
@@ -30,14 +30,14 @@ interface Seen {
  * Looks at all control planes at once. Machines in maintenance mode are none yet and do not count.
  * @param self a node whose configuration is to be applied: its own health is no obstacle, the change may be its cure. Undefined: all count.
  */
-export async function controlPlaneHealth(
+export async function readControlPlaneHealth(
   self: string | undefined,
   controlPlanes: readonly string[],
   peer: (address: string) => TalosReader,
   call: CallOptions,
 ): Promise<ControlPlaneHealth> {
   const all = await Promise.all(
-    [...new Set(controlPlanes)].map((address) => look(address, peer(address), call)),
+    [...new Set(controlPlanes)].map((address) => lookAtControlPlane(address, peer(address), call)),
   );
   const seen = all.filter(({ maintenance }) => !maintenance);
   const silent = seen.some(({ report }) => report.error !== undefined);
@@ -54,16 +54,20 @@ export async function controlPlaneHealth(
   };
 }
 
-async function look(address: string, talos: TalosReader, call: CallOptions): Promise<Seen> {
+async function lookAtControlPlane(
+  address: string,
+  talos: TalosReader,
+  call: CallOptions,
+): Promise<ControlPlaneLook> {
   const [report, apiServer] = await Promise.all([
-    peerReport(address, talos, call),
+    readPeerReport(address, talos, call),
     talos.apiServer(call).catch((error: unknown) => {
       if (error instanceof TalosError && error.kind !== "cancelled") return undefined; // told by the report
       throw error;
     }),
   ]);
   const maintenance = report.error !== undefined && (await talos.inMaintenance());
-  const hint = `Check ${talosctl("containers --kubernetes", address)} and the log of kube-apiserver there.`;
+  const hint = `Check ${talosctlCommand("containers --kubernetes", address)} and the log of kube-apiserver there.`;
   const finding = (problem: string): Finding[] => [
     { code: "apiserver-not-ready", problem, hint, mayPass: true, recovers: true },
   ];
@@ -82,7 +86,7 @@ async function look(address: string, talos: TalosReader, call: CallOptions): Pro
 }
 
 /** What is not well with a machine that is no control plane. */
-export async function machineFindings(
+export async function workerFindings(
   node: string,
   talos: TalosReader,
   call: CallOptions,
@@ -91,7 +95,7 @@ export async function machineFindings(
     {
       code,
       problem,
-      hint: `Check ${talosctl("dmesg", node)} and ${talosctl("services", node)}.`,
+      hint: `Check ${talosctlCommand("dmesg", node)} and ${talosctlCommand("services", node)}.`,
       mayPass: true,
       recovers: true,
     },

@@ -1,9 +1,9 @@
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../talos/api/talosClient.ts";
-import { lacksOnly } from "../facts.ts";
-import { quorumWithout, type Leave } from "../gate/quorum.ts";
-import { removeMember, talosctl } from "../talosctl.ts";
-import { adviceForUnanswered } from "../unanswered.ts";
+import { lacksOnlyServices } from "../facts.ts";
+import { quorumWithout, type LeaveKind } from "../gate/quorum.ts";
+import { removeMemberCommand, talosctlCommand } from "../talosctl.ts";
+import { hintForUnanswered } from "../unanswered.ts";
 import type { Finding } from "./finding.ts";
 
 /** What one control plane says of itself, or why it says nothing. */
@@ -31,8 +31,8 @@ export interface ControlPlaneReport {
  */
 export function etcdFindings(report: ControlPlaneReport): Finding[] {
   return [
-    ...peerFindings({ ...report, peers: report.peers.map((peer) => withoutToldElsewhere(peer, report)) }),
-    ...memberFindings(report.members, throughOf(report)),
+    ...peerFindings({ ...report, peers: report.peers.map((peer) => withoutListedErrors(peer, report)) }),
+    ...memberFindings(report.members, reportingControlPlane(report)),
     ...membershipFindings(report),
     ...alarmFindings(report),
     ...quorumFindings(report, "for a while"),
@@ -46,14 +46,18 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
 export function etcdAtRiskFindings(report: ControlPlaneReport): Finding[] {
   const votes = quorumFindings(report, "at risk");
   return [
-    ...memberFindings(report.members, throughOf(report)),
+    ...memberFindings(report.members, reportingControlPlane(report)),
     ...alarmFindings(report),
     ...(votes.length === 0 ? [] : [...membershipFindings(report), ...votes]),
   ];
 }
 
 /** A control plane whose etcd answers, the same for all of them, so that what concerns several is told once; else who told of the members. */
-function throughOf({ through, peers, self }: Pick<ControlPlaneReport, "through" | "peers" | "self">): string {
+function reportingControlPlane({
+  through,
+  peers,
+  self,
+}: Pick<ControlPlaneReport, "through" | "peers" | "self">): string {
   const answering = peers.filter(hasEtcd).map(({ address }) => address);
   return answering.sort()[0] ?? through ?? self;
 }
@@ -66,7 +70,7 @@ export function memberFindings(members: readonly EtcdMember[], through: string):
         {
           code: "etcd-member-not-started",
           problem: `etcd member ${addresses.join(", ") || id} was added and has never started`,
-          hint: `Start it, or remove it with ${removeMember(id, through)}.`,
+          hint: `Start it, or remove it with ${removeMemberCommand(id, through)}.`,
           mayPass: true,
         },
       ];
@@ -76,7 +80,7 @@ export function memberFindings(members: readonly EtcdMember[], through: string):
       {
         code: "etcd-learner",
         problem: `etcd member ${hostname} is a learner`,
-        hint: `Wait until it has caught up and votes. ${talosctl("etcd members", through)} shows it.`,
+        hint: `Wait until it has caught up and votes. ${talosctlCommand("etcd members", through)} shows it.`,
         mayPass: true,
       },
     ];
@@ -93,14 +97,14 @@ export function alarmFindings(
     problem: `etcd alarm ${alarm} at ${members.find(({ id }) => id === memberId)?.hostname ?? `member ${memberId}`}`,
     hint:
       alarm === "NOSPACE"
-        ? `Free space with ${talosctl("etcd defrag", addressOf(memberId, report))}, then ${talosctl("etcd alarm disarm", addressOf(memberId, report))}.`
-        : `Recover that member before anything else: its data differs from the others' (${talosctl("etcd status", addressOf(memberId, report))}).`,
+        ? `Free space with ${talosctlCommand("etcd defrag", addressOf(memberId, report))}, then ${talosctlCommand("etcd alarm disarm", addressOf(memberId, report))}.`
+        : `Recover that member before anything else: its data differs from the others' (${talosctlCommand("etcd status", addressOf(memberId, report))}).`,
     mayPass: false,
   }));
 }
 
 /** Alarms and learners are told once, by the list of alarms and the list of members. Other errors of a member are told as it reported them. */
-function withoutToldElsewhere(peer: PeerReport, report: ControlPlaneReport): PeerReport {
+function withoutListedErrors(peer: PeerReport, report: ControlPlaneReport): PeerReport {
   if (!hasEtcd(peer)) return peer;
   const { memberId, errors, learner } = peer.etcd;
   const onlyAlarms = withoutAlarms(peer.etcd, report).errors.length === 0;
@@ -129,13 +133,13 @@ export function peerFindings({
     findings.push({ code, problem, hint, mayPass: true, recovers: true });
   };
   for (const peer of peers) {
-    findings.push(...machineFindings(peer, self, mended));
+    findings.push(...peerMachineFindings(peer, self, mended));
     if (peer.error !== undefined) continue;
     if ("error" in peer.etcd) {
       wait(
         "etcd-unreachable",
         `etcd on ${peer.address} does not answer: ${peer.etcd.error}`,
-        `Check ${talosctl("service etcd", peer.address)}.`,
+        `Check ${talosctlCommand("service etcd", peer.address)}.`,
       );
       continue;
     }
@@ -143,14 +147,14 @@ export function peerFindings({
       wait(
         "etcd-errors",
         `etcd on ${peer.address} reports ${peer.etcd.errors.join(", ")}`,
-        `Check ${talosctl("etcd status", peer.address)}.`,
+        `Check ${talosctlCommand("etcd status", peer.address)}.`,
       );
     }
     if (peer.etcd.leader === "0") {
       wait(
         "etcd-no-leader",
         `etcd on ${peer.address} has no leader`,
-        `Wait for an election, or check ${talosctl("etcd status", peer.address)}.`,
+        `Wait for an election, or check ${talosctlCommand("etcd status", peer.address)}.`,
       );
     }
     if (peer.etcd.learner)
@@ -160,7 +164,7 @@ export function peerFindings({
 }
 
 /** What stands against a control plane by its machine; nothing where it is the one in question and answers. */
-export function machineFindings(
+export function peerMachineFindings(
   peer: PeerReport,
   self: string | undefined,
   mended: readonly string[],
@@ -170,20 +174,21 @@ export function machineFindings(
       {
         code: "control-plane-down",
         problem: `control plane ${peer.address} is down: ${peer.error}`,
-        hint: `${adviceForUnanswered(peer.error)} Only one control plane may be down at a time.`,
+        hint: `${hintForUnanswered(peer.error)} Only one control plane may be down at a time.`,
         mayPass: true,
         recovers: false,
       },
     ];
   }
   const { stage, ready, unmet } = peer.machine;
-  if (peer.address === self || (stage === "running" && (ready || lacksOnly(peer.machine, mended)))) return [];
+  if (peer.address === self || (stage === "running" && (ready || lacksOnlyServices(peer.machine, mended))))
+    return [];
   const why = unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
   return [
     {
       code: "control-plane-not-ready",
       problem: `control plane ${peer.address} is ${stage}, not ready${why === "" ? "" : ` (${why})`}`,
-      hint: `Only one control plane may be down at a time: wait until it is ready. ${talosctl("services", peer.address)} shows what it waits for.`,
+      hint: `Only one control plane may be down at a time: wait until it is ready. ${talosctlCommand("services", peer.address)} shows what it waits for.`,
       mayPass: true,
       recovers: true,
     },
@@ -193,7 +198,7 @@ export function machineFindings(
 /** Control planes and members have to be the same machines. Members are known by id: their addresses may be on another network. */
 function membershipFindings(report: ControlPlaneReport): Finding[] {
   const { members, peers } = report;
-  const through = throughOf(report);
+  const through = reportingControlPlane(report);
   const ids = new Map(
     peers.flatMap((peer) => (hasEtcd(peer) ? [[peer.etcd.memberId, peer.address] as const] : [])),
   );
@@ -203,7 +208,7 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
       findings.push({
         code: "etcd-not-a-member",
         problem: `control plane ${address} is not a member of this etcd cluster`,
-        hint: `Let it join first. ${talosctl("etcd members", through)} shows the members.`,
+        hint: `Let it join first. ${talosctlCommand("etcd members", through)} shows the members.`,
         mayPass: true,
       });
     }
@@ -214,7 +219,7 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
     findings.push({
       code: "etcd-unknown-member",
       problem: `etcd member ${member.hostname} runs on none of the control planes ${[...ids.values()].join(", ")}`,
-      hint: `Add its control plane to the settings, or remove the member with ${removeMember(member.id, through)}.`,
+      hint: `Add its control plane to the settings, or remove the member with ${removeMemberCommand(member.id, through)}.`,
       mayPass: false,
       stray: true,
     });
@@ -223,7 +228,7 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
 }
 
 /** Would a majority be left? */
-function quorumFindings(report: ControlPlaneReport, way: Leave): Finding[] {
+function quorumFindings(report: ControlPlaneReport, way: LeaveKind): Finding[] {
   const { self, members, peers } = report;
   const own = peers.find(({ address }) => address === self);
   const going = own !== undefined && hasEtcd(own) ? own.etcd.memberId : undefined;
@@ -259,7 +264,7 @@ function quorumFindings(report: ControlPlaneReport, way: Leave): Finding[] {
 /** Where a member runs, as far as its control plane says so; else whoever told of it. */
 function addressOf(memberId: string, report: Pick<ControlPlaneReport, "peers" | "self" | "through">): string {
   const own = report.peers.find((peer) => hasEtcd(peer) && peer.etcd.memberId === memberId);
-  return own?.address ?? throughOf(report);
+  return own?.address ?? reportingControlPlane(report);
 }
 
 function hasEtcd(peer: PeerReport): peer is Extract<PeerReport, { error?: never }> & { etcd: EtcdStatus } {

@@ -19,7 +19,7 @@ export interface EtcdWanted {
  * What the upgrade of a control plane means for etcd. What is seldom needed is only asked where it makes a difference: whether a
  * downgrade holds the data back, and whether the configuration names an etcd of its own.
  */
-export async function etcdStep(
+export async function readEtcdStep(
   self: string,
   members: readonly EtcdRelease[],
   wanted: EtcdWanted,
@@ -27,16 +27,16 @@ export async function etcdStep(
   call: CallOptions,
 ): Promise<EtcdStep> {
   const step: EtcdStep = { self, members, ...wanted, downgrading: false };
-  if (isPlain(step)) return step;
+  if (isUneventful(step)) return step;
   const stored = clusterVersion(members, true);
   const downgrading = stored !== undefined && (await talos.etcdDowngrading(stored, call));
   const known = { ...step, downgrading };
-  if (isPlain(known)) return known;
+  if (isUneventful(known)) return known;
   return { ...known, etcdImage: await ownEtcdImage(talos, call) };
 }
 
 /** Nothing to complain of and nothing to do. */
-function isPlain(step: EtcdStep): boolean {
+function isUneventful(step: EtcdStep): boolean {
   return etcdVersionFindings(step).length === 0 && downgradeTarget(step) === undefined;
 }
 

@@ -40,7 +40,7 @@ export interface EtcdStep {
 }
 
 /** The etcd that the node runs afterwards; undefined where that is not known. */
-export function etcdAfter({
+export function etcdVersionAfter({
   talosVersion,
   etcdImage,
 }: Pick<EtcdStep, "talosVersion" | "etcdImage">): string | undefined {
@@ -59,8 +59,8 @@ export function etcdAfter({
  * server/etcdserver/version/monitor.go).
  */
 export function clusterVersion(members: readonly EtcdRelease[], downgrading: boolean): EtcdMinor | undefined {
-  const stored = highest(members.map(({ storageVersion }) => storageVersion));
-  const servers = minors(members.map(({ version }) => version));
+  const stored = highestMinor(members.map(({ storageVersion }) => storageVersion));
+  const servers = sortedMinors(members.map(({ version }) => version));
   const lowest = servers.length === members.length ? servers[0] : undefined;
   if (stored === undefined || lowest === undefined) return stored ?? lowest;
   return !downgrading && compareEtcdMinors(lowest, stored) > 0 ? lowest : stored;
@@ -68,7 +68,7 @@ export function clusterVersion(members: readonly EtcdRelease[], downgrading: boo
 
 /** The etcd minor that a downgrade has to go to before this node may follow; undefined where it need not. */
 export function downgradeTarget(step: EtcdStep): EtcdMinor | undefined {
-  const target = etcdMinor(etcdAfter(step) ?? "");
+  const target = etcdMinor(etcdVersionAfter(step) ?? "");
   const cluster = clusterVersion(step.members, step.downgrading);
   if (target === undefined || cluster === undefined) return undefined;
   return compareEtcdMinors(target, cluster) < 0 ? target : undefined;
@@ -76,7 +76,7 @@ export function downgradeTarget(step: EtcdStep): EtcdMinor | undefined {
 
 /** What etcd's versions have against the step. None of it passes by itself. */
 export function etcdVersionFindings(step: EtcdStep): Finding[] {
-  const after = etcdAfter(step);
+  const after = etcdVersionAfter(step);
   const target = etcdMinor(after ?? "");
   const cluster = clusterVersion(step.members, step.downgrading);
   if (after === undefined || target === undefined || cluster === undefined) return [];
@@ -132,10 +132,10 @@ function describeMembers(members: readonly EtcdRelease[]): string {
 }
 
 /** Lowest first, without those that cannot be read. */
-function minors(versions: readonly string[]): EtcdMinor[] {
+function sortedMinors(versions: readonly string[]): EtcdMinor[] {
   return versions.flatMap((version) => etcdMinor(version) ?? []).sort(compareEtcdMinors);
 }
 
-function highest(versions: readonly string[]): EtcdMinor | undefined {
-  return minors(versions).at(-1);
+function highestMinor(versions: readonly string[]): EtcdMinor | undefined {
+  return sortedMinors(versions).at(-1);
 }

@@ -19,7 +19,7 @@ export interface Finding {
 }
 
 /** How long to wait for these to pass: no time at all where one of them never will. */
-export function patienceFor(
+export function waitLimit(
   findings: readonly Finding[],
   { guardMs, recoveryMs }: { guardMs: number; recoveryMs: number },
 ): number {
@@ -28,11 +28,11 @@ export function patienceFor(
 }
 
 /** What was found, each with its code, in one sentence without its end. */
-export function problemsOf(findings: readonly Pick<Finding, "code" | "problem">[]): CodedText {
+export function joinProblems(findings: readonly Pick<Finding, "code" | "problem">[]): CodedText {
   return findings.map(({ code, problem }) => coded(code, problem)).join("; ") as CodedText;
 }
 
 /** What to do about it, each thing once. */
-export function hintsOf(findings: readonly Pick<Finding, "hint">[]): string {
+export function joinHints(findings: readonly Pick<Finding, "hint">[]): string {
   return [...new Set(findings.map(({ hint }) => hint))].join(" ");
 }

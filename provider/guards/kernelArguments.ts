@@ -6,7 +6,7 @@ import { installKernelArguments } from "../../talos/judgeConfig.ts";
 import { argumentsForSchematic, lostKernelArguments } from "../../talos/kernelArguments.ts";
 import { scrubbed } from "../../talos/secrecy/text.ts";
 import { VersionError } from "../../talos/version.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
 /** What a node says of its kernel arguments; undefined where it does not say. */
@@ -26,7 +26,7 @@ interface KernelArgumentFacts {
 }
 
 /** Would the upgrade lose kernel arguments that the node runs with? */
-function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
+function lostArgumentFindings(facts: KernelArgumentFacts): Finding[] {
   const { node, version, active, stored, cmdline, bootedWithUki } = facts;
   if (bootedWithUki === true || !upgradesByLifecycle(version)) return [];
   const args = ignoredArguments(active);
@@ -40,9 +40,9 @@ function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
     {
       code: "kernel-arguments",
       problem:
-        `the upgrade would lose the kernel arguments ${lost.map(shown).join(" ")} of machine.install.extraKernelArgs: ` +
+        `the upgrade would lose the kernel arguments ${lost.map(quoteArgument).join(" ")} of machine.install.extraKernelArgs: ` +
         `${boots}, and LifecycleService does not pass them to the installer (siderolabs/talos#13967)`,
-      hint: hintFor(
+      hint: lostArgumentHint(
         node,
         argumentsForSchematic(args, cmdline),
         stored !== undefined && ignoredArguments(stored).length === 0,
@@ -52,18 +52,18 @@ function kernelArgumentRule(facts: KernelArgumentFacts): Finding[] {
   ];
 }
 
-function hintFor(node: string, args: readonly string[], staged: boolean): string {
-  const list = args.map((arg) => JSON.stringify(shown(arg))).join(", ");
+function lostArgumentHint(node: string, args: readonly string[], staged: boolean): string {
+  const list = args.map((arg) => JSON.stringify(quoteArgument(arg))).join(", ");
   return (
     `Put them into the schematic: image.schematic.customization.extraKernelArgs: [${list}]. ` +
     (staged
-      ? `The configuration that removes them from machine.install.extraKernelArgs is staged: reboot the node first so that the installer reads it (${talosctl("reboot", node)}).`
+      ? `The configuration that removes them from machine.install.extraKernelArgs is staged: reboot the node first so that the installer reads it (${talosctlCommand("reboot", node)}).`
       : "In the machine configuration, remove machine.install.extraKernelArgs and set machine.install.grubUseUKICmdline: true: without it, GRUB ignores the " +
         "schematic's arguments as well. A preview reads the node's current configuration.")
   );
 }
 
-const shown = (arg: string): string => scrubbed(arg, () => "[secret]");
+const quoteArgument = (arg: string): string => scrubbed(arg, () => "[secret]");
 
 /** Reads what the rule needs. What the certificate's role may not read, or the release does not have, is not known. */
 export async function kernelArgumentFindings(
@@ -73,17 +73,17 @@ export async function kernelArgumentFindings(
   call: CallOptions,
 ): Promise<Finding[]> {
   if (!upgradesByLifecycle(version)) return [];
-  const active = await known(talos.activeConfiguration(call));
+  const active = await unlessUnsupported(talos.activeConfiguration(call));
   if (ignoredArguments(active).length === 0) return [];
   const [stored, cmdline, bootedWithUki] = await Promise.all([
-    known(talos.machineConfiguration(call)),
-    known(talos.readText("/proc/cmdline", call)),
-    known(talos.bootedWithUki(call)),
+    unlessUnsupported(talos.machineConfiguration(call)),
+    unlessUnsupported(talos.readText("/proc/cmdline", call)),
+    unlessUnsupported(talos.bootedWithUki(call)),
   ]);
-  return kernelArgumentRule({ node, version, active, stored, cmdline, bootedWithUki });
+  return lostArgumentFindings({ node, version, active, stored, cmdline, bootedWithUki });
 }
 
-async function known<T>(answer: Promise<T>): Promise<T | undefined> {
+async function unlessUnsupported<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {

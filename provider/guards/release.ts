@@ -3,7 +3,7 @@ import { badRelease } from "../../talos/extensions.ts";
 import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
 import { kubernetesProblem, skew } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
-import { changeWord } from "../facts.ts";
+import { versionChangeVerb } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 import type { Finding } from "./finding.ts";
 
@@ -46,7 +46,7 @@ export function releaseFindings(
       "release-broken",
       `${bad.version} is a broken release: ${bad.reason} (${bad.source})`,
       // Going back from that very release, it is no advice.
-      changeWord(running, bad.instead) === "upgraded"
+      versionChangeVerb(running, bad.instead) === "upgraded"
         ? `Use ${bad.instead}.`
         : `Choose another release to go back to: ${bad.instead}, the next one without the defect, is not older than the running one.`,
     );

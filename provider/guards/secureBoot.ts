@@ -12,7 +12,8 @@ export async function secureBootFindings(
   talos: TalosReader,
   call: CallOptions,
 ): Promise<Finding[]> {
-  if (installerPartsOf(image)?.secureBoot !== false || (await enforced(talos, call)) !== true) return [];
+  if (installerPartsOf(image)?.secureBoot !== false || (await isSecureBootEnforced(talos, call)) !== true)
+    return [];
   return [
     {
       code: "secure-boot",
@@ -23,7 +24,7 @@ export async function secureBootFindings(
   ];
 }
 
-async function enforced(talos: TalosReader, call: CallOptions): Promise<boolean | undefined> {
+async function isSecureBootEnforced(talos: TalosReader, call: CallOptions): Promise<boolean | undefined> {
   try {
     return await talos.secureBoot(call);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { isRecord } from "../../talos/values.ts";
 import { parseVersion, VersionError } from "../../talos/version.ts";
-import type { Hop, KubernetesOnWay } from "./way.ts";
+import type { Hop, KubernetesOnPath } from "./way.ts";
 
 /** The input `hops` of what looks at all nodes: each way once, and which node goes it. */
 export interface HopsInput {
@@ -8,10 +8,10 @@ export interface HopsInput {
   ways: Record<string, Hop[]>;
   nodes: Record<string, { way: string; after: string[] }>;
   /** How Kubernetes is upgraded where the way needs it. Absent: such a way is refused. */
-  kubernetes?: KubernetesOnWay;
+  kubernetes?: KubernetesOnPath;
 }
 
-const isTexts = (value: unknown): boolean =>
+const isTextList = (value: unknown): boolean =>
   Array.isArray(value) && value.every((item) => typeof item === "string" && item !== "");
 
 /** What is wrong with the input; undefined where nothing is. The program makes it; this is for programs that use the resource by itself. */
@@ -21,7 +21,7 @@ export function hopsProblem(value: unknown): string | undefined {
   const { ways, nodes, kubernetes } = value;
   if (kubernetes !== undefined) {
     const releases = isRecord(kubernetes) ? kubernetes["releases"] : undefined;
-    if (!Array.isArray(releases) || releases.length === 0 || !isTexts(releases))
+    if (!Array.isArray(releases) || releases.length === 0 || !isTextList(releases))
       return `kubernetes.releases must be a list of texts, not ${JSON.stringify(releases)}`;
   }
   for (const [name, hops] of Object.entries(ways)) {
@@ -35,7 +35,8 @@ export function hopsProblem(value: unknown): string | undefined {
     const { way, after } = isRecord(node) ? node : {};
     if (typeof way !== "string" || !Object.hasOwn(ways, way))
       return `nodes.${name}.way must be one of ${Object.keys(ways).join(", ")}, not ${JSON.stringify(way)}`;
-    if (!isTexts(after)) return `nodes.${name}.after must be a list of texts, not ${JSON.stringify(after)}`;
+    if (!isTextList(after))
+      return `nodes.${name}.after must be a list of texts, not ${JSON.stringify(after)}`;
   }
   return undefined;
 }
@@ -49,15 +50,15 @@ function hopProblem(hop: unknown): string | undefined {
     throw error;
   }
   if (typeof image !== "string" || image === "") return "must have an image";
-  const bad = ["extensions", "services", "files"].find((key) => !isTexts(lists[key]));
+  const bad = ["extensions", "services", "files"].find((key) => !isTextList(lists[key]));
   return bad === undefined ? undefined : `${bad} must be a list of texts`;
 }
 
 /** A node's own way, of an input that `hopsProblem` has passed. */
-export function wayOf(
+export function hopsOfNode(
   given: unknown,
   name: string,
-): { hops?: Hop[]; after?: string[]; kubernetes?: KubernetesOnWay } {
+): { hops?: Hop[]; after?: string[]; kubernetes?: KubernetesOnPath } {
   const { ways, nodes, kubernetes } = (given ?? { ways: {}, nodes: {} }) as HopsInput;
   const own = Object.hasOwn(nodes, name) ? nodes[name] : undefined;
   if (own === undefined) return {};

@@ -4,13 +4,13 @@ import { lookAtCluster, releasesIn } from "../kubernetesUpgrade/look.ts";
 import { upgradeThrough } from "../kubernetesUpgrade/upgrade.ts";
 import { Work } from "../kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../session.ts";
-import type { HoppingNode } from "./way.ts";
+import type { NodeWithHops } from "./way.ts";
 
 /** What hops ask of the cluster's Kubernetes. */
-export interface RaiseCall {
+export interface KubernetesHopCall {
   surroundings: Surroundings;
   urn: string;
-  nodes: readonly HoppingNode[];
+  nodes: readonly NodeWithHops[];
   signal: AbortSignal;
 }
 
@@ -19,14 +19,14 @@ export interface RaiseCall {
  * nothing where that runs; what runs tells how far a run that was stopped has come.
  * @returns the release it was taken to, and why the rest waits for a later deployment
  */
-export async function raiseKubernetes(
-  call: RaiseCall,
+export async function upgradeKubernetesForHops(
+  call: KubernetesHopCall,
   talos: readonly string[],
 ): Promise<{ raised?: string; postponed?: string }> {
   const inputs = upgradeInputs(call.nodes);
   const needed = Math.max(...talos.map((release) => oldestFor(release) ?? 0));
   if (inputs === undefined || needed <= 0) return {};
-  const runs = await oldestKubernetes(call, inputs);
+  const runs = await readOldestKubernetes(call, inputs);
   const to = inputs.through.find((release) => kubernetesMinor(release) === needed);
   if (runs === undefined || to === undefined || (kubernetesMinor(runs) ?? Infinity) >= needed) return {};
   const { surroundings, urn, signal } = call;
@@ -41,13 +41,13 @@ export async function raiseKubernetes(
 }
 
 /** `v1.29.6 -> v1.30.14 before Talos v1.12.11`, for the preview; undefined where the way needs no other. @param ways the Talos releases of each node, from what it runs on */
-export async function foreseenKubernetes(
-  call: RaiseCall,
+export async function describeKubernetesHops(
+  call: KubernetesHopCall,
   ways: readonly (readonly [string, ...string[]])[],
 ): Promise<string | undefined> {
   const inputs = upgradeInputs(call.nodes);
   if (inputs === undefined || ways.length === 0) return undefined;
-  const runs = await oldestKubernetes(call, inputs);
+  const runs = await readOldestKubernetes(call, inputs);
   if (runs === undefined) return undefined;
   const stops = new Map<string, string>();
   for (const way of ways) {
@@ -62,8 +62,8 @@ export async function foreseenKubernetes(
 }
 
 /** What a node's next Talos release finds, once Kubernetes was upgraded for it. */
-export function kubernetesBefore(
-  { kubernetes, talosVersion }: Pick<HoppingNode, "kubernetes" | "talosVersion">,
+export function kubernetesAtNextStep(
+  { kubernetes, talosVersion }: Pick<NodeWithHops, "kubernetes" | "talosVersion">,
   from: string,
   runs: string | undefined,
 ): string | undefined {
@@ -72,8 +72,8 @@ export function kubernetesBefore(
   return "problem" in stops ? runs : (stops.at(-1)?.kubernetes ?? runs);
 }
 
-async function oldestKubernetes(
-  { surroundings, urn, signal }: RaiseCall,
+async function readOldestKubernetes(
+  { surroundings, urn, signal }: KubernetesHopCall,
   inputs: KubernetesUpgradeInputs,
 ): Promise<string | undefined> {
   const work = await Work.open(surroundings, urn, inputs, signal);
@@ -85,7 +85,7 @@ async function oldestKubernetes(
 }
 
 /** As a KubernetesUpgrade has them. Undefined where Kubernetes is not to be upgraded on the way. */
-function upgradeInputs(nodes: readonly HoppingNode[]): KubernetesUpgradeInputs | undefined {
+function upgradeInputs(nodes: readonly NodeWithHops[]): KubernetesUpgradeInputs | undefined {
   const [any] = nodes;
   const { kubernetes, kubeconfig } = any ?? {};
   if (any === undefined || kubernetes === undefined || kubeconfig === undefined) return undefined;

@@ -9,41 +9,41 @@ import type { UpgradeContext } from "../context.ts";
 import { UpgradeError } from "../errors.ts";
 import type { NodeFacts } from "../facts.ts";
 import { etcdVersionFindings } from "../guards/etcdVersion.ts";
-import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
+import { joinHints, joinProblems, type Finding } from "../guards/finding.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
-import { gapsIn, legsOf, type HoppingNode, type Leg } from "./way.ts";
+import { missingMinors, upgradeLegs, type NodeWithHops, type UpgradeLeg } from "./way.ts";
 
 /**
  * What would stop a node somewhere on its way, as far as that is known before: a way that ends in the middle is not begun. What stands against the next
  * step alone is the guard's affair.
  */
-export async function wayProblem(
+export async function upgradePathProblem(
   context: UpgradeContext,
   { version }: Pick<NodeFacts, "version">,
-  node: HoppingNode,
+  node: NodeWithHops,
 ): Promise<UpgradeError | undefined> {
-  const legs = legsOf({ version }, node);
-  const gaps = gapsIn(version, node);
+  const legs = upgradeLegs({ version }, node);
+  const gaps = missingMinors(version, node);
   if (legs.length === 0 && gaps.length === 0) return undefined;
   const findings = [
     ...(gaps.length === 0 ? [] : [gapFinding(version, node, gaps)]),
     ...legs.slice(1).flatMap((leg) => legFindings(leg)),
-    ...kubernetesFindings(version, legs, await runningKubernetes(context), node),
+    ...kubernetesFindings(version, legs, await readRunningKubernetes(context), node),
   ];
   if (findings.length === 0) return undefined;
-  const seen = problemsOf(findings);
-  const hints = hintsOf(findings);
+  const seen = joinProblems(findings);
+  const hints = joinHints(findings);
   return new UpgradeError(nodeLabel(node), "guard", seen, hints, findings);
 }
 
-function refusal(code: ErrorCode, problem: string, hint: string): Finding {
+function permanentFinding(code: ErrorCode, problem: string, hint: string): Finding {
   return { code, problem, hint, mayPass: false };
 }
 
-function gapFinding(version: string, { talosVersion }: HoppingNode, gaps: readonly string[]): Finding {
-  return refusal(
+function gapFinding(version: string, { talosVersion }: NodeWithHops, gaps: readonly string[]): Finding {
+  return permanentFinding(
     "release-unknown",
     `no release of ${gaps.join(", ")} is known to go through from ${version} to ${talosVersion}`,
     "Add a release of each to upgrade.releases.",
@@ -51,7 +51,7 @@ function gapFinding(version: string, { talosVersion }: HoppingNode, gaps: readon
 }
 
 /** What the releases themselves tell of a later step. Kubernetes is looked at for the whole way. */
-function legFindings({ from, wanted }: Leg): Finding[] {
+function legFindings({ from, wanted }: UpgradeLeg): Finding[] {
   const missing = wanted.extensions.filter(
     (extension) => extensionAvailable(extension, wanted.talosVersion) === false,
   );
@@ -60,7 +60,7 @@ function legFindings({ from, wanted }: Leg): Finding[] {
     ...(missing.length === 0
       ? []
       : [
-          refusal(
+          permanentFinding(
             "extension-unavailable",
             `Talos ${wanted.talosVersion} has no extension ${missing.map(extensionName).join(", ")}`,
             "Remove it from the schematic until the nodes run a release that has it.",
@@ -75,7 +75,7 @@ function legFindings({ from, wanted }: Leg): Finding[] {
 }
 
 /** The control planes all have the etcd of the hop before by then. */
-function etcdFindings(from: string, wanted: HoppingNode): Finding[] {
+function etcdFindings(from: string, wanted: NodeWithHops): Finding[] {
   const version = etcdBefore(from);
   const minor = etcdMinor(version ?? "");
   if (version === undefined || minor === undefined) return [];
@@ -102,16 +102,16 @@ function etcdBefore(release: string): string | undefined {
 /** Where Kubernetes is not upgraded on the way, what runs now has to run on all of it. The settings are for its end. */
 function kubernetesFindings(
   version: string,
-  legs: readonly Leg[],
+  legs: readonly UpgradeLeg[],
   kubernetes: string | undefined,
-  { kubernetes: onWay }: HoppingNode,
+  { kubernetes: onWay }: NodeWithHops,
 ): Finding[] {
   const ahead = legs.map((leg) => leg.wanted.talosVersion);
   if (onWay !== undefined && kubernetes !== undefined) {
     const stops = kubernetesStops(kubernetes, [version, ...ahead], onWay.releases);
     return "problem" in stops
       ? [
-          refusal(
+          permanentFinding(
             "kubernetes-release",
             `on the way ${[version, ...ahead].join(" -> ")}: ${stops.problem}`,
             "Choose a talosVersion and a kubernetesVersion that work together at every step; upgrade.kubernetes.releases adds a release.",
@@ -124,7 +124,7 @@ function kubernetesFindings(
   const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
   const steps = kubernetesSteps(kubernetes, [version, ...ahead]) ?? [];
   return [
-    refusal(
+    permanentFinding(
       "kubernetes-release",
       `Kubernetes ${kubernetes} does not run on every Talos release of ${[version, ...ahead].join(" -> ")}: Talos ${first} runs Kubernetes ${oldest} to ${newest}` +
         (others.length === 0 ? "" : `; ${others.join(", ")} cannot run it either`),
@@ -136,7 +136,7 @@ function kubernetesFindings(
 }
 
 /** What really runs; undefined if the API is not asked or does not answer; the guard reports that later. */
-export async function runningKubernetes(context: UpgradeContext): Promise<string | undefined> {
+export async function readRunningKubernetes(context: UpgradeContext): Promise<string | undefined> {
   try {
     return await (await context.kubernetes())?.version();
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { NodeFacts } from "../facts.ts";
-import { hopsLeft, type HoppingNode } from "./way.ts";
+import { remainingHops, type NodeWithHops } from "./way.ts";
 
 /** Drain, reboot and verification of a server. The program has no times of these nodes here: a report on the preview takes those of their last upgrades. */
 const assumedMinutes = 5;
@@ -8,43 +8,43 @@ const assumedMinutes = 5;
  * The whole way in a sentence; none where every node is one step from its release.
  * @param all every node, for the order; `due` are those that do not run what they are to run
  */
-export function hopNotes(
-  all: readonly HoppingNode[],
-  due: readonly { wanted: HoppingNode; facts: Pick<NodeFacts, "version"> }[],
+export function hopPreviewNotes(
+  all: readonly NodeWithHops[],
+  due: readonly { wanted: NodeWithHops; facts: Pick<NodeFacts, "version"> }[],
 ): string[] {
-  const ways = due.map(({ wanted, facts }) => ({ wanted, hops: hopsLeft(facts, wanted) }));
+  const ways = due.map(({ wanted, facts }) => ({ wanted, hops: remainingHops(facts, wanted) }));
   if (ways.every(({ hops }) => hops.length === 0)) return [];
   const releases = [...new Set(ways.flatMap(({ hops }) => hops.map(({ talosVersion }) => talosVersion)))];
   const ends = [...new Set(ways.map(({ wanted }) => wanted.talosVersion))];
   const reboots = ways.reduce((sum, { hops }) => sum + hops.length + 1, 0);
-  const minutes = rounds(all, ways) * assumedMinutes;
+  const minutes = countSequentialUpgrades(all, ways) * assumedMinutes;
   return [
-    `the rollout goes through ${releases.sort(byRelease).join(", ")} to ${ends.sort(byRelease).join(", ")}, a complete rollout each: ` +
+    `the rollout goes through ${releases.sort(compareByRelease).join(", ")} to ${ends.sort(compareByRelease).join(", ")}, a complete rollout each: ` +
       `${reboots} reboots, about ${minutes} minutes, with an assumed ${assumedMinutes} minutes for a node and release`,
   ];
 }
 
-function byRelease(a: string, b: string): number {
+function compareByRelease(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
 /** How many upgrades come one after the other: in each hop those of the longest chain of nodes that take it, and once more for the last step. */
-function rounds(
-  all: readonly HoppingNode[],
-  ways: readonly { wanted: HoppingNode; hops: readonly { talosVersion: string }[] }[],
+function countSequentialUpgrades(
+  all: readonly NodeWithHops[],
+  ways: readonly { wanted: NodeWithHops; hops: readonly { talosVersion: string }[] }[],
 ): number {
   const releases = new Set(ways.flatMap(({ hops }) => hops.map(({ talosVersion }) => talosVersion)));
   const taking = [...releases].map((release) =>
     ways.filter(({ hops }) => hops.some(({ talosVersion }) => talosVersion === release)),
   );
   return [...taking, ways].reduce(
-    (sum, nodes) => sum + longestChain(all, new Set(nodes.map(({ wanted }) => wanted.name))),
+    (sum, nodes) => sum + longestUpgradeChain(all, new Set(nodes.map(({ wanted }) => wanted.name))),
     0,
   );
 }
 
 /** How many of the nodes that are due have to be upgraded one after the other. */
-function longestChain(all: readonly HoppingNode[], due: ReadonlySet<string>): number {
+function longestUpgradeChain(all: readonly NodeWithHops[], due: ReadonlySet<string>): number {
   const lengths = new Map<string, number>();
   const byName = new Map(all.map((node) => [node.name, node]));
   const lengthOf = (name: string): number => {

@@ -1,38 +1,38 @@
 import { describeImage } from "../../talos/nodeOutlook.ts";
-import { changeWord, type NodeFacts } from "../facts.ts";
+import { versionChangeVerb, type NodeFacts } from "../facts.ts";
 import { nodeLabel } from "../inputs.ts";
 import { Session, type Surroundings } from "../session.ts";
-import { speakingFor } from "../speakingFor.ts";
+import { prefixStatusWithNode } from "../speakingFor.ts";
 import { timelineAfter } from "../timeline.ts";
 import { upgradeNode } from "../upgrade.ts";
-import { nextStage, standsOn, type HoppingNode, type Stage } from "./way.ts";
+import { nextHopStage, unverifiedHop, type NodeWithHops, type HopStage } from "./way.ts";
 
 /** One node's upgrade to a release on its way, as reports read it. */
-export interface HopTaken {
+export interface CompletedHop {
   name: string;
   node: string;
-  role: HoppingNode["role"];
+  role: NodeWithHops["role"];
   timeline: unknown;
 }
 
 /** How the hops ended. */
-export interface HopsTaken {
+export interface HopsOutcome {
   /** Every upgrade that was done, in the order in which they ended. */
-  taken: HopTaken[];
+  taken: CompletedHop[];
   /** Why the rest is left for a later deployment; undefined where no hop is left. */
   postponed?: string;
 }
 
 /** What the hops need of the preflight. */
-export interface HopLooks {
+export interface HopPreflight {
   /** What every node runs now; or refuses all where one of them cannot get to its release. */
   look(): Promise<ReadonlyMap<string, NodeFacts>>;
   /** Looks at the nodes of one hop, and has them fetch its image; or refuses it. */
-  survey(stage: Stage): Promise<void>;
+  survey(stage: HopStage): Promise<void>;
   /** Has Kubernetes upgraded where these Talos releases need it; says why that waits. */
   raise(talos: readonly string[]): Promise<string | undefined>;
   /** A hop is over: every node that had to take it runs that release, verified. */
-  done(stage: Stage): void;
+  done(stage: HopStage): void;
 }
 
 /**
@@ -40,17 +40,17 @@ export interface HopLooks {
  * looked at, then control planes and workers are upgraded in their order, each with all of its steps. The next hop begins when all nodes are over the one
  * before, so that no two are more than one minor release apart because of it. What is done is read from the nodes, so it can be stopped anywhere.
  */
-export async function takeHops(
+export async function runHops(
   surroundings: Surroundings,
   urn: string,
-  nodes: readonly HoppingNode[],
+  nodes: readonly NodeWithHops[],
   signal: AbortSignal,
-  looks: HopLooks,
-): Promise<HopsTaken> {
-  const taken: HopTaken[] = [];
+  looks: HopPreflight,
+): Promise<HopsOutcome> {
+  const taken: CompletedHop[] = [];
   if (!nodes.some(({ hops = [] }) => hops.length > 0)) return { taken };
-  const bring = async (wanted: HoppingNode): Promise<string | undefined> => {
-    const outcome = await take(surroundings, urn, wanted, signal);
+  const bring = async (wanted: NodeWithHops): Promise<string | undefined> => {
+    const outcome = await upgradeNodeToHop(surroundings, urn, wanted, signal);
     if (outcome.taken !== undefined) taken.push(outcome.taken);
     return outcome.postponed;
   };
@@ -58,18 +58,18 @@ export async function takeHops(
   // A run that was stopped may have left nodes at a release on their way that were not verified, or are still cordoned. Verifying a node disturbs nothing.
   const unproven = nodes.flatMap((node) => {
     const running = found.get(node.name);
-    const standing = running === undefined ? undefined : standsOn(running, node);
+    const standing = running === undefined ? undefined : unverifiedHop(running, node);
     return standing === undefined ? [] : [standing];
   });
   await Promise.all(unproven.map(bring));
-  for (let stage = nextStage(nodes, found); stage !== undefined; stage = nextStage(nodes, found)) {
+  for (let stage = nextHopStage(nodes, found); stage !== undefined; stage = nextHopStage(nodes, found)) {
     const names = stage.nodes.map(({ name }) => name).join(", ");
     const waits = await looks.raise(stage.nodes.map(({ talosVersion }) => talosVersion));
     if (waits !== undefined)
       return { taken, postponed: `Kubernetes before the hop to ${stage.release}: ${waits}` };
     surroundings.statusOf(urn).info(`hop to ${stage.release}: ${names}`);
     await looks.survey(stage);
-    const postponed = await inOrder(nodes, stage, bring);
+    const postponed = await runInOrder(nodes, stage, bring);
     if (postponed.size > 0)
       return { taken, postponed: `hop to ${stage.release}: ${describePostponed(postponed)}` };
     looks.done(stage);
@@ -84,7 +84,7 @@ export async function takeHops(
 }
 
 /** The nodes of a hop by name. What is left of it is told from the rollout's list, so that has the hop's release too. */
-function among({ nodes }: Stage): ReadonlyMap<string, HoppingNode> {
+function stageMembers({ nodes }: HopStage): ReadonlyMap<string, NodeWithHops> {
   const releases = new Map(nodes.map(({ name, talosVersion }) => [name, talosVersion]));
   return new Map(
     nodes.map((node) => [
@@ -111,20 +111,20 @@ function describePostponed(postponed: ReadonlyMap<string, string>): string {
  * Each node when those before it are done. After a failure no other node begins; those under way are finished.
  * @returns why nodes were left as they are, by their names
  */
-async function inOrder(
-  nodes: readonly HoppingNode[],
-  stage: Stage,
-  work: (node: HoppingNode) => Promise<string | undefined>,
+async function runInOrder(
+  nodes: readonly NodeWithHops[],
+  stage: HopStage,
+  work: (node: NodeWithHops) => Promise<string | undefined>,
 ): Promise<Map<string, string>> {
-  const due = among(stage);
+  const due = stageMembers(stage);
   const finished = new Map<string, Promise<void>>();
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const postponed = new Map<string, string>();
   const failures: unknown[] = [];
-  const begin = (name: string): Promise<void> => {
+  const beginNode = (name: string): Promise<void> => {
     const known = finished.get(name);
     if (known !== undefined) return known;
-    const before = (byName.get(name)?.after ?? []).filter((other) => byName.has(other)).map(begin);
+    const before = (byName.get(name)?.after ?? []).filter((other) => byName.has(other)).map(beginNode);
     const mine = (async () => {
       await Promise.all(before);
       const wanted = due.get(name);
@@ -139,20 +139,20 @@ async function inOrder(
     finished.set(name, mine);
     return mine;
   };
-  await Promise.all(nodes.map(({ name }) => begin(name)));
+  await Promise.all(nodes.map(({ name }) => beginNode(name)));
   if (failures.length === 0) return postponed;
   const told = failures.map((error) => (error instanceof Error ? error.message : String(error)));
   throw new Error(`hop to ${stage.release}: ${told.join("\n")}`, { cause: failures[0] });
 }
 
 /** All steps of one node to one release. */
-async function take(
+async function upgradeNodeToHop(
   surroundings: Surroundings,
   urn: string,
-  wanted: HoppingNode,
+  wanted: NodeWithHops,
   signal: AbortSignal,
-): Promise<{ taken?: HopTaken; postponed?: string }> {
-  const session = await Session.open(speakingFor(surroundings, wanted.name), urn, wanted, signal);
+): Promise<{ taken?: CompletedHop; postponed?: string }> {
+  const session = await Session.open(prefixStatusWithNode(surroundings, wanted.name), urn, wanted, signal);
   const { progress } = session.context;
   try {
     const outcome = await upgradeNode(session.context);
@@ -161,7 +161,7 @@ async function take(
     if (postponed !== undefined) return { postponed };
     if (!outcome.upgraded) return {};
     progress.info(
-      `${nodeLabel(wanted)} ${changeWord(before.version, facts.version)}: runs ${describeImage(facts.version, facts.schematicId)}, on its way (${progress.summary()})`,
+      `${nodeLabel(wanted)} ${versionChangeVerb(before.version, facts.version)}: runs ${describeImage(facts.version, facts.schematicId)}, on its way (${progress.summary()})`,
     );
     const timeline = timelineAfter(
       {

@@ -7,7 +7,7 @@ import {
   type Contract,
 } from "../../talos/version.ts";
 import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
-import { isSettled, type NodeFacts } from "../facts.ts";
+import { runsWantedImage, type NodeFacts } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 
 /** A release that a node goes through on its way to the wanted one, with what it runs and has to have there. */
@@ -20,7 +20,7 @@ export interface Hop {
 }
 
 /** How Kubernetes is upgraded where a Talos release on the way needs a newer one. */
-export interface KubernetesOnWay {
+export interface KubernetesOnPath {
   /** One release of each minor, oldest first; the wanted one is the last. */
   releases: string[];
   /** Components that patches pin, by the node's name. */
@@ -29,13 +29,13 @@ export interface KubernetesOnWay {
 }
 
 /** The inputs of one node's way. Absent: the node is to be refused where it is several minor releases behind. */
-export interface HoppingNode extends NodeUpgradeInputs {
+export interface NodeWithHops extends NodeUpgradeInputs {
   /** One release of each minor before the wanted one, oldest first. */
   hops?: Hop[];
   /** Names of the nodes that have to be done before it is touched. */
   after?: string[];
   /** Absent: a way on which Kubernetes has to be upgraded is refused. */
-  kubernetes?: KubernetesOnWay;
+  kubernetes?: KubernetesOnPath;
 }
 
 type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;
@@ -55,7 +55,7 @@ function minorOf(version: string): number | undefined {
  * The releases that a node has yet to go through before the wanted one: every minor between, and the last patch of its own minor where etcd asks for
  * that. None on the way back, and none where the two are neighbours.
  */
-export function hopsLeft({ version }: Pick<RunningImage, "version">, node: HoppingNode): Hop[] {
+export function remainingHops({ version }: Pick<RunningImage, "version">, node: NodeWithHops): Hop[] {
   const [from, to] = [minorOf(version), minorOf(node.talosVersion)];
   const { hops = [] } = node;
   if (from === undefined || to === undefined || from >= to) return [];
@@ -81,19 +81,19 @@ function etcdNeedsPatch(version: string, next: string): boolean {
 }
 
 /** The release on its way that a node runs already: it may have been stopped there before it was verified. */
-export function standsOn(running: RunningImage, node: HoppingNode): HoppingNode | undefined {
+export function unverifiedHop(running: RunningImage, node: NodeWithHops): NodeWithHops | undefined {
   const to = minorOf(node.talosVersion);
   const hop = node.hops?.find((one) => one.talosVersion === running.version);
   if (hop === undefined || to === undefined || (minorOf(hop.talosVersion) ?? to) >= to) return undefined;
-  const wanted = wantedAt(node, hop);
-  return isSettled(running, wanted) ? wanted : undefined;
+  const wanted = inputsForHop(node, hop);
+  return runsWantedImage(running, wanted) ? wanted : undefined;
 }
 
 /** The minor releases between what runs and the wanted one that no hop is for: `v1.11`. */
-export function gapsIn(version: string, node: HoppingNode): Contract[] {
+export function missingMinors(version: string, node: NodeWithHops): Contract[] {
   const [from, to] = [minorOf(version), minorOf(node.talosVersion)];
   if (from === undefined || to === undefined || node.hops === undefined) return [];
-  const there = new Set(hopsLeft({ version }, node).map(({ talosVersion }) => contractOf(talosVersion)));
+  const there = new Set(remainingHops({ version }, node).map(({ talosVersion }) => contractOf(talosVersion)));
   return Array.from(
     { length: Math.max(0, to - from - 1) },
     (_, index): Contract => `v1.${from + index + 1}`,
@@ -101,40 +101,40 @@ export function gapsIn(version: string, node: HoppingNode): Contract[] {
 }
 
 /** The inputs of a node for one hop: another release, and all else as it is. The Kubernetes of the settings comes after the last step. */
-function wantedAt({ kubernetesVersion: _last, ...node }: HoppingNode, hop: Hop): HoppingNode {
+function inputsForHop({ kubernetesVersion: _last, ...node }: NodeWithHops, hop: Hop): NodeWithHops {
   return { ...node, ...hop };
 }
 
 /** One step of a node, from what it runs then. */
-export interface Leg {
+export interface UpgradeLeg {
   from: string;
-  wanted: HoppingNode;
+  wanted: NodeWithHops;
 }
 
 /** Every step of a node that has hops before it, the one to the wanted release included; none for any other node. */
-export function legsOf(running: Pick<RunningImage, "version">, node: HoppingNode): Leg[] {
-  const hops = hopsLeft(running, node);
+export function upgradeLegs(running: Pick<RunningImage, "version">, node: NodeWithHops): UpgradeLeg[] {
+  const hops = remainingHops(running, node);
   if (hops.length === 0) return [];
-  const steps = [...hops.map((hop) => wantedAt(node, hop)), node];
+  const steps = [...hops.map((hop) => inputsForHop(node, hop)), node];
   return steps.map((wanted, index) => ({ from: steps[index - 1]?.talosVersion ?? running.version, wanted }));
 }
 
 /** What is done next: the nodes that are furthest behind, and the release that they go to. */
-export interface Stage {
+export interface HopStage {
   /** `v1.10.9`; several where nodes have releases of their own. */
   release: string;
-  nodes: HoppingNode[];
+  nodes: NodeWithHops[];
 }
 
 /** The next hop; undefined where every node is at most one step from its release. The others wait for those that are furthest behind. */
-export function nextStage(
-  nodes: readonly HoppingNode[],
+export function nextHopStage(
+  nodes: readonly NodeWithHops[],
   found: ReadonlyMap<string, Pick<RunningImage, "version">>,
-): Stage | undefined {
+): HopStage | undefined {
   const next = nodes.flatMap((node) => {
     const running = found.get(node.name);
-    const [hop] = running === undefined ? [] : hopsLeft(running, node);
-    return hop === undefined ? [] : [wantedAt(node, hop)];
+    const [hop] = running === undefined ? [] : remainingHops(running, node);
+    return hop === undefined ? [] : [inputsForHop(node, hop)];
   });
   if (next.length === 0) return undefined;
   const minor = Math.min(...next.map(({ talosVersion }) => minorOf(talosVersion) ?? Infinity));

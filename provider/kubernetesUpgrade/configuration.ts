@@ -7,7 +7,7 @@ import {
   type KubernetesComponent,
 } from "../../talos/kubernetesImages.ts";
 import { nodeLabel } from "../inputs.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import { minorOf } from "./releases.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
@@ -46,7 +46,7 @@ export async function moveImage(
     throw new KubernetesUpgradeError(
       where,
       "a change of its machine configuration waits for a reboot",
-      `Reboot the node at a time that suits (${talosctl("reboot", node.node)}), then run \`pulumi up\` again.`,
+      `Reboot the node at a time that suits (${talosctlCommand("reboot", node.node)}), then run \`pulumi up\` again.`,
     );
   }
   onAct();

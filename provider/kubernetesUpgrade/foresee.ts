@@ -1,7 +1,7 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import type { CheckFailure } from "../check.ts";
-import { givenKubeconfig } from "../givenKubeconfig.ts";
+import { fetchKubeconfig } from "../givenKubeconfig.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
@@ -69,7 +69,7 @@ async function firstKubeconfig(
     const [first] = work.controlPlanes;
     if (first === undefined) return "";
     const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
-    return await givenKubeconfig(first.context.peer, first.context.wanted.controlPlanes, call);
+    return await fetchKubeconfig(first.context.peer, first.context.wanted.controlPlanes, call);
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     return "";

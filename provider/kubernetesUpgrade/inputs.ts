@@ -2,23 +2,23 @@ import type { TalosCredentials } from "../../talos/api/credentials.ts";
 import type { Endpoints } from "../../talos/endpoint.ts";
 import { kubernetesComponents, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import {
-  credentials,
-  drain,
-  endpoints,
-  flag,
-  host,
-  role,
-  seconds,
-  shown,
-  storageGate,
-  text,
+  credentialsRule,
+  drainRule,
+  endpointsRule,
+  flagRule,
+  hostRule,
+  roleRule,
+  secondsRule,
+  showValue,
+  storageGateRule,
+  textRule,
   type CheckFailure,
   type Rule,
-  record,
+  recordRule,
 } from "../check.ts";
 import { drainInputs, type DrainInputs } from "../inputs.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
-import { policyOf, rolloutPolicy, type RolloutPolicy } from "../rollout/policy.ts";
+import { parsePolicy, rolloutPolicyRule, type RolloutPolicy } from "../rollout/policy.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
 /** A node whose Kubernetes is upgraded. */
@@ -58,21 +58,21 @@ export interface KubernetesUpgradeInputs {
 const release: Rule = (value) =>
   typeof value === "string" && /^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/.test(value)
     ? undefined
-    : `must be a Kubernetes release such as "v1.35.4", not ${shown(value)}`;
+    : `must be a Kubernetes release such as "v1.35.4", not ${showValue(value)}`;
 
-const nodeRules: Record<string, Rule> = { node: host, role };
+const nodeRules: Record<string, Rule> = { node: hostRule, role: roleRule };
 const nodeOptional: Record<string, Rule> = {
-  name: text,
-  talosVersion: text,
+  name: textRule,
+  talosVersion: textRule,
   pinned: (value) =>
     Array.isArray(value) && value.every((item) => kubernetesComponents.includes(item as KubernetesComponent))
       ? undefined
-      : `must be a list of ${kubernetesComponents.join(", ")}, not ${shown(value)}`,
+      : `must be a list of ${kubernetesComponents.join(", ")}, not ${showValue(value)}`,
 };
 
 const nodes: Rule = (value) => {
   const all = nodesByName(value);
-  if (all.length === 0) return `must be nodes by name, not ${shown(value)}`;
+  if (all.length === 0) return `must be nodes by name, not ${showValue(value)}`;
   for (const [name, node] of all) {
     for (const [key, rule] of Object.entries({ ...nodeRules, ...nodeOptional })) {
       if (hasUnknown(node[key]) || (node[key] === undefined && !(key in nodeRules))) continue;
@@ -88,27 +88,27 @@ const nodes: Rule = (value) => {
 const required: Record<string, Rule> = {
   kubernetesVersion: release,
   nodes,
-  clientConfiguration: credentials,
-  kubeconfig: text,
+  clientConfiguration: credentialsRule,
+  kubeconfig: textRule,
 };
 
 const optional: Record<string, Rule> = {
   through: (value) => {
-    if (!Array.isArray(value)) return `must be a list of Kubernetes releases, not ${shown(value)}`;
+    if (!Array.isArray(value)) return `must be a list of Kubernetes releases, not ${showValue(value)}`;
     return value.map(release).find((problem) => problem !== undefined);
   },
-  endpoints,
-  drain,
-  storageGate,
-  timeoutSeconds: seconds,
-  prePull: flag,
-  acceptRemovedApis: flag,
+  endpoints: endpointsRule,
+  drain: drainRule,
+  storageGate: storageGateRule,
+  timeoutSeconds: secondsRule,
+  prePull: flagRule,
+  acceptRemovedApis: flagRule,
   removedObjects: (value) =>
     Array.isArray(value) && value.every((item) => typeof item === "string")
       ? undefined
-      : `must be a list of texts, not ${shown(value)}`,
-  rollout: rolloutPolicy,
-  approval: record,
+      : `must be a list of texts, not ${showValue(value)}`,
+  rollout: rolloutPolicyRule,
+  approval: recordRule,
 };
 
 /** All that is wrong with the inputs. A value that only the deployment will know is left for then; no secret is shown. */
@@ -146,6 +146,6 @@ export function kubernetesUpgradeInputs(checked: Properties): KubernetesUpgradeI
     })),
     drain: drainInputs(given.drain),
     storageGate: { timeoutSeconds: 300, ...given.storageGate },
-    rollout: policyOf(given.rollout),
+    rollout: parsePolicy(given.rollout),
   };
 }

@@ -1,17 +1,17 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import { waitFor } from "../context.ts";
+import { pollUntil } from "../context.ts";
 import { EngineGone } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
-import { cordonedBy, KubernetesError, storageNote, type KubernetesNode } from "../kubernetes.ts";
-import { kubeletStake, type KubeletLook } from "../nodeConfiguration/kubelet.ts";
+import { cordonAnnotation, KubernetesError, storageAnnotation, type KubernetesNode } from "../kubernetes.ts";
+import { readKubeletStake, type KubeletLook } from "../nodeConfiguration/kubelet.ts";
 import { withinBudget } from "../rollout/budget.ts";
-import { answered, drain, findNode } from "../steps/drain.ts";
-import { awaitStorage } from "../steps/storage.ts";
-import { release } from "../steps/uncordon.ts";
+import { retryKubernetes, drain, findNode } from "../steps/drain.ts";
+import { awaitNotedStorage } from "../steps/storage.ts";
+import { releaseNode } from "../steps/uncordon.ts";
 import { noteStorage } from "../storage/remember.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import { moveImage } from "./configuration.ts";
 import { componentsBehind, kubeletRelease, type ClusterLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
@@ -34,12 +34,12 @@ export async function bringKubelet(work: Work, one: WorkNode): Promise<void> {
     return findNode((await kubernetes?.nodes()) ?? [], own, node.node);
   };
   context.timer.start();
-  const before = await answered(context, find);
+  const before = await retryKubernetes(context, find);
   if (before === undefined) throw unknownNode(one);
   if (
     kubeletRelease(before) === target &&
-    before.annotations[cordonedBy] === undefined &&
-    before.annotations[storageNote] === undefined
+    before.annotations[cordonAnnotation] === undefined &&
+    before.annotations[storageAnnotation] === undefined
   ) {
     // What the configuration names may be behind, as after an upgrade that was done by hand.
     await moveImage(work, one, "kubelet", `kubelet:${before.kubeletVersion ?? ""}`);
@@ -68,12 +68,12 @@ async function restart(
       await moveImage(work, one, "kubelet", undefined, () => void (asked = true));
     }
     const after = await awaitKubelet(work, one, find);
-    await awaitStorage(context, after, () =>
+    await awaitNotedStorage(context, after, () =>
       work.part(`storage of ${node.name}`, `${nodeLabel(node)}, storage`),
     );
     const kubernetes = await context.kubernetes();
     if (kubernetes !== undefined)
-      await answered(context, () => release(kubernetes, after, { installedToo: false }));
+      await retryKubernetes(context, () => releaseNode(kubernetes, after, { installedToo: false }));
   } catch (error) {
     await (!asked || error instanceof Refused ? putBack(work, one, find) : noteCordon(work, one, find));
     throw error;
@@ -86,7 +86,7 @@ async function makeReady(work: Work, { node, context }: WorkNode, before: Kubern
   const look = kubeletLook(work, { node, context });
   const refusal = await undrainable(look);
   // A cordon of ours is from a run that has begun to empty it.
-  if (refusal === undefined && before.annotations[cordonedBy] === undefined) {
+  if (refusal === undefined && before.annotations[cordonAnnotation] === undefined) {
     await noteStorage(context, before.name);
     return;
   }
@@ -108,7 +108,7 @@ const withoutDrain =
 
 /** Why the kubelet must not restart now; undefined where it may. */
 async function undrainable(look: KubeletLook): Promise<string | undefined> {
-  const stake = await kubeletStake(look);
+  const stake = await readKubeletStake(look);
   return stake.is === "free" ? undefined : stake.problem;
 }
 
@@ -156,7 +156,7 @@ async function awaitKubelet(
   const target = work.inputs.kubernetesVersion;
   work.part(`kubelet ${target} on ${node.name}`, `${nodeLabel(node)}, kubelet`);
   let last = "Kubernetes does not know this node";
-  const found = await waitFor(context, context.timer.end, async () => {
+  const found = await pollUntil(context, context.timer.end, async () => {
     try {
       const trouble = await kubeletTrouble({ node, context }, work.signal);
       const now = await find();
@@ -177,7 +177,7 @@ async function awaitKubelet(
   throw new KubernetesUpgradeError(
     `${nodeLabel(node)}, kubelet`,
     `it does not run ${target} within ${work.inputs.timeoutSeconds} s: ${last}`,
-    `No other node was touched after it. Look at ${talosctl("logs kubelet", node.node)}; then run \`pulumi up\` again: it goes on from here.`,
+    `No other node was touched after it. Look at ${talosctlCommand("logs kubelet", node.node)}; then run \`pulumi up\` again: it goes on from here.`,
   );
 }
 
@@ -199,7 +199,8 @@ async function putBack(
   try {
     const [kubernetes, now] = await Promise.all([context.kubernetes(), find()]);
     if (kubernetes === undefined || now === undefined) return;
-    if (await release(kubernetes, now, { installedToo: false })) work.note(`${node.name} was uncordoned.`);
+    if (await releaseNode(kubernetes, now, { installedToo: false }))
+      work.note(`${node.name} was uncordoned.`);
   } catch (error) {
     context.progress.warn(
       `could not be uncordoned: ${error instanceof Error ? error.message : String(error)}`,
@@ -214,7 +215,7 @@ async function noteCordon(
   find: () => Promise<KubernetesNode | undefined>,
 ): Promise<void> {
   try {
-    if ((await find())?.annotations[cordonedBy] !== undefined)
+    if ((await find())?.annotations[cordonAnnotation] !== undefined)
       work.note(`${node.name} stays cordoned until a later \`pulumi up\` has seen its kubelet well.`);
   } catch (error) {
     context.progress.detail(

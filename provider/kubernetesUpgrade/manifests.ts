@@ -1,10 +1,10 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { imageOfRelease, imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
-import { waitFor } from "../context.ts";
+import { pollUntil } from "../context.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
-import { answered } from "../steps/drain.ts";
+import { retryKubernetes } from "../steps/drain.ts";
 import { moveImage } from "./configuration.ts";
 import { foreignFinding, keepsInventory, lookAtInventory, type InventoryLook } from "./inventory.ts";
 import type { ClusterLook } from "./look.ts";
@@ -46,7 +46,7 @@ export async function applyManifests(work: Work, look: ClusterLook): Promise<voi
   await apply(work, one, after);
   if (inInventory) {
     const objects = [...before, ...after].map(({ object }) => object);
-    const { due, leftovers } = await answered(context, () => lookAtInventory(kubernetes, objects));
+    const { due, leftovers } = await retryKubernetes(context, () => lookAtInventory(kubernetes, objects));
     if (due !== undefined) await applyOne(work, one, due);
     warnOf(work, leftovers);
   }
@@ -117,11 +117,11 @@ async function changesOf(
   const changes: ManifestChange[] = [];
   for (const manifest of manifests) {
     const ask = (): Promise<ManifestChange> =>
-      answered(context, () => changeOf(kubernetes, manifest, how.inInventory));
+      retryKubernetes(context, () => changeOf(kubernetes, manifest, how.inInventory));
     const change = await named(manifest, async () => {
       let last = await ask();
       if (how.isNew && last.unplaced !== undefined)
-        await waitFor(context, context.timer.end, async () => {
+        await pollUntil(context, context.timer.end, async () => {
           last = await ask();
           return last.unplaced === undefined ? true : undefined;
         });
@@ -146,7 +146,7 @@ async function apply(work: Work, one: WorkNode, changes: readonly ManifestChange
 
 async function applyOne(work: Work, { context }: WorkNode, manifest: Manifest): Promise<void> {
   work.part(`bootstrap manifest ${labelOf(manifest)}`, `bootstrap manifest ${labelOf(manifest)}`);
-  await named(manifest, () => answered(context, () => context.gate.applyManifests([manifest])));
+  await named(manifest, () => retryKubernetes(context, () => context.gate.applyManifests([manifest])));
 }
 
 /** What Kubernetes says against a manifest, with the manifest that it is about. */
@@ -188,7 +188,7 @@ async function freshManifests(work: Work, { node, context }: WorkNode): Promise<
   const image = imagesIn((await context.talos.machineConfiguration(call)) ?? "version: v1alpha1")[
     "kube-proxy"
   ];
-  const found = await waitFor(context, context.timer.end, async () => {
+  const found = await pollUntil(context, context.timer.end, async () => {
     try {
       const manifests = await bootstrapManifests(work, { node, context });
       const proxy = manifests.find(isProxy);

@@ -4,7 +4,7 @@ import {
   staticPodComponents,
   type KubernetesComponent,
 } from "../../talos/kubernetesImages.ts";
-import { stopIfCancelled } from "../context.ts";
+import { throwIfCancelled } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import type { NodeLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
@@ -47,7 +47,7 @@ async function pullOn(
   const components: KubernetesComponent[] =
     node.role === "controlplane" ? [...staticPodComponents, "kubelet"] : ["kubelet"];
   for (const component of components.filter((name) => !node.pinned.includes(name))) {
-    stopIfCancelled(context);
+    throwIfCancelled(context);
     const image = imageOfRelease(component, look?.images[component], target);
     try {
       await again(() =>

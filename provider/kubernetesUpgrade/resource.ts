@@ -2,7 +2,7 @@ import { approvalProperty } from "../approval.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { changedInputs, type DetailedDiffResult } from "../detailedDiff.ts";
 import type { CheckFailure } from "../check.ts";
-import type { OtherResource } from "../otherResource.ts";
+import type { PluginResource } from "../otherResource.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
@@ -47,7 +47,7 @@ const policy = [
  * The Kubernetes that a cluster runs. Creating it changes nothing: a cluster keeps what it has until the version in the settings changes. An update upgrades; a
  * refresh reads what runs.
  */
-export class KubernetesUpgradeResource implements OtherResource {
+export class KubernetesUpgradeResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #reading: Surroundings;
   readonly #stop: AbortSignal;

@@ -1,9 +1,9 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { StaticPod } from "../../talos/api/talosClient.ts";
 import { releaseOf, type staticPodComponents } from "../../talos/kubernetesImages.ts";
-import { waitFor } from "../context.ts";
+import { pollUntil } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import { moveImage } from "./configuration.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
@@ -25,7 +25,7 @@ export async function bringStaticPod(work: Work, one: WorkNode, component: Compo
     context.timer.start();
     await moveImage(work, one, component, (await look())?.wantedImage);
     let last = "nothing is known of its pod";
-    const ready = await waitFor(context, context.timer.end, async () => {
+    const ready = await pollUntil(context, context.timer.end, async () => {
       try {
         const trouble = notThere(await look(), target);
         if (trouble === undefined) return true;
@@ -41,7 +41,7 @@ export async function bringStaticPod(work: Work, one: WorkNode, component: Compo
     throw new KubernetesUpgradeError(
       where,
       `it does not run ${target} within ${work.inputs.timeoutSeconds} s: ${last}`,
-      `No other control plane was touched after it. Look at ${talosctl("containers --kubernetes", node.node)} and at the log of ${component} there; then run \`pulumi up\` again: it goes on from here.`,
+      `No other control plane was touched after it. Look at ${talosctlCommand("containers --kubernetes", node.node)} and at the log of ${component} there; then run \`pulumi up\` again: it goes on from here.`,
     );
   });
 }

@@ -1,8 +1,8 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
 import { releaseOf, staticPodComponents } from "../../talos/kubernetesImages.ts";
-import { stopIfCancelled } from "../context.ts";
-import { Cancelled, EngineGone, NodeMoved, sentence, UpgradeError } from "../errors.ts";
+import { throwIfCancelled } from "../context.ts";
+import { Cancelled, EngineGone, NodeRebooted, endSentence, UpgradeError } from "../errors.ts";
 import { NotRecovered, Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
@@ -51,16 +51,16 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
     }
     for (const component of staticPodComponents) {
       for (const one of work.controlPlanes) {
-        stopIfCancelled(work);
+        throwIfCancelled(work);
         await bringStaticPod(work, one, component);
       }
     }
-    stopIfCancelled(work);
+    throwIfCancelled(work);
     await moveProxy(work);
-    stopIfCancelled(work);
+    throwIfCancelled(work);
     if (!isThere) await applyManifests(work, look);
     for (const one of work.nodes) {
-      stopIfCancelled(work);
+      throwIfCancelled(work);
       await bringKubelet(work, one);
     }
     return { ok: true };
@@ -221,7 +221,7 @@ function explained(work: Work, error: unknown): Error {
     return told("cancelled", "The next `pulumi up` goes on from here.");
   if (error instanceof TalosError) return told(`${error.node}: ${error.call}: ${error.detail}`, again);
   if (error instanceof KubernetesError) return told(`Kubernetes: ${error.message}`, again);
-  if (error instanceof NodeMoved || error instanceof EngineGone) return told(error.message, again);
+  if (error instanceof NodeRebooted || error instanceof EngineGone) return told(error.message, again);
   const seen = error instanceof Error ? error.message : String(error);
-  return told(`an unexpected error: ${sentence(seen)}`, `${again} If it comes again, please report it.`);
+  return told(`an unexpected error: ${endSentence(seen)}`, `${again} If it comes again, please report it.`);
 }

@@ -1,11 +1,11 @@
-import { calendar, duration } from "../clock.ts";
+import { wallClockMs, formatDuration } from "../clock.ts";
 import type { UpgradeContext } from "../context.ts";
-import { sentence } from "../errors.ts";
-import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
+import { endSentence } from "../errors.ts";
+import { joinHints, joinProblems, type Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { silentProgress, type Progress } from "../progress.ts";
 import { requireGates } from "../rollout/gates.ts";
-import { closedWindow } from "../rollout/window.ts";
+import { whyWindowClosed } from "../rollout/window.ts";
 import { Session, type Surroundings } from "../session.ts";
 import type { KubernetesNodeInputs, KubernetesUpgradeInputs } from "./inputs.ts";
 
@@ -15,7 +15,7 @@ export class KubernetesUpgradeError extends Error {
 
   /** @param where the node and the component, such as `cp1 (10.0.0.11), kube-apiserver` */
   constructor(where: string, seen: string, hint: string, options?: ErrorOptions) {
-    super(`${where}: ${sentence(seen)} ${hint}`, options);
+    super(`${where}: ${endSentence(seen)} ${hint}`, options);
   }
 }
 
@@ -23,8 +23,8 @@ export class KubernetesUpgradeError extends Error {
 export function refusal({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
   return new KubernetesUpgradeError(
     `Kubernetes ${inputs.kubernetesVersion}`,
-    problemsOf(findings),
-    hintsOf(findings),
+    joinProblems(findings),
+    joinHints(findings),
   );
 }
 
@@ -122,7 +122,7 @@ export class Work {
    * @throws OutsideWindow, or the gate's own error
    */
   async requireOpen({ context }: WorkNode): Promise<void> {
-    const closed = await closedWindow(context);
+    const closed = await whyWindowClosed(context);
     if (closed !== undefined) throw new OutsideWindow(closed);
     await requireGates(context, "gate");
   }
@@ -162,16 +162,16 @@ class WorkProgress {
 
   part(text: string): void {
     this.#part = text;
-    this.#parts.push({ text, begun: calendar(this.#surroundings) });
+    this.#parts.push({ text, begun: wallClockMs(this.#surroundings) });
     this.#show("");
   }
 
   end(): void {
-    this.#ended ??= calendar(this.#surroundings);
+    this.#ended ??= wallClockMs(this.#surroundings);
   }
 
   parts(): Part[] {
-    const now = this.#ended ?? calendar(this.#surroundings);
+    const now = this.#ended ?? wallClockMs(this.#surroundings);
     return this.#parts.map((part, index) => ({ ...part, ended: this.#parts[index + 1]?.begun ?? now }));
   }
 
@@ -185,7 +185,7 @@ class WorkProgress {
   }
 
   #show(detail: string): void {
-    const took = duration(this.#surroundings.clock.now() - this.#begun);
+    const took = formatDuration(this.#surroundings.clock.now() - this.#begun);
     this.sink.status(`${this.#part} · ${took}${detail === "" ? "" : ` · ${detail}`}`);
   }
 }

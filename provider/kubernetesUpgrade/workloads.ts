@@ -1,4 +1,4 @@
-import { waitFor } from "../context.ts";
+import { pollUntil } from "../context.ts";
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
 import { labelOf } from "./manifestChange.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
@@ -29,7 +29,7 @@ export async function rolledOut(
     work.part(`rollout of ${label}`);
     context.timer.start();
     let last = "";
-    const done = await waitFor(context, context.timer.end, async () => {
+    const done = await pollUntil(context, context.timer.end, async () => {
       try {
         last = notRolledOut(((await kubernetes.liveManifest(manifest)) as Workload | undefined) ?? {});
       } catch (error) {

@@ -1,36 +1,36 @@
 import {
-  credentials,
-  drain,
-  endpoints,
-  flag,
-  host,
-  record,
-  role,
-  seconds,
-  shown,
-  text,
+  credentialsRule,
+  drainRule,
+  endpointsRule,
+  flagRule,
+  hostRule,
+  recordRule,
+  roleRule,
+  secondsRule,
+  showValue,
+  textRule,
   type CheckFailure,
   type Rule,
 } from "../check.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
-const onRemove: Rule = (value) =>
-  value === "keep" || value === "reset" ? undefined : `must be "keep" or "reset", not ${shown(value)}`;
+const onRemoveRule: Rule = (value) =>
+  value === "keep" || value === "reset" ? undefined : `must be "keep" or "reset", not ${showValue(value)}`;
 
-const ofNode: Record<string, Rule> = { name: text, node: host, role };
-const required: Record<string, Rule> = { clientConfiguration: credentials };
+const nodeRules: Record<string, Rule> = { name: textRule, node: hostRule, role: roleRule };
+const required: Record<string, Rule> = { clientConfiguration: credentialsRule };
 const optional: Record<string, Rule> = {
-  onRemove,
-  endpoints,
-  kubeconfig: text,
-  drain,
-  timeoutSeconds: seconds,
-  approval: record,
-  preview: flag,
+  onRemove: onRemoveRule,
+  endpoints: endpointsRule,
+  kubeconfig: textRule,
+  drain: drainRule,
+  timeoutSeconds: secondsRule,
+  approval: recordRule,
+  preview: flagRule,
 };
 // Never shown, not even a part of them.
-const hidden = new Set(["clientConfiguration", "kubeconfig"]);
+const neverShown = new Set(["clientConfiguration", "kubeconfig"]);
 
 /** All that is wrong with the inputs of a ClusterMembership. A value that only the deployment will know is left for then. */
 export function checkMembership({ nodes, ...shared }: Properties): CheckFailure[] {
@@ -39,7 +39,7 @@ export function checkMembership({ nodes, ...shared }: Properties): CheckFailure[
     if (value === undefined && isRequired) failures.push({ property: path, reason: `[${path}] is missing` });
     const reason = value === undefined || hasUnknown(value) ? undefined : rule(value);
     if (reason === undefined) return;
-    const told = hidden.has(path) ? reason.replace(/, not .*$/s, "") : reason;
+    const told = neverShown.has(path) ? reason.replace(/, not .*$/s, "") : reason;
     failures.push({ property: path, reason: `[${path}] ${told}` });
   };
   for (const [property, rule] of Object.entries(required)) judge(property, shared[property], rule, true);
@@ -58,8 +58,8 @@ export function checkMembership({ nodes, ...shared }: Properties): CheckFailure[
     const [place, node] = Array.isArray(nodes)
       ? [`nodes[${name}]`, given]
       : [`nodes.${name}`, { ...given, name }];
-    for (const [key, rule] of Object.entries(ofNode)) judge(`${place}.${key}`, node[key], rule, true);
-    judge(`${place}.onRemove`, node["onRemove"], onRemove, false);
+    for (const [key, rule] of Object.entries(nodeRules)) judge(`${place}.${key}`, node[key], rule, true);
+    judge(`${place}.onRemove`, node["onRemove"], onRemoveRule, false);
   }
   return failures;
 }

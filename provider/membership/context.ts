@@ -1,12 +1,12 @@
 import type { CodedText } from "../../talos/errorCodes.ts";
 import type { UpgradeContext } from "../context.ts";
-import { sentence } from "../errors.ts";
+import { endSentence } from "../errors.ts";
 import { silentProgress, type Progress } from "../progress.ts";
-import { duration } from "../clock.ts";
+import { formatDuration } from "../clock.ts";
 import { Session, type Surroundings } from "../session.ts";
 import type { Member } from "../../talos/members.ts";
 import { memberLabel, type MembershipInputs } from "./members.ts";
-import { policyOf } from "../rollout/policy.ts";
+import { parsePolicy } from "../rollout/policy.ts";
 
 /** The steps of a removal, in order. Progress lines and errors use these names. */
 export const removalSteps = ["look", "guard", "drain", "reset", "wait", "forget"] as const;
@@ -21,7 +21,7 @@ export class RemovalError extends Error {
   readonly hint: string;
 
   constructor(member: Member, step: RemovalStep, seen: CodedText, hint: string) {
-    super(`${memberLabel(member)}, removal, step "${step}": ${sentence(seen)} ${hint}`);
+    super(`${memberLabel(member)}, removal, step "${step}": ${endSentence(seen)} ${hint}`);
     this.member = member;
     this.step = step;
     this.seen = seen;
@@ -63,7 +63,7 @@ export async function openRemoval(
       timeoutSeconds: inputs.timeoutSeconds,
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
-      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: policyOf(undefined) },
+      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: parsePolicy(undefined) },
       storageGate: { enabled: false, timeoutSeconds: 1 },
     },
     signal,
@@ -72,7 +72,7 @@ export async function openRemoval(
   const sink = surroundings.statusOf(urn);
   let current = "";
   const show = (detail = ""): void => {
-    const took = duration(surroundings.clock.now() - begun);
+    const took = formatDuration(surroundings.clock.now() - begun);
     sink.status(`${member.name}: ${current} · ${took}${detail === "" ? "" : ` · ${detail}`}`);
   };
   const step = (name: RemovalStep): void => {

@@ -1,17 +1,17 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { waitFor } from "../context.ts";
-import { etcdWithout } from "../gate/leave.ts";
-import { KubernetesError, resetAsked, type KubernetesNode } from "../kubernetes.ts";
-import { talosctl } from "../talosctl.ts";
-import { adviceForUnanswered } from "../unanswered.ts";
-import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
+import { pollUntil } from "../context.ts";
+import { etcdSeenByOthers } from "../gate/leave.ts";
+import { KubernetesError, resetAnnotation, type KubernetesNode } from "../kubernetes.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { hintForUnanswered } from "../unanswered.ts";
+import { untrustedServerCertificate, isInMaintenanceMode } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
 import { RemovalError, type RemovalContext } from "./context.ts";
 import type { EtcdReport } from "./quorum.ts";
 
 /** The machine of a node that leaves. */
-export type Found =
+export type FoundMachine =
   | {
       is: "member";
       bootId: string | undefined;
@@ -23,62 +23,66 @@ export type Found =
   | { is: "reset" };
 
 /** Step `look`: what is at the node's address? A machine that is on its way down or up is waited for. */
-export async function look(context: RemovalContext, patienceMs: number): Promise<Found> {
+export async function findMachine(context: RemovalContext, patienceMs: number): Promise<FoundMachine> {
   const { node } = context;
   const { talos, clock, patience, progress, signal } = node;
   let last = coded("node-unreachable", "no answer");
-  const found = await waitFor(node, clock.now() + patienceMs, async (): Promise<Found | undefined> => {
-    const call = { deadlineMs: patience.probeMs * 2, signal };
-    try {
-      const machine = await talos.machineStatus(call);
-      if (machine.stage !== "running") {
-        last = coded("machine-not-ready", `the machine is ${machine.stage}`);
+  const found = await pollUntil(
+    node,
+    clock.now() + patienceMs,
+    async (): Promise<FoundMachine | undefined> => {
+      const call = { deadlineMs: patience.probeMs * 2, signal };
+      try {
+        const machine = await talos.machineStatus(call);
+        if (machine.stage !== "running") {
+          last = coded("machine-not-ready", `the machine is ${machine.stage}`);
+          progress.detail(last);
+          return undefined;
+        }
+        const [bootId, kubernetesNode, etcdMember] = await Promise.all([
+          talos.bootId(call),
+          talos.kubernetesNode(call),
+          context.member.role === "controlplane" ? findEtcdMemberId(context) : undefined,
+        ]);
+        return { is: "member", bootId, kubernetesNode, etcdMember };
+      } catch (error) {
+        if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+        if (await isInMaintenanceMode(error, talos)) {
+          const object = await readNodeObject(context);
+          if (context.member.wasReset === true || object?.annotations[resetAnnotation] !== undefined)
+            return { is: "reset" };
+          throw unverifiedMachineError(context, "maintenance", "it is in maintenance mode", object);
+        }
+        const why = await untrustedServerCertificate(error, talos);
+        if (why !== undefined) {
+          const object = await readNodeObject(context);
+          // On its way into maintenance mode a machine has a new certificate before it lets anyone in.
+          if (context.member.wasReset === true || object?.annotations[resetAnnotation] !== undefined)
+            return { is: "reset" };
+          throw unverifiedMachineError(context, "certificate", why, object);
+        }
+        if (error.kind === "timeout") talos.reconnect();
+        last = coded(
+          "node-unreachable",
+          `the Talos API at ${context.member.node} cannot be used: ${error.detail}`,
+        );
         progress.detail(last);
         return undefined;
       }
-      const [bootId, kubernetesNode, etcdMember] = await Promise.all([
-        talos.bootId(call),
-        talos.kubernetesNode(call),
-        context.member.role === "controlplane" ? memberId(context) : undefined,
-      ]);
-      return { is: "member", bootId, kubernetesNode, etcdMember };
-    } catch (error) {
-      if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-      if (await waitsWithoutConfiguration(error, talos)) {
-        const object = await kubernetesObject(context);
-        if (context.member.wasReset === true || object?.annotations[resetAsked] !== undefined)
-          return { is: "reset" };
-        throw unverified(context, "maintenance", "it is in maintenance mode", object);
-      }
-      const why = await strangersCertificate(error, talos);
-      if (why !== undefined) {
-        const object = await kubernetesObject(context);
-        // On its way into maintenance mode a machine has a new certificate before it lets anyone in.
-        if (context.member.wasReset === true || object?.annotations[resetAsked] !== undefined)
-          return { is: "reset" };
-        throw unverified(context, "certificate", why, object);
-      }
-      if (error.kind === "timeout") talos.reconnect();
-      last = coded(
-        "node-unreachable",
-        `the Talos API at ${context.member.node} cannot be used: ${error.detail}`,
-      );
-      progress.detail(last);
-      return undefined;
-    }
-  });
+    },
+  );
   if (found !== undefined) return found;
   if (context.member.wasReset === true) return { is: "reset" };
   throw new RemovalError(
     context.member,
     "look",
     last,
-    `${adviceForUnanswered(last)} Then run \`pulumi up\` again. If the machine is gone for good: ${letGo(context)}`,
+    `${hintForUnanswered(last)} Then run \`pulumi up\` again. If the machine is gone for good: ${manualRemovalHint(context)}`,
   );
 }
 
 /** Its object in Kubernetes, as far as that can be told now. */
-async function kubernetesObject({ member, node }: RemovalContext): Promise<KubernetesNode | undefined> {
+async function readNodeObject({ member, node }: RemovalContext): Promise<KubernetesNode | undefined> {
   try {
     const kubernetes = await node.kubernetes();
     return findNode((await kubernetes?.nodes()) ?? [], member.name, member.node);
@@ -92,7 +96,7 @@ async function kubernetesObject({ member, node }: RemovalContext): Promise<Kuber
  * Something answers at the address, and nothing proves that it is the node's machine: neither is reset, nor its node forgotten. Pods may still run on the
  * real one, and two writers on one volume are the worst that can happen.
  */
-function unverified(
+function unverifiedMachineError(
   context: RemovalContext,
   way: "maintenance" | "certificate",
   why: string,
@@ -122,12 +126,12 @@ function unverified(
     member,
     "look",
     coded("machine-unverified", cause),
-    `It cannot be verified, so nothing was reset or deleted. To reset it: ${verify}, and run \`pulumi up\` again. To leave it as it is: make sure that it is off or wiped, then ${letGo(context)}`,
+    `It cannot be verified, so nothing was reset or deleted. To reset it: ${verify}, and run \`pulumi up\` again. To leave it is: make sure that it is off or wiped, then ${manualRemovalHint(context)}`,
   );
 }
 
 /** How to let a machine go that cannot be reset. */
-function letGo({ member, staying }: RemovalContext): string {
+function manualRemovalHint({ member, staying }: RemovalContext): string {
   const keep =
     member.onRemove === undefined
       ? "set cluster.onRemove: keep for this `pulumi up`"
@@ -135,12 +139,12 @@ function letGo({ member, staying }: RemovalContext): string {
   const through = staying.find(({ role }) => role === "controlplane")?.node ?? member.node;
   const etcd =
     member.role === "controlplane"
-      ? ` with \`talosctl etcd remove-member <ID> --nodes ${through}\` (ID from ${talosctl("etcd members", through)})`
+      ? ` with \`talosctl etcd remove-member <ID> --nodes ${through}\` (ID from ${talosctlCommand("etcd members", through)})`
       : "";
   return `${keep}; then remove it from the cluster${etcd === "" ? " with" : `${etcd} and`} \`kubectl delete node ${member.name}\`.`;
 }
 
-async function memberId({ node }: RemovalContext): Promise<string | undefined> {
+async function findEtcdMemberId({ node }: RemovalContext): Promise<string | undefined> {
   try {
     const { memberId } = await node.talos.etcdStatus({
       deadlineMs: node.patience.probeMs * 2,
@@ -155,11 +159,11 @@ async function memberId({ node }: RemovalContext): Promise<string | undefined> {
 }
 
 /** etcd without the node, as the control planes that stay see it; undefined while none of them answers. */
-export async function etcdReport(
+export async function readEtcdReport(
   { member, node, staying }: RemovalContext,
   known: string | undefined,
 ): Promise<EtcdReport | undefined> {
   const controlPlanes = staying.filter(({ role }) => role === "controlplane").map((other) => other.node);
   const call = { deadlineMs: node.patience.probeMs * 2, signal: node.signal };
-  return etcdWithout({ node: member, controlPlanes, reader: node.peer }, known, call);
+  return etcdSeenByOthers({ node: member, controlPlanes, reader: node.peer }, known, call);
 }

@@ -10,7 +10,7 @@ import {
   type OnRemove,
 } from "../../talos/members.ts";
 import type { Properties } from "../secrets.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 
 /** The inputs of a ClusterMembership as the steps use them: plain values, every default filled in. */
 export interface MembershipInputs {
@@ -65,7 +65,7 @@ export function memberLabel({ name, node }: Member): string {
 }
 
 /** What is left to do about a machine that is not touched, for people. */
-export function farewell({ member, way }: Departure, staying: readonly Member[]): string {
+export function keepNotice({ member, way }: Departure, staying: readonly Member[]): string {
   const label = memberLabel(member);
   if (way === "moved") {
     return `${label}: ${member.name} now has another address in the settings; the machine at ${member.node} is left as it is.`;
@@ -75,7 +75,7 @@ export function farewell({ member, way }: Departure, staying: readonly Member[])
     member.role === "controlplane" ? " It remains a member of etcd, which stops the next rollout." : "";
   const dead =
     member.role === "controlplane"
-      ? `; if the machine is gone for good, \`talosctl etcd remove-member <ID> --nodes ${through}\` with its ID from ${talosctl("etcd members", through)}`
+      ? `; if the machine is gone for good, \`talosctl etcd remove-member <ID> --nodes ${through}\` with its ID from ${talosctlCommand("etcd members", through)}`
       : "";
   return (
     `${label} leaves the settings and is left as it is (onRemove: keep): it keeps running, and Kubernetes still knows it.${also} ` +

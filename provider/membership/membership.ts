@@ -1,13 +1,13 @@
 import { coded } from "../../talos/errorCodes.ts";
 import type { Surroundings } from "../session.ts";
-import { hintsOf, problemsOf } from "../guards/finding.ts";
+import { joinHints, joinProblems } from "../guards/finding.ts";
 import type { Properties } from "../secrets.ts";
 import { Cancelled } from "../errors.ts";
 import { openRemoval, RemovalError, type RemovalContext } from "./context.ts";
-import { etcdReport, look } from "./look.ts";
+import { readEtcdReport, findMachine } from "./look.ts";
 import { departures, knownMembers, type Departure, type Member } from "../../talos/members.ts";
 import {
-  farewell,
+  keepNotice,
   memberLabel,
   membershipInputs,
   withFormerEndpoints,
@@ -54,20 +54,20 @@ export async function previewDepartures(
     pendingDepartures(state, { ...news, nodes: state["nodes"] }).map(({ member }) => member.node),
   );
   const sink = surroundings.statusOf(urn);
-  const problems = rashness(leaving, inputs);
+  const problems = unsafeRemovals(leaving, inputs);
   const isRash = problems.length > 0;
   for (const departure of leaving) {
     if (departure.way !== "reset") {
-      sink.warn(farewell(departure, inputs.nodes));
+      sink.warn(keepNotice(departure, inputs.nodes));
       continue;
     }
     // They are refused whatever their machines say.
     if (isRash && departure.member.role === "controlplane") continue;
     const { context, close } = await openRemoval(surroundings, urn, departure.member, inputs, signal);
     try {
-      const { problem, note } = await foresee(context);
+      const { problem, note } = await previewRemoval(context);
       if (problem === undefined || begun.has(departure.member.node)) {
-        sink.warn(`${announcement(departure, inputs.drain.enabled)}${note === undefined ? "" : ` ${note}`}`);
+        sink.warn(`${removalNotice(departure, inputs.drain.enabled)}${note === undefined ? "" : ` ${note}`}`);
       } else problems.push(problem);
     } finally {
       close();
@@ -76,16 +76,16 @@ export async function previewDepartures(
   if (problems.length > 0) throw new RemovalRefused(problems.join("\n"));
 }
 
-function announcement({ member }: Departure, drained: boolean): string {
+function removalNotice({ member }: Departure, drained: boolean): string {
   const etcd = member.role === "controlplane" ? "leaves etcd, " : "";
   return `${memberLabel(member)} leaves the settings, and its machine is reset (onRemove: reset): it ${drained ? "is drained, " : ""}${etcd}loses its configuration and its data, and boots into maintenance mode.`;
 }
 
 /** What stands against the removal right now. */
-async function foresee(context: RemovalContext): Promise<{ problem?: string; note?: string }> {
+async function previewRemoval(context: RemovalContext): Promise<{ problem?: string; note?: string }> {
   const { member, node } = context;
   try {
-    const found = await look(context, node.patience.guardMs);
+    const found = await findMachine(context, node.patience.guardMs);
     if (found.is === "reset") return {};
     refuseOtherNode(context, found);
     const risk = node.wanted.drain.enabled ? undefined : await volumesAtRisk(node.storage);
@@ -93,13 +93,13 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
     if (member.role !== "controlplane") return volumes;
     const findings = await etcdFindings(context, found.etcdMember);
     if (findings.length === 0) return volumes;
-    const problem = problemsOf(findings);
-    const hint = hintsOf(findings);
+    const problem = joinProblems(findings);
+    const hint = joinHints(findings);
     return { problem: new RemovalError(member, "guard", problem, hint).message };
   } catch (error) {
     if (!(error instanceof RemovalError)) throw error;
     // From where nobody of the cluster answers, a preview can judge nothing.
-    if ((await etcdReport(context, undefined)) === undefined) {
+    if ((await readEtcdReport(context, undefined)) === undefined) {
       return {
         note: "No control plane answers from here, so only `pulumi up` can check whether it can leave.",
       };
@@ -109,7 +109,7 @@ async function foresee(context: RemovalContext): Promise<{ problem?: string; not
 }
 
 /** What is never done, whatever the machines say. */
-function rashness(leaving: readonly Departure[], inputs: MembershipInputs): string[] {
+function unsafeRemovals(leaving: readonly Departure[], inputs: MembershipInputs): string[] {
   const controlPlanes = leaving.filter(
     ({ member, way }) => way === "reset" && member.role === "controlplane",
   );
@@ -150,7 +150,7 @@ export async function changeMembership(
 ): Promise<Member[]> {
   const inputs = withFormerEndpoints(membershipInputs(news), state);
   const leaving = departures(knownMembers(state), inputs);
-  const rash = rashness(leaving, inputs);
+  const rash = unsafeRemovals(leaving, inputs);
   if (rash.length > 0) throw new RemovalRefused(rash.join("\n"));
   const sink = surroundings.statusOf(urn);
   const [machines, others] = [
@@ -175,6 +175,6 @@ export async function changeMembership(
       close();
     }
   }
-  for (const departure of others) sink.warn(farewell(departure, inputs.nodes));
+  for (const departure of others) sink.warn(keepNotice(departure, inputs.nodes));
   return inputs.nodes;
 }

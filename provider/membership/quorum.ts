@@ -1,8 +1,8 @@
 import type { EtcdMember } from "../../talos/api/talosClient.ts";
-import { quorumWithout, unwell, type EtcdAnswer } from "../gate/quorum.ts";
+import { quorumWithout, whyUnhealthy, type EtcdAnswer } from "../gate/quorum.ts";
 import { memberFindings } from "../guards/etcd.ts";
 import type { Finding } from "../guards/finding.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 
 /** etcd as it is seen before one of its members leaves it for good. */
 export interface EtcdReport {
@@ -27,7 +27,7 @@ export function quorumFindings({ leaving, name, members, staying }: EtcdReport):
     staying[0]?.address ?? through,
   );
   const sick = staying.flatMap(({ address, etcd }) => {
-    const why = unwell(etcd);
+    const why = whyUnhealthy(etcd);
     return why === undefined ? [] : [`${address}: ${why}`];
   });
   const {
@@ -50,7 +50,7 @@ export function quorumFindings({ leaving, name, members, staying }: EtcdReport):
       hint:
         of === 0
           ? "The last member of etcd is the cluster: destroy the cluster, or add a control plane first."
-          : `Bring the others back first: ${talosctl("etcd members", through)} and ${talosctl("etcd status", through)} show them.`,
+          : `Bring the others back first: ${talosctlCommand("etcd members", through)} and ${talosctlCommand("etcd status", through)} show them.`,
       mayPass: true,
     });
   }

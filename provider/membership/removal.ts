@@ -1,19 +1,19 @@
 import { coded, hasCode, type CodedText } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import { stopIfCancelled, waitFor } from "../context.ts";
-import { EngineGone, NodeMoved, UpgradeError } from "../errors.ts";
+import { throwIfCancelled, pollUntil } from "../context.ts";
+import { EngineGone, NodeRebooted, UpgradeError } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
-import { hintsOf, problemsOf, type Finding } from "../guards/finding.ts";
-import { KubernetesError, resetAsked } from "../kubernetes.ts";
-import { strangersCertificate, waitsWithoutConfiguration } from "../maintenance.ts";
-import { talosctl } from "../talosctl.ts";
-import { answered, drain, findNode } from "../steps/drain.ts";
-import { release } from "../steps/uncordon.ts";
+import { joinHints, joinProblems, type Finding } from "../guards/finding.ts";
+import { KubernetesError, resetAnnotation } from "../kubernetes.ts";
+import { untrustedServerCertificate, isInMaintenanceMode } from "../maintenance.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { retryKubernetes, drain, findNode } from "../steps/drain.ts";
+import { releaseNode } from "../steps/uncordon.ts";
 import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
-import { etcdReport, look, type Found } from "./look.ts";
+import { readEtcdReport, findMachine, type FoundMachine } from "./look.ts";
 import { memberLabel } from "./members.ts";
 
-type Member = Extract<Found, { is: "member" }>;
+type Member = Extract<FoundMachine, { is: "member" }>;
 
 /**
  * Takes a node out of the cluster: drained, out of etcd, its configuration and data wiped, in maintenance mode, and out of Kubernetes. Safe to
@@ -24,15 +24,15 @@ export async function removeNode(context: RemovalContext): Promise<void> {
   let step = "look" as RemovalStep;
   const begin = (name: RemovalStep): void => {
     step = name;
-    stopIfCancelled(node);
+    throwIfCancelled(node);
     node.timer.start();
     context.step(name);
   };
   let cordoned = false;
-  let fate = "not asked" as Fate;
+  let fate = "not asked" as MachineFate;
   try {
     begin("look");
-    const found = await look(context, node.patience.contactMs);
+    const found = await findMachine(context, node.patience.contactMs);
     if (found.is === "reset") {
       fate = "reset";
       node.progress.info("was reset by an earlier run; removing it from etcd and Kubernetes");
@@ -41,18 +41,18 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       node.gate.requireApproval("leaving");
       refuseOtherNode(context, found);
       await refuseSameMachine(context, found);
-      await guard(context, found.etcdMember);
+      await requireEtcdAllows(context, found.etcdMember);
       begin("drain");
       cordoned = true;
       await drain(node, { kubernetesNode: found.kubernetesNode }, () => undefined);
       begin("reset");
       await noteReset(context, found);
       fate = "asked";
-      const asked = await reset(context, found);
+      const asked = await requestReset(context, found);
       cordoned = false;
       begin("wait");
       // A request that was lost has disturbed nothing, so the cordon is lifted.
-      await untilReset(context, found, asked, () => {
+      await awaitReset(context, found, asked, () => {
         cordoned = true;
         fate = "not asked";
       });
@@ -60,7 +60,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       fate = "reset";
     }
     begin("forget");
-    await forget(context, found);
+    await forgetNode(context, found);
     node.progress.info(
       found.is === "member"
         ? "left the cluster: the machine waits in maintenance mode, and its Node object is deleted"
@@ -69,21 +69,21 @@ export async function removeNode(context: RemovalContext): Promise<void> {
   } catch (error) {
     // Refused before it was asked.
     if (step === "reset" && error instanceof RemovalError) fate = "not asked";
-    const isBack = cordoned && (await putBack(context));
-    throw told(context, step, error, `${fateText[fate]}${isBack ? " It was uncordoned." : ""}`);
+    const isBack = cordoned && (await uncordonIfOurs(context));
+    throw toRemovalError(context, step, error, `${fateText[fate]}${isBack ? " It was uncordoned." : ""}`);
   }
 }
 
 /** What has become of the machine. */
-type Fate = "not asked" | "asked" | "reset";
+type MachineFate = "not asked" | "asked" | "reset";
 
-const fateText: Record<Fate, string> = {
+const fateText: Record<MachineFate, string> = {
   "not asked": "The machine was not reset.",
   asked: "The machine was asked to reset.",
   reset: "The machine was reset; it remains to be removed from etcd and Kubernetes.",
 };
 
-function told(context: RemovalContext, step: RemovalStep, error: unknown, now: string): unknown {
+function toRemovalError(context: RemovalContext, step: RemovalStep, error: unknown, now: string): unknown {
   const { member, node } = context;
   if (node.signal.aborted) {
     const undone = removalSteps.slice(removalSteps.indexOf(step)).join(", ");
@@ -155,17 +155,17 @@ async function refuseSameMachine({ member, staying, node }: RemovalContext, foun
 }
 
 /** What etcd has to be like for this node to leave. What may pass by itself gets some time to pass. */
-async function guard(context: RemovalContext, known: string | undefined): Promise<void> {
+async function requireEtcdAllows(context: RemovalContext, known: string | undefined): Promise<void> {
   const { member, node } = context;
   if (member.role !== "controlplane") return;
   let findings: readonly Finding[] = [];
-  await waitFor(node, node.clock.now() + node.patience.guardMs, async () => {
+  await pollUntil(node, node.clock.now() + node.patience.guardMs, async () => {
     findings = await etcdFindings(context, known);
-    if (findings.length > 0) node.progress.detail(problemsOf(findings));
+    if (findings.length > 0) node.progress.detail(joinProblems(findings));
     return findings.every(({ mayPass }) => !mayPass) ? true : undefined;
   });
   if (findings.length === 0) return;
-  throw new RemovalError(member, "guard", problemsOf(findings), hintsOf(findings));
+  throw new RemovalError(member, "guard", joinProblems(findings), joinHints(findings));
 }
 
 /** What stands against a control plane's leaving, as far as etcd is concerned. */
@@ -177,12 +177,12 @@ export async function etcdFindings(
 }
 
 /** Asks for the reset. @returns the id that its events carry; undefined if the answer was lost */
-async function reset({ member, node }: RemovalContext, found: Member): Promise<string | undefined> {
+async function requestReset({ member, node }: RemovalContext, found: Member): Promise<string | undefined> {
   try {
     return await node.gate.reset(found, { deadlineMs: node.patience.probeMs * 5 });
   } catch (error) {
     if (error instanceof Refused) throw new RemovalError(member, "reset", error.problems, error.hint);
-    if (error instanceof NodeMoved) {
+    if (error instanceof NodeRebooted) {
       throw new RemovalError(
         member,
         "reset",
@@ -203,11 +203,11 @@ async function reset({ member, node }: RemovalContext, found: Member): Promise<s
 async function noteReset({ member, node }: RemovalContext, { kubernetesNode }: Member): Promise<void> {
   const kubernetes = await node.kubernetes();
   if (kubernetes === undefined) return;
-  const nodes = await answered(node, () => kubernetes.nodes());
+  const nodes = await retryKubernetes(node, () => kubernetes.nodes());
   const object = findNode(nodes, kubernetesNode, member.node);
   if (object === undefined) return;
-  await answered(node, () =>
-    kubernetes.patchNode(object.name, { annotations: { [resetAsked]: "talos-node" } }),
+  await retryKubernetes(node, () =>
+    kubernetes.patchNode(object.name, { annotations: { [resetAnnotation]: "talos-node" } }),
   );
 }
 
@@ -217,7 +217,7 @@ async function noteReset({ member, node }: RemovalContext, { kubernetesNode }: M
  *
  * @param undisturbed is called if the request never arrived: the machine runs on in the boot in which it was asked
  */
-async function untilReset(
+async function awaitReset(
   context: RemovalContext,
   before: Member,
   actor: string | undefined,
@@ -241,10 +241,10 @@ async function untilReset(
       member,
       "wait",
       coded("reset-failed", seen),
-      `Check the machine's console and ${talosctl("dmesg", member.node)}, then run \`pulumi up\` again.`,
+      `Check the machine's console and ${talosctlCommand("dmesg", member.node)}, then run \`pulumi up\` again.`,
     );
   try {
-    const done = await waitFor(node, node.timer.end, async (): Promise<"reset" | "gone" | undefined> => {
+    const done = await pollUntil(node, node.timer.end, async (): Promise<"reset" | "gone" | undefined> => {
       if (failure !== undefined) throw fail(`the reset failed on the machine: ${failure}`);
       try {
         const call = { deadlineMs: patience.probeMs, signal };
@@ -260,8 +260,8 @@ async function untilReset(
         }
       } catch (error) {
         if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-        if (await waitsWithoutConfiguration(error, talos)) return "reset";
-        if ((await strangersCertificate(error, talos)) !== undefined) return "reset";
+        if (await isInMaintenanceMode(error, talos)) return "reset";
+        if ((await untrustedServerCertificate(error, talos)) !== undefined) return "reset";
         if (error.kind === "timeout") talos.reconnect();
         last = error.detail;
         awaySince ??= clock.now();
@@ -283,13 +283,13 @@ async function untilReset(
 }
 
 /** Step `forget`: etcd has no member of it any more, and Kubernetes no node. The gate looks once more what has become of the machine. */
-async function forget(context: RemovalContext, found: Found): Promise<void> {
+async function forgetNode(context: RemovalContext, found: FoundMachine): Promise<void> {
   const { member, node } = context;
   if (member.role === "controlplane") {
     const known = found.is === "member" ? found.etcdMember : undefined;
     let left: CodedText | undefined = coded("etcd-unreachable", "etcd does not answer");
-    await waitFor(node, node.clock.now() + node.patience.guardMs, async () => {
-      const report = await etcdReport(context, known);
+    await pollUntil(node, node.clock.now() + node.patience.guardMs, async () => {
+      const report = await readEtcdReport(context, known);
       left =
         report === undefined
           ? coded("etcd-unreachable", "etcd does not answer on any of the remaining control planes")
@@ -304,19 +304,19 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
         member,
         "forget",
         left,
-        `Remove the member with \`talosctl etcd remove-member <ID> --nodes ${through}\` (ID from ${talosctl("etcd members", through)}), then run \`pulumi up\` again.`,
+        `Remove the member with \`talosctl etcd remove-member <ID> --nodes ${through}\` (ID from ${talosctlCommand("etcd members", through)}), then run \`pulumi up\` again.`,
       );
     }
   }
   const kubernetes = await node.kubernetes();
   if (kubernetes === undefined) return;
-  const nodes = await answered(node, () => kubernetes.nodes());
+  const nodes = await retryKubernetes(node, () => kubernetes.nodes());
   const known = found.is === "member" ? found.kubernetesNode : undefined;
   const object =
     findNode(nodes, known, member.node) ?? nodes.find(({ name, ready }) => name === member.name && !ready);
   if (object === undefined) return;
   try {
-    await answered(node, () => node.gate.deleteNode(object.name, member.wasReset === true));
+    await retryKubernetes(node, () => node.gate.deleteNode(object.name, member.wasReset === true));
   } catch (error) {
     if (error instanceof Refused) throw new RemovalError(member, "forget", error.problems, error.hint);
     throw error;
@@ -324,15 +324,15 @@ async function forget(context: RemovalContext, found: Found): Promise<void> {
 }
 
 /** The node stays for now: pods may come back to it. */
-async function putBack({ node, member }: RemovalContext): Promise<boolean> {
+async function uncordonIfOurs({ node, member }: RemovalContext): Promise<boolean> {
   if (node.signal.reason instanceof EngineGone) return false;
   try {
     const kubernetes = await node.kubernetes();
     const object = findNode((await kubernetes?.nodes()) ?? [], member.name, member.node);
     if (kubernetes === undefined || object === undefined) return false;
-    const isBack = await release(kubernetes, object, { installedToo: false });
-    if (object.annotations[resetAsked] !== undefined)
-      await kubernetes.patchNode(object.name, { annotations: { [resetAsked]: null } });
+    const isBack = await releaseNode(kubernetes, object, { installedToo: false });
+    if (object.annotations[resetAnnotation] !== undefined)
+      await kubernetes.patchNode(object.name, { annotations: { [resetAnnotation]: null } });
     return isBack;
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;

@@ -1,10 +1,10 @@
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
-import { pathTo } from "../rollout.ts";
-import { judgeKubeconfig } from "../certificates/judge.ts";
+import { propertyPath } from "../rollout.ts";
+import { checkKubeconfigExpiry } from "../certificates/judge.ts";
 import type { CheckFailure } from "../check.ts";
-import { calendar } from "../clock.ts";
-import type { Foreseen, OtherResource } from "../otherResource.ts";
+import { wallClockMs } from "../clock.ts";
+import type { AddedInputs, PluginResource } from "../otherResource.ts";
 import { refusedProperty } from "../refusals.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { StatusSink } from "../progress.ts";
@@ -28,7 +28,7 @@ export const membershipType = "talos-node:index:ClusterMembership";
  * The list of the cluster's nodes. An update that makes it shorter takes nodes out. Removals are updates and never deletions: a deletion may
  * be `pulumi destroy`, which must not wipe machines.
  */
-export class MembershipResource implements OtherResource {
+export class MembershipResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
   /** What a preview's check has found of each resource, for the diff after it: the machines are asked once. */
@@ -45,12 +45,12 @@ export class MembershipResource implements OtherResource {
 
   /** The kubeconfig of this deployment: only this resource of the first ones has it. */
   async judge(urn: string, _before: Properties, inputs: Properties): Promise<CheckFailure[]> {
-    return judgeKubeconfig(inputs, calendar(this.#surroundings), this.#surroundings.statusOf(urn));
+    return checkKubeconfigExpiry(inputs, wallClockMs(this.#surroundings), this.#surroundings.statusOf(urn));
   }
 
   /** Why a removal is refused, in a preview: one input more, so that the preflight tells it together with all else. */
-  async foresee(urn: string, before: Properties, inputs: Properties): Promise<Foreseen> {
-    const kept: Foreseen = { added: {}, dropped: ["preview"] };
+  async foresee(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
+    const kept: AddedInputs = { added: {}, dropped: ["preview"] };
     const known = before["nodes"] !== undefined && !hasUnknown([before["nodes"], inputs["nodes"]]);
     if (inputs["preview"] !== true || !known || hasUnknown(inputs["clientConfiguration"])) return kept;
     if (pendingDepartures(before, inputs).length === 0) return kept;
@@ -65,7 +65,7 @@ export class MembershipResource implements OtherResource {
         inputs,
         this.#stop,
       );
-      this.#told.set(urn, { of: changeOf(inputs), warnings });
+      this.#told.set(urn, { of: requestedMembership(inputs), warnings });
       return kept;
     } catch (error) {
       if (!(error instanceof RemovalRefused)) throw error;
@@ -93,7 +93,7 @@ export class MembershipResource implements OtherResource {
   async #tell(urn: string, state: Properties, news: Properties): Promise<void> {
     const told = this.#told.get(urn);
     this.#told.delete(urn);
-    if (told?.of !== changeOf(news))
+    if (told?.of !== requestedMembership(news))
       return previewDepartures(this.#surroundings, urn, state, news, this.#stop);
     for (const warning of told.warnings) this.#surroundings.statusOf(urn).warn(warning);
   }
@@ -128,11 +128,11 @@ export class MembershipResource implements OtherResource {
   }
 }
 
-const ignore = (): void => undefined;
-const silentSink: StatusSink = { status: ignore, info: ignore, warn: ignore };
+const doNothing = (): void => undefined;
+const silentSink: StatusSink = { status: doNothing, info: doNothing, warn: doNothing };
 
 /** What the machines are asked for. */
-function changeOf({ nodes, onRemove, endpoints }: Properties): string {
+function requestedMembership({ nodes, onRemove, endpoints }: Properties): string {
   return JSON.stringify([nodes, onRemove, endpoints]);
 }
 
@@ -152,8 +152,8 @@ function memberDetails(oldInputs: Properties, news: Properties): { changed: stri
   for (const [name, kind] of Object.entries(nodes)) {
     // A list of 0.1.0 has no keys: what goes is shown by its place there, what changes as it is now.
     const place = list?.findIndex((node) => node.name === name);
-    const gone = place === undefined ? pathTo("nodes", name) : `nodes[${place}]`;
-    details[kind === "delete" ? gone : pathTo("nodes", name)] =
+    const gone = place === undefined ? propertyPath("nodes", name) : `nodes[${place}]`;
+    details[kind === "delete" ? gone : propertyPath("nodes", name)] =
       kind === "update" && list !== undefined ? "add" : kind;
   }
   return {

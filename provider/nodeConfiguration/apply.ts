@@ -3,34 +3,34 @@ import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, TalosReader } from "../../talos/api/talosClient.ts";
 import { isItself } from "../../talos/endpoint.ts";
 import type { Connections } from "../connections.ts";
-import { stopIfCancelled } from "../context.ts";
+import { throwIfCancelled } from "../context.ts";
 import { Cancelled } from "../errors.ts";
 import { Gate } from "../gate/gate.ts";
 import { Refused } from "../gate/refused.ts";
-import { inTurn } from "../gate/turn.ts";
-import { givenKubeconfig, kubeconfigForTurn } from "../givenKubeconfig.ts";
+import { inQueue } from "../gate/turn.ts";
+import { fetchKubeconfig, fetchKubeconfigForLock } from "../givenKubeconfig.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
-import { talosctl } from "../talosctl.ts";
-import { approvalFor, type Surroundings } from "../session.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { askedApproval, type Surroundings } from "../session.ts";
 import { failedAfterApply, notApplied, refusedAfter } from "./applyErrors.ts";
-import { requireApproval } from "./approved.ts";
-import { endDrain, notDrained, openForDrain, whileDrained } from "./drained.ts";
+import { requireConfigurationApproval } from "./approved.ts";
+import { endDrain, toConfigurationError, openForDrain, whileDrained } from "./drained.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
-import { kubeletStake, restartsKubelet } from "./kubelet.ts";
+import { readKubeletStake, restartsKubelet } from "./kubelet.ts";
 import {
   ConfigurationError,
   findConfiguration,
-  findPatiently,
-  forNode,
-  joining,
-  judge,
+  waitForConfiguration,
+  configurationForNode,
+  configurationForJoining,
+  judgeChange,
   needsReboot,
-  reinstalled,
-  type Found,
+  reinstallRefusal,
+  type FoundConfiguration,
 } from "./look.ts";
-import { adviceForUnanswered } from "../unanswered.ts";
+import { hintForUnanswered } from "../unanswered.ts";
 
 /** Who asks, and where its messages go. */
 export interface ApplyCall {
@@ -69,10 +69,10 @@ export async function applyConfiguration(
   connections: Connections,
   order: ApplyOrder,
 ): Promise<ApplyOutcome> {
-  return new Application(call, connections, order).run();
+  return new ConfigurationApply(call, connections, order).run();
 }
 
-class Application {
+class ConfigurationApply {
   readonly #call: ApplyCall;
   readonly #connections: Connections;
   readonly #order: ApplyOrder;
@@ -98,8 +98,8 @@ class Application {
       services: [],
       cluster: wanted.clientConfiguration.caCertificate,
       kubeconfig: undefined,
-      kubeconfigForTurn: () => kubeconfigForTurn(reader, wanted.controlPlanes, this.#limits(2)),
-      approval: approvalFor(wanted.approval, call.surroundings),
+      kubeconfigForTurn: () => fetchKubeconfigForLock(reader, wanted.controlPlanes, this.#callOptions(2)),
+      approval: askedApproval(wanted.approval, call.surroundings),
       acting,
       reader,
       connectionTo: (address) => connections.connectionTo(address),
@@ -124,18 +124,18 @@ class Application {
         coded(
           "config-unreadable",
           `${this.#label}: its configuration was not applied, since the current one could not be read: ${found.reason}`,
-          `${adviceForUnanswered(found.reason)}${this.#onlyItself()} Then run \`pulumi up\` again.`,
+          `${hintForUnanswered(found.reason)}${this.#directAddressHint()} Then run \`pulumi up\` again.`,
         ),
       );
     }
     if (found.state === "maintenance") {
-      if (!isNew) throw new ConfigurationError(reinstalled(wanted, this.#call.urn));
-      requireApproval(wanted, this.#gate);
-      await this.#first();
+      if (!isNew) throw new ConfigurationError(reinstallRefusal(wanted, this.#call.urn));
+      requireConfigurationApproval(wanted, this.#gate);
+      await this.#applyFirst();
       return { applied: true };
     }
-    const verdict = judge(wanted, found.configuration, before);
-    this.#data = forNode(wanted, found.configuration).machineConfiguration;
+    const verdict = judgeChange(wanted, found.configuration, before);
+    this.#data = configurationForNode(wanted, found.configuration).machineConfiguration;
     if (found.configuration === this.#data || !isDue(verdict.lines)) {
       await this.#endEarlierDrain();
       return unchanged;
@@ -144,45 +144,47 @@ class Application {
     const refusal = verdict.refusal ?? (await iscsiRemovalProblem(look, verdict.lines));
     if (refusal !== undefined) throw new ConfigurationError(refusal);
     this.#changes = verdict.lines.length > 0;
-    if (this.#changes) requireApproval(wanted, this.#gate);
-    return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#change(verdict.disturbs);
+    if (this.#changes) requireConfigurationApproval(wanted, this.#gate);
+    return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#applyChange(verdict.disturbs);
   }
 
   /** One kubelet of a cluster at a time, and none under volumes that would be logged out. */
   async #restartKubelet(): Promise<ApplyOutcome> {
     const { wanted } = this.#order;
-    return inTurn(`${wanted.clientConfiguration.caCertificate}\0kubelet`, this.#call.signal, async () => {
-      const stake = await kubeletStake({ ...this.#call, wanted, connections: this.#connections });
+    return inQueue(`${wanted.clientConfiguration.caCertificate}\0kubelet`, this.#call.signal, async () => {
+      const stake = await readKubeletStake({ ...this.#call, wanted, connections: this.#connections });
       const refused = stake.is === "unknown" || (stake.is === "drain" && !drainInputs(wanted.drain).enabled);
       if (refused) throw new ConfigurationError(stake.reason);
       // What is staged restarts nothing.
-      if (stake.is === "drain" && (await this.#mode()) === "NO_REBOOT")
-        return this.#drained(stake.kubeconfig);
-      return this.#ended(await this.#change(true), () => this.#endEarlierDrain());
+      if (stake.is === "drain" && (await this.#chooseMode()) === "NO_REBOOT")
+        return this.#applyDrained(stake.kubeconfig);
+      return this.#endDrainAfter(await this.#applyChange(true), () => this.#endEarlierDrain());
     });
   }
 
   /** Drains the node, applies the configuration while nothing is on it, and gives it back. */
-  async #drained(kubeconfig: string): Promise<ApplyOutcome> {
+  async #applyDrained(kubeconfig: string): Promise<ApplyOutcome> {
     const session = await openForDrain(this.#call, this.#order.wanted, kubeconfig);
     const { context } = session;
     const own = this.#gate;
     this.#gate = context.gate;
     try {
       return await context.gate.inTurn(async () => {
-        const work = (): Promise<ApplyOutcome> => this.#change(true, true);
+        const work = (): Promise<ApplyOutcome> => this.#applyChange(true, true);
         const outcome = await whileDrained(context, work, ({ applied }) => applied);
-        return this.#ended(outcome, () => endDrain(context, true));
+        return this.#endDrainAfter(outcome, () => endDrain(context, true));
       });
     } catch (error) {
-      throw error instanceof TalosError ? notApplied(this.#label, error) : notDrained(this.#label, error);
+      throw error instanceof TalosError
+        ? notApplied(this.#label, error)
+        : toConfigurationError(this.#label, error);
     } finally {
       this.#gate = own;
       session.close();
     }
   }
 
-  async #ended(outcome: ApplyOutcome, end: () => Promise<void>): Promise<ApplyOutcome> {
+  async #endDrainAfter(outcome: ApplyOutcome, end: () => Promise<void>): Promise<ApplyOutcome> {
     if (!outcome.applied || outcome.failure !== undefined) return outcome;
     try {
       await end();
@@ -199,7 +201,7 @@ class Application {
     const call = { deadlineMs: this.#call.surroundings.patience.probeMs * 2, signal: this.#call.signal };
     const peer = (address: string): TalosReader => this.#connections.to(address);
     try {
-      const kubeconfig = await givenKubeconfig(peer, wanted.controlPlanes, call);
+      const kubeconfig = await fetchKubeconfig(peer, wanted.controlPlanes, call);
       const session = await openForDrain(this.#call, wanted, kubeconfig);
       try {
         await endDrain(session.context, resumes);
@@ -218,16 +220,16 @@ class Application {
   }
 
   /** A first configuration cannot go through an endpoint: a machine without one knows nobody who could forward to it. */
-  #onlyItself(): string {
+  #directAddressHint(): string {
     const { isNew, wanted } = this.#order;
     const { endpoint, others = [] } = this.#connections.connectionTo(wanted.node);
     if (!isNew || [endpoint, ...others].some((way) => isItself(way, wanted.node))) return "";
     return ` For its first configuration a machine must answer at ${wanted.node} itself, port 50000: no endpoint forwards to it yet. From another host, \`talosctl apply-config --insecure --nodes ${wanted.node}\` can apply it.`;
   }
 
-  #find(accept?: (found: Found) => boolean, forMs?: number): Promise<Found> {
+  #find(accept?: (found: FoundConfiguration) => boolean, forMs?: number): Promise<FoundConfiguration> {
     const { wanted } = this.#order;
-    return findPatiently(
+    return waitForConfiguration(
       { ...this.#call, wanted },
       this.#connections.to(wanted.node),
       (text) => this.#sink.status(text),
@@ -237,18 +239,18 @@ class Application {
   }
 
   /** The first configuration of a machine in maintenance mode, which knows nobody: it is sent without client authentication. */
-  async #first(): Promise<void> {
-    const data = await this.#newcomers();
+  async #applyFirst(): Promise<void> {
+    const data = await this.#configurationForJoining();
     for (let tries = 0; ; tries++) {
       try {
-        this.#tell(await this.#gate.applyFirstConfiguration(data, this.#limits(10)));
+        this.#warn(await this.#gate.applyFirstConfiguration(data, this.#callOptions(10)));
         return;
       } catch (error) {
         if (error instanceof Refused)
           throw new ConfigurationError(framed("", error.problems, `. Nothing was sent to it. ${error.hint}`));
         if (!isTransient(error)) throw notApplied(this.#label, error);
         // The machine may have stored it, and begun to install, before its answer was out.
-        const found = await this.#afterFirst();
+        const found = await this.#findAfterFirst();
         if (found.state === "configured") return;
         // Silence proves nothing: the next `up` looks again, and the state has no configuration of the node until then.
         if (found.state === "unreachable" || tries >= 2) throw notApplied(this.#label, error);
@@ -260,33 +262,33 @@ class Application {
    * A node that joins a cluster gets the Kubernetes that the cluster runs, not a newer one: its kubelet would be ahead of the API servers. Where no other control plane
    * has a configuration, or none answers, the cluster is as new as the node.
    */
-  async #newcomers(): Promise<string> {
+  async #configurationForJoining(): Promise<string> {
     const { wanted } = this.#order;
     for (const address of wanted.controlPlanes.filter((other) => other !== wanted.node)) {
       const found = await findConfiguration({ ...this.#call, wanted }, this.#connections.to(address));
-      if (found.state === "configured") return joining(wanted, found.configuration);
+      if (found.state === "configured") return configurationForJoining(wanted, found.configuration);
     }
     return wanted.machineConfiguration;
   }
 
   /** Whether a machine that lets anyone in still does so; one that has begun to install is away for some minutes, and then configured. */
-  async #afterFirst(): Promise<Found> {
+  async #findAfterFirst(): Promise<FoundConfiguration> {
     const found = await this.#find(({ state }) => state !== "maintenance");
     const { contactMs } = this.#call.surroundings.patience;
     return found.state === "unreachable" ? this.#find(undefined, contactMs) : found;
   }
 
   /** Asks what the change needs, and applies it in the mode that needs no reboot. */
-  async #change(disturbs: boolean, drained = false): Promise<ApplyOutcome> {
+  async #applyChange(disturbs: boolean, drained = false): Promise<ApplyOutcome> {
     for (let tries = 0; ; tries++) {
-      const mode = await this.#mode();
+      const mode = await this.#chooseMode();
       try {
-        this.#tell(await this.#through({ mode, disturbs: disturbs && mode === "NO_REBOOT", drained }));
+        this.#warn(await this.#send({ mode, disturbs: disturbs && mode === "NO_REBOOT", drained }));
         if (mode === "STAGED") {
           this.#sink.warn(
             coded(
               "config-staged",
-              `${this.#label}: its configuration is staged and takes effect at the next boot: with the next upgrade, or after ${talosctl("reboot", this.#order.wanted.node)}`,
+              `${this.#label}: its configuration is staged and takes effect at the next boot: with the next upgrade, or after ${talosctlCommand("reboot", this.#order.wanted.node)}`,
             ),
           );
         }
@@ -295,18 +297,18 @@ class Application {
         if (error instanceof Cancelled || error instanceof ConfigurationError) throw error;
         // The node has changed since it was asked: what needs a reboot now is staged.
         if (needsReboot(error) && tries === 0) continue;
-        return this.#afterFailure(error);
+        return this.#outcomeAfterFailure(error);
       }
     }
   }
 
   /** A dry run tells what the change needs. Without its answer nothing is applied: a guess could reboot the node. */
-  async #mode(): Promise<"NO_REBOOT" | "STAGED"> {
+  async #chooseMode(): Promise<"NO_REBOOT" | "STAGED"> {
     const { clock, patience } = this.#call.surroundings;
     const end = clock.now() + patience.kubernetesMs;
     for (;;) {
       try {
-        const { mode } = await this.#gate.tryConfiguration(this.#data, this.#limits(5));
+        const { mode } = await this.#gate.tryConfiguration(this.#data, this.#callOptions(5));
         if (mode === "NO_REBOOT") return "NO_REBOOT";
         if (mode === "REBOOT" || mode === "STAGED") return "STAGED";
         throw new ConfigurationError(
@@ -324,7 +326,7 @@ class Application {
   }
 
   /** Waits for the cluster to allow it, as long as the settings say. */
-  async #through(request: {
+  async #send(request: {
     mode: "NO_REBOOT" | "STAGED";
     disturbs: boolean;
     drained: boolean;
@@ -333,11 +335,11 @@ class Application {
     const { timeoutSeconds } = this.#order.wanted;
     const begun = clock.now();
     for (;;) {
-      stopIfCancelled(this.#call);
+      throwIfCancelled(this.#call);
       try {
         return await this.#gate.applyConfiguration(
           { data: this.#data, changes: this.#changes, ...request },
-          this.#limits(10),
+          this.#callOptions(10),
         );
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
@@ -351,11 +353,11 @@ class Application {
   }
 
   /** The call failed; whether the node has the configuration is for the node to say. */
-  async #afterFailure(error: unknown): Promise<ApplyOutcome> {
+  async #outcomeAfterFailure(error: unknown): Promise<ApplyOutcome> {
     const { wanted, before } = this.#order;
     const found = await this.#find();
     const applied =
-      found.state === "configured" && judge(wanted, found.configuration, before).lines.length === 0;
+      found.state === "configured" && judgeChange(wanted, found.configuration, before).lines.length === 0;
     // An answer that was lost is no failure, if the node has what it was sent.
     if (applied && isTransient(error)) return { applied };
     return {
@@ -364,11 +366,11 @@ class Application {
     };
   }
 
-  #tell({ warnings }: ApplyAnswer): void {
+  #warn({ warnings }: ApplyAnswer): void {
     for (const warning of warnings) this.#sink.warn(`${this.#label}: Talos warns: ${warning}`);
   }
 
-  #limits(factor: number): { deadlineMs: number; signal: AbortSignal } {
+  #callOptions(factor: number): { deadlineMs: number; signal: AbortSignal } {
     return { deadlineMs: this.#call.surroundings.patience.probeMs * factor, signal: this.#call.signal };
   }
 }

@@ -1,6 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import { coded, framed } from "../../talos/errorCodes.ts";
-import { duration } from "../clock.ts";
+import { formatDuration } from "../clock.ts";
 import { UpgradeError } from "../errors.ts";
 import { NotRecovered, type Refused } from "../gate/refused.ts";
 import { ConfigurationError } from "./look.ts";
@@ -22,7 +22,7 @@ export function refusedAfter(label: string, refused: Refused, waitedMs: number):
   const hint = refused.hint.replace(/,? then run `pulumi up` again\.$/, ".");
   return new ConfigurationError(
     framed(
-      `${label}: its configuration was not applied (waited ${duration(waitedMs)}): `,
+      `${label}: its configuration was not applied (waited ${formatDuration(waitedMs)}): `,
       refused.problems,
       `. ${hint} Then run \`pulumi up\` again: it continues from here.`,
     ),

@@ -5,7 +5,7 @@ import { nodeLabel } from "../inputs.ts";
 import { ConfigurationError } from "./look.ts";
 
 /** Before anything is waited for, or asked of the node: is the change of its configuration in the approved plan? */
-export function requireApproval(wanted: { name: string; node: string }, gate: Gate): void {
+export function requireConfigurationApproval(wanted: { name: string; node: string }, gate: Gate): void {
   try {
     gate.requireApproval("configuration");
   } catch (error) {

@@ -1,29 +1,29 @@
-import { problemsOf } from "../guards/finding.ts";
+import { joinProblems } from "../guards/finding.ts";
 import { coded, framed } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import { EngineGone, UpgradeError } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import {
-  cordonedBy,
+  cordonAnnotation,
   KubernetesError,
-  storageNote,
+  storageAnnotation,
   type KubernetesClient,
   type KubernetesNode,
 } from "../kubernetes.ts";
-import { policyOf } from "../rollout/policy.ts";
+import { parsePolicy } from "../rollout/policy.ts";
 import { Session, type Surroundings } from "../session.ts";
-import { answered, drain, drainTarget, findNode } from "../steps/drain.ts";
-import { awaitStorage } from "../steps/storage.ts";
-import { talosctl } from "../talosctl.ts";
+import { retryKubernetes, drain, findDrainTarget, findNode } from "../steps/drain.ts";
+import { awaitNotedStorage } from "../steps/storage.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 import { ConfigurationError } from "./look.ts";
 
 /** By whom a node is cordoned whose kubelet is to restart: a later run gives back what a killed one has left, and nothing else. */
 const kubeletCordon = "talos-node kubelet";
 
-interface Call {
+interface DrainCall {
   readonly surroundings: Surroundings;
   readonly urn: string;
   readonly signal: AbortSignal;
@@ -31,7 +31,7 @@ interface Call {
 
 /** Connections for a node that is drained, with a kubeconfig that a control plane has given out. The caller closes them. */
 export async function openForDrain(
-  { surroundings, urn, signal }: Call,
+  { surroundings, urn, signal }: DrainCall,
   wanted: NodeConfigurationInputs,
   kubeconfig: string,
 ): Promise<Session> {
@@ -48,7 +48,7 @@ export async function openForDrain(
       storageGate: { timeoutSeconds: 300, ...wanted.storageGate },
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
-      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: policyOf(undefined) },
+      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: parsePolicy(undefined) },
     },
     signal,
   );
@@ -68,28 +68,28 @@ export async function whileDrained<T>(
     let outcome: T;
     let before: KubernetesNode | undefined;
     try {
-      before = await drainOne(context);
+      before = await drainForKubelet(context);
       outcome = await work();
     } catch (error) {
-      await putBack(context, before);
+      await uncordonIfOurs(context, before);
       throw error;
     }
-    if (!applied(outcome)) await putBack(context, before);
+    if (!applied(outcome)) await uncordonIfOurs(context, before);
     return outcome;
   });
 }
 
 /** @returns the node as it was */
-async function drainOne(context: UpgradeContext): Promise<KubernetesNode> {
+async function drainForKubelet(context: UpgradeContext): Promise<KubernetesNode> {
   const { wanted, talos, patience, signal, progress, gate } = context;
-  const kubernetes = await client(context);
+  const kubernetes = await connectedKubernetes(context);
   const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs * 2, signal });
-  const nodes = await answered(context, () => kubernetes.nodes());
-  const target = drainTarget(nodes, own, wanted.node);
+  const nodes = await retryKubernetes(context, () => kubernetes.nodes());
+  const target = findDrainTarget(nodes, own, wanted.node);
   if (target.state === "unknown")
-    throw failure(context, "drain", problemsOf([target.finding]), target.finding.hint);
+    throw stepError(context, "drain", joinProblems([target.finding]), target.finding.hint);
   if (target.state === "alone") {
-    throw failure(
+    throw stepError(
       context,
       "drain",
       coded("drain-single-node", "this is the only node of its cluster, so its pods cannot move"),
@@ -97,7 +97,7 @@ async function drainOne(context: UpgradeContext): Promise<KubernetesNode> {
     );
   }
   const { node } = target;
-  requireOthersWell(context, nodes, node);
+  requireOthersReady(context, nodes, node);
   await gate.require({ kind: "configure" });
   progress.detail("draining, since the kubelet restarts under volumes that its driver would log out");
   await drain(context, { kubernetesNode: node.name }, () => undefined, kubeletCordon);
@@ -105,7 +105,7 @@ async function drainOne(context: UpgradeContext): Promise<KubernetesNode> {
 }
 
 /** One node at a time: another one that is down, or that a run has left in the middle of something, comes first. */
-function requireOthersWell(
+function requireOthersReady(
   context: UpgradeContext,
   nodes: readonly KubernetesNode[],
   { name: self }: KubernetesNode,
@@ -113,11 +113,11 @@ function requireOthersWell(
   const busy = nodes.flatMap(({ name, ready, reason, annotations }) => {
     if (name === self) return [];
     if (!ready) return [`${name} is not ready: ${reason}`];
-    if (annotations[cordonedBy] !== undefined) return [`${name} is still cordoned by an earlier run`];
-    return annotations[storageNote] === undefined ? [] : [`the storage of ${name} is not back yet`];
+    if (annotations[cordonAnnotation] !== undefined) return [`${name} is still cordoned by an earlier run`];
+    return annotations[storageAnnotation] === undefined ? [] : [`the storage of ${name} is not back yet`];
   });
   if (busy.length === 0) return;
-  throw failure(
+  throw stepError(
     context,
     "drain",
     coded("drain-one-at-a-time", `nodes are drained one at a time, and ${busy.join(", ")}`),
@@ -132,53 +132,54 @@ function requireOthersWell(
  */
 export async function endDrain(context: UpgradeContext, resumes: boolean): Promise<void> {
   const { wanted, talos, patience, signal, progress, timer } = context;
-  const kubernetes = await client(context);
+  const kubernetes = await connectedKubernetes(context);
   const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs * 2, signal });
   const find = async (): Promise<KubernetesNode | undefined> =>
     findNode(await kubernetes.nodes(), own, wanted.node);
-  let node = await answered(context, find);
-  if (node?.annotations[cordonedBy] === kubeletCordon) {
+  let node = await retryKubernetes(context, find);
+  if (node?.annotations[cordonAnnotation] === kubeletCordon) {
     timer.start();
-    node = await waitFor(context, timer.end, async () => {
-      const now = await answered(context, find);
+    node = await pollUntil(context, timer.end, async () => {
+      const now = await retryKubernetes(context, find);
       progress.detail(`waiting for the kubelet: ${now?.reason ?? "Kubernetes does not know this node"}`);
       return now?.ready === true ? now : undefined;
     });
     if (node === undefined) {
-      throw failure(
+      throw stepError(
         context,
         "uncordon",
         coded("node-not-ready", "Kubernetes reports the node as not Ready after its kubelet restarted"),
-        `Check its kubelet (${talosctl("logs kubelet", wanted.node)}). It stays cordoned until then.`,
+        `Check its kubelet (${talosctlCommand("logs kubelet", wanted.node)}). It stays cordoned until then.`,
       );
     }
     const { name } = node;
-    await answered(context, () =>
-      kubernetes.patchNode(name, { unschedulable: false, annotations: { [cordonedBy]: null } }),
+    await retryKubernetes(context, () =>
+      kubernetes.patchNode(name, { unschedulable: false, annotations: { [cordonAnnotation]: null } }),
     );
   } else if (!resumes) {
     return;
   }
-  await awaitStorage(context, node, () => progress.detail("waiting for storage"));
+  await awaitNotedStorage(context, node, () => progress.detail("waiting for storage"));
 }
 
 /** The node goes on as it was. */
-async function putBack(context: UpgradeContext, before: KubernetesNode | undefined): Promise<void> {
+async function uncordonIfOurs(context: UpgradeContext, before: KubernetesNode | undefined): Promise<void> {
   if (context.signal.reason instanceof EngineGone) return;
   try {
-    const kubernetes = await client(context);
+    const kubernetes = await connectedKubernetes(context);
     const nodes = await kubernetes.nodes();
     const node = findNode(nodes, before?.name, context.wanted.node);
     if (node === undefined) return;
-    const ours = node.annotations[cordonedBy] === kubeletCordon;
+    const ours = node.annotations[cordonAnnotation] === kubeletCordon;
     const noted =
-      node.annotations[storageNote] !== undefined && before?.annotations[storageNote] === undefined;
+      node.annotations[storageAnnotation] !== undefined &&
+      before?.annotations[storageAnnotation] === undefined;
     if (!ours && !noted) return;
     await kubernetes.patchNode(node.name, {
       ...(ours ? { unschedulable: false } : {}),
       annotations: {
-        ...(ours ? { [cordonedBy]: null } : {}),
-        ...(noted ? { [storageNote]: null } : {}),
+        ...(ours ? { [cordonAnnotation]: null } : {}),
+        ...(noted ? { [storageAnnotation]: null } : {}),
       },
     });
   } catch (error) {
@@ -188,7 +189,7 @@ async function putBack(context: UpgradeContext, before: KubernetesNode | undefin
 }
 
 /** What goes wrong before the kubelet restarts, in the words of a configuration. */
-export function notDrained(label: string, error: unknown): unknown {
+export function toConfigurationError(label: string, error: unknown): unknown {
   const why = `${label}: its configuration was not applied: it restarts the kubelet under volumes that their driver would log out, and the node could not be drained: `;
   const again = "Then run `pulumi up` again.";
   if (error instanceof UpgradeError)
@@ -200,7 +201,7 @@ export function notDrained(label: string, error: unknown): unknown {
     : error;
 }
 
-async function client(context: UpgradeContext): Promise<KubernetesClient> {
+async function connectedKubernetes(context: UpgradeContext): Promise<KubernetesClient> {
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined)
     throw new KubernetesError(`there is no kubeconfig for ${nodeLabel(context.wanted)}`);

@@ -6,7 +6,7 @@ import type { Endpoints } from "../../talos/endpoint.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
 import { sameButForImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
-import { endpoints as endpointsRule, type CheckFailure } from "../check.ts";
+import { endpointsRule, type CheckFailure } from "../check.ts";
 import type { DrainInputs } from "../inputs.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
@@ -47,7 +47,7 @@ export interface NodeConfigurationInputs {
 }
 
 /** Read when a change needs them: a change of theirs alone is no change of the node. */
-export const policies = ["drain", "storageGate", "timeoutSeconds"];
+export const policyProperties = ["drain", "storageGate", "timeoutSeconds"];
 
 /** What `check` adds to the inputs: the lines that the applies of this stack change on the node, the newest last. */
 export const changesProperty = "changes";
@@ -64,7 +64,7 @@ export const configurationSecrets = [
 ] as const;
 
 /** What a look at the node is about. */
-export const asked = [
+export const lookProperties = [
   "name",
   "node",
   "endpoint",
@@ -76,14 +76,14 @@ export const asked = [
   "hidden",
 ] as const;
 
-const text = (value: unknown): boolean => typeof value === "string" && value !== "";
-const texts = (value: unknown): boolean =>
+const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+const isTextList = (value: unknown): boolean =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
 
-const known: Record<string, { fits: (value: unknown) => boolean; what: string; optional?: boolean }> = {
-  name: { fits: text, what: "a text" },
-  node: { fits: text, what: "the address of the node" },
-  endpoint: { fits: text, what: "a text", optional: true },
+const inputRules: Record<string, { fits: (value: unknown) => boolean; what: string; optional?: boolean }> = {
+  name: { fits: isText, what: "a text" },
+  node: { fits: isText, what: "the address of the node" },
+  endpoint: { fits: isText, what: "a text", optional: true },
   endpoints: {
     fits: (value) => endpointsRule(value) === undefined,
     what: "lists of endpoints by the node's address",
@@ -93,19 +93,19 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
     fits: (value) => value === "controlplane" || value === "worker",
     what: '"controlplane" or "worker"',
   },
-  controlPlanes: { fits: texts, what: "a list of addresses" },
+  controlPlanes: { fits: isTextList, what: "a list of addresses" },
   clientConfiguration: { fits: isRecord, what: "the credentials of a talosconfig" },
-  machineConfiguration: { fits: text, what: "a machine configuration" },
-  configuration: { fits: text, what: "a text", optional: true },
-  patches: { fits: texts, what: "a list of texts" },
-  acceptDropped: { fits: texts, what: "a list of paths", optional: true },
+  machineConfiguration: { fits: isText, what: "a machine configuration" },
+  configuration: { fits: isText, what: "a text", optional: true },
+  patches: { fits: isTextList, what: "a list of texts" },
+  acceptDropped: { fits: isTextList, what: "a list of paths", optional: true },
   hidden: {
     fits: (value) => Array.isArray(value) && value.every(isRecord),
     what: "a list of values",
     optional: true,
   },
-  contract: { fits: text, what: 'a contract such as "v1.12"' },
-  createdWith: { fits: text, what: 'a contract such as "v1.12"', optional: true },
+  contract: { fits: isText, what: 'a contract such as "v1.12"' },
+  createdWith: { fits: isText, what: 'a contract such as "v1.12"', optional: true },
   approval: { fits: isRecord, what: "an object", optional: true },
   timeoutSeconds: {
     fits: (value) => typeof value === "number" && value > 0,
@@ -118,13 +118,17 @@ const known: Record<string, { fits: (value: unknown) => boolean; what: string; o
 
 /** All that is wrong with the inputs. Values that only the deployment knows are left for it; no value is shown, since most are secret. */
 export function checkConfigurationInputs(inputs: Properties): CheckFailure[] {
-  const failures = Object.entries(known).flatMap(([property, { fits, what, optional }]): CheckFailure[] => {
-    const value = inputs[property];
-    if (hasUnknown(value) || (value === undefined && optional === true) || fits(value)) return [];
-    return [{ property, reason: `[${property}] ${value === undefined ? "is missing" : `must be ${what}`}` }];
-  });
+  const failures = Object.entries(inputRules).flatMap(
+    ([property, { fits, what, optional }]): CheckFailure[] => {
+      const value = inputs[property];
+      if (hasUnknown(value) || (value === undefined && optional === true) || fits(value)) return [];
+      return [
+        { property, reason: `[${property}] ${value === undefined ? "is missing" : `must be ${what}`}` },
+      ];
+    },
+  );
   const strange = Object.keys(inputs).filter(
-    (property) => !(property in known) && !property.startsWith("__"),
+    (property) => !(property in inputRules) && !property.startsWith("__"),
   );
   return [
     ...failures,
@@ -146,11 +150,11 @@ export function checkContract(olds: Properties, news: Properties): CheckFailure[
   return [];
 }
 
-type Defaulted = "acceptDropped" | "timeoutSeconds";
+type DefaultedProperty = "acceptDropped" | "timeoutSeconds";
 
 /** Inputs that `checkConfigurationInputs` has passed, with the defaults. */
 export function configurationInputs(checked: Properties): NodeConfigurationInputs {
-  const given = checked as unknown as Omit<NodeConfigurationInputs, Defaulted> &
+  const given = checked as unknown as Omit<NodeConfigurationInputs, DefaultedProperty> &
     Partial<NodeConfigurationInputs>;
   return { ...given, acceptDropped: given.acceptDropped ?? [], timeoutSeconds: given.timeoutSeconds ?? 600 };
 }
@@ -167,16 +171,16 @@ export function withRedacted(inputs: Properties): Properties {
 }
 
 /** Is this the configuration, of this node, that an earlier look was about? */
-export function sameQuestion(olds: Properties, news: Properties): boolean {
+export function isSameLook(olds: Properties, news: Properties): boolean {
   return (
     ["node", "endpoint", "patches", "acceptDropped"].every(
       (property) => JSON.stringify(olds[property]) === JSON.stringify(news[property]),
-    ) && sameText(olds, news, "machineConfiguration")
+    ) && isSameConfiguration(olds, news, "machineConfiguration")
   );
 }
 
 /** Is a configuration among the inputs the same as before, apart from images of Kubernetes, which this resource moves on no node? */
-export function sameText(
+export function isSameConfiguration(
   olds: Properties,
   news: Properties,
   property: "machineConfiguration" | "configuration",
@@ -184,7 +188,7 @@ export function sameText(
   const [before, after] = [olds[property], news[property]];
   if (before === after) return true;
   if (typeof before !== "string" || typeof after !== "string" || hasUnknown([before, after])) return false;
-  const patches = [olds, news].flatMap((inputs) => linesOf(inputs, "patches"));
+  const patches = [olds, news].flatMap((inputs) => linesOfProperty(inputs, "patches"));
   try {
     return sameButForImages(before, after, patches);
   } catch (error) {
@@ -194,7 +198,7 @@ export function sameText(
 }
 
 /** A property that is a list of lines; empty if it is none. */
-export function linesOf(properties: Properties, property: string): string[] {
+export function linesOfProperty(properties: Properties, property: string): string[] {
   const value = properties[property];
   return Array.isArray(value) ? value.filter((line) => typeof line === "string") : [];
 }
@@ -203,6 +207,6 @@ export function linesOf(properties: Properties, property: string): string[] {
  * The state of a ConfigurationGuard (0.1.0), which this resource replaces: an alias hands it over. It tells which configuration passed the guard,
  * but not whether the Talos provider's ConfigurationApply has applied it.
  */
-export function fromGuard(olds: Properties): boolean {
+export function isGuardState(olds: Properties): boolean {
   return olds["machineConfiguration"] !== undefined && olds["contract"] === undefined;
 }

@@ -1,11 +1,11 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { withoutIscsiLabel } from "../../talos/iscsi.ts";
-import { givenKubeconfig } from "../givenKubeconfig.ts";
+import { fetchKubeconfig } from "../givenKubeconfig.ts";
 import { nodeLabel } from "../inputs.ts";
 import { findNode } from "../steps/drain.ts";
-import { describeLeft, listed } from "../storage/describe.ts";
+import { describeLeft, listFirst } from "../storage/describe.ts";
 import { ownDrivers } from "../storage/remember.ts";
-import { isAnswer, type KubeletLook } from "./kubelet.ts";
+import { isApiError, type KubeletLook } from "./kubelet.ts";
 
 /** Does the change give the node the label of `iscsi: false`? The DaemonSet controller then removes the drivers' pods from it at once. */
 function removesIscsi(lines: readonly string[]): boolean {
@@ -25,7 +25,7 @@ export async function iscsiRemovalProblem(
   try {
     const [own, kubeconfig] = await Promise.all([
       talos.kubernetesNode(call),
-      givenKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
+      fetchKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
     ]);
     const kubernetes = await surroundings.connectKubernetes(kubeconfig);
     const node = findNode(await kubernetes.nodes(), own, wanted.node)?.name ?? own ?? "";
@@ -41,11 +41,11 @@ export async function iscsiRemovalProblem(
     if (entries.length === 0) return undefined;
     return coded(
       "iscsi-removal",
-      `${label}: ${change}, and nothing could unmount its volumes: ${listed(entries)}`,
+      `${label}: ${change}, and nothing could unmount its volumes: ${listFirst(entries)}`,
       `Run \`kubectl drain ${node} --ignore-daemonsets --delete-emptydir-data\`, then \`pulumi up\`, then \`kubectl uncordon ${node}\`.`,
     );
   } catch (error) {
-    if (!isAnswer(error)) throw error;
+    if (!isApiError(error)) throw error;
     return coded(
       "volumes-unknown",
       `${label}: ${change}, and the volumes on it could not be read: ${error.message}`,

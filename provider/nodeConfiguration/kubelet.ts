@@ -1,13 +1,13 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { Connections } from "../connections.ts";
-import { givenKubeconfig } from "../givenKubeconfig.ts";
+import { fetchKubeconfig } from "../givenKubeconfig.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
 import type { Surroundings } from "../session.ts";
 import { findNode } from "../steps/drain.ts";
-import { listed, volumesWithSessions } from "../storage/describe.ts";
-import { iscsiSessions } from "../storage/sessions.ts";
+import { listFirst, volumesWithSessions } from "../storage/describe.ts";
+import { readIscsiSessions } from "../storage/sessions.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 
 /** Lines of a change that restart the kubelet: its section, its image and with it the Kubernetes release, and its documents. */
@@ -19,7 +19,7 @@ export function restartsKubelet(lines: readonly string[]): boolean {
 }
 
 /** Names of drivers that log a live session out when its volume is staged again, unless a shim of this program stands in between. */
-const restagesUnsafely = /joviandss|open-e/i;
+const unsafeDriverNames = /joviandss|open-e/i;
 /** On the pods of a node plugin that has the shims. */
 const shimsMark = "talos-iscsi/shims-checksum";
 
@@ -53,11 +53,11 @@ async function volumesAtStake({
 }: KubeletLook): Promise<VolumesAtStake> {
   const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
   const talos = connections.to(wanted.node);
-  const sessions = await iscsiSessions(talos, call);
+  const sessions = await readIscsiSessions(talos, call);
   if (sessions.length === 0) return { entries: [], unsafe: [] };
   const [own, kubeconfig] = await Promise.all([
     talos.kubernetesNode(call),
-    givenKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
+    fetchKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
   ]);
   const kubernetes = await surroundings.connectKubernetes(kubeconfig);
   const node = findNode(await kubernetes.nodes(), own, wanted.node)?.name ?? own ?? "";
@@ -70,11 +70,11 @@ async function volumesAtStake({
   const found = volumesWithSessions({ attachments: here, inUse: [], sessions }, volumes, pods.objects);
   // Whether or not a session can be told to be theirs.
   const suspects = [
-    ...new Set(here.map(({ driver }) => driver).filter((driver) => restagesUnsafely.test(driver))),
+    ...new Set(here.map(({ driver }) => driver).filter((driver) => unsafeDriverNames.test(driver))),
   ];
   return {
     entries: found,
-    unsafe: suspects.length === 0 ? [] : await withoutShims(kubernetes, suspects),
+    unsafe: suspects.length === 0 ? [] : await driversWithoutShims(kubernetes, suspects),
     kubeconfig,
   };
 }
@@ -88,23 +88,23 @@ export async function kubeletWarning(look: KubeletLook, drains: boolean): Promis
   try {
     const { entries, unsafe } = await volumesAtStake(look);
     if (entries.length === 0) return undefined;
-    const told = `${label}: this restarts the kubelet, which restages its iSCSI volumes under running pods: ${listed(entries)}`;
+    const told = `${label}: this restarts the kubelet, which restages its iSCSI volumes under running pods: ${listFirst(entries)}`;
     if (unsafe.length === 0) return told;
     const outcome = drains
       ? "The node is drained first, one node at a time, and uncordoned when its kubelet is back."
       : refusal;
-    return `${told}. ${lackShims(unsafe)} ${outcome}`;
+    return `${told}. ${describeMissingShims(unsafe)} ${outcome}`;
   } catch (error) {
-    if (!isAnswer(error)) throw error;
+    if (!isApiError(error)) throw error;
     return `${label}: this restarts the kubelet. The pods with iSCSI volumes there could not be read: ${error.message}`;
   }
 }
 
 /** What a restart of the kubelet needs: nothing; a drain, with this kubeconfig; or an answer, before anybody can tell. */
 type KubeletStake =
-  { is: "free" } | ({ is: "drain"; kubeconfig: string } & Told) | ({ is: "unknown" } & Told);
+  { is: "free" } | ({ is: "drain"; kubeconfig: string } & ToldStake) | ({ is: "unknown" } & ToldStake);
 
-interface Told {
+interface ToldStake {
   /** Why the configuration was not applied, for people. */
   reason: CodedText;
   /** What is wrong with a restart, without what is done about it. */
@@ -112,13 +112,13 @@ interface Told {
 }
 
 /** Looks at the node as it is now. */
-export async function kubeletStake(look: KubeletLook): Promise<KubeletStake> {
+export async function readKubeletStake(look: KubeletLook): Promise<KubeletStake> {
   const label = nodeLabel(look.wanted);
   try {
     const { entries, unsafe, kubeconfig } = await volumesAtStake(look);
     if (unsafe.length === 0 || kubeconfig === undefined) return { is: "free" };
-    const under = `under volumes in use: ${listed(entries)}`;
-    const lack = lackShims(unsafe);
+    const under = `under volumes in use: ${listFirst(entries)}`;
+    const lack = describeMissingShims(unsafe);
     const reason = coded(
       "kubelet-volumes",
       `${label}: its configuration was not applied, since it restarts the kubelet ${under}`,
@@ -126,7 +126,7 @@ export async function kubeletStake(look: KubeletLook): Promise<KubeletStake> {
     );
     return { is: "drain", kubeconfig, reason, problem: `the kubelet would restart ${under}. ${lack}` };
   } catch (error) {
-    if (!isAnswer(error)) throw error;
+    if (!isApiError(error)) throw error;
     const whose = `the node has iSCSI sessions, and their owner could not be read: ${error.message}`;
     const reason = coded(
       "volumes-unknown",
@@ -137,7 +137,7 @@ export async function kubeletStake(look: KubeletLook): Promise<KubeletStake> {
   }
 }
 
-function lackShims(drivers: readonly string[]): string {
+function describeMissingShims(drivers: readonly string[]): string {
   return `The driver ${drivers.join(", ")} on this cluster lacks this program's shims and would log the sessions out: the disks would disappear under their pods.`;
 }
 
@@ -145,12 +145,15 @@ const refusal =
   "With upgrade.drain.enabled: false, it is not applied until they have left: drain the node (`kubectl drain`), run `pulumi up`, and uncordon it; or deploy the driver with this program first.";
 
 /** Is it what a node or Kubernetes answered, or did not? */
-export function isAnswer(error: unknown): error is Error {
+export function isApiError(error: unknown): error is Error {
   return (error instanceof TalosError && error.kind !== "cancelled") || error instanceof KubernetesError;
 }
 
 /** A node plugin is known by the folder that it has on the node. */
-async function withoutShims(kubernetes: KubernetesClient, drivers: readonly string[]): Promise<string[]> {
+async function driversWithoutShims(
+  kubernetes: KubernetesClient,
+  drivers: readonly string[],
+): Promise<string[]> {
   const sets = (await kubernetes.objects({ apiVersion: "apps/v1", kind: "DaemonSet" })) as DaemonSet[];
   const pluginOf = (driver: string): DaemonSet | undefined =>
     sets.find(({ spec }) =>

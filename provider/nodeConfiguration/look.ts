@@ -7,7 +7,7 @@ import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
 import { encryptionLoss } from "../../talos/contractChange.ts";
 import { joinImages, keepImages } from "../../talos/kubernetesImages.ts";
 import { configRedactor, redactMachineConfig } from "../../talos/redact.ts";
-import { stopIfCancelled } from "../context.ts";
+import { throwIfCancelled } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
@@ -22,19 +22,19 @@ export class ConfigurationError extends Error {
 }
 
 /** What a node has, as far as it could be found out. */
-export type Found =
+export type FoundConfiguration =
   | { state: "configured"; configuration: string }
   /** The machine lets anyone in, as Talos does before it has a configuration. */
   | { state: "maintenance" }
   | { state: "unreachable"; reason: string };
 
 /** What the configuration does to the node, and why it must not be applied. */
-export interface Verdict extends ConfigChanges {
+export interface ChangeVerdict extends ConfigChanges {
   /** All reasons against it, one text; undefined if there is none. */
   readonly refusal: CodedText | undefined;
 }
 
-interface Looking {
+interface ConfigurationLook {
   readonly surroundings: Surroundings;
   readonly wanted: NodeConfigurationInputs;
   readonly signal: AbortSignal;
@@ -42,16 +42,16 @@ interface Looking {
 
 /** One look at what the node has. */
 export async function findConfiguration(
-  { surroundings, signal }: Looking,
+  { surroundings, signal }: ConfigurationLook,
   client: TalosReader,
-): Promise<Found> {
+): Promise<FoundConfiguration> {
   try {
     const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
     const configuration = await client.machineConfiguration(call);
     return configuration === undefined ? { state: "maintenance" } : { state: "configured", configuration };
   } catch (error) {
     if (!(error instanceof TalosError)) throw error;
-    stopIfCancelled({ signal });
+    throwIfCancelled({ signal });
     if ((isTransient(error) || error.kind === "certificate") && (await client.inMaintenance())) {
       return { state: "maintenance" };
     }
@@ -60,17 +60,17 @@ export async function findConfiguration(
 }
 
 /** Looks until the node answers: it may be booting. Only a certificate that will not get better ends the waiting early. */
-export async function findPatiently(
-  looking: Looking,
+export async function waitForConfiguration(
+  looking: ConfigurationLook,
   client: TalosReader,
   tell: (text: string) => void,
-  accept: (found: Found) => boolean = ({ state }) => state !== "unreachable",
+  accept: (found: FoundConfiguration) => boolean = ({ state }) => state !== "unreachable",
   forMs = looking.surroundings.patience.certificateMs,
-): Promise<Found> {
+): Promise<FoundConfiguration> {
   const { clock, patience } = looking.surroundings;
   const end = clock.now() + forMs;
   for (;;) {
-    stopIfCancelled(looking);
+    throwIfCancelled(looking);
     const found = await findConfiguration(looking, client);
     if (accept(found) || clock.now() >= end) return found;
     tell(`waiting for the node to answer${found.state === "unreachable" ? `: ${found.reason}` : ""}`);
@@ -82,28 +82,32 @@ export async function findPatiently(
  * The configuration for a node that has `running`: with the node's own images of Kubernetes, which are moved by the cluster's KubernetesUpgrade alone, one node after the
  * other. An image that one of the patches names is its owner's, and stays as it is wanted.
  */
-export function forNode(
+export function configurationForNode(
   wanted: NodeConfigurationInputs,
   running: string,
 ): Pick<NodeConfigurationInputs, "machineConfiguration"> {
-  return readable(wanted, () => ({
+  return compareOrThrow(wanted, () => ({
     machineConfiguration: keepImages(wanted.machineConfiguration, running, wanted.patches),
   }));
 }
 
 /** The configuration for a node that joins the cluster of a control plane which has `running`. */
-export function joining(wanted: NodeConfigurationInputs, running: string): string {
-  return readable(wanted, () => joinImages(wanted.machineConfiguration, running, wanted.patches));
+export function configurationForJoining(wanted: NodeConfigurationInputs, running: string): string {
+  return compareOrThrow(wanted, () => joinImages(wanted.machineConfiguration, running, wanted.patches));
 }
 
 /**
  * What the wanted configuration does to a node that has `running`.
  * @param before what this stack gave the node last: values from there that are gone now were taken out on purpose
  */
-export function judge(wanted: NodeConfigurationInputs, running: string, before: string | undefined): Verdict {
+export function judgeChange(
+  wanted: NodeConfigurationInputs,
+  running: string,
+  before: string | undefined,
+): ChangeVerdict {
   const { patches, acceptDropped, hidden, role } = wanted;
-  const { machineConfiguration } = forNode(wanted, running);
-  return readable(wanted, () => {
+  const { machineConfiguration } = configurationForNode(wanted, running);
+  return compareOrThrow(wanted, () => {
     const changes = configChanges({
       running,
       wanted: machineConfiguration,
@@ -118,7 +122,7 @@ export function judge(wanted: NodeConfigurationInputs, running: string, before: 
         : undefined;
     const refusals = [
       ...(lost === undefined ? [] : [framed(`${nodeLabel(wanted)}: `, lost, "")]),
-      ...dropped(wanted, changes.dropped),
+      ...describeDropped(wanted, changes.dropped),
     ];
     return { ...changes, refusal: refusals.length === 0 ? undefined : (refusals.join("\n") as CodedText) };
   });
@@ -127,8 +131,8 @@ export function judge(wanted: NodeConfigurationInputs, running: string, before: 
 /** The lines in which a node differs from what it was given: `+` is what it has in addition. */
 export function driftLines(wanted: NodeConfigurationInputs, running: string): string[] {
   if (running === wanted.machineConfiguration) return [];
-  const { machineConfiguration } = forNode(wanted, running);
-  return readable(wanted, () => [
+  const { machineConfiguration } = configurationForNode(wanted, running);
+  return compareOrThrow(wanted, () => [
     ...configChanges({
       running: machineConfiguration,
       wanted: running,
@@ -140,9 +144,9 @@ export function driftLines(wanted: NodeConfigurationInputs, running: string): st
 }
 
 /** The configuration that the node has, redacted, and written as the wanted one is. */
-export function shownConfiguration(wanted: NodeConfigurationInputs, running: string): string {
+export function redactedRunningConfiguration(wanted: NodeConfigurationInputs, running: string): string {
   const { key } = configRedactor(wanted.machineConfiguration);
-  return readable(wanted, () => {
+  return compareOrThrow(wanted, () => {
     // With the images of the wanted one: that the node's Kubernetes is another is shown elsewhere.
     const shown = keepImages(running, wanted.machineConfiguration, wanted.patches);
     return redactMachineConfig(alignConfig(shown, wanted.machineConfiguration), {
@@ -152,7 +156,7 @@ export function shownConfiguration(wanted: NodeConfigurationInputs, running: str
   });
 }
 
-function readable<T>(wanted: NodeConfigurationInputs, compare: () => T): T {
+function compareOrThrow<T>(wanted: NodeConfigurationInputs, compare: () => T): T {
   try {
     return compare();
   } catch (error) {
@@ -166,7 +170,7 @@ function readable<T>(wanted: NodeConfigurationInputs, compare: () => T): T {
   }
 }
 
-function dropped(wanted: NodeConfigurationInputs, lost: ConfigChanges["dropped"]): CodedText[] {
+function describeDropped(wanted: NodeConfigurationInputs, lost: ConfigChanges["dropped"]): CodedText[] {
   if (lost.length === 0) return [];
   const lines = lost.map(({ line }) => `  ${line}`);
   const shown = lines.length > 40 ? [...lines.slice(0, 40), `  … and ${lines.length - 40} more`] : lines;
@@ -192,7 +196,7 @@ export function driftWarning(wanted: NodeConfigurationInputs, lines: readonly st
 }
 
 /** Why a machine that should have its configuration gets none without its owner's consent. */
-export function reinstalled(wanted: NodeConfigurationInputs, urn: string): CodedText {
+export function reinstallRefusal(wanted: NodeConfigurationInputs, urn: string): CodedText {
   return coded(
     "machine-reinstalled",
     `${nodeLabel(wanted)} is configured according to the state, but answers without client authentication: it was reinstalled or reset, or another machine has its address`,

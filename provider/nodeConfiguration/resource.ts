@@ -2,10 +2,10 @@ import { coded } from "../../talos/errorCodes.ts";
 import type { CheckResult } from "@pulumi/pulumi/provider/provider.js";
 import { firstConfigurationLine, isUnanswered, unansweredLine } from "../../talos/configurationLines.ts";
 import { reach } from "../../talos/endpoint.ts";
-import { tactful, type CheckFailure } from "../check.ts";
+import { hideSecretPropertyNames, type CheckFailure } from "../check.ts";
 import { Connections } from "../connections.ts";
-import { approvalProperty, ownApproval } from "../approval.ts";
-import { refusedFor, refusedProperty } from "../refusals.ts";
+import { approvalProperty, approvalForNode } from "../approval.ts";
+import { refusedInput, refusedProperty } from "../refusals.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
@@ -14,18 +14,18 @@ import { alwaysSecret } from "../state.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { applyConfiguration, type ApplyCall } from "./apply.ts";
 import {
-  asked,
+  lookProperties,
   changesProperty,
   checkConfigurationInputs,
   checkContract,
   configurationInputs,
   configurationSecrets,
   driftProperty,
-  fromGuard,
-  linesOf,
-  policies,
-  sameQuestion,
-  sameText,
+  isGuardState,
+  linesOfProperty,
+  policyProperties,
+  isSameLook,
+  isSameConfiguration,
   withRedacted,
 } from "./inputs.ts";
 import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
@@ -35,9 +35,9 @@ import {
   driftLines,
   driftWarning,
   findConfiguration,
-  judge,
-  reinstalled,
-  shownConfiguration,
+  judgeChange,
+  reinstallRefusal,
+  redactedRunningConfiguration,
 } from "./look.ts";
 
 export const nodeConfigurationType = "talos-node:index:NodeConfiguration";
@@ -52,10 +52,10 @@ const pendingProperty = "pending";
  * changed or not (pulumi v3.250 pkg/backend/display/object_diff.go).
  */
 export const givenProperty = "given";
-const long = ["machineConfiguration", "configuration", "patches"];
+const longProperties = ["machineConfiguration", "configuration", "patches"];
 
 /** What the look of a check found: lines to add to `changes`, how the node differs by hand, and what stands against it. */
-interface Foreseen {
+interface ConfigurationLookResult {
   readonly changes: readonly string[];
   readonly drift?: readonly string[];
   readonly failures: readonly CheckFailure[];
@@ -73,7 +73,7 @@ export async function checkConfiguration(
   olds: Properties,
   news: Properties,
 ): Promise<CheckResult> {
-  const { preview, ...given } = ownApproval(news);
+  const { preview, ...given } = approvalForNode(news);
   const [before, after] = [unwrap(olds).values, unwrap(given)];
   const { [changesProperty]: _changes, [driftProperty]: _drift, ...said } = after.values;
   const inputs = withRedacted(said);
@@ -82,9 +82,9 @@ export async function checkConfiguration(
     { configuration: inputs["configuration"], ...given },
     configurationSecrets.filter((key) => !after.secrets.has(key) && given[key] !== undefined),
   );
-  const malformed = tactful(checkConfigurationInputs(inputs), configurationSecrets);
+  const malformed = hideSecretPropertyNames(checkConfigurationInputs(inputs), configurationSecrets);
   if (malformed.length > 0) return { inputs: asGiven, failures: malformed };
-  const history = linesOf(before, changesProperty);
+  const history = linesOfProperty(before, changesProperty);
   const answer = (changes: readonly string[], drift: readonly string[] = []): Properties => ({
     ...asGiven,
     ...(changes.length === 0 ? {} : { [changesProperty]: [...changes] }),
@@ -93,33 +93,37 @@ export async function checkConfiguration(
   // The preflight of this preview fails with what all nodes have against it.
   const judged = (checked: Properties, failures: readonly CheckFailure[]): CheckResult =>
     preview === true
-      ? { inputs: { ...checked, ...refusedFor(failures) }, failures: [] }
+      ? { inputs: { ...checked, ...refusedInput(failures) }, failures: [] }
       : { inputs: checked, failures: [...failures] };
-  const contract = tactful(checkContract(before, inputs), configurationSecrets);
+  const contract = hideSecretPropertyNames(checkContract(before, inputs), configurationSecrets);
   if (contract.length > 0) return judged(answer(history), contract);
   // Before anything else: credentials that are being renewed are not known, and are no change.
-  if (isSettled(before, inputs)) return { inputs: answer(history), failures: [] };
-  if (asked.some((key) => hasUnknown(inputs[key]))) {
+  if (isLookUnneeded(before, inputs)) return { inputs: answer(history), failures: [] };
+  if (lookProperties.some((key) => hasUnknown(inputs[key]))) {
     return { inputs: { ...asGiven, [changesProperty]: unknownValue }, failures: [] };
   }
-  const foreseen = await foresee(call, before, inputs);
+  const foreseen = await lookBeforeApply(call, before, inputs);
   return judged(answer([...history, ...foreseen.changes], foreseen.drift), foreseen.failures);
 }
 
 /** Nothing to ask about: the last look was about this configuration, and found out what it does. */
-function isSettled(before: Properties, inputs: Properties): boolean {
+function isLookUnneeded(before: Properties, inputs: Properties): boolean {
   return (
-    sameQuestion(before, inputs) &&
-    !fromGuard(before) &&
+    isSameLook(before, inputs) &&
+    !isGuardState(before) &&
     before[driftProperty] === undefined &&
-    !linesOf(before, changesProperty).slice(-1).some(isUnanswered)
+    !linesOfProperty(before, changesProperty).slice(-1).some(isUnanswered)
   );
 }
 
-async function foresee(call: ApplyCall, before: Properties, inputs: Properties): Promise<Foreseen> {
+async function lookBeforeApply(
+  call: ApplyCall,
+  before: Properties,
+  inputs: Properties,
+): Promise<ConfigurationLookResult> {
   const wanted = configurationInputs(inputs);
   const sink = call.surroundings.statusOf(call.urn);
-  return withConnections(call, inputs, async (connections): Promise<Foreseen> => {
+  return withConnections(call, inputs, async (connections): Promise<ConfigurationLookResult> => {
     const found = await findConfiguration({ ...call, wanted }, connections.to(wanted.node));
     if (found.state === "unreachable") {
       sink.warn(
@@ -133,10 +137,10 @@ async function foresee(call: ApplyCall, before: Properties, inputs: Properties):
     if (found.state === "maintenance") {
       if (before["machineConfiguration"] === undefined)
         return { changes: [firstConfigurationLine], failures: [] };
-      return { changes: [], failures: [{ property: "node", reason: reinstalled(wanted, call.urn) }] };
+      return { changes: [], failures: [{ property: "node", reason: reinstallRefusal(wanted, call.urn) }] };
     }
     try {
-      const { lines, refusal } = judge(wanted, found.configuration, lastGiven(before));
+      const { lines, refusal } = judgeChange(wanted, found.configuration, lastGivenConfiguration(before));
       if (!isDue(before, inputs, lines)) {
         const drift = driftLines(wanted, found.configuration);
         // A refresh has found it, and this preview shows what goes back: to deploy it is the consent.
@@ -174,10 +178,10 @@ function isRestored(before: Properties, inputs: Properties): boolean {
  * 0.1.0 does not tell whether what passed the guard was applied. It was not, if the node differs in every line that the guard announced.
  */
 function isDue(before: Properties, inputs: Properties, lines: readonly string[]): boolean {
-  if (!sameText(before, inputs, "machineConfiguration")) return true;
+  if (!isSameConfiguration(before, inputs, "machineConfiguration")) return true;
   if (before[pendingProperty] !== undefined) return lines.length > 0;
-  const announced = linesOf(before, changesProperty);
-  return fromGuard(before) && announced.length > 0 && announced.every((line) => lines.includes(line));
+  const announced = linesOfProperty(before, changesProperty);
+  return isGuardState(before) && announced.length > 0 && announced.every((line) => lines.includes(line));
 }
 
 /** What the installed image is to be: the node's upgrade shows it. */
@@ -193,22 +197,25 @@ export function diffConfiguration(
   news: Properties,
   oldInputs: Properties,
 ): DetailedDiffResult {
-  const [before, after] = [known(olds), unwrap(news).values];
+  const [before, after] = [outputsWithGiven(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
   const told = [
     ...[changesProperty, driftProperty, pendingProperty, refusedProperty, approvalProperty],
-    ...policies,
+    ...policyProperties,
     ...alwaysSecret,
   ];
   const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
-    sameText(before, after, key),
+    isSameConfiguration(before, after, key),
   );
   const others = changedInputs(before, after, [...told, ...same]);
   const changed = Object.keys(others);
   if (changed.length === 0 && before[pendingProperty] === undefined) return { changes: false };
   // What a refresh has found: the engine shows all that differs.
   if (JSON.stringify(before[driftProperty]) !== JSON.stringify(after[driftProperty])) return {};
-  const [history, lines] = [linesOf(oldInputs, changesProperty), linesOf(after, changesProperty)];
+  const [history, lines] = [
+    linesOfProperty(oldInputs, changesProperty),
+    linesOfProperty(after, changesProperty),
+  ];
   const goesOn = history.every((line, index) => line === lines[index]);
   const details: Details = {};
   const show = (isShown: (line: string) => boolean): void => {
@@ -221,7 +228,7 @@ export function diffConfiguration(
   show((line) => !imageLine.test(line));
   if (after[changesProperty] === unknownValue) details[changesProperty] = "add";
   if (after[driftProperty] !== undefined) details[driftProperty] = "add";
-  for (const [key, kind] of Object.entries(others)) if (!long.includes(key)) details[key] = kind;
+  for (const [key, kind] of Object.entries(others)) if (!longProperties.includes(key)) details[key] = kind;
   // Where nothing is shown, the engine lists all inputs as they were.
   if (Object.keys(details).length === 0) show(() => true);
   // A secret, which no line shows.
@@ -241,25 +248,25 @@ export async function deployConfiguration(
   onApplied: (name: string) => void = () => undefined,
 ): Promise<Properties> {
   const { values, secrets } = unwrap(news);
-  const before = last === undefined ? {} : known(last.olds);
+  const before = last === undefined ? {} : outputsWithGiven(last.olds);
   const wanted = configurationInputs(values);
   const outcome = await withConnections(call, values, (connections) =>
     applyConfiguration(call, connections, {
       wanted,
       isNew: last === undefined,
-      before: lastGiven(before),
+      before: lastGivenConfiguration(before),
       isDue: (lines) => isDue(before, values, lines) || isRestored(before, values),
-      settles: sameText(before, values, "machineConfiguration"),
+      settles: isSameConfiguration(before, values, "machineConfiguration"),
       resumes: before[pendingProperty] !== undefined,
     }),
   );
   if (outcome.applied) onApplied(wanted.name);
-  if (outcome.failure === undefined) return stored(values, secrets);
+  if (outcome.failure === undefined) return toState(values, secrets);
   if (!outcome.applied) throw outcome.failure;
   throw new UnfinishedError(
     outcome.failure.message,
     last?.id ?? wanted.node,
-    stored({ ...values, [pendingProperty]: true }, secrets),
+    toState({ ...values, [pendingProperty]: true }, secrets),
   );
 }
 
@@ -269,7 +276,7 @@ export async function readNodeConfiguration(
   state: Properties,
 ): Promise<{ inputs: Properties; props: Properties }> {
   const { secrets } = unwrap(state);
-  const values = known(state);
+  const values = outputsWithGiven(state);
   const wanted = configurationInputs(values);
   const found = await withConnections(call, values, (connections) =>
     findConfiguration({ ...call, wanted }, connections.to(wanted.node)),
@@ -285,7 +292,7 @@ export async function readNodeConfiguration(
           `${nodeLabel(wanted)} could not be read; its state is unchanged: ${reason}`,
         ),
       );
-    return { inputs: inputsOf(values, marked), props: stored(values, secrets) };
+    return { inputs: inputsOf(values, marked), props: toState(values, secrets) };
   }
   const { [driftProperty]: _drift, ...rest } = values;
   const drift = driftLines(wanted, found.configuration);
@@ -293,21 +300,25 @@ export async function readNodeConfiguration(
   const live =
     drift.length === 0
       ? rest
-      : { ...rest, configuration: shownConfiguration(wanted, found.configuration), [driftProperty]: drift };
-  return { inputs: inputsOf(live, marked), props: stored(live, secrets) };
+      : {
+          ...rest,
+          configuration: redactedRunningConfiguration(wanted, found.configuration),
+          [driftProperty]: drift,
+        };
+  return { inputs: inputsOf(live, marked), props: toState(live, secrets) };
 }
 
 /** The outputs of a state, with what `given` holds in its own place. */
-function known(state: Properties): Properties {
+function outputsWithGiven(state: Properties): Properties {
   const { [givenProperty]: given, ...rest } = unwrap(state).values;
   return { ...rest, ...(given as Properties | undefined) };
 }
 
 /** What the state keeps. */
-function stored(values: Properties, secrets: ReadonlySet<string>): Properties {
+function toState(values: Properties, secrets: ReadonlySet<string>): Properties {
   const entries = Object.entries(values);
-  const given = Object.fromEntries(entries.filter(([key]) => long.includes(key)));
-  const rest = Object.fromEntries(entries.filter(([key]) => !long.includes(key)));
+  const given = Object.fromEntries(entries.filter(([key]) => longProperties.includes(key)));
+  const rest = Object.fromEntries(entries.filter(([key]) => !longProperties.includes(key)));
   return wrap({ ...rest, [givenProperty]: given }, [...secrets, ...configurationSecrets, givenProperty]);
 }
 
@@ -316,7 +327,7 @@ function inputsOf({ [pendingProperty]: _pending, ...inputs }: Properties, marked
 }
 
 /** The configuration that the node was given last; undefined if there is none, or it is unknown. */
-function lastGiven({ machineConfiguration }: Properties): string | undefined {
+function lastGivenConfiguration({ machineConfiguration }: Properties): string | undefined {
   return typeof machineConfiguration === "string" ? machineConfiguration : undefined;
 }
 

@@ -1,21 +1,21 @@
 import { laneCount } from "../../talos/lanes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
 import type { StepName } from "../errors.ts";
-import { inTurn } from "../gate/turn.ts";
+import { inQueue } from "../gate/turn.ts";
 import { describeMachine } from "../facts.ts";
-import { patienceFor, problemsOf, type Finding } from "../guards/finding.ts";
-import { cordonedBy, KubernetesError, type KubernetesNode } from "../kubernetes.ts";
-import { strangersCertificate } from "../maintenance.ts";
+import { waitLimit, joinProblems, type Finding } from "../guards/finding.ts";
+import { cordonAnnotation, KubernetesError, type KubernetesNode } from "../kubernetes.ts";
+import { untrustedServerCertificate } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
 import type { RolloutMember } from "../../talos/rolloutMembers.ts";
 import type { Budget } from "./policy.ts";
 
 /** Nodes that operations of this process have in hand, by cluster and group. It only makes others wait; nobody goes ahead because of it. */
-const inHand = new Map<string, Set<string>>();
+const nodesInProgress = new Map<string, Set<string>>();
 
 /** A node of the group that is not available, and why. */
-interface Unavailable {
+interface UnavailableNode {
   name: string;
   reason: string;
   /** It may come back by itself within minutes. */
@@ -23,7 +23,7 @@ interface Unavailable {
 }
 
 /** The budget that a node counts in; undefined for a control plane, which goes one at a time anyway. */
-export function budgetOf({ wanted }: Pick<UpgradeContext, "wanted">): Budget | undefined {
+export function nodeBudget({ wanted }: Pick<UpgradeContext, "wanted">): Budget | undefined {
   return wanted.rollout.budgets.find(({ nodes }) => nodes.includes(wanted.name));
 }
 
@@ -32,20 +32,20 @@ export function budgetOf({ wanted }: Pick<UpgradeContext, "wanted">): Budget | u
  * or not ready for whatever reason take their room; those of this rollout are waited for, others are given some time.
  */
 export async function withinBudget<T>(context: UpgradeContext, work: () => Promise<T>): Promise<T> {
-  const budget = budgetOf(context);
+  const budget = nodeBudget(context);
   if (budget === undefined) return work();
   const { wanted, signal } = context;
   const key = `${wanted.clientConfiguration.caCertificate}\0${budget.group}`;
-  const held = inHand.get(key) ?? new Set<string>();
-  inHand.set(key, held);
+  const held = nodesInProgress.get(key) ?? new Set<string>();
+  nodesInProgress.set(key, held);
   // One look and one reservation at a time: two that look at the same moment would both see the last free place.
   const reserve = (): Promise<Finding | undefined> =>
-    inTurn(`${key}\0look`, signal, async () => {
-      const found = await overBudget(context, held);
+    inQueue(`${key}\0look`, signal, async () => {
+      const found = await budgetFinding(context, held);
       if (found === undefined) held.add(wanted.name);
       return found;
     });
-  await untilRoom(context, "gate", reserve, held);
+  await waitForRoom(context, "gate", reserve, held);
   try {
     return await work();
   } finally {
@@ -54,11 +54,11 @@ export async function withinBudget<T>(context: UpgradeContext, work: () => Promi
 }
 
 /** Before a rollout: whether one node of the group may go down as things are. */
-export async function requireRoom(context: UpgradeContext): Promise<void> {
-  await untilRoom(context, "guard", () => overBudget(context), new Set());
+export async function requireBudgetRoom(context: UpgradeContext): Promise<void> {
+  await waitForRoom(context, "guard", () => budgetFinding(context), new Set());
 }
 
-async function untilRoom(
+async function waitForRoom(
   context: UpgradeContext,
   step: StepName,
   look: () => Promise<Finding | undefined>,
@@ -68,13 +68,13 @@ async function untilRoom(
   let since = clock.now();
   const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
   for (;;) {
-    stopIfCancelled(context);
+    throwIfCancelled(context);
     const finding = await look();
     if (finding === undefined) return;
     // This rollout's own nodes come back or fail: however long they take, it is no fault of the cluster's.
     if (held.size > 0) since = clock.now();
-    if (since + patienceFor([finding], patience) <= clock.now())
-      throw failure(context, step, problemsOf([finding]), finding.hint);
+    if (since + waitLimit([finding], patience) <= clock.now())
+      throw stepError(context, step, joinProblems([finding]), finding.hint);
     progress.detail(`waiting: ${finding.problem}`);
     await clock.sleep(pause(), signal);
   }
@@ -84,16 +84,16 @@ async function untilRoom(
  * What stands against one more unavailable node of the group. Undefined: there is room.
  * @param held nodes that are in hand, and so count whatever they look like
  */
-export async function overBudget(
+export async function budgetFinding(
   context: UpgradeContext,
   held: ReadonlySet<string> = new Set(),
 ): Promise<Finding | undefined> {
-  const budget = budgetOf(context);
+  const budget = nodeBudget(context);
   if (budget === undefined) return undefined;
   const allowed = laneCount(budget.nodes.length, budget.maxUnavailable);
-  let others: Unavailable[];
+  let others: UnavailableNode[];
   try {
-    others = await unavailable(context, budget, held);
+    others = await findUnavailable(context, budget, held);
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     return {
@@ -115,11 +115,11 @@ export async function overBudget(
   };
 }
 
-async function unavailable(
+async function findUnavailable(
   context: UpgradeContext,
   budget: Budget,
   held: ReadonlySet<string>,
-): Promise<Unavailable[]> {
+): Promise<UnavailableNode[]> {
   const { wanted } = context;
   const members = wanted.rollout.nodes.filter(
     ({ name }) => name !== wanted.name && budget.nodes.includes(name),
@@ -130,31 +130,31 @@ async function unavailable(
     members.map(async (member) =>
       held.has(member.name)
         ? [{ name: member.name, reason: "being upgraded", recovers: true }]
-        : judge(context, nodes, member),
+        : memberUnavailability(context, nodes, member),
     ),
   );
   return judged.flat();
 }
 
-async function judge(
+async function memberUnavailability(
   context: UpgradeContext,
   nodes: KubernetesNode[] | undefined,
   member: RolloutMember,
-): Promise<Unavailable[]> {
+): Promise<UnavailableNode[]> {
   const { name, node } = member;
-  if (nodes === undefined) return fromMachine(context, member);
-  const found = findNode(nodes, name, node) ?? (await byOwnName(context, nodes, member));
+  if (nodes === undefined) return machineUnavailability(context, member);
+  const found = findNode(nodes, name, node) ?? (await findByHostname(context, nodes, member));
   // Kubernetes runs nothing on a node that it does not know.
   if (found === undefined) return [];
   if (found === "silent") return [{ name, reason: "does not answer", recovers: true }];
   if (!found.ready) return [{ name, reason: `not ready: ${found.reason}`, recovers: true }];
   if (!found.unschedulable) return [];
-  const ours = found.annotations[cordonedBy] !== undefined;
+  const ours = found.annotations[cordonAnnotation] !== undefined;
   return [{ name, reason: ours ? "cordoned by an unfinished upgrade" : "cordoned", recovers: false }];
 }
 
 /** A node may have another name and be reached at another address than Kubernetes knows: then only it can tell. */
-async function byOwnName(
+async function findByHostname(
   { peer, patience, signal }: UpgradeContext,
   nodes: KubernetesNode[],
   { node }: RolloutMember,
@@ -166,15 +166,15 @@ async function byOwnName(
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     // A machine that has not joined this cluster yet takes nothing from it.
-    return (await strangersCertificate(error, talos)) === undefined ? "silent" : undefined;
+    return (await untrustedServerCertificate(error, talos)) === undefined ? "silent" : undefined;
   }
 }
 
 /** Without Kubernetes the machine alone can tell. */
-async function fromMachine(
+async function machineUnavailability(
   { peer, patience, signal }: UpgradeContext,
   { name, node }: RolloutMember,
-): Promise<Unavailable[]> {
+): Promise<UnavailableNode[]> {
   const talos = peer(node);
   try {
     const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal });
@@ -182,7 +182,7 @@ async function fromMachine(
     return [{ name, reason: `the machine is ${describeMachine(machine)}`, recovers: true }];
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    if ((await strangersCertificate(error, talos)) !== undefined) return [];
+    if ((await untrustedServerCertificate(error, talos)) !== undefined) return [];
     return [{ name, reason: "does not answer", recovers: true }];
   }
 }

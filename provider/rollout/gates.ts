@@ -1,6 +1,6 @@
 import { coded } from "../../talos/errorCodes.ts";
-import { duration } from "../clock.ts";
-import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import { formatDuration } from "../clock.ts";
+import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
 import type { StepName } from "../errors.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
 
@@ -22,13 +22,13 @@ export interface CustomGate {
 
 type Scalar = string | number | boolean;
 
-interface Found {
+interface GatedObject {
   metadata?: { name?: string; namespace?: string };
   status?: { conditions?: { type?: string; status?: string; reason?: string; message?: string }[] };
 }
 
 /** What stands against going on. */
-interface Obstacle {
+interface GateObstacle {
   problem: string;
   /** It may pass by itself. */
   mayPass: boolean;
@@ -43,18 +43,18 @@ export async function requireGates(context: UpgradeContext, step: StepName): Pro
   for (const [index, gate] of wanted.rollout.gates.entries()) {
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs * 5);
     for (;;) {
-      stopIfCancelled(context);
-      const obstacles = await closedBy(context, gate);
+      throwIfCancelled(context);
+      const obstacles = await findObstacles(context, gate);
       if (obstacles.length === 0) break;
       const problem = obstacles.map((obstacle) => obstacle.problem).join("; ");
       const left = begun + gate.timeoutSeconds * 1000 - clock.now();
       if (left <= 0 || obstacles.some(({ mayPass }) => !mayPass)) {
-        throw failure(
+        throw stepError(
           context,
           step,
           coded(
             "upgrade-gate",
-            `${problem} (upgrade.gates[${index}], waited ${duration(clock.now() - begun)})`,
+            `${problem} (upgrade.gates[${index}], waited ${formatDuration(clock.now() - begun)})`,
           ),
           "The rollout stops here; the node was not taken down. Once the gate is open, run `pulumi up` again: it continues from here.",
         );
@@ -66,10 +66,10 @@ export async function requireGates(context: UpgradeContext, step: StepName): Pro
 }
 
 /** For a preview: what keeps the gates closed right now, and gates that look at nothing. */
-export async function gateOutlook(context: UpgradeContext): Promise<string[]> {
+export async function previewGates(context: UpgradeContext): Promise<string[]> {
   const texts = await Promise.all(
     context.wanted.rollout.gates.map(async (gate, index) => {
-      const obstacles = await closedBy(context, gate, true);
+      const obstacles = await findObstacles(context, gate, true);
       return obstacles.map(({ problem, harmless }) => {
         const told = `upgrade.gates[${index}]: ${problem}`;
         return harmless === true
@@ -82,36 +82,43 @@ export async function gateOutlook(context: UpgradeContext): Promise<string[]> {
 }
 
 /** @param strict a gate that finds no object at all is told, too */
-async function closedBy(context: UpgradeContext, gate: CustomGate, strict = false): Promise<Obstacle[]> {
+async function findObstacles(
+  context: UpgradeContext,
+  gate: CustomGate,
+  strict = false,
+): Promise<GateObstacle[]> {
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) {
     return strict
       ? [{ problem: "not checked, since no kubeconfig is known yet", mayPass: true, harmless: true }]
       : [{ problem: "a gate needs the kubeconfig, and there is none", mayPass: false }];
   }
-  const objects = await ask(kubernetes, gate);
+  const objects = await listGatedObjects(kubernetes, gate);
   if (!Array.isArray(objects)) return [objects];
   if (objects.length === 0 && gate.name !== undefined)
-    return [{ problem: `${label(gate)} does not exist`, mayPass: true }];
+    return [{ problem: `${describeGate(gate)} does not exist`, mayPass: true }];
   if (objects.length === 0 && strict)
     return [{ problem: `there is no ${gate.kind} to check`, mayPass: true, harmless: true }];
-  const problems = await Promise.all(objects.map((object) => unmet(gate, object as Found)));
+  const problems = await Promise.all(objects.map((object) => whyUnmet(gate, object as GatedObject)));
   const closed = problems.filter((problem) => problem !== undefined);
   const shown = closed.slice(0, 5);
   const more = closed.length > shown.length ? [`and ${closed.length - shown.length} more`] : [];
   return [...shown, ...more].map((problem) => ({ problem, mayPass: true }));
 }
 
-async function ask(kubernetes: KubernetesClient, gate: CustomGate): Promise<object[] | Obstacle> {
+async function listGatedObjects(
+  kubernetes: KubernetesClient,
+  gate: CustomGate,
+): Promise<object[] | GateObstacle> {
   try {
     return await kubernetes.objects(gate);
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
-    return { problem: `${label(gate)} cannot be read: ${error.message}`, mayPass: error.transient };
+    return { problem: `${describeGate(gate)} cannot be read: ${error.message}`, mayPass: error.transient };
   }
 }
 
-async function unmet(gate: CustomGate, object: Found): Promise<string | undefined> {
+async function whyUnmet(gate: CustomGate, object: GatedObject): Promise<string | undefined> {
   const name = [object.metadata?.namespace, object.metadata?.name].filter((part) => part !== undefined);
   const of = `${gate.kind} ${name.join("/")}`;
   if (gate.condition !== undefined) {
@@ -134,7 +141,7 @@ async function unmet(gate: CustomGate, object: Found): Promise<string | undefine
 }
 
 /** `CephCluster rook-ceph/rook-ceph`, `Volume longhorn-system` */
-function label({ kind, namespace, name }: CustomGate): string {
+function describeGate({ kind, namespace, name }: CustomGate): string {
   return [kind, [namespace, name].filter((part) => part !== undefined).join("/")]
     .filter((part) => part !== "")
     .join(" ");

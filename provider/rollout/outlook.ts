@@ -1,16 +1,16 @@
 import { coded } from "../../talos/errorCodes.ts";
-import { problemsOf } from "../guards/finding.ts";
+import { joinProblems } from "../guards/finding.ts";
 import type { UpgradeContext } from "../context.ts";
-import { overBudget } from "./budget.ts";
-import { gateOutlook } from "./gates.ts";
-import { closedWindow } from "./window.ts";
+import { budgetFinding } from "./budget.ts";
+import { previewGates } from "./gates.ts";
+import { whyWindowClosed } from "./window.ts";
 
 /** For a preview: what keeps the rollout from taking this node down right now. The same text for all nodes that it concerns. */
-export async function outlook(context: UpgradeContext): Promise<string[]> {
+export async function previewWaits(context: UpgradeContext): Promise<string[]> {
   const { outsideWindow } = context.wanted.rollout;
-  const closed = await closedWindow(context);
-  const room = await overBudget(context);
-  const gates = await gateOutlook(context);
+  const closed = await whyWindowClosed(context);
+  const room = await budgetFinding(context);
+  const gates = await previewGates(context);
   return [
     ...(closed === undefined
       ? []
@@ -23,6 +23,8 @@ export async function outlook(context: UpgradeContext): Promise<string[]> {
               ),
         ]),
     ...gates,
-    ...(room === undefined ? [] : [`the rollout would stop right now: ${problemsOf([room])}. ${room.hint}`]),
+    ...(room === undefined
+      ? []
+      : [`the rollout would stop right now: ${joinProblems([room])}. ${room.hint}`]),
   ];
 }

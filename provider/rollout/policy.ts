@@ -36,15 +36,15 @@ export interface Budget {
   maxUnavailable: number | string;
 }
 
-const fields = ["nodes", "budgets", "windows", "outsideWindow", "gates", "endpoints"] as const;
+const policyFields = ["nodes", "budgets", "windows", "outsideWindow", "gates", "endpoints"] as const;
 
 /** The program has checked its settings; this is for programs that use the resource by itself. */
-export const rolloutPolicy: Rule = (value) => {
+export const rolloutPolicyRule: Rule = (value) => {
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    return `must be { ${fields.join(", ")} }, not ${JSON.stringify(value)}`;
+    return `must be { ${policyFields.join(", ")} }, not ${JSON.stringify(value)}`;
   const given = value as Properties;
-  const strange = Object.keys(given).filter((key) => !(fields as readonly string[]).includes(key));
-  if (strange.length > 0) return `has no ${strange.join(", ")}; there are ${fields.join(", ")}`;
+  const strange = Object.keys(given).filter((key) => !(policyFields as readonly string[]).includes(key));
+  if (strange.length > 0) return `has no ${strange.join(", ")}; there are ${policyFields.join(", ")}`;
   if (given["nodes"] !== undefined && typeof given["nodes"] !== "string" && !Array.isArray(given["nodes"]))
     return `nodes must be a list or a text, not ${JSON.stringify(given["nodes"])}`;
   for (const key of ["budgets", "windows", "gates"] as const)
@@ -65,8 +65,8 @@ type GivenPolicy = Omit<RolloutPolicy, "nodes" | "budgets" | "endpoints"> & {
   budgets: (Omit<Budget, "nodes"> & { nodes?: string[] | string })[];
 };
 
-/** Inputs that `rolloutPolicy` has passed, with the defaults. */
-export function policyOf(given: unknown): RolloutPolicy {
+/** Inputs that `rolloutPolicyRule` has passed, with the defaults. */
+export function parsePolicy(given: unknown): RolloutPolicy {
   const { nodes = [], budgets = [], endpoints = "", ...others } = (given ?? {}) as Partial<GivenPolicy>;
   const members = typeof nodes === "string" ? membersOf(nodes) : nodes;
   return {
@@ -76,11 +76,11 @@ export function policyOf(given: unknown): RolloutPolicy {
     ...others,
     nodes: members,
     endpoints: waysOf(endpoints),
-    budgets: budgets.map((budget) => ({ ...budget, nodes: namesOf(budget.nodes, members) })),
+    budgets: budgets.map((budget) => ({ ...budget, nodes: memberNames(budget.nodes, members) })),
   };
 }
 
-function namesOf(nodes: string[] | string | undefined, members: readonly RolloutMember[]): string[] {
+function memberNames(nodes: string[] | string | undefined, members: readonly RolloutMember[]): string[] {
   if (nodes === undefined) return members.map(({ name }) => name);
   return typeof nodes === "string" ? listOf(nodes) : nodes;
 }

@@ -1,9 +1,9 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { UpgradeContext } from "../context.ts";
-import { isSettled } from "../facts.ts";
+import { runsWantedImage } from "../facts.ts";
 
 /** How far a rollout has come. */
-export interface Standing {
+export interface RolloutStanding {
   /** Names of the nodes that run what they are to run. */
   done: string[];
   /** Names of those that do not, in the order of the rollout. */
@@ -13,7 +13,7 @@ export interface Standing {
 }
 
 /** Asks every node what it runs, so that what is told is true whoever upgraded it. */
-export async function standing(context: UpgradeContext): Promise<Standing> {
+export async function readStanding(context: UpgradeContext): Promise<RolloutStanding> {
   const { wanted, peer, patience, signal } = context;
   const call = { deadlineMs: patience.probeMs, signal };
   const seen = await Promise.all(
@@ -29,7 +29,10 @@ export async function standing(context: UpgradeContext): Promise<Standing> {
           schematicId: extensions.schematicId,
           extensions: extensions.installed,
         };
-        return { name, is: isSettled(facts, { ...wanted, talosVersion, schematicId }) ? "done" : "left" };
+        return {
+          name,
+          is: runsWantedImage(facts, { ...wanted, talosVersion, schematicId }) ? "done" : "left",
+        };
       } catch (error) {
         if (!(error instanceof TalosError) || (error.kind === "cancelled" && !isTransient(error)))
           throw error;
@@ -42,7 +45,7 @@ export async function standing(context: UpgradeContext): Promise<Standing> {
 }
 
 /** `Done: cp1, cp2. Left: cp3, w1. Not read: w2.` */
-export function describeStanding({ done, left, silent }: Standing): string {
+export function describeStanding({ done, left, silent }: RolloutStanding): string {
   return [
     `Done: ${done.length === 0 ? "none" : done.join(", ")}.`,
     `Left: ${left.length === 0 ? "none" : left.join(", ")}.`,

@@ -1,8 +1,8 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import type { WindowState } from "../../talos/windowTimes.ts";
 import type { UpgradeContext } from "../context.ts";
-import { lackingServices, missingExtensions, type NodeFacts } from "../facts.ts";
-import { describeStanding, standing } from "./standing.ts";
+import { failingServices, missingExtensions, type NodeFacts } from "../facts.ts";
+import { describeStanding, readStanding } from "./standing.ts";
 
 /** The node is left as it is for now, since no upgrade window is open: nothing is wrong with it. */
 export class Postponed extends Error {
@@ -39,7 +39,7 @@ export function describePostponed(
 }
 
 /** The upgrade windows as they are now; undefined where there are none. */
-async function windowState({ wanted, clock }: UpgradeContext): Promise<WindowState | undefined> {
+async function readWindowState({ wanted, clock }: UpgradeContext): Promise<WindowState | undefined> {
   const { windows } = wanted.rollout;
   if (windows.length === 0) return undefined;
   // The calendar takes its time to load, so only who needs it loads it.
@@ -48,8 +48,8 @@ async function windowState({ wanted, clock }: UpgradeContext): Promise<WindowSta
 }
 
 /** Why no node may be taken down now; undefined where one may. */
-export async function closedWindow(context: UpgradeContext): Promise<string | undefined> {
-  const state = await windowState(context);
+export async function whyWindowClosed(context: UpgradeContext): Promise<string | undefined> {
+  const state = await readWindowState(context);
   if (state === undefined || state.open) return undefined;
   return `no upgrade window is open (it is ${state.now}); the next one opens ${state.opens}`;
 }
@@ -58,23 +58,23 @@ export async function closedWindow(context: UpgradeContext): Promise<string | un
  * Before anything is done to the node that a reboot would make real.
  * @throws Postponed outside of every window
  */
-export async function requireWindow(context: UpgradeContext, facts: NodeFacts): Promise<void> {
-  const reason = await closedWindow(context);
+export async function requireOpenWindow(context: UpgradeContext, facts: NodeFacts): Promise<void> {
+  const reason = await whyWindowClosed(context);
   if (reason === undefined) return;
   const { wanted } = context;
-  const now = await standing(context);
+  const now = await readStanding(context);
   const first = wanted.rollout.outsideWindow === "fail" || now.left[0] === wanted.name;
   throw new Postponed(reason, {
     standing: first ? describeStanding(now) : "",
-    needed: neededNow(facts, wanted),
+    needed: whyNeededNow(facts, wanted),
   });
 }
 
 /** What comes after the rollout, such as the drivers, relies on these: a node without them cannot be passed over. */
-function neededNow(facts: NodeFacts, wanted: UpgradeContext["wanted"]): string | undefined {
+function whyNeededNow(facts: NodeFacts, wanted: UpgradeContext["wanted"]): string | undefined {
   const missing = [
     ...missingExtensions(facts, wanted),
-    ...lackingServices(facts, wanted),
+    ...failingServices(facts, wanted),
     ...wanted.files.filter((path) => !facts.files.includes(path)),
   ];
   return missing.length === 0 ? undefined : missing.join(", ");

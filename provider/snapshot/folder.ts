@@ -57,7 +57,7 @@ export class SnapshotFolder {
    * @throws SnapshotError where the folder cannot be read
    */
   async of(rollout: string, now: Date): Promise<SavedSnapshot | undefined> {
-    const names = await this.#names().catch((error: unknown) => {
+    const names = await this.#snapshotNames().catch((error: unknown) => {
       throw isSystemError(error) ? new SnapshotError(`${this.#directory}: ${error.message}`) : error;
     });
     for (const name of names.reverse()) {
@@ -103,7 +103,7 @@ export class SnapshotFolder {
       };
       await writeFile(`${path}.json`, `${JSON.stringify(saved, undefined, 2)}\n`, { mode: 0o600 });
       await rename(part, path);
-      await this.#keep(keep);
+      await this.#pruneTo(keep);
       return saved;
     } catch (error) {
       await rm(part, { force: true }).catch(() => undefined);
@@ -130,7 +130,7 @@ export class SnapshotFolder {
         })(),
         { objectMode: true },
       );
-      await pipeline(await this.#sealed(plain), async (chunks: AsyncIterable<Uint8Array>) => {
+      await pipeline(await this.#encrypted(plain), async (chunks: AsyncIterable<Uint8Array>) => {
         for await (const chunk of chunks) {
           hash.update(chunk);
           size += chunk.length;
@@ -144,7 +144,7 @@ export class SnapshotFolder {
     return { size, sha256: hash.digest("hex"), facts: reader.end() };
   }
 
-  async #sealed(plain: Readable): Promise<AsyncIterable<Uint8Array>> {
+  async #encrypted(plain: Readable): Promise<AsyncIterable<Uint8Array>> {
     const { ageRecipients } = this.#settings;
     if (ageRecipients.length === 0) return plain;
     const encrypter = new Encrypter();
@@ -153,8 +153,8 @@ export class SnapshotFolder {
   }
 
   /** Files of this cluster, oldest first: their names have the time. */
-  async #names(): Promise<string[]> {
-    const own = new RegExp(`^${escaped(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?$`);
+  async #snapshotNames(): Promise<string[]> {
+    const own = new RegExp(`^${escapeFileName(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?$`);
     const names = await readdir(this.#directory).catch((error: unknown) => {
       if (isSystemError(error) && error.code === "ENOENT") return [];
       throw error;
@@ -164,13 +164,13 @@ export class SnapshotFolder {
 
   /** What a run that was killed has left: nobody can use half a snapshot. */
   async #removeParts(): Promise<void> {
-    const own = new RegExp(`^${escaped(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?\\.part$`);
+    const own = new RegExp(`^${escapeFileName(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?\\.part$`);
     for (const name of (await readdir(this.#directory)).filter((found) => own.test(found)))
       await rm(join(this.#directory, name), { force: true });
   }
 
-  async #keep(count: number): Promise<void> {
-    for (const name of (await this.#names()).slice(0, -count)) {
+  async #pruneTo(count: number): Promise<void> {
+    for (const name of (await this.#snapshotNames()).slice(0, -count)) {
       await rm(join(this.#directory, name), { force: true });
       await rm(join(this.#directory, `${name}.json`), { force: true });
     }
@@ -196,7 +196,7 @@ async function hashOf(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-function escaped(text: string): string {
+function escapeFileName(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 

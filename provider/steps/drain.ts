@@ -1,18 +1,18 @@
 import { sameFor } from "../../talos/endpoint.ts";
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
-import { duration } from "../clock.ts";
-import { backoff, failure, stopIfCancelled, waitFor, type UpgradeContext } from "../context.ts";
+import { formatDuration } from "../clock.ts";
+import { backoff, stepError, throwIfCancelled, pollUntil, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
-import { problemsOf, type Finding } from "../guards/finding.ts";
+import { joinProblems, type Finding } from "../guards/finding.ts";
 import {
-  cordonedBy,
+  cordonAnnotation,
   KubernetesError,
   type KubernetesClient,
   type KubernetesNode,
   type KubernetesPod,
 } from "../kubernetes.ts";
-import { volumesLeave, warnOfVolumes } from "../storage/leave.ts";
-import { noteStorage, storageNotes } from "../storage/remember.ts";
+import { awaitVolumesDetached, warnOfVolumes } from "../storage/leave.ts";
+import { noteStorage, storageAnnotations } from "../storage/remember.ts";
 import { Watched } from "../watched.ts";
 
 /** The node in Kubernetes, and whether the cordon on it is ours. */
@@ -26,7 +26,11 @@ type DrainTarget =
   { state: "node"; node: KubernetesNode } | { state: "alone" } | { state: "unknown"; finding: Finding };
 
 /** A node that Kubernetes knows by neither name nor address cannot be drained: its pods would go down with it. */
-export function drainTarget(nodes: KubernetesNode[], name: string | undefined, address: string): DrainTarget {
+export function findDrainTarget(
+  nodes: KubernetesNode[],
+  name: string | undefined,
+  address: string,
+): DrainTarget {
   const node = findNode(nodes, name, address);
   if (node !== undefined) return nodes.length === 1 ? { state: "alone" } : { state: "node", node };
   if (nodes.length === 0) return { state: "alone" };
@@ -62,10 +66,10 @@ export async function drain(
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) return;
 
-  const nodes = await answered(context, () => kubernetes.nodes());
-  const target = drainTarget(nodes, facts.kubernetesNode, wanted.node);
+  const nodes = await retryKubernetes(context, () => kubernetes.nodes());
+  const target = findDrainTarget(nodes, facts.kubernetesNode, wanted.node);
   if (target.state === "unknown")
-    throw failure(context, "drain", problemsOf([target.finding]), target.finding.hint);
+    throw stepError(context, "drain", joinProblems([target.finding]), target.finding.hint);
   if (target.state === "alone") {
     progress.info("the only node of its cluster: not drained, its pods restart with it");
     await warnOfVolumes(context, "is not drained (the only node of its cluster)");
@@ -74,28 +78,30 @@ export async function drain(
   const { node } = target;
   context.storage.of(node.name);
   // A node that somebody else cordoned stays cordoned afterwards.
-  const ours = !node.unschedulable || node.annotations[cordonedBy] !== undefined;
+  const ours = !node.unschedulable || node.annotations[cordonAnnotation] !== undefined;
   // Told before it is done: a cordon whose answer gets lost has to be taken back as well.
   onCordon({ node, ours });
   const pods = new Watched(kubernetes.podsOn(node.name), context);
   const timeoutMs = wanted.drain.timeoutSeconds * 1000;
   let end: number;
   try {
-    const notes = await answered(context, () =>
-      storageNotes(context, kubernetes, node, () => pods.objects()),
+    const notes = await retryKubernetes(context, () =>
+      storageAnnotations(context, kubernetes, node, () => pods.objects()),
     );
     if (!node.unschedulable) {
-      const annotations = { [cordonedBy]: by, ...notes };
-      await answered(context, () => kubernetes.patchNode(node.name, { unschedulable: true, annotations }));
+      const annotations = { [cordonAnnotation]: by, ...notes };
+      await retryKubernetes(context, () =>
+        kubernetes.patchNode(node.name, { unschedulable: true, annotations }),
+      );
     } else if (Object.keys(notes).length > 0) {
-      await answered(context, () => kubernetes.patchNode(node.name, { annotations: notes }));
+      await retryKubernetes(context, () => kubernetes.patchNode(node.name, { annotations: notes }));
     }
     end = context.clock.now() + timeoutMs;
     await evictAll(context, kubernetes, pods, end);
   } finally {
     pods.close();
   }
-  await volumesLeave(context, end, timeoutMs);
+  await awaitVolumesDetached(context, end, timeoutMs);
 }
 
 /** No name is not a name that matches: a node that has none is looked for by its address alone. */
@@ -111,12 +117,12 @@ export function findNode(
 }
 
 /** Does a drain move this pod? */
-function movable(pod: KubernetesPod): boolean {
+function isMovedByDrain(pod: KubernetesPod): boolean {
   return !pod.mirror && !pod.finished && pod.owner !== "DaemonSet";
 }
 
 /** A pod that was asked to leave. */
-interface Asked {
+interface PendingEviction {
   /** Why it may not, in the budget's words; empty where it is on its way. */
   reason: string;
   /** When to ask again. */
@@ -135,21 +141,21 @@ async function evictAll(
 ): Promise<void> {
   const { clock, patience, wanted, progress, signal } = context;
   const { whenBlocked, blockedTimeoutSeconds } = wanted.drain;
-  const asked = new Map<string, Asked>();
+  const asked = new Map<string, PendingEviction>();
   let trouble: string;
   let left: KubernetesPod[] = [];
   for (let first = true; ; first = false) {
-    stopIfCancelled(context);
+    throwIfCancelled(context);
     try {
-      left = (await watched.objects()).filter(movable);
+      left = (await watched.objects()).filter(isMovedByDrain);
       if (first) warnOfBarePods(context, left);
-      for (const pod of left) await evict(pod);
-      left = (await watched.objects()).filter(movable);
+      for (const pod of left) await evictPod(pod);
+      left = (await watched.objects()).filter(isMovedByDrain);
       trouble = "";
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
       if (!error.transient)
-        throw drainFailure(context, coded("kubernetes-access", `Kubernetes: ${error.message}`), rights);
+        throw drainError(context, coded("kubernetes-access", `Kubernetes: ${error.message}`), rightsHint);
       trouble = error.message;
       watched.forget();
       progress.detail(`the Kubernetes API does not answer: ${trouble}`);
@@ -157,28 +163,28 @@ async function evictAll(
     if (trouble === "" && left.length === 0) return;
     const remaining = end - clock.now();
     if (remaining <= 0) break;
-    if (trouble === "") progress.detail(`${left.length} pods left: ${describe(left, asked)}`);
+    if (trouble === "") progress.detail(`${left.length} pods left: ${describePending(left, asked)}`);
     const next = Math.min(...left.map(({ uid }) => asked.get(uid)?.next ?? 0), Infinity);
     const pauseMs = trouble === "" ? next - clock.now() : patience.pollMaxMs;
     await watched.change(Math.min(pauseMs, remaining), signal);
   }
-  const waited = `after ${duration(wanted.drain.timeoutSeconds * 1000)}`;
+  const waited = `after ${formatDuration(wanted.drain.timeoutSeconds * 1000)}`;
   throw trouble === ""
-    ? drainFailure(
+    ? drainError(
         context,
         coded(
           "drain-pods",
-          `${left.length} ${left.length === 1 ? "pod" : "pods"} had not left ${waited}: ${describe(left, asked)}`,
+          `${left.length} ${left.length === 1 ? "pod" : "pods"} had not left ${waited}: ${describePending(left, asked)}`,
         ),
-        room,
+        budgetHint,
       )
-    : drainFailure(
+    : drainError(
         context,
         coded("kubernetes-unreachable", `the Kubernetes API did not answer ${waited}: ${trouble}`),
-        away,
+        apiHint,
       );
 
-  async function evict(pod: KubernetesPod): Promise<void> {
+  async function evictPod(pod: KubernetesPod): Promise<void> {
     const last = asked.get(pod.uid);
     if (last !== undefined && clock.now() < last.next) return;
     const { outcome, ...rest } = await kubernetes.evict(pod);
@@ -190,7 +196,7 @@ async function evictAll(
     const deleted = whenBlocked === "delete" ? since + blockedTimeoutSeconds * 1000 : Infinity;
     if (reason !== "" && clock.now() >= deleted) {
       progress.warn(
-        `deleting pod ${podName(pod)}: its PodDisruptionBudget blocked the eviction for ${duration(clock.now() - since)}: ${reason}`,
+        `deleting pod ${podName(pod)}: its PodDisruptionBudget blocked the eviction for ${formatDuration(clock.now() - since)}: ${reason}`,
       );
       await kubernetes.deletePod(pod);
       reason = "";
@@ -207,7 +213,7 @@ function warnOfBarePods({ progress }: UpgradeContext, pods: KubernetesPod[]): vo
     progress.warn(`evicting pods that no controller will recreate: ${bare.map(podName).join(", ")}`);
 }
 
-function describe(pods: KubernetesPod[], asked: Map<string, { reason: string }>): string {
+function describePending(pods: KubernetesPod[], asked: Map<string, { reason: string }>): string {
   const shown = pods.slice(0, 10).map((pod) => {
     const reason = asked.get(pod.uid)?.reason ?? "";
     return reason === "" ? `${podName(pod)} (terminating)` : `${podName(pod)} (${reason})`;
@@ -219,19 +225,19 @@ function podName({ namespace, name }: KubernetesPod): string {
   return `${namespace}/${name}`;
 }
 
-const room = "Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout";
-const away = "Check the control planes, and that this machine can reach the kubeconfig's endpoint";
-const rights = "Check that the kubeconfig may read and evict pods";
+const budgetHint = "Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout";
+const apiHint = "Check the control planes, and that this machine can reach the kubeconfig's endpoint";
+const rightsHint = "Check that the kubeconfig may read and evict pods";
 
 /** @param remedy what to do before the next run */
-function drainFailure(context: UpgradeContext, seen: CodedText, remedy: string): Error {
-  return failure(context, "drain", seen, `${remedy}, then run \`pulumi up\` again.`);
+function drainError(context: UpgradeContext, seen: CodedText, remedy: string): Error {
+  return stepError(context, "drain", seen, `${remedy}, then run \`pulumi up\` again.`);
 }
 
 /** For the calls around the eviction: an API server that is away for a moment is waited for. */
-export async function answered<T>(context: UpgradeContext, ask: () => Promise<T>): Promise<T> {
+export async function retryKubernetes<T>(context: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   let last: KubernetesError | undefined;
-  const result = await waitFor(context, context.clock.now() + context.patience.kubernetesMs, async () => {
+  const result = await pollUntil(context, context.clock.now() + context.patience.kubernetesMs, async () => {
     try {
       return { value: await ask() };
     } catch (error) {

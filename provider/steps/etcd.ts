@@ -1,20 +1,20 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { compareEtcdMinors, describeEtcdMinor, etcdMinor, type EtcdMinor } from "../../talos/etcdVersions.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { duration } from "../clock.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { formatDuration } from "../clock.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import { describeImage } from "../../talos/nodeOutlook.ts";
-import { etcdStep } from "../guards/etcdStep.ts";
+import { readEtcdStep } from "../guards/etcdStep.ts";
 import {
   clusterVersion,
   describeEtcd,
   downgradeTarget,
-  etcdAfter,
+  etcdVersionAfter,
   type EtcdRelease,
 } from "../guards/etcdVersion.ts";
 import { SnapshotError, SnapshotFolder, type SavedSnapshot } from "../snapshot/folder.ts";
-import { talosctl } from "../talosctl.ts";
-import { remaining } from "./pull.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { remainingMs } from "./pull.ts";
 
 /**
  * What etcd needs before a control plane is disturbed: a snapshot, if one is wanted and this rollout has none yet, and data that the
@@ -23,12 +23,12 @@ import { remaining } from "./pull.ts";
 export async function prepareEtcd(context: UpgradeContext): Promise<SavedSnapshot | undefined> {
   if (context.wanted.role !== "controlplane") return undefined;
   const snapshot = await takeSnapshot(context);
-  await matchData(context);
+  await matchStorageVersion(context);
   return snapshot;
 }
 
 /** Every control plane that answers; one that does not is the guard's affair. */
-async function etcdReleases({ wanted, peer, patience, signal }: UpgradeContext): Promise<EtcdRelease[]> {
+async function readEtcdReleases({ wanted, peer, patience, signal }: UpgradeContext): Promise<EtcdRelease[]> {
   const addresses = [...new Set([wanted.node, ...wanted.controlPlanes])];
   const all = await Promise.all(
     addresses.map(async (address) => {
@@ -54,7 +54,7 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
     const taken = await folder.of(rollout, now);
     if (taken !== undefined) return taken;
     progress.detail("taking a snapshot of etcd");
-    const content = talos.etcdSnapshot({ deadlineMs: remaining(context), signal: context.signal });
+    const content = talos.etcdSnapshot({ deadlineMs: remainingMs(context), signal: context.signal });
     const saved = await folder.save(content, rollout, now);
     progress.info(
       `etcd snapshot ${saved.path} (${saved.size} bytes, revision ${saved.revision ?? "unknown"})`,
@@ -64,7 +64,7 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
     const isTold =
       error instanceof SnapshotError || (error instanceof TalosError && error.kind !== "cancelled");
     if (!isTold) throw error;
-    throw failure(
+    throw stepError(
       context,
       "guard",
       coded(
@@ -77,20 +77,20 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
 }
 
 /** Where the wanted Talos has an older etcd, etcd converts its data first; where it has a newer one, nothing may hold the data back. */
-async function matchData(context: UpgradeContext): Promise<void> {
+async function matchStorageVersion(context: UpgradeContext): Promise<void> {
   const { wanted, talos, gate, patience, signal, progress } = context;
   const call = { deadlineMs: patience.probeMs * 2, signal };
-  const members = await etcdReleases(context);
+  const members = await readEtcdReleases(context);
   const terms = {
     talosVersion: wanted.talosVersion,
     allowDowngrade: wanted.etcdDowngrade,
     snapshot: wanted.etcdSnapshot !== undefined,
   };
-  const step = await etcdStep(wanted.node, members, terms, talos, call);
+  const step = await readEtcdStep(wanted.node, members, terms, talos, call);
   const target = downgradeTarget(step);
   if (target === undefined) {
     const stored = clusterVersion(members, true);
-    const after = etcdMinor(etcdAfter(step) ?? "");
+    const after = etcdMinor(etcdVersionAfter(step) ?? "");
     const isNewer = stored !== undefined && after !== undefined && compareEtcdMinors(after, stored) > 0;
     if (isNewer && (await talos.etcdDowngrading(stored, call))) {
       progress.info(
@@ -102,7 +102,7 @@ async function matchData(context: UpgradeContext): Promise<void> {
   }
   // Refused by the guard a moment ago: what was read since then says otherwise.
   if (!wanted.etcdDowngrade) {
-    throw failure(
+    throw stepError(
       context,
       "guard",
       coded(
@@ -118,16 +118,16 @@ async function matchData(context: UpgradeContext): Promise<void> {
     );
     await gate.enableEtcdDowngrade(describeEtcdMinor(target), call);
   }
-  await awaitStorage(context, target);
+  await awaitStorageVersion(context, target);
 }
 
 /** etcd's leader looks every four seconds, and each member follows on its own. */
-async function awaitStorage(context: UpgradeContext, target: EtcdMinor): Promise<void> {
+async function awaitStorageVersion(context: UpgradeContext, target: EtcdMinor): Promise<void> {
   const { clock, patience, progress, wanted } = context;
   const begun = clock.now();
   let last: EtcdRelease[] = [];
-  const done = await waitFor(context, begun + patience.serviceMs, async () => {
-    last = await etcdReleases(context);
+  const done = await pollUntil(context, begun + patience.serviceMs, async () => {
+    last = await readEtcdReleases(context);
     const open = last.filter(({ storageVersion }) => {
       const minor = etcdMinor(storageVersion);
       return minor === undefined || compareEtcdMinors(minor, target) !== 0;
@@ -139,14 +139,14 @@ async function awaitStorage(context: UpgradeContext, target: EtcdMinor): Promise
     return undefined;
   });
   if (done) return;
-  throw failure(
+  throw stepError(
     context,
     "guard",
     coded(
       "etcd-downgrade-timeout",
-      `etcd did not convert its data to ${describeEtcdMinor(target)} within ${duration(clock.now() - begun)}; last seen: ` +
+      `etcd did not convert its data to ${describeEtcdMinor(target)} within ${formatDuration(clock.now() - begun)}; last seen: ` +
         last.map((member) => `${member.address} ${describeEtcd(member)}`).join("; "),
     ),
-    `Check ${talosctl("etcd status", wanted.node)} and ${talosctl("logs etcd", wanted.node)}. ${talosctl("etcd downgrade cancel", wanted.node)} cancels it, \`pulumi up\` continues it.`,
+    `Check ${talosctlCommand("etcd status", wanted.node)} and ${talosctlCommand("logs etcd", wanted.node)}. ${talosctlCommand("etcd downgrade cancel", wanted.node)} cancels it, \`pulumi up\` continues it.`,
   );
 }

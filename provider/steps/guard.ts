@@ -2,16 +2,16 @@ import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
 import { imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
 import { backoff, type UpgradeContext } from "../context.ts";
-import { NodeMoved, UpgradeError } from "../errors.ts";
-import { describeMachine, lacksOnly, type NodeFacts } from "../facts.ts";
-import { hintsOf, problemsOf, patienceFor, type Finding } from "../guards/finding.ts";
+import { NodeRebooted, UpgradeError } from "../errors.ts";
+import { describeMachine, lacksOnlyServices, type NodeFacts } from "../facts.ts";
+import { joinHints, joinProblems, waitLimit, type Finding } from "../guards/finding.ts";
 import { kernelArgumentFindings } from "../guards/kernelArguments.ts";
 import { secureBootFindings } from "../guards/secureBoot.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
-import { talosctl } from "../talosctl.ts";
-import { drainTarget } from "./drain.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { findDrainTarget } from "./drain.ts";
 
 interface GuardOptions {
   survey?: boolean;
@@ -49,30 +49,30 @@ export async function guard(
   };
   let version: string | undefined;
   const live = await Promise.all([
-    settle(context, isRefused, async () => {
+    awaitFindingsPass(context, isRefused, async () => {
       const kubernetes = await kubernetesFindings(context, facts);
       version = kubernetes.version;
       return kubernetes.findings;
     }),
-    settle(context, isRefused, () => machineFindings(context)),
-    settle(context, isRefused, cluster),
-    kernelArguments(context, facts),
-    secureBoot(context),
+    awaitFindingsPass(context, isRefused, () => machineStateFindings(context)),
+    awaitFindingsPass(context, isRefused, cluster),
+    kernelArgumentStepFindings(context, facts),
+    secureBootStepFindings(context),
   ]);
-  const runs = version ?? (await configuredKubernetes(context)) ?? context.wanted.kubernetesVersion;
+  const runs = version ?? (await readConfiguredKubernetes(context)) ?? context.wanted.kubernetesVersion;
   const findings = [...releaseFindings(facts.version, runsThen(runs), context.wanted), ...live.flat()];
   if (findings.length === 0) return;
   throw new UpgradeError(
     nodeLabel(context.wanted),
     "guard",
-    problemsOf(findings),
-    hintsOf(findings),
+    joinProblems(findings),
+    joinHints(findings),
     findings,
   );
 }
 
 /** Where Kubernetes is not asked: the release that a control plane's configuration names. What the settings want comes after the rollout. */
-async function configuredKubernetes({
+async function readConfiguredKubernetes({
   talos,
   wanted,
   patience,
@@ -91,12 +91,12 @@ async function configuredKubernetes({
 }
 
 /** No answer now, from a node that answered a moment ago. */
-function movedIfAway(error: unknown): never {
-  throw isTransient(error) ? new NodeMoved("the node stopped answering") : error;
+function throwRebootedIfTransient(error: unknown): never {
+  throw isTransient(error) ? new NodeRebooted("the node stopped answering") : error;
 }
 
 /** Gives what may pass by itself some time to pass, and what is on its way back more of it. */
-async function settle(
+async function awaitFindingsPass(
   context: UpgradeContext,
   isRefused: () => boolean,
   look: () => Promise<readonly Finding[]>,
@@ -106,28 +106,30 @@ async function settle(
   const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
   for (;;) {
     const findings = await look();
-    const left = begun + patienceFor(findings, patience) - clock.now();
+    const left = begun + waitLimit(findings, patience) - clock.now();
     if (findings.length === 0 || left <= 0 || isRefused()) return findings;
-    progress.detail(problemsOf(findings));
+    progress.detail(joinProblems(findings));
     await clock.sleep(Math.min(pause(), left), signal);
   }
 }
 
-async function machineFindings({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
-  const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
+async function machineStateFindings({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
+  const machine = await talos
+    .machineStatus({ deadlineMs: patience.probeMs, signal })
+    .catch(throwRebootedIfTransient);
   // It was running when it was inspected: a request of an earlier run, that was on its way, has arrived.
-  if (machine.stage !== "running") throw new NodeMoved(`the machine is ${machine.stage}`);
+  if (machine.stage !== "running") throw new NodeRebooted(`the machine is ${machine.stage}`);
   // Services that come with the image are what the upgrade is there for: a node where only they fail is mended by it.
-  if (machine.ready || lacksOnly(machine, wanted.services)) return [];
+  if (machine.ready || lacksOnlyServices(machine, wanted.services)) return [];
   // Static pods and the Node object have their causes elsewhere, such as an API server that is away: a reboot is no cure.
   const stopped = machine.unmet.some(({ name }) => name === "services")
-    ? ` Services that a failed upgrade stopped come back with ${talosctl("reboot", wanted.node)}.`
+    ? ` Services that a failed upgrade stopped come back with ${talosctlCommand("reboot", wanted.node)}.`
     : "";
   return [
     {
       code: "machine-not-ready",
       problem: `the node is ${describeMachine(machine)}`,
-      hint: `Fix this first: an upgrade would hide the fault.${stopped} ${talosctl("dmesg", wanted.node)} and ${talosctl("services", wanted.node)} show what it waits for.`,
+      hint: `Fix this first: an upgrade would hide the fault.${stopped} ${talosctlCommand("dmesg", wanted.node)} and ${talosctlCommand("services", wanted.node)} show what it waits for.`,
       mayPass: true,
       recovers: true,
     },
@@ -135,17 +137,24 @@ async function machineFindings({ wanted, talos, patience, signal }: UpgradeConte
 }
 
 /** Nothing that passes by itself. */
-async function kernelArguments(
+async function kernelArgumentStepFindings(
   { wanted, talos, patience, signal }: UpgradeContext,
   { version }: NodeFacts,
 ): Promise<Finding[]> {
   return kernelArgumentFindings(wanted.node, talos, version, { deadlineMs: patience.probeMs, signal }).catch(
-    movedIfAway,
+    throwRebootedIfTransient,
   );
 }
 
-async function secureBoot({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
-  return secureBootFindings(wanted.image, talos, { deadlineMs: patience.probeMs, signal }).catch(movedIfAway);
+async function secureBootStepFindings({
+  wanted,
+  talos,
+  patience,
+  signal,
+}: UpgradeContext): Promise<Finding[]> {
+  return secureBootFindings(wanted.image, talos, { deadlineMs: patience.probeMs, signal }).catch(
+    throwRebootedIfTransient,
+  );
 }
 
 /** The version that really runs counts, not the one in the settings; where the drain needs the API, it has to answer and to know the node. */
@@ -158,7 +167,7 @@ async function kubernetesFindings(
     if (kubernetes === undefined) return { findings: [] };
     const version = await kubernetes.version();
     if (!context.wanted.drain.enabled) return { version, findings: [] };
-    const target = drainTarget(await kubernetes.nodes(), facts.kubernetesNode, context.wanted.node);
+    const target = findDrainTarget(await kubernetes.nodes(), facts.kubernetesNode, context.wanted.node);
     return { version, findings: target.state === "unknown" ? [target.finding] : [] };
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;

@@ -1,11 +1,11 @@
 import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import { reach } from "../../talos/endpoint.ts";
 import type { UpgradeError } from "../errors.ts";
-import { talosctl } from "../talosctl.ts";
-import { adviceForUnanswered } from "../unanswered.ts";
-import { describeMachine, isSettled, readFacts, type NodeFacts } from "../facts.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { hintForUnanswered } from "../unanswered.ts";
+import { describeMachine, runsWantedImage, readFacts, type NodeFacts } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 
 /**
@@ -17,14 +17,14 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
   const begun = clock.now();
   let last: NodeFacts | TalosError | undefined;
   let undecidedSince: number | undefined;
-  const facts = await waitFor(context, context.timer.end, async () => {
+  const facts = await pollUntil(context, context.timer.end, async () => {
     try {
       last = await readFacts(talos, context.wanted, {
         deadlineMs: patience.probeMs * 2,
         signal: context.signal,
       });
       if (last.machine.stage !== "running") progress.detail(`the machine is ${last.machine.stage}`);
-      else if (!undecided(last, context.wanted)) return last;
+      else if (!isImageUnreported(last, context.wanted)) return last;
       else {
         undecidedSince ??= clock.now();
         if (clock.now() - undecidedSince >= patience.settleMs) return last;
@@ -35,34 +35,36 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
       last = error;
       if (error.kind === "timeout") talos.reconnect();
       const waited = clock.now() - begun;
-      if (waited > patience.certificateMs) last = await closerLook(error, context);
-      if (waited > allowance(last, context)) throw noContact(last, context);
+      if (waited > patience.certificateMs) last = await diagnoseRefusal(error, context);
+      if (waited > answerTimeoutMs(last, context)) throw unreachableError(last, context);
       if (error.kind !== "cancelled") progress.detail(`no answer yet: ${last.detail}`);
     }
     return undefined;
   });
   if (facts !== undefined) return facts;
-  if (last instanceof TalosError) throw noContact(await closerLook(last, context), context);
-  throw failure(
+  if (last instanceof TalosError) throw unreachableError(await diagnoseRefusal(last, context), context);
+  throw stepError(
     context,
     "inspect",
     coded(
       "machine-not-ready",
       `the machine is ${last === undefined ? "unknown" : describeMachine(last.machine)}`,
     ),
-    `It must be running before it can be upgraded: check its console or ${talosctl("dmesg", context.wanted.node)}, then run \`pulumi up\` again.`,
+    `It must be running before it can be upgraded: check its console or ${talosctlCommand("dmesg", context.wanted.node)}, then run \`pulumi up\` again.`,
   );
 }
 
 /** The release is the wanted one, and what else the image has is not reported: a moment after the boot that says nothing about it yet. */
-function undecided(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+function isImageUnreported(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
   return (
-    facts.version === wanted.talosVersion && facts.schematicId === undefined && !isSettled(facts, wanted)
+    facts.version === wanted.talosVersion &&
+    facts.schematicId === undefined &&
+    !runsWantedImage(facts, wanted)
   );
 }
 
 /** A node that refuses the client certificate looks like one that is not there, at first. */
-export async function closerLook(
+export async function diagnoseRefusal(
   error: TalosError,
   { talos }: Pick<UpgradeContext, "talos">,
 ): Promise<TalosError> {
@@ -71,25 +73,25 @@ export async function closerLook(
   return reason === undefined ? error : new TalosError("certificate", error.node, error.call, reason);
 }
 
-function allowance(error: TalosError, { patience }: UpgradeContext): number {
+function answerTimeoutMs(error: TalosError, { patience }: UpgradeContext): number {
   if (error.kind === "denied") return 0;
   return error.kind === "certificate" ? patience.certificateMs : patience.contactMs;
 }
 
 /** Why a node could not be asked, and what to do about it. */
-export function noContact(error: TalosError, context: UpgradeContext): UpgradeError {
+export function unreachableError(error: TalosError, context: UpgradeContext): UpgradeError {
   const { node, endpoint, endpoints } = context.wanted;
   const ways = endpoint === undefined ? reach(node, endpoints) : [endpoint];
   const where = ways.length === 1 && ways[0] === node ? node : `${node} (through ${ways.join(", ")})`;
   const known: Partial<Record<TalosError["kind"], { code: ErrorCode; hint: string }>> = {
-    certificate: { code: "node-certificate", hint: adviceForUnanswered(error.detail) },
+    certificate: { code: "node-certificate", hint: hintForUnanswered(error.detail) },
     denied: { code: "node-access-denied", hint: "The client certificate needs the role os:admin." },
   };
   const { code, hint } = known[error.kind] ?? {
     code: "node-unreachable",
     hint: `Check that the node is on and that this machine can reach ${ways[0] === node ? `port 50000 of ${node}` : `the Talos API at ${ways.join(" or ")}`}.`,
   };
-  return failure(
+  return stepError(
     context,
     "inspect",
     coded(code, `the Talos API at ${where} cannot be used: ${error.detail}`),

@@ -2,13 +2,13 @@ import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { preserveNeeded } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
-import { talosctl } from "../talosctl.ts";
-import { remaining } from "./pull.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { remainingMs } from "./pull.ts";
 
 /** What the node does next. */
-export type Installed =
+export type InstallOutcome =
   /** installed, and waits for a reboot request */
   | { reboots: "on request" }
   /** reboots by itself; events of this actor tell if it fails instead */
@@ -18,7 +18,7 @@ export type Installed =
  * Step `install` where the node has `LifecycleService.Upgrade`: the node keeps working. It is not interrupted by a cancel: an installer that is
  * stopped half-way leaves half an image behind.
  */
-export async function installBeside(
+export async function installWithoutReboot(
   context: UpgradeContext,
   facts: NodeFacts,
   imageName: string,
@@ -34,23 +34,23 @@ export async function installBeside(
         progress.detail(lastMessage);
       },
       facts,
-      { deadlineMs: remaining(context) },
+      { deadlineMs: remainingMs(context) },
     );
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "unimplemented" || error.kind === "cancelled")
       throw error;
-    if (error.kind === "locked") throw busy(context, error);
-    throw failure(
+    if (error.kind === "locked") throw busyError(context, error);
+    throw stepError(
       context,
       "install",
       isTransient(error)
         ? coded("install-interrupted", `the connection broke while the installer ran: ${error.detail}`)
         : coded("install-failed", `the installer did not run: ${error.detail}`),
-      `Its output is in ${talosctl("logs machined", wanted.node)}. Run \`pulumi up\` again: it first checks whether the installer has finished.`,
+      `Its output is in ${talosctlCommand("logs machined", wanted.node)}. Run \`pulumi up\` again: it first checks whether the installer has finished.`,
     );
   }
   if (exitCode === 0) return;
-  throw failure(
+  throw stepError(
     context,
     "install",
     coded(
@@ -59,16 +59,16 @@ export async function installBeside(
         ? "the installer's output ended without an exit code"
         : `the installer failed with exit code ${exitCode}${lastMessage === "" ? "" : `, last message: ${lastMessage}`}`,
     ),
-    `The installer's output is in ${talosctl("logs machined", wanted.node)}. Fix the cause, then run \`pulumi up\` again.`,
+    `The installer's output is in ${talosctlCommand("logs machined", wanted.node)}. Fix the cause, then run \`pulumi up\` again.`,
   );
 }
 
-function busy(context: UpgradeContext, error: TalosError): Error {
-  return failure(
+function busyError(context: UpgradeContext, error: TalosError): Error {
+  return stepError(
     context,
     "install",
     coded("install-busy", `another upgrade is running on the node: ${error.detail}`),
-    `Wait until the other upgrade has finished (${talosctl("dmesg --follow", context.wanted.node)} shows it), then run \`pulumi up\` again.`,
+    `Wait until the other upgrade has finished (${talosctlCommand("dmesg --follow", context.wanted.node)} shows it), then run \`pulumi up\` again.`,
   );
 }
 
@@ -77,23 +77,23 @@ export async function installAndReboot(
   context: UpgradeContext,
   facts: NodeFacts,
   onAct: () => void,
-): Promise<Installed> {
+): Promise<InstallOutcome> {
   const { gate, wanted } = context;
-  const request = { image: wanted.image, preserve: preserve(facts.version) };
+  const request = { image: wanted.image, preserve: mustPreserve(facts.version) };
   try {
     const actorId = await gate.upgradeLegacy(
       request,
       { ...facts, onAct },
-      { deadlineMs: remaining(context) },
+      { deadlineMs: remainingMs(context) },
     );
     return { reboots: "by itself", actorId };
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     // The answer got lost, or a request that came before is at work: look what the node does, and do not ask twice.
-    if ((isTransient(error) || error.kind === "locked") && (await isUnderWay(context, facts))) {
+    if ((isTransient(error) || error.kind === "locked") && (await isUpgradeUnderWay(context, facts))) {
       return { reboots: "by itself", actorId: "" };
     }
-    throw failure(
+    throw stepError(
       context,
       "install",
       coded("upgrade-refused", `the node refused the upgrade: ${error.detail}`),
@@ -102,7 +102,7 @@ export async function installAndReboot(
   }
 }
 
-function preserve(version: string): boolean {
+function mustPreserve(version: string): boolean {
   try {
     return preserveNeeded(version);
   } catch (error) {
@@ -112,10 +112,10 @@ function preserve(version: string): boolean {
 }
 
 /** Is the node upgrading, rebooting or back from it? */
-export async function isUnderWay(context: UpgradeContext, facts: NodeFacts): Promise<boolean> {
+export async function isUpgradeUnderWay(context: UpgradeContext, facts: NodeFacts): Promise<boolean> {
   const { talos, clock, patience } = context;
   const call = { deadlineMs: patience.probeMs };
-  const seen = await waitFor(context, clock.now() + patience.rebootMs, async () => {
+  const seen = await pollUntil(context, clock.now() + patience.rebootMs, async () => {
     try {
       const [machine, bootId] = await Promise.all([talos.machineStatus(call), talos.bootId(call)]);
       return machine.stage !== "running" || bootId !== facts.bootId ? true : undefined;

@@ -1,11 +1,11 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { isImage, type InstallHistory } from "../../talos/api/installLog.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
-import { installedImage, KubernetesError } from "../kubernetes.ts";
-import { talosctl } from "../talosctl.ts";
-import { answered, findNode } from "./drain.ts";
+import { installAnnotation, KubernetesError } from "../kubernetes.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { retryKubernetes, findNode } from "./drain.ts";
 import { expectedApi, pull, type UpgradePath } from "./pull.ts";
 
 /** How far an earlier run, that was stopped before the reboot, had come with this image in this very boot. */
@@ -17,32 +17,32 @@ export type EarlierInstall = "nothing" | "done";
  * caller is gone, so one that is still at work is waited for.
  * @param pulled pulls the wanted image, which tells its digest: the log knows an image by that
  */
-export async function earlierInstall(
+export async function findEarlierInstall(
   context: UpgradeContext,
   before: NodeFacts,
   pulled: () => Promise<UpgradePath>,
 ): Promise<EarlierInstall> {
   const { wanted } = context;
-  const history = await historyAtRest(context);
+  const history = await readInstallHistory(context);
   if (history === undefined) {
-    throw failure(
+    throw stepError(
       context,
       "install",
       coded("install-unknown", "could not determine whether an earlier installer has finished"),
-      `Check ${talosctl("logs machined", wanted.node)} and ${talosctl("dmesg", wanted.node)}. Nothing was installed over it. Run \`pulumi up\` again once it has finished; if it died, reboot the node first (${talosctl("reboot", wanted.node)}).`,
+      `Check ${talosctlCommand("logs machined", wanted.node)} and ${talosctlCommand("dmesg", wanted.node)}. Nothing was installed over it. Run \`pulumi up\` again once it has finished; if it died, reboot the node first (${talosctlCommand("reboot", wanted.node)}).`,
     );
   }
   const installed = history.completed.at(-1);
   if (installed !== undefined) {
-    if (await isWanted(installed, context, pulled)) return "done";
-    throw failure(
+    if (await isWantedImage(installed, context, pulled)) return "done";
+    throw stepError(
       context,
       "install",
       coded("install-pending", `${installed} was installed in this boot and waits for a reboot`),
-      `Installing ${wanted.image} now would overwrite the running image, the only one to fall back to. Reboot the node first (${talosctl("reboot", wanted.node)}), or wait for whoever installed it; then run \`pulumi up\` again.`,
+      `Installing ${wanted.image} now would overwrite the running image, the only one to fall back to. Reboot the node first (${talosctlCommand("reboot", wanted.node)}), or wait for whoever installed it; then run \`pulumi up\` again.`,
     );
   }
-  const note = await readNote(context, before);
+  const note = await readInstallNote(context, before);
   if (note === "done") return "done";
   // The log of this boot's beginning is gone: what was begun may be in place. The next boot shows which image is there, and harms neither.
   return note === "begun" && !history.complete ? "done" : "nothing";
@@ -56,30 +56,30 @@ export async function refuseOtherInstall(context: UpgradeContext, facts: NodeFac
   // The older API installs and reboots in one call.
   if (expectedApi(facts.version) === "machine") return;
   const { wanted, progress } = context;
-  const history = await historyAtRest(context).catch((error: unknown) => {
+  const history = await readInstallHistory(context).catch((error: unknown) => {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     progress.detail(`could not read what was installed in this boot: ${error.detail}`);
     return undefined;
   });
   const installed = history?.completed.at(-1);
   if (installed === undefined) return;
-  if (await isWanted(installed, context, () => pull(context, facts))) return;
-  throw failure(
+  if (await isWantedImage(installed, context, () => pull(context, facts))) return;
+  throw stepError(
     context,
     "settled?",
     coded(
       "install-pending",
       `the node runs the wanted image, but ${installed} was installed in this boot and starts at the next reboot`,
     ),
-    `Drain and reboot the node at a convenient time (${talosctl("reboot", wanted.node)}): the next \`pulumi up\` then brings it back to ${wanted.talosVersion}. Or set that image in the settings.`,
+    `Drain and reboot the node at a convenient time (${talosctlCommand("reboot", wanted.node)}): the next \`pulumi up\` then brings it back to ${wanted.talosVersion}. Or set that image in the settings.`,
   );
 }
 
 /** What was installed in this boot, once no installer is at work any more; undefined where that cannot be told. */
-async function historyAtRest(context: UpgradeContext): Promise<InstallHistory | undefined> {
+async function readInstallHistory(context: UpgradeContext): Promise<InstallHistory | undefined> {
   const { talos, patience, progress, signal } = context;
   const call = { deadlineMs: patience.probeMs * 2, signal };
-  return waitFor(context, Infinity, async () => {
+  return pollUntil(context, Infinity, async () => {
     const told = await talos.installHistory(call).catch((error: unknown) => {
       if (!isTransient(error)) throw error;
       talos.reconnect();
@@ -93,7 +93,7 @@ async function historyAtRest(context: UpgradeContext): Promise<InstallHistory | 
   });
 }
 
-async function isWanted(
+async function isWantedImage(
   installed: string,
   { wanted }: UpgradeContext,
   pulled: () => Promise<UpgradePath>,
@@ -104,15 +104,20 @@ async function isWanted(
 }
 
 /** The note on the Kubernetes node: a second witness for a node whose log has been written over. */
-async function readNote(context: UpgradeContext, before: NodeFacts): Promise<"begun" | "done" | undefined> {
+async function readInstallNote(
+  context: UpgradeContext,
+  before: NodeFacts,
+): Promise<"begun" | "done" | undefined> {
   if (before.bootId === undefined) return undefined;
   try {
     const kubernetes = await context.kubernetes();
     if (kubernetes === undefined) return undefined;
-    const nodes = await answered(context, () => kubernetes.nodes());
-    const written = findNode(nodes, before.kubernetesNode, context.wanted.node)?.annotations[installedImage];
-    if (written === note("done", before.bootId, context.wanted.image)) return "done";
-    return written === note("begun", before.bootId, context.wanted.image) ? "begun" : undefined;
+    const nodes = await retryKubernetes(context, () => kubernetes.nodes());
+    const written = findNode(nodes, before.kubernetesNode, context.wanted.node)?.annotations[
+      installAnnotation
+    ];
+    if (written === formatInstallNote("done", before.bootId, context.wanted.image)) return "done";
+    return written === formatInstallNote("begun", before.bootId, context.wanted.image) ? "begun" : undefined;
   } catch (error) {
     // The guard has told already that Kubernetes does not answer, where that matters.
     if (error instanceof KubernetesError) return undefined;
@@ -127,7 +132,7 @@ export async function noteInstall(
   state: "begun" | "done",
 ): Promise<void> {
   if (before.kubernetesNode === undefined || before.bootId === undefined) return;
-  const annotations = { [installedImage]: note(state, before.bootId, context.wanted.image) };
+  const annotations = { [installAnnotation]: formatInstallNote(state, before.bootId, context.wanted.image) };
   try {
     await (await context.kubernetes())?.patchNode(before.kubernetesNode, { annotations });
   } catch (error) {
@@ -135,6 +140,6 @@ export async function noteInstall(
   }
 }
 
-function note(state: "begun" | "done", bootId: string, image: string): string {
+function formatInstallNote(state: "begun" | "done", bootId: string, image: string): string {
   return `${state} ${bootId} ${image}`;
 }

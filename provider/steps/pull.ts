@@ -2,8 +2,8 @@ import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
 import { upgradeApi } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
-import { duration } from "../clock.ts";
-import { failure, type UpgradeContext } from "../context.ts";
+import { formatDuration } from "../clock.ts";
+import { stepError, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 
 /** How this node is going to be upgraded, as its server answered. */
@@ -11,7 +11,7 @@ export type UpgradePath =
   | { api: "lifecycle"; /** the image's name in the node's own store */ imageName: string }
   | { api: "machine" };
 
-const attempts = 3;
+const pullAttempts = 3;
 
 /**
  * Step `pull`: the installer image, before anything is disturbed. Which of the two upgrade APIs the node has shows
@@ -19,18 +19,18 @@ const attempts = 3;
  */
 export async function pull(context: UpgradeContext, facts: NodeFacts): Promise<UpgradePath> {
   const begun = context.clock.now();
-  const seen: Seen = {};
+  const seen: PullProgress = {};
   const failed = (error: unknown): unknown =>
-    pullFailure(context, error, seen, duration(context.clock.now() - begun));
+    pullError(context, error, seen, formatDuration(context.clock.now() - begun));
   if (expectedApi(facts.version) === "lifecycle") {
     try {
-      return { api: "lifecycle", imageName: await patiently(context, () => pullNew(context, seen)) };
+      return { api: "lifecycle", imageName: await retryPull(context, () => pullByLifecycle(context, seen)) };
     } catch (error) {
       if (!isUnimplemented(error)) throw failed(error);
     }
   }
   try {
-    await patiently(context, () => pullOld(context));
+    await retryPull(context, () => pullByMachineService(context));
   } catch (error) {
     // Talos 1.6 has no call for it: there the upgrade itself pulls, before it touches anything.
     if (!isUnimplemented(error)) throw failed(error);
@@ -39,11 +39,11 @@ export async function pull(context: UpgradeContext, facts: NodeFacts): Promise<U
 }
 
 /** How far a pull has come, for the error that ends it. */
-interface Seen {
+interface PullProgress {
   last?: string;
 }
 
-function pullNew(context: UpgradeContext, seen: Seen): Promise<string> {
+function pullByLifecycle(context: UpgradeContext, seen: PullProgress): Promise<string> {
   const { talos, wanted, progress } = context;
   return talos.pull(
     wanted.image,
@@ -54,18 +54,18 @@ function pullNew(context: UpgradeContext, seen: Seen): Promise<string> {
       seen.last = done >= total ? `unpacking ${size}` : `${Math.floor((100 * done) / total)} % of ${size}`;
       progress.detail(seen.last);
     },
-    { deadlineMs: remaining(context), signal: context.signal },
+    { deadlineMs: remainingMs(context), signal: context.signal },
   );
 }
 
-function pullOld(context: UpgradeContext): Promise<void> {
+function pullByMachineService(context: UpgradeContext): Promise<void> {
   const { talos, wanted, signal, progress } = context;
   // This call tells nothing until it is over.
   progress.detail(`pulling ${wanted.image}; this Talos release reports no progress`);
-  return talos.pullLegacy(wanted.image, { deadlineMs: remaining(context), signal });
+  return talos.pullLegacy(wanted.image, { deadlineMs: remainingMs(context), signal });
 }
 
-export function remaining({ timer, clock }: UpgradeContext): number {
+export function remainingMs({ timer, clock }: UpgradeContext): number {
   return Math.max(1, timer.end - clock.now());
 }
 
@@ -81,13 +81,13 @@ export function expectedApi(version: string): "lifecycle" | "machine" {
 }
 
 /** A pull changes nothing that matters, so one that broke off is simply begun again. */
-async function patiently<T>(context: UpgradeContext, work: () => Promise<T>): Promise<T> {
+async function retryPull<T>(context: UpgradeContext, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof TalosError) || !isTransient(error)) throw error;
-      if (attempt === attempts || remaining(context) === 1) throw error;
+      if (attempt === pullAttempts || remainingMs(context) === 1) throw error;
       context.progress.detail(`the pull was interrupted (${error.detail}), retrying`);
       await context.clock.sleep(context.patience.pollMaxMs, context.signal);
     }
@@ -95,10 +95,10 @@ async function patiently<T>(context: UpgradeContext, work: () => Promise<T>): Pr
 }
 
 /** @param took how long it was tried */
-function pullFailure(context: UpgradeContext, error: unknown, { last }: Seen, took: string): unknown {
+function pullError(context: UpgradeContext, error: unknown, { last }: PullProgress, took: string): unknown {
   if (!(error instanceof TalosError) || error.kind === "cancelled") return error;
   if (error.kind === "timeout")
-    return failure(
+    return stepError(
       context,
       "pull",
       coded(
@@ -107,7 +107,7 @@ function pullFailure(context: UpgradeContext, error: unknown, { last }: Seen, to
       ),
       "Check that the node can reach the registry (proxy, mirror, DNS); for a slow line, raise upgrade.timeout. Then run `pulumi up` again.",
     );
-  return failure(
+  return stepError(
     context,
     "pull",
     coded(

@@ -1,23 +1,23 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import { duration } from "../clock.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
-import { NodeMoved, UpgradeError } from "../errors.ts";
+import { formatDuration } from "../clock.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
+import { NodeRebooted, UpgradeError } from "../errors.ts";
 import { describeMachine, type NodeFacts } from "../facts.ts";
 import { nodeLabel } from "../inputs.ts";
-import { talosctl } from "../talosctl.ts";
-import type { Installed } from "./install.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import type { InstallOutcome } from "./install.ts";
 
 /** Step `reboot`, second half: waits until the boot id has changed. How the node is then is for `verify`. */
 export async function awaitReboot(
   context: UpgradeContext,
   before: NodeFacts,
-  installed: Installed,
+  installed: InstallOutcome,
 ): Promise<void> {
   const watch = new AbortController();
   const failed = watchForFailure(context, installed, watch.signal);
   try {
-    await newBoot(context, before, installed, failed);
+    await awaitNewBoot(context, before, installed, failed);
   } finally {
     watch.abort();
   }
@@ -36,22 +36,26 @@ export async function requestReboot(
     // A node that goes down may not get its answer out. Whether it went shows in the boot id.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return;
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    throw failure(
+    throw stepError(
       context,
       "reboot",
       coded("reboot-refused", `the new image is installed, but the node refused to reboot: ${error.detail}`),
-      `Run \`pulumi up\` again, or reboot it with ${talosctl("reboot", context.wanted.node)}.`,
+      `Run \`pulumi up\` again, or reboot it with ${talosctlCommand("reboot", context.wanted.node)}.`,
     );
   }
 }
 
 /** Holds what failed on the node, once its events tell. */
-interface Failure {
+interface NodeFailure {
   text?: string;
 }
 
-function watchForFailure(context: UpgradeContext, installed: Installed, signal: AbortSignal): Failure {
-  const failed: Failure = {};
+function watchForFailure(
+  context: UpgradeContext,
+  installed: InstallOutcome,
+  signal: AbortSignal,
+): NodeFailure {
+  const failed: NodeFailure = {};
   if (installed.reboots === "by itself" && installed.actorId !== "") {
     context.talos
       .upgradeFailure(installed.actorId, { signal })
@@ -65,19 +69,19 @@ function watchForFailure(context: UpgradeContext, installed: Installed, signal: 
   return failed;
 }
 
-async function newBoot(
+async function awaitNewBoot(
   context: UpgradeContext,
   before: NodeFacts,
-  installed: Installed,
-  failed: Failure,
+  installed: InstallOutcome,
+  failed: NodeFailure,
 ): Promise<void> {
   const { talos, clock, patience, progress } = context;
   const begun = clock.now();
   let asked = begun;
   let gone = false;
   let last = "still in its old boot";
-  const back = await waitFor(context, context.timer.end, async () => {
-    if (failed.text !== undefined) throw await upgradeFailed(context, before, failed.text);
+  const back = await pollUntil(context, context.timer.end, async () => {
+    if (failed.text !== undefined) throw await rebootAfterFailure(context, before, failed.text);
     try {
       const call = { deadlineMs: patience.probeMs, signal: context.signal };
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
@@ -102,21 +106,21 @@ async function newBoot(
   });
   if (back) return;
   if (!gone)
-    throw failure(
+    throw stepError(
       context,
       "reboot",
       coded(
         "node-did-not-reboot",
-        `the node was asked to reboot and did not go down within ${duration(clock.now() - begun)}: ${last}`,
+        `the node was asked to reboot and did not go down within ${formatDuration(clock.now() - begun)}: ${last}`,
       ),
-      `${talosctl("dmesg", context.wanted.node)} and ${talosctl("logs machined", context.wanted.node)} show what it waits for. Run \`pulumi up\` again: it asks again and does not install twice.`,
+      `${talosctlCommand("dmesg", context.wanted.node)} and ${talosctlCommand("logs machined", context.wanted.node)} show what it waits for. Run \`pulumi up\` again: it asks again and does not install twice.`,
     );
-  throw failure(
+  throw stepError(
     context,
     "reboot",
     coded(
       "node-did-not-return",
-      `the node did not come back within ${duration(clock.now() - begun)}; last seen: ${last}`,
+      `the node did not come back within ${formatDuration(clock.now() - begun)}; last seen: ${last}`,
     ),
     "Check its console. Once it is back, run `pulumi up` again: it continues from there, whichever image the node runs.",
   );
@@ -141,7 +145,7 @@ export class UpgradeFailed extends UpgradeError {
 }
 
 /** Only a boot into the old image starts the node's services again after a failed upgrade: it is asked for one, in case it does not do that by itself. */
-async function upgradeFailed(
+async function rebootAfterFailure(
   context: UpgradeContext,
   before: NodeFacts,
   text: string,
@@ -151,9 +155,9 @@ async function upgradeFailed(
   const call = { deadlineMs: patience.probeMs, signal: context.signal };
   await gate.rebootStopped(before, call).catch((error: unknown) => {
     // Talos gives up on itself after that, and reboots (v1.10 internal/app/machined/main.go): it may be gone already.
-    if (!(error instanceof NodeMoved)) ignoreTalosError(error);
+    if (!(error instanceof NodeRebooted)) ignoreTalosError(error);
   });
-  const back = await waitFor(context, context.timer.end, async () => {
+  const back = await pollUntil(context, context.timer.end, async () => {
     try {
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
       return bootId !== before.bootId && machine.stage === "running" ? true : undefined;

@@ -1,15 +1,15 @@
 import { coded } from "../../talos/errorCodes.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 import {
-  cordonedBy,
-  installedImage,
+  cordonAnnotation,
+  installAnnotation,
   KubernetesError,
-  storageNote,
+  storageAnnotation,
   type KubernetesClient,
   type KubernetesNode,
 } from "../kubernetes.ts";
-import { talosctl } from "../talosctl.ts";
+import { talosctlCommand } from "../talosctl.ts";
 import { findNode } from "./drain.ts";
 
 /**
@@ -28,7 +28,7 @@ export async function uncordon(
   const rebooted = after.bootId !== before.bootId;
   let last = coded("kubernetes-unreachable", "the Kubernetes API does not answer");
 
-  const done = await waitFor(context, context.timer.end, async () => {
+  const done = await pollUntil(context, context.timer.end, async () => {
     try {
       const node =
         after.kubernetesNode === undefined
@@ -41,7 +41,7 @@ export async function uncordon(
       } else if (rebooted && node.bootId !== "" && node.bootId === before.bootId) {
         last = coded("node-not-ready", "the kubelet has not reported since the reboot");
       } else {
-        await release(kubernetes, node, { installedToo: true });
+        await releaseNode(kubernetes, node, { installedToo: true });
         return node;
       }
     } catch (error) {
@@ -53,11 +53,11 @@ export async function uncordon(
     return undefined;
   });
   if (done !== undefined) return done;
-  throw failure(
+  throw stepError(
     context,
     "uncordon",
     last,
-    `The node runs the wanted image. Check its kubelet (${talosctl("logs kubelet", wanted.node)}); run \`pulumi up\` again when it is Ready.`,
+    `The node runs the wanted image. Check its kubelet (${talosctlCommand("logs kubelet", wanted.node)}); run \`pulumi up\` again when it is Ready.`,
   );
 }
 
@@ -66,21 +66,21 @@ export async function uncordon(
  * @param options.installedToo the node has been through its upgrade: what was installed is no news any more. Its storage is still waited for;
  *   that of a node which was not disturbed is not
  */
-export async function release(
+export async function releaseNode(
   kubernetes: Pick<KubernetesClient, "patchNode">,
   node: KubernetesNode,
   options: { installedToo: boolean },
 ): Promise<boolean> {
-  const ours = node.annotations[cordonedBy] !== undefined;
-  const noted = options.installedToo && node.annotations[installedImage] !== undefined;
-  const remembered = !options.installedToo && node.annotations[storageNote] !== undefined;
+  const ours = node.annotations[cordonAnnotation] !== undefined;
+  const noted = options.installedToo && node.annotations[installAnnotation] !== undefined;
+  const remembered = !options.installedToo && node.annotations[storageAnnotation] !== undefined;
   if (!ours && !noted && !remembered) return false;
   await kubernetes.patchNode(node.name, {
     ...(ours ? { unschedulable: false } : {}),
     annotations: {
-      ...(ours ? { [cordonedBy]: null } : {}),
-      ...(noted ? { [installedImage]: null } : {}),
-      ...(remembered ? { [storageNote]: null } : {}),
+      ...(ours ? { [cordonAnnotation]: null } : {}),
+      ...(noted ? { [installAnnotation]: null } : {}),
+      ...(remembered ? { [storageAnnotation]: null } : {}),
     },
   });
   return ours;

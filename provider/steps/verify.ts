@@ -2,21 +2,21 @@ import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { compareEtcdMinors, etcdMinor } from "../../talos/etcdVersions.ts";
 import { extensionName } from "../../talos/extensions.ts";
-import { failure, waitFor, type UpgradeContext } from "../context.ts";
+import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import { describeImage } from "../../talos/nodeOutlook.ts";
 import {
   describeMachine,
   describeService,
-  isSettled,
-  lackingServices,
+  runsWantedImage,
+  failingServices,
   missingExtensions,
   readFacts,
   type NodeFacts,
 } from "../facts.ts";
-import { etcdAfter } from "../guards/etcdVersion.ts";
+import { etcdVersionAfter } from "../guards/etcdVersion.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
-import { talosctl } from "../talosctl.ts";
-import { adviceForUnanswered } from "../unanswered.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { hintForUnanswered } from "../unanswered.ts";
 
 interface Shortcoming {
   code: ErrorCode;
@@ -33,22 +33,22 @@ interface Shortcoming {
 export async function verify(context: UpgradeContext, before: NodeFacts): Promise<NodeFacts> {
   const { clock, patience, progress, talos } = context;
   let facts: NodeFacts | undefined;
-  let shortcoming: Shortcoming = noAnswer("nothing", context);
+  let shortcoming: Shortcoming = unreachableShortcoming("nothing", context);
   let runningSince: number | undefined;
   const started = new Set<string>();
 
-  const verified = await waitFor(context, context.timer.end, async () => {
+  const verified = await pollUntil(context, context.timer.end, async () => {
     try {
       facts = await readFacts(talos, context.wanted, {
         deadlineMs: patience.probeMs * 2,
         signal: context.signal,
       });
-      const found = judge(facts, before, context) ?? (await etcdShortcoming(context));
+      const found = findShortcoming(facts, before, context) ?? (await findEtcdShortcoming(context));
       if (found === undefined) return facts;
       shortcoming = found;
       if (facts.machine.stage === "running" || found.forMs === 0) {
         runningSince ??= clock.now();
-        await startStopped(context, facts, started);
+        await startStoppedServices(context, facts, started);
       } else {
         runningSince = undefined;
       }
@@ -56,7 +56,7 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
       if (!(error instanceof TalosError) || error.kind === "denied") throw error;
       if (error.kind === "timeout") talos.reconnect();
       runningSince = undefined;
-      shortcoming = noAnswer(error.detail, context);
+      shortcoming = unreachableShortcoming(error.detail, context);
     }
     progress.detail(shortcoming.seen);
     if (runningSince !== undefined && clock.now() - runningSince >= shortcoming.forMs) {
@@ -69,28 +69,28 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
 }
 
 function shortOf(context: UpgradeContext, { code, seen, hint }: Shortcoming): Error {
-  return failure(context, "verify", coded(code, seen), hint);
+  return stepError(context, "verify", coded(code, seen), hint);
 }
 
-function noAnswer(detail: string, { patience }: UpgradeContext): Shortcoming {
+function unreachableShortcoming(detail: string, { patience }: UpgradeContext): Shortcoming {
   return {
     code: "node-unreachable",
     seen: `the node does not answer: ${detail}`,
-    hint: `${adviceForUnanswered(detail)} Then run \`pulumi up\` again.`,
+    hint: `${hintForUnanswered(detail)} Then run \`pulumi up\` again.`,
     forMs: patience.contactMs,
   };
 }
 
 /** What is wrong with the node; undefined if it is as wanted. */
-function judge(
+function findShortcoming(
   facts: NodeFacts,
   before: NodeFacts,
   { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
 ): Shortcoming | undefined {
-  const lost = etcdLeftBehind(facts, before, wanted);
+  const lost = etcdFallbackShortcoming(facts, before, wanted);
   if (lost !== undefined) return lost;
-  if (facts.machine.stage !== "running") return notReady(facts, wanted);
-  if (!isSettled(facts, wanted)) return wrongImage(facts, before, { wanted, patience });
+  if (facts.machine.stage !== "running") return notReadyShortcoming(facts, wanted);
+  if (!runsWantedImage(facts, wanted)) return wrongImageShortcoming(facts, before, { wanted, patience });
 
   const missing = missingExtensions(facts, wanted);
   if (missing.length > 0) {
@@ -111,30 +111,30 @@ function judge(
       forMs: patience.settleMs,
     };
   }
-  const lacking = lackingServices(facts, wanted);
+  const lacking = failingServices(facts, wanted);
   if (lacking.length > 0) {
     return {
       code: "service-not-running",
       seen: `not running: ${lacking.map((id) => describeService(id, facts)).join(", ")}`,
-      hint: `Check ${lacking.map((id) => talosctl(`logs ${id}`, wanted.node)).join(" and ")}; run \`pulumi up\` again when it runs.`,
+      hint: `Check ${lacking.map((id) => talosctlCommand(`logs ${id}`, wanted.node)).join(" and ")}; run \`pulumi up\` again when it runs.`,
       forMs: patience.serviceMs,
     };
   }
-  return facts.machine.ready ? undefined : notReady(facts, wanted);
+  return facts.machine.ready ? undefined : notReadyShortcoming(facts, wanted);
 }
 
 /**
  * A control plane that fell back to its old image after the newer etcd had run: the old one does not start on that data, and the
  * machine never gets as far as running.
  */
-function etcdLeftBehind(
+function etcdFallbackShortcoming(
   facts: NodeFacts,
   before: NodeFacts,
   wanted: UpgradeContext["wanted"],
 ): Shortcoming | undefined {
   if (wanted.role !== "controlplane" || facts.version !== before.version || facts.bootId === before.bootId)
     return undefined;
-  const [old, next] = [etcdAfter({ talosVersion: facts.version }), etcdAfter(wanted)];
+  const [old, next] = [etcdVersionAfter({ talosVersion: facts.version }), etcdVersionAfter(wanted)];
   const minors = [etcdMinor(old ?? ""), etcdMinor(next ?? "")] as const;
   if (minors[0] === undefined || minors[1] === undefined || compareEtcdMinors(minors[0], minors[1]) >= 0)
     return undefined;
@@ -156,23 +156,23 @@ function etcdLeftBehind(
   };
 }
 
-function notReady({ machine }: NodeFacts, { node }: NodeUpgradeInputs): Shortcoming {
+function notReadyShortcoming({ machine }: NodeFacts, { node }: NodeUpgradeInputs): Shortcoming {
   return {
     code: "machine-not-ready",
     seen: `the machine is ${describeMachine(machine)}`,
-    hint: `Check ${talosctl("services", node)} and ${talosctl("dmesg", node)}; run \`pulumi up\` again when it is ready.`,
+    hint: `Check ${talosctlCommand("services", node)} and ${talosctlCommand("dmesg", node)}; run \`pulumi up\` again when it is ready.`,
     forMs: Infinity,
   };
 }
 
-function wrongImage(
+function wrongImageShortcoming(
   facts: NodeFacts,
   before: NodeFacts,
   { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
 ): Shortcoming {
   const runs = describeImage(facts.version, facts.schematicId);
   const wants = describeImage(wanted.talosVersion, wanted.schematicId);
-  if (runsOld(facts, before, wanted)) {
+  if (runsOldImage(facts, before, wanted)) {
     return {
       code: "image-fallback",
       seen: `the node rebooted, but runs its old image again: ${runs}, not ${wants}`,
@@ -190,20 +190,20 @@ function wrongImage(
 }
 
 /** Only what is known counts: a schematic that is not reported yet is neither the old nor the new one. */
-function runsOld(facts: NodeFacts, before: NodeFacts, wanted: NodeUpgradeInputs): boolean {
-  if (isSettled(before, wanted) || facts.version !== before.version) return false;
+function runsOldImage(facts: NodeFacts, before: NodeFacts, wanted: NodeUpgradeInputs): boolean {
+  if (runsWantedImage(before, wanted) || facts.version !== before.version) return false;
   // Another release than the wanted one needs no schematic to be told from it.
   if (facts.version !== wanted.talosVersion) return true;
   return facts.schematicId !== undefined && facts.schematicId === before.schematicId;
 }
 
-async function etcdShortcoming(context: UpgradeContext): Promise<Shortcoming | undefined> {
+async function findEtcdShortcoming(context: UpgradeContext): Promise<Shortcoming | undefined> {
   const { wanted, talos, patience, signal } = context;
   if (wanted.role !== "controlplane") return undefined;
   const report = (code: ErrorCode, seen: string): Shortcoming => ({
     code,
     seen,
-    hint: `Check ${talosctl("service etcd", wanted.node)} and ${talosctl("etcd status", wanted.node)}; run \`pulumi up\` again when it is healthy.`,
+    hint: `Check ${talosctlCommand("service etcd", wanted.node)} and ${talosctlCommand("etcd status", wanted.node)}; run \`pulumi up\` again when it is healthy.`,
     forMs: patience.serviceMs,
   });
   try {
@@ -218,7 +218,11 @@ async function etcdShortcoming(context: UpgradeContext): Promise<Shortcoming | u
 }
 
 /** A service that was stopped by hand is started, once; one that fails by itself is not helped by that. */
-async function startStopped(context: UpgradeContext, facts: NodeFacts, started: Set<string>): Promise<void> {
+async function startStoppedServices(
+  context: UpgradeContext,
+  facts: NodeFacts,
+  started: Set<string>,
+): Promise<void> {
   for (const id of context.wanted.services) {
     const service = facts.services.find((candidate) => candidate.id === id);
     if (service?.state !== "Finished" || started.has(id)) continue;

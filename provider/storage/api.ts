@@ -9,7 +9,7 @@ import type {
   V1VolumeAttachment,
 } from "@kubernetes/client-node";
 import { KubernetesError, type KubernetesPod } from "../kubernetes.ts";
-import { kubernetesPod } from "../kubernetesObjects.ts";
+import { toKubernetesPod } from "../kubernetesObjects.ts";
 import type { WatchSource } from "../watched.ts";
 import type { Attachment, Budget, StorageReader, Volume } from "./reader.ts";
 
@@ -40,13 +40,13 @@ export class ApiStorageReader implements StorageReader {
     this.attachments = {
       list: async () => {
         const list = await told(storage.listVolumeAttachment({}, once));
-        return { objects: list.items.map(attachment), version: list.metadata?.resourceVersion ?? "" };
+        return { objects: list.items.map(toAttachment), version: list.metadata?.resourceVersion ?? "" };
       },
       watch: (version, onEvent, signal) =>
         follow<V1VolumeAttachment>(
           "/apis/storage.k8s.io/v1/volumeattachments",
           { resourceVersion: version },
-          (type, object) => onEvent({ type, object: attachment(object) }),
+          (type, object) => onEvent({ type, object: toAttachment(object) }),
           signal,
         ),
     };
@@ -54,7 +54,7 @@ export class ApiStorageReader implements StorageReader {
 
   async volumes(): Promise<Volume[]> {
     const { core, once, told } = this.#apis;
-    return (await told(core.listPersistentVolume({}, once))).items.map(volume);
+    return (await told(core.listPersistentVolume({}, once))).items.map(toVolume);
   }
 
   async driversOn(node: string): Promise<string[]> {
@@ -82,14 +82,14 @@ export class ApiStorageReader implements StorageReader {
   async podsOf(namespace: string, labelSelector: string): Promise<string[]> {
     const { core, once, told } = this.#apis;
     const list = await told(core.listNamespacedPod({ namespace, labelSelector }, once));
-    const pods = list.items.map(kubernetesPod).filter(({ finished }) => !finished);
+    const pods = list.items.map(toKubernetesPod).filter(({ finished }) => !finished);
     return pods.map(({ name }) => `${namespace}/${name}`);
   }
 
   async pendingPods(): Promise<KubernetesPod[]> {
     const { core, once, told } = this.#apis;
     const fieldSelector = "status.phase=Pending";
-    return (await told(core.listPodForAllNamespaces({ fieldSelector }, once))).items.map(kubernetesPod);
+    return (await told(core.listPodForAllNamespaces({ fieldSelector }, once))).items.map(toKubernetesPod);
   }
 }
 
@@ -104,7 +104,7 @@ function selectorText({ matchLabels = {}, matchExpressions = [] }: V1LabelSelect
   return [...equal, ...others].join(",");
 }
 
-function attachment({ metadata, spec, status }: V1VolumeAttachment): Attachment {
+function toAttachment({ metadata, spec, status }: V1VolumeAttachment): Attachment {
   return {
     uid: metadata?.uid ?? "",
     name: metadata?.name ?? "",
@@ -117,7 +117,7 @@ function attachment({ metadata, spec, status }: V1VolumeAttachment): Attachment 
   };
 }
 
-function volume({ metadata, spec }: V1PersistentVolume): Volume {
+function toVolume({ metadata, spec }: V1PersistentVolume): Volume {
   const claim = spec?.claimRef;
   const { csi, iscsi } = spec ?? {};
   return {

@@ -1,16 +1,16 @@
 import { coded } from "../../talos/errorCodes.ts";
-import { duration } from "../clock.ts";
-import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import { formatDuration } from "../clock.ts";
+import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesPod } from "../kubernetes.ts";
 import { Watched } from "../watched.ts";
-import { listed } from "./describe.ts";
+import { listFirst } from "./describe.ts";
 import type { StorageBefore } from "./remember.ts";
 
 /**
  * Step `storage`: waits until the storage that the node had before its upgrade is well again, on it or wherever its pods went. What was wrong
  * before does not count.
  */
-export async function storageBack(
+export async function awaitStorageBack(
   context: UpgradeContext,
   kubernetes: KubernetesClient,
   node: string,
@@ -19,12 +19,12 @@ export async function storageBack(
   const { clock, patience, progress, wanted } = context;
   const timeoutMs = wanted.storageGate.timeoutSeconds * 1000;
   const end = clock.now() + timeoutMs;
-  const look = new Look(context, kubernetes, node, before);
+  const look = new StorageWatch(context, kubernetes, node, before);
   const pause = backoff(clock, patience.pollMs, patience.evictMaxMs / 2);
   let problems: string[];
   try {
     for (;;) {
-      stopIfCancelled(context);
+      throwIfCancelled(context);
       try {
         problems = await look.problems();
       } catch (error) {
@@ -41,16 +41,19 @@ export async function storageBack(
   } finally {
     look.close();
   }
-  throw failure(
+  throw stepError(
     context,
     "storage",
-    coded("storage-not-back", `storage is not healthy after ${duration(timeoutMs)}: ${listed(problems)}`),
+    coded(
+      "storage-not-back",
+      `storage is not healthy after ${formatDuration(timeoutMs)}: ${listFirst(problems)}`,
+    ),
     "The node takes pods; no other node is touched before its storage is healthy. Check the driver's pods and `kubectl describe` of each object above, then run `pulumi up` again. `upgrade.storageGate` sets the limit, or turns this check off.",
   );
 }
 
 /** What is looked at again and again: all of it but the node's list of drivers is watched. */
-class Look {
+class StorageWatch {
   readonly #context: UpgradeContext;
   readonly #kubernetes: KubernetesClient;
   readonly #node: string;
@@ -76,7 +79,11 @@ class Look {
   }
 
   async problems(): Promise<string[]> {
-    return [...(await this.#drivers()), ...(await this.#volumes()), ...(await this.#claims())];
+    return [
+      ...(await this.#missingDrivers()),
+      ...(await this.#unattachedVolumes()),
+      ...(await this.#unusableClaims()),
+    ];
   }
 
   async change(limitMs: number): Promise<void> {
@@ -98,7 +105,7 @@ class Look {
   }
 
   /** The kubelet keeps what was registered before the reboot: the driver's pod has to be ready too. */
-  async #drivers(): Promise<string[]> {
+  async #missingDrivers(): Promise<string[]> {
     const { drivers } = this.#before;
     if (drivers.length === 0) return [];
     const registered = await this.#kubernetes.storage.driversOn(this.#node);
@@ -111,7 +118,7 @@ class Look {
     return pods.map((pod) => `the driver's pod ${describePod(pod)} is not ready`);
   }
 
-  async #volumes(): Promise<string[]> {
+  async #unattachedVolumes(): Promise<string[]> {
     const { volumes, broken } = this.#before;
     const concerned = (await this.#context.storage.attachments()).filter(
       ({ node, volume }) => node === this.#node || volumes.includes(volume),
@@ -123,7 +130,7 @@ class Look {
     });
   }
 
-  async #claims(): Promise<string[]> {
+  async #unusableClaims(): Promise<string[]> {
     const pods = (await Promise.all([...this.#users.values()].map((watched) => watched.objects()))).flat();
     return this.#before.claims.flatMap((claim) => {
       const users = pods.filter(({ claims, finished }) => !finished && claims.includes(claim));

@@ -32,13 +32,13 @@ export function describeLeft(
   const taken = new Set<IscsiSession>();
   const attached = attachments.map((attachment) => {
     const volume = volumes.find(({ name }) => name === attachment.volume);
-    const own = sessions.filter((session) => isOf(session, attachment, volume));
+    const own = sessions.filter((session) => carriesVolume(session, attachment, volume));
     for (const session of own) taken.add(session);
     const users = pods.filter(({ claims }) => volume?.claim !== undefined && claims.includes(volume.claim));
     const facts = [
       volume?.claim === undefined ? "no claim" : `claim ${volume.claim}`,
       `driver ${attachment.driver}`,
-      ...own.map(place),
+      ...own.map(describeTargetPortal),
       ...users.map(
         ({ namespace, name, owner = "no owner" }) => `used by pod ${namespace}/${name} (${owner})`,
       ),
@@ -60,7 +60,7 @@ export function volumesWithSessions(
   pods: readonly ClaimUser[],
 ): string[] {
   const carried = (attachment: Attachment, session: IscsiSession): boolean =>
-    isOf(
+    carriesVolume(
       session,
       attachment,
       volumes.find(({ name }) => name === attachment.volume),
@@ -72,16 +72,16 @@ export function volumesWithSessions(
 
 /** A session that no attachment explains. */
 export function describeSession(session: IscsiSession): string {
-  return `iSCSI session ${session.id} (${place(session)}), which belongs to no attachment: leaked by a driver`;
+  return `iSCSI session ${session.id} (${describeTargetPortal(session)}), which belongs to no attachment: leaked by a driver`;
 }
 
 /** The first ones, and how many more there are. */
-export function listed(entries: readonly string[]): string {
+export function listFirst(entries: readonly string[]): string {
   const more = entries.length - shownAtMost;
   return entries.slice(0, shownAtMost).join("; ") + (more > 0 ? `; and ${more} more` : "");
 }
 
-function place({ target, portal }: IscsiSession): string {
+function describeTargetPortal({ target, portal }: IscsiSession): string {
   return `target ${target || "unknown"}${portal === "" ? "" : `, portal ${portal}`}`;
 }
 
@@ -89,7 +89,11 @@ function place({ target, portal }: IscsiSession): string {
  * Does the session carry the volume? JovianDSS's driver names the target in the attachment, others in the volume's attributes; Synology's and
  * Longhorn's targets end with the volume's name, and others' with its handle.
  */
-function isOf({ target }: IscsiSession, { volume: name, metadata }: Attachment, volume?: Volume): boolean {
+function carriesVolume(
+  { target }: IscsiSession,
+  { volume: name, metadata }: Attachment,
+  volume?: Volume,
+): boolean {
   if (target === "") return false;
   const told = [...metadata, ...(volume?.attributes ?? [])];
   if (told.includes(target)) return true;

@@ -10,7 +10,7 @@ import type { NodeUpgradeInputs } from "../inputs.ts";
  * The initiator name that a node gets by its upgrade, where that changes it: Talos derives it from the machine ID from 1.10 on (siderolabs/talos v1.10.0
  * controllers/files/iqn.go), and the machine ID does not depend on the release. Undefined where the name stays, or nobody can tell.
  */
-export async function futureInitiator(
+export async function initiatorAfterUpgrade(
   talos: Pick<TalosReader, "readText">,
   { initiatorName: now }: Pick<NodeFacts, "initiatorName">,
   { talosVersion, extensions }: Pick<NodeUpgradeInputs, "talosVersion" | "extensions">,
@@ -32,7 +32,7 @@ export async function futureInitiator(
 }
 
 /** One warning for all nodes whose name changes, with the names below each other, to be pasted into the array. */
-export function initiatorChanges(
+export function initiatorChangeWarnings(
   looks: readonly { wanted: { name: string }; facts?: NodeFacts; initiator?: string }[],
 ): string[] {
   const changes = looks.flatMap(({ wanted, facts, initiator }) =>

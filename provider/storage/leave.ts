@@ -1,17 +1,21 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import { duration } from "../clock.ts";
-import { backoff, failure, stopIfCancelled, type UpgradeContext } from "../context.ts";
+import { formatDuration } from "../clock.ts";
+import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
 import { KubernetesError } from "../kubernetes.ts";
-import { talosctl } from "../talosctl.ts";
-import { describeSession, listed } from "./describe.ts";
+import { talosctlCommand } from "../talosctl.ts";
+import { describeSession, listFirst } from "./describe.ts";
 import type { NodeStorage } from "./nodeStorage.ts";
 
 /**
  * The second half of a drain: waits until no volume is attached to the node and no iSCSI session is left, at most until `end`. What is left
  * then is an error that lists it; sessions without an attachment are a warning, unless the settings refuse them.
  */
-export async function volumesLeave(context: UpgradeContext, end: number, timeoutMs: number): Promise<void> {
+export async function awaitVolumesDetached(
+  context: UpgradeContext,
+  end: number,
+  timeoutMs: number,
+): Promise<void> {
   const { storage, clock, patience, progress, wanted } = context;
   const slowing = (): (() => number) => backoff(clock, patience.evictMs / 2, patience.evictMaxMs);
   let pause = slowing();
@@ -20,7 +24,7 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
   let leaked = { ids: "", since: 0 };
   let held = 0;
   for (;;) {
-    stopIfCancelled(context);
+    throwIfCancelled(context);
     let pauseMs: number;
     try {
       const { attachments, inUse, sessions } = await storage.count();
@@ -34,7 +38,8 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
       if (left === 0 && sessions.join() !== leaked.ids) leaked = { ids: sessions.join(), since: clock.now() };
       // A driver without attachments is still logging out, perhaps: its sessions are waited for as long as they change.
       if (left === 0 && wanted.drain.leftoverSessions === "warn") {
-        if (clock.now() >= Math.min(end, leaked.since + patience.leftoverMs)) return await goOn(context);
+        if (clock.now() >= Math.min(end, leaked.since + patience.leftoverMs))
+          return await continueWithLeakedSessions(context);
       }
       progress.detail(
         left === 0
@@ -58,25 +63,25 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
     }
     await storage.change(Math.min(pauseMs, remaining));
   }
-  const waited = duration(timeoutMs);
+  const waited = formatDuration(timeoutMs);
   const { node } = wanted;
   if (trouble !== "")
-    throw notLeft(
+    throw notDetachedError(
       context,
       coded("volumes-unknown", `could not check whether the volumes have left: ${trouble}`),
-      `Check that the Kubernetes API answers from here (\`kubectl get volumeattachments\`), and the node's Talos API (${talosctl("version", node)})`,
+      `Check that the Kubernetes API answers from here (\`kubectl get volumeattachments\`), and the node's Talos API (${talosctlCommand("version", node)})`,
     );
   const seen = coded(
     "volumes-attached",
-    `volumes had not left after ${waited}: ${listed(await storage.describe())}`,
+    `volumes had not left after ${waited}: ${listFirst(await storage.describe())}`,
   );
   throw held > 0
-    ? notLeft(
+    ? notDetachedError(
         context,
         seen,
         "The driver's controller detaches volumes and must run on another node: check its pods and `kubectl describe volumeattachments`, or raise the drain's timeout",
       )
-    : notLeft(
+    : notDetachedError(
         context,
         seen,
         "No attachment explains these sessions: log them out in the driver's pod on this node (`iscsiadm -m session`, `iscsiadm -m node -T <target> -u`), or accept them with upgrade.drain.leftoverSessions: warn",
@@ -84,14 +89,14 @@ export async function volumesLeave(context: UpgradeContext, end: number, timeout
 }
 
 /** Leaked sessions that the settings live with. */
-async function goOn({ storage, progress }: UpgradeContext): Promise<void> {
+async function continueWithLeakedSessions({ storage, progress }: UpgradeContext): Promise<void> {
   const { sessions } = await storage.left();
   if (sessions.length > 0)
-    progress.warn(`reboots with what a driver left behind: ${listed(sessions.map(describeSession))}`);
+    progress.warn(`reboots with what a driver left behind: ${listFirst(sessions.map(describeSession))}`);
 }
 
-function notLeft(context: UpgradeContext, seen: CodedText, remedy: string): Error {
-  return failure(
+function notDetachedError(context: UpgradeContext, seen: CodedText, remedy: string): Error {
+  return stepError(
     context,
     "drain",
     seen,
@@ -110,7 +115,7 @@ export async function warnOfVolumes({ storage, progress }: UpgradeContext, why: 
 export async function volumesAtRisk(storage: NodeStorage): Promise<string | undefined> {
   try {
     const entries = await storage.describe();
-    return entries.length === 0 ? undefined : `goes down with its volumes: ${listed(entries)}`;
+    return entries.length === 0 ? undefined : `goes down with its volumes: ${listFirst(entries)}`;
   } catch (error) {
     if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
     if (error instanceof TalosError && error.kind === "cancelled") throw error;

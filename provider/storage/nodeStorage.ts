@@ -1,28 +1,28 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import type { Clock } from "../clock.ts";
-import type { Patience } from "../context.ts";
+import type { Timeouts } from "../context.ts";
 import type { Finding } from "../guards/finding.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesNode } from "../kubernetes.ts";
-import { Wake, Watched } from "../watched.ts";
-import { describeLeft, listed, type LeftOnNode } from "./describe.ts";
+import { WakeSignal, Watched } from "../watched.ts";
+import { describeLeft, listFirst, type LeftOnNode } from "./describe.ts";
 import type { Attachment } from "./reader.ts";
-import { iscsiSessions, sessionIds } from "./sessions.ts";
+import { readIscsiSessions, readSessionIds } from "./sessions.ts";
 
 /** Whose storage it is, and how it is asked. */
-interface Site {
+interface StorageSite {
   readonly wanted: Pick<NodeUpgradeInputs, "node" | "drain">;
   readonly talos: TalosReader;
   readonly kubernetes: () => Promise<KubernetesClient | undefined>;
   readonly findNode: (nodes: KubernetesNode[], name: string | undefined) => KubernetesNode | undefined;
   readonly clock: Clock;
-  readonly patience: Patience;
+  readonly patience: Timeouts;
   readonly signal: AbortSignal;
 }
 
 /** What is still on the node, without what only a description needs. */
-interface Count {
+interface StorageCount {
   attachments: Attachment[];
   inUse: string[];
   /** Numbers of the node's sessions; empty while volumes are attached, since they end before that. */
@@ -35,14 +35,14 @@ interface Count {
  */
 export class NodeStorage {
   /** Rung when an attachment changes. */
-  readonly wake = new Wake();
-  readonly #site: Site;
+  readonly wake = new WakeSignal();
+  readonly #site: StorageSite;
   #watched: Watched<Attachment> | undefined;
   #node: string | undefined;
   #accepted = false;
   #client: KubernetesClient | undefined;
 
-  constructor(site: Site) {
+  constructor(site: StorageSite) {
     this.#site = site;
   }
 
@@ -60,7 +60,7 @@ export class NodeStorage {
    * What is on the node now. Throws a KubernetesError or a TalosError where that cannot be told.
    * @param decides where the watch has ended, the attachments are listed at once; otherwise that has time
    */
-  async count(decides = false): Promise<Count> {
+  async count(decides = false): Promise<StorageCount> {
     const { kubernetes, name } = await this.#ask();
     const attachments = await this.#attachments(kubernetes, name, decides);
     if (attachments.length > 0) return { attachments, inUse: [], sessions: [] };
@@ -80,7 +80,7 @@ export class NodeStorage {
     const [attachments, node, sessions] = await Promise.all([
       this.#attachments(kubernetes, name, true),
       kubernetes?.node(name),
-      iscsiSessions(this.#site.talos, this.#call()),
+      readIscsiSessions(this.#site.talos, this.#call()),
     ]);
     const driverOf = (volume: string): string | undefined =>
       /^kubernetes\.io\/csi\/([^^]+)\^/.exec(volume)?.[1];
@@ -113,7 +113,7 @@ export class NodeStorage {
       const { attachments, inUse, sessions } = await this.count(true);
       const leaked = drain.leftoverSessions === "warn" ? [] : sessions;
       if (attachments.length + inUse.length + leaked.length === 0) return [];
-      const problem = `volumes are still on the node: ${listed(await this.describe())}`;
+      const problem = `volumes are still on the node: ${listFirst(await this.describe())}`;
       return [{ code: "volumes-attached", problem, hint, mayPass: true }];
     } catch (error) {
       if (!(error instanceof KubernetesError) && !(error instanceof TalosError)) throw error;
@@ -164,7 +164,7 @@ export class NodeStorage {
   }
 
   async #sessions(): Promise<string[]> {
-    return sessionIds(this.#site.talos, this.#call());
+    return readSessionIds(this.#site.talos, this.#call());
   }
 
   #call(): CallOptions {

@@ -2,7 +2,7 @@ import { csiDrivers } from "../../talos/csiDrivers.ts";
 import type { UpgradeContext } from "../context.ts";
 import {
   KubernetesError,
-  storageNote,
+  storageAnnotation,
   type KubernetesClient,
   type KubernetesNode,
   type KubernetesPod,
@@ -28,14 +28,14 @@ export const ownDrivers: readonly string[] = Object.values(csiDrivers).map(({ dr
  * What has to be written on the node before it is disturbed, for the step `storage` of this run or a later one; nothing where there is nothing to
  * wait for. A note of a run before stays: it is from before the drain.
  */
-export async function storageNotes(
+export async function storageAnnotations(
   { wanted }: UpgradeContext,
   kubernetes: KubernetesClient,
   { name, annotations, withoutIscsi }: KubernetesNode,
   pods: () => Promise<KubernetesPod[]>,
 ): Promise<Record<string, string>> {
   const { enabled } = wanted.storageGate;
-  if (enabled === false || noteFrom(annotations[storageNote]) !== undefined) return {};
+  if (enabled === false || parseStorageNote(annotations[storageAnnotation]) !== undefined) return {};
   const registered = await kubernetes.storage.driversOn(name);
   // Ours are about to leave such a node, and cannot run there on an image without iscsi-tools.
   const drivers = registered.filter((driver) => withoutIscsi !== true || !ownDrivers.includes(driver));
@@ -43,8 +43,8 @@ export async function storageNotes(
     return {};
   // Listed, not watched: a drain that a budget blocks keeps one watch open, that of the pods.
   const { objects } = await kubernetes.storage.attachments.list();
-  const before = storageBefore(name, drivers, objects, await pods());
-  return { [storageNote]: JSON.stringify(before) };
+  const before = toStorageNote(name, drivers, objects, await pods());
+  return { [storageAnnotation]: JSON.stringify(before) };
 }
 
 /** The same for a node that is not drained, whose cordon cannot carry it. It must not keep the node from being upgraded. */
@@ -55,7 +55,7 @@ export async function noteStorage(context: UpgradeContext, node: string | undefi
     if (kubernetes === undefined || object === undefined) return;
     context.storage.of(object.name);
     const pods = async (): Promise<KubernetesPod[]> => (await kubernetes.podsOn(object.name).list()).objects;
-    const annotations = await storageNotes(context, kubernetes, object, pods);
+    const annotations = await storageAnnotations(context, kubernetes, object, pods);
     if (Object.keys(annotations).length > 0) await kubernetes.patchNode(object.name, { annotations });
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
@@ -63,7 +63,7 @@ export async function noteStorage(context: UpgradeContext, node: string | undefi
   }
 }
 
-function storageBefore(
+function toStorageNote(
   node: string,
   drivers: readonly string[],
   attachments: readonly Attachment[],
@@ -80,7 +80,7 @@ function storageBefore(
 }
 
 /** Undefined for a note that is none: somebody has edited it, or another version wrote it. */
-export function noteFrom(text: string | undefined): StorageBefore | undefined {
+export function parseStorageNote(text: string | undefined): StorageBefore | undefined {
   if (text === undefined) return undefined;
   try {
     const { drivers, volumes, claims, broken } = JSON.parse(text) as Record<string, unknown>;

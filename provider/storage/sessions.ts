@@ -14,20 +14,20 @@ export interface IscsiSession {
 type Files = Pick<TalosReader, "list" | "readText">;
 
 /** The numbers of a node's sessions: one call. */
-export async function sessionIds(talos: Pick<Files, "list">, call: CallOptions): Promise<string[]> {
+export async function readSessionIds(talos: Pick<Files, "list">, call: CallOptions): Promise<string[]> {
   const names = await talos.list("/sys/class/iscsi_session", call);
   return names.flatMap((name) => /^session(\d+)$/.exec(name)?.[1] ?? []);
 }
 
 /** A node's sessions with what the kernel tells of each, in the order of their numbers. */
-export async function iscsiSessions(talos: Files, call: CallOptions): Promise<IscsiSession[]> {
-  const ids = await sessionIds(talos, call);
-  const sessions = await Promise.all(ids.map((id) => session(talos, id, call)));
+export async function readIscsiSessions(talos: Files, call: CallOptions): Promise<IscsiSession[]> {
+  const ids = await readSessionIds(talos, call);
+  const sessions = await Promise.all(ids.map((id) => readSession(talos, id, call)));
   return sessions.filter((found) => found !== undefined).sort((a, b) => Number(a.id) - Number(b.id));
 }
 
-async function session(talos: Files, id: string, call: CallOptions): Promise<IscsiSession | undefined> {
-  const read = (path: string): Promise<string | undefined> => attribute(talos, path, call);
+async function readSession(talos: Files, id: string, call: CallOptions): Promise<IscsiSession | undefined> {
+  const read = (path: string): Promise<string | undefined> => readAttribute(talos, path, call);
   // One connection a session, with the number 0: open-iscsi makes no more (linux scsi_transport_iscsi.c).
   const connection = `/sys/class/iscsi_connection/connection${id}:0`;
   const [target, address, port] = await Promise.all([
@@ -42,7 +42,7 @@ async function session(talos: Files, id: string, call: CallOptions): Promise<Isc
 }
 
 /** Undefined for a file that is gone; empty for one that the kernel does not fill, as for a session that is being closed. */
-async function attribute(talos: Files, path: string, call: CallOptions): Promise<string | undefined> {
+async function readAttribute(talos: Files, path: string, call: CallOptions): Promise<string | undefined> {
   try {
     return (await talos.readText(path, call))?.trim();
   } catch (error) {

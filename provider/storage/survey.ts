@@ -1,15 +1,15 @@
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
-import { listed } from "./describe.ts";
+import { listFirst } from "./describe.ts";
 
 /** What a reviewer has to know of a cluster's storage before a rollout, one warning each. Read once for all nodes. */
-export async function surveyStorage(
+export async function collectStorageWarnings(
   kubernetes: KubernetesClient,
   { drains, gates }: { drains: "stop" | "delete" | undefined; gates: boolean },
 ): Promise<string[]> {
   try {
     const [budgets, problems] = await Promise.all([
-      drains === undefined ? [] : blockedBudgets(kubernetes, drains),
-      gates ? earlierProblems(kubernetes) : [],
+      drains === undefined ? [] : blockedBudgetWarnings(kubernetes, drains),
+      gates ? existingProblemWarnings(kubernetes) : [],
     ]);
     return [...budgets, ...problems];
   } catch (error) {
@@ -19,7 +19,7 @@ export async function surveyStorage(
   }
 }
 
-async function blockedBudgets(
+async function blockedBudgetWarnings(
   kubernetes: KubernetesClient,
   whenBlocked: "stop" | "delete",
 ): Promise<string[]> {
@@ -34,12 +34,12 @@ async function blockedBudgets(
   if (entries.length === 0) return [];
   const outcome = whenBlocked === "stop" ? "wait for them, and stop the rollout" : "delete them in the end";
   return [
-    `PodDisruptionBudgets that allow no disruption now: ${listed(entries)}. A drain of a node with these pods would ${outcome} (upgrade.drain.whenBlocked: ${whenBlocked})`,
+    `PodDisruptionBudgets that allow no disruption now: ${listFirst(entries)}. A drain of a node with these pods would ${outcome} (upgrade.drain.whenBlocked: ${whenBlocked})`,
   ];
 }
 
 /** The gate between nodes does not count these, so they are told before it begins. */
-async function earlierProblems(kubernetes: KubernetesClient): Promise<string[]> {
+async function existingProblemWarnings(kubernetes: KubernetesClient): Promise<string[]> {
   const [{ objects: attachments }, pending] = await Promise.all([
     kubernetes.storage.attachments.list(),
     kubernetes.storage.pendingPods(),
@@ -55,5 +55,5 @@ async function earlierProblems(kubernetes: KubernetesClient): Promise<string[]> 
     ),
   ];
   if (entries.length === 0) return [];
-  return [`storage problems before the rollout, which do not stop it: ${listed(entries)}`];
+  return [`storage problems before the rollout, which do not stop it: ${listFirst(entries)}`];
 }

@@ -1,6 +1,6 @@
 import { afterAll, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import type { Patience } from "../../provider/context.ts";
+import type { Timeouts } from "../../provider/context.ts";
 import type { TalosNodeProvider } from "../../provider/plugin.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
@@ -15,7 +15,7 @@ import { SimulatedCluster } from "./simulatedCluster.ts";
  */
 
 const hour = 3_600_000;
-const endless: Partial<Patience> = {
+const endless: Partial<Timeouts> = {
   ...{ contactMs: hour, guardMs: hour, recoveryMs: hour, kubernetesMs: hour, serviceMs: hour },
   ...{ rebootMs: hour, settleMs: hour, certificateMs: hour, leftoverMs: hour },
 };

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { realClock } from "../../provider/clock.ts";
-import { defaultPatience } from "../../provider/context.ts";
-import { Acting } from "../../provider/gate/acting.ts";
+import { defaultTimeouts } from "../../provider/context.ts";
+import { SealedClients } from "../../provider/gate/acting.ts";
 import type { KubernetesClient, NodeRemover } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import { connectActor } from "../../talos/api/actor.ts";
@@ -46,7 +46,10 @@ function killable(kubernetes: FakeKubernetes): { provider: TalosNodeProvider; ki
   };
   const provider = new TalosNodeProvider({
     talos: async () => dial,
-    acting: new Acting({ talos: async () => dial, kubernetes: async () => mortal<NodeRemover>(kubernetes) }),
+    acting: new SealedClients({
+      talos: async () => dial,
+      kubernetes: async () => mortal<NodeRemover>(kubernetes),
+    }),
     connectKubernetes: async () => mortal<KubernetesClient>(kubernetes),
     clock: mortal(realClock),
     patience: shortPatience,
@@ -93,7 +96,7 @@ describe.each(["v1.12.7", "v1.13.7"])("an upgrade from %s whose provider is kill
       await new Promise((resolve) => setTimeout(resolve, ms));
       first.kill();
 
-      await harness(kubernetes, defaultPatience).provider.create(urn, inputs);
+      await harness(kubernetes, defaultTimeouts).provider.create(urn, inputs);
       expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
       expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
     },

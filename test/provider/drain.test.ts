@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cordonedBy, installedImage } from "../../provider/kubernetes.ts";
+import { cordonAnnotation, installAnnotation } from "../../provider/kubernetes.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -141,14 +141,20 @@ describe("what a run that was killed has left", () => {
   it("an uncordon of ours is done by the next run", async () => {
     const inputs = inputsFor(cluster, "w1", drained);
     await harness(kubernetes).provider.create(urn, inputs);
-    Object.assign(kubernetes.get("w1"), { unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
+    Object.assign(kubernetes.get("w1"), {
+      unschedulable: true,
+      annotations: { [cordonAnnotation]: "talos-node" },
+    });
     await harness(kubernetes).provider.create(urn, inputs);
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 1, reboots: 1 });
   });
 
   it("a cordon of ours is lifted when the guard does not let the upgrade begin", async () => {
-    Object.assign(kubernetes.get("w1"), { unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
+    Object.assign(kubernetes.get("w1"), {
+      unschedulable: true,
+      annotations: { [cordonAnnotation]: "talos-node" },
+    });
     const inputs = inputsFor(cluster, "w1", { ...drained, talosVersion: "v1.11.6" });
     const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/step "guard".*It was uncordoned\.$/);
@@ -182,8 +188,8 @@ describe("what a run that was killed has left", () => {
     const killed = connectActor({ endpoint: "127.44.5.21", credentials: cluster.credentials });
     const name = await killed.pull(image, () => undefined);
     kubernetes.get("w1").annotations = {
-      [cordonedBy]: "talos-node",
-      [installedImage]: `begun ${node.snapshot().bootId} ${image}`,
+      [cordonAnnotation]: "talos-node",
+      [installAnnotation]: `begun ${node.snapshot().bootId} ${image}`,
     };
     kubernetes.get("w1").unschedulable = true;
     void killed.install(name, () => undefined).catch(() => undefined);

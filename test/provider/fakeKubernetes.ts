@@ -8,7 +8,7 @@ import {
   type Manifest,
   type NodeRemover,
   type ObjectSelection,
-  type TurnLease,
+  type LockLease,
 } from "../../provider/kubernetes.ts";
 import type { WatchSource } from "../../provider/watched.ts";
 import { FakeObjects, FakeStorage } from "./fakeStorage.ts";
@@ -102,9 +102,9 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   }
 
   /** Who has the turn. */
-  lease: TurnLease | undefined;
+  lease: LockLease | undefined;
 
-  async turn(): Promise<TurnLease | undefined> {
+  async turn(): Promise<LockLease | undefined> {
     this.#answer("turn");
     return structuredClone(this.lease);
   }

@@ -2,11 +2,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import type { FaultId } from "../../lab/node/machine/faults.ts";
 import { realClock } from "../../provider/clock.ts";
-import { Acting } from "../../provider/gate/acting.ts";
+import { SealedClients } from "../../provider/gate/acting.ts";
 import type { Gate } from "../../provider/gate/gate.ts";
 import { Refused } from "../../provider/gate/refused.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
-import { resetAsked } from "../../provider/kubernetes.ts";
+import { resetAnnotation } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { Session } from "../../provider/session.ts";
 import { connectActor } from "../../talos/api/actor.ts";
@@ -273,7 +273,7 @@ describe("a Node object", () => {
       {
         talos,
         connectKubernetes: async () => kubernetes,
-        acting: new Acting({ talos, kubernetes: async () => kubernetes }),
+        acting: new SealedClients({ talos, kubernetes: async () => kubernetes }),
         clock: realClock,
         patience: shortPatience,
         advised: new Set(),
@@ -315,7 +315,7 @@ describe("a Node object", () => {
     actor.close();
     kubernetes.get("w1").ready = false;
     await expect(forget()).rejects.toThrow(/\[machine-unverified\]/);
-    kubernetes.get("w1").annotations[resetAsked] = "talos-node";
+    kubernetes.get("w1").annotations[resetAnnotation] = "talos-node";
     await forget();
     expect(kubernetes.cluster.has("w1")).toBe(false);
   });

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { cordonedBy, KubernetesError } from "../../provider/kubernetes.ts";
+import { cordonAnnotation, KubernetesError } from "../../provider/kubernetes.ts";
 import type { TalosNodeProvider } from "../../provider/plugin.ts";
 import { unwrap } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
@@ -112,7 +112,7 @@ export async function killedWithVolumes(
     for (const role of ["controlplane", "worker"] as const)
       for (const name of names[role]) expect(own.configured()[name]).toEqual(all(target, role));
     for (const { name, unschedulable, annotations } of own.kubernetes.cluster.values())
-      expect([name, unschedulable, annotations[cordonedBy]]).toEqual([name, false, undefined]);
+      expect([name, unschedulable, annotations[cordonAnnotation]]).toEqual([name, false, undefined]);
   }
   return kills;
 }

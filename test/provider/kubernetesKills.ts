@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { cordonedBy } from "../../provider/kubernetes.ts";
+import { cordonAnnotation } from "../../provider/kubernetes.ts";
 import { unwrap } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
@@ -62,7 +62,7 @@ export async function killed(own: KubernetesCluster, times: number, seed: number
       5, 1,
     ]);
     for (const { unschedulable, annotations } of own.kubernetes.cluster.values())
-      expect([unschedulable, annotations[cordonedBy]]).toEqual([false, undefined]);
+      expect([unschedulable, annotations[cordonAnnotation]]).toEqual([false, undefined]);
   }
   return kills;
 }

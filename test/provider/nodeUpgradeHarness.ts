@@ -1,6 +1,6 @@
 import { realClock, type Clock } from "../../provider/clock.ts";
-import { defaultPatience, type Patience } from "../../provider/context.ts";
-import { Acting } from "../../provider/gate/acting.ts";
+import { defaultTimeouts, type Timeouts } from "../../provider/context.ts";
+import { SealedClients } from "../../provider/gate/acting.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import type { Properties } from "../../provider/secrets.ts";
@@ -9,8 +9,8 @@ import type { FakeKubernetes } from "./fakeKubernetes.ts";
 import { iscsiSchematicId, type SimulatedCluster } from "./simulatedCluster.ts";
 
 /** Shorter than in life, so that what never gets well is known soon. */
-export const shortPatience: Patience = {
-  ...defaultPatience,
+export const shortPatience: Timeouts = {
+  ...defaultTimeouts,
   probeMs: 500,
   contactMs: 1_500,
   certificateMs: 600,
@@ -38,7 +38,7 @@ export interface Harness {
 
 export function harness(
   kubernetes?: FakeKubernetes,
-  patience: Partial<Patience> = {},
+  patience: Partial<Timeouts> = {},
   connect: typeof connectActor = connectActor,
   clock: Clock = realClock,
 ): Harness {
@@ -52,7 +52,7 @@ export function harness(
   const provider = new TalosNodeProvider({
     talos: async () => connect,
     connectKubernetes,
-    acting: new Acting({ talos: async () => connect, kubernetes: connectKubernetes }),
+    acting: new SealedClients({ talos: async () => connect, kubernetes: connectKubernetes }),
     clock,
     patience: { ...shortPatience, ...patience },
     advised: new Set(),

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { policyOf, rolloutPolicy } from "../../provider/rollout/policy.ts";
+import { parsePolicy, rolloutPolicyRule } from "../../provider/rollout/policy.ts";
 import { membersText } from "../../talos/rolloutMembers.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
@@ -264,17 +264,17 @@ describe("how a rollout goes on is no property of a node", () => {
       { name: "w2", node: "fd00::22", talosVersion: "v1.12.7", schematicId: other },
     ];
     const budget = { group: "workers", setting: "a setting", maxUnavailable: 1 };
-    const listed = policyOf({ nodes, budgets: [{ ...budget, nodes: ["w1", "w2"] }] });
+    const listed = parsePolicy({ nodes, budgets: [{ ...budget, nodes: ["w1", "w2"] }] });
     const text = membersText(nodes, own);
-    const { nodes: read, budgets } = policyOf({ nodes: text, budgets: [budget] });
+    const { nodes: read, budgets } = parsePolicy({ nodes: text, budgets: [budget] });
     expect(read.map((node) => ({ ...own, ...node }))).toEqual(listed.nodes);
     expect(budgets).toEqual(listed.budgets);
-    expect(policyOf({ nodes: text, budgets: [{ ...budget, nodes: "w1, w2" }] }).budgets).toEqual(
+    expect(parsePolicy({ nodes: text, budgets: [{ ...budget, nodes: "w1, w2" }] }).budgets).toEqual(
       listed.budgets,
     );
-    expect(policyOf({ nodes: "", budgets: [] }).nodes).toEqual([]);
-    expect(rolloutPolicy({ nodes: text, budgets: [budget] })).toBeUndefined();
-    expect(rolloutPolicy({ nodes: 3 })).toMatch(/^nodes must be/);
+    expect(parsePolicy({ nodes: "", budgets: [] }).nodes).toEqual([]);
+    expect(rolloutPolicyRule({ nodes: text, budgets: [budget] })).toBeUndefined();
+    expect(rolloutPolicyRule({ nodes: 3 })).toMatch(/^nodes must be/);
   });
 
   it("another window, another node or a state from before these inputs change nothing by themselves", async () => {

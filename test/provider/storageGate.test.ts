@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { storageNote } from "../../provider/kubernetes.ts";
+import { storageAnnotation } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
@@ -54,7 +54,7 @@ describe("the next node waits for storage", () => {
     workload(() => setTimeout(runsElsewhere, 1_500));
     const seen: (string | undefined)[] = [];
     kubernetes.before = (method) => {
-      if (method === "evict") seen.push(kubernetes.get("w1").annotations[storageNote]);
+      if (method === "evict") seen.push(kubernetes.get("w1").annotations[storageAnnotation]);
     };
     const through = harness(kubernetes);
     await upgrade(through, gated({ storageGate: { timeoutSeconds: 20 } }));
@@ -153,7 +153,7 @@ describe("the next node waits for storage", () => {
     while (cluster.node("w1").snapshot().powered) await new Promise((resolve) => setTimeout(resolve, 5));
     await first.provider.cancel();
     await stopped;
-    expect(kubernetes.get("w1").annotations[storageNote]).toContain("claim-of-pv-a");
+    expect(kubernetes.get("w1").annotations[storageAnnotation]).toContain("claim-of-pv-a");
     runsElsewhere({ attached: false, error: "the array is away" });
     const { message } = await failureOf(upgrade(harness(kubernetes)));
     expect(message).toContain(
@@ -165,7 +165,7 @@ describe("the next node waits for storage", () => {
     workload(() => undefined);
     kubernetes.blocked.set("db-0", "not now");
     await failureOf(upgrade(harness(kubernetes), gated({ drain: { enabled: true, timeoutSeconds: 0.3 } })));
-    expect(kubernetes.get("w1").annotations[storageNote]).toBeUndefined();
+    expect(kubernetes.get("w1").annotations[storageAnnotation]).toBeUndefined();
   });
 
   it("holds for a node that is not drained", async () => {
@@ -203,7 +203,7 @@ describe("the next node waits for storage", () => {
     kubernetes.before = (method) => {
       if (method === "podsOn" && kubernetes.get("w1").unschedulable) return;
       if (method === "version") return;
-      before.push(kubernetes.get("w1").annotations[storageNote]);
+      before.push(kubernetes.get("w1").annotations[storageAnnotation]);
     };
     const { status } = await (async () => {
       const through = harness(kubernetes);

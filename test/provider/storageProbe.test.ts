@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import type { ProbeRequest } from "../../provider/storage/probe/plan.ts";
 import { ProbeError, runProbe } from "../../provider/storage/probe/probe.ts";
-import { probeText } from "../../provider/storage/probe/report.ts";
+import { formatProbeReport } from "../../provider/storage/probe/report.ts";
 import { FakeProbeCluster, VirtualClock } from "./fakeProbeCluster.ts";
 
 const request: ProbeRequest = {
@@ -60,7 +60,7 @@ describe("a storage probe", () => {
     expect(report.skipped).toEqual([
       { storageClass: "joviandss-sc", node: "cp1", why: expect.stringContaining("control-plane") as string },
     ]);
-    const text = probeText(report);
+    const text = formatProbeReport(report);
     for (const { node } of report.volumes) expect(text).toContain(node);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Acting } from "../../provider/gate/acting.ts";
-import { defaultPatience } from "../../provider/context.ts";
+import { SealedClients } from "../../provider/gate/acting.ts";
+import { defaultTimeouts } from "../../provider/context.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "../../provider/secrets.ts";
@@ -33,9 +33,9 @@ function make() {
       connections += 1;
       return cluster;
     },
-    acting: new Acting({ talos: nobody, kubernetes: nobody }),
+    acting: new SealedClients({ talos: nobody, kubernetes: nobody }),
     clock,
-    patience: defaultPatience,
+    patience: defaultTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: () => undefined, info: () => undefined, warn: () => undefined }),
   });

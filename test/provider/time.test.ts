@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { ChangedSoFar } from "../../provider/changedSoFar.ts";
+import { DeploymentChanges } from "../../provider/changedSoFar.ts";
 import type { Clock } from "../../provider/clock.ts";
-import { defaultPatience } from "../../provider/context.ts";
-import { Acting } from "../../provider/gate/acting.ts";
+import { defaultTimeouts } from "../../provider/context.ts";
+import { SealedClients } from "../../provider/gate/acting.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import { preflight } from "../../provider/preflight.ts";
@@ -34,9 +34,9 @@ function surroundings(fleet: FakeFleet, clock: Clock): Surroundings {
   return {
     talos,
     connectKubernetes: async () => fleet.kubernetes,
-    acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
+    acting: new SealedClients({ talos, kubernetes: async () => fleet.kubernetes }),
     clock,
-    patience: defaultPatience,
+    patience: defaultTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
   };
@@ -116,7 +116,7 @@ describe("a deadline", () => {
             ...{ clientConfiguration: {}, kubeconfig: "in memory", timeoutSeconds: limitMs / 1000 },
           };
           const { signal } = new AbortController();
-          const found = await preflight(slow, urn, inputs, signal, new ChangedSoFar());
+          const found = await preflight(slow, urn, inputs, signal, new DeploymentChanges());
           expect(found.nodes.filter(({ due }) => due)).toHaveLength(120);
           expect(deadlines).toEqual(Array.from({ length: 120 }, () => limitMs));
           expect(running.most).toBe(8);
@@ -146,7 +146,7 @@ describe("a deadline", () => {
         };
         return client;
       },
-      acting: new Acting({
+      acting: new SealedClients({
         kubernetes: async () => fleet.kubernetes,
         talos: async () => (connection) => {
           const client = fleet.client(connection.endpoint);
@@ -208,7 +208,7 @@ describe("simulated nodes", () => {
           },
         });
       const begun = performance.now();
-      await harness(kubernetes, defaultPatience, counting).provider.create(
+      await harness(kubernetes, defaultTimeouts, counting).provider.create(
         urn,
         inputsFor(cluster, name, drained),
       );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KNOWN_CONTRACTS, releasesBefore, skew } from "../../talos/releases.ts";
-import { hopsLeft } from "../../provider/hops/way.ts";
+import { remainingHops } from "../../provider/hops/way.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
 import { kubernetesSteps, releasesWithout } from "../../talos/kubernetesSteps.ts";
 import { badRelease } from "../../talos/extensions.ts";
@@ -33,7 +33,7 @@ describe("a node's hops", () => {
       ...{ talosVersion, image: "", extensions: [], services: [], files: [] },
     }));
     const node = { ...nodeUpgradeInputs({}), name: "n", role, talosVersion: to, hops };
-    return hopsLeft({ version }, node).map(({ talosVersion }) => talosVersion);
+    return remainingHops({ version }, node).map(({ talosVersion }) => talosVersion);
   };
 
   it("begin with the last v1.10 where etcd 3.6 would follow an early 3.5, on control planes alone", () => {

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { approvalFindings, approvalOf } from "../../provider/approval.ts";
-import { unapproved } from "../../provider/approvedPlan.ts";
+import { approvalFindings, approvalInRun } from "../../provider/approval.ts";
+import { approvedPlanMismatch } from "../../provider/approvedPlan.ts";
 import { configChanges } from "../../talos/configChanges.ts";
 import {
   planDifferences,
@@ -85,23 +85,25 @@ it("another plan is refused and the differences are named, where the approved on
   const { cp1: _cp1, ...rest } = approved.nodes;
   const byHand: RolloutPlan = { ...approved, nodes: rest };
   const digest = planDigest(approved);
-  expect(unapproved({ digest, plan: approved }, approved)).toBeUndefined();
-  const named = unapproved({ digest, plan: approved }, byHand) ?? "";
+  expect(approvedPlanMismatch({ digest, plan: approved }, approved)).toBeUndefined();
+  const named = approvedPlanMismatch({ digest, plan: approved }, byHand) ?? "";
   expect(named).toMatch(/cp1/);
   expect(named).not.toMatch(/w1|w3/);
   // With the digest alone all that would be done is told.
-  expect(unapproved({ digest }, byHand)).toMatch(/w1[^]*w3|w3[^]*w1/);
+  expect(approvedPlanMismatch({ digest }, byHand)).toMatch(/w1[^]*w3|w3[^]*w1/);
   // Only what a cut line does not show.
   const cut = structuredClone(approved);
   if (cut.nodes["w1"]?.configuration !== undefined) cut.nodes["w1"].configuration.digest = "d2";
-  expect(unapproved({ digest, plan: approved }, cut)).toMatch(/w1/);
+  expect(approvedPlanMismatch({ digest, plan: approved }, cut)).toMatch(/w1/);
   // Nothing is left that could disturb a node.
-  expect(unapproved({ digest, plan: approved }, { stack: "prod", nodes: {}, leaving: {} })).toBeUndefined();
+  expect(
+    approvedPlanMismatch({ digest, plan: approved }, { stack: "prod", nodes: {}, leaving: {} }),
+  ).toBeUndefined();
 });
 
 it("an approval is for this run and for what is in the plan", () => {
   const confirmed = { digest: "d", run: "run 1", program: "" };
-  const approval = approvalOf(confirmed, approved);
+  const approval = approvalInRun(confirmed, approved);
   const against = (
     name: string,
     action: "upgrade" | "configuration" | "leaving",
@@ -115,7 +117,9 @@ it("an approval is for this run and for what is in the plan", () => {
   expect(against("w1", "upgrade")).toBe(1);
   expect(against("w4", "leaving")).toBe(1);
   expect(against("cp1", "upgrade", "run 2")).toBe(1);
-  expect(against("cp1", "upgrade", "run 1", approvalOf({ ...confirmed, digest: "none" }, approved))).toBe(1);
+  expect(against("cp1", "upgrade", "run 1", approvalInRun({ ...confirmed, digest: "none" }, approved))).toBe(
+    1,
+  );
   expect(against("cp1", "upgrade", "run 1", {})).toBe(1);
   expect(approvalFindings(undefined, "cp1", "upgrade")).toEqual([]);
 });

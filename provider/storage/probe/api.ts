@@ -10,8 +10,8 @@ import type {
   V1Pod,
 } from "@kubernetes/client-node";
 import { KubernetesError } from "../../kubernetes.ts";
-import { openKubernetes, told } from "../../kubernetesConnection.ts";
-import { kubernetesNode } from "../../kubernetesObjects.ts";
+import { openKubernetes, withKubernetesErrors } from "../../kubernetesConnection.ts";
+import { toKubernetesNode } from "../../kubernetesObjects.ts";
 import type {
   ClaimSpec,
   PodSpec,
@@ -75,31 +75,33 @@ class ApiProbeCluster implements ProbeCluster {
   }
 
   async nodes(): Promise<ProbedNode[]> {
-    const { items } = await told(this.#core.listNode({}, this.#once));
+    const { items } = await withKubernetesErrors(this.#core.listNode({}, this.#once));
     return items.map((node) => {
-      const { name, ready, reason, unschedulable } = kubernetesNode(node);
+      const { name, ready, reason, unschedulable } = toKubernetesNode(node);
       const taints = (node.spec?.taints ?? []).map(({ key, value = "", effect }) => ({ key, value, effect }));
       return { name, ready, reason, unschedulable, taints };
     });
   }
 
   async registered(): Promise<Map<string, string[]>> {
-    const { items } = await told(this.#storage.listCSINode({}, this.#once));
+    const { items } = await withKubernetesErrors(this.#storage.listCSINode({}, this.#once));
     return new Map(
       items.map(({ metadata, spec }) => [metadata?.name ?? "", spec.drivers.map(({ name }) => name)]),
     );
   }
 
   async nodesOf(driver: string): Promise<Set<string>> {
-    const { items } = await told(this.#apps.listDaemonSetForAllNamespaces({}, this.#once));
-    const own = items.filter((set) => isNodePart(set, driver));
+    const { items } = await withKubernetesErrors(this.#apps.listDaemonSetForAllNamespaces({}, this.#once));
+    const own = items.filter((set) => isNodeDaemonSet(set, driver));
     const pods = await Promise.all(
       own.map(async ({ metadata, spec }) => {
         const namespace = metadata?.namespace ?? "";
         const labelSelector = Object.entries(spec?.selector.matchLabels ?? {})
           .map(([key, value]) => `${key}=${value}`)
           .join(",");
-        const list = await told(this.#core.listNamespacedPod({ namespace, labelSelector }, this.#once));
+        const list = await withKubernetesErrors(
+          this.#core.listNamespacedPod({ namespace, labelSelector }, this.#once),
+        );
         return list.items.flatMap(({ spec: pod }) => pod?.nodeName ?? []);
       }),
     );
@@ -111,7 +113,9 @@ class ApiProbeCluster implements ProbeCluster {
   }
 
   async probeNamespaces(): Promise<ProbeNamespace[]> {
-    const { items } = await told(this.#core.listNamespace({ labelSelector: probeLabel }, this.#once));
+    const { items } = await withKubernetesErrors(
+      this.#core.listNamespace({ labelSelector: probeLabel }, this.#once),
+    );
     return items.map(({ metadata }) => ({
       name: metadata?.name ?? "",
       version: metadata?.annotations?.[beatAnnotation] ?? "",
@@ -121,7 +125,7 @@ class ApiProbeCluster implements ProbeCluster {
 
   async beat(namespace: string, count: number): Promise<void> {
     const body = { metadata: { annotations: { [beatAnnotation]: String(count) } } };
-    await told(this.#core.patchNamespace({ name: namespace, body }, this.#patch));
+    await withKubernetesErrors(this.#core.patchNamespace({ name: namespace, body }, this.#patch));
   }
 
   async deleteNamespace(name: string): Promise<void> {
@@ -138,7 +142,7 @@ class ApiProbeCluster implements ProbeCluster {
   }
 
   async volumeOf(namespace: string, claim: string): Promise<string | undefined> {
-    const { spec, status } = await told(
+    const { spec, status } = await withKubernetesErrors(
       this.#core.readNamespacedPersistentVolumeClaim({ namespace, name: claim }, this.#once),
     );
     return status?.phase === "Bound" ? spec?.volumeName : undefined;
@@ -151,13 +155,13 @@ class ApiProbeCluster implements ProbeCluster {
   }
 
   async volumes(namespace: string): Promise<ProbedVolume[]> {
-    const { items } = await told(this.#core.listPersistentVolume({}, this.#once));
-    return items.filter(({ spec }) => spec?.claimRef?.namespace === namespace).map(probedVolume);
+    const { items } = await withKubernetesErrors(this.#core.listPersistentVolume({}, this.#once));
+    return items.filter(({ spec }) => spec?.claimRef?.namespace === namespace).map(toProbedVolume);
   }
 
   async volume(name: string): Promise<ProbedVolume | undefined> {
     const found = await unlessGone(this.#core.readPersistentVolume({ name }, this.#once));
-    return found === undefined ? undefined : probedVolume(found);
+    return found === undefined ? undefined : toProbedVolume(found);
   }
 
   async deleteWithClaim(volume: string): Promise<void> {
@@ -173,7 +177,7 @@ class ApiProbeCluster implements ProbeCluster {
 
   async pod(namespace: string, name: string): Promise<ProbePod | undefined> {
     const found = await unlessGone(this.#core.readNamespacedPod({ namespace, name }, this.#once));
-    return found === undefined ? undefined : probePod(found);
+    return found === undefined ? undefined : toProbePod(found);
   }
 
   async deletePod(namespace: string, name: string): Promise<void> {
@@ -181,7 +185,7 @@ class ApiProbeCluster implements ProbeCluster {
   }
 
   async attachments(): Promise<ProbedAttachment[]> {
-    const { items } = await told(this.#storage.listVolumeAttachment({}, this.#once));
+    const { items } = await withKubernetesErrors(this.#storage.listVolumeAttachment({}, this.#once));
     return items.map(({ spec, status }) => ({
       volume: spec.source.persistentVolumeName ?? "",
       node: spec.nodeName,
@@ -191,10 +195,10 @@ class ApiProbeCluster implements ProbeCluster {
   }
 
   async warnings(namespace: string): Promise<Warning[]> {
-    const { items } = await told(this.#core.listNamespacedEvent({ namespace }, this.#once));
+    const { items } = await withKubernetesErrors(this.#core.listNamespacedEvent({ namespace }, this.#once));
     return items
       .filter(({ type }) => type === "Warning")
-      .sort((one, other) => timeOf(one) - timeOf(other))
+      .sort((one, other) => timeOfEvent(one) - timeOfEvent(other))
       .map(({ involvedObject, reason, message }) => ({
         object: involvedObject.name ?? "",
         reason: reason ?? "",
@@ -204,18 +208,18 @@ class ApiProbeCluster implements ProbeCluster {
 }
 
 /** The part of a CSI driver on every node has the folder of its socket from the node, which by convention is named after the driver. */
-function isNodePart({ spec }: V1DaemonSet, driver: string): boolean {
+function isNodeDaemonSet({ spec }: V1DaemonSet, driver: string): boolean {
   return (spec?.template.spec?.volumes ?? []).some(
     ({ hostPath }) => hostPath?.path.replace(/\/+$/, "") === `/var/lib/kubelet/plugins/${driver}`,
   );
 }
 
-function probedVolume({ metadata, status }: V1PersistentVolume): ProbedVolume {
+function toProbedVolume({ metadata, status }: V1PersistentVolume): ProbedVolume {
   const state = [status?.phase ?? "", status?.message ?? ""].filter((text) => text !== "").join(": ");
   return { name: metadata?.name ?? "", state };
 }
 
-function probePod({ spec, status }: V1Pod): ProbePod {
+function toProbePod({ spec, status }: V1Pod): ProbePod {
   const state = status?.containerStatuses?.[0]?.state;
   const scheduled = status?.conditions?.find(({ type }) => type === "PodScheduled");
   // A pod that the kubelet refuses or the node evicts fails without a container.
@@ -232,14 +236,14 @@ function probePod({ spec, status }: V1Pod): ProbePod {
   };
 }
 
-function timeOf({ lastTimestamp, eventTime, metadata }: CoreV1Event): number {
+function timeOfEvent({ lastTimestamp, eventTime, metadata }: CoreV1Event): number {
   return (lastTimestamp ?? eventTime ?? metadata.creationTimestamp)?.getTime() ?? 0;
 }
 
 /** Undefined for an object that is not there. */
 async function unlessGone<T>(request: Promise<T>): Promise<T | undefined> {
   try {
-    return await told(request);
+    return await withKubernetesErrors(request);
   } catch (error) {
     if (error instanceof KubernetesError && error.status === 404) return undefined;
     throw error;
@@ -249,7 +253,7 @@ async function unlessGone<T>(request: Promise<T>): Promise<T | undefined> {
 /** An object that is there is one whose first request went unanswered: names are one probe's own. */
 async function unlessThere(request: Promise<unknown>): Promise<void> {
   try {
-    await told(request);
+    await withKubernetesErrors(request);
   } catch (error) {
     if (!(error instanceof KubernetesError) || error.status !== 409) throw error;
   }

@@ -5,9 +5,9 @@ import { KubernetesError } from "../../kubernetes.ts";
 import type { ProbeCluster } from "./cluster.ts";
 
 /** How often a probe shows that it is at work. */
-const beatMs = 15_000;
+const heartbeatMs = 15_000;
 /** A probe that has not done so for this long is gone. */
-const goneMs = 60_000;
+const abandonedAfterMs = 60_000;
 
 /**
  * Removes a probe's namespace with all that is in it: the cluster ends its pods, and the driver detaches and deletes their volumes. It is asked for once, so what
@@ -22,13 +22,13 @@ export async function removeNamespace(
   const end = clock.now() + limitMs;
   const pause = backoff(clock, 250, 2_000);
   for (;;) {
-    const left = await remains(cluster, namespace);
+    const left = await listRemains(cluster, namespace);
     if (left.length === 0 || clock.now() >= end || signal.aborted) return left;
     await clock.sleep(Math.min(pause(), Math.max(1, end - clock.now())), signal);
   }
 }
 
-async function remains(cluster: ProbeCluster, namespace: string): Promise<string[]> {
+async function listRemains(cluster: ProbeCluster, namespace: string): Promise<string[]> {
   const kept = (error: unknown): string[] => {
     if (!(error instanceof KubernetesError)) throw error;
     return [`namespace ${namespace}: ${error.message}`];
@@ -48,11 +48,15 @@ async function remains(cluster: ProbeCluster, namespace: string): Promise<string
 }
 
 /** Shows others that the probe is at work, until it is stopped. */
-export function beating(cluster: ProbeCluster, namespace: string, clock: Clock): { stop(): Promise<void> } {
+export function startHeartbeat(
+  cluster: ProbeCluster,
+  namespace: string,
+  clock: Clock,
+): { stop(): Promise<void> } {
   const end = new AbortController();
   const beats = (async () => {
     for (let count = 1; ; count += 1) {
-      await clock.sleep(beatMs, end.signal);
+      await clock.sleep(heartbeatMs, end.signal);
       // One that is missed is made up for by the next.
       await cluster.beat(namespace, count).catch(ignoreRefusal);
     }
@@ -102,9 +106,9 @@ export class Leftovers {
     for (;;) {
       const now = (await this.#cluster.probeNamespaces()).find((one) => one.name === name);
       if (now === undefined || now.deleting || now.version !== version) return false;
-      const left = since + goneMs - this.#clock.now();
+      const left = since + abandonedAfterMs - this.#clock.now();
       if (left <= 0) return true;
-      await this.#clock.sleep(Math.min(left, beatMs / 3), this.#signal);
+      await this.#clock.sleep(Math.min(left, heartbeatMs / 3), this.#signal);
     }
   }
 }

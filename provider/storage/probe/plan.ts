@@ -60,11 +60,16 @@ export interface ProbePlan {
  */
 export function planProbe(request: ProbeRequest, facts: ClusterFacts): ProbePlan {
   const plan: ProbePlan = { volumes: [], failed: [], registering: [], skipped: [] };
-  for (const wanted of request.classes) planClass(request, wanted, facts, plan);
+  for (const wanted of request.classes) planStorageClass(request, wanted, facts, plan);
   return plan;
 }
 
-function planClass(request: ProbeRequest, wanted: WantedClass, facts: ClusterFacts, plan: ProbePlan): void {
+function planStorageClass(
+  request: ProbeRequest,
+  wanted: WantedClass,
+  facts: ClusterFacts,
+  plan: ProbePlan,
+): void {
   const storageClass = facts.classes.get(wanted.name);
   const fail = (node: string, problem: string): void =>
     void plan.failed.push({ storageClass: wanted.name, node, result: "failed", seconds: {}, problem });
@@ -117,11 +122,13 @@ function reasonToSkip(node: ProbedNode, { tolerations }: ProbeRequest): string |
   if (node.unschedulable) return "it is cordoned";
   // A node that is not ready has taints that say so.
   if (!node.ready) return undefined;
-  const taint = node.taints.find((one) => keepsOff(one) && !tolerations.some((each) => tolerates(each, one)));
+  const taint = node.taints.find(
+    (one) => repelsPods(one) && !tolerations.some((each) => tolerates(each, one)),
+  );
   return taint === undefined ? undefined : `it has the taint ${taint.key}:${taint.effect}`;
 }
 
-function keepsOff({ effect }: Taint): boolean {
+function repelsPods({ effect }: Taint): boolean {
   return effect === "NoSchedule" || effect === "NoExecute";
 }
 

@@ -4,7 +4,7 @@ import type { Clock } from "../../clock.ts";
 import { backoff } from "../../context.ts";
 import { Cancelled } from "../../errors.ts";
 import { KubernetesError } from "../../kubernetes.ts";
-import { beating, Leftovers, removeNamespace } from "./cleanup.ts";
+import { startHeartbeat, Leftovers, removeNamespace } from "./cleanup.ts";
 import type { ProbeCluster } from "./cluster.ts";
 import { probeLabel } from "./objects.ts";
 import {
@@ -59,9 +59,9 @@ export async function runProbe(
 ): Promise<ProbeReport> {
   const { clock, signal, tell } = site;
   const leftovers = new Leftovers(cluster, clock, signal);
-  const { plan, attaching } = await asked("look at the cluster", site, async () => {
+  const { plan, attaching } = await retryUnanswered("look at the cluster", site, async () => {
     await leftovers.look();
-    return registered(cluster, request, site);
+    return planOnceRegistered(cluster, request, site);
   });
   const namespace = `talos-iscsi-probe-${randomBytes(4).toString("hex")}`;
   const volumeSite: VolumeSite = {
@@ -74,9 +74,9 @@ export async function runProbe(
   let volumes: VolumeRow[] = [];
   let left: string[] = [];
   if (plan.volumes.length > 0) {
-    const beats = beating(cluster, namespace, clock);
+    const beats = startHeartbeat(cluster, namespace, clock);
     try {
-      await asked(`create the namespace ${namespace}`, site, () =>
+      await retryUnanswered(`create the namespace ${namespace}`, site, () =>
         cluster.createNamespace(namespace, namespaceLabels(namespace, plan)),
       );
       volumes = await probeAll(volumeSite, plan.volumes, request.concurrency, tell);
@@ -103,26 +103,26 @@ export async function runProbe(
     volumes: rows,
     skipped: plan.skipped,
     left,
-    removed: await removedLeftovers(leftovers, request, site),
+    removed: await removeLeftovers(leftovers, request, site),
   };
 }
 
 /** The plan, once the drivers have registered: after `pulumi up` their pods have just become ready, and the kubelet registers them then. */
-async function registered(
+async function planOnceRegistered(
   cluster: ProbeCluster,
   request: ProbeRequest,
   { clock, signal, tell }: ProbeSite,
-): ReturnType<typeof planned> {
+): ReturnType<typeof readAndPlan> {
   const end = clock.now() + registerMs;
   for (;;) {
-    const found = await planned(cluster, request);
+    const found = await readAndPlan(cluster, request);
     if (found.plan.registering.length === 0 || clock.now() >= end) return found;
     tell(`waiting until the driver has registered on ${[...new Set(found.plan.registering)].join(", ")}`);
     await clock.sleep(1000, signal);
   }
 }
 
-async function planned(
+async function readAndPlan(
   cluster: ProbeCluster,
   request: ProbeRequest,
 ): Promise<{ plan: ProbePlan; attaching: ReadonlySet<string> }> {
@@ -176,7 +176,7 @@ async function probeAll(
   return rows;
 }
 
-async function removedLeftovers(
+async function removeLeftovers(
   leftovers: Leftovers,
   { timeoutSeconds }: ProbeRequest,
   { tell }: ProbeSite,
@@ -192,7 +192,11 @@ async function removedLeftovers(
 }
 
 /** Asks again for a minute where the API server does not answer: it may be busy with what was deployed before. */
-async function asked<T>(what: string, { clock, signal }: ProbeSite, work: () => Promise<T>): Promise<T> {
+async function retryUnanswered<T>(
+  what: string,
+  { clock, signal }: ProbeSite,
+  work: () => Promise<T>,
+): Promise<T> {
   const end = clock.now() + unansweredMs;
   const pause = backoff(clock, 250, 5_000);
   for (;;) {
@@ -200,7 +204,7 @@ async function asked<T>(what: string, { clock, signal }: ProbeSite, work: () => 
       return await work();
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
-      if (!error.transient || clock.now() >= end) throw new ProbeError(refusal(what, error));
+      if (!error.transient || clock.now() >= end) throw new ProbeError(refusalText(what, error));
     }
     await clock.sleep(pause(), signal).catch((error: unknown) => {
       throw error instanceof Cancelled ? new ProbeStopped(stoppedText([])) : error;
@@ -208,7 +212,7 @@ async function asked<T>(what: string, { clock, signal }: ProbeSite, work: () => 
   }
 }
 
-function refusal(what: string, { message, status }: KubernetesError): string {
+function refusalText(what: string, { message, status }: KubernetesError): string {
   const hint =
     status === 403 || status === 401
       ? "The probe needs admin rights, which the stack's own kubeconfig has."

@@ -41,7 +41,7 @@ export interface ProbeReport {
 }
 
 /** The report for a terminal: a row for each volume, then all that is wrong. */
-export function probeText({ result, volumes, skipped, left, removed }: ProbeReport): string {
+export function formatProbeReport({ result, volumes, skipped, left, removed }: ProbeReport): string {
   const table = new Table({
     head: ["StorageClass", "node", "result", ...probeSteps, "read on"],
     colAligns: [...Array<"left">(3).fill("left"), ...probeSteps.map((): "right" => "right"), "left"],
@@ -62,7 +62,7 @@ export function probeText({ result, volumes, skipped, left, removed }: ProbeRepo
       : `Storage does not work: ${failed} of ${volumes.length} volumes failed.`;
   return [
     ...(volumes.length === 0 ? [] : [`Seconds by step\n${table.toString()}`]),
-    ...problemsOf({ volumes, left }),
+    ...probeProblems({ volumes, left }),
     ...skipped.map(({ storageClass, node, why }) => `skipped: ${storageClass} on ${node}: ${why}`),
     ...removed.map((namespace) => `removed: ${namespace}, which an earlier probe had left`),
     verdict,
@@ -70,7 +70,7 @@ export function probeText({ result, volumes, skipped, left, removed }: ProbeRepo
 }
 
 /** All that is wrong, a line each. */
-export function problemsOf({ volumes, left }: Pick<ProbeReport, "volumes" | "left">): string[] {
+export function probeProblems({ volumes, left }: Pick<ProbeReport, "volumes" | "left">): string[] {
   return [
     ...volumes.flatMap(({ storageClass, node, problem }) =>
       problem === undefined ? [] : [`${storageClass}${node === "" ? "" : ` on ${node}`}: ${problem}`],

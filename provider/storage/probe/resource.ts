@@ -1,9 +1,9 @@
 import { isRecord } from "../../../talos/values.ts";
 import { coded } from "../../../talos/errorCodes.ts";
-import { seconds, shown, text, type CheckFailure, type Rule } from "../../check.ts";
+import { secondsRule, showValue, textRule, type CheckFailure, type Rule } from "../../check.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../../detailedDiff.ts";
-import type { OtherResource } from "../../otherResource.ts";
-import { pathTo } from "../../rollout.ts";
+import type { PluginResource } from "../../otherResource.ts";
+import { propertyPath } from "../../rollout.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../../secrets.ts";
 import type { Surroundings } from "../../session.ts";
 import { alwaysSecret } from "../../state.ts";
@@ -11,18 +11,18 @@ import { UnfinishedError } from "../../unfinished.ts";
 import type { ProbeCluster } from "./cluster.ts";
 import type { ProbeRequest, WantedClass } from "./plan.ts";
 import { runProbe } from "./probe.ts";
-import { problemsOf, type ProbeReport } from "./report.ts";
+import { probeProblems, type ProbeReport } from "./report.ts";
 
 export const storageProbeType = "talos-node:index:StorageProbe";
 
 const outputNames: readonly string[] = ["result", "volumes", "skipped", "probed"];
 /** How it is done and with what credentials: no reason to do it again. */
-const manner: readonly string[] = ["kubeconfig", "timeoutSeconds", "concurrency"];
+const mannerProperties: readonly string[] = ["kubeconfig", "timeoutSeconds", "concurrency"];
 /** What the nodes run and what the driver is made of, by name. */
-const triggers: readonly string[] = ["nodes", "driver"];
+const triggerProperties: readonly string[] = ["nodes", "driver"];
 
 /** Proves that the volumes of a driver work. It does so when one of its inputs says that something has changed, and after a failure; never in a preview. */
-export class StorageProbeResource implements OtherResource {
+export class StorageProbeResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
 
@@ -32,7 +32,7 @@ export class StorageProbeResource implements OtherResource {
   }
 
   check(inputs: Properties): CheckFailure[] {
-    return Object.entries(rules).flatMap(([property, rule]) => {
+    return Object.entries(inputRules).flatMap(([property, rule]) => {
       const value = inputs[property];
       const reason = hasUnknown(value) ? undefined : rule(value);
       return reason === undefined ? [] : [{ property, reason: `[${property}] ${reason}` }];
@@ -45,7 +45,7 @@ export class StorageProbeResource implements OtherResource {
     news: Properties,
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
-    const details = differences(oldInputs, news);
+    const details = triggerDifferences(oldInputs, news);
     // Nothing is new, but the last probe failed: the engine sees no difference by itself.
     if (Object.keys(details).length === 0) return { changes: state["result"] !== "passed" };
     const changed = [...new Set(Object.keys(details).map((path) => path.split(/[.[]/)[0] ?? ""))];
@@ -58,10 +58,10 @@ export class StorageProbeResource implements OtherResource {
 
   async update(id: string, urn: string, state: Properties, news: Unwrapped): Promise<Properties> {
     if (
-      Object.keys(differences(this.inputsOf(state), news.values)).length === 0 &&
+      Object.keys(triggerDifferences(this.inputsOf(state), news.values)).length === 0 &&
       state["result"] === "passed"
     )
-      return wrap({ ...news.values, ...outputsIn(state) }, [...news.secrets, ...alwaysSecret]);
+      return wrap({ ...news.values, ...keptOutputs(state) }, [...news.secrets, ...alwaysSecret]);
     return this.#probe(id, urn, news);
   }
 
@@ -80,12 +80,16 @@ export class StorageProbeResource implements OtherResource {
     const { clock } = this.#surroundings;
     const sink = this.#surroundings.statusOf(urn);
     const site = { clock, signal: this.#stop, tell: (line: string) => sink.status(line) };
-    const report = await runProbe(await this.#connect(String(values["kubeconfig"])), requestOf(values), site);
+    const report = await runProbe(
+      await this.#connect(String(values["kubeconfig"])),
+      toProbeRequest(values),
+      site,
+    );
     for (const namespace of report.removed)
       sink.info(`removed ${namespace}, which an earlier probe had left`);
     for (const { storageClass, node, why } of report.skipped)
       sink.info(`${storageClass} was not probed on ${node}: ${why}`);
-    const outs = wrap({ ...values, ...outputsOf(report, clock.calendar?.() ?? Date.now()) }, [
+    const outs = wrap({ ...values, ...probeOutputs(report, clock.calendar?.() ?? Date.now()) }, [
       ...secrets,
       ...alwaysSecret,
     ]);
@@ -96,43 +100,43 @@ export class StorageProbeResource implements OtherResource {
       return outs;
     }
     // The state says that it failed, and the next `up` does it again.
-    throw new UnfinishedError(failureText(report), id, outs);
+    throw new UnfinishedError(describeFailure(report), id, outs);
   }
 }
 
-function outputsOf({ result, volumes, skipped }: ProbeReport, now: number): Properties {
+function probeOutputs({ result, volumes, skipped }: ProbeReport, now: number): Properties {
   return { result, volumes, skipped, probed: new Date(now).toISOString() };
 }
 
-function outputsIn(state: Properties): Properties {
+function keptOutputs(state: Properties): Properties {
   return Object.fromEntries(Object.entries(state).filter(([key]) => outputNames.includes(key)));
 }
 
-function failureText(report: ProbeReport): string {
+function describeFailure(report: ProbeReport): string {
   const failed = report.volumes.filter(({ result }) => result === "failed").length;
   const rest = report.left.length === 0 ? "Everything that the probe created was removed. " : "";
   return [
     `${coded("storage-probe", `storage does not work: ${failed} of ${report.volumes.length} volumes failed`)}.`,
-    ...problemsOf(report).map((line) => `  ${line}`),
+    ...probeProblems(report).map((line) => `  ${line}`),
     `${rest}Fix the driver or its array, then run \`pulumi up\` again, which repeats the probe; \`npm run storage:probe -- --stack <stack>\` runs only the probe.`,
   ].join("\n");
 }
 
 /** What has changed that calls for a probe: each node and each part of the driver by itself. */
-function differences(before: Properties, after: Properties): Details {
-  const details: Details = changedInputs(before, after, [...manner, ...triggers]);
-  for (const trigger of triggers) {
+function triggerDifferences(before: Properties, after: Properties): Details {
+  const details: Details = changedInputs(before, after, [...mannerProperties, ...triggerProperties]);
+  for (const trigger of triggerProperties) {
     const changed = changedInputs({ [trigger]: before[trigger] }, { [trigger]: after[trigger] });
     const [old, now] = [before[trigger], after[trigger]];
     if (!isRecord(old) || !isRecord(now)) Object.assign(details, changed);
     else
       for (const [name, kind] of Object.entries(changedInputs(old, now)))
-        details[pathTo(trigger, name)] = kind;
+        details[propertyPath(trigger, name)] = kind;
   }
   return details;
 }
 
-function requestOf(values: Properties): ProbeRequest {
+function toProbeRequest(values: Properties): ProbeRequest {
   return {
     classes: values["storageClasses"] as WantedClass[],
     image: String(values["image"]),
@@ -143,20 +147,21 @@ function requestOf(values: Properties): ProbeRequest {
   };
 }
 
-const classes: Rule = (value) =>
+const classesRule: Rule = (value) =>
   Array.isArray(value) &&
   value.length > 0 &&
   value.every(
-    (item) => typeof item === "object" && item !== null && text((item as Properties)["name"]) === undefined,
+    (item) =>
+      typeof item === "object" && item !== null && textRule((item as Properties)["name"]) === undefined,
   )
     ? undefined
-    : `must be a list of { name, driver, accessMode }, not ${shown(value)}`;
+    : `must be a list of { name, driver, accessMode }, not ${showValue(value)}`;
 
-const rules: Readonly<Record<string, Rule>> = {
-  kubeconfig: (value) => (text(value) === undefined ? undefined : "must be a kubeconfig"),
-  storageClasses: classes,
-  image: text,
-  size: text,
-  concurrency: (value) => (value === undefined ? undefined : seconds(value)?.replace(" of seconds", "")),
-  timeoutSeconds: (value) => (value === undefined ? undefined : seconds(value)),
+const inputRules: Readonly<Record<string, Rule>> = {
+  kubeconfig: (value) => (textRule(value) === undefined ? undefined : "must be a kubeconfig"),
+  storageClasses: classesRule,
+  image: textRule,
+  size: textRule,
+  concurrency: (value) => (value === undefined ? undefined : secondsRule(value)?.replace(" of seconds", "")),
+  timeoutSeconds: (value) => (value === undefined ? undefined : secondsRule(value)),
 };

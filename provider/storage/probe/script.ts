@@ -5,13 +5,13 @@ const probeBytes = 16 * 1024 * 1024;
  * What the pods run, for a POSIX shell with busybox's programs. Times come from /proc/uptime, since busybox's `date` may know whole seconds only. What is written
  * is made in memory first, so that its checksum comes from no volume. The result goes to the termination message: it needs neither logs nor a way into the pod.
  */
-const common = `set -eu
+const scriptPrelude = `set -eu
 now() { read -r up idle < /proc/uptime; echo "$up"; }
 sum() { sha256sum < "$1" | cut -d ' ' -f 1; }
 file="$VOLUME/talos-iscsi-probe"
 `;
 
-const write = `${common}head -c "$BYTES" /dev/urandom > "$MEMORY/data"
+const writeScript = `${scriptPrelude}head -c "$BYTES" /dev/urandom > "$MEMORY/data"
 written=$(sum "$MEMORY/data")
 began=$(now)
 dd if="$MEMORY/data" of="$file" bs=1M conv=fsync
@@ -21,14 +21,17 @@ echo "{\\"written\\":\\"$written\\",\\"found\\":\\"$found\\",\\"began\\":$began,
 `;
 
 // A file that is not there is the answer to the question, not an error of the pod.
-const read = `${common}began=$(now)
+const readScript = `${scriptPrelude}began=$(now)
 found=
 if [ -f "$file" ]; then found=$(sum "$file"); fi
 echo "{\\"found\\":\\"$found\\",\\"began\\":$began,\\"ended\\":$(now)}" > "$RESULT"
 `;
 
 /** The scripts of both pods. */
-export const probeScripts: Readonly<Record<"write" | "read", string>> = { write, read };
+export const probeScripts: Readonly<Record<"write" | "read", string>> = {
+  write: writeScript,
+  read: readScript,
+};
 
 /** What the scripts are told by their environment. */
 export const probeEnvironment = {
@@ -49,7 +52,7 @@ export interface PodResult {
 }
 
 /** Undefined for a message that is none of the scripts'. */
-export function podResult(message: string): PodResult | undefined {
+export function parsePodResult(message: string): PodResult | undefined {
   try {
     const { written, found, began, ended } = JSON.parse(message) as Record<string, unknown>;
     if (typeof found !== "string" || typeof began !== "number" || typeof ended !== "number") return undefined;

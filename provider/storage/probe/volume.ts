@@ -5,7 +5,7 @@ import { KubernetesError } from "../../kubernetes.ts";
 import type { ProbeCluster, ProbePod, Toleration } from "./cluster.ts";
 import type { PlannedVolume } from "./plan.ts";
 import type { ProbeStep, VolumeRow } from "./report.ts";
-import { podResult, type PodResult } from "./script.ts";
+import { parsePodResult, type PodResult } from "./script.ts";
 
 /** What all volumes of a probe share. */
 export interface VolumeSite {
@@ -77,7 +77,7 @@ class VolumeProbe {
     this.#step = "read";
     await this.#timed("read", async () => {
       await this.#request(() => cluster.createPod(namespace, this.#pod()));
-      const { found } = await this.#ended();
+      const { found } = await this.#awaitPodEnd();
       if (found === "")
         throw this.#problem(`data loss: the file written on ${this.#planned.node} is not in the volume`);
       if (found !== written)
@@ -88,14 +88,17 @@ class VolumeProbe {
     await this.#detach(this.#planned.reader);
     await this.#timed("delete", async () => {
       await this.#request(() => cluster.deleteClaim(namespace, this.#claim));
-      await this.#until(async () => ((await cluster.volume(this.#volume)) === undefined ? true : undefined));
+      await this.#pollUntil(async () =>
+        (await cluster.volume(this.#volume)) === undefined ? true : undefined,
+      );
     });
   }
 
   /** What Kubernetes refused, at which step. */
   async refusal(error: KubernetesError): Promise<string> {
     const hint = error.status === 403 ? ". The probe needs admin rights" : "";
-    return (await this.#told(`the Kubernetes API refused: ${error.message}${hint}`, false)).message;
+    return (await this.#problemWithCause(`the Kubernetes API refused: ${error.message}${hint}`, false))
+      .message;
   }
 
   /** Asks for the removal of what there is; the namespace's own goes after all volumes. */
@@ -119,23 +122,23 @@ class VolumeProbe {
     if (storageClass.waitsForConsumer) {
       await this.#request(() => cluster.createClaim(namespace, claim));
       await createPod();
-      this.#volume = await this.#timed("provision", () => this.#until(bound));
+      this.#volume = await this.#timed("provision", () => this.#pollUntil(bound));
     } else {
       this.#volume = await this.#timed("provision", async () => {
         await this.#request(() => cluster.createClaim(namespace, claim));
-        return this.#until(bound);
+        return this.#pollUntil(bound);
       });
     }
     // At once: whatever happens to this process, the volume goes with its claim.
     await this.#request(() => cluster.deleteWithClaim(this.#volume));
     if (!storageClass.waitsForConsumer) await createPod();
     const attaches = this.#site.attaches(storageClass.provisioner);
-    if (attaches) await this.#timed("attach", () => this.#until(() => this.#attached()));
+    if (attaches) await this.#timed("attach", () => this.#pollUntil(() => this.#attached()));
     await this.#timed("mount", () =>
-      this.#until(async () => ((await this.#state()).started ? true : undefined)),
+      this.#pollUntil(async () => ((await this.#state()).started ? true : undefined)),
     );
     this.#step = "write";
-    const { written, found, seconds } = await this.#ended();
+    const { written, found, seconds } = await this.#awaitPodEnd();
     this.seconds.write = seconds;
     if (written === undefined || written !== found)
       throw this.#problem(
@@ -174,13 +177,13 @@ class VolumeProbe {
     return here || (await this.#state()).started ? true : undefined;
   }
 
-  async #ended(): Promise<PodResult> {
-    const { exitCode = 0, message } = await this.#until(async () => {
+  async #awaitPodEnd(): Promise<PodResult> {
+    const { exitCode = 0, message } = await this.#pollUntil(async () => {
       const pod = await this.#state();
       return pod.exitCode === undefined ? undefined : pod;
     });
     if (exitCode !== 0) throw this.#problem(`the pod failed (exit code ${exitCode}): ${message}`);
-    const result = podResult(message);
+    const result = parsePodResult(message);
     if (result === undefined) throw this.#problem(`the pod returned no result: ${JSON.stringify(message)}`);
     return result;
   }
@@ -190,7 +193,7 @@ class VolumeProbe {
     const pod = this.#pods[this.#task];
     const work = async (): Promise<void> => {
       await this.#request(() => cluster.deletePod(namespace, pod));
-      await this.#until(async () => {
+      await this.#pollUntil(async () => {
         if ((await cluster.pod(namespace, pod)) !== undefined) return undefined;
         const attachments = await cluster.attachments();
         const isHere = attachments.some((one) => one.volume === this.#volume && one.node === node);
@@ -214,14 +217,14 @@ class VolumeProbe {
 
   /** A request that the API server was too busy for is made again; all of them may be made twice. */
   async #request(make: () => Promise<void>): Promise<void> {
-    await this.#until(async () => {
+    await this.#pollUntil(async () => {
       await make();
       return true;
     });
   }
 
   /** Looks until there is something, for as long as a step may take. */
-  async #until<T>(look: () => Promise<T | undefined>): Promise<T> {
+  async #pollUntil<T>(look: () => Promise<T | undefined>): Promise<T> {
     const { clock, signal, timeoutSeconds } = this.#site;
     const end = clock.now() + timeoutSeconds * 1000;
     const pause = backoff(clock, 250, 2_000);
@@ -236,7 +239,10 @@ class VolumeProbe {
         unanswered = `; the Kubernetes API does not answer: ${error.message}`;
       }
       if (clock.now() >= end)
-        throw await this.#told(`${late[this.#step]} within ${timeoutSeconds} s${unanswered}`, true);
+        throw await this.#problemWithCause(
+          `${lateText[this.#step]} within ${timeoutSeconds} s${unanswered}`,
+          true,
+        );
       await clock.sleep(Math.min(pause(), Math.max(1, end - clock.now())), signal);
     }
   }
@@ -254,15 +260,15 @@ class VolumeProbe {
   }
 
   /** The same with what the cluster says of it. */
-  async #told(what: string, asks: boolean): Promise<VolumeProblem> {
+  async #problemWithCause(what: string, asks: boolean): Promise<VolumeProblem> {
     const { message } = this.#problem(what);
-    const seen = asks ? await this.#seen() : [];
+    const seen = asks ? await this.#clusterEvidence() : [];
     const silent = asks && seen.length === 0 ? ["Kubernetes reports no reason; check the driver's logs"] : [];
     return new VolumeProblem([message, ...seen, ...silent].join("; "));
   }
 
   /** Events, the attachment's error, and what the pod waits for: each thing once. */
-  async #seen(): Promise<string[]> {
+  async #clusterEvidence(): Promise<string[]> {
     const { cluster, namespace } = this.#site;
     const none = (): undefined => undefined;
     const [warnings, attachments, pod, volume] = await Promise.all([
@@ -288,7 +294,7 @@ class VolumeProbe {
 }
 
 /** What has not happened when the time of a step is over. */
-const late: Readonly<Record<ProbeStep, string>> = {
+const lateText: Readonly<Record<ProbeStep, string>> = {
   provision: "no volume was created",
   attach: "the volume was not attached",
   mount: "the pod did not start",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkInputs } from "../../../provider/check.ts";
+import { checkNodeUpgrade } from "../../../provider/check.ts";
 import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 
 const good = {
@@ -16,9 +16,9 @@ const good = {
 
 describe("inputs of a NodeUpgrade", () => {
   it("are accepted when they are right, with or without the optional ones", () => {
-    expect(checkInputs(good)).toEqual([]);
+    expect(checkNodeUpgrade(good)).toEqual([]);
     expect(
-      checkInputs({
+      checkNodeUpgrade({
         ...good,
         endpoint: "lb.example.org:50000",
         extensions: ["iscsi-tools"],
@@ -61,12 +61,12 @@ describe("inputs of a NodeUpgrade", () => {
       /^\[clientConfiguration\] must have .*; lacks caCertificate, clientCertificate$/,
     ],
   ])("a bad %s (%j) is told by name", (property, value, says) => {
-    const failures = checkInputs({ ...good, [property]: value });
+    const failures = checkNodeUpgrade({ ...good, [property]: value });
     expect(failures).toEqual([{ property, reason: expect.stringMatching(says) as string }]);
   });
 
   it("never shows credentials", () => {
-    const failures = checkInputs({
+    const failures = checkNodeUpgrade({
       ...good,
       clientConfiguration: "hunter2",
       kubeconfig: { users: "hunter2" },
@@ -76,7 +76,7 @@ describe("inputs of a NodeUpgrade", () => {
   });
 
   it("lists what is missing, all of it", () => {
-    expect(checkInputs({}).map(({ property }) => property)).toEqual([
+    expect(checkNodeUpgrade({}).map(({ property }) => property)).toEqual([
       "name",
       "node",
       "role",
@@ -90,13 +90,13 @@ describe("inputs of a NodeUpgrade", () => {
 
   it("asks for a kubeconfig unless the drain is off", () => {
     const { kubeconfig: _, ...without } = good;
-    expect(checkInputs(without)[0]?.reason).toMatch(/^\[kubeconfig\] is needed to drain the node/);
-    expect(checkInputs({ ...without, drain: { enabled: false } })).toEqual([]);
+    expect(checkNodeUpgrade(without)[0]?.reason).toMatch(/^\[kubeconfig\] is needed to drain the node/);
+    expect(checkNodeUpgrade({ ...without, drain: { enabled: false } })).toEqual([]);
   });
 
   it("waits for values that only the deployment will know", () => {
     const unknown = { ...good, schematicId: unknownValue, image: unknownValue, kubeconfig: unknownValue };
-    expect(checkInputs({ ...unknown, clientConfiguration: { clientKey: unknownValue } })).toEqual([]);
-    expect(checkInputs({ ...good, controlPlanes: [unknownValue] })).toEqual([]);
+    expect(checkNodeUpgrade({ ...unknown, clientConfiguration: { clientKey: unknownValue } })).toEqual([]);
+    expect(checkNodeUpgrade({ ...good, controlPlanes: [unknownValue] })).toEqual([]);
   });
 });

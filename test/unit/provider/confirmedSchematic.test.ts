@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { realActing } from "../../../provider/gate/acting.ts";
-import { defaultPatience } from "../../../provider/context.ts";
+import { sealRealClients } from "../../../provider/gate/acting.ts";
+import { defaultTimeouts } from "../../../provider/context.ts";
 import { TalosNodeProvider } from "../../../provider/plugin.ts";
 import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 import { realClock } from "../../../provider/clock.ts";
@@ -14,9 +14,9 @@ const silent = { status: () => undefined, info: () => undefined, warn: () => und
 const provider = new TalosNodeProvider({
   talos: async () => Promise.reject(new Error("no node is asked for a schematic")),
   connectKubernetes: async () => Promise.reject(new Error("no cluster is asked for a schematic")),
-  acting: realActing(),
+  acting: sealRealClients(),
   clock: realClock,
-  patience: defaultPatience,
+  patience: defaultTimeouts,
   advised: new Set(),
   statusOf: () => silent,
 });

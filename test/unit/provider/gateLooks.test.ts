@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { defaultPatience } from "../../../provider/context.ts";
-import { NodeMoved } from "../../../provider/errors.ts";
-import { Acting } from "../../../provider/gate/acting.ts";
+import { defaultTimeouts } from "../../../provider/context.ts";
+import { NodeRebooted } from "../../../provider/errors.ts";
+import { SealedClients } from "../../../provider/gate/acting.ts";
 import { Gate } from "../../../provider/gate/gate.ts";
 import type { GateSite } from "../../../provider/gate/site.ts";
 import { NotRecovered, Refused } from "../../../provider/gate/refused.ts";
@@ -75,7 +75,7 @@ function gateOf(name: string, more: Partial<GateSite> = {}): Gate {
     services: [],
     cluster: "the cluster of this test",
     kubeconfig: "in memory",
-    acting: new Acting({
+    acting: new SealedClients({
       talos,
       kubernetes: async () => fleet.kubernetes,
       hostTurn: async (cluster) => {
@@ -92,7 +92,7 @@ function gateOf(name: string, more: Partial<GateSite> = {}): Gate {
         now += ms;
       },
     },
-    patience: { ...defaultPatience, recoveryMs: 2_000, guardMs: 2_000, serviceMs: 3_000 },
+    patience: { ...defaultTimeouts, recoveryMs: 2_000, guardMs: 2_000, serviceMs: 3_000 },
     signal: new AbortController().signal,
     tell: () => undefined,
     ...more,
@@ -159,7 +159,7 @@ describe.each([...onControlPlane, ...onWorker])("$act of $of", ({ act, of, run }
 const withBoot = [...onControlPlane.slice(0, 4), ...onWorker];
 describe.each(withBoot)("$act of $of, for a boot", ({ of, run }) => {
   it("is not done in another boot", async () => {
-    await expect(run(gateOf(of), "the boot before")).rejects.toBeInstanceOf(NodeMoved);
+    await expect(run(gateOf(of), "the boot before")).rejects.toBeInstanceOf(NodeRebooted);
     expect(done).toEqual([]);
   });
 
@@ -193,7 +193,7 @@ describe("a node that tells no boot", () => {
 
   it("is not rebooted after a failed upgrade, where it has rebooted already", async () => {
     await expect(gateOf("cp1").rebootStopped({ bootId: "the boot before" }, call)).rejects.toBeInstanceOf(
-      NodeMoved,
+      NodeRebooted,
     );
     expect(done).toEqual([]);
     await gateOf("cp1").rebootStopped({ bootId: bootOf("cp1") }, call);
@@ -368,8 +368,8 @@ describe("a configuration that disturbs", () => {
       if (done.length > 0 && isBack()) wellAt ??= now;
       return { stage: "running", ready: isBack(), unmet: [] };
     };
-    await apply(gateOf("w1", { clock, patience: { ...defaultPatience, serviceMs: 60_000 } }));
-    expect(now - (wellAt ?? 0)).toBe(defaultPatience.steadyMs);
+    await apply(gateOf("w1", { clock, patience: { ...defaultTimeouts, serviceMs: 60_000 } }));
+    expect(now - (wellAt ?? 0)).toBe(defaultTimeouts.steadyMs);
   });
 
   it("of a machine that does not answer after it is not over", async () => {

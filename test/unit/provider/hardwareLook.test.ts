@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { judgeHardware } from "../../../provider/hardware.ts";
+import { checkHardware } from "../../../provider/hardware.ts";
 import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 import type { Surroundings } from "../../../provider/session.ts";
 import { TalosError } from "../../../talos/api/errors.ts";
@@ -29,7 +29,7 @@ it("has connections to 100 machines at a time, however many are new", async () =
     patience: { probeMs: 1 },
     statusOf: () => ({ warn: () => undefined }),
   } as unknown as Surroundings;
-  const failures = await judgeHardware(
+  const failures = await checkHardware(
     { surroundings, urn: "readiness", signal: new AbortController().signal },
     {},
     { nodes, clientConfiguration: unknownValue, hardware: { named } },

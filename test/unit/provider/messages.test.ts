@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { changeWord, type NodeFacts } from "../../../provider/facts.ts";
+import { versionChangeVerb, type NodeFacts } from "../../../provider/facts.ts";
 import { etcdFindings } from "../../../provider/guards/etcd.ts";
 import { releaseFindings } from "../../../provider/guards/release.ts";
-import { removeMember } from "../../../provider/talosctl.ts";
+import { removeMemberCommand } from "../../../provider/talosctl.ts";
 import { timelineAfter } from "../../../provider/timeline.ts";
-import { adviceForUnanswered } from "../../../provider/unanswered.ts";
-import { whereabouts } from "../../../provider/whereabouts.ts";
+import { hintForUnanswered } from "../../../provider/unanswered.ts";
+import { describeNodeAfterFailure } from "../../../provider/whereabouts.ts";
 
 const facts = (change: Partial<NodeFacts> = {}): NodeFacts => ({
   version: "v1.13.7",
@@ -39,17 +39,17 @@ describe("commands in messages", () => {
   });
 
   it("etcd's members are named as talosctl has them, in hexadecimal", () => {
-    expect(removeMember("17022713648591188760", "10.0.0.11")).toBe(
+    expect(removeMemberCommand("17022713648591188760", "10.0.0.11")).toBe(
       `\`talosctl etcd remove-member ${17022713648591188760n.toString(16)} --nodes 10.0.0.11\``,
     );
-    expect(removeMember("255", "10.0.0.11")).toContain("remove-member 00000000000000ff ");
+    expect(removeMemberCommand("255", "10.0.0.11")).toContain("remove-member 00000000000000ff ");
   });
 });
 
 describe("what has become of a node", () => {
   const before = facts();
   const told = (after: NodeFacts | undefined, installed = false, committed = false): string =>
-    whereabouts({ before, after, installed, committed });
+    describeNodeAfterFailure({ before, after, installed, committed });
 
   it.each<[string, string, RegExp]>([
     ["nothing happened", told(facts()), /^It has not rebooted, and runs v1\.13\.7 with no schematic\.$/],
@@ -82,7 +82,7 @@ describe("words for what was done", () => {
     ["v1.13.9", "v1.13.9", "changed"],
     ["v1.13.9", "my-build", "changed"],
   ])("%s to %s: %s", (from, to, word) => {
-    expect(changeWord(from, to)).toBe(word);
+    expect(versionChangeVerb(from, to)).toBe(word);
   });
 
   it("a stopped upgrade has not failed", () => {
@@ -138,6 +138,6 @@ describe("a control plane that does not answer", () => {
     expect(findings("certificate has expired (CERT_HAS_EXPIRED)")).toMatch(/The node is up.*clocks/);
     expect(findings("certificate has expired (CERT_HAS_EXPIRED)")).not.toMatch(/[Bb]ring|is on\b/);
     expect(findings("connect ECONNREFUSED")).toMatch(/Check that the node is on/);
-    expect(adviceForUnanswered("certificate is not yet valid")).toMatch(/The node is up/);
+    expect(hintForUnanswered("certificate is not yet valid")).toMatch(/The node is up/);
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { podBody } from "../../../provider/storage/probe/objects.ts";
-import { podResult, probeScripts } from "../../../provider/storage/probe/script.ts";
+import { parsePodResult, probeScripts } from "../../../provider/storage/probe/script.ts";
 
 /** What the probe's pods run, run here by this machine's shell. */
 
@@ -32,17 +32,17 @@ describe("the scripts of the probe's pods", () => {
     const content = readFileSync(fileOf());
     const sum = createHash("sha256").update(content).digest("hex");
     expect(content).toHaveLength(100_000);
-    expect(podResult(message)).toMatchObject({ written: sum, found: sum });
-    expect(podResult(message)?.seconds).toBeGreaterThanOrEqual(0);
-    expect(podResult(run("read").message)).toMatchObject({ written: undefined, found: sum });
+    expect(parsePodResult(message)).toMatchObject({ written: sum, found: sum });
+    expect(parsePodResult(message)?.seconds).toBeGreaterThanOrEqual(0);
+    expect(parsePodResult(run("read").message)).toMatchObject({ written: undefined, found: sum });
   });
 
   it("tell other data and no data apart", () => {
     run("write");
     writeFileSync(fileOf(), "rot");
-    expect(podResult(run("read").message)?.found).toBe(createHash("sha256").update("rot").digest("hex"));
+    expect(parsePodResult(run("read").message)?.found).toBe(createHash("sha256").update("rot").digest("hex"));
     rmSync(fileOf());
-    expect(podResult(run("read").message)?.found).toBe("");
+    expect(parsePodResult(run("read").message)?.found).toBe("");
   });
 
   it("fail with the reason where the volume cannot be written, and leave no result", () => {
@@ -50,7 +50,7 @@ describe("the scripts of the probe's pods", () => {
     expect(status).not.toBe(0);
     expect(stderr).toContain("nowhere");
     expect(message).toBe("");
-    expect(podResult(message)).toBeUndefined();
+    expect(parsePodResult(message)).toBeUndefined();
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { duration, type Clock } from "../../../provider/clock.ts";
+import { formatDuration, type Clock } from "../../../provider/clock.ts";
 import { StepProgress } from "../../../provider/progress.ts";
 
 function progressAt(): { progress: StepProgress; lines: string[]; pass: (ms: number) => void } {
@@ -69,7 +69,7 @@ describe("the status line of a node", () => {
   });
 
   it("writes durations as people do", () => {
-    expect([0, 499, 59_400, 60_000, 3_725_000].map(duration)).toEqual([
+    expect([0, 499, 59_400, 60_000, 3_725_000].map(formatDuration)).toEqual([
       "0 s",
       "0 s",
       "59 s",

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import { ChangedSoFar } from "../../../provider/changedSoFar.ts";
+import { DeploymentChanges } from "../../../provider/changedSoFar.ts";
 import { EngineGone } from "../../../provider/errors.ts";
 import { preflight } from "../../../provider/preflight.ts";
 import { laneCount, upgradeLanes } from "../../../talos/lanes.ts";
@@ -94,7 +94,7 @@ async function run(fleet: FakeFleet, inputs: Record<string, unknown>, killAfter:
     happened(what, name);
   };
   try {
-    await preflight(surroundingsOf(fleet), "urn", inputs, stop.signal, new ChangedSoFar());
+    await preflight(surroundingsOf(fleet), "urn", inputs, stop.signal, new DeploymentChanges());
     return true;
   } catch (error) {
     expect(error).toBeInstanceOf(Error);

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import type { Clock } from "../../../provider/clock.ts";
-import { defaultPatience } from "../../../provider/context.ts";
-import { Acting } from "../../../provider/gate/acting.ts";
-import { cordonedBy, installedImage } from "../../../provider/kubernetes.ts";
+import { defaultTimeouts } from "../../../provider/context.ts";
+import { SealedClients } from "../../../provider/gate/acting.ts";
+import { cordonAnnotation, installAnnotation } from "../../../provider/kubernetes.ts";
 import { UpgradeError } from "../../../provider/errors.ts";
 import { nodeUpgradeInputs } from "../../../provider/inputs.ts";
 import { Session, type Surroundings } from "../../../provider/session.ts";
@@ -102,9 +102,9 @@ function fleetOf({ controlPlanes, workers, leftoverSessions: leftover }: Cluster
     const node = fleet.kubernetes.get(name);
     if (found.includes("cordoned") || found === "installed, not rebooted") node.unschedulable = true;
     if (found.includes("cordoned by us") || found === "installed, not rebooted")
-      node.annotations[cordonedBy] = "talos-node";
+      node.annotations[cordonAnnotation] = "talos-node";
     if (found === "installed, not rebooted")
-      node.annotations[installedImage] = `done ${bootIdOf(name, 0)} ${image}`;
+      node.annotations[installAnnotation] = `done ${bootIdOf(name, 0)} ${image}`;
     if (!found.startsWith("settled")) fleet.setTrouble(name, wrong);
   }
   return fleet;
@@ -284,9 +284,9 @@ export function surroundingsOf(fleet: FakeFleet, clock = impatientClock()): Surr
   return {
     talos,
     connectKubernetes: async () => fleet.kubernetes,
-    acting: new Acting({ talos, kubernetes: async () => fleet.kubernetes }),
+    acting: new SealedClients({ talos, kubernetes: async () => fleet.kubernetes }),
     clock,
-    patience: defaultPatience,
+    patience: defaultTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
   };

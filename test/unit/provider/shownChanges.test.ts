@@ -4,7 +4,7 @@ import { nodesByName } from "../../../talos/nodesByName.ts";
 import { diffConfiguration } from "../../../provider/nodeConfiguration/resource.ts";
 import { withoutRepeats } from "../../../provider/quietStatus.ts";
 import { ReadinessResource } from "../../../provider/readinessResource.ts";
-import { diffRollout, plannedRollout } from "../../../provider/rollout.ts";
+import { diffRollout, rolloutPlanInput } from "../../../provider/rollout.ts";
 import { upgradeDetails } from "../../../provider/upgradeDiff.ts";
 import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 import type { Properties } from "../../../provider/secrets.ts";
@@ -84,7 +84,7 @@ describe("a rollout", () => {
     };
     expect(diffRollout(old, last)).toEqual({ changes: false });
     const nobody = {} as Surroundings; // a node that is asked is an error here
-    expect(await plannedRollout(nobody, "urn", old, last, AbortSignal.abort(), false)).toEqual(last.plan);
+    expect(await rolloutPlanInput(nobody, "urn", old, last, AbortSignal.abort(), false)).toEqual(last.plan);
     expect(diffRollout(old, { ...last, timeoutSeconds: 9 }).details).toEqual({ timeoutSeconds: "add" });
   });
 });

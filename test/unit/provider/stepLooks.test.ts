@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../../provider/clock.ts";
-import { cordonedBy, installedImage, resetAsked } from "../../../provider/kubernetes.ts";
+import { cordonAnnotation, installAnnotation, resetAnnotation } from "../../../provider/kubernetes.ts";
 import { membersByName } from "../../../provider/membership/members.ts";
 import { changeMembership } from "../../../provider/membership/membership.ts";
 import { upgradeNode, type Outcome } from "../../../provider/upgrade.ts";
@@ -97,7 +97,7 @@ describe("before the installation", () => {
   ])("the note of an earlier run is believed where the log tells nothing: %s", async (state, complete) => {
     const machine = fleet.get("w1");
     machine.installed = wanted;
-    fleet.kubernetes.get("w1").annotations[installedImage] = `${state} ${bootIdOf("w1", 0)} ${image}`;
+    fleet.kubernetes.get("w1").annotations[installAnnotation] = `${state} ${bootIdOf("w1", 0)} ${image}`;
     instead["w1.installHistory"] = () => ({ last: undefined, completed: [], complete });
     expect((await upgrade("w1")).ok).toBe(true);
     expect(machine).toMatchObject({ installs: 0, boots: 1, runs: wanted });
@@ -108,7 +108,7 @@ describe("before the installation", () => {
     ["boot", `done another boot ${image}`],
     ["image", `done ${bootIdOf("w1", 0)} factory.talos.dev/metal-installer/x:v1.13.8`],
   ])("a note of another %s says nothing", async (_, note) => {
-    fleet.kubernetes.get("w1").annotations[installedImage] = note;
+    fleet.kubernetes.get("w1").annotations[installAnnotation] = note;
     expect((await upgrade("w1")).ok).toBe(true);
     expect(fleet.get("w1")).toMatchObject({ installs: 1, boots: 1, runs: wanted });
   });
@@ -274,7 +274,7 @@ describe("after the reboot was asked for", () => {
     expect(await failedStep("w1")).toBe("uncordon");
     expect(kubernetes.get("w1")).toMatchObject({
       unschedulable: true,
-      annotations: { [cordonedBy]: "talos-node" },
+      annotations: { [cordonAnnotation]: "talos-node" },
     });
   });
 
@@ -310,7 +310,7 @@ describe("a removal", () => {
 
   it("tells on the Node object that it was asked for, before it is", async () => {
     instead["w1.reset"] = async (own) => {
-      expect(fleet.kubernetes.get("w1").annotations).toHaveProperty([resetAsked]);
+      expect(fleet.kubernetes.get("w1").annotations).toHaveProperty([resetAnnotation]);
       return own.reset();
     };
     await remove("w1");

@@ -3,8 +3,8 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { Cancelled } from "../../../provider/errors.ts";
-import { clusterTurn, type ClusterTurn } from "../../../provider/gate/clusterTurn.ts";
-import { hostTurn } from "../../../provider/gate/hostTurn.ts";
+import { acquireClusterLock, type ClusterLock } from "../../../provider/gate/clusterTurn.ts";
+import { acquireHostLock } from "../../../provider/gate/hostTurn.ts";
 import { KubernetesError } from "../../../provider/kubernetes.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
 import { steppingClock } from "./steppingClock.ts";
@@ -33,9 +33,9 @@ describe("two processes of one machine", () => {
   it("take turns at a cluster; a killed process frees its turn at once", async () => {
     const child = await otherProcess("cluster 1");
     let waited = false;
-    const turn = hostTurn("cluster 1", new AbortController().signal, () => (waited = true));
+    const turn = acquireHostLock("cluster 1", new AbortController().signal, () => (waited = true));
     // Another cluster is nobody's business.
-    (await hostTurn("cluster 2", new AbortController().signal, () => expect.unreachable()))();
+    (await acquireHostLock("cluster 2", new AbortController().signal, () => expect.unreachable()))();
     while (!waited) await new Promise((resolve) => setTimeout(resolve, 5));
     const first = await Promise.race([turn, Promise.resolve("still waiting")]);
     expect(first).toBe("still waiting");
@@ -46,7 +46,7 @@ describe("two processes of one machine", () => {
   it("are told to stop while they wait", async () => {
     await otherProcess("cluster 3");
     const stop = new AbortController();
-    const turn = hostTurn("cluster 3", stop.signal, () => stop.abort());
+    const turn = acquireHostLock("cluster 3", stop.signal, () => stop.abort());
     await expect(turn).rejects.toBeInstanceOf(Cancelled);
   });
 });
@@ -58,8 +58,8 @@ function site(clock = steppingClock()) {
   return { clock, patience, signal: new AbortController().signal, tell, told };
 }
 
-async function taken(kubernetes: FakeKubernetes, own = site()): Promise<ClusterTurn> {
-  const turn = await clusterTurn(kubernetes, own);
+async function taken(kubernetes: FakeKubernetes, own = site()): Promise<ClusterLock> {
+  const turn = await acquireClusterLock(kubernetes, own);
   if (turn === undefined || "problem" in turn) throw new Error(`no turn: ${JSON.stringify(turn)}`);
   return turn;
 }
@@ -144,13 +144,13 @@ describe("runs on two machines", () => {
   it("do nothing while Kubernetes cannot tell; without the right to leases there are no turns", async () => {
     const kubernetes = new FakeKubernetes();
     kubernetes.down = "connect ECONNREFUSED";
-    expect(await clusterTurn(kubernetes, site())).toMatchObject({
+    expect(await acquireClusterLock(kubernetes, site())).toMatchObject({
       problem: expect.stringMatching(/does not answer: .*ECONNREFUSED/) as string,
     });
     kubernetes.down = undefined;
     kubernetes.before = () => {
       throw new KubernetesError("leases is forbidden", 403);
     };
-    expect(await clusterTurn(kubernetes, site())).toBeUndefined();
+    expect(await acquireClusterLock(kubernetes, site())).toBeUndefined();
   });
 });

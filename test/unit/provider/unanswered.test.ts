@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { adviceForUnanswered } from "../../../provider/unanswered.ts";
+import { hintForUnanswered } from "../../../provider/unanswered.ts";
 
 const away = /Check that the node is on/;
 
@@ -11,14 +11,14 @@ it.each([
   ["certificate is not yet valid (CERT_NOT_YET_VALID)", /clock/],
   ["the node does not accept the client certificate: tlsv1 alert unknown ca", /talosconfig/],
 ])("%s: the node is there, and is told so", (reason, advice) => {
-  expect(adviceForUnanswered(reason)).toMatch(advice);
-  expect(adviceForUnanswered(reason)).not.toMatch(away);
+  expect(hintForUnanswered(reason)).toMatch(advice);
+  expect(hintForUnanswered(reason)).not.toMatch(away);
 });
 
 it.each(["connect ECONNREFUSED 10.0.0.11:50000", "Deadline exceeded", "connect EHOSTUNREACH"])(
   "%s: the node is away",
   (reason) => {
-    expect(adviceForUnanswered(reason)).toMatch(away);
+    expect(hintForUnanswered(reason)).toMatch(away);
   },
 );
 
@@ -26,6 +26,6 @@ it.each([
   "its endpoint lb.example.org:443 does not answer",
   "none of its endpoints answers: 10.0.0.11, 10.0.0.12",
 ])("%s: of the node nothing is known", (reason) => {
-  expect(adviceForUnanswered(reason)).toMatch(/endpoint is on.*nothing is known about the node/);
-  expect(adviceForUnanswered(reason)).not.toMatch(away);
+  expect(hintForUnanswered(reason)).toMatch(/endpoint is on.*nothing is known about the node/);
+  expect(hintForUnanswered(reason)).not.toMatch(away);
 });
