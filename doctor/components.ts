@@ -10,7 +10,7 @@ import {
   releaseTable,
   type ClusterLook,
 } from "../provider/kubernetesUpgrade/look.ts";
-import { obstacles } from "../provider/kubernetesUpgrade/upgrade.ts";
+import { findObstacles } from "../provider/kubernetesUpgrade/upgrade.ts";
 import { Work } from "../provider/kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../provider/session.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
@@ -85,7 +85,7 @@ export async function examineComponents(
         text: "removed APIs, kubelets and nodes that are not examined were not judged: give --kubeconfig",
       });
     const planned = to !== undefined;
-    const against = toKubernetes === undefined ? [] : await obstacles(work, look, planned);
+    const against = toKubernetes === undefined ? [] : await findObstacles(work, look, planned);
     const refused = against.map(({ problem, hint }) => `${endSentence(problem)} ${hint}`);
     findings.push(
       ...refused.map((text): Finding => ({
@@ -121,7 +121,7 @@ async function wayThrough(
   const begin = `with upgrade.through: automatic, an upgrade of Kubernetes to ${target} goes through ${between.join(", ")}, with ${between.length + 1} restarts of each kubelet`;
   const work = await open({ ...inputs, through });
   try {
-    const against = await obstacles(work, look, planned);
+    const against = await findObstacles(work, look, planned);
     return against.length === 0
       ? begin
       : `${begin}; right now that is refused: ${endSentence(joinProblems(against))} ${joinHints(against)}`;

@@ -22,7 +22,7 @@ import { departures, knownMembers, type Departure } from "../talos/members.ts";
 import { membershipInputs } from "./membership/members.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import type { AddedInputs, PluginResource } from "./otherResource.ts";
-import { kubernetesRefusals } from "./kubernetesUpgrade/foresee.ts";
+import { checkKubernetesEarly } from "./kubernetesUpgrade/foresee.ts";
 import { lookBeforeChanges, nothingDeployedYet } from "./preflight.ts";
 import { refusedInput, refusedProperty } from "./refusals.ts";
 import { propertyPath } from "./rollout.ts";
@@ -78,7 +78,7 @@ export class ReadinessResource implements PluginResource {
     const looking = { surroundings: this.#surroundings, urn, signal: this.#stop };
     return [
       ...(await checkHardware(looking, before, inputs)),
-      ...(await kubernetesRefusals(looking, before, inputs)),
+      ...(await checkKubernetesEarly(looking, before, inputs)),
     ];
   }
 

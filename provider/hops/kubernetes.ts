@@ -1,7 +1,7 @@
 import { kubernetesMinor, kubernetesStops, oldestFor } from "../../talos/kubernetesWay.ts";
 import type { KubernetesUpgradeInputs } from "../kubernetesUpgrade/inputs.ts";
 import { lookAtCluster, releasesIn } from "../kubernetesUpgrade/look.ts";
-import { upgradeThrough } from "../kubernetesUpgrade/upgrade.ts";
+import { upgradeThroughMinors } from "../kubernetesUpgrade/upgrade.ts";
 import { Work } from "../kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeWithHops } from "./way.ts";
@@ -33,7 +33,7 @@ export async function upgradeKubernetesForHops(
   surroundings
     .statusOf(urn)
     .info(`Kubernetes ${runs} -> ${to}: Talos ${[...new Set(talos)].join(", ")} needs it`);
-  const outcome = await upgradeThrough({ ...inputs, kubernetesVersion: to }, (release) =>
+  const outcome = await upgradeThroughMinors({ ...inputs, kubernetesVersion: to }, (release) =>
     Work.open(surroundings, urn, { ...inputs, kubernetesVersion: release }, signal),
   );
   if (!outcome.ok) throw outcome.error;

@@ -16,7 +16,7 @@ import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
  * @param runs the image that runs, for a configuration that names none
  * @param onAct called right before the node is given its configuration: from then on it may have it
  */
-export async function moveImage(
+export async function setComponentImage(
   work: Work,
   one: WorkNode,
   component: KubernetesComponent,

@@ -7,26 +7,26 @@ import { hasUnknown, type Properties } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
 import { kubernetesUpgradeInputs } from "./inputs.ts";
 import { lookAtCluster } from "./look.ts";
-import { obstacles } from "./upgrade.ts";
-import { refusal, Work } from "./work.ts";
+import { findObstacles } from "./upgrade.ts";
+import { refusedError, Work } from "./work.ts";
 
 /** The input of a RolloutReadiness: what a KubernetesUpgrade has beside nodes and release. */
-export interface KubernetesInput {
+export interface KubernetesReadinessInput {
   /** Components that patches pin, by the nodes' names. */
   pinned?: Record<string, KubernetesComponent[]>;
   acceptRemovedApis?: boolean;
   removedObjects?: string[];
 }
 
-type Looking = { surroundings: Surroundings; urn: string; signal: AbortSignal };
+type EarlyCheck = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
 /**
  * What stands against an upgrade of Kubernetes, before anything is changed: that upgrade comes after the nodes', and one that is refused then has let their Talos
  * change for nothing. Nodes that do not answer are told elsewhere.
  * @param before the inputs of the last time: a cluster whose release the stack has not set before is left as it is
  */
-export async function kubernetesRefusals(
-  { surroundings, urn, signal }: Looking,
+export async function checkKubernetesEarly(
+  { surroundings, urn, signal }: EarlyCheck,
   before: Properties,
   inputs: Properties,
 ): Promise<CheckFailure[]> {
@@ -35,7 +35,7 @@ export async function kubernetesRefusals(
   if (typeof kubernetesVersion !== "string" || typeof last !== "string" || last === kubernetesVersion)
     return [];
   if (hasUnknown([kubernetesVersion, nodes, clientConfiguration])) return [];
-  const { pinned, ...own } = (inputs["kubernetes"] ?? {}) as KubernetesInput;
+  const { pinned, ...own } = (inputs["kubernetes"] ?? {}) as KubernetesReadinessInput;
   const wanted = kubernetesUpgradeInputs({
     ...{ kubernetesVersion, clientConfiguration, kubeconfig: "", timeoutSeconds },
     ...(endpoints === undefined ? {} : { endpoints }),
@@ -47,21 +47,21 @@ export async function kubernetesRefusals(
       ]),
     ),
   });
-  const kubeconfig = await firstKubeconfig({ surroundings, urn, signal }, wanted);
+  const kubeconfig = await fetchFirstKubeconfig({ surroundings, urn, signal }, wanted);
   const work = await Work.open(surroundings, urn, { ...wanted, kubeconfig }, signal);
   try {
     const look = await lookAtCluster(work.nodes);
     if (look.nodes.length === 0) return [];
-    const lasting = (await obstacles(work, look, true)).filter(({ mayPass }) => !mayPass);
-    return lasting.length === 0 ? [] : [{ property: "", reason: refusal(work, lasting).message }];
+    const lasting = (await findObstacles(work, look, true)).filter(({ mayPass }) => !mayPass);
+    return lasting.length === 0 ? [] : [{ property: "", reason: refusedError(work, lasting).message }];
   } finally {
     work.close();
   }
 }
 
 /** The stack's own may not be known yet. Empty where no control plane gives one out: then it is the nodes that tell. */
-async function firstKubeconfig(
-  { surroundings, urn, signal }: Looking,
+async function fetchFirstKubeconfig(
+  { surroundings, urn, signal }: EarlyCheck,
   wanted: ReturnType<typeof kubernetesUpgradeInputs>,
 ): Promise<string> {
   const work = await Work.open(surroundings, urn, wanted, signal);

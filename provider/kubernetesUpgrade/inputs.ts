@@ -55,13 +55,13 @@ export interface KubernetesUpgradeInputs {
   approval?: unknown;
 }
 
-const release: Rule = (value) =>
+const kubernetesReleaseRule: Rule = (value) =>
   typeof value === "string" && /^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/.test(value)
     ? undefined
     : `must be a Kubernetes release such as "v1.35.4", not ${showValue(value)}`;
 
 const nodeRules: Record<string, Rule> = { node: hostRule, role: roleRule };
-const nodeOptional: Record<string, Rule> = {
+const optionalNodeRules: Record<string, Rule> = {
   name: textRule,
   talosVersion: textRule,
   pinned: (value) =>
@@ -70,32 +70,32 @@ const nodeOptional: Record<string, Rule> = {
       : `must be a list of ${kubernetesComponents.join(", ")}, not ${showValue(value)}`,
 };
 
-const nodes: Rule = (value) => {
+const nodesRule: Rule = (value) => {
   const all = nodesByName(value);
   if (all.length === 0) return `must be nodes by name, not ${showValue(value)}`;
   for (const [name, node] of all) {
-    for (const [key, rule] of Object.entries({ ...nodeRules, ...nodeOptional })) {
+    for (const [key, rule] of Object.entries({ ...nodeRules, ...optionalNodeRules })) {
       if (hasUnknown(node[key]) || (node[key] === undefined && !(key in nodeRules))) continue;
       const problem = rule(node[key]);
       if (problem !== undefined) return `${name}.${key} ${problem}`;
     }
-    const strange = Object.keys(node).filter((key) => !(key in nodeRules) && !(key in nodeOptional));
+    const strange = Object.keys(node).filter((key) => !(key in nodeRules) && !(key in optionalNodeRules));
     if (strange.length > 0) return `${name} has no ${strange.join(", ")}`;
   }
   return all.some(([, node]) => node["role"] === "controlplane") ? undefined : "has no control plane";
 };
 
-const required: Record<string, Rule> = {
-  kubernetesVersion: release,
-  nodes,
+const requiredRules: Record<string, Rule> = {
+  kubernetesVersion: kubernetesReleaseRule,
+  nodes: nodesRule,
   clientConfiguration: credentialsRule,
   kubeconfig: textRule,
 };
 
-const optional: Record<string, Rule> = {
+const optionalRules: Record<string, Rule> = {
   through: (value) => {
     if (!Array.isArray(value)) return `must be a list of Kubernetes releases, not ${showValue(value)}`;
-    return value.map(release).find((problem) => problem !== undefined);
+    return value.map(kubernetesReleaseRule).find((problem) => problem !== undefined);
   },
   endpoints: endpointsRule,
   drain: drainRule,
@@ -113,10 +113,10 @@ const optional: Record<string, Rule> = {
 
 /** All that is wrong with the inputs. A value that only the deployment will know is left for then; no secret is shown. */
 export function checkKubernetesUpgrade(inputs: Properties): CheckFailure[] {
-  const rules = { ...required, ...optional };
+  const rules = { ...requiredRules, ...optionalRules };
   const failures = Object.entries(rules).flatMap(([property, rule]): CheckFailure[] => {
     const value = inputs[property];
-    if (hasUnknown(value) || (value === undefined && !(property in required))) return [];
+    if (hasUnknown(value) || (value === undefined && !(property in requiredRules))) return [];
     const reason =
       value === undefined ? "is missing" : rule(value)?.replace(/(?<=kubeconfig).*, not .*$/s, "");
     return reason === undefined ? [] : [{ property, reason: `[${property}] ${reason}` }];

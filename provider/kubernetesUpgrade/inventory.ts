@@ -7,10 +7,10 @@ import type { ClusterLook } from "./look.ts";
 const ownerAnnotation = "config.k8s.io/owning-inventory";
 
 /** Where Talos and talosctl list the manifests that they have applied (siderolabs/talos pkg/machinery/constants). */
-const inventory = { namespace: "kube-system", name: "talos-bootstrap-manifests-inventory" };
+const inventoryConfigMap = { namespace: "kube-system", name: "talos-bootstrap-manifests-inventory" };
 
 /** Kinds whose names may have colons, which keys of a ConfigMap may not. */
-const rightsKinds = ["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"];
+const rbacKinds = ["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"];
 
 /**
  * Does every control plane keep an inventory of the bootstrap manifests?
@@ -30,14 +30,14 @@ export function keepsInventory({ nodes }: ClusterLook, planned: boolean): boolea
 }
 
 /** The manifest as a member of Talos's inventory. Without it a server-side apply would take the annotation away. */
-export function inInventory(manifest: Manifest): Manifest {
+export function withInventoryOwner(manifest: Manifest): Manifest {
   const { metadata } = manifest;
-  const annotations = { ...(metadata["annotations"] as object), [ownerAnnotation]: inventory.name };
+  const annotations = { ...(metadata["annotations"] as object), [ownerAnnotation]: inventoryConfigMap.name };
   return { ...manifest, metadata: { ...metadata, annotations } };
 }
 
 export function isInventoried(object: Manifest | undefined): boolean {
-  return ownerOf(object) === inventory.name;
+  return ownerOf(object) === inventoryConfigMap.name;
 }
 
 function ownerOf(object: Manifest | undefined): string | undefined {
@@ -48,7 +48,7 @@ function ownerOf(object: Manifest | undefined): string | undefined {
 /** What belongs to the inventory of something else is not taken from it, as talosctl does by default (`AdoptIfNoInventory`). */
 export function foreignFinding(label: string, object: Manifest | undefined): Finding | undefined {
   const owner = ownerOf(object);
-  if (owner === undefined || owner === inventory.name) return undefined;
+  if (owner === undefined || owner === inventoryConfigMap.name) return undefined;
   return {
     code: "kubernetes-manifest-owner",
     problem: `${label} is a bootstrap manifest of Talos, but belongs to the inventory ${owner}`,
@@ -67,11 +67,11 @@ export interface InventoryLook {
 }
 
 /** @param objects the manifests as the server has them, or would have them, with the namespace only where their kind has one */
-export async function lookAtInventory(
+export async function readInventory(
   kubernetes: KubernetesClient,
   objects: readonly Manifest[],
 ): Promise<InventoryLook> {
-  const empty: Manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { ...inventory } };
+  const empty: Manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { ...inventoryConfigMap } };
   const live = await kubernetes.liveManifest(empty);
   const listed = Object.keys((live?.["data"] as object | undefined) ?? {});
   const wanted = objects.map(inventoryKey);
@@ -91,7 +91,7 @@ export async function lookAtInventory(
 /** `kube-system_kube-proxy_apps_DaemonSet` (fluxcd/cli-utils pkg/object/objmetadata.go). */
 function inventoryKey({ apiVersion, kind, metadata: { namespace = "", name } }: Manifest): string {
   const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
-  const isRights = group === "rbac.authorization.k8s.io" && rightsKinds.includes(kind);
+  const isRights = group === "rbac.authorization.k8s.io" && rbacKinds.includes(kind);
   return [namespace, isRights ? name.replaceAll(":", "__") : name, group, kind].join("_");
 }
 

@@ -12,7 +12,7 @@ import { awaitNotedStorage } from "../steps/storage.ts";
 import { releaseNode } from "../steps/uncordon.ts";
 import { noteStorage } from "../storage/remember.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import { moveImage } from "./configuration.ts";
+import { setComponentImage } from "./configuration.ts";
 import { componentsBehind, kubeletRelease, type ClusterLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
@@ -20,7 +20,7 @@ import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
  * One node's kubelet. The node is drained before where a driver would lose the volumes in use; containers go on running elsewhere. The next node waits until this
  * one is Ready with the release, its storage is well and it takes pods again.
  */
-export async function bringKubelet(work: Work, one: WorkNode): Promise<void> {
+export async function upgradeKubelet(work: Work, one: WorkNode): Promise<void> {
   const { node, context } = one;
   const target = work.inputs.kubernetesVersion;
   if (node.pinned.includes("kubelet")) return;
@@ -42,19 +42,19 @@ export async function bringKubelet(work: Work, one: WorkNode): Promise<void> {
     before.annotations[storageAnnotation] === undefined
   ) {
     // What the configuration names may be behind, as after an upgrade that was done by hand.
-    await moveImage(work, one, "kubelet", `kubelet:${before.kubeletVersion ?? ""}`);
+    await setComponentImage(work, one, "kubelet", `kubelet:${before.kubeletVersion ?? ""}`);
     return;
   }
   await context.gate.inTurn(() =>
     withinBudget(context, async () => {
       await work.requireOpen(one);
       context.timer.start();
-      await restart(work, one, before, find);
+      await restartKubelet(work, one, before, find);
     }),
   );
 }
 
-async function restart(
+async function restartKubelet(
   work: Work,
   one: WorkNode,
   before: KubernetesNode,
@@ -64,8 +64,8 @@ async function restart(
   let asked = false;
   try {
     if (kubeletRelease(before) !== work.inputs.kubernetesVersion) {
-      await makeReady(work, one, before);
-      await moveImage(work, one, "kubelet", undefined, () => void (asked = true));
+      await drainOrNote(work, one, before);
+      await setComponentImage(work, one, "kubelet", undefined, () => void (asked = true));
     }
     const after = await awaitKubelet(work, one, find);
     await awaitNotedStorage(context, after, () =>
@@ -75,16 +75,18 @@ async function restart(
     if (kubernetes !== undefined)
       await retryKubernetes(context, () => releaseNode(kubernetes, after, { installedToo: false }));
   } catch (error) {
-    await (!asked || error instanceof Refused ? putBack(work, one, find) : noteCordon(work, one, find));
+    await (!asked || error instanceof Refused
+      ? uncordonIfOurs(work, one, find)
+      : noteKeptCordon(work, one, find));
     throw error;
   }
 }
 
 /** Empties the node where its volumes would be lost under their pods; elsewhere what it has is noted, for the step after. */
-async function makeReady(work: Work, { node, context }: WorkNode, before: KubernetesNode): Promise<void> {
+async function drainOrNote(work: Work, { node, context }: WorkNode, before: KubernetesNode): Promise<void> {
   const { name } = node;
   const look = kubeletLook(work, { node, context });
-  const refusal = await undrainable(look);
+  const refusal = await whyNoRestart(look);
   // A cordon of ours is from a run that has begun to empty it.
   if (refusal === undefined && before.annotations[cordonAnnotation] === undefined) {
     await noteStorage(context, before.name);
@@ -94,20 +96,20 @@ async function makeReady(work: Work, { node, context }: WorkNode, before: Kubern
     throw new KubernetesUpgradeError(
       nodeLabel(node),
       refusal ?? "a run before has cordoned it",
-      withoutDrain,
+      withoutDrainHint,
     );
   work.part(`drain of ${name}`, `${nodeLabel(node)}, drain`);
   await drain(context, { kubernetesNode: before.name }, () => undefined);
-  const still = await undrainable(look);
+  const still = await whyNoRestart(look);
   if (still !== undefined)
     throw new KubernetesUpgradeError(nodeLabel(node), still, "Run `pulumi up` again: it goes on from here.");
 }
 
-const withoutDrain =
+const withoutDrainHint =
   "Set upgrade.drain.enabled: true, or drain the node yourself before (`kubectl drain`) and uncordon it afterwards, or deploy the driver with this program first.";
 
 /** Why the kubelet must not restart now; undefined where it may. */
-async function undrainable(look: KubeletLook): Promise<string | undefined> {
+async function whyNoRestart(look: KubeletLook): Promise<string | undefined> {
   const stake = await readKubeletStake(look);
   return stake.is === "free" ? undefined : stake.problem;
 }
@@ -132,14 +134,14 @@ export async function undrainedFindings(work: Work, { nodes }: ClusterLook): Pro
   const found = await Promise.all(
     work.nodes.map(async ({ node, context }): Promise<Finding[]> => {
       if (!due.has(node.name)) return [];
-      const problem = await undrainable(kubeletLook(work, { node, context }));
+      const problem = await whyNoRestart(kubeletLook(work, { node, context }));
       return problem === undefined
         ? []
         : [
             {
               code: "kubelet-volumes",
               problem: `${nodeLabel(node)}: ${problem}`,
-              hint: withoutDrain,
+              hint: withoutDrainHint,
               mayPass: true,
             },
           ];
@@ -189,7 +191,7 @@ async function kubeletTrouble({ context }: WorkNode, signal: AbortSignal): Promi
 }
 
 /** Nothing was asked of the kubelet: whatever was cordoned for it can work again. */
-async function putBack(
+async function uncordonIfOurs(
   work: Work,
   { node, context }: WorkNode,
   find: () => Promise<KubernetesNode | undefined>,
@@ -209,7 +211,7 @@ async function putBack(
 }
 
 /** Its kubelet restarts: a node that was drained for that takes pods when the next run has seen it well. */
-async function noteCordon(
+async function noteKeptCordon(
   work: Work,
   { node, context }: WorkNode,
   find: () => Promise<KubernetesNode | undefined>,

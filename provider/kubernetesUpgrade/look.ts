@@ -43,7 +43,7 @@ export interface ClusterLook {
 }
 
 /** The components that a node has. kube-proxy is no process of the node: its release is that of the manifests a control plane makes. */
-export function componentsOf({
+export function nodeComponents({
   node,
   withoutProxy,
 }: Pick<NodeLook, "node" | "withoutProxy">): readonly KubernetesComponent[] {
@@ -56,7 +56,7 @@ export async function lookAtCluster(
   contexts: readonly { node: KubernetesNodeInputs; context: UpgradeContext }[],
 ): Promise<ClusterLook> {
   const [first] = contexts;
-  const kubelets = await kubernetesNodes(first?.context);
+  const kubelets = await listKubernetesNodes(first?.context);
   const all = await Promise.all(
     contexts.map(async ({ node, context }) => {
       try {
@@ -78,7 +78,7 @@ export async function lookAtCluster(
 }
 
 /** Without an answer the machine configurations tell what kubelets run. */
-async function kubernetesNodes(context: UpgradeContext | undefined): Promise<KubernetesNode[]> {
+async function listKubernetesNodes(context: UpgradeContext | undefined): Promise<KubernetesNode[]> {
   try {
     return (await (await context?.kubernetes())?.nodes()) ?? [];
   } catch (error) {
@@ -119,10 +119,12 @@ export async function lookAtNode(
       (registered === undefined ? undefined : kubeletRelease(registered)) ?? releaseOf(images.kubelet),
     ],
   ]);
-  const known = componentsOf({ node, withoutProxy }).flatMap((component): [KubernetesComponent, string][] => {
-    const release = runs.get(component);
-    return release === undefined ? [] : [[component, release]];
-  });
+  const known = nodeComponents({ node, withoutProxy }).flatMap(
+    (component): [KubernetesComponent, string][] => {
+      const release = runs.get(component);
+      return release === undefined ? [] : [[component, release]];
+    },
+  );
   const nameless = staticPodComponents.flatMap((component, index): [KubernetesComponent, string][] => {
     const image = pods[index]?.image ?? pods[index]?.wantedImage ?? images[component];
     return node.role === "worker" || image === undefined || runs.get(component) !== undefined
@@ -160,7 +162,7 @@ export function componentsBehind(
   look: Pick<NodeLook, "node" | "images" | "runs" | "withoutProxy">,
   release: string,
 ): KubernetesComponent[] {
-  return componentsOf(look).filter(
+  return nodeComponents(look).filter(
     (component) =>
       !look.node.pinned.includes(component) &&
       [look.runs[component], releaseOf(look.images[component])].some((is) => (is ?? release) !== release),
@@ -188,23 +190,23 @@ export function progressText(look: ClusterLook, target: string): string {
   const done = new Map<string, string[]>();
   const left = new Map<string, string[]>();
   for (const one of look.nodes) {
-    for (const component of componentsOf(one)) {
+    for (const component of nodeComponents(one)) {
       if (one.node.pinned.includes(component)) continue;
       const list = one.runs[component] === target ? done : left;
       list.set(component, [...(list.get(component) ?? []), one.node.name]);
     }
   }
   const told = (parts: Map<string, string[]>): string =>
-    [...parts].map(([component, names]) => `${component} on ${firstOf(names)}`).join("; ");
+    [...parts].map(([component, names]) => `${component} on ${firstNames(names)}`).join("; ");
   const unread = look.silent.map(({ node }) => node.name);
   return [
     done.size === 0 ? `No component runs ${target} yet.` : `At ${target} now: ${told(done)}.`,
     ...(left.size === 0 || done.size === 0 ? [] : [`Not yet: ${told(left)}.`]),
-    ...(unread.length === 0 ? [] : [`Not read: ${firstOf(unread)}.`]),
+    ...(unread.length === 0 ? [] : [`Not read: ${firstNames(unread)}.`]),
   ].join(" ");
 }
 
-function firstOf(names: readonly string[]): string {
+function firstNames(names: readonly string[]): string {
   const most = 5;
   return names.length <= most
     ? names.join(", ")

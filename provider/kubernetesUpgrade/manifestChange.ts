@@ -1,6 +1,6 @@
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
 import type { Finding } from "../guards/finding.ts";
-import { foreignFinding, inInventory, isInventoried } from "./inventory.ts";
+import { foreignFinding, withInventoryOwner, isInventoried } from "./inventory.ts";
 
 /** What applying a manifest does. */
 export interface ManifestChange {
@@ -17,16 +17,16 @@ export interface ManifestChange {
 }
 
 /** Asks the server what an apply would change. @param inventoried Talos keeps an inventory of its manifests */
-export async function changeOf(
+export async function planManifestChange(
   kubernetes: KubernetesClient,
   wanted: Manifest,
   inventoried: boolean,
 ): Promise<ManifestChange> {
-  const label = labelOf(wanted);
+  const label = manifestLabel(wanted);
   const before = await kubernetes.liveManifest(wanted);
-  const placed = withClusterIps(wanted, before);
+  const placed = keepClusterIps(wanted, before);
   // Nodes may have gone back to a Talos before 1.13: what it knows nothing of stays.
-  const manifest = inventoried || isInventoried(before) ? inInventory(placed) : placed;
+  const manifest = inventoried || isInventoried(before) ? withInventoryOwner(placed) : placed;
   const foreign = inventoried ? (foreignFinding(label, wanted) ?? foreignFinding(label, before)) : undefined;
   const rest = foreign === undefined ? {} : { foreign };
   try {
@@ -44,20 +44,20 @@ export async function changeOf(
 }
 
 /** `DaemonSet kube-system/kube-proxy` */
-export function labelOf({ kind, metadata: { namespace, name } }: Manifest): string {
+export function manifestLabel({ kind, metadata: { namespace, name } }: Manifest): string {
   return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
 }
 
 /** Addresses of Services cannot change once they are given. */
-function withClusterIps(manifest: Manifest, live: Manifest | undefined): Manifest {
+function keepClusterIps(manifest: Manifest, live: Manifest | undefined): Manifest {
   if (manifest.kind !== "Service" || manifest.apiVersion !== "v1" || live === undefined) return manifest;
   const { clusterIP, clusterIPs } = (live["spec"] as Record<string, unknown> | undefined) ?? {};
   return { ...manifest, spec: { ...(manifest["spec"] as object), clusterIP, clusterIPs } };
 }
 
 function changedLines(before: Manifest, after: Manifest): string[] {
-  const label = labelOf(after);
-  const [old, next] = [leaves(before), leaves(after)];
+  const label = manifestLabel(after);
+  const [old, next] = [flattenLeaves(before), flattenLeaves(after)];
   const paths = [...new Set([...old.keys(), ...next.keys()])].filter(
     (path) => old.get(path) !== next.get(path),
   );
@@ -68,16 +68,17 @@ function changedLines(before: Manifest, after: Manifest): string[] {
 }
 
 /** What the server keeps for itself. */
-const servers =
+const serverFields =
   /^(?:status|metadata\.(?:managedFields|resourceVersion|generation|uid|creationTimestamp|selfLink))\b|^(?:apiVersion|kind)$/;
 
-function leaves(object: unknown, path = "", found = new Map<string, string>()): Map<string, string> {
-  if (servers.test(path)) return found;
+function flattenLeaves(object: unknown, path = "", found = new Map<string, string>()): Map<string, string> {
+  if (serverFields.test(path)) return found;
   if (typeof object !== "object" || object === null) {
     if (object !== undefined && object !== null) found.set(path, JSON.stringify(object));
-  } else if (Array.isArray(object)) object.forEach((item, index) => leaves(item, `${path}[${index}]`, found));
+  } else if (Array.isArray(object))
+    object.forEach((item, index) => flattenLeaves(item, `${path}[${index}]`, found));
   else
     for (const [key, value] of Object.entries(object))
-      leaves(value, path === "" ? key : `${path}.${key}`, found);
+      flattenLeaves(value, path === "" ? key : `${path}.${key}`, found);
   return found;
 }

@@ -5,15 +5,15 @@ import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
 import { retryKubernetes } from "../steps/drain.ts";
-import { moveImage } from "./configuration.ts";
-import { foreignFinding, keepsInventory, lookAtInventory, type InventoryLook } from "./inventory.ts";
+import { setComponentImage } from "./configuration.ts";
+import { foreignFinding, keepsInventory, readInventory, type InventoryLook } from "./inventory.ts";
 import type { ClusterLook } from "./look.ts";
-import { changeOf, labelOf, type ManifestChange } from "./manifestChange.ts";
-import { KubernetesUpgradeError, refusal, type Work, type WorkNode } from "./work.ts";
-import { rolledOut } from "./workloads.ts";
+import { planManifestChange, manifestLabel, type ManifestChange } from "./manifestChange.ts";
+import { KubernetesUpgradeError, refusedError, type Work, type WorkNode } from "./work.ts";
+import { awaitRollouts } from "./workloads.ts";
 
 /** kube-proxy's release in the configuration of every control plane: their manifests are made from it. It restarts nothing by itself. */
-export async function moveProxy(work: Work): Promise<void> {
+export async function setProxyRelease(work: Work): Promise<void> {
   for (const one of work.controlPlanes) {
     if (one.node.pinned.includes("kube-proxy")) continue;
     work.part(
@@ -21,7 +21,7 @@ export async function moveProxy(work: Work): Promise<void> {
       `${nodeLabel(one.node)}, kube-proxy`,
     );
     one.context.timer.start();
-    await one.context.gate.inTurn(() => moveImage(work, one, "kube-proxy", undefined));
+    await one.context.gate.inTurn(() => setComponentImage(work, one, "kube-proxy", undefined));
   }
 }
 
@@ -38,41 +38,43 @@ export async function applyManifests(work: Work, look: ClusterLook): Promise<voi
   const kubernetes = await context.kubernetes();
   if (kubernetes === undefined) return;
   const inInventory = keepsInventory(look, false);
-  const [first, rest] = inOrder(await freshManifests(work, one));
-  const before = await changesOf(work, one, kubernetes, first, { inInventory, isNew: false });
-  await apply(work, one, before);
+  const [first, rest] = prerequisitesFirst(await awaitFreshManifests(work, one));
+  const before = await planManifestChanges(work, one, kubernetes, first, { inInventory, isNew: false });
+  await applyChanges(work, one, before);
   const isNew = before.some(({ lines }) => lines.length > 0);
-  const after = await changesOf(work, one, kubernetes, rest, { inInventory, isNew });
-  await apply(work, one, after);
+  const after = await planManifestChanges(work, one, kubernetes, rest, { inInventory, isNew });
+  await applyChanges(work, one, after);
   if (inInventory) {
     const objects = [...before, ...after].map(({ object }) => object);
-    const { due, leftovers } = await retryKubernetes(context, () => lookAtInventory(kubernetes, objects));
-    if (due !== undefined) await applyOne(work, one, due);
-    warnOf(work, leftovers);
+    const { due, leftovers } = await retryKubernetes(context, () => readInventory(kubernetes, objects));
+    if (due !== undefined) await applyManifest(work, one, due);
+    warnOfLeftovers(work, leftovers);
   }
   const due = [...before, ...after].flatMap(({ lines, manifest }) => (lines.length > 0 ? [manifest] : []));
-  await rolledOut(work, one, kubernetes, due);
+  await awaitRollouts(work, one, kubernetes, due);
 }
 
 /** What applying them would change, a line each: for the preview. kube-proxy is shown with the release that it is going to have. */
-export async function foreseenManifests(work: Work, look: ClusterLook): Promise<string[]> {
+export async function previewManifests(work: Work, look: ClusterLook): Promise<string[]> {
   const [one] = work.controlPlanes;
   const kubernetes = await one?.context.kubernetes();
   if (one === undefined || kubernetes === undefined) return [];
-  const all = await bootstrapManifests(work, one);
+  const all = await readBootstrapManifests(work, one);
   const pinned = one.node.pinned.includes("kube-proxy");
-  const later = pinned ? all : all.map((manifest) => withProxy(manifest, work.inputs.kubernetesVersion));
+  const later = pinned
+    ? all
+    : all.map((manifest) => withProxyRelease(manifest, work.inputs.kubernetesVersion));
   const inInventory = keepsInventory(look, true);
   const changes: ManifestChange[] = [];
-  for (const manifest of inOrder(later).flat())
-    changes.push(await changeOf(kubernetes, manifest, inInventory));
+  for (const manifest of prerequisitesFirst(later).flat())
+    changes.push(await planManifestChange(kubernetes, manifest, inInventory));
   const lines = changes.flatMap((change) => change.lines);
   if (!inInventory) return lines;
-  const found = await lookAtInventory(
+  const found = await readInventory(
     kubernetes,
     changes.map(({ object }) => object),
   );
-  warnOf(work, found.leftovers);
+  warnOfLeftovers(work, found.leftovers);
   return [...lines, ...inventoryLines(found)];
 }
 
@@ -83,11 +85,11 @@ export async function manifestFindings(work: Work, look: ClusterLook, planned: b
   try {
     const kubernetes = await one.context.kubernetes();
     if (kubernetes === undefined) return [];
-    const manifests = await bootstrapManifests(work, one);
+    const manifests = await readBootstrapManifests(work, one);
     const found = await Promise.all(
       manifests.map(async (manifest) =>
         [manifest, await kubernetes.liveManifest(manifest)].map((object) =>
-          foreignFinding(labelOf(manifest), object),
+          foreignFinding(manifestLabel(manifest), object),
         ),
       ),
     );
@@ -100,14 +102,14 @@ export async function manifestFindings(work: Work, look: ClusterLook, planned: b
 }
 
 /** Namespaces and definitions of kinds first: others are in them. */
-function inOrder(manifests: readonly Manifest[]): [first: Manifest[], rest: Manifest[]] {
+function prerequisitesFirst(manifests: readonly Manifest[]): [first: Manifest[], rest: Manifest[]] {
   const isFirst = ({ kind }: Manifest): boolean =>
     kind === "Namespace" || kind === "CustomResourceDefinition";
   return [manifests.filter(isFirst), manifests.filter((manifest) => !isFirst(manifest))];
 }
 
 /** @param how.isNew namespaces or kinds were just made: the API server serves them a moment later */
-async function changesOf(
+async function planManifestChanges(
   work: Work,
   { context }: WorkNode,
   kubernetes: KubernetesClient,
@@ -117,8 +119,8 @@ async function changesOf(
   const changes: ManifestChange[] = [];
   for (const manifest of manifests) {
     const ask = (): Promise<ManifestChange> =>
-      retryKubernetes(context, () => changeOf(kubernetes, manifest, how.inInventory));
-    const change = await named(manifest, async () => {
+      retryKubernetes(context, () => planManifestChange(kubernetes, manifest, how.inInventory));
+    const change = await withManifestName(manifest, async () => {
       let last = await ask();
       if (how.isNew && last.unplaced !== undefined)
         await pollUntil(context, context.timer.end, async () => {
@@ -131,32 +133,34 @@ async function changesOf(
     changes.push(change);
   }
   const foreign = changes.flatMap((change) => change.foreign ?? []);
-  if (foreign.length > 0) throw refusal(work, foreign);
+  if (foreign.length > 0) throw refusedError(work, foreign);
   return changes;
 }
 
-async function apply(work: Work, one: WorkNode, changes: readonly ManifestChange[]): Promise<void> {
+async function applyChanges(work: Work, one: WorkNode, changes: readonly ManifestChange[]): Promise<void> {
   const due = changes.filter(({ lines }) => lines.length > 0);
   if (due.length === 0) return;
   await work.requireOpen(one);
   await one.context.gate.inTurn(async () => {
-    for (const { manifest } of due) await applyOne(work, one, manifest);
+    for (const { manifest } of due) await applyManifest(work, one, manifest);
   });
 }
 
-async function applyOne(work: Work, { context }: WorkNode, manifest: Manifest): Promise<void> {
-  work.part(`bootstrap manifest ${labelOf(manifest)}`, `bootstrap manifest ${labelOf(manifest)}`);
-  await named(manifest, () => retryKubernetes(context, () => context.gate.applyManifests([manifest])));
+async function applyManifest(work: Work, { context }: WorkNode, manifest: Manifest): Promise<void> {
+  work.part(`bootstrap manifest ${manifestLabel(manifest)}`, `bootstrap manifest ${manifestLabel(manifest)}`);
+  await withManifestName(manifest, () =>
+    retryKubernetes(context, () => context.gate.applyManifests([manifest])),
+  );
 }
 
 /** What Kubernetes says against a manifest, with the manifest that it is about. */
-async function named<T>(manifest: Manifest, ask: () => Promise<T>): Promise<T> {
+async function withManifestName<T>(manifest: Manifest, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     throw new KubernetesUpgradeError(
-      `bootstrap manifest ${labelOf(manifest)}`,
+      `bootstrap manifest ${manifestLabel(manifest)}`,
       `Kubernetes: ${error.message}`,
       "No kubelet was touched. Run `pulumi up` again once that is fixed: it goes on from here.",
       { cause: error },
@@ -166,31 +170,31 @@ async function named<T>(manifest: Manifest, ask: () => Promise<T>): Promise<T> {
 
 function inventoryLines({ due, missing }: InventoryLook): string[] {
   if (due === undefined) return [];
-  return [`~ ${labelOf(due)}: ${missing} manifests more`];
+  return [`~ ${manifestLabel(due)}: ${missing} manifests more`];
 }
 
 /** They are not deleted: a node that could not fetch one of its `extraManifests` does not make it either. */
-function warnOf(work: Work, leftovers: readonly string[]): void {
+function warnOfLeftovers(work: Work, leftovers: readonly string[]): void {
   if (leftovers.length > 0)
     work.warn(
       `the inventory of bootstrap manifests has what Talos no longer makes: ${leftovers.join(", ")}. It stays in the cluster. Delete what is not needed with kubectl.`,
     );
 }
 
-async function bootstrapManifests(work: Work, { context }: WorkNode): Promise<Manifest[]> {
+async function readBootstrapManifests(work: Work, { context }: WorkNode): Promise<Manifest[]> {
   const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
   return (await context.talos.bootstrapManifests(call)).filter(isManifest);
 }
 
 /** Talos makes the manifests anew a moment after its configuration has changed. */
-async function freshManifests(work: Work, { node, context }: WorkNode): Promise<Manifest[]> {
+async function awaitFreshManifests(work: Work, { node, context }: WorkNode): Promise<Manifest[]> {
   const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
   const image = imagesIn((await context.talos.machineConfiguration(call)) ?? "version: v1alpha1")[
     "kube-proxy"
   ];
   const found = await pollUntil(context, context.timer.end, async () => {
     try {
-      const manifests = await bootstrapManifests(work, { node, context });
+      const manifests = await readBootstrapManifests(work, { node, context });
       const proxy = manifests.find(isProxy);
       return proxy === undefined || image === undefined || proxyImage(proxy) === image
         ? manifests
@@ -228,7 +232,7 @@ function proxyImage({ spec }: Manifest): string | undefined {
   return containers.find(({ name }) => name === "kube-proxy")?.image;
 }
 
-function withProxy(manifest: Manifest, release: string): Manifest {
+function withProxyRelease(manifest: Manifest, release: string): Manifest {
   if (!isProxy(manifest) || releaseOf(proxyImage(manifest)) === release) return manifest;
   const later = structuredClone(manifest);
   const { containers = [] } = (later["spec"] as PodTemplate).template?.spec ?? {};

@@ -10,16 +10,16 @@ import type { NodeLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 /** How many nodes fetch images at the same time: a registry, or the way to it, is shared by all. */
-const atOnce = 4;
+const maxConcurrentPulls = 4;
 
 /** Fetches all images on all nodes, so that no component waits for a registry while it is down, and a missing image is known before anything has changed. */
-export async function prePull(work: Work, looks: readonly NodeLook[]): Promise<void> {
+export async function prePullImages(work: Work, looks: readonly NodeLook[]): Promise<void> {
   work.part(`pull of ${work.inputs.kubernetesVersion} on ${work.nodes.length} nodes`);
   const left = [...work.nodes];
   const failures: string[] = [];
   const worker = async (): Promise<void> => {
     for (let one = left.shift(); one !== undefined; one = left.shift()) {
-      const failed = await pullOn(
+      const failed = await pullOnNode(
         work,
         one,
         looks.find(({ node }) => node === one.node),
@@ -27,7 +27,7 @@ export async function prePull(work: Work, looks: readonly NodeLook[]): Promise<v
       if (failed !== undefined) failures.push(failed);
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  await Promise.all(Array.from({ length: maxConcurrentPulls }, worker));
   if (failures.length === 0) return;
   throw new KubernetesUpgradeError(
     "pull",
@@ -36,7 +36,7 @@ export async function prePull(work: Work, looks: readonly NodeLook[]): Promise<v
   );
 }
 
-async function pullOn(
+async function pullOnNode(
   work: Work,
   { node, context }: WorkNode,
   look: NodeLook | undefined,

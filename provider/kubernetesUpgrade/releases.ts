@@ -23,7 +23,7 @@ export function minorOf(release: string): number {
   return parse(release)?.minor ?? 0;
 }
 
-const never = (code: ErrorCode, problem: string, hint: string): Finding => ({
+const permanentFinding = (code: ErrorCode, problem: string, hint: string): Finding => ({
   code,
   problem,
   hint,
@@ -46,10 +46,10 @@ export function stepFindings(
   const [oldest, newest] = [releases[0], releases.at(-1)];
   const findings: Finding[] = [];
   if (oldest !== undefined && newest !== undefined) {
-    const runs = oldest === newest ? oldest : `${oldest} to ${newest} (${whoRuns(look, newest)})`;
+    const runs = oldest === newest ? oldest : `${oldest} to ${newest} (${describeWhoRuns(look, newest)})`;
     if (minorOf(newest) > minorOf(target)) {
       findings.push(
-        never(
+        permanentFinding(
           "kubernetes-downgrade",
           `the cluster runs ${runs}, and Kubernetes cannot go back to the minor release of ${target}: kube-apiserver has written objects that an older one cannot read`,
           `Set kubernetesVersion to a release of v1.${minorOf(newest)}. A patch release back within it is possible.`,
@@ -57,7 +57,7 @@ export function stepFindings(
       );
     } else if (isPrerelease(target) && compareReleases(newest, target) > 0 && !isPrerelease(newest)) {
       findings.push(
-        never(
+        permanentFinding(
           "kubernetes-downgrade",
           `the cluster runs ${runs}, and ${target} is a pre-release before it: what its kube-apiserver reads is not promised`,
           `Set kubernetesVersion to a release of v1.${minorOf(newest)} that is none.`,
@@ -65,9 +65,9 @@ export function stepFindings(
       );
     } else if (kubernetesThrough(oldest, target, through) === undefined) {
       findings.push(
-        never(
+        permanentFinding(
           "kubernetes-step",
-          `${target} is more than one minor release away from ${oldest}, which ${whoRuns(look, oldest)} runs`,
+          `${target} is more than one minor release away from ${oldest}, which ${describeWhoRuns(look, oldest)} runs`,
           through.length > 0
             ? "Add a release of each minor between to upgrade.kubernetes.releases."
             : `Set upgrade.through: automatic to go through the releases between. ${stepsHint(look, oldest, target)}`,
@@ -92,7 +92,7 @@ function stepsHint({ nodes }: ClusterLook, oldest: string, target: string): stri
     : `Or in steps: ${describeSteps(steps)}.`;
 }
 
-function whoRuns({ nodes }: ClusterLook, release: string): string {
+function describeWhoRuns({ nodes }: ClusterLook, release: string): string {
   for (const { node, runs } of nodes) {
     const component = Object.entries(runs).find(([, is]) => is === release)?.[0];
     if (component !== undefined) return `${component} on ${nodeLabel(node)}`;
@@ -114,7 +114,7 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
     if (problem !== undefined) problems.set(problem, [...(problems.get(problem) ?? []), nodeLabel(node)]);
   }
   return [...problems].map(([problem, nodes]) =>
-    never(
+    permanentFinding(
       "kubernetes-release",
       `${nodes.join(", ")}: ${problem}`,
       "Choose a talosVersion and a kubernetesVersion that go together. Both may change in one `pulumi up`: Talos goes first.",
@@ -123,7 +123,7 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
 }
 
 /** APIs that something has asked for since the API server started, and that the wanted release does not have any more. */
-export function removedApis(apis: readonly DeprecatedApi[], target: string): string[] {
+export function removedApisInUse(apis: readonly DeprecatedApi[], target: string): string[] {
   const gone = apis.filter(({ removedRelease }) => {
     const minor = /^1\.(\d+)$/.exec(removedRelease)?.[1];
     return minor !== undefined && Number(minor) <= minorOf(target);

@@ -11,7 +11,7 @@ import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { checkKubernetesUpgrade, kubernetesUpgradeInputs, type KubernetesUpgradeInputs } from "./inputs.ts";
 import {
-  componentsOf,
+  nodeComponents,
   describeReleases,
   isAtRelease,
   lookAtCluster,
@@ -21,18 +21,18 @@ import {
   silentText,
   type ClusterLook,
 } from "./look.ts";
-import { foreseenManifests } from "./manifests.ts";
-import { obstacles, upgradeThrough } from "./upgrade.ts";
+import { previewManifests } from "./manifests.ts";
+import { findObstacles, upgradeThroughMinors } from "./upgrade.ts";
 import { kubernetesTimeline } from "./timeline.ts";
-import { refusal, Work, type Part } from "./work.ts";
+import { refusedError, Work, type UpgradePart } from "./work.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
 /** Outputs: what each node runs, what ran when the stack took the cluster as it was, why the rest of an upgrade waits, and that one has failed. */
-const outputs = ["running", "adopted", "postponed", "unfinished", "timeline"] as const;
+const outputProperties = ["running", "adopted", "postponed", "unfinished", "timeline"] as const;
 
 /** How the upgrade goes on from node to node: read when one is due, and no change by itself. */
-const policy = [
+const policyProperties = [
   "rollout",
   "drain",
   "storageGate",
@@ -70,9 +70,9 @@ export class KubernetesUpgradeResource implements PluginResource {
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
     const isDue = isUpgradeDue(state, news);
-    const others = changedInputs(comparable(oldInputs), comparable(news), [
-      ...policy,
-      ...outputs,
+    const others = changedInputs(comparableInputs(oldInputs), comparableInputs(news), [
+      ...policyProperties,
+      ...outputProperties,
       ...alwaysSecret,
       approvalProperty,
       "kubernetesVersion",
@@ -130,8 +130,8 @@ export class KubernetesUpgradeResource implements PluginResource {
       return wrap({ ...values, running, ...kept }, marked);
     }
     const inputs = kubernetesUpgradeInputs(values);
-    const works: { parts: readonly Part[] }[] = [];
-    const outcome = await upgradeThrough(
+    const works: { parts: readonly UpgradePart[] }[] = [];
+    const outcome = await upgradeThroughMinors(
       inputs,
       async (release) => {
         const work = await this.#open(urn, { ...values, kubernetesVersion: release });
@@ -149,7 +149,7 @@ export class KubernetesUpgradeResource implements PluginResource {
       throw new UnfinishedError(
         outcome.error.message,
         id,
-        wrap({ ...values, ...kept, ...whatRan(state), unfinished: true }, marked),
+        wrap({ ...values, ...kept, ...keptOutputs(state), unfinished: true }, marked),
       );
     const work = await this.#open(urn, values);
     try {
@@ -197,7 +197,7 @@ export class KubernetesUpgradeResource implements PluginResource {
 
   inputsOf(state: Properties): Properties {
     return Object.fromEntries(
-      Object.entries(state).filter(([key]) => !(outputs as readonly string[]).includes(key)),
+      Object.entries(state).filter(([key]) => !(outputProperties as readonly string[]).includes(key)),
     );
   }
 
@@ -210,19 +210,19 @@ export class KubernetesUpgradeResource implements PluginResource {
         work.warn(`what Kubernetes the cluster runs cannot be told from here: ${silentText(look)}`);
         return;
       }
-      const findings = await obstacles(work, look, true);
+      const findings = await findObstacles(work, look, true);
       const lasting = findings.filter(({ mayPass }) => !mayPass);
-      if (lasting.length > 0) throw refusal(work, lasting);
+      if (lasting.length > 0) throw refusedError(work, lasting);
       for (const { problem, hint } of findings) work.warn(`${problem}. ${hint}`);
       if (look.silent.length > 0) work.warn(`not every node answers now: ${silentText(look)}`);
       const isThere = isAtRelease(look, work.inputs.kubernetesVersion) && !isUnfinished;
       const lines = [
-        ...planOf(look, work.inputs.kubernetesVersion),
+        ...planLines(look, work.inputs.kubernetesVersion),
         ...(isThere ? [] : await manifestLines(work, look)),
       ];
       if (lines.length > 0)
         work.info(
-          `Kubernetes ${[work.inputs.kubernetesVersion, ...between(look, work.inputs)].join(", through ")}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+          `Kubernetes ${[work.inputs.kubernetesVersion, ...intermediateReleaseLines(look, work.inputs)].join(", through ")}:\n${lines.map((line) => `  ${line}`).join("\n")}`,
         );
     } finally {
       work.close();
@@ -251,22 +251,22 @@ function isUpgradeDue(state: Properties, news: Properties): boolean {
   );
 }
 
-function whatRan({ kubernetesVersion, running }: Properties): Properties {
+function keptOutputs({ kubernetesVersion, running }: Properties): Properties {
   return { kubernetesVersion, running };
 }
 
 /** Nodes as far as a change of them is one of this resource: their Talos is their own upgrades' affair. */
-function comparable(inputs: Properties): Properties {
+function comparableInputs(inputs: Properties): Properties {
   const nodes = nodesByName(inputs["nodes"]).map(([name, { talosVersion: _talos, ...node }]) => [name, node]);
   return { ...inputs, nodes: Object.fromEntries(nodes) as Properties };
 }
 
 /** `~ kubelet: v1.35.4 -> v1.36.1 on w1, w2` */
-function planOf({ nodes }: ClusterLook, target: string): string[] {
+function planLines({ nodes }: ClusterLook, target: string): string[] {
   const due = new Map<string, string[]>();
   for (const look of nodes) {
     const { node, runs } = look;
-    for (const component of componentsOf(look)) {
+    for (const component of nodeComponents(look)) {
       const release = runs[component];
       if (node.pinned.includes(component) || release === target) continue;
       const line = `~ ${component}: ${release ?? "not known"} -> ${target}`;
@@ -277,7 +277,10 @@ function planOf({ nodes }: ClusterLook, target: string): string[] {
 }
 
 /** Minor releases on the way: each is a complete upgrade, with a restart of every kubelet. */
-function between(look: ClusterLook, { kubernetesVersion, through }: KubernetesUpgradeInputs): string[] {
+function intermediateReleaseLines(
+  look: ClusterLook,
+  { kubernetesVersion, through }: KubernetesUpgradeInputs,
+): string[] {
   const oldest = releasesIn(look)[0] ?? kubernetesVersion;
   const way = kubernetesThrough(oldest, kubernetesVersion, through)?.slice(0, -1) ?? [];
   return way.length === 0 ? [] : [way.join(", ")];
@@ -285,7 +288,7 @@ function between(look: ClusterLook, { kubernetesVersion, through }: KubernetesUp
 
 async function manifestLines(work: Work, look: ClusterLook): Promise<string[]> {
   try {
-    return await foreseenManifests(work, look);
+    return await previewManifests(work, look);
   } catch (error) {
     if (!(error instanceof Error) || (error instanceof TalosError && error.kind === "cancelled")) throw error;
     work.warn(`what changes in the bootstrap manifests cannot be told: ${error.message}`);

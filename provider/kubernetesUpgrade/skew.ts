@@ -6,7 +6,7 @@ import { nodeLabel } from "../inputs.ts";
 import { kubeletRelease, type ClusterLook, type NodeLook } from "./look.ts";
 
 /** How many minor releases a component may be behind kube-apiserver (Kubernetes' version skew policy). None may be ahead. */
-const mayBeBehind: Readonly<Record<KubernetesComponent, number>> = {
+const allowedSkew: Readonly<Record<KubernetesComponent, number>> = {
   "kube-apiserver": 0,
   "kube-controller-manager": 1,
   "kube-scheduler": 1,
@@ -17,7 +17,7 @@ const mayBeBehind: Readonly<Record<KubernetesComponent, number>> = {
 /** What would not go with kube-apiserver of the wanted release, and that the upgrade does not move: pinned components, and nodes that are not among its nodes. */
 export function skewFindings({ nodes, strangers }: ClusterLook, target: string): Finding[] {
   return [
-    ...nodes.flatMap((look) => [...pinFindings(look, target), ...namelessFindings(look)]),
+    ...nodes.flatMap((look) => [...pinnedFindings(look, target), ...unknownReleaseFindings(look)]),
     ...strangers.flatMap((stranger): Finding[] => {
       const { name, controlPlane } = stranger;
       if (controlPlane === true)
@@ -29,7 +29,7 @@ export function skewFindings({ nodes, strangers }: ClusterLook, target: string):
             mayPass: true,
           },
         ];
-      const problem = misfit("kubelet", kubeletRelease(stranger), target);
+      const problem = skewProblem("kubelet", kubeletRelease(stranger), target);
       return problem === undefined
         ? []
         : [
@@ -44,24 +44,24 @@ export function skewFindings({ nodes, strangers }: ClusterLook, target: string):
   ];
 }
 
-function pinFindings({ node, runs }: NodeLook, target: string): Finding[] {
+function pinnedFindings({ node, runs }: NodeLook, target: string): Finding[] {
   return node.pinned.flatMap((component): Finding[] => {
     const release = runs[component];
     if (component === "kube-apiserver")
       return (release ?? target) === target
         ? []
         : [
-            never(
+            permanentFinding(
               "kubernetes-skew",
               `${nodeLabel(node)}: a patch pins kube-apiserver to ${release ?? ""}, so that it does not follow kubernetesVersion ${target}`,
               "Take cluster.apiServer.image out of the patches, or set it to the wanted release.",
             ),
           ];
-    const problem = misfit(component, release, target);
+    const problem = skewProblem(component, release, target);
     return problem === undefined
       ? []
       : [
-          never(
+          permanentFinding(
             "kubernetes-skew",
             `${nodeLabel(node)}: a patch pins ${component}: ${problem}`,
             "Take the image out of the patches, or set it to a release that goes with the wanted one.",
@@ -71,12 +71,12 @@ function pinFindings({ node, runs }: NodeLook, target: string): Finding[] {
 }
 
 /** Such a component may be of any release: how far the step is for it cannot be told. */
-function namelessFindings({ node, nameless }: NodeLook): Finding[] {
+function unknownReleaseFindings({ node, nameless }: NodeLook): Finding[] {
   return Object.entries(nameless).flatMap(([component, image]) =>
     node.pinned.includes(component as KubernetesComponent)
       ? []
       : [
-          never(
+          permanentFinding(
             "kubernetes-image-tag",
             `${nodeLabel(node)}: the image ${image} does not tell which release of ${component} runs`,
             "Name the release in its tag (`…:v1.35.4@sha256:…`), on the node as it runs now, or pin the component with a patch.",
@@ -85,7 +85,7 @@ function namelessFindings({ node, nameless }: NodeLook): Finding[] {
   );
 }
 
-function misfit(
+function skewProblem(
   component: KubernetesComponent,
   release: string | undefined,
   target: string,
@@ -95,11 +95,11 @@ function misfit(
   const behind = wanted.minor - is.minor;
   if (behind < 0 || (behind === 0 && compare(is, wanted) > 0 && wanted.prerelease.length > 0))
     return `${component} ${release} is newer than kube-apiserver ${target}`;
-  return behind > mayBeBehind[component]
-    ? `${component} ${release} is ${behind} minor releases behind kube-apiserver ${target}; Kubernetes supports at most ${mayBeBehind[component]}`
+  return behind > allowedSkew[component]
+    ? `${component} ${release} is ${behind} minor releases behind kube-apiserver ${target}; Kubernetes supports at most ${allowedSkew[component]}`
     : undefined;
 }
 
-function never(code: ErrorCode, problem: string, hint: string): Finding {
+function permanentFinding(code: ErrorCode, problem: string, hint: string): Finding {
   return { code, problem, hint, mayPass: false };
 }

@@ -4,7 +4,7 @@ import { releaseOf, type staticPodComponents } from "../../talos/kubernetesImage
 import { pollUntil } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import { moveImage } from "./configuration.ts";
+import { setComponentImage } from "./configuration.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 type Component = (typeof staticPodComponents)[number];
@@ -13,7 +13,7 @@ type Component = (typeof staticPodComponents)[number];
  * One component on one control plane: the image in its configuration, and then the pod, ready with it. The whole of it is one turn, so that no other control
  * plane is disturbed before this one is well. Where the pod runs the release already it costs a look.
  */
-export async function bringStaticPod(work: Work, one: WorkNode, component: Component): Promise<void> {
+export async function upgradeStaticPod(work: Work, one: WorkNode, component: Component): Promise<void> {
   const { node, context } = one;
   if (node.pinned.includes(component)) return;
   const target = work.inputs.kubernetesVersion;
@@ -23,11 +23,11 @@ export async function bringStaticPod(work: Work, one: WorkNode, component: Compo
   work.part(`${component} ${target} on ${node.name}`, where);
   await context.gate.inTurn(async () => {
     context.timer.start();
-    await moveImage(work, one, component, (await look())?.wantedImage);
+    await setComponentImage(work, one, component, (await look())?.wantedImage);
     let last = "nothing is known of its pod";
     const ready = await pollUntil(context, context.timer.end, async () => {
       try {
-        const trouble = notThere(await look(), target);
+        const trouble = whyNotRunning(await look(), target);
         if (trouble === undefined) return true;
         last = trouble;
       } catch (error) {
@@ -47,7 +47,7 @@ export async function bringStaticPod(work: Work, one: WorkNode, component: Compo
 }
 
 /** Why the pod does not count as running the release; undefined where it does. */
-function notThere(pod: StaticPod | undefined, target: string): string | undefined {
+function whyNotRunning(pod: StaticPod | undefined, target: string): string | undefined {
   if (pod === undefined) return "nothing is known of its pod";
   const [wanted, runs] = [releaseOf(pod.wantedImage), releaseOf(pod.image)];
   if (wanted !== undefined && wanted !== target) return `its manifest still has ${wanted}`;

@@ -1,5 +1,5 @@
 import type { Outcome } from "./upgrade.ts";
-import type { Part } from "./work.ts";
+import type { UpgradePart } from "./work.ts";
 
 /** The last upgrade of a cluster's Kubernetes, kept in its state: what a rollout report tells of it. */
 export interface KubernetesTimeline {
@@ -19,7 +19,7 @@ export interface KubernetesTimeline {
 
 /** Of what was done in one `up`; a run that did nothing leaves the last one as it was. */
 export function kubernetesTimeline(
-  { from, to, parts }: { from: string; to: string; parts: readonly Part[] },
+  { from, to, parts }: { from: string; to: string; parts: readonly UpgradePart[] },
   outcome: Outcome,
   isCancelled: boolean,
 ): KubernetesTimeline | undefined {
@@ -28,21 +28,21 @@ export function kubernetesTimeline(
   const ended = outcome.ok ? (outcome.postponed === undefined ? "upgraded" : "postponed") : "failed";
   const reason = outcome.ok ? outcome.postponed : outcome.error.message;
   return {
-    ...{ from, to, started: moment(first.begun), seconds: seconds(last.ended - first.begun) },
+    ...{ from, to, started: isoTime(first.begun), seconds: roundedSeconds(last.ended - first.begun) },
     ended: ended === "failed" && isCancelled ? "cancelled" : ended,
     ...(reason === undefined ? {} : { reason }),
     steps: parts.map(({ text, begun, ended: end }) => ({
       name: text,
-      started: moment(begun),
-      seconds: seconds(end - begun),
+      started: isoTime(begun),
+      seconds: roundedSeconds(end - begun),
     })),
   };
 }
 
-function moment(at: number): string {
+function isoTime(at: number): string {
   return new Date(at).toISOString();
 }
 
-function seconds(ms: number): number {
+function roundedSeconds(ms: number): number {
   return Math.round(ms / 10) / 100;
 }

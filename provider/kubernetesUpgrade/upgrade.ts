@@ -6,21 +6,21 @@ import { Cancelled, EngineGone, NodeRebooted, endSentence, UpgradeError } from "
 import { NotRecovered, Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
-import { bringKubelet, undrainedFindings } from "./kubelets.ts";
+import { upgradeKubelet, undrainedFindings } from "./kubelets.ts";
 import type { KubernetesUpgradeInputs } from "./inputs.ts";
 import {
-  componentsOf,
+  nodeComponents,
   isAtRelease,
   lookAtCluster,
   releasesIn,
   silentText,
   type ClusterLook,
 } from "./look.ts";
-import { applyManifests, manifestFindings, moveProxy } from "./manifests.ts";
-import { prePull } from "./prePull.ts";
-import { compareReleases, minorOf, removedApis, stepFindings } from "./releases.ts";
-import { bringStaticPod } from "./staticPods.ts";
-import { KubernetesUpgradeError, OutsideWindow, refusal, type Work } from "./work.ts";
+import { applyManifests, manifestFindings, setProxyRelease } from "./manifests.ts";
+import { prePullImages } from "./prePull.ts";
+import { compareReleases, minorOf, removedApisInUse, stepFindings } from "./releases.ts";
+import { upgradeStaticPod } from "./staticPods.ts";
+import { KubernetesUpgradeError, OutsideWindow, refusedError, type Work } from "./work.ts";
 
 /** How an upgrade ended. What runs then is for the caller to look up. */
 export type Outcome =
@@ -41,27 +41,27 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
   try {
     const look = await lookAtCluster(work.nodes);
     await requireNoObstacle(work, look);
-    requireApproval(work, look);
+    requirePlanApproval(work, look);
     const [first] = work.controlPlanes;
     // A setting that follows what runs changes nothing, the manifests of a cluster that was upgraded by hand included.
     const isThere = isAtRelease(look, inputs.kubernetesVersion) && !isUnfinished;
     if (first !== undefined && !isThere) {
       await work.requireOpen(first);
-      if (inputs.prePull) await prePull(work, look.nodes);
+      if (inputs.prePull) await prePullImages(work, look.nodes);
     }
     for (const component of staticPodComponents) {
       for (const one of work.controlPlanes) {
         throwIfCancelled(work);
-        await bringStaticPod(work, one, component);
+        await upgradeStaticPod(work, one, component);
       }
     }
     throwIfCancelled(work);
-    await moveProxy(work);
+    await setProxyRelease(work);
     throwIfCancelled(work);
     if (!isThere) await applyManifests(work, look);
     for (const one of work.nodes) {
       throwIfCancelled(work);
-      await bringKubelet(work, one);
+      await upgradeKubelet(work, one);
     }
     return { ok: true };
   } catch (error) {
@@ -70,7 +70,7 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
         ok: true,
         postponed: `${error.message}. What is left goes on with the next \`pulumi up\` in a window.`,
       };
-    const told = explained(work, error);
+    const told = toUpgradeError(work, error);
     return { ok: false, error: told, notes: work.notes };
   }
 }
@@ -80,7 +80,7 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
  * it is, so that it goes on from there after any failure.
  * @param open a work to another release
  */
-export async function upgradeThrough(
+export async function upgradeThroughMinors(
   { kubernetesVersion, through }: Pick<KubernetesUpgradeInputs, "kubernetesVersion" | "through">,
   open: (release: string) => Promise<Work>,
   isUnfinished = false,
@@ -92,19 +92,19 @@ export async function upgradeThrough(
       const look = await lookAtCluster(last.nodes);
       const oldest = releasesIn(look)[0] ?? kubernetesVersion;
       const way = kubernetesThrough(oldest, kubernetesVersion, through) ?? [kubernetesVersion];
-      next = newestOf(way[0] ?? kubernetesVersion, kubernetesVersion, look);
+      next = nextRelease(way[0] ?? kubernetesVersion, kubernetesVersion, look);
       if (next === kubernetesVersion) return await upgradeKubernetes(last, isUnfinished);
       if (done.includes(next))
         throw new KubernetesUpgradeError(
           `Kubernetes ${next}`,
           `a component still runs ${oldest} after the upgrade to it`,
-          again,
+          retryHint,
         );
       // A way that ends in the middle is not begun.
       await requireNoObstacle(last, look);
-      requireApproval(last, look);
+      requirePlanApproval(last, look);
     } catch (error) {
-      return { ok: false, error: explained(last, error), notes: last.notes };
+      return { ok: false, error: toUpgradeError(last, error), notes: last.notes };
     } finally {
       last.close();
     }
@@ -120,7 +120,7 @@ export async function upgradeThrough(
 }
 
 /** A release on the way, or a newer patch of it that some component has come to already: nothing goes back on the way. The wanted one is what it is. */
-function newestOf(next: string, wanted: string, look: ClusterLook): string {
+function nextRelease(next: string, wanted: string, look: ClusterLook): string {
   if (next === wanted) return next;
   const there = releasesIn(look).filter((release) => minorOf(release) === minorOf(next));
   return [...there, next].sort(compareReleases).at(-1) ?? next;
@@ -128,7 +128,7 @@ function newestOf(next: string, wanted: string, look: ClusterLook): string {
 
 /** Everything that stands against the upgrade, before anything is changed. Throws a KubernetesUpgradeError with all of it. */
 async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
-  const findings = await obstacles(work, look, false);
+  const findings = await findObstacles(work, look, false);
   if (look.silent.length > 0)
     findings.push({
       code: "node-unreachable",
@@ -136,15 +136,15 @@ async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
       hint: "An upgrade begins when all nodes can be read.",
       mayPass: true,
     });
-  if (findings.length > 0) throw refusal(work, findings);
+  if (findings.length > 0) throw refusedError(work, findings);
 }
 
 /** Before an image is fetched or a node is drained: is the change of every node in the approved plan? */
-function requireApproval({ nodes, inputs }: Work, look: ClusterLook): void {
+function requirePlanApproval({ nodes, inputs }: Work, look: ClusterLook): void {
   const behind = new Set(
     look.nodes
       .filter((one) =>
-        componentsOf(one).some(
+        nodeComponents(one).some(
           (component) =>
             one.images[component] !== undefined &&
             !one.node.pinned.includes(component) &&
@@ -170,7 +170,7 @@ function requireApproval({ nodes, inputs }: Work, look: ClusterLook): void {
  * What stands against the upgrade as far as it can be told now.
  * @param planned the nodes' Talos is going to be upgraded before
  */
-export async function obstacles(work: Work, look: ClusterLook, planned: boolean): Promise<Finding[]> {
+export async function findObstacles(work: Work, look: ClusterLook, planned: boolean): Promise<Finding[]> {
   const { inputs } = work;
   const findings = stepFindings(look, inputs, planned);
   if (isAtRelease(look, inputs.kubernetesVersion)) return findings;
@@ -186,7 +186,7 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
   const [first] = work.controlPlanes;
   try {
     const apis = (await (await first?.context.kubernetes())?.deprecatedApis()) ?? [];
-    const used = removedApis(apis, inputs.kubernetesVersion);
+    const used = removedApisInUse(apis, inputs.kubernetesVersion);
     if (used.length > 0)
       findings.push({
         code: "kubernetes-removed-apis",
@@ -206,22 +206,25 @@ export async function obstacles(work: Work, look: ClusterLook, planned: boolean)
   return findings;
 }
 
-const again = "Run `pulumi up` again once that is fixed: it goes on from here.";
+const retryHint = "Run `pulumi up` again once that is fixed: it goes on from here.";
 
 /** One error for people, whatever was thrown: where, what was seen, and what to do. */
-function explained(work: Work, error: unknown): Error {
+function toUpgradeError(work: Work, error: unknown): Error {
   if (error instanceof KubernetesUpgradeError || error instanceof UpgradeError) return error;
   const told = (seen: string, hint: string): Error =>
     new KubernetesUpgradeError(work.place, seen, hint, { cause: error });
   if (error instanceof OutsideWindow)
     return told(error.message, "Run `pulumi up` again when a window is open.");
   if (error instanceof Refused || error instanceof NotRecovered)
-    return told(error.message, `${error.hint} ${again}`);
+    return told(error.message, `${error.hint} ${retryHint}`);
   if (error instanceof Cancelled || work.signal.aborted)
     return told("cancelled", "The next `pulumi up` goes on from here.");
-  if (error instanceof TalosError) return told(`${error.node}: ${error.call}: ${error.detail}`, again);
-  if (error instanceof KubernetesError) return told(`Kubernetes: ${error.message}`, again);
-  if (error instanceof NodeRebooted || error instanceof EngineGone) return told(error.message, again);
+  if (error instanceof TalosError) return told(`${error.node}: ${error.call}: ${error.detail}`, retryHint);
+  if (error instanceof KubernetesError) return told(`Kubernetes: ${error.message}`, retryHint);
+  if (error instanceof NodeRebooted || error instanceof EngineGone) return told(error.message, retryHint);
   const seen = error instanceof Error ? error.message : String(error);
-  return told(`an unexpected error: ${endSentence(seen)}`, `${again} If it comes again, please report it.`);
+  return told(
+    `an unexpected error: ${endSentence(seen)}`,
+    `${retryHint} If it comes again, please report it.`,
+  );
 }

@@ -20,7 +20,7 @@ export class KubernetesUpgradeError extends Error {
 }
 
 /** Everything that stands against an upgrade in one error. */
-export function refusal({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
+export function refusedError({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
   return new KubernetesUpgradeError(
     `Kubernetes ${inputs.kubernetesVersion}`,
     joinProblems(findings),
@@ -128,7 +128,7 @@ export class Work {
   }
 
   /** What was worked at until now. */
-  get parts(): readonly Part[] {
+  get parts(): readonly UpgradePart[] {
     return this.#progress.parts();
   }
 
@@ -139,7 +139,7 @@ export class Work {
 }
 
 /** A part of an upgrade, with the times of the calendar in milliseconds. */
-export interface Part {
+export interface UpgradePart {
   readonly text: string;
   readonly begun: number;
   readonly ended: number;
@@ -170,7 +170,7 @@ class WorkProgress {
     this.#ended ??= wallClockMs(this.#surroundings);
   }
 
-  parts(): Part[] {
+  parts(): UpgradePart[] {
     const now = this.#ended ?? wallClockMs(this.#surroundings);
     return this.#parts.map((part, index) => ({ ...part, ended: this.#parts[index + 1]?.begun ?? now }));
   }

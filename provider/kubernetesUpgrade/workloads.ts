@@ -1,6 +1,6 @@
 import { pollUntil } from "../context.ts";
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
-import { labelOf } from "./manifestChange.ts";
+import { manifestLabel } from "./manifestChange.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 interface Workload {
@@ -18,20 +18,20 @@ interface Workload {
 }
 
 /** DaemonSets and Deployments among them run everywhere as they are to be. */
-export async function rolledOut(
+export async function awaitRollouts(
   work: Work,
   { context }: WorkNode,
   kubernetes: KubernetesClient,
   applied: readonly Manifest[],
 ): Promise<void> {
   for (const manifest of applied.filter(({ kind }) => kind === "DaemonSet" || kind === "Deployment")) {
-    const label = labelOf(manifest);
+    const label = manifestLabel(manifest);
     work.part(`rollout of ${label}`);
     context.timer.start();
     let last = "";
     const done = await pollUntil(context, context.timer.end, async () => {
       try {
-        last = notRolledOut(((await kubernetes.liveManifest(manifest)) as Workload | undefined) ?? {});
+        last = whyNotRolledOut(((await kubernetes.liveManifest(manifest)) as Workload | undefined) ?? {});
       } catch (error) {
         if (!(error instanceof KubernetesError) || !error.transient) throw error;
         last = error.message;
@@ -48,7 +48,7 @@ export async function rolledOut(
   }
 }
 
-function notRolledOut({ metadata, spec, status = {} }: Workload): string {
+function whyNotRolledOut({ metadata, spec, status = {} }: Workload): string {
   if ((status.observedGeneration ?? 0) < (metadata?.generation ?? 0))
     return "its controller has not seen it yet";
   const wanted = status.desiredNumberScheduled ?? spec?.replicas ?? 0;

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { connectKubernetes, connectNodeRemover } from "../../provider/kubernetesApi.ts";
-import { lookAtInventory } from "../../provider/kubernetesUpgrade/inventory.ts";
+import { readInventory } from "../../provider/kubernetesUpgrade/inventory.ts";
 import type { Manifest } from "../../provider/kubernetes.ts";
 import { reapLeftovers } from "../../lab/kubernetes/process.ts";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
@@ -232,7 +232,7 @@ describe("bootstrap manifests", () => {
       metadata: { name: "example:reader" },
     };
     const objects = [await reader.tryManifest(policy), await reader.tryManifest(definition), role];
-    const { due } = await lookAtInventory(reader, objects);
+    const { due } = await readInventory(reader, objects);
     if (due === undefined) throw new Error("nothing is due");
     await writer.applyManifest(due);
     const { data } = cluster.object<{ data: Record<string, string> }>([
@@ -243,7 +243,7 @@ describe("bootstrap manifests", () => {
       "_things.example.org_apiextensions.k8s.io_CustomResourceDefinition": "",
       "_example__reader_rbac.authorization.k8s.io_ClusterRole": "",
     });
-    expect((await lookAtInventory(reader, objects)).due).toBeUndefined();
+    expect((await readInventory(reader, objects)).due).toBeUndefined();
   });
 });
 

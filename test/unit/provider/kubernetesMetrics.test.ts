@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { deprecatedApisIn } from "../../../provider/kubernetesMetrics.ts";
-import { removedApis, stepFindings } from "../../../provider/kubernetesUpgrade/releases.ts";
+import { removedApisInUse, stepFindings } from "../../../provider/kubernetesUpgrade/releases.ts";
 
 // As kube-apiserver writes them.
 const metrics = `# HELP apiserver_requested_deprecated_apis [STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.
@@ -21,8 +21,8 @@ it("reads which deprecated APIs were asked for, and names those that a release d
     resource: "flowschemas",
     removedRelease: "1.32",
   });
-  expect(removedApis(apis, "v1.31.9")).toEqual([]);
-  expect(removedApis(apis, "v1.32.0")).toEqual([
+  expect(removedApisInUse(apis, "v1.31.9")).toEqual([]);
+  expect(removedApisInUse(apis, "v1.32.0")).toEqual([
     "flowschemas of flowcontrol.apiserver.k8s.io/v1beta3 (gone in v1.32)",
   ]);
 });
