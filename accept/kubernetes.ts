@@ -1,8 +1,8 @@
 import type { CallOptions, TalosReader } from "../talos/api/talosClient.ts";
 import {
-  imagesIn,
+  readImages,
   isProxyDisabled,
-  releaseOf,
+  releaseOfImage,
   staticPodComponents,
   type KubernetesComponent,
 } from "../talos/kubernetesImages.ts";
@@ -30,7 +30,7 @@ export async function kubernetesProblems(
       role === "worker" ? [] : staticPodComponents.map((component) => talos.staticPod(component, call)),
     ),
   ]);
-  const images = config === undefined ? {} : imagesIn(config);
+  const images = config === undefined ? {} : readImages(config);
   const hasProxy = role === "controlplane" && config !== undefined && !isProxyDisabled(config);
   const named: KubernetesComponent[] = hasProxy ? ["kube-proxy", "kubelet"] : ["kubelet"];
   const runs: [KubernetesComponent, string | undefined][] = [
@@ -41,7 +41,7 @@ export async function kubernetesProblems(
     ...named.map((component): [KubernetesComponent, string | undefined] => [component, images[component]]),
   ];
   return runs.flatMap(([component, image]) => {
-    const release = releaseOf(image);
+    const release = releaseOfImage(image);
     if (pinned[name]?.includes(component) === true || release === version) return [];
     return [`has ${component} ${release ?? image ?? "of an unknown release"}, not ${version}`];
   });

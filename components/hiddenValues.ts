@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { isTelling } from "../talos/secrecy/known.ts";
+import { isDistinctive } from "../talos/secrecy/known.ts";
 
 /** Names and addresses of objects: their URNs and IDs consist of them. */
 const NAMES = new Set(["name", "namespace", "kind", "apiVersion"]);
@@ -11,7 +11,7 @@ const NAMES = new Set(["name", "namespace", "kind", "apiVersion"]);
 export function hideValues(values: readonly string[]): pulumi.ResourceTransformation[] {
   if (values.length === 0) return [];
   const has = (text: string): boolean =>
-    values.some((value) => text === value || (isTelling(value) && text.includes(value)));
+    values.some((value) => text === value || (isDistinctive(value) && text.includes(value)));
   const contains = (value: unknown): boolean => {
     if (typeof value === "string" || typeof value === "number") return has(String(value));
     if (typeof value !== "object" || value === null) return false;

@@ -27,7 +27,7 @@ import { RolloutReadiness } from "./rolloutReadiness.ts";
 import { probedVolumes, runningImages, type ProbedVolume } from "./storageProbe.ts";
 import { TalosCluster } from "./talosCluster.ts";
 import { endpointsByAddress } from "../talos/endpoint.ts";
-import { newestContract } from "../talos/iscsi.ts";
+import { newestUsableContract } from "../talos/iscsi.ts";
 import { oldestOf } from "../talos/version.ts";
 import type { Settings } from "../settings/rules.ts";
 
@@ -127,7 +127,7 @@ export function declareCluster(
       })),
       endpoints,
       contract: settings.talosContract,
-      initialContract: newestContract(
+      initialContract: newestUsableContract(
         oldestOf([settings.talosVersion, ...wanted.nodes.map((node) => node.talosVersion)]),
       ),
       kubernetesVersion: settings.kubernetesVersion,

@@ -3,10 +3,10 @@ import { onlyGiven, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { KubernetesHops } from "./rolloutHops.ts";
-import { kubernetesBefore } from "../talos/kubernetesWay.ts";
+import { kubernetesReleasesBefore } from "../talos/kubernetesWay.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
-import { pinnedIn, type KubernetesComponent } from "../talos/kubernetesImages.ts";
+import { pinnedComponents, type KubernetesComponent } from "../talos/kubernetesImages.ts";
 
 /** A node whose Kubernetes is upgraded. */
 export interface KubernetesUpgradeNode {
@@ -100,7 +100,7 @@ export function kubernetesUpgradeNodes(
 ): Record<string, KubernetesUpgradeNode> {
   return Object.fromEntries(
     nodes.map(({ name, address, role, talosVersion, patches: own }) => {
-      const pinned = [...pinnedIn([...patches.all, ...patches[role], ...own])];
+      const pinned = [...pinnedComponents([...patches.all, ...patches[role], ...own])];
       return [name, { node: address, role, talosVersion, ...(pinned.length === 0 ? {} : { pinned }) }];
     }),
   );
@@ -123,7 +123,7 @@ export function kubernetesHopsTo(
 ): KubernetesHops {
   const pinned = pinnedByName(nodes);
   return {
-    releases: [...kubernetesBefore(wanted, releases), wanted],
+    releases: [...kubernetesReleasesBefore(wanted, releases), wanted],
     ...(Object.keys(pinned).length === 0 ? {} : { pinned }),
     ...(acceptRemovedApis ? { acceptRemovedApis } : {}),
   };

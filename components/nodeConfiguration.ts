@@ -9,7 +9,7 @@ import {
 import { mergeConfig } from "../talos/mergeConfig.ts";
 import { isGeneratedHere } from "../talos/iscsi.ts";
 import { generatedConfig } from "../talos/skeleton.ts";
-import { newInBase } from "../talos/newInBase.ts";
+import { dropKnownParts } from "../talos/newInBase.ts";
 import { secretOnce } from "./outputs.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 
@@ -102,7 +102,7 @@ function generatedHere(args: NodeConfigurationArgs): NodeConfiguration {
  */
 function patched(args: NodeConfigurationArgs, base: string): NodeConfiguration {
   const patches = together(args).apply(([contract, installerImage]) => [
-    ...newInBase(base, ownPatches({ ...args.patches, contract, installerImage }, base)),
+    ...dropKnownParts(base, ownPatches({ ...args.patches, contract, installerImage }, base)),
     ...args.patches.user,
   ]);
   return {

@@ -15,7 +15,7 @@ import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { rolloutPolicy } from "./rolloutPolicy.ts";
-import { upgradeLanes, type PoolRollout } from "../talos/lanes.ts";
+import { planUpgradeLanes, type PoolRollout } from "../talos/lanes.ts";
 import { endpointsFor, type Endpoints } from "../talos/endpoint.ts";
 import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
 
@@ -164,7 +164,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     );
     this.nodes = {};
     withoutTraces(() => {
-      for (const { node, after } of upgradeLanes(args.nodes, args.maxUnavailableWorkers, args.pools)) {
+      for (const { node, after } of planUpgradeLanes(args.nodes, args.maxUnavailableWorkers, args.pools)) {
         const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
         this.nodes[node.name] = new NodeUpgrade(
           `${name}-${node.name}`,

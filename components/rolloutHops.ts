@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { KubernetesComponent } from "../talos/kubernetesImages.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
-import { upgradeLanes, type OrderedNode, type PoolRollout } from "../talos/lanes.ts";
+import { planUpgradeLanes, type OrderedNode, type PoolRollout } from "../talos/lanes.ts";
 
 /** A release on a node's way, and what has to be there on it. */
 export interface RolloutHop extends IscsiRequirements {
@@ -48,7 +48,7 @@ export function rolloutHops(
 ): { hops?: RolloutHops } {
   if (nodes.every(({ way }) => way === undefined)) return {};
   const hops: RolloutHops = { ways: {}, nodes: {}, ...(kubernetes === undefined ? {} : { kubernetes }) };
-  for (const { node, after } of upgradeLanes(nodes, maxUnavailableWorkers, pools)) {
+  for (const { node, after } of planUpgradeLanes(nodes, maxUnavailableWorkers, pools)) {
     if (node.way === undefined) continue;
     hops.ways[node.way.name] = node.way.releases;
     hops.nodes[node.name] = { way: node.way.name, after };

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import { upgradeLanes, workerGroups } from "../talos/lanes.ts";
-import { membersText, namesText, waysText } from "../talos/rolloutMembers.ts";
+import { planUpgradeLanes, groupWorkers } from "../talos/lanes.ts";
+import { formatMembers, formatNames, formatEndpoints } from "../talos/rolloutMembers.ts";
 import type { RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { RollingUpgradeArgs, RollingUpgradeNode } from "./rollingUpgrade.ts";
 
@@ -14,11 +14,11 @@ interface RolloutPolicy {
 /** The policy of a rollout. Control planes have no budget: they go one at a time. */
 export function rolloutPolicy(args: RollingUpgradeArgs): RolloutPolicy {
   const { nodes, maxUnavailableWorkers, pools } = args;
-  const ordered = upgradeLanes(nodes, maxUnavailableWorkers, pools).map(({ node }) => node);
-  const groups = workerGroups(nodes, maxUnavailableWorkers, pools).map(
+  const ordered = planUpgradeLanes(nodes, maxUnavailableWorkers, pools).map(({ node }) => node);
+  const groups = groupWorkers(nodes, maxUnavailableWorkers, pools).map(
     ({ pool, nodes: workers, maxUnavailable }) => ({
       workers,
-      names: namesText(workers.map(({ name }) => name)),
+      names: formatNames(workers.map(({ name }) => name)),
       budget: {
         group: pool === undefined ? "workers" : `workers in pool ${pool}`,
         setting:
@@ -37,7 +37,7 @@ export function rolloutPolicy(args: RollingUpgradeArgs): RolloutPolicy {
   const ways = (listed: readonly RollingUpgradeNode[]): { endpoints?: string } => {
     if (args.endpoints === undefined) return {};
     const workers = listed.filter(({ role }) => role === "worker").map(({ address }) => address);
-    const endpoints = waysText(args.endpoints, workers);
+    const endpoints = formatEndpoints(args.endpoints, workers);
     return endpoints === "" ? {} : { endpoints };
   };
   return {
@@ -75,7 +75,7 @@ function textOf(schematicId: pulumi.Input<string>) {
       pulumi
         .all([schematic, pulumi.all(nodes.map((node) => node.schematicId ?? schematicId))])
         .apply(([ownSchematic, schematics]) =>
-          membersText(
+          formatMembers(
             nodes.map(({ name, address, talosVersion }, index) => ({
               name,
               node: address,

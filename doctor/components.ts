@@ -14,7 +14,7 @@ import { findObstacles } from "../provider/kubernetesUpgrade/upgrade.ts";
 import { Work } from "../provider/kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../provider/session.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
-import { kubernetesBefore, kubernetesThrough } from "../talos/kubernetesWay.ts";
+import { kubernetesReleasesBefore, kubernetesReleasesBetween } from "../talos/kubernetesWay.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
 import { DoctorError } from "./doctorError.ts";
 import type { FirstLook } from "./node.ts";
@@ -114,9 +114,9 @@ async function wayThrough(
   open: (inputs: KubernetesUpgradeInputs) => Promise<Work>,
 ): Promise<string | undefined> {
   const { kubernetesVersion: target } = inputs;
-  const through = kubernetesBefore(target);
+  const through = kubernetesReleasesBefore(target);
   const [oldest = target] = releasesIn(look);
-  const between = kubernetesThrough(oldest, target, through)?.slice(0, -1) ?? [];
+  const between = kubernetesReleasesBetween(oldest, target, through)?.slice(0, -1) ?? [];
   if (between.length === 0) return undefined;
   const begin = `with upgrade.through: automatic, an upgrade of Kubernetes to ${target} goes through ${between.join(", ")}, with ${between.length + 1} restarts of each kubelet`;
   const work = await open({ ...inputs, through });

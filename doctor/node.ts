@@ -17,9 +17,14 @@ import { guard } from "../provider/steps/guard.ts";
 import { TalosError } from "../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../talos/api/talosClient.ts";
 import { exemptedNamespaces } from "../talos/exemptions.ts";
-import { badRelease, extensionAvailable, initiatorNameChanges, iscsiServices } from "../talos/extensions.ts";
-import { kubernetesBefore, kubernetesStops } from "../talos/kubernetesWay.ts";
-import { releasesBefore, unknownRelease } from "../talos/releases.ts";
+import {
+  findBadRelease,
+  isExtensionAvailable,
+  initiatorNameChanges,
+  iscsiServices,
+} from "../talos/extensions.ts";
+import { kubernetesReleasesBefore, kubernetesStops } from "../talos/kubernetesWay.ts";
+import { releasesBefore, unknownReleaseReason } from "../talos/releases.ts";
 import { VersionError } from "../talos/version.ts";
 import type { Finding, NodeVerdict } from "./verdict.ts";
 
@@ -95,7 +100,8 @@ async function wayThrough(
   const hops = releasesBefore(to).map((talosVersion) => ({
     ...{ talosVersion, image, extensions, services: [], files: [] },
   }));
-  const releases = toKubernetes === undefined ? [] : [...kubernetesBefore(toKubernetes), toKubernetes];
+  const releases =
+    toKubernetes === undefined ? [] : [...kubernetesReleasesBefore(toKubernetes), toKubernetes];
   const node = {
     ...{ ...context.wanted, hops },
     ...(releases.length === 0 ? {} : { kubernetes: { releases } }),
@@ -122,9 +128,9 @@ function stopsText(stops: ReturnType<typeof kubernetesStops>): string {
 
 /** Why a stack with this release, and the extensions that the node has, would not get as far as a rollout. */
 function settingsRefusal({ extensions }: NodeFacts, to: string): string | undefined {
-  const unknown = unknownRelease(to);
+  const unknown = unknownReleaseReason(to);
   if (unknown !== undefined) return `it is ${unknown}.`;
-  const gone = extensions.filter(({ name }) => ofRelease(() => extensionAvailable(name, to)) === false);
+  const gone = extensions.filter(({ name }) => ofRelease(() => isExtensionAvailable(name, to)) === false);
   return gone.length === 0
     ? undefined
     : `${to} has no extension ${gone.map(({ name }) => name).join(", ")}. Choose a newer release.`;
@@ -145,7 +151,7 @@ function ownFindings({ name, extensions, version }: NodeVerdict, facts: NodeFact
         problem(`the service ${describeService(id, facts)} does not run: iSCSI volumes cannot be used there`),
       );
   }
-  const bad = ofRelease(() => badRelease(version, extensions));
+  const bad = ofRelease(() => findBadRelease(version, extensions));
   if (bad !== undefined)
     findings.push(warning(name, `runs ${version}: ${bad.reason} (${bad.source}). Use ${bad.instead}`));
   return findings;

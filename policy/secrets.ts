@@ -1,7 +1,7 @@
 import type { PolicyConfigSchema, ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
-import { plainSecrets } from "../talos/redact.ts";
+import { countPlainSecrets } from "../talos/redact.ts";
 import { isLabelKey, isSecretName, isSecretSection } from "../talos/secrecy/names.ts";
-import { isCertificate, isNoSecret, isPrivateKey } from "../talos/secrecy/shapes.ts";
+import { isCertificate, isHarmlessValue, isPrivateKey } from "../talos/secrecy/shapes.ts";
 import { isMark, secretSpans, type Span } from "../talos/secrecy/text.ts";
 import { isPlain } from "./seen.ts";
 import { isRecord } from "../talos/values.ts";
@@ -126,7 +126,7 @@ function kindOfSecret(name: string, text: string, texts: readonly string[]): str
   if (isPrivateKey(text)) return "a private key";
   if (isCertificate(text)) return undefined;
   if (isYaml(text)) {
-    const secrets = plainSecrets(text);
+    const secrets = countPlainSecrets(text);
     if (secrets > 0)
       return `a configuration with ${secrets === 1 ? "a secret" : `${secrets} secrets`} (a kubeconfig, a talosconfig or a machine configuration, perhaps)`;
     return undefined;
@@ -157,5 +157,5 @@ function isYaml(text: string): boolean {
 
 /** A path, a reference to a variable, a mark or a switch is no secret, whatever the field is called. */
 function isPlainSecret(text: string): boolean {
-  return isPlain(text) && !isMark(text) && !isNoSecret(text) && !/^(?:\$[\w({]|\/[\w./-]+$)/.test(text);
+  return isPlain(text) && !isMark(text) && !isHarmlessValue(text) && !/^(?:\$[\w({]|\/[\w./-]+$)/.test(text);
 }

@@ -1,5 +1,5 @@
 import type { StackValidationPolicy } from "@pulumi/policy";
-import { skew } from "../talos/releases.ts";
+import { versionSkew } from "../talos/releases.ts";
 import { compareVersions, contractOf, parseVersion, VersionError } from "../talos/version.ts";
 import { isRecord } from "../talos/values.ts";
 import { kubernetesUpgradeType, nodeUpgradeType, preflightType } from "./types.ts";
@@ -117,9 +117,9 @@ function kubernetesRelease(value: unknown): string | undefined {
 }
 
 /** Undefined for what is no release: a state may hold the name of a build of one's own. */
-function stepBetween(from: string, to: string): ReturnType<typeof skew> | undefined {
+function stepBetween(from: string, to: string): ReturnType<typeof versionSkew> | undefined {
   try {
-    return skew(from, to);
+    return versionSkew(from, to);
   } catch (error) {
     if (error instanceof VersionError) return undefined;
     throw error;

@@ -1,4 +1,4 @@
-import { allows, type PlannedAction, type RolloutPlan } from "../talos/rolloutPlan.ts";
+import { planAllows, type PlannedAction, type RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { Finding } from "./guards/finding.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 
@@ -60,7 +60,7 @@ export function parseConfirmation(text: string): PlanConfirmation {
 export function approvalInRun({ digest, run, program }: PlanConfirmation, plan: RolloutPlan): Approval {
   const isApproved = digest !== nothingApproved;
   const nodes = (action: "upgrade" | "configuration" | "kubernetes"): string[] =>
-    isApproved ? Object.keys(plan.nodes).filter((name) => allows(plan, name, action)) : [];
+    isApproved ? Object.keys(plan.nodes).filter((name) => planAllows(plan, name, action)) : [];
   const reset = Object.entries(plan.leaving).flatMap(([name, { way }]) => (way === "reset" ? [name] : []));
   return {
     ...{ digest, run, program },

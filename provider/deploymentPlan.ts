@@ -1,14 +1,14 @@
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import { configChanges } from "../talos/configChanges.ts";
 import {
-  imagesIn,
-  keepImages,
-  pinnedIn,
-  releaseOf,
+  readImages,
+  keepRunningImages,
+  pinnedComponents,
+  releaseOfImage,
   type KubernetesImages,
 } from "../talos/kubernetesImages.ts";
 import { ConfigTextError } from "../talos/configTree.ts";
-import { kubernetesMinor, kubernetesThrough } from "../talos/kubernetesWay.ts";
+import { kubernetesMinor, kubernetesReleasesBetween } from "../talos/kubernetesWay.ts";
 import type { PlannedNode, RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { UpgradeContext } from "./context.ts";
@@ -151,22 +151,23 @@ async function plannedKubernetes(
   const { kubernetesVersion: to, name, node, role } = context.wanted;
   if (to === undefined) return undefined;
   try {
-    const pinned = [...pinnedIn(patches)];
+    const pinned = [...pinnedComponents(patches)];
     const known = { name, node, role, pinned };
     // What a kubelet runs is known to Kubernetes alone, for which there may be no credentials yet.
     const look =
       role === "worker"
-        ? { node: known, images: imagesIn(running), runs: {} as KubernetesImages }
+        ? { node: known, images: readImages(running), runs: {} as KubernetesImages }
         : await retryRead(context, () => lookAtNode(known, context));
     const from = componentsBehind(look, to).map((component): [string, string] => [
       component,
-      look.runs[component] ?? releaseOf(look.images[component]) ?? "not known",
+      look.runs[component] ?? releaseOfImage(look.images[component]) ?? "not known",
     ]);
     if (from.length === 0) return undefined;
     const oldest = from
       .map(([, release]) => release)
       .sort((a, b) => (kubernetesMinor(a) ?? Infinity) - (kubernetesMinor(b) ?? Infinity))[0];
-    const through = kubernetesThrough(oldest ?? to, to, kubernetes?.releases ?? [])?.slice(0, -1) ?? [];
+    const through =
+      kubernetesReleasesBetween(oldest ?? to, to, kubernetes?.releases ?? [])?.slice(0, -1) ?? [];
     return { to, from: Object.fromEntries(from), ...(through.length === 0 ? {} : { through }) };
   } catch (error) {
     if (!(error instanceof ConfigTextError)) throw error;
@@ -182,7 +183,7 @@ function plannedConfiguration(
   patches: string[],
 ): PlannedNode["configuration"] {
   try {
-    const due = keepImages(wanted, running, patches);
+    const due = keepRunningImages(wanted, running, patches);
     const { lines, digest } = configChanges({ running, wanted: due, patches: [], accepted: [], hidden });
     return lines.length === 0 ? undefined : { lines: [...lines], digest };
   } catch (error) {

@@ -4,7 +4,7 @@ import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import { reach, type Endpoints } from "../talos/endpoint.ts";
-import { hardwareMisfits } from "../talos/hardware/misfits.ts";
+import { findMissingHardware } from "../talos/hardware/misfits.ts";
 import type { NamedHardware } from "../talos/hardware/named.ts";
 import type { Hardware } from "../talos/hardware/reported.ts";
 import type { CheckFailure } from "./check.ts";
@@ -66,7 +66,8 @@ async function findMisfits(
     const found = await Promise.all(
       due.map(async ({ name, node }) => {
         const seen = await readMachine(looking, known?.to(node), () => asAnyone.to(node));
-        const misfits = seen === undefined ? [] : hardwareMisfits(wanted.named[name] ?? [], seen.hardware);
+        const misfits =
+          seen === undefined ? [] : findMissingHardware(wanted.named[name] ?? [], seen.hardware);
         const refused = (wanted.check ?? (seen?.isNew === true ? "refuse" : "warn")) === "refuse";
         return misfits.length === 0 ? [] : [{ label: nodeLabel({ name, node }), misfits, refused }];
       }),

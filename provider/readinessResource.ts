@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import {
   isEmptyPlan,
   planDigest,
-  planOf,
-  planText,
+  planFromInput,
+  canonicalPlan,
   type ApprovedPlan,
   type RolloutPlan,
 } from "../talos/rolloutPlan.ts";
@@ -115,7 +115,7 @@ export class ReadinessResource implements PluginResource {
     const plan = isListed ? await this.#planDeployment(urn, before, inputs, leaving) : undefined;
     // Nothing is to be done, and nothing to be approved.
     if (!isChanged && plan !== undefined && isEmptyPlan(plan)) return withoutPlan;
-    added[planProperty] = plan === undefined ? unknownValue : planText(plan);
+    added[planProperty] = plan === undefined ? unknownValue : canonicalPlan(plan);
     added[digestProperty] = plan === undefined ? unknownValue : planDigest(plan);
     // A saved plan of a preview that approved nothing fits the deployment of the approved one: only that knows this value.
     if (approved !== undefined)
@@ -220,7 +220,7 @@ export class ReadinessResource implements PluginResource {
   #confirmation(values: Properties): Properties {
     const approval = values[approvalProperty];
     if (typeof approval !== "string") return {};
-    const plan = planOf(values[planProperty]);
+    const plan = planFromInput(values[planProperty]);
     if (plan === undefined)
       throw new Error(
         coded(
@@ -236,7 +236,7 @@ export class ReadinessResource implements PluginResource {
 function parseApprovedPlan(input: unknown): ApprovedPlan | undefined {
   if (typeof input !== "object" || input === null) return undefined;
   const { digest, plan } = input as Properties;
-  return { digest: String(digest), plan: planOf(plan) };
+  return { digest: String(digest), plan: planFromInput(plan) };
 }
 
 function memberInputs(inputs: Properties, leaving: readonly Departure[]): Properties {

@@ -8,7 +8,7 @@ import { previewHtml } from "./render/previewHtml.ts";
 import { previewJson, previewVariables } from "./render/previewJson.ts";
 import { previewMarkdown } from "./render/previewMarkdown.ts";
 import { ReportError } from "./reportError.ts";
-import { planFile } from "../talos/rolloutPlan.ts";
+import { formatPlanFile } from "../talos/rolloutPlan.ts";
 
 /** As on the command line. */
 export interface PreviewOptions {
@@ -31,7 +31,9 @@ export async function previewCommand(options: PreviewOptions): Promise<number> {
     [fileName("preview", report.stack, "md")]: previewMarkdown(report),
     [fileName("preview", report.stack, "html")]: previewHtml(report),
     [fileName("preview", report.stack, "json")]: previewJson(report),
-    ...(approval === undefined ? {} : { [fileName("plan", report.stack, "json")]: planFile(approval.plan) }),
+    ...(approval === undefined
+      ? {}
+      : { [fileName("plan", report.stack, "json")]: formatPlanFile(approval.plan) }),
   });
   say(strong(report.verdict.text));
   for (const { severity, resource, text } of digest.messages)

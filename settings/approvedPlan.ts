@@ -1,5 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { planDigest, readPlan, type ApprovedPlan } from "../talos/rolloutPlan.ts";
+import { planDigest, parsePlanFile, type ApprovedPlan } from "../talos/rolloutPlan.ts";
 import type { Environment } from "./environment.ts";
 import type { ReadFile } from "./files.ts";
 
@@ -34,7 +34,7 @@ export function approvedPlan(
       `the plan's file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-  const plan = readPlan(text);
+  const plan = parsePlanFile(text);
   if ("problem" in plan) return refuse(`${path} ${plan.problem}`);
   if (planDigest(plan) !== digest)
     return refuse(

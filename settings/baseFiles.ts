@@ -1,5 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { contractMisfit, misfits } from "../talos/clusterIdentity.ts";
+import { contractMismatch, identityProblems } from "../talos/clusterIdentity.ts";
 import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/configTree.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
@@ -73,11 +73,11 @@ export function checkBaseFiles(
     const shape =
       contract === undefined || (readsAll && !contractAtLeast(contract, 14))
         ? undefined
-        : contractMisfit(documents, contract);
+        : contractMismatch(documents, contract);
     return [
       ...(secrets === undefined
         ? []
-        : misfits(documents, role, secrets).map(({ path, reason }) => say(path, reason))),
+        : identityProblems(documents, role, secrets).map(({ path, reason }) => say(path, reason))),
       ...(shape === undefined
         ? []
         : [{ path: "talosContract", reason: `is ${contract}, but ${source.path} ${shape}` }]),

@@ -1,4 +1,4 @@
-import { newestContract } from "../talos/iscsi.ts";
+import { newestUsableContract } from "../talos/iscsi.ts";
 import { oldestOf, parseContract, parseVersion } from "../talos/version.ts";
 import { at, listAt } from "./raw.ts";
 import { wellFormed } from "./wellFormed.ts";
@@ -11,5 +11,5 @@ export function contractIn(settings: unknown): string | undefined {
   const own = listAt(settings, "cluster", "nodes").map((node) =>
     wellFormed(at(node, "talosVersion"), parseVersion),
   );
-  return newestContract(oldestOf([version, ...own.filter((release) => release !== undefined)]));
+  return newestUsableContract(oldestOf([version, ...own.filter((release) => release !== undefined)]));
 }

@@ -8,7 +8,7 @@ import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts
 import type { Problem } from "../components/csi/problems.ts";
 import { repaired } from "../components/csi/repair.ts";
 import { advisories } from "../talos/advisories.ts";
-import { newestContract } from "../talos/iscsi.ts";
+import { newestUsableContract } from "../talos/iscsi.ts";
 import { contractIn } from "./contract.ts";
 import { versionAtLeast } from "../talos/version.ts";
 import { isolatesWorkloads } from "./isolation.ts";
@@ -60,7 +60,7 @@ export function checkCsi(
   },
   images: ReadonlyMap<string, CheckedImage>,
 ): { problems: Problem[]; warnings: Problem[] } {
-  const contract = contractIn(settings) ?? newestContract(settings.talosVersion);
+  const contract = contractIn(settings) ?? newestUsableContract(settings.talosVersion);
   const known = [...images]
     .flatMap(([name, { schematic }]) =>
       advisories({

@@ -1,5 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { sameFor } from "../talos/endpoint.ts";
+import { normalizeHost } from "../talos/endpoint.ts";
 import { at, listAt } from "./raw.ts";
 
 /** Ports of a node's own Talos API. */
@@ -24,10 +24,10 @@ export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
       path,
       reason: `is ${endpoint}, and ${url.port} is a port of the Talos API; Talos's kube-apiserver listens on 6443. Write ${host}:6443`,
     });
-  const server = sameFor(url.hostname.replace(/^\[|\]$/g, ""));
+  const server = normalizeHost(url.hostname.replace(/^\[|\]$/g, ""));
   const worker = listAt(raw, "cluster", "nodes").find((node) => {
     const address = at(node, "address");
-    return at(node, "role") === "worker" && typeof address === "string" && sameFor(address) === server;
+    return at(node, "role") === "worker" && typeof address === "string" && normalizeHost(address) === server;
   });
   if (worker === undefined) return;
   const name = at(worker, "name");

@@ -1,5 +1,5 @@
 import { parseAllDocuments } from "yaml";
-import { workloadIsolation } from "../talos/features.ts";
+import { hasWorkloadIsolation } from "../talos/features.ts";
 import { patchText } from "./patches.ts";
 import { isRecord } from "../talos/values.ts";
 import { at } from "./raw.ts";
@@ -19,7 +19,7 @@ export function isolatesWorkloads(cluster: ClusterSettings, contract: string): b
     ];
     return levels
       .flat()
-      .reduce((isolated, patch) => said(patchText(patch)) ?? isolated, workloadIsolation(contract));
+      .reduce((isolated, patch) => said(patchText(patch)) ?? isolated, hasWorkloadIsolation(contract));
   });
 }
 

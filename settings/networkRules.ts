@@ -1,6 +1,6 @@
 import { BlockList, isIPv6 } from "node:net";
 import type { Problem } from "../components/csi/problems.ts";
-import { linkOfVip, type NetworkInterface, type VirtualIp } from "../talos/networkPatch.ts";
+import { findVipLink, type NetworkInterface, type VirtualIp } from "../talos/networkPatch.ts";
 import { isIp, network as networkSchema, vip as vipSchema } from "./network.ts";
 import { at, listAt } from "./raw.ts";
 
@@ -150,7 +150,7 @@ function checkVip(
   const named = vip.interface !== undefined || vip.deviceSelector !== undefined;
   for (const { path: node, role, interfaces = [] } of nodes) {
     if (role !== "controlplane") continue;
-    const link = linkOfVip(vip, interfaces);
+    const link = findVipLink(vip, interfaces);
     if (link === undefined && interfaces.length > 0) {
       say(
         named

@@ -15,14 +15,14 @@ import { wellFormed } from "./wellFormed.ts";
 import type { Source } from "./files.ts";
 import { advisories } from "../talos/advisories.ts";
 import { ConfigTextError, type TreeMap } from "../talos/configTree.ts";
-import { newestContract } from "../talos/iscsi.ts";
+import { newestUsableContract } from "../talos/iscsi.ts";
 import { installKernelArguments } from "../talos/judgeConfig.ts";
 import { ownPatches } from "../talos/machineConfigPatches.ts";
-import { newInBase } from "../talos/newInBase.ts";
+import { dropKnownParts } from "../talos/newInBase.ts";
 import { PatchError } from "../talos/patches.ts";
 import { skeletonConfig } from "../talos/skeleton.ts";
 import type { PatchProblem } from "../talos/patchSource.ts";
-import { judgePatches, type PatchVerdict } from "../talos/userPatches.ts";
+import { evaluatePatches, type PatchVerdict } from "../talos/userPatches.ts";
 import { parseVersion } from "../talos/version.ts";
 
 /** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
@@ -135,7 +135,7 @@ function judged(
   const contract = contractIn(raw);
   const namespaces = driverNamespaces(raw);
   const hostname = hostnameOf(raw, node);
-  return judgePatches(
+  return evaluatePatches(
     located.map(({ text }) => text),
     {
       role,
@@ -237,7 +237,7 @@ function ownPatchesOf(
       },
       base,
     );
-    return base === undefined ? own : newInBase(base, own);
+    return base === undefined ? own : dropKnownParts(base, own);
   } catch (error) {
     if (error instanceof PatchError || error instanceof ConfigTextError) return [];
     throw error;
@@ -253,7 +253,7 @@ function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly Tr
     // A new machine is installed with them; what runs on another one is known in the preflight.
     from: at(raw, "cluster", "secrets") === undefined ? undefined : version,
     to: version,
-    contract: contractIn(raw) ?? newestContract(version),
+    contract: contractIn(raw) ?? newestUsableContract(version),
     extensions: [],
     installKernelArgs: args,
   })

@@ -1,5 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { badRelease } from "../talos/extensions.ts";
+import { findBadRelease } from "../talos/extensions.ts";
 import { kubernetesMinor } from "../talos/kubernetesWay.ts";
 import { contractOf, parseVersion } from "../talos/version.ts";
 import { extensionsOf, givenImages } from "./images.ts";
@@ -30,7 +30,7 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
         reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; set one of each`,
       });
     const bad = givenImages(raw)
-      .map((image) => badRelease(release, extensionsOf(image)))
+      .map((image) => findBadRelease(release, extensionsOf(image)))
       .find(Boolean);
     if (bad !== undefined)
       problems.push({ path, reason: `is ${release}: ${bad.reason}; use ${bad.instead} (${bad.source})` });

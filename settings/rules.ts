@@ -24,7 +24,7 @@ import type { Hidden } from "./secretValues.ts";
 import { checkVersions } from "./versions.ts";
 import { wellFormed } from "./wellFormed.ts";
 import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
-import { sameFor } from "../talos/endpoint.ts";
+import { normalizeHost } from "../talos/endpoint.ts";
 import { parseContract } from "../talos/version.ts";
 import { checkDisks } from "./diskRules.ts";
 import { checkDrain } from "./drainRules.ts";
@@ -182,8 +182,8 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
     nodes.forEach((node, index) => {
       const value = at(node, key);
       if (typeof value !== "string") return;
-      const other = first.get(sameFor(value));
-      if (other === undefined) first.set(sameFor(value), index);
+      const other = first.get(normalizeHost(value));
+      if (other === undefined) first.set(normalizeHost(value), index);
       else
         problems.push({
           path: `cluster.nodes[${index}].${key}`,

@@ -1,9 +1,9 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { isSecretName } from "../talos/secrecy/names.ts";
-import { isNoSecret } from "../talos/secrecy/shapes.ts";
+import { isHarmlessValue } from "../talos/secrecy/shapes.ts";
 import { kindOf, scalarsAt, scalarsOf, type KnownSecret } from "../talos/secrecy/known.ts";
 import { isMark, secretSpans } from "../talos/secrecy/text.ts";
-import { plainSecrets } from "../talos/redact.ts";
+import { countPlainSecrets } from "../talos/redact.ts";
 import { isRecord } from "../talos/values.ts";
 
 /**
@@ -113,13 +113,14 @@ function isPublic(path: Path): boolean {
 /** Secrets of the settings that are in plain text where they come from. @param config with marks in place of those that are not */
 export function plainScalars(config: Readonly<Record<string, unknown>>): Scalar[] {
   return scalarsIn(config).filter(({ path, value }) => {
-    if (value === "" || isMark(value) || isNoSecret(value)) return false;
+    if (value === "" || isMark(value) || isHarmlessValue(value)) return false;
     const name = named(path).at(-1) ?? "";
     if (isWholeConfiguration(path)) return !name.endsWith("File");
-    if (patchAt(path) !== undefined && /\n|^\s*[[{]|:\s/.test(value) && plainSecrets(value) > 0) return true;
+    if (patchAt(path) !== undefined && /\n|^\s*[[{]|:\s/.test(value) && countPlainSecrets(value) > 0)
+      return true;
     if (path.some((key) => key === "imagePullSecrets" || key === "acceptDropped")) return false;
     if (patchAt(path) !== undefined && /^(?:contents?)$/.test(name))
-      return plainSecrets(value) > 0 || secretSpans(value).length > 0;
+      return countPlainSecrets(value) > 0 || secretSpans(value).length > 0;
     return isSecretName(name) || secretSpans(value, /^(?:environment|env)$/i.test(name)).length > 0;
   });
 }

@@ -1,7 +1,7 @@
 import type { Problem } from "../components/csi/problems.ts";
 import type { SecretsSetting } from "./schema.ts";
 import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
-import { acceptedAuthorities, foreignTalosconfig } from "../talos/clusterIdentity.ts";
+import { acceptedAuthorities, talosconfigMismatch } from "../talos/clusterIdentity.ts";
 import { ConfigTextError, parseConfig } from "../talos/configTree.ts";
 import {
   parseSecretsBundle,
@@ -66,7 +66,7 @@ export function existingSecrets(
   const clientConfiguration = parsed(talosconfig, parseTalosconfig);
   if (problems.length > 0 || machineSecrets === undefined || clientConfiguration === undefined)
     return { problems };
-  const foreign = foreignTalosconfig(clientConfiguration, machineSecrets.certs.os.cert, acceptedBy(config));
+  const foreign = talosconfigMismatch(clientConfiguration, machineSecrets.certs.os.cert, acceptedBy(config));
   if (foreign !== undefined) {
     const [key, where] = [talosconfig?.path ?? base, config?.path ?? `${base}.bundle`];
     return {

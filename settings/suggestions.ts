@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { nearest } from "../talos/nearest.ts";
+import { nearestName } from "../talos/nearest.ts";
 import { schemasAt } from "./schemasAt.ts";
 
 /** The known key that a person most likely meant by an unknown one: the same but for case, or one edit away. */
 export function meantKey(schema: z.ZodType, path: readonly PropertyKey[], key: string): string | undefined {
-  return nearest(knownKeys(schema, path), key);
+  return nearestName(knownKeys(schema, path), key);
 }
 
 /** The keys of the section at a path; none where the path leads to something else. */

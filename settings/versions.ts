@@ -2,11 +2,11 @@ import type { Problem } from "../components/csi/problems.ts";
 import { extensionsOf, givenImageOf, givenImages, imageNameOf } from "./images.ts";
 import { at, listAt } from "./raw.ts";
 import { wellFormed } from "./wellFormed.ts";
-import { isGeneratedHere, newestGenerated } from "../talos/iscsi.ts";
+import { isGeneratedHere, newestGeneratedMinor } from "../talos/iscsi.ts";
 import { checkReleases } from "./releases.ts";
-import { badRelease, extensionAvailable, extensionName } from "../talos/extensions.ts";
-import { strangeExtension } from "../talos/officialExtensions.ts";
-import { kubernetesProblem, unknownRelease } from "../talos/releases.ts";
+import { findBadRelease, isExtensionAvailable, extensionName } from "../talos/extensions.ts";
+import { unknownExtensionMessage } from "../talos/officialExtensions.ts";
+import { kubernetesProblem, unknownReleaseReason } from "../talos/releases.ts";
 import { contractAtLeast, contractOf, parseContract, parseVersion } from "../talos/version.ts";
 
 /** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */
@@ -35,7 +35,7 @@ export function checkVersions(
   for (const { path, value, images } of places) {
     const version = wellFormed(value, parseVersion);
     if (version === undefined) continue;
-    const unknown = unknownRelease(version);
+    const unknown = unknownReleaseReason(version);
     if (unknown !== undefined) {
       problems.push({ path, reason: `is ${version}, ${unknown}` });
       continue;
@@ -43,14 +43,14 @@ export function checkVersions(
     for (const given of images) {
       const extensions = extensionsOf(given);
       for (const extension of extensions) {
-        if (extensionAvailable(extension, version) === false) {
+        if (isExtensionAvailable(extension, version) === false) {
           problems.push({
             path,
             reason: `is ${version}, which has no extension ${extensionName(extension)}; choose a newer release, or remove it from ${given.schematicPath}`,
           });
         }
       }
-      const bad = badRelease(version, extensions);
+      const bad = findBadRelease(version, extensions);
       if (bad !== undefined)
         problems.push({
           path,
@@ -72,7 +72,7 @@ export function checkVersions(
   const strange = new Map(
     givenImages(raw).flatMap((given) =>
       extensionsOf(given).flatMap((extension): [string, Problem][] => {
-        const reason = strangeExtension(extension);
+        const reason = unknownExtensionMessage(extension);
         if (reason === undefined) return [];
         const path = `${given.schematicPath}.customization.systemExtensions.officialExtensions`;
         return [[`${path} ${extension}`, { path, reason }]];
@@ -82,10 +82,10 @@ export function checkVersions(
   warnings.push(...strange.values());
   checkReleases(raw, problems, warnings);
   const judged = problems.some(({ path }) => path === "talosContract");
-  if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGenerated + 1)) {
+  if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGeneratedMinor + 1)) {
     problems.push({
       path: "talosContract",
-      reason: `is ${contract}, but machine configurations can be generated up to v1.${newestGenerated} only; nodes run newer releases with an older contract, so keep the contract the cluster was created with`,
+      reason: `is ${contract}, but machine configurations can be generated up to v1.${newestGeneratedMinor} only; nodes run newer releases with an older contract, so keep the contract the cluster was created with`,
     });
   }
   if (

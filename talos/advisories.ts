@@ -5,9 +5,9 @@
 import type { Schematic } from "./schematic.ts";
 import { installerPartsOf } from "./image.ts";
 import {
-  badRelease,
+  findBadRelease,
   canonicalExtension,
-  extensionAvailable,
+  isExtensionAvailable,
   extensionName,
   hasTgtd,
   initiatorNameChanges,
@@ -53,9 +53,10 @@ interface Row extends Omit<Advisory, "text"> {
 }
 
 const ISCSI = "iscsi-tools";
-const wants = ({ extensions }: AdvisoryQuestion, name: string): boolean =>
+const wantsExtension = ({ extensions }: AdvisoryQuestion, name: string): boolean =>
   extensions.map(canonicalExtension).includes(name);
-const text = (condition: boolean, message: string): string | undefined => (condition ? message : undefined);
+const messageIf = (condition: boolean, message: string): string | undefined =>
+  condition ? message : undefined;
 
 const ROWS: readonly Row[] = [
   {
@@ -64,7 +65,8 @@ const ROWS: readonly Row[] = [
     source: "siderolabs/extensions 4a2e536 (iscsi-tools v0.2.0)",
     applies: (question) => {
       const { from, to } = question;
-      if (from === undefined || !wants(question, ISCSI) || !initiatorNameChanges(from, to)) return undefined;
+      if (from === undefined || !wantsExtension(question, ISCSI) || !initiatorNameChanges(from, to))
+        return undefined;
       return initiatorNameSource(to) === "machine-id"
         ? `from ${from} to ${to} every node's iSCSI initiator name becomes iqn.2017-11.dev.talos:<machine id>; ` +
             "before the upgrade allow the new names on the array (they are outputs of this stack afterwards), " +
@@ -78,8 +80,8 @@ const ROWS: readonly Row[] = [
     source: "siderolabs/extensions 4a2e536 (iscsi-tools v0.2.0)",
     applies: (question) => {
       const { from, to } = question;
-      const applies = from !== undefined && wants(question, ISCSI) && hasTgtd(from) && !hasTgtd(to);
-      return text(
+      const applies = from !== undefined && wantsExtension(question, ISCSI) && hasTgtd(from) && !hasTgtd(to);
+      return messageIf(
         applies,
         `${to} has no ext-tgtd any more; checks and monitoring that expect the service will fail`,
       );
@@ -92,8 +94,11 @@ const ROWS: readonly Row[] = [
     applies: (question) => {
       const { from, to } = question;
       const applies =
-        from !== undefined && wants(question, ISCSI) && !versionAtLeast(from, 10) && versionAtLeast(to, 10);
-      return text(
+        from !== undefined &&
+        wantsExtension(question, ISCSI) &&
+        !versionAtLeast(from, 10) &&
+        versionAtLeast(to, 10);
+      return messageIf(
         applies,
         `${to} has neither /usr/local/etc/iscsi nor /system/iscsi; a CSI driver that mounts one of them must be changed ` +
           "to /etc/iscsi and /var/lib/iscsi first",
@@ -108,10 +113,10 @@ const ROWS: readonly Row[] = [
       const { from, to } = question;
       const applies =
         from !== undefined &&
-        wants(question, ISCSI) &&
+        wantsExtension(question, ISCSI) &&
         compareVersions(from, "v1.13.8") < 0 &&
         compareVersions(to, "v1.13.8") >= 0;
-      return text(
+      return messageIf(
         applies,
         `${to} carries open-iscsi 2.1.12. Node records in /var/lib/iscsi were written by an older one, and a CSI driver ` +
           "that brings its own iscsiadm must match it: if logins fail after the upgrade, discover the targets again",
@@ -123,7 +128,7 @@ const ROWS: readonly Row[] = [
     severity: "refuse",
     source: "siderolabs/talos#12951, siderolabs/extensions#1006, siderolabs/extensions#1182",
     applies: ({ to, extensions }) => {
-      const bad = badRelease(to, extensions);
+      const bad = findBadRelease(to, extensions);
       return (
         bad &&
         `${to} cannot be used with ${bad.extension}: ${bad.reason}. ${bad.instead} does not have this defect.`
@@ -135,8 +140,11 @@ const ROWS: readonly Row[] = [
     severity: "refuse",
     source: "siderolabs/extensions",
     applies: ({ to, extensions }) => {
-      const missing = extensions.filter((extension) => extensionAvailable(extension, to) === false);
-      return text(missing.length > 0, `${to} does not offer ${missing.join(", ")}; choose a newer release`);
+      const missing = extensions.filter((extension) => isExtensionAvailable(extension, to) === false);
+      return messageIf(
+        missing.length > 0,
+        `${to} does not offer ${missing.join(", ")}; choose a newer release`,
+      );
     },
   },
   {
@@ -147,7 +155,7 @@ const ROWS: readonly Row[] = [
       const given = schematic?.customization?.systemExtensions?.officialExtensions ?? [];
       const old = given.filter((name) => canonicalExtension(name) !== extensionName(name));
       const renamed = old.map((name) => `${name} is now siderolabs/${canonicalExtension(name)}`);
-      return text(
+      return messageIf(
         old.length > 0,
         `the schematic uses old extension names: ${renamed.join(", ")}. The factory still builds them, and nodes are checked for ` +
           "either name. Another name is another schematic ID: rename them with the next upgrade",
@@ -163,7 +171,7 @@ const ROWS: readonly Row[] = [
       const twice = given.filter((name, index) =>
         given.slice(0, index).some((other) => canonicalExtension(other) === canonicalExtension(name)),
       );
-      return text(
+      return messageIf(
         twice.length > 0,
         `the schematic names an extension twice: ${twice.join(", ")}; list each extension once`,
       );
@@ -174,7 +182,7 @@ const ROWS: readonly Row[] = [
     severity: "warning",
     source: "siderolabs/docs v1.10 bootloader.mdx",
     applies: ({ from, to, installKernelArgs = [] }) =>
-      text(
+      messageIf(
         installKernelArgs.length > 0 && versionAtLeast(to, 10),
         `nodes that boot with systemd-boot ignore machine.install.extraKernelArgs (${installKernelArgs.join(" ")}); ` +
           "put them into the schematic, customization.extraKernelArgs" +
@@ -190,7 +198,7 @@ const ROWS: readonly Row[] = [
     source: "siderolabs/docs v1.13 upgrading-talos.mdx, siderolabs/talos#13967",
     applies: ({ from, installKernelArgs = [] }) => {
       const lost = lostKernelArguments(installKernelArgs);
-      return text(
+      return messageIf(
         from !== undefined && lost.length > 0 && versionAtLeast(from, 13),
         `${from} upgrades through LifecycleService, which does not pass machine.install.extraKernelArgs on: nodes that ` +
           `boot with GRUB would lose ${lost.join(" ")}, and the upgrade of such a node is refused. Put ` +
@@ -206,7 +214,7 @@ const ROWS: readonly Row[] = [
     applies: ({ to, schematic, contract }) => {
       const args = schematic?.customization?.extraKernelArgs ?? [];
       const { minor, prerelease } = parseVersion(to);
-      return text(
+      return messageIf(
         args.length > 0 && minor === 14 && prerelease !== undefined && contractAtLeast(contract, 14),
         `pre-releases of 1.14 lose the schematic's kernel arguments (${args.join(" ")}) on nodes that boot with GRUB; use a final release`,
       );
@@ -232,7 +240,7 @@ const ROWS: readonly Row[] = [
     severity: "refuse",
     source: "siderolabs/talos v1.14 release notes, home-operations/tuppr#576",
     applies: ({ to, image }) =>
-      text(
+      messageIf(
         image !== undefined &&
           versionAtLeast(to, 14) &&
           installerPartsOf(image)?.registry === "ghcr.io/siderolabs",
@@ -244,7 +252,7 @@ const ROWS: readonly Row[] = [
     severity: "warning",
     source: "siderolabs/talos v1.7 release notes",
     applies: ({ to }) =>
-      text(
+      messageIf(
         !hasSchematicExtension(to),
         `nodes on ${to} do not report their schematic, so only the version and the extensions can be verified`,
       ),

@@ -20,20 +20,20 @@ export function alignConfig(running: string, model: string): string {
     const own = has.find((other) => documentLabel(other) === documentLabel(document));
     return own === undefined
       ? []
-      : [align(own, document, documentShape(textOf(document, "kind") ?? "")) as TreeMap];
+      : [alignTree(own, document, documentShape(textOf(document, "kind") ?? "")) as TreeMap];
   });
   const labels = new Set(wanted.map(documentLabel));
   return configText([...known, ...has.filter((document) => !labels.has(documentLabel(document)))]);
 }
 
-function align(has: Tree, model: Tree, shape: Shape | undefined): Tree {
+function alignTree(has: Tree, model: Tree, shape: Shape | undefined): Tree {
   if (sameMeaning(has, model, shape)) return model;
   if (isTreeMap(has) && isTreeMap(model)) {
     const result = new Map<string, Tree>();
     for (const [key, value] of model) {
       const own = has.get(key);
       if (own !== undefined && !isNothingAt(own, shape, key))
-        result.set(key, align(own, value, shapeAt(shape, key)));
+        result.set(key, alignTree(own, value, shapeAt(shape, key)));
       else if (isNothingAt(value, shape, key)) result.set(key, value);
     }
     for (const [key, own] of has) if (!result.has(key) && !isNothingAt(own, shape, key)) result.set(key, own);
@@ -42,7 +42,7 @@ function align(has: Tree, model: Tree, shape: Shape | undefined): Tree {
   if (isTreeList(has) && isTreeList(model)) {
     return pairItems(has, model, shape).flatMap(([own, other]): Tree[] => {
       if (own === undefined) return [];
-      return [other === undefined ? own : align(own, other, itemShape(shape))];
+      return [other === undefined ? own : alignTree(own, other, itemShape(shape))];
     });
   }
   return has;

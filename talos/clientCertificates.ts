@@ -17,7 +17,7 @@ function expiryOf(certificate: string): Date | undefined {
 }
 
 /** The client certificate of a kubeconfig's first user; undefined where it has none, as with a token or a login command. */
-export function kubeconfigCertificate(kubeconfig: string): string | undefined {
+export function clientCertificateOf(kubeconfig: string): string | undefined {
   try {
     const { users } = parse(kubeconfig) as { users?: { user?: Record<string, unknown> }[] };
     const data = users?.[0]?.user?.["client-certificate-data"];
@@ -31,7 +31,7 @@ export function kubeconfigCertificate(kubeconfig: string): string | undefined {
 export type Expiry = { readonly on: string; readonly days: number; readonly isOver: boolean } | undefined;
 
 /** @param now milliseconds since 1970 */
-export function expiryWithin(certificate: string | undefined, now: number, days = noticeDays): Expiry {
+export function expiryNotice(certificate: string | undefined, now: number, days = noticeDays): Expiry {
   const end = certificate === undefined ? undefined : expiryOf(certificate);
   if (end === undefined || end.getTime() > now + days * day) return undefined;
   return {

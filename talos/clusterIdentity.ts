@@ -10,23 +10,23 @@ import type { ClientCredentials, MachineSecrets } from "./secretsBundle.ts";
  * connecting tells.
  * @param accepted further authorities that the cluster accepts, base64 of PEM: one that is being rotated
  */
-export function foreignTalosconfig(
+export function talosconfigMismatch(
   client: Pick<ClientCredentials, "caCertificate" | "clientCertificate">,
   osCertificate: string,
   accepted: readonly string[] = [],
 ): string | undefined {
-  const leaf = certificate(client.clientCertificate);
+  const leaf = parseCertificate(client.clientCertificate);
   const authorities = [osCertificate, ...accepted]
-    .map(certificate)
+    .map(parseCertificate)
     .filter((authority) => authority !== undefined);
   if (leaf === undefined || authorities.length === 0) return undefined;
-  return authorities.some((authority) => signed(authority, leaf))
+  return authorities.some((authority) => isSignedBy(authority, leaf))
     ? undefined
     : "its client certificate was not signed by the cluster's machine CA";
 }
 
 /** Everything that says that a node's machine configuration is not of this cluster, or not for this role. */
-export function misfits(
+export function identityProblems(
   documents: readonly TreeMap[],
   role: "controlplane" | "worker",
   secrets: MachineSecrets,
@@ -68,7 +68,7 @@ export function acceptedAuthorities(documents: readonly TreeMap[]): string[] {
 }
 
 /** Why a machine configuration does not have the shape of a contract: patches of the other shape would be refused by the node. */
-export function contractMisfit(documents: readonly TreeMap[], contract: string): string | undefined {
+export function contractMismatch(documents: readonly TreeMap[], contract: string): string | undefined {
   const kinds = documents.flatMap((document) => textOf(document, "kind") ?? []);
   const newer = kinds.find((kind) => KINDS_SINCE_1_14.has(kind));
   const inDocuments = configurationForms(contract).install === "UnattendedInstallConfig";
@@ -77,7 +77,7 @@ export function contractMisfit(documents: readonly TreeMap[], contract: string):
   return inDocuments && install ? "has machine.install, which ends with v1.13" : undefined;
 }
 
-function certificate(base64: string): X509Certificate | undefined {
+function parseCertificate(base64: string): X509Certificate | undefined {
   try {
     return new X509Certificate(Buffer.from(base64, "base64"));
   } catch {
@@ -85,7 +85,7 @@ function certificate(base64: string): X509Certificate | undefined {
   }
 }
 
-function signed(authority: X509Certificate, leaf: X509Certificate): boolean {
+function isSignedBy(authority: X509Certificate, leaf: X509Certificate): boolean {
   try {
     return leaf.checkIssued(authority) && leaf.verify(authority.publicKey);
   } catch {

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { configDifferences, type Difference } from "./configDiff.ts";
 import { parseConfig, type Leaf, type TreeMap } from "./configTree.ts";
-import { isWithin, patchReach } from "./patchReach.ts";
+import { isWithin, patchScope } from "./patchReach.ts";
 import { configRedactor, type ConfigRedactor } from "./redact.ts";
 import type { KnownSecret } from "./secrecy/known.ts";
 
@@ -36,7 +36,7 @@ export interface ConfigChanges {
 }
 
 /** Sections that only an installation reads. */
-const forInstallations = ["machine.install", "UnattendedInstallConfig"];
+const installOnlySections = ["machine.install", "UnattendedInstallConfig"];
 
 /** Throws `ConfigTextError` where one of the configurations is not YAML. */
 export function configChanges({
@@ -49,11 +49,11 @@ export function configChanges({
 }: ConfigComparison): ConfigChanges {
   const [has, gets] = [parseConfig(running), parseConfig(wanted)];
   const differences = configDifferences(has, gets);
-  if (differences.length === 0) return same;
+  if (differences.length === 0) return noChanges;
   const redactor = configRedactor(wanted, { hidden }, [running]);
-  const meant = patchReach(patches);
-  const byHand = before === undefined ? () => true : handMade(parseConfig(before), has);
-  const line = lineOf(redactor, short);
+  const meant = patchScope(patches);
+  const byHand = before === undefined ? () => true : manualChangeFilter(parseConfig(before), has);
+  const line = lineFormatter(redactor, shortenText);
   const dropped = differences.filter(
     (difference) =>
       difference.change !== "gained" &&
@@ -63,41 +63,47 @@ export function configChanges({
   );
   return {
     lines: differences.map(line),
-    digest: digestOf(differences.map(lineOf(redactor, (text) => text))),
-    disturbs: differences.some(({ path }) => !forInstallations.some((section) => isWithin(path, section))),
+    digest: linesDigest(differences.map(lineFormatter(redactor, (text) => text))),
+    disturbs: differences.some(({ path }) => !installOnlySections.some((section) => isWithin(path, section))),
     dropped: dropped.map((difference) => ({ path: redactor.path(difference.path), line: line(difference) })),
   };
 }
 
-function digestOf(lines: readonly string[]): string {
+function linesDigest(lines: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(lines)).digest("hex");
 }
 
 /** Most comparisons of a refresh. To find the secrets of two configurations takes ten times as long as to compare them. */
-const same: ConfigChanges = { lines: [], digest: digestOf([]), disturbs: false, dropped: [] };
+const noChanges: ConfigChanges = { lines: [], digest: linesDigest([]), disturbs: false, dropped: [] };
 
 /** What the node has otherwise than it was given: a value set by hand since. */
-function handMade(given: readonly TreeMap[], has: readonly TreeMap[]): (difference: Difference) => boolean {
+function manualChangeFilter(
+  given: readonly TreeMap[],
+  has: readonly TreeMap[],
+): (difference: Difference) => boolean {
   const own = new Set(
     configDifferences(given, has)
       .filter(({ change }) => change !== "lost")
-      .map(({ path, after }) => place(path, after)),
+      .map(({ path, after }) => describePlace(path, after)),
   );
-  return ({ path, before }) => own.has(place(path, before));
+  return ({ path, before }) => own.has(describePlace(path, before));
 }
 
-function place(path: string, value: Leaf | undefined): string {
+function describePlace(path: string, value: Leaf | undefined): string {
   return `${path}\0${value?.text ?? ""}`;
 }
 
-const marks = { gained: "+", changed: "~", lost: "-" } as const;
+const changeMarks = { gained: "+", changed: "~", lost: "-" } as const;
 
-function lineOf(redactor: ConfigRedactor, cut: (text: string) => string): (difference: Difference) => string {
+function lineFormatter(
+  redactor: ConfigRedactor,
+  cut: (text: string) => string,
+): (difference: Difference) => string {
   return ({ path, change, keys, kind, before, after }) => {
     const shown = (leaf: Leaf | undefined): string =>
       leaf === undefined ? "" : isEmptySection(leaf) ? leaf.text : cut(redactor.value(leaf, keys, kind));
     const values = change === "changed" ? `${shown(before)} -> ${shown(after)}` : shown(after ?? before);
-    return `${marks[change]} ${redactor.path(path)}: ${values}`;
+    return `${changeMarks[change]} ${redactor.path(path)}: ${values}`;
   };
 }
 
@@ -107,7 +113,7 @@ function isEmptySection({ text, plain }: Leaf): boolean {
 }
 
 /** A line is a line: of a text of several, the first words. Engines cut texts off after 150 letters, and the end of an image's name tells its release. */
-function short(text: string): string {
+function shortenText(text: string): string {
   const [first = "", ...more] = text
     .trimEnd()
     .replace(/\b([0-9a-f]{8})[0-9a-f]{56}\b/g, "$1…")

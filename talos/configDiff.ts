@@ -1,6 +1,6 @@
 /** What two machine configurations have in common and where they differ, by path; how a text is written does not matter. */
 import { itemLabel, mergeKey, pathOf } from "./configLists.ts";
-import { canonical, isNothingAt } from "./configMeaning.ts";
+import { canonicalText, isNothingAt } from "./configMeaning.ts";
 import {
   documentLabel,
   isLeaf,
@@ -41,14 +41,14 @@ export function configDifferences(before: readonly TreeMap[], after: readonly Tr
       documents.find((document) => documentLabel(document) === label),
     );
     const kind = textOf(wanted ?? old, "kind");
-    return differences(old, wanted, { path: label, shape: documentShape(kind ?? ""), keys: [], kind });
+    return compareTrees(old, wanted, { path: label, shape: documentShape(kind ?? ""), keys: [], kind });
   });
 }
 
-function differences(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
+function compareTrees(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
   const [old, wanted] = [before, after];
   if (
-    canonical(old, where.shape) === canonical(wanted, where.shape) &&
+    canonicalText(old, where.shape) === canonicalText(wanted, where.shape) &&
     (old === undefined) === (wanted === undefined)
   )
     return [];
@@ -65,10 +65,10 @@ function differences(before: Tree | undefined, after: Tree | undefined, where: W
         : undefined;
   // A section became a list, or a list a single value.
   if (inner === undefined)
-    return [...differences(old, undefined, where), ...differences(undefined, wanted, where)];
+    return [...compareTrees(old, undefined, where), ...compareTrees(undefined, wanted, where)];
   // An empty section is there or it is not: `tpm: {}`.
   if (inner.length === 0 && (old === undefined || wanted === undefined))
-    return differences(emptyLeaf(old), emptyLeaf(wanted), where);
+    return compareTrees(emptyLeaf(old), emptyLeaf(wanted), where);
   return inner;
 }
 
@@ -86,7 +86,7 @@ function mapDifferences(before: Tree | undefined, after: Tree | undefined, where
       return isNothingAt(value, where.shape, key) ? undefined : value;
     });
     if (own === undefined && other === undefined) return [];
-    return differences(own, other, {
+    return compareTrees(own, other, {
       ...where,
       path: pathOf(where.path, key),
       shape: shapeAt(where.shape, key),
@@ -99,14 +99,14 @@ function listDifferences(before: Tree | undefined, after: Tree | undefined, wher
   const [old, wanted] = [before, after].map((tree) => (isTreeList(tree) ? tree : []));
   const shape = itemShape(where.shape);
   const rest = pairItems(old ?? [], wanted ?? [], where.shape).filter(
-    ([a, b]) => a === undefined || b === undefined || canonical(a, shape) !== canonical(b, shape),
+    ([a, b]) => a === undefined || b === undefined || canonicalText(a, shape) !== canonicalText(b, shape),
   );
   return rest.flatMap(([a, b]) => {
     const item = b ?? a;
-    const label = item === undefined || isLeaf(item) ? "" : (labelOf(item, where.shape) ?? "");
+    const label = item === undefined || isLeaf(item) ? "" : (listItemLabel(item, where.shape) ?? "");
     // An item's name tells what kind of value is in it, too: { name: API_TOKEN, value: … }.
     const keys = label === "" ? where.keys : [...where.keys, label];
-    return differences(a, b, { ...where, path: `${where.path}[${label}]`, shape, keys });
+    return compareTrees(a, b, { ...where, path: `${where.path}[${label}]`, shape, keys });
   });
 }
 
@@ -123,17 +123,20 @@ export function pairItems(
     return at < 0 ? undefined : left.splice(at, 1)[0];
   };
   // What is equal belongs together, whatever else has the same name.
-  const equal = after.map((item) => take((other) => canonical(other, shape) === canonical(item, shape)));
+  const equal = after.map((item) =>
+    take((other) => canonicalText(other, shape) === canonicalText(item, shape)),
+  );
   const pairs = after.map((item, index): [Tree | undefined, Tree | undefined] => {
-    const label = labelOf(item, list);
+    const label = listItemLabel(item, list);
     const same =
-      equal[index] ?? (label === undefined ? undefined : take((other) => labelOf(other, list) === label));
+      equal[index] ??
+      (label === undefined ? undefined : take((other) => listItemLabel(other, list) === label));
     return [same, item];
   });
   return [...pairs, ...left.map((item): [Tree, undefined] => [item, undefined])];
 }
 
-function labelOf(item: Tree, list: Shape | undefined): string | undefined {
+function listItemLabel(item: Tree, list: Shape | undefined): string | undefined {
   const key = mergeKey(list, item);
   return key === undefined ? itemLabel(item) : (itemLabel(item) ?? key);
 }

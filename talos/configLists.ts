@@ -1,5 +1,5 @@
 /** What tells the items of a machine configuration's lists: for Talos, by the rules of its types, and for people. */
-import { canonical } from "./configMeaning.ts";
+import { canonicalText } from "./configMeaning.ts";
 import { isLeaf, isTreeMap, textOf, type Tree } from "./configTree.ts";
 import { shapeAt, type ItemsRule, type Shape } from "./mergeRules.ts";
 import { isZero, scalarText } from "./scalars.ts";
@@ -26,7 +26,7 @@ export function itemKey(
     if (isTreeMap(value) && never.some((key) => !isZero(value.get(key), shapeAt(shape, key))))
       return undefined;
     const text =
-      isLeaf(value) && shape?.kind === "scalar" ? scalarText(value, shape.type) : canonical(value, shape);
+      isLeaf(value) && shape?.kind === "scalar" ? scalarText(value, shape.type) : canonicalText(value, shape);
     return { by, text };
   }
   const by = only ?? rule.by[0];
@@ -41,7 +41,7 @@ export function mergeKey(list: Shape | undefined, item: Tree): string | undefine
 }
 
 /** The fields of an item that have to be said for Talos to find it. */
-export function identity(list: Shape | undefined, item: Tree): [string, Tree][] {
+export function identifyingFields(list: Shape | undefined, item: Tree): [string, Tree][] {
   if (list?.kind !== "list" || list.items === undefined || !isTreeMap(item)) return [];
   const by = itemKey(list.items, item, list.of)?.by;
   const value = by === undefined ? undefined : item.get(by);

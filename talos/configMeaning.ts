@@ -33,11 +33,11 @@ export function isNothingAt(tree: Tree | undefined, parent: Shape | undefined, k
 
 /** Do two trees say the same to Talos? Items of lists may stand in another order. */
 export function sameMeaning(a: Tree | undefined, b: Tree | undefined, shape?: Shape): boolean {
-  return canonical(a, shape) === canonical(b, shape);
+  return canonicalText(a, shape) === canonicalText(b, shape);
 }
 
 /** One text for all trees of the same meaning. */
-export function canonical(tree: Tree | undefined, shape?: Shape): string {
+export function canonicalText(tree: Tree | undefined, shape?: Shape): string {
   if (tree === undefined || isNothing(tree, shape)) return "null";
   if (isTreeList(tree)) {
     const of = itemShape(shape);
@@ -47,7 +47,7 @@ export function canonical(tree: Tree | undefined, shape?: Shape): string {
       .sort()
       .join(",")}]`;
   }
-  if (!isTreeMap(tree)) return JSON.stringify(meaning(tree, shape));
+  if (!isTreeMap(tree)) return JSON.stringify(scalarMeaning(tree, shape));
   const entries = [...tree]
     .filter(([key, value]) => !isNothingAt(value, shape, key))
     .map(([key, value]) => `${JSON.stringify(key)}:${canonicalItem(value, shapeAt(shape, key))}`);
@@ -56,12 +56,12 @@ export function canonical(tree: Tree | undefined, shape?: Shape): string {
 
 /** What is there is there, even if it is empty. */
 function canonicalItem(tree: Tree, shape: Shape | undefined): string {
-  const text = canonical(tree, shape);
-  return text === "null" && isLeaf(tree) ? JSON.stringify(meaning(tree, shape)) : text;
+  const text = canonicalText(tree, shape);
+  return text === "null" && isLeaf(tree) ? JSON.stringify(scalarMeaning(tree, shape)) : text;
 }
 
 /** What a scalar means, as one text for all ways to write it: `0o644` and `420`, `5m` and `5m0s`. */
-function meaning(leaf: Leaf, shape?: Shape): string {
+function scalarMeaning(leaf: Leaf, shape?: Shape): string {
   const { text, plain } = leaf;
   if (isNull(leaf)) return "";
   if (shape?.kind === "scalar") return scalarText(leaf, shape.type);

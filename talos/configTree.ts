@@ -58,14 +58,14 @@ export function parseTree(text: string): Tree[] {
   }
   return documents.flatMap((document) => {
     const budget = { nodes: 200_000 };
-    const tree = document.contents === null ? undefined : treeOf(document.contents, document, budget);
+    const tree = document.contents === null ? undefined : toTree(document.contents, document, budget);
     return tree === undefined || isNull(tree) ? [] : [tree];
   });
 }
 
 // Nodes share the files they are made of, and several questions are asked of each.
 const parsedConfigs = new Map<string, readonly TreeMap[]>();
-const REMEMBERED = 16;
+const MAX_CACHED = 16;
 
 /** The documents of a machine configuration, each a mapping. Throws `ConfigTextError`. */
 export function parseConfig(text: string): readonly TreeMap[] {
@@ -73,7 +73,7 @@ export function parseConfig(text: string): readonly TreeMap[] {
   if (known !== undefined) return known;
   const documents = readConfig(text);
   const oldest = parsedConfigs.keys().next();
-  if (parsedConfigs.size >= REMEMBERED && oldest.done !== true) parsedConfigs.delete(oldest.value);
+  if (parsedConfigs.size >= MAX_CACHED && oldest.done !== true) parsedConfigs.delete(oldest.value);
   parsedConfigs.set(text, documents);
   return documents;
 }
@@ -91,7 +91,7 @@ export function configText(documents: readonly Tree[]): string {
   return documents
     .map((tree) => {
       const document = new Document(undefined, { schema: "failsafe" });
-      document.contents = nodeOf(tree);
+      document.contents = toYamlNode(tree);
       return document.toString({ lineWidth: 0 });
     })
     .join("---\n");
@@ -120,20 +120,20 @@ export function documentLabel(document: TreeMap): string {
   return name === undefined ? kind : `${kind}[${name}]`;
 }
 
-function treeOf(node: Node, document: Document.Parsed, budget: { nodes: number }): Tree {
+function toTree(node: Node, document: Document.Parsed, budget: { nodes: number }): Tree {
   if (--budget.nodes < 0) throw new ConfigTextError("line 1: has aliases without end");
   if (isAlias(node)) {
     const target = node.resolve(document);
     if (target === undefined) throw new ConfigTextError("line 1: has an alias without its anchor");
-    return treeOf(target, document, budget);
+    return toTree(target, document, budget);
   }
-  if (isSeq(node)) return node.items.map((item) => treeOf(item as Node, document, budget));
+  if (isSeq(node)) return node.items.map((item) => toTree(item as Node, document, budget));
   if (isMap(node)) {
     const own = new Map<string, Tree>();
     const merged: Tree[] = [];
     for (const { key, value } of node.items) {
       const name = isScalar(key) && typeof key.value === "string" ? key.value : "";
-      const tree: Tree = value === null ? { text: "", plain: true } : treeOf(value as Node, document, budget);
+      const tree: Tree = value === null ? { text: "", plain: true } : toTree(value as Node, document, budget);
       if (name === "<<" && isScalar(key) && key.type === "PLAIN")
         merged.push(...(isTreeList(tree) ? tree : [tree]));
       else own.set(name, tree);
@@ -151,28 +151,28 @@ function treeOf(node: Node, document: Document.Parsed, budget: { nodes: number }
   };
 }
 
-function nodeOf(tree: Tree): Node {
+function toYamlNode(tree: Tree): Node {
   if (isTreeMap(tree)) {
     const map = new YAMLMap<Scalar, Node>();
     for (const [key, value] of tree)
-      map.items.push(new Pair(scalarOf({ text: key, plain: !ambiguous(key) }), nodeOf(value)));
+      map.items.push(new Pair(toYamlScalar({ text: key, plain: !isAmbiguous(key) }), toYamlNode(value)));
     return map;
   }
   if (isTreeList(tree)) {
     const list = new YAMLSeq<Node>();
-    for (const item of tree) list.items.push(nodeOf(item));
+    for (const item of tree) list.items.push(toYamlNode(item));
     return list;
   }
-  return scalarOf(tree);
+  return toYamlScalar(tree);
 }
 
-function scalarOf({ text, plain }: Leaf): Scalar {
+function toYamlScalar({ text, plain }: Leaf): Scalar {
   const scalar = new Scalar(plain && text === "" ? "null" : text);
   scalar.type = plain ? "PLAIN" : text.includes("\n") ? "BLOCK_LITERAL" : "QUOTE_DOUBLE";
   return scalar;
 }
 
 /** Would YAML, in any of its versions, take this text for something else? */
-function ambiguous(text: string): boolean {
+function isAmbiguous(text: string): boolean {
   return /^(?:~|null|true|false|yes|no|on|off|y|n|[-+.\d].*|)$/i.test(text);
 }

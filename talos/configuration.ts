@@ -43,6 +43,6 @@ export class Configuration {
 }
 
 /** A place in the v1alpha1 document. */
-export function inMain(...keys: string[]): Place {
+export function inMainDocument(...keys: string[]): Place {
   return { kind: "", keys };
 }

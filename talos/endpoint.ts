@@ -15,11 +15,11 @@ export function splitEndpoint(endpoint: string): { host: string; port: number } 
  * nothing about the node.
  */
 export function isItself(endpoint: string, node: string): boolean {
-  return sameFor(splitEndpoint(endpoint).host) === sameFor(node);
+  return normalizeHost(splitEndpoint(endpoint).host) === normalizeHost(node);
 }
 
 /** One text for all ways to write the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */
-export function sameFor(host: string): string {
+export function normalizeHost(host: string): string {
   return URL.parse(`http://[${host}]`)?.hostname ?? host.toLowerCase();
 }
 
@@ -31,11 +31,11 @@ export type Endpoints = Readonly<Record<string, readonly string[]>>;
 
 type Way = [address: string, endpoints: string[]];
 
-const others = "*";
+const wildcard = "*";
 
 /** Where a node is reached, the node itself first: it knows best. */
 export function reach(address: string, endpoints: Endpoints | undefined): readonly string[] {
-  const list = endpoints?.[address] ?? endpoints?.[others] ?? [];
+  const list = endpoints?.[address] ?? endpoints?.[wildcard] ?? [];
   if (list.length === 0) return [address];
   return [
     ...list.filter((endpoint) => isItself(endpoint, address)),
@@ -51,7 +51,7 @@ export function endpointsByAddress(
   const own = nodes.flatMap(({ address, endpoint }): Way[] =>
     endpoint === undefined ? [] : [[address, [withoutBrackets(endpoint)]]],
   );
-  const all: Way[] = forAll.length === 0 ? own : [[others, forAll.map(withoutBrackets)], ...own];
+  const all: Way[] = forAll.length === 0 ? own : [[wildcard, forAll.map(withoutBrackets)], ...own];
   return all.length === 0 ? undefined : Object.fromEntries(all);
 }
 
@@ -66,6 +66,6 @@ export function endpointsFor(
   addresses: readonly string[],
 ): Endpoints | undefined {
   if (endpoints === undefined) return undefined;
-  const needed = Object.entries(endpoints).filter(([key]) => key === others || addresses.includes(key));
+  const needed = Object.entries(endpoints).filter(([key]) => key === wildcard || addresses.includes(key));
   return needed.length === 0 ? undefined : Object.fromEntries(needed);
 }

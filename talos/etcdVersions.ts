@@ -54,14 +54,14 @@ const ETCD: Readonly<Record<number, readonly (readonly [fromPatch: number, etcd:
 export const SAFE_BEFORE_3_6 = { etcd: "3.5.26", talos: "v1.10.9" } as const;
 
 /** The etcd of a Talos release, `3.6.12`; undefined for a line this program does not know. */
-export function etcdOf(talosVersion: string): string | undefined {
+export function etcdVersionOf(talosVersion: string): string | undefined {
   const { major, minor, patch } = parseVersion(talosVersion);
   const line = major === 1 ? ETCD[minor] : undefined;
   return line?.findLast(([fromPatch]) => patch >= fromPatch)?.[1];
 }
 
 /** The version in the tag of an etcd image, `registry.k8s.io/etcd:v3.6.12` gives `3.6.12`; undefined without one. */
-export function etcdOfImage(image: string): string | undefined {
+export function etcdVersionOfImage(image: string): string | undefined {
   return /:v?(\d+\.\d+\.\d+)(?:[-+@].*)?$/.exec(image)?.[1];
 }
 
@@ -81,7 +81,7 @@ export function describeEtcdMinor({ major, minor }: EtcdMinor): string {
 }
 
 /** Is it a 3.5 that must not be followed by 3.6 yet? */
-export function unsafeBefore36(version: string): boolean {
+export function isUnsafeBefore36(version: string): boolean {
   const match = /^v?3\.5\.(\d+)/.exec(version);
   return match !== null && Number(match[1]) < Number(SAFE_BEFORE_3_6.etcd.split(".")[2]);
 }

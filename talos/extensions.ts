@@ -41,7 +41,7 @@ const BAD_RELEASES: readonly BadRelease[] = [
 ];
 
 /** The entry for a release that is known to be bad with one of the extensions; undefined where none is known. */
-export function badRelease(
+export function findBadRelease(
   version: string,
   extensions: readonly string[] = ["iscsi-tools"],
 ): BadRelease | undefined {
@@ -88,7 +88,7 @@ const EXTENSION_SINCE: Readonly<Record<string, number>> = {
 };
 
 /** Does the release offer the extension? Undefined where this program does not know the extension. */
-export function extensionAvailable(extension: string, version: string): boolean | undefined {
+export function isExtensionAvailable(extension: string, version: string): boolean | undefined {
   const since = EXTENSION_SINCE[canonicalExtension(extension)];
   return since === undefined ? undefined : versionAtLeast(version, since);
 }

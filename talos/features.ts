@@ -4,7 +4,7 @@
 import { contractAtLeast, parseVersion, versionAtLeast } from "./version.ts";
 
 /** Which upgrade API a server of this release offers (siderolabs/talos v1.13 lifecycle.proto; first in v1.13.0-beta.0). */
-export function upgradeApi(version: string): "machine" | "lifecycle" {
+export function upgradeApiOf(version: string): "machine" | "lifecycle" {
   const parsed = parseVersion(version);
   if (
     parsed.major === 1 &&
@@ -21,7 +21,7 @@ export function upgradeApi(version: string): "machine" | "lifecycle" {
  * Must the upgrade request say `preserve`? Only before 1.8, where the default wiped a node's data. From 1.8 on data
  * always stays, and servers from 1.12.9 and 1.13.4 on take the flag as leave to skip their etcd check.
  */
-export function preserveNeeded(version: string): boolean {
+export function needsPreserve(version: string): boolean {
   return !versionAtLeast(version, 8);
 }
 
@@ -44,7 +44,7 @@ export function hasSchematicExtension(version: string): boolean {
  * Does a configuration generated for this contract put the CRI and its pods in a process and mount namespace of their
  * own (`SecurityProfileConfig.workloadIsolation`)? A pod cannot find iscsid by its process then.
  */
-export function workloadIsolation(contract: string): boolean {
+export function hasWorkloadIsolation(contract: string): boolean {
   return contractAtLeast(contract, 14);
 }
 
@@ -70,7 +70,7 @@ export interface KernelArguments {
  * systemd-boot (new UEFI installs from 1.10 on) ignores it, and the upgrade API of 1.13 does not pass it on. Left out,
  * the contract's own line is taken for the legacy boot path.
  */
-export function kernelArguments(contract: string, version?: string): KernelArguments {
+export function kernelArgumentPlace(contract: string, version?: string): KernelArguments {
   if (contractAtLeast(contract, 12)) {
     return {
       place: "schematic",

@@ -201,7 +201,7 @@ function readsBack(text: string): boolean {
 }
 
 function styleOf(text: string, place: Place): Style {
-  const allowed = analyze(text);
+  const allowed = allowedStyles(text);
   if (text.includes("\n")) {
     // Literal style wants something to see; a text of white space alone is quoted.
     const visible = [...text].some((character) => !isSpaceForGo(character));
@@ -219,7 +219,7 @@ interface Allowed {
 }
 
 /** Which styles can carry the text in block context. */
-function analyze(text: string): Allowed {
+function allowedStyles(text: string): Allowed {
   const characters = [...text];
   const last = characters.length - 1;
   let indicator = text.startsWith("---") || text.startsWith("...");

@@ -45,7 +45,7 @@ function isSchematicId(text: string): boolean {
  * installer for every platform: `factory.talos.dev/installer/<id>:v1.6.7`.
  */
 export function installerImage(spec: FactoryImageSpec): string {
-  const { schematicId, version } = checked(spec);
+  const { schematicId, version } = validateSpec(spec);
   return `${registryOf(spec.factory)}/${installerName(spec)}/${schematicId}:${version}`;
 }
 
@@ -62,13 +62,13 @@ export function isoUrl(spec: FactoryImageSpec, architecture: Architecture = "amd
 
 /** A file that the factory builds: `<factory>/image/<id>/<release>/metal-amd64.iso`. */
 export function assetUrl(spec: FactoryImageSpec, architecture: Architecture, suffix: string): string {
-  const { schematicId, version } = checked(spec);
+  const { schematicId, version } = validateSpec(spec);
   return `${baseUrl(spec.factory)}/image/${schematicId}/${version}/${assetName(spec, architecture)}.${suffix}`;
 }
 
 /** The iPXE script to boot a new machine from over the network. */
 export function pxeUrl(spec: FactoryImageSpec, architecture: Architecture = "amd64"): string {
-  const { schematicId, version } = checked(spec);
+  const { schematicId, version } = validateSpec(spec);
   const base = new URL(baseUrl(spec.factory));
   // The public factory serves PXE scripts from a host of its own (factory.talos.dev shows pxe.factory.talos.dev).
   if (base.host === "factory.talos.dev") base.host = "pxe.factory.talos.dev";
@@ -115,7 +115,7 @@ export function installerPartsOf(reference: string): InstallerReference | undefi
   };
 }
 
-function checked(spec: FactoryImageSpec): FactoryImageSpec {
+function validateSpec(spec: FactoryImageSpec): FactoryImageSpec {
   if (!isSchematicId(spec.schematicId)) {
     throw new ImageError(`"${spec.schematicId}" is not a schematic ID: 64 hexadecimal digits are wanted`);
   }

@@ -8,23 +8,23 @@ import { contractAtLeast, contractOf } from "./version.ts";
 const iscsiadmPath = "/usr/local/sbin/iscsiadm";
 
 /** Minor release of the newest contract that the Talos provider can generate: it is built with the machinery of v1.13 (pulumi-talos 0.8.1). */
-const newestOfProvider = 13;
+const newestProviderMinor = 13;
 
 /** Minor release of the newest contract that a configuration can be generated for, by the provider or from talos/skeletons.json. */
-export const newestGenerated = 14;
+export const newestGeneratedMinor = 14;
 
 /**
  * The contract a new cluster starts with where its settings name none: that of its release, or the newest of the provider. It must not become a newer
  * one: a cluster without a contract in its settings would get another one with a new version of this program.
  */
-export function newestContract(talosVersion: string): string {
+export function newestUsableContract(talosVersion: string): string {
   const own = contractOf(talosVersion);
-  return contractAtLeast(own, newestOfProvider + 1) ? `v1.${newestOfProvider}` : own;
+  return contractAtLeast(own, newestProviderMinor + 1) ? `v1.${newestProviderMinor}` : own;
 }
 
 /** Is a configuration of this contract generated here, because the Talos provider cannot? */
 export function isGeneratedHere(contract: string): boolean {
-  return contractAtLeast(contract, newestOfProvider + 1);
+  return contractAtLeast(contract, newestProviderMinor + 1);
 }
 
 /** What has to be on a node, and to run there, for its schematic to count as installed. */

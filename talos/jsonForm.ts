@@ -11,7 +11,7 @@ const NULL: Leaf = { text: "null", plain: true };
 const ZERO: Leaf = { text: "0", plain: true };
 
 /** As Talos writes what it has read: empty fields that it leaves out are gone, those that it always writes are there. */
-export function asWritten(tree: Tree | undefined, shape: Shape | undefined): Tree {
+export function asTalosWrites(tree: Tree | undefined, shape: Shape | undefined): Tree {
   const absent = tree === undefined || isNull(tree);
   if (absent && (shape === undefined || shape.pointer || shape.kind === "any")) return NULL;
   switch (shape?.kind) {
@@ -21,27 +21,27 @@ export function asWritten(tree: Tree | undefined, shape: Shape | undefined): Tre
     case "leaf":
       if (absent)
         return shape.rule.number === true ? ZERO : { text: shape.rule.zero?.[0] ?? "", plain: false };
-      return shape.rule.number === true ? inAny(tree) : asText(tree);
+      return shape.rule.number === true ? anyToJson(tree) : asText(tree);
     case "list":
       if (absent || !isTreeList(tree)) return absent ? [] : tree;
       return tree
         .filter((item) => !isNull(item) || shape.of.pointer || shape.of.kind === "any")
-        .map((item) => asWritten(item, shape.of));
+        .map((item) => asTalosWrites(item, shape.of));
     case "map":
       if (absent || !isTreeMap(tree)) return absent ? new Map<string, Tree>() : tree;
-      return new Map([...tree].map(([key, value]) => [key, asWritten(value, shape.of)]));
+      return new Map([...tree].map(([key, value]) => [key, asTalosWrites(value, shape.of)]));
     case "struct": {
       const own = isTreeMap(tree) ? tree : new Map<string, Tree>();
       const known = [...shape.fields].flatMap(([key, field]): [string, Tree][] => {
         const value = own.get(key);
         if (isLeftOut(value, field)) return [];
-        return [[key, asWritten(value, field.shape)]];
+        return [[key, asTalosWrites(value, field.shape)]];
       });
       const others = [...own].filter(([key]) => !shape.fields.has(key));
       return new Map([...known, ...others]);
     }
     default:
-      return inAny(tree as Tree);
+      return anyToJson(tree as Tree);
   }
 }
 
@@ -91,9 +91,9 @@ function asText(tree: Tree): Tree {
 }
 
 /** What YAML makes of values of any type, in the form that JSON has for it. */
-function inAny(tree: Tree): Tree {
-  if (isTreeMap(tree)) return new Map([...tree].map(([key, value]) => [key, inAny(value)]));
-  if (isTreeList(tree)) return tree.map(inAny);
+function anyToJson(tree: Tree): Tree {
+  if (isTreeMap(tree)) return new Map([...tree].map(([key, value]) => [key, anyToJson(value)]));
+  if (isTreeList(tree)) return tree.map(anyToJson);
   return jsonScalar(tree, yamlType(tree));
 }
 
@@ -148,10 +148,10 @@ export function sameJson(a: Tree | undefined, b: Tree | undefined): boolean {
   if (isTreeList(a))
     return isTreeList(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]));
   if (isTreeMap(a))
-    return isTreeMap(b) && a.size === b.size && [...a].every(([key, value]) => sameIn(b, key, value));
+    return isTreeMap(b) && a.size === b.size && [...a].every(([key, value]) => hasSameValue(b, key, value));
   return isLeaf(b) && a.text === b.text && a.plain === b.plain;
 }
 
-function sameIn(other: TreeMap, key: string, value: Tree): boolean {
+function hasSameValue(other: TreeMap, key: string, value: Tree): boolean {
   return other.has(key) && sameJson(value, other.get(key));
 }

@@ -1,7 +1,7 @@
 /** JSON patches (RFC 6902), which Talos takes for configurations of a single document, done as the library does it that Talos uses. */
 import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
 import { jsonValue, sameJson } from "./jsonForm.ts";
-import { PatchMisfit } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchMisfit.ts";
 
 type Change = (parent: Tree, key: string, path: string) => Tree;
 
@@ -14,7 +14,7 @@ const YAML_NULL: Tree = { text: "null", plain: true };
  */
 export function applyJsonPatch(document: TreeMap, operations: readonly Tree[], json: boolean): TreeMap {
   const result = operations.reduce<Tree>((tree, operation) => applyOne(tree, operation, json), document);
-  if (!isTreeMap(result)) throw new PatchMisfit("leaves no machine configuration");
+  if (!isTreeMap(result)) throw new PatchRefused("leaves no machine configuration");
   return result;
 }
 
@@ -23,33 +23,39 @@ function applyOne(document: Tree, operation: Tree, json: boolean): Tree {
   const given = isTreeMap(operation) ? operation.get("path") : undefined;
   // The empty path is the document itself.
   const path = named ?? (given !== undefined && isLeaf(given) && !given.plain ? "" : undefined);
-  if (path === undefined) throw new PatchMisfit("has an operation without a path");
+  if (path === undefined) throw new PatchRefused("has an operation without a path");
   const value = isTreeMap(operation) ? operation.get("value") : undefined;
   const wanted = (): Tree => {
-    if (value === undefined) throw new PatchMisfit(`${op} ${path} has no value`);
+    if (value === undefined) throw new PatchRefused(`${op} ${path} has no value`);
     // The library tells a null that YAML gave from one that JSON gave.
     return !json && isNull(value) ? YAML_NULL : jsonValue(value);
   };
   switch (op) {
     case "add":
-      return change(document, path, adding(wanted()));
+      return changeAt(document, path, adding(wanted()));
     case "remove":
-      return change(document, path, removing);
+      return changeAt(document, path, removing);
     case "replace":
-      return path === "" ? wanted() : change(document, path, replacing(wanted()));
+      return path === "" ? wanted() : changeAt(document, path, replacing(wanted()));
     case "copy":
     case "move": {
-      if (from === undefined) throw new PatchMisfit(`${op} ${path} does not say from where`);
-      const moved = find(document, from);
-      if (moved === undefined && op === "move") throw new PatchMisfit(`${from} is not there`);
-      return change(op === "move" ? change(document, from, removing) : document, path, adding(moved ?? NULL));
+      if (from === undefined) throw new PatchRefused(`${op} ${path} does not say from where`);
+      const moved = valueAt(document, from);
+      if (moved === undefined && op === "move") throw new PatchRefused(`${from} is not there`);
+      return changeAt(
+        op === "move" ? changeAt(document, from, removing) : document,
+        path,
+        adding(moved ?? NULL),
+      );
     }
     case "test":
-      if (!meets(find(document, path), value, json))
-        throw new PatchMisfit(`test ${path} fails: another value is there`);
+      if (!passesTest(valueAt(document, path), value, json))
+        throw new PatchRefused(`test ${path} fails: another value is there`);
       return document;
     default:
-      throw new PatchMisfit(`has the operation "${op}"; there are add, remove, replace, move, copy and test`);
+      throw new PatchRefused(
+        `has the operation "${op}"; there are add, remove, replace, move, copy and test`,
+      );
   }
 }
 
@@ -57,7 +63,7 @@ function isEmptySection(tree: Tree, lists: boolean): boolean {
   return (isTreeMap(tree) && tree.size === 0) || (lists && isTreeList(tree) && tree.length === 0);
 }
 
-function meets(found: Tree | undefined, value: Tree | undefined, json: boolean): boolean {
+function passesTest(found: Tree | undefined, value: Tree | undefined, json: boolean): boolean {
   // For the library that null is an empty map, or an empty list, too.
   if (found === YAML_NULL)
     return !json && value !== undefined && (isNull(value) || isEmptySection(value, false));
@@ -82,7 +88,7 @@ function indexIn(list: readonly Tree[], key: string, end: number): number | unde
   return at >= 0 && at < end ? at : undefined;
 }
 
-function child(tree: Tree | undefined, key: string): Tree | undefined {
+function childOf(tree: Tree | undefined, key: string): Tree | undefined {
   if (isTreeMap(tree)) return tree.get(key);
   if (!isTreeList(tree)) return undefined;
   const at = indexIn(tree, key, tree.length);
@@ -90,24 +96,24 @@ function child(tree: Tree | undefined, key: string): Tree | undefined {
 }
 
 /** What is at a path; nothing where the last key is not there. */
-function find(document: Tree, path: string): Tree | undefined {
+function valueAt(document: Tree, path: string): Tree | undefined {
   if (path === "") return document;
   const keys = pointerKeys(path);
   const last = keys.pop() ?? "";
-  const parent = keys.reduce<Tree | undefined>(child, document);
-  if (parent === undefined || isLeaf(parent)) throw new PatchMisfit(`${path} is not there`);
-  const found = child(parent, last);
-  if (found === undefined && isTreeList(parent)) throw new PatchMisfit(`${path} is not there`);
+  const parent = keys.reduce<Tree | undefined>(childOf, document);
+  if (parent === undefined || isLeaf(parent)) throw new PatchRefused(`${path} is not there`);
+  const found = childOf(parent, last);
+  if (found === undefined && isTreeList(parent)) throw new PatchRefused(`${path} is not there`);
   return found;
 }
 
-function change(document: Tree, path: string, make: Change): Tree {
-  if (!path.includes("/")) throw new PatchMisfit(`"${path}" is no path: it has to begin with /`);
+function changeAt(document: Tree, path: string, make: Change): Tree {
+  if (!path.includes("/")) throw new PatchRefused(`"${path}" is no path: it has to begin with /`);
   const into = (tree: Tree, keys: readonly string[]): Tree => {
     const [key = "", ...rest] = keys;
     if (rest.length === 0) return make(tree, key, path);
-    const inner = child(tree, key);
-    if (inner === undefined || isLeaf(inner) || isNull(inner)) throw new PatchMisfit(`${path} is not there`);
+    const inner = childOf(tree, key);
+    if (inner === undefined || isLeaf(inner) || isNull(inner)) throw new PatchRefused(`${path} is not there`);
     return replacing(into(inner, rest))(tree, key, path);
   };
   return into(document, pointerKeys(path));
@@ -121,7 +127,7 @@ const adding =
       const at = key === "-" ? parent.length : indexIn(parent, key, parent.length + 1);
       if (at !== undefined) return parent.toSpliced(at, 0, value);
     }
-    throw new PatchMisfit(`${path} is no place to add to`);
+    throw new PatchRefused(`${path} is no place to add to`);
   };
 
 const replacing =
@@ -129,12 +135,12 @@ const replacing =
   (parent, key, path) => {
     if (isTreeMap(parent)) return new Map(parent).set(key, value);
     const at = isTreeList(parent) ? indexIn(parent, key, parent.length) : undefined;
-    if (!isTreeList(parent) || at === undefined) throw new PatchMisfit(`${path} is not there`);
+    if (!isTreeList(parent) || at === undefined) throw new PatchRefused(`${path} is not there`);
     return parent.with(at, value);
   };
 
 const removing: Change = (parent, key, path) => {
-  if (child(parent, key) === undefined) throw new PatchMisfit(`${path} is not there`);
+  if (childOf(parent, key) === undefined) throw new PatchRefused(`${path} is not there`);
   if (isTreeMap(parent)) return new Map([...parent].filter(([name]) => name !== key));
   const list = parent as readonly Tree[];
   return list.toSpliced(indexIn(list, key, list.length) ?? 0, 1);

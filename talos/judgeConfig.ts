@@ -4,12 +4,12 @@
  */
 import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
 import { sameMeaning } from "./configMeaning.ts";
-import { Configuration, inMain, type Finding, type Place } from "./configuration.ts";
+import { Configuration, inMainDocument, type Finding, type Place } from "./configuration.ts";
 import { CONTROL_PLANE_KINDS } from "./documentKinds.ts";
 import { podSecurityFindings } from "./podSecurity.ts";
 
 /** What the configuration is for, and what the settings say about it. */
-export interface Judgement {
+export interface ConfigExpectations {
   readonly role: "controlplane" | "worker";
   /** The installer image that the settings give. */
   readonly image?: string | undefined;
@@ -21,23 +21,23 @@ export interface Judgement {
   readonly before?: readonly TreeMap[] | undefined;
 }
 
-type Rule = (config: Configuration, judgement: Judgement) => Finding[];
+type Rule = (config: Configuration, judgement: ConfigExpectations) => Finding[];
 
 /** Everything that is wrong with a merged configuration. */
-export function judgeConfig(documents: readonly TreeMap[], judgement: Judgement): Finding[] {
+export function checkConfig(documents: readonly TreeMap[], judgement: ConfigExpectations): Finding[] {
   const config = new Configuration(documents);
   return RULES.flatMap((rule) => rule(config, judgement));
 }
 
-const flag = (config: Configuration, ...keys: string[]): boolean =>
+const flagAt = (config: Configuration, ...keys: string[]): boolean =>
   config.text(...keys)?.toLowerCase() === "true";
 
-const role: Rule = (config, { role: wanted }) => {
+const roleRule: Rule = (config, { role: wanted }) => {
   const type = config.text("machine", "type");
   const types = wanted === "worker" ? ["worker"] : ["controlplane", "init"];
   if (type === undefined || types.includes(type)) return [];
   const reason = `machine.type ${JSON.stringify(type)} contradicts the node's role, ${wanted}`;
-  return [{ rule: "role", reason, places: [inMain("machine", "type")] }];
+  return [{ rule: "role", reason, places: [inMainDocument("machine", "type")] }];
 };
 
 const SECRETS: readonly (readonly string[])[] = [
@@ -62,12 +62,12 @@ const SECRET_DOCUMENTS: readonly Place[] = [
   { kind: "KubeServiceAccountConfig", keys: ["issuer", "privateKey"] },
 ];
 
-const secrets: Rule = (config, { before }) => {
+const secretsRule: Rule = (config, { before }) => {
   if (before === undefined) return [];
   const old = new Configuration(before);
   const value = (of: Configuration, { kind, keys }: Place): Tree | undefined =>
     kind === "" ? of.at(...keys) : treeAt(of.of(kind)[0], ...keys);
-  return [...SECRETS.map((path) => inMain(...path)), ...SECRET_DOCUMENTS]
+  return [...SECRETS.map((path) => inMainDocument(...path)), ...SECRET_DOCUMENTS]
     .filter((place) => !sameMeaning(value(old, place), value(config, place)))
     .map((place) => ({
       rule: "secrets",
@@ -76,7 +76,7 @@ const secrets: Rule = (config, { before }) => {
     }));
 };
 
-const controlPlanesOnly: Rule = (config, { role: wanted }) => {
+const controlPlaneOnlyRule: Rule = (config, { role: wanted }) => {
   if (wanted !== "worker") return [];
   const kinds = config.documents.flatMap((document) => textOf(document, "kind") ?? []);
   return [
@@ -86,7 +86,7 @@ const controlPlanesOnly: Rule = (config, { role: wanted }) => {
           {
             rule: "etcd",
             reason: "cluster.etcd is for control planes only",
-            places: [inMain("cluster", "etcd")],
+            places: [inMainDocument("cluster", "etcd")],
           },
         ]),
     ...kinds
@@ -99,7 +99,7 @@ const controlPlanesOnly: Rule = (config, { role: wanted }) => {
   ];
 };
 
-const installSections: Rule = (config) =>
+const installSectionsRule: Rule = (config) =>
   config.at("machine", "install") === undefined || config.of("UnattendedInstallConfig").length === 0
     ? []
     : [
@@ -107,14 +107,14 @@ const installSections: Rule = (config) =>
           rule: "install",
           reason:
             "machine.install cannot be used with the UnattendedInstallConfig document that the configuration has; patch that one",
-          places: [inMain("machine", "install"), { kind: "UnattendedInstallConfig", keys: ["kind"] }],
+          places: [inMainDocument("machine", "install"), { kind: "UnattendedInstallConfig", keys: ["kind"] }],
         },
       ];
 
-const image: Rule = (config, { image: wanted }) => {
+const imageRule: Rule = (config, { image: wanted }) => {
   if (wanted === undefined) return [];
   const given: [Place, string | undefined][] = [
-    [inMain("machine", "install", "image"), config.text("machine", "install", "image")],
+    [inMainDocument("machine", "install", "image"), config.text("machine", "install", "image")],
     ...config
       .of("UnattendedInstallConfig")
       .map((document): [Place, string | undefined] => [
@@ -145,13 +145,13 @@ export function installKernelArguments(documents: readonly TreeMap[]): {
   return {
     args: isTreeList(list) ? list.flatMap((item) => (isLeaf(item) ? [item.text] : [])) : [],
     grubUseUKICmdline:
-      flag(config, "machine", "install", "grubUseUKICmdline") ||
+      flagAt(config, "machine", "install", "grubUseUKICmdline") ||
       // Without machine.install the image's are taken (siderolabs/talos v1.14 78e378a48).
       config.of("UnattendedInstallConfig").length > 0,
   };
 }
 
-const kernelArguments: Rule = (config) => {
+const kernelArgumentsRule: Rule = (config) => {
   const { args, grubUseUKICmdline } = installKernelArguments(config.documents);
   if (args.length === 0 || !grubUseUKICmdline) return [];
   return [
@@ -161,15 +161,15 @@ const kernelArguments: Rule = (config) => {
         "machine.install.extraKernelArgs cannot be used together with grubUseUKICmdline, which the configuration sets; " +
         "put the arguments into the schematic, customization.extraKernelArgs",
       places: [
-        inMain("machine", "install", "extraKernelArgs"),
-        inMain("machine", "install", "grubUseUKICmdline"),
+        inMainDocument("machine", "install", "extraKernelArgs"),
+        inMainDocument("machine", "install", "grubUseUKICmdline"),
       ],
     },
   ];
 };
 
-const hostname: Rule = (config, { hostname: wanted }) => {
-  const old = inMain("machine", "network", "hostname");
+const hostnameRule: Rule = (config, { hostname: wanted }) => {
+  const old = inMainDocument("machine", "network", "hostname");
   const inDocument: Place = { kind: "HostnameConfig", keys: ["hostname"] };
   const findings: Finding[] = [];
   const say = (reason: string, ...places: Place[]): void =>
@@ -195,24 +195,24 @@ const hostname: Rule = (config, { hostname: wanted }) => {
         old,
         { kind: "HostnameConfig", keys: ["kind"] },
       );
-    else if (flag(config, "machine", "features", "stableHostname"))
+    else if (flagAt(config, "machine", "features", "stableHostname"))
       say(
         "a HostnameConfig document cannot be used with machine.features.stableHostname, which the configuration sets; " +
           "patch machine.network.hostname",
         { kind: "HostnameConfig", keys: ["kind"] },
-        inMain("machine", "features", "stableHostname"),
+        inMainDocument("machine", "features", "stableHostname"),
       );
   }
   return findings;
 };
 
 const RULES: readonly Rule[] = [
-  role,
-  secrets,
-  controlPlanesOnly,
-  installSections,
-  image,
-  kernelArguments,
-  hostname,
+  roleRule,
+  secretsRule,
+  controlPlaneOnlyRule,
+  installSectionsRule,
+  imageRule,
+  kernelArgumentsRule,
+  hostnameRule,
   (config, { exempter }) => podSecurityFindings(config, exempter),
 ];

@@ -28,7 +28,7 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set(["iscsi_tcp=1"]);
  */
 export function lostKernelArguments(args: readonly string[], cmdline?: string): string[] {
   const running = cmdline === undefined ? undefined : tokensOf(cmdline);
-  return args.filter((arg) => !WITHOUT_EFFECT.has(arg) && inEffect(arg, running) && !isKept(arg, running));
+  return args.filter((arg) => !WITHOUT_EFFECT.has(arg) && isInEffect(arg, running) && !isKept(arg, running));
 }
 
 /**
@@ -44,7 +44,7 @@ const tokensOf = (cmdline: string): string[] => cmdline.split(/\s+/).filter((tok
 const keyOf = (token: string): string => token.split("=")[0] ?? token;
 
 /** One that the running kernel does not have was lost before, or has never been installed. */
-function inEffect(arg: string, running: readonly string[] | undefined): boolean {
+function isInEffect(arg: string, running: readonly string[] | undefined): boolean {
   // GRUB may quote what is not plain; such an argument counts as in effect.
   if (running === undefined || !/^[\w.,:;/@+%=-]+$/.test(arg)) return true;
   if (!arg.startsWith("-")) return running.includes(arg);

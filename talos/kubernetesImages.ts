@@ -63,11 +63,11 @@ export const staticPodComponents = ["kube-apiserver", "kube-controller-manager",
 export type KubernetesImages = Partial<Record<KubernetesComponent, string>>;
 
 /** The images that a machine configuration names. Throws `ConfigTextError`. */
-export function imagesIn(config: string): KubernetesImages {
+export function readImages(config: string): KubernetesImages {
   const documents = parseConfig(config);
   const found = kubernetesComponents.flatMap((component): [KubernetesComponent, string][] => {
     const image = documents
-      .map((document) => textOf(document, ...(keysIn(document, component) ?? ["\0"])))
+      .map((document) => textOf(document, ...(imageKeys(document, component) ?? ["\0"])))
       .find((text) => text !== undefined);
     return image === undefined ? [] : [[component, image]];
   });
@@ -78,11 +78,11 @@ export function imagesIn(config: string): KubernetesImages {
  * The configuration with these images; undefined takes one out. The text as it is where nothing changes. Throws `ConfigTextError`.
  * @param images for these components alone
  */
-export function withImages(
+export function setImages(
   config: string,
   images: Partial<Record<KubernetesComponent, string | undefined>>,
 ): string {
-  const has = imagesIn(config);
+  const has = readImages(config);
   const changed = (Object.keys(images) as KubernetesComponent[]).filter(
     (component) => images[component] !== has[component],
   );
@@ -91,8 +91,8 @@ export function withImages(
   return configText(
     documents.map((document) =>
       changed.reduce<TreeMap>((tree, component) => {
-        const keys = placeFor(documents, document, component);
-        return keys === undefined ? tree : (set(tree, keys, images[component]) as TreeMap);
+        const keys = imagePlace(documents, document, component);
+        return keys === undefined ? tree : (setText(tree, keys, images[component]) as TreeMap);
       }, document),
     ),
   );
@@ -109,9 +109,11 @@ export function isProxyDisabled(config: string): boolean {
 }
 
 /** Components whose image one of these patches sets: its owner pins it, and nothing else moves it. Throws `ConfigTextError`. */
-export function pinnedIn(patches: readonly string[]): ReadonlySet<KubernetesComponent> {
+export function pinnedComponents(patches: readonly string[]): ReadonlySet<KubernetesComponent> {
   const trees = patches.flatMap((patch) => parseTree(patch));
-  return new Set(kubernetesComponents.filter((component) => trees.some((tree) => names(tree, component))));
+  return new Set(
+    kubernetesComponents.filter((component) => trees.some((tree) => namesComponent(tree, component))),
+  );
 }
 
 /**
@@ -119,11 +121,11 @@ export function pinnedIn(patches: readonly string[]): ReadonlySet<KubernetesComp
  * @param running what the node has
  * @param patches the patches in the configuration
  */
-export function keepImages(wanted: string, running: string, patches: readonly string[]): string {
-  const own = imagesIn(running);
-  return withImages(
+export function keepRunningImages(wanted: string, running: string, patches: readonly string[]): string {
+  const own = readImages(running);
+  return setImages(
     wanted,
-    Object.fromEntries(unpinned(patches).map((component) => [component, own[component]])),
+    Object.fromEntries(unpinnedComponents(patches).map((component) => [component, own[component]])),
   );
 }
 
@@ -132,27 +134,27 @@ export function keepImages(wanted: string, running: string, patches: readonly st
  * @param running what the control plane has
  * @param patches the patches in the configuration
  */
-export function joinImages(wanted: string, running: string, patches: readonly string[]): string {
-  const [own, given] = [imagesIn(running), imagesIn(wanted)];
-  const moved = unpinned(patches).flatMap((component): [KubernetesComponent, string][] => {
-    const [release, image] = [releaseOf(own[component]), given[component]];
-    return release === undefined || image === undefined || releaseOf(image) === release
+export function useClusterReleases(wanted: string, running: string, patches: readonly string[]): string {
+  const [own, given] = [readImages(running), readImages(wanted)];
+  const moved = unpinnedComponents(patches).flatMap((component): [KubernetesComponent, string][] => {
+    const [release, image] = [releaseOfImage(own[component]), given[component]];
+    return release === undefined || image === undefined || releaseOfImage(image) === release
       ? []
-      : [[component, imageOfRelease(component, image, release)]];
+      : [[component, imageForRelease(component, image, release)]];
   });
-  return withImages(wanted, Object.fromEntries(moved));
+  return setImages(wanted, Object.fromEntries(moved));
 }
 
 /** Do two configurations differ in nothing but images that no patch pins? */
-export function sameButForImages(one: string, other: string, patches: readonly string[]): boolean {
+export function differOnlyInImages(one: string, other: string, patches: readonly string[]): boolean {
   if (one === other) return true;
-  const without = Object.fromEntries(unpinned(patches).map((component) => [component, undefined]));
-  const bare = (text: string): string => configText(parseConfig(withImages(text, without)));
+  const without = Object.fromEntries(unpinnedComponents(patches).map((component) => [component, undefined]));
+  const bare = (text: string): string => configText(parseConfig(setImages(text, without)));
   return bare(one) === bare(other);
 }
 
-function unpinned(patches: readonly string[]): KubernetesComponent[] {
-  const pinned = pinnedIn(patches);
+function unpinnedComponents(patches: readonly string[]): KubernetesComponent[] {
+  const pinned = pinnedComponents(patches);
   return kubernetesComponents.filter((component) => !pinned.has(component));
 }
 
@@ -160,7 +162,7 @@ const tagged =
   /^([^@]+?)(?::(v?\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)([^@:/]*))?(?:@sha256:[0-9a-f]{64})?$/;
 
 /** The release that an image's tag names, `v1.36.1`; undefined where it names none. */
-export function releaseOf(image: string | undefined): string | undefined {
+export function releaseOfImage(image: string | undefined): string | undefined {
   const version = image === undefined ? undefined : tagged.exec(image)?.[2];
   return version === undefined ? undefined : version.replace(/^v?/, "v");
 }
@@ -169,7 +171,7 @@ export function releaseOf(image: string | undefined): string | undefined {
 const untagged = /^(.+?)(?::[^/:@]+)?(?:@[^/]*)?$/;
 
 /** The image of another release, from the same place and of the same kind (`-slim`, `-fat`); without one, Talos's own. A tag that names no release is replaced. */
-export function imageOfRelease(
+export function imageForRelease(
   component: KubernetesComponent,
   image: string | undefined,
   release: string,
@@ -181,7 +183,7 @@ export function imageOfRelease(
 }
 
 /** Where a document has the component's image; undefined for a document that is about something else. */
-function keysIn(document: TreeMap, component: KubernetesComponent): string[] | undefined {
+function imageKeys(document: TreeMap, component: KubernetesComponent): string[] | undefined {
   const { path, kind } = places[component];
   const own = textOf(document, "kind");
   if (own === undefined) return [...path, "image"];
@@ -189,7 +191,7 @@ function keysIn(document: TreeMap, component: KubernetesComponent): string[] | u
 }
 
 /** Where to write it: in the component's own document where there is one, else in the v1alpha1 document. */
-function placeFor(
+function imagePlace(
   all: readonly TreeMap[],
   document: TreeMap,
   component: KubernetesComponent,
@@ -197,20 +199,20 @@ function placeFor(
   const { kind } = places[component];
   const separate = all.some((other) => textOf(other, "kind") === kind);
   const here = textOf(document, "kind") === undefined ? !separate : textOf(document, "kind") === kind;
-  return here ? keysIn(document, component) : undefined;
+  return here ? imageKeys(document, component) : undefined;
 }
 
-function set(tree: Tree | undefined, [key = "", ...rest]: string[], text: string | undefined): Tree {
+function setText(tree: Tree | undefined, [key = "", ...rest]: string[], text: string | undefined): Tree {
   const map = new Map(isTreeMap(tree) ? tree : []);
   const inner = map.get(key);
   if (rest.length > 0) {
-    if (text !== undefined || isTreeMap(inner)) map.set(key, set(inner, rest, text));
+    if (text !== undefined || isTreeMap(inner)) map.set(key, setText(inner, rest, text));
   } else if (text === undefined) map.delete(key);
   else map.set(key, { text, plain: isLeaf(inner) ? inner.plain : true });
   return map;
 }
 
-function names(tree: Tree, component: KubernetesComponent): boolean {
+function namesComponent(tree: Tree, component: KubernetesComponent): boolean {
   if (isTreeList(tree)) {
     const { path } = places[component];
     const whole = [...path, "image"].join(".");
@@ -228,6 +230,6 @@ function names(tree: Tree, component: KubernetesComponent): boolean {
     });
   }
   if (!isTreeMap(tree)) return false;
-  const keys = keysIn(tree, component);
+  const keys = imageKeys(tree, component);
   return keys !== undefined && textOf(tree, ...keys) !== undefined;
 }

@@ -1,14 +1,14 @@
 import { kubernetesMinor } from "./kubernetesWay.ts";
-import { supportedKubernetes } from "./releases.ts";
+import { supportedKubernetesRange } from "./releases.ts";
 import { VersionError } from "./version.ts";
 
 /** Something to do on a way that one release of Kubernetes cannot go all through. */
-export type WayStep = { talosVersion: string } | { kubernetesMinor: string };
+export type UpgradePathStep = { talosVersion: string } | { kubernetesMinor: string };
 
 /** Releases of a way that do not run this Kubernetes, oldest first. */
-export function releasesWithout(kubernetes: string, releases: readonly string[]): string[] {
+export function releasesNotRunning(kubernetes: string, releases: readonly string[]): string[] {
   const minor = kubernetesMinor(kubernetes);
-  return minor === undefined ? [] : releases.filter((release) => !includes(rangeOf(release), minor));
+  return minor === undefined ? [] : releases.filter((release) => !rangeIncludes(rangeOf(release), minor));
 }
 
 /**
@@ -19,14 +19,14 @@ export function releasesWithout(kubernetes: string, releases: readonly string[])
 export function kubernetesSteps(
   kubernetes: string,
   releases: readonly [string, ...string[]],
-): WayStep[] | undefined {
+): UpgradePathStep[] | undefined {
   const last = rangeOf(releases.at(-1) ?? releases[0]);
   let minor = kubernetesMinor(kubernetes);
-  const steps: WayStep[] = [];
+  const steps: UpgradePathStep[] = [];
   let at = 0;
   while (minor !== undefined && last !== undefined) {
     const from = at;
-    while (at + 1 < releases.length && includes(rangeOf(releases[at + 1]), minor)) at++;
+    while (at + 1 < releases.length && rangeIncludes(rangeOf(releases[at + 1]), minor)) at++;
     const here = releases[at] ?? releases[0];
     if (at > from || at === releases.length - 1) steps.push({ talosVersion: here });
     if (at === releases.length - 1) return steps;
@@ -44,10 +44,10 @@ export function kubernetesSteps(
  * What to do, in order, where Talos and Kubernetes both go to other releases: Kubernetes first where the new Talos does not run the old one, else Talos first, which the new
  * Kubernetes may need. Undefined where that cannot be told, or nothing is left to do.
  */
-export function stepsToBoth(
+export function stepsForBothUpgrades(
   talos: { from: string; to: string },
   kubernetes: { from: string; to?: string | undefined },
-): WayStep[] | undefined {
+): UpgradePathStep[] | undefined {
   const [here, there] = [rangeOf(talos.from), rangeOf(talos.to)];
   const from = kubernetesMinor(kubernetes.from);
   if (here === undefined || there === undefined || from === undefined || from > there.newest)
@@ -55,7 +55,7 @@ export function stepsToBoth(
   if (from < there.oldest && here.newest < there.oldest) return undefined;
   const goal = Math.max(from, there.oldest, kubernetesMinor(kubernetes.to ?? "") ?? 0);
   if (goal > there.newest) return undefined;
-  const steps: WayStep[] = [];
+  const steps: UpgradePathStep[] = [];
   let at = from;
   const upTo = (minor: number): void => {
     if (minor > at) steps.push({ kubernetesMinor: `v1.${minor}` });
@@ -68,7 +68,7 @@ export function stepsToBoth(
 }
 
 /** `1) set talosVersion to v1.10.9 and run \`pulumi up\`; 2) upgrade Kubernetes to v1.31; 3) …` */
-export function describeSteps(steps: readonly WayStep[]): string {
+export function describeSteps(steps: readonly UpgradePathStep[]): string {
   return steps
     .map((step, index) =>
       "talosVersion" in step
@@ -85,7 +85,7 @@ interface Range {
 
 function rangeOf(release: string | undefined): Range | undefined {
   try {
-    const supported = release === undefined ? undefined : supportedKubernetes(release);
+    const supported = release === undefined ? undefined : supportedKubernetesRange(release);
     if (supported === undefined) return undefined;
     return {
       oldest: kubernetesMinor(`${supported.oldest}.0`) ?? 0,
@@ -97,6 +97,6 @@ function rangeOf(release: string | undefined): Range | undefined {
   }
 }
 
-function includes(range: Range | undefined, minor: number): boolean {
+function rangeIncludes(range: Range | undefined, minor: number): boolean {
   return range === undefined || (range.oldest <= minor && minor <= range.newest);
 }

@@ -1,5 +1,5 @@
 /** The minor releases of Kubernetes between what runs and what is wanted, and which of them a way of Talos releases needs. */
-import { supportedKubernetes } from "./releases.ts";
+import { supportedKubernetesRange } from "./releases.ts";
 import { VersionError } from "./version.ts";
 
 /**
@@ -29,7 +29,7 @@ export function kubernetesMinor(release: string): number | undefined {
 }
 
 /** One release of each minor before the wanted one, oldest first: the newest that is known, or the one that is given. */
-export function kubernetesBefore(wanted: string, given: readonly string[] = []): string[] {
+export function kubernetesReleasesBefore(wanted: string, given: readonly string[] = []): string[] {
   const known = new Map(Object.entries(newestPatch).map(([minor, release]) => [Number(minor), release]));
   for (const release of given) known.set(kubernetesMinor(release) ?? 0, release);
   const end = kubernetesMinor(wanted) ?? 0;
@@ -40,7 +40,11 @@ export function kubernetesBefore(wanted: string, given: readonly string[] = []):
 }
 
 /** The releases to go through from one to another, one of each minor, the last one included. Undefined where one of them is not among those known. */
-export function kubernetesThrough(from: string, to: string, known: readonly string[]): string[] | undefined {
+export function kubernetesReleasesBetween(
+  from: string,
+  to: string,
+  known: readonly string[],
+): string[] | undefined {
   const [first, last] = [kubernetesMinor(from), kubernetesMinor(to)];
   if (first === undefined || last === undefined) return undefined;
   const between = Array.from({ length: Math.max(0, last - first - 1) }, (_, index) =>
@@ -70,43 +74,44 @@ export function kubernetesStops(
   let runs = kubernetes;
   for (const [index, release] of talos.slice(1).entries()) {
     const here = talos[index] ?? talos[0];
-    for (let minor = minorFor(release, runs); minor !== undefined; minor = minorFor(release, runs)) {
+    for (let minor = neededMinor(release, runs); minor !== undefined; minor = neededMinor(release, runs)) {
       const next = known.find((one) => kubernetesMinor(one) === minor);
       if (next === undefined)
         return {
           problem: `no release of Kubernetes v1.${minor} is known to go through before Talos ${release}`,
         };
-      if (!doesRun(here, next))
+      if (!runsKubernetes(here, next))
         return {
           problem: `Talos ${release} needs Kubernetes v1.${minor}, which Talos ${here} before it does not run`,
         };
       stops.push({ kubernetes: next, before: release });
       runs = next;
     }
-    if (!doesRun(release, runs)) return { problem: `Talos ${release} does not run Kubernetes ${runs}` };
+    if (!runsKubernetes(release, runs))
+      return { problem: `Talos ${release} does not run Kubernetes ${runs}` };
   }
   return stops;
 }
 
 /** The next minor release of Kubernetes that Talos needs; undefined where it needs no newer one than runs. */
-function minorFor(talos: string, runs: string): number | undefined {
-  const [oldest, minor] = [oldestFor(talos), kubernetesMinor(runs)];
+function neededMinor(talos: string, runs: string): number | undefined {
+  const [oldest, minor] = [oldestKubernetesFor(talos), kubernetesMinor(runs)];
   return oldest === undefined || minor === undefined || minor >= oldest ? undefined : minor + 1;
 }
 
 /** The oldest minor release of Kubernetes that a Talos release runs; undefined where that is not known. */
-export function oldestFor(talos: string): number | undefined {
+export function oldestKubernetesFor(talos: string): number | undefined {
   return rangeOf(talos)?.[0];
 }
 
-function doesRun(talos: string, kubernetes: string): boolean {
+function runsKubernetes(talos: string, kubernetes: string): boolean {
   const [range, minor] = [rangeOf(talos), kubernetesMinor(kubernetes)];
   return range === undefined || minor === undefined || (range[0] <= minor && minor <= range[1]);
 }
 
 function rangeOf(talos: string): [oldest: number, newest: number] | undefined {
   try {
-    const { oldest, newest } = supportedKubernetes(talos) ?? {};
+    const { oldest, newest } = supportedKubernetesRange(talos) ?? {};
     if (oldest === undefined || newest === undefined) return undefined;
     return [kubernetesMinor(oldest) ?? 0, kubernetesMinor(newest) ?? Infinity];
   } catch (error) {

@@ -45,7 +45,7 @@ export interface WorkerGroup<N extends OrderedNode> {
 }
 
 /** The groups of workers in the order of the rollout: by their number, then by their first node. */
-export function workerGroups<N extends OrderedNode>(
+export function groupWorkers<N extends OrderedNode>(
   nodes: readonly N[],
   maxUnavailable: number | string,
   pools: Readonly<Record<string, PoolRollout>> = {},
@@ -69,7 +69,7 @@ export function workerGroups<N extends OrderedNode>(
  * lane for the last control plane, or for all of the group before. So at no time is more than one control plane, or more workers of a group
  * than its lanes, in work.
  */
-export function upgradeLanes<N extends OrderedNode>(
+export function planUpgradeLanes<N extends OrderedNode>(
   nodes: readonly N[],
   maxUnavailable: number | string,
   pools: Readonly<Record<string, PoolRollout>> = {},
@@ -80,7 +80,7 @@ export function upgradeLanes<N extends OrderedNode>(
     after: names(controlPlanes.slice(0, index).slice(-1)),
   }));
   let before: readonly N[] = controlPlanes.slice(-1);
-  for (const { nodes: workers, maxUnavailable: share } of workerGroups(nodes, maxUnavailable, pools)) {
+  for (const { nodes: workers, maxUnavailable: share } of groupWorkers(nodes, maxUnavailable, pools)) {
     const lanes = laneCount(workers.length, share);
     for (const [index, node] of workers.entries())
       steps.push({

@@ -1,11 +1,11 @@
 /** What a machine configuration says of a node's links already, in either form: `machine.network.interfaces`, or documents. */
-import { canonical } from "./configMeaning.ts";
+import { canonicalText } from "./configMeaning.ts";
 import { isTreeList, parseConfig, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
 import { documentRule } from "./mergeRules.ts";
 import type { DeviceSelector, LinkName } from "./networkPatch.ts";
 
 /** Links of a configuration that patches are put on. */
-export interface LinksInBase {
+export interface BaseLinks {
   /** Whether the file has documents for its links. */
   readonly documents: boolean;
   /** Does `machine.network.interfaces` have the link? */
@@ -21,14 +21,14 @@ export interface LinksInBase {
 }
 
 /** Reads a machine configuration; throws `ConfigTextError` for what is none. */
-export function linksInBase(base: string): LinksInBase {
+export function readBaseLinks(base: string): BaseLinks {
   const all = parseConfig(base);
   const main = all.find((document) => textOf(document, "kind") === undefined);
   const list = treeAt(main, "machine", "network", "interfaces");
   const interfaces: readonly Tree[] = isTreeList(list) ? list : [];
   const links = all.filter((document) => isLink(textOf(document, "kind")));
   const aliases = all.filter((document) => textOf(document, "kind") === "LinkAliasConfig");
-  const item = (link: LinkName): Tree | undefined => interfaces.find((other) => isSame(other, link));
+  const item = (link: LinkName): Tree | undefined => interfaces.find((other) => isLinkItem(other, link));
   return {
     documents: links.length + aliases.length > 0,
     has: (link) => item(link) !== undefined,
@@ -61,10 +61,10 @@ function isLink(kind: string | undefined): boolean {
   );
 }
 
-function isSame(item: Tree, link: LinkName): boolean {
+function isLinkItem(item: Tree, link: LinkName): boolean {
   const name = textOf(item, "interface");
   if (link.interface !== undefined || name !== undefined) return name === link.interface;
-  return canonical(treeAt(item, "deviceSelector")) === canonical(selectorTree(link.deviceSelector));
+  return canonicalText(treeAt(item, "deviceSelector")) === canonicalText(selectorTree(link.deviceSelector));
 }
 
 function selectorTree(selector: DeviceSelector = {}): Tree {

@@ -1,4 +1,4 @@
-import { sameFor } from "./endpoint.ts";
+import { normalizeHost } from "./endpoint.ts";
 import { nodesByName } from "./nodesByName.ts";
 
 /** What happens to the machine of a node that is taken out of the settings. */
@@ -41,10 +41,10 @@ export function departures(
   before: readonly Member[],
   inputs: { readonly nodes: readonly Member[]; readonly onRemove: OnRemove },
 ): Departure[] {
-  const addresses = new Set(inputs.nodes.map(({ node }) => sameFor(node)));
+  const addresses = new Set(inputs.nodes.map(({ node }) => normalizeHost(node)));
   const names = new Set(inputs.nodes.map(({ name }) => name));
   return before.flatMap((member): Departure[] => {
-    if (addresses.has(sameFor(member.node))) return [];
+    if (addresses.has(normalizeHost(member.node))) return [];
     if (names.has(member.name)) return [{ member, way: "moved" }];
     return [{ member, way: member.onRemove ?? inputs.onRemove }];
   });

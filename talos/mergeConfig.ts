@@ -15,12 +15,12 @@ import {
   type Tree,
   type TreeMap,
 } from "./configTree.ts";
-import { asWritten, asYaml11, withoutEmpty } from "./jsonForm.ts";
+import { asTalosWrites, asYaml11, withoutEmpty } from "./jsonForm.ts";
 import { applyJsonPatch } from "./jsonPatch.ts";
 import { documentRule, NEWEST_LINE, type DocumentRule, type Line } from "./mergeRules.ts";
 import { mergeTree } from "./mergeTree.ts";
-import { applyDeletion, checkHead, splitDeletes, type Deletion } from "./patchDeletes.ts";
-import { PatchMisfit } from "./patchMisfit.ts";
+import { applyDeletion, checkDocumentHead, splitDeletes, type Deletion } from "./patchDeletes.ts";
+import { PatchRefused } from "./patchMisfit.ts";
 
 /** A patch that cannot be put on a configuration. */
 export class MergeError extends Error {
@@ -51,24 +51,24 @@ export function mergeConfig(base: string, patches: readonly string[], line: Line
   let state: State = { documents: parseConfig(base), read: false };
   patches.forEach((patch, index) => {
     try {
-      state = withPatch(state, parseTree(patch), isJson(patch), line);
+      state = applyPatch(state, parseTree(patch), isJson(patch), line);
     } catch (error) {
-      if (error instanceof PatchMisfit || error instanceof ConfigTextError)
+      if (error instanceof PatchRefused || error instanceof ConfigTextError)
         throw new MergeError(index, error.message);
       throw error;
     }
   });
   const { documents, read } = state;
-  return configText(documents.map((document) => told(read ? writtenBack(document, line) : document)));
+  return configText(documents.map((document) => withMainKind(read ? writeBack(document, line) : document)));
 }
 
 /** Talos writes no empty lists and maps where it does not have to, and what is there need not mean the same as nothing. */
-function writtenBack(document: TreeMap, line: Line): TreeMap {
+function writeBack(document: TreeMap, line: Line): TreeMap {
   return withoutEmpty(document, ruleOf(document, line)?.shape) as TreeMap;
 }
 
 /** Talos takes a document without a kind for the main configuration by one of these keys. */
-function told(document: TreeMap): TreeMap {
+function withMainKind(document: TreeMap): TreeMap {
   if (textOf(document, "kind") !== undefined) return document;
   if (["machine", "cluster", "debug", "persist"].some((key) => document.has(key))) return document;
   return new Map([...document, ["machine", { text: "null", plain: true }]]);
@@ -83,20 +83,20 @@ function isJson(text: string): boolean {
   }
 }
 
-function withPatch(state: State, parts: readonly Tree[], json: boolean, line: Line): State {
+function applyPatch(state: State, parts: readonly Tree[], json: boolean, line: Line): State {
   const [first, ...others] = parts;
   if (first === undefined) return state;
   if (isTreeList(first)) {
     if (others.length > 0)
-      throw new PatchMisfit(
+      throw new PatchRefused(
         "is a JSON patch (RFC 6902) with more behind it; give each as a patch of its own",
       );
-    return { documents: withJsonPatch(state, first, json, line), read: false };
+    return { documents: applyJsonPatchTo(state, first, json, line), read: false };
   }
-  return { documents: withDocuments(state.documents, parts, line), read: true };
+  return { documents: mergeDocuments(state.documents, parts, line), read: true };
 }
 
-function withJsonPatch(
+function applyJsonPatchTo(
   { documents, read }: State,
   operations: readonly Tree[],
   json: boolean,
@@ -104,9 +104,9 @@ function withJsonPatch(
 ): TreeMap[] {
   const [only, ...more] = documents;
   if (only === undefined || more.length > 0)
-    throw new PatchMisfit("a JSON patch (RFC 6902) cannot be put on a configuration of several documents");
+    throw new PatchRefused("a JSON patch (RFC 6902) cannot be put on a configuration of several documents");
   const shape = ruleOf(only, line)?.shape;
-  const form = read ? asWritten(only, shape) : asYaml11(only);
+  const form = read ? asTalosWrites(only, shape) : asYaml11(only);
   return [applyJsonPatch(form as TreeMap, operations, json)];
 }
 
@@ -117,7 +117,7 @@ interface Step {
   readonly deletion?: Deletion;
 }
 
-function withDocuments(documents: readonly TreeMap[], parts: readonly Tree[], line: Line): TreeMap[] {
+function mergeDocuments(documents: readonly TreeMap[], parts: readonly Tree[], line: Line): TreeMap[] {
   const steps = parts.flatMap((part) => stepsOf(part, line));
   const main = documentId(new Map(), line);
   // What is deleted from the main configuration goes before all else, whatever document it stands in.
@@ -126,14 +126,14 @@ function withDocuments(documents: readonly TreeMap[], parts: readonly Tree[], li
     ...steps.filter((step) => step.id === main && step.deletion === undefined),
     ...steps.filter((step) => step.id !== main),
   ];
-  const result = ordered.reduce<TreeMap[]>((all, step) => withStep(all, step, line), [...documents]);
+  const result = ordered.reduce<TreeMap[]>((all, step) => applyStep(all, step, line), [...documents]);
   checkConflicts(result, line);
   return result;
 }
 
 function stepsOf(part: Tree, line: Line): Step[] {
   if (!isTreeMap(part)) {
-    throw new PatchMisfit(
+    throw new PatchRefused(
       isTreeList(part)
         ? "has a JSON patch (RFC 6902) behind a document; give each as a patch of its own"
         : "is not a mapping, as a machine configuration is",
@@ -141,14 +141,14 @@ function stepsOf(part: Tree, line: Line): Step[] {
   }
   const id = documentId(part, line);
   const { deletions, rest } = splitDeletes(part);
-  if (deletions.length > 0) checkHead(part);
+  if (deletions.length > 0) checkDocumentHead(part);
   return [
     ...deletions.map((deletion) => ({ id, document: part, deletion })),
     ...(rest === undefined ? [] : [{ id, document: rest }]),
   ];
 }
 
-function withStep(documents: TreeMap[], { id, document, deletion }: Step, line: Line): TreeMap[] {
+function applyStep(documents: TreeMap[], { id, document, deletion }: Step, line: Line): TreeMap[] {
   const shape = ruleOf(document, line)?.shape;
   const at = documents.findIndex((other) => documentId(other, line) === id);
   const present = documents[at];
@@ -159,13 +159,13 @@ function withStep(documents: TreeMap[], { id, document, deletion }: Step, line: 
   if (present === undefined) {
     // The older line leaves a document behind that no node takes.
     if (line === NEWEST_LINE) return documents;
-    throw new PatchMisfit(
+    throw new PatchRefused(
       `deletes ${documentLabel(document) || "from the main configuration"}, which is not there`,
     );
   }
   if (deletion.keys.length > 0) return documents.with(at, applyDeletion(present, deletion, shape));
   if (textOf(document, "kind") === undefined)
-    throw new PatchMisfit("deletes the main configuration, which Talos does not do");
+    throw new PatchRefused("deletes the main configuration, which Talos does not do");
   return documents.toSpliced(at, 1);
 }
 
@@ -189,7 +189,7 @@ function checkConflicts(documents: readonly TreeMap[], line: Line): void {
     for (const kind of ruleOf(document, line)?.conflicts ?? []) {
       const other = documents.find((one) => textOf(one, "kind") === kind && textOf(one, "name") === name);
       if (other !== undefined)
-        throw new PatchMisfit(
+        throw new PatchRefused(
           `leaves ${documentLabel(document)} beside ${documentLabel(other)}: Talos takes only one of the two`,
         );
     }

@@ -9,7 +9,7 @@ import {
   type Tree,
   type TreeMap,
 } from "./configTree.ts";
-import { PatchMisfit } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchMisfit.ts";
 import { mergeUrls } from "./mergeUrl.ts";
 import type { ItemsRule, LeafRule, Shape } from "./mergeRules.ts";
 import { isZero, yamlType } from "./scalars.ts";
@@ -22,7 +22,7 @@ interface Where {
   readonly replace: boolean;
 }
 
-/** A value with another one on it. Throws `PatchMisfit` where Talos refuses. */
+/** A value with another one on it. Throws `PatchRefused` where Talos refuses. */
 export function mergeTree(base: Value, patch: Value, shape: Shape | undefined, path: string): Value {
   return merge(base, patch, shape, { path, replace: false });
 }
@@ -65,23 +65,23 @@ function mergeLeaves(base: Value, patch: Value, rule: LeafRule, shape: Shape, wh
     case "always":
       return patch;
     case "never":
-      throw new PatchMisfit(
+      throw new PatchRefused(
         `cannot be merged: Talos refuses to merge a section that has ${where.path} into one that is there (delete that one first, in a patch before this one)`,
       );
     case "once":
       if (!sets) return base ?? patch;
-      throw new PatchMisfit(
+      throw new PatchRefused(
         `cannot set ${where.path}: Talos refuses to merge that value into a section that is there (delete the section first, in a patch before this one)`,
       );
     case "size":
-      return !sets || (has && !percent(base) && percent(patch)) ? (base ?? patch) : patch;
+      return !sets || (has && !isPercent(base) && isPercent(patch)) ? (base ?? patch) : patch;
     case "url":
       if (!has || !sets) return sets ? patch : (base ?? patch);
       return mergeUrls(base as Leaf, patch as Leaf, where.path);
   }
 }
 
-function percent(tree: Value): boolean {
+function isPercent(tree: Value): boolean {
   return isLeaf(tree) && tree.text.includes("%");
 }
 
@@ -138,7 +138,7 @@ function mergeStructs(base: Value, patch: Value, shape: Shape & { kind: "struct"
   const sets = isTreeMap(patch) ? patch : empty;
   if (!isAbsent(patch) && !isTreeMap(patch)) return patch;
   const result = new Map<string, Tree>();
-  for (const key of new Set([...has.keys(), ...sets.keys(), ...touchy(shape)])) {
+  for (const key of new Set([...has.keys(), ...sets.keys(), ...unmergeableFields(shape)])) {
     const field = shape.fields.get(key);
     const path = where.path === "" ? key : `${where.path}.${key}`;
     const value = merge(has.get(key), sets.get(key), field?.shape, {
@@ -154,13 +154,13 @@ const empty: TreeMap = new Map();
 const refusing = new WeakMap<Shape, readonly string[]>();
 
 /** Fields that Talos refuses to merge even where neither side has them. */
-function touchy(shape: Shape & { kind: "struct" }): readonly string[] {
+function unmergeableFields(shape: Shape & { kind: "struct" }): readonly string[] {
   const known = refusing.get(shape);
   if (known !== undefined) return known;
   const keys = [...shape.fields].flatMap(([key, { shape: field, replace }]) => {
     if (field.pointer || replace) return [];
     if (field.kind === "leaf") return field.rule.merge === "never" ? [key] : [];
-    return field.kind === "struct" && touchy(field).length > 0 ? [key] : [];
+    return field.kind === "struct" && unmergeableFields(field).length > 0 ? [key] : [];
   });
   refusing.set(shape, keys);
   return keys;
@@ -170,7 +170,7 @@ function touchy(shape: Shape & { kind: "struct" }): readonly string[] {
 function mergeAny(base: Tree, patch: Tree, path: string): Tree {
   const [has, sets] = [yamlType(base), yamlType(patch)];
   if (has !== sets || has === "timestamp")
-    throw new PatchMisfit(`cannot set ${path}: Talos does not merge a ${sets} into a ${has}`);
+    throw new PatchRefused(`cannot set ${path}: Talos does not merge a ${sets} into a ${has}`);
   if (isTreeList(base) && isTreeList(patch)) return [...base, ...patch];
   if (isTreeMap(base) && isTreeMap(patch)) {
     const result = new Map(base);

@@ -1,6 +1,6 @@
 /** Two URLs merged as Talos does it: part by part, what the patch has over what is there. */
 import type { Leaf } from "./configTree.ts";
-import { PatchMisfit } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchMisfit.ts";
 
 // The parts that Go's net/url keeps apart.
 const PARTS =
@@ -10,7 +10,7 @@ export function mergeUrls(base: Leaf, patch: Leaf, path: string): Leaf {
   const [has, sets] = [PARTS.exec(base.text), PARTS.exec(patch.text)];
   if (has === null || sets === null) return patch;
   if (has[2] !== undefined && sets[2] !== undefined)
-    throw new PatchMisfit(`cannot set ${path}: Talos refuses to merge two URLs that have a user name`);
+    throw new PatchRefused(`cannot set ${path}: Talos refuses to merge two URLs that have a user name`);
   const part = (index: number): string => sets[index] || has[index] || "";
   const [scheme, user, host, rest] = [part(1), part(2), part(3), part(4)];
   const [query, fragment] = [part(5), part(6)];

@@ -1,5 +1,5 @@
 /** The known name that a person most likely meant by an unknown one: the same but for case, or one edit away. */
-export function nearest(known: readonly string[], name: string): string | undefined {
+export function nearestName(known: readonly string[], name: string): string | undefined {
   const meant = name.toLowerCase();
   return (
     known.find((other) => other.toLowerCase() === meant) ??

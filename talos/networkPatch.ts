@@ -3,7 +3,7 @@
  * (siderolabs/talos v1.14 pkg/machinery/config/types/network). Names are Talos's own.
  */
 import { stringify } from "yaml";
-import { linksInBase, type LinksInBase } from "./linksInBase.ts";
+import { readBaseLinks, type BaseLinks } from "./linksInBase.ts";
 import { contractAtLeast } from "./version.ts";
 
 /** Which link is meant, by what it is. A value may have `*` in it where Talos allows a glob. */
@@ -61,59 +61,60 @@ export function networkPatch({
   /** The machine configuration that the patch is for, where there is one. */
   readonly base?: string | undefined;
 }): string | undefined {
-  const there = base === undefined ? undefined : linksInBase(base);
-  const links = vip === undefined ? interfaces : withLinkOf(vip, interfaces);
+  const there = base === undefined ? undefined : readBaseLinks(base);
+  const links = vip === undefined ? interfaces : withVipLink(vip, interfaces);
   if (links.length === 0 && nameservers.length === 0) return undefined;
   const listed = new Set<LinkName>(interfaces);
   return contractAtLeast(contract, 14) || there?.documents === true
-    ? asDocuments(links, nameservers, vip, listed, there)
-    : asMachineNetwork(links, nameservers, vip, listed, there);
+    ? networkDocuments(links, nameservers, vip, listed, there)
+    : machineNetworkPatch(links, nameservers, vip, listed, there);
 }
 
 /** The link that bears the virtual IP: the one that is named, or the only one there is. */
-export function linkOfVip(
+export function findVipLink(
   vip: LinkName,
   interfaces: readonly NetworkInterface[],
 ): NetworkInterface | undefined {
   const named = vip.interface !== undefined || vip.deviceSelector !== undefined;
   if (!named) return interfaces.length === 1 ? interfaces[0] : undefined;
-  return interfaces.find((link) => sameLink(link, vip));
+  return interfaces.find((link) => isSameLink(link, vip));
 }
 
 /** A link that nobody lists keeps its addresses from DHCP: Talos stops asking for them once a link is listed. */
-function withLinkOf(vip: VirtualIp, interfaces: readonly NetworkInterface[]): readonly NetworkInterface[] {
-  if (linkOfVip(vip, interfaces) !== undefined) return interfaces;
+function withVipLink(vip: VirtualIp, interfaces: readonly NetworkInterface[]): readonly NetworkInterface[] {
+  if (findVipLink(vip, interfaces) !== undefined) return interfaces;
   const { interface: name, deviceSelector } = vip;
   return [...interfaces, { interface: name, deviceSelector, addresses: [], routes: [], dhcp: true }];
 }
 
-function sameLink(a: LinkName, b: LinkName): boolean {
+function isSameLink(a: LinkName, b: LinkName): boolean {
   if (a.interface !== undefined || b.interface !== undefined) return a.interface === b.interface;
   const text = (selector: DeviceSelector = {}): string => JSON.stringify(Object.entries(selector).sort());
   return text(a.deviceSelector) === text(b.deviceSelector);
 }
 
-function asMachineNetwork(
+function machineNetworkPatch(
   links: readonly NetworkInterface[],
   nameservers: readonly string[],
   vip: VirtualIp | undefined,
   listed: ReadonlySet<LinkName>,
-  there: LinksInBase | undefined,
+  there: BaseLinks | undefined,
 ): string {
-  const bearer = vip === undefined ? undefined : linkOfVip(vip, links);
+  const bearer = vip === undefined ? undefined : findVipLink(vip, links);
   const interfaces = links.map((link) => ({
     ...(link.interface === undefined ? {} : { interface: link.interface }),
-    ...(link.deviceSelector === undefined ? {} : { deviceSelector: present(link.deviceSelector) }),
+    ...(link.deviceSelector === undefined ? {} : { deviceSelector: definedFields(link.deviceSelector) }),
     ...(link.mtu === undefined ? {} : { mtu: link.mtu }),
-    ...dhcpOf(link, listed, there),
+    ...dhcpSetting(link, listed, there),
     ...(link.addresses.length === 0 ? {} : { addresses: link.addresses }),
     ...(link.routes.length === 0
       ? {}
       : {
           routes: link.routes.map(({ network, ...route }) =>
-            present({
+            definedFields({
               network:
-                network ?? (there?.hasDefaultRoute(link, route.gateway) ? undefined : everywhere(route)),
+                network ??
+                (there?.hasDefaultRoute(link, route.gateway) ? undefined : defaultDestination(route)),
               ...route,
             }),
           ),
@@ -128,26 +129,26 @@ function asMachineNetwork(
 }
 
 /** A link that is there keeps its setting; off is what settings that do not speak of DHCP say. */
-function dhcpOf(
+function dhcpSetting(
   link: NetworkInterface,
   listed: ReadonlySet<LinkName>,
-  there: LinksInBase | undefined,
+  there: BaseLinks | undefined,
 ): { dhcp?: boolean } {
   if (there?.has(link) !== true) return { dhcp: link.dhcp };
   return listed.has(link) && link.dhcp ? { dhcp: true } : {};
 }
 
-function asDocuments(
+function networkDocuments(
   links: readonly NetworkInterface[],
   nameservers: readonly string[],
   vip: VirtualIp | undefined,
   listed: ReadonlySet<LinkName>,
-  there: LinksInBase | undefined,
+  there: BaseLinks | undefined,
 ): string {
-  const bearer = vip === undefined ? undefined : linkOfVip(vip, links);
+  const bearer = vip === undefined ? undefined : findVipLink(vip, links);
   const taken = new Set(there?.aliases);
   const documents = links.flatMap((link, index) => {
-    const match = link.deviceSelector === undefined ? undefined : expression(link.deviceSelector);
+    const match = link.deviceSelector === undefined ? undefined : aliasExpression(link.deviceSelector);
     const alias = match === undefined ? undefined : there?.aliasOf(match);
     const name = link.interface ?? alias ?? freeAlias(index, taken);
     const kind = there?.kindOf(name);
@@ -171,7 +172,7 @@ function asDocuments(
                 ? {}
                 : {
                     routes: link.routes.map(({ network, ...route }) =>
-                      present({ destination: network, ...route }),
+                      definedFields({ destination: network, ...route }),
                     ),
                   }),
             },
@@ -201,7 +202,7 @@ function freeAlias(index: number, taken: Set<string>): string {
 }
 
 /** The selector in the expression language of LinkAliasConfig; every property has to fit, and may be a glob. */
-function expression(selector: DeviceSelector): string {
+function aliasExpression(selector: DeviceSelector): string {
   const value: Record<keyof DeviceSelector, string> = {
     busPath: "link.bus_path",
     hardwareAddr: "mac(link.hardware_addr)",
@@ -209,7 +210,7 @@ function expression(selector: DeviceSelector): string {
     pciID: "link.pciid",
     driver: "link.driver",
   };
-  return Object.entries(present(selector) as Record<keyof DeviceSelector, string>)
+  return Object.entries(definedFields(selector) as Record<keyof DeviceSelector, string>)
     .map(([key, wanted]) => {
       const found = value[key as keyof DeviceSelector];
       return wanted.includes("*")
@@ -220,10 +221,10 @@ function expression(selector: DeviceSelector): string {
 }
 
 /** The default route of the gateway's family. */
-function everywhere({ gateway }: { gateway: string }): string {
+function defaultDestination({ gateway }: { gateway: string }): string {
   return gateway.includes(":") ? "::/0" : "0.0.0.0/0";
 }
 
-function present(fields: object): object {
+function definedFields(fields: object): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

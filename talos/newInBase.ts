@@ -2,8 +2,8 @@
  * Of our own patches only what a configuration lacks: lists grow with every patch, and a namespace that is exempted twice stops kube-apiserver
  * (siderolabs/talos#14397).
  */
-import { identity, mergeKey } from "./configLists.ts";
-import { canonical, isNothing, sameMeaning } from "./configMeaning.ts";
+import { identifyingFields, mergeKey } from "./configLists.ts";
+import { canonicalText, isNothing, sameMeaning } from "./configMeaning.ts";
 import {
   configText,
   documentLabel,
@@ -18,25 +18,25 @@ import {
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 
 /** The patches without what the base says already; those of which nothing is left are left out. */
-export function newInBase(base: string, patches: readonly string[]): string[] {
+export function dropKnownParts(base: string, patches: readonly string[]): string[] {
   const documents = parseConfig(base);
   return patches.flatMap((patch) => {
     const left = parseConfig(patch).flatMap((part) => {
-      const rest = newPart(documents, part);
+      const rest = newPartOf(documents, part);
       return rest === undefined ? [] : [rest];
     });
     return left.length === 0 ? [] : [configText(left)];
   });
 }
 
-function newPart(documents: readonly TreeMap[], part: TreeMap): TreeMap | undefined {
+function newPartOf(documents: readonly TreeMap[], part: TreeMap): TreeMap | undefined {
   const label = documentLabel(part);
   const present = documents.find((document) => documentLabel(document) === label);
   if (present === undefined) return part;
   const shape = documentShape(textOf(part, "kind") ?? "");
-  const lacking = newIn(present, part, shape, false);
+  const lacking = newTree(present, part, shape, false);
   if (lacking === undefined || !isTreeMap(lacking)) return undefined;
-  const rest = restated(present, lacking, shape) as TreeMap;
+  const rest = restateReset(present, lacking, shape) as TreeMap;
   // What tells the document stays.
   const head = ["apiVersion", "kind", "name"].flatMap((key): [string, Tree][] => {
     const value = treeAt(part, key);
@@ -45,7 +45,7 @@ function newPart(documents: readonly TreeMap[], part: TreeMap): TreeMap | undefi
   return new Map([...head, ...rest]);
 }
 
-function newIn(
+function newTree(
   base: Tree | undefined,
   patch: Tree,
   shape: Shape | undefined,
@@ -57,7 +57,7 @@ function newIn(
   if (isTreeMap(base) && isTreeMap(patch)) {
     const entries = [...patch].flatMap(([key, value]): [string, Tree][] => {
       const field = shape?.kind === "struct" ? shape.fields.get(key) : undefined;
-      const rest = newIn(base.get(key), value, shapeAt(shape, key), field?.replace ?? false);
+      const rest = newTree(base.get(key), value, shapeAt(shape, key), field?.replace ?? false);
       return rest === undefined ? [] : [[key, rest]];
     });
     return entries.length === 0 ? undefined : new Map(entries);
@@ -69,9 +69,9 @@ function newIn(
     if (present === undefined) return [item];
     // It is there, and a list that only grows would get it again.
     if (mergeKey(shape, item) === undefined || !isTreeMap(item)) return [];
-    const rest = newIn(present, item, of, shape?.kind === "list" && shape.items?.then === "replace");
+    const rest = newTree(present, item, of, shape?.kind === "list" && shape.items?.then === "replace");
     // Items are found by what tells them, so that has to be said again.
-    return isTreeMap(rest) ? [new Map([...identity(shape, item), ...rest])] : [];
+    return isTreeMap(rest) ? [new Map([...identifyingFields(shape, item), ...rest])] : [];
   });
   return items.length === 0 ? undefined : items;
 }
@@ -79,7 +79,7 @@ function newIn(
 /** Is it the same entry for Talos? A kernel module is, whatever its parameters: the owner's stay. */
 function isSameItem(a: Tree, b: Tree, list: Shape | undefined): boolean {
   const of = itemShape(list);
-  if (canonical(a, of) === canonical(b, of)) return true;
+  if (canonicalText(a, of) === canonicalText(b, of)) return true;
   const key = mergeKey(list, b);
   if (key !== undefined) return mergeKey(list, a) === key;
   return list === kernelModules() && textOf(a, "name") === textOf(b, "name");
@@ -93,7 +93,7 @@ function kernelModules(): Shape | undefined {
  * What is new, and again what Talos would set back to nothing because a patch does not say it: the disk that an installation goes to, when the patch
  * is about its image.
  */
-function restated(
+function restateReset(
   base: Tree | undefined,
   rest: Tree | undefined,
   shape: Shape | undefined,
@@ -104,7 +104,7 @@ function restated(
     const [own, given] = [base.get(key), result.get(key)];
     if (own === undefined || replace || (field.pointer && given === undefined)) continue;
     const reset = !field.pointer && isReset(field) && given === undefined;
-    const value = reset ? own : restated(own, given, field);
+    const value = reset ? own : restateReset(own, given, field);
     if (value !== undefined && !(isTreeMap(value) && value.size === 0)) result.set(key, value);
   }
   return rest === undefined && result.size === 0 ? undefined : result;

@@ -1,4 +1,4 @@
-import { nearest } from "./nearest.ts";
+import { nearestName } from "./nearest.ts";
 import { canonicalExtension, extensionName } from "./extensions.ts";
 
 /**
@@ -23,14 +23,14 @@ const OFFERED = (
 const KNOWN = [...OFFERED, "nvidia-fabric-manager-lts"];
 
 /** What to say of an official extension's name; undefined where the name is known. Names of other publishers are theirs to know. */
-export function strangeExtension(reference: string): string | undefined {
+export function unknownExtensionMessage(reference: string): string | undefined {
   const publisher = reference.includes("/") ? reference.slice(0, reference.lastIndexOf("/")) : "siderolabs";
   const name = extensionName(reference);
   const isKnown = KNOWN.includes(name) || KNOWN.includes(canonicalExtension(name));
   const isOfficial = publisher === "siderolabs";
   // Another publisher's, unless only the publisher is a slip.
-  if (isOfficial ? isKnown : nearest(["siderolabs"], publisher) === undefined) return undefined;
-  const meant = nearest(OFFERED, name.replaceAll("_", "-"));
+  if (isOfficial ? isKnown : nearestName(["siderolabs"], publisher) === undefined) return undefined;
+  const meant = nearestName(OFFERED, name.replaceAll("_", "-"));
   return meant === undefined
     ? `${reference} is no official extension that is known here; check that the Image Factory has it for this release`
     : `${reference} is no official extension that is known here; did you mean siderolabs/${meant}?`;

@@ -4,7 +4,7 @@
  */
 import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
 import { pathOf } from "./configLists.ts";
-import { PatchMisfit } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchMisfit.ts";
 import type { Shape } from "./mergeRules.ts";
 import { goDuration, integerText } from "./scalars.ts";
 
@@ -19,7 +19,7 @@ export interface Deletion {
 const DELETE = "$patch";
 
 /** Does a mapping of a patch say that what it stands for goes away? */
-export function deletes(tree: Tree): tree is TreeMap {
+export function isDeletion(tree: Tree): tree is TreeMap {
   if (!isTreeMap(tree)) return false;
   const word = tree.get(DELETE);
   return word !== undefined && isLeaf(word) && word.text === "delete";
@@ -28,11 +28,11 @@ export function deletes(tree: Tree): tree is TreeMap {
 /** A document of a patch without what it deletes, which is told apart; no rest where nothing is left to merge. */
 export function splitDeletes(document: TreeMap): { deletions: Deletion[]; rest: TreeMap | undefined } {
   const deletions: Deletion[] = [];
-  const rest = without(document, [], "document", deletions);
+  const rest = extractDeletions(document, [], "document", deletions);
   return { deletions, rest: rest === undefined || isHead(rest as TreeMap) ? undefined : (rest as TreeMap) };
 }
 
-function without(
+function extractDeletions(
   tree: Tree,
   keys: readonly string[],
   parent: "document" | "map" | "list",
@@ -42,10 +42,10 @@ function without(
     const left = new Map(tree);
     for (const [key, value] of tree) {
       if (key === DELETE && isLeaf(value) && value.text === "delete") {
-        deletions.push(deletion(left, keys, parent));
+        deletions.push(parseDeletion(left, keys, parent));
         return undefined;
       }
-      const rest = without(value, [...keys, key], "map", deletions);
+      const rest = extractDeletions(value, [...keys, key], "map", deletions);
       if (rest !== undefined) {
         left.set(key, rest);
         continue;
@@ -59,31 +59,35 @@ function without(
   const left: Tree[] = [];
   let gone = false;
   for (const [index, item] of tree.entries()) {
-    const rest = without(item, [...keys, `[${index}]`], "list", deletions);
+    const rest = extractDeletions(item, [...keys, `[${index}]`], "list", deletions);
     if (rest === undefined) gone = true;
     else left.push(rest);
   }
   return gone && left.length === 0 ? undefined : left;
 }
 
-function deletion(tree: TreeMap, keys: readonly string[], parent: "document" | "map" | "list"): Deletion {
+function parseDeletion(
+  tree: TreeMap,
+  keys: readonly string[],
+  parent: "document" | "map" | "list",
+): Deletion {
   const list = keys.findIndex((key) => key.startsWith("["));
   if (parent !== "list") {
     if (list < 0) return { keys };
-    throw new PatchMisfit(
-      `deletes ${shown(keys)}, which is inside of an item of a list; only sections outside of lists and whole items can be deleted`,
+    throw new PatchRefused(
+      `deletes ${showPath(keys)}, which is inside of an item of a list; only sections outside of lists and whole items can be deleted`,
     );
   }
   const place = keys.slice(0, -1);
   if (place.some((key) => key.startsWith("[")))
-    throw new PatchMisfit(
-      `deletes an item of ${shown(place)}, a list inside of an item of another one, which Talos does not do; delete the outer item and give it anew`,
+    throw new PatchRefused(
+      `deletes an item of ${showPath(place)}, a list inside of an item of another one, which Talos does not do; delete the outer item and give it anew`,
     );
   const [key, value] =
     [...tree].find(([name, leaf]) => !(name === DELETE && isLeaf(leaf) && leaf.text === "delete")) ?? [];
   if (key === undefined || value === undefined)
-    throw new PatchMisfit(
-      `deletes an item of ${shown(place)} and does not say which: give a field of it, such as its name`,
+    throw new PatchRefused(
+      `deletes an item of ${showPath(place)} and does not say which: give a field of it, such as its name`,
     );
   return { keys: place, item: { key, text: isLeaf(value) ? value.text : "" } };
 }
@@ -93,22 +97,27 @@ function isHead(tree: TreeMap): boolean {
   return [...tree].every(([key, value]) => isLeaf(value) && /^(?:version|kind|name)$/.test(key));
 }
 
-/** A document, which is not to be deleted as a whole, without one thing. Throws `PatchMisfit` where Talos does not find it. */
+/** A document, which is not to be deleted as a whole, without one thing. Throws `PatchRefused` where Talos does not find it. */
 export function applyDeletion(
   document: TreeMap,
   { keys, item }: Deletion,
   shape: Shape | undefined,
 ): TreeMap {
   const missing = (): never => {
-    const what = item === undefined ? shown(keys) : `${shown(keys)}[${item.key}: ${item.text}]`;
-    throw new PatchMisfit(`deletes ${what}, which is not there`);
+    const what = item === undefined ? showPath(keys) : `${showPath(keys)}[${item.key}: ${item.text}]`;
+    throw new PatchRefused(`deletes ${what}, which is not there`);
   };
-  const at = (tree: Tree | undefined, of: Shape | undefined, left: readonly string[], path: string): Tree => {
+  const deleteAt = (
+    tree: Tree | undefined,
+    of: Shape | undefined,
+    left: readonly string[],
+    path: string,
+  ): Tree => {
     const present = tree === undefined || isNull(tree) ? undefined : tree;
     const [key = "", ...rest] = left;
     if (left.length === 0) {
       if (item === undefined || !isTreeList(present)) return missing();
-      const found = present.findIndex((other) => isMeant(other, item, of));
+      const found = present.findIndex((other) => isDeletedItem(other, item, of));
       return found < 0 ? missing() : present.toSpliced(found, 1);
     }
     const struct = of?.kind === "struct";
@@ -127,17 +136,21 @@ export function applyDeletion(
     }
     const inner = of?.kind === "struct" ? of.fields.get(key)?.shape : of?.kind === "map" ? of.of : of;
     if (of?.kind === "map" && !inner?.pointer && (inner?.kind === "struct" || inner?.kind === "list"))
-      throw new PatchMisfit(
+      throw new PatchRefused(
         `deletes ${pathOf(path, key)} in part, which Talos does not do; delete it as a whole`,
       );
-    result.set(key, at(map.get(key), inner, rest, pathOf(path, key)));
+    result.set(key, deleteAt(map.get(key), inner, rest, pathOf(path, key)));
     return result;
   };
-  return at(document, shape, keys, "") as TreeMap;
+  return deleteAt(document, shape, keys, "") as TreeMap;
 }
 
 /** Only a field that is a text can tell an item, or one that Talos writes as a text. */
-function isMeant(item: Tree, { key, text }: { key: string; text: string }, list: Shape | undefined): boolean {
+function isDeletedItem(
+  item: Tree,
+  { key, text }: { key: string; text: string },
+  list: Shape | undefined,
+): boolean {
   if (!isTreeMap(item)) return false;
   const value = item.get(key);
   if (list?.kind !== "list" || list.of.kind !== "struct") {
@@ -149,7 +162,7 @@ function isMeant(item: Tree, { key, text }: { key: string; text: string }, list:
   // What is not set is told by what zero is called.
   if ((value === undefined || isNull(value)) && !shape.pointer && shape.kind === "leaf" && shape.rule.selects)
     return shape.rule.zero?.[0] === text;
-  if (shape.kind === "scalar" && shape.type === "string" && !shape.pointer) return own(value) === text;
+  if (shape.kind === "scalar" && shape.type === "string" && !shape.pointer) return ownText(value) === text;
   if (shape.kind === "scalar" && shape.type === "duration" && isLeaf(value))
     return goDuration(value) === text;
   return (
@@ -162,19 +175,19 @@ function sameLeaf(a: string, b: string, shape: Shape & { kind: "leaf" }): boolea
   return a === b || (shape.rule.fold === true && a.toLowerCase() === b);
 }
 
-function own(value: Tree | undefined): string {
+function ownText(value: Tree | undefined): string {
   return value !== undefined && isLeaf(value) && !isNull(value) ? value.text : "";
 }
 
-function shown(keys: readonly string[]): string {
+function showPath(keys: readonly string[]): string {
   return keys.length === 0
     ? "the document"
     : keys.reduce((path, key) => (key.startsWith("[") ? `${path}[]` : pathOf(path, key)), "");
 }
 
 /** What tells a document, and what a patch deletes of it needs to say. */
-export function checkHead(document: TreeMap): void {
+export function checkDocumentHead(document: TreeMap): void {
   const [kind, apiVersion] = [textOf(document, "kind"), textOf(document, "apiVersion")];
   if ((kind === undefined) !== (apiVersion === undefined))
-    throw new PatchMisfit("deletes from a document that has only one of apiVersion and kind");
+    throw new PatchRefused("deletes from a document that has only one of apiVersion and kind");
 }

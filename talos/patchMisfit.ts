@@ -1,4 +1,4 @@
 /** What a patch asks for and the configuration does not have, or Talos does not do. */
-export class PatchMisfit extends Error {
-  override readonly name = "PatchMisfit";
+export class PatchRefused extends Error {
+  override readonly name = "PatchRefused";
 }

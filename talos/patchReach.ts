@@ -12,10 +12,10 @@ import {
 } from "./configTree.ts";
 import { pointerKeys } from "./jsonPatch.ts";
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
-import { deletes } from "./patchDeletes.ts";
+import { isDeletion } from "./patchDeletes.ts";
 
 /** Tells whether a difference is meant by one of the patches. */
-export function patchReach(
+export function patchScope(
   patches: readonly string[],
 ): (difference: Pick<Difference, "path" | "change">) => boolean {
   const trees = patches.flatMap((patch) => parseTree(patch));
@@ -36,7 +36,9 @@ export function patchReach(
       }
     } else if (isTreeMap(tree)) {
       for (const { path } of configDifferences([], [tree])) values.add(path);
-      sections.push(...wholes(tree, documentLabel(tree), documentShape(textOf(tree, "kind") ?? "")));
+      sections.push(
+        ...replacedSections(tree, documentLabel(tree), documentShape(textOf(tree, "kind") ?? "")),
+      );
     }
   }
   return ({ path, change }) => {
@@ -53,20 +55,20 @@ export function isWithin(path: string, section: string): boolean {
 }
 
 /** Sections that a patch takes away, or replaces as a whole. */
-function wholes(tree: Tree, path: string, shape: Shape | undefined): string[] {
-  if (deletes(tree)) return [path];
+function replacedSections(tree: Tree, path: string, shape: Shape | undefined): string[] {
+  if (isDeletion(tree)) return [path];
   if (isTreeList(tree))
-    return tree.some(deletes) ? [path] : tree.flatMap((item) => wholesOfItem(item, path, shape));
+    return tree.some(isDeletion) ? [path] : tree.flatMap((item) => replacedSectionsOfItem(item, path, shape));
   if (!isTreeMap(tree)) return [];
   return [...(tree as TreeMap)].flatMap(([key, value]) => {
     const inner = pathOf(path, key);
     const replaced = shape?.kind === "struct" && shape.fields.get(key)?.replace === true;
     const copied = shape?.kind === "map" && shape.copy;
-    return replaced || copied ? [inner] : wholes(value, inner, shapeAt(shape, key));
+    return replaced || copied ? [inner] : replacedSections(value, inner, shapeAt(shape, key));
   });
 }
 
-function wholesOfItem(item: Tree, path: string, list: Shape | undefined): string[] {
+function replacedSectionsOfItem(item: Tree, path: string, list: Shape | undefined): string[] {
   const replaces = list?.kind === "list" && list.items?.then === "replace";
-  return replaces ? [`${path}[${itemLabel(item) ?? ""}]`] : wholes(item, path, itemShape(list));
+  return replaces ? [`${path}[${itemLabel(item) ?? ""}]`] : replacedSections(item, path, itemShape(list));
 }

@@ -33,7 +33,8 @@ export class PatchSource {
     const documents = Array.isArray(parsed) ? parsed : [];
     const at = (offset: number | undefined): number => Math.max(1, lines.linePos(offset ?? 0).line);
     for (const { errors } of documents) {
-      for (const { pos, message } of errors) this.#report(at(pos[0]), `is not YAML: ${withoutText(message)}`);
+      for (const { pos, message } of errors)
+        this.#report(at(pos[0]), `is not YAML: ${withoutQuotedText(message)}`);
     }
     if (this.problems.length > 0) return [];
     const filled = documents.filter(
@@ -68,6 +69,6 @@ export function nodeAt({ root }: PatchDocument, path: readonly string[]): Node |
 }
 
 /** A parser's complaint without the part of the text that it quotes, which may be a secret. */
-function withoutText(message: string): string {
+function withoutQuotedText(message: string): string {
   return message.split(/: |"/)[0] ?? "";
 }

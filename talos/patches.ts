@@ -5,7 +5,7 @@
  */
 import { coded } from "./errorCodes.ts";
 import { stringify } from "yaml";
-import { configurationForms, kernelArguments, type ConfigurationForms } from "./features.ts";
+import { configurationForms, kernelArgumentPlace, type ConfigurationForms } from "./features.ts";
 
 /** Arguments that no configuration could be made of. */
 export class PatchError extends Error {
@@ -49,14 +49,14 @@ export function securityPatch({
 
   const configuration = { exemptions: { namespaces: wanted } };
   if (formsOf(shape).admission === "KubeAdmissionControlConfig") {
-    return documents({
+    return yamlDocuments({
       apiVersion: "v1alpha1",
       kind: "KubeAdmissionControlConfig",
       name: "PodSecurity",
       configuration,
     });
   }
-  return documents({
+  return yamlDocuments({
     cluster: { apiServer: { admissionControl: [{ name: "PodSecurity", configuration }] } },
   });
 }
@@ -86,7 +86,7 @@ export function modulePatch({
   /** Kernel arguments. Default: those that belong to the modules (`iscsi_tcp=1` for `iscsi_tcp`). */
   readonly kernelArgs?: readonly string[] | undefined;
 } & Shape): string | undefined {
-  const { place, reason } = kernelArguments(contract, talosVersion);
+  const { place, reason } = kernelArgumentPlace(contract, talosVersion);
   if (kernelArgs !== undefined && kernelArgs.length > 0 && place === "schematic") {
     throw new PatchError(
       `kernel arguments ${kernelArgs.join(" ")} would not take effect: ${reason}. ` +
@@ -100,12 +100,12 @@ export function modulePatch({
       : [];
 
   if (formsOf({ contract, forms }).modules === "KernelModuleConfig") {
-    return documents(
+    return yamlDocuments(
       ...wanted.map((module) => ({ apiVersion: "v1alpha1", kind: "KernelModuleConfig", ...module })),
     );
   }
   if (wanted.length === 0 && extraKernelArgs.length === 0) return undefined;
-  return documents({
+  return yamlDocuments({
     machine: {
       ...(extraKernelArgs.length === 0 ? {} : { install: { extraKernelArgs } }),
       ...(wanted.length === 0 ? {} : { kernel: { modules: wanted } }),
@@ -157,7 +157,7 @@ export function installImagePatch({
       ...(match === undefined ? {} : { diskSelector: { match } }),
       ...(wipe === undefined ? {} : { wipe }),
     };
-    return documents({
+    return yamlDocuments({
       apiVersion: "v1alpha1",
       kind: "UnattendedInstallConfig",
       ...(image === undefined ? {} : { installer: { image } }),
@@ -169,7 +169,7 @@ export function installImagePatch({
       `contract ${contract} has no disk expression: give diskSelector, a mapping of properties`,
     );
   }
-  return documents({
+  return yamlDocuments({
     machine: {
       install: {
         ...(disk === undefined ? {} : { disk }),
@@ -200,8 +200,8 @@ export function hostnamePatch({
     throw new PatchError(`"${name}" is not a hostname`);
   }
   return formsOf(shape).hostname === "HostnameConfig"
-    ? documents({ apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: name })
-    : documents({ machine: { network: { hostname: name } } });
+    ? yamlDocuments({ apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: name })
+    : yamlDocuments({ machine: { network: { hostname: name } } });
 }
 
 /** Sets the subnets of pods and services, which replace what is there; undefined where neither is given. */
@@ -219,8 +219,8 @@ export function subnetPatch({
     ...(serviceSubnets.length === 0 ? {} : { serviceSubnets: [...serviceSubnets] }),
   };
   return formsOf(shape).network === "KubeNetworkConfig"
-    ? documents({ apiVersion: "v1alpha1", kind: "KubeNetworkConfig", ...subnets })
-    : documents({ cluster: { network: subnets } });
+    ? yamlDocuments({ apiVersion: "v1alpha1", kind: "KubeNetworkConfig", ...subnets })
+    : yamlDocuments({ cluster: { network: subnets } });
 }
 
 function distinct(items: readonly string[]): string[] {
@@ -238,9 +238,9 @@ function distinctModules(modules: readonly KernelModule[]): { name: string; para
   return [...byName.values()];
 }
 
-function documents(part: object): string;
-function documents(...parts: object[]): string | undefined;
-function documents(...parts: object[]): string | undefined {
+function yamlDocuments(part: object): string;
+function yamlDocuments(...parts: object[]): string | undefined;
+function yamlDocuments(...parts: object[]): string | undefined {
   return parts.length === 0
     ? undefined
     : parts.map((part) => stringify(part, { lineWidth: 0 })).join("---\n");

@@ -49,7 +49,7 @@ export function podSecurityFindings(
   const mixed =
     isTreeList(list) && list.length > 0 && config.of("KubeAdmissionControlConfig").length > 0
       ? [
-          finding(
+          podSecurityFinding(
             "cluster.apiServer.admissionControl cannot be used with the KubeAdmissionControlConfig document that the configuration has; patch that one",
             [
               { kind: "", keys: inApiServer },
@@ -62,7 +62,7 @@ export function podSecurityFindings(
   const twice =
     plugins.length > 1
       ? [
-          finding(
+          podSecurityFinding(
             `${POD_SECURITY} is configured ${plugins.length} times; kube-apiserver takes one`,
             plugins.map(({ place }) => place),
           ),
@@ -79,7 +79,7 @@ function pluginFindings(
 ): Finding[] {
   const findings: Finding[] = [];
   const say = (reason: string, value?: string): void =>
-    void findings.push(finding(reason, [value === undefined ? place : { ...place, value }]));
+    void findings.push(podSecurityFinding(reason, [value === undefined ? place : { ...place, value }]));
   const missing = ["apiVersion", "kind"].filter((key) => textOf(configuration, key) === undefined);
   if (missing.length > 0) {
     say(
@@ -132,6 +132,6 @@ function pluginFindings(
   return findings;
 }
 
-function finding(reason: string, places: readonly Place[]): Finding {
+function podSecurityFinding(reason: string, places: readonly Place[]): Finding {
   return { rule: "pod-security", reason, places };
 }

@@ -11,8 +11,8 @@ import { createHmac } from "node:crypto";
 import { parseAllDocuments, stringify } from "yaml";
 import { knownSecrets, type KnownSecret, type KnownSecrets } from "./secrecy/known.ts";
 import { isLabelKey, isPublicName, isSecretName, isSecretSection } from "./secrecy/names.ts";
-import { isCertificate, isNoSecret, isPrivateKey, looksRandom } from "./secrecy/shapes.ts";
-import { isMark, isSecretFlag, scrubbed } from "./secrecy/text.ts";
+import { isCertificate, isHarmlessValue, isPrivateKey, looksRandom } from "./secrecy/shapes.ts";
+import { isMark, isSecretFlag, scrubSecrets } from "./secrecy/text.ts";
 
 /** How secrets are marked. */
 export interface RedactOptions {
@@ -31,13 +31,14 @@ export function redactMachineConfig(text: string, options: RedactOptions = {}): 
 }
 
 /** How many secrets a text of YAML holds in plain text: what `redactMachineConfig` would mark and has not marked yet. */
-export function plainSecrets(text: string): number {
+export function countPlainSecrets(text: string): number {
   let found = 0;
   const mark = (secret: string): string => {
     if (!isMark(secret)) found += 1;
     return secret;
   };
-  for (const document of read(text) ?? []) redacted(document, root(mark, knownSecrets([])));
+  for (const document of readDocuments(text) ?? [])
+    redactValue(document, rootContext(mark, knownSecrets([])));
   return found;
 }
 
@@ -64,9 +65,9 @@ export function configRedactor(
   options: RedactOptions = {},
   others: readonly string[] = [],
 ): ConfigRedactor {
-  const key = options.key ?? keyOf(read(text) ?? []);
-  const mark = marker(key);
-  const beside = [text, ...others].flatMap(secretByContext);
+  const key = options.key ?? markKey(readDocuments(text) ?? []);
+  const mark = secretMarker(key);
+  const beside = [text, ...others].flatMap(secretsByContext);
   const known = knownSecrets(options.hidden ?? [], beside);
   return {
     key,
@@ -80,40 +81,42 @@ export function configRedactor(
             (depth === 0 && kind === "Secret" && /^(?:data|stringData)$/.test(parent)),
         );
       if (known.has(value, keys, kind)) return isMark(value) ? value : mark(value);
-      const context = { ...root(mark, known), name, inherited, keys, kind };
+      const context = { ...rootContext(mark, known), name, inherited, keys, kind };
       if (bare && /^(?:true|false)$/.test(value)) return value;
       if (bare && /^[-+\d.]+$/.test(value)) {
         // A version or an address is no number, and a long number is not the one that JavaScript makes of it.
-        const shown = redacted(Number(value), context);
+        const shown = redactValue(Number(value), context);
         return typeof shown === "number" ? value : String(shown);
       }
-      return redactedText(value, context);
+      return redactText(value, context);
     },
     path: (path) =>
-      scrubbed(known.without(path, mark), mark).replace(/\[([^\]]+)\]/g, (label, inner: string) =>
+      scrubSecrets(known.without(path, mark), mark).replace(/\[([^\]]+)\]/g, (label, inner: string) =>
         looksRandom(inner) || known.is(inner) ? `[${mark(inner)}]` : label,
       ),
   };
 }
 
-function marker(key: string | undefined): (secret: string) => string {
+function secretMarker(key: string | undefined): (secret: string) => string {
   // Talos makes 32 random bytes. What a person made up can be guessed, and the marks with it.
   if (key === undefined || !looksRandom(key)) return () => "[secret]";
   return (secret) => `«secret ${createHmac("sha256", key).update(secret, "utf8").digest("hex").slice(0, 8)}»`;
 }
 
 function redactYaml(text: string, options: RedactOptions): string {
-  const documents = read(text);
+  const documents = readDocuments(text);
   if (documents === undefined) return UNREADABLE;
-  const mark = marker(options.key ?? keyOf(documents));
-  return written(documents, root(mark, knownSecrets(options.hidden ?? [])));
+  const mark = secretMarker(options.key ?? markKey(documents));
+  return writeRedacted(documents, rootContext(mark, knownSecrets(options.hidden ?? [])));
 }
 
-function written(documents: readonly unknown[], context: Context): string {
-  return documents.map((document) => stringify(redacted(document, context), { lineWidth: 0 })).join("---\n");
+function writeRedacted(documents: readonly unknown[], context: Context): string {
+  return documents
+    .map((document) => stringify(redactValue(document, context), { lineWidth: 0 }))
+    .join("---\n");
 }
 
-function read(text: string): unknown[] | undefined {
+function readDocuments(text: string): unknown[] | undefined {
   const parsed = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: false });
   const documents = Array.isArray(parsed) ? parsed : [];
   if (documents.some(({ errors }) => errors.length > 0)) return undefined;
@@ -128,7 +131,7 @@ function read(text: string): unknown[] | undefined {
  * The cluster's secret is the same on all its nodes and stays, so marks of different nodes can be compared. Anything else in a configuration is no key:
  * names can be known, and a text whose secret is marked is known but for that secret.
  */
-function keyOf(documents: readonly unknown[]): string | undefined {
+function markKey(documents: readonly unknown[]): string | undefined {
   for (const document of documents) {
     if (!isRecord(document)) continue;
     const { cluster, clusterSecret } = document;
@@ -152,13 +155,13 @@ interface Context {
   readonly note?: ((value: string, keys: readonly string[], kind: string | undefined) => void) | undefined;
 }
 
-function root(mark: Context["mark"], known: KnownSecrets): Context {
+function rootContext(mark: Context["mark"], known: KnownSecrets): Context {
   return { name: "", inherited: false, mark, known, keys: [], kind: undefined };
 }
 
-function redacted(value: unknown, context: Context): unknown {
+function redactValue(value: unknown, context: Context): unknown {
   if (context.inherited && isScalar(value)) context.note?.(String(value), context.keys, context.kind);
-  if (typeof value === "string") return redactedText(value, context);
+  if (typeof value === "string") return redactText(value, context);
   if (typeof value !== "string" && isScalar(value)) {
     const text = String(value);
     const secret =
@@ -166,11 +169,11 @@ function redacted(value: unknown, context: Context): unknown {
       (typeof value !== "boolean" && (context.inherited || isSecretName(context.name)));
     return secret ? context.mark(text) : value;
   }
-  if (Array.isArray(value)) return redactedList(value, context);
-  return isRecord(value) ? redactedMapping(value, context) : value;
+  if (Array.isArray(value)) return redactList(value, context);
+  return isRecord(value) ? redactMapping(value, context) : value;
 }
 
-function redactedList(list: readonly unknown[], context: Context): unknown[] {
+function redactList(list: readonly unknown[], context: Context): unknown[] {
   return list.map((item, index) => {
     const before: unknown = list[index - 1];
     const [text, flag] = [item, before].map((one) => (typeof one === "string" ? one : ""));
@@ -180,11 +183,11 @@ function redactedList(list: readonly unknown[], context: Context): unknown[] {
       flag !== undefined &&
       /^--?[A-Za-z][\w.-]*$/.test(flag) &&
       isSecretFlag(flag, text);
-    return redacted(item, { ...context, inherited: context.inherited || behindFlag });
+    return redactValue(item, { ...context, inherited: context.inherited || behindFlag });
   });
 }
 
-function redactedMapping(value: Readonly<Record<string, unknown>>, context: Context): unknown {
+function redactMapping(value: Readonly<Record<string, unknown>>, context: Context): unknown {
   const kind = context.keys.length === 0 && typeof value["kind"] === "string" ? value["kind"] : context.kind;
   const secretObject = value["kind"] === "Secret";
   // An environment variable as Kubernetes writes it.
@@ -197,42 +200,43 @@ function redactedMapping(value: Readonly<Record<string, unknown>>, context: Cont
       context.inherited || (secretObject && /^(?:data|stringData)$/.test(name)) || beside || section;
     const keys = [...context.keys, name];
     const field = name === "key" && isLabelKey(value) && !context.inherited ? "label" : name;
-    const shownName = scrubbed(context.known.without(name, context.mark), context.mark);
-    return [shownName, redacted(item, { ...context, name: field, inherited, keys, kind })] as const;
+    const shownName = scrubSecrets(context.known.without(name, context.mark), context.mark);
+    return [shownName, redactValue(item, { ...context, name: field, inherited, keys, kind })] as const;
   });
   return Object.fromEntries(entries);
 }
 
 /** The scalars of a configuration that are secret by what stands beside or above them, which nobody sees who looks at them alone. */
-function secretByContext(text: string): KnownSecret[] {
+function secretsByContext(text: string): KnownSecret[] {
   const found: KnownSecret[] = [];
   const note = (value: string, keys: readonly string[], kind: string | undefined): void => {
-    if (!isNoSecret(value)) found.push({ value, keys: [...keys], ...(kind === undefined ? {} : { kind }) });
+    if (!isHarmlessValue(value))
+      found.push({ value, keys: [...keys], ...(kind === undefined ? {} : { kind }) });
   };
-  for (const document of read(text) ?? [])
-    redacted(document, { ...root((secret) => secret, knownSecrets([])), note });
+  for (const document of readDocuments(text) ?? [])
+    redactValue(document, { ...rootContext((secret) => secret, knownSecrets([])), note });
   return found;
 }
 
 // Fields of files and manifests: their text can hold anything.
 const EMBEDDED = /^(?:contents?|inlineManifest)$/i;
 
-function redactedText(text: string, { name, inherited, mark, known, keys, kind }: Context): string {
+function redactText(text: string, { name, inherited, mark, known, keys, kind }: Context): string {
   if (known.has(text, keys, kind) && !isMark(text)) return mark(text);
-  if (isNoSecret(text) || isMark(text) || isCertificate(text)) return text;
-  if (EMBEDDED.test(name) && !inherited) return embedded(text, mark, known);
+  if (isHarmlessValue(text) || isMark(text) || isCertificate(text)) return text;
+  if (EMBEDDED.test(name) && !inherited) return redactEmbedded(text, mark, known);
   if (inherited || isSecretName(name) || isPrivateKey(text)) return mark(text);
   if (isPublicName(name)) return known.without(text, mark);
   if (looksRandom(text)) return mark(text);
-  return scrubbed(known.without(text, mark), mark, /^(?:environment|env|envs|variables)$/i.test(name));
+  return scrubSecrets(known.without(text, mark), mark, /^(?:environment|env|envs|variables)$/i.test(name));
 }
 
 /** Text of a file: a manifest of Kubernetes is looked through, anything else is not shown at all. */
-function embedded(text: string, mark: Context["mark"], known: KnownSecrets): string {
-  const documents = read(text);
+function redactEmbedded(text: string, mark: Context["mark"], known: KnownSecrets): string {
+  const documents = readDocuments(text);
   const manifest = documents?.every((document) => isRecord(document) && typeof document["kind"] === "string");
   if (documents === undefined || documents.length === 0 || manifest !== true) return mark(text);
-  return written(documents, root(mark, known));
+  return writeRedacted(documents, rootContext(mark, known));
 }
 
 function isScalar(value: unknown): value is string | number | bigint | boolean {

@@ -62,7 +62,7 @@ export function releasesBefore(to: string, given: readonly string[] = []): strin
 }
 
 /** May a node go from one release to another? */
-export interface Skew {
+export interface VersionSkew {
   /** False: the installer refuses, and no override helps. */
   readonly allowed: boolean;
   /** True: at most one minor apart, the only step that Talos tests. Where false, an explicit override is needed. */
@@ -79,7 +79,7 @@ export interface Skew {
  * The version skew between the release a node runs and the one it shall run. `allowed` is what the installer
  * enforces, `adjacent` what Talos supports; a pre-release counts as its line, as in the installer.
  */
-export function skew(from: string, to: string): Skew {
+export function versionSkew(from: string, to: string): VersionSkew {
   const [host, target] = [parseVersion(from), parseVersion(to)];
   const order = compareVersions(from, to);
   const direction = order === 0 ? "same" : order < 0 ? "upgrade" : "downgrade";
@@ -93,7 +93,13 @@ export function skew(from: string, to: string): Skew {
           { length: Math.abs(distance) - 1 },
           (_, i): Contract => `v${host.major}.${host.minor + sign * (i + 1)}`,
         );
-  const verdict = (allowed: boolean, reason: string): Skew => ({ allowed, adjacent, direction, reason, via });
+  const verdict = (allowed: boolean, reason: string): VersionSkew => ({
+    allowed,
+    adjacent,
+    direction,
+    reason,
+    via,
+  });
   const path = via.length === 0 ? "" : ` Go through ${via.join(", ")} first.`;
 
   if (direction === "same") return verdict(true, `the node already runs ${to}`);
@@ -137,14 +143,14 @@ export function skew(from: string, to: string): Skew {
 }
 
 /** Why this program takes no node to a release that is newer than what it knows; undefined for any other. */
-export function unknownRelease(version: string): string | undefined {
+export function unknownReleaseReason(version: string): string | undefined {
   if (!isNewerThanKnown(version)) return undefined;
   const newest = KNOWN_CONTRACTS.at(-1) ?? "";
   return `newer than what this version of the program knows (up to ${newest}): it can judge neither the way there nor etcd's; use a release of ${newest}, or a newer version of the program`;
 }
 
 /** The Kubernetes minors a Talos release runs, both ends included; undefined for a line this program does not know. */
-export function supportedKubernetes(
+export function supportedKubernetesRange(
   version: string,
 ): { readonly oldest: string; readonly newest: string } | undefined {
   const facts = factsOf(parseVersion(version));

@@ -16,7 +16,7 @@ export interface RolloutMember {
  * in the program, the engine and the state.
  * @param own what the node runs that lists them: left out where another node runs the same
  */
-export function membersText(
+export function formatMembers(
   members: readonly RolloutMember[],
   own: { talosVersion: string; schematicId: string },
 ): string {
@@ -29,8 +29,8 @@ export function membersText(
 }
 
 /** The nodes of such a text. */
-export function membersOf(text: string): RolloutMember[] {
-  return listOf(text).map((entry) => {
+export function parseMembers(text: string): RolloutMember[] {
+  return parseNames(text).map((entry) => {
     const [name = "", node = "", talosVersion, schematicId] = entry.split(" ");
     return {
       name,
@@ -45,7 +45,7 @@ export function membersOf(text: string): RolloutMember[] {
  * Where these nodes are reached, as far as that is said of them alone: `10.0.0.21 gateway:50021`. Empty where nothing is.
  * @param addresses of the nodes
  */
-export function waysText(endpoints: Endpoints | undefined, addresses: readonly string[]): string {
+export function formatEndpoints(endpoints: Endpoints | undefined, addresses: readonly string[]): string {
   return addresses
     .flatMap((address) => {
       const ways = endpoints?.[address] ?? [];
@@ -55,9 +55,9 @@ export function waysText(endpoints: Endpoints | undefined, addresses: readonly s
 }
 
 /** The endpoints of such a text. */
-export function waysOf(text: string): Endpoints {
+export function parseEndpoints(text: string): Endpoints {
   return Object.fromEntries(
-    listOf(text).map((entry) => {
+    parseNames(text).map((entry) => {
       const [address = "", ...ways] = entry.split(" ");
       return [address, ways];
     }),
@@ -65,11 +65,11 @@ export function waysOf(text: string): Endpoints {
 }
 
 /** Names as one text, and back. */
-export function namesText(names: readonly string[]): string {
+export function formatNames(names: readonly string[]): string {
   return names.join(", ");
 }
 
-/** The parts of a text that `namesText` or `membersText` has written. */
-export function listOf(text: string): string[] {
+/** The parts of a text that `formatNames` or `formatMembers` has written. */
+export function parseNames(text: string): string[] {
   return text === "" ? [] : text.split(", ");
 }

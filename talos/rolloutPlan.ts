@@ -62,22 +62,22 @@ export type PlannedAction = "upgrade" | "configuration" | "kubernetes" | "leavin
 const written = z.object({ digest: z.string(), plan: planSchema });
 
 /** The plan in one line, the same whatever order its nodes and keys are in. */
-export function planText(plan: RolloutPlan): string {
-  return canonical(plan);
+export function canonicalPlan(plan: RolloutPlan): string {
+  return canonicalJson(plan);
 }
 
 /** SHA-256 of the plan's text. */
 export function planDigest(plan: RolloutPlan): string {
-  return createHash("sha256").update(planText(plan)).digest("hex");
+  return createHash("sha256").update(canonicalPlan(plan)).digest("hex");
 }
 
-/** The plan as a file: what `readPlan` takes. */
-export function planFile(plan: RolloutPlan): string {
+/** The plan as a file: what `parsePlanFile` takes. */
+export function formatPlanFile(plan: RolloutPlan): string {
   return `${JSON.stringify({ digest: planDigest(plan), plan }, null, 2)}\n`;
 }
 
 /** A plan that a preview's report has written, or why it is none. The digest in the file counts for nothing: it is made anew. */
-export function readPlan(text: string): RolloutPlan | { problem: string } {
+export function parsePlanFile(text: string): RolloutPlan | { problem: string } {
   let given: unknown;
   try {
     given = JSON.parse(text);
@@ -89,7 +89,7 @@ export function readPlan(text: string): RolloutPlan | { problem: string } {
 }
 
 /** A plan from an input of a resource, as it is or as its text; undefined where it is none. */
-export function planOf(value: unknown): RolloutPlan | undefined {
+export function planFromInput(value: unknown): RolloutPlan | undefined {
   if (typeof value !== "string") return planSchema.safeParse(value).data;
   try {
     return planSchema.safeParse(JSON.parse(value)).data;
@@ -104,7 +104,7 @@ export function isEmptyPlan({ nodes, leaving }: RolloutPlan): boolean {
 }
 
 /** May the plan's deployment do this to the node? */
-export function allows({ nodes, leaving }: RolloutPlan, name: string, action: PlannedAction): boolean {
+export function planAllows({ nodes, leaving }: RolloutPlan, name: string, action: PlannedAction): boolean {
   if (action === "leaving") return leaving[name] !== undefined;
   const node = nodes[name];
   if (node?.joins !== undefined) return true;
@@ -113,16 +113,16 @@ export function allows({ nodes, leaving }: RolloutPlan, name: string, action: Pl
 
 /** One line for each thing that is done to a node. */
 export function planLines(plan: RolloutPlan): string[] {
-  return [...names(plan)].flatMap((name) => describe(name, plan));
+  return [...affectedNames(plan)].flatMap((name) => describeNode(name, plan));
 }
 
 /** How what would be done now differs from what was approved; empty where it does not. */
 export function planDifferences(approved: RolloutPlan, now: RolloutPlan): string[] {
   const stack =
     approved.stack === now.stack ? [] : [`it was approved for the stack ${approved.stack}, not ${now.stack}`];
-  const nodes = [...new Set([...names(approved), ...names(now)])].sort().flatMap((name) => {
-    if (canonical(partOf(name, approved)) === canonical(partOf(name, now))) return [];
-    const [before, after] = [describe(name, approved), describe(name, now)];
+  const nodes = [...new Set([...affectedNames(approved), ...affectedNames(now)])].sort().flatMap((name) => {
+    if (canonicalJson(nodePart(name, approved)) === canonicalJson(nodePart(name, now))) return [];
+    const [before, after] = [describeNode(name, approved), describeNode(name, now)];
     const gone = before.filter((line) => !after.includes(line));
     const added = after.filter((line) => !before.includes(line));
     const told = [...gone.map((line) => `approved: ${line}`), ...added.map((line) => `now: ${line}`)];
@@ -135,24 +135,27 @@ export function planDifferences(approved: RolloutPlan, now: RolloutPlan): string
   return [...stack, ...nodes];
 }
 
-function partOf(name: string, { nodes, leaving }: RolloutPlan): unknown {
+function nodePart(name: string, { nodes, leaving }: RolloutPlan): unknown {
   return { node: nodes[name], leaving: leaving[name] };
 }
 
-function names({ nodes, leaving }: RolloutPlan): Set<string> {
+function affectedNames({ nodes, leaving }: RolloutPlan): Set<string> {
   return new Set([...Object.keys(nodes), ...Object.keys(leaving)].sort());
 }
 
-function describe(name: string, { nodes, leaving }: RolloutPlan): string[] {
+function describeNode(name: string, { nodes, leaving }: RolloutPlan): string[] {
   const node = nodes[name];
   const left = leaving[name];
   return [
     ...(left === undefined ? [] : [`${name} (${left.address}): leaves, ${left.way}`]),
-    ...(node === undefined ? [] : actions(`${name} (${node.address}, ${node.role})`, node)),
+    ...(node === undefined ? [] : describeActions(`${name} (${node.address}, ${node.role})`, node)),
   ];
 }
 
-function actions(label: string, { upgrade, configuration, kubernetes, joins }: PlannedNode): string[] {
+function describeActions(
+  label: string,
+  { upgrade, configuration, kubernetes, joins }: PlannedNode,
+): string[] {
   return [
     ...(joins === undefined ? [] : [`${label}: first configuration -> ${joins.to}, ${joins.image}`]),
     ...(upgrade === undefined
@@ -168,7 +171,7 @@ function actions(label: string, { upgrade, configuration, kubernetes, joins }: P
 }
 
 /** JSON with sorted keys, and without those that are undefined. */
-function canonical(value: unknown): string {
+function canonicalJson(value: unknown): string {
   return (
     JSON.stringify(value, (_key, part: unknown) =>
       typeof part === "object" && part !== null && !Array.isArray(part)

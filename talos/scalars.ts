@@ -30,7 +30,10 @@ export function isZero(tree: Tree | undefined, shape: Shape | undefined): boolea
       if (!isLeaf(tree)) return false;
       const { zero = [], fold, empty } = shape.rule;
       if (tree.text === "") return empty !== true;
-      return zero.includes(tree.text) || (fold === true && zero.some((text) => sameFolded(text, tree.text)));
+      return (
+        zero.includes(tree.text) ||
+        (fold === true && zero.some((text) => equalsIgnoringCase(text, tree.text)))
+      );
     }
     case "struct":
       return (
@@ -49,7 +52,7 @@ export function isZero(tree: Tree | undefined, shape: Shape | undefined): boolea
   }
 }
 
-function sameFolded(a: string, b: string): boolean {
+function equalsIgnoringCase(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase();
 }
 

@@ -87,7 +87,7 @@ export class SchematicError extends Error {
  */
 export function parseSchematic(value: unknown): Schematic {
   const problems: SchematicProblem[] = [];
-  const parsed = schematic(value, "", (path, reason) => problems.push({ path, reason }));
+  const parsed = checkSchematic(value, "", (path, reason) => problems.push({ path, reason }));
   if (problems.length > 0) throw new SchematicError(problems);
   return parsed as Schematic;
 }
@@ -95,52 +95,52 @@ export function parseSchematic(value: unknown): Schematic {
 type Report = (path: string, reason: string) => void;
 type Check = (value: unknown, path: string, report: Report) => unknown;
 
-const text: Check = (value, path, report) => {
-  if (typeof value !== "string") report(path, `must be text, not ${kind(value)}`);
+const checkText: Check = (value, path, report) => {
+  if (typeof value !== "string") report(path, `must be text, not ${describeKind(value)}`);
   else if (!value.isWellFormed())
     report(path, "has half of a surrogate pair, so it is no valid Unicode text");
   return value;
 };
 
-const flag: Check = (value, path, report) => {
-  if (typeof value !== "boolean") report(path, `must be true or false, not ${kind(value)}`);
+const checkFlag: Check = (value, path, report) => {
+  if (typeof value !== "boolean") report(path, `must be true or false, not ${describeKind(value)}`);
   return value;
 };
 
-function integer(most: number): Check {
+function checkInteger(most: number): Check {
   return (value, path, report) => {
     if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) {
       report(
         path,
-        `must be a whole number from 0 to ${most}, not ${typeof value === "number" ? value : kind(value)}`,
+        `must be a whole number from 0 to ${most}, not ${typeof value === "number" ? value : describeKind(value)}`,
       );
     }
     return value;
   };
 }
 
-function oneOf(values: readonly string[]): Check {
+function checkOneOf(values: readonly string[]): Check {
   return (value, path, report) => {
     if (typeof value !== "string" || !values.includes(value)) {
       report(
         path,
-        `must be one of ${values.join(", ")}, not ${typeof value === "string" ? `"${value}"` : kind(value)}`,
+        `must be one of ${values.join(", ")}, not ${typeof value === "string" ? `"${value}"` : describeKind(value)}`,
       );
     }
     return value;
   };
 }
 
-function list(check: Check): Check {
+function checkList(check: Check): Check {
   return (value, path, report) => {
-    if (!Array.isArray(value)) return void report(path, `must be a list, not ${kind(value)}`);
+    if (!Array.isArray(value)) return void report(path, `must be a list, not ${describeKind(value)}`);
     return (value as unknown[]).map((item, i) => check(item, `${path}[${i}]`, report));
   };
 }
 
-function object(fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
+function checkObject(fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
   return (value, path, report) => {
-    if (!isMapping(value)) return void report(path, `must be a mapping, not ${kind(value)}`);
+    if (!isMapping(value)) return void report(path, `must be a mapping, not ${describeKind(value)}`);
     const at = (key: string): string => (path === "" ? key : `${path}.${key}`);
     for (const key of required) if (value[key] === undefined) report(at(key), "is missing");
     const present = Object.entries(value).filter(([, item]) => item !== undefined);
@@ -155,30 +155,30 @@ function object(fields: Readonly<Record<string, Check>>, required: readonly stri
   };
 }
 
-const option: Check = (value, path, report) => {
+const checkOption: Check = (value, path, report) => {
   if (value === null || typeof value === "boolean") return value;
-  if (typeof value === "string") return text(value, path, report);
-  if (typeof value === "number") return optionNumber(value, path, report);
-  if (typeof value === "bigint") return optionBigint(value, path, report);
-  if (Array.isArray(value)) return list(option)(value, path, report);
-  if (isMapping(value)) return options(value, path, report);
-  report(path, `must be text, a number, true, false, null, a list or a mapping, not ${kind(value)}`);
+  if (typeof value === "string") return checkText(value, path, report);
+  if (typeof value === "number") return checkOptionNumber(value, path, report);
+  if (typeof value === "bigint") return checkOptionBigint(value, path, report);
+  if (Array.isArray(value)) return checkList(checkOption)(value, path, report);
+  if (isMapping(value)) return checkOptions(value, path, report);
+  report(path, `must be text, a number, true, false, null, a list or a mapping, not ${describeKind(value)}`);
   return value;
 };
 
-const options: Check = (value, path, report) => {
-  if (!isMapping(value)) return void report(path, `must be a mapping, not ${kind(value)}`);
+const checkOptions: Check = (value, path, report) => {
+  if (!isMapping(value)) return void report(path, `must be a mapping, not ${describeKind(value)}`);
   const present = Object.entries(value).filter(([, item]) => item !== undefined);
   for (const [key] of present)
     if (!key.isWellFormed()) report(path, "has a key that is no valid Unicode text");
   // A key such as __proto__ must stay a key.
   return Object.fromEntries(
-    present.map(([key, item]) => [key, option(item, `${path}.${key}`, report)] as const),
+    present.map(([key, item]) => [key, checkOption(item, `${path}.${key}`, report)] as const),
   );
 };
 
 // Between 2^53 and 2^64 the factory reads whole numbers exactly, which a JavaScript number can no longer tell apart.
-const optionNumber: Check = (value, path, report) => {
+const checkOptionNumber: Check = (value, path, report) => {
   const number = value as number;
   if (Number.isInteger(number) && !Number.isSafeInteger(number) && Math.abs(number) < 2 ** 64) {
     report(path, "is too large to be exact as a number; give it as text");
@@ -186,23 +186,23 @@ const optionNumber: Check = (value, path, report) => {
   return value;
 };
 
-const optionBigint: Check = (value, path, report) => {
+const checkOptionBigint: Check = (value, path, report) => {
   const integer = value as bigint;
   if (integer >= 2n ** 64n || integer < -(2n ** 63n)) report(path, "does not fit into 64 bits");
   return value;
 };
 
-const schematic = object({
-  owner: text,
-  overlay: object({ image: text, name: text, options }),
-  customization: object({
-    embeddedMachineConfiguration: text,
-    extraKernelArgs: list(text),
-    meta: list(object({ key: integer(255), value: text }, ["key", "value"])),
-    systemExtensions: object({ officialExtensions: list(text) }),
-    bootloader: oneOf(BOOTLOADERS),
-    secureboot: object({ enrollKeys: oneOf(ENROLL_KEYS), includeWellKnownCertificates: flag }),
-    diskImage: object({ sectorSize: integer(Number.MAX_SAFE_INTEGER) }),
+const checkSchematic = checkObject({
+  owner: checkText,
+  overlay: checkObject({ image: checkText, name: checkText, options: checkOptions }),
+  customization: checkObject({
+    embeddedMachineConfiguration: checkText,
+    extraKernelArgs: checkList(checkText),
+    meta: checkList(checkObject({ key: checkInteger(255), value: checkText }, ["key", "value"])),
+    systemExtensions: checkObject({ officialExtensions: checkList(checkText) }),
+    bootloader: checkOneOf(BOOTLOADERS),
+    secureboot: checkObject({ enrollKeys: checkOneOf(ENROLL_KEYS), includeWellKnownCertificates: checkFlag }),
+    diskImage: checkObject({ sectorSize: checkInteger(Number.MAX_SAFE_INTEGER) }),
   }),
 });
 
@@ -212,7 +212,7 @@ function isMapping(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-function kind(value: unknown): string {
+function describeKind(value: unknown): string {
   if (value === null) return "empty";
   if (value === undefined) return "absent";
   if (Array.isArray(value)) return "a list";
@@ -242,18 +242,18 @@ function toGo({ owner, overlay, customization = {} }: Schematic): GoStruct {
   const overlayFields: readonly Field[] = [
     ["image", overlay?.image ?? ""],
     ["name", overlay?.name ?? ""],
-    ...filled("options", overlay?.options),
+    ...filledField("options", overlay?.options),
   ];
   const hasOverlay = overlayFields.some(([, value]) => value !== "");
   return new GoStruct([
-    ...filled("owner", owner),
+    ...filledField("owner", owner),
     ...(hasOverlay ? [["overlay", new GoStruct(overlayFields)] as const] : []),
     [
       "customization",
       new GoStruct([
-        ...filled("embeddedMachineConfiguration", customization.embeddedMachineConfiguration),
-        ...filled("extraKernelArgs", customization.extraKernelArgs),
-        ...filled(
+        ...filledField("embeddedMachineConfiguration", customization.embeddedMachineConfiguration),
+        ...filledField("extraKernelArgs", customization.extraKernelArgs),
+        ...filledField(
           "meta",
           customization.meta?.map(
             ({ key, value }) =>
@@ -263,22 +263,28 @@ function toGo({ owner, overlay, customization = {} }: Schematic): GoStruct {
               ]),
           ),
         ),
-        ...struct(
+        ...structField(
           "systemExtensions",
-          filled("officialExtensions", customization.systemExtensions?.officialExtensions),
+          filledField("officialExtensions", customization.systemExtensions?.officialExtensions),
         ),
-        ...filled("bootloader", customization.bootloader === "none" ? undefined : customization.bootloader),
-        ...struct("secureboot", [
-          ...filled("enrollKeys", customization.secureboot?.enrollKeys),
-          ...filled("includeWellKnownCertificates", customization.secureboot?.includeWellKnownCertificates),
+        ...filledField(
+          "bootloader",
+          customization.bootloader === "none" ? undefined : customization.bootloader,
+        ),
+        ...structField("secureboot", [
+          ...filledField("enrollKeys", customization.secureboot?.enrollKeys),
+          ...filledField(
+            "includeWellKnownCertificates",
+            customization.secureboot?.includeWellKnownCertificates,
+          ),
         ]),
-        ...struct("diskImage", filled("sectorSize", customization.diskImage?.sectorSize)),
+        ...structField("diskImage", filledField("sectorSize", customization.diskImage?.sectorSize)),
       ]),
     ],
   ]);
 }
 
-function filled(name: string, value: GoValue | undefined): readonly Field[] {
+function filledField(name: string, value: GoValue | undefined): readonly Field[] {
   const empty =
     value === undefined ||
     value === "" ||
@@ -292,6 +298,6 @@ function filled(name: string, value: GoValue | undefined): readonly Field[] {
   return empty ? [] : [[name, value]];
 }
 
-function struct(name: string, fields: readonly Field[]): readonly Field[] {
+function structField(name: string, fields: readonly Field[]): readonly Field[] {
   return fields.length === 0 ? [] : [[name, new GoStruct(fields)]];
 }

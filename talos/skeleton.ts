@@ -26,16 +26,16 @@ export function skeletonConfig(
   role: Role,
   values: SkeletonValues = {},
 ): string | undefined {
-  const lines = linesOf(contract, role);
-  return lines === undefined ? undefined : filled(lines, valuesByMark(values));
+  const lines = skeletonLines(contract, role);
+  return lines === undefined ? undefined : fillLines(lines, valuesByMark(values));
 }
 
-function linesOf(contract: string, role: Role): readonly string[] | undefined {
+function skeletonLines(contract: string, role: Role): readonly string[] | undefined {
   return (skeletons as Readonly<Record<string, Record<Role, readonly string[]>>>)[contract]?.[role];
 }
 
-function filled(lines: readonly string[], values: ReadonlyMap<string, string>): string {
-  return configText(parseConfig(lines.join("\n")).map((document) => fill(document, values)));
+function fillLines(lines: readonly string[], values: ReadonlyMap<string, string>): string {
+  return configText(parseConfig(lines.join("\n")).map((document) => fillTree(document, values)));
 }
 
 /**
@@ -43,7 +43,7 @@ function filled(lines: readonly string[], values: ReadonlyMap<string, string>): 
  * @param values everything that a skeleton leaves open
  */
 export function generatedConfig(contract: string, role: Role, values: SkeletonValues): string {
-  const lines = linesOf(contract, role);
+  const lines = skeletonLines(contract, role);
   if (lines === undefined)
     throw new Error(`no machine configuration can be generated for contract ${contract}`);
   const known = valuesByMark(values);
@@ -51,7 +51,7 @@ export function generatedConfig(contract: string, role: Role, values: SkeletonVa
   const missing = [...new Set(marks)].filter((mark) => (known.get(mark) ?? "") === "");
   if (missing.length > 0)
     throw new Error(`a machine configuration of contract ${contract} needs ${missing.join(", ")}`);
-  return filled(lines, known);
+  return fillLines(lines, known);
 }
 
 /** The secrets of a bundle, by the marks that stand for them. */
@@ -91,9 +91,9 @@ function valuesByMark({
   ]);
 }
 
-function fill(tree: Tree, values: ReadonlyMap<string, string>): Tree {
-  if (isTreeList(tree)) return tree.map((item) => fill(item, values));
-  if (!isLeaf(tree)) return new Map([...tree].map(([key, value]) => [key, fill(value, values)]));
+function fillTree(tree: Tree, values: ReadonlyMap<string, string>): Tree {
+  if (isTreeList(tree)) return tree.map((item) => fillTree(item, values));
+  if (!isLeaf(tree)) return new Map([...tree].map(([key, value]) => [key, fillTree(value, values)]));
   // `|pem`: decoded, as the documents of v1.14 have certificates and keys.
   const text = tree.text.replace(MARK, (mark, name: string, pem?: string) => {
     const value = values.get(`<${name}>`);

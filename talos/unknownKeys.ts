@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq, type Node } from "yaml";
 import { documentRule, itemShape, shapeAt, type Line, type Shape } from "./mergeRules.ts";
-import { nearest } from "./nearest.ts";
+import { nearestName } from "./nearest.ts";
 import { kindOf, type PatchDocument, type PatchProblem } from "./patchSource.ts";
 import { versionAtLeast } from "./version.ts";
 
@@ -9,7 +9,7 @@ import { versionAtLeast } from "./version.ts";
  * 1.13 and 1.14; of an older release only what looks like a slip is told, since it may know keys that are gone.
  * @param talosVersion the release that the node is to run; undefined where it is not known
  */
-export function unknownKeys(part: PatchDocument, talosVersion: string | undefined): PatchProblem[] {
+export function findUnknownKeys(part: PatchDocument, talosVersion: string | undefined): PatchProblem[] {
   const { kind } = kindOf(part);
   const lines: Line[] =
     talosVersion === undefined || !versionAtLeast(talosVersion, 13)
@@ -41,14 +41,14 @@ export function unknownKeys(part: PatchDocument, talosVersion: string | undefine
 
   function tell(node: Node, place: string, name: string, known: readonly Shape[]): void {
     const names = known.flatMap((shape) => (shape.kind === "struct" ? [...shape.fields.keys()] : []));
-    const meant = nearest(names, name);
+    const meant = nearestName(names, name);
     if (meant === undefined && !strict) return;
-    const hint = meant === undefined ? `; known here are ${listed(names)}` : `; did you mean ${meant}?`;
+    const hint = meant === undefined ? `; known here are ${listNames(names)}` : `; did you mean ${meant}?`;
     problems.push(part.problem(node, `unknown key ${place}${hint}`));
   }
 }
 
-function listed(names: readonly string[]): string {
+function listNames(names: readonly string[]): string {
   const all = [...new Set(names)].sort();
   return all.length <= 12 ? all.join(", ") : `${all.slice(0, 12).join(", ")} and ${all.length - 12} more`;
 }

@@ -7,13 +7,13 @@ import { ConfigTextError, parseConfig, type TreeMap } from "./configTree.ts";
 import type { Finding, Place } from "./configuration.ts";
 import { KINDS_SINCE_1_14, KINDS_UP_TO_1_13 } from "./documentKinds.ts";
 import { exemptedNamespaces } from "./exemptions.ts";
-import { judgeConfig } from "./judgeConfig.ts";
+import { checkConfig } from "./judgeConfig.ts";
 import { pointerKeys } from "./jsonPatch.ts";
 import { MergeError, mergeConfig } from "./mergeConfig.ts";
 import { kindOf, nodeAt, PatchSource, type PatchDocument, type PatchProblem } from "./patchSource.ts";
 import { EXEMPT_BY_TALOS } from "./patches.ts";
 import { skeletonConfig } from "./skeleton.ts";
-import { unknownKeys } from "./unknownKeys.ts";
+import { findUnknownKeys } from "./unknownKeys.ts";
 import { contractAtLeast, versionAtLeast } from "./version.ts";
 
 /** What the patches are for, and what this program sets itself. */
@@ -51,7 +51,7 @@ export interface PatchVerdict {
 }
 
 /** Judges a node's patches by their text, and by what they make of its configuration. */
-export function judgePatches(patches: readonly string[], context: UserPatchContext): PatchVerdict {
+export function evaluatePatches(patches: readonly string[], context: UserPatchContext): PatchVerdict {
   const sources = patches.map((text, patch) => new PatchSource(text, patch));
   const parts = sources.map((source) => source.parts());
   const asText = [
@@ -61,7 +61,7 @@ export function judgePatches(patches: readonly string[], context: UserPatchConte
   const unreadable = new Set(asText.map(({ patch }) => patch));
   // What cannot be read is left out, so that one run shows all mistakes.
   const readable = patches.map((text, patch) => (unreadable.has(patch) ? undefined : text));
-  const { problems, ...verdict } = judgeResult(readable, parts, context);
+  const { problems, ...verdict } = evaluateResult(readable, parts, context);
   return {
     ...verdict,
     problems: [...asText, ...problems].sort((a, b) => a.patch - b.patch || (a.line ?? 0) - (b.line ?? 0)),
@@ -75,7 +75,7 @@ function textProblems(part: PatchDocument, context: UserPatchContext): PatchProb
   if (!isMap(contents))
     return [part.problem(contents ?? undefined, "must be a mapping, as a machine configuration is")];
   const ofForm = part.root.has("kind") ? documentProblems(part, context) : sectionProblems(part);
-  return [...ofForm, ...unknownKeys(part, context.talosVersion)];
+  return [...ofForm, ...findUnknownKeys(part, context.talosVersion)];
 }
 
 function documentProblems(part: PatchDocument, context: UserPatchContext): PatchProblem[] {
@@ -107,7 +107,7 @@ function sectionProblems(part: PatchDocument): PatchProblem[] {
 
 type Step = { readonly patch: number; readonly findings: readonly Finding[] };
 
-function judgeResult(
+function evaluateResult(
   patches: readonly (string | undefined)[],
   parts: readonly (readonly PatchDocument[])[],
   context: UserPatchContext,
@@ -131,12 +131,12 @@ function judgeResult(
   }
   const before = parseConfig(text);
   const judge = (documents: readonly TreeMap[]): Finding[] =>
-    judgeConfig(documents, {
+    checkConfig(documents, {
       role,
       before,
       image: context.image,
       hostname: context.hostname,
-      exempter: (name) => exempter(name, context),
+      exempter: (name) => describeExempter(name, context),
     });
   const steps: Step[] = [{ patch: -1, findings: judge(before) }];
   const refused: PatchProblem[] = [];
@@ -155,7 +155,7 @@ function judgeResult(
   }
   const found = (steps.at(-1)?.findings ?? []).map((finding) => ({
     finding,
-    patch: culprit(finding, steps),
+    patch: findCulprit(finding, steps),
   }));
   return {
     problems: [
@@ -164,7 +164,7 @@ function judgeResult(
         .filter(({ patch }) => patch >= 0)
         .map(({ finding, patch }) => ({
           patch,
-          line: lineOf(finding, parts[patch] ?? []),
+          line: lineOfFinding(finding, parts[patch] ?? []),
           reason: finding.reason,
         })),
     ],
@@ -174,14 +174,14 @@ function judgeResult(
 }
 
 /** The patch since which a finding is there. */
-function culprit({ rule, reason }: Finding, steps: readonly Step[]): number {
+function findCulprit({ rule, reason }: Finding, steps: readonly Step[]): number {
   const clean = steps.findLastIndex(
     ({ findings }) => !findings.some((other) => other.rule === rule && other.reason === reason),
   );
   return steps[clean + 1]?.patch ?? -1;
 }
 
-function exempter(name: string, { base, baseName, namespaces = [] }: UserPatchContext): string {
+function describeExempter(name: string, { base, baseName, namespaces = [] }: UserPatchContext): string {
   if (base !== undefined && exemptedNamespaces(base).includes(name))
     return `${baseName ?? "the node's own configuration"} exempts it`;
   if (base === undefined && name === EXEMPT_BY_TALOS) return "Talos exempts it by itself";
@@ -189,26 +189,26 @@ function exempter(name: string, { base, baseName, namespaces = [] }: UserPatchCo
 }
 
 /** The line of a patch that a finding comes from; undefined where it cannot be told. */
-function lineOf({ places }: Finding, parts: readonly PatchDocument[]): number | undefined {
+function lineOfFinding({ places }: Finding, parts: readonly PatchDocument[]): number | undefined {
   for (const place of places) {
     for (const part of parts.toReversed()) {
-      const node = isSeq(part.root.contents) ? operationAt(part, place) : placeIn(part, place);
+      const node = isSeq(part.root.contents) ? operationAt(part, place) : nodeAtPlace(part, place);
       if (node !== undefined) return part.problem(node, "").line;
     }
   }
   return undefined;
 }
 
-function placeIn(part: PatchDocument, { kind, keys, value }: Place): Node | undefined {
+function nodeAtPlace(part: PatchDocument, { kind, keys, value }: Place): Node | undefined {
   if (kindOf(part).kind !== kind) return undefined;
   const node = keys.length === 0 ? (part.root.contents ?? undefined) : nodeAt(part, keys);
-  return value === undefined || node === undefined ? node : (scalarIn(node, value) ?? node);
+  return value === undefined || node === undefined ? node : (findScalar(node, value) ?? node);
 }
 
-function scalarIn(node: unknown, value: string): Node | undefined {
+function findScalar(node: unknown, value: string): Node | undefined {
   if (isScalar(node)) return String(node.value) === value ? node : undefined;
-  if (isSeq(node)) return node.items.map((item) => scalarIn(item, value)).findLast(Boolean);
-  return isMap(node) ? node.items.map((pair) => scalarIn(pair.value, value)).findLast(Boolean) : undefined;
+  if (isSeq(node)) return node.items.map((item) => findScalar(item, value)).findLast(Boolean);
+  return isMap(node) ? node.items.map((pair) => findScalar(pair.value, value)).findLast(Boolean) : undefined;
 }
 
 /** The operation of a JSON patch that concerns a place. */

@@ -16,21 +16,21 @@ const daysAhead = 8;
  * @param now milliseconds since 1970
  * @param windows at least one
  */
-export function windowsAt(windows: readonly UpgradeWindow[], now: number): WindowState {
+export function windowStateAt(windows: readonly UpgradeWindow[], now: number): WindowState {
   const moment = Temporal.Instant.fromEpochMilliseconds(now);
   const spans = windows.flatMap((window) => spansAround(window, moment));
-  const inside = spans.filter(({ opens, closes }) => before(opens, now) && !before(closes, now));
+  const inside = spans.filter(({ opens, closes }) => isBefore(opens, now) && !isBefore(closes, now));
   const zone = windows[0]?.timeZone ?? "UTC";
-  const told = text(moment.toZonedDateTimeISO(zone));
-  const closes = inside.map((span) => span.closes).sort(byTime);
+  const told = formatTime(moment.toZonedDateTimeISO(zone));
+  const closes = inside.map((span) => span.closes).sort(compareTimes);
   const last = closes.at(-1);
-  if (last !== undefined) return { open: true, closes: text(last), now: told };
+  if (last !== undefined) return { open: true, closes: formatTime(last), now: told };
   const [next] = spans
     .map((span) => span.opens)
-    .filter((opens) => !before(opens, now))
-    .sort(byTime);
+    .filter((opens) => !isBefore(opens, now))
+    .sort(compareTimes);
   if (next === undefined) throw new Error("an upgrade window opens on no day");
-  return { open: false, opens: text(next), now: told };
+  return { open: false, opens: formatTime(next), now: told };
 }
 
 interface Span {
@@ -44,29 +44,32 @@ function spansAround({ days, from, to, timeZone }: UpgradeWindow, moment: Tempor
     Array.from({ length: daysAhead + 2 }, (_, ahead) => yesterday.add({ days: ahead }))
       .filter((day) => days.includes(weekdays[day.dayOfWeek - 1] ?? "mon"))
       .map((day) => ({
-        opens: at(day, from, timeZone),
-        closes: to === "24:00" || to <= from ? at(day.add({ days: 1 }), to, timeZone) : at(day, to, timeZone),
+        opens: timeOnDay(day, from, timeZone),
+        closes:
+          to === "24:00" || to <= from
+            ? timeOnDay(day.add({ days: 1 }), to, timeZone)
+            : timeOnDay(day, to, timeZone),
       }))
       // What daylight saving leaves nothing of.
-      .filter(({ opens, closes }) => byTime(opens, closes) < 0)
+      .filter(({ opens, closes }) => compareTimes(opens, closes) < 0)
   );
 }
 
-function at(day: Temporal.PlainDate, clock: string, timeZone: string): Temporal.ZonedDateTime {
+function timeOnDay(day: Temporal.PlainDate, clock: string, timeZone: string): Temporal.ZonedDateTime {
   const plainTime = Temporal.PlainTime.from(clock === "24:00" ? "00:00" : clock);
   return day.toZonedDateTime({ timeZone, plainTime });
 }
 
-function before(time: Temporal.ZonedDateTime, now: number): boolean {
+function isBefore(time: Temporal.ZonedDateTime, now: number): boolean {
   return time.epochMilliseconds <= now;
 }
 
-function byTime(a: Temporal.ZonedDateTime, b: Temporal.ZonedDateTime): number {
+function compareTimes(a: Temporal.ZonedDateTime, b: Temporal.ZonedDateTime): number {
   return a.epochMilliseconds - b.epochMilliseconds;
 }
 
 /** `Sat 2026-11-28 22:00 Europe/Berlin` */
-function text(time: Temporal.ZonedDateTime): string {
+function formatTime(time: Temporal.ZonedDateTime): string {
   const day = weekdays[time.dayOfWeek - 1] ?? "";
   const name = day.slice(0, 1).toUpperCase() + day.slice(1);
   return `${name} ${time.toPlainDate().toString()} ${time.toPlainTime().toString({ smallestUnit: "minute" })} ${time.timeZoneId}`;

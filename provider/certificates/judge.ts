@@ -1,6 +1,6 @@
 import { coded } from "../../talos/errorCodes.ts";
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
-import { expiryWithin, kubeconfigCertificate } from "../../talos/clientCertificates.ts";
+import { expiryNotice, clientCertificateOf } from "../../talos/clientCertificates.ts";
 import type { CheckFailure } from "../check.ts";
 import type { StatusSink } from "../progress.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
@@ -19,7 +19,7 @@ interface ExpiryCheck {
 }
 
 function checkExpiry({ name, certificate, cure, now, sink }: ExpiryCheck): CheckFailure[] {
-  const expiry = expiryWithin(certificate, now);
+  const expiry = expiryNotice(certificate, now);
   if (expiry === undefined) return [];
   if (!expiry.isOver) {
     sink.warn(
@@ -64,7 +64,7 @@ export function checkKubeconfigExpiry(
   if (typeof kubeconfig !== "string" || hasUnknown(kubeconfig)) return [];
   return checkExpiry({
     name: "kubeconfig",
-    certificate: kubeconfigCertificate(kubeconfig),
+    certificate: clientCertificateOf(kubeconfig),
     cure: "`pulumi up` fetches a new one in its last 30 days, or its last 60 with cluster.renewCredentials: true; do not exclude the Kubeconfig resource with --target.",
     ...{ now, sink },
   });

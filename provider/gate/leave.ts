@@ -1,6 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
-import { sameFor } from "../../talos/endpoint.ts";
+import { normalizeHost } from "../../talos/endpoint.ts";
 import type { Finding } from "../guards/finding.ts";
 import { removeMemberCommand, talosctlCommand } from "../talosctl.ts";
 import { readEtcd, readPeerReport } from "../guards/controlPlane.ts";
@@ -80,7 +80,7 @@ export async function etcdSeenByOthers(
     if ("error" in members) continue;
     const own = members.find(({ id, hostname, addresses }) =>
       known === undefined
-        ? hostname === node.name || addresses.some((own) => sameFor(own) === sameFor(node.node))
+        ? hostname === node.name || addresses.some((own) => normalizeHost(own) === normalizeHost(node.node))
         : id === known,
     );
     return { leaving: own?.id, name: node.name, members, staying };

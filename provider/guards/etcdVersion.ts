@@ -3,10 +3,10 @@ import {
   compareEtcdMinors,
   describeEtcdMinor,
   etcdMinor,
-  etcdOf,
-  etcdOfImage,
+  etcdVersionOf,
+  etcdVersionOfImage,
   SAFE_BEFORE_3_6,
-  unsafeBefore36,
+  isUnsafeBefore36,
   type EtcdMinor,
 } from "../../talos/etcdVersions.ts";
 import { VersionError } from "../../talos/version.ts";
@@ -44,9 +44,9 @@ export function etcdVersionAfter({
   talosVersion,
   etcdImage,
 }: Pick<EtcdStep, "talosVersion" | "etcdImage">): string | undefined {
-  if (etcdImage !== undefined) return etcdOfImage(etcdImage);
+  if (etcdImage !== undefined) return etcdVersionOfImage(etcdImage);
   try {
-    return etcdOf(talosVersion);
+    return etcdVersionOf(talosVersion);
   } catch (error) {
     if (error instanceof VersionError) return undefined;
     throw error;
@@ -86,7 +86,7 @@ export function etcdVersionFindings(step: EtcdStep): Finding[] {
   const runs = `${step.etcdImage === undefined ? step.talosVersion : `cluster.etcd.image (${step.etcdImage})`} runs etcd ${after}`;
   const distance = compareEtcdMinors(target, cluster);
 
-  const old = step.members.filter(({ version }) => unsafeBefore36(version));
+  const old = step.members.filter(({ version }) => isUnsafeBefore36(version));
   if (compareEtcdMinors(target, { major: 3, minor: 6 }) >= 0 && old.length > 0) {
     return refuse(
       "etcd-stale-members",

@@ -1,10 +1,10 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
-import { upgradeApi } from "../../talos/features.ts";
+import { upgradeApiOf } from "../../talos/features.ts";
 import { installKernelArguments } from "../../talos/judgeConfig.ts";
 import { argumentsForSchematic, lostKernelArguments } from "../../talos/kernelArguments.ts";
-import { scrubbed } from "../../talos/secrecy/text.ts";
+import { scrubSecrets } from "../../talos/secrecy/text.ts";
 import { VersionError } from "../../talos/version.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
@@ -63,7 +63,7 @@ function lostArgumentHint(node: string, args: readonly string[], staged: boolean
   );
 }
 
-const quoteArgument = (arg: string): string => scrubbed(arg, () => "[secret]");
+const quoteArgument = (arg: string): string => scrubSecrets(arg, () => "[secret]");
 
 /** Reads what the rule needs. What the certificate's role may not read, or the release does not have, is not known. */
 export async function kernelArgumentFindings(
@@ -95,7 +95,7 @@ async function unlessUnsupported<T>(answer: Promise<T>): Promise<T | undefined> 
 
 function upgradesByLifecycle(version: string): boolean {
   try {
-    return upgradeApi(version) === "lifecycle";
+    return upgradeApiOf(version) === "lifecycle";
   } catch (error) {
     // A build with a tag of its own: nothing is known of it.
     if (error instanceof VersionError) return false;

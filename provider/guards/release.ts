@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../talos/errorCodes.ts";
-import { badRelease } from "../../talos/extensions.ts";
-import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
-import { kubernetesProblem, skew } from "../../talos/releases.ts";
+import { findBadRelease } from "../../talos/extensions.ts";
+import { describeSteps, stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
+import { kubernetesProblem, versionSkew } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import { versionChangeVerb } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
@@ -19,7 +19,7 @@ export function releaseFindings(
   };
 
   try {
-    const step = skew(running, wanted.talosVersion);
+    const step = versionSkew(running, wanted.talosVersion);
     if (!step.allowed)
       refuse("release-skew", step.reason, "Set talosVersion to the next release on the way.");
     else if (!step.adjacent && !wanted.allowSkew) {
@@ -40,7 +40,7 @@ export function releaseFindings(
     }
   }
 
-  const bad = badRelease(wanted.talosVersion, wanted.extensions);
+  const bad = findBadRelease(wanted.talosVersion, wanted.extensions);
   if (bad !== undefined)
     refuse(
       "release-broken",
@@ -54,7 +54,7 @@ export function releaseFindings(
   const unsupported =
     kubernetesVersion === undefined ? undefined : kubernetesProblem(wanted.talosVersion, kubernetesVersion);
   if (unsupported !== undefined) {
-    const steps = stepsToBoth(
+    const steps = stepsForBothUpgrades(
       { from: running, to: wanted.talosVersion },
       { from: kubernetesVersion ?? "", to: wanted.kubernetesVersion },
     );

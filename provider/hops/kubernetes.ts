@@ -1,4 +1,4 @@
-import { kubernetesMinor, kubernetesStops, oldestFor } from "../../talos/kubernetesWay.ts";
+import { kubernetesMinor, kubernetesStops, oldestKubernetesFor } from "../../talos/kubernetesWay.ts";
 import type { KubernetesUpgradeInputs } from "../kubernetesUpgrade/inputs.ts";
 import { lookAtCluster, releasesIn } from "../kubernetesUpgrade/look.ts";
 import { upgradeThroughMinors } from "../kubernetesUpgrade/upgrade.ts";
@@ -24,7 +24,7 @@ export async function upgradeKubernetesForHops(
   talos: readonly string[],
 ): Promise<{ raised?: string; postponed?: string }> {
   const inputs = upgradeInputs(call.nodes);
-  const needed = Math.max(...talos.map((release) => oldestFor(release) ?? 0));
+  const needed = Math.max(...talos.map((release) => oldestKubernetesFor(release) ?? 0));
   if (inputs === undefined || needed <= 0) return {};
   const runs = await readOldestKubernetes(call, inputs);
   const to = inputs.through.find((release) => kubernetesMinor(release) === needed);

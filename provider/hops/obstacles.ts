@@ -1,9 +1,9 @@
 import type { ErrorCode } from "../../talos/errorCodes.ts";
-import { extensionAvailable, extensionName } from "../../talos/extensions.ts";
-import { etcdMinor, etcdOf } from "../../talos/etcdVersions.ts";
-import { describeSteps, kubernetesSteps, releasesWithout } from "../../talos/kubernetesSteps.ts";
+import { isExtensionAvailable, extensionName } from "../../talos/extensions.ts";
+import { etcdMinor, etcdVersionOf } from "../../talos/etcdVersions.ts";
+import { describeSteps, kubernetesSteps, releasesNotRunning } from "../../talos/kubernetesSteps.ts";
 import { kubernetesStops } from "../../talos/kubernetesWay.ts";
-import { supportedKubernetes } from "../../talos/releases.ts";
+import { supportedKubernetesRange } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import type { UpgradeContext } from "../context.ts";
 import { UpgradeError } from "../errors.ts";
@@ -53,7 +53,7 @@ function gapFinding(version: string, { talosVersion }: NodeWithHops, gaps: reado
 /** What the releases themselves tell of a later step. Kubernetes is looked at for the whole way. */
 function legFindings({ from, wanted }: UpgradeLeg): Finding[] {
   const missing = wanted.extensions.filter(
-    (extension) => extensionAvailable(extension, wanted.talosVersion) === false,
+    (extension) => isExtensionAvailable(extension, wanted.talosVersion) === false,
   );
   const found = [
     ...releaseFindings(from, undefined, wanted),
@@ -92,7 +92,7 @@ function etcdFindings(from: string, wanted: NodeWithHops): Finding[] {
 
 function etcdBefore(release: string): string | undefined {
   try {
-    return etcdOf(release);
+    return etcdVersionOf(release);
   } catch (error) {
     if (error instanceof VersionError) return undefined;
     throw error;
@@ -119,9 +119,9 @@ function kubernetesFindings(
         ]
       : [];
   }
-  const [first, ...others] = kubernetes === undefined ? [] : releasesWithout(kubernetes, ahead);
+  const [first, ...others] = kubernetes === undefined ? [] : releasesNotRunning(kubernetes, ahead);
   if (kubernetes === undefined || first === undefined) return [];
-  const { oldest, newest } = supportedKubernetes(first) ?? { oldest: "", newest: "" };
+  const { oldest, newest } = supportedKubernetesRange(first) ?? { oldest: "", newest: "" };
   const steps = kubernetesSteps(kubernetes, [version, ...ahead]) ?? [];
   return [
     permanentFinding(

@@ -1,4 +1,4 @@
-import { compareEtcdMinors, etcdMinor, etcdOf, unsafeBefore36 } from "../../talos/etcdVersions.ts";
+import { compareEtcdMinors, etcdMinor, etcdVersionOf, isUnsafeBefore36 } from "../../talos/etcdVersions.ts";
 import {
   compareVersions,
   contractOf,
@@ -75,9 +75,9 @@ export function remainingHops({ version }: Pick<RunningImage, "version">, node: 
 
 /** etcd 3.6 must not follow an early 3.5, whatever minor release of Talos that is in. */
 function etcdNeedsPatch(version: string, next: string): boolean {
-  const [now, then] = [etcdOf(version), etcdMinor(etcdOf(next) ?? "")];
+  const [now, then] = [etcdVersionOf(version), etcdMinor(etcdVersionOf(next) ?? "")];
   if (now === undefined || then === undefined) return false;
-  return unsafeBefore36(now) && compareEtcdMinors(then, { major: 3, minor: 6 }) >= 0;
+  return isUnsafeBefore36(now) && compareEtcdMinors(then, { major: 3, minor: 6 }) >= 0;
 }
 
 /** The release on its way that a node runs already: it may have been stopped there before it was verified. */

@@ -1,9 +1,9 @@
 import { isTransient } from "../../talos/api/errors.ts";
 import {
-  imageOfRelease,
-  imagesIn,
-  releaseOf,
-  withImages,
+  imageForRelease,
+  readImages,
+  releaseOfImage,
+  setImages,
   type KubernetesComponent,
 } from "../../talos/kubernetesImages.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -35,11 +35,11 @@ export async function setComponentImage(
       "the node has no machine configuration",
       "Run `pulumi up` again.",
     );
-  const image = imagesIn(config)[component];
-  if (releaseOf(image) === target) return;
+  const image = readImages(config)[component];
+  if (releaseOfImage(image) === target) return;
   requireNotAhead(where, image ?? runs, target);
   await work.requireOpen(one);
-  const data = withImages(config, { [component]: imageOfRelease(component, image ?? runs, target) });
+  const data = setImages(config, { [component]: imageForRelease(component, image ?? runs, target) });
   const { mode } = await gate.tryConfiguration(data, call);
   if (mode !== "NO_REBOOT") {
     // The new image alone never needs one: something else waits for the next boot, and this would bring it along.
@@ -59,13 +59,13 @@ export async function setComponentImage(
     // An answer that was lost is no failure, if the node has what it was sent.
     if (!isTransient(error)) throw error;
     const has = await talos.machineConfiguration(call).catch(() => undefined);
-    if (has === undefined || releaseOf(imagesIn(has)[component]) !== target) throw error;
+    if (has === undefined || releaseOfImage(readImages(has)[component]) !== target) throw error;
   }
 }
 
 /** Nothing goes back by a minor release: another run, or a person, has taken the component further since this one looked at the cluster. */
 function requireNotAhead(where: string, image: string | undefined, target: string): void {
-  const release = releaseOf(image);
+  const release = releaseOfImage(image);
   if (release === undefined || minorOf(release) <= minorOf(target)) return;
   throw new KubernetesUpgradeError(
     where,

@@ -1,15 +1,15 @@
 import {
-  imagesIn,
+  readImages,
   isProxyDisabled,
   kubernetesComponents,
-  releaseOf,
+  releaseOfImage,
   staticPodComponents,
   type KubernetesComponent,
   type KubernetesImages,
 } from "../../talos/kubernetesImages.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions } from "../../talos/api/talosClient.ts";
-import { sameFor } from "../../talos/endpoint.ts";
+import { normalizeHost } from "../../talos/endpoint.ts";
 import type { UpgradeContext } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesNode } from "../kubernetes.ts";
@@ -69,10 +69,10 @@ export async function lookAtCluster(
   );
   const [nodes, silent] = [all.filter((one) => "runs" in one), all.filter((one) => "reason" in one)];
   const known = new Set(nodes.map(({ kubernetesNode }) => kubernetesNode));
-  const unread = new Set(silent.flatMap(({ node }) => [node.name, sameFor(node.node)]));
+  const unread = new Set(silent.flatMap(({ node }) => [node.name, normalizeHost(node.node)]));
   const strangers = kubelets.filter(
     ({ name, addresses }) =>
-      !known.has(name) && ![name, ...addresses.map(sameFor)].some((one) => unread.has(one)),
+      !known.has(name) && ![name, ...addresses.map(normalizeHost)].some((one) => unread.has(one)),
   );
   return { nodes, silent, strangers };
 }
@@ -102,7 +102,7 @@ export async function lookAtNode(
       ? Promise.all(staticPodComponents.map((component) => talos.staticPod(component, call)))
       : [],
   ]);
-  const images = config === undefined ? {} : imagesIn(config);
+  const images = config === undefined ? {} : readImages(config);
   const registered = findNode([...kubelets], name, node.node);
   const withoutProxy = config !== undefined && isProxyDisabled(config);
   const runs = new Map<KubernetesComponent, string | undefined>([
@@ -110,13 +110,13 @@ export async function lookAtNode(
       const pod = pods[index];
       return [
         component,
-        releaseOf(pod?.image) ?? releaseOf(pod?.wantedImage) ?? releaseOf(images[component]),
+        releaseOfImage(pod?.image) ?? releaseOfImage(pod?.wantedImage) ?? releaseOfImage(images[component]),
       ];
     }),
-    ["kube-proxy", releaseOf(images["kube-proxy"])],
+    ["kube-proxy", releaseOfImage(images["kube-proxy"])],
     [
       "kubelet",
-      (registered === undefined ? undefined : kubeletRelease(registered)) ?? releaseOf(images.kubelet),
+      (registered === undefined ? undefined : kubeletRelease(registered)) ?? releaseOfImage(images.kubelet),
     ],
   ]);
   const known = nodeComponents({ node, withoutProxy }).flatMap(
@@ -144,7 +144,7 @@ export async function lookAtNode(
 export function kubeletRelease({
   kubeletVersion,
 }: Pick<KubernetesNode, "kubeletVersion">): string | undefined {
-  return kubeletVersion === undefined ? undefined : releaseOf(`kubelet:${kubeletVersion}`);
+  return kubeletVersion === undefined ? undefined : releaseOfImage(`kubelet:${kubeletVersion}`);
 }
 
 /** The releases that run, oldest first, without components that their owner pins. */
@@ -165,7 +165,9 @@ export function componentsBehind(
   return nodeComponents(look).filter(
     (component) =>
       !look.node.pinned.includes(component) &&
-      [look.runs[component], releaseOf(look.images[component])].some((is) => (is ?? release) !== release),
+      [look.runs[component], releaseOfImage(look.images[component])].some(
+        (is) => (is ?? release) !== release,
+      ),
   );
 }
 

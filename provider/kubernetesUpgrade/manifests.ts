@@ -1,5 +1,5 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import { imageOfRelease, imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
+import { imageForRelease, readImages, releaseOfImage } from "../../talos/kubernetesImages.ts";
 import { pollUntil } from "../context.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -189,7 +189,7 @@ async function readBootstrapManifests(work: Work, { context }: WorkNode): Promis
 /** Talos makes the manifests anew a moment after its configuration has changed. */
 async function awaitFreshManifests(work: Work, { node, context }: WorkNode): Promise<Manifest[]> {
   const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
-  const image = imagesIn((await context.talos.machineConfiguration(call)) ?? "version: v1alpha1")[
+  const image = readImages((await context.talos.machineConfiguration(call)) ?? "version: v1alpha1")[
     "kube-proxy"
   ];
   const found = await pollUntil(context, context.timer.end, async () => {
@@ -233,11 +233,11 @@ function proxyImage({ spec }: Manifest): string | undefined {
 }
 
 function withProxyRelease(manifest: Manifest, release: string): Manifest {
-  if (!isProxy(manifest) || releaseOf(proxyImage(manifest)) === release) return manifest;
+  if (!isProxy(manifest) || releaseOfImage(proxyImage(manifest)) === release) return manifest;
   const later = structuredClone(manifest);
   const { containers = [] } = (later["spec"] as PodTemplate).template?.spec ?? {};
   for (const container of containers)
     if (container.name === "kube-proxy")
-      container.image = imageOfRelease("kube-proxy", container.image, release);
+      container.image = imageForRelease("kube-proxy", container.image, release);
   return later;
 }

@@ -1,6 +1,6 @@
 import { isUnimplemented, TalosError } from "../../talos/api/errors.ts";
 import {
-  imageOfRelease,
+  imageForRelease,
   staticPodComponents,
   type KubernetesComponent,
 } from "../../talos/kubernetesImages.ts";
@@ -48,7 +48,7 @@ async function pullOnNode(
     node.role === "controlplane" ? [...staticPodComponents, "kubelet"] : ["kubelet"];
   for (const component of components.filter((name) => !node.pinned.includes(name))) {
     throwIfCancelled(context);
-    const image = imageOfRelease(component, look?.images[component], target);
+    const image = imageForRelease(component, look?.images[component], target);
     try {
       await again(() =>
         talos.pullLegacy(

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { compare, parse } from "semver";
-import { describeSteps, stepsToBoth } from "../../talos/kubernetesSteps.ts";
-import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
+import { describeSteps, stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
+import { kubernetesReleasesBetween } from "../../talos/kubernetesWay.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -63,7 +63,7 @@ export function stepFindings(
           `Set kubernetesVersion to a release of v1.${minorOf(newest)} that is none.`,
         ),
       );
-    } else if (kubernetesThrough(oldest, target, through) === undefined) {
+    } else if (kubernetesReleasesBetween(oldest, target, through) === undefined) {
       findings.push(
         permanentFinding(
           "kubernetes-step",
@@ -86,7 +86,7 @@ function stepsHint({ nodes }: ClusterLook, oldest: string, target: string): stri
   }));
   // The furthest way of a node is that of all.
   const way = ways.find(({ from, to }) => from !== to) ?? ways[0];
-  const steps = way === undefined ? undefined : stepsToBoth(way, { from: oldest, to: target });
+  const steps = way === undefined ? undefined : stepsForBothUpgrades(way, { from: oldest, to: target });
   return steps === undefined
     ? `Or set kubernetesVersion to a release of v1.${minorOf(oldest) + 1} first, run \`pulumi up\`, and then go on to ${target}.`
     : `Or in steps: ${describeSteps(steps)}.`;

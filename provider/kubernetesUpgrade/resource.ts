@@ -7,7 +7,7 @@ import { nodesByName } from "../../talos/nodesByName.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
 import { alwaysSecret } from "../state.ts";
-import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
+import { kubernetesReleasesBetween } from "../../talos/kubernetesWay.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { checkKubernetesUpgrade, kubernetesUpgradeInputs, type KubernetesUpgradeInputs } from "./inputs.ts";
 import {
@@ -282,7 +282,7 @@ function intermediateReleaseLines(
   { kubernetesVersion, through }: KubernetesUpgradeInputs,
 ): string[] {
   const oldest = releasesIn(look)[0] ?? kubernetesVersion;
-  const way = kubernetesThrough(oldest, kubernetesVersion, through)?.slice(0, -1) ?? [];
+  const way = kubernetesReleasesBetween(oldest, kubernetesVersion, through)?.slice(0, -1) ?? [];
   return way.length === 0 ? [] : [way.join(", ")];
 }
 

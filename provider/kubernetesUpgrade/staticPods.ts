@@ -1,6 +1,6 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { StaticPod } from "../../talos/api/talosClient.ts";
-import { releaseOf, type staticPodComponents } from "../../talos/kubernetesImages.ts";
+import { releaseOfImage, type staticPodComponents } from "../../talos/kubernetesImages.ts";
 import { pollUntil } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctlCommand } from "../talosctl.ts";
@@ -49,7 +49,7 @@ export async function upgradeStaticPod(work: Work, one: WorkNode, component: Com
 /** Why the pod does not count as running the release; undefined where it does. */
 function whyNotRunning(pod: StaticPod | undefined, target: string): string | undefined {
   if (pod === undefined) return "nothing is known of its pod";
-  const [wanted, runs] = [releaseOf(pod.wantedImage), releaseOf(pod.image)];
+  const [wanted, runs] = [releaseOfImage(pod.wantedImage), releaseOfImage(pod.image)];
   if (wanted !== undefined && wanted !== target) return `its manifest still has ${wanted}`;
   if (runs !== undefined && runs !== target) return `its pod still runs ${runs}`;
   if (pod.outdated) return "its pod has not been restarted with the new manifest yet";

@@ -1,6 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import { kubernetesThrough } from "../../talos/kubernetesWay.ts";
-import { releaseOf, staticPodComponents } from "../../talos/kubernetesImages.ts";
+import { kubernetesReleasesBetween } from "../../talos/kubernetesWay.ts";
+import { releaseOfImage, staticPodComponents } from "../../talos/kubernetesImages.ts";
 import { throwIfCancelled } from "../context.ts";
 import { Cancelled, EngineGone, NodeRebooted, endSentence, UpgradeError } from "../errors.ts";
 import { NotRecovered, Refused } from "../gate/refused.ts";
@@ -91,7 +91,7 @@ export async function upgradeThroughMinors(
     try {
       const look = await lookAtCluster(last.nodes);
       const oldest = releasesIn(look)[0] ?? kubernetesVersion;
-      const way = kubernetesThrough(oldest, kubernetesVersion, through) ?? [kubernetesVersion];
+      const way = kubernetesReleasesBetween(oldest, kubernetesVersion, through) ?? [kubernetesVersion];
       next = nextRelease(way[0] ?? kubernetesVersion, kubernetesVersion, look);
       if (next === kubernetesVersion) return await upgradeKubernetes(last, isUnfinished);
       if (done.includes(next))
@@ -148,7 +148,7 @@ function requirePlanApproval({ nodes, inputs }: Work, look: ClusterLook): void {
           (component) =>
             one.images[component] !== undefined &&
             !one.node.pinned.includes(component) &&
-            releaseOf(one.images[component]) !== inputs.kubernetesVersion,
+            releaseOfImage(one.images[component]) !== inputs.kubernetesVersion,
         ),
       )
       .map(({ node }) => node.name),

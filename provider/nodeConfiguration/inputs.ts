@@ -4,7 +4,7 @@ import { redactMachineConfig } from "../../talos/redact.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
 import type { Endpoints } from "../../talos/endpoint.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
-import { sameButForImages } from "../../talos/kubernetesImages.ts";
+import { differOnlyInImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import { endpointsRule, type CheckFailure } from "../check.ts";
 import type { DrainInputs } from "../inputs.ts";
@@ -190,7 +190,7 @@ export function isSameConfiguration(
   if (typeof before !== "string" || typeof after !== "string" || hasUnknown([before, after])) return false;
   const patches = [olds, news].flatMap((inputs) => linesOfProperty(inputs, "patches"));
   try {
-    return sameButForImages(before, after, patches);
+    return differOnlyInImages(before, after, patches);
   } catch (error) {
     if (error instanceof ConfigTextError) return false;
     throw error;

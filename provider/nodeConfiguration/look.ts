@@ -5,7 +5,7 @@ import type { TalosReader } from "../../talos/api/talosClient.ts";
 import { configChanges, type ConfigChanges } from "../../talos/configChanges.ts";
 import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
 import { encryptionLoss } from "../../talos/contractChange.ts";
-import { joinImages, keepImages } from "../../talos/kubernetesImages.ts";
+import { useClusterReleases, keepRunningImages } from "../../talos/kubernetesImages.ts";
 import { configRedactor, redactMachineConfig } from "../../talos/redact.ts";
 import { throwIfCancelled } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -87,13 +87,15 @@ export function configurationForNode(
   running: string,
 ): Pick<NodeConfigurationInputs, "machineConfiguration"> {
   return compareOrThrow(wanted, () => ({
-    machineConfiguration: keepImages(wanted.machineConfiguration, running, wanted.patches),
+    machineConfiguration: keepRunningImages(wanted.machineConfiguration, running, wanted.patches),
   }));
 }
 
 /** The configuration for a node that joins the cluster of a control plane which has `running`. */
 export function configurationForJoining(wanted: NodeConfigurationInputs, running: string): string {
-  return compareOrThrow(wanted, () => joinImages(wanted.machineConfiguration, running, wanted.patches));
+  return compareOrThrow(wanted, () =>
+    useClusterReleases(wanted.machineConfiguration, running, wanted.patches),
+  );
 }
 
 /**
@@ -148,7 +150,7 @@ export function redactedRunningConfiguration(wanted: NodeConfigurationInputs, ru
   const { key } = configRedactor(wanted.machineConfiguration);
   return compareOrThrow(wanted, () => {
     // With the images of the wanted one: that the node's Kubernetes is another is shown elsewhere.
-    const shown = keepImages(running, wanted.machineConfiguration, wanted.patches);
+    const shown = keepRunningImages(running, wanted.machineConfiguration, wanted.patches);
     return redactMachineConfig(alignConfig(shown, wanted.machineConfiguration), {
       key,
       hidden: wanted.hidden,

@@ -130,9 +130,9 @@ async function whyUnmet(gate: CustomGate, object: GatedObject): Promise<string |
   }
   const path = gate.jsonPath ?? "";
   // Only who has such a gate loads it.
-  const { found } = await import("../../talos/jsonPath.ts");
+  const { evaluateJsonPath } = await import("../../talos/jsonPath.ts");
   const wanted = [gate.value ?? ""].flat();
-  const values = found(path, object);
+  const values = evaluateJsonPath(path, object);
   const wrong = values.filter((value) => !wanted.some((one) => one === value || String(one) === value));
   if (values.length > 0 && wrong.length === 0) return undefined;
   const is =

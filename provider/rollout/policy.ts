@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Endpoints } from "../../talos/endpoint.ts";
-import { listOf, membersOf, waysOf, type RolloutMember } from "../../talos/rolloutMembers.ts";
+import { parseNames, parseMembers, parseEndpoints, type RolloutMember } from "../../talos/rolloutMembers.ts";
 import type { UpgradeWindow } from "../../talos/upgradeWindows.ts";
 import type { Rule } from "../check.ts";
 import type { Properties } from "../secrets.ts";
@@ -68,21 +68,21 @@ type GivenPolicy = Omit<RolloutPolicy, "nodes" | "budgets" | "endpoints"> & {
 /** Inputs that `rolloutPolicyRule` has passed, with the defaults. */
 export function parsePolicy(given: unknown): RolloutPolicy {
   const { nodes = [], budgets = [], endpoints = "", ...others } = (given ?? {}) as Partial<GivenPolicy>;
-  const members = typeof nodes === "string" ? membersOf(nodes) : nodes;
+  const members = typeof nodes === "string" ? parseMembers(nodes) : nodes;
   return {
     windows: [],
     outsideWindow: "stop",
     gates: [],
     ...others,
     nodes: members,
-    endpoints: waysOf(endpoints),
+    endpoints: parseEndpoints(endpoints),
     budgets: budgets.map((budget) => ({ ...budget, nodes: memberNames(budget.nodes, members) })),
   };
 }
 
 function memberNames(nodes: string[] | string | undefined, members: readonly RolloutMember[]): string[] {
   if (nodes === undefined) return members.map(({ name }) => name);
-  return typeof nodes === "string" ? listOf(nodes) : nodes;
+  return typeof nodes === "string" ? parseNames(nodes) : nodes;
 }
 
 /** Whether two sets of inputs are the same but for how the rollout goes on, which may be the same too. */

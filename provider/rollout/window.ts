@@ -43,8 +43,8 @@ async function readWindowState({ wanted, clock }: UpgradeContext): Promise<Windo
   const { windows } = wanted.rollout;
   if (windows.length === 0) return undefined;
   // The calendar takes its time to load, so only who needs it loads it.
-  const { windowsAt } = await import("../../talos/windowTimes.ts");
-  return windowsAt(windows, clock.calendar?.() ?? Date.now());
+  const { windowStateAt } = await import("../../talos/windowTimes.ts");
+  return windowStateAt(windows, clock.calendar?.() ?? Date.now());
 }
 
 /** Why no node may be taken down now; undefined where one may. */

@@ -1,4 +1,4 @@
-import { sameFor } from "../../talos/endpoint.ts";
+import { normalizeHost } from "../../talos/endpoint.ts";
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { formatDuration } from "../clock.ts";
 import { backoff, stepError, throwIfCancelled, pollUntil, type UpgradeContext } from "../context.ts";
@@ -112,7 +112,7 @@ export function findNode(
 ): KubernetesNode | undefined {
   return (
     (name === undefined ? undefined : nodes.find((node) => node.name === name)) ??
-    nodes.find((node) => node.addresses.some((own) => sameFor(own) === sameFor(address)))
+    nodes.find((node) => node.addresses.some((own) => normalizeHost(own) === normalizeHost(address)))
   );
 }
 

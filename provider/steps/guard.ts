@@ -1,6 +1,6 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
-import { imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
+import { readImages, releaseOfImage } from "../../talos/kubernetesImages.ts";
 import { backoff, type UpgradeContext } from "../context.ts";
 import { NodeRebooted, UpgradeError } from "../errors.ts";
 import { describeMachine, lacksOnlyServices, type NodeFacts } from "../facts.ts";
@@ -81,7 +81,7 @@ async function readConfiguredKubernetes({
   if (wanted.role !== "controlplane") return undefined;
   try {
     const config = await talos.machineConfiguration({ deadlineMs: patience.probeMs, signal });
-    return config === undefined ? undefined : releaseOf(imagesIn(config)["kube-apiserver"]);
+    return config === undefined ? undefined : releaseOfImage(readImages(config)["kube-apiserver"]);
   } catch (error) {
     if (error instanceof ConfigTextError) return undefined;
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;

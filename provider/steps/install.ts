@@ -1,6 +1,6 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import { preserveNeeded } from "../../talos/features.ts";
+import { needsPreserve } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
 import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
@@ -104,7 +104,7 @@ export async function installAndReboot(
 
 function mustPreserve(version: string): boolean {
   try {
-    return preserveNeeded(version);
+    return needsPreserve(version);
   } catch (error) {
     if (error instanceof VersionError) return false;
     throw error;

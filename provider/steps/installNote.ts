@@ -1,6 +1,6 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
-import { isImage, type InstallHistory } from "../../talos/api/installLog.ts";
+import { isSameImage, type InstallHistory } from "../../talos/api/installLog.ts";
 import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 import { installAnnotation, KubernetesError } from "../kubernetes.ts";
@@ -98,9 +98,9 @@ async function isWantedImage(
   { wanted }: UpgradeContext,
   pulled: () => Promise<UpgradePath>,
 ): Promise<boolean> {
-  if (isImage(installed, wanted.image)) return true;
+  if (isSameImage(installed, wanted.image)) return true;
   const path = await pulled();
-  return path.api === "lifecycle" && isImage(installed, path.imageName);
+  return path.api === "lifecycle" && isSameImage(installed, path.imageName);
 }
 
 /** The note on the Kubernetes node: a second witness for a node whose log has been written over. */

@@ -1,6 +1,6 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, isUnimplemented, TalosError } from "../../talos/api/errors.ts";
-import { upgradeApi } from "../../talos/features.ts";
+import { upgradeApiOf } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
 import { formatDuration } from "../clock.ts";
 import { stepError, type UpgradeContext } from "../context.ts";
@@ -72,7 +72,7 @@ export function remainingMs({ timer, clock }: UpgradeContext): number {
 /** Which of the two upgrade APIs a release has. */
 export function expectedApi(version: string): "lifecycle" | "machine" {
   try {
-    return upgradeApi(version);
+    return upgradeApiOf(version);
   } catch (error) {
     // A tag that is no release comes from a build of one's own, which is newer than 1.12 more often than not.
     if (error instanceof VersionError) return "lifecycle";

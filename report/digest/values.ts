@@ -5,7 +5,7 @@
 
 import { signatureKey, signatures, unknownValues } from "../../talos/secrecy/engineValues.ts";
 import { isLabelKey, isSecretName, isSecretSection } from "../../talos/secrecy/names.ts";
-import { isCertificate, isNoSecret, isPrivateKey } from "../../talos/secrecy/shapes.ts";
+import { isCertificate, isHarmlessValue, isPrivateKey } from "../../talos/secrecy/shapes.ts";
 import { secretSpans, withoutTokens } from "../../talos/secrecy/text.ts";
 
 export type Value = string | number | boolean | null | Value[] | { [key: string]: Value };
@@ -61,7 +61,7 @@ function fieldName(key: string, mapping: Readonly<Record<string, unknown>>): str
 
 function isSecret(value: unknown, name: string): boolean {
   if (secretSections.test(name)) return true;
-  if (typeof value === "string") return isSecretName(name) && !isNoSecret(value);
+  if (typeof value === "string") return isSecretName(name) && !isHarmlessValue(value);
   if (typeof value === "number") return isSecretName(name);
   // Lists of names: imagePullSecrets, the resources of a right.
   return typeof value === "object" && value !== null && !Array.isArray(value)

@@ -1,4 +1,4 @@
-import { planOf, type RolloutPlan } from "../../talos/rolloutPlan.ts";
+import { planFromInput, type RolloutPlan } from "../../talos/rolloutPlan.ts";
 import type { Digest } from "../digest/digest.ts";
 
 const readinessType = "talos-node:index:RolloutReadiness";
@@ -12,7 +12,7 @@ export interface PlanToApprove {
 /** Undefined where nothing changes, and where it is not known yet what the nodes are to be. */
 export function planToApprove({ steps }: Digest): PlanToApprove | undefined {
   const inputs = steps.find(({ type }) => type === readinessType)?.new?.inputs ?? {};
-  const plan = planOf(inputs["plan"]);
+  const plan = planFromInput(inputs["plan"]);
   const digest = inputs["planDigest"];
   return plan === undefined || typeof digest !== "string" ? undefined : { digest, plan };
 }

@@ -1,4 +1,4 @@
-import { GrpcTalosReader, long, systemImages } from "./client.ts";
+import { GrpcTalosReader, withLongDeadline, systemImages } from "./client.ts";
 import type { ApplyAnswer, CallOptions, TalosActor } from "./talosClient.ts";
 import type { TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
@@ -14,13 +14,13 @@ class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
     call?: CallOptions,
   ): Promise<ApplyAnswer> {
     const request = { data: Buffer.from(data), mode, dryRun };
-    return wire.applyAnswer(await this.one("ApplyConfiguration", request, long(call)));
+    return wire.toApplyAnswer(await this.one("ApplyConfiguration", request, withLongDeadline(call)));
   }
 
   async applyFirstConfiguration(data: string, call?: CallOptions): Promise<ApplyAnswer> {
     // The maintenance service knows no mode that does not reboot (siderolabs/talos v1.13 internal/app/maintenance/server.go).
     const request = { data: Buffer.from(data), mode: "AUTO" };
-    return wire.applyAnswer(await this.one("ApplyConfiguration", request, long(call)));
+    return wire.toApplyAnswer(await this.one("ApplyConfiguration", request, withLongDeadline(call)));
   }
 
   async install(
@@ -30,8 +30,13 @@ class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
   ): Promise<number | undefined> {
     let exitCode: number | undefined;
     const request = { containerd: systemImages, source: { imageName: image } };
-    for await (const message of this.transport.stream(this.api.lifecycle, "Upgrade", request, long(call))) {
-      const progress = wire.installProgress(message);
+    for await (const message of this.transport.stream(
+      this.api.lifecycle,
+      "Upgrade",
+      request,
+      withLongDeadline(call),
+    )) {
+      const progress = wire.toInstallProgress(message);
       if (progress.exitCode !== undefined) exitCode = progress.exitCode;
       if (progress.message !== undefined) onMessage(progress.message);
     }
@@ -50,12 +55,12 @@ class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
       // Whole disks of the user are never named here.
       systemPartitionsToWipe: ["STATE", "EPHEMERAL"].map((label) => ({ label, wipe: true })),
     };
-    const reply = await this.one("Reset", request, long(call));
+    const reply = await this.one("Reset", request, withLongDeadline(call));
     return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
   }
 
   async upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string> {
-    const reply = await this.one("Upgrade", request, long(call));
+    const reply = await this.one("Upgrade", request, withLongDeadline(call));
     return typeof reply["actorId"] === "string" ? reply["actorId"] : "";
   }
 

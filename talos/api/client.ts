@@ -1,11 +1,11 @@
 import { isRecord } from "../values.ts";
 import type { ServiceDefinition } from "@grpc/proto-loader";
 import { getResource, getSpecText, listLists, listResources } from "./cosi.ts";
-import { diagnoseTls, letsAnyoneIn, troubleOfEndpoint } from "./diagnose.ts";
+import { diagnoseTls, acceptsAnyClient, endpointTlsMessage } from "./diagnose.ts";
 import { isTransient, isUnimplemented, TalosError } from "./errors.ts";
-import { installHistory, type InstallHistory } from "./installLog.ts";
+import { parseInstallHistory, type InstallHistory } from "./installLog.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
-import { configurationText, staticPod } from "./nodeState.ts";
+import { extractConfiguration, toStaticPod } from "./nodeState.ts";
 import type { Hardware } from "../hardware/reported.ts";
 import type {
   CallOptions,
@@ -20,7 +20,7 @@ import type {
   TalosReader,
 } from "./talosClient.ts";
 import { splitEndpoint, isItself } from "../endpoint.ts";
-import { itself, Transport, type TalosConnection } from "./transport.ts";
+import { ownEndpoint, Transport, type TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
 
 // CRI's containerd, namespace "system": where installer images are kept (siderolabs/talos v1.13 talosctl upgrade).
@@ -47,7 +47,7 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async version(call?: CallOptions): Promise<RunningVersion> {
-    return wire.runningVersion(await this.one("Version", {}, call));
+    return wire.toRunningVersion(await this.one("Version", {}, call));
   }
 
   async bootId(call?: CallOptions): Promise<string | undefined> {
@@ -60,14 +60,14 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async machineStatus(call?: CallOptions): Promise<MachineStatus> {
-    return wire.machineStatus(
+    return wire.toMachineStatus(
       (await getResource(this.transport, "runtime", "MachineStatuses.runtime.talos.dev", "machine", call))
         ?.spec ?? {},
     );
   }
 
   async services(call?: CallOptions): Promise<RunningService[]> {
-    return wire.services(await this.one("ServiceList", {}, call));
+    return wire.toServices(await this.one("ServiceList", {}, call));
   }
 
   async extensions(
@@ -84,7 +84,7 @@ export class GrpcTalosReader implements TalosReader {
         call,
       ),
     ]);
-    return wire.extensions(
+    return wire.toExtensions(
       extensions.map((resource) => resource.spec),
       factory?.spec,
     );
@@ -142,7 +142,7 @@ export class GrpcTalosReader implements TalosReader {
 
   async #configuration(id: string, call?: CallOptions): Promise<string | undefined> {
     const spec = await getSpecText(this.transport, "config", "MachineConfigs.config.talos.dev", id, call);
-    return spec === undefined ? undefined : configurationText(spec);
+    return spec === undefined ? undefined : extractConfiguration(spec);
   }
 
   async hardware(call?: CallOptions): Promise<Hardware> {
@@ -189,7 +189,7 @@ export class GrpcTalosReader implements TalosReader {
       listResources(this.transport, "k8s", "StaticPods.kubernetes.talos.dev", call),
       listResources(this.transport, "k8s", "StaticPodStatuses.kubernetes.talos.dev", call),
     ]);
-    return staticPod(component, pods, statuses);
+    return toStaticPod(component, pods, statuses);
   }
 
   async bootstrapManifests(call?: CallOptions): Promise<Record<string, unknown>[]> {
@@ -198,16 +198,16 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async etcdMembers(call?: CallOptions): Promise<EtcdMember[]> {
-    return wire.etcdMembers(await this.one("EtcdMemberList", {}, call));
+    return wire.toEtcdMembers(await this.one("EtcdMemberList", {}, call));
   }
 
   async etcdStatus(call?: CallOptions): Promise<EtcdStatus> {
-    return wire.etcdStatus(await this.one("EtcdStatus", {}, call));
+    return wire.toEtcdStatus(await this.one("EtcdStatus", {}, call));
   }
 
   async etcdAlarms(call?: CallOptions): Promise<EtcdAlarm[]> {
     const response = await this.transport.unary(this.api.machine, "EtcdAlarmList", {}, call);
-    return wire.messages(response, this.node, "MachineService.EtcdAlarmList").flatMap(wire.etcdAlarms);
+    return wire.repliesOf(response, this.node, "MachineService.EtcdAlarmList").flatMap(wire.toEtcdAlarms);
   }
 
   async etcdDowngrading(
@@ -233,11 +233,16 @@ export class GrpcTalosReader implements TalosReader {
     for await (const piece of this.transport.stream(this.api.machine, "Kubeconfig", {}, call))
       if (Buffer.isBuffer(piece["bytes"])) pieces.push(piece["bytes"]);
     // Only who needs it loads what reads archives.
-    return (await import("./kubeconfig.ts")).kubeconfigIn(Buffer.concat(pieces));
+    return (await import("./kubeconfig.ts")).extractKubeconfig(Buffer.concat(pieces));
   }
 
   async *etcdSnapshot(call?: CallOptions): AsyncGenerator<Buffer, void, void> {
-    for await (const piece of this.transport.stream(this.api.machine, "EtcdSnapshot", {}, long(call))) {
+    for await (const piece of this.transport.stream(
+      this.api.machine,
+      "EtcdSnapshot",
+      {},
+      withLongDeadline(call),
+    )) {
       if (Buffer.isBuffer(piece["bytes"])) yield piece["bytes"];
     }
   }
@@ -250,11 +255,16 @@ export class GrpcTalosReader implements TalosReader {
     const layers = new Map<string, { done: number; total: number }>();
     let name: string | undefined;
     const request = { containerd: systemImages, imageRef: image };
-    for await (const message of this.transport.stream(this.api.image, "Pull", request, long(call))) {
+    for await (const message of this.transport.stream(
+      this.api.image,
+      "Pull",
+      request,
+      withLongDeadline(call),
+    )) {
       if (message["response"] === "name") {
         name = String(message["name"]);
       } else {
-        wire.layerProgress(message, layers);
+        wire.addLayerProgress(message, layers);
         const all = [...layers.values()];
         onProgress(
           all.reduce((sum, layer) => sum + layer.done, 0),
@@ -275,7 +285,7 @@ export class GrpcTalosReader implements TalosReader {
 
   async pullLegacy(image: string, call?: CallOptions, namespace: "system" | "cri" = "system"): Promise<void> {
     const request = { namespace: namespace === "cri" ? "NS_CRI" : "NS_SYSTEM", reference: image };
-    await this.one("ImagePull", request, long(call));
+    await this.one("ImagePull", request, withLongDeadline(call));
   }
 
   async installHistory(call?: CallOptions): Promise<InstallHistory> {
@@ -294,14 +304,19 @@ export class GrpcTalosReader implements TalosReader {
         throw error;
       }),
     ]);
-    return installHistory(kernel, own);
+    return parseInstallHistory(kernel, own);
   }
 
   async upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined> {
     // The events that came before this call are asked for too, so that a failure cannot slip in between.
     const request = { tailEvents: -1, withActorId: actorId };
     try {
-      for await (const event of this.transport.stream(this.api.machine, "Events", request, long(call))) {
+      for await (const event of this.transport.stream(
+        this.api.machine,
+        "Events",
+        request,
+        withLongDeadline(call),
+      )) {
         const failure = wire.sequenceFailure(event, this.api);
         if (failure !== undefined) return failure;
       }
@@ -313,8 +328,8 @@ export class GrpcTalosReader implements TalosReader {
 
   async inMaintenance(): Promise<boolean> {
     // The node itself, never an endpoint that forwards: that one may be the machine without a configuration.
-    const { host, port } = splitEndpoint(itself(this.#endpoints, this.node));
-    return letsAnyoneIn(host, port);
+    const { host, port } = splitEndpoint(ownEndpoint(this.#endpoints, this.node));
+    return acceptsAnyClient(host, port);
   }
 
   async diagnose(): Promise<string | undefined> {
@@ -324,7 +339,7 @@ export class GrpcTalosReader implements TalosReader {
       const { host, port } = splitEndpoint(endpoint);
       const told = await diagnoseTls(host, port, credentials);
       if (told === undefined) continue;
-      return isItself(endpoint, this.node) ? told : troubleOfEndpoint(host, told);
+      return isItself(endpoint, this.node) ? told : endpointTlsMessage(host, told);
     }
     return undefined;
   }
@@ -345,7 +360,7 @@ export class GrpcTalosReader implements TalosReader {
   protected async one(method: string, request: object, call?: CallOptions): Promise<Record<string, unknown>> {
     const service: ServiceDefinition = this.api.machine;
     const response = await this.transport.unary(service, method, request, call);
-    const [first] = wire.messages(response, this.node, `MachineService.${method}`);
+    const [first] = wire.repliesOf(response, this.node, `MachineService.${method}`);
     return first ?? {};
   }
 
@@ -367,6 +382,6 @@ function isNoSuchFile(error: TalosError): boolean {
 }
 
 /** For calls that download or install. */
-export function long(call: CallOptions | undefined): CallOptions {
+export function withLongDeadline(call: CallOptions | undefined): CallOptions {
   return { deadlineMs: 30 * minute, ...call };
 }

@@ -12,18 +12,18 @@ export function pemCredentials(credentials: TalosCredentials): {
   key: Buffer;
 } {
   return {
-    ca: decode(credentials.caCertificate),
-    certificate: decode(credentials.clientCertificate),
-    key: Buffer.from(readableKey(decode(credentials.clientKey).toString("utf8"))),
+    ca: decodePem(credentials.caCertificate),
+    certificate: decodePem(credentials.clientCertificate),
+    key: Buffer.from(relabelKey(decodePem(credentials.clientKey).toString("utf8"))),
   };
 }
 
-function decode(value: string): Buffer {
+function decodePem(value: string): Buffer {
   return value.startsWith("-----BEGIN ") ? Buffer.from(value) : Buffer.from(value, "base64");
 }
 
 // Talos labels its Ed25519 keys "ED25519 PRIVATE KEY" (siderolabs/crypto x509), though the content is PKCS #8; OpenSSL
 // knows that content only under the label "PRIVATE KEY".
-function readableKey(pem: string): string {
+function relabelKey(pem: string): string {
   return pem.replace(/(BEGIN|END) ED25519 PRIVATE KEY/g, "$1 PRIVATE KEY");
 }

@@ -1,6 +1,6 @@
 import { connect } from "node:tls";
 import { pemCredentials, type TalosCredentials } from "./credentials.ts";
-import { certificateTrouble } from "./errors.ts";
+import { certificateErrorPattern } from "./errors.ts";
 
 const limitMs = 2_000;
 
@@ -32,16 +32,18 @@ export async function diagnoseTls(
     });
     socket.once("error", (error: NodeJS.ErrnoException) => {
       const told = error.code === undefined ? error.message : `${error.message} (${error.code})`;
-      finish(shookHands || certificateTrouble.test(told) ? explain(shookHands, told) : undefined);
+      finish(
+        shookHands || certificateErrorPattern.test(told) ? explainTlsFailure(shookHands, told) : undefined,
+      );
     });
     socket.once("end", () => {
-      finish(shookHands ? explain(true, "connection closed") : undefined);
+      finish(shookHands ? explainTlsFailure(true, "connection closed") : undefined);
     });
   });
 }
 
 /** Does TLS to a node work without a client certificate? Only Talos in maintenance mode, which has no authority yet, allows that. */
-export async function letsAnyoneIn(host: string, port: number): Promise<boolean> {
+export async function acceptsAnyClient(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     // The certificate cannot be checked: the machine made it for itself. Nothing is sent to it here.
     const socket = connect({ host, port, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
@@ -66,7 +68,7 @@ export async function letsAnyoneIn(host: string, port: number): Promise<boolean>
 }
 
 /** What TLS trouble with an endpoint that forwards is called: in words that nobody takes for the node's. */
-export function troubleOfEndpoint(host: string, told: string): string {
+export function endpointTlsMessage(host: string, told: string): string {
   const name = `the endpoint ${host}`;
   if (told.startsWith("the node does not accept")) return told.replace("the node", name);
   return /expired|not yet valid/i.test(told)
@@ -74,6 +76,6 @@ export function troubleOfEndpoint(host: string, told: string): string {
     : `${name} has a certificate that is not of this cluster, or not for its name`;
 }
 
-function explain(shookHands: boolean, told: string): string {
+function explainTlsFailure(shookHands: boolean, told: string): string {
   return shookHands ? `the node does not accept the client certificate: ${told}` : told;
 }

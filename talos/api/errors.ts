@@ -47,7 +47,7 @@ export function isUnimplemented(error: unknown): boolean {
 }
 
 /** gRPC's status codes by number (https://grpc.io/docs/guides/status-codes). */
-const status = {
+const statusCodes = {
   cancelled: 1,
   deadlineExceeded: 4,
   notFound: 5,
@@ -59,14 +59,14 @@ const status = {
 } as const;
 
 /** Recognises what TLS libraries say when it is the certificates that do not fit. */
-export const certificateTrouble =
+export const certificateErrorPattern =
   /certificate|self.signed|CERT_|ERR_TLS|SSL routines|tlsv1|sslv3|alert (bad|unknown|handshake)|altnames|EPROTO/i;
 // grpc-js reports a connection that broke under a running call as INTERNAL or CANCELLED.
-const brokenConnection =
+const brokenConnectionPattern =
   /RST_STREAM|ECONNRESET|ECONNREFUSED|EPIPE|connection (dropped|reset|closed)|EOF|socket hang up|Call cancelled/i;
 // siderolabs/talos v1.13 lifecycle.go ("another installation/upgrade is already in progress"), v1alpha1_server.go
 // ("failed to acquire upgrade mutex"), runtime/errors.go ("locked").
-const anotherSequence = /in progress|upgrade mutex|\blocked\b/i;
+const sequenceLockPattern = /in progress|upgrade mutex|\blocked\b/i;
 
 interface GrpcError {
   code: number;
@@ -78,39 +78,44 @@ function isGrpcError(error: unknown): error is GrpcError {
 }
 
 /** Turns what grpc-js throws into a TalosError. */
-export function talosError(error: unknown, node: string, call: string, stoppedByCaller: boolean): TalosError {
+export function toTalosError(
+  error: unknown,
+  node: string,
+  call: string,
+  stoppedByCaller: boolean,
+): TalosError {
   if (error instanceof TalosError) return error;
   if (!isGrpcError(error)) {
     return new TalosError(
       "failed",
       node,
       call,
-      oneLine(error instanceof Error ? error.message : String(error)),
+      sanitizeLine(error instanceof Error ? error.message : String(error)),
     );
   }
-  const detail = oneLine(error.details);
-  return new TalosError(stoppedByCaller ? "cancelled" : kindOf(error.code, detail), node, call, detail);
+  const detail = sanitizeLine(error.details);
+  return new TalosError(stoppedByCaller ? "cancelled" : errorKind(error.code, detail), node, call, detail);
 }
 
-function kindOf(code: number, detail: string): TalosErrorKind {
+function errorKind(code: number, detail: string): TalosErrorKind {
   switch (code) {
-    case status.unavailable:
-      return certificateTrouble.test(detail) ? "certificate" : "unreachable";
-    case status.deadlineExceeded:
+    case statusCodes.unavailable:
+      return certificateErrorPattern.test(detail) ? "certificate" : "unreachable";
+    case statusCodes.deadlineExceeded:
       return "timeout";
-    case status.permissionDenied:
-    case status.unauthenticated:
+    case statusCodes.permissionDenied:
+    case statusCodes.unauthenticated:
       return "denied";
-    case status.unimplemented:
+    case statusCodes.unimplemented:
       return "unimplemented";
-    case status.notFound:
+    case statusCodes.notFound:
       return "notFound";
-    case status.cancelled:
+    case statusCodes.cancelled:
       return "unreachable";
-    case status.internal:
-      return brokenConnection.test(detail) ? "unreachable" : "failed";
+    case statusCodes.internal:
+      return brokenConnectionPattern.test(detail) ? "unreachable" : "failed";
     default:
-      return anotherSequence.test(detail) ? "locked" : "failed";
+      return sequenceLockPattern.test(detail) ? "locked" : "failed";
   }
 }
 
@@ -118,7 +123,7 @@ const pem = /-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(-----END [A-Z0-9 ]+-----|$)/g;
 const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]+/g;
 
 /** Errors travel to terminals and logs: one line, and no key material whoever put it there. */
-function oneLine(text: string): string {
+function sanitizeLine(text: string): string {
   return (
     text
       .replace(pem, "[PEM]")

@@ -3,7 +3,7 @@ import { gunzipSync } from "node:zlib";
 import { extract } from "tar-stream";
 
 /** The kubeconfig in what MachineService.Kubeconfig sends: a gzipped archive of one file. */
-export async function kubeconfigIn(archive: Buffer): Promise<string> {
+export async function extractKubeconfig(archive: Buffer): Promise<string> {
   const files = extract();
   files.end(gunzipSync(archive));
   for await (const file of files) {

@@ -38,26 +38,26 @@ let loaded: TalosApi | undefined;
 
 /** The Talos API of the .proto files beside this one. They are read once a process. */
 export function loadTalosApi(): TalosApi {
-  loaded ??= read();
+  loaded ??= readDefinitions();
   return loaded;
 }
 
-function read(): TalosApi {
+function readDefinitions(): TalosApi {
   const definition = loadSync(files, {
     ...wireOptions,
     includeDirs: [fileURLToPath(new URL(".", import.meta.url))],
   });
   return {
-    machine: service(definition, "machine.MachineService"),
-    lifecycle: service(definition, "machine.LifecycleService"),
-    image: service(definition, "machine.ImageService"),
-    cluster: service(definition, "cluster.ClusterService"),
-    state: service(definition, "cosi.resource.State"),
+    machine: serviceDefinition(definition, "machine.MachineService"),
+    lifecycle: serviceDefinition(definition, "machine.LifecycleService"),
+    image: serviceDefinition(definition, "machine.ImageService"),
+    cluster: serviceDefinition(definition, "cluster.ClusterService"),
+    state: serviceDefinition(definition, "cosi.resource.State"),
     message: (name) => messageCodec(definition, name),
   };
 }
 
-function service(definition: PackageDefinition, name: string): ServiceDefinition {
+function serviceDefinition(definition: PackageDefinition, name: string): ServiceDefinition {
   const found = definition[name];
   if (found === undefined || "format" in found) {
     throw new Error(`talos/api has no service ${name}`);

@@ -3,7 +3,7 @@ import type { CosiResource } from "./cosi.ts";
 import type { StaticPod } from "./talosClient.ts";
 
 /** The text of a machine configuration out of the YAML of its resource: from Talos 1.12 on a text in YAML, before that the documents themselves. */
-export function configurationText(spec: string): string {
+export function extractConfiguration(spec: string): string {
   const documents = parseAllDocuments(spec, { schema: "failsafe", prettyErrors: false });
   const [only, ...more] = Array.isArray(documents) ? documents : [];
   const value: unknown = more.length === 0 && isScalar(only?.contents) ? only.contents.value : undefined;
@@ -11,7 +11,7 @@ export function configurationText(spec: string): string {
 }
 
 /** A component among the static pods: what its manifest and its status say. */
-export function staticPod(
+export function toStaticPod(
   component: string,
   pods: readonly CosiResource[],
   statuses: readonly CosiResource[],

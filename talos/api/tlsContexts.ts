@@ -8,14 +8,14 @@ import { pemCredentials, type TalosCredentials } from "./credentials.ts";
 const contexts = new Map<string, SecureContext>();
 
 /** A cluster has one set of credentials, and a second one while they are renewed. */
-const kept = 4;
+const maxContexts = 4;
 
-let anyone: SecureContext | undefined;
+let anonymous: SecureContext | undefined;
 
 /** For machines that let anyone in: no client certificate, and no authority. */
-export function anyonesContext(): SecureContext {
-  anyone ??= createSecureContext({ ca: [] });
-  return anyone;
+export function anonymousContext(): SecureContext {
+  anonymous ??= createSecureContext({ ca: [] });
+  return anonymous;
 }
 
 /** @throws where the credentials are no certificate and key that TLS can use */
@@ -27,7 +27,7 @@ export function clientContext(credentials: TalosCredentials): SecureContext {
   const { ca, certificate, key: privateKey } = pemCredentials(credentials);
   const made = createSecureContext({ ca, cert: certificate, key: privateKey });
   const [oldest] = contexts.keys();
-  if (contexts.size >= kept && oldest !== undefined) contexts.delete(oldest);
+  if (contexts.size >= maxContexts && oldest !== undefined) contexts.delete(oldest);
   contexts.set(key, made);
   return made;
 }

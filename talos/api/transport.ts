@@ -4,8 +4,8 @@ import * as grpc from "@grpc/grpc-js";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/proto-loader";
 import { isItself, splitEndpoint } from "../endpoint.ts";
 import type { TalosCredentials } from "./credentials.ts";
-import { isTransient, talosError, TalosError } from "./errors.ts";
-import { anyonesContext, clientContext } from "./tlsContexts.ts";
+import { isTransient, toTalosError, TalosError } from "./errors.ts";
+import { anonymousContext, clientContext } from "./tlsContexts.ts";
 import type { CallOptions } from "./talosClient.ts";
 
 const defaultDeadlineMs = 10_000;
@@ -37,7 +37,7 @@ const channelOptions: grpc.ChannelOptions = {
 type Message = Record<string, unknown>;
 
 /** A way to the node: itself, or another that forwards. */
-interface Way {
+interface Route {
   readonly endpoint: string;
   readonly address: string;
   readonly credentials: grpc.ChannelCredentials;
@@ -50,15 +50,17 @@ interface Way {
 /** Calls over one connection: deadlines, cancelling and errors the same for all. */
 export class Transport {
   readonly node: string;
-  readonly #ways: readonly Way[];
+  readonly #ways: readonly Route[];
   #current = 0;
 
   constructor(connection: TalosConnection) {
     this.node = connection.node ?? splitEndpoint(connection.endpoint).host;
-    this.#ways = waysOf(connection, this.node).map((endpoint) => this.#way(endpoint, connection.credentials));
+    this.#ways = routeEndpoints(connection, this.node).map((endpoint) =>
+      this.#route(endpoint, connection.credentials),
+    );
   }
 
-  #way(endpoint: string, credentials: TalosConnection["credentials"]): Way {
+  #route(endpoint: string, credentials: TalosConnection["credentials"]): Route {
     const { host, port } = splitEndpoint(endpoint);
     return {
       endpoint,
@@ -82,12 +84,12 @@ export class Transport {
     const definition = methodOf(service, method);
     const name = callName(definition);
     if (options.signal?.aborted) throw new TalosError("cancelled", this.node, name, "cancelled");
-    const until = deadline(options);
-    const way = await this.#open(name, until);
+    const until = deadlineOf(options);
+    const way = await this.#openRoute(name, until);
     return new Promise((resolve, reject) => {
       let call: grpc.ClientUnaryCall | undefined = undefined;
       const stop = (): void => call?.cancel();
-      call = connected(way).makeUnaryRequest(
+      call = openClient(way).makeUnaryRequest(
         definition.path,
         definition.requestSerialize,
         definition.responseDeserialize,
@@ -96,7 +98,7 @@ export class Transport {
         { deadline: until },
         (error, response) => {
           options.signal?.removeEventListener("abort", stop);
-          if (error) reject(this.#failed(way, error, name, options));
+          if (error) reject(this.#toError(way, error, name, options));
           else resolve(response as Message);
         },
       );
@@ -113,9 +115,9 @@ export class Transport {
     const definition = methodOf(service, method);
     const name = callName(definition);
     if (options.signal?.aborted) throw new TalosError("cancelled", this.node, name, "cancelled");
-    const until = deadline(options);
-    const way = await this.#open(name, until);
-    const call = connected(way).makeServerStreamRequest(
+    const until = deadlineOf(options);
+    const way = await this.#openRoute(name, until);
+    const call = openClient(way).makeServerStreamRequest(
       definition.path,
       definition.requestSerialize,
       definition.responseDeserialize,
@@ -132,7 +134,7 @@ export class Transport {
     try {
       for await (const message of call) yield message as Message;
     } catch (error) {
-      throw this.#failed(way, error, name, options);
+      throw this.#toError(way, error, name, options);
     } finally {
       options.signal?.removeEventListener("abort", stop);
       call.cancel();
@@ -140,7 +142,7 @@ export class Transport {
   }
 
   reconnect(): void {
-    for (const way of this.#ways) disconnect(way);
+    for (const way of this.#ways) closeRoute(way);
   }
 
   close(): void {
@@ -151,7 +153,7 @@ export class Transport {
    * The way for the next call: the first that can be used, beginning with the one that was used last. Whether an endpoint that forwards is there is found
    * out before the call, so that its absence is not taken for that of the node.
    */
-  async #open(name: string, until: Date): Promise<Way> {
+  async #openRoute(name: string, until: Date): Promise<Route> {
     const first = this.#ways[this.#current];
     if (first !== undefined && this.#ways.length === 1 && first.forwardTo === undefined) return first;
     for (let tries = 0; tries < this.#ways.length; tries++) {
@@ -159,7 +161,7 @@ export class Transport {
       const way = this.#ways[index];
       // What is left of the time is shared with those that are still to be tried.
       const share = Math.max(0, until.getTime() - Date.now()) / (this.#ways.length - tries);
-      if (way === undefined || !(await isReady(way, Date.now() + share))) continue;
+      if (way === undefined || !(await isRouteReady(way, Date.now() + share))) continue;
       this.#current = index;
       return way;
     }
@@ -172,8 +174,8 @@ export class Transport {
   }
 
   /** The error for the caller. After silence the next call takes the next way: an endpoint may be cut off from the node. */
-  #failed(way: Way, error: unknown, name: string, options: CallOptions): TalosError {
-    const told = talosError(error, this.node, name, options.signal?.aborted ?? false);
+  #toError(way: Route, error: unknown, name: string, options: CallOptions): TalosError {
+    const told = toTalosError(error, this.node, name, options.signal?.aborted ?? false);
     if (isTransient(told) && this.#ways[this.#current] === way)
       this.#current = (this.#current + 1) % this.#ways.length;
     return told;
@@ -181,13 +183,13 @@ export class Transport {
 }
 
 /** A machine without a configuration cannot be reached through another, and an endpoint must not be taken for it. */
-function waysOf({ endpoint, others = [], credentials }: TalosConnection, node: string): string[] {
+function routeEndpoints({ endpoint, others = [], credentials }: TalosConnection, node: string): string[] {
   const all = [endpoint, ...others];
-  return credentials === "maintenance" ? [itself(all, node)] : all;
+  return credentials === "maintenance" ? [ownEndpoint(all, node)] : all;
 }
 
 /** Where the node itself answers. */
-export function itself(endpoints: readonly string[], node: string): string {
+export function ownEndpoint(endpoints: readonly string[], node: string): string {
   return endpoints.find((endpoint) => isItself(endpoint, node)) ?? node;
 }
 
@@ -198,7 +200,7 @@ function channelCredentials(
 ): grpc.ChannelCredentials {
   if (credentials === "maintenance") {
     // The machine has signed its certificate itself; there is nothing to check it against.
-    return grpc.credentials.createFromSecureContext(anyonesContext(), { rejectUnauthorized: false });
+    return grpc.credentials.createFromSecureContext(anonymousContext(), { rejectUnauthorized: false });
   }
   try {
     return grpc.credentials.createFromSecureContext(clientContext(credentials), {
@@ -215,21 +217,21 @@ function channelCredentials(
   }
 }
 
-function connected(way: Way): grpc.Client {
+function openClient(way: Route): grpc.Client {
   way.client ??= new grpc.Client(way.address, way.credentials, way.options);
   return way.client;
 }
 
-function disconnect(way: Way): void {
+function closeRoute(way: Route): void {
   way.client?.close();
   way.client = undefined;
 }
 
 /** Connects, if that is still to be done: false as soon as it fails, and when the time is over. */
-async function isReady(way: Way, until: number): Promise<boolean> {
+async function isRouteReady(way: Route, until: number): Promise<boolean> {
   const { READY, IDLE, CONNECTING, TRANSIENT_FAILURE } = grpc.connectivityState;
-  if (way.client?.getChannel().getConnectivityState(false) === TRANSIENT_FAILURE) disconnect(way);
-  const channel = connected(way).getChannel();
+  if (way.client?.getChannel().getConnectivityState(false) === TRANSIENT_FAILURE) closeRoute(way);
+  const channel = openClient(way).getChannel();
   for (;;) {
     const state = channel.getConnectivityState(true);
     if (state === READY) return true;
@@ -241,7 +243,7 @@ async function isReady(way: Way, until: number): Promise<boolean> {
   }
 }
 
-function metadataFor({ forwardTo }: Way): grpc.Metadata {
+function metadataFor({ forwardTo }: Route): grpc.Metadata {
   const metadata = new grpc.Metadata();
   if (forwardTo !== undefined) metadata.set("node", forwardTo);
   return metadata;
@@ -258,6 +260,6 @@ function callName(definition: MethodDefinition<object, object>): string {
   return definition.path.replace(/^\/(?:[^/]*\.)?([^./]+)\/(.+)$/, "$1.$2");
 }
 
-function deadline(options: CallOptions): Date {
+function deadlineOf(options: CallOptions): Date {
   return new Date(Date.now() + (options.deadlineMs ?? defaultDeadlineMs));
 }

@@ -19,7 +19,7 @@ import type {
 type Message = Record<string, unknown>;
 
 /** The replies in a response of MachineService: one a node, each of which may be an error. */
-export function messages(response: Message, node: string, call: string): Message[] {
+export function repliesOf(response: Message, node: string, call: string): Message[] {
   const list = response["messages"] as Message[];
   for (const message of list) {
     const metadata = message["metadata"] as { error?: string } | null;
@@ -28,13 +28,13 @@ export function messages(response: Message, node: string, call: string): Message
   return list;
 }
 
-export function runningVersion(message: Message): RunningVersion {
+export function toRunningVersion(message: Message): RunningVersion {
   const version = message["version"] as { tag: string; arch: string } | null;
   const platform = message["platform"] as { name: string } | null;
   return { tag: version?.tag ?? "", arch: version?.arch ?? "", platform: platform?.name ?? "" };
 }
 
-export function machineStatus(spec: Message): MachineStatus {
+export function toMachineStatus(spec: Message): MachineStatus {
   const status = spec["status"] as
     { ready?: boolean; unmetConditions?: { name?: string; reason?: string }[] | null } | undefined;
   return {
@@ -54,7 +54,7 @@ interface WireService {
   events: { events: { msg: string }[] } | null;
 }
 
-export function services(message: Message): RunningService[] {
+export function toServices(message: Message): RunningService[] {
   return (message["services"] as WireService[]).map(({ id, state, health, events }) => ({
     id,
     state,
@@ -63,7 +63,7 @@ export function services(message: Message): RunningService[] {
   }));
 }
 
-export function extensions(
+export function toExtensions(
   specs: Message[],
   factory: Message | undefined,
 ): { installed: InstalledExtension[]; schematicId: string | undefined } {
@@ -88,7 +88,7 @@ interface WireEtcdMember {
   isLearner: boolean;
 }
 
-export function etcdMembers(message: Message): EtcdMember[] {
+export function toEtcdMembers(message: Message): EtcdMember[] {
   return (message["members"] as WireEtcdMember[]).map(({ id, hostname, peerUrls, isLearner }) => ({
     id,
     hostname,
@@ -97,7 +97,7 @@ export function etcdMembers(message: Message): EtcdMember[] {
   }));
 }
 
-export function etcdStatus(message: Message): EtcdStatus {
+export function toEtcdStatus(message: Message): EtcdStatus {
   const status = message["memberStatus"] as {
     memberId: string;
     protocolVersion: string;
@@ -116,14 +116,17 @@ export function etcdStatus(message: Message): EtcdStatus {
   };
 }
 
-export function etcdAlarms(message: Message): EtcdAlarm[] {
+export function toEtcdAlarms(message: Message): EtcdAlarm[] {
   return (message["memberAlarms"] as { memberId: string; alarm: string }[]).filter(
     ({ alarm }) => alarm !== "NONE",
   );
 }
 
 /** Counts one message of a pull into what is known of its layers. */
-export function layerProgress(message: Message, layers: Map<string, { done: number; total: number }>): void {
+export function addLayerProgress(
+  message: Message,
+  layers: Map<string, { done: number; total: number }>,
+): void {
   const pull = message["pullProgress"] as {
     layerId: string;
     progress: { status: string; offset: string; total: string } | null;
@@ -136,7 +139,7 @@ export function layerProgress(message: Message, layers: Map<string, { done: numb
   layers.set(pull.layerId, { done: status === "DOWNLOADING" ? Number(offset) : size, total: size });
 }
 
-export function installProgress(message: Message): { exitCode?: number; message?: string } {
+export function toInstallProgress(message: Message): { exitCode?: number; message?: string } {
   const progress = message["progress"] as { response?: string; message?: string; exitCode?: number } | null;
   if (progress?.response === "exitCode") return { exitCode: progress.exitCode ?? 0 };
   if (progress?.response === "message") return { message: progress.message ?? "" };
@@ -154,7 +157,7 @@ export function sequenceFailure(event: Message, api: TalosApi): string | undefin
   return error?.message ? `${String(sequence["sequence"])}: ${error.message}` : undefined;
 }
 
-export function applyAnswer(message: Message): ApplyAnswer {
+export function toApplyAnswer(message: Message): ApplyAnswer {
   const { mode, modeDetails, warnings } = message as {
     mode?: string;
     modeDetails?: string;

@@ -1,14 +1,14 @@
 import { Environment } from "@marcbachmann/cel-js";
 import { UnsignedInt } from "@marcbachmann/cel-js/evaluator";
-import { globbed } from "./glob.ts";
+import { matchesGlob } from "./glob.ts";
 import type { ReportedDisk } from "./reported.ts";
 
 /** Which disks a selector of the machine configuration means, judged as Talos does. */
 
 // siderolabs/talos v1.13 internal/pkg/cel and block.DiskSpec: fields that are not set have the zero of their type.
-const numbers = ["size", "io_size", "sector_size"] as const;
-const flags = ["readonly", "rotational", "cdrom"] as const;
-const texts = [
+const numberFields = ["size", "io_size", "sector_size"] as const;
+const flagFields = ["readonly", "rotational", "cdrom"] as const;
+const textFields = [
   "model",
   "serial",
   "modalias",
@@ -28,26 +28,26 @@ const units: Readonly<Record<string, bigint>> = Object.fromEntries(
   ]),
 );
 
-const environment = new Environment({ unlistedVariablesAreDyn: true }).registerFunction(
+const celEnvironment = new Environment({ unlistedVariablesAreDyn: true }).registerFunction(
   "glob(string, string): bool",
-  (pattern: string, text: string) => globbed(pattern, text),
+  (pattern: string, text: string) => matchesGlob(pattern, text),
 );
 
 /** Whether a CEL expression, as in a VolumeConfig, selects the disk; undefined where that cannot be told here. */
 export function matchesExpression(expression: string, disk: ReportedDisk): boolean | undefined {
   const fields: Record<string, unknown> = {
-    ...Object.fromEntries(numbers.map((key) => [key, new UnsignedInt(whole(disk.fields[key]))])),
-    ...Object.fromEntries(flags.map((key) => [key, disk.fields[key] === true])),
-    ...Object.fromEntries(texts.map((key) => [key, textOf(disk.fields[key])])),
+    ...Object.fromEntries(numberFields.map((key) => [key, new UnsignedInt(toBigInt(disk.fields[key]))])),
+    ...Object.fromEntries(flagFields.map((key) => [key, disk.fields[key] === true])),
+    ...Object.fromEntries(textFields.map((key) => [key, toText(disk.fields[key])])),
     ...Object.fromEntries(
-      ["symlinks", "secondary_disks"].map((key) => [key, listOf(disk.fields[key])] as const),
+      ["symlinks", "secondary_disks"].map((key) => [key, toTextList(disk.fields[key])] as const),
     ),
   };
   const constants = Object.fromEntries(
     Object.entries(units).map(([name, value]) => [name, new UnsignedInt(value)]),
   );
   try {
-    const result: unknown = environment.evaluate(expression, {
+    const result: unknown = celEnvironment.evaluate(expression, {
       ...constants,
       disk: fields,
       system_disk: disk.isSystemDisk,
@@ -75,11 +75,11 @@ export function matchesSelector(
   disk: ReportedDisk,
 ): boolean | undefined {
   const verdicts = Object.entries(selector).map(([key, value]): boolean | undefined => {
-    if (key === "size") return matchesSize(String(value), whole(disk.fields["size"]));
+    if (key === "size") return matchesSize(String(value), toBigInt(disk.fields["size"]));
     if (key === "type") return matchesType(String(value), disk);
     const field = selectorFields[key];
     // An empty text is left out by the node.
-    return field === undefined ? undefined : globbed(String(value), textOf(disk.fields[field]));
+    return field === undefined ? undefined : matchesGlob(String(value), toText(disk.fields[field]));
   });
   if (verdicts.includes(false) || !isInstallable(disk)) return false;
   return verdicts.includes(undefined) ? undefined : true;
@@ -87,7 +87,7 @@ export function matchesSelector(
 
 /** Whatever the selector says (siderolabs/talos v1.13 v1alpha1_provider.go, DiskMatchExpression). */
 function isInstallable({ fields }: ReportedDisk): boolean {
-  return fields["readonly"] !== true && fields["cdrom"] !== true && textOf(fields["transport"]) !== "";
+  return fields["readonly"] !== true && fields["cdrom"] !== true && toText(fields["transport"]) !== "";
 }
 
 function matchesType(type: string, { fields }: ReportedDisk): boolean | undefined {
@@ -109,7 +109,7 @@ function matchesType(type: string, { fields }: ReportedDisk): boolean | undefine
 function matchesSize(condition: string, size: bigint): boolean | undefined {
   const [, operator = "==", amount = "", unit = ""] =
     /^\s*(>=|<=|==|>|<)?\s*(\d+(?:\.\d+)?)\s*([kKMGTP]?i?B?)\s*$/.exec(condition) ?? [];
-  const factor = factorOf(unit);
+  const factor = unitFactor(unit);
   if (amount === "" || factor === undefined) return undefined;
   const [actual, wanted] = [Number(size), Number(amount) * Number(factor)];
   switch (operator) {
@@ -126,20 +126,20 @@ function matchesSize(condition: string, size: bigint): boolean | undefined {
   }
 }
 
-function factorOf(unit: string): bigint | undefined {
+function unitFactor(unit: string): bigint | undefined {
   if (unit === "" || unit === "B") return 1n;
   const full = unit.endsWith("B") ? unit : `${unit}B`;
   return units[full] ?? units[full.replace("K", "k")];
 }
 
-function whole(value: unknown): bigint {
+function toBigInt(value: unknown): bigint {
   return typeof value === "number" && Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n;
 }
 
-function textOf(value: unknown): string {
+function toText(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-function listOf(value: unknown): string[] {
+function toTextList(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : [];
 }

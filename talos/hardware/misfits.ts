@@ -1,5 +1,5 @@
 import { matchesExpression, matchesSelector } from "./disks.ts";
-import { globbed } from "./glob.ts";
+import { matchesGlob } from "./glob.ts";
 import { matchesLinkExpression } from "./linkExpression.ts";
 import type { NamedHardware } from "./named.ts";
 import {
@@ -10,26 +10,26 @@ import {
   type ReportedDisk,
   type ReportedLink,
 } from "./reported.ts";
-import { texts, written, type Section } from "./sections.ts";
+import { textsIn, describeSection, type Section } from "./sections.ts";
 
 /**
  * What a machine configuration names and the machine does not have: disks, links and selectors that match none. A sentence each. What the node does not
  * report, and what only the node can judge, is no misfit.
  */
-export function hardwareMisfits(named: readonly NamedHardware[], { disks, links }: Hardware): string[] {
+export function findMissingHardware(named: readonly NamedHardware[], { disks, links }: Hardware): string[] {
   return named.flatMap((one): string[] => {
     if ("link" in one || "linkSelector" in one || "linkMatch" in one) {
-      const problem = links.length === 0 ? undefined : linkMisfit(one, links);
+      const problem = links.length === 0 ? undefined : missingLink(one, links);
       return problem === undefined ? [] : [`${one.path}: ${problem}; the node has ${describeLinks(links)}.`];
     }
-    const problem = disks.length === 0 ? undefined : diskMisfit(one, disks);
+    const problem = disks.length === 0 ? undefined : missingDisk(one, disks);
     return problem === undefined ? [] : [`${one.path}: ${problem}; the node has ${describeDisks(disks)}.`];
   });
 }
 
 type NamedLink = Extract<NamedHardware, { link: string } | { linkSelector: Section } | { linkMatch: string }>;
 
-function diskMisfit(named: Exclude<NamedHardware, NamedLink>, disks: readonly ReportedDisk[]) {
+function missingDisk(named: Exclude<NamedHardware, NamedLink>, disks: readonly ReportedDisk[]) {
   if ("disk" in named) return hasDisk(named.disk, disks) ? undefined : `there is no disk ${named.disk}`;
   if ("diskMatch" in named) {
     const { diskMatch } = named;
@@ -38,17 +38,17 @@ function diskMisfit(named: Exclude<NamedHardware, NamedLink>, disks: readonly Re
   }
   const { diskSelector } = named;
   const isMet = disks.some((disk) => matchesSelector(diskSelector, disk) !== false);
-  return isMet ? undefined : `no disk matches \`${written(diskSelector)}\``;
+  return isMet ? undefined : `no disk matches \`${describeSection(diskSelector)}\``;
 }
 
 function hasDisk(device: string, disks: readonly ReportedDisk[]): boolean {
   // An older release does not report what udev calls its disks.
   const reportsLinks = disks.some(({ fields }) => Array.isArray(fields["symlinks"]));
-  return disks.some((disk) => isAt(disk, device)) || (device.startsWith("/dev/disk/") && !reportsLinks);
+  return disks.some((disk) => isDiskAt(disk, device)) || (device.startsWith("/dev/disk/") && !reportsLinks);
 }
 
 /** By its path, or by one of the links that udev makes. */
-function isAt({ id, fields }: ReportedDisk, device: string): boolean {
+function isDiskAt({ id, fields }: ReportedDisk, device: string): boolean {
   const links = fields["symlinks"];
   return (
     device === fields["dev_path"] ||
@@ -57,9 +57,9 @@ function isAt({ id, fields }: ReportedDisk, device: string): boolean {
   );
 }
 
-function linkMisfit(named: NamedLink, links: readonly ReportedLink[]): string | undefined {
+function missingLink(named: NamedLink, links: readonly ReportedLink[]): string | undefined {
   if ("link" in named)
-    return links.flatMap(namesOf).includes(named.link) ? undefined : `there is no link ${named.link}`;
+    return links.flatMap(linkNames).includes(named.link) ? undefined : `there is no link ${named.link}`;
   if ("linkMatch" in named) {
     const { linkMatch, isOne } = named;
     // Bonds and VLANs get no alias (siderolabs/talos v1.14 network/link_alias_config.go).
@@ -70,23 +70,23 @@ function linkMisfit(named: NamedLink, links: readonly ReportedLink[]): string | 
   }
   const { linkSelector } = named;
   const isMet = links.some((link) => matchesLink(linkSelector, link) !== false);
-  return isMet ? undefined : `no link matches \`${written(linkSelector)}\``;
+  return isMet ? undefined : `no link matches \`${describeSection(linkSelector)}\``;
 }
 
-function namesOf({ id, fields }: ReportedLink): string[] {
-  return [id, ...texts([fields["alias"]]), ...texts(fields["altNames"])];
+function linkNames({ id, fields }: ReportedLink): string[] {
+  return [id, ...textsIn([fields["alias"]]), ...textsIn(fields["altNames"])];
 }
 
 /** Fields of a device selector, and what each is compared with: they have the same names. */
-const compared = ["busPath", "driver", "hardwareAddr", "pciID", "permanentAddr"];
+const comparedFields = ["busPath", "driver", "hardwareAddr", "pciID", "permanentAddr"];
 
 /** Undefined where the node does not report enough. */
 function matchesLink(selector: Section, link: ReportedLink): boolean | undefined {
   const verdicts = Object.entries(selector).map(([key, value]): boolean | undefined => {
     if (key === "physical") return value === true ? isPhysical(link) : undefined;
-    const reported = compared.includes(key) ? link.fields[key] : undefined;
+    const reported = comparedFields.includes(key) ? link.fields[key] : undefined;
     if (typeof reported !== "string" || reported === "") return isPhysical(link) ? undefined : false;
-    return globbed(String(value).toLowerCase(), reported.toLowerCase());
+    return matchesGlob(String(value).toLowerCase(), reported.toLowerCase());
   });
   if (verdicts.includes(false)) return false;
   return verdicts.includes(undefined) ? undefined : true;

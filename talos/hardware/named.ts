@@ -1,5 +1,5 @@
-import { globbed } from "./glob.ts";
-import { list, nameOf, section, texts, type Section } from "./sections.ts";
+import { matchesGlob } from "./glob.ts";
+import { sectionsIn, nameOf, sectionAt, textsIn, type Section } from "./sections.ts";
 
 /** What a machine configuration names of its machine, and where. A plain value: it goes from the program to the provider. */
 export type NamedHardware = { readonly path: string } & (
@@ -13,7 +13,7 @@ export type NamedHardware = { readonly path: string } & (
 );
 
 /** Documents that make the link that they are named after. */
-const makers = new Set([
+const linkMakingKinds = new Set([
   "BondConfig",
   "BridgeConfig",
   "DummyLinkConfig",
@@ -24,28 +24,28 @@ const makers = new Set([
   "WireguardConfig",
 ]);
 /** Documents about a link that has to be there. */
-const users = new Set(["DHCPv4Config", "DHCPv6Config", "EthernetConfig", "LinkConfig"]);
+const linkUsingKinds = new Set(["DHCPv4Config", "DHCPv6Config", "EthernetConfig", "LinkConfig"]);
 /** Documents that name a link beside their own name. */
-const linked = new Set(["HCloudVIPConfig", "Layer2VIPConfig"]);
+const linkNamingFields = new Set(["HCloudVIPConfig", "Layer2VIPConfig"]);
 
 /** Disks, links and selectors that a configuration names. Links that it makes itself (bonds, VLANs, aliases) are not among them. */
 export function namedHardware(documents: readonly Section[]): NamedHardware[] {
-  return [...documents.flatMap(disksOf), ...linksOf(documents)];
+  return [...documents.flatMap(namedDisks), ...namedLinks(documents)];
 }
 
-function disksOf(document: Section): NamedHardware[] {
-  const install = section(document, "machine", "install");
-  const selector = section(install, "diskSelector");
+function namedDisks(document: Section): NamedHardware[] {
+  const install = sectionAt(document, "machine", "install");
+  const selector = sectionAt(install, "diskSelector");
   const disk = (path: string, value: unknown): NamedHardware[] =>
     typeof value === "string" && value !== "" ? [{ path, disk: value }] : [];
-  const match = section(document, "provisioning", "diskSelector")["match"];
+  const match = sectionAt(document, "provisioning", "diskSelector")["match"];
   const kind = document["kind"];
   return [
     // A selector takes precedence over the disk (siderolabs/talos v1.13 v1alpha1_types.go, InstallConfig).
     ...(Object.keys(selector).length === 0
       ? disk("machine.install.disk", install["disk"])
       : [{ path: "machine.install.diskSelector", diskSelector: selector }]),
-    ...list(section(document, "machine")["disks"]).flatMap((entry, index) =>
+    ...sectionsIn(sectionAt(document, "machine")["disks"]).flatMap((entry, index) =>
       disk(`machine.disks[${index}].device`, entry["device"]),
     ),
     ...(typeof kind === "string" && typeof match === "string"
@@ -54,15 +54,15 @@ function disksOf(document: Section): NamedHardware[] {
   ];
 }
 
-function linksOf(documents: readonly Section[]): NamedHardware[] {
+function namedLinks(documents: readonly Section[]): NamedHardware[] {
   const interfaces = documents.flatMap((document) =>
-    list(section(document, "machine", "network")["interfaces"]),
+    sectionsIn(sectionAt(document, "machine", "network")["interfaces"]),
   );
-  const made = new Set([...interfaces.flatMap(madeBy), ...documents.flatMap(madeByDocument)]);
+  const made = new Set([...interfaces.flatMap(linksMadeBy), ...documents.flatMap(linksMadeByDocument)]);
   // `net%d` names as many links as there are.
   const patterns = [...made].filter((name) => name.includes("%d")).map((name) => name.replace("%d", "*"));
   const link = (path: string, name: unknown): NamedHardware[] =>
-    typeof name !== "string" || made.has(name) || patterns.some((pattern) => globbed(pattern, name))
+    typeof name !== "string" || made.has(name) || patterns.some((pattern) => matchesGlob(pattern, name))
       ? []
       : [{ path, link: name }];
   const selector = (path: string, value: Section): NamedHardware[] =>
@@ -73,12 +73,12 @@ function linksOf(documents: readonly Section[]): NamedHardware[] {
       if (entry["ignore"] === true) return [];
       return [
         ...link(path, entry["interface"]),
-        ...selector(`${path}.deviceSelector`, section(entry, "deviceSelector")),
+        ...selector(`${path}.deviceSelector`, sectionAt(entry, "deviceSelector")),
         ...["bond", "bridge"].flatMap((kind) => [
-          ...texts(section(entry, kind)["interfaces"]).flatMap((name) =>
+          ...textsIn(sectionAt(entry, kind)["interfaces"]).flatMap((name) =>
             link(`${path}.${kind}.interfaces`, name),
           ),
-          ...list(section(entry, kind)["deviceSelectors"]).flatMap((value, at) =>
+          ...sectionsIn(sectionAt(entry, kind)["deviceSelectors"]).flatMap((value, at) =>
             selector(`${path}.${kind}.deviceSelectors[${at}]`, value),
           ),
         ]),
@@ -86,35 +86,37 @@ function linksOf(documents: readonly Section[]): NamedHardware[] {
     }),
     ...documents.flatMap((document) => {
       const kind = typeof document["kind"] === "string" ? document["kind"] : "";
-      if (!users.has(kind) && !makers.has(kind) && !linked.has(kind)) return [];
+      if (!linkUsingKinds.has(kind) && !linkMakingKinds.has(kind) && !linkNamingFields.has(kind)) return [];
       const path = `${kind}${nameOf(document)}`;
-      const match = section(document, "selector")["match"];
+      const match = sectionAt(document, "selector")["match"];
       return [
         ...(kind === "LinkAliasConfig" && typeof match === "string"
           ? [{ path, linkMatch: match.trim(), isOne: !String(document["name"]).includes("%d") }]
           : []),
-        ...(users.has(kind) ? link(path, document["name"]) : []),
+        ...(linkUsingKinds.has(kind) ? link(path, document["name"]) : []),
         ...link(`${path}, link`, document["link"]),
         ...link(`${path}, parent`, document["parent"]),
-        ...texts(document["links"]).flatMap((name) => link(`${path}, links`, name)),
+        ...textsIn(document["links"]).flatMap((name) => link(`${path}, links`, name)),
       ];
     }),
   ];
 }
 
 /** Names of links that an entry of `machine.network.interfaces` makes, VLANs included. */
-function madeBy(entry: Section): string[] {
+function linksMadeBy(entry: Section): string[] {
   const name = entry["interface"];
   if (typeof name !== "string") return [];
-  const isNew = ["bond", "bridge", "wireguard"].some((kind) => Object.keys(section(entry, kind)).length > 0);
+  const isNew = ["bond", "bridge", "wireguard"].some(
+    (kind) => Object.keys(sectionAt(entry, kind)).length > 0,
+  );
   return [
     ...(isNew || entry["dummy"] === true ? [name] : []),
-    ...list(entry["vlans"]).map(({ vlanId }) => `${name}.${String(vlanId)}`),
+    ...sectionsIn(entry["vlans"]).map(({ vlanId }) => `${name}.${String(vlanId)}`),
   ];
 }
 
-function madeByDocument(document: Section): string[] {
+function linksMadeByDocument(document: Section): string[] {
   const { kind, name } = document;
-  const peer = section(document, "peer")["name"];
-  return makers.has(String(kind)) ? texts([name, peer]) : [];
+  const peer = sectionAt(document, "peer")["name"];
+  return linkMakingKinds.has(String(kind)) ? textsIn([name, peer]) : [];
 }

@@ -4,7 +4,7 @@ import { isRecord } from "../values.ts";
 export type Section = Readonly<Record<string, unknown>>;
 
 /** `size: >= 100GB, type: nvme` */
-export function written(selector: Section): string {
+export function describeSection(selector: Section): string {
   return Object.entries(selector)
     .map(([key, value]) => `${key}: ${String(value)}`)
     .join(", ");
@@ -19,17 +19,17 @@ export function isSection(value: unknown): value is Section {
 }
 
 /** The mapping at a path; empty where there is none. */
-export function section(from: Section, ...path: string[]): Section {
+export function sectionAt(from: Section, ...path: string[]): Section {
   let at: unknown = from;
   for (const key of path) at = isSection(at) ? at[key] : undefined;
   return isSection(at) ? at : {};
 }
 
-export function list(value: unknown): Section[] {
+export function sectionsIn(value: unknown): Section[] {
   return Array.isArray(value) ? value.filter(isSection) : [];
 }
 
 /** The texts of a list. */
-export function texts(value: unknown): string[] {
+export function textsIn(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 }

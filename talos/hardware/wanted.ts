@@ -24,19 +24,22 @@ export function wantedHardware(
   nodes: readonly WantedNode[],
   contract: string,
 ): Record<string, NamedHardware[]> {
-  const bases = new Map<string, Base | undefined>();
+  const bases = new Map<string, HardwareBase | undefined>();
   const seen = new Map<string, NamedHardware[] | undefined>();
   const named: Record<string, NamedHardware[]> = {};
   for (const { name, patches, base } of nodes) {
     const { role, installDisk, diskSelector, network, vip, user } = patches;
     const origin = base ?? role;
-    if (!bases.has(origin)) bases.set(origin, reduced(base ?? skeletonConfig(contract, role)));
+    if (!bases.has(origin)) bases.set(origin, reduceToHardware(base ?? skeletonConfig(contract, role)));
     const known = bases.get(origin);
     if (known === undefined) continue;
     // Most nodes differ in their names alone.
     const key = JSON.stringify([origin, role, installDisk, diskSelector, network, vip, user]);
     if (!seen.has(key))
-      seen.set(key, hardwareOf(known, { ...patches, ...unimportant, contract }, base !== undefined));
+      seen.set(
+        key,
+        hardwareInPatched(known, { ...patches, ...unrelatedFields, contract }, base !== undefined),
+      );
     const found = seen.get(key);
     if (found !== undefined && found.length > 0) named[name] = found;
   }
@@ -44,13 +47,13 @@ export function wantedHardware(
 }
 
 /** A configuration, whole and without what names no hardware: most of a configuration's text, and of the time to merge it. */
-interface Base {
+interface HardwareBase {
   readonly short: string | undefined;
   readonly whole: string;
 }
 
 /** What of the patches names no hardware. */
-const unimportant = {
+const unrelatedFields = {
   installerImage: "none",
   hostname: undefined,
   labels: undefined,
@@ -61,7 +64,11 @@ const unimportant = {
   kernelModules: [],
 };
 
-function hardwareOf(base: Base, spec: MachineConfigPatchSpec, isFile: boolean): NamedHardware[] | undefined {
+function hardwareInPatched(
+  base: HardwareBase,
+  spec: MachineConfigPatchSpec,
+  isFile: boolean,
+): NamedHardware[] | undefined {
   // A patch may be about what the short text lacks.
   for (const text of [base.short, base.whole]) {
     if (text === undefined) continue;
@@ -79,17 +86,17 @@ function hardwareOf(base: Base, spec: MachineConfigPatchSpec, isFile: boolean): 
 
 const parts = ["type", "install", "disks", "network"];
 
-function reduced(text: string | undefined): Base | undefined {
+function reduceToHardware(text: string | undefined): HardwareBase | undefined {
   if (text === undefined) return undefined;
   try {
-    return { whole: text, short: configText(parseConfig(text).map(withHardware)) };
+    return { whole: text, short: configText(parseConfig(text).map(keepHardwareFields)) };
   } catch (error) {
     if (error instanceof ConfigTextError) return { whole: text, short: undefined };
     throw error;
   }
 }
 
-function withHardware(document: TreeMap): TreeMap {
+function keepHardwareFields(document: TreeMap): TreeMap {
   if (document.has("kind")) return document;
   const machine = document.get("machine");
   const kept = isTreeMap(machine) ? [...machine].filter(([key]) => parts.includes(key)) : [];

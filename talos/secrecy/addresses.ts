@@ -2,7 +2,7 @@
 import type { Span } from "./text.ts";
 
 /** Passwords of addresses, with a scheme and without: `https://user:pw@host`, `user:pw@host`. A password may have `@` and `/` in it. */
-export function inAddresses(text: string): Span[] {
+export function passwordsInAddresses(text: string): Span[] {
   const words = [...text.matchAll(/[^\s"'`<>\\]+/g)].flatMap(({ index, 0: word }): Span[] => {
     const at = lastUserinfo(word);
     if (at === undefined) return [];

@@ -26,7 +26,7 @@ export interface KnownSecrets {
 }
 
 /** Can a value be told from other text, wherever it stands? A `1`, an `eth0` and a `kubernetes` cannot: they are secret at their place alone. */
-export function isTelling(value: string): boolean {
+export function isDistinctive(value: string): boolean {
   return value.length >= 8 && !isMark(value) && !/^(?:[\d.:/]+|[a-z]+(?:[-._/][a-z]+)*)$/.test(value);
 }
 
@@ -40,13 +40,13 @@ export function knownSecrets(
     ({ value }) => value,
   );
   const telling = [...new Set(list.map(({ value }) => value))]
-    .filter(isTelling)
+    .filter(isDistinctive)
     .sort((a, b) => b.length - a.length);
   return {
     has: (value, keys, kind) =>
       telling.includes(value) ||
       (byValue.get(value) ?? []).some(
-        (secret) => secret.keys.length > 0 && secret.kind === kind && leadsTo(secret.keys, keys),
+        (secret) => secret.keys.length > 0 && secret.kind === kind && isPathTo(secret.keys, keys),
       ),
     is: (value) => list.some((secret) => secret.value === value),
     without: (text, mark) =>
@@ -58,7 +58,7 @@ export function knownSecrets(
 }
 
 /** Names of list items may stand between the keys of a place. */
-function leadsTo(keys: readonly string[], place: readonly string[]): boolean {
+function isPathTo(keys: readonly string[], place: readonly string[]): boolean {
   let at = 0;
   for (const key of place) if (key === keys[at]) at += 1;
   return at === keys.length;
@@ -71,7 +71,9 @@ export function scalarsOf(patch: string): KnownSecret[] {
   if (documents.some(({ errors }) => errors.length > 0)) return [{ value: patch, keys: [] }];
   return documents.flatMap((document) => {
     const content: unknown = document.toJS();
-    return Array.isArray(content) ? content.flatMap(ofOperation) : scalarsAt(content, [], kindOf(content));
+    return Array.isArray(content)
+      ? content.flatMap(scalarsOfOperation)
+      : scalarsAt(content, [], kindOf(content));
   });
 }
 
@@ -101,7 +103,7 @@ export function kindOf(document: unknown): string | undefined {
 }
 
 /** An operation of a JSON patch. */
-function ofOperation(operation: unknown): KnownSecret[] {
+function scalarsOfOperation(operation: unknown): KnownSecret[] {
   if (typeof operation !== "object" || operation === null) return [];
   const { path, value } = operation as { path?: unknown; value?: unknown };
   const keys = typeof path === "string" ? pointerKeys(path).filter((key) => !/^(?:\d+|-)$/.test(key)) : [];

@@ -87,7 +87,7 @@ function entropy(text: string): number {
 }
 
 /** A value that is no secret whatever its name: a switch, nothing, a reference to a variable or a template. */
-export function isNoSecret(text: string): boolean {
+export function isHarmlessValue(text: string): boolean {
   return /^(?:true|false|null|none|~|""|''|\$\([A-Z_][A-Z0-9_]*\)|\$\{[A-Z_][A-Z0-9_]*\}|\{\{[^{}]*\}\})?$/.test(
     text.trim(),
   );

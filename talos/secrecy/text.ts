@@ -2,9 +2,9 @@
  * Secrets inside of texts: arguments, kernel command lines, files, scripts, JSON and YAML in strings, addresses. Nobody knows the grammar of a text
  * that a node is given, so a secret that is not in quotes reaches to the end of its line: better a mark too many.
  */
-import { inAddresses } from "./addresses.ts";
+import { passwordsInAddresses } from "./addresses.ts";
 import { isPublicName, isSecretName } from "./names.ts";
-import { isNoSecret, looksRandom, tokensIn } from "./shapes.ts";
+import { isHarmlessValue, looksRandom, tokensIn } from "./shapes.ts";
 
 /** A part of a text: from the first index up to the second. */
 export type Span = readonly [start: number, end: number];
@@ -19,7 +19,7 @@ export function isMark(text: string): boolean {
 }
 
 /** The text with a mark in place of every secret in it. @param whole it is one entry of a list of variables, `NAME=value` */
-export function scrubbed(text: string, mark: (secret: string) => string, whole = false): string {
+export function scrubSecrets(text: string, mark: (secret: string) => string, whole = false): string {
   const spans = secretSpans(text, whole);
   let [result, done] = ["", 0];
   for (const [start, end] of spans) {
@@ -31,7 +31,7 @@ export function scrubbed(text: string, mark: (secret: string) => string, whole =
 
 /**
  * Where secrets stand in a text, in order and apart from each other.
- * @param whole see `scrubbed` @param sure without words that only look random: a digest that nobody names looks so, too
+ * @param whole see `scrubSecrets` @param sure without words that only look random: a digest that nobody names looks so, too
  */
 export function secretSpans(given: string, whole = false, sure = false): Span[] {
   if (given.length < 4) return [];
@@ -43,28 +43,28 @@ export function secretSpans(given: string, whole = false, sure = false): Span[] 
   const text = marks.length === 0 ? given : given.replaceAll(ALL_MARKS, (mark) => "█".repeat(mark.length));
   const found: Span[] = [
     ...tokensIn(text),
-    ...inAddresses(text),
-    ...inHeaders(text),
-    ...assigned(text, whole),
-    ...inFlags(text),
-    ...afterWords(text),
-    ...inPairs(text),
-    ...piped(text),
-    ...(sure ? [] : random(text)),
+    ...passwordsInAddresses(text),
+    ...secretsInHeaders(text),
+    ...secretsInAssignments(text, whole),
+    ...secretsInFlags(text),
+    ...secretsAfterWords(text),
+    ...secretsInPairs(text),
+    ...secretsInPipes(text),
+    ...(sure ? [] : randomLookingWords(text)),
   ];
-  return apart(found.flatMap((span) => without(span, marks))).filter(([start, end]) =>
+  return mergeSpans(found.flatMap((span) => subtractMarks(span, marks))).filter(([start, end]) =>
     /[\p{L}\p{N}]/u.test(text.slice(start, end)),
   );
 }
 
 /** A message for people without what is a secret by itself: keys, tokens, passwords in addresses. What follows a name is what the message is about. */
 export function withoutTokens(text: string, mark: string): string {
-  return apart([...tokensIn(text), ...inAddresses(text)])
+  return mergeSpans([...tokensIn(text), ...passwordsInAddresses(text)])
     .toReversed()
     .reduce((rest, [start, end]) => `${rest.slice(0, start)}${mark}${rest.slice(end)}`, text);
 }
 
-function apart(spans: readonly Span[]): Span[] {
+function mergeSpans(spans: readonly Span[]): Span[] {
   const result: [number, number][] = [];
   for (const [start, end] of spans.toSorted(([a], [b]) => a - b)) {
     const last = result.at(-1);
@@ -74,7 +74,7 @@ function apart(spans: readonly Span[]): Span[] {
   return result;
 }
 
-function without([start, end]: Span, marks: readonly Span[]): Span[] {
+function subtractMarks([start, end]: Span, marks: readonly Span[]): Span[] {
   return marks.reduce<Span[]>(
     (rest, [from, to]) =>
       rest.flatMap(([a, b]): Span[] =>
@@ -84,7 +84,7 @@ function without([start, end]: Span, marks: readonly Span[]): Span[] {
   );
 }
 
-function inHeaders(text: string): Span[] {
+function secretsInHeaders(text: string): Span[] {
   return [...text.matchAll(/\b(?:Bearer|Basic|Digest|Token|ApiKey|Negotiate)\s+([^\s"',;«»]+)/g)].flatMap(
     ({ index, 0: all, 1: credentials = "" }): Span[] =>
       /^Token/.test(all) && credentials.length < 8
@@ -94,7 +94,7 @@ function inHeaders(text: string): Span[] {
 }
 
 /** `name=value`, `name: value`, `"name": "value"` and the like, and the lines of a section with such a name. */
-function assigned(text: string, whole: boolean): Span[] {
+function secretsInAssignments(text: string, whole: boolean): Span[] {
   const assignment =
     /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]+)(\\*["'])?(?:\[[\w.-]*\]|\])?[ \t]*(:=|=>|={1,2}|:)[ \t]*/gu;
   const spans: Span[] = [];
@@ -107,8 +107,8 @@ function assigned(text: string, whole: boolean): Span[] {
       continue;
     const start = match.index + all.length;
     const end = endOfValue(text, { start, name: match.index, isQuery, whole });
-    if (!isNoSecret(text.slice(start, end))) spans.push(valueSpan(text, start, end));
-    spans.push(...block(text, match.index, start));
+    if (!isHarmlessValue(text.slice(start, end))) spans.push(valueSpan(text, start, end));
+    spans.push(...blockSpans(text, match.index, start));
     assignment.lastIndex = Math.max(start, end);
   }
   return spans;
@@ -166,7 +166,7 @@ function endOfQuotes(text: string, start: number): number | undefined {
 }
 
 /** What belongs to `name:` by its indentation: a text of several lines, a list, a section. */
-function block(text: string, name: number, start: number): Span[] {
+function blockSpans(text: string, name: number, start: number): Span[] {
   const line = endOfLine(text, start);
   const opened = text.slice(start, line).trim();
   if (!/^(?:[|>][-+\d]*|[{[(]|\\|)$/.test(opened.replace(/\s+#.*$/, ""))) return [];
@@ -178,7 +178,7 @@ function block(text: string, name: number, start: number): Span[] {
     if (indent < 0) continue;
     if (indent < own || (indent === own && !/^\s*-\s/.test(next))) break;
     const item = /^\s*(?:-\s+)?/.exec(next)?.[0].length ?? 0;
-    if (!isNoSecret(next.slice(item))) spans.push([at + item, at + next.trimEnd().length]);
+    if (!isHarmlessValue(next.slice(item))) spans.push([at + item, at + next.trimEnd().length]);
   }
   return spans;
 }
@@ -201,7 +201,7 @@ function endOfLine(text: string, from: number): number {
 }
 
 /** `--password x`, `-p x`, `-u user:x`, `mysql -px`. */
-function inFlags(text: string): Span[] {
+function secretsInFlags(text: string): Span[] {
   const value = String.raw`("(?:[^"\\]|\\.)*"|'[^']*'|(?!--?[A-Za-z])[^\s"'«»]\S*)`;
   const spans: Span[] = [];
   for (const match of text.matchAll(
@@ -224,7 +224,7 @@ const USER_FLAG = /^(?:u|U|user|proxy-user|auth|creds)$/;
 /** Is what follows this flag a secret? `-p` is a port, a path or a password, as the value tells. */
 export function isSecretFlag(flag: string, value: string): boolean {
   const bare = value.replace(/^["']|["']$/g, "");
-  if (isNoSecret(bare) || /^--/.test(bare)) return false;
+  if (isHarmlessValue(bare) || /^--/.test(bare)) return false;
   const name = flag.replace(/^-+/, "");
   if (/^(?:p|P|w)$/.test(name)) return !/^(?:[\d.:/-]+(?:\/(?:tcp|udp))?|[./~].*|-.*|\$.*)$/.test(bare);
   if (USER_FLAG.test(name)) return /^[^\s:%/]+[:%][^\s/]/.test(bare) && !/^\d+:\d+$/.test(bare);
@@ -232,7 +232,7 @@ export function isSecretFlag(flag: string, value: string): boolean {
 }
 
 /** A name and its value side by side: `requirepass x`, `incominguser name x`, `login a password x`, `password "x"`. */
-function afterWords(text: string): Span[] {
+function secretsAfterWords(text: string): Span[] {
   const forms = [
     /^[ \t]*(?:set[ \t]+|ENV[ \t]+|\w+[ \t]+)?(?:\w*pass(?:word|wd|phrase)?|masterauth|secret|token|psk|pin|[rw][ow]community|\w+_(?:PASS(?:WORD)?|TOKEN|SECRET|KEY|PAT|PSK|PIN))[ \t]+(\S+)[ \t]*;?[ \t]*$/gim,
     /^[ \t]*(?:incominguser|outgoinguser|rpcuser)[ \t]+\S+[ \t]+(\S.*)$/gim,
@@ -244,13 +244,13 @@ function afterWords(text: string): Span[] {
   return forms.flatMap((form) =>
     [...text.matchAll(form)].flatMap(({ index, 0: all, 1: value = "" }): Span[] => {
       const start = index + all.lastIndexOf(value);
-      return isNoSecret(value) || /^[=:|>]/.test(value) ? [] : [[start, start + value.length]];
+      return isHarmlessValue(value) || /^[=:|>]/.test(value) ? [] : [[start, start + value.length]];
     }),
   );
 }
 
 /** `<password>x</password>`, `<add key="password" value="x"/>`, `{ name: PASSWORD, value: x }` */
-function inPairs(text: string): Span[] {
+function secretsInPairs(text: string): Span[] {
   const elements = [...text.matchAll(/<([\w.:-]+)(?:\s[^<>]*)?>([^<>]+)<\//g)].map(
     ({ index, 0: all, 1: name = "", 2: value = "" }) => ({
       name,
@@ -276,12 +276,12 @@ function inPairs(text: string): Span[] {
     value,
   }));
   return [...elements, ...pairs, ...variables].flatMap(({ name, start, value }): Span[] =>
-    isSecretName(name) && !isNoSecret(value) ? [[start, start + value.length]] : [],
+    isSecretName(name) && !isHarmlessValue(value) ? [[start, start + value.length]] : [],
   );
 }
 
 /** What a script hands to a program that reads a password: `echo x | docker login --password-stdin`. */
-function piped(text: string): Span[] {
+function secretsInPipes(text: string): Span[] {
   const reader = String.raw`(?:--password-stdin|--stdin|passwd|chpasswd|cryptsetup|kinit|smbpasswd|sudo\s+-S|login)`;
   const echo = new RegExp(
     String.raw`\b(?:echo|printf)\s+(?:-\w+\s+)*([^|\n]{1,300}?)\s*\|[^\n]{0,200}?${reader}`,
@@ -301,7 +301,7 @@ function piped(text: string): Span[] {
 }
 
 /** Words that look like keys and tokens, but for what is public by its name or its place: digests, images of a factory, public keys. */
-function random(text: string): Span[] {
+function randomLookingWords(text: string): Span[] {
   return [...text.matchAll(/[A-Za-z0-9+/_-]{20,}={0,2}/g)].flatMap(({ index, 0: word }): Span[] => {
     if (!word.split("/").some(looksRandom) && !looksRandom(word)) return [];
     const before = text.slice(Math.max(0, index - 80), index);

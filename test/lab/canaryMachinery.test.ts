@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments, stringify } from "yaml";
 import { configChanges } from "../../talos/configChanges.ts";
-import { canonical } from "../../talos/configMeaning.ts";
+import { canonicalText } from "../../talos/configMeaning.ts";
 import { documentLabel, parseConfig, textOf } from "../../talos/configTree.ts";
 import { documentShape } from "../../talos/mergeRules.ts";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
@@ -229,7 +229,7 @@ describe("the machinery of 1.14", () => {
       Object.fromEntries(
         parseConfig(text).map((document) => [
           documentLabel(document),
-          canonical(document, documentShape(textOf(document, "kind") ?? "")),
+          canonicalText(document, documentShape(textOf(document, "kind") ?? "")),
         ]),
       );
     expect(meanings(mergeConfig(base?.config ?? "", patches(role)))).toEqual(meanings(merged?.config ?? ""));

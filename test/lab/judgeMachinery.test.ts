@@ -7,12 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { ownPatches, type MachineConfigPatchSpec } from "../../talos/machineConfigPatches.ts";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
-import { newInBase } from "../../talos/newInBase.ts";
+import { dropKnownParts } from "../../talos/newInBase.ts";
 import { securityPatch } from "../../talos/patches.ts";
-import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
+import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.ts";
 import { parseSecretsBundle } from "../../talos/secretsBundle.ts";
 import { generatedConfig, skeletonConfig } from "../../talos/skeleton.ts";
-import { judgePatches } from "../../talos/userPatches.ts";
+import { evaluatePatches } from "../../talos/userPatches.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { skeletonsText } from "../../tools/skeletons.ts";
 import { askGo } from "../../tools/goProgram.ts";
@@ -41,7 +41,8 @@ beforeAll(async () => {
 }, 900_000);
 
 const cluster = { clusterName: "c", endpoint: "https://127.10.0.10:6443" };
-const kubernetesOf = (contract: string): string => `${supportedKubernetes(`${contract}.0`)?.newest ?? ""}.0`;
+const kubernetesOf = (contract: string): string =>
+  `${supportedKubernetesRange(`${contract}.0`)?.newest ?? ""}.0`;
 
 function generated(contract: string, role: Role): string {
   const text = skeletonConfig(contract, role, {
@@ -149,12 +150,12 @@ describe.each(KNOWN_CONTRACTS)("kube-apiserver loads what becomes of contract %s
     const base = generated(contract, "controlplane");
     const own = ownPatches(spec(contract, "controlplane", "cp1"));
     expect(await refusal(base, own, contract, "controlplane")).toBeUndefined();
-    expect(judgePatches([], { role: "controlplane", contract, base, own }).ofBase).toEqual([]);
+    expect(evaluatePatches([], { role: "controlplane", contract, base, own }).ofBase).toEqual([]);
   }, 120_000);
 
   test("without it, as its owner left it: nothing is added", async () => {
     const base = mergeConfig(generated(contract, "controlplane"), [noPodSecurity(contract)]);
-    const own = newInBase(base, ownPatches(spec(contract, "controlplane"), base));
+    const own = dropKnownParts(base, ownPatches(spec(contract, "controlplane"), base));
     const merged = mergeConfig(base, own);
     expect(admissionPlugins(merged)).toEqual([]);
     expect(await apiServerRefusal(apiServer, merged)).toBeUndefined();
@@ -164,7 +165,7 @@ describe.each(KNOWN_CONTRACTS)("kube-apiserver loads what becomes of contract %s
     expect(await apiServerRefusal(apiServer, mergeConfig(base, [alone]))).toContain(
       "Object 'Kind' is missing",
     );
-    const verdict = judgePatches([alone], { role: "controlplane", contract, base, own });
+    const verdict = evaluatePatches([alone], { role: "controlplane", contract, base, own });
     expect(verdict.problems).toMatchObject([
       { patch: 0, reason: expect.stringContaining("kube-apiserver would not start") as string },
     ]);
@@ -356,8 +357,8 @@ describe("the preview and those who get the configuration agree", () => {
       const start = generated(contract, role);
       const base = file === undefined ? undefined : mergeConfig(start, file);
       const ours = ownPatches(spec(contract, role, hostname), base);
-      const own = base === undefined ? ours : newInBase(base, ours);
-      const { problems, ofBase } = judgePatches(patches, {
+      const own = base === undefined ? ours : dropKnownParts(base, ours);
+      const { problems, ofBase } = evaluatePatches(patches, {
         role,
         contract,
         image: IMAGE,

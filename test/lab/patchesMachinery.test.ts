@@ -15,7 +15,7 @@ import {
 import { networkPatch } from "../../talos/networkPatch.ts";
 import { secretsFromMachineConfig, parseSecretsBundle, SecretsError } from "../../talos/secretsBundle.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
-import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
+import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { askGo } from "../../tools/goProgram.ts";
 
@@ -100,7 +100,7 @@ describe("talosctl", () => {
   }, 900_000);
 
   describe.each(KNOWN_CONTRACTS.filter((contract) => contract !== "v1.14"))("contract %s", (contract) => {
-    const newest = supportedKubernetes(`${contract}.0`)?.newest.slice(1) ?? "";
+    const newest = supportedKubernetesRange(`${contract}.0`)?.newest.slice(1) ?? "";
 
     beforeAll(async () => {
       const secrets = ["--with-secrets", file("secrets.yaml"), "--output-dir", file(contract)];

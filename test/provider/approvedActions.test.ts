@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
-import { planOf } from "../../talos/rolloutPlan.ts";
+import { planFromInput } from "../../talos/rolloutPlan.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { after, before, KubernetesCluster, urn as kubernetesUrn } from "./kubernetesUpgradeHarness.ts";
@@ -68,7 +68,7 @@ describe("with an approved plan", () => {
     const news = readiness(names, "v1.13.9", { hops });
     const last = (await checked({}, { ...readiness(names, "v1.11.6"), hops })).inputs;
     const { inputs } = await checked(last, news);
-    expect(planOf(inputs["plan"])?.nodes["w1"]?.upgrade?.through).toEqual([
+    expect(planFromInput(inputs["plan"])?.nodes["w1"]?.upgrade?.through).toEqual([
       expect.stringContaining("v1.12.11") as string,
     ]);
     const approval = await confirmed(last, news);

@@ -3,7 +3,7 @@ import { parse, stringify } from "yaml";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
-import { planOf, type RolloutPlan } from "../../talos/rolloutPlan.ts";
+import { planFromInput, type RolloutPlan } from "../../talos/rolloutPlan.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { failureOf, harness, inputsFor, urn as upgradeUrn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -74,7 +74,7 @@ async function checked(olds: Properties, news: Properties) {
 }
 
 const planned = (made: Properties): RolloutPlan => {
-  const plan = planOf(made["plan"]);
+  const plan = planFromInput(made["plan"]);
   if (plan === undefined) throw new Error("there is no plan");
   return plan;
 };

@@ -7,7 +7,7 @@ import type { Properties } from "../../provider/secrets.ts";
 import { connectTalos } from "../../talos/api/client.ts";
 import type { TalosError } from "../../talos/api/errors.ts";
 import { reach } from "../../talos/endpoint.ts";
-import { membersText, waysText } from "../../talos/rolloutMembers.ts";
+import { formatMembers, formatEndpoints } from "../../talos/rolloutMembers.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
@@ -237,7 +237,7 @@ describe("another worker that has an endpoint of its own", () => {
         // As the components give them to one node: its own, and those of the control planes.
         endpoints: { "127.58.1.23": ["127.58.1.11"] },
         rollout: {
-          nodes: membersText(members, { talosVersion: "v1.13.6", schematicId: "" }),
+          nodes: formatMembers(members, { talosVersion: "v1.13.6", schematicId: "" }),
           windows: [{ days: ["sun"], from: "00:00", to: "24:00", timeZone: "UTC" }],
           ...endpoints,
         },
@@ -247,7 +247,10 @@ describe("another worker that has an endpoint of its own", () => {
       return outs["postponed"];
     };
     expect(await standing({})).toContain("Not read: w2.");
-    const endpoints = waysText({ "127.58.1.22": ["127.58.1.22:50021"] }, ["127.58.1.22", "127.58.1.23"]);
+    const endpoints = formatEndpoints({ "127.58.1.22": ["127.58.1.22:50021"] }, [
+      "127.58.1.22",
+      "127.58.1.23",
+    ]);
     expect(await standing({ endpoints })).toContain("Left: w3, w2.");
   });
 });

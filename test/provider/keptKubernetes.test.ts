@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { SimulatedNode } from "../../lab/node/node.ts";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
-import { imagesIn, releaseOf, withImages, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
+import {
+  readImages,
+  releaseOfImage,
+  setImages,
+  type KubernetesComponent,
+} from "../../talos/kubernetesImages.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { after, all, before, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 
@@ -23,11 +28,11 @@ afterAll(async () => own.stop());
 /** The node's configuration as the settings give it, with another release of Kubernetes in it. */
 function wantedOf(name: string, release: string, more = ""): string {
   const text = own.cluster.node(name).config?.text ?? "";
-  const images = Object.keys(imagesIn(text)).map((component) => [
+  const images = Object.keys(readImages(text)).map((component) => [
     component,
-    `${imagesIn(text)[component as KubernetesComponent]?.replace(/:[^:]*$/, "") ?? ""}:${release}`,
+    `${readImages(text)[component as KubernetesComponent]?.replace(/:[^:]*$/, "") ?? ""}:${release}`,
   ]);
-  return `${withImages(text, Object.fromEntries(images) as Record<KubernetesComponent, string>)}${more}`;
+  return `${setImages(text, Object.fromEntries(images) as Record<KubernetesComponent, string>)}${more}`;
 }
 
 function inputsOf(name: string, machineConfiguration: string, change: Properties = {}): Properties {
@@ -84,7 +89,7 @@ it("moves an image that one of the owner's patches names", async () => {
   const { provider } = own.provider();
   const image = "ghcr.io/siderolabs/kubelet:v1.35.9";
   const patch = `machine:\n  kubelet:\n    image: ${image}\n`;
-  const text = withImages(own.cluster.node("w1").config?.text ?? "", { kubelet: image });
+  const text = setImages(own.cluster.node("w1").config?.text ?? "", { kubelet: image });
   await provider.create(urn, inputsOf("w1", text, { patches: [patch] }));
   expect(own.configured()["w1"]).toEqual(all("v1.35.9", "worker"));
 });
@@ -110,14 +115,14 @@ it("a machine that joins gets the release of the cluster, not that of the settin
   });
   await machine.start();
   try {
-    const text = withImages(cluster.node("w1").config?.text ?? "", {
+    const text = setImages(cluster.node("w1").config?.text ?? "", {
       kubelet: `ghcr.io/siderolabs/kubelet:${after}`,
     });
     const { provider } = own.provider();
     const change = { name: "w9", node: machine.address };
     await provider.create(urn, { ...inputsOf("w1", text), ...change });
     const given = machine.config?.text ?? machine.disk.config ?? "";
-    expect(releaseOf(imagesIn(given).kubelet)).toBe(before);
+    expect(releaseOfImage(readImages(given).kubelet)).toBe(before);
   } finally {
     await machine.stop();
   }

@@ -5,7 +5,7 @@ import type { Properties } from "../../provider/secrets.ts";
 import { unwrap } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { imagesIn, releaseOf } from "../../talos/kubernetesImages.ts";
+import { readImages, releaseOfImage } from "../../talos/kubernetesImages.ts";
 import { targetOf } from "./fakeStorage.ts";
 import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
 import { failureOf, harness } from "./nodeUpgradeHarness.ts";
@@ -75,7 +75,7 @@ describe.each([
       const ask = talos.staticPod.bind(talos);
       talos.staticPod = async (which, call) => {
         const pod = await ask(which, call);
-        const isNew = which === component && releaseOf(pod?.image) === after;
+        const isNew = which === component && releaseOfImage(pod?.image) === after;
         return pod !== undefined && isNew ? { ...pod, ready: false } : pod;
       };
     });
@@ -101,7 +101,7 @@ it("kube-proxy's image that a node refuses stops the upgrade before the manifest
   const connect = broken((talos) => {
     const apply = talos.applyConfiguration.bind(talos);
     talos.applyConfiguration = async (request, call) => {
-      if (releaseOf(imagesIn(request.data)["kube-proxy"]) === after)
+      if (releaseOfImage(readImages(request.data)["kube-proxy"]) === after)
         throw new TalosError("failed", "127.49.77.11", "ApplyConfiguration", "a validator says no");
       return apply(request, call);
     };

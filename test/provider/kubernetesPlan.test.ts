@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
-import { withImages } from "../../talos/kubernetesImages.ts";
-import { planDigest, planLines, planOf, type RolloutPlan } from "../../talos/rolloutPlan.ts";
+import { setImages } from "../../talos/kubernetesImages.ts";
+import { planDigest, planLines, planFromInput, type RolloutPlan } from "../../talos/rolloutPlan.ts";
 import { after, all, before, KubernetesCluster, urn as upgradeUrn } from "./kubernetesUpgradeHarness.ts";
 import { failureOf, inputsFor } from "./nodeUpgradeHarness.ts";
 
@@ -36,7 +36,7 @@ function inputs(shared: Properties = {}, patches: string[] = []): Properties {
       names.map((name) => [
         name,
         {
-          text: withImages(has(name), { kubelet: `ghcr.io/siderolabs/kubelet:${after}` }),
+          text: setImages(has(name), { kubelet: `ghcr.io/siderolabs/kubelet:${after}` }),
           patches,
         },
       ]),
@@ -50,7 +50,7 @@ async function planned(news: Properties): Promise<{ plan: RolloutPlan; digest: u
   const asked = { ...news, approvedPlan: news["approvedPlan"] ?? { digest: "none" } };
   const result = await provider.check(urn, { nodes: news["nodes"] }, asked);
   const values = unwrap(result.inputs as Properties).values;
-  const plan = planOf(values["plan"]);
+  const plan = planFromInput(values["plan"]);
   if (plan === undefined) throw new Error(`there is no plan: ${JSON.stringify(result.failures)}`);
   const refused = (result.failures ?? []).map(({ reason }) => reason).join();
   return { plan, digest: values["planDigest"], refused: refused + JSON.stringify(values["refused"] ?? "") };
@@ -77,7 +77,7 @@ it("is another one where somebody has upgraded a component in between", async ()
   const client = connectActor({ endpoint: cp1.address, credentials: own.cluster.credentials });
   const was = has("cp1");
   const image = `registry.k8s.io/kube-scheduler:${after}`;
-  await client.applyConfiguration({ data: withImages(was, { "kube-scheduler": image }), mode: "NO_REBOOT" });
+  await client.applyConfiguration({ data: setImages(was, { "kube-scheduler": image }), mode: "NO_REBOOT" });
   while ((await client.staticPod("kube-scheduler"))?.image !== image);
   const now = await planned(inputs());
   expect(now.digest).not.toBe(approved.digest);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { unwrap } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
-import { releaseOf, withImages } from "../../talos/kubernetesImages.ts";
+import { releaseOfImage, setImages } from "../../talos/kubernetesImages.ts";
 import { targetOf } from "./fakeStorage.ts";
 import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
 import { failureOf } from "./nodeUpgradeHarness.ts";
@@ -100,7 +100,7 @@ describe("with one worker", () => {
     const proxy = own.kubernetes.applied.get("DaemonSet kube-system/kube-proxy") as unknown as {
       spec: { template: { spec: { containers: { image: string }[] } } };
     };
-    expect(releaseOf(proxy.spec.template.spec.containers[0]?.image)).toBe(after);
+    expect(releaseOfImage(proxy.spec.template.spec.containers[0]?.image)).toBe(after);
     expect([...own.cluster.node("cp1").componentImages].sort()).toEqual([
       `ghcr.io/siderolabs/kubelet:${after}`,
       `registry.k8s.io/kube-apiserver:${after}`,
@@ -150,12 +150,12 @@ describe("with one worker", () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const cp1 = own.cluster.node("cp1");
-    const moved = withImages(cp1.config?.text ?? "", {
+    const moved = setImages(cp1.config?.text ?? "", {
       "kube-scheduler": `registry.k8s.io/kube-scheduler:${after}`,
     });
     const client = connectActor({ endpoint: cp1.address, credentials: own.cluster.credentials });
     await client.applyConfiguration({ data: moved, mode: "NO_REBOOT" });
-    while (releaseOf((await client.staticPod("kube-scheduler"))?.image) !== after);
+    while (releaseOfImage((await client.staticPod("kube-scheduler"))?.image) !== after);
     client.close();
     const { inputs } = await provider.read("kubernetes", urn, state);
     expect(plain(inputs)["kubernetesVersion"]).toBe(`${before}, ${after}`);

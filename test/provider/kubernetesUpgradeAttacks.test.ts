@@ -1,7 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
-import { imagesIn, releaseOf, withImages, type KubernetesImages } from "../../talos/kubernetesImages.ts";
+import {
+  readImages,
+  releaseOfImage,
+  setImages,
+  type KubernetesImages,
+} from "../../talos/kubernetesImages.ts";
 import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
 import { failureOf } from "./nodeUpgradeHarness.ts";
 
@@ -11,7 +16,7 @@ let own: KubernetesCluster;
 async function byHand(name: string, change: (config: string) => string): Promise<void> {
   const node = own.cluster.node(name);
   const client = connectActor({ endpoint: node.address, credentials: own.cluster.credentials });
-  const images = imagesIn(change(node.config?.text ?? ""));
+  const images = readImages(change(node.config?.text ?? ""));
   await client.applyConfiguration({ data: change(node.config?.text ?? ""), mode: "NO_REBOOT" });
   for (const component of ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const)
     if (images[component] !== undefined)
@@ -19,7 +24,7 @@ async function byHand(name: string, change: (config: string) => string): Promise
   client.close();
 }
 
-const images = (change: KubernetesImages) => (config: string) => withImages(config, change);
+const images = (change: KubernetesImages) => (config: string) => setImages(config, change);
 
 /** Runs something once right after the first change of a node's configuration. */
 function afterFirstChange(work: () => void | Promise<void>): typeof connectActor {
@@ -100,7 +105,7 @@ describe("one control plane and one worker", () => {
 
     await byHand("cp1", images({ "kube-scheduler": `mirror:5000/kube-scheduler:${before}${digest}` }));
     await provider.update("kubernetes", urn, state, own.inputs());
-    const [cp1, w1] = ["cp1", "w1"].map((name) => imagesIn(own.cluster.node(name).config?.text ?? ""));
+    const [cp1, w1] = ["cp1", "w1"].map((name) => readImages(own.cluster.node(name).config?.text ?? ""));
     expect(w1?.kubelet).toBe(`mirror:5000/kubelet:${after}`);
     expect(cp1?.["kube-scheduler"]).toBe(`mirror:5000/kube-scheduler:${after}`);
   });
@@ -208,6 +213,8 @@ describe("three control planes", () => {
     const told = await failureOf(provider.update("kubernetes", urn, state, own.inputs()));
     expect(told.message).toContain("would take it back by a minor release");
     expect(own.configured()["cp2"]?.["kube-apiserver"]).toBe("v1.37.0");
-    expect(releaseOf(imagesIn(own.cluster.node("cp3").config?.text ?? "")["kube-apiserver"])).toBe(before);
+    expect(releaseOfImage(readImages(own.cluster.node("cp3").config?.text ?? "")["kube-apiserver"])).toBe(
+      before,
+    );
   });
 });

@@ -1,7 +1,7 @@
 import { kubeletRelease } from "../../lab/node/machine/kubernetesImages.ts";
 import type { TalosNodeProvider } from "../../provider/plugin.ts";
 import type { Properties } from "../../provider/secrets.ts";
-import { imagesIn, releaseOf, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
+import { readImages, releaseOfImage, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import type { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { harness, type Harness } from "./nodeUpgradeHarness.ts";
@@ -94,8 +94,8 @@ export class KubernetesCluster {
   configured(): Record<string, Partial<Record<KubernetesComponent, string>>> {
     return Object.fromEntries(
       this.cluster.nodes.map((node) => {
-        const images = Object.entries(imagesIn(node.config?.text ?? "")) as [KubernetesComponent, string][];
-        return [node.name, Object.fromEntries(images.map(([name, image]) => [name, releaseOf(image)]))];
+        const images = Object.entries(readImages(node.config?.text ?? "")) as [KubernetesComponent, string][];
+        return [node.name, Object.fromEntries(images.map(([name, image]) => [name, releaseOfImage(image)]))];
       }),
     );
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parsePolicy, rolloutPolicyRule } from "../../provider/rollout/policy.ts";
-import { membersText } from "../../talos/rolloutMembers.ts";
+import { formatMembers } from "../../talos/rolloutMembers.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
@@ -265,7 +265,7 @@ describe("how a rollout goes on is no property of a node", () => {
     ];
     const budget = { group: "workers", setting: "a setting", maxUnavailable: 1 };
     const listed = parsePolicy({ nodes, budgets: [{ ...budget, nodes: ["w1", "w2"] }] });
-    const text = membersText(nodes, own);
+    const text = formatMembers(nodes, own);
     const { nodes: read, budgets } = parsePolicy({ nodes: text, budgets: [budget] });
     expect(read.map((node) => ({ ...own, ...node }))).toEqual(listed.nodes);
     expect(budgets).toEqual(listed.budgets);

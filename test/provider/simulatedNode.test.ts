@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { faultCatalogue, type FaultId } from "../../lab/node/machine/faults.ts";
 import { preflight } from "../../lab/node/machine/images.ts";
 import type { SimulatedNode } from "../../lab/node/node.ts";
-import { withImages } from "../../talos/kubernetesImages.ts";
+import { setImages } from "../../talos/kubernetesImages.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { TalosActor } from "../../talos/api/talosClient.ts";
@@ -266,7 +266,7 @@ const symptoms: Record<FaultId, () => Promise<void>> = {
     controlPlane.faults.set("api-server-down");
     const image = "registry.k8s.io/kube-apiserver:v1.35.5";
     await client.applyConfiguration({
-      data: withImages(before, { "kube-apiserver": image }),
+      data: setImages(before, { "kube-apiserver": image }),
       mode: "NO_REBOOT",
     });
     const pod = (): Promise<unknown> => client.apiServer();
@@ -281,7 +281,7 @@ const symptoms: Record<FaultId, () => Promise<void>> = {
   },
   "kubelet-does-not-return": async () => {
     const image = "ghcr.io/siderolabs/kubelet:v1.35.5";
-    const data = withImages(worker.config?.text ?? "", { kubelet: image });
+    const data = setImages(worker.config?.text ?? "", { kubelet: image });
     await connect(worker).applyConfiguration({ data, mode: "NO_REBOOT" });
     await until("it is away", async () => !(await connect(worker).machineStatus()).ready);
     const services = await connect(worker).services();

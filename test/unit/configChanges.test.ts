@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { alignConfig } from "../../talos/alignConfig.ts";
 import { configChanges, type ConfigComparison } from "../../talos/configChanges.ts";
-import { canonical, sameMeaning } from "../../talos/configMeaning.ts";
+import { canonicalText, sameMeaning } from "../../talos/configMeaning.ts";
 import { configText, parseConfig } from "../../talos/configTree.ts";
 import { mergeConfig, MergeError } from "../../talos/mergeConfig.ts";
-import { newInBase } from "../../talos/newInBase.ts";
+import { dropKnownParts } from "../../talos/newInBase.ts";
 import { modulePatch, securityPatch } from "../../talos/patches.ts";
 
 const base = `version: v1alpha1
@@ -245,7 +245,7 @@ describe("for any two configurations", () => {
     fc.assert(
       fc.property(config, config, (running, wanted) => {
         const { lines } = configChanges({ running, wanted, patches: [], accepted: [] });
-        const same = canonical(parseConfig(running)[0]) === canonical(parseConfig(wanted)[0]);
+        const same = canonicalText(parseConfig(running)[0]) === canonicalText(parseConfig(wanted)[0]);
         expect(lines.length === 0).toBe(same);
       }),
     );
@@ -279,7 +279,7 @@ describe("for any two configurations", () => {
     fc.assert(
       fc.property(config, (text) => {
         const once = configText(parseConfig(text));
-        expect(canonical(parseConfig(once)[0])).toBe(canonical(parseConfig(text)[0]));
+        expect(canonicalText(parseConfig(once)[0])).toBe(canonicalText(parseConfig(text)[0]));
         expect(configText(parseConfig(once))).toBe(once);
       }),
     );
@@ -300,7 +300,7 @@ describe("scalars", () => {
     ["True", true, "true"],
     ["off", true, "off"],
   ])("%s (plain: %s) means %s", (text, plain, expected) => {
-    expect((JSON.parse(canonical({ text, plain })) as string | null) ?? "").toBe(expected);
+    expect((JSON.parse(canonicalText({ text, plain })) as string | null) ?? "").toBe(expected);
   });
 
   it("are written as they were read: octal, text that looks like something else, several lines", () => {
@@ -328,19 +328,21 @@ describe("our own patches on a configuration that was patched by hand", () => {
         "  sysctls",
         "  kernel: { modules: [{ name: iscsi_tcp, parameters: [x=1] }] }\n  install: { extraKernelArgs: [iscsi_tcp=1] }\n  sysctls",
       );
-    expect(newInBase(has, [modules("v1.6")])).toEqual([]);
-    const [patch = "", ...more] = newInBase(has, [security("v1.12")]);
+    expect(dropKnownParts(has, [modules("v1.6")])).toEqual([]);
+    const [patch = "", ...more] = dropKnownParts(has, [security("v1.12")]);
     expect(more).toEqual([]);
     expect(mergeConfig(has, [patch])).toContain(
       "              - kube-system\n              - a-csi\n              - b-csi\n",
     );
-    expect(newInBase(mergeConfig(has, [patch]), [security("v1.12"), modules("v1.12")])).toEqual([]);
+    expect(dropKnownParts(mergeConfig(has, [patch]), [security("v1.12"), modules("v1.12")])).toEqual([]);
   });
 
   it("know the documents of contract v1.14 too", () => {
     const has = mergeConfig(base, [security("v1.14"), modules("v1.14")]);
-    expect(newInBase(has, [security("v1.14"), modules("v1.14")])).toEqual([]);
-    const more = newInBase(has, [securityPatch({ namespaces: ["a-csi", "c-csi"], contract: "v1.14" }) ?? ""]);
+    expect(dropKnownParts(has, [security("v1.14"), modules("v1.14")])).toEqual([]);
+    const more = dropKnownParts(has, [
+      securityPatch({ namespaces: ["a-csi", "c-csi"], contract: "v1.14" }) ?? "",
+    ]);
     expect(more).toEqual([
       "apiVersion: v1alpha1\nkind: KubeAdmissionControlConfig\nname: PodSecurity\nconfiguration:\n  exemptions:\n    namespaces:\n      - c-csi\n",
     ]);
@@ -358,8 +360,8 @@ describe("our own patches on a configuration that was patched by hand", () => {
           const has = mergeConfig(base.replace(/cluster:[\s\S]*/, "cluster: { secret: x }\n"), [
             securityPatch({ namespaces: there, contract }) ?? "",
           ]);
-          const once = mergeConfig(has, newInBase(has, patches));
-          expect(newInBase(once, patches)).toEqual([]);
+          const once = mergeConfig(has, dropKnownParts(has, patches));
+          expect(dropKnownParts(once, patches)).toEqual([]);
           for (const name of new Set([...there, ...wanted])) {
             expect(once.match(new RegExp(`- ${name}\\n`, "g")), name).toHaveLength(1);
           }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { etcdMinor, etcdOf, etcdOfImage, unsafeBefore36 } from "../../talos/etcdVersions.ts";
+import { etcdMinor, etcdVersionOf, etcdVersionOfImage, isUnsafeBefore36 } from "../../talos/etcdVersions.ts";
 import { KNOWN_CONTRACTS } from "../../talos/releases.ts";
 
 describe("the etcd of a Talos release", () => {
@@ -14,25 +14,25 @@ describe("the etcd of a Talos release", () => {
     ["v1.13.9", "3.6.12"],
     ["v1.13.12", "3.6.12"],
     ["v1.14.0", "3.7.1"],
-  ])("%s runs etcd %s", (talos, etcd) => expect(etcdOf(talos)).toBe(etcd));
+  ])("%s runs etcd %s", (talos, etcd) => expect(etcdVersionOf(talos)).toBe(etcd));
 
   test("is known for every line that this program knows, and for no other", () => {
-    expect(KNOWN_CONTRACTS.filter((contract) => etcdOf(`${contract}.0`) === undefined)).toEqual([]);
-    expect(etcdOf("v1.99.0")).toBeUndefined();
+    expect(KNOWN_CONTRACTS.filter((contract) => etcdVersionOf(`${contract}.0`) === undefined)).toEqual([]);
+    expect(etcdVersionOf("v1.99.0")).toBeUndefined();
   });
 });
 
 test("versions are read as etcd, Talos and registries write them", () => {
-  expect(etcdOfImage("registry.k8s.io/etcd:v3.6.12")).toBe("3.6.12");
-  expect(etcdOfImage("registry.k8s.io/etcd:3.5.26-0")).toBe("3.5.26");
-  expect(etcdOfImage("mirror:5000/etcd:v3.6.4@sha256:0123")).toBe("3.6.4");
-  expect(etcdOfImage("mirror:5000/etcd")).toBeUndefined();
+  expect(etcdVersionOfImage("registry.k8s.io/etcd:v3.6.12")).toBe("3.6.12");
+  expect(etcdVersionOfImage("registry.k8s.io/etcd:3.5.26-0")).toBe("3.5.26");
+  expect(etcdVersionOfImage("mirror:5000/etcd:v3.6.4@sha256:0123")).toBe("3.6.4");
+  expect(etcdVersionOfImage("mirror:5000/etcd")).toBeUndefined();
   expect(etcdMinor("3.6.0")).toEqual({ major: 3, minor: 6 });
   expect(etcdMinor("3.6")).toEqual({ major: 3, minor: 6 });
   expect(etcdMinor("unknown")).toBeUndefined();
 });
 
 test("only 3.5 before 3.5.26 must not be followed by 3.6", () => {
-  expect(["3.5.25", "3.5.0", "v3.5.21"].filter(unsafeBefore36)).toHaveLength(3);
-  expect(["3.5.26", "3.5.27", "3.6.4", "3.4.9"].filter(unsafeBefore36)).toEqual([]);
+  expect(["3.5.25", "3.5.0", "v3.5.21"].filter(isUnsafeBefore36)).toHaveLength(3);
+  expect(["3.5.26", "3.5.27", "3.6.4", "3.4.9"].filter(isUnsafeBefore36)).toEqual([]);
 });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { KNOWN_CONTRACTS, releasesBefore, skew } from "../../talos/releases.ts";
+import { KNOWN_CONTRACTS, releasesBefore, versionSkew } from "../../talos/releases.ts";
 import { remainingHops } from "../../provider/hops/way.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
-import { kubernetesSteps, releasesWithout } from "../../talos/kubernetesSteps.ts";
-import { badRelease } from "../../talos/extensions.ts";
+import { kubernetesSteps, releasesNotRunning } from "../../talos/kubernetesSteps.ts";
+import { findBadRelease } from "../../talos/extensions.ts";
 import { program } from "./components/program.ts";
 import { only } from "./components/recorder.ts";
 import { changed, outcome, usual } from "./settings/example.ts";
@@ -13,12 +13,12 @@ describe("the releases on the way", () => {
     const way = [...releasesBefore("v1.14.1"), "v1.14.1"];
     expect(way).toHaveLength(KNOWN_CONTRACTS.length);
     for (const [index, release] of way.slice(1).entries())
-      expect(skew(way[index] ?? "", release)).toMatchObject({
+      expect(versionSkew(way[index] ?? "", release)).toMatchObject({
         allowed: true,
         adjacent: true,
         direction: "upgrade",
       });
-    for (const release of way) expect(badRelease(release, ["siderolabs/iscsi-tools"])).toBeUndefined();
+    for (const release of way) expect(findBadRelease(release, ["siderolabs/iscsi-tools"])).toBeUndefined();
   });
 
   it("are those that are given, where they are", () => {
@@ -76,7 +76,7 @@ describe("Kubernetes on the way", () => {
   it("of every release is told only where steps are needed", () => {
     for (let minor = 24; minor <= 37; minor++) {
       const kubernetes = `v1.${minor}.0`;
-      const bad = releasesWithout(kubernetes, way);
+      const bad = releasesNotRunning(kubernetes, way);
       if (bad.length === 0) expect([31, 32]).toContain(minor);
       // Nothing is done on the way for one that is too new for what runs: nothing goes back.
       else expect((kubernetesSteps(kubernetes, way) ?? []).length > 1).toBe(minor < 31);

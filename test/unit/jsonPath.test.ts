@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { found, jsonPathProblem } from "../../talos/jsonPath.ts";
+import { evaluateJsonPath, jsonPathProblem } from "../../talos/jsonPath.ts";
 
 const object = {
   metadata: { annotations: { "example.org/state": "ok" } },
@@ -24,7 +24,7 @@ describe("a JSONPath", () => {
     ["{.status.nothing}", []],
   ])("%s", (path, values) => {
     expect(jsonPathProblem(path)).toBeUndefined();
-    expect(found(path, object)).toEqual(values);
+    expect(evaluateJsonPath(path, object)).toEqual(values);
   });
 
   it.each(["{.status.conditions[?(@.type=}", "{.status.}", "$..[", ""])("%j is none", (path) => {

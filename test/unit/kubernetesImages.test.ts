@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
-  imageOfRelease,
-  imagesIn,
+  imageForRelease,
+  readImages,
   isProxyDisabled,
-  keepImages,
-  pinnedIn,
-  releaseOf,
-  sameButForImages,
-  withImages,
+  keepRunningImages,
+  pinnedComponents,
+  releaseOfImage,
+  differOnlyInImages,
+  setImages,
 } from "../../talos/kubernetesImages.ts";
 
 const config = (kubelet: string, apiServer: string, hostname = "cp1"): string => `version: v1alpha1
@@ -37,29 +37,29 @@ image: registry.k8s.io/kube-apiserver:v1.36.1
 
 describe("the images of a machine configuration", () => {
   it("are read from the v1alpha1 document and from documents of their own", () => {
-    expect(imagesIn(config("v1.35.4-slim", "v1.35.4"))).toEqual({
+    expect(readImages(config("v1.35.4-slim", "v1.35.4"))).toEqual({
       kubelet: "ghcr.io/siderolabs/kubelet:v1.35.4-slim",
       "kube-apiserver": "registry.k8s.io/kube-apiserver:v1.35.4",
     });
-    expect(imagesIn(documents)).toEqual({
+    expect(readImages(documents)).toEqual({
       kubelet: "ghcr.io/siderolabs/kubelet:v1.36.1",
       "kube-apiserver": "registry.k8s.io/kube-apiserver:v1.36.1",
     });
   });
 
   it("are set where they are, added where there is none, and taken out", () => {
-    const moved = withImages(documents, {
+    const moved = setImages(documents, {
       kubelet: "mirror/kubelet:v1.36.2",
       "kube-proxy": "mirror/p:v1.36.2",
     });
-    expect(imagesIn(moved)).toEqual({
-      ...imagesIn(documents),
+    expect(readImages(moved)).toEqual({
+      ...readImages(documents),
       kubelet: "mirror/kubelet:v1.36.2",
       "kube-proxy": "mirror/p:v1.36.2",
     });
-    expect(imagesIn(withImages(documents, { kubelet: undefined }))).not.toHaveProperty("kubelet");
+    expect(readImages(setImages(documents, { kubelet: undefined }))).not.toHaveProperty("kubelet");
     const text = config("v1.35.4", "v1.35.4");
-    expect(withImages(text, { kubelet: "ghcr.io/siderolabs/kubelet:v1.35.4" })).toBe(text);
+    expect(setImages(text, { kubelet: "ghcr.io/siderolabs/kubelet:v1.35.4" })).toBe(text);
   });
 });
 
@@ -68,13 +68,13 @@ describe("a configuration for a node that runs Kubernetes already", () => {
   const wanted = config("v1.36.1", "v1.36.1", "cp-1");
 
   it("has the node's own images and the rest of what is wanted", () => {
-    expect(keepImages(wanted, running, [])).toBe(config("v1.35.2", "v1.35.4", "cp-1"));
+    expect(keepRunningImages(wanted, running, [])).toBe(config("v1.35.2", "v1.35.4", "cp-1"));
   });
 
   it("names no image where the node's does not", () => {
-    expect(imagesIn(keepImages(wanted, "version: v1alpha1\nmachine:\n  type: controlplane\n", []))).toEqual(
-      {},
-    );
+    expect(
+      readImages(keepRunningImages(wanted, "version: v1alpha1\nmachine:\n  type: controlplane\n", [])),
+    ).toEqual({});
   });
 
   it.each([
@@ -89,20 +89,20 @@ describe("a configuration for a node that runs Kubernetes already", () => {
     ],
     ["a document", "apiVersion: v1alpha1\nkind: KubeletConfig\nimage: ghcr.io/siderolabs/kubelet:v1.36.1\n"],
   ])("keeps what %s pins", (_, patch) => {
-    expect([...pinnedIn([patch])]).toEqual(["kubelet"]);
-    expect(keepImages(wanted, running, [patch])).toBe(config("v1.36.1", "v1.35.4", "cp-1"));
-    expect(sameButForImages(running, config("v1.36.1", "v1.35.4"), [patch])).toBe(false);
+    expect([...pinnedComponents([patch])]).toEqual(["kubelet"]);
+    expect(keepRunningImages(wanted, running, [patch])).toBe(config("v1.36.1", "v1.35.4", "cp-1"));
+    expect(differOnlyInImages(running, config("v1.36.1", "v1.35.4"), [patch])).toBe(false);
   });
 
   it("is pinned by no patch of what is around it alone", () => {
     expect([
-      ...pinnedIn(["- op: add\n  path: /machine/kubelet\n  value:\n    clusterDNS: [10.96.0.10]\n"]),
+      ...pinnedComponents(["- op: add\n  path: /machine/kubelet\n  value:\n    clusterDNS: [10.96.0.10]\n"]),
     ]).toEqual([]);
   });
 
   it("is the same as another one that differs in images alone", () => {
-    expect(sameButForImages(running, config("v1.36.1", "v1.36.1"), [])).toBe(true);
-    expect(sameButForImages(running, wanted, [])).toBe(false);
+    expect(differOnlyInImages(running, config("v1.36.1", "v1.36.1"), [])).toBe(true);
+    expect(differOnlyInImages(running, wanted, [])).toBe(false);
   });
 });
 
@@ -118,17 +118,17 @@ describe("an image", () => {
     ["mirror/kubelet:latest", undefined],
     [undefined, undefined],
   ])("%s is of release %s", (image, release) => {
-    expect(releaseOf(image)).toBe(release);
+    expect(releaseOfImage(image)).toBe(release);
   });
 
   it("of another release comes from the same place, of the same kind, and without the old digest", () => {
-    expect(imageOfRelease("kubelet", `mirror:5000/kubelet:v1.36.1-slim${digest}`, "v1.36.2")).toBe(
+    expect(imageForRelease("kubelet", `mirror:5000/kubelet:v1.36.1-slim${digest}`, "v1.36.2")).toBe(
       "mirror:5000/kubelet:v1.36.2-slim",
     );
-    expect(imageOfRelease("kubelet", `mirror:5000/kubelet${digest}`, "v1.36.2")).toBe(
+    expect(imageForRelease("kubelet", `mirror:5000/kubelet${digest}`, "v1.36.2")).toBe(
       "mirror:5000/kubelet:v1.36.2",
     );
-    expect(imageOfRelease("kubelet", undefined, "v1.36.2")).toBe("ghcr.io/siderolabs/kubelet:v1.36.2");
+    expect(imageForRelease("kubelet", undefined, "v1.36.2")).toBe("ghcr.io/siderolabs/kubelet:v1.36.2");
   });
 });
 
@@ -138,7 +138,7 @@ it.each([
   ["mirror/team/kubelet:v1.36", "mirror/team/kubelet:v1.36.2"],
   [`mirror/kubelet:hardened@sha256:${"a".repeat(64)}`, "mirror/kubelet:v1.36.2"],
 ])("%s of another release is %s", (image, moved) => {
-  expect(imageOfRelease("kubelet", image, "v1.36.2")).toBe(moved);
+  expect(imageForRelease("kubelet", image, "v1.36.2")).toBe(moved);
 });
 
 it.each([

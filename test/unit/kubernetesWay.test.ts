@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  kubernetesBefore,
+  kubernetesReleasesBefore,
   kubernetesMinor,
   kubernetesStops,
-  kubernetesThrough,
+  kubernetesReleasesBetween,
   type KubernetesStop,
 } from "../../talos/kubernetesWay.ts";
 import { kubernetesProblem, releasesBefore } from "../../talos/releases.ts";
@@ -13,19 +13,23 @@ const way = ["v1.9.6", "v1.10.9", "v1.11.6", "v1.12.11", "v1.13.9"] as const;
 
 describe("minor releases of Kubernetes between two", () => {
   it("are the newest patch of each, or the one that is given", () => {
-    expect(kubernetesBefore("v1.34.2", ["v1.32.4"]).slice(-4)).toEqual([
+    expect(kubernetesReleasesBefore("v1.34.2", ["v1.32.4"]).slice(-4)).toEqual([
       ...["v1.30.14", "v1.31.14", "v1.32.4", "v1.33.13"],
     ]);
-    const known = kubernetesBefore("v1.35.4");
-    expect(kubernetesThrough("v1.32.1", "v1.35.4", known)).toEqual(["v1.33.13", "v1.34.13", "v1.35.4"]);
-    expect(kubernetesThrough("v1.34.1", "v1.35.4", [])).toEqual(["v1.35.4"]);
-    expect(kubernetesThrough("v1.35.1", "v1.35.4", [])).toEqual(["v1.35.4"]);
-    expect(kubernetesThrough("v1.32.1", "v1.35.4", ["v1.33.2"])).toBeUndefined();
+    const known = kubernetesReleasesBefore("v1.35.4");
+    expect(kubernetesReleasesBetween("v1.32.1", "v1.35.4", known)).toEqual([
+      "v1.33.13",
+      "v1.34.13",
+      "v1.35.4",
+    ]);
+    expect(kubernetesReleasesBetween("v1.34.1", "v1.35.4", [])).toEqual(["v1.35.4"]);
+    expect(kubernetesReleasesBetween("v1.35.1", "v1.35.4", [])).toEqual(["v1.35.4"]);
+    expect(kubernetesReleasesBetween("v1.32.1", "v1.35.4", ["v1.33.2"])).toBeUndefined();
   });
 });
 
 describe("Kubernetes on a way of Talos releases", () => {
-  const known = [...kubernetesBefore("v1.31.2"), "v1.31.2"];
+  const known = [...kubernetesReleasesBefore("v1.31.2"), "v1.31.2"];
 
   it("is upgraded right before the first release that needs it, one minor at a time", () => {
     expect(kubernetesStops("v1.29.6", way, known)).toEqual([
@@ -53,7 +57,7 @@ describe("Kubernetes on a way of Talos releases", () => {
     ],
   ] as const)(
     "that %s",
-    (_, kubernetes, talos, problem, of: readonly string[] = kubernetesBefore("v1.37.0")) => {
+    (_, kubernetes, talos, problem, of: readonly string[] = kubernetesReleasesBefore("v1.37.0")) => {
       const found = kubernetesStops(kubernetes, talos, of);
       if (problem === undefined) expect(found).toEqual([]);
       else expect((found as { problem: string }).problem).toMatch(problem);
@@ -72,7 +76,7 @@ describe("Kubernetes on a way of Talos releases", () => {
         const talos = all as [string, ...string[]];
         const start = `v1.${minor}.1`;
         fc.pre(kubernetesProblem(talos[0], start) === undefined);
-        const releases = kubernetesBefore("v1.38.0");
+        const releases = kubernetesReleasesBefore("v1.38.0");
         const stops = kubernetesStops(start, talos, releases);
         // Older ones can always be raised on a way of neighbours; newer ones are refused.
         if ("problem" in stops) {

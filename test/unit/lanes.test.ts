@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { laneCount, upgradeLanes, type OrderedNode, type UpgradeStep } from "../../talos/lanes.ts";
+import { laneCount, planUpgradeLanes, type OrderedNode, type UpgradeStep } from "../../talos/lanes.ts";
 
 /** When a node was in work. */
 interface Span {
@@ -72,7 +72,7 @@ describe("the order of a rollout", () => {
   it("never has two control planes in work, nor more workers than allowed, nor a worker before the control planes are done", () => {
     fc.assert(
       fc.property(cluster, ({ nodes, workers, maxUnavailable, durationOf }) => {
-        const spans = simulate(upgradeLanes(nodes, maxUnavailable), durationOf);
+        const spans = simulate(planUpgradeLanes(nodes, maxUnavailable), durationOf);
         const of = (role: string) => spans.filter(({ node }) => node.role === role);
         expect(mostAtOnce(of("controlplane"))).toBe(1);
         expect(mostAtOnce(of("worker"))).toBeLessThanOrEqual(allowed(workers, maxUnavailable));
@@ -86,7 +86,7 @@ describe("the order of a rollout", () => {
   it("uses every place that it may: with equal durations, workers take ceil(workers / places) rounds", () => {
     fc.assert(
       fc.property(cluster, ({ nodes, workers, maxUnavailable }) => {
-        const spans = simulate(upgradeLanes(nodes, maxUnavailable), () => 1);
+        const spans = simulate(planUpgradeLanes(nodes, maxUnavailable), () => 1);
         const places = Math.floor(allowed(workers, maxUnavailable));
         const end = Math.max(...spans.map((span) => span.end));
         expect(end).toBe(nodes.length - workers + Math.ceil(workers / places));
@@ -98,7 +98,7 @@ describe("the order of a rollout", () => {
     fc.assert(
       fc.property(cluster, ({ nodes, maxUnavailable }) => {
         const made = new Set<string>();
-        for (const { node, after } of upgradeLanes(nodes, maxUnavailable)) {
+        for (const { node, after } of planUpgradeLanes(nodes, maxUnavailable)) {
           for (const name of after) expect(made).toContain(name);
           made.add(node.name);
         }
@@ -113,7 +113,7 @@ describe("the order of a rollout", () => {
       { name: "w1", role: "worker" },
       { name: "cp1", role: "controlplane" },
     ];
-    expect(upgradeLanes(nodes, 1)).toEqual([
+    expect(planUpgradeLanes(nodes, 1)).toEqual([
       { node: nodes[1], after: [] },
       { node: nodes[3], after: ["cp3"] },
       { node: nodes[0], after: ["cp1"] },
@@ -126,7 +126,7 @@ describe("the order of a rollout", () => {
       ...["cp1", "cp2"].map((name) => ({ name, role: "controlplane" as const })),
       ...["w1", "w2", "w3", "w4"].map((name) => ({ name, role: "worker" as const })),
     ];
-    const steps = upgradeLanes(nodes, 2);
+    const steps = planUpgradeLanes(nodes, 2);
     const stoppedBy = (failed: string): string[] => {
       const stopped = new Set([failed]);
       for (const { node, after } of steps)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
-import { patchReach } from "../../talos/patchReach.ts";
+import { patchScope } from "../../talos/patchReach.ts";
 
 // What Talos's machinery gives for these is held in test/lab/mergeMachinery.test.ts.
 
@@ -98,7 +98,7 @@ describe("lists and zeros", () => {
   });
 
   it("a rule that replaces another one is meant as a whole", () => {
-    const reach = patchReach([
+    const reach = patchScope([
       "apiVersion: v1alpha1\nkind: ImageVerificationConfig\nrules: [{ image: a, deny: true }]\n",
     ]);
     const of = (image: string) => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
-import { newInBase } from "../../talos/newInBase.ts";
+import { dropKnownParts } from "../../talos/newInBase.ts";
 import { installImagePatch } from "../../talos/patches.ts";
 import { networkPatch, type NetworkInterface } from "../../talos/networkPatch.ts";
 
@@ -141,7 +141,7 @@ describe("a link that the node's own configuration has", () => {
   const merged = (base: string, spec: Omit<Parameters<typeof networkPatch>[0], "base">): string =>
     mergeConfig(
       base,
-      newInBase(
+      dropKnownParts(
         base,
         [networkPatch({ ...spec, base }) ?? ""].filter((patch) => patch !== ""),
       ),
@@ -251,7 +251,7 @@ describe("our own patches", () => {
     const patch = installImagePatch({ image: "new", contract: "v1.14" }) ?? "";
     // A user's patch is merged as Talos merges it.
     expect(mergeConfig(base, [patch])).not.toContain("disk.size");
-    expect(parse(mergeConfig(base, newInBase(base, [patch])))).toMatchObject({
+    expect(parse(mergeConfig(base, dropKnownParts(base, [patch])))).toMatchObject({
       installer: { image: "new" },
       provisioning: { diskSelector: { match: "disk.size > 1u" }, wipe: true },
     });

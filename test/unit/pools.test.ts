@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { laneCount, upgradeLanes, workerGroups, type OrderedNode } from "../../talos/lanes.ts";
+import { laneCount, planUpgradeLanes, groupWorkers, type OrderedNode } from "../../talos/lanes.ts";
 import { nodePatch } from "../../talos/nodePatch.ts";
 import { program } from "./components/program.ts";
 import { ofType, only } from "./components/recorder.ts";
@@ -304,14 +304,14 @@ describe("the order of pools", () => {
           role: node.role,
           name: `n${index}`,
         }));
-        const steps = upgradeLanes(nodes, budget, pools);
+        const steps = planUpgradeLanes(nodes, budget, pools);
         expect(steps.map(({ node }) => node.name).sort()).toEqual(nodes.map(({ name }) => name).sort());
         const befores = new Map<string, Set<string>>();
         for (const { node, after } of steps) {
           const all = new Set(after.flatMap((name) => [name, ...(befores.get(name) ?? [])]));
           befores.set(node.name, all);
         }
-        const groups = workerGroups(nodes, budget, pools);
+        const groups = groupWorkers(nodes, budget, pools);
         groups.forEach((group, index) => {
           for (const node of group.nodes) {
             const before = befores.get(node.name) ?? new Set();

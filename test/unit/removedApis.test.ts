@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { KNOWN_CONTRACTS, supportedKubernetes } from "../../talos/releases.ts";
+import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.ts";
 import { removedObjects } from "../../talos/removedApis.ts";
 import { program } from "./components/program.ts";
 import { ofType, only } from "./components/recorder.ts";
@@ -50,7 +50,7 @@ describe("a stack with every driver", () => {
     const { resources } = await program(everyDriver());
     const types = resources.map(({ type }) => type).filter((type) => type.startsWith("kubernetes:"));
     expect(types.length).toBeGreaterThan(20);
-    const newest = supportedKubernetes(`${KNOWN_CONTRACTS.at(-1) ?? ""}.0`)?.newest ?? "";
+    const newest = supportedKubernetesRange(`${KNOWN_CONTRACTS.at(-1) ?? ""}.0`)?.newest ?? "";
     expect(removedObjects(types, `${newest}.0`)).toEqual([]);
     expect(
       only(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade").inputs["removedObjects"],

@@ -5,7 +5,7 @@ import {
   type RollingUpgradeArgs,
   type RollingUpgradeNode,
 } from "../../components/rollingUpgrade.ts";
-import { membersOf } from "../../talos/rolloutMembers.ts";
+import { parseMembers } from "../../talos/rolloutMembers.ts";
 import {
   isSecret,
   ofType,
@@ -142,10 +142,10 @@ describe("RollingUpgrade", () => {
       node: address,
       ...(node.talosVersion === "v1.13.9" ? {} : { talosVersion: "v1.12.7", schematicId: "f".repeat(64) }),
     }));
-    expect(membersOf(policyOf(timed, "w1").nodes)).toEqual(wanted);
+    expect(parseMembers(policyOf(timed, "w1").nodes)).toEqual(wanted);
     expect(policyOf(timed, "w1").budgets).toMatchObject([{ nodes: "w1, w2" }]);
     // What each runs is told where it differs from the node that lists it.
-    expect(membersOf(policyOf(timed, "w4").nodes)).toEqual(
+    expect(parseMembers(policyOf(timed, "w4").nodes)).toEqual(
       ordered.map(({ name, address, talosVersion }) => ({
         name,
         node: address,

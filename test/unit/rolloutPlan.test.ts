@@ -7,10 +7,10 @@ import { configChanges } from "../../talos/configChanges.ts";
 import {
   planDifferences,
   planDigest,
-  planFile,
-  planOf,
-  planText,
-  readPlan,
+  formatPlanFile,
+  planFromInput,
+  canonicalPlan,
+  parsePlanFile,
   type RolloutPlan,
 } from "../../talos/rolloutPlan.ts";
 
@@ -50,9 +50,9 @@ it("a digest is that of the plan: in any order, as a text and from its file the 
     fc.property(plans, plans, (plan, other) => {
       expect(planDigest(plan)).toMatch(/^[0-9a-f]{64}$/);
       expect(planDigest(reversed(plan))).toBe(planDigest(plan));
-      expect(planOf(planText(plan))).toEqual(plan);
-      expect(readPlan(planFile(plan))).toEqual(plan);
-      expect(planDigest(other) === planDigest(plan)).toBe(planText(other) === planText(plan));
+      expect(planFromInput(canonicalPlan(plan))).toEqual(plan);
+      expect(parsePlanFile(formatPlanFile(plan))).toEqual(plan);
+      expect(planDigest(other) === planDigest(plan)).toBe(canonicalPlan(other) === canonicalPlan(plan));
     }),
   );
 });

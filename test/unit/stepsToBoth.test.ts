@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { stepsToBoth } from "../../talos/kubernetesSteps.ts";
+import { stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
 
 const talos = (to: string) => ({ talosVersion: to });
@@ -32,7 +32,7 @@ it.each([
   ["Talos with no common Kubernetes between", "v1.6.8", "v1.13.9", "v1.29.1", "v1.36.0", undefined],
   ["a Talos of which nothing is known", "v1.13.9", "v9.1.0", "v1.36.1", "v1.37.0", undefined],
 ])("%s", (_, from, to, runs, wanted, steps) => {
-  expect(stepsToBoth({ from, to }, { from: runs, to: wanted })).toEqual(steps);
+  expect(stepsForBothUpgrades({ from, to }, { from: runs, to: wanted })).toEqual(steps);
 });
 
 it("never takes a step that the other's release does not run, and ends where both are wanted", () => {
@@ -42,7 +42,7 @@ it("never takes a step that the other's release does not run, and ends where bot
   fc.assert(
     fc.property(line, line, minor, minor, (from, to, runs, wanted) => {
       fc.pre(kubernetesProblem(from, `v1.${runs}.0`) === undefined);
-      const steps = stepsToBoth({ from, to }, { from: `v1.${runs}.0`, to: `v1.${wanted}.0` }) ?? [];
+      const steps = stepsForBothUpgrades({ from, to }, { from: `v1.${runs}.0`, to: `v1.${wanted}.0` }) ?? [];
       let [system, at] = [from as string, runs];
       for (const step of steps) {
         if ("talosVersion" in step) system = step.talosVersion;

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  badRelease,
+  findBadRelease,
   canonicalExtension,
-  extensionAvailable,
+  isExtensionAvailable,
   hasTgtd,
   initiatorNameChanges,
   iscsiServices,
@@ -12,12 +12,17 @@ import {
   configurationForms,
   hasPlatformInstaller,
   hasSchematicExtension,
-  kernelArguments,
-  preserveNeeded,
-  upgradeApi,
-  workloadIsolation,
+  kernelArgumentPlace,
+  needsPreserve,
+  upgradeApiOf,
+  hasWorkloadIsolation,
 } from "../../talos/features.ts";
-import { KNOWN_CONTRACTS, kubernetesProblem, skew, supportedKubernetes } from "../../talos/releases.ts";
+import {
+  KNOWN_CONTRACTS,
+  kubernetesProblem,
+  versionSkew,
+  supportedKubernetesRange,
+} from "../../talos/releases.ts";
 import {
   compareVersions,
   contractAtLeast,
@@ -116,18 +121,18 @@ describe("skew", () => {
     ["v1.13.0", "v1.15.0", false, false],
     ["v1.14.1", "v2.0.0", false, false],
   ])("%s to %s: allowed %s, adjacent %s", (from, to, allowed, adjacent) => {
-    expect(skew(from, to)).toMatchObject({ allowed, adjacent });
+    expect(versionSkew(from, to)).toMatchObject({ allowed, adjacent });
   });
 
   test("a step too far names the way", () => {
-    expect(skew("v1.10.9", "v1.13.9")).toMatchObject({
+    expect(versionSkew("v1.10.9", "v1.13.9")).toMatchObject({
       via: ["v1.11", "v1.12"],
       direction: "upgrade",
       reason:
         "the installer of v1.13.9 refuses nodes older than v1.11; this one runs v1.10.9. Go through v1.11, v1.12 first.",
     });
-    expect(skew("v1.14.1", "v1.12.0")).toMatchObject({ via: ["v1.13"], direction: "downgrade" });
-    expect(skew("v1.11.6", "v1.13.9").reason).toContain("skips v1.12");
+    expect(versionSkew("v1.14.1", "v1.12.0")).toMatchObject({ via: ["v1.13"], direction: "downgrade" });
+    expect(versionSkew("v1.11.6", "v1.13.9").reason).toContain("skips v1.12");
   });
 
   const version = fc
@@ -137,7 +142,7 @@ describe("skew", () => {
   test("every step is of one minor or names those between, each of which is a neighbour of the next", () => {
     fc.assert(
       fc.property(version, version, (from, to) => {
-        const { adjacent, via, allowed } = skew(from, to);
+        const { adjacent, via, allowed } = versionSkew(from, to);
         const minors = [contractOf(from), ...via, contractOf(to)].map((contract) =>
           Number(contract.split(".")[1]),
         );
@@ -158,7 +163,7 @@ describe("Kubernetes", () => {
     ["v1.13.9", "v1.31", "v1.36"],
     ["v1.14.1", "v1.32", "v1.37"],
   ])("%s runs %s to %s", (version, oldest, newest) => {
-    expect(supportedKubernetes(version)).toEqual({ oldest, newest });
+    expect(supportedKubernetesRange(version)).toEqual({ oldest, newest });
     expect(kubernetesProblem(version, `${oldest}.0`)).toBeUndefined();
     expect(kubernetesProblem(version, `${newest}.9`)).toBeUndefined();
   });
@@ -179,17 +184,17 @@ test.each([
   ["v1.13.0", "lifecycle"],
   ["v1.14.0-alpha.0", "lifecycle"],
 ])("%s upgrades by the %s API", (version, api) => {
-  expect(upgradeApi(version)).toBe(api);
+  expect(upgradeApiOf(version)).toBe(api);
 });
 
 test("what changed with a line changes at that line", () => {
   const lines = KNOWN_CONTRACTS.map((contract) => `${contract}.1`);
   const first = (holds: (version: string) => boolean): string | undefined => lines.find(holds);
-  expect(first((version) => !preserveNeeded(version))).toBe("v1.8.1");
+  expect(first((version) => !needsPreserve(version))).toBe("v1.8.1");
   expect(first((version) => !hasTgtd(version))).toBe("v1.10.1");
   expect(first(hasPlatformInstaller)).toBe("v1.10.1");
   expect(first(hasSchematicExtension)).toBe("v1.7.1");
-  expect(first((version) => workloadIsolation(contractOf(version)))).toBe("v1.14.1");
+  expect(first((version) => hasWorkloadIsolation(contractOf(version)))).toBe("v1.14.1");
   expect(first((version) => configurationForms(contractOf(version)).hostname === "HostnameConfig")).toBe(
     "v1.12.1",
   );
@@ -211,23 +216,23 @@ test("initiator names change between 1.9 and 1.10, both ways, and nowhere else",
 });
 
 test("bad releases are bad with iscsi-tools, however it is written, and only they", () => {
-  expect(badRelease("v1.12.5")).toMatchObject({ instead: "v1.12.7" });
-  expect(badRelease("v1.13.8", ["siderolabs/iscsi-tools"])).toMatchObject({ instead: "v1.13.9" });
-  expect(badRelease("v1.13.8", ["siderolabs/btrfs"])).toBeUndefined();
-  expect(badRelease("v1.13.9")).toBeUndefined();
-  expect(badRelease("v1.12.7")).toBeUndefined();
+  expect(findBadRelease("v1.12.5")).toMatchObject({ instead: "v1.12.7" });
+  expect(findBadRelease("v1.13.8", ["siderolabs/iscsi-tools"])).toMatchObject({ instead: "v1.13.9" });
+  expect(findBadRelease("v1.13.8", ["siderolabs/btrfs"])).toBeUndefined();
+  expect(findBadRelease("v1.13.9")).toBeUndefined();
+  expect(findBadRelease("v1.12.7")).toBeUndefined();
 });
 
 test("extensions are known from the line that brought them", () => {
-  expect(extensionAvailable("siderolabs/iscsi-tools", "v1.6.0")).toBe(true);
-  expect(extensionAvailable("iscsi-tools", "v1.5.5")).toBe(false);
+  expect(isExtensionAvailable("siderolabs/iscsi-tools", "v1.6.0")).toBe(true);
+  expect(isExtensionAvailable("iscsi-tools", "v1.5.5")).toBe(false);
   // Absent from the release branches of siderolabs/extensions up to 1.11.
-  expect(extensionAvailable("siderolabs/multipath-tools", "v1.11.6")).toBe(false);
-  expect(extensionAvailable("siderolabs/trident-iscsi-tools", "v1.11.6")).toBe(false);
-  expect(extensionAvailable("siderolabs/multipath-tools", "v1.12.7")).toBe(true);
-  expect(badRelease("v1.12.5", ["siderolabs/multipath-tools"])).toBeDefined();
-  expect(badRelease("v1.12.6", ["siderolabs/multipath-tools"])).toBeUndefined();
-  expect(extensionAvailable("siderolabs/never-heard-of", "v1.13.9")).toBeUndefined();
+  expect(isExtensionAvailable("siderolabs/multipath-tools", "v1.11.6")).toBe(false);
+  expect(isExtensionAvailable("siderolabs/trident-iscsi-tools", "v1.11.6")).toBe(false);
+  expect(isExtensionAvailable("siderolabs/multipath-tools", "v1.12.7")).toBe(true);
+  expect(findBadRelease("v1.12.5", ["siderolabs/multipath-tools"])).toBeDefined();
+  expect(findBadRelease("v1.12.6", ["siderolabs/multipath-tools"])).toBeUndefined();
+  expect(isExtensionAvailable("siderolabs/never-heard-of", "v1.13.9")).toBeUndefined();
 });
 
 test.each([
@@ -239,7 +244,7 @@ test.each([
   ["v1.6", "v1.10.0", "schematic"],
   ["v1.6", "v1.13.9", "schematic"],
 ])("kernel arguments of contract %s on %s go into: %s", (contract, version, place) => {
-  expect(kernelArguments(contract, version).place).toBe(place);
+  expect(kernelArgumentPlace(contract, version).place).toBe(place);
 });
 
 test("a renamed extension is the same one by either name", () => {

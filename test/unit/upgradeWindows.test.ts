@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { weekdays, type UpgradeWindow } from "../../talos/upgradeWindows.ts";
-import { windowsAt } from "../../talos/windowTimes.ts";
+import { windowStateAt } from "../../talos/windowTimes.ts";
 
 const night: UpgradeWindow = { days: ["fri"], from: "22:00", to: "04:00", timeZone: "Europe/Berlin" };
 const at = (iso: string, ...windows: UpgradeWindow[]) =>
-  windowsAt(windows.length === 0 ? [night] : windows, Date.parse(iso));
+  windowStateAt(windows.length === 0 ? [night] : windows, Date.parse(iso));
 const open = (iso: string, ...windows: UpgradeWindow[]): boolean => at(iso, ...windows).open;
 
 describe("upgrade windows", () => {
@@ -116,7 +116,7 @@ describe("upgrade windows", () => {
           const opensToday =
             days.includes(weekdays[today] ?? "mon") && wall >= from && (to <= from || wall < to);
           const stillOpen = to < from && days.includes(yesterday) && wall < to;
-          expect(windowsAt([{ days, from, to, timeZone }], now).open).toBe(opensToday || stillOpen);
+          expect(windowStateAt([{ days, from, to, timeZone }], now).open).toBe(opensToday || stillOpen);
         },
       ),
       { numRuns: 500 },

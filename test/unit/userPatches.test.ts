@@ -6,7 +6,7 @@ import {
   securityPatch,
   subnetPatch,
 } from "../../talos/patches.ts";
-import { judgePatches, type UserPatchContext } from "../../talos/userPatches.ts";
+import { evaluatePatches, type UserPatchContext } from "../../talos/userPatches.ts";
 import { KNOWN_CONTRACTS } from "../../talos/releases.ts";
 
 const cp = (contract: string, more: Partial<UserPatchContext> = {}): UserPatchContext => ({
@@ -173,13 +173,13 @@ describe("a patch that cannot work", () => {
       /Talos exempts it by itself/,
     ],
   ])("%s", (_, patches, context, patch, line, says) => {
-    const { problems } = judgePatches(patches, context);
+    const { problems } = evaluatePatches(patches, context);
     expect(problems).toMatchObject([{ patch, line }]);
     expect(problems[0]?.reason).toMatch(says);
   });
 
   test("everything that is wrong is told at once, in the order of the patches", () => {
-    const { problems } = judgePatches(
+    const { problems } = evaluatePatches(
       ["machine:\n  type: worker\n  token: a.b\n", "x: 1", "a: ["],
       cp("v1.13"),
     );
@@ -192,7 +192,7 @@ describe("a patch that cannot work", () => {
   });
 
   test("a secret's value is not in the reason", () => {
-    const [problem] = judgePatches(["machine:\n  token: hunter.two\n"], cp("v1.13")).problems;
+    const [problem] = evaluatePatches(["machine:\n  token: hunter.two\n"], cp("v1.13")).problems;
     expect(problem?.reason).not.toContain("hunter");
   });
 });
@@ -228,7 +228,7 @@ describe("a patch that works", () => {
     ],
     ["a patch of both roles", ["machine:\n  type: worker\n"], {}],
   ])("%s", (_, patches, context) => {
-    expect(judgePatches(patches, context).problems).toEqual([]);
+    expect(evaluatePatches(patches, context).problems).toEqual([]);
   });
 
   test.each(KNOWN_CONTRACTS)("our own patches have no problems, contract %s", (contract) => {
@@ -239,6 +239,6 @@ describe("a patch that works", () => {
       securityPatch({ namespaces: ["joviandss-csi"], contract }),
       modulePatch({ modules: ["iscsi_tcp"], contract }),
     ].filter((patch) => patch !== undefined);
-    expect(judgePatches(ours, cp(contract, { image: "y", hostname: "a" })).problems).toEqual([]);
+    expect(evaluatePatches(ours, cp(contract, { image: "y", hostname: "a" })).problems).toEqual([]);
   });
 });

@@ -1,16 +1,21 @@
-import { etcdOf } from "../../talos/etcdVersions.ts";
-import { newestContract, newestGenerated } from "../../talos/iscsi.ts";
-import { badRelease, initiatorNameSource, iscsiServices } from "../../talos/extensions.ts";
+import { etcdVersionOf } from "../../talos/etcdVersions.ts";
+import { newestUsableContract, newestGeneratedMinor } from "../../talos/iscsi.ts";
+import { findBadRelease, initiatorNameSource, iscsiServices } from "../../talos/extensions.ts";
 import {
   configurationForms,
   hasPlatformInstaller,
   hasSchematicExtension,
-  kernelArguments,
-  preserveNeeded,
-  upgradeApi,
-  workloadIsolation,
+  kernelArgumentPlace,
+  needsPreserve,
+  upgradeApiOf,
+  hasWorkloadIsolation,
 } from "../../talos/features.ts";
-import { KNOWN_CONTRACTS, releasesBefore, skew, supportedKubernetes } from "../../talos/releases.ts";
+import {
+  KNOWN_CONTRACTS,
+  releasesBefore,
+  versionSkew,
+  supportedKubernetesRange,
+} from "../../talos/releases.ts";
 import type { Contract } from "../../talos/version.ts";
 
 /** `docs/compatibility.md`: what `talos/` knows of every Talos release line. */
@@ -34,8 +39,8 @@ const introduction = `# Compatibility
 Written by \`npm run docs:settings\` from \`releases.ts\`, \`features.ts\` and \`extensions.ts\` in \`talos/\`, which name the sources.
 `;
 
-const usual = newestContract("v1.99.0");
-const newest = `v1.${newestGenerated}`;
+const usual = newestUsableContract("v1.99.0");
+const newest = `v1.${newestGeneratedMinor}`;
 
 const limits = `## Limits
 
@@ -57,7 +62,7 @@ const releaseColumns: readonly Column[] = [
   ["Talos", (line) => line.slice(1)],
   ["Newest known patch", newestPatch],
   ["Reached from (with `allowSkew`)", reachedFrom],
-  ["Kubernetes", (line) => range(supportedKubernetes(release(line)))],
+  ["Kubernetes", (line) => range(supportedKubernetesRange(release(line)))],
   ["etcd", etcdsOf],
 ];
 
@@ -71,9 +76,9 @@ const behaviorColumns: readonly Column[] = [
   ["Installer", (line) => code(hasPlatformInstaller(release(line)) ? "<platform>-installer" : "installer")],
   [
     "Upgrade API",
-    (line) => code(upgradeApi(release(line)) === "lifecycle" ? "LifecycleService" : "MachineService"),
+    (line) => code(upgradeApiOf(release(line)) === "lifecycle" ? "LifecycleService" : "MachineService"),
   ],
-  ["`preserve`", (line) => (preserveNeeded(release(line)) ? "yes" : "no")],
+  ["`preserve`", (line) => (needsPreserve(release(line)) ? "yes" : "no")],
   ["Reports schematic", (line) => (hasSchematicExtension(release(line)) ? "yes" : "no")],
 ];
 
@@ -86,9 +91,9 @@ const contractColumns: readonly Column[] = [
   [
     "Kernel arguments",
     (line) =>
-      kernelArguments(line, release(line)).place === "install" ? code("machine.install") : "schematic",
+      kernelArgumentPlace(line, release(line)).place === "install" ? code("machine.install") : "schematic",
   ],
-  ["Workload isolation", (line) => (workloadIsolation(line) ? "yes: no `nsenter`" : "no")],
+  ["Workload isolation", (line) => (hasWorkloadIsolation(line) ? "yes: no `nsenter`" : "no")],
 ];
 
 const eachLine = KNOWN_CONTRACTS.toReversed().map((line) => [line]);
@@ -120,7 +125,7 @@ function table(columns: readonly Column[], groups: readonly (readonly Contract[]
 /** The lines whose nodes may be brought here: in one step, and with `upgrade.allowSkew`. */
 function reachedFrom(line: Contract): string {
   const others = KNOWN_CONTRACTS.filter((other) => other !== line);
-  const steps = others.map((other) => ({ other, ...skew(release(other), release(line)) }));
+  const steps = others.map((other) => ({ other, ...versionSkew(release(other), release(line)) }));
   const name = ({ other }: { other: Contract }): string => other.slice(1);
   const tested = steps.filter(({ allowed, adjacent }) => allowed && adjacent).map(name);
   const risky = steps.filter(({ allowed, adjacent }) => allowed && !adjacent).map(name);
@@ -129,14 +134,16 @@ function reachedFrom(line: Contract): string {
 
 /** `3.5.21–3.5.26`: the first and the last that the program knows. */
 function etcdsOf(line: Contract): string {
-  const etcds = [etcdOf(`${line}.0`), etcdOf(newestPatch(line))].map((etcd) => etcd ?? "not known");
+  const etcds = [etcdVersionOf(`${line}.0`), etcdVersionOf(newestPatch(line))].map(
+    (etcd) => etcd ?? "not known",
+  );
   return [...new Set(etcds)].join("–");
 }
 
 function badReleases(): string {
   const known = KNOWN_CONTRACTS.flatMap((line) =>
     // No line has had more patch releases than this by far.
-    Array.from({ length: 50 }, (_, patch) => badRelease(`${line}.${patch}`) ?? []).flat(),
+    Array.from({ length: 50 }, (_, patch) => findBadRelease(`${line}.${patch}`) ?? []).flat(),
   );
   const rows = known.map(
     ({ version, reason, instead, source }) => `| ${version} | ${reason} | ${instead} | ${source} |`,

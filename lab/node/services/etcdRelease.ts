@@ -2,8 +2,8 @@ import { status } from "@grpc/grpc-js";
 import {
   compareEtcdMinors,
   etcdMinor,
-  etcdOf,
-  etcdOfImage,
+  etcdVersionOf,
+  etcdVersionOfImage,
   type EtcdMinor,
 } from "../../../talos/etcdVersions.ts";
 import { CallFailure } from "../machine/failure.ts";
@@ -12,7 +12,7 @@ import type { Machine } from "../machine/machine.ts";
 /** The etcd that a node runs: that of its Talos release, or of the image that its configuration names. */
 export function etcdRelease(node: Machine): string {
   const named = node.config?.etcdImage;
-  const release = named === undefined ? etcdOf(node.version) : etcdOfImage(named);
+  const release = named === undefined ? etcdVersionOf(node.version) : etcdVersionOfImage(named);
   if (release === undefined)
     throw new Error(`${node.name}: which etcd is in ${named ?? `Talos ${node.version}`}?`);
   return release;

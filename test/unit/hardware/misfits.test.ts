@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseAllDocuments, stringify } from "yaml";
-import { hardwareMisfits } from "../../../talos/hardware/misfits.ts";
+import { findMissingHardware } from "../../../talos/hardware/misfits.ts";
 import { namedHardware } from "../../../talos/hardware/named.ts";
 import type { Hardware } from "../../../talos/hardware/reported.ts";
 
@@ -44,7 +44,7 @@ const hardware: Hardware = {
 /** What of a configuration the machine does not have. */
 const misfitsOf = (configuration: string, machine = hardware): string[] => {
   const documents = parseAllDocuments(configuration).map((document) => document.toJS() as object);
-  return hardwareMisfits(namedHardware(documents as Record<string, unknown>[]), machine);
+  return findMissingHardware(namedHardware(documents as Record<string, unknown>[]), machine);
 };
 
 const disks = "the node has sda 64 GB, nvme0n1 32 GB.";

@@ -2,8 +2,8 @@ import type { Hardware } from "../../../talos/hardware/reported.ts";
 import type { MachineStatus, TalosActor } from "../../../talos/api/talosClient.ts";
 import { TalosError, type TalosErrorKind } from "../../../talos/api/errors.ts";
 import { snapshotFile } from "../../../lab/node/services/etcdSnapshot.ts";
-import { etcdOf } from "../../../talos/etcdVersions.ts";
-import { upgradeApi } from "../../../talos/features.ts";
+import { etcdVersionOf } from "../../../talos/etcdVersions.ts";
+import { upgradeApiOf } from "../../../talos/features.ts";
 import { installerPartsOf } from "../../../talos/image.ts";
 import { KubernetesError } from "../../../provider/kubernetes.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
@@ -423,11 +423,11 @@ class FakeClient implements TalosActor {
   }
   async etcdStatus() {
     const { name, runs } = this.#answer();
-    const version = etcdOf(runs.version) ?? "";
+    const version = etcdVersionOf(runs.version) ?? "";
     // The data is of the oldest etcd of the cluster (etcd v3.7.1 server/etcdserver/version/monitor.go).
     const oldest = this.#fleet.machines
       .filter(({ role }) => role === "controlplane")
-      .map((one) => etcdOf(one.runs.version) ?? "")
+      .map((one) => etcdVersionOf(one.runs.version) ?? "")
       .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
     const storageVersion = (oldest[0] ?? version).replace(/\d+$/, "0");
     return { memberId: name, version, storageVersion, leader: "1", learner: false, errors: [] };
@@ -519,7 +519,7 @@ class FakeClient implements TalosActor {
     if (schematic === undefined || version === undefined)
       throw new Error(`not the image of a factory: ${image}`);
     // The older API installs and reboots in one call: nothing that happens in between can be seen by anybody.
-    if (upgradeApi(this.#machine.runs.version) === "machine")
+    if (upgradeApiOf(this.#machine.runs.version) === "machine")
       this.#fleet.log.push(`install ${this.#machine.name}`);
     else this.#fleet.note("install", this.#machine);
     this.#machine.installs += 1;
@@ -537,7 +537,7 @@ class FakeClient implements TalosActor {
 
   #only(api: "machine" | "lifecycle"): void {
     const { runs } = this.#answer();
-    if (upgradeApi(runs.version) !== api) throw this.#error("unimplemented", "unknown method");
+    if (upgradeApiOf(runs.version) !== api) throw this.#error("unimplemented", "unknown method");
   }
 
   #error(kind: TalosErrorKind, detail: string): TalosError {

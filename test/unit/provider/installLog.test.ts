@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { installHistory, isImage } from "../../../talos/api/installLog.ts";
-import { staticPod } from "../../../talos/api/nodeState.ts";
+import { parseInstallHistory, isSameImage } from "../../../talos/api/installLog.ts";
+import { toStaticPod } from "../../../talos/api/nodeState.ts";
 
 const image = "factory.talos.dev/metal-installer/c907@sha256:ab12";
 const kernel = (...lines: string[]): string =>
@@ -11,15 +11,15 @@ const kernel = (...lines: string[]): string =>
 
 describe("what the logs of a boot tell of installations", () => {
   it("nothing, of a boot without one", () => {
-    expect(installHistory(kernel(), "")).toEqual({ last: undefined, completed: [], complete: true });
+    expect(parseInstallHistory(kernel(), "")).toEqual({ last: undefined, completed: [], complete: true });
   });
 
   it("one that runs, that has ended, that has failed (kernel log, up to Talos 1.13)", () => {
     const begun = `starting upgrade: installer_image=${image}, disk=/dev/sda`;
-    expect(installHistory(kernel(begun), "").last).toEqual({ image, state: "running" });
-    const ended = installHistory(kernel(begun, "upgrade completed successfully: exit_code=0"), "");
+    expect(parseInstallHistory(kernel(begun), "").last).toEqual({ image, state: "running" });
+    const ended = parseInstallHistory(kernel(begun, "upgrade completed successfully: exit_code=0"), "");
     expect(ended).toMatchObject({ last: { image, state: "completed" }, completed: [image] });
-    const failed = installHistory(kernel(begun, "upgrade failed: exit_code=3"), "");
+    const failed = parseInstallHistory(kernel(begun, "upgrade failed: exit_code=3"), "");
     expect(failed).toMatchObject({ last: { state: "failed" }, completed: [] });
   });
 
@@ -28,17 +28,20 @@ describe("what the logs of a boot tell of installations", () => {
       `2026-11-28T00:10:00Z \u001b[34mINFO\u001b[0m starting upgrade {"component":"machined","service":"lifecycle","installer_image":"${image}","disk":"/dev/sda"}`,
       '2026-11-28T00:11:00Z \u001b[34mINFO\u001b[0m upgrade completed {"component":"machined","service":"lifecycle","exit_code":0}',
     ].join("\n");
-    expect(installHistory(kernel(), log)).toMatchObject({ last: { state: "completed" }, completed: [image] });
+    expect(parseInstallHistory(kernel(), log)).toMatchObject({
+      last: { state: "completed" },
+      completed: [image],
+    });
   });
 
   it("that the beginning of the boot is gone", () => {
-    expect(installHistory("kern: info: [2026-11-28T00:00:00Z]: eth0: link up", "").complete).toBe(false);
+    expect(parseInstallHistory("kern: info: [2026-11-28T00:00:00Z]: eth0: link up", "").complete).toBe(false);
   });
 
   it("an image by its digest, or by its tag with one", () => {
-    expect(isImage("r/installer:v1@sha256:ab", "r/installer:v1")).toBe(true);
-    expect(isImage(image, image)).toBe(true);
-    expect(isImage("r/installer:v1.1@sha256:ab", "r/installer:v1")).toBe(false);
+    expect(isSameImage("r/installer:v1@sha256:ab", "r/installer:v1")).toBe(true);
+    expect(isSameImage(image, image)).toBe(true);
+    expect(isSameImage("r/installer:v1.1@sha256:ab", "r/installer:v1")).toBe(false);
   });
 });
 
@@ -57,11 +60,11 @@ describe("a kube-apiserver after a change of its manifest", () => {
   ];
 
   it("is outdated until its container starts anew; the pod's own start time never changes", () => {
-    expect(staticPod("kube-apiserver", pods, status("2026-11-28T09:00:00Z"))).toEqual({
+    expect(toStaticPod("kube-apiserver", pods, status("2026-11-28T09:00:00Z"))).toEqual({
       ready: true,
       outdated: true,
     });
-    expect(staticPod("kube-apiserver", pods, status("2026-11-28T10:00:20Z"))).toEqual({
+    expect(toStaticPod("kube-apiserver", pods, status("2026-11-28T10:00:20Z"))).toEqual({
       ready: true,
       outdated: false,
     });

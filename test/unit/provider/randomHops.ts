@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { DeploymentChanges } from "../../../provider/changedSoFar.ts";
 import { EngineGone } from "../../../provider/errors.ts";
 import { preflight } from "../../../provider/preflight.ts";
-import { laneCount, upgradeLanes } from "../../../talos/lanes.ts";
+import { laneCount, planUpgradeLanes } from "../../../talos/lanes.ts";
 import { releasesBefore } from "../../../talos/releases.ts";
 import { FakeFleet, type Machine, type Trouble } from "./fakeFleet.ts";
 import { surroundingsOf } from "./randomRollouts.ts";
@@ -69,7 +69,7 @@ function inputsOf(fleet: FakeFleet, maxUnavailable: number | string): Record<str
     hops: {
       ways: { default: way.map(at) },
       nodes: Object.fromEntries(
-        upgradeLanes(fleet.machines, maxUnavailable).map(({ node, after }) => [
+        planUpgradeLanes(fleet.machines, maxUnavailable).map(({ node, after }) => [
           node.name,
           { way: "default", after },
         ]),

@@ -11,7 +11,7 @@ import { upgradeNode } from "../../../provider/upgrade.ts";
 import type { Member } from "../../../talos/members.ts";
 import { membersByName } from "../../../provider/membership/members.ts";
 import { changeMembership, MembershipError } from "../../../provider/membership/membership.ts";
-import { laneCount, upgradeLanes } from "../../../talos/lanes.ts";
+import { laneCount, planUpgradeLanes } from "../../../talos/lanes.ts";
 import { bootIdOf, FakeFleet, type Image, type Machine, type Trouble } from "./fakeFleet.ts";
 
 /**
@@ -136,7 +136,7 @@ async function deploy(
   const removed: Promise<boolean> =
     removals === undefined ? Promise.resolve(true) : removals.run().then((ok) => ok || !inOrder);
   if (inOrder) await removed;
-  for (const { node, after } of upgradeLanes(staying, maxUnavailable)) {
+  for (const { node, after } of planUpgradeLanes(staying, maxUnavailable)) {
     const before: Promise<boolean>[] = inOrder
       ? [removed, ...after.map((name) => done.get(name) ?? Promise.resolve(true))]
       : [];

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { parseSettings, SettingsError } from "../../../config.ts";
-import { planDigest, planFile, type RolloutPlan } from "../../../talos/rolloutPlan.ts";
+import { planDigest, formatPlanFile, type RolloutPlan } from "../../../talos/rolloutPlan.ts";
 import { minimal } from "./example.ts";
 
 const plan: RolloutPlan = { stack: "dev", nodes: {}, leaving: { w1: { address: "10.0.0.21", way: "keep" } } };
 const digest = planDigest(plan);
-const files: Record<string, string> = { "reports/plan-dev.json": planFile(plan), "other.json": "{}" };
+const files: Record<string, string> = { "reports/plan-dev.json": formatPlanFile(plan), "other.json": "{}" };
 
 function read(path: string): string {
   const text = files[path];

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { connectTalos } from "../../../talos/api/client.ts";
 import { pemCredentials } from "../../../talos/api/credentials.ts";
-import { anyonesContext, clientContext } from "../../../talos/api/tlsContexts.ts";
+import { anonymousContext, clientContext } from "../../../talos/api/tlsContexts.ts";
 import { splitEndpoint } from "../../../talos/endpoint.ts";
 import { createAuthority, issueLeaf } from "../../../lab/pki.ts";
 
@@ -64,6 +64,6 @@ describe("credentials", () => {
     const [own, renewed] = [await pem(), await pem()];
     expect(clientContext({ ...own })).toBe(clientContext(own));
     expect(clientContext(renewed)).not.toBe(clientContext(own));
-    expect(anyonesContext()).toBe(anyonesContext());
+    expect(anonymousContext()).toBe(anonymousContext());
   });
 });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { isTransient, isUnimplemented, talosError } from "../../../talos/api/errors.ts";
+import { isTransient, isUnimplemented, toTalosError } from "../../../talos/api/errors.ts";
 
 const grpc = (code: number, details: string): Error => Object.assign(new Error(details), { code, details });
 const kind = (code: number, details: string, stopped = false): string =>
-  talosError(grpc(code, details), "10.0.0.11", "MachineService.Version", stopped).kind;
+  toTalosError(grpc(code, details), "10.0.0.11", "MachineService.Version", stopped).kind;
 
 describe("what a gRPC error means for a caller", () => {
   it.each([
@@ -38,15 +38,15 @@ describe("what a gRPC error means for a caller", () => {
   });
 
   it("tells apart what may pass and what the server does not have", () => {
-    expect(isTransient(talosError(grpc(14, "x"), "n", "c", false))).toBe(true);
+    expect(isTransient(toTalosError(grpc(14, "x"), "n", "c", false))).toBe(true);
     expect(isTransient(new Error("x"))).toBe(false);
-    expect(isUnimplemented(talosError(grpc(12, "x"), "n", "c", false))).toBe(true);
+    expect(isUnimplemented(toTalosError(grpc(12, "x"), "n", "c", false))).toBe(true);
   });
 
   it("says it in one line, with the node and the call, without gRPC's wrapping and without key material", () => {
     const key = "-----BEGIN ED25519 PRIVATE KEY-----\nhunter2\n-----END ED25519 PRIVATE KEY-----";
     const base64 = Buffer.from(key).toString("base64");
-    const error = talosError(
+    const error = toTalosError(
       grpc(
         14,
         `No connection established. Last error: Error: bad ${key}\nand ${base64} (2026-11-21T12:21:20.806Z) Resolution note: `,
@@ -57,7 +57,7 @@ describe("what a gRPC error means for a caller", () => {
     );
     expect(error.message).toBe("10.0.0.11: MachineService.Version: bad [PEM] and [PEM]");
     expect(
-      talosError(grpc(4, "Deadline exceeded after 1.119s,name resolution: 0.046s"), "n", "c", false).detail,
+      toTalosError(grpc(4, "Deadline exceeded after 1.119s,name resolution: 0.046s"), "n", "c", false).detail,
     ).toBe("no answer within 1.119 s");
   });
 });
