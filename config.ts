@@ -3,26 +3,26 @@ import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
 import { repaired } from "./components/csi/repair.ts";
-import { withApprovedPlan } from "./settings/approvedPlan.ts";
-import { withFlatKeys } from "./settings/flatKeys.ts";
-import { besides, withEnvironment, type Environment } from "./settings/environment.ts";
+import { applyEnvironmentPlan } from "./settings/approvedPlan.ts";
+import { expandFlatKeys } from "./settings/flatKeys.ts";
+import { withoutMissing, resolveEnvironment, type Environment } from "./settings/environment.ts";
 import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settings/rules.ts";
 import {
-  hiddenValues,
-  plainProblems,
-  plainScalars,
-  replaced,
+  collectHiddenValues,
+  plainSecretProblems,
+  findPlainSecrets,
+  replaceScalars,
   scalarsIn,
   secretScalars,
   withoutValues,
   type Origin,
   type Scalar,
 } from "./settings/secretValues.ts";
-import { at } from "./settings/raw.ts";
+import { valueAt } from "./settings/raw.ts";
 import { problemCode } from "./settings/problemCode.ts";
 import { coded } from "./talos/errorCodes.ts";
-import { stackFile } from "./settings/stackFile.ts";
-import { meantKey } from "./settings/suggestions.ts";
+import { readStackFile } from "./settings/stackFile.ts";
+import { suggestKey } from "./settings/suggestions.ts";
 
 export type { Settings } from "./settings/rules.ts";
 
@@ -66,8 +66,8 @@ export function parseSettings(
 ): Settings {
   const bottomless = tooDeep(config);
   if (bottomless.length > 0) throw new SettingsError(bottomless);
-  const flat = withFlatKeys(config, origin);
-  const given = withEnvironment(withApprovedPlan(flat.config, environment), environment);
+  const flat = expandFlatKeys(config, origin);
+  const given = resolveEnvironment(applyEnvironmentPlan(flat.config, environment), environment);
   const known = flat.origin;
   const secret = [...given.taken, ...(known === undefined ? [] : secretScalars(given.config, known))];
   const plain = known === undefined ? [] : plainIn(flat.config, given.config, secret);
@@ -76,12 +76,16 @@ export function parseSettings(
   const rest = parsed.success ? undefined : repaired(settingsSchema, given.config, issues, 1);
   const problems = [...issues, ...(rest?.issues ?? [])].flatMap(problemsFrom);
   const completed = completeSettings(given.config, parsed.data ?? rest?.data, readFile);
-  const strict = at(given.config, "strictSecrets") === true;
-  const others = besides(given.problems, [...problems, ...completed.problems, ...(strict ? plain : [])]);
+  const strict = valueAt(given.config, "strictSecrets") === true;
+  const others = withoutMissing(given.problems, [
+    ...problems,
+    ...completed.problems,
+    ...(strict ? plain : []),
+  ]);
   const all = withoutRepeats([...flat.problems, ...given.problems, ...others]).map(discreet);
   if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);
   const warnings = [...completed.settings.warnings, ...(strict ? [] : plain)].map(discreet);
-  return { ...completed.settings, warnings, hidden: hiddenValues(given.config, secret) };
+  return { ...completed.settings, warnings, hidden: collectHiddenValues(given.config, secret) };
 
   /** What a message quotes may be a secret in the wrong place. */
   function discreet({ path, reason }: Problem): Problem {
@@ -97,7 +101,9 @@ function plainIn(
 ): Problem[] {
   const missing = scalarsIn(given).filter(({ path }) => path.at(-1) === "fromEnvironment");
   const hidden = [...secret, ...missing];
-  return plainProblems(plainScalars(replaced(config, hidden, "[secret]") as Record<string, unknown>));
+  return plainSecretProblems(
+    findPlainSecrets(replaceScalars(config, hidden, "[secret]") as Record<string, unknown>),
+  );
 }
 
 /**
@@ -123,7 +129,7 @@ export function settingsMessage(error: unknown, project = "talos-iscsi"): string
 function problemsFrom(issue: z.core.$ZodIssue): Problem[] {
   return problemsFromIssues([issue]).map((problem, index) => {
     const key = issue.code === "unrecognized_keys" ? issue.keys[index] : undefined;
-    const meant = key === undefined ? undefined : meantKey(settingsSchema, issue.path, key);
+    const meant = key === undefined ? undefined : suggestKey(settingsSchema, issue.path, key);
     return meant === undefined
       ? problem
       : { ...problem, reason: `${problem.reason}. Did you mean ${meant}?` };
@@ -158,7 +164,7 @@ function origin(): Origin {
   );
   return {
     secretKeys: new Set(keys.map((key) => key.slice(prefix.length))),
-    file: stackFile(pulumi.getProject(), pulumi.getStack(), fromWorkingFolder),
+    file: readStackFile(pulumi.getProject(), pulumi.getStack(), fromWorkingFolder),
   };
 }
 

@@ -7,7 +7,7 @@ import type { ReadFile } from "./files.ts";
 const approvedPlanVariable = "TALOS_ISCSI_APPROVED_PLAN";
 
 /** The settings with the approved plan of the environment. A variable that is empty is a mistake: a pipeline has lost what was approved. */
-export function withApprovedPlan(
+export function applyEnvironmentPlan(
   config: Record<string, unknown>,
   environment: Environment,
 ): Record<string, unknown> {
@@ -16,7 +16,7 @@ export function withApprovedPlan(
 }
 
 /** `<digest>`, `<digest>@<file>` or `none`; a text of another form is for the schema to refuse. */
-export function approvedPlan(
+export function readApprovedPlan(
   given: unknown,
   readFile: ReadFile,
   problems: Problem[],

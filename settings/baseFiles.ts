@@ -2,41 +2,42 @@ import type { Problem } from "../components/csi/problems.ts";
 import { contractMismatch, identityProblems } from "../talos/clusterIdentity.ts";
 import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/configTree.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
-import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
+import { givesSource, readSource, type ReadFile, type Source } from "./files.ts";
 import { isRecord } from "../talos/values.ts";
-import { at, listAt } from "./raw.ts";
-import { wellFormed } from "./wellFormed.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { textIfParsable } from "./wellFormed.ts";
 import { contractAtLeast, parseVersion, versionAtLeast } from "../talos/version.ts";
 
 type Role = "controlplane" | "worker";
 
 /** Each node's machine configuration as its owner has it on file: its own, or that of its role. Undefined where one is to be generated. */
-export function baseFiles(raw: unknown, readFile: ReadFile, problems: Problem[]): (Source | undefined)[] {
-  const secrets = at(raw, "cluster", "secrets");
+export function readBaseFiles(raw: unknown, readFile: ReadFile, problems: Problem[]): (Source | undefined)[] {
+  const secrets = valueAt(raw, "cluster", "secrets");
   const section = isRecord(secrets) ? secrets : {};
   const read = new Map<string, Source | undefined>();
   const ofRole = (role: Role): Source | undefined => {
     // One file for many nodes is read once, and what is wrong with it is told once.
-    if (!read.has(role)) read.set(role, sourceOf(section, role, "cluster.secrets", readFile, problems));
+    if (!read.has(role)) read.set(role, readSource(section, role, "cluster.secrets", readFile, problems));
     return read.get(role);
   };
   const nodes = listAt(raw, "cluster", "nodes");
-  const bundle = given(section, "bundle");
+  const bundle = givesSource(section, "bundle");
   const files =
-    given(section, "controlplane") || nodes.some((node) => isRecord(node) && given(node, "config"));
+    givesSource(section, "controlplane") ||
+    nodes.some((node) => isRecord(node) && givesSource(node, "config"));
   return nodes.map((node, index) => {
-    const role = at(node, "role");
+    const role = valueAt(node, "role");
     if (!isRecord(node) || (role !== "controlplane" && role !== "worker")) return undefined; // the schema says so
     const path = `cluster.nodes[${index}]`;
-    if (given(node, "config")) {
+    if (givesSource(node, "config")) {
       if (secrets === undefined) {
         const reason =
           "has a machine configuration, but the cluster is new; for a running cluster, set cluster.secrets with its talosconfig";
         problems.push({ path, reason });
       }
-      return sourceOf(node, "config", path, readFile, problems);
+      return readSource(node, "config", path, readFile, problems);
     }
-    if (given(section, role)) return ofRole(role);
+    if (givesSource(section, role)) return ofRole(role);
     if (files && !bundle) {
       const reason = `is a ${role} without a machine configuration; set cluster.secrets.${role}File, or the node's own configFile`;
       problems.push({ path, reason });
@@ -54,7 +55,7 @@ export function checkBaseFiles(
 ): Problem[] {
   const nodes = listAt(raw, "cluster", "nodes");
   return sources.flatMap((source, index) => {
-    const role = at(nodes[index], "role");
+    const role = valueAt(nodes[index], "role");
     if (source === undefined || (role !== "controlplane" && role !== "worker")) return [];
     const say = (path: string, reason: string): Problem => ({
       path: source.path,
@@ -68,7 +69,10 @@ export function checkBaseFiles(
       return [{ path: source.path, reason: error.message }];
     }
     // A release reads all of its documents; which ones a file has is its owner's choice, whatever contract the cluster began with.
-    const version = wellFormed(at(nodes[index], "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+    const version = textIfParsable(
+      valueAt(nodes[index], "talosVersion") ?? valueAt(raw, "talosVersion"),
+      parseVersion,
+    );
     const readsAll = version !== undefined && versionAtLeast(version, 14);
     const shape =
       contract === undefined || (readsAll && !contractAtLeast(contract, 14))
@@ -88,7 +92,7 @@ export function checkBaseFiles(
 
 /** Credentials, and nodes that are added, are made for the cluster that the settings name. */
 function endpointProblems(raw: unknown, documents: readonly TreeMap[], source: Source): Problem[] {
-  const wanted = at(raw, "cluster", "endpoint");
+  const wanted = valueAt(raw, "cluster", "endpoint");
   const has = documents
     .map((document) => textOf(document, "cluster", "controlPlane", "endpoint"))
     .find(Boolean);

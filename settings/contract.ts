@@ -1,15 +1,15 @@
 import { newestUsableContract } from "../talos/iscsi.ts";
 import { oldestOf, parseContract, parseVersion } from "../talos/version.ts";
-import { at, listAt } from "./raw.ts";
-import { wellFormed } from "./wellFormed.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { textIfParsable } from "./wellFormed.ts";
 
 /** The contract of the settings: the one that they name, else that which a new cluster begins with. Undefined where they are not well formed, which is told elsewhere. */
-export function contractIn(settings: unknown): string | undefined {
-  const given = wellFormed(at(settings, "talosContract"), parseContract);
-  const version = wellFormed(at(settings, "talosVersion"), parseVersion);
+export function contractOfSettings(settings: unknown): string | undefined {
+  const given = textIfParsable(valueAt(settings, "talosContract"), parseContract);
+  const version = textIfParsable(valueAt(settings, "talosVersion"), parseVersion);
   if (given !== undefined || version === undefined) return given;
   const own = listAt(settings, "cluster", "nodes").map((node) =>
-    wellFormed(at(node, "talosVersion"), parseVersion),
+    textIfParsable(valueAt(node, "talosVersion"), parseVersion),
   );
   return newestUsableContract(oldestOf([version, ...own.filter((release) => release !== undefined)]));
 }

@@ -9,17 +9,17 @@ import type { Problem } from "../components/csi/problems.ts";
 import { repaired } from "../components/csi/repair.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestUsableContract } from "../talos/iscsi.ts";
-import { contractIn } from "./contract.ts";
+import { contractOfSettings } from "./contract.ts";
 import { versionAtLeast } from "../talos/version.ts";
 import { isolatesWorkloads } from "./isolation.ts";
-import { extensionsIn, type CheckedImage } from "./images.ts";
+import { schematicExtensions, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
 import type { ClusterSettings } from "./schema.ts";
 
 const drivers = ["joviandss", "synology"] as const;
 
 /** Drivers whose access guard the cluster's Kubernetes cannot enforce (ValidatingAdmissionPolicy v1: Kubernetes 1.30). */
-export function unguardedDrivers(
+export function driversWithoutGuard(
   settings: CsiSettings & { kubernetesVersion?: string | undefined },
 ): (typeof drivers)[number][] {
   const { kubernetesVersion } = settings;
@@ -29,22 +29,23 @@ export function unguardedDrivers(
 }
 
 /** What the drivers must not share, where the settings are mistaken elsewhere: each as far as it can be read. */
-export function hiddenCsiProblems(raw: unknown): Problem[] {
+export function csiProblemsOfDraft(raw: unknown): Problem[] {
   if (!isRecord(raw)) return [];
   const { joviandss, synology, snapshotController, namespaces } = raw;
   return csiProblems({
-    joviandss: readable(joviandssForm, joviandss),
-    synology: readable(synologyForm, synology),
+    joviandss: parseOrUndefined(joviandssForm, joviandss),
+    synology: parseOrUndefined(synologyForm, synology),
     // One with a mistake in it is there, too.
     snapshotController:
       snapshotController === undefined
         ? undefined
-        : (readable(snapshotControllerSchema, snapshotController) ?? snapshotControllerSchema.parse({})),
-    namespaces: readable(namespacesSchema, namespaces),
+        : (parseOrUndefined(snapshotControllerSchema, snapshotController) ??
+          snapshotControllerSchema.parse({})),
+    namespaces: parseOrUndefined(namespacesSchema, namespaces),
   });
 }
 
-function readable<T>(schema: z.ZodType<T>, value: unknown): T | undefined {
+function parseOrUndefined<T>(schema: z.ZodType<T>, value: unknown): T | undefined {
   if (value === undefined) return undefined;
   const read = schema.safeParse(value);
   return read.success ? read.data : repaired(schema, value, read.error.issues).data;
@@ -60,13 +61,13 @@ export function checkCsi(
   },
   images: ReadonlyMap<string, CheckedImage>,
 ): { problems: Problem[]; warnings: Problem[] } {
-  const contract = contractIn(settings) ?? newestUsableContract(settings.talosVersion);
+  const contract = contractOfSettings(settings) ?? newestUsableContract(settings.talosVersion);
   const known = [...images]
     .flatMap(([name, { schematic }]) =>
       advisories({
         to: settings.talosVersion,
         contract,
-        extensions: extensionsIn(schematic),
+        extensions: schematicExtensions(schematic),
         schematic,
       }).map((advice) => ({ ...advice, path: name === defaultImage ? "talosVersion" : `images.${name}` })),
     )
@@ -81,7 +82,7 @@ export function checkCsi(
   );
   const onEveryImage = [...images]
     .filter(([name]) => driven.has(name))
-    .map(([, { schematic }]) => [...extensionsIn(schematic)])
+    .map(([, { schematic }]) => [...schematicExtensions(schematic)])
     .reduce<string[] | undefined>(
       (common, all) => common?.filter((name) => all.includes(name)) ?? all,
       undefined,
@@ -93,7 +94,7 @@ export function checkCsi(
     warnings: [
       ...own.map(({ path, reason }) => ({ path: `joviandss.${path}`, reason })),
       ...synology.map(({ path, reason }) => ({ path: `synology.${path}`, reason })),
-      ...unguardedDrivers(settings).map((driver) => ({
+      ...driversWithoutGuard(settings).map((driver) => ({
         path: `${driver}.guardAccessModes`,
         reason: `has no effect on Kubernetes ${settings.kubernetesVersion}: ValidatingAdmissionPolicies exist from v1.30 on. Until then, claims that two nodes could mount are not refused`,
       })),

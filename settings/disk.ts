@@ -2,7 +2,7 @@ import { z } from "zod";
 import { section } from "../components/csi/fields.ts";
 import { must } from "./words.ts";
 
-const text = (what: string, example: string) =>
+const diskTextSchema = (what: string, example: string) =>
   z
     .string(must(`a text such as ${example}`))
     .min(1, must(`a text such as ${example}`))
@@ -10,21 +10,21 @@ const text = (what: string, example: string) =>
     .describe(what);
 
 /** `cluster.nodes[].diskSelector`: the fields of `machine.install.diskSelector`, and `match` of contracts from v1.14 on. */
-export const diskSelector = section({
+export const diskSelectorSchema = section({
   size: z
     .string(must('a size such as ">= 100GB"'))
     .regex(/^(>=|<=|>|<|==)?\s*\d+(\.\d+)?\s*([KMGTP]i?B|B)?$/i, must('a size such as ">= 100GB"'))
     .optional()
     .describe("Size, such as `>= 100GB`."),
-  name: text("Device name.", "SD16G"),
-  model: text("Model, `*` allowed.", "WDC*"),
-  serial: text("Serial number.", "S4EVNX0R"),
-  modalias: text("Modalias.", "nvme:*"),
-  uuid: text("UUID.", "7f3a*"),
-  wwid: text("WWID.", "eui.0025*"),
+  name: diskTextSchema("Device name.", "SD16G"),
+  model: diskTextSchema("Model, `*` allowed.", "WDC*"),
+  serial: diskTextSchema("Serial number.", "S4EVNX0R"),
+  modalias: diskTextSchema("Modalias.", "nvme:*"),
+  uuid: diskTextSchema("UUID.", "7f3a*"),
+  wwid: diskTextSchema("WWID.", "eui.0025*"),
   type: z.enum(["ssd", "hdd", "nvme", "sd"], must("ssd, hdd, nvme or sd")).optional().describe("Disk type."),
-  busPath: text("Bus path.", "/pci0000:00/*"),
-  match: text("CEL expression, contract v1.14 or newer, alone.", 'disk.transport == "nvme"'),
+  busPath: diskTextSchema("Bus path.", "/pci0000:00/*"),
+  match: diskTextSchema("CEL expression, contract v1.14 or newer, alone.", 'disk.transport == "nvme"'),
 }).refine(
   (selector) => Object.values(selector).some((value) => value !== undefined),
   must("a mapping with at least one property of the disk, such as size or type"),

@@ -1,17 +1,17 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { configurationForms } from "../talos/features.ts";
-import { contractIn } from "./contract.ts";
+import { contractOfSettings } from "./contract.ts";
 import { isRecord } from "../talos/values.ts";
-import { at, listAt } from "./raw.ts";
+import { valueAt, listAt } from "./raw.ts";
 
 /** Each node's disk is named in one way, and in the form of the cluster's contract. */
 export function checkDisks(raw: unknown, problems: Problem[]): void {
-  const contract = contractIn(raw);
+  const contract = contractOfSettings(raw);
   listAt(raw, "cluster", "nodes").forEach((node, index) => {
-    const selector = at(node, "diskSelector");
+    const selector = valueAt(node, "diskSelector");
     if (!isRecord(selector)) return;
     const path = `cluster.nodes[${index}].diskSelector`;
-    if (at(node, "installDisk") !== undefined)
+    if (valueAt(node, "installDisk") !== undefined)
       problems.push({
         path,
         reason: "conflicts with installDisk, which sets the same thing; set only one of them",

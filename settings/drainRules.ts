@@ -1,13 +1,13 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { at } from "./raw.ts";
+import { valueAt } from "./raw.ts";
 import { parseDuration } from "./schema.ts";
 
 /** A pod that is deleted after its drain has ended is never deleted. */
 export function checkDrain(raw: unknown, problems: Problem[]): void {
-  const drain = at(raw, "upgrade", "drain");
-  if (at(drain, "whenBlocked") !== "delete") return;
+  const drain = valueAt(raw, "upgrade", "drain");
+  if (valueAt(drain, "whenBlocked") !== "delete") return;
   const seconds = (key: string, byDefault: string): number | undefined => {
-    const given = at(drain, key) ?? byDefault;
+    const given = valueAt(drain, key) ?? byDefault;
     return typeof given === "string" ? parseDuration(given) : undefined;
   };
   const [blocked, whole] = [seconds("blockedTimeout", "2m"), seconds("timeout", "5m")];

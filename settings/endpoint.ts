@@ -1,13 +1,13 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { normalizeHost } from "../talos/endpoint.ts";
-import { at, listAt } from "./raw.ts";
+import { valueAt, listAt } from "./raw.ts";
 
 /** Ports of a node's own Talos API. */
 const talosPorts = ["50000", "50001"];
 
 /** Endpoints that can be right, and are a slip nearly everywhere. */
 export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
-  const endpoint = at(raw, "cluster", "endpoint");
+  const endpoint = valueAt(raw, "cluster", "endpoint");
   if (typeof endpoint !== "string" || !/^https:\/\/[^/]+\/?$/i.test(endpoint)) return;
   const url = URL.parse(endpoint);
   if (url === null) return;
@@ -26,11 +26,13 @@ export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
     });
   const server = normalizeHost(url.hostname.replace(/^\[|\]$/g, ""));
   const worker = listAt(raw, "cluster", "nodes").find((node) => {
-    const address = at(node, "address");
-    return at(node, "role") === "worker" && typeof address === "string" && normalizeHost(address) === server;
+    const address = valueAt(node, "address");
+    return (
+      valueAt(node, "role") === "worker" && typeof address === "string" && normalizeHost(address) === server
+    );
   });
   if (worker === undefined) return;
-  const name = at(worker, "name");
+  const name = valueAt(worker, "name");
   warnings.push({
     path,
     reason: `is ${endpoint}, the address of ${typeof name === "string" ? name : "a node"}, which is a worker and runs no kube-apiserver; use a control plane, a virtual IP or a load balancer`,

@@ -7,7 +7,7 @@ import { pathText, type Path, type Scalar } from "./secretValues.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Settings with the values of environment variables in their places, and the variables that are not there. */
-export interface Resolved {
+export interface ResolvedSettings {
   readonly config: Record<string, unknown>;
   readonly problems: Problem[];
   /** The values, and where they are: secret, whatever they are. */
@@ -18,16 +18,20 @@ export interface Resolved {
  * Puts the values of environment variables where the settings name them: `{ fromEnvironment: JOVIANDSS_PASSWORD }` may stand in the place of any text.
  * That is for secrets which a CI system keeps and hands over this way.
  */
-export function withEnvironment(config: Record<string, unknown>, environment: Environment): Resolved {
+export function resolveEnvironment(
+  config: Record<string, unknown>,
+  environment: Environment,
+): ResolvedSettings {
   const problems: Problem[] = [];
   const taken: Scalar[] = [];
-  const resolve = (value: unknown, path: Path): unknown => {
-    if (Array.isArray(value)) return value.map((item: unknown, index) => resolve(item, [...path, index]));
+  const resolveValue = (value: unknown, path: Path): unknown => {
+    if (Array.isArray(value))
+      return value.map((item: unknown, index) => resolveValue(item, [...path, index]));
     if (!isRecord(value)) return value;
     const name = variableIn(value);
     if (name === undefined) {
       return Object.fromEntries(
-        Object.entries(value).map(([key, inner]) => [key, resolve(inner, [...path, key])]),
+        Object.entries(value).map(([key, inner]) => [key, resolveValue(inner, [...path, key])]),
       );
     }
     const found = environment[name];
@@ -42,7 +46,7 @@ export function withEnvironment(config: Record<string, unknown>, environment: En
     });
     return value;
   };
-  return { config: resolve(config, []) as Record<string, unknown>, problems, taken };
+  return { config: resolveValue(config, []) as Record<string, unknown>, problems, taken };
 }
 
 /** The variable that a value names in place of a text. Anything else that looks like it is left for the schema to refuse. */
@@ -53,6 +57,6 @@ function variableIn(value: Record<string, unknown>): string | undefined {
 }
 
 /** Without complaints about a value that is only not there yet. */
-export function besides(missing: readonly Problem[], problems: readonly Problem[]): Problem[] {
+export function withoutMissing(missing: readonly Problem[], problems: readonly Problem[]): Problem[] {
   return problems.filter(({ path }) => !missing.some((one) => isWithin(path, one.path)));
 }

@@ -1,5 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { show } from "./words.ts";
+import { describeGiven } from "./words.ts";
 
 /** How a file that the settings name is read: its text, or an Error. */
 export type ReadFile = (path: string) => string;
@@ -14,7 +14,7 @@ export interface Source {
  * The text that a section gives under a key, or names under the same key with `File` behind it. Undefined where neither is there, and where it cannot
  * be read, which is told.
  */
-export function sourceOf(
+export function readSource(
   section: Readonly<Record<string, unknown>>,
   key: string,
   base: string,
@@ -31,7 +31,7 @@ export function sourceOf(
   if (typeof text === "string") return { path: `${base}.${key}`, text };
   if (typeof file !== "string") return undefined;
   if (/[\r\n]/.test(file)) {
-    const reason = `is not a path but ${show(file)}; if this is the file's content, set it under ${key}`;
+    const reason = `is not a path but ${describeGiven(file)}; if this is the file's content, set it under ${key}`;
     problems.push({ path, reason });
     return undefined;
   }
@@ -45,13 +45,13 @@ export function sourceOf(
         : code === "EACCES"
           ? "this user may not read it"
           : `it cannot be read (${code ?? String(error)})`;
-    const reason = `is ${show(file)}, but ${why}; paths are relative to the project's folder`;
+    const reason = `is ${describeGiven(file)}, but ${why}; paths are relative to the project's folder`;
     problems.push({ path, reason });
     return undefined;
   }
 }
 
 /** Does a section give or name a file? */
-export function given(section: Readonly<Record<string, unknown>>, key: string): boolean {
+export function givesSource(section: Readonly<Record<string, unknown>>, key: string): boolean {
   return section[key] !== undefined || section[`${key}File`] !== undefined;
 }

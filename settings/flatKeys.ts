@@ -12,18 +12,21 @@ import { pathText, type Origin, type Path } from "./secretValues.ts";
 type Container = Record<string, unknown> | unknown[];
 
 /** The settings with each value in its place, and the keys whose place is taken or does not exist. */
-interface Expanded {
+interface ExpandedSettings {
   readonly config: Record<string, unknown>;
   readonly problems: Problem[];
   readonly origin: Origin | undefined;
 }
 
 /** Puts the values of keys that are paths where the paths lead. What has no such key is left as it is. */
-export function withFlatKeys(config: Record<string, unknown>, origin: Origin | undefined): Expanded {
+export function expandFlatKeys(
+  config: Record<string, unknown>,
+  origin: Origin | undefined,
+): ExpandedSettings {
   const flat = flatKeys(config);
   if (flat.length === 0) return { config, problems: [], origin };
   const secret = (key: string): boolean => origin?.secretKeys.has(key) === true;
-  const { expanded, problems } = expand(config, secret);
+  const { expanded, problems } = expandKeys(config, secret);
   if (origin === undefined) return { config: expanded, problems, origin };
   const tops = flat.filter(({ key }) => secret(key)).map(({ path }) => String(path[0]));
   return {
@@ -31,12 +34,12 @@ export function withFlatKeys(config: Record<string, unknown>, origin: Origin | u
     problems,
     origin: {
       secretKeys: new Set([...origin.secretKeys, ...tops]),
-      file: origin.file === undefined ? undefined : expand(origin.file, secret).expanded,
+      file: origin.file === undefined ? undefined : expandKeys(origin.file, secret).expanded,
     },
   };
 }
 
-function expand(
+function expandKeys(
   config: Readonly<Record<string, unknown>>,
   secret: (key: string) => boolean,
 ): { expanded: Record<string, unknown>; problems: Problem[] } {
@@ -47,7 +50,7 @@ function expand(
     Object.fromEntries(Object.entries(config).filter(([key]) => !keys.has(key))),
   );
   const problems = flat.flatMap(({ key, path }): Problem[] => {
-    const reason = put(expanded, path, secret(key) ? config[key] : asSetting(config[key], path));
+    const reason = putAt(expanded, path, secret(key) ? config[key] : asSetting(config[key], path));
     return reason === undefined ? [] : [{ path: pathText(path), reason }];
   });
   return { expanded, problems };
@@ -70,7 +73,7 @@ function pathOf(key: string): Path | undefined {
 }
 
 /** @returns why the value cannot be put there. */
-function put(config: Record<string, unknown>, path: Path, value: unknown): string | undefined {
+function putAt(config: Record<string, unknown>, path: Path, value: unknown): string | undefined {
   const last = path.length - 1;
   let inner: Container = config;
   for (const [depth, key] of path.entries()) {

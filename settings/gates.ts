@@ -9,10 +9,10 @@ const kindText = "a kind such as CephCluster";
 const versionText = "an API version such as ceph.rook.io/v1";
 const conditionText = "a condition such as Ready or Ready=False";
 
-const words = (what: string) => z.string(must(what)).trim().min(1, must(what));
+const textSchema = (what: string) => z.string(must(what)).trim().min(1, must(what));
 
 /** @param duration the schema of a duration with its default, in seconds */
-export const gatesOf = (duration: (byDefault: string) => z.ZodType<number, string | undefined>) =>
+export const gatesSchema = (duration: (byDefault: string) => z.ZodType<number, string | undefined>) =>
   z
     .array(
       section({
@@ -24,9 +24,9 @@ export const gatesOf = (duration: (byDefault: string) => z.ZodType<number, strin
           .string(must(kindText))
           .regex(/^[A-Z][A-Za-z0-9]*$/, must(kindText))
           .describe("Kind."),
-        namespace: words("a namespace").optional().describe("Default: all."),
-        name: words("an object's name").optional().describe("A single object, which must exist."),
-        labelSelector: words("a label selector such as app=db,tier!=cache")
+        namespace: textSchema("a namespace").optional().describe("Default: all."),
+        name: textSchema("an object's name").optional().describe("A single object, which must exist."),
+        labelSelector: textSchema("a label selector such as app=db,tier!=cache")
           .optional()
           .describe("Label selector. Default: every object of the kind."),
         condition: z

@@ -2,21 +2,21 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { section } from "../components/csi/fields.ts";
 import { isUrl } from "./hosts.ts";
-import { flag, must } from "./words.ts";
+import { flagSchema, must } from "./words.ts";
 
 /** The shape of the images that nodes run: the one of the cluster, and further ones by name. */
 
-const factory = z
+const factorySchema = z
   .string(must("the Image Factory's URL"))
   .refine(
     (text) => isUrl(text, ["https", "http"]),
     must("a URL of scheme and host alone, such as https://factory.talos.dev"),
   );
-const platform = z
+const platformSchema = z
   .string(must("a Talos platform such as metal"))
   .regex(/^[a-z0-9-]+$/, must("a Talos platform such as metal, nocloud or vmware"));
-const architecture = z.enum(["amd64", "arm64"], must("amd64 or arm64"));
-const schematic = z.record(z.string(), z.unknown(), must("the Image Factory's schematic as a mapping"));
+const architectureSchema = z.enum(["amd64", "arm64"], must("amd64 or arm64"));
+const schematicSchema = z.record(z.string(), z.unknown(), must("the Image Factory's schematic as a mapping"));
 
 const describedAs = {
   factory: "Image Factory URL.",
@@ -26,15 +26,15 @@ const describedAs = {
   schematic: "Image Factory schematic: extensions, kernel arguments, overlay.",
 } as const;
 /** How a further image's key is described: like that of `image`, whose value it has by default. */
-const likeImage = "Default: as `image`.";
+const describeLikeImage = "Default: as `image`.";
 
 /** `image`: what every node runs whose settings name no other. */
-export const image = section({
-  factory: factory.default("https://factory.talos.dev").describe(describedAs.factory),
-  platform: platform.default("metal").describe(describedAs.platform),
-  architecture: architecture.default("amd64").describe(describedAs.architecture),
-  secureBoot: flag().default(false).describe(describedAs.secureBoot),
-  schematic: schematic
+export const imageSchema = section({
+  factory: factorySchema.default("https://factory.talos.dev").describe(describedAs.factory),
+  platform: platformSchema.default("metal").describe(describedAs.platform),
+  architecture: architectureSchema.default("amd64").describe(describedAs.architecture),
+  secureBoot: flagSchema().default(false).describe(describedAs.secureBoot),
+  schematic: schematicSchema
     .default({ customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } })
     .describe(describedAs.schematic),
 });
@@ -45,20 +45,20 @@ export const defaultImage = "default";
 const nameText = "an image's name: lower-case letters, digits and dashes, at most 40";
 
 /** The name of one of `images`. */
-export const imageName = z
+export const imageNameSchema = z
   .string(must(nameText))
   .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, must(nameText));
 
 /** `images`: further images by name. */
-export const images = z
+export const namedImagesSchema = z
   .record(
-    imageName.refine((name) => name !== defaultImage),
+    imageNameSchema.refine((name) => name !== defaultImage),
     section({
-      factory: factory.optional().describe(likeImage),
-      platform: platform.optional().describe(likeImage),
-      architecture: architecture.optional().describe(likeImage),
-      secureBoot: flag().optional().describe(likeImage),
-      schematic: schematic.optional().describe(likeImage),
+      factory: factorySchema.optional().describe(describeLikeImage),
+      platform: platformSchema.optional().describe(describeLikeImage),
+      architecture: architectureSchema.optional().describe(describeLikeImage),
+      secureBoot: flagSchema().optional().describe(describeLikeImage),
+      schematic: schematicSchema.optional().describe(describeLikeImage),
     }),
     {
       error: ({ code, input }) =>
@@ -73,4 +73,4 @@ export const images = z
   .describe("More images by name. Missing keys come from `image`.");
 
 /** An image's settings with every default filled in. */
-export type ImageSettings = z.output<typeof image>;
+export type ImageSettings = z.output<typeof imageSchema>;

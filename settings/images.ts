@@ -2,10 +2,10 @@ import type { Problem } from "../components/csi/problems.ts";
 import { installerImage } from "../talos/image.ts";
 import { parseSchematic, schematicId, SchematicError, type Schematic } from "../talos/schematic.ts";
 import { parseVersion, versionAtLeast } from "../talos/version.ts";
-import { defaultImage, image as imageSchema, type ImageSettings } from "./imageSettings.ts";
+import { defaultImage, imageSchema, type ImageSettings } from "./imageSettings.ts";
 import { isRecord } from "../talos/values.ts";
-import { at, listAt } from "./raw.ts";
-import { iscsiTools, wellFormed } from "./wellFormed.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { iscsiTools, textIfParsable } from "./wellFormed.ts";
 
 /** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */
 
@@ -23,15 +23,15 @@ interface GivenImage {
 
 /** `image` and each of `images`. */
 export function givenImages(raw: unknown): GivenImage[] {
-  const base = at(raw, "image");
-  const named = at(raw, "images");
+  const base = valueAt(raw, "image");
+  const named = valueAt(raw, "images");
   const shared = isRecord(base) ? base : {};
   return [
     { name: defaultImage, path: "image", given: base ?? {}, schematicPath: "image.schematic" },
     ...Object.entries(isRecord(named) ? named : {}).map(([name, own]) => {
       const path = `images.${name}`;
       const given = isRecord(own) ? { ...shared, ...own } : own;
-      const schematicPath = at(own, "schematic") === undefined ? "image.schematic" : `${path}.schematic`;
+      const schematicPath = valueAt(own, "schematic") === undefined ? "image.schematic" : `${path}.schematic`;
       return { name, path, given, schematicPath };
     }),
   ];
@@ -39,37 +39,37 @@ export function givenImages(raw: unknown): GivenImage[] {
 
 /** The name of the image that a node runs. */
 export function imageNameOf(node: unknown): string {
-  const name = at(node, "image");
+  const name = valueAt(node, "image");
   return typeof name === "string" ? name : defaultImage;
 }
 
 /** The image that a node runs; undefined where the settings have none of that name, which is told elsewhere. */
-export function givenImageOf(raw: unknown, node: unknown): GivenImage | undefined {
+export function givenImageOfNode(raw: unknown, node: unknown): GivenImage | undefined {
   return givenImages(raw).find(({ name }) => name === imageNameOf(node));
 }
 
 /** Does the node reach iSCSI storage? */
 export function usesIscsi(node: unknown): boolean {
-  return at(node, "iscsi") !== false;
+  return valueAt(node, "iscsi") !== false;
 }
 
 /** The names of official extensions that an image's schematic asks for; those of the default where it has none. */
-export function extensionsOf({ given }: GivenImage): string[] {
+export function givenExtensions({ given }: GivenImage): string[] {
   const extensions = listAt(given, "schematic", "customization", "systemExtensions", "officialExtensions");
   const names = extensions.filter((name) => typeof name === "string");
-  return at(given, "schematic") === undefined ? [iscsiTools] : names;
+  return valueAt(given, "schematic") === undefined ? [iscsiTools] : names;
 }
 
 /** The official extensions of a schematic. */
-export function extensionsIn({ customization }: Schematic): readonly string[] {
+export function schematicExtensions({ customization }: Schematic): readonly string[] {
   return customization?.systemExtensions?.officialExtensions ?? [];
 }
 
 /** The installer image that the settings give a node; undefined where they are not well formed, which is told elsewhere. */
-export function installerOf(raw: unknown, node: unknown): string | undefined {
-  const given = givenImageOf(raw, node);
+export function givenInstaller(raw: unknown, node: unknown): string | undefined {
+  const given = givenImageOfNode(raw, node);
   const image = given === undefined ? undefined : imageSchema.safeParse(given.given).data;
-  const version = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+  const version = textIfParsable(valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"), parseVersion);
   if (image === undefined || version === undefined) return undefined;
   try {
     return installerImage({ ...image, schematicId: schematicId(parseSchematic(image.schematic)), version });
@@ -102,7 +102,7 @@ export function checkImages(
     const schematic = readSchematic(image, problems);
     if (schematic === undefined) continue;
     const needsIscsi = users.length === 0 || users.some(usesIscsi);
-    if (needsIscsi && !extensionsIn(schematic).includes(iscsiTools))
+    if (needsIscsi && !schematicExtensions(schematic).includes(iscsiTools))
       problems.push({
         path: `${image.schematicPath}.customization.systemExtensions.officialExtensions`,
         reason: `has no ${iscsiTools}; without it nodes cannot reach iSCSI storage`,
@@ -119,7 +119,7 @@ export function checkImages(
 
 /** The schematic; undefined where it is none, which is said here unless the schema says so. */
 function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]): Schematic | undefined {
-  const schematic = at(given, "schematic") ?? {
+  const schematic = valueAt(given, "schematic") ?? {
     customization: { systemExtensions: { officialExtensions: [iscsiTools] } },
   };
   if (!isRecord(given) || !isRecord(schematic)) return undefined;
@@ -139,7 +139,8 @@ function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]
 
 /** Overlays of siderolabs/overlays are for single-board computers, all of them arm64. */
 function boardWarnings({ path, given }: GivenImage, { overlay }: Schematic): Problem[] {
-  if (!/^siderolabs\/sbc-/.test(overlay?.image ?? "") || at(given, "architecture") === "arm64") return [];
+  if (!/^siderolabs\/sbc-/.test(overlay?.image ?? "") || valueAt(given, "architecture") === "arm64")
+    return [];
   return [
     {
       path: `${path}.architecture`,
@@ -156,9 +157,9 @@ function overlayProblems(
   users: readonly unknown[],
 ): Problem[] {
   if (overlay?.name === undefined || overlay.name === "") return [];
-  const releases = users.map((node) => at(node, "talosVersion") ?? at(raw, "talosVersion"));
+  const releases = users.map((node) => valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"));
   const old = releases
-    .map((version) => wellFormed(version, parseVersion))
+    .map((version) => textIfParsable(version, parseVersion))
     .find((version) => version !== undefined && !versionAtLeast(version, 7));
   if (old === undefined) return [];
   return [

@@ -2,7 +2,7 @@ import { parseAllDocuments } from "yaml";
 import { hasWorkloadIsolation } from "../talos/features.ts";
 import { patchText } from "./patches.ts";
 import { isRecord } from "../talos/values.ts";
-import { at } from "./raw.ts";
+import { valueAt } from "./raw.ts";
 import type { ClusterSettings } from "./schema.ts";
 
 type Patches = ClusterSettings["patches"]["all"];
@@ -19,18 +19,21 @@ export function isolatesWorkloads(cluster: ClusterSettings, contract: string): b
     ];
     return levels
       .flat()
-      .reduce((isolated, patch) => said(patchText(patch)) ?? isolated, hasWorkloadIsolation(contract));
+      .reduce(
+        (isolated, patch) => isolationInPatch(patchText(patch)) ?? isolated,
+        hasWorkloadIsolation(contract),
+      );
   });
 }
 
 /** What a patch says of it; undefined if nothing. One that is no YAML is told elsewhere. */
-function said(text: string): boolean | undefined {
+function isolationInPatch(text: string): boolean | undefined {
   if (!text.includes("SecurityProfileConfig")) return undefined;
   const documents = parseAllDocuments(text);
   const last = (Array.isArray(documents) ? documents : [])
     .map((document) => document.toJS() as unknown)
     .findLast((document) => isRecord(document) && document["kind"] === "SecurityProfileConfig");
-  const value = at(last, "workloadIsolation");
-  if (at(last, "$patch") === "delete") return false;
+  const value = valueAt(last, "workloadIsolation");
+  if (valueAt(last, "$patch") === "delete") return false;
   return typeof value === "boolean" ? value : undefined;
 }

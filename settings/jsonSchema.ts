@@ -24,21 +24,21 @@ export interface JsonSchema {
 /** The settings as JSON Schema of what a person may write (before defaults), with a description at every key. */
 export function jsonSchemaOfSettings(): JsonSchema {
   const schema = z.toJSONSchema(settingsSchema, { io: "input", target: "draft-7", reused: "inline" });
-  return described(schema as JsonSchema, "");
+  return withIntroductions(schema as JsonSchema, "");
 }
 
 /** What a name that a person chooses is called in paths: `images.NAME.schematic`. */
 export const anyName = "NAME";
 
 /** What the values of a mapping by name are; undefined for anything else. */
-export function valuesOf({ additionalProperties }: JsonSchema): JsonSchema | undefined {
+export function valueSchema({ additionalProperties }: JsonSchema): JsonSchema | undefined {
   return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
 /** The schema with the introductions of sections that say nothing about themselves. */
-function described(schema: JsonSchema, path: string): JsonSchema {
+function withIntroductions(schema: JsonSchema, path: string): JsonSchema {
   const description = schema.description ?? introductions[path];
-  const byName = valuesOf(schema);
+  const byName = valueSchema(schema);
   return {
     ...(description === undefined ? {} : { description }),
     ...schema,
@@ -48,16 +48,18 @@ function described(schema: JsonSchema, path: string): JsonSchema {
           properties: Object.fromEntries(
             Object.entries(schema.properties).map(([name, child]) => [
               name,
-              described(child, joined(path, name)),
+              withIntroductions(child, joinPath(path, name)),
             ]),
           ),
         }),
-    ...(byName === undefined ? {} : { additionalProperties: described(byName, joined(path, anyName)) }),
-    ...(schema.items === undefined ? {} : { items: described(schema.items, `${path}[]`) }),
+    ...(byName === undefined
+      ? {}
+      : { additionalProperties: withIntroductions(byName, joinPath(path, anyName)) }),
+    ...(schema.items === undefined ? {} : { items: withIntroductions(schema.items, `${path}[]`) }),
   };
 }
 
 /** Path of a key. */
-export function joined(parent: string, name: string): string {
+export function joinPath(parent: string, name: string): string {
   return parent === "" ? name : `${parent}.${name}`;
 }

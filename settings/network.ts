@@ -4,7 +4,7 @@ import { must } from "./words.ts";
 
 /** How a node's network looks in the settings. The names are those of Talos's `machine.network`. */
 
-const ip = (example: string) =>
+const ipSchema = (example: string) =>
   z
     .string(must(`an IP address such as ${example}`))
     .refine(isIp, must(`an IP address without a prefix, such as ${example}`));
@@ -17,36 +17,36 @@ function isPrefix(text: string): boolean {
   return z.cidrv4().safeParse(text).success || z.cidrv6().safeParse(text).success;
 }
 
-const linkName = z
+const linkNameSchema = z
   .string(must("a link's name such as enp1s0"))
   .regex(/^[A-Za-z0-9._-]{1,15}$/, must("a link's name such as enp1s0, at most 15 letters"));
 
 const selectorText = "a text such as 00:1a:2b:*";
-const selectorField = (what: string) =>
+const selectorFieldSchema = (what: string) =>
   z.string(must(selectorText)).min(1, must(selectorText)).optional().describe(what);
 
-const deviceSelector = section({
-  busPath: selectorField("Bus path."),
-  hardwareAddr: selectorField("MAC address."),
-  permanentAddr: selectorField("Permanent MAC address."),
-  pciID: selectorField("PCI ID."),
-  driver: selectorField("Kernel driver."),
+const deviceSelectorSchema = section({
+  busPath: selectorFieldSchema("Bus path."),
+  hardwareAddr: selectorFieldSchema("MAC address."),
+  permanentAddr: selectorFieldSchema("Permanent MAC address."),
+  pciID: selectorFieldSchema("PCI ID."),
+  driver: selectorFieldSchema("Kernel driver."),
 }).refine(
   (selector) => Object.values(selector).some((value) => value !== undefined),
   must("a mapping with at least one of busPath, hardwareAddr, permanentAddr, pciID and driver"),
 );
 
-const address = z
+const addressSchema = z
   .string(must("an address with its prefix, such as 10.0.0.11/24"))
   .refine(isPrefix, must("an address with its prefix, such as 10.0.0.11/24"));
 
-const route = section({
+const routeSchema = section({
   network: z
     .string(must("a network such as 10.20.0.0/16"))
     .refine(isPrefix, must("a network such as 10.20.0.0/16"))
     .optional()
     .describe("Default: the default route."),
-  gateway: ip("10.0.0.1").describe("Gateway IP."),
+  gateway: ipSchema("10.0.0.1").describe("Gateway IP."),
   metric: z
     .int(must("a whole number from 1 to 65535"))
     .min(1, must("a whole number from 1 to 65535"))
@@ -55,14 +55,14 @@ const route = section({
     .describe("Route metric. Default: 1024."),
 });
 
-const networkInterface = section({
-  interface: linkName.optional().describe("Link name, or use `deviceSelector`."),
-  deviceSelector: deviceSelector.optional().describe("Select exactly one link."),
+const interfaceSchema = section({
+  interface: linkNameSchema.optional().describe("Link name, or use `deviceSelector`."),
+  deviceSelector: deviceSelectorSchema.optional().describe("Select exactly one link."),
   addresses: z
-    .array(address, must("a list of addresses with their prefixes"))
+    .array(addressSchema, must("a list of addresses with their prefixes"))
     .default([])
     .describe("Addresses with prefixes."),
-  routes: z.array(route, must("a list of routes")).default([]).describe("Static routes."),
+  routes: z.array(routeSchema, must("a list of routes")).default([]).describe("Static routes."),
   dhcp: z.boolean(must("true or false")).default(false).describe("Also use DHCP."),
   mtu: z
     .int(must("a whole number from 576 to 9216"))
@@ -73,20 +73,20 @@ const networkInterface = section({
 });
 
 /** `cluster.nodes[].network` */
-export const network = section({
+export const networkSchema = section({
   interfaces: z
-    .array(networkInterface, must("a list of links"))
+    .array(interfaceSchema, must("a list of links"))
     .default([])
     .describe("Links with static addresses."),
   nameservers: z
-    .array(ip("10.0.0.1"), must("a list of IP addresses"))
+    .array(ipSchema("10.0.0.1"), must("a list of IP addresses"))
     .default([])
     .describe("DNS servers, instead of DHCP's or Talos's."),
 });
 
 /** `cluster.vip` */
-export const vip = section({
-  address: ip("10.0.0.10").describe("Unused address in the control planes' network."),
-  interface: linkName.optional().describe("Its link. Default: the only listed one."),
-  deviceSelector: deviceSelector.optional().describe("Select the link."),
+export const vipSchema = section({
+  address: ipSchema("10.0.0.10").describe("Unused address in the control planes' network."),
+  interface: linkNameSchema.optional().describe("Its link. Default: the only listed one."),
+  deviceSelector: deviceSelectorSchema.optional().describe("Select the link."),
 });

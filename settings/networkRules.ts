@@ -1,12 +1,12 @@
 import { BlockList, isIPv6 } from "node:net";
 import type { Problem } from "../components/csi/problems.ts";
 import { findVipLink, type NetworkInterface, type VirtualIp } from "../talos/networkPatch.ts";
-import { isIp, network as networkSchema, vip as vipSchema } from "./network.ts";
-import { at, listAt } from "./raw.ts";
+import { isIp, networkSchema, vipSchema } from "./network.ts";
+import { valueAt, listAt } from "./raw.ts";
 
 /** What addresses, links and the virtual IP have to agree on, over all nodes. */
 
-interface Node {
+interface NetworkNode {
   path: string;
   name: string;
   address: string;
@@ -17,33 +17,33 @@ interface Node {
 
 /** Checks as much as is well formed; the rest is the schema's matter. */
 export function checkNetwork(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const nodes = listAt(raw, "cluster", "nodes").map((node, index): Node => {
+  const nodes = listAt(raw, "cluster", "nodes").map((node, index): NetworkNode => {
     const parsed =
-      at(node, "network") === undefined ? undefined : networkSchema.safeParse(at(node, "network"));
+      valueAt(node, "network") === undefined ? undefined : networkSchema.safeParse(valueAt(node, "network"));
     return {
       path: `cluster.nodes[${index}]`,
       name: textAt(node, "name"),
       address: textAt(node, "address"),
-      role: at(node, "role"),
+      role: valueAt(node, "role"),
       interfaces: parsed?.data?.interfaces,
     };
   });
   for (const node of nodes) checkLinks(node, problems, warnings);
   checkAddresses(nodes, problems);
-  const given = at(raw, "cluster", "vip");
+  const given = valueAt(raw, "cluster", "vip");
   const vip = given === undefined ? undefined : vipSchema.safeParse(given).data;
-  if (vip !== undefined) checkVip(vip, nodes, at(raw, "cluster", "endpoint"), problems, warnings);
+  if (vip !== undefined) checkVip(vip, nodes, valueAt(raw, "cluster", "endpoint"), problems, warnings);
 }
 
 function checkLinks(
-  { path, address, interfaces = [] }: Node,
+  { path, address, interfaces = [] }: NetworkNode,
   problems: Problem[],
   warnings: Problem[],
 ): void {
   const seen = new Map<string, number>();
   interfaces.forEach((link, index) => {
     const place = `${path}.network.interfaces[${index}]`;
-    namesOneLink(link, place, problems);
+    requireOneLink(link, place, problems);
     const name = link.interface ?? JSON.stringify(link.deviceSelector ?? {});
     const other = seen.get(name);
     if (other === undefined) seen.set(name, index);
@@ -68,7 +68,7 @@ function checkLinks(
       }
       const sameFamily = link.addresses.filter((own) => isIPv6(own.split("/")[0] ?? "") === isIPv6(gateway));
       const linkLocal = /^fe[89ab]/i.test(gateway);
-      if (!linkLocal && !link.dhcp && !sameFamily.some((own) => contains(own, gateway))) {
+      if (!linkLocal && !link.dhcp && !sameFamily.some((own) => containsIp(own, gateway))) {
         problems.push({
           path: `${route}.gateway`,
           reason: `is ${gateway}, which is in no network of the link's addresses (${link.addresses.join(", ") || "none"})`,
@@ -81,7 +81,7 @@ function checkLinks(
   if (all && isIp(address) && fixed.length > 0 && !fixed.some((own) => sameIp(own, address))) {
     const what = `have ${fixed.join(", ")}, but not ${address}, the node's own address`;
     const place = `${path}.network.interfaces`;
-    if (interfaces.some(({ addresses }) => addresses.some((own) => contains(own, address)))) {
+    if (interfaces.some(({ addresses }) => addresses.some((own) => containsIp(own, address)))) {
       problems.push({
         path: place,
         reason: `${what}: the node could not be reached once it has this configuration`,
@@ -96,7 +96,7 @@ function checkLinks(
   }
 }
 
-function namesOneLink(
+function requireOneLink(
   link: { interface?: string | undefined; deviceSelector?: object | undefined },
   path: string,
   problems: Problem[],
@@ -108,7 +108,7 @@ function namesOneLink(
 }
 
 /** Every static address once, and none that another node is reached at. */
-function checkAddresses(nodes: Node[], problems: Problem[]): void {
+function checkAddresses(nodes: NetworkNode[], problems: Problem[]): void {
   const owners = nodes.flatMap(({ address, path }) => (isIp(address) ? [{ ip: address, path }] : []));
   for (const { path, interfaces = [] } of nodes) {
     interfaces.forEach(({ addresses }, link) => {
@@ -129,7 +129,7 @@ function checkAddresses(nodes: Node[], problems: Problem[]): void {
 
 function checkVip(
   vip: VirtualIp,
-  nodes: Node[],
+  nodes: NetworkNode[],
   endpoint: unknown,
   problems: Problem[],
   warnings: Problem[],
@@ -162,7 +162,7 @@ function checkVip(
     } else if (
       link !== undefined &&
       !link.dhcp &&
-      !link.addresses.some((own) => contains(own, vip.address))
+      !link.addresses.some((own) => containsIp(own, vip.address))
     ) {
       say(
         `is ${vip.address}, which is in no network of that link's addresses on ${node} (${link.addresses.join(", ")})`,
@@ -187,10 +187,10 @@ function hostOf(address: string): string {
 /** `fd00::1` and `fd00:0::1` are one address. */
 function sameIp(a: string, b: string): boolean {
   if (!isIp(a) || !isIp(b) || isIPv6(a) !== isIPv6(b)) return false;
-  return contains(`${a}/${isIPv6(a) ? 128 : 32}`, b);
+  return containsIp(`${a}/${isIPv6(a) ? 128 : 32}`, b);
 }
 
-function contains(network: string, ip: string): boolean {
+function containsIp(network: string, ip: string): boolean {
   const [base = "", prefix = "0"] = network.split("/");
   if (isIPv6(base) !== isIPv6(ip)) return false;
   const list = new BlockList();
@@ -200,6 +200,6 @@ function contains(network: string, ip: string): boolean {
 }
 
 function textAt(value: unknown, key: string): string {
-  const text = at(value, key);
+  const text = valueAt(value, key);
   return typeof text === "string" ? text : "";
 }

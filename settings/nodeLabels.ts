@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import { isRecord } from "../talos/values.ts";
-import { at, listAt } from "./raw.ts";
+import { valueAt, listAt } from "./raw.ts";
 import { must } from "./words.ts";
 
 /** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */
@@ -11,9 +11,9 @@ const labelsText = "a mapping of labels to texts";
 const taintsText = "a mapping of taints to texts such as present:NoSchedule";
 
 /** `labels` of a node or pool. */
-export const labels = z.record(z.string(), z.string(must("a text")), must(labelsText)).default({});
+export const labelsSchema = z.record(z.string(), z.string(must("a text")), must(labelsText)).default({});
 /** `taints` of a node or pool. */
-export const taints = z
+export const taintsSchema = z
   .record(z.string(), z.string(must("a text such as present:NoSchedule")), must(taintsText))
   .default({});
 
@@ -31,7 +31,7 @@ function isQualifiedName(key: string): boolean {
 }
 
 // What a kubelet may give to its own node in the domains of Kubernetes (kubernetes plugin/pkg/admission/noderestriction).
-const allowed = new Set([
+const allowedLabels = new Set([
   "kubernetes.io/hostname",
   "kubernetes.io/arch",
   "kubernetes.io/os",
@@ -49,18 +49,18 @@ const allowed = new Set([
 function workerMayLabel(key: string): boolean {
   const [domain = ""] = key.includes("/") ? key.split("/") : [];
   const within = (suffix: string) => domain === suffix || domain.endsWith(`.${suffix}`);
-  if (allowed.has(key) || within("kubelet.kubernetes.io")) return true;
+  if (allowedLabels.has(key) || within("kubelet.kubernetes.io")) return true;
   if (within("node.kubernetes.io")) return true;
   return !within("kubernetes.io") && !within("k8s.io");
 }
 
 /** What is wrong with the labels and taints of nodes. @param raw with every node complete */
 export function checkLabels(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const running = at(raw, "cluster", "secrets") !== undefined;
+  const running = valueAt(raw, "cluster", "secrets") !== undefined;
   const late: string[] = [];
   listAt(raw, "cluster", "nodes").forEach((node, index) => {
     const path = `cluster.nodes[${index}]`;
-    const worker = at(node, "role") === "worker";
+    const worker = valueAt(node, "role") === "worker";
     for (const [key, text] of entriesAt(node, "labels")) {
       const reason = labelProblem(key, text, worker);
       if (reason !== undefined) problems.push({ path: `${path}.labels.${key}`, reason });
@@ -70,7 +70,7 @@ export function checkLabels(raw: unknown, problems: Problem[], warnings: Problem
       if (reason !== undefined) problems.push({ path: `${path}.taints.${key}`, reason });
     }
     if (worker && running && entriesAt(node, "taints").length > 0)
-      late.push(typeof at(node, "name") === "string" ? String(at(node, "name")) : path);
+      late.push(typeof valueAt(node, "name") === "string" ? String(valueAt(node, "name")) : path);
   });
   if (late.length > 0)
     warnings.push({
@@ -100,7 +100,7 @@ function taintProblem(key: string, text: string): string | undefined {
 }
 
 function entriesAt(node: unknown, key: "labels" | "taints"): [string, string][] {
-  const map = at(node, key);
+  const map = valueAt(node, key);
   if (!isRecord(map)) return [];
   return Object.entries(map).filter((entry): entry is [string, string] => typeof entry[1] === "string");
 }

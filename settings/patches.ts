@@ -4,14 +4,14 @@ import { joviandssIdentity, synologyIdentity } from "../components/csi/driverIde
 import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
 import { baseShape, type PatchSetting } from "./schema.ts";
-import { diskSelector } from "./disk.ts";
+import { diskSelectorSchema } from "./disk.ts";
 import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
-import { network as networkSchema, vip as vipSchema } from "./network.ts";
-import { installerOf, usesIscsi } from "./images.ts";
-import { contractIn } from "./contract.ts";
+import { networkSchema, vipSchema } from "./network.ts";
+import { givenInstaller, usesIscsi } from "./images.ts";
+import { contractOfSettings } from "./contract.ts";
 import { isRecord } from "../talos/values.ts";
-import { at, listAt } from "./raw.ts";
-import { wellFormed } from "./wellFormed.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { textIfParsable } from "./wellFormed.ts";
 import type { Source } from "./files.ts";
 import { advisories } from "../talos/advisories.ts";
 import { ConfigTextError, type TreeMap } from "../talos/configTree.ts";
@@ -40,19 +40,19 @@ export function checkPatches(
   const concerned = new Map<string, string[]>();
   const nodes = listAt(raw, "cluster", "nodes");
   nodes.forEach((node, index) => {
-    const role = at(node, "role");
+    const role = valueAt(node, "role");
     if (role !== "controlplane" && role !== "worker") return; // the schema says so
     const level = (key: "documents" | "patches"): LocatedPatch[] => [
-      ...locate(`cluster.${key}.all`, listAt(raw, "cluster", key, "all")),
-      ...locate(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)),
-      ...locate(`cluster.nodes[${index}].${key}`, listAt(node, key)),
+      ...locatePatches(`cluster.${key}.all`, listAt(raw, "cluster", key, "all")),
+      ...locatePatches(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)),
+      ...locatePatches(`cluster.nodes[${index}].${key}`, listAt(node, key)),
     ];
     const documents = level("documents");
-    problems.push(...documentProblems(documents, ourDocuments(raw, node, hostnameOf(raw, node))));
+    problems.push(...documentProblems(documents, programDocuments(raw, node, hostnameOf(raw, node))));
     const located = [...documents, ...level("patches")];
     const base = bases[index];
-    const verdict = judged(raw, node, role, located, base);
-    problems.push(...placed(verdict.problems, located));
+    const verdict = evaluateNodePatches(raw, node, role, located, base);
+    problems.push(...placeProblems(verdict.problems, located));
     if (base !== undefined)
       // Whose file it is, and of which role, is told where the file is looked at.
       problems.push(
@@ -73,7 +73,7 @@ export function checkPatches(
 
 type LocatedPatch = LocatedText & { isText: boolean };
 
-function locate(path: string, list: readonly unknown[]): LocatedPatch[] {
+function locatePatches(path: string, list: readonly unknown[]): LocatedPatch[] {
   return list.flatMap((patch, position) =>
     typeof patch === "string" || isRecord(patch)
       ? [{ path: `${path}[${position}]`, text: patchText(patch), isText: typeof patch === "string" }]
@@ -81,7 +81,7 @@ function locate(path: string, list: readonly unknown[]): LocatedPatch[] {
   );
 }
 
-function placed(found: readonly PatchProblem[], located: readonly LocatedPatch[]): Problem[] {
+function placeProblems(found: readonly PatchProblem[], located: readonly LocatedPatch[]): Problem[] {
   return found.map(({ patch, line, reason }) => {
     // A mapping has no lines of its own in the stack's file.
     const hasLines = line !== undefined && located[patch]?.isText === true;
@@ -96,43 +96,43 @@ function placed(found: readonly PatchProblem[], located: readonly LocatedPatch[]
 function unusedProblems(raw: unknown): Problem[] {
   const nodes = listAt(raw, "cluster", "nodes");
   const isUsed = (key: "role" | "pool", name: string): boolean =>
-    nodes.length === 0 || nodes.some((node) => at(node, key) === name);
+    nodes.length === 0 || nodes.some((node) => valueAt(node, key) === name);
   const keys = ["documents", "patches"] as const;
   const listed = (role: string): LocatedPatch[] =>
-    keys.flatMap((key) => locate(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)));
+    keys.flatMap((key) => locatePatches(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)));
   const ofRoles = (["controlplane", "worker"] as const).flatMap((role) => {
     const own = listed(role);
     if (isUsed("role", role) || own.length === 0) return [];
     const located = [...listed("all"), ...own];
-    return placed(judged(raw, { role }, role, located).problems, located).filter(({ path }) =>
-      own.some((patch) => patch.path === path),
+    return placeProblems(evaluateNodePatches(raw, { role }, role, located).problems, located).filter(
+      ({ path }) => own.some((patch) => patch.path === path),
     );
   });
-  const pools = at(raw, "cluster", "pools");
+  const pools = valueAt(raw, "cluster", "pools");
   // Of which role its nodes are to be, nobody knows yet: their patches are judged as text.
   const ofPools = Object.entries(isRecord(pools) ? pools : {}).flatMap(([name, pool]) => {
     if (isUsed("pool", name)) return [];
-    const located = keys.flatMap((key) => locate(`cluster.pools.${name}.${key}`, listAt(pool, key)));
-    return placed(judged(raw, pool, undefined, located).problems, located);
+    const located = keys.flatMap((key) => locatePatches(`cluster.pools.${name}.${key}`, listAt(pool, key)));
+    return placeProblems(evaluateNodePatches(raw, pool, undefined, located).problems, located);
   });
   return [...ofRoles, ...ofPools];
 }
 
 /** Our own host name is set on new clusters, and where it is given. */
 function hostnameOf(raw: unknown, node: unknown): string | undefined {
-  const isNew = at(raw, "cluster", "secrets") === undefined;
+  const isNew = valueAt(raw, "cluster", "secrets") === undefined;
   return textAt(node, "hostname") ?? (isNew ? textAt(node, "name") : undefined);
 }
 
 /** @param role absent: the patches are judged as text alone */
-function judged(
+function evaluateNodePatches(
   raw: unknown,
   node: unknown,
   role: "controlplane" | "worker" | undefined,
   located: readonly LocatedPatch[],
   base?: Source,
 ): PatchVerdict {
-  const contract = contractIn(raw);
+  const contract = contractOfSettings(raw);
   const namespaces = driverNamespaces(raw);
   const hostname = hostnameOf(raw, node);
   return evaluatePatches(
@@ -142,18 +142,21 @@ function judged(
       contract,
       namespaces,
       hostname,
-      image: installerOf(raw, node),
-      talosVersion: wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion),
+      image: givenInstaller(raw, node),
+      talosVersion: textIfParsable(
+        valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"),
+        parseVersion,
+      ),
       base: base?.text,
       baseName: base?.path,
       generated:
         contract === undefined || role === undefined || base !== undefined
           ? undefined
-          : generatedFor(raw, contract, role),
+          : generatedConfiguration(raw, contract, role),
       own:
         role === undefined
           ? []
-          : ownPatchesOf(raw, node, { role, contract, namespaces, hostname, base: base?.text }),
+          : programPatches(raw, node, { role, contract, namespaces, hostname, base: base?.text }),
     },
   );
 }
@@ -165,9 +168,9 @@ function driverNamespaces(raw: unknown): string[] {
     schema: typeof joviandssSchema | typeof synologySchema,
   ) => {
     const namespace =
-      at(raw, driver) === undefined
+      valueAt(raw, driver) === undefined
         ? undefined
-        : schema.shape.namespace.safeParse(at(raw, driver, "namespace")).data;
+        : schema.shape.namespace.safeParse(valueAt(raw, driver, "namespace")).data;
     return namespace === undefined ? undefined : { namespace, healthPort: 0 };
   };
   const jovian = settings("joviandss", joviandssSchema);
@@ -177,7 +180,7 @@ function driverNamespaces(raw: unknown): string[] {
     ...(jovian === undefined
       ? []
       : (pools.length > 0 ? pools : [{}]).map((pool, index) => {
-          const own = at(pool, "driver");
+          const own = valueAt(pool, "driver");
           const driver = own === undefined ? undefined : { name: textAt(own, "name") ?? "" };
           return joviandssIdentity(jovian, { name: textAt(pool, "name") ?? "", driver }, index).namespace;
         })),
@@ -186,17 +189,21 @@ function driverNamespaces(raw: unknown): string[] {
 }
 
 /** What a new node's configuration is generated as, as far as the settings say. */
-function generatedFor(raw: unknown, contract: string, role: "controlplane" | "worker"): string | undefined {
-  const endpoint = at(raw, "cluster", "endpoint");
+function generatedConfiguration(
+  raw: unknown,
+  contract: string,
+  role: "controlplane" | "worker",
+): string | undefined {
+  const endpoint = valueAt(raw, "cluster", "endpoint");
   return skeletonConfig(contract, role, {
-    clusterName: textAt(at(raw, "cluster"), "name"),
+    clusterName: textAt(valueAt(raw, "cluster"), "name"),
     endpoint: typeof endpoint === "string" && URL.canParse(endpoint) ? endpoint : undefined,
     kubernetesVersion: textAt(raw, "kubernetesVersion"),
   });
 }
 
 /** Our own patches, as far as the settings are well formed: what is not is told elsewhere. */
-function ownPatchesOf(
+function programPatches(
   raw: unknown,
   node: unknown,
   given: {
@@ -208,13 +215,16 @@ function ownPatchesOf(
   },
 ): string[] {
   const { contract, base, role, namespaces, hostname } = given;
-  const installerImage = installerOf(raw, node);
-  const talosVersion = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+  const installerImage = givenInstaller(raw, node);
+  const talosVersion = textIfParsable(
+    valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"),
+    parseVersion,
+  );
   if (contract === undefined || installerImage === undefined || talosVersion === undefined) return [];
   const subnets = (key: "podSubnets" | "serviceSubnets") =>
-    baseShape.cluster.shape[key].safeParse(at(raw, "cluster", key)).data;
-  const vip = at(raw, "cluster", "vip");
-  const network = at(node, "network");
+    baseShape.cluster.shape[key].safeParse(valueAt(raw, "cluster", key)).data;
+  const vip = valueAt(raw, "cluster", "vip");
+  const network = valueAt(node, "network");
   try {
     const own = ownPatches(
       {
@@ -224,7 +234,7 @@ function ownPatchesOf(
         hostname,
         installerImage,
         installDisk: textAt(node, "installDisk"),
-        diskSelector: diskSelector.safeParse(at(node, "diskSelector")).data,
+        diskSelector: diskSelectorSchema.safeParse(valueAt(node, "diskSelector")).data,
         network: network === undefined ? undefined : networkSchema.safeParse(network).data,
         vip: vip === undefined ? undefined : vipSchema.safeParse(vip).data,
         exemptNamespaces: namespaces,
@@ -247,13 +257,13 @@ function ownPatchesOf(
 /** What becomes of kernel arguments in `machine.install`; how a node boots is not known here, and the preflight refuses what it would lose. */
 function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly TreeMap[]): string[] {
   const { args, grubUseUKICmdline } = installKernelArguments(merged);
-  const version = wellFormed(at(node, "talosVersion") ?? at(raw, "talosVersion"), parseVersion);
+  const version = textIfParsable(valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"), parseVersion);
   if (args.length === 0 || grubUseUKICmdline || version === undefined) return [];
   return advisories({
     // A new machine is installed with them; what runs on another one is known in the preflight.
-    from: at(raw, "cluster", "secrets") === undefined ? undefined : version,
+    from: valueAt(raw, "cluster", "secrets") === undefined ? undefined : version,
     to: version,
-    contract: contractIn(raw) ?? newestUsableContract(version),
+    contract: contractOfSettings(raw) ?? newestUsableContract(version),
     extensions: [],
     installKernelArgs: args,
   })
@@ -261,19 +271,19 @@ function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly Tr
     .map(({ text, source }) => `${text} (${source})`);
 }
 
-function ourDocuments(raw: unknown, node: unknown, hostname: string | undefined): OurDocuments {
-  const links = listAt(node, "network", "interfaces").map((link) => at(link, "interface"));
+function programDocuments(raw: unknown, node: unknown, hostname: string | undefined): OurDocuments {
+  const links = listAt(node, "network", "interfaces").map((link) => valueAt(link, "interface"));
   return {
     hostname: hostname !== undefined,
-    subnets: ["podSubnets", "serviceSubnets"].some((key) => at(raw, "cluster", key) !== undefined),
+    subnets: ["podSubnets", "serviceSubnets"].some((key) => valueAt(raw, "cluster", key) !== undefined),
     nameservers: listAt(node, "network", "nameservers").length > 0,
-    vip: at(raw, "cluster", "vip") !== undefined && at(node, "role") === "controlplane",
+    vip: valueAt(raw, "cluster", "vip") !== undefined && valueAt(node, "role") === "controlplane",
     links: links.filter((name) => typeof name === "string"),
   };
 }
 
 function textsAt(value: unknown, key: string): Record<string, string> {
-  const map = at(value, key);
+  const map = valueAt(value, key);
   const entries = Object.entries(isRecord(map) ? map : {});
   return Object.fromEntries(
     entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
@@ -281,6 +291,6 @@ function textsAt(value: unknown, key: string): Record<string, string> {
 }
 
 function textAt(value: unknown, key: string): string | undefined {
-  const text = at(value, key);
+  const text = valueAt(value, key);
   return typeof text === "string" ? text : undefined;
 }

@@ -14,7 +14,7 @@ interface Toleration {
  * The drivers' settings with controllers, and pods of the storage probe, that find a node to run on. In a cluster without workers, or with tainted ones alone, that is a control plane, so they tolerate its
  * taint: otherwise their pods stay Pending and `pulumi up` waits for them in vain.
  */
-export function placeControllers(
+export function addControlPlaneTolerations(
   settings: CsiSettings & { cluster: ClusterSettings },
 ): Pick<CsiSettings, "joviandss" | "synology" | "snapshotController"> {
   const { joviandss, synology, snapshotController } = settings;
@@ -22,9 +22,9 @@ export function placeControllers(
     return { joviandss, synology, snapshotController };
   }
   return {
-    joviandss: joviandss && tolerantDriver(joviandss),
-    synology: synology && tolerantDriver(synology),
-    snapshotController: snapshotController && tolerant(snapshotController),
+    joviandss: joviandss && withDriverTolerations(joviandss),
+    synology: synology && withDriverTolerations(synology),
+    snapshotController: snapshotController && withToleration(snapshotController),
   };
 }
 
@@ -34,22 +34,22 @@ function keepsPodsOff(taints: Readonly<Record<string, string>>): boolean {
 }
 
 /** The probe's pods have no other node to run on either. */
-function tolerantDriver<Driver extends { controller: Tolerant; probe?: Tolerant | undefined }>(
-  driver: Driver,
-): Driver {
+function withDriverTolerations<
+  Driver extends { controller: TolerantWorkload; probe?: TolerantWorkload | undefined },
+>(driver: Driver): Driver {
   const { controller, probe } = driver;
   return {
     ...driver,
-    controller: tolerant(controller),
-    ...(probe === undefined ? {} : { probe: tolerant(probe) }),
+    controller: withToleration(controller),
+    ...(probe === undefined ? {} : { probe: withToleration(probe) }),
   };
 }
 
-interface Tolerant {
+interface TolerantWorkload {
   tolerations: Toleration[];
 }
 
-function tolerant<Workload extends Tolerant>(workload: Workload): Workload {
+function withToleration<Workload extends TolerantWorkload>(workload: Workload): Workload {
   if (workload.tolerations.some(toleratesControlPlanes)) return workload;
   const toleration: Toleration = { ...controlPlaneTaint, operator: "Exists" };
   return { ...workload, tolerations: [...workload.tolerations, toleration] };

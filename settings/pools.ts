@@ -1,24 +1,24 @@
 import { z } from "zod";
 import { section } from "../components/csi/fields.ts";
 import type { Problem } from "../components/csi/problems.ts";
-import { imageName } from "./imageSettings.ts";
-import { labels, taints } from "./nodeLabels.ts";
+import { imageNameSchema } from "./imageSettings.ts";
+import { labelsSchema, taintsSchema } from "./nodeLabels.ts";
 import { isRecord } from "../talos/values.ts";
-import { at, listAt } from "./raw.ts";
-import { flag, must } from "./words.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { flagSchema, must } from "./words.ts";
 
 /** Pools: what nodes share, said once. */
 
 const nameText = "a pool's name: lower-case letters, digits and dashes, at most 40";
 
 /** The name of one of `cluster.pools`. */
-export const poolName = z
+export const poolNameSchema = z
   .string(must(nameText))
   .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, must(nameText));
 
 /** A mapping of something by the names of pools. */
-export function byPool<Value extends z.ZodType>(value: Value, what: string) {
-  return z.record(poolName, value, {
+export function byPoolSchema<Value extends z.ZodType>(value: Value, what: string) {
+  return z.record(poolNameSchema, value, {
     error: ({ code, input }) => must(code === "invalid_key" ? nameText : what).error({ input }),
   });
 }
@@ -29,13 +29,13 @@ export function poolsSchema<
   Documents extends z.ZodType,
   Version extends z.ZodType,
 >(of: { patches: Patches; documents: Documents; talosVersion: Version }) {
-  return byPool(
+  return byPoolSchema(
     section({
-      image: imageName.optional().describe("Image name. Default: `image`."),
-      iscsi: flag().optional().describe("As a node's `iscsi`."),
+      image: imageNameSchema.optional().describe("Image name. Default: `image`."),
+      iscsi: flagSchema().optional().describe("As a node's `iscsi`."),
       talosVersion: of.talosVersion,
-      labels: labels.describe("Node labels."),
-      taints: taints.describe("Node taints."),
+      labels: labelsSchema.describe("Node labels."),
+      taints: taintsSchema.describe("Node taints."),
       documents: of.documents,
       patches: of.patches,
     }),
@@ -46,7 +46,7 @@ export function poolsSchema<
 }
 
 /** Where something of a node stands in the stack's file, when it does not stand at the node. */
-export interface Expanded {
+export interface ExpandedPools {
   /** The settings with every node complete, as if there were no pools. */
   raw: Record<string, unknown>;
   /** The path in the stack's file of a path in `raw`. */
@@ -57,13 +57,13 @@ export interface Expanded {
  * The settings with what its pool says in every node. Rules see nodes alone; what is wrong with a pool is told once, where it stands, since `relocate`
  * gives it one path whichever node shows it.
  */
-export function expandPools(raw: Record<string, unknown>): Expanded {
-  const pools = at(raw, "cluster", "pools");
+export function expandPools(raw: Record<string, unknown>): ExpandedPools {
+  const pools = valueAt(raw, "cluster", "pools");
   if (!isRecord(pools)) return { raw, relocate: (path) => path };
   const places = new Map<string, string>();
   const shifts = new Map<string, { path: string; length: number }>();
   const nodes = listAt(raw, "cluster", "nodes").map((node, index) => {
-    const name = at(node, "pool");
+    const name = valueAt(node, "pool");
     const pool = typeof name === "string" ? pools[name] : undefined;
     if (!isRecord(node) || !isRecord(pool)) return node;
     const here = `cluster.nodes[${index}]`;
@@ -110,13 +110,13 @@ export function expandPools(raw: Record<string, unknown>): Expanded {
 export function checkPools(raw: unknown, problems: Problem[], warnings: Problem[]): void {
   const nodes = listAt(raw, "cluster", "nodes");
   const keysAt = (...path: string[]): string[] => {
-    const value = at(raw, ...path);
+    const value = valueAt(raw, ...path);
     return isRecord(value) ? Object.keys(value) : [];
   };
   const declared = keysAt("cluster", "pools");
-  const named = new Set(nodes.map((node) => at(node, "pool")));
+  const named = new Set(nodes.map((node) => valueAt(node, "pool")));
   nodes.forEach((node, index) => {
-    const name = at(node, "pool");
+    const name = valueAt(node, "pool");
     if (typeof name !== "string" || declared.includes(name)) return;
     const known = declared.length === 0 ? "there are none" : `there are ${declared.join(", ")}`;
     problems.push({
@@ -133,7 +133,7 @@ export function checkPools(raw: unknown, problems: Problem[], warnings: Problem[
       problems.push({ path, reason: `is for an unknown pool; there is no cluster.pools.${name}` });
     else if (
       named.has(name) &&
-      !nodes.some((node) => at(node, "pool") === name && at(node, "role") === "worker")
+      !nodes.some((node) => valueAt(node, "pool") === name && valueAt(node, "role") === "worker")
     )
       warnings.push({
         path,

@@ -1,32 +1,32 @@
 import { z } from "zod";
 import { splitEndpoint } from "../talos/endpoint.ts";
 import { isHost } from "./hosts.ts";
-import { flag, must } from "./words.ts";
+import { flagSchema, must } from "./words.ts";
 
 const endpointText = "a host or host:port, such as 203.0.113.7:50021";
 
 /** Where a Talos API is reached: a host, and perhaps a port. */
-const endpoint = z.string(must(endpointText)).refine((text) => {
+const endpointSchema = z.string(must(endpointText)).refine((text) => {
   const { host, port } = splitEndpoint(text);
   return isHost(host) && Number.isSafeInteger(port) && port > 0 && port < 65_536;
 }, must(endpointText));
 
-export const nodeEndpoint = endpoint
+export const nodeEndpointSchema = endpointSchema
   .optional()
   .describe(
     "Where its Talos API is reached, `host[:port]`. Default: `talosEndpoints`, then `address`, port 50000.",
   );
 
-export const talosEndpoints = z
-  .array(endpoint, must("a list of endpoints"))
+export const talosEndpointsSchema = z
+  .array(endpointSchema, must("a list of endpoints"))
   .default([])
   .describe("Talos API endpoints that forward to all nodes, tried in turn.");
 
-export const checkHardware = z
+export const checkHardwareSchema = z
   .enum(["refuse", "warn", "off"], must("refuse, warn or off"))
   .optional()
   .describe("Missing disks or links. Default: `refuse` new machines, `warn` for running nodes.");
 
-export const renewCredentials = flag()
+export const renewCredentialsSchema = flagSchema()
   .default(false)
   .describe("Issue and renew Talos credentials from the cluster's CA.");

@@ -2,19 +2,19 @@ import type { Problem } from "../components/csi/problems.ts";
 import { findBadRelease } from "../talos/extensions.ts";
 import { kubernetesMinor } from "../talos/kubernetesWay.ts";
 import { contractOf, parseVersion } from "../talos/version.ts";
-import { extensionsOf, givenImages } from "./images.ts";
-import { at, listAt } from "./raw.ts";
-import { wellFormed } from "./wellFormed.ts";
+import { givenExtensions, givenImages } from "./images.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { textIfParsable } from "./wellFormed.ts";
 
 /** `upgrade.releases`: one of each minor release, none that is known to be bad, and none that no node goes through. */
 export function checkReleases(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const releases = listAt(raw, "upgrade", "releases").map((value) => wellFormed(value, parseVersion));
+  const releases = listAt(raw, "upgrade", "releases").map((value) => textIfParsable(value, parseVersion));
   const given = [
-    at(raw, "talosVersion"),
-    ...listAt(raw, "cluster", "nodes").map((node) => at(node, "talosVersion")),
+    valueAt(raw, "talosVersion"),
+    ...listAt(raw, "cluster", "nodes").map((node) => valueAt(node, "talosVersion")),
   ];
   const minors = given.flatMap((value) => {
-    const version = wellFormed(value, parseVersion);
+    const version = textIfParsable(value, parseVersion);
     return version === undefined ? [] : [parseVersion(version).minor];
   });
   const newest = Math.max(...minors);
@@ -30,7 +30,7 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
         reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; set one of each`,
       });
     const bad = givenImages(raw)
-      .map((image) => findBadRelease(release, extensionsOf(image)))
+      .map((image) => findBadRelease(release, givenExtensions(image)))
       .find(Boolean);
     if (bad !== undefined)
       problems.push({ path, reason: `is ${release}: ${bad.reason}; use ${bad.instead} (${bad.source})` });
@@ -40,7 +40,7 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
         reason: `has no effect: ${release} is not on the way to v1.${newest}; the last step is talosVersion`,
       });
   });
-  if (releases.length > 0 && at(raw, "upgrade", "through") !== "automatic")
+  if (releases.length > 0 && valueAt(raw, "upgrade", "through") !== "automatic")
     warnings.push({ path: "upgrade.releases", reason: "has no effect without upgrade.through: automatic" });
   problems.push(...doubleKubernetes(listAt(raw, "upgrade", "kubernetes", "releases")));
 }

@@ -13,16 +13,16 @@ import { checkEndpoint } from "./endpoint.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { checkImages, givenImages, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
-import { at, listAt } from "./raw.ts";
-import { checkCsi, hiddenCsiProblems, unguardedDrivers } from "./csi.ts";
-import { placeControllers } from "./placement.ts";
-import { approvedPlan } from "./approvedPlan.ts";
-import { baseFiles, checkBaseFiles } from "./baseFiles.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { checkCsi, csiProblemsOfDraft, driversWithoutGuard } from "./csi.ts";
+import { addControlPlaneTolerations } from "./placement.ts";
+import { readApprovedPlan } from "./approvedPlan.ts";
+import { readBaseFiles, checkBaseFiles } from "./baseFiles.ts";
 import type { ReadFile } from "./files.ts";
-import { existingSecrets, type ExistingSecrets } from "./secrets.ts";
+import { readExistingSecrets, type ExistingSecrets } from "./secrets.ts";
 import type { Hidden } from "./secretValues.ts";
 import { checkVersions } from "./versions.ts";
-import { wellFormed } from "./wellFormed.ts";
+import { textIfParsable } from "./wellFormed.ts";
 import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
 import { normalizeHost } from "../talos/endpoint.ts";
 import { parseContract } from "../talos/version.ts";
@@ -83,7 +83,7 @@ export function completeSettings(
   // What is right at a pool is right at its nodes.
   const wholeDraft =
     draft === undefined || whole === raw ? draft : (settingsSchema.safeParse(whole).data ?? draft);
-  const { settings, problems } = complete(whole, wholeDraft, readFile);
+  const { settings, problems } = checkAndComplete(whole, wholeDraft, readFile);
   const moved = (problem: Problem): Problem => ({ ...problem, path: relocate(problem.path) });
   return {
     ...(settings === undefined ? {} : { settings: { ...settings, warnings: settings.warnings.map(moved) } }),
@@ -91,7 +91,7 @@ export function completeSettings(
   };
 }
 
-function complete(
+function checkAndComplete(
   raw: Record<string, unknown>,
   draft: Draft | undefined,
   readFile: ReadFile,
@@ -105,28 +105,28 @@ function complete(
   checkDisks(raw, problems);
   checkPools(raw, problems, warnings);
   checkLabels(raw, problems, warnings);
-  const sources = baseFiles(raw, readFile, problems);
+  const sources = readBaseFiles(raw, readFile, problems);
   checkVersions(raw, problems, warnings, { generated: sources.some((source) => source === undefined) });
   const images = checkImages(raw, problems, warnings);
   checkPatches(raw, problems, warnings, sources);
-  const secretsGiven = at(raw, "cluster", "secrets");
+  const secretsGiven = valueAt(raw, "cluster", "secrets");
   const parsedSecrets =
     secretsGiven === undefined ? undefined : baseShape.cluster.shape.secrets.safeParse(secretsGiven);
   const ownOfControlPlane = sources.find(
     (source, index) =>
-      source !== undefined && at(listAt(raw, "cluster", "nodes")[index], "role") === "controlplane",
+      source !== undefined && valueAt(listAt(raw, "cluster", "nodes")[index], "role") === "controlplane",
   );
   const existing =
     parsedSecrets?.data === undefined
       ? undefined
-      : existingSecrets(parsedSecrets.data, readFile, ownOfControlPlane);
+      : readExistingSecrets(parsedSecrets.data, readFile, ownOfControlPlane);
   problems.push(...(existing?.problems ?? []));
-  const contract = wellFormed(at(raw, "talosContract"), parseContract);
+  const contract = textIfParsable(valueAt(raw, "talosContract"), parseContract);
   problems.push(...checkBaseFiles(raw, sources, existing?.secrets?.machineSecrets, contract));
-  const approved = approvedPlan(at(raw, "approvedPlan"), readFile, problems);
+  const approved = readApprovedPlan(valueAt(raw, "approvedPlan"), readFile, problems);
   const { [defaultImage]: image, ...others } = Object.fromEntries(images);
   if (draft === undefined || image === undefined || images.size < givenImages(raw).length) {
-    problems.push(...hiddenCsiProblems(raw));
+    problems.push(...csiProblemsOfDraft(raw));
     return { problems };
   }
   const csi = checkCsi(draft, images);
@@ -140,7 +140,7 @@ function complete(
   const settings: Omit<Settings, "hidden"> = {
     ...plainly,
     ...(approved === undefined ? {} : { approvedPlan: approved }),
-    ...placeControllers({ ...draft, ...unguarded(draft) }),
+    ...addControlPlaneTolerations({ ...draft, ...withoutUnsupportedGuard(draft) }),
     image,
     images: others,
     cluster: {
@@ -169,9 +169,9 @@ function complete(
 }
 
 /** The drivers without the guard that their Kubernetes does not have, so that the stack deploys all the same. */
-function unguarded(draft: Draft): Pick<Draft, "joviandss" | "synology"> {
+function withoutUnsupportedGuard(draft: Draft): Pick<Draft, "joviandss" | "synology"> {
   return Object.fromEntries(
-    unguardedDrivers(draft).map((driver) => [driver, { ...draft[driver], guardAccessModes: false }]),
+    driversWithoutGuard(draft).map((driver) => [driver, { ...draft[driver], guardAccessModes: false }]),
   );
 }
 
@@ -180,7 +180,7 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
   for (const key of ["name", "address"] as const) {
     const first = new Map<string, number>();
     nodes.forEach((node, index) => {
-      const value = at(node, key);
+      const value = valueAt(node, key);
       if (typeof value !== "string") return;
       const other = first.get(normalizeHost(value));
       if (other === undefined) first.set(normalizeHost(value), index);
@@ -191,8 +191,8 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
         });
     });
   }
-  const controlPlanes = nodes.filter((node) => at(node, "role") === "controlplane").length;
-  const workers = nodes.filter((node) => at(node, "role") === "worker").length;
+  const controlPlanes = nodes.filter((node) => valueAt(node, "role") === "controlplane").length;
+  const workers = nodes.filter((node) => valueAt(node, "role") === "worker").length;
   // With a role that cannot be read, nobody knows yet whether a control plane is missing.
   if (workers > 0 && workers === nodes.length) {
     problems.push({

@@ -2,17 +2,22 @@ import { z } from "zod";
 import { section } from "../components/csi/fields.ts";
 import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
 import { isAgeRecipient } from "./age.ts";
-import { diskSelector } from "./disk.ts";
-import { image, imageName, images } from "./imageSettings.ts";
-import { labels, taints } from "./nodeLabels.ts";
-import { byPool, poolName, poolsSchema } from "./pools.ts";
-import { network, vip } from "./network.ts";
+import { diskSelectorSchema } from "./disk.ts";
+import { imageSchema, imageNameSchema, namedImagesSchema } from "./imageSettings.ts";
+import { labelsSchema, taintsSchema } from "./nodeLabels.ts";
+import { byPoolSchema, poolNameSchema, poolsSchema } from "./pools.ts";
+import { networkSchema, vipSchema } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
-import { checkHardware, nodeEndpoint, renewCredentials, talosEndpoints } from "./reaching.ts";
-import { gatesOf } from "./gates.ts";
-import { kubernetesReleasesOf, releasesOf, through } from "./through.ts";
-import { outsideWindow, windows } from "./windows.ts";
-import { flag, must, mustUnseen } from "./words.ts";
+import {
+  checkHardwareSchema,
+  nodeEndpointSchema,
+  renewCredentialsSchema,
+  talosEndpointsSchema,
+} from "./reaching.ts";
+import { gatesSchema } from "./gates.ts";
+import { kubernetesReleasesSchema, releasesSchema, throughSchema } from "./through.ts";
+import { outsideWindowSchema, windowsSchema } from "./windows.ts";
+import { flagSchema, must, mustHidden } from "./words.ts";
 
 /**
  * The shape of a stack's settings (`Pulumi.<stack>.yaml` without the project's prefix): keys, types, defaults and
@@ -20,7 +25,7 @@ import { flag, must, mustUnseen } from "./words.ts";
  */
 
 /** Whether a version or contract can be read. */
-export const readable = (parse: (text: string) => unknown) => (text: string) => {
+export const isParsable = (parse: (text: string) => unknown) => (text: string) => {
   try {
     parse(text);
     return true;
@@ -47,7 +52,7 @@ export function parseDuration(text: string): number | undefined {
 }
 
 /** A duration in the file, seconds in the settings. */
-const duration = (byDefault: string) =>
+const durationSchema = (byDefault: string) =>
   z
     .string(must(durationText))
     .refine(
@@ -60,11 +65,11 @@ const duration = (byDefault: string) =>
     .default(byDefault)
     .transform((text) => parseDuration(text) ?? 0);
 
-const talosVersion = z
+const talosVersionSchema = z
   .string(must("a Talos release such as v1.13.9"))
-  .refine(readable(parseVersion), must("a Talos release in full and with its v, such as v1.13.9"));
+  .refine(isParsable(parseVersion), must("a Talos release in full and with its v, such as v1.13.9"));
 
-const kubernetesVersion = z
+const kubernetesVersionSchema = z
   .string(must("a Kubernetes release such as v1.35.4"))
   .regex(
     /^v(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-(alpha|beta|rc)\.\d+)?$/,
@@ -75,7 +80,7 @@ function isCidr(text: string): boolean {
   return z.cidrv4().safeParse(text).success || z.cidrv6().safeParse(text).success;
 }
 
-const cidrs = z
+const cidrsSchema = z
   .array(
     z.string(must("a CIDR such as 10.244.0.0/16")).refine(isCidr, must("a CIDR such as 10.244.0.0/16")),
     must("a list of CIDRs"),
@@ -85,45 +90,45 @@ const cidrs = z
 const patchText = "a machine configuration patch: a YAML text or a mapping";
 
 /** A patch as a person writes it (a YAML text or a mapping); `rules.ts` checks what it says. */
-const patch = z.union(
+const patchSchema = z.union(
   [
     z.string(),
-    z.record(z.string(), z.unknown()).refine((map) => Object.keys(map).length > 0, mustUnseen(patchText)),
+    z.record(z.string(), z.unknown()).refine((map) => Object.keys(map).length > 0, mustHidden(patchText)),
   ],
-  mustUnseen(patchText),
+  mustHidden(patchText),
 );
-const patches = z.array(patch, mustUnseen("a list of machine configuration patches")).default([]);
+const patchesSchema = z.array(patchSchema, mustHidden("a list of machine configuration patches")).default([]);
 
 const documentText = "a machine configuration document: a YAML text or a mapping with a kind";
 
 /** A document as a person writes it; `documents.ts` checks what it says. */
-const documents = z
+const documentsSchema = z
   .array(
     z.union(
       [
         z.string(),
         z
           .record(z.string(), z.unknown())
-          .refine((map) => Object.keys(map).length > 0, mustUnseen(documentText)),
+          .refine((map) => Object.keys(map).length > 0, mustHidden(documentText)),
       ],
-      mustUnseen(documentText),
+      mustHidden(documentText),
     ),
-    mustUnseen("a list of machine configuration documents"),
+    mustHidden("a list of machine configuration documents"),
   )
   .default([]);
 
-const onRemove = z.enum(["keep", "reset"], must("keep or reset"));
+const onRemoveSchema = z.enum(["keep", "reset"], must("keep or reset"));
 
-const file = (what: string) =>
+const fileSchema = (what: string) =>
   z
     .string(must(`the path of ${what}, from the project's folder`))
     .min(1, must(`the path of ${what}`))
     .optional();
 /** Contents that may be secret: the value never appears in a message. */
-const contents = (what: string) =>
+const contentsSchema = (what: string) =>
   z.string({ error: () => `must be the contents of ${what}, as text` }).optional();
 
-const node = section({
+const nodeSchema = section({
   name: z
     .string(must("the node's name, such as cp1"))
     .regex(
@@ -135,51 +140,51 @@ const node = section({
     .string(must("an IP address or DNS name of the node's Talos API"))
     .refine(isHost, must("an IP address or DNS name, without a port"))
     .describe("IP address or DNS name."),
-  endpoint: nodeEndpoint,
+  endpoint: nodeEndpointSchema,
   role: z.enum(["controlplane", "worker"], must("controlplane or worker")).describe("Role of the node."),
-  talosVersion: talosVersion.optional().describe("Default: the stack's."),
+  talosVersion: talosVersionSchema.optional().describe("Default: the stack's."),
   installDisk: z
     .string(must("the device to install to, such as /dev/nvme0n1"))
     .startsWith("/dev/", must("the device to install to, such as /dev/nvme0n1"))
     .optional()
     .describe("Install disk. Default: /dev/sda."),
-  pool: poolName.optional().describe("Pool of the node."),
-  labels: labels.describe("Kubernetes node labels, added to the pool's."),
-  taints: taints.describe("Node taints, added to the pool's: `nvidia.com/gpu: present:NoSchedule`."),
-  image: imageName.optional().describe("Name under `images`. Default: `image`."),
-  iscsi: flag().default(true).describe("`false`: no iSCSI checks or drivers on the node."),
-  diskSelector: diskSelector.optional().describe("Select the install disk by its properties."),
+  pool: poolNameSchema.optional().describe("Pool of the node."),
+  labels: labelsSchema.describe("Kubernetes node labels, added to the pool's."),
+  taints: taintsSchema.describe("Node taints, added to the pool's: `nvidia.com/gpu: present:NoSchedule`."),
+  image: imageNameSchema.optional().describe("Name under `images`. Default: `image`."),
+  iscsi: flagSchema().default(true).describe("`false`: no iSCSI checks or drivers on the node."),
+  diskSelector: diskSelectorSchema.optional().describe("Select the install disk by its properties."),
   hostname: z
     .string(must("a host name such as cp1"))
     .regex(hostPattern, must("a host name such as cp1 or cp1.example.org"))
     .optional()
     .describe("Host name. Default: `name` on new clusters. Set it for nodes joining an adopted cluster."),
-  network: network.optional().describe("Static network. Default: DHCP."),
-  documents: documents.describe("Extra configuration documents, such as UserVolumeConfig."),
-  config: contents("the node's machine configuration").describe(
+  network: networkSchema.optional().describe("Static network. Default: DHCP."),
+  documents: documentsSchema.describe("Extra configuration documents, such as UserVolumeConfig."),
+  config: contentsSchema("the node's machine configuration").describe(
     "This node's machine configuration, for adopted clusters. Set it with `--secret`.",
   ),
-  configFile: file("the node's machine configuration").describe("Path instead of contents."),
-  patches: patches.describe("Patches, applied last."),
-  onRemove: onRemove.optional().describe("Default: `cluster.onRemove`."),
+  configFile: fileSchema("the node's machine configuration").describe("Path instead of contents."),
+  patches: patchesSchema.describe("Patches, applied last."),
+  onRemove: onRemoveSchema.optional().describe("Default: `cluster.onRemove`."),
 });
 
-const secrets = section({
-  bundle: contents("secrets.yaml").describe(
+const secretsSchema = section({
+  bundle: contentsSchema("secrets.yaml").describe(
     "Secrets bundle (`talosctl gen secrets`). Set it with `--secret`.",
   ),
-  bundleFile: file("secrets.yaml").describe("Path instead of contents."),
-  controlplane: contents("controlplane.yaml").describe(
+  bundleFile: fileSchema("secrets.yaml").describe("Path instead of contents."),
+  controlplane: contentsSchema("controlplane.yaml").describe(
     "Control plane configuration, instead of a bundle. Set it with `--secret`.",
   ),
-  controlplaneFile: file("controlplane.yaml").describe("Path instead of contents."),
-  worker: contents("worker.yaml").describe("Worker configuration. Set it with `--secret`."),
-  workerFile: file("worker.yaml").describe("Path instead of contents."),
-  talosconfig: contents("talosconfig").describe("talosconfig. Set it with `--secret`."),
-  talosconfigFile: file("talosconfig").describe("Path instead of contents."),
+  controlplaneFile: fileSchema("controlplane.yaml").describe("Path instead of contents."),
+  worker: contentsSchema("worker.yaml").describe("Worker configuration. Set it with `--secret`."),
+  workerFile: fileSchema("worker.yaml").describe("Path instead of contents."),
+  talosconfig: contentsSchema("talosconfig").describe("talosconfig. Set it with `--secret`."),
+  talosconfigFile: fileSchema("talosconfig").describe("Path instead of contents."),
 });
 
-const cluster = section({
+const clusterSchema = section({
   name: z
     .string(must("the cluster's name"))
     .regex(
@@ -195,20 +200,22 @@ const cluster = section({
     )
     .describe("Kubernetes API URL."),
   nodes: z
-    .array(node, must("a list of nodes"))
+    .array(nodeSchema, must("a list of nodes"))
     .min(1, must("a list of nodes with at least one control plane"))
     .describe("All nodes; the first control plane bootstraps a new cluster."),
   pools: poolsSchema({
-    patches: patches.describe("Patches, before a node's."),
-    documents: documents.describe("Configuration documents."),
-    talosVersion: talosVersion.optional().describe("Default: the stack's."),
+    patches: patchesSchema.describe("Patches, before a node's."),
+    documents: documentsSchema.describe("Configuration documents."),
+    talosVersion: talosVersionSchema.optional().describe("Default: the stack's."),
   }),
-  talosEndpoints,
-  secrets: secrets.optional().describe("Secrets of an adopted cluster. Absent: a new cluster."),
-  onRemove: onRemove
+  talosEndpoints: talosEndpointsSchema,
+  secrets: secretsSchema.optional().describe("Secrets of an adopted cluster. Absent: a new cluster."),
+  onRemove: onRemoveSchema
     .default("keep")
     .describe("A removed node is left alone (`keep`), or drained, removed and **wiped** (`reset`)."),
-  protectSecrets: flag().default(true).describe("Refuse to delete generated secrets (`pulumi destroy`)."),
+  protectSecrets: flagSchema()
+    .default(true)
+    .describe("Refuse to delete generated secrets (`pulumi destroy`)."),
   acceptDropped: z
     .array(
       z.string(must("a path such as machine.sysctls")).min(1, must("a path such as machine.sysctls")),
@@ -218,75 +225,77 @@ const cluster = section({
     .describe(
       "Configuration paths that nodes may lose: `machine.sysctls`, `RegistryMirrorConfig[docker.io]`.",
     ),
-  checkHardware,
-  renewCredentials,
-  podSubnets: cidrs.optional().describe("Default: 10.244.0.0/16."),
-  serviceSubnets: cidrs.optional().describe("Default: 10.96.0.0/12."),
-  vip: vip.optional().describe("Virtual IP of the control planes."),
-  documents: section({ all: documents, controlplane: documents, worker: documents })
+  checkHardware: checkHardwareSchema,
+  renewCredentials: renewCredentialsSchema,
+  podSubnets: cidrsSchema.optional().describe("Default: 10.244.0.0/16."),
+  serviceSubnets: cidrsSchema.optional().describe("Default: 10.96.0.0/12."),
+  vip: vipSchema.optional().describe("Virtual IP of the control planes."),
+  documents: section({ all: documentsSchema, controlplane: documentsSchema, worker: documentsSchema })
     .prefault({})
     .describe("Configuration documents."),
-  patches: section({ all: patches, controlplane: patches, worker: patches })
+  patches: section({ all: patchesSchema, controlplane: patchesSchema, worker: patchesSchema })
     .prefault({})
     .describe("Machine configuration patches, before a node's."),
 });
 
-const percentage = /^(100|[1-9]\d?)%$/;
+const percentageSchema = /^(100|[1-9]\d?)%$/;
 const shareText =
   "a number of nodes, at least 1, or a percentage of the workers from 1% to 100%, such as 25%";
 
-const share = z
+const shareSchema = z
   .union([z.number(), z.string()], must(shareText))
   // Not inside of the union: a union shows the complaint of the one member whose type fits, in words of its own.
   .refine(
     (value) =>
-      typeof value === "number" ? Number.isSafeInteger(value) && value >= 1 : percentage.test(value),
+      typeof value === "number" ? Number.isSafeInteger(value) && value >= 1 : percentageSchema.test(value),
     must(shareText),
   );
 
-const upgrade = section({
-  prePull: flag().default(true).describe("Pull the image on all nodes before the first drain."),
+const upgradeSchema = section({
+  prePull: flagSchema().default(true).describe("Pull the image on all nodes before the first drain."),
   drain: section({
-    enabled: flag().default(true).describe("Drain nodes (never a single node)."),
-    timeout: duration("5m").describe("Limit for pods and volumes to leave."),
+    enabled: flagSchema().default(true).describe("Drain nodes (never a single node)."),
+    timeout: durationSchema("5m").describe("Limit for pods and volumes to leave."),
     whenBlocked: z
       .enum(["stop", "delete"], must("stop or delete"))
       .default("stop")
       .describe("`delete` deletes pods that a budget holds, after `blockedTimeout`. **Can lose data.**"),
-    blockedTimeout: duration("2m").describe("For `whenBlocked: delete`."),
+    blockedTimeout: durationSchema("2m").describe("For `whenBlocked: delete`."),
     leftoverSessions: z
       .enum(["refuse", "warn"], must("refuse or warn"))
       .default("warn")
       .describe("Leaked iSCSI sessions: `warn` and reboot, or `refuse`."),
   }).prefault({}),
   workers: section({
-    maxUnavailable: share
+    maxUnavailable: shareSchema
       .default(1)
       .describe("Number or percentage, rounded down, at least one. Unavailable workers count."),
   }).prefault({}),
-  pools: byPool(
+  pools: byPoolSchema(
     section({
-      maxUnavailable: share.optional().describe("Default: as `workers`."),
+      maxUnavailable: shareSchema.optional().describe("Default: as `workers`."),
       order: z.int(must("a whole number")).default(0).describe("Lower goes first; no pool is 0."),
     }),
     "a mapping of pools by name",
   )
     .default({})
     .describe("Per pool, one after the other."),
-  gates: gatesOf(duration),
-  windows,
-  outsideWindow,
+  gates: gatesSchema(durationSchema),
+  windows: windowsSchema,
+  outsideWindow: outsideWindowSchema,
   storageGate: section({
-    enabled: flag().optional().describe("Default: with JovianDSS or Synology."),
-    timeout: duration("5m").describe("Limit for storage to recover."),
+    enabled: flagSchema().optional().describe("Default: with JovianDSS or Synology."),
+    timeout: durationSchema("5m").describe("Limit for storage to recover."),
   }).prefault({}),
-  timeout: duration("30m").describe("Limit for each step of a node."),
-  configurationTimeout: duration("10m").describe(
+  timeout: durationSchema("30m").describe("Limit for each step of a node."),
+  configurationTimeout: durationSchema("10m").describe(
     "Limit for control planes to be healthy before and after a configuration change.",
   ),
-  through,
-  releases: releasesOf(talosVersion),
-  allowSkew: flag().default(false).describe("Allow skipping minor releases, which Talos does not test."),
+  through: throughSchema,
+  releases: releasesSchema(talosVersionSchema),
+  allowSkew: flagSchema()
+    .default(false)
+    .describe("Allow skipping minor releases, which Talos does not test."),
   etcdSnapshot: section({
     directory: z
       .string(must("a folder"))
@@ -311,24 +320,24 @@ const upgrade = section({
     .optional()
     .describe("Snapshot of etcd before a rollout disturbs the first control plane."),
   kubernetes: section({
-    acceptRemovedApis: flag().default(false).describe("Upgrade although removed APIs are still used."),
-    releases: kubernetesReleasesOf(kubernetesVersion),
+    acceptRemovedApis: flagSchema().default(false).describe("Upgrade although removed APIs are still used."),
+    releases: kubernetesReleasesSchema(kubernetesVersionSchema),
   }).prefault({}),
-  etcdDowngrade: flag().default(false).describe("Convert etcd's data for a rollback to an older etcd."),
+  etcdDowngrade: flagSchema().default(false).describe("Convert etcd's data for a rollback to an older etcd."),
 }).prefault({});
 
 /** Everything that a stack's file may say, except what the CSI drivers add. */
 export const baseShape = {
-  talosVersion: talosVersion.describe("Talos release of all nodes; a node may override it."),
+  talosVersion: talosVersionSchema.describe("Talos release of all nodes; a node may override it."),
   talosContract: z
     .string(must("a machine configuration contract such as v1.12"))
-    .refine(readable(parseContract), must("major and minor release only and with its v, such as v1.12"))
+    .refine(isParsable(parseContract), must("major and minor release only and with its v, such as v1.12"))
     .optional()
     .describe("Talos minor release that the cluster was created with. Never raise it."),
-  kubernetesVersion: kubernetesVersion
+  kubernetesVersion: kubernetesVersionSchema
     .optional()
     .describe("Kubernetes release of the cluster. Changing it upgrades the cluster."),
-  strictSecrets: flag()
+  strictSecrets: flagSchema()
     .default(false)
     .describe("Refuse plain-text secrets in the stack file instead of warning."),
   approvedPlan: z
@@ -343,17 +352,17 @@ export const baseShape = {
     .describe(
       "Digest of the approved plan, or `<digest>@<file>`; any other plan is refused. `none` only shows the digest. TALOS_ISCSI_APPROVED_PLAN takes precedence.",
     ),
-  image: image.prefault({}),
-  images,
-  cluster,
-  upgrade,
+  image: imageSchema.prefault({}),
+  images: namedImagesSchema,
+  cluster: clusterSchema,
+  upgrade: upgradeSchema,
   outputs: section({
-    machineConfigurations: flag().default(false).describe("Output redacted machine configurations."),
+    machineConfigurations: flagSchema().default(false).describe("Output redacted machine configurations."),
   }).prefault({}),
 };
 
-export type NodeSettings = z.output<typeof node>;
-export type ClusterSettings = z.output<typeof cluster>;
+export type NodeSettings = z.output<typeof nodeSchema>;
+export type ClusterSettings = z.output<typeof clusterSchema>;
 /** A patch as the stack's file has it: YAML text or a mapping. */
-export type PatchSetting = z.output<typeof patch>;
-export type SecretsSetting = z.output<typeof secrets>;
+export type PatchSetting = z.output<typeof patchSchema>;
+export type SecretsSetting = z.output<typeof secretsSchema>;

@@ -63,26 +63,29 @@ export function secretScalars(
 }
 
 /** What is secret for whom. @param scalars those of `--secret` and of the environment */
-export function hiddenValues(config: Readonly<Record<string, unknown>>, scalars: readonly Scalar[]): Hidden {
+export function collectHiddenValues(
+  config: Readonly<Record<string, unknown>>,
+  scalars: readonly Scalar[],
+): Hidden {
   const configurations: KnownSecret[] = [];
   const values: string[] = [];
   for (const { path, value } of scalars) {
     if (value === "" || isWholeConfiguration(path)) continue;
-    const patch = patchAt(path);
+    const patch = patchPathLength(path);
     if (patch !== undefined) {
       const inner = path.slice(patch);
       const whole = path
         .slice(0, patch)
         .reduce<unknown>((at, key) => (at as Record<string | number, unknown>)[key], config);
       configurations.push(
-        ...(inner.length === 0 ? scalarsOf(value) : scalarsAt(value, named(inner), kindOf(whole))),
+        ...(inner.length === 0 ? scalarsOf(value) : scalarsAt(value, namedPath(inner), kindOf(whole))),
       );
     } else if (!isPublic(path)) values.push(value);
   }
   return { configurations, values: [...new Set(values)] };
 }
 
-const named = (path: Path): string[] => path.filter((key) => typeof key === "string");
+const namedPath = (path: Path): string[] => path.filter((key) => typeof key === "string");
 
 // cluster.secrets.controlplane, cluster.nodes[0].config: told to be set with --secret for what is secret in them, and known as configurations.
 function isWholeConfiguration(path: Path): boolean {
@@ -90,7 +93,7 @@ function isWholeConfiguration(path: Path): boolean {
 }
 
 /** How long the path of the patch or document is that a path leads into. */
-function patchAt(path: Path): number | undefined {
+function patchPathLength(path: Path): number | undefined {
   const at = path.findIndex((key) => key === "patches" || key === "documents");
   if (path[0] !== "cluster" || at < 0) return undefined;
   return at + (path[1] === "nodes" || path[1] === "pools" ? 2 : 3);
@@ -99,7 +102,7 @@ function patchAt(path: Path): number | undefined {
 /** Does the setting name or address something? Resources, their IDs and images consist of it, so it cannot be hidden. */
 function isPublic(path: Path): boolean {
   const [section, key] = path;
-  const last = named(path).at(-1) ?? "";
+  const last = namedPath(path).at(-1) ?? "";
   if (path.length === 1) return true;
   if (section === "image") return key !== "schematic";
   if (section === "images") return path[2] !== "schematic";
@@ -111,22 +114,22 @@ function isPublic(path: Path): boolean {
 }
 
 /** Secrets of the settings that are in plain text where they come from. @param config with marks in place of those that are not */
-export function plainScalars(config: Readonly<Record<string, unknown>>): Scalar[] {
+export function findPlainSecrets(config: Readonly<Record<string, unknown>>): Scalar[] {
   return scalarsIn(config).filter(({ path, value }) => {
     if (value === "" || isMark(value) || isHarmlessValue(value)) return false;
-    const name = named(path).at(-1) ?? "";
+    const name = namedPath(path).at(-1) ?? "";
     if (isWholeConfiguration(path)) return !name.endsWith("File");
-    if (patchAt(path) !== undefined && /\n|^\s*[[{]|:\s/.test(value) && countPlainSecrets(value) > 0)
+    if (patchPathLength(path) !== undefined && /\n|^\s*[[{]|:\s/.test(value) && countPlainSecrets(value) > 0)
       return true;
     if (path.some((key) => key === "imagePullSecrets" || key === "acceptDropped")) return false;
-    if (patchAt(path) !== undefined && /^(?:contents?)$/.test(name))
+    if (patchPathLength(path) !== undefined && /^(?:contents?)$/.test(name))
       return countPlainSecrets(value) > 0 || secretSpans(value).length > 0;
     return isSecretName(name) || secretSpans(value, /^(?:environment|env)$/i.test(name)).length > 0;
   });
 }
 
 /** Complaints about them, with the command that helps. */
-export function plainProblems(scalars: readonly Scalar[]): Problem[] {
+export function plainSecretProblems(scalars: readonly Scalar[]): Problem[] {
   return scalars.map(({ path }) => {
     const place = pathText(path);
     return {
@@ -145,7 +148,7 @@ export function pathText(path: Path): string {
 }
 
 /** A copy of the settings with other values in some places. */
-export function replaced(config: unknown, scalars: readonly Scalar[], by: string): unknown {
+export function replaceScalars(config: unknown, scalars: readonly Scalar[], by: string): unknown {
   const places = new Set(scalars.map(({ path }) => JSON.stringify(path)));
   const copy = (value: unknown, path: Path): unknown => {
     if (Array.isArray(value)) return value.map((item: unknown, index) => copy(item, [...path, index]));

@@ -1,6 +1,6 @@
 import type { Problem } from "../components/csi/problems.ts";
 import type { SecretsSetting } from "./schema.ts";
-import { given, sourceOf, type ReadFile, type Source } from "./files.ts";
+import { givesSource, readSource, type ReadFile, type Source } from "./files.ts";
 import { acceptedAuthorities, talosconfigMismatch } from "../talos/clusterIdentity.ts";
 import { ConfigTextError, parseConfig } from "../talos/configTree.ts";
 import {
@@ -24,7 +24,7 @@ const base = "cluster.secrets";
  * Reads what `cluster.secrets` gives or names. No message ever has a value of a secret in it.
  * @param own a control plane's own machine configuration, which has the secrets where nothing else is given
  */
-export function existingSecrets(
+export function readExistingSecrets(
   setting: SecretsSetting,
   readFile: ReadFile,
   own?: Source,
@@ -35,12 +35,12 @@ export function existingSecrets(
     try {
       return parse(source.text);
     } catch (error) {
-      problems.push(...unusable(error).map((reason) => ({ path: source.path, reason })));
+      problems.push(...unusableReasons(error).map((reason) => ({ path: source.path, reason })));
       return undefined;
     }
   };
-  const read = (key: string): Source | undefined => sourceOf(setting, key, base, readFile, problems);
-  const [bundle, machineConfig] = [given(setting, "bundle"), given(setting, "controlplane")];
+  const read = (key: string): Source | undefined => readSource(setting, key, base, readFile, problems);
+  const [bundle, machineConfig] = [givesSource(setting, "bundle"), givesSource(setting, "controlplane")];
   if (bundle && machineConfig) {
     problems.push({
       path: base,
@@ -53,7 +53,7 @@ export function existingSecrets(
         "has no secrets: set bundleFile (secrets.yaml) or controlplaneFile (controlplane.yaml), or their contents",
     });
   }
-  if (!given(setting, "talosconfig")) {
+  if (!givesSource(setting, "talosconfig")) {
     problems.push({
       path: base,
       reason: "has no talosconfig: set talosconfigFile or, as a secret, talosconfig",
@@ -66,7 +66,11 @@ export function existingSecrets(
   const clientConfiguration = parsed(talosconfig, parseTalosconfig);
   if (problems.length > 0 || machineSecrets === undefined || clientConfiguration === undefined)
     return { problems };
-  const foreign = talosconfigMismatch(clientConfiguration, machineSecrets.certs.os.cert, acceptedBy(config));
+  const foreign = talosconfigMismatch(
+    clientConfiguration,
+    machineSecrets.certs.os.cert,
+    acceptedAuthoritiesOf(config),
+  );
   if (foreign !== undefined) {
     const [key, where] = [talosconfig?.path ?? base, config?.path ?? `${base}.bundle`];
     return {
@@ -76,7 +80,7 @@ export function existingSecrets(
   return { secrets: { machineSecrets, clientConfiguration }, problems };
 }
 
-function acceptedBy(config: Source | undefined): string[] {
+function acceptedAuthoritiesOf(config: Source | undefined): string[] {
   if (config === undefined) return [];
   try {
     return acceptedAuthorities(parseConfig(config.text));
@@ -87,7 +91,7 @@ function acceptedBy(config: Source | undefined): string[] {
 }
 
 /** Why a text could not be taken apart. Nothing of the text itself is in the reasons. */
-function unusable(error: unknown): string[] {
+function unusableReasons(error: unknown): string[] {
   if (error instanceof SecretsError) return error.problems.map(({ path, reason }) => `${path}: ${reason}`);
   // The YAML library's own limits: aliases without end, nesting without end.
   if (error instanceof ReferenceError || error instanceof RangeError)

@@ -6,21 +6,21 @@ import { isRecord } from "../talos/values.ts";
  * The settings in a stack's file as they are written there, encrypted ones as `{ secure: … }`. The engine decrypts them and does not tell which were.
  * Undefined where the file is elsewhere (`--config-file`, `stackConfigDir`) or cannot be read: then nothing is taken for plain.
  */
-export function stackFile(
+export function readStackFile(
   project: string,
   stack: string,
   readFile: ReadFile,
 ): Record<string, unknown> | undefined {
   const name = `Pulumi.${stack.replaceAll("/", "-")}`;
   for (const ending of ["yaml", "yml"]) {
-    const text = readable(() => readFile(`${name}.${ending}`));
-    const content: unknown = text === undefined ? undefined : readable(() => parse(text) as unknown);
+    const text = parseOrUndefined(() => readFile(`${name}.${ending}`));
+    const content: unknown = text === undefined ? undefined : parseOrUndefined(() => parse(text) as unknown);
     const config = isRecord(content) ? content["config"] : undefined;
     if (!isRecord(config)) continue;
     return Object.fromEntries(
       Object.entries(config).map(([key, value]) => [
         key.replace(`${project}:`, "").replace(/^config:/, ""),
-        structured(value),
+        parseStructured(value),
       ]),
     );
   }
@@ -28,12 +28,12 @@ export function stackFile(
 }
 
 /** A structured value may stand in the file as JSON text. */
-function structured(value: unknown): unknown {
+function parseStructured(value: unknown): unknown {
   if (typeof value !== "string" || !/^\s*[[{]/.test(value)) return value;
-  return readable(() => JSON.parse(value) as unknown) ?? value;
+  return parseOrUndefined(() => JSON.parse(value) as unknown) ?? value;
 }
 
-function readable<T>(read: () => T): T | undefined {
+function parseOrUndefined<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {

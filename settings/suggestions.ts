@@ -3,7 +3,7 @@ import { nearestName } from "../talos/nearest.ts";
 import { schemasAt } from "./schemasAt.ts";
 
 /** The known key that a person most likely meant by an unknown one: the same but for case, or one edit away. */
-export function meantKey(schema: z.ZodType, path: readonly PropertyKey[], key: string): string | undefined {
+export function suggestKey(schema: z.ZodType, path: readonly PropertyKey[], key: string): string | undefined {
   return nearestName(knownKeys(schema, path), key);
 }
 

@@ -4,13 +4,13 @@ import { must } from "./words.ts";
 /** How nodes that are several minor releases behind get to theirs. */
 
 /** `upgrade.through` */
-export const through = z
+export const throughSchema = z
   .enum(["refuse", "automatic"], must("refuse or automatic"))
   .default("refuse")
   .describe("Several Talos minor releases behind: `refuse`, or `automatic`: a rollout for each.");
 
 /** `upgrade.releases` */
-export function releasesOf<Version extends z.ZodType>(talosVersion: Version) {
+export function releasesSchema<Version extends z.ZodType>(talosVersion: Version) {
   return z
     .array(talosVersion, must("a list of Talos releases"))
     .default([])
@@ -18,7 +18,7 @@ export function releasesOf<Version extends z.ZodType>(talosVersion: Version) {
 }
 
 /** `upgrade.kubernetes.releases` */
-export function kubernetesReleasesOf<Version extends z.ZodType>(kubernetesVersion: Version) {
+export function kubernetesReleasesSchema<Version extends z.ZodType>(kubernetesVersion: Version) {
   return z
     .array(kubernetesVersion, must("a list of Kubernetes releases"))
     .default([])

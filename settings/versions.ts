@@ -1,7 +1,7 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { extensionsOf, givenImageOf, givenImages, imageNameOf } from "./images.ts";
-import { at, listAt } from "./raw.ts";
-import { wellFormed } from "./wellFormed.ts";
+import { givenExtensions, givenImageOfNode, givenImages, imageNameOf } from "./images.ts";
+import { valueAt, listAt } from "./raw.ts";
+import { textIfParsable } from "./wellFormed.ts";
 import { isGeneratedHere, newestGeneratedMinor } from "../talos/iscsi.ts";
 import { checkReleases } from "./releases.ts";
 import { findBadRelease, isExtensionAvailable, extensionName } from "../talos/extensions.ts";
@@ -16,24 +16,28 @@ export function checkVersions(
   warnings: Problem[],
   { generated }: { generated: boolean },
 ): void {
-  const contract = wellFormed(at(raw, "talosContract"), parseContract);
-  const running = at(raw, "cluster", "secrets") !== undefined;
-  const kubernetes = at(raw, "kubernetesVersion");
+  const contract = textIfParsable(valueAt(raw, "talosContract"), parseContract);
+  const running = valueAt(raw, "cluster", "secrets") !== undefined;
+  const kubernetes = valueAt(raw, "kubernetesVersion");
   const nodes = listAt(raw, "cluster", "nodes");
   const [image, ...named] = givenImages(raw);
   const ofAll = named.filter(({ name }) =>
-    nodes.some((node) => imageNameOf(node) === name && at(node, "talosVersion") === undefined),
+    nodes.some((node) => imageNameOf(node) === name && valueAt(node, "talosVersion") === undefined),
   );
   const places = [
-    { path: "talosVersion", value: at(raw, "talosVersion"), images: [...(image ? [image] : []), ...ofAll] },
+    {
+      path: "talosVersion",
+      value: valueAt(raw, "talosVersion"),
+      images: [...(image ? [image] : []), ...ofAll],
+    },
     ...nodes.map((node, index) => ({
       path: `cluster.nodes[${index}].talosVersion`,
-      value: at(node, "talosVersion"),
-      images: [givenImageOf(raw, node)].filter((given) => given !== undefined),
+      value: valueAt(node, "talosVersion"),
+      images: [givenImageOfNode(raw, node)].filter((given) => given !== undefined),
     })),
   ];
   for (const { path, value, images } of places) {
-    const version = wellFormed(value, parseVersion);
+    const version = textIfParsable(value, parseVersion);
     if (version === undefined) continue;
     const unknown = unknownReleaseReason(version);
     if (unknown !== undefined) {
@@ -41,7 +45,7 @@ export function checkVersions(
       continue;
     }
     for (const given of images) {
-      const extensions = extensionsOf(given);
+      const extensions = givenExtensions(given);
       for (const extension of extensions) {
         if (isExtensionAvailable(extension, version) === false) {
           problems.push({
@@ -71,7 +75,7 @@ export function checkVersions(
   }
   const strange = new Map(
     givenImages(raw).flatMap((given) =>
-      extensionsOf(given).flatMap((extension): [string, Problem][] => {
+      givenExtensions(given).flatMap((extension): [string, Problem][] => {
         const reason = unknownExtensionMessage(extension);
         if (reason === undefined) return [];
         const path = `${given.schematicPath}.customization.systemExtensions.officialExtensions`;
@@ -101,7 +105,7 @@ export function checkVersions(
       reason: `is missing; with talosContract ${contract} the Talos provider, which has a default, does not generate the machine configuration. Set the Kubernetes release to run`,
     });
   }
-  if (running && at(raw, "talosContract") === undefined) {
+  if (running && valueAt(raw, "talosContract") === undefined) {
     problems.push({
       path: "talosContract",
       reason:
@@ -115,7 +119,7 @@ export function checkVersions(
         "is missing; a running cluster (cluster.secrets) needs it: the Kubernetes release it runs, or applying its configuration would change that",
     });
   }
-  const version = wellFormed(at(raw, "talosVersion"), parseVersion);
+  const version = textIfParsable(valueAt(raw, "talosVersion"), parseVersion);
   if (!running && contract !== undefined && version !== undefined && contract !== contractOf(version)) {
     warnings.push({
       path: "talosContract",

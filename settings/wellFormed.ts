@@ -1,9 +1,9 @@
-import { readable } from "./schema.ts";
+import { isParsable } from "./schema.ts";
 
 /** The extension this program is about. */
 export const iscsiTools = "siderolabs/iscsi-tools";
 
 /** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
-export function wellFormed(value: unknown, parse: (text: string) => unknown): string | undefined {
-  return typeof value === "string" && readable(parse)(value) ? value : undefined;
+export function textIfParsable(value: unknown, parse: (text: string) => unknown): string | undefined {
+  return typeof value === "string" && isParsable(parse)(value) ? value : undefined;
 }

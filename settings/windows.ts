@@ -8,7 +8,7 @@ import { must } from "./words.ts";
 const clockText = "a time of day such as 22:00";
 const zoneText = "an IANA time zone such as Europe/Berlin or UTC";
 
-const clock = z.string(must(clockText)).regex(/^([01]\d|2[0-3]):[0-5]\d$/, must(clockText));
+const clockSchema = z.string(must(clockText)).regex(/^([01]\d|2[0-3]):[0-5]\d$/, must(clockText));
 
 /** Offsets such as +01:00 are known to Intl too, but they have no daylight saving: nobody means them. */
 function isTimeZone(name: string): boolean {
@@ -24,13 +24,13 @@ function isTimeZone(name: string): boolean {
 
 const daysText = `a list of ${weekdays.join(", ")}`;
 
-const window = section({
+const windowSchema = section({
   days: z
     .array(z.enum(weekdays, must(`one of ${weekdays.join(", ")}`)), must(daysText))
     .min(1, must(`${daysText}, at least one`))
     .default([...weekdays])
     .describe("Days on which it opens."),
-  from: clock.describe("Opening time."),
+  from: clockSchema.describe("Opening time."),
   to: z
     .string(must(`${clockText}, or 24:00`))
     .regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, must(`${clockText}, or 24:00`))
@@ -42,13 +42,13 @@ const window = section({
 });
 
 /** When nodes may be taken down. */
-export const windows = z
-  .array(window, must("a list of windows: days, from, to and timeZone"))
+export const windowsSchema = z
+  .array(windowSchema, must("a list of windows: days, from, to and timeZone"))
   .default([])
   .describe("Maintenance windows. None: any time.");
 
 /** What a rollout does when no window is open. */
-export const outsideWindow = z
+export const outsideWindowSchema = z
   .enum(["stop", "fail"], must("stop or fail"))
   .default("stop")
   .describe("`stop` postpones remaining nodes and succeeds; `fail` fails.");

@@ -7,19 +7,21 @@ import { shownText } from "../components/csi/fields.ts";
 export function must(right: string): { error: (issue: { input?: unknown }) => string } {
   return {
     error: ({ input }) =>
-      input === undefined ? `is missing; it must be ${right}` : `is ${show(input)}; it must be ${right}`,
+      input === undefined
+        ? `is missing; it must be ${right}`
+        : `is ${describeGiven(input)}; it must be ${right}`,
   };
 }
 
 /** For values that may hold a secret, wherever they are put by mistake: says what would be right, and shows nothing. */
-export function mustUnseen(right: string): { error: (issue: { input?: unknown }) => string } {
+export function mustHidden(right: string): { error: (issue: { input?: unknown }) => string } {
   return {
     error: ({ input }) => (input === undefined ? `is missing; it must be ${right}` : `must be ${right}`),
   };
 }
 
 /** A wrong value as a person wrote it if it is short and plain, else only what it is: see `shownText`. */
-export function show(value: unknown): string {
+export function describeGiven(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
@@ -29,4 +31,4 @@ export function show(value: unknown): string {
 }
 
 /** A switch. */
-export const flag = () => z.boolean(must("true or false"));
+export const flagSchema = () => z.boolean(must("true or false"));

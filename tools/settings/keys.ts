@@ -1,8 +1,8 @@
 import {
   anyName,
-  joined,
+  joinPath,
   jsonSchemaOfSettings,
-  valuesOf,
+  valueSchema,
   type JsonSchema,
 } from "../../settings/jsonSchema.ts";
 import { examples } from "./texts.ts";
@@ -45,7 +45,7 @@ export function allKeys(keys: Key[]): Key[] {
 
 function keysOf(schema: JsonSchema, parent: string): Key[] {
   return Object.entries(schema.properties ?? {}).map(([name, child]) =>
-    keyOf(name, joined(parent, name), child, schema.required?.includes(name) ?? false),
+    keyOf(name, joinPath(parent, name), child, schema.required?.includes(name) ?? false),
   );
 }
 
@@ -68,10 +68,10 @@ function keyOf(name: string, path: string, schema: JsonSchema, required: boolean
 }
 
 function variantsOf(schema: JsonSchema, path: string): Variant[] {
-  const byName = valuesOf(schema);
+  const byName = valueSchema(schema);
   // The one entry stands for all: NAME is for the person to choose.
   if (byName?.properties !== undefined)
-    return [{ when: undefined, keys: [keyOf(anyName, joined(path, anyName), byName, false)] }];
+    return [{ when: undefined, keys: [keyOf(anyName, joinPath(path, anyName), byName, false)] }];
   if (schema.properties !== undefined) return [{ when: undefined, keys: keysOf(schema, path) }];
   const sections = alternatives(schema).filter(({ properties }) => properties !== undefined);
   return sections.map((section) => ({ when: whenOf(section), keys: keysOf(section, path) }));

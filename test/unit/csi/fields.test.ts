@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { shown } from "../../../components/csi/fields.ts";
-import { show } from "../../../settings/words.ts";
+import { describeGiven } from "../../../settings/words.ts";
 
 /** A wrong value in an error: enough to find it in the file, and no secret that stands in the wrong place. */
 
@@ -21,7 +21,7 @@ describe("what people write is shown as they wrote it", () => {
     "enp3s0f1",
   ])("%s", (text) => {
     expect(shown(text)).toBe(JSON.stringify(text));
-    expect(show(text)).toBe(JSON.stringify(text));
+    expect(describeGiven(text)).toBe(JSON.stringify(text));
   });
 });
 
@@ -37,7 +37,7 @@ describe("what may be a secret is not", () => {
     "words ".repeat(20),
   ])("%j", (text) => {
     expect(shown(text)).toBe(`a text of ${text.length} letters`);
-    expect(show(text)).toBe(`a text of ${text.length} letters`);
+    expect(describeGiven(text)).toBe(`a text of ${text.length} letters`);
   });
 
   test("a password in a URL is cut out of it", () => {
