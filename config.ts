@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
-import { repaired } from "./components/csi/repair.ts";
+import { parseRepaired } from "./components/csi/repair.ts";
 import { applyEnvironmentPlan } from "./settings/approvedPlan.ts";
 import { expandFlatKeys } from "./settings/flatKeys.ts";
 import { withoutMissing, resolveEnvironment, type Environment } from "./settings/environment.ts";
@@ -60,21 +60,21 @@ export class SettingsError extends Error {
  */
 export function parseSettings(
   config: Record<string, unknown>,
-  readFile: ReadFile = fromWorkingFolder,
+  readFile: ReadFile = readFromWorkingFolder,
   environment: Environment = process.env,
   origin?: Origin,
 ): Settings {
-  const bottomless = tooDeep(config);
+  const bottomless = nestingProblems(config);
   if (bottomless.length > 0) throw new SettingsError(bottomless);
   const flat = expandFlatKeys(config, origin);
   const given = resolveEnvironment(applyEnvironmentPlan(flat.config, environment), environment);
   const known = flat.origin;
   const secret = [...given.taken, ...(known === undefined ? [] : secretScalars(given.config, known))];
-  const plain = known === undefined ? [] : plainIn(flat.config, given.config, secret);
+  const plain = known === undefined ? [] : plainSecretProblemsIn(flat.config, given.config, secret);
   const parsed = settingsSchema.safeParse(given.config);
   const issues = parsed.error?.issues ?? [];
-  const rest = parsed.success ? undefined : repaired(settingsSchema, given.config, issues, 1);
-  const problems = [...issues, ...(rest?.issues ?? [])].flatMap(problemsFrom);
+  const rest = parsed.success ? undefined : parseRepaired(settingsSchema, given.config, issues, 1);
+  const problems = [...issues, ...(rest?.issues ?? [])].flatMap(toProblems);
   const completed = completeSettings(given.config, parsed.data ?? rest?.data, readFile);
   const strict = valueAt(given.config, "strictSecrets") === true;
   const others = withoutMissing(given.problems, [
@@ -94,7 +94,7 @@ export function parseSettings(
 }
 
 /** Secrets that nobody marked as such. A value that the environment is still to give is none. */
-function plainIn(
+function plainSecretProblemsIn(
   given: Record<string, unknown>,
   config: Record<string, unknown>,
   secret: Scalar[],
@@ -112,7 +112,7 @@ function plainIn(
  */
 export function loadSettings(): Settings {
   try {
-    return parseSettings(readConfig(), undefined, undefined, origin());
+    return parseSettings(readConfig(), undefined, undefined, readOrigin());
   } catch (error) {
     const message = settingsMessage(error, pulumi.getProject());
     throw message === undefined ? error : new pulumi.RunError(message);
@@ -126,7 +126,7 @@ export function settingsMessage(error: unknown, project = "talos-iscsi"): string
 }
 
 /** What the schema says, with a hint for a key that is misspelt. */
-function problemsFrom(issue: z.core.$ZodIssue): Problem[] {
+function toProblems(issue: z.core.$ZodIssue): Problem[] {
   return problemsFromIssues([issue]).map((problem, index) => {
     const key = issue.code === "unrecognized_keys" ? issue.keys[index] : undefined;
     const meant = key === undefined ? undefined : suggestKey(settingsSchema, issue.path, key);
@@ -137,26 +137,26 @@ function problemsFrom(issue: z.core.$ZodIssue): Problem[] {
 }
 
 /** Far deeper than any real settings, and far above where checks that call themselves run out of stack. */
-const deepest = 100;
+const maxDepth = 100;
 
 /** The keys whose values are nested too deeply to look into; a value that contains itself has no end at all. */
-function tooDeep(config: Record<string, unknown> | null | undefined): Problem[] {
+function nestingProblems(config: Record<string, unknown> | null | undefined): Problem[] {
   return Object.entries(config ?? {}).flatMap(([path, value]) => {
     let level = new Set<unknown>([value]);
-    for (let depth = 0; depth < deepest; depth++) {
-      level = new Set([...level].flatMap(children));
+    for (let depth = 0; depth < maxDepth; depth++) {
+      level = new Set([...level].flatMap(childValues));
       if (level.size === 0) return [];
     }
-    return [{ path, reason: `is nested deeper than ${deepest} levels` }];
+    return [{ path, reason: `is nested deeper than ${maxDepth} levels` }];
   });
 }
 
-function children(value: unknown): unknown[] {
+function childValues(value: unknown): unknown[] {
   return typeof value === "object" && value !== null ? (Object.values(value) as unknown[]) : [];
 }
 
 /** What is a Pulumi secret: the engine tells the keys at the top, and the stack's file what stands there in plain text. */
-function origin(): Origin {
+function readOrigin(): Origin {
   const prefix = `${pulumi.getProject()}:`;
   const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
   const keys = Object.keys(pulumi.runtime.allConfig()).filter(
@@ -164,7 +164,7 @@ function origin(): Origin {
   );
   return {
     secretKeys: new Set(keys.map((key) => key.slice(prefix.length))),
-    file: readStackFile(pulumi.getProject(), pulumi.getStack(), fromWorkingFolder),
+    file: readStackFile(pulumi.getProject(), pulumi.getStack(), readFromWorkingFolder),
   };
 }
 
@@ -174,11 +174,11 @@ function readConfig(): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(pulumi.runtime.allConfig())
       .filter(([key]) => key.startsWith(prefix))
-      .map(([key, value]) => [key.slice(prefix.length), structured(value)]),
+      .map(([key, value]) => [key.slice(prefix.length), parseStructured(value)]),
   );
 }
 
-function structured(value: string): unknown {
+function parseStructured(value: string): unknown {
   if (!/^\s*[[{]/.test(value)) return value;
   try {
     return JSON.parse(value) as unknown;
@@ -187,7 +187,7 @@ function structured(value: string): unknown {
   }
 }
 
-function fromWorkingFolder(path: string): string {
+function readFromWorkingFolder(path: string): string {
   return readFileSync(path, "utf8");
 }
 

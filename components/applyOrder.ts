@@ -15,13 +15,13 @@ export function firstControlPlane(nodes: TalosClusterNode[]): TalosClusterNode {
 }
 
 /** Control planes first: a worker that joins needs a Kubernetes API. */
-export function inApplyOrder(nodes: readonly TalosClusterNode[]): TalosClusterNode[] {
+export function sortForApply(nodes: readonly TalosClusterNode[]): TalosClusterNode[] {
   return [
     ...nodes.filter((node) => node.role === "controlplane"),
     ...nodes.filter((node) => node.role === "worker"),
   ];
 }
 
-export function addressesOf(nodes: TalosClusterNode[], role: TalosClusterNode["role"]): string[] {
+export function addressesOfRole(nodes: TalosClusterNode[], role: TalosClusterNode["role"]): string[] {
   return nodes.filter((node) => node.role === role).map(({ address }) => address);
 }

@@ -11,7 +11,7 @@ export interface TalosAuthority {
  * Talos API credentials that do not expire as long as the stack is deployed: they are issued from the cluster's CA, for a year, and are others every 180 days.
  * The plugin derives them, so previews have them too, and no resource keeps them. No node is touched or asked. Secret.
  */
-export function issuedCredentials(
+export function issueClientCredentials(
   authority: pulumi.Output<TalosAuthority>,
   parent: pulumi.Resource,
 ): pulumi.Output<ClientConfiguration> {

@@ -6,7 +6,7 @@ import type { TalosClusterArgs, TalosClusterNode } from "./talosCluster.ts";
  * What a preview shows of the cluster: all that is asked for and no secret. For a new cluster the configurations themselves are unknown
  * until its secrets are made, and this is all that a reviewer sees of them.
  */
-export function shownInputs({
+export function previewInputs({
   clusterName,
   endpoint,
   contract,

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { removedObjects } from "../talos/removedApis.ts";
 
 /** Notes the type of every resource that it is inherited by. Changes none. */
-export function noteTypes(types: Set<string>): pulumi.ResourceTransformation {
+export function recordTypes(types: Set<string>): pulumi.ResourceTransformation {
   return ({ type }) => {
     types.add(type);
     return undefined;
@@ -13,7 +13,7 @@ export function noteTypes(types: Set<string>): pulumi.ResourceTransformation {
  * Objects among the declared ones whose API the Kubernetes release does not have. Known once the program has declared all of its resources, which it does
  * without waiting for any.
  */
-export function removedAmong(
+export function findRemovedObjects(
   types: ReadonlySet<string>,
   kubernetesVersion: string,
 ): pulumi.Output<string[] | undefined> {

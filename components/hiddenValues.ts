@@ -17,20 +17,20 @@ export function hideValues(values: readonly string[]): pulumi.ResourceTransforma
     if (typeof value !== "object" || value === null) return false;
     return Object.entries(value).some(([key, inner]) => !NAMES.has(key) && contains(inner));
   };
-  const hidden = (value: unknown): unknown => {
+  const hasHiddenValue = (value: unknown): unknown => {
     if (pulumi.Output.isInstance(value))
       return value.apply((known: unknown) => (contains(known) ? pulumi.secret(known) : known));
     if (typeof value === "string" || typeof value === "number")
       return has(String(value)) ? pulumi.secret(value) : value;
-    if (Array.isArray(value)) return value.map(hidden);
+    if (Array.isArray(value)) return value.map(hasHiddenValue);
     if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype)
       return value;
     return Object.fromEntries(
       Object.entries(value).map(([key, inner]) => [
         key,
-        NAMES.has(key) && typeof inner === "string" ? inner : hidden(inner),
+        NAMES.has(key) && typeof inner === "string" ? inner : hasHiddenValue(inner),
       ]),
     );
   };
-  return [({ props, opts }) => ({ props: hidden(props) as Record<string, unknown>, opts })];
+  return [({ props, opts }) => ({ props: hasHiddenValue(props) as Record<string, unknown>, opts })];
 }

@@ -19,7 +19,7 @@ import {
   kubernetesUpgradeNodes,
   pinnedByName,
 } from "./kubernetesUpgrade.ts";
-import { noteTypes, removedAmong } from "./declaredObjects.ts";
+import { recordTypes, findRemovedObjects } from "./declaredObjects.ts";
 import { preflightInputs, RollingUpgrade, type RollingUpgradeArgs } from "./rollingUpgrade.ts";
 import { rolloutHops } from "./rolloutHops.ts";
 import { rolloutPolicy } from "./rolloutPolicy.ts";
@@ -110,7 +110,7 @@ export function declareCluster(
       : {
           through: kubernetesHops?.releases.slice(0, -1),
           acceptRemovedApis: upgrade.kubernetes.acceptRemovedApis ? true : undefined,
-          removedObjects: removedAmong(declared, settings.kubernetesVersion),
+          removedObjects: findRemovedObjects(declared, settings.kubernetesVersion),
         };
 
   const drain = drainArgs(upgrade.drain);
@@ -269,7 +269,7 @@ export function declareCluster(
   // The provider depends on all nodes: one dependency in place of hundreds for each object.
   const onIscsiNodes = {
     ...hiding,
-    transformations: [...hiding.transformations, noteTypes(declared)],
+    transformations: [...hiding.transformations, recordTypes(declared)],
     provider: kubernetes,
     dependsOn: [kubernetes as pulumi.Resource],
   };

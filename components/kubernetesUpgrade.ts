@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { onlyGiven, secretOnce } from "./outputs.ts";
+import { definedOnly, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { KubernetesHops } from "./rolloutHops.ts";
@@ -72,7 +72,7 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
       "talos-node:index:KubernetesUpgrade",
       name,
       {
-        ...onlyGiven(args),
+        ...definedOnly(args),
         clientConfiguration: secretOnce(args.clientConfiguration),
         kubeconfig: secretOnce(args.kubeconfig),
         running: undefined,

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Endpoints } from "../talos/endpoint.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
-import { onlyGiven, secretOnce } from "./outputs.ts";
+import { definedOnly, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
@@ -78,7 +78,7 @@ export class NodeConfiguration extends pulumi.CustomResource {
       "talos-node:index:NodeConfiguration",
       name,
       {
-        ...onlyGiven(given),
+        ...definedOnly(given),
         // Absent where there is none, so that states without it stay as they are.
         ...(hidden === undefined || hidden.length === 0 ? {} : { hidden: secretOnce(hidden) }),
         clientConfiguration: secretOnce(args.clientConfiguration),

@@ -29,19 +29,22 @@ export interface NodeConfigurationArgs {
 }
 
 /** A node's machine configuration, and the patches that are in it. Both are secret. */
-export interface NodeConfiguration {
+export interface MergedConfiguration {
   text: pulumi.Output<string>;
   patches: pulumi.Output<string[]>;
 }
 
 /** The node's machine configuration with every patch, each applied exactly once: lists grow when a patch is applied twice. */
-export function nodeConfiguration(args: NodeConfigurationArgs, parent: pulumi.Resource): NodeConfiguration {
-  if (args.base !== undefined) return patched(args, args.base);
-  return args.generateHere === true ? generatedHere(args) : generated(args, parent);
+export function mergedConfiguration(
+  args: NodeConfigurationArgs,
+  parent: pulumi.Resource,
+): MergedConfiguration {
+  if (args.base !== undefined) return patchOwnFile(args, args.base);
+  return args.generateHere === true ? generateHere(args) : generateByProvider(args, parent);
 }
 
-function generated(args: NodeConfigurationArgs, parent: pulumi.Resource): NodeConfiguration {
-  const configPatches = together(args).apply(([contract, installerImage]) =>
+function generateByProvider(args: NodeConfigurationArgs, parent: pulumi.Resource): MergedConfiguration {
+  const configPatches = sharedBasis(args).apply(([contract, installerImage]) =>
     machineConfigPatches({ ...args.patches, contract, installerImage }),
   );
   const { machineConfiguration } = talos.machine.getConfigurationOutput(
@@ -50,7 +53,7 @@ function generated(args: NodeConfigurationArgs, parent: pulumi.Resource): NodeCo
       clusterEndpoint: args.endpoint,
       machineType: args.patches.role,
       machineSecrets: args.machineSecrets,
-      talosVersion: args.contract.apply(ofProvider),
+      talosVersion: args.contract.apply(providerContract),
       ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
       configPatches,
       docs: false,
@@ -62,7 +65,7 @@ function generated(args: NodeConfigurationArgs, parent: pulumi.Resource): NodeCo
 }
 
 /** The provider would generate the older form without a word, and with it another cluster's configuration. */
-function ofProvider(contract: string): string {
+function providerContract(contract: string): string {
   if (!isGeneratedHere(contract)) return contract;
   throw new Error(
     coded(
@@ -73,7 +76,7 @@ function ofProvider(contract: string): string {
 }
 
 /** A contract that the provider does not know: the same that Talos's machinery generates, from the same secrets. */
-function generatedHere(args: NodeConfigurationArgs): NodeConfiguration {
+function generateHere(args: NodeConfigurationArgs): MergedConfiguration {
   const { clusterName, endpoint, kubernetesVersion, patches: spec } = args;
   if (kubernetesVersion === undefined) {
     const reason = coded(
@@ -82,7 +85,7 @@ function generatedHere(args: NodeConfigurationArgs): NodeConfiguration {
     );
     throw new pulumi.InputPropertyError({ propertyPath: "kubernetesVersion", reason });
   }
-  const patches = together(args).apply(([contract, installerImage]) =>
+  const patches = sharedBasis(args).apply(([contract, installerImage]) =>
     machineConfigPatches({ ...spec, contract, installerImage }),
   );
   const text = pulumi
@@ -100,8 +103,8 @@ function generatedHere(args: NodeConfigurationArgs): NodeConfiguration {
  * The file keeps all that this program does not manage. The merge is done here, not by the provider: the guard has to know the result before anything
  * is applied, and what it judged is what the node gets. It holds for contracts too whose documents the provider does not know.
  */
-function patched(args: NodeConfigurationArgs, base: string): NodeConfiguration {
-  const patches = together(args).apply(([contract, installerImage]) => [
+function patchOwnFile(args: NodeConfigurationArgs, base: string): MergedConfiguration {
+  const patches = sharedBasis(args).apply(([contract, installerImage]) => [
     ...dropKnownParts(base, ownPatches({ ...args.patches, contract, installerImage }, base)),
     ...args.patches.user,
   ]);
@@ -112,13 +115,13 @@ function patched(args: NodeConfigurationArgs, base: string): NodeConfiguration {
 }
 
 type Basis = pulumi.Output<[contract: string, installerImage: string]>;
-const bases = new WeakMap<object, WeakMap<object, Basis>>();
+const sharedBases = new WeakMap<object, WeakMap<object, Basis>>();
 
 /** Contract and installer image: one Output for all nodes of a cluster that run the image. */
-function together({ contract, installerImage }: NodeConfigurationArgs): Basis {
+function sharedBasis({ contract, installerImage }: NodeConfigurationArgs): Basis {
   if (!pulumi.Output.isInstance(installerImage)) return pulumi.all([contract, installerImage]);
-  const ofContract = bases.get(contract) ?? new WeakMap<object, Basis>();
-  bases.set(contract, ofContract);
+  const ofContract = sharedBases.get(contract) ?? new WeakMap<object, Basis>();
+  sharedBases.set(contract, ofContract);
   const basis = ofContract.get(installerImage) ?? pulumi.all([contract, installerImage]);
   ofContract.set(installerImage, basis);
   return basis;

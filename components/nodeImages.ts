@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { iscsiRequirements, withoutIscsiLabel, type IscsiRequirements } from "../talos/iscsi.ts";
 import { releasesBefore } from "../talos/releases.ts";
 import { FactoryImage, type FactoryImageArgs } from "./factoryImage.ts";
-import type { NodeWay } from "./rolloutHops.ts";
+import type { NodeHops } from "./rolloutHops.ts";
 import type { TalosClusterNode } from "./talosCluster.ts";
 
 type ImageArgs = Omit<FactoryImageArgs, "talosVersion" | "sharedProvider">;
@@ -51,7 +51,7 @@ export interface NodeImages {
     schematicId?: pulumi.Output<string>;
     imageName?: string;
     requirements: IscsiRequirements;
-    way?: NodeWay;
+    way?: NodeHops;
   };
   /** Each image's proof that its factory agrees about the schematic. */
   confirmed: pulumi.Resource[];
@@ -86,7 +86,7 @@ export function nodeImages(
     });
   };
   const several = named.length > 0;
-  const wayOf = (name: string, node: NodeOfImage): NodeWay => ({
+  const wayOf = (name: string, node: NodeOfImage): NodeHops => ({
     name: `${name} to ${node.talosVersion}${node.iscsi ? "" : " without iSCSI"}`,
     releases: releasesBefore(node.talosVersion, upgrade.releases).map((release) => ({
       talosVersion: release,
@@ -109,12 +109,12 @@ export function nodeImages(
     },
     confirmed: [...made.values()].map(({ confirmed }) => confirmed),
     table: several
-      ? pulumi.all(Object.fromEntries([...made].map(([name, made]) => [name, row(made)])))
+      ? pulumi.all(Object.fromEntries([...made].map(([name, made]) => [name, imageRow(made)])))
       : undefined,
   };
 }
 
-function row(image: FactoryImage): pulumi.Output<ImageRow> {
+function imageRow(image: FactoryImage): pulumi.Output<ImageRow> {
   const { schematicId, installerImage, architecture, isoUrl, pxeUrl, diskImageUrl } = image;
   return pulumi
     .all([schematicId, installerImage, isoUrl, pxeUrl, diskImageUrl])

@@ -22,11 +22,11 @@ const Output = pulumi.Output as unknown as new <T>(
   allResources: Promise<Set<pulumi.Resource>>,
 ) => pulumi.Output<T>;
 
-const partsOf = <T>(output: pulumi.Output<T>): Parts<T> => output as unknown as Parts<T>;
+const outputParts = <T>(output: pulumi.Output<T>): Parts<T> => output as unknown as Parts<T>;
 
 /** As `pulumi.all`, of outputs alone: their values in the same order. */
 export function gather<T>(outputs: readonly pulumi.Output<T>[]): pulumi.Output<T[]> {
-  const all = outputs.map(partsOf);
+  const all = outputs.map(outputParts);
   return new Output<T[]>(
     new Set(all.flatMap((one) => [...one.resources()])),
     Promise.all(all.map((one) => one.promise(true))),
@@ -56,15 +56,15 @@ export function secretOnce<T>(value: pulumi.Input<T>): pulumi.Output<T> {
   const known = secrets.get(value);
   if (known !== undefined) return known as pulumi.Output<T>;
   const marked = pulumi.Output.isInstance<T>(value)
-    ? secretOf(value)
+    ? markSecret(value)
     : (pulumi.secret(value) as pulumi.Output<T>);
   secrets.set(value, marked);
   secrets.set(marked, marked);
   return marked;
 }
 
-function secretOf<T>(output: pulumi.Output<T>): pulumi.Output<T> {
-  const parts = partsOf(output);
+function markSecret<T>(output: pulumi.Output<T>): pulumi.Output<T> {
+  const parts = outputParts(output);
   return new Output(
     parts.resources(),
     parts.promise(true),
@@ -75,6 +75,6 @@ function secretOf<T>(output: pulumi.Output<T>): pulumi.Output<T> {
 }
 
 /** Without what is not given: the SDK makes an Output of an input that is undefined, too. */
-export function onlyGiven<T extends object>(args: T): T {
+export function definedOnly<T extends object>(args: T): T {
   return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)) as T;
 }

@@ -8,9 +8,9 @@ import {
   type NodeUpgradeArgs,
   type RolloutGate,
 } from "./nodeUpgrade.ts";
-import { withoutTraces } from "./manyResources.ts";
+import { withoutStackTraces } from "./manyResources.ts";
 import { gather, secretOnce } from "./outputs.ts";
-import { rolloutHops, type KubernetesHops, type NodeWay } from "./rolloutHops.ts";
+import { rolloutHops, type KubernetesHops, type NodeHops } from "./rolloutHops.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
@@ -36,7 +36,7 @@ export interface RollingUpgradeNode {
   /** What the settings call its image, for the preview: `gpu`. Default: images are not named. */
   imageName?: string | undefined;
   /** Releases to take it through first where it is more than one minor release behind. Default: none; such a node is refused. */
-  way?: NodeWay | undefined;
+  way?: NodeHops | undefined;
   /** The pool it is in, whose budget and order are its own. Default: none. */
   pool?: string | undefined;
   /** What must be there afterwards: extensions, services, files. */
@@ -154,7 +154,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       {
         ...shared,
         ...etcd,
-        ...through(args.endpoints),
+        ...endpointsInput(args.endpoints),
         ...rolloutHops(args.nodes, args.maxUnavailableWorkers, args.pools, args.kubernetesHops),
         rollout: policy.ofAll(),
         nodes: Object.fromEntries(args.nodes.map((node) => [node.name, preflightInputs(node)])),
@@ -163,7 +163,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
       { parent: this, dependsOn: args.after },
     );
     this.nodes = {};
-    withoutTraces(() => {
+    withoutStackTraces(() => {
       for (const { node, after } of planUpgradeLanes(args.nodes, args.maxUnavailableWorkers, args.pools)) {
         const before = after.map((other) => this.nodes[other]).filter((other) => other !== undefined);
         this.nodes[node.name] = new NodeUpgrade(
@@ -174,7 +174,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
             rollout: policy.of(node),
             // A worker looks at the control planes, too; that one of them comes or goes is no change of the worker (the provider's diff).
             ...(node.role === "worker" ? {} : etcd),
-            ...through(endpointsFor(args.endpoints, [node.address, ...controlPlanes])),
+            ...endpointsInput(endpointsFor(args.endpoints, [node.address, ...controlPlanes])),
           },
           // The preflight depends on `after`; repeated here, hundreds of nodes would have hundreds of dependencies each.
           { parent: this, dependsOn: [preflight, ...before] },
@@ -183,7 +183,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
     });
     this.table = this.rows(args.nodes);
     const taken = Object.values(this.nodes).map(({ takenSnapshot }) => takenSnapshot);
-    this.etcdSnapshot = pulumi.unsecret(gather(taken).apply(newest));
+    this.etcdSnapshot = pulumi.unsecret(gather(taken).apply(newestSnapshot));
     const names = Object.keys(this.nodes);
     this.postponed = pulumi.unsecret(
       gather(Object.values(this.nodes).map(({ postponed }) => postponed)).apply((reasons) =>
@@ -232,11 +232,11 @@ export class RollingUpgrade extends pulumi.ComponentResource {
 }
 
 /** Absent where every node is reached at its own address, so that states without it stay as they are. */
-function through(endpoints: Endpoints | undefined): { endpoints?: Endpoints } {
+function endpointsInput(endpoints: Endpoints | undefined): { endpoints?: Endpoints } {
   return endpoints === undefined ? {} : { endpoints };
 }
 
-function newest(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefined {
+function newestSnapshot(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot | undefined {
   return snapshots
     .filter((snapshot) => snapshot !== undefined)
     .sort((a, b) => (a.taken < b.taken ? -1 : 1))

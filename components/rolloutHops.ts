@@ -12,7 +12,7 @@ export interface RolloutHop extends IscsiRequirements {
 }
 
 /** The way of a node that may be several minor releases behind. */
-export interface NodeWay {
+export interface NodeHops {
   /** What nodes with the same image and release share it by: `default to v1.13.9`. */
   name: string;
   /** One release of each minor before the node's own, oldest first. */
@@ -41,7 +41,7 @@ export interface KubernetesHops {
 
 /** What looks at all nodes has to know of their ways. Empty where no node has one, so that states without it stay as they are. */
 export function rolloutHops(
-  nodes: readonly (OrderedNode & { way?: NodeWay | undefined })[],
+  nodes: readonly (OrderedNode & { way?: NodeHops | undefined })[],
   maxUnavailableWorkers: number | string,
   pools: Record<string, PoolRollout> | undefined,
   kubernetes?: KubernetesHops,

@@ -31,7 +31,7 @@ export function rolloutPolicy(args: RollingUpgradeArgs): RolloutPolicy {
   );
   const groupOf = new Map(groups.flatMap((group) => group.workers.map(({ name }) => [name, group] as const)));
   const { windows = [], outsideWindow = "stop", gates = [] } = args;
-  const text = textOf(args.schematicId);
+  const text = memberTextMaker(args.schematicId);
   const shared = { windows, outsideWindow, gates };
   // A node's own inputs have its endpoints and those of the control planes.
   const ways = (listed: readonly RollingUpgradeNode[]): { endpoints?: string } => {
@@ -62,16 +62,16 @@ export function rolloutPolicy(args: RollingUpgradeArgs): RolloutPolicy {
 }
 
 /** Makes the text of a list of nodes, once for all nodes that run the same; in full where it is no node's own. */
-function textOf(schematicId: pulumi.Input<string>) {
+function memberTextMaker(schematicId: pulumi.Input<string>) {
   const made = new Map<readonly RollingUpgradeNode[], Map<string, Map<unknown, pulumi.Output<string>>>>();
   return (nodes: readonly RollingUpgradeNode[], own: RollingUpgradeNode | undefined) => {
     const [version, schematic] = [
       own?.talosVersion ?? "",
       own === undefined ? "" : (own.schematicId ?? schematicId),
     ];
-    const ofNodes = getOr(made, nodes, () => new Map<string, Map<unknown, pulumi.Output<string>>>());
-    const ofVersion = getOr(ofNodes, version, () => new Map<unknown, pulumi.Output<string>>());
-    return getOr(ofVersion, schematic, () =>
+    const ofNodes = getOrCreate(made, nodes, () => new Map<string, Map<unknown, pulumi.Output<string>>>());
+    const ofVersion = getOrCreate(ofNodes, version, () => new Map<unknown, pulumi.Output<string>>());
+    return getOrCreate(ofVersion, schematic, () =>
       pulumi
         .all([schematic, pulumi.all(nodes.map((node) => node.schematicId ?? schematicId))])
         .apply(([ownSchematic, schematics]) =>
@@ -89,7 +89,7 @@ function textOf(schematicId: pulumi.Input<string>) {
   };
 }
 
-function getOr<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+function getOrCreate<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const value = map.get(key) ?? make();
   map.set(key, value);
   return value;

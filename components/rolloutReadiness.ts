@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
-import { gather, onlyGiven, secretOnce } from "./outputs.ts";
+import { gather, definedOnly, secretOnce } from "./outputs.ts";
 import type { ClusterMember } from "./clusterMembership.ts";
 import type { KubernetesUpgradeArgs } from "./kubernetesUpgrade.ts";
 import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
@@ -106,10 +106,12 @@ export class RolloutReadiness extends pulumi.CustomResource {
       "talos-node:index:RolloutReadiness",
       name,
       {
-        ...onlyGiven(args),
-        ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(onlyGiven(args.hardware)) }),
+        ...definedOnly(args),
+        ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(definedOnly(args.hardware)) }),
         clientConfiguration: secretOnce(args.clientConfiguration),
-        ...(args.configurations === undefined ? {} : { configurations: together(args.configurations) }),
+        ...(args.configurations === undefined
+          ? {}
+          : { configurations: combineConfigurations(args.configurations) }),
         hidden:
           args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),
         ...(run === undefined ? {} : { run }),
@@ -128,7 +130,7 @@ export class RolloutReadiness extends pulumi.CustomResource {
   }
 }
 
-function together(
+function combineConfigurations(
   configurations: Record<string, ConfigurationToBe>,
 ): pulumi.Output<Record<string, { text: string; patches: string[] }>> {
   const names = Object.keys(configurations);

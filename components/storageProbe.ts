@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { inRegistry } from "./csi/imageReference.ts";
 import type { ProbeSettings } from "./csi/driverSettings.ts";
 import type { IscsiCsiDriver } from "./csi/iscsiCsiDriver.ts";
-import { tolerationsOf } from "./csi/naming.ts";
+import { definedTolerations } from "./csi/naming.ts";
 import { probeImage } from "./csi/sidecars.ts";
 import { gather } from "./outputs.ts";
 import type { NodeUpgrade } from "./nodeUpgrade.ts";
@@ -121,22 +121,22 @@ export function driverProbe(
     `${name}-probe`,
     {
       ...on,
-      storageClasses: pulumi.all(drivers.map(classesOf)).apply((classes) => classes.flat()),
+      storageClasses: pulumi.all(drivers.map(probedClasses)).apply((classes) => classes.flat()),
       image: probe.image ?? inRegistry(probeImage, registry),
       size: probe.size,
       concurrency: probe.concurrency,
       timeoutSeconds: probe.timeout,
-      tolerations: tolerationsOf(probe),
+      tolerations: definedTolerations(probe),
       driver: Object.assign(
         {},
-        ...drivers.map(({ driver }) => partsOf(driver, drivers.length > 1)),
+        ...drivers.map(({ driver }) => prefixedParts(driver, drivers.length > 1)),
       ) as Record<string, pulumi.Input<string>>,
     },
     { parent, dependsOn: drivers.map(({ driver }) => driver) },
   );
 }
 
-function classesOf({ driver, accessModes }: ProbedDriver): pulumi.Output<ProbedClassArgs[]> {
+function probedClasses({ driver, accessModes }: ProbedDriver): pulumi.Output<ProbedClassArgs[]> {
   return pulumi.all([driver.storageClassNames, driver.driverName]).apply(([names, driverName]) =>
     names.map((name, index) => ({
       name,
@@ -147,7 +147,10 @@ function classesOf({ driver, accessModes }: ProbedDriver): pulumi.Output<ProbedC
 }
 
 /** Named after their driver where there are several. */
-function partsOf({ parts, prefix }: IscsiCsiDriver, several: boolean): Record<string, pulumi.Input<string>> {
+function prefixedParts(
+  { parts, prefix }: IscsiCsiDriver,
+  several: boolean,
+): Record<string, pulumi.Input<string>> {
   return Object.fromEntries(
     Object.entries(parts).map(([name, part]) => [several ? `${prefix} ${name}` : name, part]),
   );

@@ -9,13 +9,13 @@ import { wantedHardware, type WantedNode } from "../talos/hardware/wanted.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import { formerConfiguration, NodeConfiguration } from "./machineConfiguration.ts";
 import type { ClientConfiguration, NodeConfigurationArgs } from "./machineConfiguration.ts";
-import { addressesOf, firstControlPlane, inApplyOrder } from "./applyOrder.ts";
-import { shownInputs } from "./clusterInputs.ts";
-import { issuedCredentials } from "./clientCredentials.ts";
-import { withoutTraces } from "./manyResources.ts";
+import { addressesOfRole, firstControlPlane, sortForApply } from "./applyOrder.ts";
+import { previewInputs } from "./clusterInputs.ts";
+import { issueClientCredentials } from "./clientCredentials.ts";
+import { withoutStackTraces } from "./manyResources.ts";
 import { gatherNamed } from "./outputs.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
-import { nodeConfiguration, type NodeConfiguration as MergedConfiguration } from "./nodeConfiguration.ts";
+import { mergedConfiguration, type MergedConfiguration } from "./nodeConfiguration.ts";
 
 /** A node of the cluster as its machine configuration needs it. */
 export interface TalosClusterNode {
@@ -162,17 +162,17 @@ export class TalosCluster extends pulumi.ComponentResource {
   constructor(name: string, args: TalosClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     // The first preview of a new cluster shows what is asked for; later ones show each node's change with its configuration.
     const shownOnce = { hideDiffs: ["nodes", "patches"] };
-    super("talos-iscsi:index:TalosCluster", name, shownInputs(args), pulumi.mergeOptions(opts, shownOnce));
+    super("talos-iscsi:index:TalosCluster", name, previewInputs(args), pulumi.mergeOptions(opts, shownOnce));
     this.cluster = name;
     const first = firstControlPlane(args.nodes);
     const own = this.identity(args);
     const identity =
       args.renewCredentials === true
-        ? { ...own, clientConfiguration: issuedCredentials(authorityOf(own), this) }
+        ? { ...own, clientConfiguration: issueClientCredentials(talosAuthority(own), this) }
         : own;
     this.clientConfiguration = identity.clientConfiguration;
-    this.clusterId = identity.machineSecrets.apply((secrets) => unwrapped(secrets).cluster.id);
-    const { configurations, look } = withoutTraces(() => this.applyConfigurations(args, identity));
+    this.clusterId = identity.machineSecrets.apply((secrets) => unwrapSecrets(secrets).cluster.id);
+    const { configurations, look } = withoutStackTraces(() => this.applyConfigurations(args, identity));
     this.approval = look?.approval;
     const applied = Object.values(configurations);
     const bootstrap = args.existing === undefined ? [this.bootstrap(args, first, applied)] : [];
@@ -236,19 +236,19 @@ export class TalosCluster extends pulumi.ComponentResource {
     identity: Identity,
   ): { configurations: Record<string, NodeConfiguration>; look: Look | undefined } {
     const applied: Record<string, NodeConfiguration> = {};
-    const controlPlanes = addressesOf(args.nodes, "controlplane");
+    const controlPlanes = addressesOfRole(args.nodes, "controlplane");
     const wanted = Object.fromEntries(
       args.nodes.map((node) => [node.name, machineConfiguration(args, node, identity, this)]),
     );
     const look = args.look?.({
-      named: namedBy(args),
+      named: namedHardwareByNode(args),
       clientConfiguration: identity.clientConfiguration,
       contract: identity.contract,
       configurations: Object.fromEntries(Object.entries(wanted)),
     });
     const before = [...(args.after ?? []), ...(look === undefined ? [] : [look.resource])];
     let lastControlPlane: NodeConfiguration | undefined;
-    for (const node of inApplyOrder(args.nodes)) {
+    for (const node of sortForApply(args.nodes)) {
       const { text, patches } = wanted[node.name] ?? machineConfiguration(args, node, identity, this);
       const name = `${this.cluster}-config-${node.name}`;
       const apply: NodeConfiguration = new NodeConfiguration(
@@ -315,7 +315,7 @@ export class TalosCluster extends pulumi.ComponentResource {
   }
 
   private makeTalosconfig(args: TalosClusterArgs): pulumi.Output<string> {
-    const controlPlanes = addressesOf(args.nodes, "controlplane");
+    const controlPlanes = addressesOfRole(args.nodes, "controlplane");
     const endpoints = [...new Set(controlPlanes.flatMap((address) => reach(address, args.endpoints)))];
     const made = talos.client.getConfigurationOutput(
       {
@@ -331,13 +331,13 @@ export class TalosCluster extends pulumi.ComponentResource {
 }
 
 /** Secrets inside of what is secret as a whole arrive in a second wrapping, which the SDK leaves on. */
-function unwrapped(secrets: MachineSecrets): MachineSecrets {
+function unwrapSecrets(secrets: MachineSecrets): MachineSecrets {
   return pulumi.runtime.unwrapRpcSecret(secrets) as MachineSecrets;
 }
 
 /** The CA of the cluster's Talos API. */
-function authorityOf({ machineSecrets }: Identity): pulumi.Output<{ cert: string; key: string }> {
-  return machineSecrets.apply((secrets) => unwrapped(secrets).certs.os);
+function talosAuthority({ machineSecrets }: Identity): pulumi.Output<{ cert: string; key: string }> {
+  return machineSecrets.apply((secrets) => unwrapSecrets(secrets).certs.os);
 }
 
 interface Identity {
@@ -354,7 +354,7 @@ function machineConfiguration(
   identity: Identity,
   parent: pulumi.Resource,
 ): MergedConfiguration {
-  return nodeConfiguration(
+  return mergedConfiguration(
     {
       clusterName: args.clusterName,
       endpoint: args.endpoint,
@@ -363,13 +363,13 @@ function machineConfiguration(
       installerImage: node.installerImage,
       generateHere: isGeneratedHere(args.contract ?? args.initialContract),
       base: node.baseConfiguration,
-      patches: patchesOf(args, node),
+      patches: nodePatches(args, node),
     },
     parent,
   );
 }
 
-function patchesOf(args: TalosClusterArgs, node: TalosClusterNode): WantedNode["patches"] {
+function nodePatches(args: TalosClusterArgs, node: TalosClusterNode): WantedNode["patches"] {
   return {
     role: node.role,
     talosVersion: node.talosVersion,
@@ -390,10 +390,10 @@ function patchesOf(args: TalosClusterArgs, node: TalosClusterNode): WantedNode["
 }
 
 /** Known in the first preview, when the configurations themselves are not. */
-function namedBy(args: TalosClusterArgs): Record<string, NamedHardware[]> {
+function namedHardwareByNode(args: TalosClusterArgs): Record<string, NamedHardware[]> {
   const nodes = args.nodes.map((node) => ({
     name: node.name,
-    patches: patchesOf(args, node),
+    patches: nodePatches(args, node),
     base: node.baseConfiguration,
   }));
   return wantedHardware(nodes, args.contract ?? args.initialContract);

@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { namespacesSchema } from "../components/csi/namespaceSettings.ts";
 import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
 import type { Problem } from "../components/csi/problems.ts";
-import { repaired } from "../components/csi/repair.ts";
+import { parseRepaired } from "../components/csi/repair.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestUsableContract } from "../talos/iscsi.ts";
 import { contractOfSettings } from "./contract.ts";
@@ -48,7 +48,7 @@ export function csiProblemsOfDraft(raw: unknown): Problem[] {
 function parseOrUndefined<T>(schema: z.ZodType<T>, value: unknown): T | undefined {
   if (value === undefined) return undefined;
   const read = schema.safeParse(value);
-  return read.success ? read.data : repaired(schema, value, read.error.issues).data;
+  return read.success ? read.data : parseRepaired(schema, value, read.error.issues).data;
 }
 
 /** What the drivers need of each other and of the cluster. */

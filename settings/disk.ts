@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import { must } from "./words.ts";
 
 const diskTextSchema = (what: string, example: string) =>
@@ -10,7 +10,7 @@ const diskTextSchema = (what: string, example: string) =>
     .describe(what);
 
 /** `cluster.nodes[].diskSelector`: the fields of `machine.install.diskSelector`, and `match` of contracts from v1.14 on. */
-export const diskSelectorSchema = section({
+export const diskSelectorSchema = sectionSchema({
   size: z
     .string(must('a size such as ">= 100GB"'))
     .regex(/^(>=|<=|>|<|==)?\s*\d+(\.\d+)?\s*([KMGTP]i?B|B)?$/i, must('a size such as ">= 100GB"'))

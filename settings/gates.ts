@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import { jsonPathProblem } from "../talos/jsonPath.ts";
 import { must } from "./words.ts";
 
@@ -15,7 +15,7 @@ const textSchema = (what: string) => z.string(must(what)).trim().min(1, must(wha
 export const gatesSchema = (duration: (byDefault: string) => z.ZodType<number, string | undefined>) =>
   z
     .array(
-      section({
+      sectionSchema({
         apiVersion: z
           .string(must(versionText))
           .regex(/^([a-z0-9.-]+\/)?v\d+((alpha|beta)\d+)?$/, must(versionText))

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import { isUrl } from "./hosts.ts";
 import { flagSchema, must } from "./words.ts";
 
@@ -29,7 +29,7 @@ const describedAs = {
 const describeLikeImage = "Default: as `image`.";
 
 /** `image`: what every node runs whose settings name no other. */
-export const imageSchema = section({
+export const imageSchema = sectionSchema({
   factory: factorySchema.default("https://factory.talos.dev").describe(describedAs.factory),
   platform: platformSchema.default("metal").describe(describedAs.platform),
   architecture: architectureSchema.default("amd64").describe(describedAs.architecture),
@@ -53,7 +53,7 @@ export const imageNameSchema = z
 export const namedImagesSchema = z
   .record(
     imageNameSchema.refine((name) => name !== defaultImage),
-    section({
+    sectionSchema({
       factory: factorySchema.optional().describe(describeLikeImage),
       platform: platformSchema.optional().describe(describeLikeImage),
       architecture: architectureSchema.optional().describe(describeLikeImage),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import { must } from "./words.ts";
 
 /** How a node's network looks in the settings. The names are those of Talos's `machine.network`. */
@@ -25,7 +25,7 @@ const selectorText = "a text such as 00:1a:2b:*";
 const selectorFieldSchema = (what: string) =>
   z.string(must(selectorText)).min(1, must(selectorText)).optional().describe(what);
 
-const deviceSelectorSchema = section({
+const deviceSelectorSchema = sectionSchema({
   busPath: selectorFieldSchema("Bus path."),
   hardwareAddr: selectorFieldSchema("MAC address."),
   permanentAddr: selectorFieldSchema("Permanent MAC address."),
@@ -40,7 +40,7 @@ const addressSchema = z
   .string(must("an address with its prefix, such as 10.0.0.11/24"))
   .refine(isPrefix, must("an address with its prefix, such as 10.0.0.11/24"));
 
-const routeSchema = section({
+const routeSchema = sectionSchema({
   network: z
     .string(must("a network such as 10.20.0.0/16"))
     .refine(isPrefix, must("a network such as 10.20.0.0/16"))
@@ -55,7 +55,7 @@ const routeSchema = section({
     .describe("Route metric. Default: 1024."),
 });
 
-const interfaceSchema = section({
+const interfaceSchema = sectionSchema({
   interface: linkNameSchema.optional().describe("Link name, or use `deviceSelector`."),
   deviceSelector: deviceSelectorSchema.optional().describe("Select exactly one link."),
   addresses: z
@@ -73,7 +73,7 @@ const interfaceSchema = section({
 });
 
 /** `cluster.nodes[].network` */
-export const networkSchema = section({
+export const networkSchema = sectionSchema({
   interfaces: z
     .array(interfaceSchema, must("a list of links"))
     .default([])
@@ -85,7 +85,7 @@ export const networkSchema = section({
 });
 
 /** `cluster.vip` */
-export const vipSchema = section({
+export const vipSchema = sectionSchema({
   address: ipSchema("10.0.0.10").describe("Unused address in the control planes' network."),
   interface: linkNameSchema.optional().describe("Its link. Default: the only listed one."),
   deviceSelector: deviceSelectorSchema.optional().describe("Select the link."),

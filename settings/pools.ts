@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import type { Problem } from "../components/csi/problems.ts";
 import { imageNameSchema } from "./imageSettings.ts";
 import { labelsSchema, taintsSchema } from "./nodeLabels.ts";
@@ -30,7 +30,7 @@ export function poolsSchema<
   Version extends z.ZodType,
 >(of: { patches: Patches; documents: Documents; talosVersion: Version }) {
   return byPoolSchema(
-    section({
+    sectionSchema({
       image: imageNameSchema.optional().describe("Image name. Default: `image`."),
       iscsi: flagSchema().optional().describe("As a node's `iscsi`."),
       talosVersion: of.talosVersion,

@@ -4,7 +4,7 @@ import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
 import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
 import { namespacesSchema } from "../components/csi/namespaceSettings.ts";
 import { synologySchema } from "../components/csi/synologySettings.ts";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import { baseShape, type ClusterSettings, type NodeSettings, type PatchSetting } from "./schema.ts";
 import { checkPatches, patchText } from "./patches.ts";
 import { checkLabels } from "./nodeLabels.ts";
@@ -34,7 +34,7 @@ export type { ReadFile } from "./files.ts";
 /** The rules of a stack's settings that concern several keys, or what a value means rather than how it looks. */
 
 /** Everything that a stack's file may say. */
-export const settingsSchema = section({
+export const settingsSchema = sectionSchema({
   ...baseShape,
   joviandss: joviandssSchema.optional().describe("JovianDSS driver. Absent: not deployed."),
   namespaces: namespacesSchema,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
 import { isAgeRecipient } from "./age.ts";
 import { diskSelectorSchema } from "./disk.ts";
@@ -128,7 +128,7 @@ const fileSchema = (what: string) =>
 const contentsSchema = (what: string) =>
   z.string({ error: () => `must be the contents of ${what}, as text` }).optional();
 
-const nodeSchema = section({
+const nodeSchema = sectionSchema({
   name: z
     .string(must("the node's name, such as cp1"))
     .regex(
@@ -169,7 +169,7 @@ const nodeSchema = section({
   onRemove: onRemoveSchema.optional().describe("Default: `cluster.onRemove`."),
 });
 
-const secretsSchema = section({
+const secretsSchema = sectionSchema({
   bundle: contentsSchema("secrets.yaml").describe(
     "Secrets bundle (`talosctl gen secrets`). Set it with `--secret`.",
   ),
@@ -184,7 +184,7 @@ const secretsSchema = section({
   talosconfigFile: fileSchema("talosconfig").describe("Path instead of contents."),
 });
 
-const clusterSchema = section({
+const clusterSchema = sectionSchema({
   name: z
     .string(must("the cluster's name"))
     .regex(
@@ -230,10 +230,10 @@ const clusterSchema = section({
   podSubnets: cidrsSchema.optional().describe("Default: 10.244.0.0/16."),
   serviceSubnets: cidrsSchema.optional().describe("Default: 10.96.0.0/12."),
   vip: vipSchema.optional().describe("Virtual IP of the control planes."),
-  documents: section({ all: documentsSchema, controlplane: documentsSchema, worker: documentsSchema })
+  documents: sectionSchema({ all: documentsSchema, controlplane: documentsSchema, worker: documentsSchema })
     .prefault({})
     .describe("Configuration documents."),
-  patches: section({ all: patchesSchema, controlplane: patchesSchema, worker: patchesSchema })
+  patches: sectionSchema({ all: patchesSchema, controlplane: patchesSchema, worker: patchesSchema })
     .prefault({})
     .describe("Machine configuration patches, before a node's."),
 });
@@ -251,9 +251,9 @@ const shareSchema = z
     must(shareText),
   );
 
-const upgradeSchema = section({
+const upgradeSchema = sectionSchema({
   prePull: flagSchema().default(true).describe("Pull the image on all nodes before the first drain."),
-  drain: section({
+  drain: sectionSchema({
     enabled: flagSchema().default(true).describe("Drain nodes (never a single node)."),
     timeout: durationSchema("5m").describe("Limit for pods and volumes to leave."),
     whenBlocked: z
@@ -266,13 +266,13 @@ const upgradeSchema = section({
       .default("warn")
       .describe("Leaked iSCSI sessions: `warn` and reboot, or `refuse`."),
   }).prefault({}),
-  workers: section({
+  workers: sectionSchema({
     maxUnavailable: shareSchema
       .default(1)
       .describe("Number or percentage, rounded down, at least one. Unavailable workers count."),
   }).prefault({}),
   pools: byPoolSchema(
-    section({
+    sectionSchema({
       maxUnavailable: shareSchema.optional().describe("Default: as `workers`."),
       order: z.int(must("a whole number")).default(0).describe("Lower goes first; no pool is 0."),
     }),
@@ -283,7 +283,7 @@ const upgradeSchema = section({
   gates: gatesSchema(durationSchema),
   windows: windowsSchema,
   outsideWindow: outsideWindowSchema,
-  storageGate: section({
+  storageGate: sectionSchema({
     enabled: flagSchema().optional().describe("Default: with JovianDSS or Synology."),
     timeout: durationSchema("5m").describe("Limit for storage to recover."),
   }).prefault({}),
@@ -296,7 +296,7 @@ const upgradeSchema = section({
   allowSkew: flagSchema()
     .default(false)
     .describe("Allow skipping minor releases, which Talos does not test."),
-  etcdSnapshot: section({
+  etcdSnapshot: sectionSchema({
     directory: z
       .string(must("a folder"))
       .trim()
@@ -319,7 +319,7 @@ const upgradeSchema = section({
   })
     .optional()
     .describe("Snapshot of etcd before a rollout disturbs the first control plane."),
-  kubernetes: section({
+  kubernetes: sectionSchema({
     acceptRemovedApis: flagSchema().default(false).describe("Upgrade although removed APIs are still used."),
     releases: kubernetesReleasesSchema(kubernetesVersionSchema),
   }).prefault({}),
@@ -356,7 +356,7 @@ export const baseShape = {
   images: namedImagesSchema,
   cluster: clusterSchema,
   upgrade: upgradeSchema,
-  outputs: section({
+  outputs: sectionSchema({
     machineConfigurations: flagSchema().default(false).describe("Output redacted machine configurations."),
   }).prefault({}),
 };

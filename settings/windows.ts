@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { section } from "../components/csi/fields.ts";
+import { sectionSchema } from "../components/csi/fields.ts";
 import { weekdays } from "../talos/upgradeWindows.ts";
 import { must } from "./words.ts";
 
@@ -24,7 +24,7 @@ function isTimeZone(name: string): boolean {
 
 const daysText = `a list of ${weekdays.join(", ")}`;
 
-const windowSchema = section({
+const windowSchema = sectionSchema({
   days: z
     .array(z.enum(weekdays, must(`one of ${weekdays.join(", ")}`)), must(daysText))
     .min(1, must(`${daysText}, at least one`))

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { shownText } from "../components/csi/fields.ts";
+import { describeText } from "../components/csi/fields.ts";
 
 /** How the settings say what a value must look like. */
 
@@ -20,14 +20,14 @@ export function mustHidden(right: string): { error: (issue: { input?: unknown })
   };
 }
 
-/** A wrong value as a person wrote it if it is short and plain, else only what it is: see `shownText`. */
+/** A wrong value as a person wrote it if it is short and plain, else only what it is: see `describeText`. */
 export function describeGiven(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (typeof value !== "string") return `a ${typeof value}`;
-  return shownText(value);
+  return describeText(value);
 }
 
 /** A switch. */

@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { transformed } from "./transform.ts";
+import { applyTransform } from "./transform.ts";
 import type { Transform } from "./transform.ts";
 
 /** What a child of a component is made of. */
@@ -33,6 +33,6 @@ export function childMaker(component: pulumi.ComponentResource, name: string) {
       dependsOn,
       ...more,
     };
-    return new type(`${name}-${suffix}`, transformed(transform, args, options), options);
+    return new type(`${name}-${suffix}`, applyTransform(transform, args, options), options);
   };
 }

@@ -59,7 +59,7 @@ export function controllerDeployment(
           ...(controller.hostNetwork ? { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" } : {}),
           nodeSelector: { "kubernetes.io/os": "linux", ...controller.nodeSelector },
           ...withoutEmpty({ tolerations: controller.tolerations }),
-          ...(several ? { affinity: spread(labels.app ?? "", controller.hostNetwork) } : {}),
+          ...(several ? { affinity: spreadAffinity(labels.app ?? "", controller.hostNetwork) } : {}),
           ...pullSecrets(driver),
           containers: [
             pluginContainer(driver),
@@ -127,7 +127,7 @@ function livenessContainer(driver: IscsiDriver): Container {
  * Preferred, not required: a cluster with a single worker still gets all replicas. In the node's network it is required, because two
  * replicas on one node would fight over the health check's port.
  */
-function spread(app: string, hostNetwork: boolean): k8s.types.input.core.v1.Affinity {
+function spreadAffinity(app: string, hostNetwork: boolean): k8s.types.input.core.v1.Affinity {
   const term = { labelSelector: { matchLabels: { app } }, topologyKey: "kubernetes.io/hostname" };
   if (hostNetwork) return { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } };
   return {

@@ -23,12 +23,12 @@ export interface CsiSurroundings {
 
 /** What several drivers on one cluster must not share, and what a driver needs of the cluster. Paths begin with the settings' key. */
 export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings = {}): Problem[] {
-  const drivers = driversOf(settings);
+  const drivers = driversInUse(settings);
   return [
-    ...taken(
+    ...duplicateProblems(
       drivers.map(({ path, driverName }) => ({ value: driverName, path: path.driver, what: "driver" })),
     ),
-    ...taken([
+    ...duplicateProblems([
       ...drivers.map(({ path, namespace }) => ({
         value: namespace,
         path: path.namespace,
@@ -40,17 +40,17 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
         what: "namespace",
       })),
     ]),
-    ...taken(
+    ...duplicateProblems(
       drivers.flatMap(({ healthPorts, path }) =>
         portList(healthPorts).map((port) => ({ value: String(port), path: path.ports, what: "health port" })),
       ),
     ),
-    ...taken(
+    ...duplicateProblems(
       drivers.flatMap(({ classes }) =>
         classes.map(({ name, path }) => ({ value: name, path: `${path}.name`, what: "StorageClass" })),
       ),
     ),
-    ...severalDefaults(drivers),
+    ...defaultClassProblems(drivers),
     ...nsenterProblems(settings, surroundings),
     ...snapshotProblems(settings),
   ];
@@ -59,18 +59,18 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
 /** Every namespace that PodSecurity leaves alone: those of the drivers, and those for drivers installed by other means. */
 export function csiNamespaces(settings: CsiSettings): string[] {
   return [
-    ...driversOf(settings).map(({ namespace }) => namespace),
+    ...driversInUse(settings).map(({ namespace }) => namespace),
     ...(settings.namespaces ?? []).flatMap(({ name, exempt }) => (exempt ? [name] : [])),
   ];
 }
 
-interface Driver extends Pick<DriverIdentity, "driverName" | "namespace" | "healthPorts"> {
+interface DriverUse extends Pick<DriverIdentity, "driverName" | "namespace" | "healthPorts"> {
   classes: { name: string; path: string; default: boolean }[];
   path: { driver: string; namespace: string; ports: string };
 }
 
-function driversOf({ joviandss, synology }: CsiSettings): Driver[] {
-  const pools = (joviandss?.pools ?? []).map((pool, index): Driver => {
+function driversInUse({ joviandss, synology }: CsiSettings): DriverUse[] {
+  const pools = (joviandss?.pools ?? []).map((pool, index): DriverUse => {
     const { suffix, ...identity } = joviandssIdentity(joviandss as JovianDssSettings, pool, index);
     const classes = pool.storageClasses ?? [{ name: `joviandss-sc${suffix}`, default: false }];
     return {
@@ -106,7 +106,7 @@ function portList({ node, registrar, controller }: HealthPorts): number[] {
   return [node, registrar, controller];
 }
 
-function taken(values: { value: string; path: string; what: string }[]): Problem[] {
+function duplicateProblems(values: { value: string; path: string; what: string }[]): Problem[] {
   const first = new Map<string, string>();
   return values.flatMap(({ value, path, what }) => {
     const other = first.get(value);
@@ -117,7 +117,7 @@ function taken(values: { value: string; path: string; what: string }[]): Problem
   });
 }
 
-function severalDefaults(drivers: Driver[]): Problem[] {
+function defaultClassProblems(drivers: DriverUse[]): Problem[] {
   const [first, ...more] = drivers.flatMap(({ classes }) => classes).filter((entry) => entry.default);
   return more.map(({ path }) => ({
     path: `${path}.default`,

@@ -1,23 +1,23 @@
 import { z } from "zod";
 import {
-  absolutePath,
-  choice,
-  count,
-  flag,
-  image,
-  listOf,
-  namespaceName,
-  objectName,
-  oneOf,
-  port,
-  section,
-  shown,
-  text,
+  absolutePathSchema,
+  joinChoices,
+  countSchema,
+  flagSchema,
+  imageSchema,
+  listSchema,
+  namespaceNameSchema,
+  objectNameSchema,
+  choiceSchema,
+  portSchema,
+  sectionSchema,
+  describeValue,
+  textSchema,
 } from "./fields.ts";
 import { probeImage, sidecarImages } from "./sidecars.ts";
 import type { Sidecar } from "./sidecars.ts";
 
-const iscsiadmPath = absolutePath("/usr/local/sbin/iscsiadm")
+const iscsiadmPath = absolutePathSchema("/usr/local/sbin/iscsiadm")
   .default("/usr/local/sbin/iscsiadm")
   .describe("iscsiadm on the node.");
 
@@ -26,21 +26,21 @@ const iscsiadmSchema = z
   .discriminatedUnion(
     "strategy",
     [
-      section({
+      sectionSchema({
         strategy: z
           .literal("chroot")
           .default("chroot")
           .describe("chroot into the node's root; right for every Talos."),
         path: iscsiadmPath,
       }),
-      section({
+      sectionSchema({
         strategy: z
           .literal("nsenter")
           .describe("Enter iscsid's namespaces; fails with workload isolation (contract v1.14)."),
         path: iscsiadmPath,
       }),
     ],
-    { error: () => `must be an object whose strategy is ${choice(["chroot", "nsenter"])}` },
+    { error: () => `must be an object whose strategy is ${joinChoices(["chroot", "nsenter"])}` },
   )
   .prefault({})
   .describe("How the driver runs iscsiadm.");
@@ -51,34 +51,37 @@ export type Iscsiadm = z.output<typeof iscsiadmSchema>;
 const sidecarNames = Object.keys(sidecarImages) as [Sidecar, ...Sidecar[]];
 
 /** `images`: replaces single sidecar images. */
-export const imagesSchema = section(
+export const imagesSchema = sectionSchema(
   Object.fromEntries(
     sidecarNames.map((name) => [
       name,
-      image(sidecarImages[name]).optional().describe(`In place of ${sidecarImages[name]}.`),
+      imageSchema(sidecarImages[name]).optional().describe(`In place of ${sidecarImages[name]}.`),
     ]),
-  ) as Record<Sidecar, z.ZodOptional<ReturnType<typeof image>>>,
+  ) as Record<Sidecar, z.ZodOptional<ReturnType<typeof imageSchema>>>,
 )
   .prefault({})
   .describe("Override single images.");
 
 /** `registry`: one mirror for all images. */
-export const registrySchema = text("a registry's host, with a path if needed", "registry.example.com/mirror")
+export const registrySchema = textSchema(
+  "a registry's host, with a path if needed",
+  "registry.example.com/mirror",
+)
   .refine((value) => /^[A-Za-z0-9.-]+(:\d{1,5})?(\/[a-z0-9._/-]+)?$/.test(value), {
     error: (issue) =>
-      `${shown(issue.input)} is not a registry; give host[:port][/path] without scheme, such as registry.example.com/mirror`,
+      `${describeValue(issue.input)} is not a registry; give host[:port][/path] without scheme, such as registry.example.com/mirror`,
   })
   .optional()
   .describe("Registry for all images; paths and tags stay.");
 
 /** A taint that a pod tolerates. */
-const toleration = section({
-  key: text("a taint's key", "node-role.kubernetes.io/control-plane")
+const toleration = sectionSchema({
+  key: textSchema("a taint's key", "node-role.kubernetes.io/control-plane")
     .optional()
     .describe("Absent: every key."),
-  operator: oneOf(["Exists", "Equal"]).optional().describe("Default: Equal."),
+  operator: choiceSchema(["Exists", "Equal"]).optional().describe("Default: Equal."),
   value: z.string().optional().describe("Taint value."),
-  effect: oneOf(["NoSchedule", "PreferNoSchedule", "NoExecute"]).optional().describe("Absent: all."),
+  effect: choiceSchema(["NoSchedule", "PreferNoSchedule", "NoExecute"]).optional().describe("Absent: all."),
   tolerationSeconds: z.int().optional().describe("For NoExecute."),
 });
 
@@ -93,11 +96,11 @@ const labels = z.record(z.string(), z.string({ error: "must be text" }), {
 });
 
 /** `controller`: where and how the driver's controller runs. */
-const controllerSchema = section({
-  replicas: count("a number of replicas", 1, 5)
+const controllerSchema = sectionSchema({
+  replicas: countSchema("a number of replicas", 1, 5)
     .default(1)
     .describe("More than one: failover within seconds."),
-  hostNetwork: flag().default(false).describe("For storage that only nodes reach."),
+  hostNetwork: flagSchema().default(false).describe("For storage that only nodes reach."),
   nodeSelector: labels.default({}).describe("Node labels."),
   tolerations: controllerTolerations,
 })
@@ -107,8 +110,8 @@ const controllerSchema = section({
 const atLeastOne = { error: 'must be a whole number from 1 or a percentage from 1% to 100%, such as "10%"' };
 
 /** `node`: where and how the driver's node part runs. */
-const nodeSchema = section({
-  controlPlanes: flag().default(true).describe("Run on control planes."),
+const nodeSchema = sectionSchema({
+  controlPlanes: flagSchema().default(true).describe("Run on control planes."),
   nodeSelector: labels.default({}).describe("Node labels."),
   tolerations: z
     .array(toleration)
@@ -126,17 +129,19 @@ const nodeSchema = section({
   .describe("The driver's DaemonSet.");
 
 /** `probe`: whether and how `pulumi up` proves that the driver's volumes work. */
-const probeSchema = section({
-  enabled: flag().default(true).describe("`false` switches it off."),
-  image: image(probeImage).optional().describe(`Image with a shell and busybox. Default: ${probeImage}.`),
-  size: text("a size", "1Gi")
+const probeSchema = sectionSchema({
+  enabled: flagSchema().default(true).describe("`false` switches it off."),
+  image: imageSchema(probeImage)
+    .optional()
+    .describe(`Image with a shell and busybox. Default: ${probeImage}.`),
+  size: textSchema("a size", "1Gi")
     .refine((value) => /^[1-9]\d*(\.\d+)?([KMGT]i?|k)?$/.test(value), {
-      error: (issue) => `${shown(issue.input)} is not a size of a volume; give one such as 1Gi`,
+      error: (issue) => `${describeValue(issue.input)} is not a size of a volume; give one such as 1Gi`,
     })
     .default("1Gi")
     .describe("Volume size."),
-  concurrency: count("a number of volumes", 1, 50).default(3).describe("Volumes at a time."),
-  timeout: count("a number of seconds", 10, 86_400).default(300).describe("Seconds for each step."),
+  concurrency: countSchema("a number of volumes", 1, 50).default(3).describe("Volumes at a time."),
+  timeout: countSchema("a number of seconds", 10, 86_400).default(300).describe("Seconds for each step."),
   tolerations: z.array(toleration).default([]).describe("Nodes with other taints are skipped."),
 })
   .optional()
@@ -147,11 +152,11 @@ export type ProbeSettings = NonNullable<z.output<typeof probeSchema>>;
 
 /** `snapshots`: whether the driver takes snapshots, and the class for them. */
 export function snapshotsSchema<Extra extends z.ZodRawShape>(className: string, extra: Extra) {
-  return section({
-    enabled: flag().default(false).describe("Needs `snapshotController`."),
-    className: objectName(className).default(className).describe("VolumeSnapshotClass name."),
-    deletionPolicy: oneOf(["Delete", "Retain"]).default("Delete").describe("Deletion policy."),
-    default: flag().default(false).describe("Default snapshot class."),
+  return sectionSchema({
+    enabled: flagSchema().default(false).describe("Needs `snapshotController`."),
+    className: objectNameSchema(className).default(className).describe("VolumeSnapshotClass name."),
+    deletionPolicy: choiceSchema(["Delete", "Retain"]).default("Delete").describe("Deletion policy."),
+    default: flagSchema().default(false).describe("Default snapshot class."),
     ...extra,
   })
     .prefault({} as never)
@@ -160,21 +165,23 @@ export function snapshotsSchema<Extra extends z.ZodRawShape>(className: string, 
 
 /** What every StorageClass has, whatever the driver. */
 export const storageClassShape = {
-  reclaimPolicy: oneOf(["Delete", "Retain"]),
-  volumeBindingMode: oneOf(["Immediate", "WaitForFirstConsumer"])
+  reclaimPolicy: choiceSchema(["Delete", "Retain"]),
+  volumeBindingMode: choiceSchema(["Immediate", "WaitForFirstConsumer"])
     .default("Immediate")
     .describe("Binding mode."),
-  default: flag().default(false).describe("Default class; at most one per cluster."),
-  mountOptions: z.array(text("a mount option", "noatime")).default([]).describe("Mount options."),
+  default: flagSchema().default(false).describe("Default class; at most one per cluster."),
+  mountOptions: z.array(textSchema("a mount option", "noatime")).default([]).describe("Mount options."),
 };
 
 /** Keys that every driver's settings have. */
 export const driverShape = (defaults: { namespace: string; healthPort: number }) => ({
-  namespace: namespaceName().default(defaults.namespace).describe("Privileged namespace of the driver."),
+  namespace: namespaceNameSchema()
+    .default(defaults.namespace)
+    .describe("Privileged namespace of the driver."),
   registry: registrySchema,
   images: imagesSchema,
-  imagePullSecrets: listOf(
-    objectName("registry-credentials"),
+  imagePullSecrets: listSchema(
+    objectNameSchema("registry-credentials"),
     "names of Secrets in the driver's namespace",
     "[registry-credentials]",
   )
@@ -184,7 +191,7 @@ export const driverShape = (defaults: { namespace: string; healthPort: number })
   controller: controllerSchema,
   node: nodeSchema,
   probe: probeSchema,
-  healthPort: port()
+  healthPort: portSchema()
     .max(65500, { error: "leaves no room above it; use a port up to 65500" })
     .default(defaults.healthPort)
     .describe("First of three loopback ports (three more per further pool), unique per driver."),

@@ -4,7 +4,7 @@ import { secretSpans } from "../../talos/secrecy/text.ts";
 import { imageProblem } from "./imageReference.ts";
 
 /** A section of the settings: an object that refuses keys it does not know and says which ones it does. */
-export function section<Shape extends z.ZodRawShape>(shape: Shape) {
+export function sectionSchema<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code === "unrecognized_keys")
@@ -17,7 +17,7 @@ export function section<Shape extends z.ZodRawShape>(shape: Shape) {
 }
 
 /** A text that may not be empty. `example` shows a right one in the error. */
-export function text(what: string, example: string) {
+export function textSchema(what: string, example: string) {
   return z
     .string({
       error: (issue) =>
@@ -30,7 +30,7 @@ export function text(what: string, example: string) {
 }
 
 /** A list with at least one entry. */
-export function listOf<Item extends z.ZodType>(item: Item, what: string, example: string) {
+export function listSchema<Item extends z.ZodType>(item: Item, what: string, example: string) {
   return z
     .array(item, {
       error: (issue) =>
@@ -40,25 +40,27 @@ export function listOf<Item extends z.ZodType>(item: Item, what: string, example
 }
 
 /** One of a few words. */
-export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
-  return z.enum(words, { error: (issue) => `${shown(issue.input)} is not known here; use ${choice(words)}` });
+export function choiceSchema<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, {
+    error: (issue) => `${describeValue(issue.input)} is not known here; use ${joinChoices(words)}`,
+  });
 }
 
 /** A switch. */
-export function flag() {
-  return z.boolean({ error: (issue) => `${shown(issue.input)} is not a switch; use true or false` });
+export function flagSchema() {
+  return z.boolean({ error: (issue) => `${describeValue(issue.input)} is not a switch; use true or false` });
 }
 
 /** A whole number within bounds. */
-export function count(what: string, least: number, most: number) {
+export function countSchema(what: string, least: number, most: number) {
   const error = (issue: { input?: unknown }) =>
-    `${shown(issue.input)} is not ${what}; use a whole number from ${least} to ${most}`;
+    `${describeValue(issue.input)} is not ${what}; use a whole number from ${least} to ${most}`;
   return z.int({ error }).min(least, { error }).max(most, { error });
 }
 
 /** A TCP port. */
-export function port() {
-  return count("a port", 1, 65535);
+export function portSchema() {
+  return countSchema("a port", 1, 65535);
 }
 
 const hostName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
@@ -66,21 +68,21 @@ const ipv4 = z.ipv4();
 const ipv6 = z.ipv6();
 
 /** An IPv4 address or a host name, without scheme and port, for drivers that do not support IPv6. */
-export function addressV4() {
-  return text("an address", "192.168.0.100").refine(
+export function ipv4AddressSchema() {
+  return textSchema("an address", "192.168.0.100").refine(
     // "999.1.1.1" looks like a host name to the letter of the rules; nobody means one.
     (value) => ipv4.safeParse(value).success || (hostName.test(value) && !/^[\d.]+$/.test(value)),
     {
       error: (issue) =>
-        ipv6.safeParse(bare(issue.input)).success
-          ? `${shown(issue.input)} is an IPv6 address, which the driver does not support; give an IPv4 address or a host name that resolves to one`
-          : `${shown(issue.input)} is not an address; give an IPv4 address or a host name without scheme or port, such as 192.168.0.100`,
+        ipv6.safeParse(stripBrackets(issue.input)).success
+          ? `${describeValue(issue.input)} is an IPv6 address, which the driver does not support; give an IPv4 address or a host name that resolves to one`
+          : `${describeValue(issue.input)} is not an address; give an IPv4 address or a host name without scheme or port, such as 192.168.0.100`,
     },
   );
 }
 
 /** An IPv6 address without the brackets of URLs. */
-function bare(value: unknown): unknown {
+function stripBrackets(value: unknown): unknown {
   return typeof value === "string" ? value.replace(/^\[(.*)\]$/, "$1") : value;
 }
 
@@ -88,35 +90,35 @@ const dnsLabel = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const dnsSubdomain = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
 
 /** The name of a Kubernetes namespace (RFC 1123 label). */
-export function namespaceName() {
-  return text("a namespace", "joviandss-csi").refine((value) => dnsLabel.test(value), {
+export function namespaceNameSchema() {
+  return textSchema("a namespace", "joviandss-csi").refine((value) => dnsLabel.test(value), {
     error: (issue) =>
-      `${shown(issue.input)} is not a namespace name; use up to 63 small letters, digits and "-", such as joviandss-csi`,
+      `${describeValue(issue.input)} is not a namespace name; use up to 63 small letters, digits and "-", such as joviandss-csi`,
   });
 }
 
 /** The name of most Kubernetes objects (RFC 1123 subdomain). */
-export function objectName(example: string) {
-  return text("a name", example).refine((value) => dnsSubdomain.test(value), {
+export function objectNameSchema(example: string) {
+  return textSchema("a name", example).refine((value) => dnsSubdomain.test(value), {
     error: (issue) =>
-      `${shown(issue.input)} is not a Kubernetes name; use small letters, digits, "-" and ".", such as ${example}`,
+      `${describeValue(issue.input)} is not a Kubernetes name; use small letters, digits, "-" and ".", such as ${example}`,
   });
 }
 
 /** A container image with a tag other than latest, or with a digest. */
-export function image(example: string) {
-  return text("an image with a tag or, better, a digest", example).superRefine((value, context) => {
+export function imageSchema(example: string) {
+  return textSchema("an image with a tag or, better, a digest", example).superRefine((value, context) => {
     const reason = imageProblem(value);
     if (reason !== undefined) context.addIssue({ code: "custom", message: `${reason}, such as ${example}` });
   });
 }
 
 /** An absolute path without "..". */
-export function absolutePath(example: string) {
-  return text("an absolute path", example).refine(
+export function absolutePathSchema(example: string) {
+  return textSchema("an absolute path", example).refine(
     (value) => /^(\/[A-Za-z0-9._-]+)+$/.test(value) && !value.split("/").includes(".."),
     {
-      error: (issue) => `${shown(issue.input)} is not an absolute path; give one such as ${example}`,
+      error: (issue) => `${describeValue(issue.input)} is not an absolute path; give one such as ${example}`,
     },
   );
 }
@@ -125,7 +127,7 @@ export function absolutePath(example: string) {
  * A wrong text as an error shows it: in quotes, so that it is found in the file, or only how long it is, where it may be a secret in the wrong
  * place: several lines (a pasted file), more than anyone writes by hand, what `secrecy/` takes for a secret, or a word that may be a password.
  */
-export function shownText(value: string): string {
+export function describeText(value: string): string {
   if (value.length > 80 || /[\r\n]/.test(value)) return `a text of ${value.length} letters`;
   // A user name and a password in a URL: nobody needs to see them to find the mistake.
   const bare = value.replace(/\/\/.*@/, "//…@");
@@ -136,15 +138,15 @@ export function shownText(value: string): string {
 }
 
 /** A wrong value as an error shows it: short, and never more than its kind when it is not a plain value. */
-export function shown(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (value === undefined) return "nothing";
-  if (typeof value === "string") return shownText(value);
+  if (typeof value === "string") return describeText(value);
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (value === null) return "null";
   return Array.isArray(value) ? "a list" : "an object";
 }
 
 /** "a, b or c" */
-export function choice(words: readonly string[]): string {
+export function joinChoices(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }

@@ -8,9 +8,9 @@ import { joviandssConfigSecret } from "./joviandssConfig.ts";
 import { joviandssSchema, joviandssStorageClassSchema } from "./joviandssSettings.ts";
 import type { JovianDssPool, JovianDssSettings, JovianDssSettingsInput } from "./joviandssSettings.ts";
 import { driverProbe, type ProbeSurroundings, type StorageProbe } from "../storageProbe.ts";
-import { placement } from "./naming.ts";
+import { toPlacement } from "./naming.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
-import { knownLater } from "./secretInput.ts";
+import { withKnownPassword } from "./secretInput.ts";
 import { socketPath } from "./podParts.ts";
 
 /** Arguments of `JovianDssCsi`: the settings of a stack's file, with a password that may be an Output. */
@@ -60,7 +60,7 @@ export class JovianDssCsi extends pulumi.ComponentResource {
 
   constructor(name: string, args: JovianDssCsiArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, workloadIsolation, nodesWithoutIscsi, probeOn, ...shown } = args;
-    const settings = checked(name, shown);
+    const settings = validateSettings(name, shown);
     // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so this is where a reviewer sees what changes in it.
     super(
       "talos-iscsi:index:JovianDssCsi",
@@ -96,13 +96,13 @@ export class JovianDssCsi extends pulumi.ComponentResource {
   }
 }
 
-function classesOf(pool: JovianDssPool, suffix: string) {
+function poolClasses(pool: JovianDssPool, suffix: string) {
   return pool.storageClasses ?? [joviandssStorageClassSchema.parse({ name: `joviandss-sc${suffix}` })];
 }
 
 /** What a claim of each class of a pool may ask for. */
 function claimModes({ pools }: JovianDssSettings, index: number): ("ReadWriteOnce" | "ReadWriteOncePod")[] {
-  return classesOf(pools[index] as JovianDssPool, "").map(({ accessModes }) =>
+  return poolClasses(pools[index] as JovianDssPool, "").map(({ accessModes }) =>
     accessModes.includes("ReadWriteOnce") ? "ReadWriteOnce" : "ReadWriteOncePod",
   );
 }
@@ -116,7 +116,7 @@ function joviandssDriver(
 ): IscsiDriver {
   const index = settings.pools.indexOf(pool);
   const { suffix, ...identity } = joviandssIdentity(settings, pool, index);
-  const classes = classesOf(pool, suffix);
+  const classes = poolClasses(pool, suffix);
   const { snapshots } = settings;
   return {
     ...identity,
@@ -135,7 +135,7 @@ function joviandssDriver(
     wrapperPath: "/usr/local/bin/iscsiadm",
     restagesUnsafely: true,
     controller: {
-      ...placement(settings.controller),
+      ...toPlacement(settings.controller),
       replicas: settings.controller.replicas,
       hostNetwork: settings.controller.hostNetwork,
       // For volumes of other people's StorageClasses.
@@ -145,7 +145,7 @@ function joviandssDriver(
       sidecars: ["provisioner", "attacher", ...(snapshots.enabled ? (["snapshotter"] as const) : [])],
     },
     node: {
-      ...placement(settings.node),
+      ...toPlacement(settings.node),
       controlPlanes: settings.node.controlPlanes,
       nodesWithoutIscsi,
       maxUnavailable: settings.node.maxUnavailable,
@@ -207,8 +207,8 @@ function nodePlugin(settings: JovianDssSettings): PluginProcess {
 }
 
 /** The settings with every default; or the error with all that is wrong. */
-function checked(name: string, plain: Pick<JovianDssCsiArgs, "endpoint">): JovianDssSettings {
-  const settled = { ...plain, endpoint: knownLater(plain.endpoint) };
+function validateSettings(name: string, plain: Pick<JovianDssCsiArgs, "endpoint">): JovianDssSettings {
+  const settled = { ...plain, endpoint: withKnownPassword(plain.endpoint) };
   const result = joviandssSchema.safeParse(settled);
   if (!result.success) throw inputError("JovianDssCsi", name, problemsFromIssues(result.error.issues));
   return result.data;

@@ -1,29 +1,46 @@
 import { z } from "zod";
 import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { driverShape, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
-import { addressV4, flag, image, listOf, objectName, oneOf, port, section, shown, text } from "./fields.ts";
+import {
+  ipv4AddressSchema,
+  flagSchema,
+  imageSchema,
+  listSchema,
+  objectNameSchema,
+  choiceSchema,
+  portSchema,
+  sectionSchema,
+  describeValue,
+  textSchema,
+} from "./fields.ts";
 import { slug } from "./naming.ts";
 import type { Problem } from "./problems.ts";
 
 const imageExample =
   "docker.io/opene/joviandss-csi@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-const endpoint = section({
-  addresses: listOf(addressV4(), "the addresses of the JovianDSS REST API", "[192.168.0.100]").describe(
-    "REST addresses; the driver uses the first only.",
-  ),
-  port: port().default(82).describe("REST port."),
-  protocol: oneOf(["https", "http"]).default("https").describe("The driver does not verify certificates."),
-  allowHttp: flag().default(false).describe("Required for `http`: **sends the password in clear text**."),
-  user: text("the REST user", "admin").describe("REST user."),
-  password: text(
+const endpoint = sectionSchema({
+  addresses: listSchema(
+    ipv4AddressSchema(),
+    "the addresses of the JovianDSS REST API",
+    "[192.168.0.100]",
+  ).describe("REST addresses; the driver uses the first only."),
+  port: portSchema().default(82).describe("REST port."),
+  protocol: choiceSchema(["https", "http"])
+    .default("https")
+    .describe("The driver does not verify certificates."),
+  allowHttp: flagSchema()
+    .default(false)
+    .describe("Required for `http`: **sends the password in clear text**."),
+  user: textSchema("the REST user", "admin").describe("REST user."),
+  password: textSchema(
     "the REST user's password",
     "a secret set with `pulumi config set --secret --path`",
   ).describe("Password, as a secret."),
-  idleTimeout: text("a duration", "30s")
+  idleTimeout: textSchema("a duration", "30s")
     .refine((value) => /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(value), {
       error: (issue) =>
-        `${shown(issue.input)} is not a Go duration; give one such as 30s. The driver would crash on its first call`,
+        `${describeValue(issue.input)} is not a Go duration; give one such as 30s. The driver would crash on its first call`,
     })
     .default("30s")
     .describe("Idle limit, as a Go duration."),
@@ -35,36 +52,36 @@ const endpoint = section({
   })
   .describe("REST API.");
 
-const iscsi = section({
-  addresses: listOf(addressV4(), "the iSCSI portal addresses", "[192.168.0.100]").describe(
+const iscsi = sectionSchema({
+  addresses: listSchema(ipv4AddressSchema(), "the iSCSI portal addresses", "[192.168.0.100]").describe(
     "Portal addresses; the driver uses the first only.",
   ),
   port: z
     .literal(3260, {
       error: (issue) =>
-        `${shown(issue.input)} would never be used: the driver logs in without naming a port, so only 3260 works`,
+        `${describeValue(issue.input)} would never be used: the driver logs in without naming a port, so only 3260 works`,
     })
     .default(3260)
     .describe("Always 3260."),
-  targetPrefix: text("the first part of target names", "iqn.csi.2019-04")
+  targetPrefix: textSchema("the first part of target names", "iqn.csi.2019-04")
     .refine((value) => /^iqn\.[a-z0-9.:-]+$/.test(value), {
       error: (issue) =>
-        `${shown(issue.input)} is not the start of an iSCSI name; give one such as iqn.csi.2019-04 (small letters, digits, ".", ":" and "-")`,
+        `${describeValue(issue.input)} is not the start of an iSCSI name; give one such as iqn.csi.2019-04 (small letters, digits, ".", ":" and "-")`,
     })
     .default("iqn.csi.2019-04")
     .describe("Target name prefix. Never change it while volumes are in use."),
 }).describe("iSCSI portal.");
 
 /** One StorageClass of a pool. */
-export const joviandssStorageClassSchema = section({
-  name: objectName("joviandss-sc").describe("StorageClass name."),
-  fsType: oneOf(["ext4", "ext3", "xfs"]).default("ext4").describe("File system."),
+export const joviandssStorageClassSchema = sectionSchema({
+  name: objectNameSchema("joviandss-sc").describe("StorageClass name."),
+  fsType: choiceSchema(["ext4", "ext3", "xfs"]).default("ext4").describe("File system."),
   ...storageClassShape,
   reclaimPolicy: storageClassShape.reclaimPolicy.default("Delete").describe("Reclaim policy."),
-  accessModes: listOf(
+  accessModes: listSchema(
     z.enum(["ReadWriteOnce", "ReadWriteOncePod"], {
       error: (issue) =>
-        `${shown(issue.input)} is not possible: the driver does not check access modes, and two nodes that mount one file system destroy it. Use ReadWriteOnce or ReadWriteOncePod`,
+        `${describeValue(issue.input)} is not possible: the driver does not check access modes, and two nodes that mount one file system destroy it. Use ReadWriteOnce or ReadWriteOncePod`,
     }),
     "the access modes claims may ask for",
     "[ReadWriteOnce]",
@@ -74,46 +91,46 @@ export const joviandssStorageClassSchema = section({
   volumeMode: z
     .literal("Filesystem", {
       error: (issue) =>
-        `${shown(issue.input)} is not possible: the driver would format and mount the volume all the same. Use Filesystem`,
+        `${describeValue(issue.input)} is not possible: the driver would format and mount the volume all the same. Use Filesystem`,
     })
     .default("Filesystem")
     .describe("Always Filesystem."),
 });
 
-const pool = section({
-  name: text("a JovianDSS pool", "Pool-0")
+const pool = sectionSchema({
+  name: textSchema("a JovianDSS pool", "Pool-0")
     .refine((value) => /^(?=.*[A-Za-z0-9])[A-Za-z0-9_.:-]{1,40}$/.test(value), {
       error: (issue) =>
-        `${shown(issue.input)} is not a pool name; give it as JovianDSS shows it (up to 40 letters, digits and _ . : -), such as Pool-0`,
+        `${describeValue(issue.input)} is not a pool name; give it as JovianDSS shows it (up to 40 letters, digits and _ . : -), such as Pool-0`,
     })
     .describe("Pool name."),
-  storageClasses: listOf(
+  storageClasses: listSchema(
     joviandssStorageClassSchema,
     "the StorageClasses of the pool",
     "[{ name: joviandss-sc }]",
   )
     .optional()
     .describe("Default: joviandss-sc (joviandss-sc-<pool> for further pools)."),
-  driver: section({
-    name: objectName("pool-1.csi.joviandss.open-e.com").describe("Built-in driver name."),
-    image: image(imageExample).describe("That image."),
+  driver: sectionSchema({
+    name: objectNameSchema("pool-1.csi.joviandss.open-e.com").describe("Built-in driver name."),
+    image: imageSchema(imageExample).describe("That image."),
   })
     .optional()
     .describe("Further pools only: each needs an image built with its own driver name."),
 });
 
 /** `joviandss` without the rules about several of its values. */
-export const joviandssForm = section({
-  image: image(imageExample).describe("The image you tested, preferably by digest."),
+export const joviandssForm = sectionSchema({
+  image: imageSchema(imageExample).describe("The image you tested, preferably by digest."),
   endpoint,
   iscsi,
-  pools: listOf(pool, "the pools to make volumes in", "[{ name: Pool-0 }]").describe("Storage pools."),
-  logLevel: oneOf(["trace", "debug", "info", "warning", "error", "fatal", "panic"])
+  pools: listSchema(pool, "the pools to make volumes in", "[{ name: Pool-0 }]").describe("Storage pools."),
+  logLevel: choiceSchema(["trace", "debug", "info", "warning", "error", "fatal", "panic"])
     .default("info")
     .describe("Log level."),
   snapshots: snapshotsSchema("joviandss-snapshot-sc", {}),
   // The driver cannot stop a claim that would destroy data, so the cluster has to (facts: CreateVolume never checks access modes).
-  guardAccessModes: flag()
+  guardAccessModes: flagSchema()
     .default(true)
     .describe("Refuse access modes that would destroy data, by admission policy (Kubernetes 1.30+)."),
   ...driverShape({ namespace: csiDrivers.joviandss.prefix, healthPort: csiDrivers.joviandss.healthPort }),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag, namespaceName, section, shown } from "./fields.ts";
+import { flagSchema, namespaceNameSchema, sectionSchema, describeValue } from "./fields.ts";
 import { belongsToKubernetes } from "./naming.ts";
 
 const labels = z.record(z.string(), z.string({ error: "must be text" }), {
@@ -7,15 +7,15 @@ const labels = z.record(z.string(), z.string({ error: "must be text" }), {
 });
 
 /** One of `namespaces` in a stack's file. */
-const namespaceSchema = section({
-  name: namespaceName()
+const namespaceSchema = sectionSchema({
+  name: namespaceNameSchema()
     .refine((name) => !belongsToKubernetes(name), {
       error: (issue) =>
-        `${shown(issue.input)} belongs to Kubernetes and exists already; give the driver a namespace of its own`,
+        `${describeValue(issue.input)} belongs to Kubernetes and exists already; give the driver a namespace of its own`,
     })
     .describe("Namespace name."),
   labels: labels.default({}).describe("More labels."),
-  exempt: flag().default(true).describe("Also exempt it in the API server."),
+  exempt: flagSchema().default(true).describe("Also exempt it in the API server."),
 });
 
 /** `namespaces` in a stack's file. */

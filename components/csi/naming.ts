@@ -27,12 +27,12 @@ type Tolerations = { tolerations: Record<string, string | number | undefined>[] 
 type Settings = Tolerations & { nodeSelector: Record<string, string> };
 
 /** Where pods run, from the settings; keys that were left out stay out of the object. */
-export function placement(settings: Settings): Placement {
-  return { nodeSelector: settings.nodeSelector, tolerations: tolerationsOf(settings) };
+export function toPlacement(settings: Settings): Placement {
+  return { nodeSelector: settings.nodeSelector, tolerations: definedTolerations(settings) };
 }
 
 /** The taints that pods tolerate, without the keys that were left out. */
-export function tolerationsOf({ tolerations }: Tolerations): Placement["tolerations"] {
+export function definedTolerations({ tolerations }: Tolerations): Placement["tolerations"] {
   return tolerations.map((entry) =>
     Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined)),
   );

@@ -63,10 +63,10 @@ export function nodeDaemonSet(
           ...(driver.iscsiadm.strategy === "nsenter" ? { hostPID: true } : {}),
           nodeSelector: { "kubernetes.io/os": "linux", ...node.nodeSelector },
           ...withoutEmpty({ tolerations: node.tolerations }),
-          ...affinityOf(node),
+          ...nodeAffinity(node),
           ...pullSecrets(driver),
           containers: [pluginContainer(driver), registrarContainer(driver), livenessContainer(driver)],
-          volumes: volumes(driver),
+          volumes: hostVolumes(driver),
         },
       },
     },
@@ -74,7 +74,7 @@ export function nodeDaemonSet(
 }
 
 /** Which nodes it stays off. All expressions of one term have to hold. */
-function affinityOf({ controlPlanes, nodesWithoutIscsi = false }: IscsiDriver["node"]): {
+function nodeAffinity({ controlPlanes, nodesWithoutIscsi = false }: IscsiDriver["node"]): {
   affinity?: k8s.types.input.core.v1.Affinity;
 } {
   const matchExpressions = [
@@ -140,7 +140,7 @@ function livenessContainer(driver: IscsiDriver): Container {
   });
 }
 
-function volumes(driver: IscsiDriver): Volume[] {
+function hostVolumes(driver: IscsiDriver): Volume[] {
   const list: Volume[] = [
     {
       name: "socket-dir",

@@ -15,39 +15,39 @@ type Path = readonly PropertyKey[];
  * away: it is not known what it was to be.
  * @param top how many keys deep what is mistaken stays: others may ask whether a section is there. Default: 0
  */
-export function repaired<T>(
+export function parseRepaired<T>(
   schema: z.ZodType<T>,
   value: unknown,
   issues: readonly z.core.$ZodIssue[],
   top = 0,
 ): Repaired<T> {
-  const copy = copied(value);
+  const copy = deepCopy(value);
   const taken: Path[] = [];
   for (const issue of issues) {
     if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys) remove(copy, [...issue.path, key]);
-    } else if (issue.path.length > top && remove(copy, issue.path)) taken.push(issue.path);
+      for (const key of issue.keys) removeAt(copy, [...issue.path, key]);
+    } else if (issue.path.length > top && removeAt(copy, issue.path)) taken.push(issue.path);
   }
   const again = schema.safeParse(copy);
   if (again.success) return { issues: [], data: again.data };
-  const first = new Set(issues.map(keyOf));
+  const first = new Set(issues.map(issueKey));
   return {
     issues: again.error.issues.filter(
-      (issue) => !first.has(keyOf(issue)) && !taken.some((path) => touch(path, issue.path)),
+      (issue) => !first.has(issueKey(issue)) && !taken.some((path) => overlaps(path, issue.path)),
     ),
     data: undefined,
   };
 }
 
 /** Every part is there once, even where the value has it in several places (an alias in YAML): what is taken out of one stays in the others. */
-function copied(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(copied);
+function deepCopy(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(deepCopy);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copied(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, deepCopy(inner)]));
 }
 
 /** Takes the property of an object away. An item of a list stays: the others would move. */
-function remove(value: unknown, path: Path): boolean {
+function removeAt(value: unknown, path: Path): boolean {
   const last = path.at(-1);
   const holder = path.slice(0, -1).reduce<unknown>((inner, key) => {
     return typeof inner === "object" && inner !== null
@@ -60,10 +60,10 @@ function remove(value: unknown, path: Path): boolean {
 }
 
 /** Is one of them within the other? */
-function touch(one: Path, other: Path): boolean {
+function overlaps(one: Path, other: Path): boolean {
   return one.every((key, index) => index >= other.length || key === other[index]);
 }
 
-function keyOf({ path, message }: z.core.$ZodIssue): string {
+function issueKey({ path, message }: z.core.$ZodIssue): string {
   return JSON.stringify([path.map(String), message]);
 }

@@ -35,11 +35,12 @@ const object = (properties: Record<string, Schema>, required: string[] = []): Sc
   properties,
   ...(required.length > 0 ? { required } : {}),
 });
-const ruled = (schema: Schema, ...rules: [rule: string, message: string][]): Schema => ({
+const withRules = (schema: Schema, ...rules: [rule: string, message: string][]): Schema => ({
   ...schema,
   x_kubernetes_validations: rules.map(([rule, message]) => ({ rule, message })),
 });
-const fixed = (name: string): Schema => ruled(string, ["self == oldSelf", `${name} is immutable`]);
+const immutableField = (name: string): Schema =>
+  withRules(string, ["self == oldSelf", `${name} is immutable`]);
 const staysSet = (name: string): [string, string] => [
   `!has(oldSelf.${name}) || has(self.${name})`,
   `${name} is required once set`,
@@ -95,14 +96,17 @@ function volumeSnapshotClasses(): Crd {
 }
 
 function volumeSnapshotContents(): Crd {
-  const source = ruled(
-    object({ volumeHandle: fixed("volumeHandle"), snapshotHandle: fixed("snapshotHandle") }),
+  const source = withRules(
+    object({
+      volumeHandle: immutableField("volumeHandle"),
+      snapshotHandle: immutableField("snapshotHandle"),
+    }),
     staysSet("volumeHandle"),
     staysSet("snapshotHandle"),
     oneOfTwo("volumeHandle", "snapshotHandle"),
   );
   const reference: Schema = {
-    ...ruled(
+    ...withRules(
       object({
         apiVersion: string,
         fieldPath: string,
@@ -120,13 +124,13 @@ function volumeSnapshotContents(): Crd {
     ),
     x_kubernetes_map_type: "atomic",
   };
-  const spec = ruled(
+  const spec = withRules(
     object(
       {
         deletionPolicy,
         driver: string,
         source,
-        sourceVolumeMode: fixed("sourceVolumeMode"),
+        sourceVolumeMode: immutableField("sourceVolumeMode"),
         volumeSnapshotClassName: string,
         volumeSnapshotRef: reference,
       },
@@ -165,13 +169,13 @@ function volumeSnapshotContents(): Crd {
 function volumeSnapshots(): Crd {
   const claim = "persistentVolumeClaimName";
   const content = "volumeSnapshotContentName";
-  const source = ruled(
-    object({ [claim]: fixed(claim), [content]: fixed(content) }),
+  const source = withRules(
+    object({ [claim]: immutableField(claim), [content]: immutableField(content) }),
     staysSet(claim),
     staysSet(content),
     oneOfTwo(content, claim),
   );
-  const className = ruled(string, [
+  const className = withRules(string, [
     "size(self) > 0",
     "volumeSnapshotClassName must not be the empty string when set",
   ]);

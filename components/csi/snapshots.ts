@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { childMaker } from "./children.ts";
-import { tolerationsOf } from "./naming.ts";
+import { definedTolerations } from "./naming.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
 import { leaderElectionRules, roleReference, snapshotControllerRules } from "./rbac.ts";
 import { sidecarImage } from "./sidecars.ts";
@@ -152,7 +152,7 @@ function snapshotControllerDeployment(
           serviceAccountName: "snapshot-controller",
           priorityClassName: "system-cluster-critical",
           nodeSelector: { "kubernetes.io/os": "linux" },
-          ...(settings.tolerations.length === 0 ? {} : { tolerations: tolerationsOf(settings) }),
+          ...(settings.tolerations.length === 0 ? {} : { tolerations: definedTolerations(settings) }),
           securityContext: {
             runAsNonRoot: true,
             runAsUser: 65534,

@@ -1,17 +1,24 @@
 import type { z } from "zod";
 import { controllerTolerations, imagesSchema, registrySchema } from "./driverSettings.ts";
-import { count, flag, listOf, namespaceName, objectName, section } from "./fields.ts";
+import {
+  countSchema,
+  flagSchema,
+  listSchema,
+  namespaceNameSchema,
+  objectNameSchema,
+  sectionSchema,
+} from "./fields.ts";
 
 /** `snapshotController` in a stack's file: what volume snapshots need, once for the whole cluster. */
-export const snapshotControllerSchema = section({
-  install: flag().default(true).describe("`false`: the cluster already has them."),
-  namespace: namespaceName().default("kube-system").describe("Existing namespace."),
-  replicas: count("a number of replicas", 1, 5).default(2).describe("More than one: leader election."),
+export const snapshotControllerSchema = sectionSchema({
+  install: flagSchema().default(true).describe("`false`: the cluster already has them."),
+  namespace: namespaceNameSchema().default("kube-system").describe("Existing namespace."),
+  replicas: countSchema("a number of replicas", 1, 5).default(2).describe("More than one: leader election."),
   tolerations: controllerTolerations,
   registry: registrySchema,
   images: imagesSchema,
-  imagePullSecrets: listOf(
-    objectName("registry-credentials"),
+  imagePullSecrets: listSchema(
+    objectNameSchema("registry-credentials"),
     "names of Secrets in that namespace",
     "[registry-credentials]",
   )

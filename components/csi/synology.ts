@@ -6,11 +6,11 @@ import { synologyIdentity } from "./driverIdentity.ts";
 import { oneNode } from "./iscsiDriver.ts";
 import type { AccessGuard, IscsiDriver, PluginProcess } from "./iscsiDriver.ts";
 import { driverProbe, type ProbeSurroundings, type StorageProbe } from "../storageProbe.ts";
-import { placement } from "./naming.ts";
+import { toPlacement } from "./naming.ts";
 import { socketPath } from "./podParts.ts";
 import { readNodes } from "./rbac.ts";
 import { inputError, problemsFromIssues } from "./problems.ts";
-import { knownLater } from "./secretInput.ts";
+import { withKnownPassword } from "./secretInput.ts";
 import { synologySchema } from "./synologySettings.ts";
 import type { SynologySettings, SynologySettingsInput } from "./synologySettings.ts";
 import { synologyMountOptions, synologyParameters } from "./synologyStorageClass.ts";
@@ -63,7 +63,7 @@ export class SynologyCsi extends pulumi.ComponentResource {
 
   constructor(name: string, args: SynologyCsiArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, workloadIsolation, nodesWithoutIscsi, probeOn, ...shown } = args;
-    const settings = checked(name, shown);
+    const settings = validateSettings(name, shown);
     const passwords = args.arrays.map(({ password }) => password);
     const arrays = args.arrays.map((array) => ({ ...array, password: pulumi.secret(array.password) }));
     super("talos-iscsi:index:SynologyCsi", name, { ...shown, arrays }, opts);
@@ -117,12 +117,12 @@ function synologyDriver(
     // It looks for the session first, and mounts nothing twice (synology-csi v1.2.1 pkg/driver/initiator.go, nodeserver.go).
     restagesUnsafely: false,
     controller: {
-      ...placement(settings.controller),
+      ...toPlacement(settings.controller),
       replicas: settings.controller.replicas,
       hostNetwork: settings.controller.hostNetwork,
       // A network share with a file system type would count as a file system of one node (fsGroup).
       ...(shares.length === 0 ? { defaultFsType: "ext4" } : {}),
-      plugin: plugin("NotUsed", settings, []),
+      plugin: pluginProcess("NotUsed", settings, []),
       sidecars: [
         "provisioner",
         "attacher",
@@ -131,11 +131,11 @@ function synologyDriver(
       ],
     },
     node: {
-      ...placement(settings.node),
+      ...toPlacement(settings.node),
       controlPlanes: settings.node.controlPlanes,
       nodesWithoutIscsi,
       maxUnavailable: settings.node.maxUnavailable,
-      plugin: plugin("$(KUBE_NODE_NAME)", settings, nodeArgs(settings)),
+      plugin: pluginProcess("$(KUBE_NODE_NAME)", settings, nodeArgs(settings)),
       mountsDev: true,
       // Every process makes a Kubernetes client when it starts, and exits without a token (synology-csi v1.2.1
       // pkg/driver/nodeserver.go, getK8sClient).
@@ -187,7 +187,7 @@ function clientInfo(arrays: SynologySettings["arrays"], passwords: readonly stri
 }
 
 // Controller and node are the same process with other arguments; both log in to the arrays.
-function plugin(nodeId: string, settings: SynologySettings, more: string[]): PluginProcess {
+function pluginProcess(nodeId: string, settings: SynologySettings, more: string[]): PluginProcess {
   return {
     container: "csi-plugin",
     args: [
@@ -222,9 +222,9 @@ function snapshotParameters(snapshots: SynologySettings["snapshots"]): Record<st
 }
 
 /** The settings with every default; or the error with all that is wrong. */
-function checked(name: string, plain: Pick<SynologyCsiArgs, "arrays">): SynologySettings {
+function validateSettings(name: string, plain: Pick<SynologyCsiArgs, "arrays">): SynologySettings {
   const arrays: unknown = plain.arrays;
-  const settled = Array.isArray(arrays) ? { ...plain, arrays: arrays.map(knownLater) } : plain;
+  const settled = Array.isArray(arrays) ? { ...plain, arrays: arrays.map(withKnownPassword) } : plain;
   const result = synologySchema.safeParse(settled);
   if (!result.success) throw inputError("SynologyCsi", name, problemsFromIssues(result.error.issues));
   return result.data;

@@ -1,22 +1,35 @@
 import type { z } from "zod";
 import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { driverShape, snapshotsSchema } from "./driverSettings.ts";
-import { absolutePath, addressV4, flag, image, listOf, oneOf, port, section, text } from "./fields.ts";
+import {
+  absolutePathSchema,
+  ipv4AddressSchema,
+  flagSchema,
+  imageSchema,
+  listSchema,
+  choiceSchema,
+  portSchema,
+  sectionSchema,
+  textSchema,
+} from "./fields.ts";
 import type { Problem } from "./problems.ts";
 import { synologyStorageClassSchema } from "./synologyStorageClass.ts";
 
 /** Upstream's image of the release this was written for. */
 const upstreamImage = "docker.io/synology/synology-csi:v1.2.1";
 
-const array = section({
-  host: addressV4().describe("IPv4 address or name."),
-  port: port().optional().describe("Default: 5001 (5000 without https)."),
-  https: flag().default(true).describe("Use https."),
-  allowHttp: flag().default(false).describe("Required without https: **sends the password in clear text**."),
-  username: text("a DSM user of the group administrators", "kubernetes").describe("DSM administrator."),
-  password: text("the DSM user's password", "a secret set with `pulumi config set --secret --path`").describe(
-    "Password, as a secret.",
-  ),
+const array = sectionSchema({
+  host: ipv4AddressSchema().describe("IPv4 address or name."),
+  port: portSchema().optional().describe("Default: 5001 (5000 without https)."),
+  https: flagSchema().default(true).describe("Use https."),
+  allowHttp: flagSchema()
+    .default(false)
+    .describe("Required without https: **sends the password in clear text**."),
+  username: textSchema("a DSM user of the group administrators", "kubernetes").describe("DSM administrator."),
+  password: textSchema(
+    "the DSM user's password",
+    "a secret set with `pulumi config set --secret --path`",
+  ).describe("Password, as a secret."),
 }).refine((value) => value.https || value.allowHttp, {
   path: ["https"],
   error:
@@ -24,37 +37,39 @@ const array = section({
 });
 
 /** `synology` without the rules about several of its values. */
-export const synologyForm = section({
-  image: image(upstreamImage).default(upstreamImage).describe("Upstream's image; no fork needed."),
-  arrays: listOf(
+export const synologyForm = sectionSchema({
+  image: imageSchema(upstreamImage).default(upstreamImage).describe("Upstream's image; no fork needed."),
+  arrays: listSchema(
     array,
     "the Synology arrays",
     "[{ host: 192.168.0.20, username: kubernetes, password: … }]",
   ).describe("Arrays."),
-  storageClasses: listOf(
+  storageClasses: listSchema(
     synologyStorageClassSchema,
     "the StorageClasses",
     "[{ name: synology-iscsi-storage }]",
   )
     .default(() => [synologyStorageClassSchema.parse({ name: "synology-iscsi-storage" })])
     .describe("StorageClasses."),
-  logLevel: oneOf(["debug", "info", "warn", "error", "fatal"]).default("info").describe("Log level."),
-  multipath: section({
-    multipathPath: absolutePath("/usr/local/sbin/multipath")
+  logLevel: choiceSchema(["debug", "info", "warn", "error", "fatal"]).default("info").describe("Log level."),
+  multipath: sectionSchema({
+    multipathPath: absolutePathSchema("/usr/local/sbin/multipath")
       .default("/usr/local/sbin/multipath")
       .describe("multipath on the node."),
-    multipathdPath: absolutePath("/usr/local/sbin/multipathd")
+    multipathdPath: absolutePathSchema("/usr/local/sbin/multipathd")
       .default("/usr/local/sbin/multipathd")
       .describe("multipathd on the node."),
   })
     .optional()
     .describe("UC series; needs the extension multipath-tools."),
-  guardAccessModes: flag()
+  guardAccessModes: flagSchema()
     .default(true)
     .describe("Refuse shared file systems on iSCSI, by admission policy (Kubernetes 1.30+)."),
   snapshots: snapshotsSchema("synology-snapshotclass", {
-    description: text("a description", "made by Kubernetes").optional().describe("Description on the array."),
-    locked: flag().default(false).describe("Lock snapshots."),
+    description: textSchema("a description", "made by Kubernetes")
+      .optional()
+      .describe("Description on the array."),
+    locked: flagSchema().default(false).describe("Lock snapshots."),
   }),
   ...driverShape({ namespace: csiDrivers.synology.prefix, healthPort: csiDrivers.synology.healthPort }),
 });
@@ -62,7 +77,7 @@ export const synologyForm = section({
 /** `synology` in a stack's file. */
 export const synologySchema = synologyForm
   .superRefine((settings, context) => {
-    for (const { path, reason } of crossProblems(settings))
+    for (const { path, reason } of combinationProblems(settings))
       context.addIssue({ code: "custom", path, message: reason });
   })
   .describe("The Synology CSI driver.");
@@ -97,12 +112,15 @@ export function synologyWarnings(settings: SynologySettings, extensions: readonl
   return [...classes, { path: "multipath", reason }];
 }
 
-interface Crossed {
+interface SettingsToCombine {
   arrays: { host: string }[];
   storageClasses: { name: string; array?: string | undefined }[];
 }
 
-function crossProblems({ arrays, storageClasses }: Crossed): { path: (string | number)[]; reason: string }[] {
+function combinationProblems({
+  arrays,
+  storageClasses,
+}: SettingsToCombine): { path: (string | number)[]; reason: string }[] {
   const hosts = arrays.map(({ host }) => host);
   const names = storageClasses.map(({ name }) => name);
   return [

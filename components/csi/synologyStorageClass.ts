@@ -1,63 +1,66 @@
 import { z } from "zod";
 import { storageClassShape } from "./driverSettings.ts";
 import {
-  absolutePath,
-  addressV4,
-  choice,
-  flag,
-  namespaceName,
-  objectName,
-  oneOf,
-  section,
-  shown,
-  text,
+  absolutePathSchema,
+  ipv4AddressSchema,
+  joinChoices,
+  flagSchema,
+  namespaceNameSchema,
+  objectNameSchema,
+  choiceSchema,
+  sectionSchema,
+  describeValue,
+  textSchema,
 } from "./fields.ts";
 
 // What every class has, whatever the protocol.
 const common = {
-  name: objectName("synology-iscsi-storage").describe("StorageClass name."),
+  name: objectNameSchema("synology-iscsi-storage").describe("StorageClass name."),
   ...storageClassShape,
   reclaimPolicy: storageClassShape.reclaimPolicy.default("Retain").describe("Reclaim policy."),
-  allowVolumeExpansion: flag().default(true).describe("Claims may grow."),
-  array: addressV4().optional().describe("Host in `arrays`. Default: any with room."),
-  location: absolutePath("/volume1").optional().describe("Volume on the array. Default: first with room."),
+  allowVolumeExpansion: flagSchema().default(true).describe("Claims may grow."),
+  array: ipv4AddressSchema().optional().describe("Host in `arrays`. Default: any with room."),
+  location: absolutePathSchema("/volume1")
+    .optional()
+    .describe("Volume on the array. Default: first with room."),
 };
 
-const iscsiClass = section({
+const iscsiClass = sectionSchema({
   ...common,
   protocol: z.literal("iscsi").default("iscsi").describe("One LUN per volume."),
-  fsType: oneOf(["ext4", "xfs", "btrfs"])
+  fsType: choiceSchema(["ext4", "xfs", "btrfs"])
     .default("ext4")
     .describe("btrfs needs the extension siderolabs/btrfs."),
-  formatOptions: text("options of mkfs", "-O ^metadata_csum").optional().describe("mkfs options."),
-  thinProvisioning: flag().default(true).describe("Allocate space on write."),
-  lunType: oneOf(["BLUN", "BLUN_THICK", "THIN", "ADV", "FILE"])
+  formatOptions: textSchema("options of mkfs", "-O ^metadata_csum").optional().describe("mkfs options."),
+  thinProvisioning: flagSchema().default(true).describe("Allocate space on write."),
+  lunType: choiceSchema(["BLUN", "BLUN_THICK", "THIN", "ADV", "FILE"])
     .optional()
     .describe("LUN type. Default: from `thinProvisioning` and the file system."),
-  spaceReclamation: flag().optional().describe("Return freed blocks; thin LUNs on btrfs only."),
-  fuaSyncCache: flag().optional().describe("Honor FUA and SYNCHRONIZE CACHE."),
+  spaceReclamation: flagSchema().optional().describe("Return freed blocks; thin LUNs on btrfs only."),
+  fuaSyncCache: flagSchema().optional().describe("Honor FUA and SYNCHRONIZE CACHE."),
 }).refine((value) => value.spaceReclamation !== true || value.thinProvisioning, {
   path: ["spaceReclamation"],
   error:
     "is for thin LUNs only, and the driver refuses every claim otherwise; set thinProvisioning: true or leave it out",
 });
 
-const smbClass = section({
+const smbClass = sectionSchema({
   ...common,
   protocol: z.literal("smb").describe("One SMB share per volume."),
-  nodeStageSecret: section({
-    name: objectName("smb-credentials").describe("Secret name."),
-    namespace: namespaceName().describe("Its namespace."),
+  nodeStageSecret: sectionSchema({
+    name: objectNameSchema("smb-credentials").describe("Secret name."),
+    namespace: namespaceNameSchema().describe("Its namespace."),
   }).describe("Secret with `username`, `password` (and `domain`), created by you."),
 });
 
-const nfsClass = section({
+const nfsClass = sectionSchema({
   ...common,
   protocol: z.literal("nfs").describe("One NFS share per volume."),
-  nfsVersion: oneOf(["3", "4", "4.0", "4.1"]).default("4.1").describe("NFS version."),
-  mountPermissions: text("octal permissions", '"0750"')
+  nfsVersion: choiceSchema(["3", "4", "4.0", "4.1"]).default("4.1").describe("NFS version."),
+  mountPermissions: textSchema("octal permissions", '"0750"')
     .refine((value) => /^0?[0-7]{3,4}$/.test(value), {
-      error: (issue) => `${shown(issue.input)} is not an octal mode; give one in quotes such as "0750"`,
+      error: (issue) =>
+        `${describeValue(issue.input)} is not an octal mode; give one in quotes such as "0750"`,
     })
     .optional()
     .describe('Octal mode, in quotes. Driver default: "0750".'),
@@ -70,7 +73,7 @@ const nfsClass = section({
 export const synologyStorageClassSchema = z.discriminatedUnion("protocol", [iscsiClass, smbClass, nfsClass], {
   error: (issue) =>
     typeof issue.input === "object" && issue.input !== null && "protocol" in issue.input
-      ? `${shown(issue.input.protocol)} is not a protocol of this driver; use ${choice(["iscsi", "smb", "nfs"])}`
+      ? `${describeValue(issue.input.protocol)} is not a protocol of this driver; use ${joinChoices(["iscsi", "smb", "nfs"])}`
       : "must be an object with a name",
 });
 

@@ -19,7 +19,7 @@ export type Overrides<Value> = Value extends
     : Value;
 
 /** The arguments of a child after its transform. */
-export function transformed<Args extends object>(
+export function applyTransform<Args extends object>(
   transform: Transform<Args> | undefined,
   args: Args,
   options: pulumi.CustomResourceOptions,
@@ -27,13 +27,13 @@ export function transformed<Args extends object>(
   if (transform === undefined) return args;
   // The compiler cannot tell an override from a function for every kind of arguments.
   if (typeof transform === "function") return (transform as TransformFunction<Args>)(args, options);
-  return merged(args, transform) as Args;
+  return mergeDeep(args, transform) as Args;
 }
 
-function merged(base: unknown, over: unknown): unknown {
+function mergeDeep(base: unknown, over: unknown): unknown {
   if (!isPlainObject(base) || !isPlainObject(over)) return over;
   const result: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(over)) result[key] = merged(base[key], value);
+  for (const [key, value] of Object.entries(over)) result[key] = mergeDeep(base[key], value);
   return result;
 }
 

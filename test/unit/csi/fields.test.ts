@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { shown } from "../../../components/csi/fields.ts";
+import { describeValue } from "../../../components/csi/fields.ts";
 import { describeGiven } from "../../../settings/words.ts";
 
 /** A wrong value in an error: enough to find it in the file, and no secret that stands in the wrong place. */
@@ -20,7 +20,7 @@ describe("what people write is shown as they wrote it", () => {
     "30 seconds",
     "enp3s0f1",
   ])("%s", (text) => {
-    expect(shown(text)).toBe(JSON.stringify(text));
+    expect(describeValue(text)).toBe(JSON.stringify(text));
     expect(describeGiven(text)).toBe(JSON.stringify(text));
   });
 });
@@ -36,11 +36,11 @@ describe("what may be a secret is not", () => {
     "-----BEGIN ED25519 PRIVATE KEY-----\nMC4C\n",
     "words ".repeat(20),
   ])("%j", (text) => {
-    expect(shown(text)).toBe(`a text of ${text.length} letters`);
+    expect(describeValue(text)).toBe(`a text of ${text.length} letters`);
     expect(describeGiven(text)).toBe(`a text of ${text.length} letters`);
   });
 
   test("a password in a URL is cut out of it", () => {
-    expect(shown("https://admin:hunter@192.168.0.100")).toBe('"https://…@192.168.0.100"');
+    expect(describeValue("https://admin:hunter@192.168.0.100")).toBe('"https://…@192.168.0.100"');
   });
 });

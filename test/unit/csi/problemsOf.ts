@@ -1,11 +1,11 @@
 import type { z } from "zod";
 import { problemsFromIssues, type Problem } from "../../../components/csi/problems.ts";
-import { repaired } from "../../../components/csi/repair.ts";
+import { parseRepaired } from "../../../components/csi/repair.ts";
 
 /** Every problem a driver's schema has with a value; none when the value is right. */
 export function problemsOf(schema: z.ZodType, value: unknown): Problem[] {
   const result = schema.safeParse(value);
   if (result.success) return [];
   const { issues } = result.error;
-  return problemsFromIssues([...issues, ...repaired(schema, value, issues).issues]);
+  return problemsFromIssues([...issues, ...parseRepaired(schema, value, issues).issues]);
 }

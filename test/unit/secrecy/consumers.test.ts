@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { shownText } from "../../../components/csi/fields.ts";
+import { describeText } from "../../../components/csi/fields.ts";
 import { shownProperties, withoutKeys } from "../../../report/digest/values.ts";
 import { PatchSource } from "../../../talos/patchSource.ts";
 import { argumentLists, environment, texts } from "./credentials.ts";
@@ -66,7 +66,7 @@ describe("a report", () => {
 
 describe("an error about a field", () => {
   test.each(environment.filter((form) => !form.includes("\n")))("does not show %s", (form) => {
-    expect(pieces(form).filter((piece) => shownText(bare(form)).includes(piece))).toEqual([]);
+    expect(pieces(form).filter((piece) => describeText(bare(form)).includes(piece))).toEqual([]);
   });
 
   test.each([
@@ -79,7 +79,7 @@ describe("an error about a field", () => {
     "joviandss-csi",
     "/dev/sda",
   ])("shows %s", (text) => {
-    expect(shownText(text)).toBe(JSON.stringify(text));
+    expect(describeText(text)).toBe(JSON.stringify(text));
   });
 });
 
