@@ -3,7 +3,7 @@ import { DigestError, type Digest } from "../report/digest/digest.ts";
 import { countsOf, type Counts } from "../report/model/resources.ts";
 import { AcceptError } from "./acceptError.ts";
 import { bootsBetween, type FoundNode } from "./nodes.ts";
-import { lastWords, type Finished, type Pulumi } from "./pulumiCommand.ts";
+import { summarizeFailure, type Finished, type Pulumi } from "./pulumiCommand.ts";
 import { readNodes, readOutputs, type StackOutputs, type WantedNode } from "./stackState.ts";
 import { probeProblems, type ProbeReport } from "../provider/storage/probe/report.ts";
 
@@ -35,7 +35,7 @@ export interface Acceptance {
 }
 
 /** What an acceptance run asks of the world. */
-export interface World {
+export interface AcceptEnvironment {
   pulumi: Pulumi;
   /** Reads the nodes; changes nothing. */
   look(nodes: readonly WantedNode[], outputs: StackOutputs): Promise<FoundNode[]>;
@@ -50,8 +50,12 @@ export interface World {
  * Is this stack what it has to be, on the cluster that it is deployed on? Without `up` nothing is changed.
  * @throws AcceptError where the question cannot be asked.
  */
-export async function accept(stack: string, { up }: { up: boolean }, world: World): Promise<Acceptance> {
-  const run = new Run(world);
+export async function runAcceptance(
+  stack: string,
+  { up }: { up: boolean },
+  world: AcceptEnvironment,
+): Promise<Acceptance> {
+  const run = new AcceptanceRun(world);
   const started = world.now().toISOString();
   await run.preview();
   if (up && run.passed) await run.deploy();
@@ -61,7 +65,7 @@ export async function accept(stack: string, { up }: { up: boolean }, world: Worl
     return run.finished(stack, up, started);
   }
   const wanted = await readNodes(world.pulumi);
-  if (up && run.passed) await run.again(wanted, outputs);
+  if (up && run.passed) await run.upAgain(wanted, outputs);
   await run.drift();
   await run.lookAt(wanted, outputs);
   if (up && run.passed && outputs.storageClasses.length > 0) await run.probe(outputs);
@@ -77,13 +81,13 @@ export async function accept(stack: string, { up }: { up: boolean }, world: Worl
   return run.finished(stack, up, started);
 }
 
-class Run {
-  readonly #world: World;
+class AcceptanceRun {
+  readonly #world: AcceptEnvironment;
   readonly #steps: StepResult[] = [];
   #nodes: FoundNode[] = [];
   #storage: ProbeReport | undefined;
 
-  constructor(world: World) {
+  constructor(world: AcceptEnvironment) {
     this.#world = world;
   }
 
@@ -93,28 +97,33 @@ class Run {
 
   async preview(): Promise<void> {
     const finished = await this.#pulumi("preview", "--json");
-    const digest = digestOf(finished);
+    const digest = parseDigest(finished);
     if (finished.code !== 0 || digest === undefined || digest.failed) {
       const errors = digest?.messages.filter(({ severity }) => severity === "error").map(({ text }) => text);
-      const problems = errors === undefined || errors.length === 0 ? [lastWords(finished)] : errors;
-      this.#add("preview", problems, "The preview failed.", finished.seconds);
+      const problems = errors === undefined || errors.length === 0 ? [summarizeFailure(finished)] : errors;
+      this.#record("preview", problems, "The preview failed.", finished.seconds);
       return;
     }
-    this.#add("preview", [], `The preview succeeded: ${countsText(countsOf(digest))}.`, finished.seconds);
+    this.#record("preview", [], `The preview succeeded: ${countsText(countsOf(digest))}.`, finished.seconds);
   }
 
   async deploy(): Promise<void> {
     const finished = await this.#pulumi("up", "--yes", "--skip-preview");
-    this.#ended("up", finished, "The stack was deployed.", "The deployment failed.");
+    this.#recordCommand("up", finished, "The stack was deployed.", "The deployment failed.");
   }
 
   /** A second `up` has nothing to do, and no node boots for it. */
-  async again(wanted: readonly WantedNode[], outputs: StackOutputs): Promise<void> {
+  async upAgain(wanted: readonly WantedNode[], outputs: StackOutputs): Promise<void> {
     const before = await this.#world.look(wanted, outputs);
     const finished = await this.#pulumi("up", "--yes", "--skip-preview", "--expect-no-changes");
-    this.#ended("second up", finished, "A second `up` changed nothing.", "A second `up` is not unchanged.");
+    this.#recordCommand(
+      "second up",
+      finished,
+      "A second `up` changed nothing.",
+      "A second `up` is not unchanged.",
+    );
     const boots = bootsBetween(before, await this.#world.look(wanted, outputs));
-    this.#add(
+    this.#record(
       "no reboot",
       boots,
       boots.length === 0 ? "No node was rebooted by it." : "Nodes were rebooted.",
@@ -123,7 +132,12 @@ class Run {
 
   async drift(): Promise<void> {
     const finished = await this.#pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff");
-    this.#ended("no drift", finished, "The cluster is what the stack's state says.", "There is drift.");
+    this.#recordCommand(
+      "no drift",
+      finished,
+      "The cluster is what the stack's state says.",
+      "There is drift.",
+    );
   }
 
   async lookAt(wanted: readonly WantedNode[], outputs: StackOutputs): Promise<void> {
@@ -132,7 +146,7 @@ class Run {
     const problems = this.#nodes.flatMap(({ name, problems: own }) => own.map((text) => `${name} ${text}`));
     const sound = `Release, schematic, extensions, services and files of ${this.#nodes.length} nodes are as wanted.`;
     const none = this.#nodes.length === 0 ? ["The stack's state has no node."] : [];
-    this.#add("nodes", [...none, ...problems], problems.length === 0 ? sound : "Nodes are not as wanted.");
+    this.#record("nodes", [...none, ...problems], problems.length === 0 ? sound : "Nodes are not as wanted.");
   }
 
   async probe(outputs: StackOutputs): Promise<void> {
@@ -140,7 +154,7 @@ class Run {
     this.#storage = await this.#world.probe(outputs);
     const { result, volumes } = this.#storage;
     const problems = probeProblems(this.#storage);
-    this.#add(
+    this.#record(
       "storage probe",
       problems.length > 0 || result === "passed" ? problems : ["No volume was probed."],
       result === "passed"
@@ -170,22 +184,22 @@ class Run {
     return this.#world.pulumi(...args);
   }
 
-  #ended(step: StepName, finished: Finished, good: string, bad: string): void {
-    this.#add(
+  #recordCommand(step: StepName, finished: Finished, good: string, bad: string): void {
+    this.#record(
       step,
-      finished.code === 0 ? [] : [lastWords(finished)],
+      finished.code === 0 ? [] : [summarizeFailure(finished)],
       finished.code === 0 ? good : bad,
       finished.seconds,
     );
   }
 
-  #add(step: StepName, problems: string[], told: string, seconds?: number): void {
+  #record(step: StepName, problems: string[], told: string, seconds?: number): void {
     const result = problems.length === 0 ? "passed" : "failed";
     this.#steps.push({ step, result, told, problems, ...(seconds === undefined ? {} : { seconds }) });
   }
 }
 
-function digestOf({ stdout }: Finished): Digest | undefined {
+function parseDigest({ stdout }: Finished): Digest | undefined {
   try {
     return digestFromText(stdout);
   } catch (error) {

@@ -4,11 +4,11 @@ import { fileName, writeReport } from "../report/files.ts";
 import { probeRequests } from "../probe/request.ts";
 import { ProbeError } from "../provider/storage/probe/probe.ts";
 import { outliveReaders } from "../tools/closedOutput.ts";
-import { accept, type World } from "./acceptance.ts";
+import { runAcceptance, type AcceptEnvironment } from "./acceptance.ts";
 import { AcceptError } from "./acceptError.ts";
 import { acceptanceMarkdown } from "./document.ts";
 import { readNodesNow } from "./nodes.ts";
-import { pulumiOn } from "./pulumiCommand.ts";
+import { pulumiForStack } from "./pulumiCommand.ts";
 
 /** `npm run accept -- --stack prod` */
 
@@ -38,28 +38,32 @@ const command = new Command("accept")
   )
   .option("-o, --out <folder>", "where the report goes, as Markdown and JSON", "reports")
   .option("--image <reference>", "image of the storage probe's pods; default: that of the stack")
-  .option("--storage-timeout <seconds>", "how long a volume may take for each step; default: 300", positive)
+  .option(
+    "--storage-timeout <seconds>",
+    "how long a volume may take for each step; default: 300",
+    parsePositive,
+  )
   .addHelpText("after", exitCodes);
 
-function positive(text: string): number {
+function parsePositive(text: string): number {
   const number = Number(text);
   if (!Number.isFinite(number) || number <= 0) throw new InvalidArgumentError("Give a number of seconds.");
   return number;
 }
 
-function worldOf({ stack, image, storageTimeout }: Options): World {
-  const pulumi = pulumiOn(stack, dirname(import.meta.dirname));
+function createEnvironment({ stack, image, storageTimeout }: Options): AcceptEnvironment {
+  const pulumi = pulumiForStack(stack, dirname(import.meta.dirname));
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   return {
     pulumi,
     look: (nodes, { talos }) => readNodesNow(nodes, talos),
     probe: async ({ kubeconfig, storageClasses }) => {
-      const { interrupts, probeAll } = await import("../probe/run.ts");
+      const { abortOnInterrupt, runProbes } = await import("../probe/run.ts");
       const requests = await probeRequests(pulumi, storageClasses, {
         ...(image === undefined ? {} : { image }),
         ...(storageTimeout === undefined ? {} : { timeoutSeconds: storageTimeout }),
       });
-      return probeAll(kubeconfig, requests, say, interrupts(say));
+      return runProbes(kubeconfig, requests, say, abortOnInterrupt(say));
     },
     now: () => new Date(),
     say,
@@ -69,7 +73,7 @@ function worldOf({ stack, image, storageTimeout }: Options): World {
 async function main(): Promise<number> {
   await command.parseAsync();
   const options = command.opts<Options>();
-  const run = await accept(options.stack, options, worldOf(options));
+  const run = await runAcceptance(options.stack, options, createEnvironment(options));
   const paths = writeReport(options.out, {
     [fileName("accept", options.stack, "md")]: acceptanceMarkdown(run),
     [fileName("accept", options.stack, "json")]: `${JSON.stringify(run, null, 2)}\n`,
@@ -84,7 +88,7 @@ outliveReaders();
 try {
   process.exitCode = await main();
 } catch (error) {
-  const known = error instanceof AcceptError || error instanceof ProbeError;
-  process.stderr.write(`error: ${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
+  const knownErrors = error instanceof AcceptError || error instanceof ProbeError;
+  process.stderr.write(`error: ${knownErrors ? error.message : ((error as Error).stack ?? String(error))}\n`);
   process.exitCode = 2;
 }

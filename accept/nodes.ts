@@ -20,7 +20,7 @@ export interface FoundNode {
 }
 
 /** What is asked of a node: nothing that changes it. */
-type Reading = Pick<
+type NodeReading = Pick<
   TalosReader,
   | "version"
   | "extensions"
@@ -37,7 +37,7 @@ type Reading = Pick<
 export async function readNodesNow(
   wanted: readonly WantedNode[],
   credentials: TalosCredentials,
-  connect: (address: string, endpoints?: Endpoints) => Reading = (address, endpoints) => {
+  connect: (address: string, endpoints?: Endpoints) => NodeReading = (address, endpoints) => {
     const [endpoint = address, ...others] = reach(address, endpoints);
     return connectTalos({ endpoint, others, node: address, credentials });
   },
@@ -57,7 +57,7 @@ export async function readNodesNow(
   );
 }
 
-async function readNode(talos: Reading, wanted: WantedNode): Promise<FoundNode> {
+async function readNode(talos: NodeReading, wanted: WantedNode): Promise<FoundNode> {
   const call = { deadlineMs: 15_000 };
   const { kubernetes } = wanted;
   const [version, { installed, schematicId }, services, machine, bootId, files, others] = await Promise.all([

@@ -14,7 +14,7 @@ export interface Finished {
 export type Pulumi = (...args: string[]) => Promise<Finished>;
 
 /** @throws AcceptError (from the function returned) where there is no `pulumi`. */
-export function pulumiOn(stack: string, folder: string, env: NodeJS.ProcessEnv = process.env): Pulumi {
+export function pulumiForStack(stack: string, folder: string, env: NodeJS.ProcessEnv = process.env): Pulumi {
   return (...args) =>
     new Promise((resolve, reject) => {
       const started = performance.now();
@@ -43,7 +43,7 @@ export function pulumiOn(stack: string, folder: string, env: NodeJS.ProcessEnv =
 }
 
 /** The engine's own words about a failure: its errors, or its last lines where it names none. */
-export function lastWords({ stdout, stderr }: Finished): string {
+export function summarizeFailure({ stdout, stderr }: Finished): string {
   const text = `${stdout}\n${stderr}`;
   const errors = [...text.matchAll(/^\s*error: (.*(?:\n(?!\s*(?:error|warning|info): )(?!\s*$).*)*)/gm)].map(
     ([, words]) => (words ?? "").trim(),

@@ -5,7 +5,7 @@ import type { TalosCredentials } from "../talos/api/credentials.ts";
 import { kubernetesComponents } from "../talos/kubernetesImages.ts";
 import type { WantedKubernetes } from "./kubernetes.ts";
 import { AcceptError } from "./acceptError.ts";
-import { lastWords, type Pulumi } from "./pulumiCommand.ts";
+import { summarizeFailure, type Pulumi } from "./pulumiCommand.ts";
 
 /** What a node has to run, as the stack was deployed last. */
 export interface WantedNode {
@@ -74,7 +74,7 @@ const nodeSchema = z.object({
 export async function readOutputs(pulumi: Pulumi): Promise<StackOutputs | undefined> {
   const finished = await pulumi("stack", "output", "--json", "--show-secrets");
   if (finished.code !== 0)
-    throw new AcceptError(`the stack's outputs could not be read: ${lastWords(finished)}`);
+    throw new AcceptError(`the stack's outputs could not be read: ${summarizeFailure(finished)}`);
   const outputs: unknown = JSON.parse(finished.stdout);
   if (Object.keys(outputs as object).length === 0) return undefined;
   const parsed = outputsSchema.safeParse(outputs);
@@ -96,7 +96,7 @@ interface StateResource {
 export async function readResources(pulumi: Pulumi): Promise<StateResource[]> {
   const finished = await pulumi("stack", "export");
   if (finished.code !== 0)
-    throw new AcceptError(`the stack's state could not be exported: ${lastWords(finished)}`);
+    throw new AcceptError(`the stack's state could not be exported: ${summarizeFailure(finished)}`);
   const { deployment } = stateSchema.parse(JSON.parse(finished.stdout));
   return deployment?.resources ?? [];
 }

@@ -6,7 +6,7 @@ const warnDays = 60;
 const day = 86_400_000;
 
 /** The end of a certificate; undefined where it is none. @param base64 PEM text, as talosconfig and kubeconfig have it */
-export function certificate(of: string, base64: string, now: Date): Certificate | undefined {
+export function readCertificate(of: string, base64: string, now: Date): Certificate | undefined {
   try {
     const { validToDate } = new X509Certificate(Buffer.from(base64, "base64"));
     return {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { parseTalosconfig, SecretsError } from "../talos/secretsBundle.ts";
-import { consult, realWorld } from "./doctor.ts";
+import { examineCluster, realEnvironment } from "./doctor.ts";
 import { DoctorError } from "./doctorError.ts";
 import { verdictText } from "./render.ts";
 
@@ -44,7 +44,7 @@ const command = new Command("doctor")
   .option("--json", "the verdict as data", false)
   .addHelpText("after", exitCodes);
 
-function file(option: string, path: string): string {
+function readFileOption(option: string, path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
@@ -60,17 +60,17 @@ async function main(): Promise<number> {
     command.opts<Options>();
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
-  const verdict = await consult(
+  const verdict = await examineCluster(
     {
-      talosconfig: parseTalosconfig(file("talosconfig", talosconfig), context),
-      ...(kubeconfig === undefined ? {} : { kubeconfig: file("kubeconfig", kubeconfig) }),
+      talosconfig: parseTalosconfig(readFileOption("talosconfig", talosconfig), context),
+      ...(kubeconfig === undefined ? {} : { kubeconfig: readFileOption("kubeconfig", kubeconfig) }),
       ...(nodes === undefined ? {} : { nodes }),
       ...(endpoints === undefined ? {} : { endpoints }),
       ...(to === undefined ? {} : { to }),
       ...(toKubernetes === undefined ? {} : { toKubernetes }),
       allowSkew,
     },
-    realWorld,
+    realEnvironment,
     stop.signal,
   );
   process.stdout.write(json ? `${JSON.stringify(verdict, null, 2)}\n` : verdictText(verdict));
@@ -80,7 +80,7 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  const known = error instanceof DoctorError || error instanceof SecretsError;
-  process.stderr.write(`error: ${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
+  const knownErrors = error instanceof DoctorError || error instanceof SecretsError;
+  process.stderr.write(`error: ${knownErrors ? error.message : ((error as Error).stack ?? String(error))}\n`);
   process.exitCode = 2;
 }

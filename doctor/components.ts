@@ -20,14 +20,14 @@ import { DoctorError } from "./doctorError.ts";
 import type { FirstLook } from "./node.ts";
 import type { Finding } from "./verdict.ts";
 
-interface Asked {
+interface ComponentsRequest {
   talosconfig: ClientCredentials;
   kubeconfig?: string;
   to?: string;
   toKubernetes?: string;
 }
 
-interface Means {
+interface ComponentsAccess {
   surroundings: Surroundings;
   endpoints: Endpoints | undefined;
   signal: AbortSignal;
@@ -50,8 +50,8 @@ export function requireKubernetesRelease(text: string | undefined): void {
 /** Reads every component's release with the parts of a KubernetesUpgrade, and judges what that would refuse. Changes nothing. */
 export async function examineComponents(
   looks: readonly FirstLook[],
-  { talosconfig, kubeconfig = "", to, toKubernetes }: Asked,
-  { surroundings, endpoints, signal }: Means,
+  { talosconfig, kubeconfig = "", to, toKubernetes }: ComponentsRequest,
+  { surroundings, endpoints, signal }: ComponentsAccess,
 ): Promise<ComponentsVerdict> {
   const nodes = Object.fromEntries(
     looks.map(({ name, address, role, facts }) => [

@@ -11,11 +11,11 @@ import { endpointsByAddress, reach, splitEndpoint, type Endpoints } from "../tal
 import { iscsiServices } from "../talos/extensions.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
 import { parseVersion, VersionError } from "../talos/version.ts";
-import { certificate, certificateFindings } from "./certificates.ts";
+import { readCertificate, certificateFindings } from "./certificates.ts";
 import { DoctorError } from "./doctorError.ts";
 import { examineComponents, requireKubernetesRelease } from "./components.ts";
-import { lookAtKubernetes, type KubernetesLook } from "./kubernetes.ts";
-import { examine, firstLook, type FirstLook } from "./node.ts";
+import { connectKubernetesReader, type KubernetesReader } from "./kubernetes.ts";
+import { examineUpgrade, lookFirst, type FirstLook } from "./node.ts";
 import type { Finding, KubernetesVerdict, NodeVerdict, Verdict } from "./verdict.ts";
 
 export interface DoctorOptions {
@@ -34,33 +34,33 @@ export interface DoctorOptions {
 }
 
 /** What the doctor needs from outside; tests put something else in its place. */
-export interface World {
+export interface DoctorEnvironment {
   surroundings: Surroundings;
-  kubernetes(kubeconfig: string): Promise<KubernetesLook>;
+  kubernetes(kubeconfig: string): Promise<KubernetesReader>;
   now(): Date;
 }
 
 /** A client that can act cannot be made: whatever is called, the doctor only reads. */
-const readOnly = new SealedClients({
+const refusingClients = new SealedClients({
   talos: () => Promise.reject(new Error("the doctor only reads")),
   kubernetes: () => Promise.reject(new Error("the doctor only reads")),
 });
 
-const ignore = (): void => undefined;
+const doNothing = (): void => undefined;
 
-export const realWorld: World = {
+export const realEnvironment: DoctorEnvironment = {
   surroundings: {
     talos: () => Promise.resolve(connectTalos),
     connectKubernetes: async (kubeconfig) =>
       (await import("../provider/kubernetesApi.ts")).connectKubernetes(kubeconfig),
-    acting: readOnly,
+    acting: refusingClients,
     clock: realClock,
     // Nothing is waited for: what may pass by itself is part of what is seen now.
     patience: { ...defaultTimeouts, probeMs: 5_000, guardMs: 0, recoveryMs: 0, steadyMs: 0 },
     advised: new Set(),
-    statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
+    statusOf: () => ({ status: doNothing, info: doNothing, warn: doNothing }),
   },
-  kubernetes: lookAtKubernetes,
+  kubernetes: connectKubernetesReader,
   now: () => new Date(),
 };
 
@@ -68,15 +68,19 @@ export const realWorld: World = {
  * Looks at a Talos cluster with the parts of the preflight, and changes nothing.
  * @throws DoctorError where no node answers, or what was given cannot be used
  */
-export async function consult(options: DoctorOptions, world: World, signal: AbortSignal): Promise<Verdict> {
-  const to = options.to === undefined ? undefined : release(options.to);
+export async function examineCluster(
+  options: DoctorOptions,
+  world: DoctorEnvironment,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const to = options.to === undefined ? undefined : requireRelease(options.to);
   requireKubernetesRelease(options.toKubernetes);
   const findings: Finding[] = [];
-  const { kubernetes, addresses, clientCertificate } = await find(options, world, findings);
+  const { kubernetes, addresses, clientCertificate } = await findNodes(options, world, findings);
   const now = world.now();
   const certificates = [
-    certificate("talosconfig", options.talosconfig.clientCertificate, now),
-    clientCertificate === undefined ? undefined : certificate("kubeconfig", clientCertificate, now),
+    readCertificate("talosconfig", options.talosconfig.clientCertificate, now),
+    clientCertificate === undefined ? undefined : readCertificate("kubeconfig", clientCertificate, now),
   ]
     .filter((found) => found !== undefined)
     .sort((a, b) => a.days - b.days);
@@ -102,7 +106,7 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
     { ...options, ...(to === undefined ? {} : { to }) },
     {
       surroundings: world.surroundings,
-      endpoints: throughOf(options.talosconfig, options.endpoints),
+      endpoints: endpointsOption(options.talosconfig, options.endpoints),
       signal,
     },
   );
@@ -116,16 +120,16 @@ export async function consult(options: DoctorOptions, world: World, signal: Abor
       : { toKubernetes: options.toKubernetes, kubernetesRefused: components.refused }),
     components: components.runs,
     unread: addresses.filter((address) => !looks.some((look) => look.address === address)),
-    nodes: nodes.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name)),
+    nodes: nodes.sort((a, b) => roleRank(a) - roleRank(b) || a.name.localeCompare(b.name)),
     ...(kubernetes === undefined ? {} : { kubernetes }),
     certificates,
-    findings: together([...certificateFindings(certificates), ...findings, ...clusterFindings(nodes)]),
+    findings: groupFindings([...certificateFindings(certificates), ...findings, ...clusterFindings(nodes)]),
   };
 }
 
-const rank = ({ role }: NodeVerdict): number => (role === "controlplane" ? 0 : 1);
+const roleRank = ({ role }: NodeVerdict): number => (role === "controlplane" ? 0 : 1);
 
-function release(text: string): string {
+function requireRelease(text: string): string {
   try {
     return parseVersion(text).text;
   } catch (error) {
@@ -135,9 +139,9 @@ function release(text: string): string {
 }
 
 /** Where the nodes are, and what Kubernetes says. Without it workers are known only where somebody names them. */
-async function find(
+async function findNodes(
   { talosconfig, kubeconfig, nodes }: DoctorOptions,
-  world: World,
+  world: DoctorEnvironment,
   findings: Finding[],
 ): Promise<{ addresses: string[]; kubernetes?: KubernetesVerdict; clientCertificate?: string }> {
   const own = talosconfig.nodes.length > 0 ? talosconfig.nodes : talosconfig.endpoints;
@@ -149,14 +153,18 @@ async function find(
         nodes: [],
         text: "only the endpoints of the talosconfig were examined: give --kubeconfig, or --nodes, for the others",
       });
-    return { addresses: present(named) };
+    return { addresses: requireAddresses(named) };
   }
   let signIn: { clientCertificate?: string } = {};
   try {
     const { clientCertificate, ...look } = await world.kubernetes(kubeconfig);
     if (clientCertificate !== undefined) signIn = { clientCertificate };
     const [listed, kubernetes] = await Promise.all([look.nodes(), look.verdict()]);
-    return { addresses: present(nodes ?? listed.map(({ address }) => address)), kubernetes, ...signIn };
+    return {
+      addresses: requireAddresses(nodes ?? listed.map(({ address }) => address)),
+      kubernetes,
+      ...signIn,
+    };
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     findings.push({
@@ -164,11 +172,11 @@ async function find(
       nodes: [],
       text: `the Kubernetes API could not be read, so storage and drains were not judged: ${error.message}`,
     });
-    return { addresses: present(named), ...signIn };
+    return { addresses: requireAddresses(named), ...signIn };
   }
 }
 
-function present(addresses: string[]): string[] {
+function requireAddresses(addresses: string[]): string[] {
   if (addresses.length > 0) return addresses;
   throw new DoctorError(
     "the talosconfig has neither nodes nor endpoints",
@@ -179,19 +187,19 @@ function present(addresses: string[]): string[] {
 async function lookAtAll(
   addresses: readonly string[],
   { talosconfig, endpoints }: DoctorOptions,
-  { surroundings }: World,
+  { surroundings }: DoctorEnvironment,
   findings: Finding[],
   signal: AbortSignal,
 ): Promise<FirstLook[]> {
   const connections = new Connections(await surroundings.talos(), talosconfig, (address) =>
-    reach(address, throughOf(talosconfig, endpoints)),
+    reach(address, endpointsOption(talosconfig, endpoints)),
   );
   const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
   const looks = await Promise.all(
     addresses.map(async (address) => {
       const talos = connections.to(address);
       try {
-        return await firstLook(talos, address, call);
+        return await lookFirst(talos, address, call);
       } catch (error) {
         if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
         const reason = (await talos.inMaintenance())
@@ -206,7 +214,7 @@ async function lookAtAll(
 }
 
 /** Where the nodes are reached, for all of them. */
-function throughOf(
+function endpointsOption(
   { endpoints }: ClientCredentials,
   given: readonly string[] | undefined,
 ): Endpoints | undefined {
@@ -217,24 +225,24 @@ async function examineNode(
   look: FirstLook,
   all: readonly FirstLook[],
   options: DoctorOptions,
-  { surroundings }: World,
+  { surroundings }: DoctorEnvironment,
   signal: AbortSignal,
 ): Promise<{ node: NodeVerdict; findings: Finding[] }> {
-  const session = await Session.open(surroundings, "", wantedOf(look, all, options), signal);
+  const session = await Session.open(surroundings, "", upgradeInputs(look, all, options), signal);
   try {
-    return await examine(session.context, look, options);
+    return await examineUpgrade(session.context, look, options);
   } finally {
     session.close();
   }
 }
 
 /** The node's image in another release: what an upgrade by this program would ask of it. */
-function wantedOf(
+function upgradeInputs(
   { address, name, role, facts }: FirstLook,
   all: readonly FirstLook[],
   { talosconfig, endpoints, kubeconfig, to, allowSkew }: DoctorOptions,
 ): NodeUpgradeInputs {
-  const through = throughOf(talosconfig, endpoints);
+  const through = endpointsOption(talosconfig, endpoints);
   const extensions = facts.extensions.map((extension) => extension.name);
   return nodeUpgradeInputs({
     name,
@@ -282,7 +290,7 @@ function clusterFindings(nodes: readonly NodeVerdict[]): Finding[] {
 }
 
 /** The same text is told once, with all nodes that it concerns; problems first. */
-function together(findings: readonly Finding[]): Finding[] {
+function groupFindings(findings: readonly Finding[]): Finding[] {
   const byText = new Map<string, Finding>();
   for (const finding of findings) {
     const known = byText.get(finding.text);

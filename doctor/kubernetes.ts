@@ -8,7 +8,7 @@ export interface ListedNode {
 }
 
 /** What the doctor asks of Kubernetes. Every method throws a KubernetesError. */
-export interface KubernetesLook {
+export interface KubernetesReader {
   /** The kubeconfig's client certificate, base64 of PEM text; absent where it signs in by other means, such as a token. */
   clientCertificate?: string;
   nodes(): Promise<ListedNode[]>;
@@ -18,7 +18,7 @@ export interface KubernetesLook {
 const requestMs = 15_000;
 
 /** Reads the cluster of a kubeconfig. @throws KubernetesError for one that cannot be used */
-export async function lookAtKubernetes(kubeconfig: string): Promise<KubernetesLook> {
+export async function connectKubernetesReader(kubeconfig: string): Promise<KubernetesReader> {
   const { library, config, once } = await openKubernetes(kubeconfig, requestMs);
   const core = config.makeApiClient(library.CoreV1Api);
   const storage = config.makeApiClient(library.StorageV1Api);

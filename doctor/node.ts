@@ -36,7 +36,7 @@ export interface FirstLook {
   facts: NodeFacts;
 }
 
-export async function firstLook(talos: TalosReader, address: string, call: CallOptions): Promise<FirstLook> {
+export async function lookFirst(talos: TalosReader, address: string, call: CallOptions): Promise<FirstLook> {
   const facts = await readFacts(talos, { files: [] }, call);
   // Whoever runs etcd is a control plane: this can be read with any role, the machine configuration cannot.
   const role = facts.services.some(({ id }) => id === "etcd") ? "controlplane" : "worker";
@@ -44,7 +44,7 @@ export async function firstLook(talos: TalosReader, address: string, call: CallO
 }
 
 /** One node and what there is to say of it. `context` wants the release of `--to`, or the one that runs. */
-export async function examine(
+export async function examineUpgrade(
   context: UpgradeContext,
   { address, name, role, facts }: FirstLook,
   { to, toKubernetes }: { to?: string; toKubernetes?: string },
@@ -54,9 +54,9 @@ export async function examine(
   const [etcd, kernelArguments, exemptNamespaces, refused, way] = await Promise.all([
     role === "controlplane" ? unlessUnknown(talos.etcdStatus(call).then(describeEtcd)) : undefined,
     unlessUnknown(kernelArgumentFindings(address, talos, facts.version, call)),
-    role === "controlplane" ? unlessUnknown(exemptions(talos, call)) : undefined,
-    to === undefined || to === facts.version ? undefined : refusals(context, facts, to),
-    to === undefined ? undefined : wayThrough(context, facts, to, toKubernetes),
+    role === "controlplane" ? unlessUnknown(readExemptions(talos, call)) : undefined,
+    to === undefined || to === facts.version ? undefined : upgradeRefusals(context, facts, to),
+    to === undefined ? undefined : describeUpgradePath(context, facts, to, toKubernetes),
   ]);
   const node: NodeVerdict = {
     name,
@@ -69,17 +69,19 @@ export async function examine(
     ...(etcd === undefined ? {} : { etcd }),
     kernelArgumentsAtRisk: (kernelArguments ?? []).length > 0,
     ...(facts.initiatorName === undefined ? {} : { initiatorName: facts.initiatorName }),
-    initiatorNameChanges: to !== undefined && nameChanges(facts.version, to),
+    initiatorNameChanges: to !== undefined && initiatorChanges(facts.version, to),
     ...(exemptNamespaces === undefined ? {} : { exemptNamespaces }),
     ...(to === undefined ? {} : { refused: refused ?? [] }),
   };
   const findings = [
-    ...ownFindings(node, facts),
-    ...(kernelArguments ?? []).map(({ problem, hint }) => warning(name, `${endSentence(problem)} ${hint}`)),
-    ...(to === undefined ? [] : upgradePathAdvisories(facts.version, to, node.extensions, undefined)).map(
-      (text) => warning(name, text),
+    ...runningNodeFindings(node, facts),
+    ...(kernelArguments ?? []).map(({ problem, hint }) =>
+      warningFinding(name, `${endSentence(problem)} ${hint}`),
     ),
-    ...(way === undefined ? [] : [warning(name, way)]),
+    ...(to === undefined ? [] : upgradePathAdvisories(facts.version, to, node.extensions, undefined)).map(
+      (text) => warningFinding(name, text),
+    ),
+    ...(way === undefined ? [] : [warningFinding(name, way)]),
     ...(refused ?? []).map((text): Finding => ({
       severity: "problem",
       nodes: [name],
@@ -90,7 +92,7 @@ export async function examine(
 }
 
 /** What `upgrade.through: automatic` would do with a node that is several minor releases behind; undefined for any other node. */
-async function wayThrough(
+async function describeUpgradePath(
   context: UpgradeContext,
   facts: NodeFacts,
   to: string,
@@ -130,35 +132,37 @@ function stopsText(stops: ReturnType<typeof kubernetesStops>): string {
 function settingsRefusal({ extensions }: NodeFacts, to: string): string | undefined {
   const unknown = unknownReleaseReason(to);
   if (unknown !== undefined) return `it is ${unknown}.`;
-  const gone = extensions.filter(({ name }) => ofRelease(() => isExtensionAvailable(name, to)) === false);
+  const gone = extensions.filter(
+    ({ name }) => unlessCustomBuild(() => isExtensionAvailable(name, to)) === false,
+  );
   return gone.length === 0
     ? undefined
     : `${to} has no extension ${gone.map(({ name }) => name).join(", ")}. Choose a newer release.`;
 }
 
 /** What is wrong with a node as it runs. */
-function ownFindings({ name, extensions, version }: NodeVerdict, facts: NodeFacts): Finding[] {
+function runningNodeFindings({ name, extensions, version }: NodeVerdict, facts: NodeFacts): Finding[] {
   const problem = (text: string): Finding => ({ severity: "problem", nodes: [name], text });
   // On its way down a machine says that it is ready.
   const works = facts.machine.stage === "running" && facts.machine.ready;
   const findings = works ? [] : [problem(`is ${describeMachine(facts.machine)}`)];
   if (!extensions.includes("iscsi-tools")) {
-    findings.push(warning(name, "has no iscsi-tools: iSCSI volumes cannot be used there"));
+    findings.push(warningFinding(name, "has no iscsi-tools: iSCSI volumes cannot be used there"));
   } else {
-    const services = [...(ofRelease(() => iscsiServices(version)) ?? [])];
+    const services = [...(unlessCustomBuild(() => iscsiServices(version)) ?? [])];
     for (const id of failingServices(facts, { services }))
       findings.push(
         problem(`the service ${describeService(id, facts)} does not run: iSCSI volumes cannot be used there`),
       );
   }
-  const bad = ofRelease(() => findBadRelease(version, extensions));
+  const bad = unlessCustomBuild(() => findBadRelease(version, extensions));
   if (bad !== undefined)
-    findings.push(warning(name, `runs ${version}: ${bad.reason} (${bad.source}). Use ${bad.instead}`));
+    findings.push(warningFinding(name, `runs ${version}: ${bad.reason} (${bad.source}). Use ${bad.instead}`));
   return findings;
 }
 
 /** What the settings and the rollout's own guard would say, the guard asked once and without waiting. */
-async function refusals(context: UpgradeContext, facts: NodeFacts, to: string): Promise<string[]> {
+async function upgradeRefusals(context: UpgradeContext, facts: NodeFacts, to: string): Promise<string[]> {
   const bySettings = settingsRefusal(facts, to);
   if (bySettings !== undefined) return [bySettings];
   try {
@@ -171,7 +175,7 @@ async function refusals(context: UpgradeContext, facts: NodeFacts, to: string): 
   }
 }
 
-async function exemptions(talos: TalosReader, call: CallOptions): Promise<string[] | undefined> {
+async function readExemptions(talos: TalosReader, call: CallOptions): Promise<string[] | undefined> {
   const text = await talos.activeConfiguration(call);
   return text === undefined ? undefined : [...new Set(exemptedNamespaces(text))];
 }
@@ -186,12 +190,12 @@ async function unlessUnknown<T>(answer: Promise<T>): Promise<T | undefined> {
   }
 }
 
-function nameChanges(from: string, to: string): boolean {
-  return ofRelease(() => initiatorNameChanges(from, to)) ?? false;
+function initiatorChanges(from: string, to: string): boolean {
+  return unlessCustomBuild(() => initiatorNameChanges(from, to)) ?? false;
 }
 
 /** Undefined for a build with a tag of its own: nothing is known of it. */
-function ofRelease<T>(question: () => T): T | undefined {
+function unlessCustomBuild<T>(question: () => T): T | undefined {
   try {
     return question();
   } catch (error) {
@@ -200,6 +204,6 @@ function ofRelease<T>(question: () => T): T | undefined {
   }
 }
 
-function warning(name: string, text: string): Finding {
+function warningFinding(name: string, text: string): Finding {
   return { severity: "warning", nodes: [name], text };
 }

@@ -18,12 +18,12 @@ export function verdictText(verdict: Verdict): string {
     ],
     style: { head: [], border: [] },
   });
-  for (const node of nodes) table.push(row(node, to));
+  for (const node of nodes) table.push(nodeRow(node, to));
   lines.push(table.toString(), "");
-  for (const { name, extensions } of nodes) lines.push(`${name}: extensions ${listed(extensions)}`);
+  for (const { name, extensions } of nodes) lines.push(`${name}: extensions ${joinNames(extensions)}`);
   const exempt = new Set(nodes.flatMap(({ exemptNamespaces }) => exemptNamespaces ?? []));
   if (nodes.some(({ exemptNamespaces }) => exemptNamespaces !== undefined))
-    lines.push(`PodSecurity exempts ${listed([...exempt])}`);
+    lines.push(`PodSecurity exempts ${joinNames([...exempt])}`);
   if (kubernetes !== undefined) {
     lines.push(`Kubernetes ${kubernetes.version}; ${kubernetes.attachments} volumes attached`);
     for (const { name, nodes: on } of kubernetes.drivers)
@@ -62,10 +62,10 @@ function headline({ findings, to, toKubernetes, kubernetesRefused = [], nodes, u
     toKubernetes === undefined
       ? ""
       : ` An upgrade of Kubernetes to ${toKubernetes} would ${kubernetesRefused.length === 0 ? "begin" : "be refused"}.`;
-  return `${counted(nodes.length, "node")}, ${counted(problems, "problem")}, ${counted(warnings, "warning")}.${upgrade}${kubernetes}`;
+  return `${countText(nodes.length, "node")}, ${countText(problems, "problem")}, ${countText(warnings, "warning")}.${upgrade}${kubernetes}`;
 }
 
-function row(node: NodeVerdict, to: string | undefined): string[] {
+function nodeRow(node: NodeVerdict, to: string | undefined): string[] {
   const { name, role, version, schematicId, machine, etcd, initiatorName, refused } = node;
   return [
     name,
@@ -85,6 +85,6 @@ function findingText({ severity, nodes, text }: Finding): string {
   return `${severity}: ${nodes.length === 0 ? "" : `${nodes.join(", ")}: `}${text}`;
 }
 
-const listed = (names: readonly string[]): string => (names.length === 0 ? "none" : names.join(", "));
+const joinNames = (names: readonly string[]): string => (names.length === 0 ? "none" : names.join(", "));
 
-const counted = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
+const countText = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;

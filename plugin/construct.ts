@@ -15,23 +15,23 @@ import { clusterToken } from "./schema.ts";
  * @param server where the engine finds the plugin `talos-node` of the same version. Default: on PATH.
  * @throws pulumi.InputPropertiesError, which the engine shows without a stack trace, with every mistake in the settings.
  */
-export async function construct(
+export async function constructCluster(
   [name, type, inputs, options]: Parameters<NonNullable<Provider["construct"]>>,
   version: string,
   server: string | undefined,
 ): Promise<ConstructResult> {
   if (type !== clusterToken) throw new Error(`this plugin has no component ${type}; it has ${clusterToken}`);
-  const settings = await settingsOf(inputs);
+  const settings = await settingsFromInputs(inputs);
   const cluster = new IscsiCluster(
     name,
     settings,
-    server === undefined ? options : released(options, version, server),
+    server === undefined ? options : withPluginSource(options, version, server),
   );
   return { urn: cluster.urn, state: { ...cluster.outputs } };
 }
 
 /** The program knows of this plugin alone, so nobody else tells the engine where that of the nodes is. */
-function released(
+function withPluginSource(
   options: pulumi.ComponentResourceOptions,
   version: string,
   server: string,
@@ -46,7 +46,7 @@ function released(
 }
 
 /** The settings decide which resources there are, so they have to be known; which of them are secret stays known, too. */
-async function settingsOf(inputs: pulumi.Inputs): Promise<Settings> {
+async function settingsFromInputs(inputs: pulumi.Inputs): Promise<Settings> {
   const given: Record<string, unknown> = {};
   const secretKeys = new Set<string>();
   const unknown: string[] = [];
@@ -57,7 +57,7 @@ async function settingsOf(inputs: pulumi.Inputs): Promise<Settings> {
     if (await output.isSecret) secretKeys.add(key);
   }
   if (unknown.length > 0) {
-    throw problems(
+    throw inputsError(
       unknown.map((path) => ({
         path,
         reason:
@@ -68,7 +68,7 @@ async function settingsOf(inputs: pulumi.Inputs): Promise<Settings> {
   try {
     return parseSettings(given, (path) => readFileSync(path, "utf8"), process.env, { secretKeys, file: {} });
   } catch (error) {
-    throw error instanceof SettingsError ? problems(error.problems) : error;
+    throw error instanceof SettingsError ? inputsError(error.problems) : error;
   }
 }
 
@@ -79,7 +79,7 @@ interface KnownOutput {
   promise: () => Promise<unknown>;
 }
 
-function problems(found: readonly { path: string; reason: string }[]): pulumi.InputPropertiesError {
+function inputsError(found: readonly { path: string; reason: string }[]): pulumi.InputPropertiesError {
   return new pulumi.InputPropertiesError({
     message: "the settings cannot be used",
     errors: found.map(({ path, reason }) => ({

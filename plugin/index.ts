@@ -8,7 +8,7 @@ const { version, server }: { version: string; server?: string } = manifest;
 const provider: Provider = {
   version,
   getSchema: async () => JSON.stringify((await import("./schema.ts")).clusterPackageSpec(version, server)),
-  construct: async (...call) => (await import("./construct.ts")).construct(call, version, server),
+  construct: async (...call) => (await import("./construct.ts")).constructCluster(call, version, server),
 };
 
 // The engine's address is the first argument that is no flag.

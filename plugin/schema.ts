@@ -95,7 +95,7 @@ function propertiesOf(
   return Object.fromEntries(
     Object.entries(schema.properties ?? {}).map(([key, child]) => [
       key,
-      propertyOf(child, name + capital(key), types),
+      propertyOf(child, name + capitalize(key), types),
     ]),
   );
 }
@@ -191,7 +191,7 @@ function isScalar(value: unknown): value is string | number | boolean {
   return ["string", "number", "boolean"].includes(typeof value);
 }
 
-function capital(name: string): string {
+function capitalize(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 

@@ -28,7 +28,7 @@ interface Options {
   json: boolean;
 }
 
-function options(): Options | undefined {
+function parseOptions(): Options | undefined {
   try {
     const { values } = parseArgs({
       options: {
@@ -50,30 +50,33 @@ function options(): Options | undefined {
 }
 
 async function main(): Promise<number> {
-  const wanted = options();
+  const wanted = parseOptions();
   if (wanted === undefined) {
     process.stdout.write(usage);
     return 0;
   }
-  const settings = policySettings(policies, file(wanted.config ?? join(import.meta.dirname, "config.json")));
+  const settings = policySettings(
+    policies,
+    readInput(wanted.config ?? join(import.meta.dirname, "config.json")),
+  );
   const resources =
     wanted.stack === undefined
       ? readResources(
-          wanted.from === "-" ? readFileSync(0, "utf8") : file(wanted.from ?? ""),
+          wanted.from === "-" ? readFileSync(0, "utf8") : readInput(wanted.from ?? ""),
           wanted.from ?? "",
         )
-      : readResources(exported(wanted.stack), `the state of ${wanted.stack}`);
+      : readResources(exportStack(wanted.stack), `the state of ${wanted.stack}`);
   const violations = await evaluate(policies, settings, resources);
   const mandatory = violations.filter(({ level }) => level === "mandatory").length;
   process.stdout.write(
     wanted.json
       ? `${JSON.stringify({ resources: resources.length, violations }, null, 2)}\n`
-      : report(violations, resources.length),
+      : violationReport(violations, resources.length),
   );
   return mandatory > 0 ? 1 : 0;
 }
 
-function file(path: string): string {
+function readInput(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
@@ -85,7 +88,7 @@ function file(path: string): string {
 }
 
 /** Secrets stay encrypted in an export, so this needs no passphrase; they are not written to a file either. */
-function exported(stack: string): string {
+function exportStack(stack: string): string {
   const result = spawnSync("pulumi", ["stack", "export", "--stack", stack, "--non-interactive"], {
     encoding: "utf8",
     maxBuffer: 1024 ** 3,
@@ -100,7 +103,7 @@ function exported(stack: string): string {
   return result.stdout;
 }
 
-function report(violations: readonly Violation[], resources: number): string {
+function violationReport(violations: readonly Violation[], resources: number): string {
   const lines = violations.flatMap(({ level, title, policy, urn, message }) => [
     `${level}: ${title} [${policy}]`,
     `  ${urn === undefined ? "the stack" : (urn.split("::").slice(2).join("::").split("$").at(-1) ?? urn)}`,

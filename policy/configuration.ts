@@ -15,15 +15,15 @@ const levels: readonly string[] = ["advisory", "mandatory", "remediate", "disabl
  * by the policy's name or `all`.
  */
 export function policySettings(policies: Policies, text: string): Map<string, PolicySettings> {
-  const given = text.trim() === "" ? {} : parse(text);
+  const given = text.trim() === "" ? {} : parseJson(text);
   const known = ["all", ...policies.map(({ name }) => name)];
   const problems = Object.keys(given)
     .filter((name) => !known.includes(name))
     .map((name) => `"${name}" is no policy of this pack; there are ${known.join(", ")}`);
   const settings = new Map<string, PolicySettings>();
-  const all = entry("all", given["all"], problems);
+  const all = parseEntry("all", given["all"], problems);
   for (const { name, enforcementLevel, configSchema } of policies) {
-    const own = entry(name, given[name], problems);
+    const own = parseEntry(name, given[name], problems);
     const properties = configSchema?.properties ?? {};
     const config: Record<string, unknown> = {};
     for (const [key, { default: byDefault }] of Object.entries(properties))
@@ -34,8 +34,8 @@ export function policySettings(policies: Policies, text: string): Map<string, Po
         problems.push(
           `${name} has no setting "${key}"; there are ${Object.keys(properties).join(", ") || "none"}`,
         );
-      else if (!fits(value, wanted))
-        problems.push(`${name}.${key} must be ${described[String(wanted)] ?? String(wanted)}`);
+      else if (!hasType(value, wanted))
+        problems.push(`${name}.${key} must be ${levelDescriptions[String(wanted)] ?? String(wanted)}`);
       config[key] = value;
     }
     settings.set(name, { level: own.level ?? all.level ?? enforcementLevel ?? "advisory", config });
@@ -45,18 +45,18 @@ export function policySettings(policies: Policies, text: string): Map<string, Po
   return settings;
 }
 
-const described: Record<string, string> = {
+const levelDescriptions: Record<string, string> = {
   string: "text",
   boolean: "true or false",
   array: "a list of texts",
 };
 
-function fits(value: unknown, type: unknown): boolean {
+function hasType(value: unknown, type: unknown): boolean {
   if (type === "array") return Array.isArray(value) && value.every((item) => typeof item === "string");
   return typeof value === type;
 }
 
-function entry(
+function parseEntry(
   name: string,
   value: unknown,
   problems: string[],
@@ -75,7 +75,7 @@ function entry(
   return { level: enforcementLevel as EnforcementLevel, config };
 }
 
-function parse(text: string): Record<string, unknown> {
+function parseJson(text: string): Record<string, unknown> {
   try {
     const content: unknown = JSON.parse(text);
     if (isRecord(content)) return content;

@@ -62,18 +62,18 @@ async function eachResource(
 ): Promise<void> {
   for (const resource of resources) {
     for (const validate of [validation ?? []].flat())
-      await validate({ ...described(resource, resource.inputs), ...common }, (message) =>
+      await validate({ ...describeResource(resource, resource.inputs), ...common }, (message) =>
         report(message, resource.urn),
       );
   }
 }
 
 function stackResource(resource: StackResource): PolicyResource {
-  return { ...described(resource, resource.outputs), dependencies: [], propertyDependencies: {} };
+  return { ...describeResource(resource, resource.outputs), dependencies: [], propertyDependencies: {} };
 }
 
 // Options and classes of resources are not in what is read; no policy of the pack asks for them.
-function described({ type, urn, name }: StackResource, props: Record<string, unknown>) {
+function describeResource({ type, urn, name }: StackResource, props: Record<string, unknown>) {
   return {
     type,
     urn,

@@ -21,7 +21,7 @@ export const imagesPinned: ResourceValidationPolicy = {
   },
   validateResource: (args, reportViolation) => {
     const { digest = false } = args.getConfig<{ digest?: boolean }>();
-    for (const { path, value } of imagesOf(args)) {
+    for (const { path, value } of findImages(args)) {
       const parsed = parseImageReference(value);
       if (parsed === undefined) {
         reportViolation(
@@ -49,7 +49,7 @@ export const noLatest: ResourceValidationPolicy = {
   severity: "high",
   remediationSteps: "Give the tag of a release, or a digest, in place of latest.",
   validateResource: (args, reportViolation) => {
-    for (const { path, value } of imagesOf(args)) {
+    for (const { path, value } of findImages(args)) {
       const parsed = parseImageReference(value);
       if (parsed?.tag === "latest" && parsed.digest === undefined)
         reportViolation(
@@ -91,7 +91,7 @@ export const installerFromFactory: ResourceValidationPolicy = {
     const [wanted = "", ...further] = [factory, ...others].map((url) =>
       url.replace(/^https?:\/\//, "").replace(/\/+$/, ""),
     );
-    for (const { path, value } of installersOf(args)) {
+    for (const { path, value } of findInstallers(args)) {
       const registry = installerPartsOf(value)?.registry;
       if (registry !== wanted && !further.includes(registry ?? ""))
         reportViolation(
@@ -102,17 +102,17 @@ export const installerFromFactory: ResourceValidationPolicy = {
   },
 };
 
-interface Image {
+interface FoundImage {
   path: string;
   value: string;
 }
 
 /** Images of pods, whatever the kind of object they are in, and installers. */
-function imagesOf(args: ResourceValidationArgs): Image[] {
+function findImages(args: ResourceValidationArgs): FoundImage[] {
   // The plugin makes its pods, so that the engine never sees them.
   if (args.type === storageProbeType)
     return plainTexts({ image: args.props["image"] as unknown }, () => true);
-  if (!args.type.startsWith("kubernetes:")) return installersOf(args);
+  if (!args.type.startsWith("kubernetes:")) return findInstallers(args);
   return plainTexts(
     args.props,
     ({ name, path }) => name === "image" && /[cC]ontainers\[\d+\]\.image$/.test(path),
@@ -120,7 +120,7 @@ function imagesOf(args: ResourceValidationArgs): Image[] {
 }
 
 /** The installer images that a resource gives a node, in a machine configuration too. */
-function installersOf({ type, props }: ResourceValidationArgs): Image[] {
+function findInstallers({ type, props }: ResourceValidationArgs): FoundImage[] {
   if (type === nodeUpgradeType) return plainTexts({ image: props["image"] as unknown }, () => true);
   if (type !== machineConfigurationType || typeof props["configuration"] !== "string") return [];
   return parseAllDocuments(props["configuration"]).flatMap((document) => {
@@ -133,7 +133,7 @@ function installersOf({ type, props }: ResourceValidationArgs): Image[] {
   });
 }
 
-function plainTexts(value: unknown, which: (leaf: Leaf) => boolean): Image[] {
+function plainTexts(value: unknown, which: (leaf: Leaf) => boolean): FoundImage[] {
   return [...leaves(value)].flatMap((leaf) =>
     typeof leaf.value === "string" && isPlain(leaf.value) && which(leaf)
       ? [{ path: leaf.path, value: leaf.value }]

@@ -2,7 +2,7 @@ import type { ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/po
 import { parseAllDocuments } from "yaml";
 import { isPlain } from "./seen.ts";
 import { isRecord } from "../talos/values.ts";
-import { machineConfigurationType, namespaceType, ofCsiDriver } from "./types.ts";
+import { machineConfigurationType, namespaceType, isOfCsiDriver } from "./types.ts";
 
 const allowed = {
   type: "array",
@@ -26,7 +26,7 @@ export const privilegedNamespaces: ResourceValidationPolicy = {
   configSchema: { properties: { allowed } },
   validateResource: (args, reportViolation) => {
     const { type, urn, props, name } = args;
-    if (type !== namespaceType || ofCsiDriver(urn)) return;
+    if (type !== namespaceType || isOfCsiDriver(urn)) return;
     const metadata = isRecord(props["metadata"]) ? props["metadata"] : {};
     const namespace = typeof metadata["name"] === "string" ? metadata["name"] : name;
     if ((args.getConfig<Config>().allowed ?? []).includes(namespace)) return;
@@ -55,7 +55,7 @@ export const podSecurityExemptions: StackValidationPolicy = {
     const { resources } = args;
     const fine = new Set(["kube-system", ...(args.getConfig<Config>().allowed ?? [])]);
     for (const { type, urn, props, name } of resources) {
-      if (type !== namespaceType || !ofCsiDriver(urn)) continue;
+      if (type !== namespaceType || !isOfCsiDriver(urn)) continue;
       const metadata = isRecord(props["metadata"]) ? props["metadata"] : {};
       fine.add(typeof metadata["name"] === "string" ? metadata["name"] : name);
     }
@@ -63,7 +63,7 @@ export const podSecurityExemptions: StackValidationPolicy = {
       const configuration: unknown = props["redacted"] ?? props["configuration"];
       if (type !== machineConfigurationType || typeof configuration !== "string" || !isPlain(configuration))
         continue;
-      for (const namespace of exemptions(configuration)) {
+      for (const namespace of exemptedNamespacesIn(configuration)) {
         if (fine.has(namespace)) continue;
         reportViolation(
           `PodSecurity exempts the namespace ${namespace}, where any pod may then be root on its node. ` +
@@ -76,7 +76,7 @@ export const podSecurityExemptions: StackValidationPolicy = {
 };
 
 /** Namespaces that the machine configuration exempts from PodSecurity, in either of the forms that Talos has for it. */
-function exemptions(configuration: string): string[] {
+function exemptedNamespacesIn(configuration: string): string[] {
   return parseAllDocuments(configuration).flatMap((document) => {
     const content: unknown = document.toJS();
     if (!isRecord(content)) return [];

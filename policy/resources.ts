@@ -1,5 +1,5 @@
 import { PolicyRunError } from "./runError.ts";
-import { seen } from "./seen.ts";
+import { viewForPolicies } from "./seen.ts";
 import { isRecord } from "../talos/values.ts";
 
 /** A resource of a stack as policies look at it. */
@@ -12,7 +12,7 @@ export interface StackResource {
 }
 
 /** The parts that are read of what `pulumi stack export` and `pulumi preview --json` write. */
-interface State {
+interface RawState {
   urn?: unknown;
   type?: unknown;
   delete?: unknown;
@@ -22,8 +22,8 @@ interface State {
 interface PreviewStep {
   op?: unknown;
   urn?: unknown;
-  oldState?: State;
-  newState?: State;
+  oldState?: RawState;
+  newState?: RawState;
 }
 
 /**
@@ -31,19 +31,24 @@ interface PreviewStep {
  * the rest what was there before (the release that a node runs, above all).
  */
 export function readResources(text: string, what: string): StackResource[] {
-  const content = parse(text, what);
+  const content = parseJson(text, what);
   const deployment = content["deployment"];
   if (isRecord(deployment)) {
-    const states = Array.isArray(deployment["resources"]) ? (deployment["resources"] as State[]) : [];
-    return states.filter((state) => state.delete !== true).map((state) => resource(state, {}));
+    const states = Array.isArray(deployment["resources"]) ? (deployment["resources"] as RawState[]) : [];
+    return states.filter((state) => state.delete !== true).map((state) => toResource(state, {}));
   }
-  if (Array.isArray(content["steps"])) return ofPreview(content, content["steps"] as PreviewStep[], what);
+  if (Array.isArray(content["steps"]))
+    return resourcesOfPreview(content, content["steps"] as PreviewStep[], what);
   throw new PolicyRunError(
     `${what} is neither a state nor a preview. Create one with "pulumi stack export --file state.json" or "pulumi preview --json --show-sames > preview.json".`,
   );
 }
 
-function ofPreview(content: Record<string, unknown>, steps: PreviewStep[], what: string): StackResource[] {
+function resourcesOfPreview(
+  content: Record<string, unknown>,
+  steps: PreviewStep[],
+  what: string,
+): StackResource[] {
   const summary = isRecord(content["changeSummary"]) ? content["changeSummary"] : {};
   const same = typeof summary["same"] === "number" ? summary["same"] : 0;
   // A whole is judged by its parts: three control planes of which one changes are not one control plane.
@@ -56,30 +61,30 @@ function ofPreview(content: Record<string, unknown>, steps: PreviewStep[], what:
   for (const { op, urn, oldState, newState } of steps) {
     if (typeof urn !== "string" || newState === undefined || /^(?:delete|discard|remove)/.test(String(op)))
       continue;
-    after.set(urn, resource({ urn, ...newState }, oldState ?? {}));
+    after.set(urn, toResource({ urn, ...newState }, oldState ?? {}));
   }
   return [...after.values()];
 }
 
-function resource(state: State, before: State): StackResource {
+function toResource(state: RawState, before: RawState): StackResource {
   const urn = String(state.urn);
-  const inputs = mapping(state.inputs);
+  const inputs = asMapping(state.inputs);
   // A preview has no outputs of its own for what it would change; wanted values stand over those from before.
-  const outputs = isRecord(state.outputs) ? state.outputs : { ...mapping(before.outputs), ...inputs };
+  const outputs = isRecord(state.outputs) ? state.outputs : { ...asMapping(before.outputs), ...inputs };
   return {
     urn,
     type: typeof state.type === "string" ? state.type : (urn.split("::")[2]?.split("$").at(-1) ?? ""),
     name: urn.split("::").slice(3).join("::"),
-    inputs: mapping(seen(inputs)),
-    outputs: mapping(seen(outputs)),
+    inputs: asMapping(viewForPolicies(inputs)),
+    outputs: asMapping(viewForPolicies(outputs)),
   };
 }
 
-function mapping(value: unknown): Record<string, unknown> {
+function asMapping(value: unknown): Record<string, unknown> {
   return isRecord(value) ? value : {};
 }
 
-function parse(text: string, what: string): Record<string, unknown> {
+function parseJson(text: string, what: string): Record<string, unknown> {
   try {
     const content: unknown = JSON.parse(text);
     if (isRecord(content)) return content;

@@ -65,7 +65,7 @@ export const noPlaintextOutputs: StackValidationPolicy = {
   },
 };
 
-interface Found {
+interface FoundSecret {
   path: string;
   /** For people, and without the secret itself. */
   what: string;
@@ -76,14 +76,14 @@ function plaintextSecrets(
   type: string,
   props: Record<string, unknown>,
   { texts = [], ignore = [] }: Config = {},
-): Found[] {
-  return [...inSecretObject(type, props), ...inTexts(props, texts), ...inNames(props)].filter(
+): FoundSecret[] {
+  return [...secretsInObject(type, props), ...secretsInTexts(props, texts), ...secretsByName(props)].filter(
     ({ path }, index, all) =>
       !ignore.includes(path) && all.findIndex((other) => other.path === path) === index,
   );
 }
 
-function inSecretObject(type: string, props: Record<string, unknown>): Found[] {
+function secretsInObject(type: string, props: Record<string, unknown>): FoundSecret[] {
   if (type !== secretType) return [];
   return ["data", "stringData"].flatMap((part) =>
     [...leaves(props[part], part)]
@@ -93,9 +93,9 @@ function inSecretObject(type: string, props: Record<string, unknown>): Found[] {
 }
 
 /** Environment variables of containers (`{ name: DB_PASSWORD, value: … }`), values by their names, and sections whose names say that all in them is secret. */
-function inNames(value: unknown, path = "", inherited = ""): Found[] {
+function secretsByName(value: unknown, path = "", inherited = ""): FoundSecret[] {
   if (Array.isArray(value))
-    return (value as unknown[]).flatMap((item, index) => inNames(item, `${path}[${index}]`, inherited));
+    return (value as unknown[]).flatMap((item, index) => secretsByName(item, `${path}[${index}]`, inherited));
   if (!isRecord(value)) {
     const secret = inherited !== "" && typeof value === "string" && isPlainSecret(value);
     return secret ? [{ path, what: `the value of ${inherited}` }] : [];
@@ -108,11 +108,11 @@ function inNames(value: unknown, path = "", inherited = ""): Found[] {
     const isSecret = isRecord(item) ? isSecretSection(key, item) : isSecretName(key) && !isLabel;
     // Lists of names, such as the resources of a right or imagePullSecrets, have mappings or say what they are.
     const from = isVariable ? variable : isSecret && !Array.isArray(item) ? key : inherited;
-    return inNames(item, path === "" ? key : `${path}.${key}`, from);
+    return secretsByName(item, path === "" ? key : `${path}.${key}`, from);
   });
 }
 
-function inTexts(props: Record<string, unknown>, texts: readonly string[]): Found[] {
+function secretsInTexts(props: Record<string, unknown>, texts: readonly string[]): FoundSecret[] {
   return [...leaves(props)].flatMap(({ path, name, value }) => {
     const what = kindOfSecret(name, String(value), texts);
     return what === undefined ? [] : [{ path, what }];
@@ -134,11 +134,11 @@ function kindOfSecret(name: string, text: string, texts: readonly string[]): str
   // A digest or an ID looks random and is none, so only what is known by its form or its name counts.
   const spans = secretSpans(text, /^(?:environment|env)$/i.test(name), true);
   const first = spans.find(([start, end]) => isPlainSecret(text.slice(start, end)));
-  return first === undefined ? undefined : partOf(text, first);
+  return first === undefined ? undefined : describeSpan(text, first);
 }
 
 /** What a part of a text is, for people. */
-function partOf(text: string, [start, end]: Span): string {
+function describeSpan(text: string, [start, end]: Span): string {
   const [before, secret] = [text.slice(0, start), text.slice(start, end)];
   const flag = /(--?[\w-]+)["']?[= ]["']?$/.exec(before)?.[1];
   if (flag !== undefined) return `the value of ${flag}`;

@@ -13,12 +13,12 @@ const secretMark = "[secret]";
 const unknownMark = "[unknown]";
 
 /** A value as policies see it. */
-export function seen(value: unknown): unknown {
+export function viewForPolicies(value: unknown): unknown {
   if (typeof value === "string") return unknownValues.has(value) ? unknownMark : value;
-  if (Array.isArray(value)) return value.map(seen);
+  if (Array.isArray(value)) return value.map(viewForPolicies);
   if (typeof value !== "object" || value === null) return value;
   if ((value as Record<string, unknown>)[signatureKey] === signatures.secret) return secretMark;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, seen(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, viewForPolicies(inner)]));
 }
 
 /** Is it neither a secret nor unknown? */
@@ -42,5 +42,5 @@ export function hideSecrets(): void {
     throw new Error(
       "This release of @pulumi/policy keeps secrets in another way; the pack is written for 1.21.",
     );
-  module.deserializeProperties = (struct) => seen(struct.toJavaScript());
+  module.deserializeProperties = (struct) => viewForPolicies(struct.toJavaScript());
 }

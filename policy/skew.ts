@@ -23,22 +23,25 @@ export const upgradeSkew: StackValidationPolicy = {
       .map(({ urn, name, props }) => ({
         urn,
         name: typeof props["name"] === "string" ? props["name"] : name,
-        wanted: release(props["talosVersion"]),
-        running: release(props["runningVersion"]),
+        wanted: releaseIn(props["talosVersion"]),
+        running: releaseIn(props["runningVersion"]),
       }));
-    const ways = waysOf(resources);
+    const ways = minorsOnPath(resources);
     for (const { urn, name, wanted, running } of nodes) {
       const step = wanted === undefined || running === undefined ? undefined : stepBetween(running, wanted);
       if (step === undefined || (step.allowed && step.adjacent)) continue;
       // upgrade.through: automatic goes through each of them, one rollout each.
       if (step.via.length > 0 && step.via.every((contract) => ways.get(name)?.has(contract))) continue;
       const way = step.via.length === 0 ? "" : ` Go through ${step.via.join(", ")}, one rollout each.`;
-      reportViolation(`${name} runs ${running} and shall run ${wanted}: ${plainly(step.reason)}.${way}`, urn);
+      reportViolation(
+        `${name} runs ${running} and shall run ${wanted}: ${withoutAdvice(step.reason)}.${way}`,
+        urn,
+      );
     }
     for (const { urn, type, props } of resources)
       if (type === kubernetesUpgradeType)
         for (const problem of kubernetesProblems(props)) reportViolation(problem, urn);
-    const apart = furthestApart(
+    const apart = mostDistantPair(
       nodes.flatMap(({ name, wanted }) => (wanted === undefined ? [] : [{ name, wanted }])),
     );
     if (apart !== undefined)
@@ -70,7 +73,7 @@ function kubernetesProblems({ kubernetesVersion, running }: Record<string, unkno
 }
 
 /** The minor releases that the preflight takes each node through, by the node's name. */
-function waysOf(
+function minorsOnPath(
   resources: readonly { type: string; props: Record<string, unknown> }[],
 ): Map<string, Set<string>> {
   const given = resources.filter(({ type }) => type === preflightType).map(({ props }) => props["hops"]);
@@ -80,7 +83,7 @@ function waysOf(
         const way = isRecord(ways) && isRecord(node) ? ways[String(node["way"])] : undefined;
         const releases = (Array.isArray(way) ? (way as unknown[]) : [])
           .filter(isRecord)
-          .map((hop) => release(hop["talosVersion"]))
+          .map((hop) => releaseIn(hop["talosVersion"]))
           .filter((version) => version !== undefined);
         return [name, new Set<string>(releases.map(contractOf))] as const;
       }),
@@ -93,7 +96,7 @@ interface Wanted {
   wanted: string;
 }
 
-function furthestApart(nodes: readonly Wanted[]): [Wanted, Wanted] | undefined {
+function mostDistantPair(nodes: readonly Wanted[]): [Wanted, Wanted] | undefined {
   for (const a of nodes) {
     const b = nodes.find((other) => stepBetween(a.wanted, other.wanted)?.adjacent === false);
     if (b !== undefined) return [a, b];
@@ -102,11 +105,11 @@ function furthestApart(nodes: readonly Wanted[]): [Wanted, Wanted] | undefined {
 }
 
 // The reason's own advice is for who runs the upgrade, and may name the override that this policy is there to prevent.
-function plainly(reason: string): string {
+function withoutAdvice(reason: string): string {
   return reason.split(/; Talos tests|\. Go through/)[0] ?? reason;
 }
 
-function release(value: unknown): string | undefined {
+function releaseIn(value: unknown): string | undefined {
   return typeof value === "string" && value.startsWith("v") ? value : undefined;
 }
 

@@ -16,7 +16,7 @@ const driverTypes = ["talos-iscsi:index:IscsiCsiDriver", "talos-iscsi:index:Priv
  * Does the resource belong to one of this program's CSI drivers, or to a namespace that its settings name for another? The URN has the types
  * of all its parents.
  */
-export function ofCsiDriver(urn: string): boolean {
+export function isOfCsiDriver(urn: string): boolean {
   const types = (urn.split("::")[2] ?? "").split("$");
   return driverTypes.some((type) => types.includes(type));
 }

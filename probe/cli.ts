@@ -1,14 +1,14 @@
 import { dirname } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { AcceptError } from "../accept/acceptError.ts";
-import { pulumiOn } from "../accept/pulumiCommand.ts";
+import { pulumiForStack } from "../accept/pulumiCommand.ts";
 import { readOutputs } from "../accept/stackState.ts";
 import { KubernetesError } from "../provider/kubernetes.ts";
 import { ProbeError } from "../provider/storage/probe/probe.ts";
 import { formatProbeReport } from "../provider/storage/probe/report.ts";
 import { outliveReaders } from "../tools/closedOutput.ts";
 import { probeRequests } from "./request.ts";
-import { interrupts, probeAll } from "./run.ts";
+import { abortOnInterrupt, runProbes } from "./run.ts";
 
 /** `npm run storage:probe -- --stack prod` */
 
@@ -38,21 +38,21 @@ const command = new Command("storage:probe")
       "read on another node. What it makes is removed, also after a failure or Ctrl-C.",
   )
   .requiredOption("-s, --stack <name>", "the stack, which has been deployed")
-  .option("--class <names>", "these StorageClasses alone, separated by commas", list)
-  .option("--node <names>", "these nodes alone, separated by commas", list)
+  .option("--class <names>", "these StorageClasses alone, separated by commas", parseList)
+  .option("--node <names>", "these nodes alone, separated by commas", parseList)
   .option("--image <reference>", "image of the pods, with a shell and busybox's programs")
   .option("--size <quantity>", "size of each volume")
-  .option("--concurrency <number>", "how many volumes at a time", positive)
-  .option("--timeout <seconds>", "how long each step of a volume may take", positive)
-  .option("--tolerate <keys>", "keys of taints that the pods tolerate, separated by commas", list)
+  .option("--concurrency <number>", "how many volumes at a time", parsePositive)
+  .option("--timeout <seconds>", "how long each step of a volume may take", parsePositive)
+  .option("--tolerate <keys>", "keys of taints that the pods tolerate, separated by commas", parseList)
   .option("--json", "the report as data", false)
   .addHelpText("after", exitCodes);
 
-function list(text: string): string[] {
+function parseList(text: string): string[] {
   return text.split(",").filter((item) => item !== "");
 }
 
-function positive(text: string): number {
+function parsePositive(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number <= 0)
     throw new InvalidArgumentError("Give a whole number from 1 up.");
@@ -63,8 +63,8 @@ async function main(): Promise<number> {
   await command.parseAsync();
   const { stack, class: classes, node, timeout, json, ...others } = command.opts<Options>();
   const tell = (line: string): void => void process.stderr.write(`${line}\n`);
-  const signal = interrupts(tell);
-  const pulumi = pulumiOn(stack, dirname(import.meta.dirname));
+  const signal = abortOnInterrupt(tell);
+  const pulumi = pulumiForStack(stack, dirname(import.meta.dirname));
   const outputs = await readOutputs(pulumi);
   if (outputs === undefined) throw new AcceptError(`${stack} has never been deployed`);
   const requests = await probeRequests(pulumi, outputs.storageClasses, {
@@ -74,7 +74,7 @@ async function main(): Promise<number> {
     ...(timeout === undefined ? {} : { timeoutSeconds: timeout }),
   });
   if (requests.length === 0) throw new AcceptError(`${stack} has no CSI driver with a StorageClass`);
-  const report = await probeAll(outputs.kubeconfig, requests, tell, signal);
+  const report = await runProbes(outputs.kubeconfig, requests, tell, signal);
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${formatProbeReport(report)}\n`);
   return report.result === "passed" ? 0 : 1;
 }
@@ -83,9 +83,9 @@ outliveReaders();
 try {
   process.exitCode = await main();
 } catch (error) {
-  const known = [AcceptError, ProbeError, KubernetesError].some((kind) => error instanceof kind);
+  const knownErrors = [AcceptError, ProbeError, KubernetesError].some((kind) => error instanceof kind);
   process.stderr.write(
-    `error: ${known ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`,
+    `error: ${knownErrors ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`,
   );
   process.exitCode = 2;
 }

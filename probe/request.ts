@@ -37,7 +37,13 @@ const probeSchema = z.object({
   timeoutSeconds: z.number().default(300),
   tolerations: z.array(toleration).default([]),
 });
-const unset = { image: probeImage, size: "1Gi", concurrency: 3, timeoutSeconds: 300, tolerations: [] };
+const undefinedIfEmpty = {
+  image: probeImage,
+  size: "1Gi",
+  concurrency: 3,
+  timeoutSeconds: 300,
+  tolerations: [],
+};
 
 /**
  * What is to be probed of a stack: every StorageClass that it has deployed, as its own probe would where it has one (`joviandss.probe`), else with the defaults.
@@ -55,10 +61,10 @@ export async function probeRequests(
       `the stack has no StorageClass ${strange.join(", ")}; it has ${storageClasses.join(", ")}`,
     );
   const wanted = storageClasses.filter((name) => only?.includes(name) ?? true);
-  const own = await ownProbes(pulumi);
+  const own = await readDeclaredProbes(pulumi);
   const known = new Set(own.flatMap(({ classes }) => classes.map(({ name }) => name)));
   const others: WantedClass[] = wanted.filter((name) => !known.has(name)).map((name) => ({ name }));
-  return [...own, { ...unset, classes: others }]
+  return [...own, { ...undefinedIfEmpty, classes: others }]
     .map((request) => ({
       ...request,
       classes: request.classes.filter(({ name }) => wanted.includes(name)),
@@ -76,7 +82,7 @@ export async function probeRequests(
 }
 
 /** The probes of the stack's drivers, as it was deployed last. */
-async function ownProbes(pulumi: Pulumi): Promise<ProbeRequest[]> {
+async function readDeclaredProbes(pulumi: Pulumi): Promise<ProbeRequest[]> {
   return (await readResources(pulumi))
     .filter(({ type }) => type === "talos-node:index:StorageProbe")
     .flatMap(({ inputs }) => {

@@ -8,7 +8,7 @@ import type { ProbeReport } from "../provider/storage/probe/report.ts";
  * Probes one request after the other.
  * @param signal ends the probe: what it has made is removed, then it fails
  */
-export async function probeAll(
+export async function runProbes(
   kubeconfig: string,
   requests: readonly ProbeRequest[],
   tell: (line: string) => void,
@@ -28,7 +28,7 @@ export async function probeAll(
 }
 
 /** Ends with Ctrl-C and with what a pipeline sends; the second time at once, as without it. */
-export function interrupts(tell: (line: string) => void): AbortSignal {
+export function abortOnInterrupt(tell: (line: string) => void): AbortSignal {
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const)
     process.once(name, () => {

@@ -5,8 +5,13 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { consult, realWorld, type DoctorOptions, type World } from "../../doctor/doctor.ts";
-import type { KubernetesLook } from "../../doctor/kubernetes.ts";
+import {
+  examineCluster,
+  realEnvironment,
+  type DoctorOptions,
+  type DoctorEnvironment,
+} from "../../doctor/doctor.ts";
+import type { KubernetesReader } from "../../doctor/kubernetes.ts";
 import { verdictText } from "../../doctor/render.ts";
 import type { Verdict } from "../../doctor/verdict.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
@@ -40,16 +45,19 @@ const states = (): string =>
 
 const addresses = (): string[] => cluster.nodes.map(({ address }) => address);
 
-function look(options: Partial<DoctorOptions> = {}, world: Partial<World> = {}): Promise<Verdict> {
+function look(
+  options: Partial<DoctorOptions> = {},
+  world: Partial<DoctorEnvironment> = {},
+): Promise<Verdict> {
   const talosconfig = {
     context: "prod",
     ...cluster.credentials,
     endpoints: addresses().slice(0, 1),
     nodes: addresses(),
   };
-  return consult(
+  return examineCluster(
     { talosconfig, allowSkew: false, ...options },
-    { ...realWorld, ...world },
+    { ...realEnvironment, ...world },
     AbortSignal.timeout(60_000),
   );
 }
@@ -144,7 +152,7 @@ describe("what is wrong", () => {
   });
 
   it("Kubernetes that does not answer is a problem; the nodes are examined all the same", async () => {
-    const away: KubernetesLook = {
+    const away: KubernetesReader = {
       nodes: () => Promise.reject(new KubernetesError("no answer within 15 s")),
       verdict: () => Promise.reject(new KubernetesError("no answer within 15 s")),
     };
@@ -154,7 +162,7 @@ describe("what is wrong", () => {
   });
 
   it("the nodes are those of Kubernetes, with its drivers and volumes", async () => {
-    const there: KubernetesLook = {
+    const there: KubernetesReader = {
       clientCertificate: cluster.credentials.clientCertificate,
       nodes: () => Promise.resolve(cluster.nodes.slice(0, 2).map(({ name, address }) => ({ name, address }))),
       verdict: () =>

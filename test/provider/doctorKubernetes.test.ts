@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { consult, realWorld, type DoctorOptions, type World } from "../../doctor/doctor.ts";
+import {
+  examineCluster,
+  realEnvironment,
+  type DoctorOptions,
+  type DoctorEnvironment,
+} from "../../doctor/doctor.ts";
 import { verdictText } from "../../doctor/render.ts";
 import type { Verdict } from "../../doctor/verdict.ts";
 import { after, all, before, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
@@ -17,16 +22,16 @@ beforeEach(() => {
 function look(options: Partial<DoctorOptions> = {}, of = own): Promise<Verdict> {
   const nodes = of.cluster.nodes.map(({ name, address }) => ({ name, address }));
   const addresses = nodes.map(({ address }) => address);
-  const world: World = {
-    ...realWorld,
-    surroundings: { ...realWorld.surroundings, connectKubernetes: async () => of.kubernetes },
+  const world: DoctorEnvironment = {
+    ...realEnvironment,
+    surroundings: { ...realEnvironment.surroundings, connectKubernetes: async () => of.kubernetes },
     kubernetes: async () => ({
       nodes: async () => nodes,
       verdict: async () => ({ version: before, drivers: [], volumes: {}, attachments: 0 }),
     }),
   };
   const talosconfig = { context: "prod", ...of.cluster.credentials, endpoints: addresses, nodes: addresses };
-  return consult(
+  return examineCluster(
     { talosconfig, kubeconfig: "in memory", allowSkew: false, ...options },
     world,
     AbortSignal.timeout(60_000),
@@ -108,9 +113,9 @@ it("without a kubeconfig tells what it did not judge", async () => {
   const { kubeconfig: _none, ...options } = { kubeconfig: "", toKubernetes: after };
   const nodes = own.cluster.nodes.map(({ address }) => address);
   const talosconfig = { context: "prod", ...own.cluster.credentials, endpoints: nodes, nodes };
-  const verdict = await consult(
+  const verdict = await examineCluster(
     { talosconfig, allowSkew: false, ...options },
-    realWorld,
+    realEnvironment,
     AbortSignal.timeout(60_000),
   );
   expect(verdict.components["cp1"]).toEqual(all(before, "controlplane"));

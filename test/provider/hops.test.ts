@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { consult, realWorld } from "../../doctor/doctor.ts";
+import { examineCluster, realEnvironment } from "../../doctor/doctor.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { releasesBefore } from "../../talos/releases.ts";
@@ -245,9 +245,9 @@ describe("nodes that are several minor releases behind", () => {
       endpoints: addresses.slice(0, 1),
       nodes: addresses,
     };
-    const { findings } = await consult(
+    const { findings } = await examineCluster(
       { talosconfig, allowSkew: false, to: "v1.12.11" },
-      realWorld,
+      realEnvironment,
       AbortSignal.timeout(60_000),
     );
     const told = findings.filter(({ text }) => text.startsWith("with upgrade.through: automatic"));

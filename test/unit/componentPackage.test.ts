@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { construct } from "../../plugin/construct.ts";
+import { constructCluster } from "../../plugin/construct.ts";
 import { clusterPackageSpec } from "../../plugin/schema.ts";
 import { nodeParts } from "../../provider/nodeSchema.ts";
 import { settingsKeys } from "../../tools/settings/keys.ts";
@@ -24,7 +24,7 @@ const joviandss = (password: unknown) => ({
 
 const constructed = (inputs: pulumi.Inputs, server?: string) =>
   record(async () => {
-    const { state } = await construct(["prod", token, inputs, {}], "1.2.3", server);
+    const { state } = await constructCluster(["prod", token, inputs, {}], "1.2.3", server);
     return state as { kubeconfig: pulumi.Output<string> };
   }, providers);
 
@@ -111,7 +111,7 @@ describe("construct", () => {
 
   it("refuses a setting that is not known yet", async () => {
     const unknown = await record(
-      () => construct(["prod", token, { ...usual(), cluster: notKnown() }, {}], "1.2.3", undefined),
+      () => constructCluster(["prod", token, { ...usual(), cluster: notKnown() }, {}], "1.2.3", undefined),
       {
         ...providers,
         preview: true,
@@ -122,9 +122,9 @@ describe("construct", () => {
   });
 
   it("refuses another component", async () => {
-    await expect(construct(["a", "talos-iscsi:index:Other", {}, {}], "1.2.3", undefined)).rejects.toThrow(
-      /no component/,
-    );
+    await expect(
+      constructCluster(["a", "talos-iscsi:index:Other", {}, {}], "1.2.3", undefined),
+    ).rejects.toThrow(/no component/);
   });
 });
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { accept, type Acceptance, type World } from "../../../accept/acceptance.ts";
+import { runAcceptance, type Acceptance, type AcceptEnvironment } from "../../../accept/acceptance.ts";
 import { acceptanceMarkdown } from "../../../accept/document.ts";
 import { bootsBetween, readNodesNow, type FoundNode } from "../../../accept/nodes.ts";
-import { lastWords, type Finished } from "../../../accept/pulumiCommand.ts";
+import { summarizeFailure, type Finished } from "../../../accept/pulumiCommand.ts";
 import { readNodes, type WantedNode } from "../../../accept/stackState.ts";
 import { TalosError } from "../../../talos/api/errors.ts";
 
@@ -65,7 +65,7 @@ async function run(
     ...answers,
   };
   let look = 0;
-  const world: World = {
+  const world: AcceptEnvironment = {
     pulumi: async (...args) => {
       asked.push(args.join(" "));
       const known = Object.entries(all).find(([begin]) => args.join(" ").startsWith(begin));
@@ -88,7 +88,7 @@ async function run(
     now: () => new Date("2026-11-28T00:00:00Z"),
     say: () => undefined,
   };
-  return { asked, run: await accept("dev", { up }, world) };
+  return { asked, run: await runAcceptance("dev", { up }, world) };
 }
 
 const resultOf = ({ steps }: Acceptance, step: string) => steps.find((one) => one.step === step)?.result;
@@ -330,7 +330,7 @@ describe("a node", () => {
 
 describe("the engine's last words", () => {
   it("are its errors, with their further lines", () => {
-    const words = lastWords(
+    const words = summarizeFailure(
       done(
         "Diagnostics:\n  talos-node (w1):\n    error: w1: did not boot\n      seen: v1.12\n\nResources:\n    12 unchanged\n",
         255,
@@ -340,6 +340,6 @@ describe("the engine's last words", () => {
     expect(words).not.toContain("unchanged");
   });
   it("are its last lines where it names no error", () => {
-    expect(lastWords(done("panic: something", 2))).toBe("panic: something");
+    expect(summarizeFailure(done("panic: something", 2))).toBe("panic: something");
   });
 });
