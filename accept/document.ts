@@ -1,4 +1,4 @@
-import { code, plain, table } from "../report/render/markdown.ts";
+import { inlineCode, escapeMarkdown, markdownTable } from "../report/render/markdown.ts";
 import { probeSteps } from "../provider/storage/probe/report.ts";
 import type { Acceptance, StepResult } from "./acceptance.ts";
 
@@ -8,33 +8,36 @@ const marks: Record<StepResult["result"], string> = { passed: "✅", failed: "�
 export function acceptanceMarkdown(run: Acceptance): string {
   const verdict = run.result === "passed" ? "accepted" : "not accepted";
   const parts = [
-    `# Stack ${plain(run.stack)} is ${verdict}`,
+    `# Stack ${escapeMarkdown(run.stack)} is ${verdict}`,
     `${run.started}, ${run.deployed ? "deployed and checked" : "checked only, nothing was changed"}.`,
-    table(
+    markdownTable(
       ["", "Step", "", "Seconds"],
       run.steps.map(({ step, result, told, seconds }) => [
         marks[result],
-        plain(step),
-        plain(told),
+        escapeMarkdown(step),
+        escapeMarkdown(told),
         seconds === undefined ? "" : String(seconds),
       ]),
     ),
     ...run.steps.flatMap(({ step, problems }) =>
       problems.length === 0
         ? []
-        : [`## ${plain(step)}`, problems.map((problem) => `- ${plain(problem)}`).join("\n")],
+        : [
+            `## ${escapeMarkdown(step)}`,
+            problems.map((problem) => `- ${escapeMarkdown(problem)}`).join("\n"),
+          ],
     ),
     ...(run.nodes.length === 0
       ? []
       : [
           "## Nodes as they are",
-          table(
+          markdownTable(
             ["Node", "Address", "Talos", "Schematic", ""],
             run.nodes.map(({ name, address, version, schematicId, problems }) => [
-              plain(name),
-              code(address),
-              plain(version ?? "not read"),
-              schematicId === undefined ? "none" : code(`${schematicId.slice(0, 12)}…`),
+              escapeMarkdown(name),
+              inlineCode(address),
+              escapeMarkdown(version ?? "not read"),
+              schematicId === undefined ? "none" : inlineCode(`${schematicId.slice(0, 12)}…`),
               problems.length === 0 ? marks.passed : marks.failed,
             ]),
           ),
@@ -44,18 +47,18 @@ export function acceptanceMarkdown(run: Acceptance): string {
       : [
           "## Volumes",
           "Seconds by step.",
-          table(
+          markdownTable(
             ["StorageClass", "Node", "", ...probeSteps, "Read on"],
             run.storage.volumes.map(({ storageClass, node, result, seconds, readOn }) => [
-              plain(storageClass),
-              plain(node),
+              escapeMarkdown(storageClass),
+              escapeMarkdown(node),
               marks[result],
               ...probeSteps.map((step) => seconds[step]?.toFixed(1) ?? ""),
-              plain(readOn ?? ""),
+              escapeMarkdown(readOn ?? ""),
             ]),
           ),
           ...run.storage.skipped.map(({ storageClass, node, why }) =>
-            plain(`${storageClass} was not probed on ${node}: ${why}.`),
+            escapeMarkdown(`${storageClass} was not probed on ${node}: ${why}.`),
           ),
         ]),
   ];

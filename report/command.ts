@@ -6,7 +6,7 @@ import { ReportError } from "./reportError.ts";
 /** What both commands have in common. */
 
 /** Runs a command and gives the exit code: 1 for what is the user's to mend, told in words; anything else with its stack trace. */
-export async function exitCodeOf(command: () => Promise<number>): Promise<number> {
+export async function runCommand(command: () => Promise<number>): Promise<number> {
   try {
     return await command();
   } catch (error) {
@@ -23,10 +23,10 @@ export async function exitCodeOf(command: () => Promise<number>): Promise<number
 // Who reads only the beginning (`| head`) closes the pipe; the files are written all the same.
 outliveReaders();
 
-export function say(line: string): void {
+export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-export function strong(text: string): string {
+export function bold(text: string): string {
   return styleText("bold", text, { stream: process.stdout });
 }

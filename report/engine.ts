@@ -44,7 +44,7 @@ export async function enginePreview(
     return { events };
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    return { events, failure: lastWords(error) };
+    return { events, failure: summarizeFailure(error) };
   }
 }
 
@@ -54,7 +54,9 @@ export async function engineState(stackName: string): Promise<unknown> {
   try {
     return await stack.exportStack();
   } catch (error) {
-    throw new ReportError(`the state of stack ${stackName} could not be exported: ${lastWords(error)}`);
+    throw new ReportError(
+      `the state of stack ${stackName} could not be exported: ${summarizeFailure(error)}`,
+    );
   }
 }
 
@@ -68,10 +70,10 @@ async function openStack(stackName: string): Promise<Stack> {
   try {
     return hasLanguageHost(pulumiCommand.command)
       ? await LocalWorkspace.selectStack({ stackName, workDir: projectDir }, options)
-      : await LocalWorkspace.selectStack({ stackName, projectName, program }, options);
+      : await LocalWorkspace.selectStack({ stackName, projectName, program: inlineProgram }, options);
   } catch (error) {
     throw new ReportError(
-      `the stack ${stackName} could not be opened: ${lastWords(error)}`,
+      `the stack ${stackName} could not be opened: ${summarizeFailure(error)}`,
       `Check that it is in this backend (\`pulumi stack ls\`). In the lab, set the variables that \`npm run lab -- start\` prints.`,
     );
   }
@@ -96,7 +98,7 @@ function hasLanguageHost(pulumi: string): boolean {
 }
 
 /** The program as the language host would load it. */
-const program: InlineProgramArgs["program"] = async () => {
+const inlineProgram: InlineProgramArgs["program"] = async () => {
   const main = (await import(pathToFileURL(join(projectDir, "main.js")).href)) as {
     default: Record<string, unknown>;
   };
@@ -104,7 +106,7 @@ const program: InlineProgramArgs["program"] = async () => {
 };
 
 /** What the engine said of its failure, without what it printed before. */
-function lastWords(error: unknown): string {
+function summarizeFailure(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const told = [...text.matchAll(/^\s*(?:error: )(.*(?:\n(?!\s*\w+: ).+)*)/gm)].map(([, words]) =>
     (words ?? "").trim(),

@@ -7,7 +7,9 @@ export function readSaved(path: string): string {
   try {
     return readFileSync(path === "-" ? 0 : path, "utf8");
   } catch (error) {
-    throw new ReportError(`${path === "-" ? "the standard input" : path} cannot be read: ${reason(error)}`);
+    throw new ReportError(
+      `${path === "-" ? "the standard input" : path} cannot be read: ${errorReason(error)}`,
+    );
   }
 }
 
@@ -25,7 +27,7 @@ export function writeReport(folder: string, files: Record<string, string>): stri
       return path;
     });
   } catch (error) {
-    throw new ReportError(`the report cannot be written to ${folder}: ${reason(error)}`);
+    throw new ReportError(`the report cannot be written to ${folder}: ${errorReason(error)}`);
   }
 }
 
@@ -34,7 +36,7 @@ export function addLines(path: string, lines: readonly string[]): void {
   try {
     appendFileSync(path, lines.map((line) => `${line}\n`).join(""), { mode: 0o600 });
   } catch (error) {
-    throw new ReportError(`${path} cannot be written: ${reason(error)}`);
+    throw new ReportError(`${path} cannot be written: ${errorReason(error)}`);
   }
 }
 
@@ -48,6 +50,6 @@ export function fileName(kind: string, stack: string, ending: string): string {
   return `${kind}-${own === "" ? "stack" : own}.${ending}`;
 }
 
-function reason(error: unknown): string {
+function errorReason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import { exitCodeOf } from "./command.ts";
-import { previewCommand, type PreviewOptions } from "./previewCommand.ts";
+import { runCommand } from "./command.ts";
+import { runPreviewReport, type PreviewOptions } from "./previewCommand.ts";
 
 /** `npm run preview:report -- --stack prod` */
 
@@ -29,4 +29,4 @@ const command = new Command("preview:report")
   .option("--refuse-storage-loss", "exit code 4 if something of the storage is deleted or replaced", false)
   .addHelpText("after", exitCodes);
 await command.parseAsync();
-process.exitCode = await exitCodeOf(() => previewCommand(command.opts<PreviewOptions>()));
+process.exitCode = await runCommand(() => runPreviewReport(command.opts<PreviewOptions>()));

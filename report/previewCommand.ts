@@ -1,4 +1,4 @@
-import { say, strong } from "./command.ts";
+import { printLine, bold } from "./command.ts";
 import { DigestError, type Digest } from "./digest/digest.ts";
 import { digestFromEvents, digestFromText } from "./digest/read.ts";
 import { enginePreview } from "./engine.ts";
@@ -23,8 +23,8 @@ export interface PreviewOptions {
 }
 
 /** Makes the report and gives the exit code. */
-export async function previewCommand(options: PreviewOptions): Promise<number> {
-  const digest = await digestFor(options);
+export async function runPreviewReport(options: PreviewOptions): Promise<number> {
+  const digest = await loadDigest(options);
   const report = previewReport(digest, Date.now());
   const { approval } = report;
   const paths = writeReport(options.out, {
@@ -35,24 +35,24 @@ export async function previewCommand(options: PreviewOptions): Promise<number> {
       ? {}
       : { [fileName("plan", report.stack, "json")]: formatPlanFile(approval.plan) }),
   });
-  say(strong(report.verdict.text));
+  printLine(bold(report.verdict.text));
   for (const { severity, resource, text } of digest.messages)
-    if (severity === "error") say(`\n${resource === undefined ? "" : `${resource}: `}${text.trim()}`);
-  for (const path of paths) say(`  ${path}`);
-  if (approval !== undefined) say(`  plan ${approval.digest}`);
+    if (severity === "error") printLine(`\n${resource === undefined ? "" : `${resource}: `}${text.trim()}`);
+  for (const path of paths) printLine(`  ${path}`);
+  if (approval !== undefined) printLine(`  plan ${approval.digest}`);
   if (options.variables !== undefined) addLines(options.variables, previewVariables(report));
   if (digest.failed) return 2;
   if (options.expectNoChanges && hasChanges(report)) return 3;
   return options.refuseStorageLoss && report.losses.length > 0 ? 4 : 0;
 }
 
-async function digestFor({ stack, from, refresh, expectNoChanges }: PreviewOptions): Promise<Digest> {
+async function loadDigest({ stack, from, refresh, expectNoChanges }: PreviewOptions): Promise<Digest> {
   if (from !== undefined && refresh)
     throw new ReportError(
       "--refresh reads the live cluster and --from reads a saved preview: specify only one of them",
     );
   if (from !== undefined) {
-    const digest = fromSaved(from);
+    const digest = digestFromFile(from);
     return stack === undefined || digest.stack !== "" ? digest : { ...digest, stack };
   }
   if (stack === undefined)
@@ -67,7 +67,7 @@ async function digestFor({ stack, from, refresh, expectNoChanges }: PreviewOptio
   return { ...digest, failed: true };
 }
 
-function fromSaved(path: string): Digest {
+function digestFromFile(path: string): Digest {
   const text = readSaved(path);
   try {
     return digestFromText(text);

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import { exitCodeOf } from "./command.ts";
-import { rolloutCommand, type RolloutOptions } from "./rolloutCommand.ts";
+import { runCommand } from "./command.ts";
+import { runRolloutReport, type RolloutOptions } from "./rolloutCommand.ts";
 
 /** `npm run rollout:report -- --stack prod` */
 
@@ -17,4 +17,4 @@ const command = new Command("rollout:report")
   .option("-o, --out <folder>", "where the page goes", "reports")
   .addHelpText("after", exitCodes);
 await command.parseAsync();
-process.exitCode = await exitCodeOf(() => rolloutCommand(command.opts<RolloutOptions>()));
+process.exitCode = await runCommand(() => runRolloutReport(command.opts<RolloutOptions>()));

@@ -1,4 +1,4 @@
-import { say } from "./command.ts";
+import { printLine } from "./command.ts";
 import { engineState } from "./engine.ts";
 import { fileName, readSaved, writeReport } from "./files.ts";
 import { rolloutReport, StateError, type RolloutReport } from "./model/rollout.ts";
@@ -14,17 +14,17 @@ export interface RolloutOptions {
 }
 
 /** Makes the report and gives the exit code. */
-export async function rolloutCommand({ stack, from, out }: RolloutOptions): Promise<number> {
-  const report = reportOf(await stateOf(stack, from), from ?? `the state of ${stack ?? ""}`);
-  say(rolloutText(report));
+export async function runRolloutReport({ stack, from, out }: RolloutOptions): Promise<number> {
+  const report = createReport(await loadState(stack, from), from ?? `the state of ${stack ?? ""}`);
+  printLine(rolloutText(report));
   const [path] = writeReport(out, {
     [fileName("rollout", report.stack === "" ? (stack ?? "") : report.stack, "html")]: rolloutHtml(report),
   });
-  say(`\n  ${path ?? ""}`);
+  printLine(`\n  ${path ?? ""}`);
   return report.result === "failed" ? 2 : 0;
 }
 
-async function stateOf(stack: string | undefined, from: string | undefined): Promise<unknown> {
+async function loadState(stack: string | undefined, from: string | undefined): Promise<unknown> {
   if (from === undefined) {
     if (stack === undefined)
       throw new ReportError(
@@ -41,7 +41,7 @@ async function stateOf(stack: string | undefined, from: string | undefined): Pro
   }
 }
 
-function reportOf(state: unknown, where: string): RolloutReport {
+function createReport(state: unknown, where: string): RolloutReport {
   try {
     return rolloutReport(state, Date.now());
   } catch (error) {

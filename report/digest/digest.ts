@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { nameOf, shownProperties, withoutKeys, type Properties } from "./values.ts";
+import { nameOf, redactProperties, redactMessage, type Properties } from "./values.ts";
 
 /** A preview as the engine made it, in one form whichever way it was read, and without secrets. */
 export interface Digest {
@@ -109,7 +109,7 @@ export interface RawPreview {
 /** @throws DigestError where there is nothing of a preview in it. */
 export function digestOf(raw: RawPreview, names?: { project: string; stack: string }): Digest {
   const messages = withoutRepeats([
-    ...raw.diagnostics.flatMap(messageOf),
+    ...raw.diagnostics.flatMap(toMessages),
     ...raw.policies.map(policyMessage),
   ]);
   const isFailed = raw.failed === true || raw.diagnostics.some(({ severity }) => severity === "error");
@@ -144,7 +144,9 @@ function stepsOf(raw: readonly RawStep[]): Step[] {
     const known = byUrn.get(given.urn);
     const step: Step = {
       operation:
-        known === undefined || rank(operation) >= rank(known.operation) ? operation : known.operation,
+        known === undefined || operationRank(operation) >= operationRank(known.operation)
+          ? operation
+          : known.operation,
       urn: given.urn,
       type,
       name: nameOf(given.urn),
@@ -155,8 +157,9 @@ function stepsOf(raw: readonly RawStep[]): Step[] {
     };
     const differs = Object.keys(given.detailedDiff ?? {});
     step.differs = [...new Set([...step.differs, ...differs])];
-    const old = known?.old ?? (isMade(given.op) || before == null ? undefined : stateOf(before, type));
-    const made = isGone(given.op) || after == null ? known?.new : stateOf(after, type);
+    const old =
+      known?.old ?? (isCreation(given.op) || before == null ? undefined : toResourceState(before, type));
+    const made = isDeletion(given.op) || after == null ? known?.new : toResourceState(after, type);
     if (old !== undefined) step.old = old;
     if (made !== undefined) step.new = made;
     byUrn.set(given.urn, step);
@@ -164,8 +167,8 @@ function stepsOf(raw: readonly RawStep[]): Step[] {
   return [...byUrn.values()];
 }
 
-const isMade = (op: string) => op === "create";
-const isGone = (op: string) => op === "delete" || op === "delete-replaced";
+const isCreation = (op: string) => op === "create";
+const isDeletion = (op: string) => op === "delete" || op === "delete-replaced";
 
 function operationOf(op: string): Operation | undefined {
   if (/^(replace|create-replacement|delete-replaced|import-replacement|read-replacement)$/.test(op))
@@ -174,12 +177,12 @@ function operationOf(op: string): Operation | undefined {
 }
 
 const ranks: readonly Operation[] = ["same", "read", "create", "import", "update", "delete", "replace"];
-const rank = (operation: Operation) => ranks.indexOf(operation);
+const operationRank = (operation: Operation) => ranks.indexOf(operation);
 
-function stateOf(state: z.infer<typeof stateSchema>, type: string): ResourceState {
+function toResourceState(state: z.infer<typeof stateSchema>, type: string): ResourceState {
   return {
-    inputs: shownProperties(state.inputs, type),
-    outputs: shownProperties(state.outputs, type),
+    inputs: redactProperties(state.inputs, type),
+    outputs: redactProperties(state.outputs, type),
     custom: state.custom === true,
     protect: state.protect === true,
     retainOnDelete: state.retainOnDelete === true,
@@ -187,9 +190,9 @@ function stateOf(state: z.infer<typeof stateSchema>, type: string): ResourceStat
   };
 }
 
-function messageOf({ urn, message, severity, ephemeral }: RawDiagnostic): Message[] {
+function toMessages({ urn, message, severity, ephemeral }: RawDiagnostic): Message[] {
   if ((severity !== "error" && severity !== "warning") || ephemeral === true) return [];
-  const text = plain(message ?? "").replace(/^(warning|error): /, "");
+  const text = cleanText(message ?? "").replace(/^(warning|error): /, "");
   if (text === "") return [];
   const resource = urn == null || urn === "" ? undefined : nameOf(urn);
   return [{ severity, text, ...(resource === undefined || resource === "" ? {} : { resource }) }];
@@ -199,7 +202,7 @@ function policyMessage(policy: RawPolicy): Message {
   const mandatory = policy.enforcementLevel === "mandatory";
   return {
     severity: mandatory ? "error" : "warning",
-    text: `Policy ${policy.policyPackName}/${policy.policyName}: ${plain(policy.message)}`,
+    text: `Policy ${policy.policyPackName}/${policy.policyName}: ${cleanText(policy.message)}`,
     ...(policy.resourceUrn == null ? {} : { resource: nameOf(policy.resourceUrn) }),
   };
 }
@@ -208,8 +211,8 @@ function policyMessage(policy: RawPolicy): Message {
 const colours = /<\{%.*?%\}>|\u001b\[[0-9;]*m/g;
 
 /** Without the engine's colours, and without a key that somebody's error message carried along. */
-function plain(text: string): string {
-  return withoutKeys(text.replace(colours, "")).trim();
+function cleanText(text: string): string {
+  return redactMessage(text.replace(colours, "")).trim();
 }
 
 function withoutRepeats(messages: Message[]): Message[] {

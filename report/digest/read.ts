@@ -37,9 +37,9 @@ export function digestFromEvents(events: EngineEvents, names?: { project: string
   for (const given of events) {
     const parsed = eventSchema.safeParse(given);
     if (!parsed.success)
-      throw new DigestError(`an engine event is not of the known form (${problem(parsed.error)})`);
+      throw new DigestError(`an engine event is not of the known form (${describeIssue(parsed.error)})`);
     const event = parsed.data;
-    if (event.preludeEvent != null) raw.config = texts(event.preludeEvent.config);
+    if (event.preludeEvent != null) raw.config = textValues(event.preludeEvent.config);
     if (event.resourcePreEvent != null) raw.steps.push(event.resourcePreEvent.metadata);
     if (event.diagnosticEvent != null) raw.diagnostics.push(event.diagnosticEvent);
     if (event.policyEvent != null) raw.policies.push(event.policyEvent);
@@ -53,10 +53,10 @@ export function digestFromEvents(events: EngineEvents, names?: { project: string
  * @throws DigestError that says what is wrong with it.
  */
 export function digestFromText(text: string): Digest {
-  const whole = json(text);
+  const whole = parseJsonOrUndefined(text);
   if (whole === undefined) {
     const lines = text.split("\n").filter((line) => line.trim() !== "");
-    const events = lines.map(json);
+    const events = lines.map(parseJsonOrUndefined);
     if (lines.length === 0)
       throw new DigestError("it is empty; `pulumi preview --json` prints nothing where it cannot begin");
     if (events.includes(undefined)) throw new DigestError("it is neither JSON nor a JSON value on each line");
@@ -68,18 +68,18 @@ export function digestFromText(text: string): Digest {
   const isDocument = isRecord(whole) && ["steps", "changeSummary", "diagnostics"].some((key) => key in whole);
   if (!parsed.success || !isDocument)
     throw new DigestError(
-      `it is JSON, but not what \`pulumi preview --json\` prints (${parsed.success ? "it has no steps" : problem(parsed.error)})`,
+      `it is JSON, but not what \`pulumi preview --json\` prints (${parsed.success ? "it has no steps" : describeIssue(parsed.error)})`,
     );
   const { steps, diagnostics } = parsed.data;
   return digestOf({
-    config: texts(parsed.data.config),
+    config: textValues(parsed.data.config),
     steps: steps ?? [],
     diagnostics: diagnostics ?? [],
     policies: [],
   });
 }
 
-function json(text: string): unknown {
+function parseJsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -87,7 +87,7 @@ function json(text: string): unknown {
   }
 }
 
-function texts(values: Record<string, unknown> | null | undefined): Record<string, string> {
+function textValues(values: Record<string, unknown> | null | undefined): Record<string, string> {
   return Object.fromEntries(
     Object.entries(values ?? {}).map(([key, value]) => [
       key,
@@ -96,7 +96,7 @@ function texts(values: Record<string, unknown> | null | undefined): Record<strin
   );
 }
 
-function problem(error: z.ZodError): string {
+function describeIssue(error: z.ZodError): string {
   const [first] = error.issues;
   return first === undefined ? "unknown" : `${first.path.join(".")}: ${first.message}`;
 }

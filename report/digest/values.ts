@@ -26,30 +26,31 @@ const secretSections =
 const redactedTexts = /^(?:configuration|changes|redacted|plan)$/;
 
 /** Properties of a resource, without its secrets. @param type of the resource: the data of a Kubernetes Secret are secret as a whole. */
-export function shownProperties(given: unknown, type: string): Properties {
+export function redactProperties(given: unknown, type: string): Properties {
   if (typeof given !== "object" || given === null || Array.isArray(given)) return {};
   const isSecret = /^kubernetes:core\/v1:Secret(List|Patch)?$/.test(type);
   return Object.fromEntries(
     Object.entries(given)
       .filter(([key]) => !key.startsWith("__"))
-      .map(([key, value]) => [key, isSecret && key === "data" ? secretMark : shown(value, key)]),
+      .map(([key, value]) => [key, isSecret && key === "data" ? secretMark : redactValue(value, key)]),
   );
 }
 
 /** A value without its secrets. @param name of the property that it stands in. */
-function shown(value: unknown, name = ""): Value {
+function redactValue(value: unknown, name = ""): Value {
   if (value === null || value === undefined) return null;
   if (isSecret(value, name) && !isEmpty(value)) return isUnknown(value) ? unknownMark : secretMark;
-  if (typeof value === "string") return shownText(value, name);
+  if (typeof value === "string") return redactText(value, name);
   if (typeof value === "number" || typeof value === "boolean") return value;
-  if (Array.isArray(value)) return value.map((item) => shown(item, typeof item === "string" ? name : ""));
+  if (Array.isArray(value))
+    return value.map((item) => redactValue(item, typeof item === "string" ? name : ""));
   if (typeof value !== "object") return null;
   const marked = (value as Record<string, unknown>)[signatureKey];
-  if (marked !== undefined) return shownMarked(marked, value as Record<string, unknown>, name);
+  if (marked !== undefined) return redactMarked(marked, value as Record<string, unknown>, name);
   return Object.fromEntries(
     Object.entries(value)
       .filter(([key]) => !key.startsWith("__"))
-      .map(([key, item]) => [key, shown(item, fieldName(key, value as Record<string, unknown>))]),
+      .map(([key, item]) => [key, redactValue(item, fieldName(key, value as Record<string, unknown>))]),
   );
 }
 
@@ -69,23 +70,23 @@ function isSecret(value: unknown, name: string): boolean {
     : false;
 }
 
-function shownText(value: string, name: string): string {
+function redactText(value: string, name: string): string {
   if (unknowns.has(value)) return unknownMark;
   if (isPrivateKey(value)) return secretMark;
   if (isCertificate(value)) return value;
   return redactedTexts.test(name) || /\n/.test(value.trim())
-    ? withoutKeys(value)
+    ? redactMessage(value)
     : secretSpans(value, false, true)
         .toReversed()
         .reduce((rest, [start, end]) => `${rest.slice(0, start)}${secretMark}${rest.slice(end)}`, value);
 }
 
 /** A text for people, with a mark in place of every key, token and password in an address. */
-export function withoutKeys(text: string): string {
+export function redactMessage(text: string): string {
   return withoutTokens(text, secretMark);
 }
 
-function shownMarked(signature: unknown, value: Record<string, unknown>, name: string): Value {
+function redactMarked(signature: unknown, value: Record<string, unknown>, name: string): Value {
   if (signature === signatures.asset || signature === signatures.archive) {
     const kind = signature === signatures.asset ? "asset" : "archive";
     return `[${kind} ${typeof value["hash"] === "string" ? value["hash"].slice(0, 12) : "without a hash"}]`;
@@ -93,7 +94,7 @@ function shownMarked(signature: unknown, value: Record<string, unknown>, name: s
   if (signature === signatures.reference)
     return typeof value["urn"] === "string" ? nameOf(value["urn"]) : unknownMark;
   if (signature === signatures.output && value["secret"] !== true)
-    return value["value"] === undefined ? unknownMark : shown(value["value"], name);
+    return value["value"] === undefined ? unknownMark : redactValue(value["value"], name);
   return secretMark; // and whatever else the engine may come to mark
 }
 

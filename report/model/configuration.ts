@@ -29,7 +29,7 @@ export type ConfigurationPlan =
  */
 export function configurationPlan(address: string, { steps }: Digest): ConfigurationPlan {
   const step = [nodeConfigurationType, ...formerTypes]
-    .map((type) => steps.find((candidate) => candidate.type === type && isOf(candidate, address)))
+    .map((type) => steps.find((candidate) => candidate.type === type && isOfNode(candidate, address)))
     .find((found) => found !== undefined);
   if (step === undefined) return { kind: "same" };
   if (step.operation === "delete") return { kind: "gone" };
@@ -45,7 +45,7 @@ export function configurationPlan(address: string, { steps }: Digest): Configura
   return isApplied || (onNode ?? []).length > 0 ? { kind: "unseen" } : { kind: "same" };
 }
 
-function isOf(step: Step, address: string): boolean {
+function isOfNode(step: Step, address: string): boolean {
   return address !== "" && (step.new ?? step.old)?.inputs["node"] === address;
 }
 

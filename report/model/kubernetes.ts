@@ -1,17 +1,17 @@
 import { z } from "zod";
-import { withoutKeys } from "../digest/values.ts";
+import { redactMessage } from "../digest/values.ts";
 import type { Digest } from "../digest/digest.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
 /** The releases between which a cluster's Kubernetes goes. */
-export interface KubernetesWay {
+export interface KubernetesChange {
   from: string;
   to: string;
 }
 
-/** Undefined where the preview leaves it as it is, or only begins to own it. */
-export function kubernetesWay({ steps }: Digest): KubernetesWay | undefined {
+/** Undefined where the preview leaves it is, or only begins to own it. */
+export function kubernetesChange({ steps }: Digest): KubernetesChange | undefined {
   const step = steps.find(({ type, operation }) => type === kubernetesUpgradeType && operation === "update");
   // After an upgrade that was not finished, and after a refresh, what runs is in the state alone.
   const before = step?.old?.outputs["kubernetesVersion"] ?? step?.old?.inputs["kubernetesVersion"];
@@ -22,15 +22,15 @@ export function kubernetesWay({ steps }: Digest): KubernetesWay | undefined {
     : { from: before, to: after };
 }
 
-const moment = z.iso.datetime().transform((text) => Date.parse(text));
+const momentSchema = z.iso.datetime().transform((text) => Date.parse(text));
 const timelineSchema = z.object({
   from: z.string(),
   to: z.string(),
-  started: moment,
+  started: momentSchema,
   seconds: z.number().nonnegative(),
   ended: z.enum(["upgraded", "postponed", "failed", "cancelled"]),
-  reason: z.string().transform(withoutKeys).optional(),
-  steps: z.array(z.object({ name: z.string(), started: moment, seconds: z.number().nonnegative() })),
+  reason: z.string().transform(redactMessage).optional(),
+  steps: z.array(z.object({ name: z.string(), started: momentSchema, seconds: z.number().nonnegative() })),
 });
 
 /** The last upgrade of a cluster's Kubernetes as its state has it (the output `timeline` of a KubernetesUpgrade). */

@@ -19,11 +19,13 @@ export interface TextDiff {
   removed: number;
 }
 
-const context = 3;
+const contextLines = 3;
 
 /** What changes from one text to another, line by line. */
 export function textDiff(before: string, after: string): TextDiff {
-  const { hunks } = structuredPatch("", "", ended(before), ended(after), "", "", { context });
+  const { hunks } = structuredPatch("", "", endLine(before), endLine(after), "", "", {
+    context: contextLines,
+  });
   const shown = hunks.map(({ newStart, oldStart, newLines, lines }) => ({
     line: newLines === 0 ? oldStart : newStart,
     lines: lines.filter((line) => !line.startsWith("\\")).map(diffLine),
@@ -39,6 +41,6 @@ function diffLine(line: string): DiffLine {
 }
 
 // Whether a text ends with a line break is no change that anybody wants to read of.
-function ended(text: string): string {
+function endLine(text: string): string {
   return text === "" || text.endsWith("\n") ? text : `${text}\n`;
 }

@@ -5,9 +5,9 @@ import { laneCount } from "../../talos/lanes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark, type Properties } from "../digest/values.ts";
 import { configurationPlan, type ConfigurationPlan } from "./configuration.ts";
-import { planOf, preflightType, type Found } from "./plan.ts";
+import { preflightResults, preflightType, type PreflightResult } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
-import { timelineOf, type Image, type Timeline } from "./timeline.ts";
+import { parseTimeline, type Image, type Timeline } from "./timeline.ts";
 
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 
@@ -45,10 +45,10 @@ export interface NodePlan {
 /** Every node of the stack, in the order of the rollout. */
 export function nodePlans(digest: Digest): NodePlan[] {
   const upgrades = digest.steps.filter(({ type }) => type === nodeUpgradeType);
-  const plan = planOf(digest);
+  const plan = preflightResults(digest);
   const leaving = leavingMembers(digest);
   const plans = upgrades.map((step) => nodePlan(step, digest, plan, leaving));
-  const order = orderOf(digest);
+  const order = nodeOrder(digest);
   const place = ({ name }: NodePlan) => (order.includes(name) ? order.indexOf(name) : order.length);
   const ordered = plans.toSorted((a, b) => place(a) - place(b));
   const controlPlanes = ordered.filter(({ role }) => role === "controlplane");
@@ -58,7 +58,7 @@ export function nodePlans(digest: Digest): NodePlan[] {
 }
 
 /** The order of the settings; where they are secret, and in previews that were saved with 0.1.0, that of the preflight. */
-function orderOf(digest: Digest): string[] {
+function nodeOrder(digest: Digest): string[] {
   const preflight = digest.steps.find(({ type }) => type === preflightType);
   const nodes = (preflight?.new ?? preflight?.old)?.inputs["nodes"];
   const listed = Array.isArray(nodes) ? nodes : clusterNodes(digest);
@@ -70,19 +70,19 @@ function orderOf(digest: Digest): string[] {
 }
 
 function clusterNodes(digest: Digest): unknown[] {
-  const { nodes } = setting(digest, "cluster") as { nodes?: unknown };
+  const { nodes } = settingOf(digest, "cluster") as { nodes?: unknown };
   return Array.isArray(nodes) ? nodes : [];
 }
 
 /** How many workers may be down at once, as the stack's settings say. */
 function maxUnavailable(digest: Digest): number | string {
-  const { workers } = setting(digest, "upgrade") as { workers?: { maxUnavailable?: unknown } };
+  const { workers } = settingOf(digest, "upgrade") as { workers?: { maxUnavailable?: unknown } };
   const wanted = workers?.maxUnavailable;
   if (typeof wanted === "number" && wanted >= 1) return wanted;
   return typeof wanted === "string" && /^\d+%?$/.test(wanted) ? wanted : 1;
 }
 
-function setting(digest: Digest, key: string): object {
+function settingOf(digest: Digest, key: string): object {
   try {
     const value: unknown = JSON.parse(digest.config[`${digest.project}:${key}`] ?? "{}");
     return typeof value === "object" && value !== null ? value : {};
@@ -108,17 +108,17 @@ function leavingMembers({ steps }: Digest): Departure[] {
 function nodePlan(
   step: Step,
   digest: Digest,
-  plan: Map<string, Found>,
+  plan: Map<string, PreflightResult>,
   leaving: readonly Departure[],
 ): NodePlan {
   const state = step.new ?? step.old;
   const inputs = state?.inputs ?? {};
   const isLeaving = step.operation === "delete";
   const outputs = step.operation === "create" ? {} : (step.old?.outputs ?? {});
-  const name = text(inputs["name"]) || step.name;
-  const configuration = configurationPlan(text(inputs["node"]), digest);
+  const name = textOrEmpty(inputs["name"]) || step.name;
+  const configuration = configurationPlan(textOrEmpty(inputs["node"]), digest);
   const found = step.operation === "create" ? plan.get(name) : undefined;
-  const fate = found?.fate === "new" ? fateOfNew(configuration) : found?.fate;
+  const fate = found?.fate === "new" ? newNodeFate(configuration) : found?.fate;
   const planned = plan.get(name);
   const known = imageOf(outputs["runningVersion"], outputs["runningSchematic"]);
   // The preview has asked the node; the state may be of before a hop that was taken since.
@@ -127,17 +127,19 @@ function nodePlan(
   const to = isLeaving ? undefined : imageOf(inputs["talosVersion"], inputs["schematicId"]);
   // The plan names only the beginning of a schematic.
   const from = to !== undefined && fate === "stays" ? to : seen;
-  const last = timelineOf(outputs["timeline"]);
+  const last = parseTimeline(outputs["timeline"]);
   // A refresh takes the engine's own mark away; the timeline still has why.
   const errors = step.old?.initErrors ?? [];
   const failure =
     last !== undefined && last.result !== "upgraded" && last.reason !== undefined ? [last.reason] : [];
   const unfinished = errors.length > 0 ? errors : failure;
-  const isReset = leaving.some(({ member, way }) => way === "reset" && member.node === text(inputs["node"]));
+  const isReset = leaving.some(
+    ({ member, way }) => way === "reset" && member.node === textOrEmpty(inputs["node"]),
+  );
   const action = isReset ? "reset" : actionOf(step, from, to, fate);
   return {
     name,
-    address: text(inputs["node"]),
+    address: textOrEmpty(inputs["node"]),
     role: inputs["role"] === "controlplane" ? "controlplane" : "worker",
     action,
     reboot: rebootOf(action),
@@ -152,10 +154,10 @@ function nodePlan(
   };
 }
 
-type Fate = Exclude<Found["fate"], "new"> | "joins";
+type NewNodeFate = Exclude<PreflightResult["fate"], "new"> | "joins";
 
 /** Of a node that is new in the stack only its configuration says whether it waits for that, did not answer, or runs what it is to run. */
-function fateOfNew(configuration: ConfigurationPlan): Fate {
+function newNodeFate(configuration: ConfigurationPlan): NewNodeFate {
   const lines = "onNode" in configuration ? (configuration.onNode ?? []) : [];
   if (lines.some(isFirstConfiguration)) return "joins";
   return lines.some(isUnanswered) ? "unread" : "stays";
@@ -165,7 +167,7 @@ function actionOf(
   { operation }: Step,
   from: Image | undefined,
   to: Image | undefined,
-  fate: Fate | undefined,
+  fate: NewNodeFate | undefined,
 ): NodePlan["action"] {
   if (operation === "delete") return "leave";
   if (operation === "same" || operation === "read") return "none";
@@ -198,6 +200,6 @@ function imageOf(version: unknown, schematic: unknown): Image | undefined {
   return { version, schematicId: typeof schematic === "string" ? schematic : "" };
 }
 
-function text(value: unknown): string {
+function textOrEmpty(value: unknown): string {
   return typeof value === "string" ? value : "";
 }

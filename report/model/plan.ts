@@ -3,7 +3,7 @@ import type { Digest } from "../digest/digest.ts";
 import type { Image } from "./timeline.ts";
 
 /** What the preflight found when this preview looked at the nodes. */
-export interface Found {
+export interface PreflightResult {
   /** What runs there; undefined where nobody could be asked. */
   runs?: Image;
   /** `new`: runs the wanted image already, is installed with it, or was not read; the node's configuration says which. */
@@ -15,13 +15,13 @@ export interface Found {
 export const preflightType = "talos-node:index:RolloutPreflight";
 
 /** By the node's name. Empty where the nodes were not asked: nothing that they run has changed, or it is not known yet. */
-export function planOf({ steps }: Digest): Map<string, Found> {
+export function preflightResults({ steps }: Digest): Map<string, PreflightResult> {
   const step = steps.find(({ type }) => type === preflightType);
   // An unchanged preflight has the plan of the rollout before.
   if (step === undefined || !["create", "update", "replace"].includes(step.operation)) return new Map();
   return new Map(
     entriesOf(step.new?.inputs["plan"]).flatMap(([name, told]) => {
-      const found = typeof told === "string" ? foundIn(told) : undefined;
+      const found = typeof told === "string" ? parsePreflightLine(told) : undefined;
       return found === undefined ? [] : [[name, found] as const];
     }),
   );
@@ -37,7 +37,7 @@ function entriesOf(plan: unknown): [name: string, told: unknown][] {
   });
 }
 
-function foundIn(line: string): Found | undefined {
+function parsePreflightLine(line: string): PreflightResult | undefined {
   const outlook = readOutlook(line);
   if (outlook === undefined) return undefined;
   const { fate, runs, hops } = outlook;

@@ -1,7 +1,7 @@
 import type { Digest, Message } from "../digest/digest.ts";
 import { planToApprove, type PlanToApprove } from "./approvedPlan.ts";
 import type { ConfigurationPlan } from "./configuration.ts";
-import { kubernetesWay } from "./kubernetes.ts";
+import { kubernetesChange } from "./kubernetes.ts";
 import { nodePlans, type NodePlan } from "./nodes.ts";
 import { countsOf, resourceChanges, type Counts, type ResourceChange } from "./resources.ts";
 import { driverPlans, machineLosses, storageLosses, type DriverPlan, type StorageLoss } from "./storage.ts";
@@ -71,7 +71,7 @@ export function previewReport(digest: Digest, made: number): PreviewReport {
       errors: errors.length,
       failed: digest.failed,
       isNewCluster: isNewCluster(digest),
-      kubernetes: kubernetesWay(digest),
+      kubernetes: kubernetesChange(digest),
     }),
     counts,
     nodes,
@@ -128,7 +128,7 @@ function configurationGroups(nodes: NodePlan[]): ConfigurationGroup[] {
   for (const node of nodes) {
     const { configuration } = node;
     if (configuration.kind === "same" || configuration.kind === "gone") continue;
-    const key = JSON.stringify(sameness(configuration));
+    const key = JSON.stringify(comparisonKey(configuration));
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { nodes: [node], configuration });
     else group.nodes.push(node);
@@ -137,7 +137,7 @@ function configurationGroups(nodes: NodePlan[]): ConfigurationGroup[] {
 }
 
 // What is read of it: line numbers differ between a control plane and a worker, and of a first one what it changes counts.
-function sameness(configuration: ConfigurationGroup["configuration"]): unknown {
+function comparisonKey(configuration: ConfigurationGroup["configuration"]): unknown {
   if (configuration.kind === "changed") {
     const { diff, ...rest } = configuration;
     return { ...rest, lines: diff.hunks.map(({ lines }) => lines) };
@@ -148,12 +148,12 @@ function sameness(configuration: ConfigurationGroup["configuration"]): unknown {
 }
 
 // How the engine says that it found a plugin outside its own home. Of no use to anybody who approves a change.
-const noise = /^using pulumi-\S+ from \$PATH at /;
+const ignoredMessages = /^using pulumi-\S+ from \$PATH at /;
 
 function groupMessages(messages: readonly Message[], severity: Message["severity"]): MessageGroup[] {
   const groups = new Map<string, MessageGroup>();
   for (const { severity: own, text, resource } of messages) {
-    if (own !== severity || noise.test(text)) continue;
+    if (own !== severity || ignoredMessages.test(text)) continue;
     const group = groups.get(text) ?? { text, resources: [] };
     if (resource !== undefined && !group.resources.includes(resource)) group.resources.push(resource);
     groups.set(text, group);

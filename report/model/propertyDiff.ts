@@ -16,52 +16,52 @@ export interface PropertyChange {
 
 /** What changes between two states of a resource's inputs, the deepest properties by their paths. */
 export function propertyChanges(before: Properties, after: Properties): PropertyChange[] {
-  return compare("", before, after);
+  return compareValues("", before, after);
 }
 
-function compare(path: string, before: Value | undefined, after: Value | undefined): PropertyChange[] {
+function compareValues(path: string, before: Value | undefined, after: Value | undefined): PropertyChange[] {
   if (isDeepStrictEqual(before, after)) return [];
   if (isMapping(before) && isMapping(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-    return keys.flatMap((key) => compare(joined(path, key), before[key], after[key]));
+    return keys.flatMap((key) => compareValues(joinPath(path, key), before[key], after[key]));
   }
   if (Array.isArray(before) && Array.isArray(after)) return compareLists(path, before, after);
-  if (absent(before) && absent(after)) return [];
+  if (isAbsent(before) && isAbsent(after)) return [];
   if (isText(before) && isText(after) && (before.includes("\n") || after.includes("\n"))) {
     return [{ path, kind: "changed", diff: textDiff(before, after) }];
   }
   return [
     {
       path,
-      kind: absent(before) ? "added" : absent(after) ? "removed" : "changed",
-      ...(absent(before) ? {} : { before: inline(before) }),
-      ...(absent(after) ? {} : { after: inline(after) }),
+      kind: isAbsent(before) ? "added" : isAbsent(after) ? "removed" : "changed",
+      ...(isAbsent(before) ? {} : { before: formatInline(before) }),
+      ...(isAbsent(after) ? {} : { after: formatInline(after) }),
     },
   ];
 }
 
 /** Lists of things that have a name are compared by name, others of the same length by position. */
 function compareLists(path: string, before: Value[], after: Value[]): PropertyChange[] {
-  const [old, made] = [byName(before), byName(after)];
+  const [old, made] = [indexByName(before), indexByName(after)];
   if (old !== undefined && made !== undefined) {
     const names = [...new Set([...old.keys(), ...made.keys()])];
-    return names.flatMap((name) => compare(`${path}[${name}]`, old.get(name), made.get(name)));
+    return names.flatMap((name) => compareValues(`${path}[${name}]`, old.get(name), made.get(name)));
   }
   if (before.length === after.length)
-    return before.flatMap((item, index) => compare(`${path}[${index}]`, item, after[index]));
+    return before.flatMap((item, index) => compareValues(`${path}[${index}]`, item, after[index]));
   const kept = (item: Value, list: Value[]) => list.some((other) => isDeepStrictEqual(item, other));
   const gone = before.filter((item) => !kept(item, after));
   const come = after.filter((item) => !kept(item, before));
   return [
-    ...gone.map((item) => ({ path: `${path}[]`, kind: "removed" as const, before: inline(item) })),
-    ...come.map((item) => ({ path: `${path}[]`, kind: "added" as const, after: inline(item) })),
+    ...gone.map((item) => ({ path: `${path}[]`, kind: "removed" as const, before: formatInline(item) })),
+    ...come.map((item) => ({ path: `${path}[]`, kind: "added" as const, after: formatInline(item) })),
     ...(gone.length + come.length === 0
-      ? [{ path, kind: "changed" as const, before: inline(before), after: inline(after) }]
+      ? [{ path, kind: "changed" as const, before: formatInline(before), after: formatInline(after) }]
       : []),
   ];
 }
 
-function byName(list: Value[]): Map<string, Value> | undefined {
+function indexByName(list: Value[]): Map<string, Value> | undefined {
   const named = new Map<string, Value>();
   for (const item of list) {
     const name = isMapping(item) ? item["name"] : undefined;
@@ -71,13 +71,13 @@ function byName(list: Value[]): Map<string, Value> | undefined {
   return named.size === 0 ? undefined : named;
 }
 
-function joined(path: string, key: string): string {
+function joinPath(path: string, key: string): string {
   const part = /^[\w-]+$/.test(key) ? key : `["${key}"]`;
   return path === "" || part.startsWith("[") ? `${path}${part}` : `${path}.${part}`;
 }
 
 /** A value on one line. */
-function inline(value: Value): string {
+function formatInline(value: Value): string {
   return typeof value === "string" ? value.replace(/\n$/, "").replaceAll("\n", " ⏎ ") : JSON.stringify(value);
 }
 
@@ -89,6 +89,6 @@ function isText(value: Value | undefined): value is string {
   return typeof value === "string";
 }
 
-function absent(value: Value | undefined): value is undefined | null {
+function isAbsent(value: Value | undefined): value is undefined | null {
   return value === undefined || value === null;
 }

@@ -50,7 +50,7 @@ export function resourceChanges({ steps }: Digest, show: { components: boolean }
     const changes = operation === "create" || operation === "delete" ? [] : changesOf(step);
     const isComponent = step.new?.custom === false || (step.new === undefined && step.old?.custom === false);
     if (isComponent && (!show.components || silentComponents.test(step.type))) return [];
-    const inputs = told(step.new?.inputs);
+    const inputs = shownInputs(step.new?.inputs);
     return [
       {
         operation,
@@ -73,12 +73,12 @@ export function resourceChanges({ steps }: Digest, show: { components: boolean }
 /** The plan has its own place in the report, and what approves it is no change of anything. */
 const toldElsewhere = ["plan", "planDigest", "approval", "configurations"];
 
-function told(inputs: Properties = {}): Properties {
+function shownInputs(inputs: Properties = {}): Properties {
   return Object.fromEntries(Object.entries(inputs).filter(([key]) => !toldElsewhere.includes(key)));
 }
 
 function changesOf({ operation, old, new: made, differs }: Step): PropertyChange[] {
-  const changes = propertyChanges(told(old?.inputs), told(made?.inputs));
+  const changes = propertyChanges(shownInputs(old?.inputs), shownInputs(made?.inputs));
   if (changes.length > 0 || operation !== "update") return changes;
   return differs.map((path) => ({ path, kind: "changed", before: secretMark, after: secretMark }));
 }
@@ -97,7 +97,7 @@ export function countsOf({ steps }: Digest): Counts {
   return counts;
 }
 
-const groups: readonly [token: string, name: string][] = [
+const resourceGroups: readonly [token: string, name: string][] = [
   ["talos-iscsi:index:JovianDssCsi", "JovianDSS driver"],
   ["talos-iscsi:index:SynologyCsi", "Synology driver"],
   ["talos-iscsi:index:SnapshotController", "Snapshot controller"],
@@ -108,5 +108,5 @@ const groups: readonly [token: string, name: string][] = [
 
 function groupOf(urn: string): string {
   const chain = (urn.split("::")[2] ?? "").split("$");
-  return groups.find(([token]) => chain.includes(token))?.[1] ?? "Others";
+  return resourceGroups.find(([token]) => chain.includes(token))?.[1] ?? "Others";
 }

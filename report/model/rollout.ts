@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { nameOf, withoutKeys } from "../digest/values.ts";
+import { nameOf, redactMessage } from "../digest/values.ts";
 import { kubernetesTimeline, kubernetesUpgradeType, type KubernetesTimeline } from "./kubernetes.ts";
 import { nodeUpgradeType } from "./nodes.ts";
 import { preflightType } from "./plan.ts";
-import { timelineOf, type Image, type Timeline } from "./timeline.ts";
-import { count, names } from "./verdict.ts";
+import { parseTimeline, type Image, type Timeline } from "./timeline.ts";
+import { formatCount, listNames } from "./verdict.ts";
 
 /** The last upgrades of a stack's nodes, by what was one rollout. */
 export interface RolloutReport {
@@ -43,7 +43,7 @@ export interface RolloutNode {
 
 export type UpgradedNode = RolloutNode & { timeline: Timeline };
 
-const text = z.string().catch("");
+const textSchema = z.string().catch("");
 const stateSchema = z.object({
   deployment: z.object({
     resources: z
@@ -60,10 +60,10 @@ const stateSchema = z.object({
 });
 
 const nodeSchema = z.object({
-  name: text,
-  node: text,
+  name: textSchema,
+  node: textSchema,
   role: z.enum(["controlplane", "worker"]).catch("worker"),
-  runningVersion: text,
+  runningVersion: textSchema,
 });
 
 /** All nodes that the report knows, those of the latest rollout first. */
@@ -103,7 +103,7 @@ export function rolloutReport(state: unknown, made: number): RolloutReport {
   const resources = parsed.data.deployment.resources ?? [];
   const nodes = resources.filter(({ type }) => type === nodeUpgradeType).map(nodeOf);
   const rollouts = rolloutsOf([
-    ...resources.filter(({ type }) => type === preflightType).flatMap((one) => hopsOf(one, nodes)),
+    ...resources.filter(({ type }) => type === preflightType).flatMap((one) => completedHops(one, nodes)),
     ...nodes.flatMap((node) => (node.timeline === undefined ? [] : [{ ...node, timeline: node.timeline }])),
   ]);
   const kubernetes = kubernetesTimeline(
@@ -115,7 +115,7 @@ export function rolloutReport(state: unknown, made: number): RolloutReport {
     project,
     stack,
     made,
-    ...withKubernetes(verdictOf(latest, nodes), kubernetes),
+    ...addKubernetesVerdict(rolloutVerdict(latest, nodes), kubernetes),
     rollouts,
     ...(kubernetes === undefined ? {} : { kubernetes }),
     never: nodes
@@ -137,18 +137,18 @@ function nodeOf({
     address: node,
     role,
     running: runningVersion,
-    problems: (initErrors ?? []).map((reason) => withoutKeys(reason)),
-    timeline: timelineOf(outputs?.["timeline"]),
+    problems: (initErrors ?? []).map((reason) => redactMessage(reason)),
+    timeline: parseTimeline(outputs?.["timeline"]),
   };
 }
 
 const hopSchema = z.array(z.object({ name: z.string(), timeline: z.unknown() })).catch([]);
 
 /** Upgrades to releases on the way, which the preflight keeps: each hop is a rollout of its own. */
-function hopsOf({ outputs }: StateResource, nodes: readonly RolloutNode[]): UpgradedNode[] {
+function completedHops({ outputs }: StateResource, nodes: readonly RolloutNode[]): UpgradedNode[] {
   return hopSchema.parse(outputs?.["hopsTaken"]).flatMap(({ name, timeline: told }) => {
     const node = nodes.find((one) => one.name === name);
-    const timeline = timelineOf(told);
+    const timeline = parseTimeline(told);
     return node === undefined || timeline === undefined ? [] : [{ ...node, problems: [], timeline }];
   });
 }
@@ -185,7 +185,7 @@ function sameImage(
   return a.version === b.version && a.schematicId === b.schematicId;
 }
 
-function withKubernetes(
+function addKubernetesVerdict(
   told: Pick<RolloutReport, "result" | "verdict">,
   kubernetes: KubernetesTimeline | undefined,
 ): Pick<RolloutReport, "result" | "verdict"> {
@@ -198,7 +198,7 @@ function withKubernetes(
   };
 }
 
-function verdictOf(
+function rolloutVerdict(
   latest: Rollout | undefined,
   nodes: readonly RolloutNode[],
 ): Pick<RolloutReport, "result" | "verdict"> {
@@ -208,7 +208,7 @@ function verdictOf(
       nodes.length === 0 ? "This stack has no node yet." : "No node of this stack was ever upgraded by it.";
     return troubled.length === 0
       ? { result: "none", verdict }
-      : { result: "failed", verdict: `${names(troubled)} could not be brought to the end.` };
+      : { result: "failed", verdict: `${listNames(troubled)} could not be brought to the end.` };
   }
   const failed = latest.nodes.filter(({ timeline }) => timeline.result !== "upgraded");
   const done = latest.nodes.filter(({ timeline }) => timeline.result === "upgraded");
@@ -226,20 +226,22 @@ function verdictOf(
       )
       .join(", ");
     const rest =
-      waiting.length === 0 ? "" : `; ${names(waiting)} ${waiting.length === 1 ? "was" : "were"} not begun`;
+      waiting.length === 0
+        ? ""
+        : `; ${listNames(waiting)} ${waiting.length === 1 ? "was" : "were"} not begun`;
     return {
       result: "failed",
-      verdict: `${where}: ${done.length} of ${count(nodes.length, "node")} reached ${to}${rest}.`,
+      verdict: `${where}: ${done.length} of ${formatCount(nodes.length, "node")} reached ${to}${rest}.`,
     };
   }
   const others = troubled.filter(({ name }) => !failed.some((node) => node.name === name));
   if (others.length > 0)
     return {
       result: "failed",
-      verdict: `${count(done.length, "node")} reached ${to}; ${names(others)} could not be verified afterwards.`,
+      verdict: `${formatCount(done.length, "node")} reached ${to}; ${listNames(others)} could not be verified afterwards.`,
     };
   return {
     result: "done",
-    verdict: `${count(done.length, "node")} reached ${to}, none failed.`,
+    verdict: `${formatCount(done.length, "node")} reached ${to}, none failed.`,
   };
 }

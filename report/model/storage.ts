@@ -11,13 +11,13 @@ export interface StorageLoss {
   protected: boolean;
 }
 
-interface Meaning {
+interface LossMeaning {
   type: RegExp;
   deleted: string;
   replaced: string;
 }
 
-const meanings: readonly Meaning[] = [
+const lossMeanings: readonly LossMeaning[] = [
   {
     type: /^talos:machine\/secrets:Secrets$/,
     deleted:
@@ -88,7 +88,7 @@ const meanings: readonly Meaning[] = [
 
 /** Deletions and replacements that may cost data or access to it, the gravest kinds first. */
 export function storageLosses({ steps }: Digest): StorageLoss[] {
-  return meanings.flatMap(({ type, deleted, replaced }) =>
+  return lossMeanings.flatMap(({ type, deleted, replaced }) =>
     steps.flatMap((step) => {
       if (!type.test(step.type) || (step.operation !== "delete" && step.operation !== "replace")) return [];
       if (step.operation === "delete" && step.old?.retainOnDelete === true) return [];

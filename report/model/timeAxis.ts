@@ -17,12 +17,12 @@ export interface TimeAxis {
 /** What a left out wait takes of the drawing, as part of the work. */
 const breakPart = 0.08;
 /** A wait that takes more than this part of the work is left out. */
-const longest = 0.35;
+const longestWaitShown = 0.35;
 const tickDistance = 24;
 
 /** @param work times of work, in any order; at least one. */
 export function timeAxis(work: readonly Span[]): TimeAxis {
-  const busy = merged(work);
+  const busy = mergeSpans(work);
   const total = Math.max(
     1,
     busy.reduce((sum, { from, to }) => sum + to - from, 0),
@@ -32,7 +32,7 @@ export function timeAxis(work: readonly Span[]): TimeAxis {
     const before = pieces.at(-1);
     if (before !== undefined) {
       const wait = span.from - before.to;
-      const isBreak = wait > total * longest;
+      const isBreak = wait > total * longestWaitShown;
       pieces.push({ from: before.to, to: span.from, size: isBreak ? total * breakPart : wait, isBreak });
     }
     pieces.push({ ...span, size: Math.max(1, span.to - span.from), isBreak: false });
@@ -42,7 +42,7 @@ export function timeAxis(work: readonly Span[]): TimeAxis {
     let place = 0;
     for (const { from, to, size } of pieces) {
       if (moment <= to)
-        return percent((place + (size * Math.max(0, moment - from)) / Math.max(1, to - from)) / whole);
+        return toPercent((place + (size * Math.max(0, moment - from)) / Math.max(1, to - from)) / whole);
       place += size;
     }
     return 100;
@@ -77,7 +77,7 @@ function roundStep(ms: number): number {
   return (steps.find((step) => step * 1000 >= ms) ?? Math.ceil(ms / 86_400_000) * 86_400) * 1000;
 }
 
-function merged(spans: readonly Span[]): Span[] {
+function mergeSpans(spans: readonly Span[]): Span[] {
   const result: Span[] = [];
   for (const span of spans.toSorted((a, b) => a.from - b.from)) {
     const last = result.at(-1);
@@ -87,6 +87,6 @@ function merged(spans: readonly Span[]): Span[] {
   return result;
 }
 
-function percent(part: number): number {
+function toPercent(part: number): number {
   return Math.min(100, Math.max(0, Math.round(part * 100_000) / 1000));
 }

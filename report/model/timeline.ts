@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { withoutKeys } from "../digest/values.ts";
+import { redactMessage } from "../digest/values.ts";
 
 /** The last upgrade of a node as its state has it (the output `timeline` of a NodeUpgrade). */
 export interface Timeline {
@@ -29,28 +29,28 @@ export interface TimelineStep {
   seconds: number;
 }
 
-const moment = z.string().transform((text, context) => {
+const momentSchema = z.string().transform((text, context) => {
   const at = Date.parse(text);
   if (Number.isNaN(at)) context.addIssue("is no point in time");
   return at;
 });
-const seconds = z.number().nonnegative();
-const image = z.object({ version: z.string(), schematicId: z.string() });
+const secondsSchema = z.number().nonnegative();
+const imageSchema = z.object({ version: z.string(), schematicId: z.string() });
 
-const schema = z.object({
-  from: image,
-  to: image,
-  started: moment,
-  seconds,
+const timelineSchema = z.object({
+  from: imageSchema,
+  to: imageSchema,
+  started: momentSchema,
+  seconds: secondsSchema,
   ended: z.enum(["upgraded", "failed", "cancelled"]),
   failedStep: z.string().optional(),
   reason: z.string().optional(),
-  steps: z.array(z.object({ name: z.string(), started: moment, seconds })).min(1),
+  steps: z.array(z.object({ name: z.string(), started: momentSchema, seconds: secondsSchema })).min(1),
 });
 
 /** Undefined for a node that was never upgraded, or whose state is of another form. */
-export function timelineOf(value: unknown): Timeline | undefined {
-  const parsed = schema.safeParse(value);
+export function parseTimeline(value: unknown): Timeline | undefined {
+  const parsed = timelineSchema.safeParse(value);
   if (!parsed.success) return undefined;
   const { ended: result, failedStep, reason, ...rest } = parsed.data;
   return {
@@ -58,6 +58,6 @@ export function timelineOf(value: unknown): Timeline | undefined {
     result,
     ended: Math.max(...rest.steps.map((step) => step.started + step.seconds * 1000)),
     ...(failedStep === undefined ? {} : { failedStep }),
-    ...(reason === undefined ? {} : { reason: withoutKeys(reason) }),
+    ...(reason === undefined ? {} : { reason: redactMessage(reason) }),
   };
 }

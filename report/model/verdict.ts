@@ -1,6 +1,6 @@
 import semver from "semver";
 import type { Counts } from "./resources.ts";
-import type { KubernetesWay } from "./kubernetes.ts";
+import type { KubernetesChange } from "./kubernetes.ts";
 import type { DriverPlan, StorageLoss } from "./storage.ts";
 import type { NodePlan } from "./nodes.ts";
 
@@ -27,13 +27,13 @@ export interface VerdictFacts {
   failed: boolean;
   isNewCluster: boolean;
   /** Undefined where it stays. */
-  kubernetes: KubernetesWay | undefined;
+  kubernetes: KubernetesChange | undefined;
 }
 
 export function verdictOf(facts: VerdictFacts): Verdict {
-  const text = sentences(facts);
+  const text = verdictSentences(facts);
   if (facts.failed) {
-    const errors = facts.errors === 0 ? "" : ` with ${count(facts.errors, "error")}`;
+    const errors = facts.errors === 0 ? "" : ` with ${formatCount(facts.errors, "error")}`;
     return {
       level: "failed",
       text: `The preview failed${errors}: what is shown here is not all that would happen. Do not approve it.`,
@@ -46,7 +46,7 @@ export function verdictOf(facts: VerdictFacts): Verdict {
   return { level: disturbs ? "careful" : "calm", text };
 }
 
-function sentences(facts: VerdictFacts): string {
+function verdictSentences(facts: VerdictFacts): string {
   const parts = [
     nodesPart(facts),
     kubernetesPart(facts),
@@ -67,25 +67,27 @@ function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
   const parts: string[] = [];
   if (upgraded.length > 0)
     parts.push(
-      `${count(upgraded.length, "node")} will be ${upgraded.every(isBack) ? "taken back" : "upgraded"}${way(upgraded)} and ${upgraded.length === 1 ? "reboots" : "reboot"}${times(upgraded)}${pace(upgraded)}`,
+      `${formatCount(upgraded.length, "node")} will be ${upgraded.every(isRollback) ? "taken back" : "upgraded"}${describeReleases(upgraded)} and ${upgraded.length === 1 ? "reboots" : "reboot"}${describeTimes(upgraded)}${describePace(upgraded)}`,
     );
   if (looked.length > 0 && isNewCluster) {
-    parts.push(`a new cluster of ${count(looked.length, "node")} is made`);
+    parts.push(`a new cluster of ${formatCount(looked.length, "node")} is made`);
   } else if (looked.length > 0) {
     const releases = releasesOf(looked);
     const one = looked.length === 1;
     parts.push(
-      `${count(looked.length, "node")} ${one ? "comes" : "come"} into the stack: ${one ? "it reboots if it does" : "each reboots if it does"} not run ${releases} already${pace(looked)}`,
+      `${formatCount(looked.length, "node")} ${one ? "comes" : "come"} into the stack: ${one ? "it reboots if it does" : "each reboots if it does"} not run ${releases} already${describePace(looked)}`,
     );
   }
   if (joining.length > 0 && isNewCluster)
-    parts.push(`a new cluster of ${count(joining.length, "node")} is made`);
+    parts.push(`a new cluster of ${formatCount(joining.length, "node")} is made`);
   else if (joining.length > 0)
-    parts.push(`${names(joining)} ${joining.length === 1 ? "joins" : "join"} the cluster`);
+    parts.push(`${listNames(joining)} ${joining.length === 1 ? "joins" : "join"} the cluster`);
   if (wiped.length > 0)
-    parts.push(`${names(wiped)} ${wiped.length === 1 ? "leaves" : "leave"} the cluster and WILL BE WIPED`);
+    parts.push(
+      `${listNames(wiped)} ${wiped.length === 1 ? "leaves" : "leave"} the cluster and WILL BE WIPED`,
+    );
   if (leaving.length > 0)
-    parts.push(`${names(leaving)} ${leaving.length === 1 ? "leaves" : "leave"} the stack`);
+    parts.push(`${listNames(leaving)} ${leaving.length === 1 ? "leaves" : "leave"} the stack`);
   if (parts.length === 0) {
     return "no node reboots";
   }
@@ -104,7 +106,7 @@ function configurationPart({ nodes }: VerdictFacts): string {
     ["changed", "unseen", "first"].includes(configuration.kind),
   );
   if (changed.length === 0) return "";
-  return `the machine ${changed.length === 1 ? "configuration" : "configurations"} of ${count(changed.length, "node")} ${changed.length === 1 ? "changes" : "change"}`;
+  return `the machine ${changed.length === 1 ? "configuration" : "configurations"} of ${formatCount(changed.length, "node")} ${changed.length === 1 ? "changes" : "change"}`;
 }
 
 function driversPart(drivers: DriverPlan[]): string {
@@ -121,7 +123,7 @@ function driversPart(drivers: DriverPlan[]): string {
 }
 
 /** ` from v1.12.7 to v1.13.9`, where all go the same way. */
-function way(nodes: NodePlan[]): string {
+function describeReleases(nodes: NodePlan[]): string {
   const ways = new Set(nodes.map(({ from, to }) => JSON.stringify([from?.version, to?.version])));
   const [first] = nodes;
   if (ways.size !== 1 || first?.from === undefined || first.to === undefined) return "";
@@ -131,19 +133,19 @@ function way(nodes: NodePlan[]): string {
 }
 
 /** ` 4 times`, where nodes are taken through releases between. */
-function times(nodes: NodePlan[]): string {
+function describeTimes(nodes: NodePlan[]): string {
   const counts = nodes.map(({ hops }) => hops.length + 1);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
   return most === 1 ? "" : least === most ? ` ${most} times` : ` up to ${most} times`;
 }
 
 /** Is an older release installed? */
-export function isBack({ from, to }: NodePlan): boolean {
+export function isRollback({ from, to }: NodePlan): boolean {
   const [before, after] = [semver.parse(from?.version), semver.parse(to?.version)];
   return before !== null && after !== null && semver.lt(after, before);
 }
 
-function pace(nodes: NodePlan[]): string {
+function describePace(nodes: NodePlan[]): string {
   const controlPlanes = nodes.filter(({ role }) => role === "controlplane").length;
   const lanes = new Set(nodes.filter(({ role }) => role === "worker").map(({ lane }) => lane)).size;
   const workers =
@@ -161,13 +163,13 @@ function releasesOf(nodes: NodePlan[]): string {
   return releases.length === 1 ? `${releases[0]} with the wanted schematic` : "the wanted image";
 }
 
-export function names(nodes: readonly { name: string }[]): string {
+export function listNames(nodes: readonly { name: string }[]): string {
   const all = nodes.map(({ name }) => name);
   if (all.length > 5) return `${all.slice(0, 4).join(", ")} and ${all.length - 4} others`;
   return all.length < 2 ? all.join("") : `${all.slice(0, -1).join(", ")} and ${all.at(-1)}`;
 }
 
 /** `1 node`, `5 nodes` */
-export function count(number: number, what: string): string {
+export function formatCount(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? "" : "s"}`;
 }

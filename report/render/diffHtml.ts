@@ -10,10 +10,10 @@ export function diffBlock({ hunks }: TextDiff): Html {
     h`<span class="gap">line ${line}</span>`,
     ...own.map(
       (each, index) =>
-        h`<span class="${each.kind}">${signs[each.kind]} ${marked(each, counterpart(own, index))}</span>`,
+        h`<span class="${each.kind}">${signs[each.kind]} ${highlightChange(each, counterpart(own, index))}</span>`,
     ),
   ]);
-  return box(lines.flat(), "Changed lines");
+  return scrollBox(lines.flat(), "Changed lines");
 }
 
 /** The line that a changed one takes the place of, or that takes its place, where one stands for one. */
@@ -29,7 +29,7 @@ function counterpart(lines: readonly DiffLine[], index: number): string | undefi
 }
 
 /** A line with the part underlined that differs from its counterpart. */
-function marked({ text }: DiffLine, other: string | undefined): Html {
+function highlightChange({ text }: DiffLine, other: string | undefined): Html {
   if (other === undefined) return h`${text}`;
   const [own, theirs] = [[...text], [...other]];
   const least = Math.min(own.length, theirs.length);
@@ -48,7 +48,7 @@ function marked({ text }: DiffLine, other: string | undefined): Html {
 
 /** Lines that say themselves what they are. */
 export function linesBlock(lines: readonly DiffLine[], label: string): Html {
-  return box(
+  return scrollBox(
     lines.map(({ kind, text }) => h`<span class="${kind}">${text}</span>`),
     label,
   );
@@ -57,13 +57,13 @@ export function linesBlock(lines: readonly DiffLine[], label: string): Html {
 /** A text as it is. */
 export function textBlock(text: string): Html {
   const lines = text.trimEnd().split("\n");
-  return box(
+  return scrollBox(
     lines.map((line) => h`<span>${line}</span>`),
     "Text",
   );
 }
 
-function box(lines: Html[], label: string): Html {
+function scrollBox(lines: Html[], label: string): Html {
   return h`<div class="diff"><div tabindex="0" role="region" aria-label="${label}"><pre>${lines}</pre></div></div>`;
 }
 

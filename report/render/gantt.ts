@@ -3,7 +3,7 @@ import { timeAxis, type TimeAxis } from "../model/timeAxis.ts";
 import type { TimelineStep } from "../model/timeline.ts";
 import { h, Html } from "./html.ts";
 import { phaseOf, phases, type PhaseId } from "./steps.ts";
-import { clockTime, duration, outcome } from "./words.ts";
+import { formatClockTime, formatDuration, describeOutcome } from "./words.ts";
 
 /** A rollout drawn: a lane for each node, a bar for each step. Places are parts of the width, so that it fits any. */
 
@@ -14,7 +14,7 @@ const bar = { y: 20, height: 20 };
 const labelFrom = 13;
 
 // A pattern of its own for each step, for whoever does not tell the colours apart.
-const patterns: Record<PhaseId, string> = {
+const phasePatterns: Record<PhaseId, string> = {
   check: "",
   pull: '<circle cx="3" cy="3" r="1.2"/><circle cx="9" cy="9" r="1.2"/>',
   drain: '<path d="M-3 3 3-3M0 12 12 0M9 15 15 9"/>',
@@ -28,7 +28,7 @@ const patterns: Record<PhaseId, string> = {
 export function ganttPatterns(): Html {
   const all = phases.map(
     ({ id }) =>
-      h`<pattern id="p-${id}" class="pattern" width="12" height="12" patternUnits="userSpaceOnUse">${new Html(patterns[id])}</pattern>`,
+      h`<pattern id="p-${id}" class="pattern" width="12" height="12" patternUnits="userSpaceOnUse">${new Html(phasePatterns[id])}</pattern>`,
   );
   return h`<svg width="0" height="0" class="defs" aria-hidden="true"><defs>${all}</defs></svg>`;
 }
@@ -36,64 +36,64 @@ export function ganttPatterns(): Html {
 export function ganttLegend(): Html {
   const items = phases.map(
     ({ id, label }) =>
-      h`<li><svg width="22" height="14" aria-hidden="true">${fill(id, h`width="22" height="14" rx="2"`)}</svg>${label}</li>`,
+      h`<li><svg width="22" height="14" aria-hidden="true">${drawBar(id, h`width="22" height="14" rx="2"`)}</svg>${label}</li>`,
   );
   return h`<ul class="legend">${items}<li><svg width="14" height="14" class="gantt-mark" aria-hidden="true"><path class="failure" d="M3 3 11 11M11 3 3 11"/></svg>failed</li><li><svg width="22" height="14" class="gantt-mark" aria-hidden="true"><line class="idle" x1="0" x2="22" y1="7" y2="7"/></svg>waiting</li></ul>`;
 }
 
 export function gantt({ nodes, started, ended }: Rollout, label: string): Html {
   const work = nodes.flatMap(({ timeline }) =>
-    timeline.steps.map((step) => ({ from: step.started, to: end(step) })),
+    timeline.steps.map((step) => ({ from: step.started, to: stepEnd(step) })),
   );
   const axis = timeAxis(work);
   const height = top + nodes.length * laneHeight + 4;
   return h`<svg class="gantt" width="100%" height="${height}" role="img" aria-label="${label}">
-${axis.ticks.map(({ at, moment }) => tick(at, clockTime(moment), height))}
-${axis.breaks.map(({ from, to, seconds }) => gap((from + to) / 2, seconds, height))}
-${nodes.map((node, index) => lane(node, axis, top + index * laneHeight))}
-</svg><p class="soft">From ${clockTime(started)} to ${clockTime(ended)} UTC.${leftOut(axis)}</p>`;
+${axis.ticks.map(({ at, moment }) => drawTick(at, formatClockTime(moment), height))}
+${axis.breaks.map(({ from, to, seconds }) => drawGap((from + to) / 2, seconds, height))}
+${nodes.map((node, index) => drawLane(node, axis, top + index * laneHeight))}
+</svg><p class="soft">From ${formatClockTime(started)} to ${formatClockTime(ended)} UTC.${describeBreaks(axis)}</p>`;
 }
 
-function leftOut({ breaks }: TimeAxis): string {
+function describeBreaks({ breaks }: TimeAxis): string {
   const seconds = breaks.reduce((sum, each) => sum + each.seconds, 0);
   return seconds === 0
     ? ""
-    : ` ${duration(seconds)} in which nobody worked are left out where the dotted lines are.`;
+    : ` ${formatDuration(seconds)} in which nobody worked are left out where the dotted lines are.`;
 }
 
-function tick(at: number, text: string, height: number): Html {
+function drawTick(at: number, text: string, height: number): Html {
   return h`<line class="axis" x1="${at}%" x2="${at}%" y1="16" y2="${height}"/><text class="tick" x="${at}%" y="11" text-anchor="${at > 85 ? "end" : "start"}">${text}</text>`;
 }
 
-function gap(at: number, seconds: number, height: number): Html {
-  return h`<svg x="${at}%" y="0" overflow="visible"><title>Nobody worked for ${duration(seconds)}</title><path class="idle" d="M-3 16V${height}M3 16V${height}"/></svg>`;
+function drawGap(at: number, seconds: number, height: number): Html {
+  return h`<svg x="${at}%" y="0" overflow="visible"><title>Nobody worked for ${formatDuration(seconds)}</title><path class="idle" d="M-3 16V${height}M3 16V${height}"/></svg>`;
 }
 
-function lane({ name, timeline }: UpgradedNode, axis: TimeAxis, y: number): Html {
+function drawLane({ name, timeline }: UpgradedNode, axis: TimeAxis, y: number): Html {
   const failed = timeline.result !== "upgraded";
-  const took = failed ? outcome(timeline) : duration(timeline.seconds);
+  const took = failed ? describeOutcome(timeline) : formatDuration(timeline.seconds);
   const [from, to] = [axis.at(timeline.started), axis.at(timeline.ended)];
   return h`<g><text class="name" x="0" y="${y + 14}">${name}</text><text class="${failed ? "why" : "time"}" x="100%" y="${y + 14}" text-anchor="end">${took}</text>
 <rect class="lane" x="0" y="${y + bar.y}" width="100%" height="${bar.height}" rx="3"/>
 <line class="idle" x1="${from}%" x2="${to}%" y1="${y + bar.y + bar.height / 2}" y2="${y + bar.y + bar.height / 2}"/>
-${timeline.steps.map((step) => stepBar(step, axis, y + bar.y))}
+${timeline.steps.map((step) => drawStep(step, axis, y + bar.y))}
 ${failed ? h`<svg x="${to}%" y="${y + bar.y + bar.height / 2}" overflow="visible"><title>${timeline.reason ?? "failed"}</title><circle class="failure-ground" cx="${to > 97 ? -8 : 0}" r="9"/><path class="failure" transform="translate(${to > 97 ? -8 : 0} 0)" d="M-4-4 4 4M4-4-4 4"/></svg>` : ""}</g>`;
 }
 
-function stepBar(step: TimelineStep, axis: TimeAxis, y: number): Html {
-  const [from, to] = [axis.at(step.started), axis.at(end(step))];
+function drawStep(step: TimelineStep, axis: TimeAxis, y: number): Html {
+  const [from, to] = [axis.at(step.started), axis.at(stepEnd(step))];
   const width = Math.round((to - from) * 1000) / 1000;
   if (width <= 0.05) return h``;
   const id = phaseOf(step.name);
   const place = h`x="0" y="0" width="100%" height="${bar.height}"`;
   const text = width < labelFrom ? "" : h`<text class="step" x="6" y="14">${step.name}</text>`;
-  return h`<svg x="${from}%" y="${y}" width="${width}%" height="${bar.height}"><title>${step.name}: ${duration(step.seconds)}, from ${clockTime(step.started)}</title>${fill(id, place)}${text}</svg>`;
+  return h`<svg x="${from}%" y="${y}" width="${width}%" height="${bar.height}"><title>${step.name}: ${formatDuration(step.seconds)}, from ${formatClockTime(step.started)}</title>${drawBar(id, place)}${text}</svg>`;
 }
 
-function fill(id: PhaseId, place: Html): Html {
+function drawBar(id: PhaseId, place: Html): Html {
   return h`<rect class="s-${id}" ${place}/><rect fill="url(#p-${id})" ${place}/>`;
 }
 
-function end(step: TimelineStep): number {
+function stepEnd(step: TimelineStep): number {
   return step.started + step.seconds * 1000;
 }

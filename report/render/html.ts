@@ -13,14 +13,14 @@ type Part = Html | string | number | undefined | readonly Part[];
 
 /** h`<b>${text}</b>` */
 export function h(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
-  return new Html(strings.map((string, index) => string + markup(parts[index])).join(""));
+  return new Html(strings.map((string, index) => string + toMarkup(parts[index])).join(""));
 }
 
-function markup(part: Part): string {
+function toMarkup(part: Part): string {
   if (part === undefined) return "";
   if (part instanceof Html) return part.text;
   if (typeof part === "string" || typeof part === "number") return escapeHtml(String(part));
-  return part.map(markup).join("");
+  return part.map(toMarkup).join("");
 }
 
 const entities: Record<string, string> = {

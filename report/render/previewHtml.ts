@@ -1,7 +1,7 @@
 import type { ConfigurationGroup, MessageGroup, PreviewReport } from "../model/preview.ts";
 import type { NodePlan } from "../model/nodes.ts";
 import type { ResourceChange } from "../model/resources.ts";
-import { count } from "../model/verdict.ts";
+import { formatCount } from "../model/verdict.ts";
 import { diffBlock, linesBlock, propertyList, textBlock } from "./diffHtml.ts";
 import { h, prose, type Html } from "./html.ts";
 import { page } from "./page.ts";
@@ -16,7 +16,7 @@ import {
   rebootText,
   stagesOf,
 } from "./texts.ts";
-import { duration, lastTime, moment } from "./words.ts";
+import { formatDuration, describeLastUpgrade, formatMoment } from "./words.ts";
 
 const levelText = {
   failed: "Preview failed",
@@ -33,7 +33,7 @@ export function previewHtml(report: PreviewReport): string {
     `${stack}: ${verdict.text}`,
     h`
       <p class="eyebrow">
-        Preview of <b>${project}/${stack}</b> · ${moment(report.made)} ·
+        Preview of <b>${project}/${stack}</b> · ${formatMoment(report.made)} ·
         ${report.refreshed ? "compared with the live cluster" : "compared with the stack's state"}
         ${report.approval === undefined ? "" : h` · plan <code>${report.approval.digest}</code>`}
       </p>
@@ -41,9 +41,9 @@ export function previewHtml(report: PreviewReport): string {
         <p class="label">${levelText[verdict.level]}</p>
         <h1>${verdict.text}</h1>
       </header>
-      ${figures(report)} ${messages("Errors", report.errors, "errors")} ${losses(report)}
-      ${messages("Warnings and advisories", report.warnings, "warnings")} ${order(report)}
-      ${configurations(report)} ${resources(report)}
+      ${renderFigures(report)} ${renderMessages("Errors", report.errors, "errors")} ${renderLosses(report)}
+      ${renderMessages("Warnings and advisories", report.warnings, "warnings")} ${renderOrder(report)}
+      ${renderConfigurations(report)} ${renderResources(report)}
       <footer>
         <p>
           Made by <code>npm run preview:report</code> from what the Pulumi engine says. Secrets are marks:
@@ -54,7 +54,7 @@ export function previewHtml(report: PreviewReport): string {
   );
 }
 
-function figures({ nodes, counts, lastTook }: PreviewReport): Html {
+function renderFigures({ nodes, counts, lastTook }: PreviewReport): Html {
   const reboots = nodes.filter(({ reboot }) => reboot === "yes").length;
   const maybe = nodes.filter(({ reboot }) => reboot === "maybe").length;
   const { create, update, replace, delete: deleted } = counts;
@@ -71,8 +71,8 @@ function figures({ nodes, counts, lastTook }: PreviewReport): Html {
         : h`<div>
             <dt>Rollout, last time</dt>
             <dd>
-              ${duration(lastTook.seconds)}<small
-                >${lastTook.known} of ${count(lastTook.due, "node")} known</small
+              ${formatDuration(lastTook.seconds)}<small
+                >${lastTook.known} of ${formatCount(lastTook.due, "node")} known</small
               >
             </dd>
           </div>`
@@ -88,7 +88,7 @@ function figures({ nodes, counts, lastTook }: PreviewReport): Html {
   </dl>`;
 }
 
-function messages(title: string, groups: MessageGroup[], kind: "errors" | "warnings"): Html {
+function renderMessages(title: string, groups: MessageGroup[], kind: "errors" | "warnings"): Html {
   if (groups.length === 0) return h``;
   const items = groups.map(
     ({ text, resources: of }) =>
@@ -104,7 +104,7 @@ function messages(title: string, groups: MessageGroup[], kind: "errors" | "warni
   </section>`;
 }
 
-function losses({ losses: found }: PreviewReport): Html {
+function renderLosses({ losses: found }: PreviewReport): Html {
   if (found.length === 0) return h``;
   const items = found.map(
     ({ what, operation, meaning, protected: kept }) =>
@@ -113,7 +113,7 @@ function losses({ losses: found }: PreviewReport): Html {
   return h`<section><h2>Storage at stake</h2><div class="card loud"><ul>${items}</ul></div></section>`;
 }
 
-function order({ nodes, lastTook }: PreviewReport): Html {
+function renderOrder({ nodes, lastTook }: PreviewReport): Html {
   const stages = stagesOf(nodes);
   const leaving = nodes.filter(({ action }) => action === "leave" || action === "reset");
   const still = nodes.filter(({ action }) => action === "none");
@@ -133,7 +133,7 @@ function order({ nodes, lastTook }: PreviewReport): Html {
       ({ title, lanes }) =>
         h`<div class="stage">
           <h3>${title}</h3>
-          ${lanes.map((lane, index) => h`${lanes.length > 1 ? h`<p class="soft">Lane ${index + 1}</p>` : ""}<ol class="lane">${lane.map(nodeItem)}</ol>`)}
+          ${lanes.map((lane, index) => h`${lanes.length > 1 ? h`<p class="soft">Lane ${index + 1}</p>` : ""}<ol class="lane">${lane.map(renderNode)}</ol>`)}
         </div>`,
     )}
     ${leaving.map((node) => h`<p><b>${node.name}</b> ${actionText(node)}.</p>`)}
@@ -141,7 +141,7 @@ function order({ nodes, lastTook }: PreviewReport): Html {
   </section>`;
 }
 
-function nodeItem(node: NodePlan): Html {
+function renderNode(node: NodePlan): Html {
   return h`<li>
     <div class="name">
       <span>${node.name}</span><span class="tag ${node.reboot}">${rebootText(node)}</span>
@@ -149,39 +149,42 @@ function nodeItem(node: NodePlan): Html {
     <p class="soft mono">${node.address}</p>
     <p>${actionText(node)}</p>
     ${rebootReason(node) === "" ? "" : h`<p class="soft">${rebootReason(node)}</p>`}
-    ${node.last === undefined ? h`<p class="soft">Never upgraded by this stack</p>` : h`<p class="soft">Last time: ${lastTime(node.last)}</p>`}
+    ${node.last === undefined ? h`<p class="soft">Never upgraded by this stack</p>` : h`<p class="soft">Last time: ${describeLastUpgrade(node.last)}</p>`}
     ${node.unfinished.map((reason) => h`<p class="bad">Not finished: ${prose(reason)}</p>`)}
     ${propertyList(node.changes)}
   </li>`;
 }
 
-function configurations({ configurations: groups, nodes }: PreviewReport): Html {
+function renderConfigurations({ configurations: groups, nodes }: PreviewReport): Html {
   if (groups.length === 0) return h``;
   return h`<section>
     <h2>Machine configurations</h2>
-    ${groups.map((group) => configurationCard(group, nodes))}
+    ${groups.map((group) => renderConfigurationCard(group, nodes))}
   </section>`;
 }
 
-function configurationCard({ nodes, configuration }: ConfigurationGroup, all: NodePlan[]): Html {
+function renderConfigurationCard({ nodes, configuration }: ConfigurationGroup, all: NodePlan[]): Html {
   const of =
     nodes.length === all.length && nodes.length > 2
       ? `All ${nodes.length} nodes`
       : nodes.map(({ name }) => name).join(", ");
   const size =
     configuration.kind === "changed"
-      ? `${count(configuration.diff.added, "line")} added, ${configuration.diff.removed} removed`
+      ? `${formatCount(configuration.diff.added, "line")} added, ${configuration.diff.removed} removed`
       : "";
   return h`<div class="card">
     <h3>${of}</h3>
     <p class="soft">
       ${size === "" ? "" : `${size}${nodes.length > 1 ? ", the same on each" : ""}. `}${configurationText(configuration, nodes)}
     </p>
-    ${configurationBody(configuration, nodes)}
+    ${renderConfigurationBody(configuration, nodes)}
   </div>`;
 }
 
-function configurationBody(configuration: ConfigurationGroup["configuration"], nodes: NodePlan[]): Html {
+function renderConfigurationBody(
+  configuration: ConfigurationGroup["configuration"],
+  nodes: NodePlan[],
+): Html {
   if (configuration.kind !== "changed" && configuration.kind !== "first") return h``;
   const { onNode } = configuration;
   const running = onNode === undefined ? "" : linesBlock(onNodeLines(onNode), "What changes on the node");
@@ -189,46 +192,46 @@ function configurationBody(configuration: ConfigurationGroup["configuration"], n
     const asked = h`<details class="resource"><summary>Asked, the ${nodes.length === 1 ? "node says" : "nodes say"} that this changes there</summary><div>${running}</div></details>`;
     return h`${diffBlock(configuration.diff)}${onNode === undefined ? "" : asked}`;
   }
-  const lines = count(configuration.text.trimEnd().split("\n").length, "line");
+  const lines = formatCount(configuration.text.trimEnd().split("\n").length, "line");
   const of = nodes.length === 1 ? "" : ` of ${nodes[0]?.name ?? ""}`;
   return h`${running}<details class="resource"><summary>The whole configuration${of}, ${lines}</summary><div>${textBlock(configuration.text)}</div></details>`;
 }
 
-function resources({ resources: changes, counts }: PreviewReport): Html {
+function renderResources({ resources: changes, counts }: PreviewReport): Html {
   if (changes.length === 0) return h``;
   const groups = Map.groupBy(changes, ({ group }) => group);
   return h`<section>
     <h2>Everything else</h2>
-    ${[...groups].map(([group, own]) => resourceGroup(group, own))}
-    ${counts.same === 0 ? "" : h`<p class="soft">${count(counts.same, "resource")} unchanged.</p>`}
+    ${[...groups].map(([group, own]) => renderResourceGroup(group, own))}
+    ${counts.same === 0 ? "" : h`<p class="soft">${formatCount(counts.same, "resource")} unchanged.</p>`}
   </section>`;
 }
 
 /** What is to be opened first, then what one line tells. */
-function resourceGroup(group: string, changes: ResourceChange[]): Html {
-  const [plain, full] = [changes.filter(isPlain), changes.filter((change) => !isPlain(change))];
-  const rows = plain.map((change) => h`<li>${resourceTitle(change)}</li>`);
+function renderResourceGroup(group: string, changes: ResourceChange[]): Html {
+  const [plain, full] = [changes.filter(isOneLine), changes.filter((change) => !isOneLine(change))];
+  const rows = plain.map((change) => h`<li>${renderResourceTitle(change)}</li>`);
   return h`<h3 class="group">${group}</h3>
-    ${full.toSorted((a, b) => Number(isLoud(b)) - Number(isLoud(a))).map(resource)}
+    ${full.toSorted((a, b) => Number(opensByDefault(b)) - Number(opensByDefault(a))).map(renderResource)}
     ${rows.length === 0 ? "" : h`<div class="card rows"><ul>${rows}</ul></div>`}`;
 }
 
-function isLoud({ operation }: ResourceChange): boolean {
+function opensByDefault({ operation }: ResourceChange): boolean {
   return operation === "delete" || operation === "replace";
 }
 
-function isPlain({ changes, body, unfinished }: ResourceChange): boolean {
+function isOneLine({ changes, body, unfinished }: ResourceChange): boolean {
   return changes.length === 0 && body === undefined && unfinished.length === 0;
 }
 
-function resourceTitle({ operation, kind, name }: ResourceChange): Html {
+function renderResourceTitle({ operation, kind, name }: ResourceChange): Html {
   return h`<span class="tag ${operation}">${operationText[operation]}</span> <span class="what">${kind}</span> ${name}`;
 }
 
-function resource(change: ResourceChange): Html {
+function renderResource(change: ResourceChange): Html {
   const { operation, changes, body, replaceKeys, unfinished } = change;
   return h`<details class="resource"${operation === "create" ? "" : h` open=""`}>
-    <summary>${resourceTitle(change)}</summary>
+    <summary>${renderResourceTitle(change)}</summary>
     <div>
       ${operation === "replace" && replaceKeys.length > 0 ? h`<p class="soft">Cannot be changed in place: <code>${replaceKeys.join(", ")}</code></p>` : ""}
       ${unfinished.map((reason) => h`<p>Not finished last time: ${prose(reason)}</p>`)} ${propertyList(changes)}

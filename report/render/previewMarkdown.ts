@@ -2,8 +2,8 @@ import type { TextDiff } from "../model/lineDiff.ts";
 import type { ConfigurationGroup, MessageGroup, PreviewReport } from "../model/preview.ts";
 import type { PropertyChange } from "../model/propertyDiff.ts";
 import type { ResourceChange } from "../model/resources.ts";
-import { count } from "../model/verdict.ts";
-import { block, code, details, fitted, plain, table } from "./markdown.ts";
+import { formatCount } from "../model/verdict.ts";
+import { codeBlock, inlineCode, collapsible, fitParts, escapeMarkdown, markdownTable } from "./markdown.ts";
 import {
   actionText,
   configurationText,
@@ -15,7 +15,7 @@ import {
   rebootText,
   stagesOf,
 } from "./texts.ts";
-import { lastTime, moment } from "./words.ts";
+import { describeLastUpgrade, formatMoment } from "./words.ts";
 
 /** What a comment may have at GitHub, and so at most pages that cut one; a little is left for what a pipeline puts around it. */
 const markdownLimit = 62_000;
@@ -26,74 +26,75 @@ const signs = { failed: "🛑", danger: "🛑", careful: "⚠️", calm: "✅", 
 export function previewMarkdown(report: PreviewReport, limit: number = markdownLimit): string {
   const { verdict, project, stack, counts } = report;
   const head = [
-    `## ${signs[verdict.level]} ${plain(verdict.text)}`,
-    `Preview of ${code(`${project}/${stack}`)}, ${moment(report.made)}, compared with ${report.refreshed ? "the live cluster" : "the stack's state"}: ` +
+    `## ${signs[verdict.level]} ${escapeMarkdown(verdict.text)}`,
+    `Preview of ${inlineCode(`${project}/${stack}`)}, ${formatMoment(report.made)}, compared with ${report.refreshed ? "the live cluster" : "the stack's state"}: ` +
       `${counts.create} to create, ${counts.update} to update, ${counts.replace} to replace, ${counts.delete} to delete, ${counts.same} unchanged.`,
-    ...(report.approval === undefined ? [] : [`Plan ${code(report.approval.digest)}.`]),
+    ...(report.approval === undefined ? [] : [`Plan ${inlineCode(report.approval.digest)}.`]),
   ].join("\n\n");
   const parts = [
     head,
-    messages("Errors", report.errors),
-    losses(report),
-    order(report),
-    messages("Warnings and advisories", report.warnings),
-    ...report.configurations.map((group, index) => configuration(group, index === 0)),
-    ...resources(report),
+    renderMessages("Errors", report.errors),
+    renderLosses(report),
+    renderOrder(report),
+    renderMessages("Warnings and advisories", report.warnings),
+    ...report.configurations.map((group, index) => renderConfiguration(group, index === 0)),
+    ...renderResources(report),
   ];
-  return fitted(
+  return fitParts(
     parts,
     limit,
-    (left) => `*${count(left, "part")} left out, since a comment may not be longer: the HTML page has all.*`,
+    (left) =>
+      `*${formatCount(left, "part")} left out, since a comment may not be longer: the HTML page has all.*`,
   );
 }
 
-function messages(title: string, groups: MessageGroup[]): string {
+function renderMessages(title: string, groups: MessageGroup[]): string {
   if (groups.length === 0) return "";
   const items = groups.map(({ text, resources: of }) => {
-    const lines = text.split("\n").map((line) => plain(line.trim()));
-    return `- ${lines.join("<br>")}${of.length === 0 ? "" : ` (${of.map(code).join(", ")})`}`;
+    const lines = text.split("\n").map((line) => escapeMarkdown(line.trim()));
+    return `- ${lines.join("<br>")}${of.length === 0 ? "" : ` (${of.map(inlineCode).join(", ")})`}`;
   });
   return `### ${title}\n\n${items.join("\n")}`;
 }
 
-function losses({ losses: found }: PreviewReport): string {
+function renderLosses({ losses: found }: PreviewReport): string {
   if (found.length === 0) return "";
   const rows = found.map(({ what, operation, meaning, protected: kept }) => [
     `**${lossText[operation]}**`,
-    code(what),
-    `${plain(meaning)}${kept ? " It is protected: the engine refuses." : ""}`,
+    inlineCode(what),
+    `${escapeMarkdown(meaning)}${kept ? " It is protected: the engine refuses." : ""}`,
   ]);
-  return `### 🛑 Storage at stake\n\n${table(["", "What", "What it means"], rows)}`;
+  return `### 🛑 Storage at stake\n\n${markdownTable(["", "What", "What it means"], rows)}`;
 }
 
-function order({ nodes, lastTook }: PreviewReport): string {
+function renderOrder({ nodes, lastTook }: PreviewReport): string {
   const stages = stagesOf(nodes);
   const rows = stages.flatMap(({ lanes }) =>
     lanes.flatMap((lane, index) =>
       lane.map((node) => [
-        code(node.name),
+        inlineCode(node.name),
         node.role === "worker" && lanes.length > 1
           ? `worker, lane ${index + 1}`
           : node.role === "worker"
             ? "worker"
             : "control plane",
-        plain(actionText(node)),
+        escapeMarkdown(actionText(node)),
         node.reboot === "yes" ? `**${rebootText(node)}**` : rebootText(node),
-        node.last === undefined ? "" : plain(lastTime(node.last)),
+        node.last === undefined ? "" : escapeMarkdown(describeLastUpgrade(node.last)),
       ]),
     ),
   );
   const leaving = nodes.filter(({ action }) => action === "leave" || action === "reset");
   if (rows.length === 0 && leaving.length === 0) return "";
-  const still = nodes.filter(({ action }) => action === "none").map(({ name }) => code(name));
+  const still = nodes.filter(({ action }) => action === "none").map(({ name }) => inlineCode(name));
   const unfinished = nodes.flatMap((node) =>
-    node.unfinished.map((reason) => `- Not finished: ${plain(reason)}`),
+    node.unfinished.map((reason) => `- Not finished: ${escapeMarkdown(reason)}`),
   );
   return [
     "### Nodes, in the order it will happen",
-    rows.length === 0 ? "" : table(["Node", "Role", "What", "Reboot", "Last time"], rows),
+    rows.length === 0 ? "" : markdownTable(["Node", "Role", "What", "Reboot", "Last time"], rows),
     unfinished.join("\n"),
-    ...leaving.map((node) => `${code(node.name)} ${plain(actionText(node))}.`),
+    ...leaving.map((node) => `${inlineCode(node.name)} ${escapeMarkdown(actionText(node))}.`),
     lastTook === undefined
       ? ""
       : `In all ${estimateText(lastTook)}. The first failure stops all that come after it.`,
@@ -103,19 +104,21 @@ function order({ nodes, lastTook }: PreviewReport): string {
     .join("\n\n");
 }
 
-function configuration({ nodes, configuration: plan }: ConfigurationGroup, isFirst: boolean): string {
+function renderConfiguration({ nodes, configuration: plan }: ConfigurationGroup, isFirst: boolean): string {
   const of = nodes.map(({ name }) => name).join(", ");
   const size = plan.kind === "changed" ? ` (${plan.diff.added} added, ${plan.diff.removed} removed)` : "";
-  const body = [plain(configurationText(plan, nodes)), ...configurationBody(plan)].join("\n\n");
-  return `${isFirst ? "### Machine configurations\n\n" : ""}${details(`${of}${size}`, body)}`;
+  const body = [escapeMarkdown(configurationText(plan, nodes)), ...renderConfigurationBody(plan)].join(
+    "\n\n",
+  );
+  return `${isFirst ? "### Machine configurations\n\n" : ""}${collapsible(`${of}${size}`, body)}`;
 }
 
-function configurationBody(plan: ConfigurationGroup["configuration"]): string[] {
+function renderConfigurationBody(plan: ConfigurationGroup["configuration"]): string[] {
   if (plan.kind !== "changed" && plan.kind !== "first") return [];
   const onNode =
     plan.onNode === undefined
       ? ""
-      : block(
+      : codeBlock(
           onNodeLines(plan.onNode)
             .map(({ text }) => text)
             .join("\n"),
@@ -123,49 +126,49 @@ function configurationBody(plan: ConfigurationGroup["configuration"]): string[] 
         );
   if (plan.kind === "changed")
     return [
-      diff(plan.diff),
+      renderDiff(plan.diff),
       ...(onNode === "" ? [] : [`Asked, the nodes say that this changes there:\n\n${onNode}`]),
     ];
-  return [onNode === "" ? block(plan.text, "yaml") : onNode];
+  return [onNode === "" ? codeBlock(plan.text, "yaml") : onNode];
 }
 
-function resources({ resources: changes }: PreviewReport): string[] {
+function renderResources({ resources: changes }: PreviewReport): string[] {
   if (changes.length === 0) return [];
   const rows = changes.map(({ operation, kind, name, group }) => [
     `${operationSign[operation]} ${operation === "delete" || operation === "replace" ? `**${operationText[operation]}**` : operationText[operation]}`,
-    code(kind),
-    code(name),
-    plain(group),
+    inlineCode(kind),
+    inlineCode(name),
+    escapeMarkdown(group),
   ]);
-  const list = `### Everything else\n\n${table(["", "Kind", "Name", "Part"], rows)}`;
-  return [list, ...changes.flatMap(resource)];
+  const list = `### Everything else\n\n${markdownTable(["", "Kind", "Name", "Part"], rows)}`;
+  return [list, ...changes.flatMap(renderResource)];
 }
 
-function resource({ operation, kind, name, changes, body, replaceKeys }: ResourceChange): string[] {
+function renderResource({ operation, kind, name, changes, body, replaceKeys }: ResourceChange): string[] {
   const inner = [
     operation === "replace" && replaceKeys.length > 0
-      ? `Cannot be changed in place: ${replaceKeys.map(code).join(", ")}`
+      ? `Cannot be changed in place: ${replaceKeys.map(inlineCode).join(", ")}`
       : "",
-    changes.length === 0 ? "" : changes.map(property).join("\n\n"),
-    body === undefined ? "" : block(body, "yaml"),
+    changes.length === 0 ? "" : changes.map(renderProperty).join("\n\n"),
+    body === undefined ? "" : codeBlock(body, "yaml"),
   ].filter((part) => part !== "");
   if (inner.length === 0) return [];
-  return [details(`${operationText[operation]} ${kind} ${name}`, inner.join("\n\n"))];
+  return [collapsible(`${operationText[operation]} ${kind} ${name}`, inner.join("\n\n"))];
 }
 
-function property({ path, before, after, diff: lines }: PropertyChange): string {
-  if (lines !== undefined) return `${code(path)}\n\n${diff(lines)}`;
+function renderProperty({ path, before, after, diff: lines }: PropertyChange): string {
+  if (lines !== undefined) return `${inlineCode(path)}\n\n${renderDiff(lines)}`;
   const changed = [
     ...(before === undefined ? [] : [`- ${before}`]),
     ...(after === undefined ? [] : [`+ ${after}`]),
   ];
-  return `${code(path)}\n\n${block(changed.join("\n"), "diff")}`;
+  return `${inlineCode(path)}\n\n${codeBlock(changed.join("\n"), "diff")}`;
 }
 
-function diff({ hunks }: TextDiff): string {
+function renderDiff({ hunks }: TextDiff): string {
   const lines = hunks.flatMap(({ line, lines: own }) => [
     `@@ line ${line} @@`,
     ...own.map(({ kind, text }) => `${kind === "added" ? "+" : kind === "removed" ? "-" : " "} ${text}`),
   ]);
-  return block(lines.join("\n"), "diff");
+  return codeBlock(lines.join("\n"), "diff");
 }

@@ -1,9 +1,16 @@
 import Table from "cli-table3";
 import { nodesOf, reasonsOf, type Rollout, type RolloutReport, type UpgradedNode } from "../model/rollout.ts";
-import { count } from "../model/verdict.ts";
-import { phases, phaseSeconds, seconds } from "./steps.ts";
+import { formatCount } from "../model/verdict.ts";
+import { phases, phaseSeconds, formatSeconds } from "./steps.ts";
 import type { KubernetesTimeline } from "../model/kubernetes.ts";
-import { clockTime, duration, imageName, kubernetesVerdict, moment, outcome } from "./words.ts";
+import {
+  formatClockTime,
+  formatDuration,
+  formatImage,
+  describeKubernetesUpgrade,
+  formatMoment,
+  describeOutcome,
+} from "./words.ts";
 
 /** The last upgrades of a stack's nodes for a terminal: seconds by step, and what went wrong. */
 export function rolloutText(report: RolloutReport): string {
@@ -18,7 +25,7 @@ export function rolloutText(report: RolloutReport): string {
       : [`Never upgraded by this stack: ${never.map(({ name }) => name).join(", ")}`]),
     ...reasons,
   ]
-    .map(printable)
+    .map(stripControlCharacters)
     .join("\n\n");
 }
 
@@ -30,9 +37,9 @@ export function rolloutTable({ nodes, started, ended, to }: Rollout): string {
     colAligns: [...Array<"left">(5).fill("left"), ...Array<"right">(phases.length + 1).fill("right")],
     style: { head: [], border: [], compact: true },
   });
-  table.push(...nodes.map(row));
+  table.push(...nodes.map(tableRow));
   const images = to.map(({ version }) => version).join(", ");
-  return `${moment(started)}: ${images}, ${count(nodes.length, "node")} in ${duration((ended - started) / 1000)}; seconds by step\n${table.toString()}`;
+  return `${formatMoment(started)}: ${images}, ${formatCount(nodes.length, "node")} in ${formatDuration((ended - started) / 1000)}; seconds by step\n${table.toString()}`;
 }
 
 /** The parts of an upgrade of Kubernetes, with a line above them that says which. */
@@ -43,27 +50,29 @@ function kubernetesTable(timeline: KubernetesTimeline): string {
     colAligns: ["left", "left", "right"],
     style: { head: [], border: [], compact: true },
   });
-  table.push(...steps.map((step) => [step.name, clockTime(step.started), duration(step.seconds)]));
-  const told = `${moment(started)}: ${kubernetesVerdict(timeline)}`;
+  table.push(
+    ...steps.map((step) => [step.name, formatClockTime(step.started), formatDuration(step.seconds)]),
+  );
+  const told = `${formatMoment(started)}: ${describeKubernetesUpgrade(timeline)}`;
   return [told, table.toString(), ...(reason === undefined ? [] : [reason])].join("\n");
 }
 
-function row({ name, timeline }: UpgradedNode): string[] {
+function tableRow({ name, timeline }: UpgradedNode): string[] {
   const { from, to, started, seconds: total, steps } = timeline;
   const each = phaseSeconds(steps);
   return [
     name,
-    outcome(timeline),
-    imageName(from, to),
-    imageName(to, from),
-    clockTime(started),
-    duration(total),
-    ...phases.map(({ id }) => seconds(each.get(id))),
+    describeOutcome(timeline),
+    formatImage(from, to),
+    formatImage(to, from),
+    formatClockTime(started),
+    formatDuration(total),
+    ...phases.map(({ id }) => formatSeconds(each.get(id))),
   ];
 }
 
 /** What a node says must not move a terminal's cursor. */
-function printable(text: string): string {
+function stripControlCharacters(text: string): string {
   // eslint-disable-next-line no-control-regex -- these are what is looked for
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "�");
 }

@@ -29,7 +29,7 @@ export function phaseSeconds(steps: readonly TimelineStep[]): Map<PhaseId, numbe
 }
 
 /** `4.2`, `95` */
-export function seconds(value: number | undefined): string {
+export function formatSeconds(value: number | undefined): string {
   if (value === undefined) return "–";
   return value < 10 ? value.toFixed(1) : String(Math.round(value));
 }

@@ -2,17 +2,17 @@ import type { Estimate } from "../model/preview.ts";
 import type { ConfigurationPlan } from "../model/configuration.ts";
 import type { DiffLine } from "../model/lineDiff.ts";
 import type { NodePlan } from "../model/nodes.ts";
-import { isBack } from "../model/verdict.ts";
-import { duration, imageName } from "./words.ts";
+import { isRollback } from "../model/verdict.ts";
+import { formatDuration, formatImage } from "./words.ts";
 
 /** Words that Markdown and HTML share. */
 
 /** What is done with a node, in a few words. */
 export function actionText(node: NodePlan): string {
-  const [from, to] = [imageName(node.from, node.to), imageName(node.to, node.from)];
+  const [from, to] = [formatImage(node.from, node.to), formatImage(node.to, node.from)];
   const through = node.hops.length === 0 ? "" : ` through ${node.hops.join(", ")}`;
   if (node.action === "upgrade")
-    return `${isBack(node) ? "taken back" : "upgraded"} from ${from}${through} to ${to}`;
+    return `${isRollback(node) ? "taken back" : "upgraded"} from ${from}${through} to ${to}`;
   if (node.action === "look") return `looked at; upgraded if it does not run ${to}`;
   if (node.action === "verify") return `verified on ${to}`;
   if (node.action === "join") return `joins the cluster, installed with ${to}`;
@@ -65,7 +65,7 @@ export function estimateText({ seconds, known, due }: Estimate): string {
     known === due
       ? "by the last upgrade of these nodes"
       : `by the last upgrade of ${known} of the ${due} nodes`;
-  return `about ${duration(seconds)}, ${of}`;
+  return `about ${formatDuration(seconds)}, ${of}`;
 }
 
 /** The nodes that something is done with, in the order of the rollout: control planes in a row, then the lanes of workers. */

@@ -5,7 +5,7 @@ import type { Image, Timeline } from "../model/timeline.ts";
 /** How reports write times and images. */
 
 /** `4.2 s`, `48 s`, `6 min 5 s`, `1 h 12 min` */
-export function duration(seconds: number): string {
+export function formatDuration(seconds: number): string {
   if (seconds < 10) return `${Math.round(seconds * 10) / 10} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
@@ -15,17 +15,17 @@ export function duration(seconds: number): string {
 }
 
 /** `2026-11-21 03:04 UTC` */
-export function moment(at: number): string {
+export function formatMoment(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
 /** `03:04:05` */
-export function clockTime(at: number): string {
+export function formatClockTime(at: number): string {
   return new Date(at).toISOString().slice(11, 19);
 }
 
 /** `v1.13.9`, and the schematic too where the release alone does not tell two images apart. */
-export function imageName(image: Image | undefined, other?: Image): string {
+export function formatImage(image: Image | undefined, other?: Image): string {
   if (image === undefined) return "not known yet";
   if (other === undefined || other.version !== image.version || other.schematicId === image.schematicId)
     return image.version;
@@ -33,7 +33,7 @@ export function imageName(image: Image | undefined, other?: Image): string {
 }
 
 /** How a node's upgrade ended: `upgraded`, `rolled back`, `changed` (another schematic), `failed at verify`, `stopped at drain` */
-export function outcome({ result, failedStep, from, to }: Timeline): string {
+export function describeOutcome({ result, failedStep, from, to }: Timeline): string {
   if (result === "failed") return `failed at ${failedStep ?? "a step"}`;
   if (result === "cancelled") return `stopped at ${failedStep ?? "a step"}`;
   const [before, after] = [semver.parse(from.version), semver.parse(to.version)];
@@ -42,18 +42,18 @@ export function outcome({ result, failedStep, from, to }: Timeline): string {
 }
 
 /** `3 min 12 s on 2026-10-02` */
-export function lastTime(last: Timeline): string {
+export function describeLastUpgrade(last: Timeline): string {
   const day = new Date(last.started).toISOString().slice(0, 10);
-  return `${last.result === "upgraded" ? duration(last.seconds) : outcome(last)} on ${day}`;
+  return `${last.result === "upgraded" ? formatDuration(last.seconds) : describeOutcome(last)} on ${day}`;
 }
 
 /** `Kubernetes v1.35.4 to v1.36.1: done in 4 min 2 s.` */
-export function kubernetesVerdict({ from, to, ended, seconds }: KubernetesTimeline): string {
+export function describeKubernetesUpgrade({ from, to, ended, seconds }: KubernetesTimeline): string {
   const words = {
     upgraded: "done in",
     postponed: "waits for a later `pulumi up` after",
     failed: "failed after",
     cancelled: "stopped after",
   };
-  return `Kubernetes ${from} to ${to}: ${words[ended]} ${duration(seconds)}.`;
+  return `Kubernetes ${from} to ${to}: ${words[ended]} ${formatDuration(seconds)}.`;
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
-import { previewCommand } from "../../../report/previewCommand.ts";
+import { runPreviewReport } from "../../../report/previewCommand.ts";
 
 let folder: string | undefined;
 afterEach(() => {
@@ -35,7 +35,7 @@ it("prints why the engine failed, before the files", async () => {
     expectNoChanges: false,
     refuseStorageLoss: false,
   };
-  expect(await previewCommand(options)).toBe(2);
+  expect(await runPreviewReport(options)).toBe(2);
   const told = lines.join("");
   expect(told).toContain("cluster.nodes[1].address is that of cp1");
   expect(told).toMatch(/upgrade-w1: w1 did not answer/);

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { digestFromEvents, digestFromText } from "../../../report/digest/read.ts";
 import { previewReport } from "../../../report/model/preview.ts";
 import { h, Html, prose } from "../../../report/render/html.ts";
-import { block, code, fitted, plain } from "../../../report/render/markdown.ts";
+import { codeBlock, inlineCode, fitParts, escapeMarkdown } from "../../../report/render/markdown.ts";
 import { previewHtml } from "../../../report/render/previewHtml.ts";
 import { previewMarkdown } from "../../../report/render/previewMarkdown.ts";
 import {
@@ -185,17 +185,17 @@ describe("Markdown", () => {
     ["a|b `c` <d> *e*", "a\\|b \\`c\\` \\<d\\> \\*e\\*"],
     ["two\nlines", "two lines"],
   ])("shows %j as it is", (text, expected) => {
-    expect(plain(text)).toBe(expected);
+    expect(escapeMarkdown(text)).toBe(expected);
   });
 
   it("has code that no backquote ends", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom("`", "a", " ", "\n", "|") }), (text) => {
-        const [, fence = "", inner = ""] = /^(`+)([\s\S]*?)\1$/.exec(code(text)) ?? [];
+        const [, fence = "", inner = ""] = /^(`+)([\s\S]*?)\1$/.exec(inlineCode(text)) ?? [];
         expect(fence.length).toBeGreaterThan(0);
         const runs = (inner.match(/`+/g) ?? []).map((run) => run.length);
         expect(runs).not.toContain(fence.length);
-        const [first, ...rest] = block(text, "diff").split("\n");
+        const [first, ...rest] = codeBlock(text, "diff").split("\n");
         const end = (first ?? "").replace("diff", "");
         expect(rest.slice(0, -1).filter((line) => line.trim().startsWith(end))).toEqual([]);
       }),
@@ -232,7 +232,7 @@ describe("Markdown", () => {
         fc.array(fc.string({ maxLength: 400 }), { maxLength: 20 }),
         fc.integer({ min: 80, max: 2_000 }),
         (parts, limit) => {
-          expect(fitted(parts, limit, (left) => `${left} left out`).length).toBeLessThanOrEqual(limit);
+          expect(fitParts(parts, limit, (left) => `${left} left out`).length).toBeLessThanOrEqual(limit);
         },
       ),
     );

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { describeText } from "../../../components/csi/fields.ts";
-import { shownProperties, withoutKeys } from "../../../report/digest/values.ts";
+import { redactProperties, redactMessage } from "../../../report/digest/values.ts";
 import { PatchSource } from "../../../talos/patchSource.ts";
 import { argumentLists, environment, texts } from "./credentials.ts";
 
@@ -17,8 +17,8 @@ describe("a report", () => {
   test.each(environment.filter((form) => !form.includes("\n") && !onlyRandom(form)))("hides %s", (form) => {
     const [name = "", ...value] = bare(form).split("=");
     const shown = JSON.stringify([
-      shownProperties({ environment: [bare(form)] }, "x:y:Z"),
-      shownProperties(
+      redactProperties({ environment: [bare(form)] }, "x:y:Z"),
+      redactProperties(
         { env: { [name]: value.join("=") }, list: [{ name, value: value.join("=") }] },
         "x:y:Z",
       ),
@@ -32,7 +32,7 @@ describe("a report", () => {
       .filter((form) => !form.includes("\n") && !onlyRandom(form));
     expect(lines.length).toBeGreaterThan(20);
     for (const form of lines) {
-      const shown = JSON.stringify(shownProperties({ note: bare(form) }, "x:y:Z"));
+      const shown = JSON.stringify(redactProperties({ note: bare(form) }, "x:y:Z"));
       expect(pieces(form).filter((piece) => shown.includes(piece))).toEqual([]);
     }
   });
@@ -52,12 +52,12 @@ describe("a report", () => {
       configuration: "machine:\n  token: «secret 0d80b176»\n  ca:\n    key: «secret 0d80b177»\n",
       changes: ["~ machine.token: «secret 0d80b176» -> [secret]"],
     };
-    expect(shownProperties(inputs, "x:y:Z")).toEqual(inputs);
+    expect(redactProperties(inputs, "x:y:Z")).toEqual(inputs);
   });
 
   test("hides tokens and keys in messages, and leaves what they say", () => {
     expect(
-      withoutKeys(
+      redactMessage(
         "w1: https://svc:plum/pear@mirror answered 401; token: wrong. Use hvs.CAESIJplumpearlimekiwi",
       ),
     ).toBe("w1: https://svc:[secret]@mirror answered 401; token: wrong. Use [secret]");
