@@ -13,7 +13,7 @@ const connectTimeout = 3_000;
 const installTimeout = 90_000;
 
 /** The plugins that are not installed, if the engine may be asked to fetch them and their hosts can be reached. */
-export async function acquirable(
+export async function findAcquirable(
   sdks: readonly PluginSdk[],
   env: NodeJS.ProcessEnv,
   reachable: (env: NodeJS.ProcessEnv) => Promise<boolean> = hostsReachable,
@@ -61,11 +61,11 @@ async function hostsReachable(env: NodeJS.ProcessEnv): Promise<boolean> {
     proxy === null
       ? hosts.map((host) => ({ host, port: 443 }))
       : [{ host: proxy.hostname, port: Number(proxy.port || (proxy.protocol === "https:" ? 443 : 80)) }];
-  const answers = await Promise.all(targets.map(takesConnection));
+  const answers = await Promise.all(targets.map(acceptsConnection));
   return answers.every((answer) => answer);
 }
 
-function takesConnection(target: { host: string; port: number }): Promise<boolean> {
+function acceptsConnection(target: { host: string; port: number }): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ ...target, timeout: connectTimeout });
     const end = (answer: boolean) => (): void => {

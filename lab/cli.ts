@@ -11,7 +11,7 @@ import { destroy, preview, refresh, up } from "./operations.ts";
 import { ToolFailure } from "./process.ts";
 import { rolloutSince } from "./rolloutSummary.ts";
 import { openStack, pulumiEnvironment } from "./stack.ts";
-import { nextSteps, nodeTable, statusOf, writeKubeconfig } from "./status.ts";
+import { describeNextSteps, formatNodeTable, readStatus, writeKubeconfig } from "./status.ts";
 
 /** `npm run lab -- <command>`: an embedded cluster to see the whole job without hardware. */
 
@@ -80,8 +80,8 @@ function program(): Command {
         process.stdout.write(await rolloutSince(stackOf[mode], begun));
       }
       await writeKubeconfig(stackOf[mode]);
-      const status = await statusOf(await runningLab());
-      process.stdout.write(`\n${nodeTable(status)}\n\n${nextSteps(stackOf[mode])}\n`);
+      const status = await readStatus(await runningLab());
+      process.stdout.write(`\n${formatNodeTable(status)}\n\n${describeNextSteps(stackOf[mode])}\n`);
     });
 
   root
@@ -106,8 +106,8 @@ function program(): Command {
     .description("the nodes as their own APIs tell")
     .option("--json", "as data", false)
     .action(async ({ json }: { json: boolean }) => {
-      const status = await statusOf(await runningLab());
-      process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : `${nodeTable(status)}\n`);
+      const status = await readStatus(await runningLab());
+      process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : `${formatNodeTable(status)}\n`);
     });
 
   root

@@ -9,12 +9,12 @@ import { labFiles, readLayout, stackOf, type LabOptions } from "./layout.ts";
 const options = JSON.parse(process.argv[2] ?? "{}") as LabOptions;
 const { mode } = options;
 const say = (line: string) => console.log(`${new Date().toISOString()} ${line}`);
-const lab = await Lab.start(readLayout(stackOf[mode]), options, say).catch(giveUp);
+const lab = await Lab.start(readLayout(stackOf[mode]), options, say).catch(exitWithReason);
 let ready = false;
 let failure: string | undefined;
 
 /** What keeps a lab from starting, in one line: it is shown to whoever started it. */
-function giveUp(error: NodeJS.ErrnoException & { address?: string; port?: number }): never {
+function exitWithReason(error: NodeJS.ErrnoException & { address?: string; port?: number }): never {
   const taken = `${error.address ?? "an address of the lab"}:${error.port ?? "?"} is taken: another lab, from another folder, may be running`;
   console.error(error.code === "EADDRINUSE" ? taken : (error.stack ?? error.message));
   process.exit(1);

@@ -13,7 +13,7 @@ import {
   type LabOptions,
 } from "./layout.ts";
 import { endLabProcesses, reapLeftovers } from "./leftovers.ts";
-import { acquirable, acquirePlugins } from "./acquirePlugins.ts";
+import { findAcquirable, acquirePlugins } from "./acquirePlugins.ts";
 import { choosePlugins, languageHost, pluginSdks, type PluginChoice } from "./pluginPaths.ts";
 import { seedCluster } from "./seedCluster.ts";
 import { linkTools } from "./stack.ts";
@@ -41,16 +41,16 @@ export interface StartedLab {
   started: boolean;
 }
 
-type Say = (line: string) => void;
+type PrintLine = (line: string) => void;
 
 /** The lab in the wanted mode, started if none runs. A lab in the other mode is not touched. */
-export async function startLab(options: LabOptions, say: Say): Promise<StartedLab> {
+export async function startLab(options: LabOptions, say: PrintLine): Promise<StartedLab> {
   const { mode } = options;
-  refuseElsewhere();
+  requireLinux();
   const running = await labReport(labFiles.socket);
   const { tools, plugins } = await findPrograms(say, running === undefined);
   if (running !== undefined) {
-    if (running.mode !== mode) throw otherMode(running.mode, mode);
+    if (running.mode !== mode) throw otherModeError(running.mode, mode);
     if (running.failure !== undefined)
       throw new LabError(
         `the lab that runs could not be made: ${running.failure}\nThrow it away with: npm run lab -- stop`,
@@ -61,7 +61,7 @@ export async function startLab(options: LabOptions, say: Say): Promise<StartedLa
   reapLeftovers(say);
   makeLabFolders();
   linkTools(tools, plugins);
-  tellPrograms(tools.pulumi, plugins, say);
+  printPrograms(tools.pulumi, plugins, say);
   await launch(options);
   try {
     const layout = readLayout(stackOf[mode]);
@@ -79,9 +79,9 @@ export async function startLab(options: LabOptions, say: Say): Promise<StartedLa
 }
 
 /** The tools, and the provider plugins. Before a lab begins the engine may fetch plugins that are published and not installed. */
-async function findPrograms(say: Say, fetch: boolean) {
+async function findPrograms(say: PrintLine, fetch: boolean) {
   const progress = { onProgress: say };
-  const wanted = fetch ? await acquirable(pluginSdks, process.env) : [];
+  const wanted = fetch ? await findAcquirable(pluginSdks, process.env) : [];
   // What has to be built in any case is built together.
   if (wanted.length === 0) await resolveTools([...toolNames, "pulumi-resource-kubernetes"], progress);
   const tools = await resolveTools(toolNames, progress);
@@ -89,7 +89,7 @@ async function findPrograms(say: Say, fetch: boolean) {
   return { tools, plugins: await choosePlugins(progress) };
 }
 
-function tellPrograms(pulumi: string, plugins: readonly PluginChoice[], say: Say): void {
+function printPrograms(pulumi: string, plugins: readonly PluginChoice[], say: PrintLine): void {
   for (const { name, kind, version, path } of plugins)
     say(`provider ${name}: ${[kind, version].filter((word) => word !== undefined).join(", ")} (${path})`);
   const host = languageHost(pulumi);
@@ -97,13 +97,13 @@ function tellPrograms(pulumi: string, plugins: readonly PluginChoice[], say: Say
 }
 
 /** Fetches the published plugins that a lab would fetch when it starts, and tells which ones it would take. */
-export async function preparePlugins(say: Say): Promise<void> {
+export async function preparePlugins(say: PrintLine): Promise<void> {
   const { pulumi } = await resolveTools(["pulumi"], { onProgress: say });
-  await acquirePlugins(pulumi, await acquirable(pluginSdks, process.env), say);
-  tellPrograms(pulumi, await choosePlugins({ onProgress: say }), say);
+  await acquirePlugins(pulumi, await findAcquirable(pluginSdks, process.env), say);
+  printPrograms(pulumi, await choosePlugins({ onProgress: say }), say);
 }
 
-function refuseElsewhere(): void {
+function requireLinux(): void {
   if (process.platform === "linux") return;
   throw new LabError(
     `the lab runs on Linux only (it binds addresses all over 127.0.0.0/8 and starts Linux programs); this is ${process.platform}.\n` +
@@ -111,7 +111,7 @@ function refuseElsewhere(): void {
   );
 }
 
-function otherMode(is: LabMode, wanted: LabMode): LabError {
+function otherModeError(is: LabMode, wanted: LabMode): LabError {
   const wantedFlag = wanted === "new" ? " --new" : "";
   return new LabError(
     `a lab is running with ${is === "new" ? "machines that were empty (--new)" : "a running cluster"}; the other kind was asked for.\n` +
@@ -144,7 +144,7 @@ function lastLines(file: string): string {
 }
 
 /** Stops the lab and removes what belongs to it: its machines are gone, and so is any state that spoke of them. */
-export async function stopLab(say: Say): Promise<boolean> {
+export async function stopLab(say: PrintLine): Promise<boolean> {
   const report = await labReport(labFiles.socket);
   if (report === undefined) {
     reapLeftovers(say);

@@ -79,7 +79,7 @@ class Display {
 /** Preview, then update, as `pulumi up --yes` does; a first deployment is updated at once, and so is any with `skipPreview`. */
 export async function up(stackName: string, options: { skipPreview: boolean }): Promise<void> {
   const isFirst = !hasState(stackName); // asked before the stack is opened, which makes it
-  await engine(stackName, async (stack, display) => {
+  await runEngine(stackName, async (stack, display) => {
     if (isFirst) {
       process.stdout.write("Nothing is deployed yet, so everything is made now.\n");
     } else if (!options.skipPreview) {
@@ -94,24 +94,24 @@ export async function up(stackName: string, options: { skipPreview: boolean }): 
 }
 
 export async function preview(stackName: string, options: { refresh: boolean }): Promise<void> {
-  await engine(stackName, (stack, display) =>
+  await runEngine(stackName, (stack, display) =>
     stack.preview({ ...display, diff: true, ...(options.refresh ? { refresh: true } : {}) }),
   );
 }
 
 export async function refresh(stackName: string): Promise<void> {
-  needState(stackName);
-  await engine(stackName, (stack, display) => stack.refresh({ ...display }));
+  requireState(stackName);
+  await runEngine(stackName, (stack, display) => stack.refresh({ ...display }));
 }
 
 export async function destroy(stackName: string, options: { runProgram: boolean }): Promise<void> {
-  needState(stackName);
-  await engine(stackName, (stack, display) =>
+  requireState(stackName);
+  await runEngine(stackName, (stack, display) =>
     stack.destroy({ ...display, ...(options.runProgram ? { runProgram: true } : {}) }),
   );
 }
 
-function needState(stackName: string): void {
+function requireState(stackName: string): void {
   if (!hasState(stackName))
     throw new LabError(
       `nothing is deployed on this lab yet (stack ${stackName}); deploy with: npm run lab -- up`,
@@ -121,7 +121,7 @@ function needState(stackName: string): void {
 type Stack = Awaited<ReturnType<typeof openStack>>;
 
 /** The engine has shown its own diagnostics; what is added says that it failed and that nothing was lost. */
-async function engine(
+async function runEngine(
   stackName: string,
   operation: (stack: Stack, display: Display["options"]) => Promise<unknown>,
 ): Promise<void> {

@@ -12,7 +12,7 @@ export interface RunOptions {
 export class ToolFailure extends Error {}
 
 /** The tool's standard output; a ToolFailure with its last words where it fails. */
-export function run(file: string, args: string[], options: RunOptions = {}): Promise<string> {
+export function runTool(file: string, args: string[], options: RunOptions = {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       env: options.env ?? process.env,

@@ -1,7 +1,7 @@
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { initialTalosVersion, labFiles, vanillaImage, type LabLayout, type LabOptions } from "./layout.ts";
-import { run } from "./process.ts";
+import { runTool } from "./process.ts";
 
 /**
  * Makes the cluster that the seeds' reader already has: Talos from the vanilla image, with talosctl alone and nothing of
@@ -23,11 +23,11 @@ export async function seedCluster(
     say("talosctl gen secrets, gen config");
     if (secrets !== undefined) copyFileSync(secrets, labFiles.secretsBundle);
     else
-      await run(talosctl, [
+      await runTool(talosctl, [
         ...["gen", "secrets", "--talos-version", contract],
         ...["--output-file", labFiles.secretsBundle, "--force"],
       ]);
-    await run(talosctl, [
+    await runTool(talosctl, [
       "gen", "config", layout.clusterName, layout.endpoint,
       "--with-secrets", labFiles.secretsBundle,
       "--talos-version", contract,
@@ -37,15 +37,15 @@ export async function seedCluster(
       "--output", scratch, "--force",
     ]); // prettier-ignore
     const talosconfig = join(scratch, "talosconfig");
-    await run(talosctl, [
+    await runTool(talosctl, [
       "--talosconfig",
       talosconfig,
       "config",
       "endpoint",
       ...controlPlanes.map((node) => node.address),
     ]);
-    await run(talosctl, ["--talosconfig", talosconfig, "config", "node", first.address]);
-    await run("cp", ["--", talosconfig, labFiles.talosconfig]);
+    await runTool(talosctl, ["--talosconfig", talosconfig, "config", "node", first.address]);
+    await runTool("cp", ["--", talosconfig, labFiles.talosconfig]);
 
     say(`talosctl apply-config --insecure to ${layout.nodes.map((node) => node.name).join(", ")}`);
     const applied = layout.nodes.map((node) =>
@@ -55,15 +55,28 @@ export async function seedCluster(
     const authenticated = ["--talosconfig", labFiles.talosconfig];
     say(`talosctl bootstrap on ${first.name}`);
     await untilAccepted(() =>
-      run(talosctl, [...authenticated, "--nodes", first.address, "--endpoints", first.address, "bootstrap"]),
+      runTool(talosctl, [
+        ...authenticated,
+        "--nodes",
+        first.address,
+        "--endpoints",
+        first.address,
+        "bootstrap",
+      ]),
     );
     say("talosctl health");
-    await run(talosctl, [
+    await runTool(talosctl, [
       ...authenticated, "--nodes", first.address, "health", "--wait-timeout", "3m",
       "--control-plane-nodes", controlPlanes.map((node) => node.address).join(","),
       "--worker-nodes", layout.nodes.filter((node) => node.role === "worker").map((node) => node.address).join(","),
     ]); // prettier-ignore
-    const kubeconfig = await run(talosctl, [...authenticated, "--nodes", first.address, "kubeconfig", "-"]);
+    const kubeconfig = await runTool(talosctl, [
+      ...authenticated,
+      "--nodes",
+      first.address,
+      "kubeconfig",
+      "-",
+    ]);
     writeFileSync(labFiles.kubeconfig, kubeconfig, { mode: 0o600 });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -77,7 +90,7 @@ export async function seedCluster(
 async function applyOnce(talosctl: string, address: string, file: string): Promise<void> {
   await untilAccepted(async () => {
     try {
-      await run(talosctl, ["apply-config", "--insecure", "--nodes", address, "--file", file]);
+      await runTool(talosctl, ["apply-config", "--insecure", "--nodes", address, "--file", file]);
     } catch (error) {
       const asked = [
         "--talosconfig",
@@ -88,7 +101,7 @@ async function applyOnce(talosctl: string, address: string, file: string): Promi
         address,
         "version",
       ];
-      await run(talosctl, asked).catch(() => {
+      await runTool(talosctl, asked).catch(() => {
         throw error;
       });
     }

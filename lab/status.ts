@@ -35,7 +35,7 @@ export interface LabStatus {
 
 const iscsiadm = "/usr/local/sbin/iscsiadm";
 
-export async function statusOf(lab: LabReport): Promise<LabStatus> {
+export async function readStatus(lab: LabReport): Promise<LabStatus> {
   const layout = readLayout(lab.stack);
   const credentials = await labCredentials(lab);
   const nodes = await Promise.all(
@@ -67,7 +67,7 @@ async function nodeStatus(
   const talos = connectTalos({ endpoint: node.address, node: node.address, credentials });
   try {
     const facts = await readFacts(talos, { files: [iscsiadm] }, { deadlineMs: 5_000 });
-    return { ...self, ...statusFrom(facts) };
+    return { ...self, ...toStatus(facts) };
   } catch (error) {
     return { ...self, stage: "unreachable", problem: error instanceof Error ? error.message : String(error) };
   } finally {
@@ -75,7 +75,7 @@ async function nodeStatus(
   }
 }
 
-function statusFrom(facts: NodeFacts): Omit<NodeStatus, "name" | "address" | "role"> {
+function toStatus(facts: NodeFacts): Omit<NodeStatus, "name" | "address" | "role"> {
   const iscsid = facts.services.find((service) => service.id === "ext-iscsid");
   return {
     stage: facts.machine.stage,
@@ -88,7 +88,7 @@ function statusFrom(facts: NodeFacts): Omit<NodeStatus, "name" | "address" | "ro
 }
 
 /** The table that closes `lab -- up`. */
-export function nodeTable(status: LabStatus): string {
+export function formatNodeTable(status: LabStatus): string {
   const table = new Table({
     head: ["node", "role", "stage", "version", "schematic", "extensions", "iscsid", "initiator name"],
     style: { head: [], border: [], compact: true },
@@ -120,7 +120,7 @@ export async function writeKubeconfig(stack: string): Promise<void> {
 }
 
 /** What a person does after a finished `up`. */
-export function nextSteps(stack: string): string {
+export function describeNextSteps(stack: string): string {
   const kubectl = `${labFiles.bin}/kubectl --kubeconfig ${labFiles.kubeconfig}`;
   return [
     "What next:",

@@ -41,8 +41,8 @@ const namespace = "default";
 const driver = "iscsi.csi.joviandss.open-e.com";
 const finalizer = "external-attacher/iscsi-csi-joviandss-open-e-com";
 /** On a pod that waits for its volume, and on one whose volume is mounted (lab/kubernetes/stages.yaml). */
-const waits = "talos-iscsi-lab/waits-for-volume";
-const mounted = "talos-iscsi-lab/volume-mounted";
+const waitingAnnotation = "talos-iscsi-lab/waits-for-volume";
+const mountedAnnotation = "talos-iscsi-lab/volume-mounted";
 
 interface Clients {
   core: CoreV1Api;
@@ -91,7 +91,7 @@ export class StorageFaults {
     const lifted = new AbortController();
     const driving = this.#drive(clients, subject, lifted.signal);
     this.#active.push({ subject, clients, lifted, driver: driving });
-    await until(
+    await pollUntil(
       async () =>
         (await podsOf(clients, subject)).some(
           ({ spec, status }) => spec?.nodeName === node && status?.phase === "Running",
@@ -114,16 +114,19 @@ export class StorageFaults {
     await driving;
     const { core, apps } = clients;
     const { name } = subject;
-    await unless(404, apps.deleteNamespacedStatefulSet({ namespace, name }));
-    await unless(404, core.deleteNamespacedPod({ namespace, name: `${name}-0`, gracePeriodSeconds: 0 }));
-    await until(async () => {
+    await ignoreStatus(404, apps.deleteNamespacedStatefulSet({ namespace, name }));
+    await ignoreStatus(
+      404,
+      core.deleteNamespacedPod({ namespace, name: `${name}-0`, gracePeriodSeconds: 0 }),
+    );
+    await pollUntil(async () => {
       await this.#serve(clients, { ...subject, id: "volume-in-use" });
       return (await attachmentsOf(clients, subject)).length === 0;
     }, `the volume ${name} is still attached`);
     for (const one of await nodeNames(clients)) this.#node(one).boot?.iscsi.logout(targetOf(subject));
-    await unless(404, core.deleteNamespacedPersistentVolumeClaim({ namespace, name }));
-    await unless(404, core.deletePersistentVolume({ name }));
-    await until(
+    await ignoreStatus(404, core.deleteNamespacedPersistentVolumeClaim({ namespace, name }));
+    await ignoreStatus(404, core.deletePersistentVolume({ name }));
+    await pollUntil(
       async () => (await core.listPersistentVolume()).items.every(({ metadata }) => metadata?.name !== name),
       `the volume ${name} is still there`,
     );
@@ -147,13 +150,13 @@ export class StorageFaults {
       if (here.length + attachments.length === 0) continue;
       // An attachment goes only when the node's kubelet says that it does not use the volume any more.
       await this.#tellKubelet(clients, node, subject, here.length > 0);
-      for (const attachment of attachments) await attach(clients, attachment, subject);
+      for (const attachment of attachments) await finishAttachment(clients, attachment, subject);
       const iscsi = this.#node(node).boot?.iscsi;
       if (here.length === 0) {
         if (subject.id !== "session-leaks") iscsi?.logout(targetOf(subject));
       } else if (iscsi !== undefined && attachments.some(isAttached)) {
         iscsi.login(targetOf(subject));
-        for (const pod of here) await start(clients, pod);
+        for (const pod of here) await startPod(clients, pod);
       }
     }
   }
@@ -187,7 +190,7 @@ async function createWorkload(clients: Clients, subject: Subject): Promise<void>
   const { name, home } = subject;
   for (const one of await nodeNames(clients)) {
     const drivers = [{ name: driver, nodeID: one }];
-    await unless(409, storage.createCSINode({ body: { metadata: { name: one }, spec: { drivers } } }));
+    await ignoreStatus(409, storage.createCSINode({ body: { metadata: { name: one }, spec: { drivers } } }));
   }
   const requests = { storage: "1Gi" };
   const volume = { accessModes: ["ReadWriteOnce"], storageClassName: "" };
@@ -217,7 +220,7 @@ async function createWorkload(clients: Clients, subject: Subject): Promise<void>
         serviceName: name,
         selector: { matchLabels: { app: name } },
         template: {
-          metadata: { labels: { app: name, [waits]: "true" } },
+          metadata: { labels: { app: name, [waitingAnnotation]: "true" } },
           spec: {
             affinity: {
               nodeAffinity: {
@@ -234,7 +237,7 @@ async function createWorkload(clients: Clients, subject: Subject): Promise<void>
 }
 
 /** What the external attacher does with one attachment. */
-async function attach(
+async function finishAttachment(
   { storage }: Clients,
   { metadata, spec, status }: V1VolumeAttachment,
   subject: Subject,
@@ -243,17 +246,17 @@ async function attach(
   const name = metadata?.name ?? "";
   if (metadata?.deletionTimestamp !== undefined) {
     if (id !== "volume-never-detaches")
-      await unless(
+      await ignoreStatus(
         404,
         storage.patchVolumeAttachment({ name, body: { metadata: { finalizers: null } } }, merge),
       );
     return;
   }
   const tell = async (body: object): Promise<void> => {
-    await unless(404, storage.patchVolumeAttachmentStatus({ name, body: { status: body } }, merge));
+    await ignoreStatus(404, storage.patchVolumeAttachmentStatus({ name, body: { status: body } }, merge));
   };
   if (metadata?.finalizers?.includes(finalizer) !== true)
-    await unless(
+    await ignoreStatus(
       404,
       storage.patchVolumeAttachment({ name, body: { metadata: { finalizers: [finalizer] } } }, merge),
     );
@@ -266,10 +269,11 @@ async function attach(
 }
 
 /** The volume is mounted: the pod's containers may start. */
-async function start({ core }: Clients, { metadata }: V1Pod): Promise<void> {
-  if (metadata?.annotations?.[mounted] !== undefined || metadata?.deletionTimestamp !== undefined) return;
-  const body = { metadata: { annotations: { [mounted]: "true" } } };
-  await unless(404, core.patchNamespacedPod({ namespace, name: metadata?.name ?? "", body }, merge));
+async function startPod({ core }: Clients, { metadata }: V1Pod): Promise<void> {
+  if (metadata?.annotations?.[mountedAnnotation] !== undefined || metadata?.deletionTimestamp !== undefined)
+    return;
+  const body = { metadata: { annotations: { [mountedAnnotation]: "true" } } };
+  await ignoreStatus(404, core.patchNamespacedPod({ namespace, name: metadata?.name ?? "", body }, merge));
 }
 
 function isAttached({ metadata, status }: V1VolumeAttachment): boolean {
@@ -299,13 +303,13 @@ function targetOf({ name }: Subject): string {
   return `iqn.2019-04.com.example.lab:${name}`;
 }
 
-async function until(done: () => Promise<boolean>, otherwise: string): Promise<void> {
+async function pollUntil(done: () => Promise<boolean>, otherwise: string): Promise<void> {
   for (const limit = Date.now() + 30_000; !(await done()); await sleep(50))
     if (Date.now() > limit) throw new Error(otherwise);
 }
 
 /** 409: made already. 404: gone already. */
-async function unless(code: 404 | 409, work: Promise<unknown>): Promise<void> {
+async function ignoreStatus(code: 404 | 409, work: Promise<unknown>): Promise<void> {
   await work.catch((error: unknown) => {
     if (!(error instanceof ApiException) || error.code !== code) throw error;
   });

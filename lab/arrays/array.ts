@@ -3,7 +3,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** A stand-in of a storage array. */
-export interface Array {
+export interface StorageArray {
   readonly port: number;
   /** What is on it, in the order it was made: a test compares it before and after. */
   contents(): ArrayContents;
@@ -17,7 +17,7 @@ export interface ArrayContents {
 }
 
 /** An answer as JSON. */
-export interface Answer {
+export interface JsonAnswer {
   status: number;
   body?: unknown;
 }
@@ -28,8 +28,8 @@ export interface Portal {
   port: number;
 }
 
-export async function listen(
-  handle: (request: IncomingMessage, url: URL, body: string) => Answer,
+export async function startArrayServer(
+  handle: (request: IncomingMessage, url: URL, body: string) => JsonAnswer,
   { host, port }: Portal = { host: "127.0.0.1", port: 0 },
 ): Promise<{ port: number; stop: () => Promise<void> }> {
   const server: Server = createServer((request, response) => {

@@ -4,7 +4,7 @@ import { TgtDisks } from "./tgtDisks.ts";
 
 /** `npm run array`: an array for machines that are not simulated, as .github/workflows/acceptance.yml makes them. */
 
-interface Given {
+interface CliOptions {
   address: string;
   port: number;
   folder: string;
@@ -20,7 +20,7 @@ await new Command("array")
   .requiredOption("--folder <path>", "where the disks are kept, as sparse files")
   .option("--port <number>", "port of the API", Number, 5000)
   .option("--user <name>", "who may use it", "kubernetes")
-  .action(async ({ address, port, folder, user }: Given) => {
+  .action(async ({ address, port, folder, user }: CliOptions) => {
     const password = process.env["ARRAY_PASSWORD"] ?? "";
     if (password === "") throw new Error("Set ARRAY_PASSWORD, the password of the array's user.");
     await DsmArray.start({

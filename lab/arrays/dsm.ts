@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { listen } from "./array.ts";
-import type { Answer, Array, ArrayContents, Portal } from "./array.ts";
+import { startArrayServer } from "./array.ts";
+import type { JsonAnswer, StorageArray, ArrayContents, Portal } from "./array.ts";
 import { Disks } from "./disks.ts";
 
 export interface DsmArrayOptions {
@@ -41,7 +41,7 @@ interface Snapshot {
 }
 
 /** DSM's error codes that SynologyOpenSource/synology-csi v1.2.1 knows (pkg/dsm/webapi/iscsi.go, errCodeMapping). */
-const code = {
+const errorCodes = {
   noSpace: 18990002,
   noLun: 18990531,
   noSnapshot: 18990532,
@@ -71,7 +71,7 @@ const location = "/volume1";
 const free = 2 ** 40;
 
 /** The web API of a DSM with one btrfs volume, as synology-csi v1.2.1 uses it (pkg/dsm/webapi). Shares are not there: the stand-in serves iSCSI. */
-export class DsmArray implements Array {
+export class DsmArray implements StorageArray {
   readonly #options: DsmArrayOptions;
   readonly #disks: Disks;
   readonly #sessions = new Set<string>();
@@ -88,7 +88,7 @@ export class DsmArray implements Array {
 
   static async start(options: DsmArrayOptions): Promise<DsmArray> {
     const array = new DsmArray(options);
-    array.#server = await listen((request, url) => array.#answer(request, url), options.portal);
+    array.#server = await startArrayServer((request, url) => array.#answer(request, url), options.portal);
     return array;
   }
 
@@ -109,9 +109,9 @@ export class DsmArray implements Array {
   }
 
   // DSM answers every call with status 200.
-  #answer(request: IncomingMessage, url: URL): Answer {
+  #answer(request: IncomingMessage, url: URL): JsonAnswer {
     const parameters = Object.fromEntries(
-      [...url.searchParams].map(([name, value]) => [name, unquoted(value)]),
+      [...url.searchParams].map(([name, value]) => [name, unquote(value)]),
     );
     try {
       const data = this.#call(request, parameters);
@@ -126,19 +126,19 @@ export class DsmArray implements Array {
     const { api = "", method = "" } = parameters;
     if (api === "SYNO.API.Auth" && method === "login") return this.#login(parameters);
     const session = /(?:^|;\s*)id=([^;]*)/.exec(request.headers.cookie ?? "")?.[1] ?? "";
-    if (!this.#sessions.has(session)) throw new DsmError(code.noSession);
+    if (!this.#sessions.has(session)) throw new DsmError(errorCodes.noSession);
     if (api === "SYNO.API.Auth") {
       this.#sessions.delete(session);
       return undefined;
     }
     const handler = this.#handlers[`${api} ${method}`];
-    if (handler === undefined) throw new DsmError(code.noMethod);
+    if (handler === undefined) throw new DsmError(errorCodes.noMethod);
     return handler(parameters);
   }
 
   #login({ account, passwd }: Parameters): object {
     const { user, password } = this.#options;
-    if (account !== user || passwd !== password) throw new DsmError(code.credentials);
+    if (account !== user || passwd !== password) throw new DsmError(errorCodes.credentials);
     const sid = randomUUID();
     this.#sessions.add(sid);
     return { sid };
@@ -146,17 +146,17 @@ export class DsmArray implements Array {
 
   readonly #handlers: Readonly<Record<string, (parameters: Parameters) => object | undefined>> = {
     "SYNO.Core.System info": () => ({ hostname: "lab", model: "DS-lab", firmware_ver: "DSM 7.2" }),
-    "SYNO.Core.Storage.Volume list": () => ({ volumes: [shownVolume] }),
+    "SYNO.Core.Storage.Volume list": () => ({ volumes: [volumeAnswer] }),
     "SYNO.Core.Storage.Volume get": ({ volume_path: path }) => {
-      if (path !== location) throw new DsmError(code.noVolume);
-      return { volume: shownVolume };
+      if (path !== location) throw new DsmError(errorCodes.noVolume);
+      return { volume: volumeAnswer };
     },
     "SYNO.Core.Share list": () => ({ shares: [] }),
-    "SYNO.Core.ISCSI.LUN list": () => ({ luns: [...this.#luns.values()].map(shownLun) }),
-    "SYNO.Core.ISCSI.LUN get": ({ uuid }) => ({ lun: shownLun(this.#lun(uuid)) }),
+    "SYNO.Core.ISCSI.LUN list": () => ({ luns: [...this.#luns.values()].map(lunAnswer) }),
+    "SYNO.Core.ISCSI.LUN get": ({ uuid }) => ({ lun: lunAnswer(this.#lun(uuid)) }),
     "SYNO.Core.ISCSI.LUN create": (given) => {
       const bytes = Number(given["size"]);
-      if (bytes > free) throw new DsmError(code.noSpace);
+      if (bytes > free) throw new DsmError(errorCodes.noSpace);
       return { uuid: this.#newLun(given["name"], bytes, given["description"]) };
     },
     "SYNO.Core.ISCSI.LUN set": ({ uuid, new_size: bytes }) => {
@@ -197,10 +197,10 @@ export class DsmArray implements Array {
       return { snapshot_uuid: uuid };
     },
     "SYNO.Core.ISCSI.LUN list_snapshot": ({ src_lun_uuid: from }) => ({
-      snapshots: [...this.#snapshots.values()].filter(({ lun }) => lun === from).map(shownSnapshot),
+      snapshots: [...this.#snapshots.values()].filter(({ lun }) => lun === from).map(snapshotAnswer),
     }),
     "SYNO.Core.ISCSI.LUN get_snapshot": ({ snapshot_uuid: uuid }) => ({
-      snapshot: shownSnapshot(this.#snapshot(uuid)),
+      snapshot: snapshotAnswer(this.#snapshot(uuid)),
     }),
     "SYNO.Core.ISCSI.LUN delete_snapshot": ({ snapshot_uuid: uuid }) => {
       const found = this.#snapshot(uuid);
@@ -212,11 +212,13 @@ export class DsmArray implements Array {
       const found = this.#snapshot(uuid);
       return { cloned_lun_uuid: this.#newLun(name, found.bytes, "", found.uuid) };
     },
-    "SYNO.Core.ISCSI.Target list": () => ({ targets: [...this.#targets.values()].map(shownTarget) }),
-    "SYNO.Core.ISCSI.Target get": ({ target_id: id }) => ({ target: shownTarget(this.#target(id)) }),
+    "SYNO.Core.ISCSI.Target list": () => ({ targets: [...this.#targets.values()].map(targetAnswer) }),
+    "SYNO.Core.ISCSI.Target get": ({ target_id: id }) => ({ target: targetAnswer(this.#target(id)) }),
     "SYNO.Core.ISCSI.Target create": ({ name = "", iqn = "" }) => {
-      if ([...this.#targets.values()].some((one) => one.name === name)) throw new DsmError(code.targetName);
-      if (this.#targets.size >= (this.#options.maxTargets ?? 128)) throw new DsmError(code.tooManyTargets);
+      if ([...this.#targets.values()].some((one) => one.name === name))
+        throw new DsmError(errorCodes.targetName);
+      if (this.#targets.size >= (this.#options.maxTargets ?? 128))
+        throw new DsmError(errorCodes.tooManyTargets);
       const id = ++this.#lastTarget;
       this.#targets.set(id, { id, name, iqn, maxSessions: 1, luns: [] });
       return { target_id: id };
@@ -234,7 +236,7 @@ export class DsmArray implements Array {
   };
 
   #newLun(name = "", bytes: number, description = "", from?: string): string {
-    if ([...this.#luns.values()].some((one) => one.name === name)) throw new DsmError(code.lunName);
+    if ([...this.#luns.values()].some((one) => one.name === name)) throw new DsmError(errorCodes.lunName);
     const uuid = randomUUID();
     if (from === undefined) this.#disks.create(uuid, bytes);
     else this.#disks.copy(from, uuid);
@@ -245,25 +247,25 @@ export class DsmArray implements Array {
   // `get` takes a name in the place of a UUID or an ID, and the driver uses that (pkg/dsm/service/dsm.go, createVolumeByDsm).
   #lun(key = ""): Lun {
     const found = this.#luns.get(key) ?? [...this.#luns.values()].find(({ name }) => name === key);
-    if (found === undefined) throw new DsmError(code.noLun);
+    if (found === undefined) throw new DsmError(errorCodes.noLun);
     return found;
   }
 
   #target(key = ""): Target {
     const found =
       this.#targets.get(Number(key)) ?? [...this.#targets.values()].find(({ name }) => name === key);
-    if (found === undefined) throw new DsmError(code.noTarget);
+    if (found === undefined) throw new DsmError(errorCodes.noTarget);
     return found;
   }
 
   #snapshot(key = ""): Snapshot {
     const found = this.#snapshots.get(key);
-    if (found === undefined) throw new DsmError(code.noSnapshot);
+    if (found === undefined) throw new DsmError(errorCodes.noSnapshot);
     return found;
   }
 }
 
-const shownVolume = {
+const volumeAnswer = {
   display_name: "Volume 1",
   volume_path: location,
   status: "normal",
@@ -274,7 +276,7 @@ const shownVolume = {
   location: "internal",
 };
 
-const shownLun = ({ name, uuid, bytes, location: path }: Lun) => ({
+const lunAnswer = ({ name, uuid, bytes, location: path }: Lun) => ({
   name,
   uuid,
   type: 263,
@@ -286,7 +288,7 @@ const shownLun = ({ name, uuid, bytes, location: path }: Lun) => ({
   dev_attribs: [],
 });
 
-const shownTarget = ({ id, name, iqn, maxSessions, luns }: Target) => ({
+const targetAnswer = ({ id, name, iqn, maxSessions, luns }: Target) => ({
   target_id: id,
   name,
   iqn,
@@ -296,7 +298,7 @@ const shownTarget = ({ id, name, iqn, maxSessions, luns }: Target) => ({
   connected_sessions: [],
 });
 
-const shownSnapshot = ({ uuid, name, lun, bytes, seconds }: Snapshot) => ({
+const snapshotAnswer = ({ uuid, name, lun, bytes, seconds }: Snapshot) => ({
   uuid,
   name,
   parent_uuid: lun,
@@ -307,6 +309,6 @@ const shownSnapshot = ({ uuid, name, lun, bytes, seconds }: Snapshot) => ({
 });
 
 // Texts come as JSON strings, or bare.
-function unquoted(value: string): string {
+function unquote(value: string): string {
   return /^".*"$/s.test(value) ? (JSON.parse(value) as string) : value;
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
-import { listen } from "./array.ts";
-import type { Answer, Array, ArrayContents } from "./array.ts";
+import { startArrayServer } from "./array.ts";
+import type { JsonAnswer, StorageArray, ArrayContents } from "./array.ts";
 import { Disks } from "./disks.ts";
 
 /** Who may use the REST API, and the pool that is there. */
@@ -32,7 +32,7 @@ interface SnapshotOf {
  * The REST API of a JovianDSS as open-e/joviandss-kubernetescsi v1.1.0 uses it: paths and bodies of pkg/rest/storageapi.go, targets.go, clones.go and
  * entrielisters.go, statuses of pkg/rest/payload-def.go, and the error messages that pkg/rest/errors.go recognizes.
  */
-export class JovianDssArray implements Array {
+export class JovianDssArray implements StorageArray {
   readonly #options: JovianDssArrayOptions;
   readonly #disks: Disks;
   readonly #volumes = new Map<string, Volume>();
@@ -47,7 +47,7 @@ export class JovianDssArray implements Array {
 
   static async start(options: JovianDssArrayOptions): Promise<JovianDssArray> {
     const array = new JovianDssArray(options);
-    array.#server = await listen((request, url, body) => array.#answer(request, url, body));
+    array.#server = await startArrayServer((request, url, body) => array.#answer(request, url, body));
     return array;
   }
 
@@ -67,20 +67,22 @@ export class JovianDssArray implements Array {
     await this.#server?.stop();
   }
 
-  #answer(request: IncomingMessage, url: URL, text: string): Answer {
+  #answer(request: IncomingMessage, url: URL, text: string): JsonAnswer {
     const { user, password, pool } = this.#options;
     const wanted = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-    if (request.headers.authorization !== wanted) return failure(401, "Unauthorized", {});
+    if (request.headers.authorization !== wanted) return failureAnswer(401, "Unauthorized", {});
     const [, api, version, pools, name, ...path] = url.pathname.split("/").map(decodeURIComponent);
-    if (`${api}/${version}/${pools}` !== "api/v3/pools") return failure(404, `${url.pathname} not found`, {});
-    if (name !== pool) return notFound(name ?? "");
+    if (`${api}/${version}/${pools}` !== "api/v3/pools")
+      return failureAnswer(404, `${url.pathname} not found`, {});
+    if (name !== pool) return notFoundAnswer(name ?? "");
     const body = (text === "" ? {} : JSON.parse(text)) as Record<string, unknown>;
     const page = Number(url.searchParams.get("page") ?? 0);
     const [kind, ...rest] = path;
-    if (kind === undefined) return data({ name: pool, available: String(2 ** 40), size: String(2 ** 41) });
+    if (kind === undefined)
+      return dataAnswer({ name: pool, available: String(2 ** 40), size: String(2 ** 41) });
     if (kind === "volumes") return this.#volumesAnswer(request.method ?? "", rest, body, page);
     if (kind === "san") return this.#targetsAnswer(request.method ?? "", rest.slice(2), body);
-    return failure(404, `${url.pathname} not found`, {});
+    return failureAnswer(404, `${url.pathname} not found`, {});
   }
 
   #volumesAnswer(
@@ -88,16 +90,16 @@ export class JovianDssArray implements Array {
     [id, part, snapshot, clones]: string[],
     body: Record<string, unknown>,
     page: number,
-  ): Answer {
+  ): JsonAnswer {
     if (id === undefined) {
       return method === "POST" ? this.#create(String(body["name"]), Number(body["size"])) : this.#list(page);
     }
     if (id === "snapshots") return this.#listSnapshots(page);
-    if (!this.#volumes.has(id)) return notFound(`${this.#options.pool}/${id}`);
-    if (part === undefined) return method === "DELETE" ? this.#delete(id) : data(this.#shown(id));
+    if (!this.#volumes.has(id)) return notFoundAnswer(`${this.#options.pool}/${id}`);
+    if (part === undefined) return method === "DELETE" ? this.#delete(id) : dataAnswer(this.#shown(id));
     if (part === "clone") return this.#clone(id, String(body["snapshot"]), String(body["name"]));
     if (snapshot === undefined) return this.#take(id, String(body["snapshot_name"]));
-    if (clones === "clones") return data(this.#clonesOf(id, snapshot).map((name) => ({ name })));
+    if (clones === "clones") return dataAnswer(this.#clonesOf(id, snapshot).map((name) => ({ name })));
     return method === "DELETE" ? this.#deleteSnapshot(id, snapshot) : this.#showSnapshot(id, snapshot);
   }
 
@@ -108,26 +110,30 @@ export class JovianDssArray implements Array {
   }
 
   // The driver asks page by page until one is empty (pkg/driver/driver.go, getResourcesList).
-  #list(page: number): Answer {
+  #list(page: number): JsonAnswer {
     const all = page === 0 ? [...this.#volumes.keys()].sort() : [];
-    return data({ results: this.#volumes.size, entries: all.map((id) => this.#shown(id)) });
+    return dataAnswer({ results: this.#volumes.size, entries: all.map((id) => this.#shown(id)) });
   }
 
-  #create(name: string, bytes: number): Answer {
-    if (this.#volumes.has(name)) return exists(`${this.#options.pool}/${name}`);
+  #create(name: string, bytes: number): JsonAnswer {
+    if (this.#volumes.has(name)) return existsAnswer(`${this.#options.pool}/${name}`);
     const free = 2 ** 40;
     if (bytes > free) {
       const pool = this.#options.pool;
-      return failure(500, `New zvol size(${bytes}) exceeds available space on pool ${pool}(${free}).`, {});
+      return failureAnswer(
+        500,
+        `New zvol size(${bytes}) exceeds available space on pool ${pool}(${free}).`,
+        {},
+      );
     }
     this.#disks.create(name, bytes);
     this.#volumes.set(name, { name, bytes });
     return { status: 201, body: { data: this.#shown(name), error: null } };
   }
 
-  #delete(id: string): Answer {
+  #delete(id: string): JsonAnswer {
     if (this.#snapshots.some(({ volume }) => volume === id)) {
-      return failure(500, "In order to delete a zvol, you must delete all of its clones first.", {
+      return failureAnswer(500, "In order to delete a zvol, you must delete all of its clones first.", {
         class: "opene.storage.zfs.ZfsOeError",
       });
     }
@@ -136,8 +142,9 @@ export class JovianDssArray implements Array {
     return { status: 204 };
   }
 
-  #take(volume: string, name: string): Answer {
-    if (this.#find(volume, name) !== undefined) return exists(`${this.#options.pool}/${volume}@${name}`);
+  #take(volume: string, name: string): JsonAnswer {
+    if (this.#find(volume, name) !== undefined)
+      return existsAnswer(`${this.#options.pool}/${volume}@${name}`);
     this.#disks.copy(volume, `${volume}@${name}`);
     this.#snapshots.push({ volume, name, seconds: Math.floor(Date.now() / 1000) });
     return { status: 200, body: { data: null, error: null } };
@@ -152,58 +159,58 @@ export class JovianDssArray implements Array {
     return [...this.#volumes.values()].filter((one) => one.origin === origin).map(({ name }) => name);
   }
 
-  #clone(volume: string, snapshot: string, name: string): Answer {
+  #clone(volume: string, snapshot: string, name: string): JsonAnswer {
     const { pool } = this.#options;
     const from = `${volume}@${snapshot}`;
     if (this.#find(volume, snapshot) === undefined) {
-      return failure(500, `cannot open '${pool}/${from}': dataset does not exist`, { errno: 0 });
+      return failureAnswer(500, `cannot open '${pool}/${from}': dataset does not exist`, { errno: 0 });
     }
-    if (this.#volumes.has(name)) return exists(`${pool}/${name}`);
+    if (this.#volumes.has(name)) return existsAnswer(`${pool}/${name}`);
     this.#disks.copy(from, name);
     this.#volumes.set(name, { name, bytes: this.#disks.size(name), origin: `${pool}/${from}` });
     return { status: 200, body: { data: this.#shown(name), error: null } };
   }
 
-  #showSnapshot(volume: string, name: string): Answer {
+  #showSnapshot(volume: string, name: string): JsonAnswer {
     const found = this.#find(volume, name);
     const full = `${this.#options.pool}/${volume}@${name}`;
     if (found === undefined)
-      return failure(500, `cannot open '${full}': dataset does not exist`, { errno: 0 });
+      return failureAnswer(500, `cannot open '${full}': dataset does not exist`, { errno: 0 });
     const creation = new Date(found.seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
     const clones = this.#clonesOf(volume, name).map((clone) => `${this.#options.pool}/${clone}`);
     const volsize = String(this.#volumes.get(volume)?.bytes ?? 0);
-    return data({ name, creation, volsize, clones: clones.join(",") });
+    return dataAnswer({ name, creation, volsize, clones: clones.join(",") });
   }
 
-  #deleteSnapshot(volume: string, name: string): Answer {
+  #deleteSnapshot(volume: string, name: string): JsonAnswer {
     const index = this.#snapshots.findIndex((one) => one.volume === volume && one.name === name);
     const full = `${this.#options.pool}/${volume}@${name}`;
-    if (index < 0) return failure(500, `cannot open '${full}': dataset does not exist`, { errno: 0 });
+    if (index < 0) return failureAnswer(500, `cannot open '${full}': dataset does not exist`, { errno: 0 });
     const clones = this.#clonesOf(volume, name);
     if (clones.length > 0) {
       const list = clones.map((clone) => `${this.#options.pool}/${clone}`).join("\n");
       const message = `cannot destroy '${full}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n${list}`;
-      return failure(500, message, { errno: 1000, class: "zfslib.wrap.zfs.ZfsCmdError" });
+      return failureAnswer(500, message, { errno: 1000, class: "zfslib.wrap.zfs.ZfsCmdError" });
     }
     this.#disks.delete(`${volume}@${name}`);
     this.#snapshots.splice(index, 1);
     return { status: 204 };
   }
 
-  #listSnapshots(page: number): Answer {
+  #listSnapshots(page: number): JsonAnswer {
     const entries = (page === 0 ? this.#snapshots : []).map(({ volume, name, seconds }) => ({
       volume,
       name,
       properties: { creation: String(seconds) },
     }));
-    return data({ results: this.#snapshots.length, entries });
+    return dataAnswer({ results: this.#snapshots.length, entries });
   }
 
-  #targetsAnswer(method: string, [iqn, part, lun]: string[], body: Record<string, unknown>): Answer {
+  #targetsAnswer(method: string, [iqn, part, lun]: string[], body: Record<string, unknown>): JsonAnswer {
     if (iqn === undefined) {
       const name = String(body["name"]);
       if (this.#targets.has(name)) {
-        return failure(500, `Target with name ${name} is already present on`, {
+        return failureAnswer(500, `Target with name ${name} is already present on`, {
           class: "opene.san.target.base.iscsi.target.TargetNameConflictError",
         });
       }
@@ -212,10 +219,10 @@ export class JovianDssArray implements Array {
     }
     const target = this.#targets.get(iqn);
     if (target === undefined) {
-      return failure(404, `Target ${iqn} not exists.`, { class: "opene.exceptions.ItemNotFoundError" });
+      return failureAnswer(404, `Target ${iqn} not exists.`, { class: "opene.exceptions.ItemNotFoundError" });
     }
     if (part === "luns") return this.#lun(method, iqn, target, lun, body);
-    if (method !== "DELETE") return data({ name: iqn, active: true });
+    if (method !== "DELETE") return dataAnswer({ name: iqn, active: true });
     this.#targets.delete(iqn);
     this.#disks.withdraw(iqn);
     return { status: 204 };
@@ -227,10 +234,10 @@ export class JovianDssArray implements Array {
     target: Target,
     lun: string | undefined,
     body: Record<string, unknown>,
-  ): Answer {
+  ): JsonAnswer {
     if (method === "DELETE") {
       if (lun === undefined || !target.luns.includes(lun)) {
-        return failure(404, `LUN ${lun} not exists.`, { class: "opene.exceptions.ItemNotFoundError" });
+        return failureAnswer(404, `LUN ${lun} not exists.`, { class: "opene.exceptions.ItemNotFoundError" });
       }
       target.luns = target.luns.filter((one) => one !== lun);
       this.#disks.withdraw(iqn);
@@ -238,13 +245,13 @@ export class JovianDssArray implements Array {
     }
     const name = String(body["name"]);
     if (!this.#volumes.has(name)) {
-      return failure(404, `Volume ${name} not found in pool ${this.#options.pool}.`, {
+      return failureAnswer(404, `Volume ${name} not found in pool ${this.#options.pool}.`, {
         class: "opene.exceptions.ItemNotFoundError",
       });
     }
     if (target.luns.length > 0) {
       const conflict = { class: "opene.exceptions.ItemConflictError" };
-      return failure(500, `LUN 0 is already used in ${iqn}.`, conflict);
+      return failureAnswer(500, `LUN 0 is already used in ${iqn}.`, conflict);
     }
     target.luns.push(name);
     this.#disks.export({ iqn, lun: 0, disk: name });
@@ -252,14 +259,19 @@ export class JovianDssArray implements Array {
   }
 }
 
-const data = (content: unknown): Answer => ({ status: 200, body: { data: content, error: null } });
+const dataAnswer = (content: unknown): JsonAnswer => ({ status: 200, body: { data: content, error: null } });
 
-const failure = (status: number, message: string, more: { errno?: number; class?: string }): Answer => ({
+const failureAnswer = (
+  status: number,
+  message: string,
+  more: { errno?: number; class?: string },
+): JsonAnswer => ({
   status,
   body: { data: null, error: { message, ...more } },
 });
 
-const notFound = (name: string): Answer =>
-  failure(500, `Zfs resource: ${name} not found in this collection.`, { errno: 1 });
+const notFoundAnswer = (name: string): JsonAnswer =>
+  failureAnswer(500, `Zfs resource: ${name} not found in this collection.`, { errno: 1 });
 
-const exists = (name: string): Answer => failure(500, `Resource ${name} already exists.`, { errno: 5 });
+const existsAnswer = (name: string): JsonAnswer =>
+  failureAnswer(500, `Resource ${name} already exists.`, { errno: 5 });

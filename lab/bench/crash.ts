@@ -47,8 +47,8 @@ export async function crashRollouts(options: {
     let done = 0;
     let tries = 0;
     for (let rollout = 0; done < kills; rollout += 1) {
-      want(dir, versions[rollout % 2] ?? versions[0]);
-      const before = await upgrades(socket);
+      setWantedVersion(dir, versions[rollout % 2] ?? versions[0]);
+      const before = await countUpgrades(socket);
       for (let finished = false; !finished;) {
         const victim: Victim = done % 2 === 0 ? "engine" : "provider";
         const afterMs = ((tries++ * spread) % 1) * windowMs;
@@ -62,13 +62,13 @@ export async function crashRollouts(options: {
         if (!finished && !killed) throw new Error(`an up that nobody killed failed:\n${text.slice(-4_000)}`);
       }
       figures.rollouts += 1;
-      for (const [name, count] of Object.entries(await upgrades(socket))) {
+      for (const [name, count] of Object.entries(await countUpgrades(socket))) {
         const times = count - (before[name] ?? 0);
         const told = `${name} in rollout ${rollout + 1}: ${times}`;
         if (times > 1) figures.doubleUpgrades.push(told);
         if (times < 1) figures.missedUpgrades.push(told);
       }
-      figures.cordoned.push(...cordoned(dir).map((name) => `${name} after rollout ${rollout + 1}`));
+      figures.cordoned.push(...cordonedNodes(dir).map((name) => `${name} after rollout ${rollout + 1}`));
     }
   } finally {
     figures.mostDown = watch.stop();
@@ -80,7 +80,7 @@ export async function crashRollouts(options: {
 export async function benchCrash(kills: number): Promise<void> {
   const say = (line: string) => process.stderr.write(`${line}\n`);
   await inScratchLab({ nodeSeconds: 1.5, say }, async (dir) => {
-    want(dir, "v1.13.7");
+    setWantedVersion(dir, "v1.13.7");
     const first = await upWithKill(dir);
     if (first.code !== 0) throw new Error(`the first up failed:\n${first.text.slice(-4_000)}`);
     const figures = await crashRollouts({
@@ -106,18 +106,18 @@ export async function benchCrash(kills: number): Promise<void> {
 }
 
 /** Which release the stack dev is to run from now on. */
-export function want(dir: string, version: string): void {
+export function setWantedVersion(dir: string, version: string): void {
   const file = join(dir, "Pulumi.dev.yaml");
   writeFileSync(file, readFileSync(file, "utf8").replace(/talosVersion: \S+/, `talosVersion: ${version}`));
 }
 
-async function upgrades(socket: string): Promise<Record<string, number>> {
+async function countUpgrades(socket: string): Promise<Record<string, number>> {
   const report = await labReport(socket);
   if (report === undefined) throw new Error("the lab does not run any more");
   return Object.fromEntries(report.nodes.map(({ name, upgrades: count }) => [name, count]));
 }
 
-function cordoned(dir: string): string[] {
+function cordonedNodes(dir: string): string[] {
   const path = "{range .items[?(@.spec.unschedulable==true)]}{.metadata.name} {end}";
   const names = execFileSync(
     join(dir, ".lab", "bin", "kubectl"),

@@ -7,21 +7,23 @@ export interface Figure {
   most: number;
 }
 
-export function figure(values: number[]): Figure {
+export function summarize(values: number[]): Figure {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   const median =
-    sorted.length % 2 === 1 ? at(sorted, middle) : (at(sorted, middle - 1) + at(sorted, middle)) / 2;
-  return { median, least: at(sorted, 0), most: at(sorted, sorted.length - 1) };
+    sorted.length % 2 === 1
+      ? valueAt(sorted, middle)
+      : (valueAt(sorted, middle - 1) + valueAt(sorted, middle)) / 2;
+  return { median, least: valueAt(sorted, 0), most: valueAt(sorted, sorted.length - 1) };
 }
 
-function at(values: number[], index: number): number {
+function valueAt(values: number[], index: number): number {
   const value = values[index];
   if (value === undefined) throw new Error("nothing was measured");
   return value;
 }
 
-export function seconds({ median, least, most }: Figure): string {
+export function formatFigure({ median, least, most }: Figure): string {
   return `${median.toFixed(2)} s (${least.toFixed(2)} to ${most.toFixed(2)})`;
 }
 
@@ -45,7 +47,7 @@ export function cpuSeconds(): number | undefined {
 }
 
 /** How long something takes, in seconds. */
-export async function timed(work: () => Promise<unknown>): Promise<number> {
+export async function measureSeconds(work: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();
   await work();
   return (performance.now() - begun) / 1000;

@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { projectDir } from "../layout.ts";
-import { run } from "../process.ts";
-import { timed } from "./figures.ts";
+import { runTool } from "../process.ts";
+import { measureSeconds } from "./figures.ts";
 import { scratchClone } from "./scratch.ts";
 
 /** From a fresh clone to a finished `lab -- up`, with the tools built before or from nothing. */
@@ -13,13 +13,15 @@ export async function benchFresh(build: boolean): Promise<void> {
     ? { ...process.env, TALOS_ISCSI_TOOLS: join(scratch, "tools"), GOCACHE: join(scratch, "go-cache") }
     : { ...process.env, TALOS_ISCSI_TOOLS: process.env["TALOS_ISCSI_TOOLS"] ?? join(projectDir, ".tools") };
   try {
-    const install = await timed(() => run("npm", ["--prefix", clone, "install"], { env }));
-    const up = await timed(() => run("npm", ["--prefix", clone, "run", "lab", "--", "up"], { env }));
+    const install = await measureSeconds(() => runTool("npm", ["--prefix", clone, "install"], { env }));
+    const up = await measureSeconds(() =>
+      runTool("npm", ["--prefix", clone, "run", "lab", "--", "up"], { env }),
+    );
     process.stdout.write(
       `npm install: ${install.toFixed(1)} s\nnpm run lab -- up: ${up.toFixed(1)} s\nin all: ${(install + up).toFixed(1)} s; aim: at most ${build ? "900" : "60"} s\n`,
     );
   } finally {
-    await run("npm", ["--prefix", clone, "run", "lab", "--", "stop"], { env }).catch(() => undefined);
+    await runTool("npm", ["--prefix", clone, "run", "lab", "--", "stop"], { env }).catch(() => undefined);
     rmSync(scratch, { recursive: true, force: true });
   }
 }

@@ -48,7 +48,7 @@ export async function upWithKill(dir: string, kill?: Kill): Promise<UpResult> {
       if ("afterMs" in kill) await sleep(kill.afterMs);
       else while (child.exitCode === null && !(await kill.when())) await sleep(50);
       // The engine starts its plugins a moment after it has begun.
-      while (child.exitCode === null && !(killed = strike(dir, kill.victim))) await sleep(20);
+      while (child.exitCode === null && !(killed = killVictim(dir, kill.victim))) await sleep(20);
     });
     await Promise.race([struck, ended]);
   }
@@ -56,7 +56,7 @@ export async function upWithKill(dir: string, kill?: Kill): Promise<UpResult> {
 }
 
 /** @returns false where there is none */
-function strike(dir: string, victim: Victim): boolean {
+function killVictim(dir: string, victim: Victim): boolean {
   const provider = readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)

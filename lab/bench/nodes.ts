@@ -3,7 +3,7 @@ import { labReport } from "../control.ts";
 import { labFiles, stackOf } from "../layout.ts";
 import { defaultTimings } from "../node/machine/timings.ts";
 import { openStack } from "../stack.ts";
-import { figure, seconds } from "./figures.ts";
+import { summarize, formatFigure } from "./figures.ts";
 
 /** How much longer a node's upgrade takes than the node itself needs to install, shut down and boot. */
 export async function benchNodes(): Promise<void> {
@@ -33,5 +33,5 @@ export async function benchNodes(): Promise<void> {
     );
     return time - own;
   });
-  process.stdout.write(`over all nodes: ${seconds(figure(over))}; aim: at most 1.00 s each\n`);
+  process.stdout.write(`over all nodes: ${formatFigure(summarize(over))}; aim: at most 1.00 s each\n`);
 }

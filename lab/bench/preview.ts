@@ -15,7 +15,7 @@ import { stringify } from "yaml";
 import { labReport } from "../control.ts";
 import { labFiles, projectDir } from "../layout.ts";
 import { openStack, pulumiEnvironment } from "../stack.ts";
-import { cpuSeconds, figure, seconds, timed } from "./figures.ts";
+import { cpuSeconds, summarize, formatFigure, measureSeconds } from "./figures.ts";
 
 /**
  * What the program itself costs on top of the engine and the SDKs: the first preview of the stack dev, and that of a bare program which
@@ -40,16 +40,16 @@ export async function benchPreview(runs: number): Promise<void> {
         ["bare", bare],
       ] as const) {
         const before = cpuSeconds();
-        times[name].push(await timed(() => stack.preview()));
+        times[name].push(await measureSeconds(() => stack.preview()));
         const after = cpuSeconds();
         if (before !== undefined && after !== undefined) work[name].push(after - before);
       }
     }
-    const ratio = figure(quotients(times));
+    const ratio = summarize(ratios(times));
     process.stdout.write(
       [
-        `preview of dev, ${resources.length} resources: ${seconds(figure(times.program))}`,
-        `bare program, as many resources:  ${seconds(figure(times.bare))}`,
+        `preview of dev, ${resources.length} resources: ${formatFigure(summarize(times.program))}`,
+        `bare program, as many resources:  ${formatFigure(summarize(times.bare))}`,
         `ratio, pair by pair:              ${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)}); aim: at most 1.30`,
         ...(work.program.length === 0 ? [] : [cpuLine(work)]),
         "",
@@ -62,13 +62,13 @@ export async function benchPreview(runs: number): Promise<void> {
 
 type Pairs = Record<"program" | "bare", number[]>;
 
-function quotients({ program, bare }: Pairs): number[] {
+function ratios({ program, bare }: Pairs): number[] {
   return program.map((value, index) => value / (bare[index] ?? Number.NaN));
 }
 
 /** What the program, the engine and the plugins computed, which other programs on the machine do not change much. */
 function cpuLine(work: Pairs): string {
-  return `CPU time:                         ${seconds(figure(work.program))} against ${seconds(figure(work.bare))}, ratio ${figure(quotients(work)).median.toFixed(2)}`;
+  return `CPU time:                         ${formatFigure(summarize(work.program))} against ${formatFigure(summarize(work.bare))}, ratio ${summarize(ratios(work)).median.toFixed(2)}`;
 }
 
 interface Registered {
@@ -91,7 +91,7 @@ async function registeredResources(stack: Stack): Promise<Registered[]> {
         type: step.type,
         name,
         custom: step.new?.custom === true,
-        inputs: plain(inputs),
+        inputs: plainInputs(inputs),
       });
     },
   });
@@ -106,7 +106,7 @@ const secretMark = "4dabf18193072939515e22adb298388d";
 const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 /** Plain values only: any other of the same form in place of secrets and unknown values. */
-function plain(inputs: Record<string, unknown>): Record<string, unknown> {
+function plainInputs(inputs: Record<string, unknown>): Record<string, unknown> {
   const text = JSON.stringify(inputs, (key, value: unknown) => {
     const isSecret = typeof value === "object" && value !== null && secretMark in value;
     if (!isSecret && value !== unknownMark) return value;
@@ -143,7 +143,7 @@ class Component extends pulumi.ComponentResource {}
  * What the program itself gave, without what the provider found. With credentials that are not known yet the provider asks no node: what the
  * program's preview reads there is the program's.
  */
-function withoutLooks(inputs: Record<string, unknown>): Record<string, unknown> {
+function withoutProviderInputs(inputs: Record<string, unknown>): Record<string, unknown> {
   const { plan: _plan, changes: _changes, ...given } = inputs;
   const later = Object.keys(given).filter((key) => ["clientConfiguration", "registeredId"].includes(key));
   return { ...given, ...Object.fromEntries(later.map((key) => [key, pulumi.unknown])) };
@@ -166,7 +166,7 @@ function bareProgram(resources: Registered[]): PulumiFn {
         : type.startsWith("talos:imageFactory")
           ? { provider: factory }
           : {};
-      if (custom) new Custom(type, name, withoutLooks(inputs), provider);
+      if (custom) new Custom(type, name, withoutProviderInputs(inputs), provider);
       else new Component(type, name, inputs);
     }
   };

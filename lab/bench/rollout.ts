@@ -5,9 +5,9 @@ import type { UpgradeTimeline } from "../../components/nodeUpgrade.ts";
 import { schematicId } from "../../talos/schematic.ts";
 import { readLayout, stackOf } from "../layout.ts";
 import { timingsFor } from "../node/machine/timings.ts";
-import { run } from "../process.ts";
-import { want } from "./crash.ts";
-import { timed } from "./figures.ts";
+import { runTool } from "../process.ts";
+import { setWantedVersion } from "./crash.ts";
+import { measureSeconds } from "./figures.ts";
 import { inScratchLab } from "./scratch.ts";
 
 // All by LifecycleService, and each image new to the nodes when its turn comes.
@@ -30,17 +30,17 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
     const { openStack } = (await import(pathToFileURL(join(dir, "lab", "stack.ts")).href)) as {
       openStack: (name: string) => Promise<Stack>;
     };
-    want(dir, versions.before);
+    setWantedVersion(dir, versions.before);
     say(`bringing all nodes to ${versions.before}`);
     const stack = await openStack(stackOf.running); // one for both: each counts its program's runs
     await stack.up();
 
     say(`rollout to ${versions.rollout}`);
-    want(dir, versions.rollout);
+    setWantedVersion(dir, versions.rollout);
     let begun: number | undefined;
     let ended = 0;
     let upgraded = 0;
-    const whole = await timed(() =>
+    const whole = await measureSeconds(() =>
       stack.up({
         onEvent: ({ resourcePreEvent, resOutputsEvent }: EngineEvent) => {
           const now = performance.now() / 1000;
@@ -62,7 +62,7 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
 
     say(`talosctl upgrade --wait to ${versions.talosctl}`);
     const image = `${new URL(factory).host}/metal-installer/${schematicId(schematic)}:${versions.talosctl}`;
-    const talosctl = await timed(async () => {
+    const talosctl = await measureSeconds(async () => {
       for (const { address } of nodes) {
         // By way of a control plane that stays up; a worker has no kubeconfig for talosctl to drain with.
         const endpoint = nodes.find((node) => node.role === "controlplane" && node.address !== address);
@@ -105,7 +105,7 @@ function describeSteps(steps: Map<string, number>, rollout: number): string {
 
 async function upgradeByHand(dir: string, address: string, endpoint: string, image: string): Promise<void> {
   const talosconfig = join(dir, ".lab", "talosconfig");
-  await run(join(dir, ".lab", "bin", "talosctl"), [
+  await runTool(join(dir, ".lab", "bin", "talosctl"), [
     "--talosconfig", talosconfig, "--nodes", address, "--endpoints", endpoint,
     "upgrade", "--image", image, "--wait", "--timeout", "10m",
   ]); // prettier-ignore

@@ -1,10 +1,10 @@
 import { stringify } from "yaml";
 import { resolveTools } from "../../tools/resolve.ts";
 import { choosePlugins } from "../pluginPaths.ts";
-import { figure } from "./figures.ts";
+import { summarize } from "./figures.ts";
 import type { Part } from "./scale/usage.ts";
 import { deployedFigures } from "./scale/deployed.ts";
-import { added } from "./scale/bareState.ts";
+import { pluginInputs } from "./scale/bareState.ts";
 import { ScaleProject, type Run } from "./scale/project.ts";
 
 /** `npm run bench -- scale`: what a stack of many nodes takes, against a bare program with as many resources. */
@@ -63,7 +63,7 @@ async function benchDeployed(nodes: number): Promise<void> {
 function sayRatio(pairs: readonly { program: Run; bare: Run }[]): void {
   const cpu = ({ cpuSeconds }: Run): number => Object.values(cpuSeconds).reduce((sum, part) => sum + part, 0);
   const ratio = (of: (run: Run) => number): string =>
-    figure(pairs.map(({ program, bare }) => of(program) / of(bare))).median.toFixed(2);
+    summarize(pairs.map(({ program, bare }) => of(program) / of(bare))).median.toFixed(2);
   process.stdout.write(`ratio of seconds ${ratio((run) => run.seconds)}, of CPU time ${ratio(cpu)}\n`);
 }
 
@@ -98,7 +98,7 @@ async function resourcesOf(project: ScaleProject): Promise<unknown[]> {
       custom,
       inputs: JSON.parse(
         JSON.stringify(inputs ?? {}, (key, value: unknown) =>
-          (added as readonly string[]).includes(key)
+          (pluginInputs as readonly string[]).includes(key)
             ? undefined
             : key === "clientConfiguration"
               ? credentials

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { labReport } from "../control.ts";
 import { labFiles, projectDir, type LabMode } from "../layout.ts";
-import { run } from "../process.ts";
+import { runTool } from "../process.ts";
 
 /** A clone of this project in a folder of its own, for a lab that needs the addresses to itself. Whoever asks removes the folder. */
 export async function scratchClone(): Promise<{ scratch: string; clone: string }> {
@@ -11,7 +11,7 @@ export async function scratchClone(): Promise<{ scratch: string; clone: string }
     throw new Error("a lab is running and has the addresses; stop it first: npm run lab -- stop");
   const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-bench-"));
   const clone = join(scratch, "clone");
-  await run("git", ["clone", "--quiet", projectDir, clone]);
+  await runTool("git", ["clone", "--quiet", projectDir, clone]);
   return { scratch, clone };
 }
 
@@ -55,7 +55,7 @@ export async function inPreparedLab(
     TALOS_ISCSI_TOOLS: process.env["TALOS_ISCSI_TOOLS"] ?? join(projectDir, ".tools"),
   };
   process.env["TALOS_ISCSI_TOOLS"] = env.TALOS_ISCSI_TOOLS;
-  const lab = (...args: string[]) => run("npm", ["--prefix", dir, "run", "lab", "--", ...args], { env });
+  const lab = (...args: string[]) => runTool("npm", ["--prefix", dir, "run", "lab", "--", ...args], { env });
   try {
     symlinkSync(join(projectDir, "node_modules"), join(dir, "node_modules"));
     prepare(dir);

@@ -74,7 +74,7 @@ export class Container {
       this.#options.binary,
       this.#options.entryPoint,
       readOnlyRootFilesystem ? "readonly" : "writable",
-      identity(this.#options.user) + capabilities(privileged, this.#options.security),
+      identityFlags(this.#options.user) + capabilityFlags(privileged, this.#options.security),
       mounts,
       ...args,
     ];
@@ -118,7 +118,7 @@ export class Container {
   async stop(): Promise<void> {
     this.#stopping = true;
     // The container's first process itself: what --kill-child asks of the kernel is forgotten when that process changes its user.
-    for (const child of childrenOf(this.#process?.pid)) endNow(child);
+    for (const child of childrenOf(this.#process?.pid)) killProcess(child);
     this.#process?.kill("SIGKILL");
     await this.#ended;
   }
@@ -137,7 +137,7 @@ function childrenOf(pid: number | undefined): number[] {
   return existsSync(file) ? readFileSync(file, "utf8").split(" ").filter(Boolean).map(Number) : [];
 }
 
-function endNow(pid: number): void {
+function killProcess(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
@@ -145,10 +145,10 @@ function endNow(pid: number): void {
   }
 }
 
-const identity = (user: number): string =>
+const identityFlags = (user: number): string =>
   user === 0 ? "" : `--reuid=${user} --regid=${user} --clear-groups `;
 
-function capabilities(privileged: boolean, security: ContainerOptions["security"]): string {
+function capabilityFlags(privileged: boolean, security: ContainerOptions["security"]): string {
   const dropped = security.capabilities?.drop ?? [];
   const flags: string[] = [];
   if (!privileged) {

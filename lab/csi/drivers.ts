@@ -1,6 +1,6 @@
 import { JovianDssCsi } from "../../components/csi/joviandss.ts";
 import { SynologyCsi } from "../../components/csi/synology.ts";
-import type { Array } from "../arrays/array.ts";
+import type { StorageArray } from "../arrays/array.ts";
 import { DsmArray } from "../arrays/dsm.ts";
 import { JovianDssArray } from "../arrays/joviandss.ts";
 
@@ -66,7 +66,7 @@ export interface DriverUnderTest {
   /** Its name, as in the path of its socket. */
   driverName: string;
   /** The array that it talks to. */
-  array: (folder: string) => Promise<Array>;
+  array: (folder: string) => Promise<StorageArray>;
   /** Creates its component for that array, as a stack's program does. */
   deploy: (port: number) => unknown;
   /** Parameters of its StorageClass. */

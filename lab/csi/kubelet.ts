@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Container } from "./container.ts";
 import type { Mount } from "./container.ts";
-import { filesOf, manifest } from "./manifests.ts";
+import { filesOf, findManifest } from "./manifests.ts";
 import type { ContainerSpec, Manifest, PodSpec, Volume, VolumeMount, Workload } from "./manifests.ts";
 
 /** How containers reach the Kubernetes API; the token is the account's. */
@@ -63,7 +63,7 @@ export class KubeletNode {
     });
     const node = new KubeletNode(name, folder, keeper);
     try {
-      await started(keeper);
+      await waitUntilStarted(keeper);
     } catch (error) {
       node.#clean();
       throw error;
@@ -155,7 +155,7 @@ export class KubeletNode {
       binary: image.binary,
       entryPoint: image.entryPoint,
       programs: image.programs ?? {},
-      args: (spec.args ?? []).map((argument) => expanded(argument, environment)),
+      args: (spec.args ?? []).map((argument) => expandVariables(argument, environment)),
       environment,
       mounts,
       security: spec.securityContext ?? {},
@@ -186,7 +186,7 @@ export class KubeletNode {
       const secret = valueFrom?.secretKeyRef;
       const field = valueFrom?.fieldRef?.fieldPath;
       if (secret !== undefined) {
-        const content = filesOf(manifest(manifests, "Secret", secret.name))[secret.key];
+        const content = filesOf(findManifest(manifests, "Secret", secret.name))[secret.key];
         if (content === undefined) throw new Error(`Secret ${secret.name} has no key ${secret.key}`);
         values[name] = content;
       } else if (field !== undefined) {
@@ -194,7 +194,7 @@ export class KubeletNode {
         if (content === undefined) throw new Error(`the field ${field} is not known here`);
         values[name] = content;
       } else {
-        values[name] = expanded(value ?? "", values);
+        values[name] = expandVariables(value ?? "", values);
       }
     }
     return values;
@@ -243,11 +243,11 @@ export class KubeletNode {
       return hostPath.path;
     }
     if (secret !== undefined) {
-      const files = filesOf(manifest(manifests, "Secret", secret.secretName));
+      const files = filesOf(findManifest(manifests, "Secret", secret.secretName));
       return this.#write(place("secret", name), files, secret.defaultMode ?? 0o644);
     }
     if (configMap !== undefined) {
-      const files = filesOf(manifest(manifests, "ConfigMap", configMap.name));
+      const files = filesOf(findManifest(manifests, "ConfigMap", configMap.name));
       return this.#write(place("configmap", name), files, configMap.defaultMode ?? 0o644);
     }
     if (emptyDir === undefined)
@@ -285,11 +285,11 @@ function mountOf(mount: VolumeMount, volumes: ReadonlyMap<string, string>): Moun
 }
 
 /** $(NAME) of the environment; anything else stays (Kubernetes' third_party/forked/golang/expansion). */
-function expanded(text: string, environment: Readonly<Record<string, string>>): string {
+function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replace(/\$\(([A-Za-z_][A-Za-z0-9_]*)\)/g, (whole, name: string) => environment[name] ?? whole);
 }
 
-function started(keeper: ChildProcess): Promise<void> {
+function waitUntilStarted(keeper: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let complaints = "";
     keeper.stderr?.on("data", (chunk: Buffer) => (complaints += chunk.toString("utf8")));

@@ -62,7 +62,7 @@ export interface Workload extends Manifest {
 }
 
 /** One object of a list. A list without it was rendered wrong. */
-export function manifest(all: readonly Manifest[], kind: string, name: string): Manifest {
+export function findManifest(all: readonly Manifest[], kind: string, name: string): Manifest {
   const found = all.find((one) => one.kind === kind && one.metadata.name === name);
   if (found !== undefined) return found;
   throw new Error(

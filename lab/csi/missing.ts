@@ -1,11 +1,11 @@
 import type { Manifest, PodSpec, Workload } from "./manifests.ts";
 
 /** What can be taken away from the pods: the accounts' tokens, the driver's configuration, or the programs of ours in its node part. */
-export const missing = ["token", "configuration", "shims"] as const;
-export type Missing = (typeof missing)[number];
+export const removableParts = ["token", "configuration", "shims"] as const;
+export type RemovablePart = (typeof removableParts)[number];
 
 /** Changes rendered objects so that their pods go without something. */
-export function takeAway(manifests: readonly Manifest[], what: Missing): void {
+export function removeFromPods(manifests: readonly Manifest[], what: RemovablePart): void {
   for (const one of manifests) {
     if (one.kind === "ServiceAccount" && what === "token") one["automountServiceAccountToken"] = false;
     if (one.kind !== "Deployment" && one.kind !== "DaemonSet") continue;

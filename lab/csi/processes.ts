@@ -3,23 +3,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { resolveTools } from "../../tools/resolve.ts";
-import type { Array, ArrayContents } from "../arrays/array.ts";
+import type { StorageArray, ArrayContents } from "../arrays/array.ts";
 import type { Container } from "./container.ts";
 import { drivers } from "./drivers.ts";
 import type { DriverName, DriverUnderTest } from "./drivers.ts";
-import { takeAway } from "./missing.ts";
-import type { Missing } from "./missing.ts";
+import { removeFromPods } from "./missing.ts";
+import type { RemovablePart } from "./missing.ts";
 import { KubeletNode } from "./kubelet.ts";
-import { manifest } from "./manifests.ts";
+import { findManifest } from "./manifests.ts";
 import type { Manifest, Workload } from "./manifests.ts";
-import { render } from "./render.ts";
+import { renderProgram } from "./render.ts";
 
 export interface ProcessesOptions {
   driver: DriverName;
   /** The vendor's own binary. Default: the driver of tools/csi/driver, which demands the same. */
   binary?: string | undefined;
   /** Takes something away from the rendered pods, to see that its loss is noticed. */
-  without?: Missing | undefined;
+  without?: RemovablePart | undefined;
   log?: (line: string) => void;
 }
 
@@ -50,7 +50,7 @@ export interface ProcessesReport {
 }
 
 /** Everything that speaks against the driver, or against how it is deployed; empty if all is well. */
-export function problemsOf({ steps, sanity }: ProcessesReport): string[] {
+export function processProblems({ steps, sanity }: ProcessesReport): string[] {
   return [
     ...steps.flatMap(({ step, error }) => (error === undefined ? [] : [`${step}: ${error}`])),
     ...sanity.flatMap(({ name, state, known, message = "" }) =>
@@ -67,8 +67,8 @@ export async function runProcesses(options: ProcessesOptions): Promise<Processes
   const array = await known.array(folder);
   let node: KubeletNode | undefined;
   try {
-    const manifests = await render(() => known.deploy(array.port));
-    if (options.without !== undefined) takeAway(manifests, options.without);
+    const manifests = await renderProgram(() => known.deploy(array.port));
+    if (options.without !== undefined) removeFromPods(manifests, options.without);
     node = await KubeletNode.create("w1", folder, tools["csi-driver"]);
     node.install("/lab/csi-sanity", tools["csi-sanity"]);
     const run = new ProcessRun(options, known, manifests, node, array, options.binary ?? tools["csi-driver"]);
@@ -85,7 +85,7 @@ class ProcessRun {
   readonly #known: DriverUnderTest;
   readonly #manifests: readonly Manifest[];
   readonly #node: KubeletNode;
-  readonly #array: Array;
+  readonly #array: StorageArray;
   readonly #binary: string;
   readonly #steps: Step[] = [];
 
@@ -94,7 +94,7 @@ class ProcessRun {
     known: DriverUnderTest,
     manifests: readonly Manifest[],
     node: KubeletNode,
-    array: Array,
+    array: StorageArray,
     binary: string,
   ) {
     this.#options = options;
@@ -107,8 +107,8 @@ class ProcessRun {
 
   async all(): Promise<ProcessesReport> {
     const { controller, node } = this.#known;
-    const deployment = manifest(this.#manifests, "Deployment", controller.workload) as Workload;
-    const daemonSet = manifest(this.#manifests, "DaemonSet", node.workload) as Workload;
+    const deployment = findManifest(this.#manifests, "Deployment", controller.workload) as Workload;
+    const daemonSet = findManifest(this.#manifests, "DaemonSet", node.workload) as Workload;
     const containers = [
       ...this.#start(deployment, controller.container),
       ...this.#start(daemonSet, node.container),
@@ -221,7 +221,7 @@ class ProcessRun {
     const file = this.#node.path(report);
     if (!existsSync(file)) throw new Error(`the sanity suite wrote no report:\n${output}`);
     const ours = this.#options.binary === undefined;
-    return casesOf(readFileSync(file, "utf8")).map((one) => {
+    return parseCases(readFileSync(file, "utf8")).map((one) => {
       const defect = this.#known.defects.find(
         (known) => (!ours || known.ours === true) && one.name.includes(known.cases),
       );
@@ -252,7 +252,7 @@ interface SuiteReport {
   }[];
 }
 
-function casesOf(text: string): SanityCase[] {
+function parseCases(text: string): SanityCase[] {
   const suites = JSON.parse(text) as SuiteReport[];
   return suites.flatMap(({ SpecReports }) =>
     SpecReports.filter(({ LeafNodeType, State }) => LeafNodeType === "It" && State !== "pending").map(

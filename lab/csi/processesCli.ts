@@ -4,17 +4,17 @@ import { Command, Option } from "commander";
 import { ToolError } from "../../tools/resolve.ts";
 import { drivers } from "./drivers.ts";
 import type { DriverName } from "./drivers.ts";
-import { missing } from "./missing.ts";
-import type { Missing } from "./missing.ts";
-import { problemsOf, runProcesses } from "./processes.ts";
+import { removableParts } from "./missing.ts";
+import type { RemovablePart } from "./missing.ts";
+import { processProblems, runProcesses } from "./processes.ts";
 import type { ProcessesReport } from "./processes.ts";
 
 /** `npm run csi:processes`: starts what the rendered manifests start, the way a kubelet does. */
 
-interface Given {
+interface CliOptions {
   driver: DriverName;
   binary?: string;
-  without?: Missing;
+  without?: RemovablePart;
   json?: true;
   verbose?: true;
 }
@@ -30,7 +30,7 @@ const program = new Command("csi:processes")
   .option("--binary <path>", "the vendor's own binary (default: one of ours that demands the same)")
   .addOption(
     new Option("--without <what>", "take this from the pods, to see that its loss is noticed").choices(
-      missing,
+      removableParts,
     ),
   )
   .option("--verbose", "print what the processes write")
@@ -40,16 +40,16 @@ const program = new Command("csi:processes")
 
 await program.parseAsync();
 
-async function main(given: Given): Promise<void> {
-  if (process.getuid?.() !== 0) return withSudo();
+async function main(given: CliOptions): Promise<void> {
+  if (process.getuid?.() !== 0) return rerunWithSudo();
   try {
     const report = await runProcesses({
       ...given,
       binary: given.binary === undefined ? undefined : resolve(given.binary),
       log: given.verbose === true ? (line) => void process.stderr.write(`${line}\n`) : () => undefined,
     });
-    process.stdout.write(given.json === true ? JSON.stringify(report) : text(report));
-    if (problemsOf(report).length > 0) process.exitCode = 1;
+    process.stdout.write(given.json === true ? JSON.stringify(report) : formatReport(report));
+    if (processProblems(report).length > 0) process.exitCode = 1;
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -58,7 +58,7 @@ async function main(given: Given): Promise<void> {
 }
 
 // Mounts in a container's namespace reach the node's, and a session is a loop device: a user namespace may do neither.
-function withSudo(): void {
+function rerunWithSudo(): void {
   const environment = ["PATH", "HOME", "TALOS_ISCSI_TOOLS", "GOPROXY", "GOFLAGS"].join(",");
   const args = ["-n", `--preserve-env=${environment}`, process.execPath, ...process.argv.slice(1)];
   const { status, error } = spawnSync("sudo", args, { stdio: "inherit" });
@@ -70,7 +70,7 @@ function withSudo(): void {
   process.exitCode = status ?? 1;
 }
 
-function text(report: ProcessesReport): string {
+function formatReport(report: ProcessesReport): string {
   const { started, others, steps, sanity } = report;
   const lines = ["Processes"];
   for (const { name, exits } of started) {
@@ -87,15 +87,16 @@ function text(report: ProcessesReport): string {
     lines.push(`  known: ${why}`);
     for (const one of sanity) if (one.known === why) lines.push(`    ${one.state} ${one.name}`);
   }
-  const problems = problemsOf(report);
+  const problems = processProblems(report);
   lines.push("", problems.length === 0 ? "All is well." : `Problems:\n  ${problems.join("\n  ")}`);
   for (const { name, exits, output } of started) {
-    if (exits.length > 0 && problems.length > 0) lines.push("", `The last words of ${name}:`, tail(output));
+    if (exits.length > 0 && problems.length > 0)
+      lines.push("", `The last words of ${name}:`, lastOutput(output));
   }
   return `${lines.join("\n")}\n`;
 }
 
-const tail = (output: string) =>
+const lastOutput = (output: string) =>
   output
     .split("\n")
     .slice(-6)

@@ -3,14 +3,14 @@ import { specialSigKey } from "@pulumi/pulumi/runtime/rpc.js";
 import type { Manifest } from "./manifests.ts";
 
 /** Runs a piece of program under Pulumi's mocks and returns the Kubernetes objects that it would create, secrets in the clear. */
-export async function render(program: () => unknown): Promise<Manifest[]> {
+export async function renderProgram(program: () => unknown): Promise<Manifest[]> {
   const manifests: Manifest[] = [];
   await pulumi.runtime.setMocks(
     {
       newResource: ({ type, name, inputs }) => {
         const state = inputs as Record<string, unknown>;
         const metadata = { ...(state["metadata"] as object), uid: "0b4cdef2-5f0e-4a8e-9d3c-3f6a5a5d3a10" };
-        if (type.startsWith("kubernetes:")) manifests.push(inTheClear(state) as Manifest);
+        if (type.startsWith("kubernetes:")) manifests.push(revealSecrets(state) as Manifest);
         return { id: `${name}-id`, state: { ...state, metadata } };
       },
       call: ({ inputs }) => inputs as Record<string, unknown>,
@@ -24,9 +24,9 @@ export async function render(program: () => unknown): Promise<Manifest[]> {
   return manifests;
 }
 
-function inTheClear(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inTheClear);
+function revealSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(revealSecrets);
   if (typeof value !== "object" || value === null) return value;
-  if (specialSigKey in value) return inTheClear((value as Record<string, unknown>)["value"]);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, inTheClear(inner)]));
+  if (specialSigKey in value) return revealSecrets((value as Record<string, unknown>)["value"]);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, revealSecrets(inner)]));
 }

@@ -69,7 +69,7 @@ export function officialExtensions(talosVersion: string, digest: (ref: string) =
 }
 
 /** The extension that the factory builds for a name: for an old one that a release no longer has, the one it was renamed to. */
-export function builtExtension(reference: string, talosVersion: string): string | undefined {
+export function resolveExtension(reference: string, talosVersion: string): string | undefined {
   const offered = officialExtensions(talosVersion, () => "").map(({ name }) => name);
   return [reference, `siderolabs/${canonicalExtension(reference)}`].find((name) => offered.includes(name));
 }

@@ -39,32 +39,32 @@ interface Field {
   always?: true;
 }
 
-const overlay: Field[] = [
-  { key: "image", read: text, always: true },
-  { key: "name", read: text, always: true },
-  { key: "options", read: options },
+const overlayFields: Field[] = [
+  { key: "image", read: readText, always: true },
+  { key: "name", read: readText, always: true },
+  { key: "options", read: readOptions },
 ];
 
-const customization: Field[] = [
-  { key: "embeddedMachineConfiguration", read: text },
-  { key: "extraKernelArgs", read: texts },
-  { key: "meta", read: metaValues },
-  { key: "systemExtensions", read: record([{ key: "officialExtensions", read: texts }]) },
-  { key: "bootloader", read: oneOf("none", "dual-boot", "sd-boot", "grub") },
+const customizationFields: Field[] = [
+  { key: "embeddedMachineConfiguration", read: readText },
+  { key: "extraKernelArgs", read: readTexts },
+  { key: "meta", read: readMetaValues },
+  { key: "systemExtensions", read: recordReader([{ key: "officialExtensions", read: readTexts }]) },
+  { key: "bootloader", read: oneOfReader("none", "dual-boot", "sd-boot", "grub") },
   {
     key: "secureboot",
-    read: record([
-      { key: "enrollKeys", read: text },
-      { key: "includeWellKnownCertificates", read: flag },
+    read: recordReader([
+      { key: "enrollKeys", read: readText },
+      { key: "includeWellKnownCertificates", read: readFlag },
     ]),
   },
-  { key: "diskImage", read: record([{ key: "sectorSize", read: unsigned(2 ** 32) }]) },
+  { key: "diskImage", read: recordReader([{ key: "sectorSize", read: unsignedReader(2 ** 32) }]) },
 ];
 
-const schematic: Field[] = [
-  { key: "owner", read: owner },
-  { key: "overlay", read: record(overlay) },
-  { key: "customization", read: record(customization), always: true },
+const schematicFields: Field[] = [
+  { key: "owner", read: readOwner },
+  { key: "overlay", read: recordReader(overlayFields) },
+  { key: "customization", read: recordReader(customizationFields), always: true },
 ];
 
 /** @throws InvalidSchematicError for what the factory refuses: unknown keys and wrong types among it. */
@@ -79,7 +79,7 @@ export function readSchematic(source: string): FactorySchematic {
     // The decoder of the real one stops at an empty document.
     throw new InvalidSchematicError("", "EOF");
   }
-  const canonical = record(schematic)(document, "") as { customization: Json };
+  const canonical = recordReader(schematicFields)(document, "") as { customization: Json };
   const yaml = toGoYaml(canonical);
   const { systemExtensions } = canonical.customization as {
     systemExtensions?: { officialExtensions: string[] };
@@ -91,7 +91,7 @@ export function readSchematic(source: string): FactorySchematic {
   };
 }
 
-function record(fields: Field[]): (value: Json, path: string) => Json {
+function recordReader(fields: Field[]): (value: Json, path: string) => Json {
   return (value, path) => {
     const given = value ?? {};
     if (typeof given !== "object" || Array.isArray(given)) {
@@ -99,11 +99,11 @@ function record(fields: Field[]): (value: Json, path: string) => Json {
     }
     const unknownKey = Object.keys(given).find((key) => !fields.some((field) => field.key === key));
     if (unknownKey !== undefined) {
-      throw new InvalidSchematicError(join(path, unknownKey), "unknown field");
+      throw new InvalidSchematicError(joinPath(path, unknownKey), "unknown field");
     }
     const kept: Record<string, Json> = {};
     for (const { key, read, always } of fields) {
-      const field = read(given[key] ?? null, join(path, key));
+      const field = read(given[key] ?? null, joinPath(path, key));
       if (!isEmpty(field) || (always === true && !allEmpty(given))) {
         kept[key] = field;
       } else if (always === true && path === "") {
@@ -126,7 +126,7 @@ function isEmpty(value: Json): boolean {
   return typeof value === "object" && Object.keys(value).length === 0;
 }
 
-function text(value: Json, path: string): Json {
+function readText(value: Json, path: string): Json {
   if (value !== null && typeof value === "object") {
     throw new InvalidSchematicError(path, "a string is needed");
   }
@@ -134,24 +134,24 @@ function text(value: Json, path: string): Json {
   return value === null ? "" : String(value);
 }
 
-function texts(value: Json, path: string): Json {
+function readTexts(value: Json, path: string): Json {
   if (value === null) {
     return [];
   }
   if (!Array.isArray(value)) {
     throw new InvalidSchematicError(path, "a list of strings is needed");
   }
-  return value.map((element, index) => text(element, `${path}[${index}]`));
+  return value.map((element, index) => readText(element, `${path}[${index}]`));
 }
 
-function flag(value: Json, path: string): Json {
+function readFlag(value: Json, path: string): Json {
   if (value !== null && typeof value !== "boolean") {
     throw new InvalidSchematicError(path, "true or false is needed");
   }
   return value;
 }
 
-function unsigned(limit: number): (value: Json, path: string) => Json {
+function unsignedReader(limit: number): (value: Json, path: string) => Json {
   return (value, path) => {
     if (
       value !== null &&
@@ -163,7 +163,7 @@ function unsigned(limit: number): (value: Json, path: string) => Json {
   };
 }
 
-function oneOf(...allowed: string[]): (value: Json, path: string) => Json {
+function oneOfReader(...allowed: string[]): (value: Json, path: string) => Json {
   return (value, path) => {
     if (value !== null && !(typeof value === "string" && (value === "" || allowed.includes(value)))) {
       throw new InvalidSchematicError(path, `one of ${allowed.join(", ")} is needed`);
@@ -173,7 +173,7 @@ function oneOf(...allowed: string[]): (value: Json, path: string) => Json {
   };
 }
 
-function metaValues(value: Json, path: string): Json {
+function readMetaValues(value: Json, path: string): Json {
   if (value === null) {
     return [];
   }
@@ -188,46 +188,46 @@ function metaValues(value: Json, path: string): Json {
     const { key = null, value: content = null, ...rest } = element;
     const [unknownKey] = Object.keys(rest);
     if (unknownKey !== undefined) {
-      throw new InvalidSchematicError(join(at, unknownKey), "unknown field");
+      throw new InvalidSchematicError(joinPath(at, unknownKey), "unknown field");
     }
-    return { key: unsigned(256)(key, `${at}.key`), value: text(content, `${at}.value`) };
+    return { key: unsignedReader(256)(key, `${at}.key`), value: readText(content, `${at}.value`) };
   });
 }
 
-function options(value: Json, path: string): Json {
+function readOptions(value: Json, path: string): Json {
   if (value === null) {
     return {};
   }
   if (typeof value !== "object" || Array.isArray(value)) {
     throw new InvalidSchematicError(path, "a mapping is needed");
   }
-  return sorted(value);
+  return sortKeys(value);
 }
 
 /** Go writes the keys of a map in order, at every depth. */
-function sorted(value: Json): Json {
+function sortKeys(value: Json): Json {
   if (value === null || typeof value !== "object") {
     return value;
   }
   if (Array.isArray(value)) {
-    return value.map(sorted);
+    return value.map(sortKeys);
   }
   return Object.fromEntries(
     Object.keys(value)
       .sort()
-      .map((key) => [key, sorted(value[key] ?? null)]),
+      .map((key) => [key, sortKeys(value[key] ?? null)]),
   );
 }
 
-function owner(value: Json, path: string): Json {
-  const name = text(value, path);
+function readOwner(value: Json, path: string): Json {
+  const name = readText(value, path);
   if (name !== "") {
     throw new InvalidSchematicError(path, "owner field is only supported in Enterprise edition");
   }
   return name;
 }
 
-function join(path: string, key: string): string {
+function joinPath(path: string, key: string): string {
   return path === "" ? key : `${path}.${key}`;
 }
 

@@ -19,7 +19,7 @@ export class HttpFailure extends Error {
 
 const LARGEST_BODY = 1024 * 1024;
 
-export function json(value: unknown, status = 200): Answer {
+export function jsonAnswer(value: unknown, status = 200): Answer {
   return { status, type: "application/json", body: `${JSON.stringify(value)}\n` };
 }
 

@@ -5,10 +5,10 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import semver from "semver";
-import { builtExtension, officialExtensions, talosVersions } from "./catalogue.ts";
+import { resolveExtension, officialExtensions, talosVersions } from "./catalogue.ts";
 import { InvalidSchematicError, readSchematic, UnsupportedSchematicError } from "./document.ts";
 import type { FactorySchematic } from "./document.ts";
-import { HttpFailure, json, readBody } from "./http.ts";
+import { HttpFailure, jsonAnswer, readBody } from "./http.ts";
 import type { Answer } from "./http.ts";
 
 export interface FactoryOptions {
@@ -148,12 +148,12 @@ export class FactoryServer {
       return { status: 200, type: "text/plain", body: "" };
     }
     if (path === "/versions") {
-      return json(talosVersions.filter((version) => !this.faults.missingVersions.has(version)));
+      return jsonAnswer(talosVersions.filter((version) => !this.faults.missingVersions.has(version)));
     }
     const routes: [RegExp, (...parts: string[]) => Answer][] = [
       [new RegExp(`^/schematics/${ID}$`), (id) => this.#document(id)],
-      [/^\/version\/([^/]+)\/extensions\/official$/, (version) => json(this.#extensions(version))],
-      [/^\/version\/([^/]+)\/overlays\/official$/, () => json([])],
+      [/^\/version\/([^/]+)\/extensions\/official$/, (version) => jsonAnswer(this.#extensions(version))],
+      [/^\/version\/([^/]+)\/overlays\/official$/, () => jsonAnswer([])],
       [
         new RegExp(`^/v2/((?:[a-z0-9-]+-)?installer(?:-secureboot)?)/${ID}/manifests/([^/]+)$`),
         (installer, id, reference) => this.#manifest(installer, id, reference),
@@ -185,7 +185,7 @@ export class FactoryServer {
     if (this.#options.directory !== undefined) {
       writeFileSync(join(this.#options.directory, `${schematic.id}.yaml`), schematic.yaml, { mode: 0o600 });
     }
-    return json({ id: this.faults.answerId ?? schematic.id, schematic: schematic.yaml }, 201);
+    return jsonAnswer({ id: this.faults.answerId ?? schematic.id, schematic: schematic.yaml }, 201);
   }
 
   #known(id: string): FactorySchematic {
@@ -225,7 +225,7 @@ export class FactoryServer {
     const tag = this.#release(version);
     const available = this.#extensions(tag).map(({ name }) => name);
     const missing = schematic.extensions.find(
-      (name) => !available.includes(builtExtension(name, tag) ?? name),
+      (name) => !available.includes(resolveExtension(name, tag) ?? name),
     );
     if (missing !== undefined) {
       throw new HttpFailure(

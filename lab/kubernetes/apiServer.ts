@@ -87,7 +87,7 @@ export class ApiServer {
     return new ApiServer(
       process,
       listener,
-      () => probe(listener, secrets),
+      () => isApiReady(listener, secrets),
       written.map((name) => secrets.path(name)),
     );
   }
@@ -122,7 +122,7 @@ export class ApiServer {
 }
 
 /** Is the API at this address ready? Asked on a connection of its own. */
-export function probe({ host, port }: Listener, secrets: SecretFolder): Promise<boolean> {
+export function isApiReady({ host, port }: Listener, secrets: SecretFolder): Promise<boolean> {
   return new Promise((resolve) => {
     const question = request(
       {

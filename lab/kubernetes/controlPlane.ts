@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type Listener, probe } from "./apiServer.ts";
+import { type Listener, isApiReady } from "./apiServer.ts";
 import { ApiServers, type WantedApiServer } from "./apiServers.ts";
 import {
   type ComponentContext,
@@ -22,7 +22,7 @@ import {
   writeClusterSecrets,
 } from "./credentials.ts";
 import type { FrontDoorAnswer, FrontDoorRequest } from "./frontDoor.ts";
-import { accepts, loopbackAddress } from "./loopback.ts";
+import { acceptsConnections, loopbackAddress } from "./loopback.ts";
 import { ManagedProcess } from "./process.ts";
 
 /** Absolute paths of the programs that make a control plane, by their own names. */
@@ -167,7 +167,7 @@ export class ControlPlane {
 
   /** Does the Kubernetes API answer? */
   async answers(): Promise<boolean> {
-    return probe({ host: this.#address, port: portOf(this.#settings.endpoint) }, this.#secrets);
+    return isApiReady({ host: this.#address, port: portOf(this.#settings.endpoint) }, this.#secrets);
   }
 
   /** Ends all processes; etcd's data stays. */
@@ -202,7 +202,7 @@ export class ControlPlane {
 
   async #ensureEtcd(): Promise<void> {
     const etcd = await this.#ensureTool("etcd", etcdArgs(this.#context(this.#settings)));
-    while (!(await accepts(this.#address, etcdClientPort))) {
+    while (!(await acceptsConnections(this.#address, etcdClientPort))) {
       if (etcd.exited !== undefined)
         throw new Error(`etcd: ${etcd.exited}: ${etcd.logTail(3)} (${etcd.logFile})`);
       await sleep(20);

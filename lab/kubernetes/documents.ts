@@ -11,22 +11,22 @@ type Fields = Record<string, unknown>;
 export function sections(documents: readonly ConfigDocument[]): { machine: Fields; cluster: Fields } {
   const main =
     documents.find((document) => document.kind === undefined && document.version !== undefined) ?? {};
-  const machine = fields(main.machine);
-  const cluster = fields(main.cluster);
+  const machine = copyFields(main.machine);
+  const cluster = copyFields(main.cluster);
   for (const document of documents) {
-    const place = typeof document.kind === "string" ? places[document.kind] : undefined;
+    const place = typeof document.kind === "string" ? documentPlaces[document.kind] : undefined;
     place?.(document, machine, cluster);
   }
   return { machine, cluster };
 }
 
-const places: Record<string, (document: ConfigDocument, machine: Fields, cluster: Fields) => void> = {
+const documentPlaces: Record<string, (document: ConfigDocument, machine: Fields, cluster: Fields) => void> = {
   KubeClusterConfig: ({ clusterName, endpoint }, _machine, cluster) => {
     cluster.clusterName = clusterName;
-    cluster.controlPlane = { ...fields(cluster.controlPlane), endpoint };
+    cluster.controlPlane = { ...copyFields(cluster.controlPlane), endpoint };
   },
   KubeNetworkConfig: ({ dnsDomain, podSubnets, serviceSubnets }, _machine, cluster) => {
-    cluster.network = { ...fields(cluster.network), dnsDomain, podSubnets, serviceSubnets };
+    cluster.network = { ...copyFields(cluster.network), dnsDomain, podSubnets, serviceSubnets };
   },
   KubeAPIServerCAConfig: (document, _machine, cluster) => {
     cluster.ca = keyPair(document);
@@ -36,23 +36,23 @@ const places: Record<string, (document: ConfigDocument, machine: Fields, cluster
     cluster.aggregatorCA = keyPair(document);
   },
   KubeServiceAccountConfig: ({ issuer }, _machine, cluster) => {
-    cluster.serviceAccount = { key: fields(issuer).privateKey };
+    cluster.serviceAccount = { key: copyFields(issuer).privateKey };
   },
   KubeEtcdEncryptionConfig: ({ config }, _machine, cluster) => {
     cluster.encryption = config;
   },
   KubeAPIServerConfig: ({ extraArgs, certExtraSANs }, _machine, cluster) => {
-    cluster.apiServer = { ...fields(cluster.apiServer), extraArgs, certSANs: certExtraSANs };
+    cluster.apiServer = { ...copyFields(cluster.apiServer), extraArgs, certSANs: certExtraSANs };
   },
   KubeAdmissionControlConfig: ({ name, configuration }, _machine, cluster) => {
-    const apiServer = fields(cluster.apiServer);
+    const apiServer = copyFields(cluster.apiServer);
     cluster.apiServer = {
       ...apiServer,
       admissionControl: [...list(apiServer.admissionControl), { name, configuration }],
     };
   },
   KubeAuditPolicyConfig: ({ configuration }, _machine, cluster) => {
-    cluster.apiServer = { ...fields(cluster.apiServer), auditPolicy: configuration };
+    cluster.apiServer = { ...copyFields(cluster.apiServer), auditPolicy: configuration };
   },
   KubeControllerManagerConfig: ({ extraArgs }, _machine, cluster) => {
     cluster.controllerManager = { extraArgs };
@@ -73,12 +73,12 @@ const places: Record<string, (document: ConfigDocument, machine: Fields, cluster
 };
 
 function keyPair({ issuingCA }: ConfigDocument): Fields {
-  const { cert, key } = fields(issuingCA);
+  const { cert, key } = copyFields(issuingCA);
   return { crt: cert, key };
 }
 
 /** A copy of an object; an empty one in place of anything else. */
-function fields(value: unknown): Fields {
+function copyFields(value: unknown): Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 

@@ -14,7 +14,7 @@ export async function loopbackAddress(endpoint: URL): Promise<string> {
 }
 
 /** Does something listen there? */
-export function accepts(host: string, port: number): Promise<boolean> {
+export function acceptsConnections(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
     const end = (answer: boolean) => {

@@ -18,7 +18,7 @@ export interface NodeState {
   reporting: Promise<void>;
 }
 
-export function newNodeState(node: NodeIdentity): NodeState {
+export function createNodeState(node: NodeIdentity): NodeState {
   return {
     identity: { ...node },
     node: undefined,
@@ -33,7 +33,7 @@ export function newNodeState(node: NodeIdentity): NodeState {
 }
 
 /** Brings the Node object and the mirrors of static pods to where the node is. */
-export async function tellOf(registry: NodeRegistry, state: NodeState): Promise<void> {
+export async function syncNode(registry: NodeRegistry, state: NodeState): Promise<void> {
   if (state.node === undefined || (!state.kubelet && state.reported === "")) return;
   const news = JSON.stringify([state.identity, state.node, state.kubelet]);
   if (news !== state.reported) {

@@ -5,7 +5,7 @@ import type { ClusterRuntime, NodeIdentity, RunningStaticPod } from "../node/mac
 import { type ControlPlaneSettings, controlPlaneSettings, nodeSettings } from "./configuration.ts";
 import { ControlPlane, type KubernetesTools, type ServerOfControlPlane } from "./controlPlane.ts";
 import { NodeRegistry } from "./nodes.ts";
-import { newNodeState, type NodeState, tellOf } from "./nodeState.ts";
+import { createNodeState, type NodeState, syncNode } from "./nodeState.ts";
 import { reapLeftovers } from "./process.ts";
 import { applySystemObjects } from "./systemObjects.ts";
 
@@ -151,7 +151,7 @@ export class KubernetesRuntime implements ClusterRuntime {
       known.identity = { ...node };
       return known;
     }
-    const state = newNodeState(node);
+    const state = createNodeState(node);
     this.#nodes.set(node.name, state);
     return state;
   }
@@ -276,7 +276,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     if (registry === undefined || this.#controlPlane?.running !== true) return;
     await Promise.all(
       [...this.#nodes.values()].filter(which).map((state) => {
-        const told = state.reporting.then(() => tellOf(registry, state));
+        const told = state.reporting.then(() => syncNode(registry, state));
         state.reporting = told.catch(() => undefined);
         return told;
       }),

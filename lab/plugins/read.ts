@@ -6,11 +6,11 @@ import type { Properties, PropertyValue } from "./values.ts";
 
 /** A string, or `undefined` where the key is absent. Secret marks come off. */
 export function readText(properties: Properties, key: string): string | undefined {
-  const value = present(properties, key);
+  const value = presentValue(properties, key);
   if (value === undefined || typeof value === "string") {
     return value;
   }
-  throw wrongType(key, "a string", value);
+  throw wrongTypeError(key, "a string", value);
 }
 
 export function requireText(properties: Properties, key: string): string {
@@ -22,36 +22,36 @@ export function requireText(properties: Properties, key: string): string {
 }
 
 export function readFlag(properties: Properties, key: string): boolean | undefined {
-  const value = present(properties, key);
+  const value = presentValue(properties, key);
   if (value === undefined || typeof value === "boolean") {
     return value;
   }
-  throw wrongType(key, "true or false", value);
+  throw wrongTypeError(key, "true or false", value);
 }
 
 /** A list of strings; empty where the key is absent. */
 export function readTexts(properties: Properties, key: string): string[] {
-  const value = present(properties, key);
+  const value = presentValue(properties, key);
   if (value === undefined) {
     return [];
   }
   if (!isArray(value)) {
-    throw wrongType(key, "a list of strings", value);
+    throw wrongTypeError(key, "a list of strings", value);
   }
   return value.map((element, index) => {
     if (typeof element !== "string") {
-      throw wrongType(`${key}[${index}]`, "a string", element);
+      throw wrongTypeError(`${key}[${index}]`, "a string", element);
     }
     return element;
   });
 }
 
 export function readObject(properties: Properties, key: string): Properties | undefined {
-  const value = present(properties, key);
+  const value = presentValue(properties, key);
   if (value === undefined || isObject(value)) {
     return value;
   }
-  throw wrongType(key, "an object", value);
+  throw wrongTypeError(key, "an object", value);
 }
 
 export function requireObject(properties: Properties, key: string): Properties {
@@ -62,13 +62,13 @@ export function requireObject(properties: Properties, key: string): Properties {
   return value;
 }
 
-function present(properties: Properties, key: string): PropertyValue | undefined {
+function presentValue(properties: Properties, key: string): PropertyValue | undefined {
   const value = properties[key];
   const revealed = value === undefined ? null : reveal(value);
   return revealed === null ? undefined : revealed;
 }
 
-function wrongType(path: string, wanted: string, value: PropertyValue): Error {
+function wrongTypeError(path: string, wanted: string, value: PropertyValue): Error {
   const kind = isArray(value) ? "a list" : isObject(value) ? "an object" : `a ${typeof value}`;
   return new Error(`${path}: is ${kind}, ${wanted} is needed`);
 }

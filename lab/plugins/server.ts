@@ -110,7 +110,7 @@ function handlers(plugin: ProviderPlugin, engine: EngineLog): grpc.UntypedServic
       const result = (await plugin.check?.({ ...resource(request), inputs, oldInputs })) ?? { inputs };
       return new providerPb.CheckResponse()
         .setInputs(marshalProperties(result.inputs))
-        .setFailuresList(failures(result.failures ?? []));
+        .setFailuresList(toWireFailures(result.failures ?? []));
     }),
     diff: unary(async (request: providerPb.DiffRequest) => {
       const inputs = unmarshalProperties(request.getNews());
@@ -126,7 +126,7 @@ function handlers(plugin: ProviderPlugin, engine: EngineLog): grpc.UntypedServic
       return diffResponse(result ?? diffInputs(oldInputs, inputs));
     }),
     create: unary(async (request: providerPb.CreateRequest) => {
-      const create = supported(plugin, "create", request.getUrn());
+      const create = requireMethod(plugin, "create", request.getUrn());
       const result = await create({
         ...resource(request),
         ...timeout(request.getTimeout()),
@@ -152,7 +152,7 @@ function handlers(plugin: ProviderPlugin, engine: EngineLog): grpc.UntypedServic
             .setInputs(marshalProperties(result.inputs));
     }),
     update: unary(async (request: providerPb.UpdateRequest) => {
-      const update = supported(plugin, "update", request.getUrn());
+      const update = requireMethod(plugin, "update", request.getUrn());
       const state = await update({
         ...resource(request),
         ...timeout(request.getTimeout()),
@@ -175,7 +175,7 @@ function handlers(plugin: ProviderPlugin, engine: EngineLog): grpc.UntypedServic
       return new emptyPb.Empty();
     }),
     invoke: unary(async (request: providerPb.InvokeRequest) => {
-      const invoke = supported(plugin, "invoke", request.getTok());
+      const invoke = requireMethod(plugin, "invoke", request.getTok());
       const result = await invoke({
         token: request.getTok(),
         args: unmarshalProperties(request.getArgs()),
@@ -184,7 +184,7 @@ function handlers(plugin: ProviderPlugin, engine: EngineLog): grpc.UntypedServic
         log: engine.forResource(""),
       });
       return "failures" in result
-        ? new providerPb.InvokeResponse().setFailuresList(failures(result.failures))
+        ? new providerPb.InvokeResponse().setFailuresList(toWireFailures(result.failures))
         : new providerPb.InvokeResponse().setReturn(marshalProperties(result.result));
     }),
     cancel: unary(async () => {
@@ -206,7 +206,7 @@ function unary<Request, Response>(
 }
 
 /** The method, bound to its plugin; a plugin without it has no such resource or function. */
-function supported<Method extends "create" | "update" | "invoke">(
+function requireMethod<Method extends "create" | "update" | "invoke">(
   plugin: ProviderPlugin,
   method: Method,
   what: string,
@@ -218,7 +218,7 @@ function supported<Method extends "create" | "update" | "invoke">(
   return implementation.bind(plugin) as NonNullable<ProviderPlugin[Method]>;
 }
 
-function failures(list: CheckFailure[]): providerPb.CheckFailure[] {
+function toWireFailures(list: CheckFailure[]): providerPb.CheckFailure[] {
   return list.map(({ property, reason }) =>
     new providerPb.CheckFailure().setProperty(property).setReason(reason),
   );

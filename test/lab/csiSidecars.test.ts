@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Array } from "../../lab/arrays/array.ts";
+import type { StorageArray } from "../../lab/arrays/array.ts";
 import { DsmArray } from "../../lab/arrays/dsm.ts";
 import { JovianDssArray } from "../../lab/arrays/joviandss.ts";
 import type { Manifest, Workload } from "../../lab/csi/manifests.ts";
@@ -24,7 +24,7 @@ const password = "an-array's-password";
 let cluster: ClusterFixture;
 let csi: CsiDeployment;
 let folder: string;
-const arrays: Record<string, Array> = {};
+const arrays: Record<string, StorageArray> = {};
 const pods: { child: ChildProcess; said: string[] }[] = [];
 
 beforeAll(async () => {

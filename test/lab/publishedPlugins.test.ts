@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { acquirable, acquirePlugins } from "../../lab/acquirePlugins.ts";
+import { findAcquirable, acquirePlugins } from "../../lab/acquirePlugins.ts";
 import { languageHost } from "../../lab/pluginPaths.ts";
 
 /** How a lab comes by the published plugins and the language host. */
@@ -26,22 +26,22 @@ describe("published plugins", () => {
 
   it("are fetched where the network is there and they are not installed", async () => {
     const env = { PULUMI_HOME: join(dir, "home") };
-    expect(await acquirable([talos, kubernetes], env, yes)).toEqual([talos, kubernetes]);
+    expect(await findAcquirable([talos, kubernetes], env, yes)).toEqual([talos, kubernetes]);
     program(join(dir, "home", "plugins", "resource-talos-v0.8.1", "pulumi-resource-talos"), "exit 1");
-    expect(await acquirable([talos, kubernetes], env, yes)).toEqual([kubernetes]);
+    expect(await findAcquirable([talos, kubernetes], env, yes)).toEqual([kubernetes]);
   });
 
   it("are not asked for without a network, or where the engine must not fetch plugins", async () => {
     const env = { PULUMI_HOME: join(dir, "home") };
-    expect(await acquirable([talos], env, () => Promise.resolve(false))).toEqual([]);
+    expect(await findAcquirable([talos], env, () => Promise.resolve(false))).toEqual([]);
     const forbidden = { ...env, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" };
     const never = () => Promise.reject(new Error("asked for the network"));
-    expect(await acquirable([talos], forbidden, never)).toEqual([]);
+    expect(await findAcquirable([talos], forbidden, never)).toEqual([]);
   });
 
   it("a proxy that does not answer is no network", async () => {
     const env = { PULUMI_HOME: join(dir, "home"), HTTPS_PROXY: "http://127.0.0.1:1" };
-    expect(await acquirable([talos], env)).toEqual([]);
+    expect(await findAcquirable([talos], env)).toEqual([]);
   });
 
   it("are installed by the engine, from where the SDK says", async () => {

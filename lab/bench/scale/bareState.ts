@@ -1,8 +1,8 @@
 /** What our plugin adds to the inputs that a program gives. */
-export const added = ["plan", "changes", "changedByHand", "hardware", "planDigest"] as const;
+export const pluginInputs = ["plan", "changes", "changedByHand", "hardware", "planDigest"] as const;
 
 /** The state has configurations as hashes, and a program does not give those. */
-const notGiven = [...added, "configurations"];
+const hashedInputs = [...pluginInputs, "configurations"];
 
 /** A resource of a deployed stack, as the bare program registers it. */
 export interface DeployedResource {
@@ -67,9 +67,9 @@ export function bareState(exported: string): { state: string; resources: Deploye
         const text = (key: string) => (typeof from[key] === "string" ? { [key]: from[key] } : {});
         return {
           ...{ urn, type, name: nameOf(urn), custom, dependsOn: dependencies },
-          inputs: without(
+          inputs: omitKeys(
             type.endsWith(":NodeUpgrade") ? { ...inputs, rollout, kubeconfig } : inputs,
-            type.startsWith("pulumi:providers:") ? ["version", "pluginDownloadURL"] : notGiven,
+            type.startsWith("pulumi:providers:") ? ["version", "pluginDownloadURL"] : hashedInputs,
           ),
           ...(parent === undefined ? {} : { parent }),
           ...(own === undefined || isDefault(own) ? {} : { provider: own.urn }),
@@ -82,7 +82,7 @@ export function bareState(exported: string): { state: string; resources: Deploye
   return { state: JSON.stringify(state), resources };
 }
 
-function without(inputs: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {
+function omitKeys(inputs: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(inputs).filter(([name]) => !names.includes(name)));
 }
 

@@ -44,9 +44,9 @@ export async function deployedFigures(
     });
     const measured = async (...args: string[]) => {
       say(`pulumi ${args.join(" ")}`);
-      const before = await callsOf(dir);
+      const before = await readCallCount(dir);
       const run = await project.measured([...args, "--stack", stack, "--suppress-outputs"]);
-      const callsPerNode = ((await callsOf(dir)) - before) / nodes;
+      const callsPerNode = ((await readCallCount(dir)) - before) / nodes;
       say(`  ${run.seconds.toFixed(1)} s, ${callsPerNode.toFixed(1)} calls a node`);
       return { ...run, callsPerNode };
     };
@@ -71,7 +71,7 @@ export async function deployedFigures(
     figures = {
       ...{ up, unchanged, pairs, refresh, newRelease },
       stateBytesPerNode: statSync(file).size / nodes,
-      largest: largest(file),
+      largest: largestResources(file),
     };
   });
   return figures;
@@ -96,13 +96,13 @@ function changeStack(dir: string, change: (file: StackFile) => void): void {
   writeFileSync(path, stringify(file));
 }
 
-async function callsOf(dir: string): Promise<number> {
+async function readCallCount(dir: string): Promise<number> {
   const report = await labReport(join(dir, ".lab", "lab.sock"));
   if (report === undefined) throw new Error("the lab does not run any more");
   return report.nodes.reduce((sum, { calls }) => sum + calls, 0);
 }
 
-function largest(file: string): [string, number][] {
+function largestResources(file: string): [string, number][] {
   const { checkpoint } = JSON.parse(readFileSync(file, "utf8")) as {
     checkpoint: { latest: { resources: Record<string, unknown>[] } };
   };

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { parse } from "yaml";
 import { status } from "@grpc/grpc-js";
 import semver from "semver";
-import { builtExtension } from "../../factory/catalogue.ts";
+import { resolveExtension } from "../../factory/catalogue.ts";
 import { CallFailure } from "./failure.ts";
 
 /** An extension in a system image. */
@@ -152,7 +152,7 @@ export async function resolveImage(
     schematic,
     schematicYaml,
     extensions: (customization?.systemExtensions?.officialExtensions ?? []).map((official) => {
-      const extension = (builtExtension(official, tag) ?? official).replace(/^.*\//, "");
+      const extension = (resolveExtension(official, tag) ?? official).replace(/^.*\//, "");
       return { name: extension, version: extensionVersion(extension, tag) };
     }),
     kernelArgs: customization?.extraKernelArgs ?? [],

@@ -1,6 +1,6 @@
 import { withSecretClientKey } from "./handler.ts";
 import type { ResourceHandler } from "./handler.ts";
-import { readTarget, timeoutOf, withNode } from "./node.ts";
+import { readTarget, operationTimeoutMs, withNode } from "./node.ts";
 import { retryUntil } from "./retry.ts";
 import type { Properties } from "../values.ts";
 
@@ -28,7 +28,7 @@ export const bootstrapResource: ResourceHandler = {
       return { id: "", state };
     }
     const target = readTarget(inputs);
-    const timeoutMs = timeoutOf(inputs, "create", timeoutSeconds);
+    const timeoutMs = operationTimeoutMs(inputs, "create", timeoutSeconds);
     await withNode(target, signal, (node) =>
       retryUntil({ what: `bootstrap etcd on node ${target.node}`, timeoutMs, signal, log }, (remaining) =>
         node.secure(["bootstrap"], remaining),

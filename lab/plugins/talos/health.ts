@@ -2,7 +2,7 @@ import { readFlag, readTexts } from "../read.ts";
 import { readClientConfiguration, talosconfigYaml } from "./credentials.ts";
 import { withSecretClientKey } from "./handler.ts";
 import type { FunctionHandler } from "./handler.ts";
-import { timeoutOf } from "./node.ts";
+import { operationTimeoutMs } from "./node.ts";
 import { Workspace } from "./talosctl.ts";
 
 /** talos:cluster/getHealth: waits until the cluster is healthy, from here and not from a machine's point of view. */
@@ -14,7 +14,7 @@ export const getHealth: FunctionHandler = async ({ args, signal }) => {
   }
   const [controlPlanes, workers] = [readTexts(args, "controlPlaneNodes"), readTexts(args, "workerNodes")];
   const endpoints = readTexts(args, "endpoints");
-  const timeoutMs = timeoutOf(args, "read");
+  const timeoutMs = operationTimeoutMs(args, "read");
   await Workspace.use(signal, async (workspace) => {
     const talosconfig = await workspace.write(
       "talosconfig",

@@ -8,7 +8,7 @@ import type { Properties } from "../values.ts";
 import { expiresWithin } from "./certificate.ts";
 import { withSecretClientKey } from "./handler.ts";
 import type { FunctionHandler, ResourceHandler } from "./handler.ts";
-import { readTarget, timeoutOf, withNode } from "./node.ts";
+import { readTarget, operationTimeoutMs, withNode } from "./node.ts";
 import { retryUntil } from "./retry.ts";
 
 // talos:cluster/kubeconfig:Kubeconfig and talos:cluster/getKubeconfig. As the published provider does: the machine
@@ -38,37 +38,37 @@ export const kubeconfigResource: ResourceHandler = {
 
   async create({ inputs, preview, signal, log, timeoutSeconds }) {
     if (preview) {
-      return { id: "", state: { ...echo(inputs), ...notYetKnown } };
+      return { id: "", state: { ...echoInputs(inputs), ...notYetKnown } };
     }
-    const timeoutMs = timeoutOf(inputs, "create", timeoutSeconds);
+    const timeoutMs = operationTimeoutMs(inputs, "create", timeoutSeconds);
     const { clusterName, properties } = await fetchKubeconfig(inputs, { timeoutMs, signal, log });
-    return { id: clusterName, state: { ...echo(inputs), ...properties } };
+    return { id: clusterName, state: { ...echoInputs(inputs), ...properties } };
   },
 
   async update({ inputs, state, preview, signal, log, timeoutSeconds }) {
     if (!needsRenewal(inputs, state)) {
       const { kubeconfigRaw, kubernetesClientConfiguration } = state;
-      return { ...echo(inputs), kubeconfigRaw, kubernetesClientConfiguration };
+      return { ...echoInputs(inputs), kubeconfigRaw, kubernetesClientConfiguration };
     }
     if (preview) {
-      return { ...echo(inputs), ...notYetKnown };
+      return { ...echoInputs(inputs), ...notYetKnown };
     }
-    const timeoutMs = timeoutOf(inputs, "update", timeoutSeconds);
+    const timeoutMs = operationTimeoutMs(inputs, "update", timeoutSeconds);
     const { properties } = await fetchKubeconfig(inputs, { timeoutMs, signal, log });
-    return { ...echo(inputs), ...properties };
+    return { ...echoInputs(inputs), ...properties };
   },
 };
 
 export const getKubeconfig: FunctionHandler = async ({ args, signal, log }) => {
-  const timeoutMs = timeoutOf(args, "read");
+  const timeoutMs = operationTimeoutMs(args, "read");
   const { clusterName, properties } = await fetchKubeconfig(args, { timeoutMs, signal, log });
-  const { certificateRenewalDuration: _renewal, ...given } = echo(args);
+  const { certificateRenewalDuration: _renewal, ...given } = echoInputs(args);
   return { result: { ...given, id: clusterName, ...properties } };
 };
 
 const notYetKnown: Properties = { kubeconfigRaw: secret(unknown), kubernetesClientConfiguration: unknown };
 
-function echo(inputs: Properties): Properties {
+function echoInputs(inputs: Properties): Properties {
   return {
     ...withSecretClientKey(inputs),
     endpoint: inputs["endpoint"] ?? inputs["node"],
@@ -92,7 +92,7 @@ async function fetchKubeconfig(
       node.secure(["kubeconfig", "-", "--merge=false"], remaining),
     ),
   );
-  return parts(stdout);
+  return kubeconfigParts(stdout);
 }
 
 interface KubeconfigFile {
@@ -102,7 +102,7 @@ interface KubeconfigFile {
   users: { name: string; user: { "client-certificate-data": string; "client-key-data": string } }[];
 }
 
-function parts(raw: string): Fetched {
+function kubeconfigParts(raw: string): Fetched {
   const file = parse(raw) as KubeconfigFile;
   const context = file.contexts.find(({ name }) => name === file["current-context"])?.context;
   const cluster = file.clusters.find(({ name }) => name === context?.cluster);

@@ -55,9 +55,9 @@ export function machineSecretsFromBundle(yaml: string): Properties {
   }
   const secrets: Properties = {};
   for (const leaf of LEAVES) {
-    const value = read(bundle as Properties, leaf.bundle, leaf.optional);
+    const value = readLeaf(bundle as Properties, leaf.bundle, leaf.optional);
     if (value !== undefined) {
-      write(secrets, leaf.property, leaf.public === true ? value : secret(value));
+      writeLeaf(secrets, leaf.property, leaf.public === true ? value : secret(value));
     }
   }
   return secrets;
@@ -67,15 +67,15 @@ export function machineSecretsFromBundle(yaml: string): Properties {
 export function bundleFromMachineSecrets(machineSecrets: Properties): string {
   const bundle: Properties = {};
   for (const leaf of LEAVES) {
-    const value = read(machineSecrets, leaf.property, leaf.optional);
+    const value = readLeaf(machineSecrets, leaf.property, leaf.optional);
     if (value !== undefined) {
-      write(bundle, leaf.bundle, value);
+      writeLeaf(bundle, leaf.bundle, value);
     }
   }
   return stringify(bundle, { lineWidth: 0 });
 }
 
-function read(
+function readLeaf(
   from: Properties,
   path: readonly [string, ...string[]],
   optional: true | undefined,
@@ -83,13 +83,13 @@ function read(
   const [head, ...rest] = path;
   const [next, ...tail] = rest;
   if (next !== undefined) {
-    return inside(head, () => read(requireObject(from, head), [next, ...tail], optional));
+    return withinParent(head, () => readLeaf(requireObject(from, head), [next, ...tail], optional));
   }
   return optional === true ? readText(from, head) : requireText(from, head);
 }
 
 /** Puts the parent's name before what is wrong with the child. */
-function inside<T>(parent: string, work: () => T): T {
+function withinParent<T>(parent: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
@@ -98,7 +98,7 @@ function inside<T>(parent: string, work: () => T): T {
   }
 }
 
-function write(to: Properties, path: readonly [string, ...string[]], value: PropertyValue): void {
+function writeLeaf(to: Properties, path: readonly [string, ...string[]], value: PropertyValue): void {
   const [head, ...rest] = path;
   const [next, ...tail] = rest;
   if (next === undefined) {
@@ -108,5 +108,5 @@ function write(to: Properties, path: readonly [string, ...string[]], value: Prop
   const existing = to[head];
   const child: Properties = isObject(existing) ? existing : {};
   to[head] = child;
-  write(child, [next, ...tail], value);
+  writeLeaf(child, [next, ...tail], value);
 }

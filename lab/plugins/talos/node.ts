@@ -9,13 +9,13 @@ import type { Output } from "./talosctl.ts";
 const DEFAULT_TIMEOUT_MS = 10 * 60_000;
 
 /** Which machine to speak to, and with which credentials. */
-export interface Target {
+export interface NodeTarget {
   node: string;
   endpoint: string;
   client: ClientConfiguration;
 }
 
-export function readTarget(properties: Properties): Target {
+export function readTarget(properties: Properties): NodeTarget {
   const node = requireText(properties, "node");
   return {
     node,
@@ -25,7 +25,7 @@ export function readTarget(properties: Properties): Target {
 }
 
 /** The `timeouts` input, else the resource's `customTimeouts`, else ten minutes as in the published provider. */
-export function timeoutOf(
+export function operationTimeoutMs(
   properties: Properties,
   operation: "create" | "update" | "delete" | "read",
   customSeconds?: number,
@@ -46,7 +46,7 @@ export interface NodeCommands {
 
 /** Gives `work` the commands for one machine; the talosconfig they need exists only meanwhile. */
 export async function withNode<T>(
-  target: Target,
+  target: NodeTarget,
   signal: AbortSignal,
   work: (commands: NodeCommands) => Promise<T>,
 ): Promise<T> {

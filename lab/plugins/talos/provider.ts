@@ -19,7 +19,7 @@ import { secretsResource } from "./secrets.ts";
 const SECOND_SCHEMA = new Set(["Secrets", "ConfigurationApply", "Bootstrap", "Kubeconfig"]);
 
 /** What the bridge adds to every resource's outputs. */
-function bridged({ type }: { type: string }, id: PropertyValue, state: Properties): Properties {
+function asBridged({ type }: { type: string }, id: PropertyValue, state: Properties): Properties {
   const versioned = SECOND_SCHEMA.has(type.split(":").at(-1) ?? "");
   return { ...state, id, ...(versioned ? { __meta: '{"schema_version":"1"}' } : {}) };
 }
@@ -72,13 +72,13 @@ export function talosPlugin(): ProviderPlugin {
       handlerOf(call).diff?.(call) ?? diffInputs(call.oldInputs, call.inputs, { ignore: call.ignoreChanges }),
     create: async (call) => {
       const { id, state } = await handlerOf(call).create(call);
-      return { id, state: bridged(call, call.preview ? unknown : id, state) };
+      return { id, state: asBridged(call, call.preview ? unknown : id, state) };
     },
     read: async (call) => {
       const { read } = handlerOf(call);
       if (read !== undefined) {
         const found = await read(call);
-        return found && { ...found, state: bridged(call, found.id, found.state) };
+        return found && { ...found, state: asBridged(call, found.id, found.state) };
       }
       if (Object.keys(call.state).length === 0) {
         throw new Error(`${call.type} cannot be imported`);
@@ -90,7 +90,7 @@ export function talosPlugin(): ProviderPlugin {
       if (update === undefined) {
         throw new Error(`${call.type} cannot be updated`);
       }
-      return bridged(call, call.id, await update(call));
+      return asBridged(call, call.id, await update(call));
     },
     delete: async (call) => handlerOf(call).delete?.(call),
     invoke: async (call: InvokeCall): Promise<InvokeResult> => {

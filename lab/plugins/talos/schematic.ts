@@ -24,7 +24,7 @@ const KNOWN: Fields = {
 /** talos:imageFactory/schematic:Schematic: registers a schematic; its id is the factory's. */
 export function schematicResource(factory: () => FactoryClient): ResourceHandler {
   const register = async (inputs: Properties, signal: AbortSignal) =>
-    factory().register(knownPart(readText(inputs, "schematic") ?? ""), signal);
+    factory().register(knownSchematicPart(readText(inputs, "schematic") ?? ""), signal);
   return {
     async create({ inputs, preview, signal }) {
       return { id: preview ? "" : await register(inputs, signal), state: inputs };
@@ -41,7 +41,7 @@ export function schematicResource(factory: () => FactoryClient): ResourceHandler
   };
 }
 
-function knownPart(schematic: string): string {
+function knownSchematicPart(schematic: string): string {
   let document: PropertyValue;
   try {
     document = parse(schematic) as PropertyValue;
@@ -50,15 +50,15 @@ function knownPart(schematic: string): string {
       cause: error,
     });
   }
-  return stringify(keep(document ?? {}, KNOWN), { lineWidth: 0 });
+  return stringify(keepKnown(document ?? {}, KNOWN), { lineWidth: 0 });
 }
 
-function keep(value: PropertyValue, fields: Fields | "all"): PropertyValue {
+function keepKnown(value: PropertyValue, fields: Fields | "all"): PropertyValue {
   if (fields === "all") {
     return value;
   }
   if (isArray(value)) {
-    return value.map((element) => keep(element, fields));
+    return value.map((element) => keepKnown(element, fields));
   }
   if (!isObject(value)) {
     return value;
@@ -67,7 +67,7 @@ function keep(value: PropertyValue, fields: Fields | "all"): PropertyValue {
   for (const [key, field] of Object.entries(value)) {
     const known = fields[key];
     if (known !== undefined && field !== undefined) {
-      kept[key] = keep(field, known);
+      kept[key] = keepKnown(field, known);
     }
   }
   return kept;
