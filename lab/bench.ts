@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { outliveReaders } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/closedOutput.ts";
 import { benchCrash } from "./bench/crash.ts";
 import { benchFresh } from "./bench/fresh.ts";
 import { benchNodes } from "./bench/nodes.ts";
@@ -50,7 +50,7 @@ root
     benchScale(nodes, !previewOnly),
   );
 
-outliveReaders();
+ignoreClosedOutput();
 try {
   await root.parseAsync();
 } catch (error) {

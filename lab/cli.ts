@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { settingsMessage } from "../config.ts";
-import { outliveReaders } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/closedOutput.ts";
 import { ToolError } from "../tools/resolve.ts";
 import { askLab, type NewMachine } from "./control.ts";
 import { addFaultCommands } from "./faultCommands.ts";
@@ -177,7 +177,7 @@ function failureText(error: unknown): string {
   return settingsMessage(error) ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
-outliveReaders();
+ignoreClosedOutput();
 try {
   await program().parseAsync();
 } catch (error) {

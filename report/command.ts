@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 import { DigestError } from "./digest/digest.ts";
-import { outliveReaders } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/closedOutput.ts";
 import { ReportError } from "./reportError.ts";
 
 /** What both commands have in common. */
@@ -21,7 +21,7 @@ export async function runCommand(command: () => Promise<number>): Promise<number
 }
 
 // Who reads only the beginning (`| head`) closes the pipe; the files are written all the same.
-outliveReaders();
+ignoreClosedOutput();
 
 export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);

@@ -25,13 +25,13 @@ export async function openBrowser(): Promise<Browser> {
   });
 }
 
-interface Found {
+interface FoundBrowser {
   path: string;
   env: Record<string, string>;
 }
 
 /** @throws Error that says how to come by a Chromium. */
-export async function findBrowser(env: NodeJS.ProcessEnv = process.env): Promise<Found> {
+export async function findBrowser(env: NodeJS.ProcessEnv = process.env): Promise<FoundBrowser> {
   const given = env["CHROME"];
   if (given !== undefined && given !== "") {
     if (existsSync(given)) return { path: given, env: {} };
@@ -43,20 +43,20 @@ export async function findBrowser(env: NodeJS.ProcessEnv = process.env): Promise
     .find((path) => existsSync(path));
   if (installed !== undefined) return { path: installed, env: {} };
   if (process.platform !== "linux" || process.arch !== "x64")
-    throw new Error(howTo("for Linux on x64 alone"));
-  return bundled();
+    throw new Error(installHint("for Linux on x64 alone"));
+  return unpackBundled();
 }
 
-function howTo(why: string): string {
+function installHint(why: string): string {
   return `The pages are looked at in a headless Chromium, and there is none: not in the variable CHROME, not on PATH (${names.join(", ")}), and the npm package @sparticuz/chromium has one ${why}. Install one (Debian: apt-get install chromium; macOS: brew install --cask chromium) or set CHROME to its path.`;
 }
 
 /** Unpacked once for each version, beside the package. */
-export async function bundled(): Promise<Found> {
+export async function unpackBundled(): Promise<FoundBrowser> {
   const folder = packageFolder();
   const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string };
   const home = join(root, "node_modules", ".cache", "talos-iscsi", `chromium-${version}`);
-  if (!existsSync(home)) await unpack(join(folder, "bin"), home);
+  if (!existsSync(home)) await unpackArchive(join(folder, "bin"), home);
   return {
     path: join(home, "chromium"),
     env: { LD_LIBRARY_PATH: join(home, "lib"), FONTCONFIG_PATH: home },
@@ -67,12 +67,12 @@ function packageFolder(): string {
   try {
     return dirname(dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium")));
   } catch {
-    throw new Error(howTo("where it is installed (npm install without --omit=dev)"));
+    throw new Error(installHint("where it is installed (npm install without --omit=dev)"));
   }
 }
 
 /** Beside its place first: another run may be at it, and what is half there must not be taken for the whole. */
-async function unpack(packed: string, home: string): Promise<void> {
+async function unpackArchive(packed: string, home: string): Promise<void> {
   mkdirSync(dirname(home), { recursive: true });
   const aside = mkdtempSync(`${home}-`);
   const read = (name: string) => brotliDecompressSync(readFileSync(join(packed, name)));

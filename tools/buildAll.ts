@@ -1,6 +1,6 @@
 import type { Tool } from "./catalogue.ts";
-import { build, BuildFailure, type BuildJob, type Folders } from "./goBuild.ts";
-import { duration, type ProgressSink } from "./progress.ts";
+import { buildTools, BuildFailure, type BuildJob, type Folders } from "./goBuild.ts";
+import { formatDuration, type ProgressSink } from "./progress.ts";
 import { buildsFailed, cannotWrite } from "./toolError.ts";
 
 export interface BuildAllOptions {
@@ -10,7 +10,7 @@ export interface BuildAllOptions {
 }
 
 /** Two builds at a time: while one links or fetches, the other compiles (CONTRIBUTING.md has figures). */
-const atATime = 2;
+const maxConcurrentBuilds = 2;
 
 /**
  * Does all build jobs, long ones first, and shows how far they are. A failed one does not stop the others: what
@@ -35,12 +35,12 @@ export async function buildAll(
     let state = "fetching modules";
     let waiting = false;
     const showState = (): void =>
-      void running.set(job, `${label} ${job.module.folder}: ${state}, ${duration(Date.now() - start)}`);
+      void running.set(job, `${label} ${job.module.folder}: ${state}, ${formatDuration(Date.now() - start)}`);
     showState();
     const ticker = setInterval(showState, 500);
     progress.onProgress?.(`${label} ${describe(job)}: building`);
     try {
-      const now = await build(folders, job, {
+      const now = await buildTools(folders, job, {
         env,
         signal,
         onWait: (holder) => {
@@ -52,13 +52,13 @@ export async function buildAll(
       });
       built.push(...now);
       const what = now.length === 0 && waiting ? "built by the other process" : "built";
-      progress.onProgress?.(`${label} ${describe(job)}: ${what} in ${duration(Date.now() - start)}`);
+      progress.onProgress?.(`${label} ${describe(job)}: ${what} in ${formatDuration(Date.now() - start)}`);
     } catch (error) {
       if (!(error instanceof BuildFailure)) {
         throw cannotWrite(error, folders.builds, job) ?? error;
       }
       failures.push(error);
-      progress.onProgress?.(`${label} ${describe(job)}: failed after ${duration(Date.now() - start)}`);
+      progress.onProgress?.(`${label} ${describe(job)}: failed after ${formatDuration(Date.now() - start)}`);
     } finally {
       clearInterval(ticker);
       running.delete(job);
@@ -73,7 +73,7 @@ export async function buildAll(
 
   const status = setInterval(() => progress.onStatus?.([...running.values()].join("  ")), 500);
   try {
-    const workers = await Promise.allSettled(Array.from({ length: atATime }, worker));
+    const workers = await Promise.allSettled(Array.from({ length: maxConcurrentBuilds }, worker));
     const broken = workers.find((result) => result.status === "rejected");
     if (broken !== undefined) {
       throw broken.reason;

@@ -1,5 +1,5 @@
 import type semver from "semver";
-import { parsed } from "./pins.ts";
+import { parseVersion } from "./pins.ts";
 
 /** A real program that the lab and its tests run. */
 export type ToolName =
@@ -84,7 +84,7 @@ const kubernetes: ToolModule = {
   // Both packages carry a copy (kubernetes hack/lib/version.sh): the first is what a component says of itself,
   // the second what it sends as its user agent.
   ldflags: (version) => {
-    const { major, minor } = parsed(version);
+    const { major, minor } = parseVersion(version);
     const fields = [
       `gitVersion=${version}`,
       `gitMajor=${major}`,
@@ -155,21 +155,21 @@ const codegen: ToolModule = {
 };
 
 /** The programs of one module that have releases of their own: they share its folder, and Go's cache what they have in common. */
-const csi = (source: string, weight: number, version = "main.version"): ToolModule => ({
+const csiModule = (source: string, weight: number, version = "main.version"): ToolModule => ({
   folder: "csi",
   source,
   ldflags: (release) => `${stripped} -X ${version}=${release}`,
   weight,
 });
 
-const provisioner = csi("github.com/kubernetes-csi/external-provisioner/v6", 2);
-const attacher = csi("github.com/kubernetes-csi/external-attacher/v4", 0.2);
-const snapshotter = csi("github.com/kubernetes-csi/external-snapshotter/v8", 0.3);
-const resizer = csi("github.com/kubernetes-csi/external-resizer/v2", 0.2);
-const sanity = csi("github.com/kubernetes-csi/csi-test/v5", 0.3, "main.VERSION");
+const provisioner = csiModule("github.com/kubernetes-csi/external-provisioner/v6", 2);
+const attacher = csiModule("github.com/kubernetes-csi/external-attacher/v4", 0.2);
+const snapshotter = csiModule("github.com/kubernetes-csi/external-snapshotter/v8", 0.3);
+const resizer = csiModule("github.com/kubernetes-csi/external-resizer/v2", 0.2);
+const sanity = csiModule("github.com/kubernetes-csi/csi-test/v5", 0.3, "main.VERSION");
 /** Ours; its version is that of the CSI specification. */
 const driver: ToolModule = {
-  ...csi("github.com/container-storage-interface/spec", 0.3),
+  ...csiModule("github.com/container-storage-interface/spec", 0.3),
   own: "driver",
 };
 
@@ -183,7 +183,7 @@ const kubectlSkew = ({ major, minor }: semver.SemVer): string =>
 /** The engine keeps its protocol through a major version; older than the pin was not tried with this SDK. */
 const pinnedOrNewer = (pinned: semver.SemVer): string => `>=${pinned.version} <${pinned.major + 1}.0.0`;
 
-const exactly = (pinned: semver.SemVer): string => pinned.version;
+const exactVersion = (pinned: semver.SemVer): string => pinned.version;
 
 const kubernetesServer = (name: ToolName): Tool => ({
   name,
@@ -198,18 +198,18 @@ const nextKubernetesServer = (binary: ToolName): Tool => ({
   ...kubernetesServer(binary),
   name: `${binary}-next` as ToolName,
   module: kubernetesNext,
-  fitting: exactly,
+  fitting: exactVersion,
   binary,
   onlyByName: true,
 });
 
-const sidecar = (name: ToolName, module: ToolModule): Tool => ({
+const sidecarTool = (name: ToolName, module: ToolModule): Tool => ({
   name,
   module,
   package: `${module.source}/cmd/${name}`,
   versionArguments: ["--version"],
   versionPattern: /(?:csi-[a-z]+|snapshot-controller|Version =) (v\S+)/m,
-  fitting: exactly,
+  fitting: exactVersion,
 });
 
 /** Every tool, by name. */
@@ -282,7 +282,7 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     package: "talos-iscsi.invalid/tools/kubernetesplugin",
     versionArguments: ["--version"],
     versionPattern: /^pulumi-kubernetes (\S+)/m,
-    fitting: exactly,
+    fitting: exactVersion,
     sdk: "node_modules/@pulumi/kubernetes",
   },
   "pulumi-language-yaml": {
@@ -291,7 +291,7 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     package: "talos-iscsi.invalid/tools/yaml",
     versionArguments: ["--version"],
     versionPattern: /^pulumi-language-yaml (\S+)/m,
-    fitting: exactly,
+    fitting: exactVersion,
   },
   "pulumi-language-codegen": {
     name: "pulumi-language-codegen",
@@ -299,16 +299,16 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     package: "talos-iscsi.invalid/tools/codegen",
     versionArguments: ["--version"],
     versionPattern: /^pulumi-language-codegen (\S+)/m,
-    fitting: exactly,
+    fitting: exactVersion,
     onlyByName: true,
   },
-  "csi-driver": { ...sidecar("csi-driver", driver), package: "talos-iscsi.invalid/tools/csi/driver" },
-  "csi-sanity": sidecar("csi-sanity", sanity),
-  "csi-provisioner": sidecar("csi-provisioner", provisioner),
-  "csi-attacher": sidecar("csi-attacher", attacher),
-  "csi-snapshotter": sidecar("csi-snapshotter", snapshotter),
-  "csi-resizer": sidecar("csi-resizer", resizer),
-  "snapshot-controller": sidecar("snapshot-controller", snapshotter),
+  "csi-driver": { ...sidecarTool("csi-driver", driver), package: "talos-iscsi.invalid/tools/csi/driver" },
+  "csi-sanity": sidecarTool("csi-sanity", sanity),
+  "csi-provisioner": sidecarTool("csi-provisioner", provisioner),
+  "csi-attacher": sidecarTool("csi-attacher", attacher),
+  "csi-snapshotter": sidecarTool("csi-snapshotter", snapshotter),
+  "csi-resizer": sidecarTool("csi-resizer", resizer),
+  "snapshot-controller": sidecarTool("snapshot-controller", snapshotter),
 };
 
 /** All tool names, in the order in which they are listed to people. */

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { changedStacks, inStages, stacksIn, StagesError } from "./stacks.ts";
+import { changedStacks, groupByStage, stacksIn, StagesError } from "./stacks.ts";
 
 /**
  * For the workflows: the stacks that a change concerns, as outputs of a step. It runs without dependencies, before anything is installed.
@@ -22,8 +22,8 @@ function main(): string {
     allowPositionals: true,
   });
   const stacks = stacksIn(readdirSync(root));
-  const stages = inStages(JSON.parse(readFileSync(join(root, "stages.json"), "utf8")), stacks);
-  const affected = new Set(wanted(stacks, values.stack, positionals));
+  const stages = groupByStage(JSON.parse(readFileSync(join(root, "stages.json"), "utf8")), stacks);
+  const affected = new Set(selectStacks(stacks, values.stack, positionals));
   const kept = stages.map((stage) => stage.filter((stack) => affected.has(stack)));
   return [
     `stacks=${JSON.stringify(kept.flat())}`,
@@ -31,7 +31,7 @@ function main(): string {
   ].join("\n");
 }
 
-function wanted(stacks: string[], stack: string | undefined, [from, to]: string[]): string[] {
+function selectStacks(stacks: string[], stack: string | undefined, [from, to]: string[]): string[] {
   if (stack !== undefined) {
     // GitHub creates the environment of a misspelled stack, and asks nobody for approval.
     if (!stacks.includes(stack)) throw new StagesError(`there is no file Pulumi.${stack}.yaml`);

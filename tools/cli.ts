@@ -10,7 +10,7 @@ const program = new Command("tools")
     "Finds the real programs that the lab and its tests run: on PATH in a fitting version, else built before\n" +
       "into .tools/, else builds them there with Go. A second run finds everything in place.",
   )
-  .argument("[tool...]", `only these of ${toolNames.join(", ")}`, toolName)
+  .argument("[tool...]", `only these of ${toolNames.join(", ")}`, parseToolName)
   .option("--json", "print path, version and origin of each tool as JSON")
   .addHelpText("after", "\nMore in CONTRIBUTING.md.")
   .action(async (names: ToolName[], { json }: { json?: true }) => {
@@ -19,7 +19,7 @@ const program = new Command("tools")
       const resolved = await locateTools(names.length === 0 ? usualToolNames : names, progress);
       progress.end();
       process.stdout.write(
-        `${json === true ? JSON.stringify(byName(resolved), undefined, 2) : table(resolved)}\n`,
+        `${json === true ? JSON.stringify(indexByName(resolved), undefined, 2) : toolTable(resolved)}\n`,
       );
     } catch (error) {
       progress.end();
@@ -33,7 +33,7 @@ const program = new Command("tools")
 
 await program.parseAsync();
 
-function toolName(value: string, previous: ToolName[] | undefined): ToolName[] {
+function parseToolName(value: string, previous: ToolName[] | undefined): ToolName[] {
   const name = toolNames.find((known) => known === value);
   if (name === undefined) {
     throw new InvalidArgumentError(`The tools are ${toolNames.join(", ")}.`);
@@ -41,14 +41,14 @@ function toolName(value: string, previous: ToolName[] | undefined): ToolName[] {
   return [...(previous ?? []), name];
 }
 
-function byName(resolved: readonly ResolvedTool[]): Record<string, Omit<ResolvedTool, "name">> {
+function indexByName(resolved: readonly ResolvedTool[]): Record<string, Omit<ResolvedTool, "name">> {
   return Object.fromEntries(resolved.map(({ name, ...rest }) => [name, rest]));
 }
 
-function table(resolved: readonly ResolvedTool[]): string {
+function toolTable(resolved: readonly ResolvedTool[]): string {
   const result = new Table({ head: ["Tool", "Version", "From", "Path"], style: { head: [], border: [] } });
   for (const { name, version, origin, path, refused } of resolved) {
-    result.push([name, version, origin, shortened(path)]);
+    result.push([name, version, origin, shortenPath(path)]);
     for (const { path: other, reason } of refused) {
       result.push(["", "", "passed over", `${other} ${reason}`]);
     }
@@ -56,7 +56,7 @@ function table(resolved: readonly ResolvedTool[]): string {
   return result.toString();
 }
 
-function shortened(path: string): string {
+function shortenPath(path: string): string {
   const here = relative(process.cwd(), path);
   return here.startsWith("..") ? path : here;
 }

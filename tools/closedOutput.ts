@@ -3,7 +3,7 @@
  * failed write is an uncaught exception. A program that runs in this process tells those to the engine, which prints them, which fails again, and
  * so on: the process spins and grows until it is killed.
  */
-export function outliveReaders(): void {
+export function ignoreClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") throw error;

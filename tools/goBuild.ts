@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs
 import { mkdir, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Tool, ToolModule } from "./catalogue.ts";
-import { GoRun, goEnvironment, quoted } from "./goRun.ts";
+import { GoRun, goEnvironment, quoteArgument } from "./goRun.ts";
 import { takeLock } from "./lock.ts";
 import { askVersion } from "./onPath.ts";
 import type { Pin } from "./pins.ts";
@@ -98,7 +98,7 @@ export function builtPath(folder: string, tool: Tool): string {
  * place with a rename: a half-built one is never seen, whatever happens to this process.
  * @returns the tools that this call built; fewer than asked for if another process was quicker.
  */
-export async function build(folders: Folders, job: BuildJob, options: BuildOptions): Promise<Tool[]> {
+export async function buildTools(folders: Folders, job: BuildJob, options: BuildOptions): Promise<Tool[]> {
   const name = basename(job.folder);
   await mkdir(dirname(logFile(folders, job)), { recursive: true });
   const lock = await takeLock(join(folders.builds, `${name}.lock`), options);
@@ -108,7 +108,7 @@ export async function build(folders: Folders, job: BuildJob, options: BuildOptio
     const missing = job.tools.filter((tool) => !existsSync(builtPath(job.folder, tool)));
     if (missing.length > 0) {
       await mkdir(join(work, "bin"), { recursive: true });
-      await compile(folders, { ...job, tools: missing }, work, options);
+      await compileModule(folders, { ...job, tools: missing }, work, options);
       await mkdir(join(job.folder, "bin"), { recursive: true });
       for (const tool of missing) {
         await rename(builtPath(work, tool), builtPath(job.folder, tool));
@@ -136,7 +136,12 @@ function removeAbandoned(folders: Folders, name: string): void {
   }
 }
 
-async function compile(folders: Folders, job: BuildJob, work: string, options: BuildOptions): Promise<void> {
+async function compileModule(
+  folders: Folders,
+  job: BuildJob,
+  work: string,
+  options: BuildOptions,
+): Promise<void> {
   const log = logFile(folders, job);
   const folder = join(folders.modules, job.module.folder);
   const go = new GoRun(folder, goEnvironment(options.env), log, options.signal);
@@ -166,7 +171,7 @@ async function compile(folders: Folders, job: BuildJob, work: string, options: B
         return true;
       },
     });
-    const command = `go build ${[...flags, ...packages].map(quoted).join(" ")}`;
+    const command = `go build ${[...flags, ...packages].map(quoteArgument).join(" ")}`;
     if (code !== 0) {
       throw fail(`go build ended with ${code}`, command);
     }

@@ -36,7 +36,7 @@ export class GoRun {
 
   async run(args: readonly string[], options: GoRunOptions): Promise<number | string> {
     this.#signal.throwIfAborted();
-    this.#log.write(`$ go ${args.map(quoted).join(" ")}\n`);
+    this.#log.write(`$ go ${args.map(quoteArgument).join(" ")}\n`);
     // A process group of its own: when it has to end, the compilers and linkers that it started end with it.
     const group = process.platform !== "win32";
     const child = spawn("go", [...args], {
@@ -107,6 +107,6 @@ async function eachLine(stream: Readable, take: (line: string) => void): Promise
 }
 
 /** An argument as a person would type it. */
-export function quoted(argument: string): string {
+export function quoteArgument(argument: string): string {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument}'`;
 }

@@ -9,10 +9,10 @@ import { goEnvironment } from "./goRun.ts";
 export type Toolchain = { readonly version: string } | { readonly problem: string };
 
 /** The oldest Go that can build all of these jobs, such as `1.26.6`. */
-export function neededGo(jobs: readonly BuildJob[]): string {
+export function requiredGoVersion(jobs: readonly BuildJob[]): string {
   const versions = jobs.map((job) => job.pin.go);
   return versions.reduce((newest, version) =>
-    semver.gt(complete(version), complete(newest)) ? version : newest,
+    semver.gt(completeVersion(version), completeVersion(newest)) ? version : newest,
   );
 }
 
@@ -25,14 +25,17 @@ export async function findToolchain(
   jobs: readonly BuildJob[],
   env: NodeJS.ProcessEnv,
 ): Promise<Toolchain> {
-  const needed = neededGo(jobs);
+  const needed = requiredGoVersion(jobs);
   const demanding = jobs.find((job) => job.pin.go === needed);
   const folder = join(folders.modules, demanding?.module.folder ?? ".");
   const inModule = await goVersion(folder, goEnvironment(env));
   if (inModule === "no go") {
     return { problem: "Go is not installed (no `go` on PATH)." };
   }
-  if (inModule.version !== undefined && semver.gte(complete(inModule.version), complete(needed))) {
+  if (
+    inModule.version !== undefined &&
+    semver.gte(completeVersion(inModule.version), completeVersion(needed))
+  ) {
     return { version: inModule.version };
   }
   const own = await goVersion(tmpdir(), { ...goEnvironment(env), GOTOOLCHAIN: "local" });
@@ -66,7 +69,7 @@ async function goVersion(
 }
 
 /** Go leaves out a patch number (`1.26`) and writes pre-releases as `1.27rc1`. */
-function complete(version: string): string {
+function completeVersion(version: string): string {
   const parts = /^(\d+)\.(\d+)(?:\.(\d+))?((?:rc|beta)\d+)?/.exec(version);
   const [, major = "0", minor = "0", patch = "0", pre] = parts ?? [];
   return `${major}.${minor}.${patch}${pre === undefined ? "" : `-${pre}`}`;

@@ -17,7 +17,7 @@ interface Holder {
 }
 
 /** Since when a waiting process has seen the lock untouched, by its own clock: that survives a suspended laptop. */
-interface Watched {
+interface WatchedLock {
   readonly touched: number;
   readonly since: number;
 }
@@ -39,13 +39,13 @@ export interface LockOptions {
 export async function takeLock(file: string, options: LockOptions = {}): Promise<Lock> {
   const staleAfter = options.staleAfter ?? 20_000;
   const holder: Holder = { token: randomUUID(), pid: process.pid, host: hostname() };
-  let watched: Watched | undefined;
+  let watched: WatchedLock | undefined;
   for (;;) {
     options.signal?.throwIfAborted();
     if (await createExclusively(file, JSON.stringify(holder))) {
-      return held(file, holder.token, staleAfter);
+      return holdLock(file, holder.token, staleAfter);
     }
-    const seen = await look(file);
+    const seen = await readLock(file);
     if (seen !== undefined) {
       const stale = watched !== undefined && performance.now() - watched.since > staleAfter;
       if (isDead(seen.holder) || (stale && watched?.touched === seen.touched)) {
@@ -63,7 +63,7 @@ export async function takeLock(file: string, options: LockOptions = {}): Promise
   }
 }
 
-function held(file: string, token: string, staleAfter: number): Lock {
+function holdLock(file: string, token: string, staleAfter: number): Lock {
   const heartbeat = setInterval(() => {
     const now = new Date();
     // Failing means that the lock was taken away or its folder deleted; the build goes on, see takeLock.
@@ -99,7 +99,7 @@ async function createExclusively(file: string, content: string): Promise<boolean
 }
 
 /** The lock of somebody else as it is now; nothing if it is gone. */
-async function look(file: string): Promise<{ holder?: Holder; touched: number } | undefined> {
+async function readLock(file: string): Promise<{ holder?: Holder; touched: number } | undefined> {
   try {
     const [content, { mtimeMs: touched }] = await Promise.all([readFile(file, "utf8"), stat(file)]);
     // Empty for the instant between its creation and its holder's name.

@@ -23,9 +23,9 @@ const root = join(import.meta.dirname, "..");
 export async function generateRules(): Promise<Record<string, string>> {
   const tables: [string, Table][] = [];
   for (const [line, program] of Object.entries(PROGRAMS)) {
-    tables.push([line, JSON.parse(await ask(program)) as Table]);
+    tables.push([line, JSON.parse(await askProgram(program)) as Table]);
   }
-  const common = shared(tables.map(([, { types }]) => types));
+  const common = sharedDefinitions(tables.map(([, { types }]) => types));
   const lines = Object.fromEntries(
     tables.map(([line, { machinery, documents, types }]) => {
       const own = Object.fromEntries(Object.entries(types).filter(([name]) => !(name in common)));
@@ -34,13 +34,13 @@ export async function generateRules(): Promise<Record<string, string>> {
   );
   const samples = Object.fromEntries(tables.map(([line, table]) => [line, table.samples]));
   return {
-    "talos/mergeRules.json": lineByLine({ lines, types: common }),
-    "test/unit/data/mergeSamples.json": lineByLine(samples),
+    "talos/mergeRules.json": formatByLine({ lines, types: common }),
+    "test/unit/data/mergeSamples.json": formatByLine(samples),
   };
 }
 
 /** Definitions that are the same in all tables that have them. */
-function shared(tables: readonly Record<string, unknown>[]): Record<string, unknown> {
+function sharedDefinitions(tables: readonly Record<string, unknown>[]): Record<string, unknown> {
   const names = [...new Set(tables.flatMap((types) => Object.keys(types)))].sort();
   return Object.fromEntries(
     names.flatMap((name) => {
@@ -53,16 +53,16 @@ function shared(tables: readonly Record<string, unknown>[]): Record<string, unkn
 const NESTED = new Set(["types", "documents", "lines", "v1.13", "v1.14"]);
 
 /** JSON with a line for each type and document, so that a change of the machinery is read in a diff. */
-function lineByLine(value: object, depth = 0): string {
+function formatByLine(value: object, depth = 0): string {
   const indent = "  ".repeat(depth + 1);
   const lines = Object.entries(value).map(([key, inner]: [string, unknown]) => {
     const open = NESTED.has(key) && typeof inner === "object" && inner !== null;
-    return `${indent}${JSON.stringify(key)}: ${open ? lineByLine(inner, depth + 1) : JSON.stringify(inner)}`;
+    return `${indent}${JSON.stringify(key)}: ${open ? formatByLine(inner, depth + 1) : JSON.stringify(inner)}`;
   });
   return `{\n${lines.join(",\n")}\n${"  ".repeat(depth)}}${depth === 0 ? "\n" : ""}`;
 }
 
-function ask(program: string): Promise<string> {
+function askProgram(program: string): Promise<string> {
   const child = spawn("go", ["run", "-mod=readonly", ".", "rules"], {
     cwd: join(root, "tools", program),
     env: goEnvironment(process.env),

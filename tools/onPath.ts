@@ -6,14 +6,14 @@ import semver from "semver";
 import type { Tool } from "./catalogue.ts";
 
 /** A program on PATH that was passed over, and why. */
-export interface Refused {
+export interface RejectedProgram {
   readonly path: string;
   readonly reason: string;
 }
 
 export interface PathSearch {
   readonly found?: { readonly path: string; readonly version: string };
-  readonly refused: readonly Refused[];
+  readonly refused: readonly RejectedProgram[];
 }
 
 export type VersionAnswer = { readonly version: string } | { readonly reason: string };
@@ -26,7 +26,7 @@ const answerTimeout = 20_000;
 
 /** Looks for a tool on PATH, in the order of PATH, until one has a version within the range. */
 export async function searchPath(tool: Tool, range: string, env: NodeJS.ProcessEnv): Promise<PathSearch> {
-  const refused: Refused[] = [];
+  const refused: RejectedProgram[] = [];
   for (const path of await candidates(tool.name, env)) {
     const answer = await askVersion(tool, path, env);
     if ("reason" in answer) {

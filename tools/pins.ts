@@ -26,11 +26,11 @@ export function readPin(modulesFolder: string, module: ToolModule): Pin {
 
 /** The range of versions of a tool that may be taken from PATH. */
 export function fittingRange(tool: Tool, pin: Pin): string {
-  return tool.fitting(parsed(pin.version));
+  return tool.fitting(parseVersion(pin.version));
 }
 
 /** @throws where it is none */
-export function parsed(version: string): semver.SemVer {
+export function parseVersion(version: string): semver.SemVer {
   const result = semver.parse(version);
   if (result === null) {
     throw new Error(`${version} is not a version`);

@@ -23,7 +23,7 @@ export function progressOn(stream: WriteStream): ProgressSink & { readonly end: 
 }
 
 /** `8 s`, `2 min 05 s` */
-export function duration(milliseconds: number): string {
+export function formatDuration(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1000);
   if (seconds < 60) {
     return `${seconds} s`;

@@ -4,9 +4,9 @@ import { tools, type Tool, type ToolName } from "./catalogue.ts";
 import { fittingRange, readPin, type Pin } from "./pins.ts";
 import { buildAll } from "./buildAll.ts";
 import { buildFolder, builtPath, type BuildJob, type Folders } from "./goBuild.ts";
-import { findToolchain, neededGo } from "./goToolchain.ts";
-import { endingOnSignals } from "./interrupts.ts";
-import { searchPath, type Refused } from "./onPath.ts";
+import { findToolchain, requiredGoVersion } from "./goToolchain.ts";
+import { abortOnSignals } from "./interrupts.ts";
+import { searchPath, type RejectedProgram } from "./onPath.ts";
 import { cachedPlugin, readSdk } from "./pluginCache.ts";
 import type { ProgressSink } from "./progress.ts";
 import { cannotBuild } from "./toolError.ts";
@@ -26,7 +26,7 @@ export interface ResolvedTool {
   readonly version: string;
   readonly origin: ToolOrigin;
   /** Programs of that name on PATH that were passed over, and why. */
-  readonly refused: readonly Refused[];
+  readonly refused: readonly RejectedProgram[];
 }
 
 export interface ResolveOptions extends ProgressSink {
@@ -65,7 +65,7 @@ export async function locateTools(
   options: ResolveOptions = {},
   surroundings: Surroundings = thisRepository(),
 ): Promise<ResolvedTool[]> {
-  const examined = await Promise.all([...new Set(names)].map((name) => examine(name, surroundings)));
+  const examined = await Promise.all([...new Set(names)].map((name) => findCandidate(name, surroundings)));
   const missing = examined.filter((candidate) => candidate.origin === undefined);
   const built = missing.length === 0 ? [] : await buildMissing(missing, options, surroundings);
   return examined.map(({ tool, path, version, origin, refused }) => ({
@@ -94,10 +94,10 @@ interface Candidate {
   readonly version: string;
   /** Where it was found; nothing if it has to be built. */
   readonly origin?: ToolOrigin;
-  readonly refused: readonly Refused[];
+  readonly refused: readonly RejectedProgram[];
 }
 
-async function examine(name: ToolName, { catalogue, folders, env }: Surroundings): Promise<Candidate> {
+async function findCandidate(name: ToolName, { catalogue, folders, env }: Surroundings): Promise<Candidate> {
   const tool = catalogue[name];
   if (tool === undefined) {
     throw new Error(`${name} is not among the tools`);
@@ -131,7 +131,7 @@ async function buildMissing(
   const jobs = jobsFor(missing, folders);
   const toolchain = await findToolchain(folders, jobs, env);
   if ("problem" in toolchain) {
-    throw cannotBuild(missing, toolchain.problem, neededGo(jobs));
+    throw cannotBuild(missing, toolchain.problem, requiredGoVersion(jobs));
   }
   const names = missing.map(({ tool }) => tool.name).join(", ");
   options.onProgress?.(
@@ -140,7 +140,7 @@ async function buildMissing(
   );
   const work = (signal: AbortSignal): Promise<Tool[]> =>
     buildAll(folders, jobs, { env, progress: options, signal });
-  return options.signal === undefined ? endingOnSignals(work) : work(options.signal);
+  return options.signal === undefined ? abortOnSignals(work) : work(options.signal);
 }
 
 /** One job a module: its tools share most of their packages. */

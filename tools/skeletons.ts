@@ -43,7 +43,9 @@ export async function generateSkeletons(): Promise<Record<string, Record<string,
     const all: Record<string, Record<string, string[]>> = {};
     for (const contract of KNOWN_CONTRACTS) {
       const texts =
-        contract === "v1.14" ? await ofMachinery(secrets) : await ofTalosctl(talosctl, contract, secretsFile);
+        contract === "v1.14"
+          ? await generateByMachinery(secrets)
+          : await generateByTalosctl(talosctl, contract, secretsFile);
       all[contract] = Object.fromEntries(roles.map((role, index) => [role, marked(texts[index] ?? "")]));
     }
     return all;
@@ -60,7 +62,11 @@ function withMarks(tree: Tree, marks: ReadonlyMap<string, string>): Tree {
   return mark === undefined ? tree : { text: mark, plain: true };
 }
 
-async function ofTalosctl(talosctl: string, contract: string, secretsFile: string): Promise<string[]> {
+async function generateByTalosctl(
+  talosctl: string,
+  contract: string,
+  secretsFile: string,
+): Promise<string[]> {
   const outputs = await Promise.all(
     roles.map((role) =>
       run(talosctl, [
@@ -73,7 +79,7 @@ async function ofTalosctl(talosctl: string, contract: string, secretsFile: strin
   return outputs.map(({ stdout }) => stdout);
 }
 
-async function ofMachinery(secrets: string): Promise<string[]> {
+async function generateByMachinery(secrets: string): Promise<string[]> {
   const answers = await askGo<{ config?: string; error?: string }>(
     "machinery114",
     roles.map((role) => ({ role, patches: [], secrets, kubernetesVersion, ...cluster })),

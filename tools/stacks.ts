@@ -12,7 +12,7 @@ export function stacksIn(files: readonly string[]): string[] {
 }
 
 // What a stack is not made from: the rest is the program, and changes every stack.
-const elsewhere = [
+const outsideProgram = [
   /^(accept|docs|doctor|lab|policy|report|test|tools|\.ci|\.github)\//,
   /^[^/]*\.(md|example\.yaml|schema\.json)$/,
   /^(stages|renovate)\.json$/,
@@ -27,7 +27,9 @@ const ownFile = /^Pulumi\.(.+)\.yaml$/;
 export function changedStacks(stacks: readonly string[], changed: readonly string[] | undefined): string[] {
   if (changed === undefined) return [...stacks];
   const own = new Set(changed.flatMap((path) => ownFile.exec(path)?.[1] ?? []));
-  const program = changed.some((path) => !ownFile.test(path) && !elsewhere.some((rule) => rule.test(path)));
+  const program = changed.some(
+    (path) => !ownFile.test(path) && !outsideProgram.some((rule) => rule.test(path)),
+  );
   return stacks.filter((stack) => program || own.has(stack));
 }
 
@@ -46,7 +48,7 @@ export class StagesError extends Error {
  * @param stages the contents of stages.json, such as `[["staging"], ["prod-eu", "prod-us"]]`
  * @throws StagesError with every mistake: a stack in no stage or in two, too many stages, another form
  */
-export function inStages(stages: unknown, stacks: readonly string[]): string[][] {
+export function groupByStage(stages: unknown, stacks: readonly string[]): string[][] {
   if (!isStages(stages))
     throw new StagesError(
       'stages.json must be a list of lists of stack names, such as [["staging"], ["prod"]]',

@@ -1,7 +1,7 @@
 import type { Tool, ToolName } from "./catalogue.ts";
 import { fittingRange, type Pin } from "./pins.ts";
 import type { BuildFailure, BuildJob } from "./goBuild.ts";
-import type { Refused } from "./onPath.ts";
+import type { RejectedProgram } from "./onPath.ts";
 
 /** Tools that cannot be had. The message is for people: what is missing, why, and what to do about it. */
 export class ToolError extends Error {
@@ -19,7 +19,7 @@ export class ToolError extends Error {
 export interface MissingTool {
   readonly tool: Tool;
   readonly pin: Pin;
-  readonly refused: readonly Refused[];
+  readonly refused: readonly RejectedProgram[];
 }
 
 /** One error for all missing tools when there is no Go that could build them. */

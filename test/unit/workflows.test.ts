@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { bundle, changed, outcome, talosconfig } from "./settings/example.ts";
-import { changedStacks, inStages, mostStages, stacksIn } from "../../tools/stacks.ts";
+import { changedStacks, groupByStage, mostStages, stacksIn } from "../../tools/stacks.ts";
 
 const root = join(import.meta.dirname, "../..");
 const folder = ".github/workflows";
@@ -431,13 +431,13 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
 
 describe("the order of the stacks", () => {
   it("is that of stages.json, with as many stages as the workflow has jobs", () => {
-    expect(inStages([["staging"], ["prod-eu", "prod-us"]], ["prod-eu", "prod-us", "staging"])).toEqual([
+    expect(groupByStage([["staging"], ["prod-eu", "prod-us"]], ["prod-eu", "prod-us", "staging"])).toEqual([
       ["staging"],
       ["prod-eu", "prod-us"],
       [],
       [],
     ]);
-    expect(inStages(JSON.parse(text("stages.json")), ["prod"])).toEqual([[], ["prod"], [], []]);
+    expect(groupByStage(JSON.parse(text("stages.json")), ["prod"])).toEqual([[], ["prod"], [], []]);
   });
 
   it.each<[string, unknown, RegExp]>([
@@ -451,7 +451,7 @@ describe("the order of the stacks", () => {
       /prod-preview/,
     ],
   ])("finds %s", (_, stages, message) => {
-    expect(() => inStages(stages, ["prod", "staging"])).toThrow(message);
+    expect(() => groupByStage(stages, ["prod", "staging"])).toThrow(message);
   });
 });
 

@@ -8,7 +8,7 @@ import {
 } from "../../provider/packageSpec.ts";
 
 /** Types whose names, without their `Args`, another type of the packages has. */
-const renamed: Record<string, string> = {
+const renamedTypes: Record<string, string> = {
   EtcdSnapshotArgs: "EtcdSnapshotSettings",
   UpgradeWindow: "RolloutWindow",
 };
@@ -56,7 +56,7 @@ export class TypeSpecs {
     );
     return {
       spec: {
-        ...this.#specOf(plain, owner, capital(property.name)),
+        ...this.#specOf(plain, owner, capitalize(property.name)),
         ...(description === "" ? {} : { description }),
         ...(/\bAlways (a )?secret\b/.test(description) ? { secret: true } : {}),
       },
@@ -137,7 +137,8 @@ export class TypeSpecs {
     const symbol = [type.aliasSymbol, type.symbol].find(
       (found) => found !== undefined && !found.name.startsWith("__") && !utilities.includes(found.name),
     );
-    const name = symbol === undefined ? place : (renamed[symbol.name] ?? symbol.name.replace(/Args$/, ""));
+    const name =
+      symbol === undefined ? place : (renamedTypes[symbol.name] ?? symbol.name.replace(/Args$/, ""));
     const token = `${this.#package}:index:${name}`;
     this.#tokens.set(type, token);
     const described = this.description(symbol);
@@ -154,7 +155,7 @@ export class TypeSpecs {
   }
 }
 
-function capital(name: string): string {
+function capitalize(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 

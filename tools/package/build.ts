@@ -69,7 +69,7 @@ export async function buildPackage(folder: string, source: Source = {}): Promise
     "--outDir",
     folder,
   ]);
-  for (const path of [...data, ...protocols()])
+  for (const path of [...data, ...protocolFiles()])
     cpSync(join(root, path), join(folder, path), { recursive: true });
   const imported = new Set<string>();
   for (const file of filesBelow(folder).filter((name) => /\.(js|d\.ts)$/.test(name))) {
@@ -84,16 +84,18 @@ export async function buildPackage(folder: string, source: Source = {}): Promise
     if (file.endsWith(".js")) for (const name of packagesIn(own)) imported.add(name);
   }
   for (const plugin of plugins) {
-    rewrite(join(folder, plugin.folder, "start.cjs"), (text) => text.replace("./index.ts", "./index.js"));
+    rewriteFile(join(folder, plugin.folder, "start.cjs"), (text) => text.replace("./index.ts", "./index.js"));
     chmodSync(join(folder, plugin.folder, plugin.executable), 0o755);
   }
-  rewrite(join(folder, "sdks", "talos", "package.json"), (text) => text.replaceAll("index.ts", "index.js"));
+  rewriteFile(join(folder, "sdks", "talos", "package.json"), (text) =>
+    text.replaceAll("index.ts", "index.js"),
+  );
   const manifest = publishedManifest(readManifest(join(root, "package.json")), [...imported].sort(), source);
   for (const plugin of plugins)
     writeManifest(join(folder, plugin.folder), {
       ...readManifest(join(root, plugin.folder, "package.json")),
       version: manifest.version,
-      ...serverOf(source),
+      ...pluginServer(source),
     });
   writeManifest(folder, manifest);
   return manifest;
@@ -135,12 +137,12 @@ export function publishedManifest(own: Manifest, imported: readonly string[], so
     bin: Object.fromEntries(plugins.map(({ folder, executable }) => [executable, `${folder}/${executable}`])),
     dependencies,
     // The engine installs this plugin before it runs a program that has this package (the language host looks through node_modules).
-    pulumi: { resource: true, name: "talos-node", version, ...serverOf(source) },
+    pulumi: { resource: true, name: "talos-node", version, ...pluginServer(source) },
   };
 }
 
 /** As the engine names it. */
-function serverOf({ repository, server }: Source): { server?: string } {
+function pluginServer({ repository, server }: Source): { server?: string } {
   if (server !== undefined) return { server };
   return repository === undefined ? {} : { server: `github://api.github.com/${repository}` };
 }
@@ -171,7 +173,7 @@ function packagesIn(text: string): string[] {
     );
 }
 
-function protocols(): string[] {
+function protocolFiles(): string[] {
   const folder = join(root, "talos", "api");
   return filesBelow(folder)
     .filter((name) => name.endsWith(".proto"))
@@ -184,6 +186,6 @@ export function filesBelow(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-function rewrite(path: string, change: (text: string) => string): void {
+function rewriteFile(path: string, change: (text: string) => string): void {
   writeFileSync(path, change(readFileSync(path, "utf8")));
 }

@@ -26,18 +26,25 @@ type Plugin = (typeof plugins)[number];
  * @returns their paths.
  */
 export async function pluginArchives(built: string, out: string, version: string): Promise<string[]> {
-  return (await Promise.all(plugins.map((plugin) => archivesOfOne(built, out, version, plugin)))).flat();
+  return (
+    await Promise.all(plugins.map((plugin) => createPluginArchives(built, out, version, plugin)))
+  ).flat();
 }
 
-async function archivesOfOne(built: string, out: string, version: string, plugin: Plugin): Promise<string[]> {
+async function createPluginArchives(
+  built: string,
+  out: string,
+  version: string,
+  plugin: Plugin,
+): Promise<string[]> {
   const folder = join(out, plugin.folder);
   await bundlePlugin(built, folder, plugin);
   const [first = "", ...others] = ["darwin", "linux"].flatMap(archivesOf);
   // With PulumiPlugin.yaml the language host starts the plugin. That is for Windows, where the engine starts nothing but an .exe.
-  await archive(folder, first, (name) => name !== "PulumiPlugin.yaml");
+  await createArchive(folder, first, (name) => name !== "PulumiPlugin.yaml");
   for (const path of others) copyFileSync(first, path);
   const [windows = "", ...further] = archivesOf("windows");
-  await archive(folder, windows, () => true);
+  await createArchive(folder, windows, () => true);
   for (const path of further) copyFileSync(windows, path);
   return [first, ...others, windows, ...further];
 
@@ -76,7 +83,7 @@ export async function bundlePlugin(built: string, folder: string, plugin: Plugin
   if (missing.length > 0)
     throw new Error(`${plugin.executable} imports what its archive does not have: ${missing.join(", ")}`);
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
-  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(modules));
+  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), collectLicences(modules));
   for (const name of ["start.cjs", plugin.executable, "PulumiPlugin.yaml", "package.json"])
     cpSync(join(built, plugin.folder, name), join(folder, name));
   cpSync(join(built, "provider", "startPlugin.cjs"), join(folder, "startPlugin.cjs"));
@@ -92,7 +99,7 @@ export async function bundlePlugin(built: string, folder: string, plugin: Plugin
 }
 
 /** The licences of the packages whose code is in the bundle, as each has them. */
-function licencesOf(modules: readonly string[]): string {
+function collectLicences(modules: readonly string[]): string {
   const packages = new Set(
     modules.flatMap((id) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id)?.[0] ?? []),
   );
@@ -107,7 +114,7 @@ function licencesOf(modules: readonly string[]): string {
     .join(`\n${"-".repeat(80)}\n\n`);
 }
 
-async function archive(folder: string, path: string, has: (name: string) => boolean): Promise<void> {
+async function createArchive(folder: string, path: string, has: (name: string) => boolean): Promise<void> {
   const tar = pack();
   const written = pipeline(tar, createGzip(), createWriteStream(path));
   for (const file of filesBelow(folder).sort()) {

@@ -23,11 +23,11 @@ export function compatibilityPage(): string {
   return [
     introduction,
     "## Releases\n",
-    table(releaseColumns, eachLine),
-    table(behaviorColumns, grouped(behaviorColumns)),
+    renderTable(releaseColumns, eachLine),
+    renderTable(behaviorColumns, grouped(behaviorColumns)),
     "## Contracts\n",
     "The contract (`talosContract`) is the shape of the machine configuration. It stays where the cluster was created, whatever `talosVersion` says.\n",
-    table(contractColumns, grouped(contractColumns)),
+    renderTable(contractColumns, grouped(contractColumns)),
     "## Releases to avoid\n",
     badReleases(),
     limits,
@@ -62,36 +62,43 @@ const releaseColumns: readonly Column[] = [
   ["Talos", (line) => line.slice(1)],
   ["Newest known patch", newestPatch],
   ["Reached from (with `allowSkew`)", reachedFrom],
-  ["Kubernetes", (line) => range(supportedKubernetesRange(release(line)))],
+  ["Kubernetes", (line) => formatRange(supportedKubernetesRange(finalRelease(line)))],
   ["etcd", etcdsOf],
 ];
 
 const behaviorColumns: readonly Column[] = [
   ["Talos", (line) => line.slice(1)],
-  ["iSCSI services", (line) => iscsiServices(release(line)).map(code).join(", ")],
+  ["iSCSI services", (line) => iscsiServices(finalRelease(line)).map(codeSpan).join(", ")],
   [
     "Initiator name",
-    (line) => (initiatorNameSource(release(line)) === "machine-id" ? "from the machine ID" : "generated"),
+    (line) =>
+      initiatorNameSource(finalRelease(line)) === "machine-id" ? "from the machine ID" : "generated",
   ],
-  ["Installer", (line) => code(hasPlatformInstaller(release(line)) ? "<platform>-installer" : "installer")],
+  [
+    "Installer",
+    (line) => codeSpan(hasPlatformInstaller(finalRelease(line)) ? "<platform>-installer" : "installer"),
+  ],
   [
     "Upgrade API",
-    (line) => code(upgradeApiOf(release(line)) === "lifecycle" ? "LifecycleService" : "MachineService"),
+    (line) =>
+      codeSpan(upgradeApiOf(finalRelease(line)) === "lifecycle" ? "LifecycleService" : "MachineService"),
   ],
-  ["`preserve`", (line) => (needsPreserve(release(line)) ? "yes" : "no")],
-  ["Reports schematic", (line) => (hasSchematicExtension(release(line)) ? "yes" : "no")],
+  ["`preserve`", (line) => (needsPreserve(finalRelease(line)) ? "yes" : "no")],
+  ["Reports schematic", (line) => (hasSchematicExtension(finalRelease(line)) ? "yes" : "no")],
 ];
 
 const contractColumns: readonly Column[] = [
   ["Contract", (line) => line.slice(1)],
-  ["PodSecurity exemption", (line) => place(configurationForms(line).admission, "cluster.apiServer")],
-  ["Kernel modules", (line) => place(configurationForms(line).modules, "machine.kernel")],
-  ["Installer image", (line) => place(configurationForms(line).install, "machine.install")],
-  ["Host name", (line) => place(configurationForms(line).hostname, "machine.network")],
+  ["PodSecurity exemption", (line) => describePlace(configurationForms(line).admission, "cluster.apiServer")],
+  ["Kernel modules", (line) => describePlace(configurationForms(line).modules, "machine.kernel")],
+  ["Installer image", (line) => describePlace(configurationForms(line).install, "machine.install")],
+  ["Host name", (line) => describePlace(configurationForms(line).hostname, "machine.network")],
   [
     "Kernel arguments",
     (line) =>
-      kernelArgumentPlace(line, release(line)).place === "install" ? code("machine.install") : "schematic",
+      kernelArgumentPlace(line, finalRelease(line)).place === "install"
+        ? codeSpan("machine.install")
+        : "schematic",
   ],
   ["Workload isolation", (line) => (hasWorkloadIsolation(line) ? "yes: no `nsenter`" : "no")],
 ];
@@ -110,7 +117,7 @@ function grouped(columns: readonly Column[]): Contract[][] {
   }, []);
 }
 
-function table(columns: readonly Column[], groups: readonly (readonly Contract[])[]): string {
+function renderTable(columns: readonly Column[], groups: readonly (readonly Contract[])[]): string {
   const rows = groups.map((lines) =>
     columns.map(([, value], index) => {
       const [first, last] = [lines[0], lines.at(-1)];
@@ -125,7 +132,7 @@ function table(columns: readonly Column[], groups: readonly (readonly Contract[]
 /** The lines whose nodes may be brought here: in one step, and with `upgrade.allowSkew`. */
 function reachedFrom(line: Contract): string {
   const others = KNOWN_CONTRACTS.filter((other) => other !== line);
-  const steps = others.map((other) => ({ other, ...versionSkew(release(other), release(line)) }));
+  const steps = others.map((other) => ({ other, ...versionSkew(finalRelease(other), finalRelease(line)) }));
   const name = ({ other }: { other: Contract }): string => other.slice(1);
   const tested = steps.filter(({ allowed, adjacent }) => allowed && adjacent).map(name);
   const risky = steps.filter(({ allowed, adjacent }) => allowed && !adjacent).map(name);
@@ -152,18 +159,18 @@ function badReleases(): string {
 }
 
 /** A final release of the line. */
-function release(line: Contract): string {
+function finalRelease(line: Contract): string {
   return `${line}.1`;
 }
 
-function range(ends: { oldest: string; newest: string } | undefined): string {
+function formatRange(ends: { oldest: string; newest: string } | undefined): string {
   return ends === undefined ? "not known" : `${ends.oldest.slice(1)}–${ends.newest.slice(1)}`;
 }
 
-function place(form: string, v1alpha1: string): string {
-  return code(form === "v1alpha1" ? v1alpha1 : form);
+function describePlace(form: string, v1alpha1: string): string {
+  return codeSpan(form === "v1alpha1" ? v1alpha1 : form);
 }
 
-function code(text: string): string {
+function codeSpan(text: string): string {
   return `\`${text}\``;
 }

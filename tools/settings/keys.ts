@@ -6,7 +6,7 @@ import {
   type JsonSchema,
 } from "../../settings/jsonSchema.ts";
 import { examples } from "./texts.ts";
-import { inline } from "./inline.ts";
+import { inlineYaml } from "./inline.ts";
 
 /** One key of a stack's file, with what is below it. */
 export interface Key {
@@ -84,12 +84,12 @@ function alternatives(schema: JsonSchema): JsonSchema[] {
 /** The key with one fixed value tells the alternatives apart. */
 function whenOf({ properties = {} }: JsonSchema): string | undefined {
   const [name, schema] = Object.entries(properties).find(([, { const: fixed }]) => fixed !== undefined) ?? [];
-  return name === undefined ? undefined : `${name}: ${inline(schema?.const)}`;
+  return name === undefined ? undefined : `${name}: ${inlineYaml(schema?.const)}`;
 }
 
 /** What a value has to be, in words. */
 function typeOf(schema: JsonSchema): string {
-  if (schema.const !== undefined) return `\`${inline(schema.const)}\``;
+  if (schema.const !== undefined) return `\`${inlineYaml(schema.const)}\``;
   if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(", ");
   if (schema.items !== undefined) return typeOf(schema.items) === "string" ? "strings" : "list";
   const types = Array.isArray(schema.type) ? schema.type : alternatives(schema).map(typeOf);

@@ -1,16 +1,16 @@
 import type { Key } from "./keys.ts";
 import { briefDefault } from "./briefDefault.ts";
-import { inline } from "./inline.ts";
+import { inlineYaml } from "./inline.ts";
 
 /** `docs/settings.md`: a table for every top-level section, one row for each key. */
 export function settingsReference(keys: Key[]): string {
   const shown = new Map<string, string>();
   const plain = keys.filter(({ variants }) => variants.length === 0);
-  const sections = keys.filter(({ variants }) => variants.length > 0);
+  const renderSections = keys.filter(({ variants }) => variants.length > 0);
   return [
     introduction,
-    table(plain.flatMap((key) => rows(key, shown))),
-    ...sections.map((key) => `## ${key.name}\n\n${table(rows(key, shown))}`),
+    renderTable(plain.flatMap((key) => rows(key, shown))),
+    ...renderSections.map((key) => `## ${key.name}\n\n${renderTable(rows(key, shown))}`),
   ].join("\n");
 }
 
@@ -73,19 +73,19 @@ function row(key: Key, description: string): string {
   // A default of a simple type shows the type.
   const shown = key.byDefault === undefined || !/^[a-z]+$/.test(key.type) ? key.type : "";
   const type = key.variants.length === 0 ? shown : key.list ? "list" : "";
-  return `| \`${key.path}\` | ${type} | ${cell(defaultOf(key))} | ${cell(description)} |`;
+  return `| \`${key.path}\` | ${type} | ${escapeCell(defaultOf(key))} | ${escapeCell(description)} |`;
 }
 
-function table(lines: string[]): string {
+function renderTable(lines: string[]): string {
   return `| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n${lines.join("\n")}\n`;
 }
 
 function defaultOf(key: Key): string {
   if (key.required) return "**required**";
-  return key.byDefault === undefined ? "" : `\`${inline(briefDefault(key))}\``;
+  return key.byDefault === undefined ? "" : `\`${inlineYaml(briefDefault(key))}\``;
 }
 
-function cell(text: string): string {
+function escapeCell(text: string): string {
   // Code spans show a backslash.
   return text.replaceAll("|", "\\|").replace(/`[^`]*`|<(?=[a-z])/g, (part) => (part === "<" ? "\\<" : part));
 }

@@ -1,7 +1,7 @@
 import { anyName } from "../../settings/jsonSchema.ts";
 import { type Key } from "./keys.ts";
 import { briefDefault } from "./briefDefault.ts";
-import { inline } from "./inline.ts";
+import { inlineYaml } from "./inline.ts";
 
 const indentation = "  ";
 const width = 110;
@@ -17,7 +17,7 @@ export function settingsTemplate(keys: Key[]): string {
     "# `##` explains the key below it. Keys behind a single `#` are off and show their default or an example: remove the `#` to set one.",
     "# Set passwords with `pulumi config set --secret --path`, never as plain text.",
     "config:",
-    ...keys.flatMap((key) => lines(key, { depth: 1, off: undefined })),
+    ...keys.flatMap((key) => renderKey(key, { depth: 1, off: undefined })),
     "",
   ].join("\n");
 }
@@ -28,24 +28,25 @@ interface Place {
   off: number | undefined;
 }
 
-function lines(key: Key, place: Place): string[] {
+function renderKey(key: Key, place: Place): string[] {
   const own = { ...place, off: place.off ?? (key.required ? undefined : place.depth) };
   const plainName = key.name === anyName ? String(key.example) : key.name;
   const name = place.depth === 1 ? `talos-iscsi:${plainName}` : plainName;
-  return [...explanation(key, own), ...assignment(key, name, own)];
+  return [...renderComment(key, own), ...renderAssignment(key, name, own)];
 }
 
-function assignment(key: Key, name: string, place: Place): string[] {
+function renderAssignment(key: Key, name: string, place: Place): string[] {
   const below = { ...place, depth: place.depth + 1 };
   const [variant] = key.variants;
-  if (variant === undefined) return [line(`${name}: ${inline(shown(key))}`, place)];
-  if (!key.list) return [line(`${name}:`, place), ...variant.keys.flatMap((child) => lines(child, below))];
-  if (isOneLine(key)) return [line(`${name}: ${inline(briefDefault(key))}`, place)];
-  const entry = variant.keys.flatMap((child) => lines(child, { ...below, depth: below.depth + 1 }));
-  return [line(`${name}:`, place), ...asEntry(entry, below)];
+  if (variant === undefined) return [indentLine(`${name}: ${inlineYaml(shownValue(key))}`, place)];
+  if (!key.list)
+    return [indentLine(`${name}:`, place), ...variant.keys.flatMap((child) => renderKey(child, below))];
+  if (isOneLine(key)) return [indentLine(`${name}: ${inlineYaml(briefDefault(key))}`, place)];
+  const entry = variant.keys.flatMap((child) => renderKey(child, { ...below, depth: below.depth + 1 }));
+  return [indentLine(`${name}:`, place), ...asEntry(entry, below)];
 }
 
-function shown({ path, byDefault, example }: Key): unknown {
+function shownValue({ path, byDefault, example }: Key): unknown {
   const value = byDefault ?? example;
   if (value === undefined)
     throw new Error(`${path} has neither a default nor an example; give it one in tools/settings/texts.ts`);
@@ -73,7 +74,7 @@ function asEntry(entry: string[], { depth, off }: Place): string[] {
   );
 }
 
-function explanation(key: Key, place: Place): string[] {
+function renderComment(key: Key, place: Place): string[] {
   const others = key.variants.slice(1).map(({ when }) => when);
   const text = [
     key.description,
@@ -81,7 +82,7 @@ function explanation(key: Key, place: Place): string[] {
     ...(isOneLine(key) ? [`Keys of an entry: ${key.variants.flatMap(namesOf).join(", ")}.`] : []),
     ...(others.length > 0 ? [`Other keys with ${others.join(" or ")}: docs/settings.md.`] : []),
   ].join(" ");
-  return wrapped(text).map((part) => line(`# ${part}`, { ...place, off: place.off ?? place.depth }));
+  return wrapText(text).map((part) => indentLine(`# ${part}`, { ...place, off: place.off ?? place.depth }));
 }
 
 function isRequired({ required }: Key): boolean {
@@ -92,13 +93,13 @@ function namesOf({ keys }: { keys: Key[] }): string[] {
   return keys.map(({ name }) => name);
 }
 
-function line(text: string, { depth, off }: Place): string {
+function indentLine(text: string, { depth, off }: Place): string {
   if (off === undefined) return indentation.repeat(depth) + text;
   if (text.startsWith("# ")) return `${indentation.repeat(off)}#${text}`;
   return `${indentation.repeat(off)}#${indentation.repeat(depth - off)}${text}`;
 }
 
-function wrapped(text: string): string[] {
+function wrapText(text: string): string[] {
   const result: string[] = [];
   let current = "";
   for (const word of text.split(" ")) {

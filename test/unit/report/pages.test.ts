@@ -9,7 +9,7 @@ import { previewReport } from "../../../report/model/preview.ts";
 import { rolloutReport } from "../../../report/model/rollout.ts";
 import { previewHtml } from "../../../report/render/previewHtml.ts";
 import { rolloutHtml } from "../../../report/render/rolloutHtml.ts";
-import { bundled, findBrowser, openBrowser } from "../../../tools/browser.ts";
+import { unpackBundled, findBrowser, openBrowser } from "../../../tools/browser.ts";
 import {
   driverSecret,
   nodeSteps,
@@ -266,7 +266,7 @@ describe("the browser for these tests", () => {
   it.runIf(process.platform === "linux" && process.arch === "x64")(
     "comes with npm install where there is none",
     async () => {
-      const { path, env } = await bundled();
+      const { path, env } = await unpackBundled();
       const { execFileSync } = await import("node:child_process");
       expect(execFileSync(path, ["--version"], { env, encoding: "utf8" })).toMatch(/\d+\.\d+\.\d+/);
     },
