@@ -30,7 +30,7 @@ export const commandPages = globSync(["README.md", "CONTRIBUTING.md", "docs/*.md
 
 /** Every command in a fenced block of shell. */
 export function fencedCommands(page: string): DocumentedCommand[] {
-  const blocks = [...read(page).matchAll(/^```(?:sh|bash|shell|console)\n([\s\S]*?)^```/gm)].map(
+  const blocks = [...readPage(page).matchAll(/^```(?:sh|bash|shell|console)\n([\s\S]*?)^```/gm)].map(
     ([, block = ""]) => block,
   );
   return blocks.flatMap((block) =>
@@ -40,19 +40,19 @@ export function fencedCommands(page: string): DocumentedCommand[] {
       .flatMap((line) => line.replace(/(^|\s)#.*$/, "").split(/\s(?:&&|\|)\s/))
       .map((text) => text.trim())
       .filter((text) => text !== "" && !text.startsWith("cd "))
-      .map((text) => command(page, text)),
+      .map((text) => parseCommand(page, text)),
   );
 }
 
 /** Commands of the tools that are mentioned in running text: `pulumi up --refresh`. */
 export function mentionedCommands(page: string): DocumentedCommand[] {
-  const prose = read(page).replace(/^```[\s\S]*?^```/gm, "");
+  const prose = readPage(page).replace(/^```[\s\S]*?^```/gm, "");
   return [...prose.matchAll(/`((?:pulumi|talosctl|kubectl|npm run) [^`]+)`/g)].map(([, text = ""]) =>
-    command(page, text),
+    parseCommand(page, text),
   );
 }
 
-function command(page: string, text: string): DocumentedCommand {
+function parseCommand(page: string, text: string): DocumentedCommand {
   const tokens = text
     .replace(/\s[<>]\s+\S+/g, "") // redirections
     .replace(/'[^']*'|"[^"]*"/g, "quoted")
@@ -90,7 +90,7 @@ export const proofs = JSON.parse(
 ) as CommandProof[];
 
 /** Does the entry speak of this command? */
-export function covers(proof: CommandProof, { words, options }: DocumentedCommand): boolean {
+export function provesCommand(proof: CommandProof, { words, options }: DocumentedCommand): boolean {
   const tokens = proof.command.split(" ");
   const wanted = tokens.filter((token) => token.startsWith("-")).sort();
   return (
@@ -99,6 +99,6 @@ export function covers(proof: CommandProof, { words, options }: DocumentedComman
   );
 }
 
-function read(page: string): string {
+function readPage(page: string): string {
   return readFileSync(join(root, page), "utf8");
 }

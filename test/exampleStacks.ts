@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { changed } from "./unit/settings/example.ts";
+import { withValues } from "./unit/settings/example.ts";
 
 /** The stack files under `examples/`, as a reader finds them. */
 
@@ -36,7 +36,7 @@ export function settingsIn(
 ): Record<string, unknown> {
   const { config } = parse(text) as { config: Record<string, unknown> };
   const own = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
-  return changed(
+  return withValues(
     Object.fromEntries(own) as Record<string, unknown>,
     Object.fromEntries(set.secrets ? secrets.map((path) => [path, "a password"]) : []),
   );

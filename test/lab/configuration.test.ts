@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseDocument } from "yaml";
 import { askLab, labReport } from "../../lab/control.ts";
 import { pulumiEnvironment } from "../../lab/stack.ts";
-import { formerState, type Deployment } from "./formerState.ts";
+import { stateAsOf010, type Deployment } from "./formerState.ts";
 import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
@@ -63,7 +63,7 @@ afterAll(async () => lab?.remove());
 describe("a stack of 0.1.0", () => {
   test("goes on with a plain up: nothing is applied, rebooted or deleted on any node", async () => {
     const file = lab.file("former.json");
-    const old = formerState(await state());
+    const old = stateAsOf010(await state());
     expect(old.deployment.resources.filter(({ urn }) => former.test(urn))).toHaveLength(3 * names.length);
     writeFileSync(file, JSON.stringify(old), { mode: 0o600 });
     await pulumi("stack", "import", "--file", file);
@@ -81,7 +81,7 @@ describe("a stack of 0.1.0", () => {
 
   nightly("goes on after a refresh too", async () => {
     const file = lab.file("former.json");
-    writeFileSync(file, JSON.stringify(formerState(await state())), { mode: 0o600 });
+    writeFileSync(file, JSON.stringify(stateAsOf010(await state())), { mode: 0o600 });
     await pulumi("stack", "import", "--file", file);
     const before = await touched();
     await lab.labOk("refresh");

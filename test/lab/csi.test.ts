@@ -2,15 +2,15 @@ import type * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
-import { CsiDeployment, widest } from "./csiDeployment.ts";
+import { CsiDeployment, everyOption } from "./csiDeployment.ts";
 import type { Deployed } from "./csiDeployment.ts";
 import {
-  all,
+  flattenRights,
   attacher,
   leases,
-  never,
+  forbiddenRights,
   provisioner,
-  refused,
+  refusedRights,
   resizer,
   snapshotController,
   snapshotter,
@@ -102,12 +102,12 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
       const before = pods();
       const transform = { secret: asStringData, shims: asStringData };
       csi.wants({
-        joviandss: { ...widest.joviandss, transform },
-        synology: { ...widest.synology, transform },
+        joviandss: { ...everyOption.joviandss, transform },
+        synology: { ...everyOption.synology, transform },
       });
       expect((await csi.preview()).steps).toEqual({});
       await csi.up();
-      csi.wants(widest);
+      csi.wants(everyOption);
       expect((await csi.preview()).steps).toEqual({});
       await csi.settled();
       expect(pods()).toEqual(before);
@@ -156,7 +156,7 @@ describe("secrets", () => {
   });
 
   it("a changed password is a readable change of the pods that read it, and of nothing else", async () => {
-    const { joviandss, synology } = widest;
+    const { joviandss, synology } = everyOption;
     const endpoint = { ...joviandss.endpoint, password: "second-jdss-password" };
     csi.wants({ joviandss: { ...joviandss, endpoint }, synology });
     const { steps, text } = await csi.preview();
@@ -195,32 +195,32 @@ describe("rights", () => {
     ["the snapshot controller", "kube-system:snapshot-controller", snapshotController, undefined],
     ["the snapshot controller's leader election", "kube-system:snapshot-controller", leases, "kube-system"],
   ])("%s may do all that it does", (_, account, rights, namespace) => {
-    expect(refused(cluster, account, rights, namespace)).toEqual([]);
+    expect(refusedRights(cluster, account, rights, namespace)).toEqual([]);
   });
 
   it.each([joviandss, synology, "kube-system:snapshot-controller"])(
     "%s may do nothing of what would be a break-in",
     (account) => {
-      expect(refused(cluster, account, never)).toEqual(all(never));
+      expect(refusedRights(cluster, account, forbiddenRights)).toEqual(flattenRights(forbiddenRights));
     },
   );
 
   nightly("leases of other namespaces are out of reach", () => {
-    expect(refused(cluster, joviandss, leases, "kube-system")).toEqual(all(leases));
+    expect(refusedRights(cluster, joviandss, leases, "kube-system")).toEqual(flattenRights(leases));
   });
 
-  const everything = [...provisioner, ...attacher, ...resizer, ...snapshotter, ...never];
+  const everything = [...provisioner, ...attacher, ...resizer, ...snapshotter, ...forbiddenRights];
 
   it("the JovianDSS node part may do nothing at all", () => {
     const account = "joviandss-csi:joviandss-csi-node-service-account";
-    expect(refused(cluster, account, everything)).toEqual(all(everything));
+    expect(refusedRights(cluster, account, everything)).toEqual(flattenRights(everything));
   });
 
   it("the Synology node part may look nodes up for NFS, and nothing else", () => {
     const account = "synology-csi:synology-csi-node-service-account";
     const nodes = ["get nodes.", "list nodes."];
-    expect(refused(cluster, account, everything)).toEqual(
-      all(everything).filter((right) => !nodes.includes(right)),
+    expect(refusedRights(cluster, account, everything)).toEqual(
+      flattenRights(everything).filter((right) => !nodes.includes(right)),
     );
   });
 });
@@ -417,7 +417,7 @@ describe("PersistentVolumes", () => {
 
 describe("a new image", () => {
   nightly("rolls over the nodes, at most one of them without the driver at a time", async () => {
-    const { joviandss, synology } = widest;
+    const { joviandss, synology } = everyOption;
     csi.wants({ joviandss: { ...joviandss, image: "docker.io/opene/joviandss-csi:v1.1.1" }, synology });
     let most = 0;
     const rollout = { done: false };

@@ -13,13 +13,13 @@ import type { SynologyCsiArgs } from "../../components/csi/synology.ts";
 import type { ClusterFixture } from "./clusterFixture.ts";
 
 /** What the program is to deploy; tests change it between two runs, as a user changes a stack's file. */
-export interface Wish {
+export interface WantedDrivers {
   joviandss: JovianDssCsiArgs;
   synology: SynologyCsiArgs;
 }
 
 /** Both drivers with all that they can have: several replicas, snapshots, nsenter. */
-export const widest: Wish = {
+export const everyOption: WantedDrivers = {
   joviandss: {
     image: "docker.io/opene/joviandss-csi:v1.1.0",
     endpoint: { addresses: ["192.168.0.100"], user: "admin", password: "first-jdss-password" },
@@ -56,16 +56,16 @@ export interface Deployed {
 export class CsiDeployment {
   readonly #stack: Stack;
   readonly #stateFile: string;
-  readonly #wish: { current: Wish };
+  readonly #wish: { current: WantedDrivers };
 
-  private constructor(stack: Stack, stateFile: string, wish: { current: Wish }) {
+  private constructor(stack: Stack, stateFile: string, wish: { current: WantedDrivers }) {
     this.#stack = stack;
     this.#stateFile = stateFile;
     this.#wish = wish;
   }
 
   static async prepare(cluster: ClusterFixture): Promise<CsiDeployment> {
-    const wish = { current: widest };
+    const wish = { current: everyOption };
     const bin = join(cluster.directory, "bin");
     const state = join(cluster.directory, "state");
     for (const folder of [bin, state]) mkdirSync(folder);
@@ -81,7 +81,7 @@ export class CsiDeployment {
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     };
     Object.assign(process.env, environment);
-    const program = () => deploy(cluster.runtime.adminKubeconfig(), wish.current);
+    const program = () => writeProject(cluster.runtime.adminKubeconfig(), wish.current);
     const stack = await LocalWorkspace.createOrSelectStack(
       { stackName: "test", projectName: "csi", program },
       { pulumiCommand: await PulumiCommand.get({ skipVersionCheck: true }), envVars: environment },
@@ -89,7 +89,7 @@ export class CsiDeployment {
     return new CsiDeployment(stack, join(state, ".pulumi", "stacks", "csi", "test.json"), wish);
   }
 
-  wants(wish: Wish): void {
+  wants(wish: WantedDrivers): void {
     this.#wish.current = wish;
   }
 
@@ -138,12 +138,12 @@ export class CsiDeployment {
       .map((resource) => {
         const { data, stringData: _plain, ...others } = resource.inputs;
         const inputs = resource.inputs.kind === "Secret" || data === undefined ? others : { ...others, data };
-        return { ...resource, inputs: sent(inputs) as Deployed["inputs"] };
+        return { ...resource, inputs: withWireNames(inputs) as Deployed["inputs"] };
       });
   }
 }
 
-async function deploy(kubeconfig: string, wish: Wish): Promise<void> {
+async function writeProject(kubeconfig: string, wish: WantedDrivers): Promise<void> {
   const provider = new kubernetes.Provider("lab", {
     kubeconfig: pulumi.secret(kubeconfig),
     enableSecretMutable: true,
@@ -155,9 +155,9 @@ async function deploy(kubeconfig: string, wish: Wish): Promise<void> {
 }
 
 // Pulumi's names for fields such as x-kubernetes-validations have underscores.
-function sent(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sent);
+function withWireNames(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withWireNames);
   if (typeof value !== "object" || value === null) return value;
   const name = (key: string) => (key.startsWith("x_kubernetes_") ? key.replaceAll("_", "-") : key);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [name(key), sent(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [name(key), withWireNames(inner)]));
 }

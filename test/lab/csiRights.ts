@@ -4,11 +4,11 @@ import type { ClusterFixture } from "./clusterFixture.ts";
 export type Right = [group: string, resource: string, verbs: string[]];
 
 /** Each right as "verb resource.group". */
-export const all = (rights: Right[]) =>
+export const flattenRights = (rights: Right[]) =>
   rights.flatMap(([group, resource, verbs]) => verbs.map((verb) => `${verb} ${resource}.${group}`));
 
 /** The verbs that a service account is refused, asked with a SelfSubjectAccessReview for each. */
-export function refused(
+export function refusedRights(
   cluster: ClusterFixture,
   account: string,
   rights: Right[],
@@ -36,7 +36,7 @@ export function refused(
     .split("\n");
   if (answers.length !== items.length)
     throw new Error(`${answers.length} answers to ${items.length} questions`);
-  return all(rights).filter((_, index) => answers[index] !== "true");
+  return flattenRights(rights).filter((_, index) => answers[index] !== "true");
 }
 
 const read = ["get", "list", "watch"];
@@ -92,7 +92,7 @@ export const leases: Right[] = [
   ["coordination.k8s.io", "leases", ["get", "watch", "list", "delete", "update", "create"]],
 ];
 // What would make a break-in of the controller one of the cluster.
-export const never: Right[] = [
+export const forbiddenRights: Right[] = [
   ["", "secrets", ["get", "list", "watch", "create"]],
   ["", "pods", ["create", "delete"]],
   ["", "pods/exec", ["create"]],

@@ -12,7 +12,7 @@ import type { Manifest, Workload } from "../../lab/csi/manifests.ts";
 import type { PodsRequest } from "../../lab/csi/podsCli.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
-import { CsiDeployment, widest } from "./csiDeployment.ts";
+import { CsiDeployment, everyOption } from "./csiDeployment.ts";
 import { nightly } from "./nightly.ts";
 
 // The official sidecars, with the arguments, accounts and rights that the program deploys, on a real Kubernetes. Only the machines are not real:
@@ -38,7 +38,7 @@ beforeAll(async () => {
   csi = await CsiDeployment.prepare(cluster);
   csi.wants({
     joviandss: {
-      ...widest.joviandss,
+      ...everyOption.joviandss,
       endpoint: {
         addresses: ["127.0.0.1"],
         port: arrays["joviandss"].port,

@@ -4,7 +4,7 @@ import { beforeAll, expect, it } from "vitest";
 import { parse } from "yaml";
 import { exampleNamed, settingsIn } from "../exampleStacks.ts";
 import { askGo } from "../../tools/goProgram.ts";
-import { outcome } from "../unit/settings/example.ts";
+import { parseOutcome } from "../unit/settings/example.ts";
 
 // The ESC environment of the examples, as ESC's own evaluator reads it.
 const text = readFileSync(join(import.meta.dirname, "../../examples/environment.esc.yaml"), "utf8");
@@ -35,9 +35,9 @@ it("gives the settings of the example with the same storage, password included",
       value,
     ]),
   );
-  const { settings, message } = outcome(config);
+  const { settings, message } = parseOutcome(config);
   expect(message).toBe("");
-  const stack = outcome(settingsIn(exampleNamed("joviandss"))).settings;
+  const stack = parseOutcome(settingsIn(exampleNamed("joviandss"))).settings;
   expect(settings?.joviandss?.endpoint.password).toBe("change-me");
   const password = { ...stack?.joviandss?.endpoint, password: "change-me" };
   const wanted = { ...stack, joviandss: { ...stack?.joviandss, endpoint: password } };

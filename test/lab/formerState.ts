@@ -26,7 +26,7 @@ const nodeConfiguration = "$talos-node:index:NodeConfiguration::";
  * The state as 0.1.0 would have left it: each node's NodeConfiguration is taken out, and what 0.1.0 had comes in its place, as it stands in a state that
  * 0.1.0 wrote. `data/state-0.1.0.json` is from that state, of the lab's cluster after its first `up`, with placeholders for what each lab makes anew.
  */
-export function formerState({ version, deployment }: Deployment): Deployment {
+export function stateAsOf010({ version, deployment }: Deployment): Deployment {
   const { resources: written } = JSON.parse(
     readFileSync(join(import.meta.dirname, "data", "state-0.1.0.json"), "utf8"),
   ) as { resources: StateResource[] };
@@ -39,16 +39,16 @@ export function formerState({ version, deployment }: Deployment): Deployment {
     const name = current.urn.split("::").at(-1);
     return written
       .filter(({ urn }) => urn.endsWith(`::${name}`))
-      .map((resource) => filled(resource, current.inputs ?? {}, providers));
+      .map((resource) => fillState(resource, current.inputs ?? {}, providers));
   };
   const former = resources.flatMap((resource) =>
     resource.urn.includes(nodeConfiguration) ? before(resource) : [resource],
   );
-  return { version, deployment: { ...deployment, resources: former.map(asBefore) } };
+  return { version, deployment: { ...deployment, resources: former.map(resourceAsOf010) } };
 }
 
 /** What depends on a node's configuration depended on its ConfigurationApply. */
-function asBefore(resource: StateResource): StateResource {
+function resourceAsOf010(resource: StateResource): StateResource {
   const text = JSON.stringify({
     dependencies: resource.dependencies,
     propertyDependencies: resource.propertyDependencies,
@@ -60,7 +60,7 @@ function asBefore(resource: StateResource): StateResource {
   return { ...resource, ...(JSON.parse(renamed) as object) };
 }
 
-function filled(
+function fillState(
   resource: StateResource,
   values: Record<string, unknown>,
   providers: Record<string, string>,

@@ -18,7 +18,7 @@ import {
 import { generateRules } from "../../tools/mergeRules.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { askGo } from "../../tools/goProgram.ts";
-import { divergence, fuzz, ours } from "./merge/fuzz.ts";
+import { describeDivergence, fuzz, mergeHere } from "./merge/fuzz.ts";
 import { Judge, type Answer } from "./merge/judge.ts";
 
 // Our merge of patches, held against Talos's own machinery of both lines: what a node gets is made by ours, so it has to be the same, byte for byte,
@@ -36,9 +36,9 @@ afterAll(async () => {
 
 /** Talos's answer, after it has been compared with ours. */
 async function agreed(base: string, patches: readonly string[], line: Line): Promise<Answer> {
-  const { text, refused } = ours({ base, patches }, line);
+  const { text, refused } = mergeHere({ base, patches }, line);
   const answer = await judges[line].ask({ base, patches, ours: text });
-  const what = divergence(answer, refused, line);
+  const what = describeDivergence(answer, refused, line);
   if (what !== undefined) expect({ what, ours: answer.ours, patches }).toEqual({ ours: answer.theirs });
   return answer;
 }
@@ -196,7 +196,7 @@ describe.each(LINES)("as Talos %s does it", (line) => {
         "cluster: { scheduler: { config: { a: b } } }",
       ],
     ] as const) {
-      const { refused } = ours({ base, patches: [patch] }, line);
+      const { refused } = mergeHere({ base, patches: [patch] }, line);
       const answer = await agreed(base, [patch], line);
       expect([answer.phase, refused !== undefined], patch).toEqual(["merge", true]);
     }

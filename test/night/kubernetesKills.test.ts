@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { killedWithVolumes } from "../provider/kubernetesFleetKills.ts";
-import { killed, killSeed } from "../provider/kubernetesKills.ts";
+import { upgradeWithKillsAndVolumes } from "../provider/kubernetesFleetKills.ts";
+import { upgradeWithKills, killSeed } from "../provider/kubernetesKills.ts";
 import { KubernetesCluster } from "../provider/kubernetesUpgradeHarness.ts";
 
 test(`an upgrade of Kubernetes survives 20 kills at random points (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
   const own = await KubernetesCluster.start({ subnet: "127.49.66", controlPlanes: 1, workers: 1 });
   try {
-    expect(await killed(own, 20, killSeed)).toBeGreaterThanOrEqual(20);
+    expect(await upgradeWithKills(own, 20, killSeed)).toBeGreaterThanOrEqual(20);
   } finally {
     await own.stop();
   }
@@ -16,7 +16,7 @@ const workers = 1 + (killSeed % 6);
 test(`an upgrade of three control planes and ${workers} workers with volumes survives 20 kills (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
   const own = await KubernetesCluster.start({ subnet: "127.49.73", controlPlanes: 3, workers });
   try {
-    expect(await killedWithVolumes(own, 20, killSeed)).toBeGreaterThanOrEqual(20);
+    expect(await upgradeWithKillsAndVolumes(own, 20, killSeed)).toBeGreaterThanOrEqual(20);
   } finally {
     await own.stop();
   }

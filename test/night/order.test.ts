@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from "vitest";
 import { FakeKubernetes } from "../provider/fakeKubernetes.ts";
-import { harness, inputsFor, urn } from "../provider/nodeUpgradeHarness.ts";
+import { createHarness, inputsFor, urn } from "../provider/nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "../provider/simulatedCluster.ts";
 
 // How long a control plane is out of service: today's order, in which it pulls and installs while it works, against the order of before, which the
@@ -38,7 +38,7 @@ async function outage(subnet: string, from: string, to: string, prePull: boolean
       const drain = { enabled: true, timeoutSeconds: 10 };
       const patience = { probeMs: 2_000, contactMs: 60_000, recoveryMs: 60_000, serviceMs: 60_000 };
       const more = { talosVersion: to, drain, kubeconfig: "of a test", prePull, timeoutSeconds: 120 };
-      const { outs } = await harness(kubernetes, patience).provider.create(
+      const { outs } = await createHarness(kubernetes, patience).provider.create(
         urn,
         inputsFor(cluster, name, more),
       );

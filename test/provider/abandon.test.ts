@@ -6,7 +6,7 @@ import type { Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { KubernetesCluster, urn as kubernetesUrn } from "./kubernetesUpgradeHarness.ts";
-import { harness, inputsFor } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /**
@@ -59,7 +59,7 @@ async function expectToEndSoon(
   scene: Scene,
   begin: Operation,
   waits: RegExp,
-  { provider, status } = harness(scene.kubernetes, endless),
+  { provider, status } = createHarness(scene.kubernetes, endless),
 ): Promise<void> {
   const ended = begin(provider).then(
     () => "finished",
@@ -198,7 +198,7 @@ it.concurrent("a removal whose drain is blocked ends soon", async () => {
     ...{ onRemove: "reset", clientConfiguration: { ...cluster.credentials } },
     ...{ ...drained, timeoutSeconds: 3_600 },
   });
-  const { outs } = await harness(kubernetes).provider.create(urnOf("ClusterMembership"), inputs([]));
+  const { outs } = await createHarness(kubernetes).provider.create(urnOf("ClusterMembership"), inputs([]));
   await expectToEndSoon(
     scene,
     (provider) => provider.update("membership", urnOf("ClusterMembership"), outs, inputs(["w2"])),

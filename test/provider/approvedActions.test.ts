@@ -4,15 +4,20 @@ import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { planFromInput } from "../../talos/rolloutPlan.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { after, before, KubernetesCluster, urn as kubernetesUrn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf, harness, inputsFor } from "./nodeUpgradeHarness.ts";
+import {
+  newRelease,
+  oldRelease,
+  KubernetesCluster,
+  urn as kubernetesUrn,
+} from "./kubernetesUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** What an approved plan lets through besides upgrades by one release, and what a look costs. */
 
 const own = (type: string): string => `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::x`;
 const patient = (kubernetes?: FakeKubernetes) =>
-  harness(kubernetes, { probeMs: 5_000, contactMs: 10_000, serviceMs: 10_000, settleMs: 5_000 });
+  createHarness(kubernetes, { probeMs: 5_000, contactMs: 10_000, serviceMs: 10_000, settleMs: 5_000 });
 
 let cluster: SimulatedCluster;
 afterEach(async () => cluster?.stop());
@@ -74,7 +79,7 @@ describe("with an approved plan", () => {
     const approval = await confirmed(last, news);
     const { onRemove: _onRemove, configurations: _configurations, ...rollout } = news;
     const was = cluster.touched();
-    const refused = await failureOf(
+    const refused = await expectFailure(
       patient().provider.create(own("RolloutPreflight"), {
         ...rollout,
         approval: { ...approval, upgrade: ["cp1"] },
@@ -113,7 +118,7 @@ describe("with an approved plan", () => {
     const was = cluster.touched();
     const kept = await confirmed(last, readiness(["cp1", "w1"], "v1.13.7", { onRemove: "keep" }));
     expect(kept["leaving"]).toEqual([]);
-    expect((await failureOf(remove(kept))).message).toMatch(/w2 .*approved plan/);
+    expect((await expectFailure(remove(kept))).message).toMatch(/w2 .*approved plan/);
     expect(cluster.touched()).toEqual(was);
     const approval = await confirmed(last, readiness(["cp1", "w1"], "v1.13.7"));
     await remove(approval);
@@ -126,15 +131,15 @@ describe("with an approved plan", () => {
     ({ cluster } = kube);
     const names = ["cp1", "w1"];
     const state = await kube.adopted(kube.provider().provider);
-    const now = readiness(names, "v1.13.9", { kubernetesVersion: before });
+    const now = readiness(names, "v1.13.9", { kubernetesVersion: oldRelease });
     const last = (await checked({}, now)).inputs;
     const moved = (name: string): string => {
       const config = parse(cluster.node(name).config?.text ?? "") as unknown;
-      return stringify(JSON.parse(JSON.stringify(config).replaceAll(before, after)));
+      return stringify(JSON.parse(JSON.stringify(config).replaceAll(oldRelease, newRelease)));
     };
     const news = {
       ...now,
-      kubernetesVersion: after,
+      kubernetesVersion: newRelease,
       configurations: Object.fromEntries(names.map((name) => [name, { text: moved(name), patches: [] }])),
     };
     const approval = await confirmed(last, news);
@@ -143,14 +148,14 @@ describe("with an approved plan", () => {
     const pulled = (): number[] => nodes.map(({ componentImages }) => componentImages.size);
     const was = [kube.applies(), pulled(), kube.kubernetes.log.length];
     for (const other of [{ ...approval, kubernetes: ["cp1"] }, {}]) {
-      const refused = await failureOf(
+      const refused = await expectFailure(
         kube.provider().provider.update("kubernetes", kubernetesUrn, state, kube.inputs({ approval: other })),
       );
       expect(refused.message).toMatch(/approved/);
       expect([kube.applies(), pulled(), kube.kubernetes.log.length]).toEqual(was);
     }
     await kube.provider().provider.update("kubernetes", kubernetesUrn, state, kube.inputs({ approval }));
-    expect(Object.values(kube.configured()).map(({ kubelet }) => kubelet)).toEqual([after, after]);
+    expect(Object.values(kube.configured()).map(({ kubelet }) => kubelet)).toEqual([newRelease, newRelease]);
   }, 60_000);
 });
 
@@ -169,7 +174,7 @@ describe("the look at all nodes", () => {
           };
         },
       });
-    const { provider } = harness(undefined, { probeMs: 5_000, contactMs: 10_000 }, counting);
+    const { provider } = createHarness(undefined, { probeMs: 5_000, contactMs: 10_000 }, counting);
     await provider.check(type, olds, news);
     return count;
   }

@@ -5,7 +5,7 @@ import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { planFromInput, type RolloutPlan } from "../../talos/rolloutPlan.ts";
 import { connectActor } from "../../talos/api/actor.ts";
-import { failureOf, harness, inputsFor, urn as upgradeUrn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn as upgradeUrn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** The plan that was approved is the one that runs. */
@@ -63,7 +63,7 @@ async function before(): Promise<Properties> {
   return (await checked({}, news)).inputs;
 }
 
-const patient = () => harness(undefined, { probeMs: 5_000, contactMs: 10_000 });
+const patient = () => createHarness(undefined, { probeMs: 5_000, contactMs: 10_000 });
 
 async function checked(olds: Properties, news: Properties) {
   const result = await patient().provider.check(urn, olds, news);
@@ -111,7 +111,7 @@ describe("the plan of a preview", () => {
       w1: { address: cluster.node("w1").address, way: "reset" },
     });
     let dials = 0;
-    const { provider } = harness(undefined, {}, (connection) => {
+    const { provider } = createHarness(undefined, {}, (connection) => {
       dials++;
       return connectActor(connection);
     });
@@ -210,11 +210,11 @@ describe("an approved plan", () => {
       { ...approval, run: "another", upgrade: names, configuration: names, leaving: names },
       {},
     ]) {
-      const upgrade = await failureOf(
+      const upgrade = await expectFailure(
         provider.create(upgradeUrn, inputsFor(cluster, "w1", { approval: given })),
       );
       expect(upgrade.message).toMatch(/^w1 .*approved/);
-      const pull = await failureOf(
+      const pull = await expectFailure(
         provider.create(own("RolloutPreflight"), { ...preflightInputs(), approval: given }),
       );
       expect(pull.message).toMatch(/approved/);
@@ -230,7 +230,7 @@ describe("an approved plan", () => {
           approval: given,
         },
       };
-      const applied = await failureOf(
+      const applied = await expectFailure(
         provider.update(
           node,
           own("NodeConfiguration"),
@@ -251,7 +251,7 @@ describe("an approved plan", () => {
         onRemove: "reset",
         drain: { enabled: false },
       };
-      const removed = await failureOf(
+      const removed = await expectFailure(
         provider.update(
           "membership",
           own("ClusterMembership"),
@@ -293,7 +293,7 @@ describe("an approved plan", () => {
 
   it("does not fit a cluster where someone has upgraded a node by hand", async () => {
     const last = await before();
-    await harness(undefined, { settleMs: 5_000, serviceMs: 5_000 }).provider.create(
+    await createHarness(undefined, { settleMs: 5_000, serviceMs: 5_000 }).provider.create(
       upgradeUrn,
       inputsFor(cluster, "w1", { timeoutSeconds: 60 }),
     );

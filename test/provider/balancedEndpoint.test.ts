@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // A load balancer in front of the control planes is the only endpoint. It gives each new connection to the next of them, down or not.
@@ -68,7 +68,7 @@ it.each(["cp1", "cp2", "cp3", "w1"])(
       guardMs: 15_000,
       rebootMs: 30_000,
     };
-    const { provider } = harness(undefined, patience);
+    const { provider } = createHarness(undefined, patience);
     const inputs = inputsFor(cluster, name, { endpoints: { "*": [host] }, timeoutSeconds: 60 });
     const { outs } = await provider.create(urn, inputs);
     expect(outs).toMatchObject({ runningVersion: "v1.13.9" });

@@ -1,17 +1,17 @@
 import { expect, it } from "vitest";
 import { drain } from "../../provider/steps/drain.ts";
 import type { WatchSource } from "../../provider/watched.ts";
-import { FakeFleet, type Trouble } from "../unit/provider/fakeFleet.ts";
-import { open } from "../unit/provider/randomRollouts.ts";
+import { FakeFleet, type MachineTrouble } from "../unit/provider/fakeFleet.ts";
+import { openSession } from "../unit/provider/randomRollouts.ts";
 import { steppingClock } from "../unit/provider/steppingClock.ts";
-import { failureOf } from "./nodeUpgradeHarness.ts";
+import { expectFailure } from "./nodeUpgradeHarness.ts";
 
 // What a drain asks the Kubernetes API while it is blocked for 5 minutes.
 
 /** Jitter at the end where most is asked. */
 const mostAsked = 0;
 
-it.each<[Trouble, string, Record<string, number>, number]>([
+it.each<[MachineTrouble, string, Record<string, number>, number]>([
   ["budget blocks", "1 pod had not left", { watchPods: 1 }, 20],
   // The second watch of attachments belongs to the last look, after the 5 minutes.
   ["never detaches", "volumes had not left", { watchPods: 1, watchAttachments: 2 }, 20],
@@ -40,8 +40,8 @@ it.each<[Trouble, string, Record<string, number>, number]>([
   Object.assign(kubernetes.storage, { attachments: counted(kubernetes.storage.attachments) });
   const clock = steppingClock(mostAsked);
   const limit = { drain: { timeoutSeconds: 300 } };
-  const session = await open(fleet, fleet.get("w1"), ["10.0.0.1"], limit, clock);
-  const { message } = await failureOf(drain(session.context, { kubernetesNode: "w1" }, () => undefined));
+  const session = await openSession(fleet, fleet.get("w1"), ["10.0.0.1"], limit, clock);
+  const { message } = await expectFailure(drain(session.context, { kubernetesNode: "w1" }, () => undefined));
   session.close();
   expect(message).toContain(`${says} after 5 min 0 s`);
   const calls = [...kubernetes.calls];

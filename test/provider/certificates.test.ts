@@ -9,7 +9,7 @@ import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { pemCredentials, type TalosCredentials } from "../../talos/api/credentials.ts";
-import { harness } from "./nodeUpgradeHarness.ts";
+import { createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // Client certificates: what previews say of their end, and credentials from the cluster's own CA.
@@ -49,7 +49,7 @@ async function goodFor(days: number, from: Authority = ca): Promise<TalosCredent
 /** A provider whose calendar is `days` ahead of the real one. */
 const ahead = (days: number) => {
   const clock: Clock = { ...realClock, calendar: () => Date.now() + days * day };
-  return harness(undefined, { probeMs: 3_000 }, undefined, clock);
+  return createHarness(undefined, { probeMs: 3_000 }, undefined, clock);
 };
 
 describe("credentials that are issued", () => {
@@ -84,7 +84,7 @@ describe("credentials that are issued", () => {
   });
 
   it("come from the plugin's function, as a secret; it refuses a CA that it cannot use without showing it", async () => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const token = "talos-node:index:clientCredentials";
     const result = await provider.invoke(token, wrap({ authority: { ...authority } }, ["authority"]));
     expect([...unwrap(result.outputs as Properties).secrets]).toEqual(["clientConfiguration"]);
@@ -241,7 +241,7 @@ describe("new credentials alone", () => {
     ["RolloutReadiness", { ...shared, nodes, onRemove: "keep" }],
     ["ClusterMembership", { nodes, onRemove: "keep", drain: { enabled: false }, timeoutSeconds: 60 }],
   ])("are no change of a %s, known or not", async (type, inputs) => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const before = { ...inputs, ...old };
     for (const next of [renewed, talosOnly, { clientConfiguration: unknownValue, kubeconfig: unknownValue }])
       expect(
@@ -251,7 +251,7 @@ describe("new credentials alone", () => {
   });
 
   it("leave a configuration settled, though they are not known yet", async () => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const inputs: Properties = {
       ...{ name: "cp1", node: "127.0.0.1", role: "controlplane", controlPlanes: ["127.0.0.1"] },
       ...{ machineConfiguration: "a: b\n", configuration: "a: b\n", patches: [], contract: "v1.13" },

@@ -8,7 +8,7 @@ import { parse, stringify } from "yaml";
 import type { Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { harness } from "./nodeUpgradeHarness.ts";
+import { createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // A configuration beside a run that shares nothing with this one but the cluster: another process, as on another machine.
@@ -117,7 +117,7 @@ describe("a control plane's configuration", () => {
   it("waits for the upgrade of another run, and has its turn then", async () => {
     const run = await otherRun();
     await run.says("mine");
-    const { provider, status } = harness(kubernetes, patient);
+    const { provider, status } = createHarness(kubernetes, patient);
     const apply = provider.create(urn, inputsOf("cp2", sysctl));
     const waits = (): boolean => status.some((line) => line.includes("another run is working"));
     let over = false;
@@ -132,7 +132,7 @@ describe("a control plane's configuration", () => {
   });
 
   it("is over before another run has its turn", async () => {
-    const { provider, status } = harness(kubernetes, { ...patient, steadyMs: 1_500 });
+    const { provider, status } = createHarness(kubernetes, { ...patient, steadyMs: 1_500 });
     const apply = provider.create(urn, inputsOf("cp1", sysctl));
     while (applied("cp1") === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     const run = await otherRun();
@@ -149,7 +149,7 @@ describe("a control plane's configuration", () => {
 
   it("is applied without a turn where Kubernetes does not answer: it may be the cure", async () => {
     kubernetes.down = "connect ECONNREFUSED";
-    const { provider } = harness(kubernetes, { ...patient, kubernetesMs: 200 });
+    const { provider } = createHarness(kubernetes, { ...patient, kubernetesMs: 200 });
     await provider.create(urn, inputsOf("cp3", sysctl));
     expect(applied("cp3")).toBe(1);
   });
@@ -158,7 +158,7 @@ describe("a control plane's configuration", () => {
 describe("what disturbs no control plane", () => {
   it("takes no turn: a worker, what the next installation reads, what the node has", async () => {
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "1" };
-    const { provider } = harness(kubernetes, patient);
+    const { provider } = createHarness(kubernetes, patient);
     const before = [applied("cp1"), applied("cp2")];
     await provider.create(urn, inputsOf("w1", sysctl));
     const image = `machine:\n  install:\n    image: ${cluster.image("v1.13.9")}\n`;

@@ -8,7 +8,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import type { TalosActor } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { harness, inputsFor, shortPatience, urn } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor, shortTimeouts, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const clusters: SimulatedCluster[] = [];
@@ -52,7 +52,7 @@ function killable(kubernetes: FakeKubernetes): { provider: TalosNodeProvider; ki
     }),
     connectKubernetes: async () => mortal<KubernetesClient>(kubernetes),
     clock: mortal(realClock),
-    patience: shortPatience,
+    patience: shortTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: () => undefined, info: () => undefined, warn: () => undefined }),
   });
@@ -96,7 +96,7 @@ describe.each(["v1.12.7", "v1.13.7"])("an upgrade from %s whose provider is kill
       await new Promise((resolve) => setTimeout(resolve, ms));
       first.kill();
 
-      await harness(kubernetes, defaultTimeouts).provider.create(urn, inputs);
+      await createHarness(kubernetes, defaultTimeouts).provider.create(urn, inputs);
       expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
       expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
     },

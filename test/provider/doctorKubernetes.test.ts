@@ -7,7 +7,7 @@ import {
 } from "../../doctor/doctor.ts";
 import { verdictText } from "../../doctor/render.ts";
 import type { Verdict } from "../../doctor/verdict.ts";
-import { after, all, before, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+import { newRelease, componentReleases, oldRelease, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 
 let own: KubernetesCluster;
 beforeAll(async () => {
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(async () => own.stop());
 beforeEach(() => {
   own.kubernetes.deprecated = [];
-  own.kubernetes.get("w1").kubeletVersion = before;
+  own.kubernetes.get("w1").kubeletVersion = oldRelease;
 });
 
 function look(options: Partial<DoctorOptions> = {}, of = own): Promise<Verdict> {
@@ -27,7 +27,7 @@ function look(options: Partial<DoctorOptions> = {}, of = own): Promise<Verdict> 
     surroundings: { ...realEnvironment.surroundings, connectKubernetes: async () => of.kubernetes },
     kubernetes: async () => ({
       nodes: async () => nodes,
-      verdict: async () => ({ version: before, drivers: [], volumes: {}, attachments: 0 }),
+      verdict: async () => ({ version: oldRelease, drivers: [], volumes: {}, attachments: 0 }),
     }),
   };
   const talosconfig = { context: "prod", ...of.cluster.credentials, endpoints: addresses, nodes: addresses };
@@ -42,19 +42,22 @@ const problems = ({ findings }: Verdict): string[] =>
   findings.flatMap(({ severity, text }) => (severity === "problem" ? [text] : []));
 
 it("tells each component's release, and that an upgrade would begin", async () => {
-  const verdict = await look({ toKubernetes: after });
-  expect(verdict.components).toEqual({ cp1: all(before, "controlplane"), w1: all(before, "worker") });
+  const verdict = await look({ toKubernetes: newRelease });
+  expect(verdict.components).toEqual({
+    cp1: componentReleases(oldRelease, "controlplane"),
+    w1: componentReleases(oldRelease, "worker"),
+  });
   expect(verdict.kubernetesRefused).toEqual([]);
   const text = verdictText(verdict);
-  expect(text).toContain(`An upgrade of Kubernetes to ${after} would begin.`);
-  expect(text).toContain(`kubelet ${before}: cp1, w1`);
+  expect(text).toContain(`An upgrade of Kubernetes to ${newRelease} would begin.`);
+  expect(text).toContain(`kubelet ${oldRelease}: cp1, w1`);
   expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
 });
 
 it.each([
   ["more than one minor release", "v1.37.0", undefined, /more than one minor release away/],
   ["a minor release back", "v1.34.1", undefined, /cannot go back/],
-  ["a Talos that does not run it", after, "v1.12.7", /Talos v1.12.7 runs Kubernetes v1.30 to v1.35/],
+  ["a Talos that does not run it", newRelease, "v1.12.7", /Talos v1.12.7 runs Kubernetes v1.30 to v1.35/],
 ])("%s would be refused", async (_, toKubernetes, to, why) => {
   const verdict = await look({ toKubernetes, ...(to === undefined ? {} : { to }) });
   expect(verdict.kubernetesRefused?.join()).toMatch(why);
@@ -77,7 +80,7 @@ it("tells the minor releases on the way, and what stands against it beside them"
   expect(await warned({ toKubernetes: "v1.37.0" })).toMatch(
     new RegExp(`^${way}; right now that is refused: something still uses APIs`),
   );
-  expect(await warned({ toKubernetes: after })).toBe("");
+  expect(await warned({ toKubernetes: newRelease })).toBe("");
 });
 
 it("tells where Kubernetes is upgraded on a way of Talos hops", async () => {
@@ -102,15 +105,15 @@ it("names removed APIs that are in use, and components that are apart", async ()
     { group: "batch", version: "v1beta1", resource: "cronjobs", removedRelease: "1.36" },
   ];
   own.kubernetes.get("w1").kubeletVersion = "v1.34.2";
-  const verdict = await look({ toKubernetes: after });
+  const verdict = await look({ toKubernetes: newRelease });
   expect(verdict.kubernetesRefused?.join()).toContain("cronjobs of batch/v1beta1 (gone in v1.36)");
   expect(verdict.findings.map(({ text }) => text)).toContain(
-    `the components of Kubernetes are of several releases: v1.34.2, ${before}`,
+    `the components of Kubernetes are of several releases: v1.34.2, ${oldRelease}`,
   );
 });
 
 it("without a kubeconfig tells what it did not judge", async () => {
-  const { kubeconfig: _none, ...options } = { kubeconfig: "", toKubernetes: after };
+  const { kubeconfig: _none, ...options } = { kubeconfig: "", toKubernetes: newRelease };
   const nodes = own.cluster.nodes.map(({ address }) => address);
   const talosconfig = { context: "prod", ...own.cluster.credentials, endpoints: nodes, nodes };
   const verdict = await examineCluster(
@@ -118,7 +121,7 @@ it("without a kubeconfig tells what it did not judge", async () => {
     realEnvironment,
     AbortSignal.timeout(60_000),
   );
-  expect(verdict.components["cp1"]).toEqual(all(before, "controlplane"));
+  expect(verdict.components["cp1"]).toEqual(componentReleases(oldRelease, "controlplane"));
   expect(verdict.findings.map(({ text }) => text).join()).toContain("removed APIs");
 });
 

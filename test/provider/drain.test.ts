@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cordonAnnotation, installAnnotation } from "../../provider/kubernetes.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 let cluster: SimulatedCluster;
@@ -42,7 +42,7 @@ describe("drain", () => {
       .pod("w1", "done", { finished: true, owner: "Job" })
       .pod("w1", "bare", { owner: undefined })
       .pod("cp1", "elsewhere");
-    const { provider, warnings } = harness(kubernetes);
+    const { provider, warnings } = createHarness(kubernetes);
     const { outs } = await provider.create(urn, inputsFor(cluster, "w1", drained));
 
     expect(kubernetes.log).toEqual(["cordon w1", "evict web", "evict bare", "uncordon w1"]);
@@ -56,8 +56,8 @@ describe("drain", () => {
   it("tells which pods would not leave and why, and uncordons the node, which was not rebooted", async () => {
     kubernetes.pod("w1", "web").pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", "The disruption budget db needs 1 healthy pods and has 1 currently");
-    const { provider } = harness(kubernetes);
-    const { message, id } = await failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+    const { provider } = createHarness(kubernetes);
+    const { message, id } = await expectFailure(provider.create(urn, inputsFor(cluster, "w1", drained)));
 
     expect(message).toContain(
       'w1 (127.44.5.21), step "drain": 1 pod had not left after 1 s: default/db-0 (The disruption budget db needs 1 healthy pods and has 1 currently) [drain-pods].',
@@ -72,13 +72,13 @@ describe("drain", () => {
     kubernetes.pod("w1", "web");
     kubernetes.blocked.set("web", "not now");
     setTimeout(() => kubernetes.blocked.clear(), 300);
-    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(kubernetes.log).toEqual(["cordon w1", "evict web", "uncordon w1"]);
   });
 
   it("leaves a node cordoned that somebody else has cordoned", async () => {
     kubernetes.get("w1").unschedulable = true;
-    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
     expect(kubernetes.get("w1").unschedulable).toBe(true);
   });
@@ -86,7 +86,7 @@ describe("drain", () => {
   it("does not drain the only node of its cluster", async () => {
     kubernetes.cluster.delete("cp1");
     kubernetes.pod("w1", "web");
-    const { provider, info } = harness(kubernetes);
+    const { provider, info } = createHarness(kubernetes);
     await provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(kubernetes.log).toEqual([]);
     expect(info[0]).toMatch(/^the only node of its cluster: not drained/);
@@ -94,8 +94,8 @@ describe("drain", () => {
 
   it("stops before anything is disturbed while the Kubernetes API does not answer", async () => {
     kubernetes.down = "connect ECONNREFUSED";
-    const { message } = await failureOf(
-      harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained)),
+    const { message } = await expectFailure(
+      createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained)),
     );
     expect(message).toMatch(/step "guard": the Kubernetes API does not answer: connect ECONNREFUSED/);
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
@@ -104,8 +104,8 @@ describe("drain", () => {
   it("says that the node stays cordoned when the API goes away in the middle of the drain", async () => {
     kubernetes.pod("w1", "web");
     kubernetes.blocked.set("web", "not now");
-    const { provider } = harness(kubernetes);
-    const work = failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+    const { provider } = createHarness(kubernetes);
+    const work = expectFailure(provider.create(urn, inputsFor(cluster, "w1", drained)));
     while (!kubernetes.get("w1").unschedulable) await new Promise((r) => setTimeout(r, 5));
     kubernetes.down = "connect ECONNREFUSED";
     const { message } = await work;
@@ -117,19 +117,19 @@ describe("drain", () => {
 
     kubernetes.down = undefined;
     kubernetes.blocked.clear();
-    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
 
   it("refuses a Kubernetes that the target does not run, as the cluster says and not as the settings do", async () => {
     kubernetes.gitVersion = "v1.29.4";
     const inputs = inputsFor(cluster, "w1", { ...drained, kubernetesVersion: "v1.35.4" });
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/step "guard": Talos v1\.13\.9 runs Kubernetes v1\.31 to v1\.36, not v1\.29\.4/);
   });
 
   it("waits until Kubernetes says Ready in the new boot", async () => {
-    const { provider } = harness(kubernetes);
+    const { provider } = createHarness(kubernetes);
     const before = cluster.node("w1").snapshot().bootId;
     Object.assign(kubernetes.get("w1"), { bootId: before });
     await provider.create(urn, inputsFor(cluster, "w1", drained));
@@ -140,12 +140,12 @@ describe("drain", () => {
 describe("what a run that was killed has left", () => {
   it("an uncordon of ours is done by the next run", async () => {
     const inputs = inputsFor(cluster, "w1", drained);
-    await harness(kubernetes).provider.create(urn, inputs);
+    await createHarness(kubernetes).provider.create(urn, inputs);
     Object.assign(kubernetes.get("w1"), {
       unschedulable: true,
       annotations: { [cordonAnnotation]: "talos-node" },
     });
-    await harness(kubernetes).provider.create(urn, inputs);
+    await createHarness(kubernetes).provider.create(urn, inputs);
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 1, reboots: 1 });
   });
@@ -156,7 +156,7 @@ describe("what a run that was killed has left", () => {
       annotations: { [cordonAnnotation]: "talos-node" },
     });
     const inputs = inputsFor(cluster, "w1", { ...drained, talosVersion: "v1.11.6" });
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/step "guard".*It was uncordoned\.$/);
     expect(kubernetes.get("w1").unschedulable).toBe(false);
   });
@@ -164,8 +164,8 @@ describe("what a run that was killed has left", () => {
   it("an image that was installed and not booted is not installed again", async () => {
     const inputs = inputsFor(cluster, "w1", drained);
     const node = cluster.node("w1");
-    const first = harness(kubernetes);
-    const stopped = failureOf(first.provider.create(urn, inputs));
+    const first = createHarness(kubernetes);
+    const stopped = expectFailure(first.provider.create(urn, inputs));
     while (node.snapshot().upgrades === 0) await new Promise((r) => setTimeout(r, 1));
     await first.provider.cancel();
     const { message } = await stopped;
@@ -175,7 +175,7 @@ describe("what a run that was killed has left", () => {
     expect(node.snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
     expect(kubernetes.get("w1").unschedulable).toBe(false);
 
-    await harness(kubernetes).provider.create(urn, inputs);
+    await createHarness(kubernetes).provider.create(urn, inputs);
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
@@ -196,7 +196,7 @@ describe("what a run that was killed has left", () => {
     await new Promise((r) => setTimeout(r, 30));
     killed.close();
 
-    await harness(kubernetes).provider.create(urn, inputs);
+    await createHarness(kubernetes).provider.create(urn, inputs);
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
     expect(kubernetes.get("w1").unschedulable).toBe(false);
   });
@@ -206,13 +206,13 @@ describe("an image that was installed, blocked by a drain, and is no longer want
   it("is told: the node runs what is wanted, and the next reboot would start the other image", async () => {
     const back = { ...drained, talosVersion: "v1.13.7" };
     const settled = inputsFor(cluster, "w1", back);
-    await harness(kubernetes).provider.create(urn, settled);
+    await createHarness(kubernetes).provider.create(urn, settled);
     const [before] = [cluster.node("w1").snapshot()];
     kubernetes.pod("w1", "web");
     kubernetes.blocked.set("web", "not now");
     const forward = inputsFor(cluster, "w1", drained);
-    await failureOf(harness(kubernetes).provider.create(urn, forward));
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, settled));
+    await expectFailure(createHarness(kubernetes).provider.create(urn, forward));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, settled));
     expect(message).toMatch(
       /step "settled\?": .*\S+@sha256:\S+ was installed in this boot .*\[install-pending\]/,
     );
@@ -225,7 +225,7 @@ describe("an image that was installed, blocked by a drain, and is no longer want
     await somebody.reboot();
     somebody.close();
     while (cluster.node("w1").snapshot().version !== "v1.13.9") await new Promise((r) => setTimeout(r, 5));
-    await harness(kubernetes).provider.create(urn, settled);
+    await createHarness(kubernetes).provider.create(urn, settled);
     expect(cluster.node("w1").snapshot().version).toBe("v1.13.7");
   });
 });
@@ -247,18 +247,18 @@ describe("an error of the reboot call that nobody foresaw", () => {
   };
 
   it("before the request got out: the node works on, and is uncordoned", async () => {
-    const { provider } = harness(kubernetes, {}, await failing(true)());
-    const { message } = await failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+    const { provider } = createHarness(kubernetes, {}, await failing(true)());
+    const { message } = await expectFailure(provider.create(urn, inputsFor(cluster, "w1", drained)));
     expect(message).toMatch(/step "reboot": an unexpected error: nobody foresaw this.*It was uncordoned\.$/s);
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false });
   });
 
   it("after it had: the node stays cordoned until the next run has verified it", async () => {
-    const { provider } = harness(kubernetes, {}, await failing(false)());
-    const { message } = await failureOf(provider.create(urn, inputsFor(cluster, "w1", drained)));
+    const { provider } = createHarness(kubernetes, {}, await failing(false)());
+    const { message } = await expectFailure(provider.create(urn, inputsFor(cluster, "w1", drained)));
     expect(message).toMatch(/an unexpected error: nobody foresaw this.*It stays cordoned until a later/s);
-    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
@@ -269,7 +269,7 @@ describe("a node that Kubernetes does not know", () => {
     kubernetes.cluster.delete("w1");
     kubernetes.add("other", "10.9.9.9");
     const inputs = inputsFor(cluster, "w1", drained);
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(
       /step "guard": Kubernetes has no node with the name w1 or the address 127\.44\.5\.21/,
     );
@@ -281,8 +281,8 @@ describe("cancel", () => {
   it("takes effect within a second, says what is left undone, and gives the node back", async () => {
     kubernetes.pod("w1", "web");
     kubernetes.blocked.set("web", "not now");
-    const { provider } = harness(kubernetes);
-    const work = failureOf(
+    const { provider } = createHarness(kubernetes);
+    const work = expectFailure(
       provider.create(
         urn,
         inputsFor(cluster, "w1", { ...drained, drain: { enabled: true, timeoutSeconds: 60 } }),
@@ -301,9 +301,9 @@ describe("cancel", () => {
   });
 
   it("lets a reboot that is under way go on, and the next run finishes", async () => {
-    const first = harness(kubernetes);
+    const first = createHarness(kubernetes);
     const inputs = inputsFor(cluster, "w1", drained);
-    const work = failureOf(first.provider.create(urn, inputs));
+    const work = expectFailure(first.provider.create(urn, inputs));
     while (cluster.node("w1").snapshot().powered) await new Promise((r) => setTimeout(r, 5));
     const asked = performance.now();
     await first.provider.cancel();
@@ -314,7 +314,7 @@ describe("cancel", () => {
     );
     expect(message).toMatch(/It stays cordoned until a later `pulumi up` has verified it\.$/);
 
-    await harness(kubernetes).provider.create(urn, inputs);
+    await createHarness(kubernetes).provider.create(urn, inputs);
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });

@@ -9,7 +9,7 @@ import type { TalosError } from "../../talos/api/errors.ts";
 import { reach } from "../../talos/endpoint.ts";
 import { formatMembers, formatEndpoints } from "../../talos/rolloutMembers.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
 // Nodes that are reached through others: w1 is in a network that only the control planes are in, w2 on another port.
@@ -118,7 +118,7 @@ describe("a node that is reached through others", () => {
   });
 
   it.each(["w1", "w2"])("%s gets its configuration", async (name) => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const inputs = configurationInputs(name);
     const checked = await provider.check(configurationUrn, {}, inputs);
     expect(checked.failures).toEqual([]);
@@ -128,14 +128,14 @@ describe("a node that is reached through others", () => {
   });
 
   it.each(["w1", "w2"])("%s is upgraded", async (name) => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const { outs } = await provider.create(urn, inputsFor(cluster, name, { endpoints, controlPlanes: [] }));
     expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
     expect(cluster.node(name).snapshot()).toMatchObject({ upgrades: 1, reboots: 1 });
   });
 
   it("lets a control plane be upgraded that is an endpoint itself", async () => {
-    const { provider } = harness(undefined, { recoveryMs: 5_000, guardMs: 5_000 });
+    const { provider } = createHarness(undefined, { recoveryMs: 5_000, guardMs: 5_000 });
     const { outs } = await provider.create(urn, inputsFor(cluster, "cp1", { endpoints, timeoutSeconds: 15 }));
     expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
     expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1 });
@@ -143,7 +143,7 @@ describe("a node that is reached through others", () => {
 
   it("is refreshed", async () => {
     const inputs = inputsFor(cluster, "w3", { endpoints, controlPlanes: [] });
-    const { props } = await harness().provider.read("127.58.1.23", urn, inputs);
+    const { props } = await createHarness().provider.read("127.58.1.23", urn, inputs);
     expect(props).toMatchObject({ runningVersion: "v1.12.7", kubernetesNode: "w3" });
   });
 });
@@ -172,22 +172,22 @@ describe("a machine without a configuration at an endpoint's address", () => {
 
   it("is not taken for the node, and gets no configuration", async () => {
     const inputs = configurationInputs("w3", { endpoints: { "*": ["127.58.1.99"] } });
-    const { provider, warnings } = harness();
+    const { provider, warnings } = createHarness();
     const checked = await provider.check(configurationUrn, {}, inputs);
     expect((checked.inputs as Properties)["changes"]).toEqual(["not known: w3 (127.58.1.23) did not answer"]);
     expect(warnings.join()).toContain(
       "the endpoint 127.58.1.99 has a certificate that is not of this cluster",
     );
-    const failed = await failureOf(provider.create(configurationUrn, checked.inputs as Properties));
+    const failed = await expectFailure(provider.create(configurationUrn, checked.inputs as Properties));
     expect(failed.message).toContain("[config-unreadable]");
     expect(failed.message).toContain("must answer at 127.58.1.23 itself");
     expect(stray.snapshot().appliedConfigs).toEqual([]);
   });
 
   it("makes no node a stranger", async () => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const inputs = inputsFor(cluster, "w3", { endpoints: { "*": ["127.58.1.99"] }, controlPlanes: [] });
-    const failed = await failureOf(provider.create(urn, inputs));
+    const failed = await expectFailure(provider.create(urn, inputs));
     expect(failed.message).not.toContain("its certificate is not from this stack's cluster");
     expect(failed.message).toContain("w3 (127.58.1.23)");
   });
@@ -202,7 +202,7 @@ describe("a new machine that is reached through others once it has a configurati
     await machine.start();
     const ways = { ...endpoints, ...(own === undefined ? {} : { [address]: [...own] }) };
     const newcomer = { node: address, endpoints: ways, timeoutSeconds: 10 };
-    const { provider } = harness();
+    const { provider } = createHarness();
     try {
       const checked = await provider.check(configurationUrn, {}, configurationInputs("w1", newcomer));
       expect(checked.failures).toEqual([]);
@@ -243,7 +243,7 @@ describe("another worker that has an endpoint of its own", () => {
         },
       });
       const clock = { ...realClock, calendar: () => Date.UTC(2026, 10, 28, 12) };
-      const { outs } = await harness(undefined, {}, undefined, clock).provider.create(urn, inputs);
+      const { outs } = await createHarness(undefined, {}, undefined, clock).provider.create(urn, inputs);
       return outs["postponed"];
     };
     expect(await standing({})).toContain("Not read: w2.");

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // Nodes that leave and are reached through control planes alone: what is seen at an endpoint must neither wipe nor forget one that runs.
@@ -43,7 +43,7 @@ const listed = (state: Properties | undefined): string[] => Object.keys(state?.[
 
 describe("a node behind control planes that leaves", () => {
   it.each(["w1", "w2", "cp1"])("%s is drained, reset and forgotten", async (name) => {
-    const own = harness(kubernetes, {}, fromOutside);
+    const own = createHarness(kubernetes, {}, fromOutside);
     const { outs } = await own.provider.create(urn, without());
     await own.provider.diff("membership", urn, outs, without(name));
     const after = await own.provider.update("membership", urn, outs, without(name));
@@ -54,11 +54,11 @@ describe("a node behind control planes that leaves", () => {
   });
 
   it("w1 stays while no endpoint answers: that says nothing about it", async () => {
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const { outs } = await own.provider.create(urn, without());
     for (const name of controlPlanes) cluster.node(name).faults.set("node-down");
     kubernetes.get("w1").ready = false;
-    const failed = await failureOf(own.provider.update("membership", urn, outs, without("w1")));
+    const failed = await expectFailure(own.provider.update("membership", urn, outs, without("w1")));
     expect(failed.message).toContain("none of its endpoints answers: 127.58.2.11, 127.58.2.12, 127.58.2.13");
     expect(failed.message).toContain("nothing is known about the node");
     expect(kubernetes.log).toEqual([]);

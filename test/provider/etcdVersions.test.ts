@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** Upgrades and rollbacks over etcd's minor releases, and the snapshot before them, on simulated nodes. */
@@ -31,15 +31,15 @@ async function started(subnet: string, version: string, controlPlanes: number): 
 const patience = { serviceMs: 10_000, guardMs: 5_000 };
 
 async function bring(cluster: SimulatedCluster, name: string, change: Properties): Promise<Properties> {
-  const { provider } = harness(undefined, patience);
+  const { provider } = createHarness(undefined, patience);
   const inputs = inputsFor(cluster, name, { timeoutSeconds: 60, ...change });
   return unwrap((await provider.create(urn, inputs)).outs).values;
 }
 
 async function refused(cluster: SimulatedCluster, name: string, change: Properties): Promise<string> {
-  const { provider } = harness(undefined, { guardMs: 300 });
+  const { provider } = createHarness(undefined, { guardMs: 300 });
   const inputs = inputsFor(cluster, name, { timeoutSeconds: 60, ...change });
-  return (await failureOf(provider.create(urn, inputs))).message;
+  return (await expectFailure(provider.create(urn, inputs))).message;
 }
 
 const untouched = (cluster: SimulatedCluster): boolean =>
@@ -111,7 +111,7 @@ describe("a single control plane", () => {
     const cluster = await started("127.45.44", "v1.13.9", 1);
     const node = cluster.node("cp1");
     node.faults.set("falls-back-late", { once: true });
-    const { message } = await failureOf(bring(cluster, "cp1", { talosVersion: "v1.14.1", etcdSnapshot }));
+    const { message } = await expectFailure(bring(cluster, "cp1", { talosVersion: "v1.14.1", etcdSnapshot }));
     expect(message).toContain('step "verify": the node rebooted, but runs its old image again');
     expect(message).toContain("etcd 3.6.12 of that image does not start on data that etcd 3.7.1 has written");
     expect(message).toMatch(/talosctl.*upgrade.*snapshot/s);
@@ -144,7 +144,7 @@ describe("the snapshot", () => {
 
   test("is not taken for a node that runs what it should, and the state keeps what it knew", async () => {
     const cluster = await started("127.45.47", "v1.13.9", 1);
-    const { provider } = harness(undefined, patience);
+    const { provider } = createHarness(undefined, patience);
     const inputs = inputsFor(cluster, "cp1", { talosVersion: "v1.13.7", etcdSnapshot, timeoutSeconds: 60 });
     const { id, outs } = await provider.create(urn, inputs);
     const before = unwrap(outs).values["takenSnapshot"];

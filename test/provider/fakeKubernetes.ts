@@ -181,7 +181,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     const live = (this.others.get(manifest.kind) ?? []).find(
       (one) => keyOf({ kind: manifest.kind, ...one }) === keyOf(manifest),
     );
-    return applied(live ?? {}, this.applied.get(keyOf(manifest)) ?? {}, manifest) as Manifest;
+    return serverSideApply(live ?? {}, this.applied.get(keyOf(manifest)) ?? {}, manifest) as Manifest;
   }
 
   async applyManifest(manifest: Manifest): Promise<void> {
@@ -227,13 +227,13 @@ function typeOf({ apiVersion, kind }: Manifest): Pick<Manifest, "apiVersion" | "
 }
 
 /** A server-side apply: what the manager applied before and leaves out now goes, unless somebody else has set it. Lists are one value. */
-function applied(live: object, before: object, now: object): object {
+function serverSideApply(live: object, before: object, now: object): object {
   const result: Record<string, unknown> = { ...structuredClone(live) };
   for (const key of Object.keys(before)) if (!(key in now)) delete result[key];
   for (const [key, value] of Object.entries(now) as [string, unknown][]) {
     const [old, was] = [result[key], (before as Record<string, unknown>)[key]];
     result[key] = isMap(value)
-      ? applied(isMap(old) ? old : {}, isMap(was) ? was : {}, value)
+      ? serverSideApply(isMap(old) ? old : {}, isMap(was) ? was : {}, value)
       : structuredClone(value);
   }
   return result;

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // Each case has a cluster of its own, so that several can run at once.
@@ -228,8 +228,8 @@ describe("a fault stops the upgrade with an error that names it; once it is lift
       await new Promise((r) => setTimeout(r, 400));
     if (fault === "node-down") while (faulty.snapshot().powered) await new Promise((r) => setTimeout(r, 10));
 
-    const { provider } = harness();
-    const failed = await failureOf(provider.create(urn, inputs));
+    const { provider } = createHarness();
+    const failed = await expectFailure(provider.create(urn, inputs));
     expect(failed.message).toMatch(new RegExp(`^cp1 \\(127\\.44\\.\\d+\\.11\\), step "${step}": `));
     expect(failed.message).toMatch(says);
     expect(failed.message).not.toContain(cluster.credentials.clientKey);
@@ -240,7 +240,7 @@ describe("a fault stops the upgrade with an error that names it; once it is lift
 
     faulty.faults.clear();
     await cluster.ready();
-    const again = harness();
+    const again = createHarness();
     const inputsAgain = { ...inputs, timeoutSeconds: 15 };
     if (failed.id === undefined) await again.provider.create(urn, inputsAgain);
     else {
@@ -264,9 +264,9 @@ describe("a fault that passes is lived with", () => {
   ])("%s from %s", async (fault, from) => {
     const cluster = await start(from);
     cluster.node("cp1").faults.set(fault, { value: 5, once: fault === "reply-lost" });
-    const work = harness().provider.create(urn, inputsFor(cluster, "cp1", { timeoutSeconds: 10 }));
+    const work = createHarness().provider.create(urn, inputsFor(cluster, "cp1", { timeoutSeconds: 10 }));
     if (fault === "reboots-during-install") {
-      const { message } = await failureOf(work);
+      const { message } = await expectFailure(work);
       expect(message).toMatch(/old image|It has rebooted/);
       expectTrue(message, cluster.node("cp1").snapshot());
       return;

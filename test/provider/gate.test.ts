@@ -11,7 +11,7 @@ import type { Properties } from "../../provider/secrets.ts";
 import { Session } from "../../provider/session.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, shortPatience, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, shortTimeouts, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // What each look of the gate sees. test/night/mutants.json lists which test fails without which look.
@@ -70,14 +70,14 @@ function changed(name: string, more: Properties = {}): Properties {
 }
 
 async function configure(name: string, more: Properties = {}): Promise<void> {
-  await harness().provider.create(configurationUrn, changed(name, more));
+  await createHarness().provider.create(configurationUrn, changed(name, more));
 }
 
 const appliesOf = (name: string): number => cluster.node(name).snapshot().appliedConfigs.length;
 
 /** The list without that node, whose machine is to be reset. */
 async function remove(name: string): Promise<void> {
-  const own = harness(kubernetes);
+  const own = createHarness(kubernetes);
   const all = cluster.nodes.map((node) => ({
     name: node.name,
     node: node.address,
@@ -106,7 +106,7 @@ describe("etcd, before a configuration", () => {
   ])("%s at %s: neither a control plane nor a worker is configured", async (fault, at, expected) => {
     cluster.node(at).faults.set(fault);
     for (const name of ["cp1", "w1"]) {
-      const { message } = await failureOf(configure(name));
+      const { message } = await expectFailure(configure(name));
       expect(message).toMatch(expected);
       expect(message).toMatch(/was not applied/);
       expect(appliesOf(name)).toBe(0);
@@ -120,7 +120,7 @@ describe("etcd, before a configuration", () => {
   it("has to keep a majority without the node: a member on no known control plane counts", async () => {
     const two = { controlPlanes: addresses(["cp3"]) };
     cluster.node("cp3").faults.set("node-down");
-    const { message } = await failureOf(configure("cp1", two));
+    const { message } = await expectFailure(configure("cp1", two));
     expect(message).toMatch(/cp3 .*\[etcd-unknown-member\]/);
     expect(message).toMatch(/1 of 3 members .*2 needed \[etcd-quorum\]/);
     expect(appliesOf("cp1")).toBe(0);
@@ -137,11 +137,11 @@ describe("two control planes", () => {
     await configure("cp1");
     expect(appliesOf("cp1")).toBe(1);
     cluster.node("cp1").faults.set("etcd-member-unhealthy");
-    const { message } = await failureOf(configure("cp2"));
+    const { message } = await expectFailure(configure("cp2"));
     expect(message).toMatch(/was not applied/);
     expect(appliesOf("cp2")).toBe(0);
     cluster.node("cp1").faults.clear();
-    const refused = await failureOf(harness().provider.create(urn, inputsFor(cluster, "cp2")));
+    const refused = await expectFailure(createHarness().provider.create(urn, inputsFor(cluster, "cp2")));
     expect(refused.message).toMatch(/A cluster of two control planes cannot lose one/);
   });
 });
@@ -159,9 +159,9 @@ describe("the control planes, before a worker is disturbed", () => {
     while (fault === "not-ready" && cluster.node(at).snapshot().ready)
       await new Promise((resolve) => setTimeout(resolve, 5));
     const inputs = inputsFor(cluster, "w1", drained);
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(expected);
-    expect((await failureOf(remove("w1"))).message).toMatch(expected);
+    expect((await expectFailure(remove("w1"))).message).toMatch(expected);
     expect(cluster.node("w1").snapshot()).toMatchObject({ stage: "running", upgrades: 0, reboots: 0 });
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
     expect(kubernetes.log.filter((line) => line.startsWith("delete"))).toEqual([]);
@@ -173,7 +173,7 @@ describe("the control planes, before a worker is disturbed", () => {
       if (entry === "evict web") cluster.node("cp2").faults.set("node-down");
     };
     const inputs = inputsFor(cluster, "w1", drained);
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/step "reboot": control plane 127\.44\.173\.12 is down.*It was uncordoned\.$/s);
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false });
@@ -192,7 +192,9 @@ describe("the control planes, before a worker is disturbed", () => {
       return actor;
     };
     const inputs = inputsFor(cluster, "cp1", drained);
-    const { message } = await failureOf(harness(kubernetes, {}, talos).provider.create(urn, inputs));
+    const { message } = await expectFailure(
+      createHarness(kubernetes, {}, talos).provider.create(urn, inputs),
+    );
     expect(message).toMatch(/step "gate": control plane 127\.44\.173\.12 is down/);
     expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
     expect(kubernetes.log).toEqual([]);
@@ -203,7 +205,7 @@ describe("a worker in the state", () => {
   beforeEach(() => start("127.44.178", 1));
 
   it("is no other one because control planes come or go, or because its state is from before it knew them", async () => {
-    const { provider } = harness(kubernetes);
+    const { provider } = createHarness(kubernetes);
     const { id, outs } = await provider.create(
       urn,
       inputsFor(cluster, "w1", { ...drained, controlPlanes: [] }),
@@ -228,15 +230,15 @@ describe("a turn at the cluster", () => {
       if (entry === "evict web") kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };
     };
     const inputs = inputsFor(cluster, "cp1", drained);
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/step "reboot": another run .*\[cluster-busy\].*It was uncordoned\.$/s);
     expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
   });
 
   it("is given back at the end, and no worker takes one", async () => {
-    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
+    await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(kubernetes.lease).toBeUndefined();
-    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "cp1", drained));
+    await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "cp1", drained));
     expect(kubernetes.lease).toMatchObject({ holder: undefined });
   });
 });
@@ -246,7 +248,7 @@ describe("a control plane that leaves for good", () => {
 
   it("stays while etcd has an alarm", async () => {
     cluster.node("cp2").faults.set("etcd-alarm-corrupt");
-    expect((await failureOf(remove("cp4"))).message).toMatch(/etcd alarm CORRUPT at cp2/);
+    expect((await expectFailure(remove("cp4"))).message).toMatch(/etcd alarm CORRUPT at cp2/);
     expect(cluster.node("cp4").snapshot()).toMatchObject({ stage: "running" });
     cluster.node("cp2").faults.clear();
     await remove("cp4");
@@ -256,7 +258,7 @@ describe("a control plane that leaves for good", () => {
   it("stays while another is away, though the votes would do", async () => {
     cluster.node("cp1").faults.set("not-ready");
     while (cluster.node("cp1").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect((await failureOf(remove("cp4"))).message).toMatch(
+    expect((await expectFailure(remove("cp4"))).message).toMatch(
       /control plane 127\.44\.174\.11 is running, not ready/,
     );
     expect(cluster.node("cp4").snapshot()).toMatchObject({ stage: "running" });
@@ -275,7 +277,7 @@ describe("a Node object", () => {
         connectKubernetes: async () => kubernetes,
         acting: new SealedClients({ talos, kubernetes: async () => kubernetes }),
         clock: realClock,
-        patience: shortPatience,
+        patience: shortTimeouts,
         advised: new Set(),
         statusOf: () => ({ status: () => undefined, info: () => undefined, warn: () => undefined }),
       },
@@ -334,13 +336,13 @@ describe("a control plane in maintenance mode whose state is lost", () => {
     while (node.snapshot().stage !== "maintenance") await new Promise((resolve) => setTimeout(resolve, 10));
     // A machine that is installed anew leaves nothing by itself.
     if (etcd !== undefined) node.disk.etcd = etcd;
-    const { message } = await failureOf(harness().provider.create(configurationUrn, inputs));
+    const { message } = await expectFailure(createHarness().provider.create(configurationUrn, inputs));
     expect(message).toMatch(/cp3 .*etcd still has its member \d+: .*\[etcd-former-member\]/);
     expect(message).toMatch(/Nothing was sent to it\. .*`talosctl etcd remove-member [0-9a-f]+ --nodes 127/);
     expect(appliesOf("cp3")).toBe(0);
 
     delete node.disk.etcd;
-    await harness().provider.create(configurationUrn, inputs);
+    await createHarness().provider.create(configurationUrn, inputs);
     expect(appliesOf("cp3")).toBe(1);
   });
 });

@@ -3,7 +3,7 @@ import { parse, stringify } from "yaml";
 import { connectActor } from "../../talos/api/actor.ts";
 import { connectTalos } from "../../talos/api/client.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // How a real node goes down, and how its readiness flaps: what a program that believes `ready` would take for the end of a reboot or of a restart.
@@ -43,7 +43,7 @@ describe("a machine on its way down", () => {
     // It is asked again after a tenth of the time that it still answers.
     const patience = { rebootMs: 150, settleMs: 10_000, serviceMs: 10_000, guardMs: 10_000 };
     const inputs = inputsFor(cluster, "cp1", { timeoutSeconds: 60 });
-    await harness(undefined, patience, counting).provider.create(urn, inputs);
+    await createHarness(undefined, patience, counting).provider.create(urn, inputs);
     clearInterval(looking);
     watch.close();
     expect([...seen]).toContain("rebooting, ready, old boot");
@@ -59,8 +59,8 @@ describe("a machine on its way down", () => {
     node.faults.set("install-exits-nonzero");
     const patience = { settleMs: 10_000, serviceMs: 10_000, guardMs: 10_000, kubernetesMs: 10_000 };
     const drained = { drain: { enabled: true, timeoutSeconds: 20 }, kubeconfig: "x", timeoutSeconds: 60 };
-    const { message } = await failureOf(
-      harness(kubernetes, patience).provider.create(urn, inputsFor(cluster, "w1", drained)),
+    const { message } = await expectFailure(
+      createHarness(kubernetes, patience).provider.create(urn, inputsFor(cluster, "w1", drained)),
     );
     expect(message).toMatch(/^w1 \(\S+\), step "install": the upgrade failed on the node: .*exit code 3/);
     expect(message).toContain("It was uncordoned.");
@@ -86,7 +86,7 @@ describe("a control plane whose API server restarts", () => {
       if (seen.at(-1) !== now) seen.push(now);
     }, 5);
     const patience = { guardMs: 10_000, recoveryMs: 60_000, steadyMs: 2_000, serviceMs: 60_000 };
-    await harness(undefined, patience).provider.create(
+    await createHarness(undefined, patience).provider.create(
       "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeConfiguration::config",
       {
         ...{ name: "cp1", node: node.address, role: "controlplane", controlPlanes: [node.address] },

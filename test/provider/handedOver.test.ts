@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** What every node of a cluster is given alike: the state of each has a digest of it, and its upgrade what the program said. */
@@ -37,7 +37,7 @@ async function checked(own: Harness, news: Properties): Promise<Properties> {
 
 describe("what all nodes are given alike", () => {
   it("is a digest in the state of each, however many there are, and no change of a node", async () => {
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const { provider } = own;
     expect((await provider.check(urn, {}, given(500))).failures).toEqual([]);
     const [first, second] = [await checked(own, given(0)), await checked(own, given(500))];
@@ -55,11 +55,11 @@ describe("what all nodes are given alike", () => {
   });
 
   it("counts in the upgrade of a node whose inputs were checked: its budget is kept, and it is drained", async () => {
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const { provider } = own;
     const inputs = await checked(own, given());
     kubernetes.get("w2").unschedulable = true;
-    const { message } = await failureOf(provider.create(urn, inputs));
+    const { message } = await expectFailure(provider.create(urn, inputs));
     expect(message).toContain(": w2 (cordoned) [workers-unavailable]");
     kubernetes.get("w2").unschedulable = false;
     const { outs } = await provider.create(urn, inputs);
@@ -70,16 +70,16 @@ describe("what all nodes are given alike", () => {
   });
 
   it("without a check in this run there is no upgrade", async () => {
-    const inputs = await checked(harness(kubernetes), given());
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const inputs = await checked(createHarness(kubernetes), given());
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/^w1 \(127\.49\.41\.21\): the node was not touched, .* Run `pulumi up` again/);
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
     expect(kubernetes.log).toEqual([]);
   });
 
-  it("a refresh needs none of it, and leaves it as it is", async () => {
-    const inputs = await checked(harness(kubernetes), given());
-    const read = await harness(kubernetes).provider.read("id", urn, inputs);
+  it("a refresh needs none of it, and leaves it is", async () => {
+    const inputs = await checked(createHarness(kubernetes), given());
+    const read = await createHarness(kubernetes).provider.read("id", urn, inputs);
     expect(read.inputs).toMatchObject({ rollout: inputs["rollout"] });
     expect(unwrap(read.inputs).values["kubeconfig"]).toEqual(unwrap(inputs).values["kubeconfig"]);
     expect(read.props).toMatchObject({ runningVersion: "v1.13.7" });
@@ -88,7 +88,7 @@ describe("what all nodes are given alike", () => {
   it("an approval is kept as far as it is about the node", async () => {
     const names = Array.from({ length: 500 }, (_, index) => `x${index}`);
     const approval = { digest: "d", run: "r", program: "p", upgrade: [...names, "w1"], configuration: names };
-    const inputs = await checked(harness(kubernetes), given(0, { approval }));
+    const inputs = await checked(createHarness(kubernetes), given(0, { approval }));
     expect(inputs["approval"]).toEqual({ ...approval, upgrade: ["w1"], configuration: [] });
   });
 });

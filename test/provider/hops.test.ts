@@ -7,7 +7,7 @@ import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { releasesBefore } from "../../talos/releases.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
@@ -52,7 +52,7 @@ function inputsTo(
 }
 
 /** The nodes answer late on a busy machine. */
-const patient = (clock?: Clock) => harness(undefined, { probeMs: 5_000 }, undefined, clock);
+const patient = (clock?: Clock) => createHarness(undefined, { probeMs: 5_000 }, undefined, clock);
 
 const versions = () => names.map((name) => cluster.node(name).snapshot().version);
 const upgrades = () => names.map((name) => cluster.node(name).snapshot().upgrades);
@@ -123,7 +123,7 @@ describe("nodes that are several minor releases behind", () => {
       "w1 (127.48.19.21) upgraded: runs v1.11.6",
     ]) {
       const own = patient();
-      const work = failureOf(own.provider.create(urn, inputsTo("v1.12.11")));
+      const work = expectFailure(own.provider.create(urn, inputsTo("v1.12.11")));
       while (!own.info.some((line) => line.startsWith(stop)))
         await new Promise((resolve) => setTimeout(resolve, 5));
       await own.provider.cancel();
@@ -186,7 +186,7 @@ describe("nodes that are several minor releases behind", () => {
 
   it("are told which hop was not begun, where that is not the first", async () => {
     const own = patient();
-    const work = failureOf(own.provider.create(urn, inputsTo("v1.12.11")));
+    const work = expectFailure(own.provider.create(urn, inputsTo("v1.12.11")));
     while (!own.info.some((line) => line.startsWith("w1 ") && line.includes("v1.10.9")))
       await new Promise((resolve) => setTimeout(resolve, 5));
     cluster.node("w1").faults.set("pull-not-found");
@@ -198,7 +198,7 @@ describe("nodes that are several minor releases behind", () => {
 
   it("stay within one minor release of each other when one of them fails", async () => {
     cluster.node("w1").faults.set("install-exits-nonzero");
-    const { message } = await failureOf(patient().provider.create(urn, inputsTo("v1.12.11")));
+    const { message } = await expectFailure(patient().provider.create(urn, inputsTo("v1.12.11")));
     expect(message).toMatch(/w1 .*step "(install|reboot)"/);
     expect(versions()).toEqual(["v1.10.9", "v1.9.6"]);
   });
@@ -208,14 +208,16 @@ describe("nodes that are several minor releases behind", () => {
     kubernetes.gitVersion = "v1.28.4";
     // What the settings want comes after the rollout, and fits its last release alone.
     const inputs = inputsTo("v1.12.11", { kubeconfig: "in memory", kubernetesVersion: "v1.35.4" });
-    const own = harness(kubernetes, { probeMs: 5_000 });
+    const own = createHarness(kubernetes, { probeMs: 5_000 });
     await checked(own, inputs);
     const steps =
       /Talos v1\.11\.6 runs Kubernetes v1\.29 to v1\.34; v1\.12\.11 cannot run it either \[kubernetes-release\]\. .*1\) set talosVersion to v1\.10\.9 .*2\) set kubernetesVersion to v1\.30.*3\) set talosVersion to v1\.12\.11/;
     expect(own.warnings.filter((line) => line.startsWith("the rollout would be refused"))).toEqual([
       expect.stringMatching(steps) as string,
     ]);
-    const { message } = await failureOf(harness(kubernetes, { probeMs: 5_000 }).provider.create(urn, inputs));
+    const { message } = await expectFailure(
+      createHarness(kubernetes, { probeMs: 5_000 }).provider.create(urn, inputs),
+    );
     expect(message).toMatch(/^the rollout .*: 2 of 2 nodes .*\[rollout-refused\]/);
     expect(message).toMatch(steps);
     // Before the first configuration there is no kubeconfig, and what the settings want is no reason.
@@ -227,12 +229,12 @@ describe("nodes that are several minor releases behind", () => {
 
   it("are refused where the way has a gap, and where no way is wanted", async () => {
     const gap = inputsTo("v1.12.11", {}, ["v1.10.9"]);
-    const { message } = await failureOf(patient().provider.create(urn, gap));
+    const { message } = await expectFailure(patient().provider.create(urn, gap));
     expect(message).toMatch(
       /no release of v1\.11 .*v1\.9\.6 to v1\.12\.11 \[release-unknown\]\. .* upgrade\.releases/,
     );
     const { hops: _hops, ...none } = inputsTo("v1.12.11");
-    const refused = await failureOf(patient().provider.create(urn, none));
+    const refused = await expectFailure(patient().provider.create(urn, none));
     expect(refused.message).toMatch(/Go through v1\.10, v1\.11 first/);
     expect(upgrades()).toEqual(names.map(() => 0));
   });

@@ -6,7 +6,7 @@ import type { Properties } from "../../provider/secrets.ts";
 import { findNode } from "../../provider/steps/drain.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // IPv6 addresses, which can be written in several ways.
@@ -30,7 +30,7 @@ describe.runIf(hasLoopback)("a node with an IPv6 address", () => {
   afterAll(async () => cluster?.stop());
 
   it("gets its configuration", async () => {
-    const { provider } = harness(kubernetes, patience);
+    const { provider } = createHarness(kubernetes, patience);
     const config = parse(cluster.node("cp1").config?.text ?? "") as { machine: Record<string, unknown> };
     config.machine["sysctls"] = { "vm.nr_hugepages": "1024" };
     const machineConfiguration = stringify(config);
@@ -56,7 +56,7 @@ describe.runIf(hasLoopback)("a node with an IPv6 address", () => {
     ["v1.13.7", "::1", undefined],
     ["v1.13.9", "0:0:0:0:0:0:0:1", { "*": ["[::1]:50000"] }],
   ])("is upgraded to %s as %s and read again", async (talosVersion, node, endpoints) => {
-    const { provider } = harness(kubernetes, patience);
+    const { provider } = createHarness(kubernetes, patience);
     const ways = endpoints === undefined ? {} : { endpoints };
     const inputs = inputsFor(cluster, "cp1", {
       ...{ talosVersion, node, controlPlanes: [node], timeoutSeconds: 15, ...ways },

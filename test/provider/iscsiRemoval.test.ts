@@ -3,7 +3,7 @@ import { parse, stringify } from "yaml";
 import type { Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** `iscsi: false` on a node that runs: its label takes the CSI drivers away, and with them whatever could unmount a volume. */
@@ -44,9 +44,9 @@ const applied = (): number => cluster.node("w1").snapshot().appliedConfigs.lengt
 describe("iscsi: false on a node that runs", () => {
   it("is refused, in the preview and at the deployment, while volumes of our drivers are on the node", async () => {
     kubernetes.storage.attach("w1", "pv-1");
-    const { provider } = harness(kubernetes, patient);
+    const { provider } = createHarness(kubernetes, patient);
     const { failures = [] } = await provider.check(urn, {}, inputs());
-    const { message } = await failureOf(provider.create(urn, inputs()));
+    const { message } = await expectFailure(provider.create(urn, inputs()));
     for (const told of [failures[0]?.reason, message]) {
       expect(told).toContain("volume pv-1 (claim default/claim-of-pv-1");
       expect(told).toContain("kubectl drain w1");
@@ -56,13 +56,15 @@ describe("iscsi: false on a node that runs", () => {
 
   it("is refused while Kubernetes cannot tell", async () => {
     kubernetes.down = "connection refused";
-    const { message } = await failureOf(harness(kubernetes, patient).provider.create(urn, inputs()));
+    const { message } = await expectFailure(
+      createHarness(kubernetes, patient).provider.create(urn, inputs()),
+    );
     expect(message).toContain("connection refused");
     expect(applied()).toBe(0);
   });
 
   it("is applied when no volume is left", async () => {
-    const { provider } = harness(kubernetes, patient);
+    const { provider } = createHarness(kubernetes, patient);
     const { failures } = await provider.check(urn, {}, inputs());
     expect(failures).toEqual([]);
     await provider.create(urn, inputs());

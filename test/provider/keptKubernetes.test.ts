@@ -8,7 +8,7 @@ import {
   type KubernetesComponent,
 } from "../../talos/kubernetesImages.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
-import { after, all, before, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+import { newRelease, componentReleases, oldRelease, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 
 // A machine configuration of another Kubernetes release: only the cluster's upgrade moves what runs.
 
@@ -56,9 +56,9 @@ const watchdog = "---\napiVersion: v1alpha1\nkind: WatchdogTimerConfig\ndevice: 
 
 it("changes nothing by its release alone, in no preview and in no deployment", async () => {
   const { provider } = own.provider();
-  const first = inputsOf("cp1", wantedOf("cp1", before));
+  const first = inputsOf("cp1", wantedOf("cp1", oldRelease));
   const { outs } = await provider.create(urn, first);
-  const next = inputsOf("cp1", wantedOf("cp1", after));
+  const next = inputsOf("cp1", wantedOf("cp1", newRelease));
   const { inputs, failures } = (await provider.check(urn, outs, next)) as Checked;
   expect(failures).toEqual([]);
   expect(unwrap(inputs).values).not.toHaveProperty("changes");
@@ -69,14 +69,14 @@ it("changes nothing by its release alone, in no preview and in no deployment", a
 
 it("is applied for the rest of it, with the release that the node runs", async () => {
   const { provider } = own.provider();
-  const wanted = inputsOf("w1", wantedOf("w1", after, watchdog));
+  const wanted = inputsOf("w1", wantedOf("w1", newRelease, watchdog));
   const { inputs } = (await provider.check(urn, {}, wanted)) as Checked;
   const changes = unwrap(inputs).values["changes"] as string[];
   expect(changes.join("\n")).toContain("WatchdogTimerConfig");
   expect(changes.join("\n")).not.toContain("image");
   const { outs } = await provider.create(urn, wanted);
   expect(own.applies()["w1"]).toBe(1);
-  expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+  expect(own.configured()["w1"]).toEqual(componentReleases(oldRelease, "worker"));
   expect(own.cluster.node("w1").config?.text).toContain("watchdog0");
 
   // A refresh does not take the difference for a change by hand.
@@ -91,7 +91,7 @@ it("moves an image that one of the owner's patches names", async () => {
   const patch = `machine:\n  kubelet:\n    image: ${image}\n`;
   const text = setImages(own.cluster.node("w1").config?.text ?? "", { kubelet: image });
   await provider.create(urn, inputsOf("w1", text, { patches: [patch] }));
-  expect(own.configured()["w1"]).toEqual(all("v1.35.9", "worker"));
+  expect(own.configured()["w1"]).toEqual(componentReleases("v1.35.9", "worker"));
 });
 
 it("a machine that joins gets the release of the cluster, not that of the settings", async () => {
@@ -116,13 +116,13 @@ it("a machine that joins gets the release of the cluster, not that of the settin
   await machine.start();
   try {
     const text = setImages(cluster.node("w1").config?.text ?? "", {
-      kubelet: `ghcr.io/siderolabs/kubelet:${after}`,
+      kubelet: `ghcr.io/siderolabs/kubelet:${newRelease}`,
     });
     const { provider } = own.provider();
     const change = { name: "w9", node: machine.address };
     await provider.create(urn, { ...inputsOf("w1", text), ...change });
     const given = machine.config?.text ?? machine.disk.config ?? "";
-    expect(releaseOfImage(readImages(given).kubelet)).toBe(before);
+    expect(releaseOfImage(readImages(given).kubelet)).toBe(oldRelease);
   } finally {
     await machine.stop();
   }

@@ -5,7 +5,7 @@ import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import type { ApplyMode } from "../../talos/api/talosClient.ts";
 import { schematicId } from "../../talos/schematic.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const preflightUrn = urn.replace("NodeUpgrade", "RolloutPreflight");
@@ -88,7 +88,7 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
 
   it("stop the rollout of a node that boots with GRUB, before anything is disturbed", async () => {
     const before = cluster.nodes.map(touched);
-    const { message } = await failureOf(harness().provider.create(preflightUrn, preflightInputs()));
+    const { message } = await expectFailure(createHarness().provider.create(preflightUrn, preflightInputs()));
     expect(message).toMatch(/2 of 4 nodes .*\[rollout-refused\]/);
     expect(message).toMatch(loses("w1"));
     expect(message).toMatch(loses("w3"));
@@ -97,7 +97,7 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
   });
 
   it("are in the preview's plan", async () => {
-    const own = harness();
+    const own = createHarness();
     await own.provider.check(preflightUrn, {}, preflightInputs());
     const warnings = own.warnings.join("\n");
     expect(warnings).toMatch(loses("w1"));
@@ -108,7 +108,7 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
   it("stop the upgrade of the node alone, although the schematic has them", async () => {
     for (const inputs of [inputsFor(cluster, "w1"), withSchematic("w1")]) {
       const before = touched(cluster.node("w1"));
-      const { message } = await failureOf(harness().provider.create(urn, inputs));
+      const { message } = await expectFailure(createHarness().provider.create(urn, inputs));
       expect(message).toMatch(loses("w1"));
       expect(touched(cluster.node("w1"))).toEqual(before);
     }
@@ -116,27 +116,27 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
   });
 
   it("are nothing to a node that boots with systemd-boot, which ignores them", async () => {
-    await harness().provider.create(urn, inputsFor(cluster, "w2"));
+    await createHarness().provider.create(urn, inputsFor(cluster, "w2"));
     expect(cluster.node("w2").version).toBe("v1.13.9");
   });
 
   it("survive the upgrade once the schematic has them and GRUB takes the image's", async () => {
     await moveArguments("w1", "NO_REBOOT");
-    await harness().provider.create(urn, withSchematic("w1"));
+    await createHarness().provider.create(urn, withSchematic("w1"));
     expect(cluster.node("w1").version).toBe("v1.13.9");
     expect(argumentsOf("w1")).toEqual(extraKernelArgs);
   });
 
   it("stop it while the configuration without them only waits for the next boot", async () => {
     await moveArguments("w3", "STAGED");
-    const { message } = await failureOf(harness().provider.create(urn, withSchematic("w3")));
+    const { message } = await expectFailure(createHarness().provider.create(urn, withSchematic("w3")));
     expect(message).toMatch(
       /would lose the kernel arguments pcie_aspm=off .*is staged: reboot the node first/,
     );
     cluster.node("w3").powerCut("reboot");
     await new Promise((resolve) => setTimeout(resolve, 50));
     await cluster.ready();
-    await harness().provider.create(urn, withSchematic("w3"));
+    await createHarness().provider.create(urn, withSchematic("w3"));
     expect(argumentsOf("w3")).toEqual(extraKernelArgs);
   });
 });
@@ -146,7 +146,7 @@ describe("kernel arguments in the machine configurations, on 1.12", () => {
   afterAll(async () => cluster?.stop());
 
   it("are handed over by the older API", async () => {
-    await harness().provider.create(urn, inputsFor(cluster, "w1"));
+    await createHarness().provider.create(urn, inputsFor(cluster, "w1"));
     expect(cluster.node("w1").version).toBe("v1.13.9");
     expect(argumentsOf("w1")).toEqual(extraKernelArgs);
   });

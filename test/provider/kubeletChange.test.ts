@@ -5,7 +5,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { targetOf } from "./fakeStorage.ts";
-import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** A change of the configuration that restarts the kubelet of a node with volumes over iSCSI. */
@@ -63,13 +63,13 @@ const applied = (name: string): number => cluster.node(name).snapshot().appliedC
 describe("a preview of a change of machine.kubelet", () => {
   it("shows the pods with iSCSI volumes on the node, and nothing where there are none", async () => {
     driver(true);
-    const own = harness(kubernetes, patient);
+    const own = createHarness(kubernetes, patient);
     await own.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(own.warnings).toEqual([
       `w1 (127.49.17.21): this restarts the kubelet, which restages its iSCSI volumes under running pods: ${volume}`,
     ]);
     for (const inputs of [inputsOf("w2", kubelet), inputsOf("w1", sysctls)]) {
-      const quiet = harness(kubernetes, patient);
+      const quiet = createHarness(kubernetes, patient);
       await quiet.provider.check(urn, {}, inputs);
       expect(quiet.warnings).toEqual([]);
     }
@@ -77,13 +77,13 @@ describe("a preview of a change of machine.kubelet", () => {
 
   it("says so where a driver would log its sessions out, and where nobody can tell", async () => {
     driver(false);
-    const own = harness(kubernetes, patient);
+    const own = createHarness(kubernetes, patient);
     const { failures } = await own.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(failures).toEqual([]);
     expect(own.warnings[0]).toContain("lacks this program's shims");
 
     kubernetes.down = "connection refused";
-    const blind = harness(kubernetes, patient);
+    const blind = createHarness(kubernetes, patient);
     await blind.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(blind.warnings).toEqual([
       "w1 (127.49.17.21): this restarts the kubelet. The pods with iSCSI volumes there could not be read: connection refused",
@@ -94,14 +94,14 @@ describe("a preview of a change of machine.kubelet", () => {
 describe("its deployment", () => {
   it("goes on under volumes whose driver survives it", async () => {
     driver(true);
-    await harness(kubernetes, patient).provider.create(urn, inputsOf("w1", kubelet));
+    await createHarness(kubernetes, patient).provider.create(urn, inputsOf("w1", kubelet));
     expect(applied("w1")).toBe(1);
   });
 
   it("restarts one kubelet of the cluster at a time", async () => {
     driver(true);
     let [active, most] = [0, 0];
-    const own = harness(kubernetes, patient, (connection) => {
+    const own = createHarness(kubernetes, patient, (connection) => {
       const talos = connectActor(connection);
       const apply = talos.applyConfiguration.bind(talos);
       talos.applyConfiguration = async (request, call) => {
@@ -134,14 +134,14 @@ describe("its deployment", () => {
   ])("is refused under volumes %s, until they have left", async (_, prepare, settings, problem) => {
     prepare();
     const inputs = { ...inputsOf("w1", kubelet), ...settings };
-    const { message } = await failureOf(harness(kubernetes, patient).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes, patient).provider.create(urn, inputs));
     expect(message).toContain("w1 (127.49.17.21): its configuration was not applied");
     expect(message).toContain(problem);
     expect([applied("w1"), kubernetes.log]).toEqual([0, []]);
 
     // Drained: the session is gone with its volume.
     cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
-    await harness(kubernetes, patient).provider.create(urn, inputs);
+    await createHarness(kubernetes, patient).provider.create(urn, inputs);
     expect(applied("w1")).toBe(1);
   });
 });
@@ -173,7 +173,7 @@ function watching(
   onDryRun: (times: number) => void = () => undefined,
 ): Harness {
   let dryRuns = 0;
-  return harness(kubernetes, { ...patient, guardMs: 2_000 }, (connection) => {
+  return createHarness(kubernetes, { ...patient, guardMs: 2_000 }, (connection) => {
     const talos = connectActor(connection);
     const apply = talos.applyConfiguration.bind(talos);
     talos.applyConfiguration = async (request, call) => {
@@ -196,8 +196,8 @@ describe("under volumes that their driver would log out", () => {
     return { unschedulable, annotations };
   };
   const asItWas = { unschedulable: false, annotations: {} };
-  const refusal = async (inputs: Properties, own = harness(kubernetes, patient)): Promise<string> => {
-    const { message } = await failureOf(own.provider.create(urn, inputs));
+  const refusal = async (inputs: Properties, own = createHarness(kubernetes, patient)): Promise<string> => {
+    const { message } = await expectFailure(own.provider.create(urn, inputs));
     expect(message).toMatch(/^w1 \(127\.49\.17\.21\): its configuration was not applied/);
     expect(applied("w1")).toBe(0);
     return message;
@@ -223,7 +223,7 @@ describe("under volumes that their driver would log out", () => {
   it("one node at a time", async () => {
     cluster.node("w2").boot?.iscsi.login(targetOf("pv-2"), "10.0.0.5");
     kubernetes.pod("w2", "db-1", { owner: "StatefulSet", claims: ["default/claim-of-pv-2"] });
-    const own = harness(kubernetes, patient);
+    const own = createHarness(kubernetes, patient);
     await Promise.all(["w1", "w2"].map((name) => own.provider.create(urn, inputsOf(name, kubelet))));
     const ends = kubernetes.log
       .filter((entry) => !entry.startsWith("evict"))
@@ -233,7 +233,7 @@ describe("under volumes that their driver would log out", () => {
   });
 
   it("a preview says so", async () => {
-    const own = harness(kubernetes, patient);
+    const own = createHarness(kubernetes, patient);
     await own.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(own.warnings[0]).toContain("The node is drained first, one node at a time");
     expect(kubernetes.log).toEqual([]);
@@ -288,16 +288,18 @@ describe("under volumes that their driver would log out", () => {
   it("storage that is not back is an error, and the next run waits for it without applying again", async () => {
     movesVolumes({ comesBack: false });
     const inputs = { ...inputsOf("w1", kubelet), storageGate: { timeoutSeconds: 1 } };
-    const failed = await failureOf(harness(kubernetes, patient).provider.create(urn, inputs));
+    const failed = await expectFailure(createHarness(kubernetes, patient).provider.create(urn, inputs));
     expect(failed.message).toContain(
       "its configuration was applied; then this failed: storage is not healthy after 1 s",
     );
     expect(kubernetes.get("w1").unschedulable).toBe(false);
     const props = failed.properties ?? {};
-    const again = await failureOf(harness(kubernetes, patient).provider.update("w1", urn, props, inputs));
+    const again = await expectFailure(
+      createHarness(kubernetes, patient).provider.update("w1", urn, props, inputs),
+    );
     expect(again.message).toContain("storage is not healthy after 1 s");
     kubernetes.pods = kubernetes.pods.map((pod) => ({ ...pod, running: true }));
-    await harness(kubernetes, patient).provider.update("w1", urn, props, inputs);
+    await createHarness(kubernetes, patient).provider.update("w1", urn, props, inputs);
     expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);
   });
 
@@ -309,12 +311,12 @@ describe("under volumes that their driver would log out", () => {
     cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
     for (let times = 1; times <= 2; times++) {
       Object.assign(kubernetes.get("w1"), killed);
-      await harness(kubernetes, patient).provider.create(urn, inputs);
+      await createHarness(kubernetes, patient).provider.create(urn, inputs);
       expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);
     }
 
     Object.assign(kubernetes.get("w1"), { unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
-    await harness(kubernetes, patient).provider.create(urn, inputs);
+    await createHarness(kubernetes, patient).provider.create(urn, inputs);
     expect(state("w1")).toEqual({ unschedulable: true, annotations: { [cordonedBy]: "talos-node" } });
   });
 });

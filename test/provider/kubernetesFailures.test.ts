@@ -7,8 +7,14 @@ import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { readImages, releaseOfImage } from "../../talos/kubernetesImages.ts";
 import { targetOf } from "./fakeStorage.ts";
-import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf, harness } from "./nodeUpgradeHarness.ts";
+import {
+  newRelease,
+  componentReleases,
+  oldRelease,
+  KubernetesCluster,
+  urn,
+} from "./kubernetesUpgradeHarness.ts";
+import { expectFailure, createHarness } from "./nodeUpgradeHarness.ts";
 import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
 /** What each later step leaves when it fails: one error for people, a state that tells what runs, and a next `up` that does nothing twice. */
@@ -37,7 +43,7 @@ async function failed(
 ): Promise<{ message: string; state: Properties; values: Properties }> {
   const { provider } = own.provider(connect, { ...patience, pollMs: 10, pollMaxMs: 40 });
   const olds = await own.adopted(own.provider().provider);
-  const { message, properties = {} } = await failureOf(
+  const { message, properties = {} } = await expectFailure(
     provider.update("kubernetes", urn, olds, own.inputs(change)),
   );
   return { message, state: properties, values: unwrap(properties).values };
@@ -49,10 +55,13 @@ async function goesOn(state: Properties): Promise<void> {
   const news = own.inputs();
   expect((await provider.diff("kubernetes", urn, state, news, news)).changes).toBe(true);
   const { outs } = await provider.update("kubernetes", urn, state, news);
-  expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+  expect(own.configured()).toEqual({
+    cp1: componentReleases(newRelease, "controlplane"),
+    w1: componentReleases(newRelease, "worker"),
+  });
   expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
   expect(unwrap(outs).values).toMatchObject({
-    ...{ kubernetesVersion: after, timeline: { to: after, ended: "upgraded" } },
+    ...{ kubernetesVersion: newRelease, timeline: { to: newRelease, ended: "upgraded" } },
   });
   expect(unwrap(outs).values).not.toHaveProperty("unfinished");
   expect(own.kubernetes.get("w1").unschedulable).toBe(false);
@@ -61,8 +70,8 @@ async function goesOn(state: Properties): Promise<void> {
 /** What cp1 has moved by now. */
 function moved(...components: string[]): Record<string, string> {
   return {
-    ...all(before, "controlplane"),
-    ...Object.fromEntries(components.map((component) => [component, after])),
+    ...componentReleases(oldRelease, "controlplane"),
+    ...Object.fromEntries(components.map((component) => [component, newRelease])),
   };
 }
 
@@ -75,23 +84,23 @@ describe.each([
       const ask = talos.staticPod.bind(talos);
       talos.staticPod = async (which, call) => {
         const pod = await ask(which, call);
-        const isNew = which === component && releaseOfImage(pod?.image) === after;
+        const isNew = which === component && releaseOfImage(pod?.image) === newRelease;
         return pod !== undefined && isNew ? { ...pod, ready: false } : pod;
       };
     });
     const { message, state, values } = await failed(connect, { timeoutSeconds: 1 });
     expect(message).toMatch(
       new RegExp(
-        `^cp1 \\(127\\.49\\.77\\.11\\), ${component}: it does not run ${after} within 1 s: its pod is not ready\\. No other control plane was touched`,
+        `^cp1 \\(127\\.49\\.77\\.11\\), ${component}: it does not run ${newRelease} within 1 s: its pod is not ready\\. No other control plane was touched`,
       ),
     );
-    expect(own.configured()).toEqual({ cp1: moved(...reached), w1: all(before, "worker") });
+    expect(own.configured()).toEqual({ cp1: moved(...reached), w1: componentReleases(oldRelease, "worker") });
     expect(values).toMatchObject({
-      ...{ unfinished: true, kubernetesVersion: `${before}, ${after}` },
-      timeline: { from: before, to: after, ended: "failed", reason: message.split(" At v1")[0] },
+      ...{ unfinished: true, kubernetesVersion: `${oldRelease}, ${newRelease}` },
+      timeline: { from: oldRelease, to: newRelease, ended: "failed", reason: message.split(" At v1")[0] },
     });
     const { steps } = values["timeline"] as { steps: { name: string }[] };
-    expect(steps.at(-1)?.name).toBe(`${component} ${after} on cp1`);
+    expect(steps.at(-1)?.name).toBe(`${component} ${newRelease} on cp1`);
     expect(own.kubernetes.applied.size).toBe(0);
     await goesOn(state);
   });
@@ -101,7 +110,7 @@ it("kube-proxy's image that a node refuses stops the upgrade before the manifest
   const connect = broken((talos) => {
     const apply = talos.applyConfiguration.bind(talos);
     talos.applyConfiguration = async (request, call) => {
-      if (releaseOfImage(readImages(request.data)["kube-proxy"]) === after)
+      if (releaseOfImage(readImages(request.data)["kube-proxy"]) === newRelease)
         throw new TalosError("failed", "127.49.77.11", "ApplyConfiguration", "a validator says no");
       return apply(request, call);
     };
@@ -130,9 +139,9 @@ describe("bootstrap manifests", () => {
     expect(preview.warnings.join()).toContain(text);
     const { message, state, values } = await failed(undefined);
     expect(message).toContain(
-      `bootstrap manifest ${proxy}: Kubernetes: ${text}. No kubelet was touched. Run \`pulumi up\` again once that is fixed: it goes on from here. At ${after} now: kube-apiserver on cp1;`,
+      `bootstrap manifest ${proxy}: Kubernetes: ${text}. No kubelet was touched. Run \`pulumi up\` again once that is fixed: it goes on from here. At ${newRelease} now: kube-apiserver on cp1;`,
     );
-    expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: before } } });
+    expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: oldRelease } } });
     own.kubernetes.refused.clear();
     await goesOn(state);
     expect(own.kubernetes.applied.has(proxy)).toBe(true);
@@ -148,7 +157,7 @@ describe("bootstrap manifests", () => {
     };
     const { message, state } = await failed(undefined);
     expect(message).toContain("connection refused");
-    expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases(oldRelease, "worker"));
     [own.kubernetes.down, own.kubernetes.after] = [undefined, () => undefined];
     await goesOn(state);
     expect(own.kubernetes.log.filter((entry) => entry.includes("DaemonSet"))).toHaveLength(1);
@@ -189,7 +198,7 @@ describe("bootstrap manifests", () => {
     await provider.update("kubernetes", urn, olds, own.inputs());
     expect(warnings.join()).toContain("DaemonSet kube-system/kube-proxy, Deployment kube-system/coredns");
     expect(own.kubernetes.log).toEqual([]);
-    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases(newRelease, "worker"));
   });
 });
 
@@ -197,14 +206,14 @@ describe("a kubelet", () => {
   it("that goes on reporting its old release stops the upgrade, and is not restarted again", async () => {
     const nodes = own.kubernetes.nodes.bind(own.kubernetes);
     own.kubernetes.nodes = async () =>
-      (await nodes()).map((node) => (node.name === "w1" ? { ...node, kubeletVersion: before } : node));
+      (await nodes()).map((node) => (node.name === "w1" ? { ...node, kubeletVersion: oldRelease } : node));
     const { message, state, values } = await failed(undefined, { timeoutSeconds: 1 });
     expect(message).toMatch(
       new RegExp(
-        `^w1 .*, kubelet: it does not run ${after} within 1 s: its kubelet reports ${before}\\. No other node`,
+        `^w1 .*, kubelet: it does not run ${newRelease} within 1 s: its kubelet reports ${oldRelease}\\. No other node`,
       ),
     );
-    expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: before } } });
+    expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: oldRelease } } });
     own.kubernetes.nodes = nodes;
     await goesOn(state);
   });
@@ -240,7 +249,7 @@ describe("before the kubelets", () => {
     };
     const isProxyThere = (): boolean => own.kubernetes.log.includes("apply DaemonSet kube-proxy");
     const at = (closes: boolean) =>
-      harness(own.kubernetes, { ...patience, pollMs: 10, pollMaxMs: 40 }, undefined, {
+      createHarness(own.kubernetes, { ...patience, pollMs: 10, pollMaxMs: 40 }, undefined, {
         ...realClock,
         calendar: () => Date.parse(closes && isProxyThere() ? "2026-11-30T13:00Z" : "2026-11-30T11:00Z"),
       });
@@ -248,10 +257,13 @@ describe("before the kubelets", () => {
     const { outs } = await at(true).provider.update("kubernetes", urn, olds, own.inputs({ rollout }));
     expect(unwrap(outs).values).toMatchObject({
       postponed: expect.stringContaining("no upgrade window is open") as string,
-      kubernetesVersion: after,
-      running: { w1: { kubelet: before } },
+      kubernetesVersion: newRelease,
+      running: { w1: { kubelet: oldRelease } },
     });
-    expect(own.configured()["cp1"]).toEqual({ ...all(after, "controlplane"), kubelet: before });
+    expect(own.configured()["cp1"]).toEqual({
+      ...componentReleases(newRelease, "controlplane"),
+      kubelet: oldRelease,
+    });
     const next = at(false).provider;
     const news = own.inputs({ rollout });
     expect((await next.diff("kubernetes", urn, outs, news, news)).changes).toBe(true);
@@ -271,7 +283,7 @@ describe("before the kubelets", () => {
     };
     const { message, state } = await failed(undefined, { rollout: { gates: [gate] } });
     expect(message).toMatch(/Volume pvc-1: .*"degraded", not "healthy" \(upgrade\.gates\[0\]/);
-    expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases(oldRelease, "worker"));
     own.kubernetes.after = () => undefined;
     own.kubernetes.others.set("Volume", volume("healthy"));
     await goesOn(state);

@@ -5,8 +5,8 @@ import { unwrap } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { targetOf } from "./fakeStorage.ts";
-import { randomly } from "./kubernetesKills.ts";
-import { all, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+import { seededRandom } from "./kubernetesKills.ts";
+import { componentReleases, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
 /** Every worker has a pod with a volume of the driver that would lose it. What is evicted comes back once the node takes pods again. */
@@ -32,12 +32,12 @@ function withVolumes({ cluster, kubernetes }: KubernetesCluster, workers: readon
  * As `killed`, with any number of nodes, volumes on each worker and a budget that holds one pod for a while. No kubelet restarts under a volume, and no node is touched while
  * a control plane is not well. @returns how often a run was killed
  */
-export async function killedWithVolumes(
+export async function upgradeWithKillsAndVolumes(
   own: KubernetesCluster,
   times: number,
   seed: number,
 ): Promise<number> {
-  const random = randomly(seed);
+  const random = seededRandom(seed);
   const names = { controlplane: [] as string[], worker: [] as string[] };
   for (const node of own.cluster.nodes) names[node.identity().role].push(node.name);
   withVolumes(own, names.worker);
@@ -110,7 +110,7 @@ export async function killedWithVolumes(
       names[role].map((name) => [name, count]);
     expect(moved).toEqual(Object.fromEntries([...each("controlplane", 5), ...each("worker", 1)]));
     for (const role of ["controlplane", "worker"] as const)
-      for (const name of names[role]) expect(own.configured()[name]).toEqual(all(target, role));
+      for (const name of names[role]) expect(own.configured()[name]).toEqual(componentReleases(target, role));
     for (const { name, unschedulable, annotations } of own.kubernetes.cluster.values())
       expect([name, unschedulable, annotations[cordonAnnotation]]).toEqual([name, false, undefined]);
   }

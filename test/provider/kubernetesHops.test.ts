@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
-import { all, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
-import { failureOf, inputsFor } from "./nodeUpgradeHarness.ts";
+import { componentReleases, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+import { expectFailure, inputsFor } from "./nodeUpgradeHarness.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
 const names = ["cp1", "w1"];
@@ -101,7 +101,10 @@ it("takes Kubernetes to the next minor right before the Talos release that needs
   ]);
   expect(misfits).toEqual([]);
   expect([versions(), upgrades()]).toEqual([names.map(() => "v1.12.11"), [2, 2]]);
-  expect(own.configured()).toEqual({ cp1: all("v1.31.2", "controlplane"), w1: all("v1.31.2", "worker") });
+  expect(own.configured()).toEqual({
+    cp1: componentReleases("v1.31.2", "controlplane"),
+    w1: componentReleases("v1.31.2", "worker"),
+  });
 });
 
 it("goes on from a kill in every step of it: nothing is done twice, and every pair of releases is supported", async () => {
@@ -128,19 +131,22 @@ it("goes on from a kill in every step of it: nothing is done twice, and every pa
   expect([versions(), upgrades()]).toEqual([names.map(() => "v1.12.11"), [2, 2]]);
   // Five components of cp1 and the kubelet of w1 in each of two minor releases.
   expect(own.applies()).toEqual({ cp1: 10, w1: 2 });
-  expect(own.configured()).toEqual({ cp1: all("v1.31.2", "controlplane"), w1: all("v1.31.2", "worker") });
+  expect(own.configured()).toEqual({
+    cp1: componentReleases("v1.31.2", "controlplane"),
+    w1: componentReleases("v1.31.2", "worker"),
+  });
 });
 
 it("stops where Kubernetes cannot be upgraded, and is refused before the first hop where no release is known", async () => {
   const gap = inputsTo("v1.13.9", { kubernetes: { releases: ["v1.31.2"] } });
-  const refused = await failureOf(run().provider.create(urn, gap));
+  const refused = await expectFailure(run().provider.create(urn, gap));
   expect(refused.message).toMatch(
     /no release of Kubernetes v1\.30 is known to go through before Talos v1\.12\.11/,
   );
   expect(upgrades()).toEqual([0, 0]);
 
   own.kubernetes.deprecated = [{ group: "g", version: "v1", resource: "things", removedRelease: "1.30" }];
-  const { message } = await failureOf(run().provider.create(urn, inputsTo("v1.13.9")));
+  const { message } = await expectFailure(run().provider.create(urn, inputsTo("v1.13.9")));
   expect(message).toContain("things of g/v1 (gone in v1.30)");
   expect(versions()).toEqual(names.map(() => "v1.11.6"));
   expect(own.applies()).toEqual({ cp1: 0, w1: 0 });

@@ -3,13 +3,13 @@ import { cordonAnnotation } from "../../provider/kubernetes.ts";
 import { unwrap } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { all, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
+import { componentReleases, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 
 /** What a failure is repeated with. */
 export const killSeed = Number(process.env["KUBERNETES_KILL_SEED"] ?? Date.now() % 1_000_000);
 
 /** mulberry32: the same numbers for the same seed. */
-export function randomly(start: number): () => number {
+export function seededRandom(start: number): () => number {
   let state = start;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -23,8 +23,8 @@ export function randomly(start: number): () => number {
  * Upgrades a cluster of one control plane and one worker again and again; up to five runs of each upgrade are killed at a random write, before it or after it, and the one
  * after them ends it. @returns how often a run was killed
  */
-export async function killed(own: KubernetesCluster, times: number, seed: number): Promise<number> {
-  const random = randomly(seed);
+export async function upgradeWithKills(own: KubernetesCluster, times: number, seed: number): Promise<number> {
+  const random = seededRandom(seed);
   let state = await own.adopted(own.provider().provider);
   let kills = 0;
   for (let round = 0; kills < times; round++) {
@@ -56,7 +56,10 @@ export async function killed(own: KubernetesCluster, times: number, seed: number
     const { outs } = await own.provider().provider.update("kubernetes", urn, state, inputs);
     state = outs;
     expect(unwrap(outs).values).toMatchObject({ kubernetesVersion: target });
-    expect(own.configured()).toEqual({ cp1: all(target, "controlplane"), w1: all(target, "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(target, "controlplane"),
+      w1: componentReleases(target, "worker"),
+    });
     const now = own.applies();
     expect([(now["cp1"] ?? 0) - (before["cp1"] ?? 0), (now["w1"] ?? 0) - (before["w1"] ?? 0)]).toEqual([
       5, 1,

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bootstrapManifests } from "../../lab/node/api/bootstrapManifests.ts";
 import { KubernetesError, type Manifest } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
-import { before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf } from "./nodeUpgradeHarness.ts";
+import { oldRelease, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
+import { expectFailure } from "./nodeUpgradeHarness.ts";
 
 const owner = "config.k8s.io/owning-inventory";
 const inventory = "talos-bootstrap-manifests-inventory";
@@ -33,7 +33,7 @@ function live(kind: string, name: string): Manifest {
 async function preview(): Promise<{ info: string; warnings: string[] }> {
   const { provider, info, warnings } = own.provider();
   const state = await own.adopted(provider);
-  const olds = own.inputs({ kubernetesVersion: before });
+  const olds = own.inputs({ kubernetesVersion: oldRelease });
   await provider.diff("kubernetes", urn, state, own.inputs(), olds);
   return { info: info.join("\n"), warnings };
 }
@@ -84,7 +84,7 @@ describe("Talos 1.13", () => {
       if (method === "applyManifest" && writes > 0) throw new KubernetesError("refused", 403);
     };
     const run = own.provider();
-    const { message, properties: left = {} } = await failureOf(
+    const { message, properties: left = {} } = await expectFailure(
       run.provider.update("kubernetes", urn, state, own.inputs()),
     );
     expect(message).toContain(`bootstrap manifest ConfigMap kube-system/${inventory}: Kubernetes: refused.`);

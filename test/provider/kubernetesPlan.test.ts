@@ -3,8 +3,14 @@ import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { setImages } from "../../talos/kubernetesImages.ts";
 import { planDigest, planLines, planFromInput, type RolloutPlan } from "../../talos/rolloutPlan.ts";
-import { after, all, before, KubernetesCluster, urn as upgradeUrn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf, inputsFor } from "./nodeUpgradeHarness.ts";
+import {
+  newRelease,
+  componentReleases,
+  oldRelease,
+  KubernetesCluster,
+  urn as upgradeUrn,
+} from "./kubernetesUpgradeHarness.ts";
+import { expectFailure, inputsFor } from "./nodeUpgradeHarness.ts";
 
 /** The upgrade of Kubernetes is part of the plan that is approved. */
 
@@ -25,7 +31,7 @@ function inputs(shared: Properties = {}, patches: string[] = []): Properties {
   return {
     ...{ controlPlanes, clientConfiguration, drain, timeoutSeconds },
     schematicId,
-    kubernetesVersion: after,
+    kubernetesVersion: newRelease,
     nodes: Object.fromEntries(
       names.map((name) => {
         const { node, role, talosVersion, image } = made(name);
@@ -36,7 +42,7 @@ function inputs(shared: Properties = {}, patches: string[] = []): Properties {
       names.map((name) => [
         name,
         {
-          text: setImages(has(name), { kubelet: `ghcr.io/siderolabs/kubelet:${after}` }),
+          text: setImages(has(name), { kubelet: `ghcr.io/siderolabs/kubelet:${newRelease}` }),
           patches,
         },
       ]),
@@ -62,8 +68,8 @@ const kubernetes = ({ nodes }: RolloutPlan) =>
 it("has the release of each component and kubelet, from and to, and no image among the configuration's lines", async () => {
   const { plan } = await planned(inputs());
   expect(kubernetes(plan)).toEqual({
-    cp1: { to: after, from: all(before, "controlplane") },
-    w1: { to: after, from: all(before, "worker") },
+    cp1: { to: newRelease, from: componentReleases(oldRelease, "controlplane") },
+    w1: { to: newRelease, from: componentReleases(oldRelease, "worker") },
   });
   for (const node of Object.values(plan.nodes)) expect(node).not.toHaveProperty("configuration");
   expect(planLines(plan).join("\n")).toMatch(/w1 .*: kubelet v1\.35\.4 -> v1\.36\.1/);
@@ -76,7 +82,7 @@ it("is another one where somebody has upgraded a component in between", async ()
   const cp1 = own.cluster.node("cp1");
   const client = connectActor({ endpoint: cp1.address, credentials: own.cluster.credentials });
   const was = has("cp1");
-  const image = `registry.k8s.io/kube-scheduler:${after}`;
+  const image = `registry.k8s.io/kube-scheduler:${newRelease}`;
   await client.applyConfiguration({ data: setImages(was, { "kube-scheduler": image }), mode: "NO_REBOOT" });
   while ((await client.staticPod("kube-scheduler"))?.image !== image);
   const now = await planned(inputs());
@@ -89,7 +95,7 @@ it("is another one where somebody has upgraded a component in between", async ()
 });
 
 it("is refused before anything is changed: in a preview with all else, in a deployment before the first configuration", async () => {
-  const last = { ...inputs(), kubernetesVersion: before };
+  const last = { ...inputs(), kubernetesVersion: oldRelease };
   const touched = own.applies();
   const judge = async (
     to: string,
@@ -111,21 +117,23 @@ it("is refused before anything is changed: in a preview with all else, in a depl
   expect(far.preview).toMatch(/^Kubernetes v1\.37\.0: .*more than one minor release away from v1\.35\.4/);
   expect(far.deployment).toContain(far.preview);
   expect(far.deployment).toContain("Nothing was changed on any node");
-  const pinned = await judge(after, { kubernetes: { pinned: { w1: ["kubelet"], cp1: ["kube-apiserver"] } } });
+  const pinned = await judge(newRelease, {
+    kubernetes: { pinned: { w1: ["kubelet"], cp1: ["kube-apiserver"] } },
+  });
   expect(pinned.preview).toMatch(/cp1 .*a patch pins kube-apiserver to v1\.35\.4/);
   own.kubernetes.deprecated.push({
     ...{ group: "flowcontrol.apiserver.k8s.io", version: "v1beta3", resource: "flowschemas" },
     removedRelease: "1.36",
   });
   const objects = { removedObjects: ["Widget of example.org/v1"] };
-  const both = await judge(after, { kubernetes: objects });
+  const both = await judge(newRelease, { kubernetes: objects });
   expect(both.preview).toMatch(/Widget of example\.org\/v1.*flowschemas of flowcontrol/);
   const accepted = { ...objects, acceptRemovedApis: true };
-  expect(await judge(after, { kubernetes: accepted })).toEqual({ preview: "", deployment: "" });
+  expect(await judge(newRelease, { kubernetes: accepted })).toEqual({ preview: "", deployment: "" });
   own.kubernetes.deprecated.length = 0;
   // What is well, what is no change, and a cluster that is taken as it is.
   for (const [to, from] of [
-    [after, last],
+    [newRelease, last],
     ["v1.37.0", { ...last, kubernetesVersion: "v1.37.0" }],
     ["v1.37.0", {}],
   ] as const)
@@ -143,10 +151,16 @@ it("lets an upgrade do what was approved for it, and nothing else", async () => 
   ];
   for (const given of refusing) {
     const { provider } = own.provider();
-    await failureOf(provider.update("kubernetes", upgradeUrn, state, own.inputs({ approval: given })));
-    expect(own.configured()).toEqual({ cp1: all(before, "controlplane"), w1: all(before, "worker") });
+    await expectFailure(provider.update("kubernetes", upgradeUrn, state, own.inputs({ approval: given })));
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(oldRelease, "controlplane"),
+      w1: componentReleases(oldRelease, "worker"),
+    });
   }
   const given = { ...approval, configuration: [], kubernetes: ["cp1", "w1"] };
   await own.provider().provider.update("kubernetes", upgradeUrn, state, own.inputs({ approval: given }));
-  expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+  expect(own.configured()).toEqual({
+    cp1: componentReleases(newRelease, "controlplane"),
+    w1: componentReleases(newRelease, "worker"),
+  });
 });

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { unwrap } from "../../provider/secrets.ts";
-import { all, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf } from "./nodeUpgradeHarness.ts";
+import { componentReleases, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
+import { expectFailure } from "./nodeUpgradeHarness.ts";
 
 const [from, through, to] = ["v1.33.2", ["v1.32.9", "v1.34.3", "v1.35.4"], "v1.36.1"] as const;
 let own: KubernetesCluster;
@@ -30,7 +30,10 @@ it("a cluster several minor releases behind goes through each of them, and the p
   await run.provider.diff("kubernetes", urn, state, wanted(), own.inputs({ kubernetesVersion: from }));
   expect(run.info.join("\n")).toContain(`Kubernetes ${to}, through v1.34.3, v1.35.4:`);
   const { outs } = await run.provider.update("kubernetes", urn, state, wanted());
-  expect(own.configured()).toEqual({ cp1: all(to, "controlplane"), w1: all(to, "worker") });
+  expect(own.configured()).toEqual({
+    cp1: componentReleases(to, "controlplane"),
+    w1: componentReleases(to, "worker"),
+  });
   expect(kubelets()).toEqual(
     ["v1.34.3", "v1.35.4", to].map((release) => `ghcr.io/siderolabs/kubelet:${release}`),
   );
@@ -45,7 +48,7 @@ it("goes on from the minor release in which it was stopped, and takes none twice
     if (entry === "apply DaemonSet kube-proxy" && own.configured()["cp1"]?.["kube-proxy"] === "v1.35.4")
       void stopped.provider.cancel();
   };
-  const { message, properties: left = {} } = await failureOf(
+  const { message, properties: left = {} } = await expectFailure(
     stopped.provider.update("kubernetes", urn, state, wanted()),
   );
   own.kubernetes.after = () => undefined;
@@ -54,7 +57,10 @@ it("goes on from the minor release in which it was stopped, and takes none twice
   const before = own.applies();
   const next = own.provider();
   await next.provider.update("kubernetes", urn, left, wanted());
-  expect(own.configured()).toEqual({ cp1: all(to, "controlplane"), w1: all(to, "worker") });
+  expect(own.configured()).toEqual({
+    cp1: componentReleases(to, "controlplane"),
+    w1: componentReleases(to, "worker"),
+  });
   // The kubelet of v1.35.4, and then every component of v1.36.1, each once.
   const after = own.applies();
   expect([(after["cp1"] ?? 0) - (before["cp1"] ?? 0), (after["w1"] ?? 0) - (before["w1"] ?? 0)]).toEqual([
@@ -71,8 +77,10 @@ it("begins with none where the last one is refused, or one between is not known"
     [{ through: ["v1.34.3"], acceptRemovedApis: true }, /more than one minor release away/],
   ] as [Properties, RegExp][]) {
     const news = wanted(change);
-    expect((await failureOf(provider.update("kubernetes", urn, state, news))).message).toMatch(reason);
-    expect((await failureOf(provider.diff("kubernetes", urn, state, news, state))).message).toMatch(reason);
+    expect((await expectFailure(provider.update("kubernetes", urn, state, news))).message).toMatch(reason);
+    expect((await expectFailure(provider.diff("kubernetes", urn, state, news, state))).message).toMatch(
+      reason,
+    );
   }
   expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
 });
@@ -81,12 +89,15 @@ it("takes nothing back to an older patch on the way", async () => {
   const state = await own.adopted(own.provider().provider, { kubernetesVersion: from });
   own.cluster.node("w1").faults.set("kubelet-does-not-return");
   const half = own.inputs({ kubernetesVersion: "v1.34.9", timeoutSeconds: 1 });
-  const { properties: left = {} } = await failureOf(
+  const { properties: left = {} } = await expectFailure(
     own.provider(undefined, { recoveryMs: 500 }).provider.update("kubernetes", urn, state, half),
   );
   own.cluster.node("w1").faults.clear();
   await own.provider().provider.update("kubernetes", urn, left, wanted());
-  expect(own.configured()).toEqual({ cp1: all(to, "controlplane"), w1: all(to, "worker") });
+  expect(own.configured()).toEqual({
+    cp1: componentReleases(to, "controlplane"),
+    w1: componentReleases(to, "worker"),
+  });
   expect(kubelets()).toEqual(
     ["v1.34.9", "v1.35.4", to].map((release) => `ghcr.io/siderolabs/kubelet:${release}`),
   );

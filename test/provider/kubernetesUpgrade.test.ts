@@ -4,8 +4,14 @@ import { unwrap } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { releaseOfImage, setImages } from "../../talos/kubernetesImages.ts";
 import { targetOf } from "./fakeStorage.ts";
-import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf } from "./nodeUpgradeHarness.ts";
+import {
+  newRelease,
+  componentReleases,
+  oldRelease,
+  KubernetesCluster,
+  urn,
+} from "./kubernetesUpgradeHarness.ts";
+import { expectFailure } from "./nodeUpgradeHarness.ts";
 import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
 let own: KubernetesCluster;
@@ -56,8 +62,11 @@ describe("with one worker", () => {
 
   it("a stack that takes a cluster as it is changes nothing, and tells what runs", async () => {
     const run = own.provider();
-    const { outs } = await run.provider.create(urn, own.inputs({ kubernetesVersion: before }));
-    expect(plain(outs)["running"]).toEqual({ cp1: all(before, "controlplane"), w1: all(before, "worker") });
+    const { outs } = await run.provider.create(urn, own.inputs({ kubernetesVersion: oldRelease }));
+    expect(plain(outs)["running"]).toEqual({
+      cp1: componentReleases(oldRelease, "controlplane"),
+      w1: componentReleases(oldRelease, "worker"),
+    });
     expect(plain(outs)).not.toHaveProperty("adopted");
     expect(run.warnings).toEqual([]);
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
@@ -68,26 +77,35 @@ describe("with one worker", () => {
     const { outs } = await run.provider.create(urn, own.inputs());
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
     expect(run.warnings[0]).toContain(
-      `the cluster runs Kubernetes ${before}, and kubernetesVersion is ${after}`,
+      `the cluster runs Kubernetes ${oldRelease}, and kubernetesVersion is ${newRelease}`,
     );
     const same = await run.provider.diff("kubernetes", urn, outs, own.inputs(), own.inputs());
     expect(same.changes).toBe(false);
     const { inputs } = await run.provider.read("kubernetes", urn, outs);
-    expect(plain(inputs)["kubernetesVersion"]).toBe(after);
+    expect(plain(inputs)["kubernetesVersion"]).toBe(newRelease);
     const next = own.inputs({ kubernetesVersion: "v1.35.5" });
     expect((await run.provider.diff("kubernetes", urn, outs, next, own.inputs())).changes).toBe(true);
     await run.provider.update("kubernetes", urn, outs, next);
-    expect(own.configured()).toEqual({ cp1: all("v1.35.5", "controlplane"), w1: all("v1.35.5", "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases("v1.35.5", "controlplane"),
+      w1: componentReleases("v1.35.5", "worker"),
+    });
   });
 
   it("takes every component across, and does nothing the second time", async () => {
     const moves: string[] = [];
     const { outcome } = await upgrade({}, recorded(moves));
     const { outs } = await outcome;
-    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(newRelease, "controlplane"),
+      w1: componentReleases(newRelease, "worker"),
+    });
     expect(plain(outs)).toMatchObject({
-      kubernetesVersion: after,
-      running: { cp1: all(after, "controlplane"), w1: all(after, "worker") },
+      kubernetesVersion: newRelease,
+      running: {
+        cp1: componentReleases(newRelease, "controlplane"),
+        w1: componentReleases(newRelease, "worker"),
+      },
     });
     expect(moves).toEqual([
       "kube-apiserver cp1",
@@ -100,12 +118,12 @@ describe("with one worker", () => {
     const proxy = own.kubernetes.applied.get("DaemonSet kube-system/kube-proxy") as unknown as {
       spec: { template: { spec: { containers: { image: string }[] } } };
     };
-    expect(releaseOfImage(proxy.spec.template.spec.containers[0]?.image)).toBe(after);
+    expect(releaseOfImage(proxy.spec.template.spec.containers[0]?.image)).toBe(newRelease);
     expect([...own.cluster.node("cp1").componentImages].sort()).toEqual([
-      `ghcr.io/siderolabs/kubelet:${after}`,
-      `registry.k8s.io/kube-apiserver:${after}`,
-      `registry.k8s.io/kube-controller-manager:${after}`,
-      `registry.k8s.io/kube-scheduler:${after}`,
+      `ghcr.io/siderolabs/kubelet:${newRelease}`,
+      `registry.k8s.io/kube-apiserver:${newRelease}`,
+      `registry.k8s.io/kube-controller-manager:${newRelease}`,
+      `registry.k8s.io/kube-scheduler:${newRelease}`,
     ]);
 
     const applies = own.applies();
@@ -118,7 +136,7 @@ describe("with one worker", () => {
 
   it("takes a node more into the state, and none that is away stops that", async () => {
     const { provider, warnings } = own.provider();
-    const { nodes, ...rest } = own.inputs({ kubernetesVersion: before });
+    const { nodes, ...rest } = own.inputs({ kubernetesVersion: oldRelease });
     const { w1, ...others } = nodes as Record<string, Properties>;
     const { outs } = await provider.create(urn, { ...rest, nodes: others });
     own.cluster.node("cp1").faults.set("certificates-refused");
@@ -127,7 +145,7 @@ describe("with one worker", () => {
     ).toBe(true);
     const { outs: now } = await provider.update("kubernetes", urn, outs, { ...rest, nodes });
     expect(w1).toBeDefined();
-    expect(plain(now)["running"]).toMatchObject({ w1: all(before, "worker") });
+    expect(plain(now)["running"]).toMatchObject({ w1: componentReleases(oldRelease, "worker") });
     expect(warnings).toEqual([]);
     own.cluster.node("cp1").faults.clear();
   });
@@ -135,7 +153,7 @@ describe("with one worker", () => {
   it("leaves the manifests where the setting only follows what runs", async () => {
     const { provider } = own.provider();
     const { outs } = await provider.create(urn, own.inputs({ kubernetesVersion: "v1.35.0" }));
-    await provider.update("kubernetes", urn, outs, own.inputs({ kubernetesVersion: before }));
+    await provider.update("kubernetes", urn, outs, own.inputs({ kubernetesVersion: oldRelease }));
     expect([...own.kubernetes.applied.keys()]).toEqual([]);
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
   });
@@ -143,7 +161,7 @@ describe("with one worker", () => {
   it("goes back within a minor release", async () => {
     const { outcome } = await upgrade({ kubernetesVersion: "v1.35.2" });
     await outcome;
-    expect(own.configured()["cp1"]).toEqual(all("v1.35.2", "controlplane"));
+    expect(own.configured()["cp1"]).toEqual(componentReleases("v1.35.2", "controlplane"));
   });
 
   it("a cluster that was upgraded by hand is a change of the version in a refresh", async () => {
@@ -151,14 +169,14 @@ describe("with one worker", () => {
     const state = await own.adopted(provider);
     const cp1 = own.cluster.node("cp1");
     const moved = setImages(cp1.config?.text ?? "", {
-      "kube-scheduler": `registry.k8s.io/kube-scheduler:${after}`,
+      "kube-scheduler": `registry.k8s.io/kube-scheduler:${newRelease}`,
     });
     const client = connectActor({ endpoint: cp1.address, credentials: own.cluster.credentials });
     await client.applyConfiguration({ data: moved, mode: "NO_REBOOT" });
-    while (releaseOfImage((await client.staticPod("kube-scheduler"))?.image) !== after);
+    while (releaseOfImage((await client.staticPod("kube-scheduler"))?.image) !== newRelease);
     client.close();
     const { inputs } = await provider.read("kubernetes", urn, state);
-    expect(plain(inputs)["kubernetesVersion"]).toBe(`${before}, ${after}`);
+    expect(plain(inputs)["kubernetesVersion"]).toBe(`${oldRelease}, ${newRelease}`);
   });
 
   it.each([
@@ -172,11 +190,11 @@ describe("with one worker", () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const news = own.inputs(change);
-    const told = await failureOf(provider.diff("kubernetes", urn, state, news, own.inputs()));
+    const told = await expectFailure(provider.diff("kubernetes", urn, state, news, own.inputs()));
     expect(told.message).toMatch(why);
-    const { message, properties } = await failureOf(provider.update("kubernetes", urn, state, news));
+    const { message, properties } = await expectFailure(provider.update("kubernetes", urn, state, news));
     expect(message).toMatch(why);
-    expect(plain(properties ?? {})["kubernetesVersion"]).toBe(before);
+    expect(plain(properties ?? {})["kubernetesVersion"]).toBe(oldRelease);
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
     expect(own.cluster.node("cp1").componentImages.size).toBe(0);
   });
@@ -194,14 +212,14 @@ describe("with one worker", () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     for (const told of [
-      await failureOf(provider.diff("kubernetes", urn, state, own.inputs(), own.inputs())),
-      await failureOf(provider.update("kubernetes", urn, state, own.inputs())),
+      await expectFailure(provider.diff("kubernetes", urn, state, own.inputs(), own.inputs())),
+      await expectFailure(provider.update("kubernetes", urn, state, own.inputs())),
     ]) {
       expect(told.message).toContain("flowschemas of flowcontrol.apiserver.k8s.io/v1beta3 (gone in v1.36)");
       expect(told.message).not.toContain("later.k8s.io");
     }
     await provider.update("kubernetes", urn, state, own.inputs({ acceptRemovedApis: true }));
-    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases(newRelease, "worker"));
   });
 
   it("is refused while the stack declares an object whose API goes, unless that is accepted", async () => {
@@ -209,18 +227,18 @@ describe("with one worker", () => {
     const state = await own.adopted(provider);
     const removedObjects = ["VolumeAttributesClass of storage.k8s.io/v1beta1 (gone in v1.36)"];
     // By itself it is no change.
-    const kept = own.inputs({ kubernetesVersion: before, removedObjects });
-    const old = own.inputs({ kubernetesVersion: before });
+    const kept = own.inputs({ kubernetesVersion: oldRelease, removedObjects });
+    const old = own.inputs({ kubernetesVersion: oldRelease });
     expect((await provider.diff("kubernetes", urn, state, kept, old)).changes).toBe(false);
     const news = own.inputs({ removedObjects });
     for (const told of [
-      await failureOf(provider.diff("kubernetes", urn, state, news, own.inputs())),
-      await failureOf(provider.update("kubernetes", urn, state, news)),
+      await expectFailure(provider.diff("kubernetes", urn, state, news, own.inputs())),
+      await expectFailure(provider.update("kubernetes", urn, state, news)),
     ])
       expect(told.message).toContain(removedObjects[0]);
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
     await provider.update("kubernetes", urn, state, { ...news, acceptRemovedApis: true });
-    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases(newRelease, "worker"));
   });
 
   it("leaves a component to the patch that pins it, and refuses to go without the API server", async () => {
@@ -229,51 +247,57 @@ describe("with one worker", () => {
       nodes: { ...nodes, [name]: { ...nodes[name], pinned: [component] } },
     });
     const { outcome } = await upgrade(pin("cp1", "kube-apiserver"));
-    expect((await failureOf(outcome)).message).toContain("a patch pins kube-apiserver");
+    expect((await expectFailure(outcome)).message).toContain("a patch pins kube-apiserver");
     await (
       await upgrade(pin("w1", "kubelet"))
     ).outcome;
-    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(before, "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(newRelease, "controlplane"),
+      w1: componentReleases(oldRelease, "worker"),
+    });
   });
 
   it("changes nothing where an image cannot be fetched", async () => {
     own.cluster.node("w1").faults.set("pull-not-found");
     const { outcome } = await upgrade();
-    expect((await failureOf(outcome)).message).toContain(`kubelet:${after} on w1`);
+    expect((await expectFailure(outcome)).message).toContain(`kubelet:${newRelease} on w1`);
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
   });
 
   it("stops at an API server that does not come back, and goes on from there", async () => {
     own.cluster.node("cp1").faults.set("api-server-down");
     const { outcome, olds } = await upgrade({}, undefined, { recoveryMs: 500 });
-    const { message, properties } = await failureOf(outcome);
+    const { message, properties } = await expectFailure(outcome);
     expect(message).toMatch(/^cp1 \(127\.\S+\), kube-apiserver: not recovered/);
     // What was changed is told: nothing else than what runs.
     expect(message).toMatch(/No component runs v1\.36\.1 yet\.$|At v1\.36\.1 now: kube-apiserver on cp1\./);
-    const configured = { ...all(before, "controlplane"), "kube-apiserver": after };
-    expect(own.configured()).toEqual({ cp1: configured, w1: all(before, "worker") });
-    expect(plain(properties ?? {})).toMatchObject({ kubernetesVersion: before });
+    const configured = { ...componentReleases(oldRelease, "controlplane"), "kube-apiserver": newRelease };
+    expect(own.configured()).toEqual({ cp1: configured, w1: componentReleases(oldRelease, "worker") });
+    expect(plain(properties ?? {})).toMatchObject({ kubernetesVersion: oldRelease });
 
     own.cluster.node("cp1").faults.clear();
     await own.cluster.ready();
     await (
       await upgrade({}, undefined, undefined, { ...olds, ...properties })
     ).outcome;
-    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(newRelease, "controlplane"),
+      w1: componentReleases(newRelease, "worker"),
+    });
     expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
   });
 
   it("stops at a kubelet that does not come back, and tells what runs", async () => {
     own.cluster.node("w1").faults.set("kubelet-does-not-return");
     const { outcome } = await upgrade({ timeoutSeconds: 2 }, undefined, { recoveryMs: 500 });
-    const { message, properties } = await failureOf(outcome);
+    const { message, properties } = await expectFailure(outcome);
     expect(message).toMatch(/^w1 \(127\.\S+\), kubelet: /);
     expect(message).toMatch(
       /At v1\.36\.1 now: kube-apiserver on cp1; .*kubelet on cp1\. Not yet: kubelet on w1\.$/,
     );
     expect(plain(properties ?? {})).toMatchObject({
-      kubernetesVersion: `${before}, ${after}`,
-      running: { cp1: all(after, "controlplane"), w1: { kubelet: before } },
+      kubernetesVersion: `${oldRelease}, ${newRelease}`,
+      running: { cp1: componentReleases(newRelease, "controlplane"), w1: { kubelet: oldRelease } },
     });
   });
 
@@ -284,13 +308,13 @@ describe("with one worker", () => {
     };
     const { outcome } = await upgrade({ rollout });
     const { outs } = await outcome;
-    expect(plain(outs)).toMatchObject({ running: { w1: { kubelet: before } } });
+    expect(plain(outs)).toMatchObject({ running: { w1: { kubelet: oldRelease } } });
     expect(plain(outs)["postponed"]).toContain("no upgrade window is open");
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
     const { provider } = own.provider();
     expect((await provider.diff("kubernetes", urn, outs, own.inputs(), own.inputs())).changes).toBe(true);
     const failing = await upgrade({ rollout: { ...rollout, outsideWindow: "fail" } });
-    expect((await failureOf(failing.outcome)).message).toContain("no upgrade window is open");
+    expect((await expectFailure(failing.outcome)).message).toContain("no upgrade window is open");
   });
 
   it("drains a node whose driver would lose its volumes, and stops where a budget holds a pod", async () => {
@@ -299,11 +323,11 @@ describe("with one worker", () => {
     own.kubernetes.blocked.set("db-0", "the budget db needs 1 healthy pod");
     const drain = { enabled: true, timeoutSeconds: 1 };
     const { outcome, olds } = await upgrade({ drain });
-    const { message, properties } = await failureOf(outcome);
+    const { message, properties } = await expectFailure(outcome);
     expect(message).toMatch(/^w1 \(127\.\S+\), step "drain": .*the budget db needs 1 healthy pod/);
     expect(message).toMatch(/w1 was uncordoned\. At v1\.36\.1 now: .*Not yet: kubelet on w1\.$/);
     expect(own.kubernetes.get("w1").unschedulable).toBe(false);
-    expect(own.configured()["w1"]).toEqual(all(before, "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases(oldRelease, "worker"));
 
     own.kubernetes.blocked.clear();
     own.kubernetes.after = (entry) => {
@@ -317,7 +341,7 @@ describe("with one worker", () => {
         ...properties,
       })
     ).outcome;
-    expect(own.configured()["w1"]).toEqual(all(after, "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases(newRelease, "worker"));
     expect(own.kubernetes.log.filter((entry) => !entry.startsWith("apply"))).toEqual([
       "cordon w1",
       "uncordon w1",

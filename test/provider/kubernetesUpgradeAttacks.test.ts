@@ -7,8 +7,14 @@ import {
   setImages,
   type KubernetesImages,
 } from "../../talos/kubernetesImages.ts";
-import { after, all, before, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
-import { failureOf } from "./nodeUpgradeHarness.ts";
+import {
+  newRelease,
+  componentReleases,
+  oldRelease,
+  KubernetesCluster,
+  urn,
+} from "./kubernetesUpgradeHarness.ts";
+import { expectFailure } from "./nodeUpgradeHarness.ts";
 
 let own: KubernetesCluster;
 
@@ -51,7 +57,11 @@ describe("one control plane and one worker", () => {
   afterEach(async () => own.stop());
 
   it.each([
-    ["a control plane", { controlPlane: true as const, kubeletVersion: before }, /cp9 is a control plane/],
+    [
+      "a control plane",
+      { controlPlane: true as const, kubeletVersion: oldRelease },
+      /cp9 is a control plane/,
+    ],
     ["a kubelet too old for it", { kubeletVersion: "v1.32.9" }, /4 minor releases behind/],
   ])("that Kubernetes has, and the settings do not: %s", async (_, node, why) => {
     own.kubernetes.add("cp9", "10.9.9.9", node);
@@ -60,12 +70,14 @@ describe("one control plane and one worker", () => {
     // Its removal may be part of the same deployment: a preview warns.
     await provider.diff("kubernetes", urn, state, own.inputs(), own.inputs());
     expect(warnings.join()).toMatch(why);
-    expect((await failureOf(provider.update("kubernetes", urn, state, own.inputs()))).message).toMatch(why);
+    expect((await expectFailure(provider.update("kubernetes", urn, state, own.inputs()))).message).toMatch(
+      why,
+    );
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
     own.kubernetes.cluster.delete("cp9");
     own.kubernetes.add("w9", "10.9.9.9", { kubeletVersion: "v1.34.1" });
     await provider.update("kubernetes", urn, state, own.inputs());
-    expect(own.configured()["cp1"]).toEqual(all(after, "controlplane"));
+    expect(own.configured()["cp1"]).toEqual(componentReleases(newRelease, "controlplane"));
   });
 
   it.each([
@@ -84,8 +96,8 @@ describe("one control plane and one worker", () => {
       const news = own.inputs(pinned);
       const had = own.applies();
       for (const told of [
-        await failureOf(provider.diff("kubernetes", urn, state, news, own.inputs(pinned))),
-        await failureOf(provider.update("kubernetes", urn, state, news)),
+        await expectFailure(provider.diff("kubernetes", urn, state, news, own.inputs(pinned))),
+        await expectFailure(provider.update("kubernetes", urn, state, news)),
       ])
         expect(told.message).toMatch(why);
       expect(own.applies()).toEqual(had);
@@ -96,18 +108,18 @@ describe("one control plane and one worker", () => {
     const digest = `@sha256:${"a".repeat(64)}`;
     await byHand("w1", images({ kubelet: `mirror:5000/kubelet${digest}` }));
     await byHand("cp1", images({ "kube-scheduler": `mirror:5000/kube-scheduler${digest}` }));
-    own.kubernetes.get("w1").kubeletVersion = before;
+    own.kubernetes.get("w1").kubeletVersion = oldRelease;
     const { provider } = own.provider();
     const state = await own.adopted(provider);
-    const told = await failureOf(provider.update("kubernetes", urn, state, own.inputs()));
+    const told = await expectFailure(provider.update("kubernetes", urn, state, own.inputs()));
     expect(told.message).toContain("does not tell which release of kube-scheduler runs");
     expect(own.applies()).toEqual({ cp1: 1, w1: 1 });
 
-    await byHand("cp1", images({ "kube-scheduler": `mirror:5000/kube-scheduler:${before}${digest}` }));
+    await byHand("cp1", images({ "kube-scheduler": `mirror:5000/kube-scheduler:${oldRelease}${digest}` }));
     await provider.update("kubernetes", urn, state, own.inputs());
     const [cp1, w1] = ["cp1", "w1"].map((name) => readImages(own.cluster.node(name).config?.text ?? ""));
-    expect(w1?.kubelet).toBe(`mirror:5000/kubelet:${after}`);
-    expect(cp1?.["kube-scheduler"]).toBe(`mirror:5000/kube-scheduler:${after}`);
+    expect(w1?.kubelet).toBe(`mirror:5000/kubelet:${newRelease}`);
+    expect(cp1?.["kube-scheduler"]).toBe(`mirror:5000/kube-scheduler:${newRelease}`);
   });
 
   it("a kube-proxy that is disabled is of no release", async () => {
@@ -121,7 +133,10 @@ describe("one control plane and one worker", () => {
     const state = await own.adopted(provider);
     expect(unwrap(state).values).not.toHaveProperty("adopted");
     await provider.update("kubernetes", urn, state, own.inputs());
-    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(newRelease, "controlplane"),
+      w1: componentReleases(newRelease, "worker"),
+    });
     expect([...own.kubernetes.applied.keys()]).not.toContain("DaemonSet kube-system/kube-proxy");
   });
 
@@ -134,44 +149,47 @@ describe("one control plane and one worker", () => {
       state,
       own.inputs({ kubernetesVersion: "v1.36.0-rc.1" }),
     );
-    expect(own.configured()["w1"]).toEqual(all("v1.36.0-rc.1", "worker"));
+    expect(own.configured()["w1"]).toEqual(componentReleases("v1.36.0-rc.1", "worker"));
     await provider.update("kubernetes", urn, outs, own.inputs());
-    expect(own.configured()["cp1"]).toEqual(all(after, "controlplane"));
+    expect(own.configured()["cp1"]).toEqual(componentReleases(newRelease, "controlplane"));
   });
 
   it("the resource was taken out of the state in the middle of an upgrade: a refresh shows it, and the next run ends it", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     own.cluster.node("w1").faults.set("configuration-refused");
-    await failureOf(provider.update("kubernetes", urn, state, own.inputs()));
+    await expectFailure(provider.update("kubernetes", urn, state, own.inputs()));
     own.cluster.node("w1").faults.clear();
 
     const { outs } = await provider.create(urn, own.inputs());
     const had = own.applies();
     const { inputs, props } = await provider.read("kubernetes", urn, outs);
-    expect(unwrap(inputs).values["kubernetesVersion"]).toBe(`${before}, ${after}`);
+    expect(unwrap(inputs).values["kubernetesVersion"]).toBe(`${oldRelease}, ${newRelease}`);
     expect(own.applies()).toEqual(had);
     await byHand("w1", (config) => `${config}\n`);
     await provider.update("kubernetes", urn, props, own.inputs());
-    expect(own.kubernetes.get("w1").kubeletVersion).toBe(after);
+    expect(own.kubernetes.get("w1").kubeletVersion).toBe(newRelease);
   });
 
   it("a node that has joined in the middle of an upgrade is taken along", async () => {
     const { nodes, ...rest } = own.inputs();
     const { w1: _joins, ...others } = nodes as Record<string, Properties>;
     const { provider } = own.provider();
-    const { outs } = await provider.create(urn, { ...rest, nodes: others, kubernetesVersion: before });
+    const { outs } = await provider.create(urn, { ...rest, nodes: others, kubernetesVersion: oldRelease });
     own.cluster.node("cp1").faults.set("api-server-down");
     const short = own.provider(undefined, { recoveryMs: 500 });
     own.kubernetes.cluster.delete("w1");
-    const failed = await failureOf(
+    const failed = await expectFailure(
       short.provider.update("kubernetes", urn, outs, { ...rest, nodes: others }),
     );
     own.cluster.node("cp1").faults.clear();
     await own.cluster.ready();
-    own.kubernetes.add("w1", own.cluster.node("w1").address, { kubeletVersion: before });
+    own.kubernetes.add("w1", own.cluster.node("w1").address, { kubeletVersion: oldRelease });
     await provider.update("kubernetes", urn, { ...outs, ...failed.properties }, own.inputs());
-    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(newRelease, "controlplane"),
+      w1: componentReleases(newRelease, "worker"),
+    });
   });
 
   it("two stacks at once: everything is done once, and nothing while the other has its turn", async () => {
@@ -179,7 +197,10 @@ describe("one control plane and one worker", () => {
     const state = await own.adopted(provider);
     const two = [own.provider().provider, own.provider().provider];
     await Promise.all(two.map((one) => one.update("kubernetes", urn, state, own.inputs())));
-    expect(own.configured()).toEqual({ cp1: all(after, "controlplane"), w1: all(after, "worker") });
+    expect(own.configured()).toEqual({
+      cp1: componentReleases(newRelease, "controlplane"),
+      w1: componentReleases(newRelease, "worker"),
+    });
     expect(own.applies()["cp1"]).toBe(5);
     expect(own.kubernetes.lease?.holder).toBeUndefined();
   });
@@ -198,7 +219,7 @@ describe("three control planes", () => {
       afterFirstChange(() => void fault.set("etcd-member-unhealthy")),
       { recoveryMs: 500, guardMs: 500 },
     );
-    const told = await failureOf(provider.update("kubernetes", urn, state, own.inputs()));
+    const told = await expectFailure(provider.update("kubernetes", urn, state, own.inputs()));
     expect(told.message).toContain(own.cluster.node("cp3").address);
     expect(own.applies()).toEqual({ cp1: 1, cp2: 0, cp3: 0 });
   });
@@ -210,11 +231,11 @@ describe("three control planes", () => {
         byHand("cp2", images({ "kube-apiserver": "registry.k8s.io/kube-apiserver:v1.37.0" })),
       ),
     );
-    const told = await failureOf(provider.update("kubernetes", urn, state, own.inputs()));
+    const told = await expectFailure(provider.update("kubernetes", urn, state, own.inputs()));
     expect(told.message).toContain("would take it back by a minor release");
     expect(own.configured()["cp2"]?.["kube-apiserver"]).toBe("v1.37.0");
     expect(releaseOfImage(readImages(own.cluster.node("cp3").config?.text ?? "")["kube-apiserver"])).toBe(
-      before,
+      oldRelease,
     );
   });
 });

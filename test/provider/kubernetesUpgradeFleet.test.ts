@@ -1,9 +1,9 @@
 import { afterEach, expect, it } from "vitest";
 import { connectActor } from "../../talos/api/actor.ts";
-import { killed, killSeed } from "./kubernetesKills.ts";
-import { after, all, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
+import { upgradeWithKills, killSeed } from "./kubernetesKills.ts";
+import { newRelease, componentReleases, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
 import type { Properties } from "../../provider/secrets.ts";
-import { failureOf, inputsFor } from "./nodeUpgradeHarness.ts";
+import { expectFailure, inputsFor } from "./nodeUpgradeHarness.ts";
 
 let own: KubernetesCluster;
 afterEach(async () => own.stop());
@@ -30,8 +30,8 @@ it("takes control planes one at a time, each well with its component before the 
   // API servers, controller managers, schedulers, kube-proxy in the configurations, kubelets.
   expect(order).toEqual([...planes, ...planes, ...planes, ...planes, ...planes, "w1"]);
   expect(own.configured()).toEqual({
-    ...Object.fromEntries(planes.map((name) => [name, all(after, "controlplane")])),
-    w1: all(after, "worker"),
+    ...Object.fromEntries(planes.map((name) => [name, componentReleases(newRelease, "controlplane")])),
+    w1: componentReleases(newRelease, "worker"),
   });
 }, 60_000);
 
@@ -49,8 +49,8 @@ it("judges a preview by the Talos that is to run, and a deployment by the one th
   };
   await provider.diff("kubernetes", urn, state, own.inputs({ nodes }), own.inputs());
   for (const told of [
-    await failureOf(provider.diff("kubernetes", urn, state, own.inputs(), own.inputs())),
-    await failureOf(provider.update("kubernetes", urn, state, own.inputs({ nodes }))),
+    await expectFailure(provider.diff("kubernetes", urn, state, own.inputs(), own.inputs())),
+    await expectFailure(provider.update("kubernetes", urn, state, own.inputs({ nodes }))),
   ])
     expect(told.message).toContain("Talos v1.12.7 runs Kubernetes v1.30 to v1.35");
   expect(own.applies()).toEqual({ cp1: 0 });
@@ -67,7 +67,7 @@ it("names the steps to take where Talos comes first, and more than one of Kubern
     cp1: { node: own.cluster.node("cp1").address, role: "controlplane", talosVersion: "v1.14.1" },
   };
   const state = await own.adopted(provider);
-  const told = await failureOf(
+  const told = await expectFailure(
     provider.diff(
       "kubernetes",
       urn,
@@ -101,7 +101,7 @@ it("refuses Talos before any configuration where Kubernetes comes first, and nam
   // As in a deployment, where RolloutReadiness has no kubeconfig.
   delete (inputs as Properties)["kubeconfig"];
   const readiness = urn.replace("KubernetesUpgrade::kubernetes-upgrade", "RolloutReadiness::readiness");
-  const told = await failureOf(own.provider().provider.create(readiness, inputs));
+  const told = await expectFailure(own.provider().provider.create(readiness, inputs));
   expect(told.message).toMatch(
     /not v1\.30\.4.*1\) set kubernetesVersion to v1\.31, .*; 2\) set talosVersion to v1\.13\.9/s,
   );
@@ -110,5 +110,5 @@ it("refuses Talos before any configuration where Kubernetes comes first, and nam
 
 it(`goes on after kills at random points: nothing is done twice or left behind (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
   own = await KubernetesCluster.start({ subnet: "127.49.64", controlPlanes: 1, workers: 1 });
-  expect(await killed(own, 5, killSeed)).toBeGreaterThanOrEqual(5);
+  expect(await upgradeWithKills(own, 5, killSeed)).toBeGreaterThanOrEqual(5);
 }, 120_000);

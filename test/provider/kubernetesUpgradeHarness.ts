@@ -4,11 +4,11 @@ import type { Properties } from "../../provider/secrets.ts";
 import { readImages, releaseOfImage, type KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import type { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { harness, type Harness } from "./nodeUpgradeHarness.ts";
+import { createHarness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-export const before = "v1.35.4";
-export const after = "v1.36.1";
+export const oldRelease = "v1.35.4";
+export const newRelease = "v1.36.1";
 export const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:KubernetesUpgrade::kubernetes-upgrade";
 
 /** A cluster that runs a release of Kubernetes, as its nodes and its API tell it. */
@@ -38,7 +38,7 @@ export class KubernetesCluster {
     const cluster = await SimulatedCluster.start({
       version: "v1.13.9",
       timings: { pullSeconds: 0.02, bootSeconds: 0.05 },
-      kubernetesVersion: before,
+      kubernetesVersion: oldRelease,
       runtime: { kubeletUp: async ({ name }) => report(name) },
       ...options,
     });
@@ -52,7 +52,7 @@ export class KubernetesCluster {
   }
 
   provider(connect?: typeof connectActor, patience: Record<string, number> = {}): Harness {
-    return harness(
+    return createHarness(
       this.kubernetes,
       {
         probeMs: 10_000,
@@ -70,7 +70,7 @@ export class KubernetesCluster {
 
   inputs(change: Properties = {}): Properties {
     return {
-      kubernetesVersion: after,
+      kubernetesVersion: newRelease,
       nodes: Object.fromEntries(
         this.cluster.nodes.map((node) => [
           node.name,
@@ -86,7 +86,7 @@ export class KubernetesCluster {
 
   /** The state of a stack that has the cluster as it is. */
   async adopted(provider: TalosNodeProvider, change: Properties = {}): Promise<Properties> {
-    const { outs } = await provider.create(urn, this.inputs({ kubernetesVersion: before, ...change }));
+    const { outs } = await provider.create(urn, this.inputs({ kubernetesVersion: oldRelease, ...change }));
     return outs;
   }
 
@@ -112,7 +112,7 @@ export class KubernetesCluster {
 }
 
 /** What a node of each role names when all of it is of one release. */
-export function all(release: string, role: "controlplane" | "worker"): Record<string, string> {
+export function componentReleases(release: string, role: "controlplane" | "worker"): Record<string, string> {
   const names =
     role === "worker"
       ? ["kubelet"]

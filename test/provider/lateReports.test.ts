@@ -3,7 +3,7 @@ import { upgradeNode, type Outcome } from "../../provider/upgrade.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { TalosActor } from "../../talos/api/talosClient.ts";
 import { FakeFleet, type Image, type Machine } from "../unit/provider/fakeFleet.ts";
-import { open, wanted } from "../unit/provider/randomRollouts.ts";
+import { openSession, wanted } from "../unit/provider/randomRollouts.ts";
 
 // A node that has booted tells what it runs piece by piece. What it does not tell yet is neither the old nor the new.
 
@@ -65,7 +65,7 @@ function start(runs: Image, late: Late, reads: number): void {
 
 async function upgrade(): Promise<Outcome> {
   const files = { files: ["/usr/local/sbin/iscsiadm"] };
-  const { context } = await open(fleet, fleet.get("w1"), ["10.0.0.1"], files);
+  const { context } = await openSession(fleet, fleet.get("w1"), ["10.0.0.1"], files);
   return upgradeNode(context);
 }
 

@@ -3,7 +3,7 @@ import { KubernetesError } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // Nodes that are taken off the list: what happens to their machines, and what is refused.
@@ -54,10 +54,10 @@ async function remove(own: Harness, state: Properties, inputs: Properties): Prom
 
 /** The preview says no, and so does the `up` of somebody who did not look: nothing has happened then. */
 async function refusedTwice(inputs: Properties): Promise<string> {
-  const own = harness(kubernetes);
+  const own = createHarness(kubernetes);
   const state = await deployed(own);
-  const preview = await failureOf(own.provider.diff("membership", urn, state, inputs));
-  const up = await failureOf(own.provider.update("membership", urn, state, inputs));
+  const preview = await expectFailure(own.provider.diff("membership", urn, state, inputs));
+  const up = await expectFailure(own.provider.update("membership", urn, state, inputs));
   for (const node of cluster.nodes.filter(({ boot }) => boot !== undefined))
     expect(node.snapshot()).toMatchObject(untouched);
   expect(kubernetes.log.filter((line) => line.startsWith("delete"))).toEqual([]);
@@ -69,7 +69,7 @@ describe("a worker", () => {
   it("with reset is drained, wiped, in maintenance mode, and no node of Kubernetes any more", async () => {
     await start("127.44.61", 1, 2);
     kubernetes.pod("w2", "web").pod("w2", "logs", { owner: "DaemonSet" });
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
     const before = cluster.node("w1").snapshot();
     const after = await remove(own, state, without(["w2"]));
@@ -99,7 +99,7 @@ describe("a worker", () => {
         },
       });
     };
-    const own = harness(kubernetes, {}, connect);
+    const own = createHarness(kubernetes, {}, connect);
     const state = await deployed(own);
     const checked = await own.provider.check(urn, state, { ...without(["w2"]), preview: true });
     await own.provider.diff("membership", urn, state, checked.inputs as Properties, state);
@@ -110,7 +110,7 @@ describe("a worker", () => {
 
   it("with keep is left alone, and what is left to do is said", async () => {
     await start("127.44.62", 1, 2);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const keep = { w2: { onRemove: "keep" } };
     const state = await deployed(own, without([], {}, keep));
     const after = await remove(own, state, without(["w2"]));
@@ -126,9 +126,9 @@ describe("a worker", () => {
     await start("127.44.63", 1, 2);
     kubernetes.pod("w2", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", "The disruption budget db needs 1 healthy pods and has 1 currently");
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
-    const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+    const failed = await expectFailure(own.provider.update("membership", urn, state, without(["w2"])));
     expect(failed.message).toMatch(
       /^w2 \(127\.44\.63\.22\), removal, step "drain": 1 pod had not left.*The disruption budget db.*The machine was not reset\. It was uncordoned\.$/,
     );
@@ -145,16 +145,16 @@ describe("a worker", () => {
   it("with a volume that does not leave is not reset; without a drain its volumes are told", async () => {
     await start("127.44.73", 1, 2);
     kubernetes.storage.attach("w2", "pv-a");
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
-    const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+    const failed = await expectFailure(own.provider.update("membership", urn, state, without(["w2"])));
     expect(failed.message).toMatch(
       /^w2 \(127\.44\.73\.22\), removal, step "drain": volumes had not left after 1 s: volume pv-a \(claim default\/claim-of-pv-a/,
     );
     expect(cluster.node("w2").snapshot()).toMatchObject(untouched);
     expect(kubernetes.get("w2").unschedulable).toBe(false);
 
-    const rash = harness(kubernetes);
+    const rash = createHarness(kubernetes);
     const undrained = { drain: { enabled: false } };
     await rash.provider.diff("membership", urn, state, without(["w2"], undrained));
     expect(rash.warnings[0]).toMatch(
@@ -172,26 +172,26 @@ describe("a worker", () => {
     expect(message).toMatch(
       /^w2 \(127\.44\.64\.22\), removal, step "look": the Talos API at 127\.44\.64\.22 cannot be used: .*set cluster\.onRemove: keep.*`kubectl delete node w2`/,
     );
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const after = await remove(own, await deployed(own), without(["w2"], { onRemove: "keep" }));
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
   it("that was reset by a run which was killed is only forgotten", async () => {
     await start("127.44.65", 1, 2);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
     const killed = own.provider.update("membership", urn, state, without(["w2"]));
     while (cluster.node("w2").snapshot().stage !== "resetting") await new Promise((r) => setTimeout(r, 5));
     await own.provider.cancel();
-    const { message, properties } = await failureOf(killed);
+    const { message, properties } = await expectFailure(killed);
     expect(message).toMatch(
       /step "wait": cancelled; steps left: wait, forget \[cancelled\]\. The machine was asked to reset\./,
     );
     expect(listed(properties)).toEqual(["cp1", "w1", "w2"]);
     expect(kubernetes.cluster.has("w2")).toBe(true);
 
-    const again = harness(kubernetes);
+    const again = createHarness(kubernetes);
     // As after a kill: the state is the one from before. The Node object tells what was asked of its machine.
     const after = await remove(again, state, without(["w2"]));
     expect(again.info.join("\n")).toMatch(/was reset by an earlier run|left the cluster/);
@@ -202,19 +202,19 @@ describe("a worker", () => {
 
   it("that was reset is remembered by the state where forgetting it failed", async () => {
     await start("127.44.68", 1, 2);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
     kubernetes.deleteNode = async () => {
       throw new KubernetesError("forbidden", 403);
     };
-    const failed = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+    const failed = await expectFailure(own.provider.update("membership", urn, state, without(["w2"])));
     expect(failed.message).toMatch(
       /step "forget": Kubernetes: forbidden \[kubernetes-\w+\]\. The machine was reset;/,
     );
     expect(failed.properties?.["members"]).toMatchObject({ w2: { wasReset: true } });
     kubernetes.cluster.get("w2")!.annotations = {};
     Reflect.deleteProperty(kubernetes, "deleteNode");
-    const after = await remove(harness(kubernetes), failed.properties ?? {}, without(["w2"]));
+    const after = await remove(createHarness(kubernetes), failed.properties ?? {}, without(["w2"]));
     expect(kubernetes.cluster.has("w2")).toBe(false);
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
@@ -225,7 +225,7 @@ describe("a worker", () => {
     try {
       // What answers at the address of w2 has a certificate of another CA.
       const stranger = (): Harness =>
-        harness(kubernetes, {}, (connection) =>
+        createHarness(kubernetes, {}, (connection) =>
           connectActor(
             connection.endpoint === "127.44.69.22"
               ? { ...connection, endpoint: "127.44.70.21", node: "127.44.70.21" }
@@ -234,14 +234,12 @@ describe("a worker", () => {
         );
       const refused = async (own: Harness): Promise<string> => {
         const state = await deployed(own);
-        const preview = await failureOf(own.provider.diff("membership", urn, state, without(["w2"])));
-        const up = await failureOf(own.provider.update("membership", urn, state, without(["w2"])));
+        const preview = await expectFailure(own.provider.diff("membership", urn, state, without(["w2"])));
+        const up = await expectFailure(own.provider.update("membership", urn, state, without(["w2"])));
         expect(up.message).toBe(preview.message);
         expect(listed(up.properties)).toEqual(["cp1", "w1", "w2"]);
         expect(kubernetes.log).toEqual([]);
-        expect(up.message).toMatch(
-          /To reset it: .*To leave it as it is: .*onRemove: keep.*kubectl delete node w2/,
-        );
+        expect(up.message).toMatch(/To reset it: .*To leave it is: .*onRemove: keep.*kubectl delete node w2/);
         return up.message;
       };
       expect(await refused(stranger())).toMatch(
@@ -255,7 +253,9 @@ describe("a worker", () => {
       delete machine.disk.config;
       await connectActor({ endpoint: machine.address, credentials: cluster.credentials }).reboot();
       while (machine.snapshot().stage !== "maintenance") await new Promise((r) => setTimeout(r, 20));
-      expect(await refused(harness(kubernetes))).toMatch(/is in maintenance mode: .*\[machine-unverified\]/);
+      expect(await refused(createHarness(kubernetes))).toMatch(
+        /is in maintenance mode: .*\[machine-unverified\]/,
+      );
     } finally {
       await other.stop();
     }
@@ -263,7 +263,7 @@ describe("a worker", () => {
 
   it("with another name or another address is not gone", async () => {
     await start("127.44.66", 1, 2);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
     const renamed = without([]);
     const nodes = renamed["nodes"] as { name: string; node: string }[];
@@ -278,13 +278,13 @@ describe("a worker", () => {
     await start("127.44.67", 1, 1);
     // DNS, as far as this test needs one.
     const resolved = (host: string): string => (host === "w1.example.org" ? "127.44.67.21" : host);
-    const own = harness(kubernetes, {}, ({ endpoint, node = endpoint, ...rest }) =>
+    const own = createHarness(kubernetes, {}, ({ endpoint, node = endpoint, ...rest }) =>
       connectActor({ ...rest, endpoint: resolved(endpoint), node: resolved(node) }),
     );
     const both = without([]);
     const alias = { name: "worker-1", node: "w1.example.org", role: "worker" };
     const renamed = { ...without(["w1"]), nodes: [...(without(["w1"])["nodes"] as object[]), alias] };
-    const { message } = await failureOf(
+    const { message } = await expectFailure(
       own.provider.update("membership", urn, await deployed(own, both), renamed),
     );
     expect(message).toMatch(
@@ -299,11 +299,11 @@ it("a machine that says it is a node that stays is not reset, whatever its addre
   const [first, second] = ["w1", "w2"].map((name) => cluster.node(name).address);
   // Two leases that changed places.
   const swapped = { w1: { node: second }, w2: { node: first } };
-  const own = harness(kubernetes, { probeMs: 10_000, guardMs: 10_000, contactMs: 10_000 });
+  const own = createHarness(kubernetes, { probeMs: 10_000, guardMs: 10_000, contactMs: 10_000 });
   const state = await deployed(own, without([], {}, swapped));
   const left = without(["w2"], {}, swapped);
-  const preview = await failureOf(own.provider.diff("membership", urn, state, left));
-  const up = await failureOf(own.provider.update("membership", urn, state, left));
+  const preview = await expectFailure(own.provider.diff("membership", urn, state, left));
+  const up = await expectFailure(own.provider.update("membership", urn, state, left));
   for (const { message } of [preview, up])
     expect(message).toMatch(
       /^w2 \(127\.44\.81\.21\), removal, step "guard": the machine at 127\.44\.81\.21 .* w1 \(127\.44\.81\.22\).*\[other-node\]/,
@@ -315,7 +315,7 @@ it("a machine that says it is a node that stays is not reset, whatever its addre
 describe("a control plane", () => {
   it("with reset leaves etcd, and the others keep their quorum", async () => {
     await start("127.44.71", 3, 0);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const after = await remove(own, await deployed(own), without(["cp1"]));
     expect(own.warnings[0]).toMatch(/^cp1 .*leaves etcd/);
     expect(cluster.node("cp1").snapshot()).toMatchObject({ stage: "maintenance" });
@@ -329,7 +329,7 @@ describe("a control plane", () => {
 
   it("leaves together with a worker, before it: to the worker it would be a member on no control plane", async () => {
     await start("127.44.79", 4, 2);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await remove(own, await deployed(own), without(["cp4", "w2"]));
     expect(listed(state)).toEqual(["cp1", "cp2", "cp3", "w1"]);
     for (const name of ["cp4", "w2"])
@@ -339,7 +339,7 @@ describe("a control plane", () => {
 
   it("that leaves is no obstacle to the others' upgrade in the preview, and none afterwards", async () => {
     await start("127.44.79", 3, 0);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
     const fewer = without(["cp3"]);
     const nodes = (fewer["nodes"] as { name: string }[]).map(({ name }) => {
@@ -350,18 +350,18 @@ describe("a control plane", () => {
     const controlPlanes = ["127.44.79.11", "127.44.79.12"];
     const rollout = { nodes, schematicId, clientConfiguration, drain, controlPlanes };
     const preflight = urn.replace("ClusterMembership", "RolloutPreflight");
-    const preview = harness(kubernetes);
+    const preview = createHarness(kubernetes);
     await preview.provider.check(preflight, {}, rollout);
     expect(preview.warnings.join("\n")).toMatch(/etcd member cp3 .*\[etcd-unknown-member\]/);
 
-    const again = harness(kubernetes);
+    const again = createHarness(kubernetes);
     await again.provider.diff("membership", urn, state, fewer);
     await again.provider.check(preflight, {}, rollout);
     expect(again.warnings.join("\n")).not.toMatch(/the rollout would be refused right now/);
     expect(again.warnings.join("\n")).toMatch(/cp3 .*\[etcd-unknown-member\].*unless this deployment/);
     // Two that are left can upgrade neither: that is told before the third is gone.
     await again.provider.update("membership", urn, state, fewer);
-    const later = harness(kubernetes);
+    const later = createHarness(kubernetes);
     await later.provider.check(preflight, {}, rollout);
     expect(later.warnings.join("\n")).toMatch(/1 of 2 members .*\[etcd-quorum\]/);
   });
@@ -397,7 +397,7 @@ describe("a control plane", () => {
 
   it("with keep is left in etcd, which is said", async () => {
     await start("127.44.75", 3, 0);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     await remove(own, await deployed(own), without(["cp3"], { onRemove: "keep" }));
     expect(own.warnings.at(-1)).toMatch(
       /^cp3 .*It remains a member of etcd, which stops the next rollout\..*`talosctl etcd remove-member <ID> --nodes 127\./,
@@ -409,7 +409,7 @@ describe("a control plane", () => {
 describe("the whole stack", () => {
   it("can be destroyed without any machine being touched", async () => {
     await start("127.44.76", 1, 1);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     await deployed(own);
     await own.provider.delete();
     for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject(untouched);
@@ -418,7 +418,7 @@ describe("the whole stack", () => {
 
   it("is read from the state, and has no secret in plain sight", async () => {
     await start("127.44.77", 1, 1);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const state = await deployed(own);
     const read = await own.provider.read("membership", urn, state);
     expect(read.props).toEqual(state);
@@ -428,7 +428,7 @@ describe("the whole stack", () => {
 
   it("refuses inputs that it cannot use, by their names", async () => {
     await start("127.44.78", 1, 0);
-    const { failures } = await harness().provider.check(
+    const { failures } = await createHarness().provider.check(
       urn,
       {},
       {

@@ -9,7 +9,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { TalosActor } from "../../talos/api/talosClient.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
-import { failureOf, harness, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
 // A node's configuration: what previews say, what is applied and how, and what is refused.
@@ -81,7 +81,7 @@ const applied = (name: string): string[] =>
 
 /** A provider whose actor is changed. */
 function acting(change: (talos: TalosActor) => Partial<TalosActor>): Harness {
-  return harness(undefined, {}, (connection) => {
+  return createHarness(undefined, {}, (connection) => {
     const talos = connectActor(connection);
     const changed = change(talos);
     return new Proxy(talos, {
@@ -98,7 +98,7 @@ function acting(change: (talos: TalosActor) => Partial<TalosActor>): Harness {
 /** A provider that counts its connections. */
 function counted() {
   let dials = 0;
-  const own = harness(undefined, {}, (connection) => {
+  const own = createHarness(undefined, {}, (connection) => {
     dials++;
     return connectActor(connection);
   });
@@ -126,7 +126,7 @@ async function fresh(name: string, address: string): Promise<SimulatedNode> {
 
 describe("the preview", () => {
   it("shows what the node gains, changes and loses, and that is all", async () => {
-    const own = harness();
+    const own = createHarness();
     const image = "factory.talos.dev/metal-installer/c9:v1.13.9";
     const wanted = wantedOf("w1", (config) => {
       withSysctl(config);
@@ -142,7 +142,7 @@ describe("the preview", () => {
   });
 
   it("adds its lines behind those of earlier applies, so that the engine shows none as taken away", async () => {
-    const own = harness();
+    const own = createHarness();
     const first = (await check(own, {}, inputsOf("w1", wantedOf("w1", withSysctl), { patches: [sysctl] })))
       .inputs;
     const label = "machine: { nodeLabels: { rack: a } }";
@@ -157,7 +157,7 @@ describe("the preview", () => {
   });
 
   it("refuses what would be dropped, by the node, the path and what to do", async () => {
-    const own = harness();
+    const own = createHarness();
     const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
     const { failures } = await check(own, {}, inputsOf("w1", wanted));
     expect(failures).toEqual([
@@ -185,7 +185,7 @@ describe("the preview", () => {
   });
 
   it("takes out what it had put in itself, without asking", async () => {
-    const own = harness();
+    const own = createHarness();
     const old = inputsOf("w1", wantedOf("w1"));
     const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
     const { inputs, failures } = await check(own, old, inputsOf("w1", wanted));
@@ -218,7 +218,7 @@ describe("the preview", () => {
 
   it("names no secret property that is wrong, since engines print the value of one that is named", async () => {
     const wrong = { machineConfiguration: 5, patches: canary, clientConfiguration: canary };
-    const { failures } = await check(harness(), {}, inputsOf("w1", "x", wrong));
+    const { failures } = await check(createHarness(), {}, inputsOf("w1", "x", wrong));
     expect(failures.map(({ property, reason }) => [property, reason.split(" ")[0]])).toEqual([
       ["", "[clientConfiguration]"],
       ["", "[machineConfiguration]"],
@@ -233,7 +233,7 @@ describe("the preview", () => {
       config.machine["env"] = { HTTPS_PROXY: `http://user:${canary}@proxy:3128` };
       config.machine["someNewApiKey"] = canary;
     });
-    const { inputs, failures } = await check(harness(), {}, inputsOf("w1", wanted));
+    const { inputs, failures } = await check(createHarness(), {}, inputsOf("w1", wanted));
     const { clientConfiguration, machineConfiguration, patches, ...shown } = inputs;
     for (const secret of [clientConfiguration, machineConfiguration, patches]) {
       expect(secret).toMatchObject({
@@ -248,7 +248,7 @@ describe("the preview", () => {
     const [old, moved] = ["127.49.1.21", "127.49.1.31"].map((node) =>
       inputsOf("w1", wantedOf("w1"), { node }),
     );
-    expect(await harness().provider.diff("w1", urn, old ?? {}, moved ?? {})).toEqual({
+    expect(await createHarness().provider.diff("w1", urn, old ?? {}, moved ?? {})).toEqual({
       changes: true,
       replaces: ["node"],
     });
@@ -273,8 +273,8 @@ describe("another contract", () => {
   });
 
   it("than that of the cluster's own secrets is refused too, even when the state has lost the node", async () => {
-    expect(reasons(await check(harness(), {}, raised("v1.12")))).toContain("siderolabs/talos#13885");
-    expect((await check(harness(), {}, raised("v1.13"))).failures).toEqual([]);
+    expect(reasons(await check(createHarness(), {}, raised("v1.12")))).toContain("siderolabs/talos#13885");
+    expect((await check(createHarness(), {}, raised("v1.13"))).failures).toEqual([]);
   });
 
   it("is known by the encryption keys that it takes away, when nobody has recorded the contract", async () => {
@@ -286,7 +286,7 @@ describe("another contract", () => {
       node.disk.config = wantedOf("cp1", secret("aescbcEncryptionSecret"));
       const before = inputsOf("cp1", node.disk.config);
       const next = inputsOf("cp1", wantedOf("cp1", secret("secretboxEncryptionSecret")));
-      const found = await check(harness(), before, next);
+      const found = await check(createHarness(), before, next);
       expect(reasons(found)).toMatch(
         /cluster\.aescbcEncryptionSecret would be replaced or removed.*siderolabs\/talos#13885/,
       );
@@ -294,7 +294,7 @@ describe("another contract", () => {
         secret("aescbcEncryptionSecret")(config);
         secret("secretboxEncryptionSecret")(config);
       });
-      expect((await check(harness(), before, inputsOf("cp1", both))).failures).toEqual([]);
+      expect((await check(createHarness(), before, inputsOf("cp1", both))).failures).toEqual([]);
     });
   });
 });
@@ -304,7 +304,10 @@ describe("the deployment", () => {
     await restoring("w1", async () => {
       const wanted = wantedOf("w1", withSysctl);
       const before = applied("w1").length;
-      const { outs } = await harness().provider.create(urn, inputsOf("w1", wanted, { patches: [sysctl] }));
+      const { outs } = await createHarness().provider.create(
+        urn,
+        inputsOf("w1", wanted, { patches: [sysctl] }),
+      );
       expect(unwrap(outs).values["given"]).toMatchObject({ machineConfiguration: wanted, patches: [sysctl] });
       expect(outs["given"]).toHaveProperty("4dabf18193072939515e22adb298388d");
       expect(applied("w1").slice(before)).toEqual(["no_reboot"]);
@@ -314,7 +317,7 @@ describe("the deployment", () => {
 
   it("stages what needs a reboot, which it leaves to the upgrade", async () => {
     await restoring("w1", async () => {
-      const own = harness();
+      const own = createHarness();
       const udev = 'machine: { udev: { rules: ["x"] } }';
       const wanted = wantedOf("w1", (config) => (config.machine["udev"] = { rules: ["x"] }));
       const [before, boots] = [applied("w1").length, cluster.node("w1").snapshot().boots];
@@ -332,7 +335,7 @@ describe("the deployment", () => {
         request.dryRun === true ? Promise.reject(lost) : talos.applyConfiguration(request, call),
     }));
     const before = applied("w1").length;
-    const failed = await failureOf(
+    const failed = await expectFailure(
       own.provider.create(urn, inputsOf("w1", wantedOf("w1", withSysctl), { patches: [sysctl] })),
     );
     expect(failed.message).toMatch(/its configuration could not be applied: .*no answer within 1 s/);
@@ -365,38 +368,38 @@ describe("the deployment", () => {
       }));
       const old = inputsOf("cp1", wantedOf("cp1"));
       const news = inputsOf("cp1", wantedOf("cp1", withSysctl), { patches: [sysctl], timeoutSeconds: 1 });
-      const failed = await failureOf(refuse.provider.update("cp1", urn, old, news));
+      const failed = await expectFailure(refuse.provider.update("cp1", urn, old, news));
       expect(failed.message).toContain("disk full");
       // The state is the one from before: the next preview shows the same lines, and the next up looks at the others.
       expect(failed).not.toHaveProperty("properties");
-      expect(changesOf((await check(harness(), old, news)).inputs)).toEqual([
+      expect(changesOf((await check(createHarness(), old, news)).inputs)).toEqual([
         "+ machine.sysctls.vm.nr_hugepages: 1024",
       ]);
       cluster.node("cp2").faults.set("etcd-member-unhealthy");
       const before = applied("cp1").length;
-      const again = await failureOf(harness().provider.update("cp1", urn, old, news));
+      const again = await expectFailure(createHarness().provider.update("cp1", urn, old, news));
       expect(again.message).toMatch(/was not applied .*127\.49\.1\.12.*\[etcd-/);
       expect(applied("cp1")).toHaveLength(before);
       cluster.node("cp2").faults.clear();
       await cluster.ready();
-      await harness().provider.update("cp1", urn, old, news);
+      await createHarness().provider.update("cp1", urn, old, news);
       expect(applied("cp1").slice(before)).toEqual(["no_reboot"]);
     });
   });
 
   it("waits for the others, and says which is not well when time is up; the change may be the node's own cure", async () => {
-    const { provider, status } = harness();
+    const { provider, status } = createHarness();
     const wanted = (name: string) =>
       inputsOf(name, wantedOf(name, withSysctl), { patches: [sysctl], timeoutSeconds: 1 });
     cluster.node("cp2").faults.set("etcd-member-unhealthy");
     try {
-      const failed = await failureOf(provider.create(urn, wanted("cp1")));
+      const failed = await expectFailure(provider.create(urn, wanted("cp1")));
       expect(failed.message).toMatch(
         /^cp1 \(127\.49\.1\.11\): its configuration was not applied \(waited .*127\.49\.1\.12.*\[etcd-/,
       );
       expect(status.join("\n")).toContain("waiting: ");
       // Workers come after the control planes.
-      expect((await failureOf(provider.create(urn, wanted("w1")))).message).toContain("127.49.1.12");
+      expect((await expectFailure(provider.create(urn, wanted("w1")))).message).toContain("127.49.1.12");
     } finally {
       cluster.node("cp2").faults.clear();
       await cluster.ready();
@@ -415,7 +418,7 @@ describe("the deployment", () => {
       cluster.node("cp2").faults.set("etcd-member-unhealthy");
       try {
         await expect(
-          harness().provider.create(urn, inputsOf("cp1", wanted, { patches: [image] })),
+          createHarness().provider.create(urn, inputsOf("cp1", wanted, { patches: [image] })),
         ).resolves.toBeDefined();
       } finally {
         cluster.node("cp2").faults.clear();
@@ -425,8 +428,8 @@ describe("the deployment", () => {
   });
 
   it("refuses a node that does not answer, and what would be dropped since the preview", async () => {
-    const { provider } = harness();
-    const away = await failureOf(
+    const { provider } = createHarness();
+    const away = await expectFailure(
       provider.create(urn, inputsOf("w1", wantedOf("w1"), { node: "127.49.1.99" })),
     );
     expect(away.message).toMatch(/its configuration was not applied.*\[config-unreadable\]/);
@@ -434,7 +437,7 @@ describe("the deployment", () => {
       "w1",
       wantedOf("w1", (config) => delete config.machine["network"]),
     );
-    expect((await failureOf(provider.create(urn, dropping))).message).toContain(
+    expect((await expectFailure(provider.create(urn, dropping))).message).toContain(
       "- machine.network.hostname: w1",
     );
   });
@@ -446,7 +449,7 @@ describe("after a rotation of the CA", () => {
     const former = wantedOf("w1", (config) => {
       config.machine["ca"] = { crt: crt.toString("base64") };
     });
-    const own = harness();
+    const own = createHarness();
     const state = inputsOf("w1", former);
     const checked = await check(own, state, inputsOf("w1", wantedOf("w1")));
     expect(checked.failures).toEqual([]);
@@ -484,14 +487,14 @@ describe("a machine in maintenance mode", () => {
   it("that is configured according to the state is sent nothing; the preview names both ways to consent", async () => {
     const machine = await fresh("again", "127.49.1.32");
     try {
-      const own = harness();
+      const own = createHarness();
       const state = inputsOf("w1", wantedOf("w1"), { name: "again", node: machine.address });
       const next = { ...state, machineConfiguration: wantedOf("w1", withSysctl), patches: [sysctl] };
       const preview = await check(own, state, next);
       expect(reasons(preview)).toMatch(/answers without client authentication/);
       expect(reasons(preview)).toContain(`\`pulumi up --replace '${urn}'\``);
       expect(reasons(preview)).toMatch(/remove again from cluster\.nodes .*and add it again/);
-      const up = await failureOf(own.provider.update("again", urn, state, next));
+      const up = await expectFailure(own.provider.update("again", urn, state, next));
       expect(up.message).toBe(reasons(preview));
       expect(machine.snapshot().appliedConfigs).toEqual([]);
       // Consent: the engine checks and creates a replacement as if the resource were new.
@@ -511,7 +514,7 @@ describe("a change by hand", () => {
 
   it("is drift line by line after a refresh, no difference in how it is written is, and it is told and not taken back", async () => {
     await restoring("w1", async () => {
-      const own = harness();
+      const own = createHarness();
       const { provider, warnings } = own;
       const given = parse(wantedOf("w1", byHand)) as Config;
       // Written otherwise, with the same meaning.
@@ -560,7 +563,7 @@ describe("a change by hand", () => {
       const patches = ['machine: { sysctls: { vm.managed: "1" } }'];
       const given = inputsOf("w1", wantedOf("w1", managed("1")), { patches });
       cluster.node("w1").disk.config = wantedOf("w1", managed("2"));
-      const own = harness();
+      const own = createHarness();
       // Without a refresh nobody looks.
       const plain = await check(own, given, given);
       expect(changesOf(plain.inputs)).toBeUndefined();
@@ -585,7 +588,7 @@ describe("a change by hand", () => {
       cluster.node("w1").disk.config = wantedOf("w1", byHand);
       const next = wantedOf("w1", (config) => (config.machine["nodeLabels"] = { a: "b" }));
       const found = await check(
-        harness(),
+        createHarness(),
         inputsOf("w1", wantedOf("w1")),
         inputsOf("w1", next, { patches: ["machine: { nodeLabels: { a: b } }"] }),
       );
@@ -615,7 +618,7 @@ describe("a state of 0.1.0", () => {
   });
 
   it("goes on as it is where the node has its configuration: nothing is applied", async () => {
-    const own = harness();
+    const own = createHarness();
     const old = guard(wantedOf("w1"), { changes: ["+ machine.kernel.modules[iscsi_tcp].name: iscsi_tcp"] });
     const before = applied("w1").length;
     const checked = await check(own, old, inputsOf("w1", wantedOf("w1")));
@@ -633,7 +636,7 @@ describe("a state of 0.1.0", () => {
 
   it("leaves alone what was changed by hand", async () => {
     await restoring("w1", async () => {
-      const own = harness();
+      const own = createHarness();
       const old = guard(wantedOf("w1"), { changes: ["+ machine.kernel.modules[iscsi_tcp].name: iscsi_tcp"] });
       const given = inputsOf("w1", wantedOf("w1"));
       cluster.node("w1").disk.config = wantedOf("w1", withSysctl);
@@ -647,7 +650,7 @@ describe("a state of 0.1.0", () => {
 
   it("applies what the guard let through and nobody applied, after looking again", async () => {
     await restoring("w1", async () => {
-      const own = harness();
+      const own = createHarness();
       const wanted = wantedOf("w1", withSysctl);
       const old = guard(wanted, { patches: [sysctl], changes: ["+ machine.sysctls.vm.nr_hugepages: 1024"] });
       const checked = await check(own, old, inputsOf("w1", wanted, { patches: [sysctl] }));
@@ -659,7 +662,7 @@ describe("a state of 0.1.0", () => {
   });
 
   it("waits for a node that is away: it is asked the next time", async () => {
-    const own = harness();
+    const own = createHarness();
     const away = { node: "127.49.1.99" };
     const old = guard(wantedOf("w1"), away);
     const checked = await check(own, old, inputsOf("w1", wantedOf("w1"), away));

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { UpgradeTimeline } from "../../components/nodeUpgrade.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import { connectActor } from "../../talos/api/actor.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { iscsiSchematicId, SimulatedCluster } from "./simulatedCluster.ts";
 
 let cluster: SimulatedCluster;
@@ -17,7 +17,7 @@ describe("a node is taken to the wanted image", () => {
     ["v1.7.5", "v1.8.4", "legacy"],
   ])("from %s to %s, by the API that its server has (%s)", async (from, to, via) => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: from });
-    const { provider, info, warnings } = harness();
+    const { provider, info, warnings } = createHarness();
     const { outs } = await provider.create(urn, inputsFor(cluster, "cp1", { talosVersion: to }));
 
     const snapshot = cluster.node("cp1").snapshot();
@@ -39,15 +39,15 @@ describe("a node is taken to the wanted image", () => {
 
   it("takes a node of the right release with another schematic over as well", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.9" });
-    await harness().provider.create(urn, inputsFor(cluster, "cp1"));
+    await createHarness().provider.create(urn, inputsFor(cluster, "cp1"));
     expect(cluster.node("cp1").snapshot()).toMatchObject({ schematic: iscsiSchematicId, reboots: 1 });
   });
 
   it("never reboots a node that is there already", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
     const inputs = inputsFor(cluster, "cp1");
-    await harness().provider.create(urn, inputs);
-    const { provider, info, status } = harness();
+    await createHarness().provider.create(urn, inputs);
+    const { provider, info, status } = createHarness();
     await provider.create(urn, inputs);
     await provider.update("127.44.1.11", urn, inputs, { ...inputs, timeoutSeconds: 9 });
 
@@ -62,7 +62,7 @@ describe("a node is taken to the wanted image", () => {
 
   it("tells one status line a step", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
-    const { provider, status } = harness();
+    const { provider, status } = createHarness();
     await provider.create(urn, inputsFor(cluster, "cp1"));
     expect(status.map((line) => line.split(" · ")[0])).toEqual([
       "[1/11] inspect",
@@ -93,7 +93,7 @@ describe("a node is taken to the wanted image", () => {
         return realClock.sleep(ms, signal);
       },
     };
-    await harness(undefined, {}, connectActor, clock).provider.create(urn, inputsFor(cluster, "cp1"));
+    await createHarness(undefined, {}, connectActor, clock).provider.create(urn, inputsFor(cluster, "cp1"));
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
     expect(waits).toBeGreaterThan(0);
     expect(idleMs).toBeLessThanOrEqual(1_000);
@@ -101,7 +101,7 @@ describe("a node is taken to the wanted image", () => {
 
   it("reaches a node through a control plane that forwards", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
-    const { provider } = harness();
+    const { provider } = createHarness();
     await provider.create(urn, inputsFor(cluster, "w1", { endpoint: "127.44.1.11" }));
     expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
     expect(cluster.node("cp1").snapshot().version).toBe("v1.12.7");
@@ -110,13 +110,13 @@ describe("a node is taken to the wanted image", () => {
   it("waits for a node that is in the middle of an upgrade, and does not ask for a second one", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", timings: { installSeconds: 0.6 } });
     const inputs = inputsFor(cluster, "cp1");
-    const first = harness();
+    const first = createHarness();
     const killed = first.provider.create(urn, inputs).catch(() => undefined);
     while (cluster.node("cp1").snapshot().stage !== "upgrading") await new Promise((r) => setTimeout(r, 10));
     await first.provider.cancel();
     await killed;
 
-    await harness().provider.create(urn, inputs);
+    await createHarness().provider.create(urn, inputs);
     expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });
 });
@@ -125,7 +125,7 @@ describe("the timeline of the last upgrade", () => {
   it("is kept through verifications and refreshes, and a failed upgrade has its own", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.7", workers: 1 });
     const inputs = inputsFor(cluster, "w1");
-    const { provider } = harness();
+    const { provider } = createHarness();
     const { id, outs } = await provider.create(urn, inputs);
     const { timeline } = outs as { timeline: UpgradeTimeline };
     expect(timeline).toMatchObject({
@@ -155,7 +155,7 @@ describe("the timeline of the last upgrade", () => {
 
     cluster.node("w1").faults.set("install-exits-nonzero");
     const back = inputsFor(cluster, "w1", { talosVersion: "v1.13.7" });
-    const failed = await failureOf(provider.update(id, urn, refreshed.props, back));
+    const failed = await expectFailure(provider.update(id, urn, refreshed.props, back));
     expect(failed.properties).toMatchObject({
       runningVersion: "v1.13.9",
       timeline: {
@@ -176,7 +176,7 @@ describe("refresh", () => {
   it("shows what a node has become as a change of its inputs, and an update mends it", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
     const inputs = inputsFor(cluster, "w1");
-    const { provider } = harness();
+    const { provider } = createHarness();
     const { id, outs } = await provider.create(urn, inputs);
 
     const node = cluster.node("w1");
@@ -194,14 +194,14 @@ describe("refresh", () => {
 
   it("upgrades a node that only lacks what the new image brings, and no other that is not ready", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
-    const { provider } = harness(undefined, { guardMs: 300 });
+    const { provider } = createHarness(undefined, { guardMs: 300 });
     const { id, outs } = await provider.create(urn, inputsFor(cluster, "w1"));
     const node = cluster.node("w1");
     const wanted = inputsFor(cluster, "w1", { talosVersion: "v1.13.7" });
     node.faults.set("iscsid-not-running");
     node.faults.set("kubelet-unhealthy");
     while (node.snapshot().ready) await new Promise((r) => setTimeout(r, 10));
-    const refused = await failureOf(provider.update(id, urn, outs, wanted));
+    const refused = await expectFailure(provider.update(id, urn, outs, wanted));
     expect(refused.message).toMatch(
       /step "guard": the node is running, not ready: services \(.*kubelet not healthy/,
     );
@@ -219,7 +219,7 @@ describe("refresh", () => {
   it("starts a service that somebody has stopped", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
     const inputs = inputsFor(cluster, "w1");
-    const { provider, info } = harness();
+    const { provider, info } = createHarness();
     const { id, outs } = await provider.create(urn, inputs);
     const { connectActor } = await import("../../talos/api/actor.ts");
     const talos = connectActor({ endpoint: "127.44.1.21", credentials: cluster.credentials });
@@ -237,7 +237,7 @@ describe("refresh", () => {
 
   it("shows another release and schematic than the wanted ones", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
-    const { provider } = harness();
+    const { provider } = createHarness();
     const state = { ...inputsFor(cluster, "cp1"), runningVersion: "v1.13.9" };
     const read = await provider.read("127.44.1.11", urn, state);
     expect(read.inputs).toMatchObject({ talosVersion: "v1.12.7", schematicId: "", extensions: [] });
@@ -248,7 +248,7 @@ describe("refresh", () => {
   it("keeps the state of a node that cannot be reached, and says so", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
     const inputs = inputsFor(cluster, "cp1");
-    const { provider, warnings } = harness();
+    const { provider, warnings } = createHarness();
     const { id, outs } = await provider.create(urn, inputs);
     await cluster.node("cp1").stop();
     const read = await provider.read(id, urn, outs);

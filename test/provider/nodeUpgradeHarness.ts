@@ -9,7 +9,7 @@ import type { FakeKubernetes } from "./fakeKubernetes.ts";
 import { iscsiSchematicId, type SimulatedCluster } from "./simulatedCluster.ts";
 
 /** Shorter than in life, so that what never gets well is known soon. */
-export const shortPatience: Timeouts = {
+export const shortTimeouts: Timeouts = {
   ...defaultTimeouts,
   probeMs: 500,
   contactMs: 1_500,
@@ -36,7 +36,7 @@ export interface Harness {
   warnings: string[];
 }
 
-export function harness(
+export function createHarness(
   kubernetes?: FakeKubernetes,
   patience: Partial<Timeouts> = {},
   connect: typeof connectActor = connectActor,
@@ -54,7 +54,7 @@ export function harness(
     connectKubernetes,
     acting: new SealedClients({ talos: async () => connect, kubernetes: connectKubernetes }),
     clock,
-    patience: { ...shortPatience, ...patience },
+    patience: { ...shortTimeouts, ...patience },
     advised: new Set(),
     statusOf: () => ({
       status: (text) => void status.push(text),
@@ -92,7 +92,7 @@ export function inputsFor(cluster: SimulatedCluster, name: string, change: Prope
 }
 
 /** An operation that has to fail, and how it did. */
-export async function failureOf(
+export async function expectFailure(
   work: Promise<unknown>,
 ): Promise<{ message: string; id?: string; properties?: Properties }> {
   try {

@@ -2,7 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { SimulatedNode } from "../../lab/node/node.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, shortPatience, type Harness } from "./nodeUpgradeHarness.ts";
+import {
+  expectFailure,
+  createHarness,
+  inputsFor,
+  shortTimeouts,
+  type Harness,
+} from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
@@ -42,9 +48,9 @@ describe.each([
   afterAll(async () => cluster?.stop());
 
   /** The preflight has to fail, and to leave every node as it is. */
-  async function refused(inputs: Properties, own: Harness = harness()): Promise<string> {
+  async function refused(inputs: Properties, own: Harness = createHarness()): Promise<string> {
     const before = cluster.nodes.map(touched);
-    const failed = await failureOf(own.provider.create(urn, inputs));
+    const failed = await expectFailure(own.provider.create(urn, inputs));
     expect(failed.message).not.toContain(cluster.credentials.clientKey);
     expect(cluster.nodes.map(touched)).toEqual(before);
     for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject({ version, upgrades: 0 });
@@ -65,7 +71,7 @@ describe.each([
     // What answers gets time for it, on a machine that is busy with other tests. What never does is known soon.
     const patient = has("node-down", "etcd-member-unhealthy") ? {} : { probeMs: 20_000, contactMs: 20_000 };
     try {
-      return await refused(inputs, harness(undefined, patient));
+      return await refused(inputs, createHarness(undefined, patient));
     } finally {
       for (const node of cluster.nodes) node.faults.clear();
       await cluster.ready();
@@ -142,7 +148,7 @@ describe.each([
     kubernetes.down = "connect ECONNREFUSED";
     const message = await refused(
       preflightInputs(cluster, { kubeconfig: "of a test", drain: { enabled: true } }),
-      harness(kubernetes),
+      createHarness(kubernetes),
     );
     expect(message).toMatch(
       /5 of 5 nodes[^]*w2 \(\S+\), step "guard": the Kubernetes API does not answer: connect ECONNREFUSED/,
@@ -153,7 +159,7 @@ describe.each([
     cluster.node("w1").faults.set("pull-hangs");
     try {
       // A busy machine takes its time; without the cancel it would be a minute.
-      const own = harness(undefined, { probeMs: 20_000, contactMs: 20_000, guardMs: 20_000 });
+      const own = createHarness(undefined, { probeMs: 20_000, contactMs: 20_000, guardMs: 20_000 });
       const work = refused({ ...elsewhere("v1.13.4"), timeoutSeconds: 60 }, own);
       let ended = false;
       void work.finally(() => (ended = true));
@@ -171,7 +177,7 @@ describe.each([
   });
 
   it("a node that reboots meanwhile is waited for, and so are the services that it starts", async () => {
-    const { provider } = harness(undefined, { serviceMs: 10_000 });
+    const { provider } = createHarness(undefined, { serviceMs: 10_000 });
     cluster.node("cp2").powerCut("reboot");
     const { outs } = await provider.create(urn, preflightInputs(cluster, { prePull: false }));
     expect(outs["due"]).toEqual(names);
@@ -181,7 +187,10 @@ describe.each([
   it("without prePull nothing is fetched", async () => {
     cluster.node("w1").faults.set("pull-not-found");
     try {
-      const { outs } = await harness().provider.create(urn, preflightInputs(cluster, { prePull: false }));
+      const { outs } = await createHarness().provider.create(
+        urn,
+        preflightInputs(cluster, { prePull: false }),
+      );
       expect(outs["due"]).toEqual(names);
     } finally {
       cluster.node("w1").faults.clear();
@@ -189,7 +198,7 @@ describe.each([
   });
 
   it("every node that is due has its image, its credentials stay secret, and what is known of the way is told once", async () => {
-    const own = harness();
+    const own = createHarness();
     const { id, outs } = await own.provider.create(urn, preflightInputs(cluster));
     expect(id).toBe("preflight");
     expect(outs["due"]).toEqual(names);
@@ -213,18 +222,18 @@ describe.each([
   it("after a refusal the same preflight goes on, as a first one and as a change", async () => {
     const inputs = preflightInputs(cluster);
     expect(await refusedWith({ w2: "not-ready" }, inputs)).toMatch(/w2/);
-    const { provider } = harness();
+    const { provider } = createHarness();
     const { id, outs } = await provider.create(urn, inputs);
     expect(await provider.update(id, urn, outs, inputs)).toMatchObject({ outs: { due: names } });
   });
 
   it("a node that runs the image already is left alone, whatever the registry says", async () => {
     const upgrade = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeUpgrade::node";
-    await harness().provider.create(upgrade, inputsFor(cluster, "w1"));
+    await createHarness().provider.create(upgrade, inputsFor(cluster, "w1"));
     const boots = cluster.node("w1").snapshot().boots.length;
     cluster.node("w1").faults.set("pull-not-found");
     try {
-      const own = harness(undefined, { serviceMs: shortPatience.serviceMs });
+      const own = createHarness(undefined, { serviceMs: shortTimeouts.serviceMs });
       const { outs } = await own.provider.create(urn, preflightInputs(cluster));
       expect(outs["due"]).toEqual(["cp1", "cp2", "cp3", "w2"]);
       expect(own.status).toContain("[4/11] pull · 4 nodes");
@@ -236,7 +245,7 @@ describe.each([
   });
 
   it("what is wrong with the inputs is told with the node's place in the list", async () => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const inputs = preflightInputs(cluster, { timeoutSeconds: -1 });
     const nodes = inputs["nodes"] as Properties[];
     nodes[1] = { ...nodes[1], talosVersion: "1.13" };

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
-import { failureOf, harness, inputsFor } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import type { SimulatedNode } from "../../lab/node/node.ts";
@@ -39,7 +39,7 @@ function inputs(own: Properties = {}, shared: Properties = {}): Properties {
 }
 
 /** With time to answer: nodes that do not answer at once are passed over where they are new. */
-const own = () => harness(undefined, { probeMs: 3_000 });
+const own = () => createHarness(undefined, { probeMs: 3_000 });
 
 describe("the look before the first configuration is applied", () => {
   it("refuses what the preflight would refuse, and says that nothing was changed", async () => {
@@ -51,7 +51,7 @@ describe("the look before the first configuration is applied", () => {
         last === undefined
           ? provider.create(urn, inputs())
           : provider.update("readiness", urn, last, inputs());
-      const { message } = await failureOf(work);
+      const { message } = await expectFailure(work);
       expect(message).toMatch(/^the rollout .*: 3 of 4 nodes .*\[rollout-refused\]/);
       expect(message).toContain("Nothing was changed on any node");
       // One alarm is told once, with all nodes that it stops.
@@ -69,8 +69,8 @@ describe("the look before the first configuration is applied", () => {
     cluster.node("cp3").faults.set("not-ready");
     while (cluster.node("cp3").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
     const asked = performance.now();
-    const { provider } = harness(undefined, { probeMs: 3_000, guardMs: 100_000, recoveryMs: 100_000 });
-    const { message } = await failureOf(
+    const { provider } = createHarness(undefined, { probeMs: 3_000, guardMs: 100_000, recoveryMs: 100_000 });
+    const { message } = await expectFailure(
       provider.update("readiness", urn, inputs({ talosVersion: "v1.13.7" }), inputs()),
     );
     expect(performance.now() - asked).toBeLessThan(60_000);
@@ -134,7 +134,7 @@ describe("the look before the first configuration is applied", () => {
     delete (fewer["nodes"] as Properties)["w1"];
     await own().provider.create(urn, inputs());
     await own().provider.update("readiness", urn, fewer, inputs());
-    const { message } = await failureOf(
+    const { message } = await expectFailure(
       own().provider.update("readiness", urn, inputs({ talosVersion: "v1.13.7" }), inputs()),
     );
     expect(message).toMatch(/w1 .*step "inspect"/);
@@ -236,7 +236,7 @@ describe("the preflight of a deployment that has changed something", () => {
   it("says what was changed, and nothing that was not", async () => {
     cluster.node("w1").faults.set("not-ready");
     while (cluster.node("w1").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
-    const { message } = await failureOf(own().provider.create(preflightUrn, inputs()));
+    const { message } = await expectFailure(own().provider.create(preflightUrn, inputs()));
     expect(message).toContain("has applied no machine configuration and has upgraded or rebooted no node");
     expect(message).not.toMatch(/touched/);
   });
@@ -263,7 +263,7 @@ describe("the preflight of a deployment that has changed something", () => {
     expect(preview.warnings.join().match(/CORRUPT/g)).toHaveLength(1);
 
     const deployment = own();
-    await failureOf(deployment.provider.create(urn, inputs()));
+    await expectFailure(deployment.provider.create(urn, inputs()));
     await deployment.provider.check(preflightUrn, {}, inputs());
     expect(obstacles(deployment.warnings)).toEqual([]);
   });

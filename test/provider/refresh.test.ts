@@ -4,7 +4,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { harness, inputsFor } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** A refresh of many nodes: what each is asked, and that none waits for another. */
@@ -72,7 +72,7 @@ it("asks each node a few times, all nodes at once, and finds no difference where
     },
     dialled,
   );
-  const { provider, warnings } = harness(new FakeKubernetes(), { probeMs: 60_000 }, connect);
+  const { provider, warnings } = createHarness(new FakeKubernetes(), { probeMs: 60_000 }, connect);
   const states = Array.from({ length: nodes }, (_, index) => stateOf(index));
   const read = await Promise.all(
     states.map(async ({ configuration, upgrade }, index) => {

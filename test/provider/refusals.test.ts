@@ -3,7 +3,7 @@ import { parse, stringify } from "yaml";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
-import { harness, inputsFor } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** A preview tells what all nodes have against their configurations, and does not end at the first. */
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(async () => cluster?.stop());
 
-const patient = () => harness(undefined, { probeMs: 5_000, contactMs: 10_000 }).provider;
+const patient = () => createHarness(undefined, { probeMs: 5_000, contactMs: 10_000 }).provider;
 
 /** The node has a host name that its configuration here would drop. */
 function configuration(name: string, more: Properties = {}): Properties {

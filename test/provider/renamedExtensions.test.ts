@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { afterEach, describe, expect, it } from "vitest";
 import { iscsiRequirements } from "../../talos/iscsi.ts";
 import { schematicId } from "../../talos/schematic.ts";
-import { harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // The factory builds an extension that was renamed under its new name, and the node lists that one.
@@ -37,7 +37,7 @@ describe("a schematic with an extension's old name", () => {
       image: `${new URL(cluster.factory.url).host}/metal-installer/${schematicId(schematic)}:v1.13.9`,
       extensions: iscsiRequirements(schematic, "v1.13.9").extensions,
     });
-    const { provider, warnings } = harness();
+    const { provider, warnings } = createHarness();
     const { id, outs } = await provider.create(urn, inputs);
     expect(outs).toMatchObject({ installedExtensions: [today, "iscsi-tools"] });
 

@@ -3,7 +3,13 @@ import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import type { Properties } from "../../provider/secrets.ts";
-import { failureOf, harness, inputsFor, urn as upgradeUrn, type Harness } from "./nodeUpgradeHarness.ts";
+import {
+  expectFailure,
+  createHarness,
+  inputsFor,
+  urn as upgradeUrn,
+  type Harness,
+} from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
@@ -41,8 +47,8 @@ async function notReady(name: string): Promise<void> {
 
 describe("what a preview shows of a rollout", () => {
   it("what every node runs and will run, read from the nodes", async () => {
-    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
-    const own = harness();
+    await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    const own = createHarness();
     const { plan } = await checked(own, {}, preflightInputs());
     expect(plan).toEqual({
       cp1: "v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot; etcd 3.6.9, storage 3.6.0 -> 3.6.12",
@@ -57,7 +63,7 @@ describe("what a preview shows of a rollout", () => {
 
   it("that no snapshot of etcd comes before another minor release", async () => {
     const warned = async (inputs: Properties): Promise<boolean> => {
-      const own = harness();
+      const own = createHarness();
       await checked(own, {}, inputs);
       return own.warnings.some((text) => text.startsWith("cp1, cp2, cp3: no snapshot of etcd is taken"));
     };
@@ -70,7 +76,7 @@ describe("what a preview shows of a rollout", () => {
   it("what would stop it as things are; a preview fails for none of it", async () => {
     await notReady("cp3");
     cluster.node("w1").faults.set("permission-denied");
-    const own = harness();
+    const own = createHarness();
     const { plan } = await checked(own, {}, preflightInputs());
     expect(plan).toMatchObject({ w1: "not read -> v1.13.9 with schematic c9078f941996…" });
     const obstacles = own.warnings.filter((text) =>
@@ -85,7 +91,7 @@ describe("what a preview shows of a rollout", () => {
   });
 
   it("each node's own image by its name, and upgrades a node that runs another one", async () => {
-    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
     const inputs = preflightInputs();
     const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
     const own = [
@@ -94,7 +100,7 @@ describe("what a preview shows of a rollout", () => {
       { imageName: "gpu", schematicId: vanilla },
     ];
     const nodes = (inputs["nodes"] as Properties[]).map((node, index) => ({ ...node, ...own[index] }));
-    const { plan } = await checked(harness(), {}, { ...inputs, nodes });
+    const { plan } = await checked(createHarness(), {}, { ...inputs, nodes });
     const etcd = "; etcd 3.6.9, storage 3.6.0 -> 3.6.12";
     const cp = "v1.12.7 with no schematic -> v1.13.9, image";
     expect(plan).toEqual({
@@ -106,17 +112,17 @@ describe("what a preview shows of a rollout", () => {
     const settled = nodes.map((node) => ({ ...node, schematicId: undefined, imageName: "default" }));
     const shared = { ...inputs, nodes: settled.map(({ schematicId: _own, ...node }) => node) };
     const known = { ...shared, plan: {}, schematicId: "0".repeat(64) };
-    expect(((await checked(harness(), known, shared))["plan"] as Record<string, string>)["w1"]).toBe(
+    expect(((await checked(createHarness(), known, shared))["plan"] as Record<string, string>)["w1"]).toBe(
       "v1.13.9 with schematic c9078f941996…, image default, already, no reboot",
     );
   });
 
   it("the same line for a node before and after its installation, so that a saved plan is not refused", async () => {
-    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
     const { nodes, ...shared } = preflightInputs();
     const olds = { ...shared, nodes: (nodes as Properties[]).filter(({ name }) => name !== "w1"), plan: [] };
     const lineOf = async () =>
-      ((await checked(harness(), olds, preflightInputs()))["plan"] as Record<string, string>)["w1"];
+      ((await checked(createHarness(), olds, preflightInputs()))["plan"] as Record<string, string>)["w1"];
     const installed = await lineOf();
     const machine = cluster.node("w1");
     delete machine.disk.config;
@@ -131,10 +137,10 @@ describe("what a preview shows of a rollout", () => {
   it("the same although an answer is lost: a busy node is no reason to refuse a saved plan", async () => {
     const lineOf = async (own: Harness) =>
       ((await checked(own, {}, preflightInputs()))["plan"] as Record<string, string>)["cp1"];
-    const undisturbed = await lineOf(harness());
+    const undisturbed = await lineOf(createHarness());
     expect(undisturbed).toContain("; etcd ");
     let lost = 0;
-    const busy = harness(undefined, {}, (options) => {
+    const busy = createHarness(undefined, {}, (options) => {
       const client = connectActor(options);
       const ask = client.etcdStatus.bind(client);
       client.etcdStatus = async (call) => {
@@ -148,9 +154,9 @@ describe("what a preview shows of a rollout", () => {
   });
 
   it("what a node that it knows runs already", async () => {
-    await harness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
+    await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
     const { plan } = await checked(
-      harness(),
+      createHarness(),
       { ...preflightInputs(), plan: [], nodes: [{ name: "w1" }] },
       preflightInputs(),
     );
@@ -158,9 +164,9 @@ describe("what a preview shows of a rollout", () => {
   });
 
   it("nothing new while nothing has changed, and then no node is asked", async () => {
-    const first = await checked(harness(), {}, preflightInputs());
+    const first = await checked(createHarness(), {}, preflightInputs());
     await Promise.all(cluster.nodes.map((node) => node.stop()));
-    const own = harness();
+    const own = createHarness();
     const again = await checked(own, first, preflightInputs());
     expect(again["plan"]).toEqual(first["plan"]);
     expect(own.warnings).toEqual([]);
@@ -169,27 +175,27 @@ describe("what a preview shows of a rollout", () => {
   });
 
   it.each(["clientConfiguration", "schematicId", "nodes"])("nothing while %s is unknown", async (key) => {
-    const own = harness();
+    const own = createHarness();
     const inputs = await checked(own, {}, { ...preflightInputs(), [key]: unknownValue });
     expect(inputs["plan"]).toBe(unknownValue);
     expect(own.warnings).toEqual([]);
   });
 
   it("the nodes' own side while the kubeconfig is unknown", async () => {
-    const inputs = await checked(harness(), {}, { ...preflightInputs(), kubeconfig: unknownValue });
+    const inputs = await checked(createHarness(), {}, { ...preflightInputs(), kubeconfig: unknownValue });
     expect(Object.keys(inputs["plan"] as object)).toEqual(names);
   });
 });
 
 describe("a node's upgrade by itself, as with --target, a saved plan or a resource deleted from the state", () => {
   it("looks at the other control planes itself, whatever this process has seen before", async () => {
-    const first = harness();
+    const first = createHarness();
     const inputs = await checked(first, {}, preflightInputs());
     await first.provider.create(urn, inputs);
     await first.provider.create(upgradeUrn, inputsFor(cluster, "cp1"));
 
     await notReady("cp3");
-    const refused = await failureOf(first.provider.create(upgradeUrn, inputsFor(cluster, "cp2")));
+    const refused = await expectFailure(first.provider.create(upgradeUrn, inputsFor(cluster, "cp2")));
     expect(refused.message).toMatch(
       /^cp2 \(127\.48\.7\.12\), step "guard": control plane 127\.48\.7\.13 is running, not ready/,
     );
@@ -197,7 +203,7 @@ describe("a node's upgrade by itself, as with --target, a saved plan or a resour
 
     cluster.node("cp3").faults.clear();
     await cluster.ready();
-    await harness().provider.create(upgradeUrn, inputsFor(cluster, "cp2"));
+    await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "cp2"));
     expect(cluster.node("cp2").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
   });
 
@@ -211,7 +217,7 @@ describe("a node's upgrade by itself, as with --target, a saved plan or a resour
       }
       most = Math.max(most, down.size);
     }, 5);
-    const own = harness();
+    const own = createHarness();
     await Promise.all(
       ["cp1", "cp2"].map((name) => own.provider.create(upgradeUrn, inputsFor(cluster, name))),
     );

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 let cluster: SimulatedCluster;
@@ -51,7 +51,7 @@ describe("custom gates", () => {
   it("let a node go when every object has its value and its condition", async () => {
     kubernetes.others.set("Volume", [volume("pvc-1", "healthy"), volume("pvc-2", "unknown")]);
     kubernetes.others.set("CephCluster", [ceph("True")]);
-    await harness(kubernetes).provider.create(urn, inputs(volumes, ready));
+    await createHarness(kubernetes).provider.create(urn, inputs(volumes, ready));
     expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
   });
 
@@ -83,7 +83,9 @@ describe("custom gates", () => {
     ],
   ])("stop the rollout at the node for %s, which is not taken down", async (_, prepare, problem) => {
     prepare();
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs(volumes, ready)));
+    const { message } = await expectFailure(
+      createHarness(kubernetes).provider.create(urn, inputs(volumes, ready)),
+    );
     expect(message).toContain(`w1 (127.49.16.21), step "gate": ${problem}`);
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
     expect(kubernetes.log).toEqual([]);
@@ -91,7 +93,7 @@ describe("custom gates", () => {
 
   it("wait until the gate opens", async () => {
     kubernetes.others.set("Volume", [volume("pvc-1", "degraded")]);
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     const tick = setInterval(() => {
       if (own.status.some((line) => line.includes("waiting: Volume") || line.includes("gate")))
         kubernetes.others.set("Volume", [volume("pvc-1", "healthy")]);
@@ -107,7 +109,7 @@ describe("custom gates", () => {
       { ...volumes, labelSelector: "app=typo" },
       ready,
     );
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     kubernetes.others.set("Volume", []);
     const news = {
       ...shared,
@@ -123,12 +125,12 @@ describe("custom gates", () => {
     expect(own.warnings).toContain("upgrade.gates[0]: there is no Volume to check");
 
     // A cluster that is being adopted: the stack gets its kubeconfig in the deployment.
-    const first = harness(kubernetes);
+    const first = createHarness(kubernetes);
     await first.provider.check(preflightUrn, {}, { ...news, kubeconfig: unknownValue });
     expect(first.warnings).toEqual(own.warnings);
 
     // The nodes are to run what they were, and another gate is looked at all the same.
-    const again = harness(kubernetes);
+    const again = createHarness(kubernetes);
     const other = { ...shared, rollout: { ...(shared["rollout"] as object), gates: [ready] } };
     await again.provider.check(preflightUrn, checked as Properties, { ...news, ...other });
     expect(again.warnings.some((text) => text.includes("upgrade.gates[0]: CephCluster"))).toBe(true);
@@ -142,7 +144,7 @@ describe("custom gates", () => {
       ...shared,
       nodes: [{ name, node, role, talosVersion, image, extensions, services, files }],
     };
-    const { message } = await failureOf(harness(kubernetes).provider.create(preflightUrn, news));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(preflightUrn, news));
     expect(message).toMatch(/^the rollout .*\[rollout-refused\]\.\n {2}w1 .*is "faulted".*\[upgrade-gate\]/);
   });
 });

@@ -5,7 +5,7 @@ import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 let cluster: SimulatedCluster;
@@ -67,7 +67,7 @@ const lacksNothing = { extensions: [], services: [], files: [] };
 const drained = { drain: { enabled: true, timeoutSeconds: 1 }, kubeconfig: "of a test" };
 
 function at(calendar: () => number): Harness {
-  return harness(kubernetes, { probeMs: 5_000 }, connectActor, clockAt(calendar));
+  return createHarness(kubernetes, { probeMs: 5_000 }, connectActor, clockAt(calendar));
 }
 
 describe("upgrade windows", () => {
@@ -106,7 +106,7 @@ describe("upgrade windows", () => {
       ...lacksNothing,
       ...policy({ windows: [sunday], outsideWindow: "fail" }),
     });
-    const { message, properties } = await failureOf(at(() => onSaturday).provider.create(urn, inputs));
+    const { message, properties } = await expectFailure(at(() => onSaturday).provider.create(urn, inputs));
     expect(message).toContain(
       `w1 (127.49.15.21), step "guard": ${closed} [upgrade-window]. Done: none. Left: cp1, w1, w2, w3. Run \`pulumi up\` again when a window is open: it continues from here.`,
     );
@@ -116,7 +116,7 @@ describe("upgrade windows", () => {
 
   it("a node that lacks what the drivers need is not passed over", async () => {
     const inputs = inputsFor(cluster, "w1", policy({ windows: [sunday] }));
-    const { message } = await failureOf(at(() => onSaturday).provider.create(urn, inputs));
+    const { message } = await expectFailure(at(() => onSaturday).provider.create(urn, inputs));
     expect(message).toContain(
       `${closed}. What comes after the rollout needs siderolabs/iscsi-tools, ext-iscsid, /usr/local/sbin/iscsiadm, which this node lacks [upgrade-window].`,
     );
@@ -163,7 +163,7 @@ describe("the budget of a group", () => {
   ])("counts a node that is %s already", async (_, change, shown) => {
     Object.assign(kubernetes.get("w2"), change);
     const inputs = inputsFor(cluster, "w1", { ...drained, ...policy() });
-    const { message } = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toContain(
       `w1 (127.49.15.21), step "gate": 1 of the workers is already unavailable, and at most 1 may be: ${shown} [workers-unavailable]. Bring it back (\`kubectl uncordon\`, or repair the machine), or raise upgrade.workers.maxUnavailable.`,
     );
@@ -174,7 +174,7 @@ describe("the budget of a group", () => {
   it("goes on as soon as there is room, and where there was room from the start", async () => {
     kubernetes.get("w2").unschedulable = true;
     const inputs = inputsFor(cluster, "w1", { ...drained, ...policy() });
-    const waiting = harness(kubernetes, { guardMs: 60_000 });
+    const waiting = createHarness(kubernetes, { guardMs: 60_000 });
     const tick = setInterval(() => {
       if (waiting.status.some((line) => line.includes("gate"))) kubernetes.get("w2").unschedulable = false;
     }, 20);
@@ -185,7 +185,10 @@ describe("the budget of a group", () => {
     // Its own cordon, and that of a control plane, take nothing.
     kubernetes.get("cp1").unschedulable = true;
     kubernetes.get("w2").unschedulable = true;
-    await harness(kubernetes).provider.create(urn, inputsFor(cluster, "w2", { ...drained, ...policy() }));
+    await createHarness(kubernetes).provider.create(
+      urn,
+      inputsFor(cluster, "w2", { ...drained, ...policy() }),
+    );
     expect(cluster.node("w2").snapshot().version).toBe("v1.13.9");
   });
 
@@ -210,21 +213,23 @@ describe("the budget of a group", () => {
     kubernetes.get("w2").addresses = ["192.0.2.7"];
     kubernetes.get("w2").unschedulable = true;
     const inputs = inputsFor(cluster, "w1", { ...drained, ...wide });
-    const seen = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const seen = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(seen.message).toContain(
       "1 of the pool db is already unavailable, and at most 1 may be: rack-7 (cordoned)",
     );
 
     kubernetes.cluster.delete("w2");
     await cluster.node("w2").stop();
-    const silent = await failureOf(harness(kubernetes).provider.create(urn, inputs));
+    const silent = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(silent.message).toContain("rack-7 (does not answer)");
   });
 
   it("without Kubernetes the machines are asked", async () => {
     cluster.node("w2").faults.set("not-ready");
     while (cluster.node("w2").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
-    const { message } = await failureOf(harness().provider.create(urn, inputsFor(cluster, "w1", policy())));
+    const { message } = await expectFailure(
+      createHarness().provider.create(urn, inputsFor(cluster, "w1", policy())),
+    );
     expect(message).toMatch(
       /1 of the workers is already unavailable, and at most 1 may be: w2 \(the machine is running, not ready/,
     );
@@ -243,7 +248,7 @@ describe("the budget of a group", () => {
       });
       most = Math.max(most, away.length);
     };
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     await Promise.all(
       ["w1", "w2"].map((name) =>
         own.provider.create(urn, inputsFor(cluster, name, { ...drained, ...wide, timeoutSeconds: 20 })),
@@ -278,7 +283,7 @@ describe("how a rollout goes on is no property of a node", () => {
   });
 
   it("another window, another node or a state from before these inputs change nothing by themselves", async () => {
-    const { provider } = harness();
+    const { provider } = createHarness();
     const before = inputsFor(cluster, "w1");
     const { outs } = await provider.create(urn, before);
     const diff = (olds: Properties, news: Properties) => provider.diff("127.49.15.21", urn, olds, news);
@@ -314,12 +319,12 @@ describe("how a rollout goes on is no property of a node", () => {
     };
     kubernetes.get("w3").unschedulable = true;
 
-    const own = harness(kubernetes);
+    const own = createHarness(kubernetes);
     await own.provider.check(preflightUrn, {}, { ...inputs, rollout });
     expect(own.warnings.filter((text) => text.includes("unavailable"))).toEqual([
       "the rollout would stop right now: 1 of the workers is already unavailable, and at most 1 may be: w3 (cordoned) [workers-unavailable]. Bring it back (`kubectl uncordon`, or repair the machine), or raise upgrade.workers.maxUnavailable.",
     ]);
-    const { message } = await failureOf(own.provider.create(preflightUrn, { ...inputs, rollout }));
+    const { message } = await expectFailure(own.provider.create(preflightUrn, { ...inputs, rollout }));
     expect(message).toMatch(
       /^the rollout .*: 1 of 2 nodes .*\[rollout-refused\]\.\n {2}w1 .*w3 \(cordoned\)/,
     );

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { failureOf, harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // A machine whose firmware enforces SecureBoot, and images that are signed for it or not.
@@ -27,12 +27,12 @@ it("an image that is not signed stops the rollout, before any node is touched", 
   );
   const inputs = { nodes, schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds };
   const preflight = urn.replace("NodeUpgrade", "RolloutPreflight");
-  const own = harness();
+  const own = createHarness();
   await own.provider.check(preflight, {}, inputs);
   expect(own.warnings.join("\n")).toMatch(
     /refused right now: w1 \(127\.50\.7\.21\).*\S+:v1\.13\.9 is not signed .*\[secure-boot\]/,
   );
-  const { message } = await failureOf(harness().provider.create(preflight, inputs));
+  const { message } = await expectFailure(createHarness().provider.create(preflight, inputs));
   expect(message).toMatch(/^the rollout .*: 1 of 3 nodes .*\[rollout-refused\]/);
   expect(message).toMatch(/w1 \(127\.50\.7\.21\), step "guard": .*secureBoot: true/s);
   expect(cluster.touched()).toEqual(before);
@@ -44,7 +44,7 @@ it("one that is signed is installed, and so is any on a machine without SecureBo
     ["w1", { image: signed }],
     ["w2", {}],
   ] as const) {
-    const { outs } = await harness().provider.create(urn, inputsFor(cluster, name, change));
+    const { outs } = await createHarness().provider.create(urn, inputsFor(cluster, name, change));
     expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
   }
 });

@@ -3,7 +3,7 @@ import { storageAnnotation } from "../../provider/kubernetes.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { failureOf, harness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** The next node waits for the storage of this one; budgets that never yield; what a preview tells of both. */
@@ -56,7 +56,7 @@ describe("the next node waits for storage", () => {
     kubernetes.before = (method) => {
       if (method === "evict") seen.push(kubernetes.get("w1").annotations[storageAnnotation]);
     };
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     await upgrade(through, gated({ storageGate: { timeoutSeconds: 20 } }));
     expect(JSON.parse(seen[0] ?? "")).toEqual({
       drivers: ["driver.longhorn.io", "iscsi.csi.joviandss.open-e.com"],
@@ -73,7 +73,7 @@ describe("the next node waits for storage", () => {
       if (method === "driversOn" && cluster.node("w1").snapshot().reboots === 1)
         kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
     };
-    const { message } = await failureOf(upgrade(harness(kubernetes)));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(message).toContain(
       'w1 (127.44.26.21), step "storage": storage is not healthy after 1 s: CSI driver driver.longhorn.io is not registered on the node [storage-not-back].',
     );
@@ -81,11 +81,11 @@ describe("the next node waits for storage", () => {
     expect(kubernetes.get("w1").unschedulable).toBe(false);
     expect(message).not.toMatch(/cordoned/);
 
-    const again = await failureOf(upgrade(harness(kubernetes)));
+    const again = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(again.message).toContain('step "storage"');
     kubernetes.before = () => undefined;
     kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com", "driver.longhorn.io"]);
-    await upgrade(harness(kubernetes));
+    await upgrade(createHarness(kubernetes));
     upgraded();
     expect(kubernetes.get("w1").annotations).toEqual({});
   });
@@ -97,7 +97,7 @@ describe("the next node waits for storage", () => {
       if (method === "evict" || cluster.node("w1").snapshot().reboots === 0) return;
       kubernetes.storage.drivers.set("w1", []);
     };
-    await upgrade(harness(kubernetes, { probeMs: 5_000, contactMs: 15_000, rebootMs: 30_000 }));
+    await upgrade(createHarness(kubernetes, { probeMs: 5_000, contactMs: 15_000, rebootMs: 30_000 }));
     upgraded();
   });
 
@@ -109,13 +109,13 @@ describe("the next node waits for storage", () => {
       );
       kubernetes.before = () => undefined;
     };
-    const { message } = await failureOf(upgrade(harness(kubernetes)));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(message).toContain("the driver's pod default/csi-node (CrashLoopBackOff) is not ready");
   });
 
   it("a volume with an attach error", async () => {
     workload(() => runsElsewhere({ attached: false, error: "the array does not know the initiator" }));
-    const { message } = await failureOf(upgrade(harness(kubernetes)));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(message).toContain("volume pv-a on cp1: the array does not know the initiator");
     upgraded();
   });
@@ -128,7 +128,7 @@ describe("the next node waits for storage", () => {
         ...{ running: false, ready: false, reason: "ContainerCreating" },
       });
     });
-    const { message } = await failureOf(upgrade(harness(kubernetes)));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(message).toContain(
       "volume pv-a is not attached to cp1 yet; pod default/db-0 (ContainerCreating) with claim default/claim-of-pv-a is not running again",
     );
@@ -142,20 +142,20 @@ describe("the next node waits for storage", () => {
       kubernetes.storage.attach("cp1", "pv-old", { attached: false, error: "no such LUN" });
     });
     setTimeout(() => kubernetes.storage.detach("pv-old", "w1"), 100);
-    await upgrade(harness(kubernetes));
+    await upgrade(createHarness(kubernetes));
     upgraded();
   });
 
   it("a run that was killed in between has left its note for the next", async () => {
     workload(() => undefined);
-    const first = harness(kubernetes);
-    const stopped = failureOf(upgrade(first));
+    const first = createHarness(kubernetes);
+    const stopped = expectFailure(upgrade(first));
     while (cluster.node("w1").snapshot().powered) await new Promise((resolve) => setTimeout(resolve, 5));
     await first.provider.cancel();
     await stopped;
     expect(kubernetes.get("w1").annotations[storageAnnotation]).toContain("claim-of-pv-a");
     runsElsewhere({ attached: false, error: "the array is away" });
-    const { message } = await failureOf(upgrade(harness(kubernetes)));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(message).toContain(
       'step "storage": storage is not healthy after 1 s: volume pv-a on cp1: the array is away',
     );
@@ -164,7 +164,9 @@ describe("the next node waits for storage", () => {
   it("leaves no note on a node that was not disturbed", async () => {
     workload(() => undefined);
     kubernetes.blocked.set("db-0", "not now");
-    await failureOf(upgrade(harness(kubernetes), gated({ drain: { enabled: true, timeoutSeconds: 0.3 } })));
+    await expectFailure(
+      upgrade(createHarness(kubernetes), gated({ drain: { enabled: true, timeoutSeconds: 0.3 } })),
+    );
     expect(kubernetes.get("w1").annotations[storageAnnotation]).toBeUndefined();
   });
 
@@ -178,7 +180,9 @@ describe("the next node waits for storage", () => {
           error: "gone",
         }));
     };
-    const { message } = await failureOf(upgrade(harness(kubernetes), gated({ drain: { enabled: false } })));
+    const { message } = await expectFailure(
+      upgrade(createHarness(kubernetes), gated({ drain: { enabled: false } })),
+    );
     expect(message).toContain("volume pv-a on w1: gone");
   });
 
@@ -206,7 +210,7 @@ describe("the next node waits for storage", () => {
       before.push(kubernetes.get("w1").annotations[storageAnnotation]);
     };
     const { status } = await (async () => {
-      const through = harness(kubernetes);
+      const through = createHarness(kubernetes);
       await upgrade(through, { ...gated(), ...(storageGate === undefined ? {} : { storageGate }) });
       return through;
     })();
@@ -215,7 +219,7 @@ describe("the next node waits for storage", () => {
   });
 
   it("costs a list of attachments before the drain and one after the boot, and two looks at drivers and pods", async () => {
-    await upgrade(harness(kubernetes));
+    await upgrade(createHarness(kubernetes));
     const { calls } = kubernetes;
     expect({
       drivers: calls.get("driversOn"),
@@ -235,7 +239,7 @@ describe("a budget that never yields", () => {
   it("has its pod deleted once its time is up, where the settings say so", async () => {
     kubernetes.pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", held);
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     const drain = { enabled: true, timeoutSeconds: 20, whenBlocked: "delete", blockedTimeoutSeconds: 0.3 };
     await upgrade(through, gated({ drain }));
     expect(kubernetes.log).toEqual(["cordon w1", "delete pod db-0", "uncordon w1"]);
@@ -249,7 +253,7 @@ describe("a budget that never yields", () => {
   it("is honored without end otherwise", async () => {
     kubernetes.pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", held);
-    const { message } = await failureOf(upgrade(harness(kubernetes)));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(message).toContain(held);
     expect(kubernetes.calls.get("deletePod")).toBeUndefined();
   });
@@ -259,7 +263,7 @@ describe("the preview", () => {
   const preflightUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
   const preview = async (change: Properties = {}): Promise<string[]> => {
     const { name, node, role, talosVersion, image, ...shared } = inputsFor(cluster, "w1", gated(change));
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     await through.provider.check(
       preflightUrn,
       {},
@@ -301,10 +305,10 @@ describe("initiator names", () => {
     cluster = await SimulatedCluster.start({ subnet, version: "v1.9.5", workers: 1 });
     const node = cluster.node("w1");
     // The machine gets the extension before.
-    await upgrade(harness(), { talosVersion: "v1.9.6" });
+    await upgrade(createHarness(), { talosVersion: "v1.9.6" });
     const inputs = inputsFor(cluster, "w1", { talosVersion: "v1.10.9" });
     const { name, node: address, role, talosVersion, image, ...shared } = inputs;
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     await through.provider.check(
       "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight",
       {},
@@ -315,7 +319,7 @@ describe("initiator names", () => {
     expect(warning).toMatch(
       new RegExp(`\\n {2}w1: iqn\\.2016-04\\S+ -> ${future}\\nThe new names:\\n${future}$`),
     );
-    const { outs } = await upgrade(harness(), { talosVersion: "v1.10.9" });
+    const { outs } = await upgrade(createHarness(), { talosVersion: "v1.10.9" });
     expect(outs["initiatorName"]).toBe(future);
   });
 });

@@ -5,7 +5,7 @@ import { TalosNodeProvider } from "../../provider/plugin.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "../../provider/secrets.ts";
 import { FakeProbeCluster, VirtualClock } from "./fakeProbeCluster.ts";
-import { failureOf } from "./nodeUpgradeHarness.ts";
+import { expectFailure } from "./nodeUpgradeHarness.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:StorageProbe::joviandss-probe";
 
@@ -98,7 +98,7 @@ describe("the resource StorageProbe", () => {
   it("fails the deployment, says so in the state, and probes again in the next one", async () => {
     const { cluster, provider, diff } = make();
     cluster.unattachable.set("w2", "rpc error: no such portal");
-    const failure = await failureOf(provider.create(urn, inputs()));
+    const failure = await expectFailure(provider.create(urn, inputs()));
     expect(failure.message).toMatch(/2 of 2 volumes failed.*no such portal.*pulumi up/s);
     expect(failure.message).not.toContain("an admin's");
     expect(failure.id).toBe("storage-probe");
@@ -121,7 +121,7 @@ describe("the resource StorageProbe", () => {
       cluster.before = (method) => {
         if (method === "attachments") void provider[end]();
       };
-      const failure = await failureOf(provider.create(urn, inputs()));
+      const failure = await expectFailure(provider.create(urn, inputs()));
       expect(failure.properties).toBeUndefined();
       expect(failure.message).toMatch(/stopped.*removed/);
       expect(cluster.contents()).toEqual([]);

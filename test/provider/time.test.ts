@@ -14,7 +14,7 @@ import { TalosError } from "../../talos/api/errors.ts";
 import { FakeFleet, type Machine } from "../unit/provider/fakeFleet.ts";
 import { steppingClock, virtualClock } from "../unit/provider/steppingClock.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { harness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
+import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 // How long things may take, how often anybody is asked, and what waits for what.
@@ -208,7 +208,7 @@ describe("simulated nodes", () => {
           },
         });
       const begun = performance.now();
-      await harness(kubernetes, defaultTimeouts, counting).provider.create(
+      await createHarness(kubernetes, defaultTimeouts, counting).provider.create(
         urn,
         inputsFor(cluster, name, drained),
       );
@@ -237,7 +237,7 @@ describe("simulated nodes", () => {
     const unmet = new Set<string>();
     const watch = setInterval(() => node.snapshot().unmet.forEach(({ name }) => unmet.add(name)), 5);
     const patience = { guardMs: 1, recoveryMs: 30_000, steadyMs: 1_000, serviceMs: 30_000 };
-    await harness(undefined, patience).provider.create(
+    await createHarness(undefined, patience).provider.create(
       "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeConfiguration::config",
       {
         ...{ name: "cp1", node: node.address, role: "controlplane", controlPlanes: [node.address] },
@@ -250,7 +250,7 @@ describe("simulated nodes", () => {
     expect([...unmet]).toContain("staticPods");
     expect(node.snapshot()).toMatchObject({ ready: true, unmet: [] });
     const impatient = { guardMs: 1, recoveryMs: 1 };
-    await harness(undefined, impatient).provider.create(urn, inputsFor(cluster, "cp1"));
+    await createHarness(undefined, impatient).provider.create(urn, inputsFor(cluster, "cp1"));
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
   });
 
@@ -266,7 +266,7 @@ describe("simulated nodes", () => {
     await somebody.applyConfiguration({ data: stringify(config), mode: "NO_REBOOT" });
     somebody.close();
     while (node.snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 5));
-    await harness(undefined, { guardMs: 1, recoveryMs: 30_000 }).provider.create(
+    await createHarness(undefined, { guardMs: 1, recoveryMs: 30_000 }).provider.create(
       urn,
       inputsFor(cluster, "cp1", { timeoutSeconds: 60 }),
     );

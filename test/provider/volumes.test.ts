@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { targetOf } from "./fakeStorage.ts";
-import { failureOf, harness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
+import { expectFailure, createHarness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /** A drain ends when the volumes have left: attachments in memory, sessions on simulated nodes. */
@@ -63,7 +63,7 @@ describe("a drain ends when the volumes have left", () => {
     volume("pv-a", { detaches: 300 });
     volume("pv-b");
     const seen = leftAtReboot();
-    await upgrade(harness(kubernetes), drained());
+    await upgrade(createHarness(kubernetes), drained());
     expect(seen).toEqual({ attachments: [], sessions: [] });
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", reboots: 1 });
   });
@@ -71,7 +71,7 @@ describe("a drain ends when the volumes have left", () => {
   it("lists volume, claim, driver, target and portal of what a driver never detaches, and leaves the node alone", async () => {
     volume("pv-a", { detaches: Infinity, logsOut: false });
     cluster.node("w1").boot?.iscsi.login("iqn.2000-01.com.example:left-behind", "10.0.0.6", 3261);
-    const { message } = await failureOf(upgrade(harness(kubernetes), drained()));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
     expect(message).toContain(
       'w1 (127.44.25.21), step "drain": volumes had not left after 1 s: ' +
         "volume pv-a (claim default/claim-of-pv-a, driver iscsi.csi.joviandss.open-e.com, " +
@@ -84,25 +84,25 @@ describe("a drain ends when the volumes have left", () => {
 
     kubernetes.storage.detach("pv-a");
     cluster.node("w1").boot?.iscsi.logout(targetOf("pv-a"));
-    await upgrade(harness(kubernetes), drained());
+    await upgrade(createHarness(kubernetes), drained());
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });
 
   it("names the pod that stays and keeps its volume", async () => {
     kubernetes.pod("w1", "scanner", { owner: "DaemonSet", claims: ["default/claim-of-pv-a"] });
     kubernetes.storage.attach("w1", "pv-a", { error: "the target is busy" });
-    const { message } = await failureOf(upgrade(harness(kubernetes), drained()));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
     expect(message).toContain("used by pod default/scanner (DaemonSet), the target is busy)");
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
   });
 
   it("waits for volumes that only the kubelet tells of", async () => {
     kubernetes.get("w1").volumesInUse = ["kubernetes.io/iscsi/10.0.0.5:3260:iqn.x:1:0"];
-    const { message } = await failureOf(upgrade(harness(kubernetes), drained()));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
     expect(message).toContain(
       "volume kubernetes.io/iscsi/10.0.0.5:3260:iqn.x:1:0 (in use, says the kubelet)",
     );
-    const work = upgrade(harness(kubernetes), drained({ timeoutSeconds: 20 }));
+    const work = upgrade(createHarness(kubernetes), drained({ timeoutSeconds: 20 }));
     setTimeout(() => (kubernetes.get("w1").volumesInUse = []), 200);
     await work;
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
@@ -110,7 +110,7 @@ describe("a drain ends when the volumes have left", () => {
 
   it("does not mind what is attached to other nodes", async () => {
     kubernetes.storage.attach("cp1", "pv-a");
-    await upgrade(harness(kubernetes), drained());
+    await upgrade(createHarness(kubernetes), drained());
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
 
@@ -118,13 +118,13 @@ describe("a drain ends when the volumes have left", () => {
     await cluster.stop();
     await start("v1.12.7");
     volume("pv-a", { detaches: Infinity });
-    const { message } = await failureOf(upgrade(harness(kubernetes), drained()));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
     expect(message).toMatch(/step "drain": volumes had not left after 1 s: volume pv-a/);
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.12.7", upgrades: 0, reboots: 0 });
 
     kubernetes.storage.detach("pv-a");
     const seen = leftAtReboot();
-    await upgrade(harness(kubernetes), drained());
+    await upgrade(createHarness(kubernetes), drained());
     expect(seen).toEqual({ attachments: [], sessions: [] });
   });
 
@@ -135,7 +135,7 @@ describe("a drain ends when the volumes have left", () => {
       if (method === "attachments" && ++asked <= 2) kubernetes.down = "connect ECONNREFUSED";
       else kubernetes.down = undefined;
     };
-    await upgrade(harness(kubernetes), drained({ timeoutSeconds: 20 }));
+    await upgrade(createHarness(kubernetes), drained({ timeoutSeconds: 20 }));
     expect(asked).toBeGreaterThan(2);
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
@@ -144,7 +144,7 @@ describe("a drain ends when the volumes have left", () => {
     kubernetes.before = (method) => {
       kubernetes.down = method === "attachments" ? "connect ECONNREFUSED" : undefined;
     };
-    const { message } = await failureOf(upgrade(harness(kubernetes), drained()));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
     expect(message).toMatch(/connect ECONNREFUSED.*\[volumes-unknown\]/);
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
   });
@@ -153,7 +153,7 @@ describe("a drain ends when the volumes have left", () => {
 describe("sessions that a driver has leaked", () => {
   it("are told, and lived with", async () => {
     volume("pv-a", { logsOut: false });
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     await upgrade(through, drained());
     expect(through.warnings).toEqual([
       `reboots with what a driver left behind: iSCSI session 1 (target ${targetOf("pv-a")}, portal 10.0.0.5:3260), which belongs to no attachment: leaked by a driver`,
@@ -165,7 +165,7 @@ describe("sessions that a driver has leaked", () => {
     volume("pv-a", { logsOut: false });
     const { boot } = cluster.node("w1");
     setTimeout(() => boot?.iscsi.logout(targetOf("pv-a")), 700);
-    const through = harness(kubernetes, { leftoverMs: 20_000 });
+    const through = createHarness(kubernetes, { leftoverMs: 20_000 });
     await upgrade(through, drained({ timeoutSeconds: 20 }));
     expect(through.warnings).toEqual([]);
   });
@@ -173,14 +173,14 @@ describe("sessions that a driver has leaked", () => {
   it("are refused where the settings say so", async () => {
     volume("pv-a", { logsOut: false });
     const refusing = drained({ leftoverSessions: "refuse" });
-    const { message } = await failureOf(upgrade(harness(kubernetes), refusing));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), refusing));
     expect(message).toMatch(
       /step "drain": volumes had not left after 1 s: iSCSI session 1 .*leaked by a driver/,
     );
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
 
     cluster.node("w1").boot?.iscsi.logout(targetOf("pv-a"));
-    await upgrade(harness(kubernetes), refusing);
+    await upgrade(createHarness(kubernetes), refusing);
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
 });
@@ -193,7 +193,7 @@ describe("a node that is not drained", () => {
     });
     const inputs = { ...shared, nodes: [{ name, node, role, talosVersion, image }] };
     const preflightUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     await through.provider.check(preflightUrn, {}, inputs);
     expect(through.warnings).toContainEqual(
       expect.stringMatching(
@@ -201,14 +201,14 @@ describe("a node that is not drained", () => {
       ),
     );
 
-    const careful = harness(kubernetes);
+    const careful = createHarness(kubernetes);
     await careful.provider.check(preflightUrn, {}, { ...inputs, ...drained() });
     expect(careful.warnings.join()).not.toContain("volumes");
   });
 
   it("has its volumes told before it goes down", async () => {
     volume("pv-a");
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     await upgrade(through, { kubeconfig: "of a test", drain: { enabled: false } });
     expect(through.warnings).toEqual([
       `is not drained (drain.enabled: false) and goes down with its volumes: volume pv-a (claim default/claim-of-pv-a, driver iscsi.csi.joviandss.open-e.com, target ${targetOf("pv-a")}, portal 10.0.0.5:3260, used by pod default/pod-of-pv-a (ReplicaSet))`,
@@ -218,7 +218,7 @@ describe("a node that is not drained", () => {
 
   it("tells its sessions without Kubernetes too", async () => {
     cluster.node("w1").boot?.iscsi.login("iqn.x:1", "10.0.0.5");
-    const through = harness();
+    const through = createHarness();
     await upgrade(through, {});
     expect(through.warnings).toEqual([
       expect.stringContaining("iSCSI session 1 (target iqn.x:1, portal 10.0.0.5:3260)"),
@@ -228,7 +228,7 @@ describe("a node that is not drained", () => {
   it("the only node of its cluster", async () => {
     kubernetes.cluster.delete("cp1");
     volume("pv-a");
-    const through = harness(kubernetes);
+    const through = createHarness(kubernetes);
     await upgrade(through, drained());
     expect(through.warnings).toEqual([
       expect.stringMatching(
@@ -258,7 +258,7 @@ describe("the gate looks again", () => {
         },
       });
     };
-    const { message } = await failureOf(upgrade(harness(kubernetes, {}, late), drained()));
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes, {}, late), drained()));
     expect(message).toMatch(/step "reboot": volumes are still on the node: volume pv-late/);
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
     expect(kubernetes.get("w1").unschedulable).toBe(false);
@@ -269,14 +269,14 @@ describe("what it costs", () => {
   const calls = (): Record<string, number> => Object.fromEntries(kubernetes.calls);
 
   it("without volumes: one list of attachments and one watch, whatever comes after", async () => {
-    await upgrade(harness(kubernetes), drained());
+    await upgrade(createHarness(kubernetes), drained());
     expect(calls()).toMatchObject({ attachments: 1, watchAttachments: 1 });
     expect(calls()["volumes"]).toBeUndefined();
   });
 
   it("without volumes, with a driver whose storage the next node waits for: a list before the drain, and a list and a watch after the reboot", async () => {
     kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
-    await upgrade(harness(kubernetes), drained());
+    await upgrade(createHarness(kubernetes), drained());
     expect(calls()).toMatchObject({ attachments: 3, watchAttachments: 2, driversOn: 2 });
     expect(calls()["volumes"]).toBeUndefined();
     expect(calls()["podsIn"]).toBeUndefined();
@@ -289,7 +289,7 @@ describe("what it costs", () => {
       if (next === undefined) clearInterval(leaving);
       else kubernetes.storage.detach(next.volume);
     }, 2);
-    await upgrade(harness(kubernetes), drained({ timeoutSeconds: 30 }));
+    await upgrade(createHarness(kubernetes), drained({ timeoutSeconds: 30 }));
     expect(calls()).toMatchObject({ attachments: 1, watchAttachments: 1 });
     expect(calls()["volumes"]).toBeUndefined();
   });

@@ -8,8 +8,8 @@ import { clusterPackageSpec } from "../../plugin/schema.ts";
 import { nodeParts } from "../../provider/nodeSchema.ts";
 import { settingsKeys } from "../../tools/settings/keys.ts";
 import { providers } from "./components/program.ts";
-import { isSecret, ofType, only, record } from "./components/recorder.ts";
-import { canary, changed, leaks, usual } from "./settings/example.ts";
+import { isSecret, ofType, onlyResource, record } from "./components/recorder.ts";
+import { canary, withValues, leaksSecret, usualSettings } from "./settings/example.ts";
 
 const token = "talos-iscsi:index:IscsiCluster";
 const spec = clusterPackageSpec("1.2.3", "github://api.github.com/acme/talos-iscsi");
@@ -74,14 +74,14 @@ describe("the schema of the component package", () => {
 
 describe("construct", () => {
   it("declares the cluster, and keeps a secret one", async () => {
-    const inputs = { ...usual(), joviandss: pulumi.secret(joviandss(canary)) };
+    const inputs = { ...usualSettings(), joviandss: pulumi.secret(joviandss(canary)) };
     const { resources, result } = await constructed(inputs);
     expect(ofType(resources, "talos-node:index:NodeUpgrade")).toHaveLength(5);
-    expect(only(resources, "talos-iscsi:index:FactoryImage").parent).toBe(`${token}::prod`);
+    expect(onlyResource(resources, "talos-iscsi:index:FactoryImage").parent).toBe(`${token}::prod`);
     const plain = ofType(resources, "kubernetes:core/v1:Secret").length;
     expect(plain).toBeGreaterThan(0);
     expect(
-      leaks(JSON.stringify(resources, (_, value: unknown) => (isMarked(value) ? "[secret]" : value))),
+      leaksSecret(JSON.stringify(resources, (_, value: unknown) => (isMarked(value) ? "[secret]" : value))),
     ).toBe(false);
     expect(await isSecret(result.kubeconfig)).toBe(true);
   });
@@ -94,12 +94,12 @@ describe("construct", () => {
     };
     expect(resources["cluster"]?.type).toBe("talos-iscsi:IscsiCluster");
     const made = (await constructed(resources["cluster"]?.properties ?? {})).resources;
-    expect(only(made, "talos-node:index:NodeUpgrade").inputs["node"]).toBe("10.0.0.11");
+    expect(onlyResource(made, "talos-node:index:NodeUpgrade").inputs["node"]).toBe("10.0.0.11");
     expect(ofType(made, "talos-iscsi:index:JovianDssCsi")).toHaveLength(1);
   });
 
   it("names every mistake at its path, as an error of the inputs", async () => {
-    const inputs = changed(usual(), { talosVersion: "v1.99.0", "cluster.endpoint": "10.0.0.10" });
+    const inputs = withValues(usualSettings(), { talosVersion: "v1.99.0", "cluster.endpoint": "10.0.0.10" });
     const error: unknown = await constructed(inputs).catch((thrown: unknown) => thrown);
     expect(pulumi.InputPropertiesError.isInstance(error)).toBe(true);
     const { errors = [] } = error as pulumi.InputPropertiesError;
@@ -111,7 +111,12 @@ describe("construct", () => {
 
   it("refuses a setting that is not known yet", async () => {
     const unknown = await record(
-      () => constructCluster(["prod", token, { ...usual(), cluster: notKnown() }, {}], "1.2.3", undefined),
+      () =>
+        constructCluster(
+          ["prod", token, { ...usualSettings(), cluster: notKnown() }, {}],
+          "1.2.3",
+          undefined,
+        ),
       {
         ...providers,
         preview: true,

@@ -3,12 +3,12 @@ import { SettingsError } from "../../config.ts";
 import { problemCode } from "../../settings/problemCode.ts";
 import { coded } from "../../talos/errorCodes.ts";
 import { parseDuration } from "../../settings/schema.ts";
-import { changed, minimal, outcome, usual } from "./settings/example.ts";
+import { withValues, minimalSettings, parseOutcome, usualSettings } from "./settings/example.ts";
 import { joviandss, synology } from "./csi/plainSettings.ts";
 
 describe("settings that are right", () => {
   it("needs a cluster, one control plane and a release; every default is one for production", () => {
-    expect(outcome(minimal())).toEqual({
+    expect(parseOutcome(minimalSettings())).toEqual({
       message: "",
       problems: [],
       settings: {
@@ -76,8 +76,8 @@ describe("settings that are right", () => {
   });
 
   it("fills in the release of nodes that have none of their own, and turns patches into YAML text", () => {
-    const { settings } = outcome(
-      changed(usual(), {
+    const { settings } = parseOutcome(
+      withValues(usualSettings(), {
         "cluster.nodes[3].talosVersion": "v1.13.7",
         "cluster.nodes[3].patches": [{ machine: { sysctls: { "vm.nr_hugepages": "1024" } } }],
         "cluster.patches.worker": ["machine:\n  sysctls:\n    vm.max_map_count: '262144'\n"],
@@ -110,7 +110,7 @@ describe("settings that are right", () => {
     ["talosContract", "v1.13"],
     ["cluster.nodes[0].installDisk", "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4"],
   ])("takes %s: %j", (path, value) => {
-    expect(outcome(changed(minimal(), { [path]: value })).problems).toEqual([]);
+    expect(parseOutcome(withValues(minimalSettings(), { [path]: value })).problems).toEqual([]);
   });
 
   it.each([
@@ -380,7 +380,9 @@ describe("a mistake is named by its path, with what is wrong and what would be r
           },
         }
       : {};
-    const { problems, message } = outcome(changed(changed(usual(), withSchematic), { [path]: value }));
+    const { problems, message } = parseOutcome(
+      withValues(withValues(usualSettings(), withSchematic), { [path]: value }),
+    );
     expect(problems).toEqual([{ path: at, reason: expect.stringMatching(reason) as string }]);
     expect(message).toBe(
       `the configuration has 1 mistake:\n  ${coded(problemCode(at), `${at}: ${problems[0]?.reason}`)}`,
@@ -388,8 +390,8 @@ describe("a mistake is named by its path, with what is wrong and what would be r
   });
 
   it("an extension that came later than the release", () => {
-    const { problems } = outcome(
-      changed(minimal(), {
+    const { problems } = parseOutcome(
+      withValues(minimalSettings(), {
         talosVersion: "v1.8.4",
         "image.schematic.customization.systemExtensions.officialExtensions": [
           ...["siderolabs/iscsi-tools", "siderolabs/multipath-tools"],
@@ -406,8 +408,8 @@ describe("a mistake is named by its path, with what is wrong and what would be r
   });
 
   it("the same address written in two ways", () => {
-    const { problems } = outcome(
-      changed(usual(), {
+    const { problems } = parseOutcome(
+      withValues(usualSettings(), {
         "cluster.nodes[0].address": "fd00::1",
         "cluster.nodes[1].address": "FD00:0:0:0:0:0:0:1",
       }),
@@ -416,15 +418,15 @@ describe("a mistake is named by its path, with what is wrong and what would be r
   });
 
   it("no control plane", () => {
-    const { problems } = outcome(changed(minimal(), { "cluster.nodes[0].role": "worker" }));
+    const { problems } = parseOutcome(withValues(minimalSettings(), { "cluster.nodes[0].role": "worker" }));
     expect(problems).toEqual([
       { path: "cluster.nodes", reason: "has no control plane; at least one node needs role: controlplane" },
     ]);
   });
 
   it("a node whose own release does not run the cluster's Kubernetes or cannot read its configuration", () => {
-    const { problems } = outcome(
-      changed(usual(), {
+    const { problems } = parseOutcome(
+      withValues(usualSettings(), {
         talosContract: "v1.13",
         kubernetesVersion: "v1.36.0",
         "cluster.nodes[4].talosVersion": "v1.12.7",
@@ -448,7 +450,7 @@ describe("a mistake is named by its path, with what is wrong and what would be r
 
 describe("several mistakes", () => {
   it("are all reported at once, each once", () => {
-    const { problems, message } = outcome({
+    const { problems, message } = parseOutcome({
       talosVersion: "1.13.9",
       kubernetesVersion: "1.35",
       image: { factory: "factory.talos.dev", schematic: { customization: { extraKernelArgs: "quiet" } } },
@@ -496,7 +498,7 @@ describe("several mistakes", () => {
 
 describe("what is allowed but probably not meant", () => {
   const warnings = (values: Record<string, unknown>) => {
-    const { settings, problems } = outcome(changed(usual(), values));
+    const { settings, problems } = parseOutcome(withValues(usualSettings(), values));
     expect(problems).toEqual([]);
     return settings?.warnings;
   };
@@ -532,14 +534,14 @@ describe("what is allowed but probably not meant", () => {
       joviandss: { ...joviandss, image: `a/b@sha256:${"0".repeat(64)}` },
       synology,
     };
-    const { settings, problems } = outcome(changed(usual(), old));
+    const { settings, problems } = parseOutcome(withValues(usualSettings(), old));
     expect(problems).toEqual([]);
     expect(settings?.joviandss?.guardAccessModes).toBe(false);
     expect(settings?.synology?.guardAccessModes).toBe(false);
     expect(settings?.warnings.map(({ path }) => path)).toEqual(
       expect.arrayContaining(["joviandss.guardAccessModes", "synology.guardAccessModes"]),
     );
-    const now = outcome(changed(usual(), { ...old, kubernetesVersion: "v1.30.0" })).settings;
+    const now = parseOutcome(withValues(usualSettings(), { ...old, kubernetesVersion: "v1.30.0" })).settings;
     expect(now?.joviandss?.guardAccessModes).toBe(true);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { joviandssSchema } from "../../components/csi/joviandssSettings.ts";
-import { changed, outcome, usual } from "./settings/example.ts";
+import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 import { problemsOf } from "./csi/problemsOf.ts";
 
 /** Every mistake of a configuration at once: none waits behind another one, wherever they are. */
@@ -14,10 +14,10 @@ const joviandss = {
   snapshots: { enabled: true },
 };
 const synology = { arrays: [{ host: "10.0.1.2", username: "k8s", password: "secret-of-a-test" }] };
-const base = { ...usual(), joviandss, synology };
+const base = { ...usualSettings(), joviandss, synology };
 
 const paths = (values: Record<string, unknown>) =>
-  outcome(changed(base, values)).problems.map(({ path }) => path);
+  parseOutcome(withValues(base, values)).problems.map(({ path }) => path);
 
 /** Mistakes that are found in different places: the form, rules of a section, rules across sections, versions, patches. */
 const mistakes: Record<string, unknown> = {

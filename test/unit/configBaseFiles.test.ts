@@ -1,15 +1,15 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { createAuthority, issueLeaf } from "../../lab/pki.ts";
 import {
-  adopted,
+  adoptedSettings,
   adoptedFiles,
   bundle,
   canary,
-  changed,
+  withValues,
   controlplane,
-  leaks,
-  minimal,
-  outcome,
+  leaksSecret,
+  minimalSettings,
+  parseOutcome,
   pem,
   talosconfig,
   worker,
@@ -22,11 +22,11 @@ const files = {
 };
 
 function problems(values: Record<string, unknown>, more: Record<string, string> = {}) {
-  const result = outcome(changed(adopted(), { "cluster.secrets": files, ...values }), {
+  const result = parseOutcome(withValues(adoptedSettings(), { "cluster.secrets": files, ...values }), {
     ...adoptedFiles,
     ...more,
   });
-  expect(leaks(result.message)).toBe(false);
+  expect(leaksSecret(result.message)).toBe(false);
   return result.problems;
 }
 
@@ -35,8 +35,8 @@ const matching = (reason: RegExp): string => expect.stringMatching(reason) as st
 describe("machine configurations of a running cluster", () => {
   it("are each node's base: its own, else that of its role", () => {
     const own = worker.replace("1024", "2048");
-    const { settings } = outcome(
-      changed(adopted(), { "cluster.secrets": files, "cluster.nodes[4].configFile": "w2.yaml" }),
+    const { settings } = parseOutcome(
+      withValues(adoptedSettings(), { "cluster.secrets": files, "cluster.nodes[4].configFile": "w2.yaml" }),
       { ...adoptedFiles, "w2.yaml": own },
     );
     expect(settings?.cluster.nodes.map(({ baseConfiguration }) => baseConfiguration)).toEqual([
@@ -46,8 +46,8 @@ describe("machine configurations of a running cluster", () => {
   });
 
   it("of one node beside a bundle leave the others generated", () => {
-    const { settings, problems } = outcome(
-      changed(adopted(), { "cluster.nodes[3].config": worker }),
+    const { settings, problems } = parseOutcome(
+      withValues(adoptedSettings(), { "cluster.nodes[3].config": worker }),
       adoptedFiles,
     );
     expect(problems).toEqual([]);
@@ -57,8 +57,8 @@ describe("machine configurations of a running cluster", () => {
   });
 
   it("one for each node are enough: the first control plane's has the secrets", () => {
-    const { settings, problems } = outcome(
-      changed(adopted(), {
+    const { settings, problems } = parseOutcome(
+      withValues(adoptedSettings(), {
         "cluster.secrets": { workerFile: "worker.yaml", talosconfigFile: "talosconfig" },
         "cluster.nodes[0].config": controlplane,
         "cluster.nodes[1].config": controlplane,
@@ -81,7 +81,9 @@ describe("machine configurations of a running cluster", () => {
   });
 
   it("of a cluster that is new", () => {
-    const { problems } = outcome(changed(minimal(), { "cluster.nodes[0].config": controlplane }));
+    const { problems } = parseOutcome(
+      withValues(minimalSettings(), { "cluster.nodes[0].config": controlplane }),
+    );
     expect(problems).toEqual([
       { path: "cluster.nodes[0]", reason: matching(/but the cluster is new; .*cluster\.secrets/) },
     ]);
@@ -192,7 +194,7 @@ describe("patches that contradict what is there", () => {
 
   it("another installer image than the settings have, on a new cluster too", () => {
     const patch = "machine:\n  install:\n    image: ghcr.io/siderolabs/installer:v1.13.9\n";
-    const { problems } = outcome(changed(minimal(), { "cluster.nodes[0].patches": [patch] }));
+    const { problems } = parseOutcome(withValues(minimalSettings(), { "cluster.nodes[0].patches": [patch] }));
     expect(problems).toEqual([
       {
         path: "cluster.nodes[0].patches[0]",

@@ -1,6 +1,6 @@
 import { newestUsableContract } from "../../talos/iscsi.ts";
 import { describe, expect, it } from "vitest";
-import { minimal, outcome, usual } from "./settings/example.ts";
+import { minimalSettings, parseOutcome, usualSettings } from "./settings/example.ts";
 
 /** What the drivers need of each other and of the cluster, told with all other mistakes of a configuration. */
 
@@ -13,7 +13,7 @@ const joviandss = {
 };
 
 const paths = (settings: Record<string, unknown>) =>
-  outcome({ ...minimal(), ...settings }).problems.map(({ path }) => path);
+  parseOutcome({ ...minimalSettings(), ...settings }).problems.map(({ path }) => path);
 
 describe("drivers on one cluster", () => {
   it("are no problem by themselves", () => {
@@ -35,7 +35,7 @@ describe("a cluster without workers", () => {
   const synology = { arrays: [{ host: "10.0.1.2", username: "kubernetes", password: "secret-of-a-test" }] };
   const drivers = { joviandss, synology, snapshotController: {} };
   const tolerations = (settings: Record<string, unknown>) => {
-    const { settings: all } = outcome(settings);
+    const { settings: all } = parseOutcome(settings);
     return [
       all?.joviandss?.controller.tolerations,
       all?.synology?.controller.tolerations,
@@ -44,13 +44,16 @@ describe("a cluster without workers", () => {
   };
 
   it("runs the controllers on its control planes", () => {
-    expect(tolerations({ ...minimal(), ...drivers })).toEqual([[taint], [taint], [taint]]);
+    expect(tolerations({ ...minimalSettings(), ...drivers })).toEqual([[taint], [taint], [taint]]);
   });
 
   it("keeps what the settings tolerate, and adds nothing to what tolerates control planes already", () => {
     const own = { key: "dedicated", operator: "Exists" };
     const withOwn = (...list: object[]) =>
-      tolerations({ ...minimal(), joviandss: { ...joviandss, controller: { tolerations: list } } })[0];
+      tolerations({
+        ...minimalSettings(),
+        joviandss: { ...joviandss, controller: { tolerations: list } },
+      })[0];
     expect(withOwn(own)).toEqual([own, taint]);
     for (const enough of [{ operator: "Exists" }, { key: taint.key, operator: "Exists" }])
       expect(withOwn(enough)).toEqual([enough]);
@@ -59,20 +62,20 @@ describe("a cluster without workers", () => {
   });
 
   it("is the only one: with a worker they stay off control planes", () => {
-    expect(tolerations({ ...usual(), ...drivers })).toEqual([[], [], []]);
+    expect(tolerations({ ...usualSettings(), ...drivers })).toEqual([[], [], []]);
   });
 });
 
 describe("the contract", () => {
   it("may be v1.14, with a Kubernetes release: the configuration is not the provider's, which has a default", () => {
-    const newest = { ...minimal(), talosVersion: "v1.14.1", talosContract: "v1.14" };
-    expect(outcome(newest).problems).toEqual([
+    const newest = { ...minimalSettings(), talosVersion: "v1.14.1", talosContract: "v1.14" };
+    expect(parseOutcome(newest).problems).toEqual([
       {
         path: "kubernetesVersion",
         reason: expect.stringMatching(/^is missing; with talosContract v1\.14/) as string,
       },
     ]);
-    expect(outcome({ ...newest, kubernetesVersion: "v1.36.1" }).problems).toEqual([]);
+    expect(parseOutcome({ ...newest, kubernetesVersion: "v1.36.1" }).problems).toEqual([]);
   });
 
   it("is v1.13 at most where none is given: a stack that has none keeps what it began with", () => {

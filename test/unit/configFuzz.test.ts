@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  adopted,
+  adoptedSettings,
   adoptedFiles,
   bundle,
-  changed,
+  withValues,
   controlplane,
-  leaks,
-  outcome,
+  leaksSecret,
+  parseOutcome,
   pem,
   talosconfig,
 } from "./settings/example.ts";
@@ -16,7 +16,14 @@ import {
 const key = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.constantFrom(...keysOf(adopted()), "joviandss", "synology", "upgrade", "image", "patches"),
+    arbitrary: fc.constantFrom(
+      ...keysOf(adoptedSettings()),
+      "joviandss",
+      "synology",
+      "upgrade",
+      "image",
+      "patches",
+    ),
   },
   {
     weight: 2,
@@ -105,7 +112,7 @@ function pathsOf(value: unknown, path = ""): string[] {
   return path === "" ? inner : [path, ...inner];
 }
 
-const right = changed(adopted(), {
+const right = withValues(adoptedSettings(), {
   image: { factory: "https://factory.talos.dev", platform: "metal", secureBoot: false },
   "image.schematic.customization.systemExtensions.officialExtensions": ["siderolabs/iscsi-tools"],
   "image.schematic.customization.extraKernelArgs": ["iscsi_tcp=1"],
@@ -129,13 +136,13 @@ const place = fc.constantFrom(...pathsOf(right));
 
 describe("whatever stands in the settings", () => {
   it("the example is right to begin with", () => {
-    expect(outcome(right, adoptedFiles).problems).toEqual([]);
+    expect(parseOutcome(right, adoptedFiles).problems).toEqual([]);
   });
 
   it("no input makes anything but settings or a list of mistakes", () => {
     fc.assert(
       fc.property(anything, (value) => {
-        const { settings, problems } = outcome(value);
+        const { settings, problems } = parseOutcome(value);
         expect(settings === undefined).toBe(problems.length > 0);
       }),
       { numRuns: 400 },
@@ -145,7 +152,7 @@ describe("whatever stands in the settings", () => {
   it("a wrong value anywhere in right settings gives mistakes with a path and a reason, each once", () => {
     fc.assert(
       fc.property(place, anything, (path, value) => {
-        const { problems } = outcome(withValue(right, path, value), adoptedFiles);
+        const { problems } = parseOutcome(withValue(right, path, value), adoptedFiles);
         for (const problem of problems) {
           expect(problem.reason.length).toBeGreaterThan(10);
           // Words of the schema library, which say nothing to a person.
@@ -168,7 +175,7 @@ describe("whatever stands in the settings", () => {
     fc.assert(
       fc.property(place, place, secret, (path, other, value) => {
         const wrong = withValue(withValue(right, path, value), other, "mistake");
-        expect(leaks(outcome(wrong, adoptedFiles).message)).toBe(false);
+        expect(leaksSecret(parseOutcome(wrong, adoptedFiles).message)).toBe(false);
       }),
       { numRuns: 400 },
     );
@@ -191,8 +198,8 @@ describe("whatever stands in the settings", () => {
               text.slice(0, start) + put + text.slice(start + (length % 40)),
             talosconfig: talosconfig.slice(0, at) + add + talosconfig.slice(at + (size % 40)),
           };
-          const { message } = outcome(changed(adopted(), { "cluster.secrets": secrets }));
-          expect(leaks(message)).toBe(false);
+          const { message } = parseOutcome(withValues(adoptedSettings(), { "cluster.secrets": secrets }));
+          expect(leaksSecret(message)).toBe(false);
         },
       ),
       { numRuns: 200 },
@@ -206,7 +213,7 @@ describe("whatever stands in the settings", () => {
     let value: unknown = "bottom";
     for (let depth = 0; depth < 100_000; depth++) value = wrap(value);
     for (const path of ["image", "cluster", "joviandss", "nonsense"]) {
-      expect(outcome({ ...right, [path]: value }, adoptedFiles).problems).toEqual([
+      expect(parseOutcome({ ...right, [path]: value }, adoptedFiles).problems).toEqual([
         { path, reason: "is nested deeper than 100 levels" },
       ]);
     }
@@ -215,14 +222,14 @@ describe("whatever stands in the settings", () => {
   it("a value that contains itself is refused", () => {
     const loop: Record<string, unknown> = {};
     Object.assign(loop, { a: loop, b: [loop, loop] });
-    expect(outcome({ ...right, image: loop }, adoptedFiles).problems).toHaveLength(1);
+    expect(parseOutcome({ ...right, image: loop }, adoptedFiles).problems).toHaveLength(1);
   });
 
   it("keys of Object's prototype are unknown keys, not settings", () => {
     const polluted = JSON.parse(
       '{"__proto__": {"talosVersion": "v1.13.9"}, "cluster": {"__proto__": {"name": "x"}, "constructor": 1}}',
     ) as unknown;
-    const paths = outcome(polluted).problems.map(({ path }) => path);
+    const paths = parseOutcome(polluted).problems.map(({ path }) => path);
     expect(paths).toEqual(
       expect.arrayContaining(["talosVersion", "__proto__", "cluster.name", "cluster.__proto__"]),
     );
@@ -231,7 +238,7 @@ describe("whatever stands in the settings", () => {
   });
 
   it.each([null, undefined, [], "text", 7, true])("%j in place of all settings is a mistake", (value) => {
-    expect(outcome(value).problems[0]).toEqual({
+    expect(parseOutcome(value).problems[0]).toEqual({
       path: "",
       reason: expect.stringMatching(/an object with the keys talosVersion, talosContract/) as string,
     });

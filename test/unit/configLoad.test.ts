@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeEach, describe, expect, it } from "vitest";
 import { loadSettings, settingsMessage } from "../../config.ts";
-import { minimal } from "./settings/example.ts";
+import { minimalSettings } from "./settings/example.ts";
 
 /** Gives the program a stack's configuration as the engine hands it over: text, structured values as JSON. */
 function configure(values: Record<string, unknown>, others: Record<string, string> = {}): void {
@@ -31,7 +31,7 @@ describe("loadSettings", () => {
   });
 
   it("reads the project's own keys, structured ones from their JSON, and nothing of other projects", () => {
-    configure(minimal(), { "kubernetes:context": "other", "other:talosVersion": "v1.2.3" });
+    configure(minimalSettings(), { "kubernetes:context": "other", "other:talosVersion": "v1.2.3" });
     const settings = loadSettings();
     expect(settings.talosVersion).toBe("v1.13.9");
     expect(settings.cluster.nodes).toHaveLength(1);
@@ -39,7 +39,7 @@ describe("loadSettings", () => {
   });
 
   it("a mistake becomes an error that the engine shows as it is: every mistake, where to mend it, no stack", () => {
-    configure({ ...minimal(), talosVersion: "latest", nonsense: "yes" });
+    configure({ ...minimalSettings(), talosVersion: "latest", nonsense: "yes" });
     const error = failure();
     expect(pulumi.RunError.isInstance(error)).toBe(true);
     const message = (error as Error).message;
@@ -69,7 +69,7 @@ describe("loadSettings", () => {
   it.each([["{not: json"], ["[1, 2"], ["plain text"], [""]])(
     "a structured key that holds %j: says that it must be an object",
     (text) => {
-      configure({ ...minimal(), cluster: text });
+      configure({ ...minimalSettings(), cluster: text });
       expect((failure() as Error).message).toMatch(
         /cluster: must be an object with the keys name, endpoint, nodes/,
       );

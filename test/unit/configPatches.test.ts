@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { canary, changed, leaks, outcome, usual } from "./settings/example.ts";
+import { canary, withValues, leaksSecret, parseOutcome, usualSettings } from "./settings/example.ts";
 
-function nodesOf(settings: ReturnType<typeof usual>): unknown[] {
+function nodesOf(settings: ReturnType<typeof usualSettings>): unknown[] {
   return (settings["cluster"] as { nodes: unknown[] }).nodes;
 }
 
 function problemsOf(values: Record<string, unknown>) {
-  return outcome(changed(usual(), values)).problems;
+  return parseOutcome(withValues(usualSettings(), values)).problems;
 }
 
 const exempting = (namespace: string) => ({
@@ -101,7 +101,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     ["a role's documents", "cluster.documents.worker", "cluster.documents.worker[0]"],
     ["a pool's", "cluster.pools.gpu.patches", "cluster.pools.gpu.patches[0]"],
   ])("%s, though no node has them yet", (_, key, path) => {
-    const [cp1] = nodesOf(usual());
+    const [cp1] = nodesOf(usualSettings());
     const document = { apiVersion: "v1alpha1", kind: "HostnameConfig", hostnme: "w9" };
     const wrong = key.includes("documents") ? document : { machine: { sysctl: { "vm.x": "1" } } };
     const right = key.includes("documents")
@@ -116,7 +116,7 @@ describe("patches in the settings are judged before a node sees them", () => {
 
   it("those of a role without nodes by what they make of a configuration, after those of all", () => {
     // Configurations of older contracts are one document: JSON patches can be put on them.
-    const alone = { "cluster.nodes": nodesOf(usual()).slice(0, 1), talosContract: "v1.11" };
+    const alone = { "cluster.nodes": nodesOf(usualSettings()).slice(0, 1), talosContract: "v1.11" };
     const add = [{ op: "add", path: "/machine/sysctls/vm.y", value: "1" }];
     const json = { "cluster.patches.worker": [stringify(add)] };
     expect(problemsOf({ ...alone, ...json })).toHaveLength(1);
@@ -129,8 +129,8 @@ describe("patches in the settings are judged before a node sees them", () => {
   });
 
   it("a secret in a patch is not shown, wherever the mistake is", () => {
-    const { message, problems } = outcome(
-      changed(usual(), {
+    const { message, problems } = parseOutcome(
+      withValues(usualSettings(), {
         "cluster.patches.all": [
           `machine:\n  registries: { config: { r: { auth: { password: ${canary} } } }`,
           { machine: { token: canary }, cluster: { token: canary } },
@@ -141,6 +141,6 @@ describe("patches in the settings are judged before a node sees them", () => {
       }),
     );
     expect(problems.length).toBeGreaterThanOrEqual(3);
-    expect(leaks(message)).toBe(false);
+    expect(leaksSecret(message)).toBe(false);
   });
 });

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseSettings } from "../../config.ts";
 import {
-  adopted,
+  adoptedSettings,
   adoptedFiles,
   bundle,
   canary,
-  changed,
+  withValues,
   controlplane,
-  leaks,
-  outcome,
+  leaksSecret,
+  parseOutcome,
   pem,
   talosconfig,
   worker,
@@ -19,8 +19,11 @@ import {
 
 /** Problems with the secrets of a running cluster; fails the test if any of them shows a secret. */
 function problemsWith(secrets: unknown, files: Record<string, string> = adoptedFiles) {
-  const { problems, message } = outcome(changed(adopted(), { "cluster.secrets": secrets }), files);
-  expect(leaks(message)).toBe(false);
+  const { problems, message } = parseOutcome(
+    withValues(adoptedSettings(), { "cluster.secrets": secrets }),
+    files,
+  );
+  expect(leaksSecret(message)).toBe(false);
   return problems;
 }
 
@@ -34,7 +37,10 @@ describe("the secrets of a running cluster", () => {
     ],
     ["a machine configuration by its contents", { controlplane, worker, talosconfig }],
   ])("come in as %s", (_, secrets) => {
-    const { settings, problems } = outcome(changed(adopted(), { "cluster.secrets": secrets }), adoptedFiles);
+    const { settings, problems } = parseOutcome(
+      withValues(adoptedSettings(), { "cluster.secrets": secrets }),
+      adoptedFiles,
+    );
     expect(problems).toEqual([]);
     expect(settings?.cluster.secrets?.machineSecrets).toMatchObject({
       cluster: { id: `${canary}id=`, secret: `${canary}secret=` },
@@ -50,8 +56,8 @@ describe("the secrets of a running cluster", () => {
   });
 
   it("a running cluster needs to say its contract and its Kubernetes release", () => {
-    const { problems } = outcome(
-      changed(adopted(), { talosContract: undefined, kubernetesVersion: undefined }),
+    const { problems } = parseOutcome(
+      withValues(adoptedSettings(), { talosContract: undefined, kubernetesVersion: undefined }),
       adoptedFiles,
     );
     expect(problems).toEqual([
@@ -69,7 +75,7 @@ describe("the secrets of a running cluster", () => {
   });
 
   it("a contract older than the release needs no warning on a running cluster", () => {
-    expect(outcome(adopted(), adoptedFiles).settings?.warnings).toEqual([]);
+    expect(parseOutcome(adoptedSettings(), adoptedFiles).settings?.warnings).toEqual([]);
   });
 
   it.each([
@@ -190,8 +196,8 @@ describe("the secrets of a running cluster", () => {
   });
 
   it("secrets beside other mistakes: all are reported, none is shown", () => {
-    const { problems, message } = outcome(
-      changed(adopted(), {
+    const { problems, message } = parseOutcome(
+      withValues(adoptedSettings(), {
         talosVersion: "latest",
         "cluster.endpoint": `https://admin:${canary}@10.0.0.10:6443`,
         "cluster.secrets": { bundle: bundle.replace("trustdinfo", "trustinfo"), talosconfig },
@@ -206,7 +212,7 @@ describe("the secrets of a running cluster", () => {
       "image.factory",
       "talosVersion",
     ]);
-    expect(leaks(message)).toBe(false);
+    expect(leaksSecret(message)).toBe(false);
   });
 });
 
@@ -220,7 +226,7 @@ describe("files on disk", () => {
     writeFileSync(secrets, bundle, { mode: 0o600 });
     writeFileSync(client, talosconfig, { mode: 0o600 });
     const settings = parseSettings(
-      changed(adopted(), { "cluster.secrets": { bundleFile: secrets, talosconfigFile: client } }),
+      withValues(adoptedSettings(), { "cluster.secrets": { bundleFile: secrets, talosconfigFile: client } }),
     );
     expect(settings.cluster.secrets?.machineSecrets.cluster.id).toBe(`${canary}id=`);
   });
@@ -233,7 +239,9 @@ describe("files on disk", () => {
     let message = "";
     try {
       parseSettings(
-        changed(adopted(), { "cluster.secrets": { bundleFile: folder, talosconfigFile: unreadable } }),
+        withValues(adoptedSettings(), {
+          "cluster.secrets": { bundleFile: folder, talosconfigFile: unreadable },
+        }),
       );
     } catch (error) {
       message = String(error);

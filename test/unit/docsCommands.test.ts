@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { commandPages, covers, fencedCommands, proofs } from "../docsCommands.ts";
+import { commandPages, provesCommand, fencedCommands, proofs } from "../docsCommands.ts";
 
 /**
  * Every command of the documentation is run by a test or says why it cannot be: `test/docsCommands.json` has which. The options are held against
@@ -25,7 +25,7 @@ describe("the commands of the documentation", () => {
   it.each(all.map((command) => [`${command.page}: ${command.text}`, command] as const))(
     "%s",
     (_, command) => {
-      const found = proofs.filter((proof) => covers(proof, command));
+      const found = proofs.filter((proof) => provesCommand(proof, command));
       expect(
         found.length,
         "is in no entry of test/docsCommands.json: give the test that runs it, or say why none can",
@@ -53,7 +53,7 @@ describe("the commands of the documentation", () => {
   );
 
   it("have no entry that no page needs", () => {
-    const unused = proofs.filter((proof) => !all.some((command) => covers(proof, command)));
+    const unused = proofs.filter((proof) => !all.some((command) => provesCommand(proof, command)));
     expect(unused.map(({ command }) => command)).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { withFormerEndpoints, type MembershipInputs } from "../../provider/membership/members.ts";
 import { endpointsByAddress, endpointsFor, isItself, reach } from "../../talos/endpoint.ts";
-import { changed, outcome, usual } from "./settings/example.ts";
+import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 
 describe("where a node is reached", () => {
   const endpoints = endpointsByAddress(
@@ -68,8 +68,8 @@ describe("endpoints in the settings", () => {
   it.each(["10.0.0.11", "10.0.0.11:50001", "[fd00::1]:50001", "fd00::1", "lb.example.org"])(
     "take %s",
     (text) => {
-      const { settings, message } = outcome(
-        changed(usual(), { "cluster.talosEndpoints": [text], "cluster.nodes[4].endpoint": text }),
+      const { settings, message } = parseOutcome(
+        withValues(usualSettings(), { "cluster.talosEndpoints": [text], "cluster.nodes[4].endpoint": text }),
       );
       expect(message).toBe("");
       expect(settings?.cluster.nodes[4]?.endpoint).toBe(text);
@@ -79,8 +79,8 @@ describe("endpoints in the settings", () => {
   it.each(["https://10.0.0.11", "10.0.0.11:0", "10.0.0.11:70000", "10.0.0", "", "a b"])(
     "refuse %j",
     (text) => {
-      const { problems } = outcome(
-        changed(usual(), { "cluster.talosEndpoints": [text], "cluster.nodes[4].endpoint": text }),
+      const { problems } = parseOutcome(
+        withValues(usualSettings(), { "cluster.talosEndpoints": [text], "cluster.nodes[4].endpoint": text }),
       );
       expect(problems.map(({ path }) => path)).toEqual([
         "cluster.nodes[4].endpoint",
@@ -92,7 +92,7 @@ describe("endpoints in the settings", () => {
 
   it("report a worker's address that is no text, whatever else it is", () => {
     const address = { toString: 1 };
-    const { problems } = outcome(changed(usual(), { "cluster.nodes[4].address": address }));
+    const { problems } = parseOutcome(withValues(usualSettings(), { "cluster.nodes[4].address": address }));
     expect(problems.map(({ path }) => path)).toContain("cluster.nodes[4].address");
   });
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { allExamples, settingsIn } from "../exampleStacks.ts";
-import { outcome } from "./settings/example.ts";
+import { parseOutcome } from "./settings/example.ts";
 
 const root = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
@@ -28,13 +28,13 @@ describe.each(allExamples())("examples/$name", (example) => {
   const { name, text, secrets } = example;
 
   it("is accepted without a warning once its secrets are set", () => {
-    const { settings, message } = outcome(settingsIn(example));
+    const { settings, message } = parseOutcome(settingsIn(example));
     expect(message).toBe("");
     expect(settings?.warnings).toEqual([]);
   });
 
   it("lacks its secrets alone, and tells how each is set", () => {
-    const { problems } = outcome(settingsIn(example, { secrets: false }));
+    const { problems } = parseOutcome(settingsIn(example, { secrets: false }));
     const { joviandss, synology } = settingsIn(example);
     // Drivers that are installed by other means have their secrets elsewhere.
     expect(secrets.length > 0).toBe(joviandss !== undefined || synology !== undefined);
@@ -43,7 +43,7 @@ describe.each(allExamples())("examples/$name", (example) => {
   });
 
   it("is a new cluster, so that a preview asks no machine", () => {
-    expect(outcome(settingsIn(example)).settings?.cluster).not.toHaveProperty("secrets");
+    expect(parseOutcome(settingsIn(example)).settings?.cluster).not.toHaveProperty("secrets");
   });
 
   it("is what an editor with the settings' schema accepts once its secrets are set", () => {
@@ -58,7 +58,7 @@ describe.each(allExamples())("examples/$name", (example) => {
   it("stands in the table of examples/README.md, with the number of its nodes", () => {
     const rows = read("examples/README.md").split("\n");
     const [, , nodes] = (rows.find((row) => row.includes(`(${name}/Pulumi.example.yaml)`)) ?? "").split("|");
-    const roles = (outcome(settingsIn(example)).settings?.cluster.nodes ?? []).map(({ role }) => role);
+    const roles = (parseOutcome(settingsIn(example)).settings?.cluster.nodes ?? []).map(({ role }) => role);
     const count = (role: string, word: string): string[] => {
       const number = roles.filter((each) => each === role).length;
       return number === 0 ? [] : [`${number} ${word}${number === 1 ? "" : "s"}`];

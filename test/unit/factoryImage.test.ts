@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
 import { FactoryImage, type FactoryImageArgs } from "../../components/factoryImage.ts";
-import { record, only, valueOf, type RecordOptions } from "./components/recorder.ts";
+import { record, onlyResource, valueOf, type RecordOptions } from "./components/recorder.ts";
 
 // The ID that factory.talos.dev gives this schematic: facts on record in test/unit/schematic.test.ts.
 const iscsiId = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
@@ -26,17 +26,17 @@ function make(changes: Partial<FactoryImageArgs> = {}, options = answering(iscsi
 describe("FactoryImage", () => {
   it("registers the schematic at the factory that was asked for, inside of itself", async () => {
     const { resources } = await make({ factory: "http://127.10.0.2:8080" });
-    const registration = only(resources, schematicType);
+    const registration = onlyResource(resources, schematicType);
     expect(parseDocument(registration.inputs["schematic"] as string).toJS()).toEqual(args.schematic);
     expect(registration.parent).toBe("talos-iscsi:index:FactoryImage::image");
-    const provider = only(resources, "pulumi:providers:talos");
+    const provider = onlyResource(resources, "pulumi:providers:talos");
     expect(provider.inputs["imageFactoryUrl"]).toBe("http://127.10.0.2:8080");
     expect(registration.provider).toBe(provider.name);
   });
 
   it("shows in its own inputs what the image is made of, for the preview's diff", async () => {
     const { resources } = await make();
-    expect(only(resources, "talos-iscsi:index:FactoryImage").inputs).toEqual(args);
+    expect(onlyResource(resources, "talos-iscsi:index:FactoryImage").inputs).toEqual(args);
   });
 
   it("gives the references to installer, ISO and iPXE script", async () => {
@@ -103,7 +103,7 @@ describe("FactoryImage", () => {
   it("has our provider compare the factory's answer with the computed ID", async () => {
     const other = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
     const { resources, result: image } = await make({}, answering(other));
-    const confirmed = only(resources, "talos-node:index:ConfirmedSchematic");
+    const confirmed = onlyResource(resources, "talos-node:index:ConfirmedSchematic");
     expect(confirmed.inputs).toEqual({ factory: args.factory, schematicId: iscsiId, registeredId: other });
     expect(confirmed.after).toContain("image-schematic");
     expect(await valueOf(image.confirmed.urn)).toContain("ConfirmedSchematic::image-confirmed");

@@ -6,7 +6,7 @@ import { configChanges } from "../../talos/configChanges.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { parseSchematic, schematicId } from "../../talos/schematic.ts";
 import { record, type RecordOptions, type Registered } from "./components/recorder.ts";
-import { bundle, changed, minimal, talosconfig } from "./settings/example.ts";
+import { bundle, withValues, minimalSettings, talosconfig } from "./settings/example.ts";
 
 /** What was set with --secret or comes from the environment is secret in whatever resource gets it, whatever its name. */
 
@@ -39,7 +39,7 @@ const synology = {
 const patch = `machine:\n  sysctls: { a.b: ${secret.sysctl}, net.core.somaxconn: "4711" }\n  network: { extraHostEntries: [{ ip: ${secret.address}, aliases: [${secret.name}] }] }\n`;
 
 const usual = (): Record<string, unknown> =>
-  changed(minimal(), {
+  withValues(minimalSettings(), {
     talosContract: "v1.13",
     kubernetesVersion: "v1.35.4",
     "cluster.secrets": { bundle, talosconfig },
@@ -130,7 +130,7 @@ describe("what was given as a secret", () => {
   it("is neither when it comes from the environment", async () => {
     vi.stubEnv("ARRAY_USER", secret.user);
     vi.stubEnv("SYSCTL", secret.sysctl);
-    const config = changed(usual(), {
+    const config = withValues(usual(), {
       "joviandss.endpoint.user": { fromEnvironment: "ARRAY_USER" },
       "cluster.patches": {
         all: [{ machine: { sysctls: { "a.b": { fromEnvironment: "SYSCTL" }, "c.d": "stays" } } }],
@@ -182,7 +182,7 @@ function problemsOf(config: Record<string, unknown>, origin: Parameters<typeof p
 
 describe("a stack's file", () => {
   it("tells what of a key with a secret is plain", () => {
-    const file = changed(usual(), {
+    const file = withValues(usual(), {
       "joviandss.endpoint.password": { secure: "v1:abc" },
       "cluster.secrets": { bundle: { secure: "v1:x" } },
     });
@@ -192,7 +192,7 @@ describe("a stack's file", () => {
   });
 
   it("has its plain passwords named, each with its path, and never their values", () => {
-    const config = changed(usual(), {
+    const config = withValues(usual(), {
       "cluster.patches": {
         all: [
           { machine: { env: { DB_PASS: "plum15", TZ: "UTC" } } },
@@ -214,7 +214,7 @@ describe("a stack's file", () => {
   });
 
   it("is refused for them with strictSecrets, with all other mistakes", () => {
-    const config = changed(usual(), { strictSecrets: true, talosContract: "wrong" });
+    const config = withValues(usual(), { strictSecrets: true, talosContract: "wrong" });
     const found = problemsOf(config, { secretKeys: new Set(["cluster"]), file: undefined });
     expect(found.map((line) => line.split(":")[0])).toEqual(
       expect.arrayContaining(["joviandss.endpoint.password", "synology.arrays[0].password", "talosContract"]),
@@ -223,7 +223,7 @@ describe("a stack's file", () => {
   });
 
   it("is fine with secrets that are some, from the environment, or named by a file", () => {
-    const config = changed(usual(), {
+    const config = withValues(usual(), {
       strictSecrets: true,
       "joviandss.endpoint.password": { fromEnvironment: "A" },
       synology: undefined,
@@ -247,7 +247,7 @@ describe("a stack's file", () => {
 });
 
 it("a message does not quote a value that was given as a secret, in the right place or in the wrong one", () => {
-  const config = changed(usual(), {
+  const config = withValues(usual(), {
     "cluster.nodes[0].address": "plum-orchard",
     "cluster.endpoint": "pear-orchard",
     "joviandss.endpoint.idleTimeout": "fig-orchard",

@@ -4,9 +4,9 @@ import { remainingHops } from "../../provider/hops/way.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
 import { kubernetesSteps, releasesNotRunning } from "../../talos/kubernetesSteps.ts";
 import { findBadRelease } from "../../talos/extensions.ts";
-import { program } from "./components/program.ts";
-import { only } from "./components/recorder.ts";
-import { changed, outcome, usual } from "./settings/example.ts";
+import { runProgram } from "./components/program.ts";
+import { onlyResource } from "./components/recorder.ts";
+import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 
 describe("the releases on the way", () => {
   it("are the newest patch of every minor before, each of which can be reached from the one before", () => {
@@ -86,11 +86,11 @@ describe("Kubernetes on the way", () => {
 
 describe("upgrade.through", () => {
   const automatic = (more: Record<string, unknown> = {}) =>
-    changed(usual(), { "upgrade.through": "automatic", ...more });
+    withValues(usualSettings(), { "upgrade.through": "automatic", ...more });
 
   it("gives the preflight the way of every node, with the image and requirements of each release", async () => {
-    const { resources } = await program(automatic({ "upgrade.releases": ["v1.11.2"] }));
-    const given = only(resources, "talos-node:index:RolloutPreflight").inputs["hops"] as {
+    const { resources } = await runProgram(automatic({ "upgrade.releases": ["v1.11.2"] }));
+    const given = onlyResource(resources, "talos-node:index:RolloutPreflight").inputs["hops"] as {
       ways: Record<string, { talosVersion: string; image: string; services: string[] }[]>;
       nodes: Record<string, { way: string; after: string[] }>;
     };
@@ -98,7 +98,7 @@ describe("upgrade.through", () => {
     expect(given.nodes["cp1"]?.after).toEqual([]);
     // Five nodes, one way: it is in the state once, and what looks before the first configuration has the same.
     expect(Object.keys(given.ways)).toEqual([given.nodes["cp1"]?.way]);
-    expect(only(resources, "talos-node:index:RolloutReadiness").inputs["hops"]).toEqual(given);
+    expect(onlyResource(resources, "talos-node:index:RolloutReadiness").inputs["hops"]).toEqual(given);
     const hops = Object.values(given.ways)[0] ?? [];
     expect(hops.map(({ talosVersion }) => talosVersion).slice(-4)).toEqual([
       ...["v1.9.6", "v1.10.9", "v1.11.2", "v1.12.11"],
@@ -111,25 +111,27 @@ describe("upgrade.through", () => {
   });
 
   it("adds nothing to a stack that does not ask for it", async () => {
-    const { resources } = await program(usual());
+    const { resources } = await runProgram(usualSettings());
     for (const type of ["RolloutPreflight", "RolloutReadiness"])
-      expect(only(resources, `talos-node:index:${type}`).inputs).not.toHaveProperty("hops");
+      expect(onlyResource(resources, `talos-node:index:${type}`).inputs).not.toHaveProperty("hops");
   });
 
   it("gives the upgrade of Kubernetes the minor releases between, and refuses two of one minor", async () => {
     const kubernetesVersion = "v1.35.4";
     const between = { kubernetesVersion, "upgrade.kubernetes.releases": ["v1.34.1"] };
-    const { resources } = await program(automatic(between));
-    const { through } = only(resources, "talos-node:index:KubernetesUpgrade").inputs;
+    const { resources } = await runProgram(automatic(between));
+    const { through } = onlyResource(resources, "talos-node:index:KubernetesUpgrade").inputs;
     expect((through as string[]).slice(-2)).toEqual(["v1.33.13", "v1.34.1"]);
-    const { kubernetes } = only(resources, "talos-node:index:RolloutPreflight").inputs["hops"] as {
+    const { kubernetes } = onlyResource(resources, "talos-node:index:RolloutPreflight").inputs["hops"] as {
       kubernetes: { releases: string[] };
     };
     expect(kubernetes.releases.slice(-2)).toEqual(["v1.34.1", kubernetesVersion]);
-    const plain = await program(changed(usual(), { kubernetesVersion }));
-    expect(only(plain.resources, "talos-node:index:KubernetesUpgrade").inputs).not.toHaveProperty("through");
+    const plain = await runProgram(withValues(usualSettings(), { kubernetesVersion }));
+    expect(onlyResource(plain.resources, "talos-node:index:KubernetesUpgrade").inputs).not.toHaveProperty(
+      "through",
+    );
     expect(
-      outcome(automatic({ "upgrade.kubernetes.releases": ["v1.34.1", "v1.33.1", "v1.34.2"] })).problems,
+      parseOutcome(automatic({ "upgrade.kubernetes.releases": ["v1.34.1", "v1.33.1", "v1.34.2"] })).problems,
     ).toEqual([
       {
         path: "upgrade.kubernetes.releases[2]",
@@ -143,7 +145,7 @@ describe("upgrade.through", () => {
     [["v1.12.5"], "upgrade.releases[0]", /v1\.12\.5/],
     [["1.12"], "upgrade.releases[0]", /v1\.13\.9/],
   ])("refuses releases %j", (releases, path, reason) => {
-    expect(outcome(automatic({ "upgrade.releases": releases })).problems).toEqual([
+    expect(parseOutcome(automatic({ "upgrade.releases": releases })).problems).toEqual([
       { path, reason: expect.stringMatching(reason) as string },
     ]);
   });
@@ -161,7 +163,7 @@ describe("upgrade.through", () => {
     ],
     ["in any order, with holes", { "upgrade.releases": ["v1.12.11", "v1.9.6"] }, []],
   ])("warns of releases %s", (_, change, reasons) => {
-    const { settings } = outcome(automatic(change));
+    const { settings } = parseOutcome(automatic(change));
     const warnings = settings?.warnings.filter(({ path }) => path.startsWith("upgrade.releases"));
     expect(warnings?.map(({ reason }) => reason)).toEqual(
       reasons.map((reason) => expect.stringMatching(reason) as string),

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { schematicId, type Schematic } from "../../talos/schematic.ts";
 import { diskImageUrl } from "../../talos/diskImage.ts";
-import { iscsiSchematicId, program } from "./components/program.ts";
-import { ofType, only, valueOf } from "./components/recorder.ts";
-import { changed, outcome, usual } from "./settings/example.ts";
+import { iscsiSchematicId, runProgram } from "./components/program.ts";
+import { ofType, onlyResource, valueOf } from "./components/recorder.ts";
+import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 import { joviandss, synology } from "./csi/plainSettings.ts";
 
 const iscsi = "siderolabs/iscsi-tools";
@@ -22,7 +22,7 @@ const bare: Schematic = { customization: {} };
 
 /** Three control planes of the cluster's image, a GPU node, and a Raspberry Pi. */
 function mixed(more: Record<string, unknown> = {}): Record<string, unknown> {
-  return changed(usual(), {
+  return withValues(usualSettings(), {
     images: { gpu: { schematic: gpu }, pi: { schematic: pi, architecture: "arm64" } },
     "cluster.nodes[3].image": "gpu",
     "cluster.nodes[4].image": "pi",
@@ -32,7 +32,7 @@ function mixed(more: Record<string, unknown> = {}): Record<string, unknown> {
 
 describe("images of the settings", () => {
   it("say nothing of their own that image says already", () => {
-    const { settings, problems } = outcome(
+    const { settings, problems } = parseOutcome(
       mixed({ image: { factory: "https://factory.example.com", platform: "nocloud", secureBoot: true } }),
     );
     expect(problems).toEqual([]);
@@ -121,7 +121,7 @@ describe("images of the settings", () => {
       ],
     ],
   ])("are refused where %s", (_, change, wanted) => {
-    const { problems } = outcome(mixed(change));
+    const { problems } = parseOutcome(mixed(change));
     for (const { path, reason } of wanted)
       expect(problems).toContainEqual({ path, reason: expect.stringMatching(reason) as string });
     expect(problems).toHaveLength(wanted.length);
@@ -129,22 +129,22 @@ describe("images of the settings", () => {
 
   it("may be without iscsi-tools where every node that runs one says so", () => {
     const change = { "images.gpu.schematic": bare, "cluster.nodes[3].iscsi": false };
-    expect(outcome(mixed(change)).problems).toEqual([]);
+    expect(parseOutcome(mixed(change)).problems).toEqual([]);
     const twice = mixed({ ...change, "cluster.nodes[4].image": "gpu" });
-    expect(outcome(twice).problems).toMatchObject([
+    expect(parseOutcome(twice).problems).toMatchObject([
       { path: "images.gpu.schematic.customization.systemExtensions.officialExtensions" },
     ]);
   });
 
   it("warn of one that no node runs", () => {
-    const { settings } = outcome(mixed({ "cluster.nodes[4].image": undefined }));
+    const { settings } = parseOutcome(mixed({ "cluster.nodes[4].image": undefined }));
     expect(settings?.warnings).toContainEqual({ path: "images.pi", reason: "is used by no node" });
   });
 });
 
 describe("an overlay for a single-board computer", () => {
   const warned = (change: Record<string, unknown>) =>
-    outcome(mixed(change)).settings?.warnings.filter(({ path }) => path.endsWith(".architecture"));
+    parseOutcome(mixed(change)).settings?.warnings.filter(({ path }) => path.endsWith(".architecture"));
 
   it("warns where the boot media would be for another architecture", () => {
     expect(warned({ "images.pi.architecture": undefined })).toEqual([
@@ -160,7 +160,7 @@ describe("an overlay for a single-board computer", () => {
 
 describe("a program with several images", () => {
   it("registers each at its factory, the one plugin for all of the same factory", async () => {
-    const { resources } = await program(mixed({ "images.pi.factory": "https://factory.example.com" }));
+    const { resources } = await runProgram(mixed({ "images.pi.factory": "https://factory.example.com" }));
     const registered = ofType(resources, "talos:imageFactory/schematic:Schematic");
     expect(
       registered.map(({ name, provider, inputs }) => [
@@ -180,7 +180,7 @@ describe("a program with several images", () => {
   });
 
   it("gives every node its own image: in its configuration, its upgrade and the preflight", async () => {
-    const { resources, calls } = await program(mixed());
+    const { resources, calls } = await runProgram(mixed());
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     const ids = [iscsiSchematicId, iscsiSchematicId, iscsiSchematicId, schematicId(gpu), schematicId(pi)];
     expect(upgrades.map(({ inputs }) => inputs["schematicId"])).toEqual(ids);
@@ -188,7 +188,7 @@ describe("a program with several images", () => {
       ids.map((id) => `factory.talos.dev/metal-installer/${id}:v1.13.9`),
     );
     expect(upgrades[3]?.inputs["extensions"]).toEqual(["iscsi-tools", "nvidia-container-toolkit-lts"]);
-    const preflight = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object;
+    const preflight = onlyResource(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object;
     expect(Object.values(preflight)).toMatchObject(
       ["default", "default", "default", "gpu", "pi"].map((imageName, index) => ({
         imageName,
@@ -205,7 +205,7 @@ describe("a program with several images", () => {
   });
 
   it("applies no configuration before every factory has confirmed its schematic", async () => {
-    const { resources } = await program(mixed());
+    const { resources } = await runProgram(mixed());
     for (const { after } of ofType(resources, "talos-node:index:NodeConfiguration"))
       expect(after).toEqual(
         expect.arrayContaining(["image-confirmed", "image-gpu-confirmed", "image-pi-confirmed"]),
@@ -213,7 +213,7 @@ describe("a program with several images", () => {
   });
 
   it("has an output with each image's references, for its own architecture", async () => {
-    const { result } = await program(mixed());
+    const { result } = await runProgram(mixed());
     const table = await valueOf(result["images"] as pulumi.Output<Record<string, object>>);
     const id = schematicId(pi);
     expect(Object.keys(table)).toEqual(["default", "gpu", "pi"]);
@@ -233,8 +233,10 @@ describe("a program with several images", () => {
   });
 
   it("registers for a stack with one image what it registered before there were several", async () => {
-    const { resources, result } = await program(changed(usual(), { "image.platform": "metal" }));
-    const image = only(resources, "talos-iscsi:index:FactoryImage", "image");
+    const { resources, result } = await runProgram(
+      withValues(usualSettings(), { "image.platform": "metal" }),
+    );
+    const image = onlyResource(resources, "talos-iscsi:index:FactoryImage", "image");
     expect(Object.keys(image.inputs).sort()).toEqual([
       "factory",
       "platform",
@@ -242,18 +244,18 @@ describe("a program with several images", () => {
       "secureBoot",
       "talosVersion",
     ]);
-    const byName = only(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object;
+    const byName = onlyResource(resources, "talos-node:index:RolloutPreflight").inputs["nodes"] as object;
     const [node] = Object.values(byName) as object[];
     expect(Object.keys(node ?? {}).sort()).toEqual(
       ["node", "role", "talosVersion", "image", "extensions", "services", "files"].sort(),
     );
-    const cluster = only(resources, "talos-iscsi:index:TalosCluster").inputs["nodes"] as object[];
+    const cluster = onlyResource(resources, "talos-iscsi:index:TalosCluster").inputs["nodes"] as object[];
     expect(Object.keys(cluster[0] ?? {})).not.toContain("kernelModules");
     expect(result["images"]).toBeUndefined();
   });
 
   it("follows image.architecture where there is one image, an arm64 one", async () => {
-    const { result } = await program(changed(usual(), { "image.architecture": "arm64" }));
+    const { result } = await runProgram(withValues(usualSettings(), { "image.architecture": "arm64" }));
     expect(await valueOf(pulumi.output(result["isoUrl"]))).toMatch(/\/metal-arm64\.iso$/);
     expect(await valueOf(pulumi.output(result["pxeUrl"]))).toMatch(/\/metal-arm64$/);
   });
@@ -264,8 +266,8 @@ describe("a node without iSCSI", () => {
     mixed({ "images.gpu.schematic": bare, "cluster.nodes[3].iscsi": false, joviandss, synology, ...more });
 
   it("is asked for no service, file or extension of iSCSI, and loads no module for it", async () => {
-    const { resources, calls } = await program(without());
-    const upgrade = only(resources, "talos-node:index:NodeUpgrade", "upgrade-w1").inputs;
+    const { resources, calls } = await runProgram(without());
+    const upgrade = onlyResource(resources, "talos-node:index:NodeUpgrade", "upgrade-w1").inputs;
     expect(upgrade).toMatchObject({
       extensions: [],
       services: [],
@@ -281,14 +283,14 @@ describe("a node without iSCSI", () => {
   });
 
   it("gets no pod of a driver's node part", async () => {
-    const { resources } = await program(without());
+    const { resources } = await runProgram(without());
     const sets = ofType(resources, "kubernetes:apps/v1:DaemonSet");
     expect(sets).toHaveLength(2);
     for (const { inputs } of sets)
       expect(affinityOf(inputs)).toEqual([
         { key: "talos-iscsi/iscsi", operator: "NotIn", values: ["false"] },
       ]);
-    const workers = await program(without({ "joviandss.node": { controlPlanes: false } }));
+    const workers = await runProgram(without({ "joviandss.node": { controlPlanes: false } }));
     expect(affinityOf(ofType(workers.resources, "kubernetes:apps/v1:DaemonSet")[0]?.inputs ?? {})).toEqual([
       { key: "node-role.kubernetes.io/control-plane", operator: "DoesNotExist" },
       { key: "talos-iscsi/iscsi", operator: "NotIn", values: ["false"] },
@@ -296,8 +298,8 @@ describe("a node without iSCSI", () => {
   });
 
   it("leaves drivers of a cluster where every node has iSCSI as they are", async () => {
-    const { resources } = await program(mixed({ joviandss }));
-    expect(affinityOf(only(resources, "kubernetes:apps/v1:DaemonSet").inputs)).toBeUndefined();
+    const { resources } = await runProgram(mixed({ joviandss }));
+    expect(affinityOf(onlyResource(resources, "kubernetes:apps/v1:DaemonSet").inputs)).toBeUndefined();
   });
 });
 

@@ -1,12 +1,12 @@
 import { stringify } from "yaml";
 import { describe, expect, it } from "vitest";
 import { skeletonConfig } from "../../talos/skeleton.ts";
-import { changed, outcome, usual } from "./settings/example.ts";
+import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 
 // Settings whose result is wrong, whatever form the patch has; what the real ones say of each is in test/lab/judgeMachinery.test.ts.
 
 function problemsOf(values: Record<string, unknown>, files: Record<string, string> = {}) {
-  return outcome(changed(usual(), values), files).problems;
+  return parseOutcome(withValues(usualSettings(), values), files).problems;
 }
 
 const matching = (pattern: RegExp): string => expect.stringMatching(pattern) as string;

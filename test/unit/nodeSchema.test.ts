@@ -10,9 +10,9 @@ import { unwrap, type Properties } from "../../provider/secrets.ts";
 import type { Surroundings } from "../../provider/session.ts";
 import { alwaysSecret } from "../../provider/state.ts";
 import { nodeSchemaText } from "../../tools/nodeSchema/schema.ts";
-import { program } from "./components/program.ts";
+import { runProgram } from "./components/program.ts";
 import { ofType } from "./components/recorder.ts";
-import { canary, changed, usual } from "./settings/example.ts";
+import { canary, withValues, usualSettings } from "./settings/example.ts";
 
 const root = join(import.meta.dirname, "../..");
 const resources = Object.entries(nodeParts.resources);
@@ -72,8 +72,11 @@ describe("the schema of the plugin talos-node", () => {
   });
 
   it("has every input that this program gives", async () => {
-    const settings = changed(usual(), { kubernetesVersion: "v1.35.4", "upgrade.through": "automatic" });
-    const registered = (await program(settings)).resources;
+    const settings = withValues(usualSettings(), {
+      kubernetesVersion: "v1.35.4",
+      "upgrade.through": "automatic",
+    });
+    const registered = (await runProgram(settings)).resources;
     for (const [token, { inputProperties, properties }] of resources) {
       const found = ofType(registered, token);
       const names = new Set(found.flatMap(({ inputs }) => Object.keys(inputs)));

@@ -3,16 +3,16 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { laneCount, planUpgradeLanes, groupWorkers, type OrderedNode } from "../../talos/lanes.ts";
 import { nodePatch } from "../../talos/nodePatch.ts";
-import { program } from "./components/program.ts";
-import { ofType, only } from "./components/recorder.ts";
-import { changed, outcome, usual } from "./settings/example.ts";
+import { runProgram } from "./components/program.ts";
+import { ofType, onlyResource } from "./components/recorder.ts";
+import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 import { joviandss } from "./csi/plainSettings.ts";
 
 const iscsi = "siderolabs/iscsi-tools";
 
 /** Three control planes, two workers of a pool for GPUs, one of another pool and one of none. */
 function pooled(more: Record<string, unknown> = {}): Record<string, unknown> {
-  return changed(usual(), {
+  return withValues(usualSettings(), {
     images: {
       gpu: {
         schematic: {
@@ -52,7 +52,7 @@ function pooled(more: Record<string, unknown> = {}): Record<string, unknown> {
 
 describe("pools in the settings", () => {
   it("give their nodes what they share, and what a node says itself comes on top", () => {
-    const { settings, problems } = outcome(pooled());
+    const { settings, problems } = parseOutcome(pooled());
     expect(problems).toEqual([]);
     const [, , , w1, w2, w3, w4] = settings?.cluster.nodes ?? [];
     expect(w1).toMatchObject({
@@ -71,7 +71,7 @@ describe("pools in the settings", () => {
     expect(w3).toMatchObject({ talosVersion: "v1.13.9", labels: { rack: "r9" }, taints: {}, patches: [] });
     expect(w4).toMatchObject({ labels: {}, patches: [] });
     const own = { "cluster.nodes[3].talosVersion": "v1.13.9" };
-    expect(outcome(pooled(own)).settings?.cluster.nodes[3]?.talosVersion).toBe("v1.13.9");
+    expect(parseOutcome(pooled(own)).settings?.cluster.nodes[3]?.talosVersion).toBe("v1.13.9");
   });
 
   it.each<[string, Record<string, unknown>, string, RegExp]>([
@@ -131,12 +131,12 @@ describe("pools in the settings", () => {
       /Did you mean labels\?/,
     ],
   ])("are refused once, where the mistake stands, if %s", (_, change, path, reason) => {
-    const { problems } = outcome(pooled(change));
+    const { problems } = parseOutcome(pooled(change));
     expect(problems).toEqual([{ path, reason: expect.stringMatching(reason) as string }]);
   });
 
   it("warn of a pool without nodes, and of a budget that nothing has", () => {
-    const { settings } = outcome(
+    const { settings } = parseOutcome(
       pooled({
         "cluster.nodes[5].pool": undefined,
         "cluster.pools.cp": { labels: { rack: "r0" } },
@@ -153,7 +153,7 @@ describe("pools in the settings", () => {
 
 describe("labels and taints", () => {
   const workers = (key: string) =>
-    outcome(changed(usual(), { "cluster.nodes[3].labels": { [key]: "x" } })).problems;
+    parseOutcome(withValues(usualSettings(), { "cluster.nodes[3].labels": { [key]: "x" } })).problems;
 
   // plugin/pkg/admission/noderestriction of Kubernetes: what a kubelet may give to its own node.
   it.each([
@@ -176,7 +176,9 @@ describe("labels and taints", () => {
     expect(workers(key)).toEqual([
       { path: `cluster.nodes[3].labels.${key}`, reason: expect.stringMatching(/NodeRestriction/) as string },
     ]);
-    expect(outcome(changed(usual(), { "cluster.nodes[0].labels": { [key]: "x" } })).problems).toEqual([]);
+    expect(
+      parseOutcome(withValues(usualSettings(), { "cluster.nodes[0].labels": { [key]: "x" } })).problems,
+    ).toEqual([]);
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([
@@ -190,14 +192,18 @@ describe("labels and taints", () => {
     ["taints.-x", { taints: { "-x": "NoSchedule" } }, /not a taint name/],
   ])("of the wrong form are refused: %s", (path, own, reason) => {
     const entries = Object.entries(own).map(([key, value]) => [`cluster.nodes[0].${key}`, value]);
-    const { problems } = outcome(changed(usual(), Object.fromEntries(entries) as Record<string, unknown>));
+    const { problems } = parseOutcome(
+      withValues(usualSettings(), Object.fromEntries(entries) as Record<string, unknown>),
+    );
     expect(problems).toEqual([
       { path: `cluster.nodes[0].${path}`, reason: expect.stringMatching(reason) as string },
     ]);
   });
 
   it.each(["NoSchedule", ":NoExecute", "a100:PreferNoSchedule"])("a taint %s is right", (taint) => {
-    expect(outcome(changed(usual(), { "cluster.nodes[3].taints": { x: taint } })).problems).toEqual([]);
+    expect(
+      parseOutcome(withValues(usualSettings(), { "cluster.nodes[3].taints": { x: taint } })).problems,
+    ).toEqual([]);
   });
 
   it("are written in the form of the contract", () => {
@@ -216,8 +222,8 @@ describe("labels and taints", () => {
 
 describe("a program with pools", () => {
   it("gives each node the labels, taints, patches, release and image of its pool", async () => {
-    const { resources, calls } = await program(pooled());
-    const upgrade = only(resources, "talos-node:index:NodeUpgrade", "upgrade-w2").inputs;
+    const { resources, calls } = await runProgram(pooled());
+    const upgrade = onlyResource(resources, "talos-node:index:NodeUpgrade", "upgrade-w2").inputs;
     expect(upgrade).toMatchObject({
       talosVersion: "v1.13.7",
       extensions: ["iscsi-tools", "nvidia-container-toolkit-lts"],
@@ -242,19 +248,19 @@ describe("a program with pools", () => {
       "cluster.pools.edge.talosVersion": "v1.11.6",
       "cluster.pools.gpu.talosVersion": "v1.12.7",
     });
-    const { resources } = await program(settings);
-    const secrets = only(resources, "talos:machine/secrets:Secrets");
+    const { resources } = await runProgram(settings);
+    const secrets = onlyResource(resources, "talos:machine/secrets:Secrets");
     expect(secrets.inputs["talosVersion"]).toBe("v1.11");
-    const { contract } = only(resources, "talos-node:index:RolloutReadiness").inputs;
+    const { contract } = onlyResource(resources, "talos-node:index:RolloutReadiness").inputs;
     expect(contract).toBe("v1.11");
   });
 
   it("upgrades pool by pool, each with its own budget, in the order that they ask for", async () => {
-    const { resources } = await program(
+    const { resources } = await runProgram(
       pooled({ "upgrade.pools": { edge: { order: -1 }, gpu: { order: 5, maxUnavailable: 2 } } }),
     );
     const after = (name: string) =>
-      only(resources, "talos-node:index:NodeUpgrade", `upgrade-${name}`)
+      onlyResource(resources, "talos-node:index:NodeUpgrade", `upgrade-${name}`)
         .after.filter((other) => other.startsWith("upgrade-") && other !== "upgrade-preflight")
         .sort();
     expect(after("w3")).toEqual(["upgrade-cp3"]);
@@ -266,7 +272,7 @@ describe("a program with pools", () => {
   it("lets controllers run on control planes where every worker keeps pods off", async () => {
     const tolerationsWith = async (taints: Record<string, string>) => {
       const change = Object.fromEntries([3, 4].map((index) => [`cluster.nodes[${index}].taints`, taints]));
-      const { resources } = await program(changed(usual(), { ...change, joviandss }));
+      const { resources } = await runProgram(withValues(usualSettings(), { ...change, joviandss }));
       const [deployment] = ofType(resources, "kubernetes:apps/v1:Deployment");
       return JSON.stringify(deployment?.inputs);
     };

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { IscsiCluster } from "../../components/iscsiCluster.ts";
 import { parseSettings } from "../../config.ts";
-import { iscsiSchematicId as id, program, providers } from "./components/program.ts";
-import { isSecret, ofType, only, record, valueOf, type Registered } from "./components/recorder.ts";
-import { bundle, canary, changed, leaks, minimal, talosconfig } from "./settings/example.ts";
+import { iscsiSchematicId as id, runProgram, providers } from "./components/program.ts";
+import { isSecret, ofType, onlyResource, record, valueOf, type Registered } from "./components/recorder.ts";
+import { bundle, canary, withValues, leaksSecret, minimalSettings, talosconfig } from "./settings/example.ts";
 
 const joviandss = {
   image: "docker.io/opene/joviandss-csi:v1.0",
@@ -21,14 +21,14 @@ function dev(): Record<string, unknown> {
   const text = readFileSync(new URL("../../Pulumi.dev.yaml", import.meta.url), "utf8");
   const { config } = parse(text) as { config: Record<string, unknown> };
   const own = Object.entries(config).map(([key, value]) => [key.replace(/^talos-iscsi:/, ""), value]);
-  return changed(Object.fromEntries(own) as Record<string, unknown>, {
+  return withValues(Object.fromEntries(own) as Record<string, unknown>, {
     "cluster.secrets": { bundle, talosconfig },
     joviandss,
     synology: undefined,
   });
 }
 
-const fresh = () => changed(dev(), { "cluster.secrets": undefined, talosContract: undefined });
+const fresh = () => withValues(dev(), { "cluster.secrets": undefined, talosContract: undefined });
 
 /** What makes a resource's URN: its type, its name, and where it stands. */
 function urns(resources: Registered[]): string[] {
@@ -60,7 +60,7 @@ const common = {
 
 describe("the program", () => {
   it("takes the lab's running cluster to iSCSI storage with these resources", async () => {
-    const { resources } = await program(dev());
+    const { resources } = await runProgram(dev());
     expect(counts(resources)).toMatchObject(common);
     expect(counts(resources)).not.toHaveProperty("talos:machine/secrets:Secrets");
     expect(counts(resources)).not.toHaveProperty("talos:machine/bootstrap:Bootstrap");
@@ -69,11 +69,11 @@ describe("the program", () => {
 
   it("fails a preview with the refusals of configurations, machines and removals together", async () => {
     const refused = async (preview: boolean): Promise<string[]> => {
-      const { resources } = await program(dev(), preview);
+      const { resources } = await runProgram(dev(), preview);
       for (const type of ["RolloutReadiness", "ClusterMembership", "NodeConfiguration"])
         for (const { inputs } of ofType(resources, `talos-node:index:${type}`))
           expect(inputs["preview"]).toBe(preview ? true : undefined);
-      const { inputs } = only(resources, "talos-node:index:RolloutPreflight");
+      const { inputs } = onlyResource(resources, "talos-node:index:RolloutPreflight");
       return Object.keys(inputs["refusals"] ?? {}).sort();
     };
     expect(await refused(true)).toEqual([
@@ -89,14 +89,14 @@ describe("the program", () => {
   });
 
   it("gives the nodes' resources what its own run has confirmed, and nothing that an earlier one did", async () => {
-    const config = changed(dev(), { approvedPlan: "d".repeat(64) });
+    const config = withValues(dev(), { approvedPlan: "d".repeat(64) });
     const readiness = "talos-node:index:RolloutReadiness";
     const asking = [
       ...["NodeUpgrade", "NodeConfiguration", "ClusterMembership", "RolloutPreflight", "KubernetesUpgrade"],
     ].map((type) => `talos-node:index:${type}`);
     /** The approvals that reach the nodes' resources where RolloutReadiness has this output; its program's run goes into it. */
     const given = async (confirmed?: (run: unknown) => Record<string, unknown>): Promise<unknown[]> => {
-      const { resources } = await program(config, false, {
+      const { resources } = await runProgram(config, false, {
         made: ({ type, inputs }) =>
           type === readiness && confirmed !== undefined
             ? { state: { confirmed: confirmed(inputs["run"]) } }
@@ -113,30 +113,30 @@ describe("the program", () => {
     expect(await given(() => ({ digest: "d", program: "earlier" }))).toEqual(["{}"]);
     expect(await given(() => ({ digest: "d" }))).toEqual(["{}"]);
     expect(await given()).toEqual(["{}"]);
-    const { resources } = await program(dev());
+    const { resources } = await runProgram(dev());
     for (const { inputs } of resources.filter(({ type }) => asking.includes(type)))
       expect(inputs).not.toHaveProperty("approval");
   });
 
   it("gives control planes the time of the settings around a configuration, and no input where it is the default", async () => {
     const waits = async (config: Record<string, unknown>) =>
-      ofType((await program(config)).resources, "talos-node:index:NodeConfiguration").map(
+      ofType((await runProgram(config)).resources, "talos-node:index:NodeConfiguration").map(
         ({ inputs }) => inputs["timeoutSeconds"],
       );
     expect(new Set(await waits(dev()))).toEqual(new Set([undefined]));
-    const longer = changed(dev(), { "upgrade.configurationTimeout": "25m" });
+    const longer = withValues(dev(), { "upgrade.configurationTimeout": "25m" });
     expect(new Set(await waits(longer))).toEqual(new Set([1500]));
   });
 
   it("upgrades Kubernetes after Talos and before what is deployed to it, and owns it only where the settings name a release", async () => {
-    const config = changed(dev(), {
+    const config = withValues(dev(), {
       "cluster.nodes[4].patches": [{ machine: { kubelet: { image: "ghcr.io/siderolabs/kubelet:v1.35.2" } } }],
     });
-    const { resources } = await program(config);
-    const kubernetes = only(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
+    const { resources } = await runProgram(config);
+    const kubernetes = onlyResource(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
     for (const { name } of ofType(resources, "talos-node:index:NodeUpgrade"))
       expect(kubernetes.after).toContain(name);
-    expect(only(resources, "pulumi:providers:kubernetes").after).toContain("kubernetes-upgrade");
+    expect(onlyResource(resources, "pulumi:providers:kubernetes").after).toContain("kubernetes-upgrade");
     expect(kubernetes.inputs).toMatchObject({ kubernetesVersion: dev().kubernetesVersion });
     const nodes = kubernetes.inputs["nodes"] as Record<string, { pinned?: string[] }>;
     expect(Object.entries(nodes).map(([name, { pinned }]) => [name, pinned])).toEqual([
@@ -146,14 +146,14 @@ describe("the program", () => {
       ["w1", undefined],
       ["w2", ["kubelet"]],
     ]);
-    const without = await program(minimal());
+    const without = await runProgram(minimalSettings());
     expect(ofType(without.resources, "talos-node:index:KubernetesUpgrade")).toEqual([]);
   });
 
   it("knows what happens to each node's machine, and lets nodes leave before the rollout begins", async () => {
-    const config = changed(dev(), { "cluster.onRemove": "reset", "cluster.nodes[3].onRemove": "keep" });
-    const { resources } = await program(config);
-    const membership = only(resources, "talos-node:index:ClusterMembership", "membership");
+    const config = withValues(dev(), { "cluster.onRemove": "reset", "cluster.nodes[3].onRemove": "keep" });
+    const { resources } = await runProgram(config);
+    const membership = onlyResource(resources, "talos-node:index:ClusterMembership", "membership");
     expect(membership.inputs).toMatchObject({
       onRemove: "reset",
       drain: { enabled: true, timeoutSeconds: 300 },
@@ -167,7 +167,7 @@ describe("the program", () => {
     });
     for (const credentials of ["clientConfiguration", "kubeconfig"])
       expect(membership.inputs[credentials]).toHaveProperty("secret");
-    expect(only(resources, "talos-node:index:RolloutPreflight").after).toContain("membership");
+    expect(onlyResource(resources, "talos-node:index:RolloutPreflight").after).toContain("membership");
     for (const { start, after } of ofType(resources, "talos-node:index:NodeUpgrade")) {
       expect(start).toBeGreaterThan(membership.end);
       expect(after).toContain("upgrade-preflight");
@@ -175,31 +175,31 @@ describe("the program", () => {
   });
 
   it("reaches nodes through their endpoints in every part", async () => {
-    const config = changed(fresh(), {
+    const config = withValues(fresh(), {
       "cluster.talosEndpoints": ["127.10.0.12:50001"],
       "cluster.nodes[4].endpoint": "127.10.0.22:50022",
     });
-    const { resources } = await program(config);
+    const { resources } = await runProgram(config);
     const all = { "*": ["127.10.0.12:50001"], "127.10.0.22": ["127.10.0.22:50022"] };
     for (const type of ["ClusterMembership", "RolloutPreflight"])
-      expect(only(resources, `talos-node:index:${type}`).inputs["endpoints"]).toEqual(all);
+      expect(onlyResource(resources, `talos-node:index:${type}`).inputs["endpoints"]).toEqual(all);
     for (const type of ["NodeConfiguration", "NodeUpgrade"])
       for (const { name, inputs } of ofType(resources, `talos-node:index:${type}`))
         expect(inputs["endpoints"], name).toEqual(name.endsWith("w2") ? all : { "*": all["*"] });
     for (const type of ["talos:cluster/kubeconfig:Kubeconfig", "talos:machine/bootstrap:Bootstrap"])
-      expect(only(resources, type).inputs).toMatchObject({
+      expect(onlyResource(resources, type).inputs).toMatchObject({
         node: "127.10.0.11",
         endpoint: "127.10.0.12:50001",
       });
   });
 
   it("gives no endpoints to anything where the settings have none", async () => {
-    const { resources } = await program(dev());
+    const { resources } = await runProgram(dev());
     for (const { name, inputs } of resources) expect(inputs["endpoints"], name).toBeUndefined();
   });
 
   it("makes a new cluster with secrets and a bootstrap of its own beside them", async () => {
-    const { resources } = await program(fresh());
+    const { resources } = await runProgram(fresh());
     expect(counts(resources)).toMatchObject({
       ...common,
       "talos:machine/secrets:Secrets": 1,
@@ -210,11 +210,11 @@ describe("the program", () => {
   it.each([
     ["the lab's running cluster", dev],
     ["a new cluster", fresh],
-    ["a cluster with both drivers", () => changed(dev(), { synology })],
-    ["the least that is needed", minimal],
+    ["a cluster with both drivers", () => withValues(dev(), { synology })],
+    ["the least that is needed", minimalSettings],
   ])("shows every resource of %s in its first preview, when nothing is known yet", async (_, config) => {
-    const preview = await program(config(), true);
-    const update = await program(config());
+    const preview = await runProgram(config(), true);
+    const update = await runProgram(config());
     expect(urns(preview.resources)).toEqual(urns(update.resources));
     expect(new Set(urns(update.resources)).size).toBe(update.resources.length);
     expect(Object.keys(preview.result).sort()).toEqual(Object.keys(update.result).sort());
@@ -225,7 +225,7 @@ describe("the program", () => {
   });
 
   it("gives the outputs that it promises, credentials secret, everything else readable", async () => {
-    const { result } = await program(changed(dev(), { synology }));
+    const { result } = await runProgram(withValues(dev(), { synology }));
     const output = (name: string) => valueOf(pulumi.output(result[name]));
     expect(await output("schematicId")).toBe(id);
     expect(await output("installerImage")).toBe(`127.10.0.2:8080/metal-installer/${id}:v1.13.9`);
@@ -241,24 +241,24 @@ describe("the program", () => {
     });
     // Only on request: they would repeat each change of a configuration in the preview.
     expect(result["machineConfigurations"]).toBeUndefined();
-    const asked = await program(changed(dev(), { "outputs.machineConfigurations": true }));
+    const asked = await runProgram(withValues(dev(), { "outputs.machineConfigurations": true }));
     expect(
       Object.keys(await valueOf<object>(pulumi.output(asked.result["machineConfigurations"]))),
     ).toHaveLength(5);
     for (const [name, value] of Object.entries(result)) {
       const secret = await isSecret(pulumi.output(value));
       expect(secret, name).toBe(["kubeconfig", "talosconfig"].includes(name));
-      if (!secret) expect(leaks(JSON.stringify([await output(name)])), name).toBe(false);
+      if (!secret) expect(leaksSecret(JSON.stringify([await output(name)])), name).toBe(false);
     }
   });
 
   it("touches no node before all configurations are applied, and no driver before all nodes are upgraded", async () => {
-    const { resources } = await program(dev());
+    const { resources } = await runProgram(dev());
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     const configured = ofType(resources, "talos-node:index:NodeConfiguration");
-    const preflight = only(resources, "talos-node:index:RolloutPreflight");
+    const preflight = onlyResource(resources, "talos-node:index:RolloutPreflight");
     // What only reads comes before the first configuration.
-    const readiness = only(resources, "talos-node:index:RolloutReadiness");
+    const readiness = onlyResource(resources, "talos-node:index:RolloutReadiness");
     for (const { start } of configured) expect(start).toBeGreaterThan(readiness.end);
     expect(preflight.after).toEqual(expect.arrayContaining(configured.map(({ name }) => name)));
     for (const upgrade of upgrades) expect(upgrade.after).toContain(preflight.name);
@@ -270,9 +270,9 @@ describe("the program", () => {
 
   it("hands what the configurations name of their machines to the look, in the first preview, as a secret", async () => {
     const hardware = async (checkHardware?: string) => {
-      const config = changed(fresh(), { "cluster.checkHardware": checkHardware });
-      const { resources } = await program(config, true);
-      return only(resources, "talos-node:index:RolloutReadiness").inputs["hardware"];
+      const config = withValues(fresh(), { "cluster.checkHardware": checkHardware });
+      const { resources } = await runProgram(config, true);
+      return onlyResource(resources, "talos-node:index:RolloutReadiness").inputs["hardware"];
     };
     const path = "machine.install.disk";
     expect(await hardware()).toMatchObject({ secret: { named: { cp1: [{ path, disk: "/dev/sda" }] } } });
@@ -282,8 +282,8 @@ describe("the program", () => {
 
   it("hands what pins Kubernetes, and what is accepted of it, to the look before the first configuration", async () => {
     const kubernetes = async (more: Record<string, unknown>) => {
-      const { resources } = await program(changed(dev(), more), true);
-      return only(resources, "talos-node:index:RolloutReadiness").inputs["kubernetes"];
+      const { resources } = await runProgram(withValues(dev(), more), true);
+      return onlyResource(resources, "talos-node:index:RolloutReadiness").inputs["kubernetes"];
     };
     const kubelet = { image: "mirror.example.org/kubelet:v1.34.1" };
     expect(
@@ -296,9 +296,9 @@ describe("the program", () => {
   });
 
   it("gives everything credentials from the cluster's CA where they are to be renewed", async () => {
-    const plain = await program(dev());
+    const plain = await runProgram(dev());
     expect(plain.calls.map(({ token }) => token)).not.toContain("talos-node:index:clientCredentials");
-    const { resources, calls } = await program(changed(dev(), { "cluster.renewCredentials": true }));
+    const { resources, calls } = await runProgram(withValues(dev(), { "cluster.renewCredentials": true }));
     const issuing = calls.filter(({ token }) => token === "talos-node:index:clientCredentials");
     expect(issuing).toHaveLength(1);
     expect(issuing[0]?.inputs["authority"]).toHaveProperty("key");
@@ -309,8 +309,8 @@ describe("the program", () => {
   });
 
   it("gives no node its configuration before the factory has confirmed the image that it names", async () => {
-    const { resources } = await program(dev());
-    const confirmed = only(resources, "talos-node:index:ConfirmedSchematic");
+    const { resources } = await runProgram(dev());
+    const confirmed = onlyResource(resources, "talos-node:index:ConfirmedSchematic");
     const configurations = ofType(resources, "talos-node:index:NodeConfiguration");
     expect(configurations).toHaveLength(5);
     for (const { after, start } of configurations) {
@@ -320,47 +320,50 @@ describe("the program", () => {
   });
 
   it("gives Kubernetes objects the cluster's own kubeconfig, as a secret", async () => {
-    const { resources } = await program(dev());
-    const provider = only(resources, "pulumi:providers:kubernetes");
+    const { resources } = await runProgram(dev());
+    const provider = onlyResource(resources, "pulumi:providers:kubernetes");
     expect(provider.inputs["kubeconfig"]).toEqual({ secret: `kubeconfig ${canary}` });
     const objects = resources.filter(({ type }) => type.startsWith("kubernetes:"));
     expect(new Set(objects.map((object) => object.provider))).toEqual(new Set([provider.name]));
   });
 
   it("asks for Kubernetes' schema when no control plane is going to restart any more", async () => {
-    const { resources } = await program(dev());
-    const provider = only(resources, "pulumi:providers:kubernetes");
+    const { resources } = await runProgram(dev());
+    const provider = onlyResource(resources, "pulumi:providers:kubernetes");
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     expect(provider.after).toEqual(expect.arrayContaining(upgrades.map(({ name }) => name)));
   });
 
   it("knows the Kubernetes cluster by its ID, whatever its name, endpoint and kubeconfig", async () => {
     const identifier = async (config: Record<string, unknown>) =>
-      only((await program(config)).resources, "pulumi:providers:kubernetes").inputs["clusterIdentifier"];
+      onlyResource((await runProgram(config)).resources, "pulumi:providers:kubernetes").inputs[
+        "clusterIdentifier"
+      ];
     expect(await identifier(fresh())).toEqual({ secret: "id-of-a-new-cluster" });
     const own = await identifier(dev());
     expect(own).toEqual({ secret: expect.stringMatching(/./) as string });
     const renamed = { "cluster.name": "other", "cluster.endpoint": "https://10.9.9.9:6443" };
-    expect(await identifier(changed(dev(), renamed))).toEqual(own);
+    expect(await identifier(withValues(dev(), renamed))).toEqual(own);
   });
 
   it("lets a node run a release of its own", async () => {
-    const { resources } = await program(changed(dev(), { "cluster.nodes[4].talosVersion": "v1.13.7" }));
-    const { inputs } = only(resources, "talos-node:index:NodeUpgrade", "upgrade-w2");
+    const { resources } = await runProgram(withValues(dev(), { "cluster.nodes[4].talosVersion": "v1.13.7" }));
+    const { inputs } = onlyResource(resources, "talos-node:index:NodeUpgrade", "upgrade-w2");
     expect(inputs["talosVersion"]).toBe("v1.13.7");
     expect(inputs["image"]).toBe(`127.10.0.2:8080/metal-installer/${id}:v1.13.7`);
   });
 
   it("has no secret in the clear in any input", async () => {
-    for (const config of [changed(dev(), { synology }), fresh()]) {
-      const { resources } = await program(config);
-      for (const resource of resources) expect(leaks(inTheClear(resource.inputs)), resource.name).toBe(false);
+    for (const config of [withValues(dev(), { synology }), fresh()]) {
+      const { resources } = await runProgram(config);
+      for (const resource of resources)
+        expect(leaksSecret(inTheClear(resource.inputs)), resource.name).toBe(false);
     }
   });
 
   it("does nothing at all with a configuration that has mistakes", async () => {
-    const wrong = program(
-      changed(dev(), { talosVersion: "latest", "cluster.nodes[1].address": "127.10.0.11" }),
+    const wrong = runProgram(
+      withValues(dev(), { talosVersion: "latest", "cluster.nodes[1].address": "127.10.0.11" }),
     );
     await expect(wrong).rejects.toSatisfy((error) => pulumi.RunError.isInstance(error));
     await expect(wrong).rejects.toThrow(
@@ -379,7 +382,7 @@ function inTheClear(inputs: unknown): string {
 
 describe("IscsiCluster", () => {
   it("declares below itself what a stack declares, so that a program can have several", async () => {
-    const { resources: stack } = await program(dev());
+    const { resources: stack } = await runProgram(dev());
     const { resources, result } = await record(() => {
       const made = ["one", "two"].map((name) => new IscsiCluster(name, parseSettings(dev())));
       return { kubeconfig: made[0]?.outputs.kubeconfig };
@@ -396,7 +399,7 @@ describe("IscsiCluster", () => {
       .map(({ type, name }) => `${type} ${name}`);
     expect(own("one")).toEqual(all.sort());
     expect(own("two")).toEqual(own("one"));
-    expect(only(resources, "talos-iscsi:index:FactoryImage", "one-image").parent).toBe(
+    expect(onlyResource(resources, "talos-iscsi:index:FactoryImage", "one-image").parent).toBe(
       "talos-iscsi:index:IscsiCluster::one",
     );
     expect(await isSecret(pulumi.output(result.kubeconfig))).toBe(true);

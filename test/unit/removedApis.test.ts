@@ -1,12 +1,12 @@
 import { describe, expect, it, vi } from "vitest";
 import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.ts";
 import { removedObjects } from "../../talos/removedApis.ts";
-import { program } from "./components/program.ts";
-import { ofType, only } from "./components/recorder.ts";
-import { bundle, canary, changed, talosconfig, usual } from "./settings/example.ts";
+import { runProgram } from "./components/program.ts";
+import { ofType, onlyResource } from "./components/recorder.ts";
+import { bundle, canary, withValues, talosconfig, usualSettings } from "./settings/example.ts";
 
 const everyDriver = () =>
-  changed(usual(), {
+  withValues(usualSettings(), {
     kubernetesVersion: "v1.36.1",
     talosContract: "v1.12",
     "cluster.secrets": { bundle, talosconfig },
@@ -47,13 +47,15 @@ it.each([
 
 describe("a stack with every driver", () => {
   it("declares nothing that a known Talos' newest Kubernetes does not have", async () => {
-    const { resources } = await program(everyDriver());
+    const { resources } = await runProgram(everyDriver());
     const types = resources.map(({ type }) => type).filter((type) => type.startsWith("kubernetes:"));
     expect(types.length).toBeGreaterThan(20);
     const newest = supportedKubernetesRange(`${KNOWN_CONTRACTS.at(-1) ?? ""}.0`)?.newest ?? "";
     expect(removedObjects(types, `${newest}.0`)).toEqual([]);
     expect(
-      only(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade").inputs["removedObjects"],
+      onlyResource(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade").inputs[
+        "removedObjects"
+      ],
     ).toBeUndefined();
   });
 
@@ -61,8 +63,8 @@ describe("a stack with every driver", () => {
     vi.mocked(removedObjects).mockImplementation((types) =>
       [...types].filter((type) => /:(?:DaemonSet|StorageClass)$/.test(type)),
     );
-    const { resources } = await program(everyDriver());
-    const upgrade = only(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
+    const { resources } = await runProgram(everyDriver());
+    const upgrade = onlyResource(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
     expect(ofType(resources, "kubernetes:apps/v1:DaemonSet").length).toBeGreaterThan(0);
     expect(upgrade.inputs["removedObjects"]).toEqual([
       "kubernetes:apps/v1:DaemonSet",

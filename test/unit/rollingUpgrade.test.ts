@@ -9,7 +9,7 @@ import { parseMembers } from "../../talos/rolloutMembers.ts";
 import {
   isSecret,
   ofType,
-  only,
+  onlyResource,
   record,
   valueOf,
   type Registered,
@@ -92,7 +92,7 @@ describe("RollingUpgrade", () => {
   it("makes one NodeUpgrade a node, with all that the node needs", async () => {
     const { resources } = await roll();
     expect(ofType(resources, type)).toHaveLength(5);
-    const { inputs, parent } = only(resources, type, "upgrade-w1");
+    const { inputs, parent } = onlyResource(resources, type, "upgrade-w1");
     expect(parent).toBe("talos-iscsi:index:RollingUpgrade::upgrade");
     expect(inputs).toEqual({
       name: "w1",
@@ -122,7 +122,10 @@ describe("RollingUpgrade", () => {
 
   it("lists a node's own group alone, and all nodes where there are windows", async () => {
     const policyOf = (resources: Registered[], name: string) =>
-      only(resources, type, `upgrade-${name}`).inputs["rollout"] as { nodes: string; budgets: unknown[] };
+      onlyResource(resources, type, `upgrade-${name}`).inputs["rollout"] as {
+        nodes: string;
+        budgets: unknown[];
+      };
     const all = nodes(3, 4).map((node, index) => ({
       ...node,
       ...(index === 2 || index === 3
@@ -158,7 +161,7 @@ describe("RollingUpgrade", () => {
     const controlPlanes = ["10.0.0.11", "10.0.0.12", "10.0.0.13"];
     const { resources } = await roll();
     for (const name of ["cp1", "cp3", "w1"]) {
-      expect(only(resources, type, `upgrade-${name}`).inputs).toMatchObject({ controlPlanes });
+      expect(onlyResource(resources, type, `upgrade-${name}`).inputs).toMatchObject({ controlPlanes });
     }
   });
 
@@ -171,7 +174,7 @@ describe("RollingUpgrade", () => {
 
   it("goes without a kubeconfig and a Kubernetes release where there is none", async () => {
     const { resources } = await roll({ kubeconfig: undefined, kubernetesVersion: undefined });
-    const { inputs } = only(resources, type, "upgrade-cp1");
+    const { inputs } = onlyResource(resources, type, "upgrade-cp1");
     expect(inputs).not.toHaveProperty("kubeconfig");
     expect(inputs).not.toHaveProperty("kubernetesVersion");
   });
@@ -189,7 +192,7 @@ describe("RollingUpgrade", () => {
 
   it("waits with every node for what has to be done before", async () => {
     const { resources } = await roll();
-    const preflight = only(resources, "talos-node:index:RolloutPreflight");
+    const preflight = onlyResource(resources, "talos-node:index:RolloutPreflight");
     expect(preflight.after).toContain("configured");
     for (const node of ofType(resources, type)) expect(node.after).toContain(preflight.name);
   });

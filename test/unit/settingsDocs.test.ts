@@ -9,7 +9,7 @@ import { allKeys, settingsKeys, type Key } from "../../tools/settings/keys.ts";
 import { anyName } from "../../settings/jsonSchema.ts";
 import { introductions } from "../../settings/introductions.ts";
 import { examples } from "../../tools/settings/texts.ts";
-import { bundle, changed, talosconfig } from "./settings/example.ts";
+import { bundle, withValues, talosconfig } from "./settings/example.ts";
 
 const root = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
@@ -173,7 +173,7 @@ function secretPaths(text: string): string[] {
 function withSecrets(text: string): string {
   const file = parse(text) as { config: Record<string, unknown> };
   const values = secretPaths(text).map((path) => [`talos-iscsi:${path}`, { secure: "v1:abc" }] as const);
-  return stringify({ ...file, config: changed(file.config, Object.fromEntries(values)) });
+  return stringify({ ...file, config: withValues(file.config, Object.fromEntries(values)) });
 }
 
 describe("settings.schema.json", () => {

@@ -3,9 +3,9 @@ import { probeImage } from "../../components/csi/sidecars.ts";
 import { parseSettings, type SettingsError } from "../../config.ts";
 import { JovianDssCsi } from "../../components/csi/joviandss.ts";
 import { record as recordWithUid } from "./csi/recorder.ts";
-import { iscsiSchematicId, program } from "./components/program.ts";
-import { ofType, only, type Registered } from "./components/recorder.ts";
-import { canary, changed, leaks, minimal } from "./settings/example.ts";
+import { iscsiSchematicId, runProgram } from "./components/program.ts";
+import { ofType, onlyResource, type Registered } from "./components/recorder.ts";
+import { canary, withValues, leaksSecret, minimalSettings } from "./settings/example.ts";
 
 const type = "talos-node:index:StorageProbe";
 
@@ -24,23 +24,28 @@ const joviandss = (change: object = {}) => ({
 const synology = { arrays: [{ host: "192.168.0.20", username: "kubernetes", password: canary }] };
 const worker = { name: "w1", address: "10.0.0.21", role: "worker" };
 const withProbe = (change: object = {}, more: object = {}) =>
-  changed(minimal(), { "cluster.nodes[1]": worker, joviandss: joviandss({ probe: change, ...more }) });
+  withValues(minimalSettings(), {
+    "cluster.nodes[1]": worker,
+    joviandss: joviandss({ probe: change, ...more }),
+  });
 
-const probeOf = (resources: Registered[]) => only(resources, type, "joviandss-probe");
+const probeOf = (resources: Registered[]) => onlyResource(resources, type, "joviandss-probe");
 
 describe("joviandss.probe and synology.probe", () => {
   it("are off by default, and leave nothing in the state", async () => {
     for (const own of [{}, { probe: { enabled: false } }]) {
-      const { resources } = await program(changed(minimal(), { joviandss: joviandss(own), synology }));
+      const { resources } = await runProgram(
+        withValues(minimalSettings(), { joviandss: joviandss(own), synology }),
+      );
       expect(ofType(resources, type)).toEqual([]);
-      const driver = only(resources, "talos-iscsi:index:JovianDssCsi", "joviandss");
+      const driver = onlyResource(resources, "talos-iscsi:index:JovianDssCsi", "joviandss");
       expect(driver.inputs).not.toHaveProperty("probeOn");
       if (!("probe" in own)) expect(driver.inputs).not.toHaveProperty("probe");
     }
   });
 
   it("probe every class of the driver on every node that runs it, when it is deployed", async () => {
-    const { resources } = await program(withProbe({}));
+    const { resources } = await runProgram(withProbe({}));
     const { inputs, after } = probeOf(resources);
     const driver = "iscsi.csi.joviandss.open-e.com";
     expect(inputs).toMatchObject({
@@ -60,17 +65,20 @@ describe("joviandss.probe and synology.probe", () => {
     const running = `v1.13.9 ${iscsiSchematicId}`;
     expect(inputs["nodes"]).toEqual({ cp1: running, w1: running });
     // A new kubelet mounts in a new way.
-    const newer = await program({ ...withProbe({}), kubernetesVersion: "v1.35.4" });
+    const newer = await runProgram({ ...withProbe({}), kubernetesVersion: "v1.35.4" });
     expect(probeOf(newer.resources).inputs["nodes"]).toMatchObject({
       w1: `${running} with Kubernetes v1.35.4`,
     });
     const { kubeconfig: _, ...shown } = inputs;
-    expect(leaks(JSON.stringify(shown))).toBe(false);
+    expect(leaksSecret(JSON.stringify(shown))).toBe(false);
   });
 
   it("are another probe when the image, a setting or the password of the driver changes, and not else", async () => {
     const parts = async (more: object, probe: object = {}) =>
-      probeOf((await program(withProbe(probe, more))).resources).inputs["driver"] as Record<string, string>;
+      probeOf((await runProgram(withProbe(probe, more))).resources).inputs["driver"] as Record<
+        string,
+        string
+      >;
     const before = await parts({});
     expect(Object.keys(before).sort()).toEqual(["configuration", "image", "settings", "sidecars"]);
     const changes = async (more: object, probe: object = {}) => {
@@ -101,31 +109,31 @@ describe("joviandss.probe and synology.probe", () => {
       ...one,
       configuration: expect.not.stringMatching(String(one["configuration"])) as string,
     });
-    expect(leaks(JSON.stringify([one, other]))).toBe(false);
+    expect(leaksSecret(JSON.stringify([one, other]))).toBe(false);
   });
 
   it("take the image from the registry, or the one that is given", async () => {
     const registry = "registry.example.com/mirror";
     const image = async (probe: object) =>
-      probeOf((await program(withProbe(probe, { registry }))).resources).inputs["image"];
+      probeOf((await runProgram(withProbe(probe, { registry }))).resources).inputs["image"];
     expect(await image({})).toBe(probeImage.replace("registry.k8s.io", registry));
     expect(await image({ image: "registry.example.com/busybox:1" })).toBe("registry.example.com/busybox:1");
   });
 
   it("tolerate control planes where there is no other node", async () => {
-    const workers = (await program(withProbe({}))).resources;
+    const workers = (await runProgram(withProbe({}))).resources;
     expect(probeOf(workers).inputs["tolerations"]).toEqual([]);
-    const [controlPlane] = (minimal()["cluster"] as { nodes: object[] }).nodes;
-    const alone = await program(changed(withProbe({}), { "cluster.nodes": [controlPlane] }));
+    const [controlPlane] = (minimalSettings()["cluster"] as { nodes: object[] }).nodes;
+    const alone = await runProgram(withValues(withProbe({}), { "cluster.nodes": [controlPlane] }));
     expect(probeOf(alone.resources).inputs["tolerations"]).toEqual([
       expect.objectContaining({ key: "node-role.kubernetes.io/control-plane" }) as unknown,
     ]);
   });
 
   it("probe what each driver has, and the output has both", async () => {
-    const both = changed(withProbe({}), { synology: { ...synology, probe: { size: "2Gi" } } });
-    const { resources } = await program(both);
-    expect(only(resources, type, "synology-probe").inputs).toMatchObject({
+    const both = withValues(withProbe({}), { synology: { ...synology, probe: { size: "2Gi" } } });
+    const { resources } = await runProgram(both);
+    expect(onlyResource(resources, type, "synology-probe").inputs).toMatchObject({
       size: "2Gi",
       storageClasses: [{ name: "synology-iscsi-storage", accessMode: "ReadWriteOnce" }],
     });

@@ -5,7 +5,7 @@ import { parseSecretsBundle, parseTalosconfig } from "../../talos/secretsBundle.
 import {
   isSecret,
   ofType,
-  only,
+  onlyResource,
   record,
   unknown,
   valueOf,
@@ -13,7 +13,7 @@ import {
   type RecordOptions,
   type Registered,
 } from "./components/recorder.ts";
-import { bundle, canary, leaks, talosconfig } from "./settings/example.ts";
+import { bundle, canary, leaksSecret, talosconfig } from "./settings/example.ts";
 
 const types = {
   configuration: "talos-node:index:NodeConfiguration",
@@ -292,12 +292,12 @@ describe("what a node has of its own", () => {
 describe("another first control plane", () => {
   it("does not have the cluster bootstrapped again", async () => {
     const { resources } = await make();
-    expect(only(resources, types.bootstrap, "cluster-bootstrap").ignoreChanges).toEqual([
+    expect(onlyResource(resources, types.bootstrap, "cluster-bootstrap").ignoreChanges).toEqual([
       "node",
       "endpoint",
       "clientConfiguration",
     ]);
-    expect(only(resources, types.kubeconfig, "cluster-kubeconfig").ignoreChanges).toEqual([]);
+    expect(onlyResource(resources, types.kubeconfig, "cluster-kubeconfig").ignoreChanges).toEqual([]);
   });
 });
 
@@ -318,7 +318,7 @@ describe("applying them", () => {
       const { secret: patches } = inputs["patches"] as { secret: string[] };
       expect(patches.join("\n")).toContain("iscsi_tcp");
     }
-    expect(only(resources, types.configuration, "cluster-config-w1").inputs).toMatchObject({
+    expect(onlyResource(resources, types.configuration, "cluster-config-w1").inputs).toMatchObject({
       name: "w1",
       node: "10.0.0.21",
     });
@@ -330,7 +330,7 @@ describe("applying them", () => {
         resource.type === types.secrets
           ? { state: { ...madeSecrets, talosVersion: "v1.12" } }
           : (provider.made?.(resource) ?? {});
-      const { inputs } = only(
+      const { inputs } = onlyResource(
         (await make(changes, { made })).resources,
         types.configuration,
         "cluster-config-cp1",
@@ -376,7 +376,7 @@ describe("applying them", () => {
 
   it("shows in the preview what each node gets, with marks in place of secrets", async () => {
     const { resources, result: cluster } = await make(running, { preview: true });
-    const shown = only(resources, types.configuration, "cluster-config-cp1").inputs;
+    const shown = onlyResource(resources, types.configuration, "cluster-config-cp1").inputs;
     expect(shown).toMatchObject({
       node: "10.0.0.11",
       configuration: expect.stringMatching(
@@ -386,14 +386,14 @@ describe("applying them", () => {
     const redacted = await valueOf(cluster.redactedConfigurations);
     expect(Object.keys(redacted).sort()).toEqual(["cp1", "cp2", "cp3", "w1", "w2"]);
     expect(await isSecret(cluster.redactedConfigurations)).toBe(false);
-    expect(leaks(JSON.stringify(redacted))).toBe(false);
+    expect(leaksSecret(JSON.stringify(redacted))).toBe(false);
   });
 });
 
 describe("a new cluster", () => {
   it("makes its secrets, protected, and keeps the contract of its first day", async () => {
     const { resources, calls } = await make();
-    const secrets = only(resources, types.secrets);
+    const secrets = onlyResource(resources, types.secrets);
     expect(secrets.inputs).toEqual({ talosVersion: "v1.13" });
     expect(secrets.ignoreChanges).toEqual(["talosVersion"]);
     expect(secrets.protect).toBe(true);
@@ -417,13 +417,13 @@ describe("a new cluster", () => {
 
   it("goes by a contract that the settings name", async () => {
     const { calls, resources } = await make({ contract: "v1.12" });
-    expect(only(resources, types.secrets).inputs).toEqual({ talosVersion: "v1.12" });
+    expect(onlyResource(resources, types.secrets).inputs).toEqual({ talosVersion: "v1.12" });
     for (const inputs of generated(calls)) expect(inputs["talosVersion"]).toBe("v1.12");
   });
 
   it("may be thrown away where its settings say so", async () => {
     const { resources } = await make({ protectSecrets: false });
-    expect(only(resources, types.secrets).protect).toBe(false);
+    expect(onlyResource(resources, types.secrets).protect).toBe(false);
   });
 
   it("names its hosts", async () => {
@@ -436,7 +436,7 @@ describe("a new cluster", () => {
 
   it("is bootstrapped once, on the first control plane, after all configurations are applied", async () => {
     const { resources } = await make();
-    const bootstrap = only(resources, types.bootstrap);
+    const bootstrap = onlyResource(resources, types.bootstrap);
     expect(bootstrap.inputs).toEqual({
       clientConfiguration: { secret: madeSecrets.clientConfiguration },
       node: "10.0.0.11",
@@ -453,7 +453,7 @@ describe("a new cluster", () => {
     const all = (resources: Registered[]) => resources.map(({ type, name }) => `${type} ${name}`).sort();
     expect(all(preview.resources)).toEqual(all(update.resources));
     expect(generated(preview.calls)).toEqual([]);
-    const { inputs } = only(preview.resources, types.configuration, "cluster-config-cp1");
+    const { inputs } = onlyResource(preview.resources, types.configuration, "cluster-config-cp1");
     expect(JSON.stringify(inputs["machineConfiguration"])).toContain(unknown);
   });
 });
@@ -484,7 +484,7 @@ describe("a running cluster whose machine configurations are on file", () => {
     ],
   };
   const applied = (resources: Registered[], name: string): string => {
-    const { inputs } = only(resources, types.configuration, `cluster-config-${name}`);
+    const { inputs } = onlyResource(resources, types.configuration, `cluster-config-${name}`);
     return (inputs["machineConfiguration"] as { secret: string }).secret;
   };
 
@@ -518,7 +518,9 @@ describe("a running cluster whose machine configurations are on file", () => {
     const update = await make(onFile);
     for (const name of ["cp1", "w1"])
       expect(applied(preview.resources, name)).toBe(applied(update.resources, name));
-    expect(leaks(JSON.stringify(preview.resources.map(({ inputs }) => withoutSecrets(inputs))))).toBe(false);
+    expect(leaksSecret(JSON.stringify(preview.resources.map(({ inputs }) => withoutSecrets(inputs))))).toBe(
+      false,
+    );
   });
 });
 
@@ -539,7 +541,7 @@ describe("what comes out of it", () => {
       endpoints: ["10.0.0.11", "10.0.0.12", "10.0.0.13"],
       nodes: ["10.0.0.21", "10.0.0.11", "10.0.0.12", "10.0.0.22", "10.0.0.13"],
     });
-    const kubeconfig = only(resources, types.kubeconfig);
+    const kubeconfig = onlyResource(resources, types.kubeconfig);
     expect(kubeconfig.inputs).toMatchObject({ node: "10.0.0.11", endpoint: "10.0.0.11" });
     for (const { end } of ofType(resources, types.configuration))
       expect(kubeconfig.start).toBeGreaterThan(end);
@@ -549,7 +551,7 @@ describe("what comes out of it", () => {
     for (const changes of [{}, running]) {
       const { resources } = await make(changes);
       const inputs = resources.map((resource) => withoutSecrets(resource.inputs));
-      expect(leaks(JSON.stringify(inputs))).toBe(false);
+      expect(leaksSecret(JSON.stringify(inputs))).toBe(false);
     }
   });
 

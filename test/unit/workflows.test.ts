@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
-import { bundle, changed, outcome, talosconfig } from "./settings/example.ts";
+import { bundle, withValues, parseOutcome, talosconfig } from "./settings/example.ts";
 import { changedStacks, groupByStage, mostStages, stacksIn } from "../../tools/stacks.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -179,7 +179,9 @@ describe("what the workflows do with a stack", () => {
     const night = Object.fromEntries(settings) as Record<string, unknown>;
     const { ARRAY_PASSWORD: password } = workflowOf("acceptance.yml").jobs["qemu"]?.env ?? {};
     vi.stubEnv("ARRAY_PASSWORD", password);
-    expect(outcome(changed(night, { "cluster.secrets": { bundle, talosconfig } })).problems).toEqual([]);
+    expect(parseOutcome(withValues(night, { "cluster.secrets": { bundle, talosconfig } })).problems).toEqual(
+      [],
+    );
     vi.unstubAllEnvs();
   });
 

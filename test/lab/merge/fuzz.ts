@@ -22,7 +22,10 @@ export interface Divergence extends Sequence {
 }
 
 /** Our own result, or why there is none. */
-export function ours({ base, patches }: Sequence, line: Line): { text: string | null; refused?: string } {
+export function mergeHere(
+  { base, patches }: Sequence,
+  line: Line,
+): { text: string | null; refused?: string } {
   try {
     return { text: mergeConfig(base, patches, line) };
   } catch (error) {
@@ -32,7 +35,11 @@ export function ours({ base, patches }: Sequence, line: Line): { text: string | 
 }
 
 /** How two results differ that should be the same; undefined where they do not. */
-export function divergence(answer: Answer, refused: string | undefined, line: Line): string | undefined {
+export function describeDivergence(
+  answer: Answer,
+  refused: string | undefined,
+  line: Line,
+): string | undefined {
   // Talos 1.13 leaves a broken document where it should delete one that is not there, and heals it when a later patch deletes that.
   if (line === "v1.13" && /: deletes (?!from)\S+, which is not there$/.test(refused ?? "")) return undefined;
   // What makes talosctl end in a panic has no right result: an item deleted by a URL that another item has not.
@@ -54,13 +61,13 @@ export async function fuzz(judge: Judge, line: Line, first: number, count: numbe
     await Promise.all(
       seeds.map(async (seed) => {
         const sequence = drawSequence(line, seed);
-        const { text, refused } = ours(sequence, line);
+        const { text, refused } = mergeHere(sequence, line);
         const answer = await judge.ask({ ...sequence, ours: text });
         if (answer.phase !== undefined)
           outcome.refused[answer.phase] = (outcome.refused[answer.phase] ?? 0) + 1;
         if (answer.theirs !== undefined) outcome.compared += 1;
         if (answer.theirs !== undefined && answer.valid) outcome.valid += 1;
-        const what = divergence(answer, refused, line);
+        const what = describeDivergence(answer, refused, line);
         if (what !== undefined) outcome.divergences.push({ ...sequence, seed, what, answer });
       }),
     );

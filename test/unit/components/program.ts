@@ -12,12 +12,12 @@ export const iscsiSchematicId = schematicId({
 });
 
 /** A secret as it comes over the wire; the engine wraps a secret output whose properties are secret once more. */
-function wrapped(value: object): object {
+function wireSecretOf(value: object): object {
   return { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", value };
 }
 
 /** The factory answers the ID of the document that it was given. */
-function registered(inputs: Record<string, unknown>): string {
+function registeredId(inputs: Record<string, unknown>): string {
   return schematicId(parseSchematic(parse(inputs["schematic"] as string) as Record<string, unknown>));
 }
 
@@ -27,11 +27,13 @@ export const providers: RecordOptions = {
     const clientConfiguration = { caCertificate: "ca", clientCertificate: "crt", clientKey: canary };
     switch (type) {
       case "talos:imageFactory/schematic:Schematic":
-        return { id: registered(inputs) };
+        return { id: registeredId(inputs) };
       case "talos:machine/secrets:Secrets":
         return {
           state: {
-            machineSecrets: wrapped(wrapped({ cluster: { id: "id-of-a-new-cluster", secret: canary } })),
+            machineSecrets: wireSecretOf(
+              wireSecretOf({ cluster: { id: "id-of-a-new-cluster", secret: canary } }),
+            ),
             clientConfiguration,
           },
         };
@@ -64,7 +66,7 @@ let run = 0;
  *
  * @param made what a provider makes of a resource, where it is something else than usual
  */
-export function program(
+export function runProgram(
   config: Record<string, unknown>,
   preview = false,
   { made }: Pick<RecordOptions, "made"> = {},

@@ -144,7 +144,7 @@ export function ofType(resources: readonly Registered[], type: string): Register
 }
 
 /** The one resource of a type, or the one of that name. */
-export function only(resources: readonly Registered[], type: string, name?: string): Registered {
+export function onlyResource(resources: readonly Registered[], type: string, name?: string): Registered {
   const found = ofType(resources, type).filter((resource) => name === undefined || resource.name === name);
   const [first] = found;
   if (found.length !== 1 || first === undefined) {

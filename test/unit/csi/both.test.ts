@@ -5,7 +5,7 @@ import { SynologyCsi } from "../../../components/csi/synology.ts";
 import { minimal } from "./joviandssDeployment.ts";
 import { record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
-import { containers, objectNames, pod } from "./workloads.ts";
+import { containersOf, objectNames, podOf } from "./workloads.ts";
 
 // The widest each can be: in the node's network, with leader election, nsenter and snapshots.
 async function deployAll(): Promise<Registered[]> {
@@ -38,9 +38,9 @@ test("they share no Pulumi name of one type", async () => {
 
 test("no two pods in the node's network listen on one port, and all of them on loopback", async () => {
   const workloads = (await deployAll()).filter(({ type }) => /:(Deployment|DaemonSet)$/.test(type));
-  const inHostNetwork = workloads.filter(({ inputs }) => pod(inputs).hostNetwork === true);
+  const inHostNetwork = workloads.filter(({ inputs }) => podOf(inputs).hostNetwork === true);
   const endpoints = inHostNetwork.flatMap(({ inputs }) =>
-    containers(inputs).flatMap(({ args }) => args.filter((arg) => arg.startsWith("--http-endpoint="))),
+    containersOf(inputs).flatMap(({ args }) => args.filter((arg) => arg.startsWith("--http-endpoint="))),
   );
   expect(inHostNetwork).toHaveLength(4);
   expect(endpoints).toHaveLength(6);
@@ -56,7 +56,7 @@ test("snapshot CRDs and controller belong to the cluster alone", async () => {
   );
   const snapshotters = resources.flatMap(({ inputs, type }) =>
     type.endsWith(":Deployment")
-      ? containers(inputs).filter(({ name }) => name === "snapshot-controller")
+      ? containersOf(inputs).filter(({ name }) => name === "snapshot-controller")
       : [],
   );
   expect(snapshotters).toHaveLength(1);

@@ -1,55 +1,65 @@
 import { describe, expect, test } from "vitest";
 import type { IscsiDriver } from "../../../components/csi/iscsiDriver.ts";
 import { shimsOf } from "../../../components/csi/shims.ts";
-import { deploy } from "./joviandssDeployment.ts";
+import { registerDriver } from "./joviandssDeployment.ts";
 import { digest } from "./plainSettings.ts";
-import { at, only, textOf } from "./recorder.ts";
-import { container, containers, daemonSet, deployment, objectNames, pod } from "./workloads.ts";
+import { valueAt, onlyResource, decodeBase64 } from "./recorder.ts";
+import {
+  containerNamed,
+  containersOf,
+  onlyDaemonSet,
+  onlyDeployment,
+  objectNames,
+  podOf,
+} from "./workloads.ts";
 
 describe("choices", () => {
   test.each(["chroot", "nsenter"] as const)(
     "%s: iscsiadm and mount of ours stand in front of the image's",
     async (strategy) => {
-      const resources = await deploy({ iscsiadm: { strategy } });
-      expect(pod(daemonSet(resources)).hostPID).toBe(strategy === "nsenter" ? true : undefined);
+      const resources = await registerDriver({ iscsiadm: { strategy } });
+      expect(podOf(onlyDaemonSet(resources)).hostPID).toBe(strategy === "nsenter" ? true : undefined);
       for (const file of ["iscsiadm", "mount"]) {
-        expect(container(daemonSet(resources), "csi-node").volumeMounts).toContainEqual({
+        expect(containerNamed(onlyDaemonSet(resources), "csi-node").volumeMounts).toContainEqual({
           name: "shims",
           mountPath: `/usr/local/bin/${file}`,
           subPath: file,
           readOnly: true,
         });
       }
-      expect(pod(daemonSet(resources)).volumes).toContainEqual({
+      expect(podOf(onlyDaemonSet(resources)).volumes).toContainEqual({
         name: "shims",
         // 0555
         secret: { secretName: "joviandss-csi-shims", defaultMode: 365 },
       });
-      const shims = only(resources, "kubernetes:core/v1:Secret", "joviandss-shims");
+      const shims = onlyResource(resources, "kubernetes:core/v1:Secret", "joviandss-shims");
       expect(shims.inputs).toMatchObject({
         metadata: { name: "joviandss-csi-shims", namespace: "joviandss-csi" },
       });
       const driver = { iscsiadm: { strategy }, restagesUnsafely: true } as IscsiDriver;
       expect(shimsOf(driver).map(({ file }) => file)).toEqual(["iscsiadm", "mount"]);
       for (const { file, content } of shimsOf(driver))
-        expect(textOf(at(shims.inputs, "data", "secret", file))).toBe(content);
-      expect(only(resources, "kubernetes:apps/v1:DaemonSet").after).toContain(shims.name);
+        expect(decodeBase64(valueAt(shims.inputs, "data", "secret", file))).toBe(content);
+      expect(onlyResource(resources, "kubernetes:apps/v1:DaemonSet").after).toContain(shims.name);
     },
   );
 
   test("more replicas elect a leader, with the right to leases in their own namespace", async () => {
-    const resources = await deploy({ controller: { replicas: 2 } });
+    const resources = await registerDriver({ controller: { replicas: 2 } });
     for (const sidecar of ["csi-provisioner", "csi-attacher"]) {
-      expect(container(deployment(resources), sidecar).args).toEqual(
+      expect(containerNamed(onlyDeployment(resources), sidecar).args).toEqual(
         expect.arrayContaining(["--leader-election", "--leader-election-namespace=joviandss-csi"]),
       );
     }
-    expect(only(resources, "kubernetes:rbac.authorization.k8s.io/v1:Role").inputs).toMatchObject({
+    expect(onlyResource(resources, "kubernetes:rbac.authorization.k8s.io/v1:Role").inputs).toMatchObject({
       metadata: { namespace: "joviandss-csi" },
       rules: [{ apiGroups: ["coordination.k8s.io"], resources: ["leases"] }],
     });
     expect(
-      at(only(resources, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").inputs, "subjects"),
+      valueAt(
+        onlyResource(resources, "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").inputs,
+        "subjects",
+      ),
     ).toEqual([
       {
         kind: "ServiceAccount",
@@ -57,18 +67,20 @@ describe("choices", () => {
         namespace: "joviandss-csi",
       },
     ]);
-    expect(at(deployment(resources), "spec", "strategy")).toEqual({
+    expect(valueAt(onlyDeployment(resources), "spec", "strategy")).toEqual({
       type: "RollingUpdate",
       rollingUpdate: { maxUnavailable: 1, maxSurge: 0 },
     });
   });
 
   test("snapshots add the snapshotter, its rights and the class", async () => {
-    const resources = await deploy({ snapshots: { enabled: true, default: true } });
-    expect(container(deployment(resources), "csi-snapshotter").image).toBe(
+    const resources = await registerDriver({ snapshots: { enabled: true, default: true } });
+    expect(containerNamed(onlyDeployment(resources), "csi-snapshotter").image).toBe(
       "registry.k8s.io/sig-storage/csi-snapshotter:v8.6.0",
     );
-    expect(only(resources, "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass").inputs).toEqual({
+    expect(
+      onlyResource(resources, "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass").inputs,
+    ).toEqual({
       apiVersion: "snapshot.storage.k8s.io/v1",
       kind: "VolumeSnapshotClass",
       metadata: {
@@ -85,27 +97,28 @@ describe("choices", () => {
       { name: "fast", default: true, fsType: "xfs" as const, mountOptions: ["noatime"] },
       { name: "plain", reclaimPolicy: "Retain" as const },
     ];
-    const resources = await deploy({ pools: [{ name: "Pool-0", storageClasses }] });
+    const resources = await registerDriver({ pools: [{ name: "Pool-0", storageClasses }] });
     expect(
-      only(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-fast").inputs,
+      onlyResource(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-fast").inputs,
     ).toMatchObject({
       metadata: { name: "fast", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },
       parameters: { "csi.storage.k8s.io/fstype": "xfs" },
       mountOptions: ["noatime"],
     });
     expect(
-      only(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-plain").inputs,
+      onlyResource(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-plain").inputs,
     ).toMatchObject({ reclaimPolicy: "Retain" });
   });
 
   test("a mirror holds all images, the driver's included, and single ones can be replaced", async () => {
-    const resources = await deploy({
+    const resources = await registerDriver({
       registry: "mirror.example.com:5000/k8s",
       images: { attacher: "example.com/attacher:v1" },
     });
-    const images = [...containers(deployment(resources)), ...containers(daemonSet(resources))].map(
-      ({ name, image }) => [name, image],
-    );
+    const images = [
+      ...containersOf(onlyDeployment(resources)),
+      ...containersOf(onlyDaemonSet(resources)),
+    ].map(({ name, image }) => [name, image]);
     expect(Object.fromEntries(images)).toEqual({
       "csi-controller": `mirror.example.com:5000/k8s/opene/joviandss-csi@${digest}`,
       "csi-node": `mirror.example.com:5000/k8s/opene/joviandss-csi@${digest}`,
@@ -117,15 +130,15 @@ describe("choices", () => {
   });
 
   test("the controller in the node's network has its health check on loopback", async () => {
-    const resources = await deploy({ controller: { hostNetwork: true } });
-    expect(pod(deployment(resources))).toMatchObject({
+    const resources = await registerDriver({ controller: { hostNetwork: true } });
+    expect(podOf(onlyDeployment(resources))).toMatchObject({
       hostNetwork: true,
       dnsPolicy: "ClusterFirstWithHostNet",
     });
-    expect(container(deployment(resources), "liveness-probe").args).toContain(
+    expect(containerNamed(onlyDeployment(resources), "liveness-probe").args).toContain(
       "--http-endpoint=127.0.0.1:29812",
     );
-    expect(container(deployment(resources), "csi-controller").livenessProbe?.httpGet).toEqual({
+    expect(containerNamed(onlyDeployment(resources), "csi-controller").livenessProbe?.httpGet).toEqual({
       path: "/healthz",
       port: 29812,
       host: "127.0.0.1",
@@ -133,15 +146,15 @@ describe("choices", () => {
   });
 
   test("the node part can be kept off control planes", async () => {
-    const resources = await deploy({ node: { controlPlanes: false } });
-    expect(JSON.stringify(pod(daemonSet(resources)).affinity)).toContain(
+    const resources = await registerDriver({ node: { controlPlanes: false } });
+    expect(JSON.stringify(podOf(onlyDaemonSet(resources)).affinity)).toContain(
       '"key":"node-role.kubernetes.io/control-plane","operator":"DoesNotExist"',
     );
   });
 
   test("transform changes one field of a child and leaves the rest", async () => {
-    const plain = await deploy();
-    const resources = await deploy({
+    const plain = await registerDriver();
+    const resources = await registerDriver({
       transform: {
         node: { spec: { template: { spec: { terminationGracePeriodSeconds: 5 } } } },
         namespace: (args) => ({
@@ -150,10 +163,10 @@ describe("choices", () => {
         }),
       },
     });
-    const changed = structuredClone(daemonSet(plain));
-    Object.assign(pod(changed), { terminationGracePeriodSeconds: 5 });
-    expect(daemonSet(resources)).toEqual(changed);
-    expect(only(resources, "kubernetes:core/v1:Namespace").inputs.metadata).toMatchObject({
+    const changed = structuredClone(onlyDaemonSet(plain));
+    Object.assign(podOf(changed), { terminationGracePeriodSeconds: 5 });
+    expect(onlyDaemonSet(resources)).toEqual(changed);
+    expect(onlyResource(resources, "kubernetes:core/v1:Namespace").inputs.metadata).toMatchObject({
       name: "joviandss-csi",
       annotations: { team: "storage" },
     });
@@ -161,23 +174,26 @@ describe("choices", () => {
 
   test("a second pool is a driver of its own, from an image with a name of its own", async () => {
     const image = `registry.example.com/joviandss-csi-pool1@${digest}`;
-    const resources = await deploy({
+    const resources = await registerDriver({
       pools: [{ name: "Pool-0" }, { name: "Pool_1", driver: { name: "pool-1.csi.example.com", image } }],
     });
     const drivers = resources
       .filter(({ type }) => type === "kubernetes:storage.k8s.io/v1:CSIDriver")
-      .map(({ inputs }) => at(inputs, "metadata", "name"));
+      .map(({ inputs }) => valueAt(inputs, "metadata", "name"));
     expect(drivers).toEqual(["iscsi.csi.joviandss.open-e.com", "pool-1.csi.example.com"]);
-    const second = only(resources, "kubernetes:apps/v1:DaemonSet", "joviandss-pool-1-node").inputs;
+    const second = onlyResource(resources, "kubernetes:apps/v1:DaemonSet", "joviandss-pool-1-node").inputs;
     expect(second.metadata).toMatchObject({
       name: "joviandss-csi-pool-1-node",
       namespace: "joviandss-csi-pool-1",
     });
-    expect(container(second, "csi-node").image).toBe(image);
-    expect(container(second, "liveness-probe").args).toContain("--http-endpoint=127.0.0.1:29813");
+    expect(containerNamed(second, "csi-node").image).toBe(image);
+    expect(containerNamed(second, "liveness-probe").args).toContain("--http-endpoint=127.0.0.1:29813");
     expect(
-      only(resources, "kubernetes:storage.k8s.io/v1:StorageClass", "joviandss-pool-1-joviandss-sc-pool-1")
-        .inputs.provisioner,
+      onlyResource(
+        resources,
+        "kubernetes:storage.k8s.io/v1:StorageClass",
+        "joviandss-pool-1-joviandss-sc-pool-1",
+      ).inputs.provisioner,
     ).toBe("pool-1.csi.example.com");
     const names = objectNames(resources);
     expect(new Set(names).size).toBe(names.length);

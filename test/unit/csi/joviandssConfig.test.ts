@@ -2,19 +2,19 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { keyedChecksum } from "../../../components/csi/checksum.ts";
-import { deploy, minimal } from "./joviandssDeployment.ts";
-import { at, only, textOf } from "./recorder.ts";
+import { registerDriver, minimal } from "./joviandssDeployment.ts";
+import { valueAt, onlyResource, decodeBase64 } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
-import { checksumOf, daemonSet, deployment } from "./workloads.ts";
+import { checksumOf, onlyDaemonSet, onlyDeployment } from "./workloads.ts";
 
 describe("the configuration", () => {
   const config = (resources: Registered[]) => {
-    const secret = only(resources, "kubernetes:core/v1:Secret", "joviandss-config").inputs;
-    return parse(textOf(at(secret, "data", "secret", "cfg.yaml"))) as unknown;
+    const secret = onlyResource(resources, "kubernetes:core/v1:Secret", "joviandss-config").inputs;
+    return parse(decodeBase64(valueAt(secret, "data", "secret", "cfg.yaml"))) as unknown;
   };
 
   test("has the keys that the driver reads, where it reads them", async () => {
-    expect(config(await deploy())).toEqual({
+    expect(config(await registerDriver())).toEqual({
       loglevel: "info",
       pool: "Pool-0",
       endpoint: {
@@ -32,8 +32,8 @@ describe("the configuration", () => {
   test.each(["yes", "0123", "1e3", "a: b", "#1", "\"'\\", "ü€ 😀", "multi\nline", " leading", "~"])(
     "carries the password %j unchanged",
     async (password) => {
-      const resources = await deploy({ endpoint: { ...minimal.endpoint, password } });
-      expect(at(config(resources), "endpoint", "pass")).toBe(password);
+      const resources = await registerDriver({ endpoint: { ...minimal.endpoint, password } });
+      expect(valueAt(config(resources), "endpoint", "pass")).toBe(password);
     },
   );
 
@@ -46,35 +46,35 @@ describe("the configuration", () => {
           : Array.isArray(value)
             ? value.map(withoutSecrets)
             : Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner)]));
-    const resources = await deploy();
+    const resources = await registerDriver();
     expect(JSON.stringify(resources)).toContain("hunter2");
     expect(JSON.stringify(withoutSecrets(resources))).not.toContain("hunter2");
     const [component] = resources;
-    expect(at(component?.inputs, "endpoint")).toMatchObject({
+    expect(valueAt(component?.inputs, "endpoint")).toMatchObject({
       password: { secret: "hunter2" },
       addresses: ["192.168.0.100"],
     });
   });
 
   test("a password that another resource makes is used and kept secret", async () => {
-    const resources = await deploy({
+    const resources = await registerDriver({
       endpoint: { ...minimal.endpoint, password: pulumi.output(Promise.resolve("made later")) },
     });
-    expect(at(config(resources), "endpoint", "pass")).toBe("made later");
-    expect(at(resources[0]?.inputs, "endpoint", "password")).toEqual({ secret: "made later" });
+    expect(valueAt(config(resources), "endpoint", "pass")).toBe("made later");
+    expect(valueAt(resources[0]?.inputs, "endpoint", "password")).toEqual({ secret: "made later" });
   });
 
   test("a changed password changes the controller's pods and not the node's, which do not read it", async () => {
-    const before = await deploy();
-    const after = await deploy({ endpoint: { ...minimal.endpoint, password: "hunter3" } });
-    expect(checksumOf(deployment(before))).toMatch(/^[0-9a-f]{16}$/);
-    expect(checksumOf(deployment(after))).not.toBe(checksumOf(deployment(before)));
-    expect(checksumOf(deployment(await deploy()))).toBe(checksumOf(deployment(before)));
-    expect(daemonSet(after)).toEqual(daemonSet(before));
+    const before = await registerDriver();
+    const after = await registerDriver({ endpoint: { ...minimal.endpoint, password: "hunter3" } });
+    expect(checksumOf(onlyDeployment(before))).toMatch(/^[0-9a-f]{16}$/);
+    expect(checksumOf(onlyDeployment(after))).not.toBe(checksumOf(onlyDeployment(before)));
+    expect(checksumOf(onlyDeployment(await registerDriver()))).toBe(checksumOf(onlyDeployment(before)));
+    expect(onlyDaemonSet(after)).toEqual(onlyDaemonSet(before));
   });
 
   test("the checksum's key, the Secret's uid, is kept out of the state", async () => {
-    const secret = only(await deploy(), "kubernetes:core/v1:Secret", "joviandss-config");
+    const secret = onlyResource(await registerDriver(), "kubernetes:core/v1:Secret", "joviandss-config");
     expect(secret.additionalSecretOutputs).toContain("metadata");
   });
 });

@@ -13,6 +13,6 @@ export const minimal: JovianDssCsiArgs = {
 };
 
 /** What is registered for a JovianDSS driver with these arguments. */
-export async function deploy(args: Partial<JovianDssCsiArgs> = {}): Promise<Registered[]> {
+export async function registerDriver(args: Partial<JovianDssCsiArgs> = {}): Promise<Registered[]> {
   return (await record(() => new JovianDssCsi("joviandss", { ...minimal, ...args }))).resources;
 }

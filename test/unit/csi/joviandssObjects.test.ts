@@ -1,15 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test } from "vitest";
 import { JovianDssCsi } from "../../../components/csi/joviandss.ts";
-import { deploy, minimal } from "./joviandssDeployment.ts";
-import { at, only, record } from "./recorder.ts";
+import { registerDriver, minimal } from "./joviandssDeployment.ts";
+import { valueAt, onlyResource, record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
-import { containers, daemonSet, deployment } from "./workloads.ts";
+import { containersOf, onlyDaemonSet, onlyDeployment } from "./workloads.ts";
 
 describe("what the driver is given by default", () => {
   let resources: Registered[];
   beforeAll(async () => {
-    resources = await deploy();
+    resources = await registerDriver();
   });
 
   test("every child belongs to the component's driver and is named after it", () => {
@@ -70,7 +70,7 @@ describe("what the driver is given by default", () => {
       "joviandss-csi-volumes",
     ],
   ])("%s %s is %s in the cluster", (type, name, objectName) => {
-    expect(at(only(resources, type, name).inputs, "metadata", "name")).toBe(objectName);
+    expect(valueAt(onlyResource(resources, type, name).inputs, "metadata", "name")).toBe(objectName);
   });
 
   test("there is nothing else: no lease rights, no snapshot class", () => {
@@ -80,16 +80,20 @@ describe("what the driver is given by default", () => {
   test("everything with a namespace is in the driver's", () => {
     const kinds = ["Secret", "ServiceAccount", "Deployment", "DaemonSet"];
     for (const { inputs } of resources.filter((resource) => kinds.includes(String(resource.inputs.kind)))) {
-      expect(at(inputs, "metadata", "namespace")).toBe("joviandss-csi");
+      expect(valueAt(inputs, "metadata", "namespace")).toBe("joviandss-csi");
     }
   });
 
   test.each(["enforce", "audit", "warn"])(
     "the namespace's pod-security label %s is privileged, with a version",
     (mode) => {
-      const labels = at(only(resources, "kubernetes:core/v1:Namespace").inputs, "metadata", "labels");
-      expect(at(labels, `pod-security.kubernetes.io/${mode}`)).toBe("privileged");
-      expect(at(labels, `pod-security.kubernetes.io/${mode}-version`)).toBe("latest");
+      const labels = valueAt(
+        onlyResource(resources, "kubernetes:core/v1:Namespace").inputs,
+        "metadata",
+        "labels",
+      );
+      expect(valueAt(labels, `pod-security.kubernetes.io/${mode}`)).toBe("privileged");
+      expect(valueAt(labels, `pod-security.kubernetes.io/${mode}-version`)).toBe("latest");
     },
   );
 
@@ -102,12 +106,12 @@ describe("what the driver is given by default", () => {
       "joviandss-csi-driver",
     ];
     for (const type of ["kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:DaemonSet"]) {
-      expect(only(resources, type).after).toEqual(expect.arrayContaining(rights));
+      expect(onlyResource(resources, type).after).toEqual(expect.arrayContaining(rights));
     }
   });
 
   test("the CSIDriver says what the driver can do", () => {
-    expect(only(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs.spec).toEqual({
+    expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs.spec).toEqual({
       attachRequired: true,
       podInfoOnMount: false,
       fsGroupPolicy: "File",
@@ -116,7 +120,7 @@ describe("what the driver is given by default", () => {
   });
 
   test("the StorageClass leaves out what the driver cannot do", () => {
-    expect(only(resources, "kubernetes:storage.k8s.io/v1:StorageClass").inputs).toMatchObject({
+    expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:StorageClass").inputs).toMatchObject({
       provisioner: "iscsi.csi.joviandss.open-e.com",
       parameters: { "csi.storage.k8s.io/fstype": "ext4" },
       reclaimPolicy: "Delete",
@@ -126,7 +130,7 @@ describe("what the driver is given by default", () => {
   });
 
   test("D3: the sidecars are the current ones, and every container has requests and a memory limit", () => {
-    const all = [...containers(deployment(resources)), ...containers(daemonSet(resources))];
+    const all = [...containersOf(onlyDeployment(resources)), ...containersOf(onlyDaemonSet(resources))];
     expect(Object.fromEntries(all.map(({ name, image }) => [name, image]))).toEqual({
       "csi-controller": minimal.image,
       "csi-node": minimal.image,
@@ -149,13 +153,13 @@ describe("what the driver is given by default", () => {
     ["joviandss-volumes", "persistentvolumes"],
   ])("D8: %s is in force for every %s that is made or changed", (name, resource) => {
     const type = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy";
-    const { spec, metadata } = only(resources, type, name).inputs;
-    expect(at(spec, "matchConstraints", "resourceRules")).toEqual([
+    const { spec, metadata } = onlyResource(resources, type, name).inputs;
+    expect(valueAt(spec, "matchConstraints", "resourceRules")).toEqual([
       { apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE", "UPDATE"], resources: [resource] },
     ]);
-    expect(at(spec, "failurePolicy")).toBe("Fail");
-    expect(only(resources, `${type}Binding`, `${name}-binding`).inputs.spec).toEqual({
-      policyName: at(metadata, "name"),
+    expect(valueAt(spec, "failurePolicy")).toBe("Fail");
+    expect(onlyResource(resources, `${type}Binding`, `${name}-binding`).inputs.spec).toEqual({
+      policyName: valueAt(metadata, "name"),
       validationActions: ["Deny"],
     });
   });
@@ -166,7 +170,7 @@ test("a StorageClass has its component's name once in its own, and is found unde
     pools: [{ name: "Pool-0", storageClasses: names.map((name) => ({ name })) }],
   });
   const named = async (...names: string[]) =>
-    (await deploy(pool(...names)))
+    (await registerDriver(pool(...names)))
       .filter((resource) => resource.type === "kubernetes:storage.k8s.io/v1:StorageClass")
       .map(({ name, aliases }) => [name, aliases.filter((alias) => alias !== name)]);
   expect(await named("joviandss-sc", "gold")).toEqual([

@@ -1,15 +1,15 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { deploy } from "./joviandssDeployment.ts";
-import { at, only } from "./recorder.ts";
+import { registerDriver } from "./joviandssDeployment.ts";
+import { valueAt, onlyResource } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
-import { container, containers, daemonSet, deployment, pod } from "./workloads.ts";
+import { containerNamed, containersOf, onlyDaemonSet, onlyDeployment, podOf } from "./workloads.ts";
 
 // What each process of the driver is given, against the official objects (open-e/joviandss-kubernetescsi c466239) with
 // their defects D1 to D8 mended (docs/joviandss.md).
 describe("what the driver's processes are given", () => {
   let resources: Registered[];
   beforeAll(async () => {
-    resources = await deploy();
+    resources = await registerDriver();
   });
 
   describe("controller", () => {
@@ -31,11 +31,11 @@ describe("what the driver's processes are given", () => {
       ["csi-attacher", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
       ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=:29812"]],
     ])("%s is started with %j", (name, args) => {
-      expect(container(deployment(resources), name).args).toEqual(args);
+      expect(containerNamed(onlyDeployment(resources), name).args).toEqual(args);
     });
 
     test("there is no other container: no resizer (no expansion), no snapshotter unless asked", () => {
-      expect(containers(deployment(resources)).map(({ name }) => name)).toEqual([
+      expect(containersOf(onlyDeployment(resources)).map(({ name }) => name)).toEqual([
         "csi-controller",
         "csi-provisioner",
         "csi-attacher",
@@ -44,14 +44,14 @@ describe("what the driver's processes are given", () => {
     });
 
     test("D4: it has nothing of the node", () => {
-      expect(pod(deployment(resources))).not.toHaveProperty("hostNetwork");
-      expect(pod(deployment(resources))).not.toHaveProperty("hostPID");
-      expect(pod(deployment(resources)).volumes).toEqual([
+      expect(podOf(onlyDeployment(resources))).not.toHaveProperty("hostNetwork");
+      expect(podOf(onlyDeployment(resources))).not.toHaveProperty("hostPID");
+      expect(podOf(onlyDeployment(resources)).volumes).toEqual([
         { name: "socket-dir", emptyDir: {} },
         // 0400
         { name: "config", secret: { secretName: "jdss-controller-cfg", defaultMode: 256 } },
       ]);
-      for (const { securityContext } of containers(deployment(resources))) {
+      for (const { securityContext } of containersOf(onlyDeployment(resources))) {
         expect(securityContext).toEqual({
           privileged: false,
           allowPrivilegeEscalation: false,
@@ -64,7 +64,7 @@ describe("what the driver's processes are given", () => {
 
     test("only the plugin sees the configuration", () => {
       const mount = { name: "config", mountPath: "/config", readOnly: true };
-      for (const { name, volumeMounts } of containers(deployment(resources))) {
+      for (const { name, volumeMounts } of containersOf(onlyDeployment(resources))) {
         const expected = [
           { name: "socket-dir", mountPath: "/csi" },
           ...(name === "csi-controller" ? [mount] : []),
@@ -74,8 +74,8 @@ describe("what the driver's processes are given", () => {
     });
 
     test("a single replica never runs twice and elects no leader", () => {
-      expect(at(deployment(resources), "spec", "replicas")).toBe(1);
-      expect(at(deployment(resources), "spec", "strategy")).toEqual({ type: "Recreate" });
+      expect(valueAt(onlyDeployment(resources), "spec", "replicas")).toBe(1);
+      expect(valueAt(onlyDeployment(resources), "spec", "strategy")).toEqual({ type: "Recreate" });
     });
   });
 
@@ -102,11 +102,11 @@ describe("what the driver's processes are given", () => {
       ],
       ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=127.0.0.1:29810"]],
     ])("%s is started with %j", (name, args) => {
-      expect(container(daemonSet(resources), name).args).toEqual(args);
+      expect(containerNamed(onlyDaemonSet(resources), name).args).toEqual(args);
     });
 
     test("the driver's iscsiadm is told to use the node's by chroot", () => {
-      expect(container(daemonSet(resources), "csi-node").env).toEqual([
+      expect(containerNamed(onlyDaemonSet(resources), "csi-node").env).toEqual([
         { name: "KUBE_NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
         { name: "ISCSIADM_HOST_STRATEGY", value: "chroot" },
         { name: "ISCSIADM_HOST_PATH", value: "/usr/local/sbin/iscsiadm" },
@@ -114,7 +114,7 @@ describe("what the driver's processes are given", () => {
     });
 
     test("D2: the staging directory is shared with the kubelet", () => {
-      expect(container(daemonSet(resources), "csi-node").volumeMounts).toEqual([
+      expect(containerNamed(onlyDaemonSet(resources), "csi-node").volumeMounts).toEqual([
         { name: "socket-dir", mountPath: "/csi" },
         { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
         { name: "host-root", mountPath: "/host", mountPropagation: "HostToContainer" },
@@ -124,7 +124,7 @@ describe("what the driver's processes are given", () => {
     });
 
     test("D1: the socket is outside of the directory that the kubelet walks", () => {
-      expect(pod(daemonSet(resources)).volumes).toEqual([
+      expect(podOf(onlyDaemonSet(resources)).volumes).toEqual([
         {
           name: "socket-dir",
           hostPath: {
@@ -143,7 +143,7 @@ describe("what the driver's processes are given", () => {
     });
 
     test("D5: the registrar runs no shell and has no power", () => {
-      const registrar = container(daemonSet(resources), "csi-registrar");
+      const registrar = containerNamed(onlyDaemonSet(resources), "csi-registrar");
       expect(registrar).not.toHaveProperty("lifecycle");
       expect(registrar.securityContext).toMatchObject({ privileged: false, capabilities: { drop: ["ALL"] } });
       expect(registrar.volumeMounts).toEqual([
@@ -153,7 +153,7 @@ describe("what the driver's processes are given", () => {
     });
 
     test("D6: it runs on every node, control planes included, and is updated a few nodes at a time", () => {
-      expect(pod(daemonSet(resources))).toMatchObject({
+      expect(podOf(onlyDaemonSet(resources))).toMatchObject({
         hostNetwork: true,
         dnsPolicy: "ClusterFirstWithHostNet",
         priorityClassName: "system-node-critical",
@@ -161,9 +161,9 @@ describe("what the driver's processes are given", () => {
         tolerations: [{ operator: "Exists" }],
         serviceAccountName: "joviandss-csi-node-service-account",
       });
-      expect(pod(daemonSet(resources))).not.toHaveProperty("affinity");
-      expect(pod(daemonSet(resources))).not.toHaveProperty("hostPID");
-      expect(at(daemonSet(resources), "spec", "updateStrategy")).toEqual({
+      expect(podOf(onlyDaemonSet(resources))).not.toHaveProperty("affinity");
+      expect(podOf(onlyDaemonSet(resources))).not.toHaveProperty("hostPID");
+      expect(valueAt(onlyDaemonSet(resources), "spec", "updateStrategy")).toEqual({
         type: "RollingUpdate",
         rollingUpdate: { maxUnavailable: "10%" },
       });
@@ -172,17 +172,17 @@ describe("what the driver's processes are given", () => {
     test("health checks listen and are asked on loopback only, and no port is opened on the node", () => {
       const ports = { "csi-node": 29810, "csi-registrar": 29811 };
       for (const [name, port] of Object.entries(ports)) {
-        expect(container(daemonSet(resources), name).livenessProbe?.httpGet).toEqual({
+        expect(containerNamed(onlyDaemonSet(resources), name).livenessProbe?.httpGet).toEqual({
           path: "/healthz",
           port,
           host: "127.0.0.1",
         });
       }
-      for (const entry of containers(daemonSet(resources))) expect(entry).not.toHaveProperty("ports");
+      for (const entry of containersOf(onlyDaemonSet(resources))) expect(entry).not.toHaveProperty("ports");
     });
 
     test("only the plugin is privileged", () => {
-      const privileged = containers(daemonSet(resources)).filter(
+      const privileged = containersOf(onlyDaemonSet(resources)).filter(
         ({ securityContext }) => securityContext.privileged === true,
       );
       expect(privileged.map(({ name }) => name)).toEqual(["csi-node"]);
@@ -190,7 +190,7 @@ describe("what the driver's processes are given", () => {
 
     test("it asks nothing of the API: no token, no role", () => {
       expect(
-        only(resources, "kubernetes:core/v1:ServiceAccount", "joviandss-node-account").inputs
+        onlyResource(resources, "kubernetes:core/v1:ServiceAccount", "joviandss-node-account").inputs
           .automountServiceAccountToken,
       ).toBe(false);
       expect(JSON.stringify(resources.filter(({ type }) => type.includes("Binding")))).not.toContain(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { joviandssSchema, joviandssWarnings } from "../../../components/csi/joviandssSettings.ts";
-import { changed, digest, joviandss } from "./plainSettings.ts";
+import { withChange, digest, joviandss } from "./plainSettings.ts";
 import type { Path } from "./plainSettings.ts";
 import { problemsOf } from "./problemsOf.ts";
 
@@ -229,7 +229,7 @@ describe("JovianDSS refuses", () => {
       /"yes" is not a switch; use true or false/,
     ],
   ])("%s", (_, path, value, where, reason) => {
-    const problems = problemsOf(joviandssSchema, changed(joviandss, path, value));
+    const problems = problemsOf(joviandssSchema, withChange(joviandss, path, value));
     expect(problems).toEqual([{ path: where, reason: expect.stringMatching(reason) as string }]);
   });
 
@@ -258,13 +258,15 @@ test("http is allowed to those who say so", () => {
 });
 
 test.each(["10.0.0.1", "storage.example.com", "nas"])("%s is an address", (address) => {
-  expect(problemsOf(joviandssSchema, changed(joviandss, ["endpoint", "addresses"], [address]))).toEqual([]);
+  expect(problemsOf(joviandssSchema, withChange(joviandss, ["endpoint", "addresses"], [address]))).toEqual(
+    [],
+  );
 });
 
 // The driver builds its REST URL without brackets, fails to parse it and dereferences nil.
 test.each(["endpoint", "iscsi"])("an IPv6 address of %s is refused with the reason", (section) => {
   for (const address of ["2001:db8::1", "[2001:db8::1]"]) {
-    expect(problemsOf(joviandssSchema, changed(joviandss, [section, "addresses"], [address]))).toEqual([
+    expect(problemsOf(joviandssSchema, withChange(joviandss, [section, "addresses"], [address]))).toEqual([
       {
         path: `${section}.addresses[0]`,
         reason: expect.stringMatching(/IPv6 address, which the driver does not support/) as string,

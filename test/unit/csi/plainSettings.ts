@@ -15,7 +15,7 @@ export const synology = { arrays: [{ host: "192.168.0.20", username: "kubernetes
 export type Path = (string | number)[];
 
 /** A copy with one value changed, or removed when it is undefined. */
-export function changed(settings: object, path: Path, value: unknown): object {
+export function withChange(settings: object, path: Path, value: unknown): object {
   const copy = structuredClone(settings);
   const parent = path.slice(0, -1).reduce<Record<string | number, unknown>>(
     (inner, key) => {

@@ -4,20 +4,20 @@ import { namespacesSchema } from "../../../components/csi/namespaceSettings.ts";
 import { PrivilegedNamespace } from "../../../components/csi/privilegedNamespace.ts";
 import { synologySchema } from "../../../components/csi/synologySettings.ts";
 import { synology } from "./plainSettings.ts";
-import { at, only, record } from "./recorder.ts";
+import { valueAt, onlyResource, record } from "./recorder.ts";
 
 test("admits any pod, keeps the labels it was given, and is never deleted from the cluster", async () => {
   const { resources } = await record(
     () =>
       new PrivilegedNamespace("longhorn-system", { name: "longhorn-system", labels: { team: "storage" } }),
   );
-  const namespace = only(resources, "kubernetes:core/v1:Namespace");
-  expect(at(namespace.inputs, "metadata", "name")).toBe("longhorn-system");
+  const namespace = onlyResource(resources, "kubernetes:core/v1:Namespace");
+  expect(valueAt(namespace.inputs, "metadata", "name")).toBe("longhorn-system");
   const modes = ["enforce", "audit", "warn"].map((mode) => [
     `pod-security.kubernetes.io/${mode}`,
     "privileged",
   ]);
-  expect(at(namespace.inputs, "metadata", "labels")).toMatchObject({
+  expect(valueAt(namespace.inputs, "metadata", "labels")).toMatchObject({
     ...Object.fromEntries(modes),
     team: "storage",
   });

@@ -93,7 +93,7 @@ export async function record<Result>(
 }
 
 /** The one resource of a type, or the one of that name. */
-export function only(resources: readonly Registered[], type: string, name?: string): Registered {
+export function onlyResource(resources: readonly Registered[], type: string, name?: string): Registered {
   const found = resources.filter(
     (resource) => resource.type === type && (name === undefined || resource.name === name),
   );
@@ -106,7 +106,7 @@ export function only(resources: readonly Registered[], type: string, name?: stri
 }
 
 /** A value inside of something plain. */
-export function at(value: unknown, ...path: (string | number)[]): unknown {
+export function valueAt(value: unknown, ...path: (string | number)[]): unknown {
   return path.reduce<unknown>(
     (inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key],
     value,
@@ -114,7 +114,7 @@ export function at(value: unknown, ...path: (string | number)[]): unknown {
 }
 
 /** What base64 in the `data` of a Secret says. */
-export function textOf(base64: unknown): string {
+export function decodeBase64(base64: unknown): string {
   return Buffer.from(base64 as string, "base64").toString("utf8");
 }
 

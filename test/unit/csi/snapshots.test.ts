@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { SnapshotController } from "../../../components/csi/snapshots.ts";
 import type { SnapshotControllerArgs } from "../../../components/csi/snapshots.ts";
-import { at, only, record } from "./recorder.ts";
+import { valueAt, onlyResource, record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
-import { containers, deployment, pod } from "./workloads.ts";
+import { containersOf, onlyDeployment, podOf } from "./workloads.ts";
 
 async function deploy(args?: SnapshotControllerArgs): Promise<Registered[]> {
   return (await record(() => new SnapshotController("snapshots", args))).resources;
@@ -21,7 +21,7 @@ describe("the snapshot controller", () => {
     ["snapshots-volumesnapshotcontents", "Cluster", "VolumeSnapshotContent", true],
     ["snapshots-volumesnapshots", "Namespaced", "VolumeSnapshot", true],
   ])("%s: %s %s", (name, scope, kind, hasStatus) => {
-    const { metadata, spec } = only(
+    const { metadata, spec } = onlyResource(
       resources,
       "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
       name,
@@ -35,12 +35,12 @@ describe("the snapshot controller", () => {
       names: { kind },
       versions: [{ name: "v1", served: true, storage: true }],
     });
-    expect(at(spec, "versions", 0, "subresources")).toEqual(hasStatus ? { status: {} } : undefined);
-    expect(at(spec, "versions", 0, "schema", "openAPIV3Schema", "type")).toBe("object");
+    expect(valueAt(spec, "versions", 0, "subresources")).toEqual(hasStatus ? { status: {} } : undefined);
+    expect(valueAt(spec, "versions", 0, "schema", "openAPIV3Schema", "type")).toBe("object");
   });
 
   test("starts after its CRDs and rights, twice, with a leader", () => {
-    const controller = only(resources, "kubernetes:apps/v1:Deployment");
+    const controller = onlyResource(resources, "kubernetes:apps/v1:Deployment");
     expect(controller.after).toEqual(
       expect.arrayContaining([
         "snapshots-volumesnapshots",
@@ -51,23 +51,23 @@ describe("the snapshot controller", () => {
       ]),
     );
     expect(controller.inputs.spec).toMatchObject({ replicas: 2, minReadySeconds: 35 });
-    const [container] = containers(deployment(resources));
+    const [container] = containersOf(onlyDeployment(resources));
     expect(container?.image).toBe("registry.k8s.io/sig-storage/snapshot-controller:v8.6.0");
     expect(container?.args).toEqual(["--leader-election", "--leader-election-namespace=kube-system"]);
   });
 
   test("tolerates the taints that it is told to, by default none", async () => {
-    expect(pod(deployment(resources)).tolerations).toBeUndefined();
+    expect(podOf(onlyDeployment(resources)).tolerations).toBeUndefined();
     const tolerations = [{ key: "dedicated", operator: "Exists" as const }];
-    expect(pod(deployment(await deploy({ tolerations }))).tolerations).toEqual(tolerations);
+    expect(podOf(onlyDeployment(await deploy({ tolerations }))).tolerations).toEqual(tolerations);
   });
 
   test("fits the pod security standard restricted", () => {
-    expect(pod(deployment(resources)).securityContext).toMatchObject({
+    expect(podOf(onlyDeployment(resources)).securityContext).toMatchObject({
       runAsNonRoot: true,
       seccompProfile: { type: "RuntimeDefault" },
     });
-    expect(containers(deployment(resources))[0]?.securityContext).toEqual({
+    expect(containersOf(onlyDeployment(resources))[0]?.securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       capabilities: { drop: ["ALL"] },
@@ -82,12 +82,12 @@ describe("the snapshot controller", () => {
 test("one replica needs no leader; the mirror serves its image too", async () => {
   const resources = await deploy({ replicas: 1, registry: "mirror.example.com", namespace: "snapshots" });
   expect(resources.some(({ type }) => type === "kubernetes:rbac.authorization.k8s.io/v1:Role")).toBe(false);
-  const [container] = containers(deployment(resources));
+  const [container] = containersOf(onlyDeployment(resources));
   expect(container).toMatchObject({
     image: "mirror.example.com/sig-storage/snapshot-controller:v8.6.0",
     args: [],
   });
-  expect(at(deployment(resources), "metadata", "namespace")).toBe("snapshots");
+  expect(valueAt(onlyDeployment(resources), "metadata", "namespace")).toBe("snapshots");
 });
 
 test("wrong arguments are refused with their path", () => {

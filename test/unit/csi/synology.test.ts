@@ -3,9 +3,16 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { SynologyCsi } from "../../../components/csi/synology.ts";
 import type { SynologyCsiArgs } from "../../../components/csi/synology.ts";
-import { at, only, record, textOf } from "./recorder.ts";
+import { valueAt, onlyResource, record, decodeBase64 } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
-import { checksumOf, container, containers, daemonSet, deployment, pod } from "./workloads.ts";
+import {
+  checksumOf,
+  containerNamed,
+  containersOf,
+  onlyDaemonSet,
+  onlyDeployment,
+  podOf,
+} from "./workloads.ts";
 
 const minimal: SynologyCsiArgs = {
   arrays: [{ host: "192.168.0.20", username: "kubernetes", password: "hunter2" }],
@@ -16,8 +23,8 @@ async function deploy(args: Partial<SynologyCsiArgs> = {}): Promise<Registered[]
 }
 
 const config = (resources: Registered[]) => {
-  const secret = only(resources, "kubernetes:core/v1:Secret", "synology-config").inputs;
-  return parse(textOf(at(secret, "data", "secret", "client-info.yml"))) as unknown;
+  const secret = onlyResource(resources, "kubernetes:core/v1:Secret", "synology-config").inputs;
+  return parse(decodeBase64(valueAt(secret, "data", "secret", "client-info.yml"))) as unknown;
 };
 
 // Against synology-csi 2807900 (v1.2.1) deploy/kubernetes/v1.20.
@@ -28,10 +35,10 @@ describe("what the driver is given by default", () => {
   });
 
   test("upstream's image, no fork", () => {
-    expect(container(deployment(resources), "csi-plugin").image).toBe(
+    expect(containerNamed(onlyDeployment(resources), "csi-plugin").image).toBe(
       "docker.io/synology/synology-csi:v1.2.1",
     );
-    expect(container(daemonSet(resources), "csi-plugin").image).toBe(
+    expect(containerNamed(onlyDaemonSet(resources), "csi-plugin").image).toBe(
       "docker.io/synology/synology-csi:v1.2.1",
     );
   });
@@ -54,7 +61,7 @@ describe("what the driver is given by default", () => {
     ["csi-resizer", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
     ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=:29802"]],
   ])("the controller's %s is started with %j", (name, args) => {
-    expect(container(deployment(resources), name).args).toEqual(args);
+    expect(containerNamed(onlyDeployment(resources), name).args).toEqual(args);
   });
 
   test.each([
@@ -80,18 +87,18 @@ describe("what the driver is given by default", () => {
     ],
     ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=127.0.0.1:29800"]],
   ])("the node's %s is started with %j", (name, args) => {
-    expect(container(daemonSet(resources), name).args).toEqual(args);
+    expect(containerNamed(onlyDaemonSet(resources), name).args).toEqual(args);
   });
 
   test("the node's plugin is mounted what it needs", () => {
-    expect(container(daemonSet(resources), "csi-plugin").volumeMounts).toEqual([
+    expect(containerNamed(onlyDaemonSet(resources), "csi-plugin").volumeMounts).toEqual([
       { name: "socket-dir", mountPath: "/csi" },
       { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
       { name: "host-root", mountPath: "/host", mountPropagation: "HostToContainer" },
       { name: "device-dir", mountPath: "/dev" },
       { name: "config", mountPath: "/etc/synology", readOnly: true },
     ]);
-    expect(pod(daemonSet(resources)).volumes).toEqual([
+    expect(podOf(onlyDaemonSet(resources)).volumes).toEqual([
       {
         name: "socket-dir",
         hostPath: { path: "/var/lib/kubelet/plugins/csi.san.synology.com/", type: "DirectoryOrCreate" },
@@ -116,7 +123,7 @@ describe("what the driver is given by default", () => {
   });
 
   test("the driver's objects", () => {
-    expect(only(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs).toMatchObject({
+    expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs).toMatchObject({
       metadata: { name: "csi.san.synology.com" },
       spec: {
         attachRequired: true,
@@ -125,7 +132,7 @@ describe("what the driver is given by default", () => {
         volumeLifecycleModes: ["Persistent"],
       },
     });
-    const { inputs } = only(resources, "kubernetes:storage.k8s.io/v1:StorageClass");
+    const { inputs } = onlyResource(resources, "kubernetes:storage.k8s.io/v1:StorageClass");
     expect(inputs).toMatchObject({
       metadata: { name: "synology-iscsi-storage" },
       provisioner: "csi.san.synology.com",
@@ -141,7 +148,7 @@ describe("what the driver is given by default", () => {
 
   test("the node part gets a token, without which it exits, and no rights", () => {
     const accounts = ["synology-controller-account", "synology-node-account"].map(
-      (name) => only(resources, "kubernetes:core/v1:ServiceAccount", name).inputs,
+      (name) => onlyResource(resources, "kubernetes:core/v1:ServiceAccount", name).inputs,
     );
     expect(accounts.map((account) => account.automountServiceAccountToken)).toEqual([true, true]);
     expect(
@@ -150,7 +157,8 @@ describe("what the driver is given by default", () => {
   });
 
   test("the resizer may do what it does, and Secrets are nobody's business", () => {
-    const { rules } = only(resources, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole").inputs as {
+    const { rules } = onlyResource(resources, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole")
+      .inputs as {
       rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
     };
     expect(rules).toContainEqual({
@@ -178,7 +186,7 @@ test("several arrays, with and without https, in their order and with their own 
       { host: "c.example.com", port: 8443, https: true, username: "u3", password: "p3" },
     ],
   });
-  expect(at(resources[0]?.inputs, "arrays", 0)).toMatchObject({
+  expect(valueAt(resources[0]?.inputs, "arrays", 0)).toMatchObject({
     host: "a.example.com",
     password: { secret: "p1" },
   });
@@ -189,7 +197,7 @@ test("a changed password restarts both parts, since both log in", async () => {
   const after = await deploy({
     arrays: [{ host: "192.168.0.20", username: "kubernetes", password: "hunter3" }],
   });
-  for (const workload of [deployment, daemonSet]) {
+  for (const workload of [onlyDeployment, onlyDaemonSet]) {
     expect(checksumOf(workload(before))).toMatch(/^[0-9a-f]{16}$/);
     expect(checksumOf(workload(after))).not.toBe(checksumOf(workload(before)));
   }
@@ -254,7 +262,7 @@ describe("StorageClasses", () => {
       { parameters: { protocol: "nfs", mountPermissions: "0770" }, mountOptions: ["nfsvers=4", "hard"] },
     ],
   ])("%s", async (_, entry, expected) => {
-    const inputs = only(
+    const inputs = onlyResource(
       await deploy({ storageClasses: [entry] }),
       "kubernetes:storage.k8s.io/v1:StorageClass",
     ).inputs;
@@ -265,8 +273,10 @@ describe("StorageClasses", () => {
 
 test("snapshots: the snapshotter and a class with the driver's parameters", async () => {
   const resources = await deploy({ snapshots: { enabled: true, description: "nightly", locked: true } });
-  expect(containers(deployment(resources)).map(({ name }) => name)).toContain("csi-snapshotter");
-  expect(only(resources, "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass").inputs).toMatchObject({
+  expect(containersOf(onlyDeployment(resources)).map(({ name }) => name)).toContain("csi-snapshotter");
+  expect(
+    onlyResource(resources, "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass").inputs,
+  ).toMatchObject({
     metadata: { name: "synology-snapshotclass" },
     driver: "csi.san.synology.com",
     parameters: { description: "nightly", is_locked: "true" },
@@ -275,7 +285,7 @@ test("snapshots: the snapshotter and a class with the driver's parameters", asyn
 
 test("nsenter: no chroot, the wrapper instead of the node's path", async () => {
   const resources = await deploy({ iscsiadm: { strategy: "nsenter" } });
-  const { args, volumeMounts } = container(daemonSet(resources), "csi-plugin");
+  const { args, volumeMounts } = containerNamed(onlyDaemonSet(resources), "csi-plugin");
   expect(args).toContain("--iscsiadm-path=/usr/local/bin/iscsiadm");
   expect(args.join(" ")).not.toContain("--chroot-dir");
   expect(volumeMounts).toContainEqual({
@@ -284,18 +294,18 @@ test("nsenter: no chroot, the wrapper instead of the node's path", async () => {
     subPath: "iscsiadm",
     readOnly: true,
   });
-  expect(pod(daemonSet(resources)).hostPID).toBe(true);
+  expect(podOf(onlyDaemonSet(resources)).hostPID).toBe(true);
 });
 
 test("chroot: the driver looks for its session and its mounts itself, so nothing stands in front of them", async () => {
   const resources = await deploy();
-  const { volumeMounts } = container(daemonSet(resources), "csi-plugin");
+  const { volumeMounts } = containerNamed(onlyDaemonSet(resources), "csi-plugin");
   expect(volumeMounts.map(({ name }) => name)).not.toContain("shims");
   expect(resources.map(({ name }) => name)).not.toContain("synology-shims");
 });
 
 test("multipath is told where its tools are", async () => {
-  const { args } = container(daemonSet(await deploy({ multipath: {} })), "csi-plugin");
+  const { args } = containerNamed(onlyDaemonSet(await deploy({ multipath: {} })), "csi-plugin");
   expect(args).toEqual(
     expect.arrayContaining([
       "--multipath-path=/usr/local/sbin/multipath",
@@ -312,29 +322,32 @@ describe("network shares", () => {
 
   test("NFS lets the node part look nodes up, and do nothing else", async () => {
     const resources = await deploy(shared);
-    const role = only(
+    const role = onlyResource(
       resources,
       "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole",
       "synology-node-cluster-role",
     );
     expect(role.inputs.rules).toEqual([{ apiGroups: [""], resources: ["nodes"], verbs: ["get", "list"] }]);
-    const binding = only(
+    const binding = onlyResource(
       resources,
       "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
       "synology-node-cluster-role-binding",
     );
-    expect(at(binding.inputs, "subjects", 0, "name")).toBe("synology-csi-node-service-account");
+    expect(valueAt(binding.inputs, "subjects", 0, "name")).toBe("synology-csi-node-service-account");
   });
 
   test("no file system type is put on volumes whose class has none: fsGroup would walk through a share", async () => {
-    const args = container(deployment(await deploy(shared)), "csi-provisioner").args;
+    const args = containerNamed(onlyDeployment(await deploy(shared)), "csi-provisioner").args;
     expect(args.filter((arg) => arg.startsWith("--default-fstype"))).toEqual([]);
   });
 });
 
 test("options that are set are sent to the array, false included", async () => {
   const storageClasses = [{ name: "a", spaceReclamation: true, fuaSyncCache: false }];
-  const { inputs } = only(await deploy({ storageClasses }), "kubernetes:storage.k8s.io/v1:StorageClass");
+  const { inputs } = onlyResource(
+    await deploy({ storageClasses }),
+    "kubernetes:storage.k8s.io/v1:StorageClass",
+  );
   expect(inputs.parameters).toMatchObject({ enableSpaceReclamation: "true", enableFuaSyncCache: "false" });
 });
 
@@ -344,6 +357,6 @@ test.each([
   [2, true, "requiredDuringSchedulingIgnoredDuringExecution"],
 ])("%i replicas with hostNetwork %s are kept apart: %s", async (replicas, hostNetwork, rule) => {
   const resources = await deploy({ controller: { replicas, hostNetwork } });
-  const affinity = at(pod(deployment(resources)), "affinity", "podAntiAffinity");
+  const affinity = valueAt(podOf(onlyDeployment(resources)), "affinity", "podAntiAffinity");
   expect(Object.keys((affinity as object | undefined) ?? {})).toEqual(rule === undefined ? [] : [rule]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { synologySchema, synologyWarnings } from "../../../components/csi/synologySettings.ts";
-import { changed, synology } from "./plainSettings.ts";
+import { withChange, synology } from "./plainSettings.ts";
 import { problemsOf } from "./problemsOf.ts";
 
 test("the least that is needed is enough", () => {
@@ -20,25 +20,25 @@ describe("Synology refuses", () => {
     ["an empty list of arrays", { arrays: [] }, "arrays", /is empty/],
     [
       "an array without a host",
-      changed(synology, ["arrays", 0, "host"], undefined),
+      withChange(synology, ["arrays", 0, "host"], undefined),
       "arrays[0].host",
       /missing; give an address/,
     ],
     [
       "an array without a password",
-      changed(synology, ["arrays", 0, "password"], undefined),
+      withChange(synology, ["arrays", 0, "password"], undefined),
       "arrays[0].password",
       /missing/,
     ],
     [
       "http without saying so",
-      changed(synology, ["arrays", 0, "https"], false),
+      withChange(synology, ["arrays", 0, "https"], false),
       "arrays[0].https",
       /clear text.*allowHttp: true/,
     ],
     [
       "a port out of range",
-      changed(synology, ["arrays", 0, "port"], 70000),
+      withChange(synology, ["arrays", 0, "port"], 70000),
       "arrays[0].port",
       /70000 is not a port/,
     ],
@@ -122,7 +122,7 @@ describe("Synology refuses", () => {
 });
 
 test("an IPv6 address is refused with the reason", () => {
-  expect(problemsOf(synologySchema, changed(synology, ["arrays", 0, "host"], "fd00::20"))).toEqual([
+  expect(problemsOf(synologySchema, withChange(synology, ["arrays", 0, "host"], "fd00::20"))).toEqual([
     {
       path: "arrays[0].host",
       reason: expect.stringMatching(/IPv6 address, which the driver does not support/) as string,

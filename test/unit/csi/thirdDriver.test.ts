@@ -1,9 +1,9 @@
 import { beforeAll, expect, test } from "vitest";
 import { IscsiCsiDriver } from "../../../components/csi/iscsiCsiDriver.ts";
 import { acme, deployAcme } from "../../../examples/thirdDriver.ts";
-import { at, only, record } from "./recorder.ts";
+import { valueAt, onlyResource, record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
-import { container, daemonSet, deployment, pod } from "./workloads.ts";
+import { containerNamed, onlyDaemonSet, onlyDeployment, podOf } from "./workloads.ts";
 
 // The example that docs/other-drivers.md names: all that a driver needs which this program knows nothing of.
 let resources: Registered[];
@@ -13,10 +13,13 @@ beforeAll(async () => {
 });
 
 test("the node part gets a token and its rights, the controller its own beside the sidecars'", () => {
-  const account = only(resources, "kubernetes:core/v1:ServiceAccount", "acme-node-account");
-  expect(at(account.inputs, "automountServiceAccountToken")).toBe(true);
+  const account = onlyResource(resources, "kubernetes:core/v1:ServiceAccount", "acme-node-account");
+  expect(valueAt(account.inputs, "automountServiceAccountToken")).toBe(true);
   const rules = (name: string) =>
-    at(only(resources, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole", name).inputs, "rules");
+    valueAt(
+      onlyResource(resources, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole", name).inputs,
+      "rules",
+    );
   expect(rules("acme-node-cluster-role")).toEqual([
     { apiGroups: [""], resources: ["nodes"], verbs: ["get"] },
   ]);
@@ -28,7 +31,7 @@ test("the node part gets a token and its rights, the controller its own beside t
 });
 
 test("environment from a Secret, a volume from another, a folder of the node", () => {
-  const controller = container(deployment(resources), "acme-controller");
+  const controller = containerNamed(onlyDeployment(resources), "acme-controller");
   expect(controller.env).toEqual([
     { name: "ACME_API_KEY", valueFrom: { secretKeyRef: { name: "acme-api", key: "key" } } },
   ]);
@@ -37,25 +40,25 @@ test("environment from a Secret, a volume from another, a folder of the node", (
     mountPath: "/etc/acme-ca",
     readOnly: true,
   });
-  expect(pod(deployment(resources)).volumes).toContainEqual({
+  expect(podOf(onlyDeployment(resources)).volumes).toContainEqual({
     name: "array-ca",
     secret: { secretName: "acme-ca", defaultMode: 0o400 },
   });
-  const node = container(daemonSet(resources), "acme-node");
+  const node = containerNamed(onlyDaemonSet(resources), "acme-node");
   expect(node.env).toContainEqual({ name: "ISCSIADM", value: "chroot /host /usr/local/sbin/iscsiadm" });
   expect(node.volumeMounts).toContainEqual({ name: "state", mountPath: "/var/lib/acme" });
-  expect(pod(daemonSet(resources)).volumes).toContainEqual({
+  expect(podOf(onlyDaemonSet(resources)).volumes).toContainEqual({
     name: "state",
     hostPath: { path: "/var/lib/acme", type: "DirectoryOrCreate" },
   });
 });
 
 test("arguments of a sidecar come after the base's, further fields of the CSIDriver beside them", () => {
-  const { args } = container(deployment(resources), "csi-provisioner");
+  const { args } = containerNamed(onlyDeployment(resources), "csi-provisioner");
   expect(args.slice(-2)).toEqual(["--enable-capacity", "--capacity-ownerref-level=2"]);
   expect(args).toContain("--leader-election");
-  expect(container(deployment(resources), "csi-attacher").args).not.toContain("--enable-capacity");
-  expect(at(only(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs, "spec")).toEqual({
+  expect(containerNamed(onlyDeployment(resources), "csi-attacher").args).not.toContain("--enable-capacity");
+  expect(valueAt(onlyResource(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs, "spec")).toEqual({
     attachRequired: true,
     podInfoOnMount: false,
     fsGroupPolicy: "File",

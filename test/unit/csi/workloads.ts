@@ -1,4 +1,4 @@
-import { at, only } from "./recorder.ts";
+import { valueAt, onlyResource } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 
 /** A container as it was registered. */
@@ -20,21 +20,23 @@ export interface Container {
 }
 
 /** The one Deployment. */
-export const deployment = (resources: Registered[]) =>
-  only(resources, "kubernetes:apps/v1:Deployment").inputs;
+export const onlyDeployment = (resources: Registered[]) =>
+  onlyResource(resources, "kubernetes:apps/v1:Deployment").inputs;
 /** The one DaemonSet. */
-export const daemonSet = (resources: Registered[]) => only(resources, "kubernetes:apps/v1:DaemonSet").inputs;
+export const onlyDaemonSet = (resources: Registered[]) =>
+  onlyResource(resources, "kubernetes:apps/v1:DaemonSet").inputs;
 /** The pod of a workload. */
-export const pod = (workload: unknown) => at(workload, "spec", "template", "spec") as Record<string, unknown>;
+export const podOf = (workload: unknown) =>
+  valueAt(workload, "spec", "template", "spec") as Record<string, unknown>;
 /** The containers of a workload. */
-export const containers = (workload: unknown) => pod(workload).containers as Container[];
+export const containersOf = (workload: unknown) => podOf(workload).containers as Container[];
 
 /** A workload's container of that name. */
-export function container(workload: unknown, name: string): Container {
-  const found = containers(workload).find((entry) => entry.name === name);
+export function containerNamed(workload: unknown, name: string): Container {
+  const found = containersOf(workload).find((entry) => entry.name === name);
   if (found !== undefined) return found;
   throw new Error(
-    `no container ${name} among ${containers(workload)
+    `no container ${name} among ${containersOf(workload)
       .map((entry) => entry.name)
       .join(", ")}`,
   );
@@ -42,7 +44,7 @@ export function container(workload: unknown, name: string): Container {
 
 /** The checksum of the configuration in a workload's pod template. */
 export const checksumOf = (workload: unknown) =>
-  at(workload, "spec", "template", "metadata", "annotations", "talos-iscsi/config-checksum");
+  valueAt(workload, "spec", "template", "metadata", "annotations", "talos-iscsi/config-checksum");
 
 /** "Namespace/name" of every object in the cluster, with its type. */
 export function objectNames(resources: Registered[]): string[] {
@@ -50,6 +52,6 @@ export function objectNames(resources: Registered[]): string[] {
     .filter(({ type }) => type.startsWith("kubernetes:"))
     .map(
       ({ inputs, type }) =>
-        `${type} ${String(at(inputs, "metadata", "namespace"))}/${String(at(inputs, "metadata", "name"))}`,
+        `${type} ${String(valueAt(inputs, "metadata", "namespace"))}/${String(valueAt(inputs, "metadata", "name"))}`,
     );
 }

@@ -15,7 +15,7 @@ export interface Image {
 }
 
 /** What goes wrong with a machine in a rollout. */
-export type Trouble =
+export type MachineTrouble =
   | "pull fails"
   | "installer fails"
   | "falls back"
@@ -35,7 +35,7 @@ export interface Machine {
   runs: Image;
   /** Installed, and started by the next boot. */
   installed?: Image;
-  trouble?: Trouble | undefined;
+  trouble?: MachineTrouble | undefined;
   boot: number;
   /** How many more calls get no answer. */
   away: number;
@@ -214,7 +214,7 @@ export class FakeFleet {
     throw new TalosError(error.kind as TalosErrorKind, "a node", method, error.kind);
   }
 
-  setTrouble(name: string, trouble: Trouble | undefined): void {
+  setTrouble(name: string, trouble: MachineTrouble | undefined): void {
     const machine = this.get(name);
     machine.trouble = trouble;
     this.#inUse(machine, []);

@@ -5,7 +5,7 @@ import { EngineGone } from "../../../provider/errors.ts";
 import { preflight } from "../../../provider/preflight.ts";
 import { laneCount, planUpgradeLanes } from "../../../talos/lanes.ts";
 import { releasesBefore } from "../../../talos/releases.ts";
-import { FakeFleet, type Machine, type Trouble } from "./fakeFleet.ts";
+import { FakeFleet, type Machine, type MachineTrouble } from "./fakeFleet.ts";
 import { surroundingsOf } from "./randomRollouts.ts";
 
 /**
@@ -34,7 +34,7 @@ export const scattered = fc.record({
   trouble: fc.option(
     fc.record({
       of: fc.nat({ max: 6 }),
-      what: fc.constantFrom<Trouble[]>("pull fails", "installer fails", "falls back", "budget blocks"),
+      what: fc.constantFrom<MachineTrouble[]>("pull fails", "installer fails", "falls back", "budget blocks"),
     }),
     { nil: undefined, freq: 3 },
   ),

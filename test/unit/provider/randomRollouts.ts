@@ -12,7 +12,7 @@ import type { Member } from "../../../talos/members.ts";
 import { membersByName } from "../../../provider/membership/members.ts";
 import { changeMembership, MembershipError } from "../../../provider/membership/membership.ts";
 import { laneCount, planUpgradeLanes } from "../../../talos/lanes.ts";
-import { bootIdOf, FakeFleet, type Image, type Machine, type Trouble } from "./fakeFleet.ts";
+import { bootIdOf, FakeFleet, type Image, type Machine, type MachineTrouble } from "./fakeFleet.ts";
 
 /**
  * Random clusters in random states, as earlier runs and other people leave them, through the very steps of an upgrade: in the order of the
@@ -34,7 +34,7 @@ const state = fc.constantFrom(
   "cordoned by somebody",
   "installed, not rebooted",
 );
-const trouble = fc.constantFrom<(Trouble | undefined)[]>(
+const trouble = fc.constantFrom<(MachineTrouble | undefined)[]>(
   ...Array.from({ length: 30 }, () => undefined),
   "pull fails",
   "installer fails",
@@ -229,7 +229,7 @@ async function upgrade(
   preflightMs: number,
 ): Promise<boolean> {
   fleet.tried.add(name);
-  const session = await open(fleet, { name, address, role }, controlPlanes);
+  const session = await openSession(fleet, { name, address, role }, controlPlanes);
   // Others were waited for in between: none of that is this node's time.
   await session.context.clock.sleep(preflightMs, session.context.signal);
   const outcome = await upgradeNode(session.context);
@@ -243,7 +243,7 @@ async function upgrade(
 
 /** A change of a node's configuration, at any moment of the rollout. It is done or refused; what it must not do the fleet tells. */
 async function configure(fleet: FakeFleet, machine: Machine, controlPlanes: string[]): Promise<void> {
-  const { context } = await open(fleet, machine, controlPlanes);
+  const { context } = await openSession(fleet, machine, controlPlanes);
   try {
     const request = { data: "machine: {}", mode: "NO_REBOOT", disturbs: true, changes: true } as const;
     await context.gate.applyConfiguration(request, { deadlineMs: 10_000 });
@@ -253,7 +253,7 @@ async function configure(fleet: FakeFleet, machine: Machine, controlPlanes: stri
 }
 
 /** The connections of one operation on one node. */
-export async function open(
+export async function openSession(
   fleet: FakeFleet,
   { name, address, role }: Pick<Machine, "name" | "address" | "role">,
   controlPlanes: string[],
@@ -498,7 +498,7 @@ function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void 
  * @param title of the test in rolloutStates.test.ts that replays it
  * @param usual the seed where none is given, for a test that is to do the same every time
  */
-export function runs(numRuns: number, title: string, usual?: number): fc.Parameters<unknown> {
+export function propertyRuns(numRuns: number, title: string, usual?: number): fc.Parameters<unknown> {
   const { ROLLOUT_SEED: seed = usual, ROLLOUT_PATH: path } = process.env;
   return {
     numRuns,

@@ -11,7 +11,7 @@ import { TalosError } from "../../../talos/api/errors.ts";
 import type { TalosActor } from "../../../talos/api/talosClient.ts";
 import { steppingClock } from "./steppingClock.ts";
 import { bootIdOf, FakeFleet, type Machine } from "./fakeFleet.ts";
-import { image, open, surroundingsOf, wanted } from "./randomRollouts.ts";
+import { image, openSession, surroundingsOf, wanted } from "./randomRollouts.ts";
 
 // What the steps of an upgrade and of a removal look at themselves, each look with a test that fails without it. The gate's own looks are in
 // gateLooks.test.ts.
@@ -51,7 +51,7 @@ function start(version: string): void {
 
 async function upgrade(name: string, more: Record<string, unknown> = {}, clock?: Clock): Promise<Outcome> {
   const controlPlanes = fleet.members.map(({ address }) => address);
-  const { context } = await open(fleet, fleet.get(name), controlPlanes, more, clock);
+  const { context } = await openSession(fleet, fleet.get(name), controlPlanes, more, clock);
   return upgradeNode(context);
 }
 

@@ -13,7 +13,7 @@ import { unpackBundled, findBrowser, openBrowser } from "../../../tools/browser.
 import {
   driverSecret,
   nodeSteps,
-  saved,
+  savedPreview,
   storageClass,
   timeline,
   urn,
@@ -56,20 +56,23 @@ const preview = (text: string) => previewHtml(previewReport(digestFromText(text)
 const pages: Record<string, () => string> = {
   "preview-upgrade": () =>
     preview(
-      saved([...nodeSteps(nodes), ...storageClass("same"), ...driverSecret()], {
+      savedPreview([...nodeSteps(nodes), ...storageClass("same"), ...driverSecret()], {
         ...lanes,
         diagnostics: [{ ...advisory, urn: urn("a:b:C", "upgrade-preflight") }],
       }),
     ),
   "preview-first": () =>
     preview(
-      saved(nodeSteps([...nodes.slice(0, 4)].map(({ name, role, wanted }) => ({ name, role, wanted })))),
+      savedPreview(
+        nodeSteps([...nodes.slice(0, 4)].map(({ name, role, wanted }) => ({ name, role, wanted }))),
+      ),
     ),
-  "preview-danger": () => preview(saved([...nodeSteps(nodes.slice(0, 3)), ...storageClass("replace")])),
-  "preview-nothing": () => preview(saved(storageClass("same"))),
+  "preview-danger": () =>
+    preview(savedPreview([...nodeSteps(nodes.slice(0, 3)), ...storageClass("replace")])),
+  "preview-nothing": () => preview(savedPreview(storageClass("same"))),
   "preview-failed": () =>
     preview(
-      saved([], {
+      savedPreview([], {
         diagnostics: [
           {
             severity: "error",
@@ -81,7 +84,7 @@ const pages: Record<string, () => string> = {
   // Nothing in it can be broken at a space.
   "preview-long": () =>
     preview(
-      saved([
+      savedPreview([
         ...nodeSteps([
           {
             name: `node-${long}`,

@@ -5,7 +5,7 @@ import { previewMarkdown } from "../../../report/render/previewMarkdown.ts";
 import {
   driverSecret,
   nodeSteps,
-  saved,
+  savedPreview,
   storageClass,
   timeline,
   urn,
@@ -36,43 +36,43 @@ describe("the verdict on a preview", () => {
   it.each<[string, string, string, string]>([
     [
       "an upgrade",
-      saved([...nodeSteps(cluster(2)), ...storageClass("same")]),
+      savedPreview([...nodeSteps(cluster(2)), ...storageClass("same")]),
       "careful",
       "5 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one at a time, control planes first; storage drivers stay.",
     ],
     [
       "one with two workers at a time",
-      saved(nodeSteps(cluster(4)), twoLanes),
+      savedPreview(nodeSteps(cluster(4)), twoLanes),
       "careful",
       "7 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one control plane at a time, then up to 2 workers at a time.",
     ],
     [
       "the way back",
-      saved(nodeSteps(cluster(0, { running: "v1.13.9", wanted: "v1.12.7" }))),
+      savedPreview(nodeSteps(cluster(0, { running: "v1.13.9", wanted: "v1.12.7" }))),
       "careful",
       "3 nodes will be taken back from v1.13.9 to v1.12.7 and reboot, one control plane at a time.",
     ],
     [
       "nodes that nobody knows yet",
-      saved(nodeSteps([{ name: "cp1", role: "controlplane", wanted: "v1.13.9" }])),
+      savedPreview(nodeSteps([{ name: "cp1", role: "controlplane", wanted: "v1.13.9" }])),
       "careful",
       "1 node comes into the stack: it reboots if it does not run v1.13.9 with the wanted schematic already.",
     ],
     [
       "a secret of the driver",
-      saved(driverSecret()),
+      savedPreview(driverSecret()),
       "calm",
       "No node reboots; the JovianDSS driver changes.",
     ],
     [
       "a storage class that goes",
-      saved([...nodeSteps(cluster(0)), ...storageClass("delete")]),
+      savedPreview([...nodeSteps(cluster(0)), ...storageClass("delete")]),
       "danger",
       "3 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one control plane at a time; the JovianDSS driver changes.",
     ],
     [
       "an upgrade of Kubernetes",
-      saved([
+      savedPreview([
         {
           op: "update",
           urn: urn("talos-node:index:KubernetesUpgrade", "kubernetes-upgrade"),
@@ -84,10 +84,12 @@ describe("the verdict on a preview", () => {
       "careful",
       "No node reboots; Kubernetes goes from v1.35.4 to v1.36.1, one node at a time: API servers and kubelets restart; storage drivers stay.",
     ],
-    ["nothing", saved(storageClass("same")), "nothing", "Nothing changes."],
+    ["nothing", savedPreview(storageClass("same")), "nothing", "Nothing changes."],
     [
       "a preview that failed",
-      saved(nodeSteps(cluster(0)), { diagnostics: [{ severity: "error", message: "error: no answer" }] }),
+      savedPreview(nodeSteps(cluster(0)), {
+        diagnostics: [{ severity: "error", message: "error: no answer" }],
+      }),
       "failed",
       "The preview failed with 1 error: what is shown here is not all that would happen. Do not approve it.",
     ],
@@ -99,7 +101,7 @@ describe("the verdict on a preview", () => {
 describe("the nodes of a preview", () => {
   it("are in the order of the rollout, in their lanes, whatever the order of the engine", () => {
     const steps = nodeSteps(cluster(4));
-    const { nodes } = report(saved([...steps].reverse(), twoLanes));
+    const { nodes } = report(savedPreview([...steps].reverse(), twoLanes));
     expect(nodes.map(({ name, lane }) => `${name}/${lane}`)).toEqual([
       ...["cp1/0", "cp2/0", "cp3/0"],
       ...["w1/0", "w2/1", "w3/0", "w4/1"],
@@ -108,7 +110,7 @@ describe("the nodes of a preview", () => {
 
   it("reboot only where another image is to run", () => {
     const settled = cluster(1, { running: "v1.13.9" });
-    const { nodes } = report(saved(nodeSteps(settled)));
+    const { nodes } = report(savedPreview(nodeSteps(settled)));
     expect(nodes.map(({ action, reboot }) => [action, reboot])).toEqual(nodes.map(() => ["verify", "no"]));
   });
 
@@ -135,7 +137,7 @@ describe("the nodes of a preview", () => {
       "w3: not read -> v1.13.9 with schematic c9078f941996…",
       "w4: new in this stack -> v1.13.9 with schematic c9078f941996…",
     ];
-    const { nodes, verdict } = report(saved(steps));
+    const { nodes, verdict } = report(savedPreview(steps));
     expect(nodes.map(({ action, reboot, from }) => [action, reboot, from?.version])).toEqual([
       ["upgrade", "yes", "v1.12.7"],
       ["verify", "no", "v1.13.9"],
@@ -159,7 +161,7 @@ describe("the nodes of a preview", () => {
       cp1: "v1.10.9 with schematic c9078f941996… -> v1.11.6 -> v1.12.11 -> v1.13.9 with schematic c9078f941996…, 3 reboots; etcd 3.5.26, storage 3.5.0 -> 3.6.12",
       w1: "v1.12.11 with schematic c9078f941996… -> v1.13.9 with schematic c9078f941996…, one reboot",
     };
-    const found = report(saved(steps));
+    const found = report(savedPreview(steps));
     expect(found.nodes.map(({ hops }) => hops)).toEqual([["v1.11.6", "v1.12.11"], []]);
     expect(found.lastTook).toEqual({ seconds: 3 * 100 + 40, known: 2, due: 2 });
     expect(found.verdict.text).toMatch(/^2 nodes will be upgraded and reboot up to 3 times, one at a time/);
@@ -180,7 +182,7 @@ describe("the nodes of a preview", () => {
       oldState: { custom: true, inputs: { nodes: members, onRemove: "reset" }, outputs: { members } },
       newState: { custom: true, inputs: { nodes: [], onRemove: "reset" } },
     };
-    const { nodes, losses, verdict } = report(saved([membership, ...worker]));
+    const { nodes, losses, verdict } = report(savedPreview([membership, ...worker]));
     expect(nodes).toMatchObject([{ name: "w1", action: "reset" }]);
     expect(losses).toMatchObject([{ operation: "reset", what: "Machine w1 (10.0.0.1)" }]);
     expect(verdict).toMatchObject({
@@ -191,7 +193,7 @@ describe("the nodes of a preview", () => {
 
   it("tell how long they took last time; the rollout is the control planes and the longest lane", () => {
     const nodes = cluster(3).map((node, index) => ({ ...node, timeline: timeline(100 + index) }));
-    const { lastTook, nodes: plans } = report(saved(nodeSteps(nodes), twoLanes));
+    const { lastTook, nodes: plans } = report(savedPreview(nodeSteps(nodes), twoLanes));
     expect(plans.map(({ last }) => last?.seconds)).toEqual([100, 101, 102, 103, 104, 105]);
     expect(lastTook).toEqual({ seconds: 100 + 101 + 102 + 103 + 105, known: 6, due: 6 });
   });
@@ -200,7 +202,7 @@ describe("the nodes of a preview", () => {
     const [cp1, cp2, cp3] = cluster(0);
     if (cp1 === undefined || cp2 === undefined || cp3 === undefined) throw new Error("three are there");
     const { lastTook, nodes } = report(
-      saved(
+      savedPreview(
         nodeSteps([
           { ...cp1, timeline: timeline(100) },
           { ...cp2, timeline: timeline(300) },
@@ -220,7 +222,7 @@ describe("the nodes of a preview", () => {
   });
 
   it("with the same change of their configuration are told together", () => {
-    const { configurations } = report(saved(nodeSteps(cluster(2))));
+    const { configurations } = report(savedPreview(nodeSteps(cluster(2))));
     expect(configurations).toHaveLength(1);
     expect(configurations[0]?.nodes).toHaveLength(5);
     expect(configurations[0]?.configuration).toMatchObject({
@@ -237,7 +239,7 @@ describe("a first configuration", () => {
   ]);
 
   it("is what it changes on the nodes, told once where that is the same", () => {
-    const { configurations } = report(saved(first));
+    const { configurations } = report(savedPreview(first));
     expect(configurations).toHaveLength(1);
     expect(configurations[0]).toMatchObject({
       nodes: [{ name: "cp1" }, { name: "cp2" }],
@@ -255,7 +257,9 @@ describe("a first configuration", () => {
             newState: { custom: true, inputs: { ...inputs, configuration: "[unknown]", changes: undefined } },
           };
     });
-    expect(report(saved(unknown)).configurations).toMatchObject([{ configuration: { kind: "unknown" } }]);
+    expect(report(savedPreview(unknown)).configurations).toMatchObject([
+      { configuration: { kind: "unknown" } },
+    ]);
   });
 
   it("is that of the guard in a preview that 0.1.0 has saved", () => {
@@ -263,7 +267,7 @@ describe("a first configuration", () => {
       ...step,
       urn: step.urn.replace("NodeConfiguration", "ConfigurationGuard"),
     }));
-    expect(report(saved(steps)).configurations).toMatchObject([
+    expect(report(savedPreview(steps)).configurations).toMatchObject([
       { configuration: { kind: "changed", diff: { added: 1, removed: 1 } } },
     ]);
   });
@@ -271,7 +275,7 @@ describe("a first configuration", () => {
 
 describe("a changed configuration", () => {
   it("has the lines of this change on the node, and none of an earlier one", () => {
-    const { configurations } = report(saved(nodeSteps(cluster(0))));
+    const { configurations } = report(savedPreview(nodeSteps(cluster(0))));
     expect(configurations[0]?.configuration).toMatchObject({
       onNode: [expect.stringMatching(/^~ machine\.install\.image: /)],
     });
@@ -290,7 +294,7 @@ describe("a changed configuration", () => {
         };
       },
     );
-    expect(report(saved(steps)).configurations).toEqual([]);
+    expect(report(savedPreview(steps)).configurations).toEqual([]);
   });
 });
 
@@ -303,7 +307,7 @@ describe("the resources of a preview", () => {
       newState: { custom: false, inputs: { a: 2 } },
     });
     const { counts } = report(
-      saved([component("create", "one"), component("update", "two"), component("same", "three")]),
+      savedPreview([component("create", "one"), component("update", "two"), component("same", "three")]),
     );
     expect(counts).toEqual({ create: 1, update: 1, replace: 0, delete: 0, same: 1 });
   });
@@ -315,11 +319,11 @@ describe("the resources of a preview", () => {
       oldState: { custom: true, inputs: {} },
       newState: { custom: true, inputs: {} },
     });
-    expect(report(saved([provider("kubernetes"), provider("default_4_34_2")])).counts.same).toBe(1);
+    expect(report(savedPreview([provider("kubernetes"), provider("default_4_34_2")])).counts.same).toBe(1);
   });
 
   it("have their changes by path, and a replacement is one", () => {
-    const { resources, counts, losses } = report(saved(storageClass("replace")));
+    const { resources, counts, losses } = report(savedPreview(storageClass("replace")));
     expect(counts).toMatchObject({ replace: 1, create: 0, delete: 0 });
     expect(resources).toMatchObject([
       {
@@ -334,7 +338,7 @@ describe("the resources of a preview", () => {
   });
 
   it("show that a secret changes, and no more", () => {
-    const [change] = report(saved(driverSecret())).resources;
+    const [change] = report(savedPreview(driverSecret())).resources;
     expect(change?.changes).toEqual([
       { path: 'stringData["config.yaml"]', kind: "changed", before: "[secret]", after: "[secret]" },
     ]);
@@ -343,7 +347,7 @@ describe("the resources of a preview", () => {
   it("that stay when they are deleted in the state are no loss", () => {
     const [step] = storageClass("delete");
     const kept = { ...step, oldState: { ...(step?.oldState as object), retainOnDelete: true } };
-    expect(report(saved([kept as never])).losses).toEqual([]);
+    expect(report(savedPreview([kept as never])).losses).toEqual([]);
   });
 });
 
@@ -351,7 +355,7 @@ describe("messages", () => {
   it("of one text are one, with all that they are about; what the engine says of its plugins is left out", () => {
     const warning = { severity: "warning", message: "warning: etcd has 2 members\n" };
     const { warnings } = report(
-      saved(storageClass("same"), {
+      savedPreview(storageClass("same"), {
         diagnostics: [
           { severity: "warning", message: "warning: using pulumi-resource-talos from $PATH at /usr/bin/x\n" },
           { ...warning, urn: urn("a:b:C", "cp1") },

@@ -10,7 +10,7 @@ import {
   canary,
   driverSecret,
   nodeSteps,
-  saved,
+  savedPreview,
   secret,
   storageClass,
   urn,
@@ -36,7 +36,9 @@ function cluster(size: number): SavedStep[] {
 
 describe("no secret is in a report", () => {
   it("that the engine marked, that a provider forgot to mark, and that --show-secrets laid open", () => {
-    expect(both(saved([...cluster(5), ...driverSecret(), ...storageClass("replace")]))).not.toContain(canary);
+    expect(both(savedPreview([...cluster(5), ...driverSecret(), ...storageClass("replace")]))).not.toContain(
+      canary,
+    );
   });
 
   it("wherever it stands in a resource", () => {
@@ -56,7 +58,7 @@ describe("no secret is in a report", () => {
           oldState: state(`a${canary}`),
           newState: state(`b${canary}`),
         };
-        expect(both(saved([step]))).not.toContain(canary);
+        expect(both(savedPreview([step]))).not.toContain(canary);
       }),
     );
   });
@@ -75,7 +77,7 @@ describe("no secret is in a report", () => {
       urn: urn("a:b:C", "thing"),
       newState: { custom: true, inputs: { deep: [{ [name]: { x: canary } }] } },
     };
-    expect(both(saved([step]))).not.toContain(canary);
+    expect(both(savedPreview([step]))).not.toContain(canary);
   });
 
   it("that is a private key, in a value or in an error", () => {
@@ -86,7 +88,9 @@ describe("no secret is in a report", () => {
       urn: urn("a:b:C", "thing"),
       newState: { custom: true, inputs: { a: key, b: encoded } },
     };
-    const text = both(saved([step], { diagnostics: [{ severity: "error", message: `bad key ${key}` }] }));
+    const text = both(
+      savedPreview([step], { diagnostics: [{ severity: "error", message: `bad key ${key}` }] }),
+    );
     expect(text).not.toContain(canary);
     expect(text).not.toContain(encoded);
   });
@@ -97,7 +101,7 @@ describe("no secret is in a report", () => {
       urn: urn("a:b:C", "x"),
       newState: { custom: true, inputs: { secretName: "jdss-config" } },
     };
-    expect(both(saved([step]))).toContain("jdss-config");
+    expect(both(savedPreview([step]))).toContain("jdss-config");
   });
 });
 
@@ -149,7 +153,7 @@ describe("HTML", () => {
         const page = previewHtml(
           previewReport(
             digestFromText(
-              saved([step, ...cluster(1)], {
+              savedPreview([step, ...cluster(1)], {
                 diagnostics: [{ severity: "error", message: bad, urn: urn("a:b:C", bad) }],
               }),
             ),
@@ -166,13 +170,13 @@ describe("HTML", () => {
   });
 
   it("marks the words that differ between a line and the one that takes its place", () => {
-    const page = previewHtml(previewReport(digestFromText(saved(cluster(1))), at));
+    const page = previewHtml(previewReport(digestFromText(savedPreview(cluster(1))), at));
     expect(page).toContain(":<mark>v1.12.7</mark></span>");
     expect(page).toContain(":<mark>v1.13.9</mark></span>");
   });
 
   it("allows itself its own style and nothing else", () => {
-    const page = previewHtml(previewReport(digestFromText(saved(cluster(1))), at));
+    const page = previewHtml(previewReport(digestFromText(savedPreview(cluster(1))), at));
     expect(page).toMatch(
       /content="default-src &#39;none&#39;; style-src &#39;sha256-[\w+/=]+&#39;; base-uri &#39;none&#39;; form-action &#39;none&#39;"/,
     );
@@ -215,7 +219,7 @@ describe("Markdown", () => {
       };
     });
     const text = previewMarkdown(
-      previewReport(digestFromText(saved([...steps, ...storageClass("delete")])), at),
+      previewReport(digestFromText(savedPreview([...steps, ...storageClass("delete")])), at),
     );
     expect(text.length).toBeLessThan(64_000);
     expect(text.split("\n")[0]).toContain(`${size} nodes will be upgraded`);

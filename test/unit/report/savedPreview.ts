@@ -179,6 +179,6 @@ export function timeline(seconds: number, change: Record<string, unknown> = {}):
   };
 }
 
-export function saved(steps: SavedStep[], change: Record<string, unknown> = {}): string {
+export function savedPreview(steps: SavedStep[], change: Record<string, unknown> = {}): string {
   return JSON.stringify({ config: {}, steps, changeSummary: {}, ...change });
 }

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { parseSettings, SettingsError } from "../../../config.ts";
 import { planDigest, formatPlanFile, type RolloutPlan } from "../../../talos/rolloutPlan.ts";
-import { minimal } from "./example.ts";
+import { minimalSettings } from "./example.ts";
 
 const plan: RolloutPlan = { stack: "dev", nodes: {}, leaving: { w1: { address: "10.0.0.21", way: "keep" } } };
 const digest = planDigest(plan);
@@ -15,7 +15,7 @@ function read(path: string): string {
 
 function problems(approvedPlan: string): string[] {
   try {
-    parseSettings({ ...minimal(), approvedPlan }, read, {});
+    parseSettings({ ...minimalSettings(), approvedPlan }, read, {});
     return [];
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
@@ -25,7 +25,7 @@ function problems(approvedPlan: string): string[] {
 
 it("is a digest, or one with the file of its plan, or none; the environment takes precedence", () => {
   const settings = (given: object, environment = {}) =>
-    parseSettings({ ...minimal(), ...given }, read, environment).approvedPlan;
+    parseSettings({ ...minimalSettings(), ...given }, read, environment).approvedPlan;
   expect(settings({})).toBeUndefined();
   expect(settings({ approvedPlan: digest })).toEqual({ digest });
   expect(settings({ approvedPlan: `${digest}@reports/plan-dev.json` })).toEqual({ digest, plan });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseSettings, SettingsError } from "../../../config.ts";
-import { minimal } from "./example.ts";
+import { minimalSettings } from "./example.ts";
 
 function problemsOf(config: Record<string, unknown>, environment: Record<string, string>): string[] {
   try {
@@ -14,9 +14,9 @@ function problemsOf(config: Record<string, unknown>, environment: Record<string,
 
 describe("a text from an environment variable", () => {
   it("is taken wherever it stands", () => {
-    const cluster = minimal()["cluster"] as Record<string, unknown>;
+    const cluster = minimalSettings()["cluster"] as Record<string, unknown>;
     const config = {
-      ...minimal(),
+      ...minimalSettings(),
       talosVersion: { fromEnvironment: "RELEASE" },
       cluster: {
         ...cluster,
@@ -30,7 +30,7 @@ describe("a text from an environment variable", () => {
 
   it("is missed by the name of its variable, with all other mistakes and nothing else about it", () => {
     const config = {
-      ...minimal(),
+      ...minimalSettings(),
       talosVersion: { fromEnvironment: "RELEASE" },
       kubernetesVersion: { fromEnvironment: "EMPTY" },
       talosContract: "wrong",
@@ -43,7 +43,7 @@ describe("a text from an environment variable", () => {
   });
 
   it("is judged like any other, and not shown where it may be a secret", () => {
-    const config = { ...minimal(), talosVersion: { fromEnvironment: "RELEASE" } };
+    const config = { ...minimalSettings(), talosVersion: { fromEnvironment: "RELEASE" } };
     expect(problemsOf(config, { RELEASE: "1.13" })).toEqual([
       expect.stringMatching(/^talosVersion: is "1\.13"; it must be/),
     ]);
@@ -51,7 +51,7 @@ describe("a text from an environment variable", () => {
 
   it("gives a driver its password", () => {
     const config = {
-      ...minimal(),
+      ...minimalSettings(),
       joviandss: {
         image: "docker.io/opene/joviandss-csi:v1.1.0",
         pools: [{ name: "Pool-0" }],
@@ -76,7 +76,7 @@ describe("a text from an environment variable", () => {
     { fromEnvironment: 1 },
     { fromenvironment: "A" },
   ])("is not what %o asks for", (value) => {
-    expect(problemsOf({ ...minimal(), talosVersion: value }, { A: "v1.13.9" })).toEqual([
+    expect(problemsOf({ ...minimalSettings(), talosVersion: value }, { A: "v1.13.9" })).toEqual([
       expect.stringMatching(/^talosVersion: is a mapping; it must be a Talos release/),
     ]);
   });

@@ -1,7 +1,7 @@
 import { parseSettings, SettingsError, type Problem, type Settings } from "../../../config.ts";
 
 /** Settings that are right, as a stack's file would have them: the least that is needed. */
-export function minimal(): Record<string, unknown> {
+export function minimalSettings(): Record<string, unknown> {
   return {
     talosVersion: "v1.13.9",
     cluster: {
@@ -13,8 +13,8 @@ export function minimal(): Record<string, unknown> {
 }
 
 /** A cluster as most are: three control planes and two workers. */
-export function usual(): Record<string, unknown> {
-  return changed(minimal(), {
+export function usualSettings(): Record<string, unknown> {
+  return withValues(minimalSettings(), {
     "cluster.nodes": [
       { name: "cp1", address: "10.0.0.11", role: "controlplane" },
       { name: "cp2", address: "10.0.0.12", role: "controlplane" },
@@ -26,7 +26,7 @@ export function usual(): Record<string, unknown> {
 }
 
 /** A copy with some values replaced, by their paths as errors write them; undefined takes a key out. */
-export function changed(
+export function withValues(
   settings: Record<string, unknown>,
   values: Record<string, unknown>,
 ): Record<string, unknown> {
@@ -52,7 +52,7 @@ function filesOf(files: Record<string, string>): (path: string) => string {
 }
 
 /** Settings or every problem with them; an error of another kind is a bug and thrown on. */
-export function outcome(
+export function parseOutcome(
   config: unknown,
   files: Record<string, string> = {},
 ): { settings?: Settings; problems: Problem[]; message: string } {
@@ -135,15 +135,15 @@ contexts:
 `;
 
 /** Does a text have one of the secrets above in it, in the clear or as the base64 of the files? */
-export function leaks(text: string): boolean {
+export function leaksSecret(text: string): boolean {
   return [canary, Buffer.from(canary).toString("base64").slice(0, 20), certificate, key].some((secret) =>
     text.includes(secret),
   );
 }
 
 /** A running cluster that is taken over. */
-export function adopted(): Record<string, unknown> {
-  return changed(usual(), {
+export function adoptedSettings(): Record<string, unknown> {
+  return withValues(usualSettings(), {
     talosContract: "v1.12",
     kubernetesVersion: "v1.35.4",
     "cluster.secrets": { bundleFile: "secrets.yaml", talosconfigFile: "talosconfig" },

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseSettings } from "../../../config.ts";
-import { minimal, outcome } from "./example.ts";
+import { minimalSettings, parseOutcome } from "./example.ts";
 
 /** What `pulumi new` saves: a key for each answer. */
 const answers = {
@@ -16,13 +16,13 @@ const answers = {
 };
 
 const paths = (config: Record<string, unknown>): string[] =>
-  outcome(config)
+  parseOutcome(config)
     .problems.map(({ path }) => path)
     .sort();
 
 describe("keys that are paths", () => {
   it("mean the same as the nested settings", () => {
-    expect(outcome(answers).settings).toEqual(outcome(minimal()).settings);
+    expect(parseOutcome(answers).settings).toEqual(parseOutcome(minimalSettings()).settings);
   });
 
   it("go with nested ones beside them, the project's default included", () => {
@@ -30,20 +30,23 @@ describe("keys that are paths", () => {
       ...answers,
       cluster: { nodes: [{ installDisk: "/dev/vda" }], checkHardware: "warn" },
     };
-    expect(outcome(mixed).problems).toEqual([]);
-    expect(outcome(mixed).settings?.cluster.nodes[0]).toMatchObject({ name: "cp1", installDisk: "/dev/vda" });
-    expect(outcome({ ...answers, cluster: {} }).settings).toEqual(outcome(answers).settings);
+    expect(parseOutcome(mixed).problems).toEqual([]);
+    expect(parseOutcome(mixed).settings?.cluster.nodes[0]).toMatchObject({
+      name: "cp1",
+      installDisk: "/dev/vda",
+    });
+    expect(parseOutcome({ ...answers, cluster: {} }).settings).toEqual(parseOutcome(answers).settings);
   });
 
   it("leave what the caller has given as it was", () => {
     const given = { ...answers, cluster: { nodes: [{ installDisk: "/dev/vda" }] } };
     const before = structuredClone(given);
-    outcome(given);
+    parseOutcome(given);
     expect(given).toEqual(before);
   });
 
   it("become numbers and switches as with --path", () => {
-    const { settings, problems } = outcome({
+    const { settings, problems } = parseOutcome({
       ...answers,
       "upgrade.prePull": "false",
       "upgrade.workers.maxUnavailable": "2",
@@ -53,7 +56,7 @@ describe("keys that are paths", () => {
   });
 
   it.each(["123", "0", "true", "false"])("keep the text %s where the setting is a text", (text) => {
-    const { settings, problems } = outcome({
+    const { settings, problems } = parseOutcome({
       ...answers,
       "cluster.name": text,
       "cluster.nodes[0].name": text,
@@ -65,7 +68,7 @@ describe("keys that are paths", () => {
   });
 
   it("become what --path makes of them where a setting may be several things", () => {
-    const { settings, problems } = outcome({
+    const { settings, problems } = parseOutcome({
       ...answers,
       "upgrade.workers.maxUnavailable": "2",
       "cluster.patches.all[0].machine.sysctls.first": "1",
@@ -80,7 +83,10 @@ describe("keys that are paths", () => {
       [`cluster.nodes[${index}].address`, `10.0.0.${11 + index}`],
       [`cluster.nodes[${index}].role`, index === 0 ? "controlplane" : "worker"],
     ]);
-    const { settings } = outcome({ ...answers, ...(Object.fromEntries(nodes) as Record<string, string>) });
+    const { settings } = parseOutcome({
+      ...answers,
+      ...(Object.fromEntries(nodes) as Record<string, string>),
+    });
     expect(settings?.cluster.nodes.map(({ name }) => name)).toEqual([
       "cp1",
       ...Array.from({ length: 11 }, (_, index) => `w${index + 1}`),
@@ -93,7 +99,7 @@ describe("a key that is a path is refused", () => {
     ["set twice", { ...answers, cluster: { name: "prod" } }, ["cluster.name"]],
     [
       "set twice, even to the same",
-      { ...answers, ...minimal() },
+      { ...answers, ...minimalSettings() },
       [
         "cluster.endpoint",
         "cluster.name",
@@ -103,11 +109,11 @@ describe("a key that is a path is refused", () => {
       ],
     ],
     ["below a plain value", { ...answers, "cluster.name.first": "a" }, ["cluster.name.first"]],
-    ["an item of what is no list", { ...minimal(), "cluster[0].name": "a" }, ["cluster[0].name"]],
-    ["a key of a list", { ...minimal(), "cluster.nodes.first": "a" }, ["cluster.nodes.first"]],
+    ["an item of what is no list", { ...minimalSettings(), "cluster[0].name": "a" }, ["cluster[0].name"]],
+    ["a key of a list", { ...minimalSettings(), "cluster.nodes.first": "a" }, ["cluster.nodes.first"]],
     [
       "an item far behind the others",
-      { ...minimal(), "cluster.nodes[9].name": "a" },
+      { ...minimalSettings(), "cluster.nodes[9].name": "a" },
       ["cluster.nodes[9].name"],
     ],
     ["misspelt", { ...answers, "cluster.nodes[0].adress": "10.0.0.1" }, ["cluster.nodes[0].adress"]],
