@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
-import { parseRepaired } from "./components/csi/repair.ts";
+import { parseRepaired } from "./components/csi/parseRepaired.ts";
 import { applyEnvironmentPlan } from "./settings/approvedPlan.ts";
 import { expandFlatKeys } from "./settings/flatKeys.ts";
 import { withoutMissing, resolveEnvironment, type Environment } from "./settings/environment.ts";

@@ -4,7 +4,7 @@ import tseslint from "typescript-eslint";
 const gateOnly = [
   { regex: "(^|/)actor\\.ts$", message: "Only provider/gate may connect a client that can disturb a node." },
   {
-    regex: "gate/acting\\.ts$",
+    regex: "gate/sealedClients\\.ts$",
     importNames: ["unsealClients"],
     message: "Only provider/gate may open the clients that can disturb a node: use a method of Gate.",
   },

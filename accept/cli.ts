@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { fileName, writeReport } from "../report/files.ts";
 import { probeRequests } from "../probe/request.ts";
 import { ProbeError } from "../provider/storage/probe/probe.ts";
-import { ignoreClosedOutput } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/ignoreClosedOutput.ts";
 import { runAcceptance, type AcceptEnvironment } from "./acceptance.ts";
 import { AcceptError } from "./acceptError.ts";
 import { acceptanceMarkdown } from "./document.ts";

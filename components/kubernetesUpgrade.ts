@@ -3,7 +3,7 @@ import { definedOnly, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { KubernetesHops } from "./rolloutHops.ts";
-import { kubernetesReleasesBefore } from "../talos/kubernetesWay.ts";
+import { kubernetesReleasesBefore } from "../talos/kubernetesPath.ts";
 import type { StorageGateArgs } from "./storageGateArgs.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
 import { pinnedComponents, type KubernetesComponent } from "../talos/kubernetesImages.ts";

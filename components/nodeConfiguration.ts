@@ -9,7 +9,7 @@ import {
 import { mergeConfig } from "../talos/mergeConfig.ts";
 import { isGeneratedHere } from "../talos/iscsi.ts";
 import { generatedConfig } from "../talos/skeleton.ts";
-import { dropKnownParts } from "../talos/newInBase.ts";
+import { dropKnownParts } from "../talos/dropKnownParts.ts";
 import { secretOnce } from "./outputs.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 

@@ -8,7 +8,7 @@ import {
   type NodeUpgradeArgs,
   type RolloutGate,
 } from "./nodeUpgrade.ts";
-import { withoutStackTraces } from "./manyResources.ts";
+import { withoutStackTraces } from "./stackTraces.ts";
 import { gather, secretOnce } from "./outputs.ts";
 import { rolloutHops, type KubernetesHops, type NodeHops } from "./rolloutHops.ts";
 import { RolloutPreflight } from "./rolloutPreflight.ts";

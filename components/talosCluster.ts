@@ -12,7 +12,7 @@ import type { ClientConfiguration, NodeConfigurationArgs } from "./machineConfig
 import { addressesOfRole, firstControlPlane, sortForApply } from "./applyOrder.ts";
 import { previewInputs } from "./clusterInputs.ts";
 import { issueClientCredentials } from "./clientCredentials.ts";
-import { withoutStackTraces } from "./manyResources.ts";
+import { withoutStackTraces } from "./stackTraces.ts";
 import { gatherNamed } from "./outputs.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import { mergedConfiguration, type MergedConfiguration } from "./nodeConfiguration.ts";

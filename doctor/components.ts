@@ -14,7 +14,7 @@ import { findObstacles } from "../provider/kubernetesUpgrade/upgrade.ts";
 import { Work } from "../provider/kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../provider/session.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
-import { kubernetesReleasesBefore, kubernetesReleasesBetween } from "../talos/kubernetesWay.ts";
+import { kubernetesReleasesBefore, kubernetesReleasesBetween } from "../talos/kubernetesPath.ts";
 import type { ClientCredentials } from "../talos/secretsBundle.ts";
 import { DoctorError } from "./doctorError.ts";
 import type { FirstLook } from "./node.ts";

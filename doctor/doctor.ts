@@ -1,7 +1,7 @@
 import { realClock } from "../provider/clock.ts";
 import { Connections } from "../provider/connections.ts";
 import { defaultTimeouts } from "../provider/context.ts";
-import { SealedClients } from "../provider/gate/acting.ts";
+import { SealedClients } from "../provider/gate/sealedClients.ts";
 import { nodeUpgradeInputs, type NodeUpgradeInputs } from "../provider/inputs.ts";
 import { KubernetesError } from "../provider/kubernetes.ts";
 import { Session, type Surroundings } from "../provider/session.ts";

@@ -1,4 +1,4 @@
-import { upgradePathAdvisories } from "../provider/advice.ts";
+import { upgradePathAdvisories } from "../provider/upgradeAdvisories.ts";
 import type { UpgradeContext } from "../provider/context.ts";
 import { endSentence, UpgradeError } from "../provider/errors.ts";
 import {
@@ -11,7 +11,7 @@ import {
 import { describeEtcd } from "../provider/guards/etcdVersion.ts";
 import { kernelArgumentFindings } from "../provider/guards/kernelArguments.ts";
 import { readRunningKubernetes, upgradePathProblem } from "../provider/hops/obstacles.ts";
-import { remainingHops } from "../provider/hops/way.ts";
+import { remainingHops } from "../provider/hops/path.ts";
 import { silentProgress } from "../provider/progress.ts";
 import { guard } from "../provider/steps/guard.ts";
 import { TalosError } from "../talos/api/errors.ts";
@@ -23,7 +23,7 @@ import {
   initiatorNameChanges,
   iscsiServices,
 } from "../talos/extensions.ts";
-import { kubernetesReleasesBefore, kubernetesStops } from "../talos/kubernetesWay.ts";
+import { kubernetesReleasesBefore, kubernetesStops } from "../talos/kubernetesPath.ts";
 import { releasesBefore, unknownReleaseReason } from "../talos/releases.ts";
 import { VersionError } from "../talos/version.ts";
 import type { Finding, NodeVerdict } from "./verdict.ts";

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { ignoreClosedOutput } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/ignoreClosedOutput.ts";
 import { benchCrash } from "./bench/crash.ts";
 import { benchFresh } from "./bench/fresh.ts";
 import { benchNodes } from "./bench/nodes.ts";

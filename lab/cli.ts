@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { settingsMessage } from "../config.ts";
-import { ignoreClosedOutput } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/ignoreClosedOutput.ts";
 import { ToolError } from "../tools/resolve.ts";
 import { askLab, type NewMachine } from "./control.ts";
 import { addFaultCommands } from "./faultCommands.ts";

@@ -2,7 +2,7 @@ import type { ResourceValidationArgs, ResourceValidationPolicy } from "@pulumi/p
 import { parseAllDocuments } from "yaml";
 import { parseImageReference } from "../components/csi/imageReference.ts";
 import { installerPartsOf, PUBLIC_FACTORY } from "../talos/image.ts";
-import { isPlain } from "./seen.ts";
+import { isPlain } from "./policyView.ts";
 import { isRecord } from "../talos/values.ts";
 import { leaves, machineConfigurationType, nodeUpgradeType, storageProbeType, type Leaf } from "./types.ts";
 

@@ -1,6 +1,6 @@
 import type { ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
 import { parseAllDocuments } from "yaml";
-import { isPlain } from "./seen.ts";
+import { isPlain } from "./policyView.ts";
 import { isRecord } from "../talos/values.ts";
 import { machineConfigurationType, namespaceType, isOfCsiDriver } from "./types.ts";
 

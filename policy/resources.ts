@@ -1,5 +1,5 @@
 import { PolicyRunError } from "./runError.ts";
-import { viewForPolicies } from "./seen.ts";
+import { viewForPolicies } from "./policyView.ts";
 import { isRecord } from "../talos/values.ts";
 
 /** A resource of a stack as policies look at it. */

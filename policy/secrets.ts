@@ -3,7 +3,7 @@ import { countPlainSecrets } from "../talos/redact.ts";
 import { isLabelKey, isSecretName, isSecretSection } from "../talos/secrecy/names.ts";
 import { isCertificate, isHarmlessValue, isPrivateKey } from "../talos/secrecy/shapes.ts";
 import { isMark, secretSpans, type Span } from "../talos/secrecy/text.ts";
-import { isPlain } from "./seen.ts";
+import { isPlain } from "./policyView.ts";
 import { isRecord } from "../talos/values.ts";
 import { leaves, secretType } from "./types.ts";
 

@@ -6,7 +6,7 @@ import { readOutputs } from "../accept/stackState.ts";
 import { KubernetesError } from "../provider/kubernetes.ts";
 import { ProbeError } from "../provider/storage/probe/probe.ts";
 import { formatProbeReport } from "../provider/storage/probe/report.ts";
-import { ignoreClosedOutput } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/ignoreClosedOutput.ts";
 import { probeRequests } from "./request.ts";
 import { abortOnInterrupt, runProbes } from "./run.ts";
 

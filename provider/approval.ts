@@ -35,7 +35,7 @@ export interface AskedApproval {
 }
 
 /** What a plan calls the gate's actions. */
-export const plannedActionByStake = {
+export const plannedActions = {
   restart: "upgrade",
   convert: "upgrade",
   configure: "configuration",

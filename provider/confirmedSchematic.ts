@@ -1,7 +1,7 @@
 import { coded } from "../talos/errorCodes.ts";
 import type { DiffResult } from "@pulumi/pulumi/provider/provider.js";
 import type { CheckFailure } from "./check.ts";
-import type { PluginResource } from "./otherResource.ts";
+import type { PluginResource } from "./pluginResource.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 
 export const confirmedSchematicType = "talos-node:index:ConfirmedSchematic";

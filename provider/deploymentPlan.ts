@@ -8,11 +8,11 @@ import {
   type KubernetesImages,
 } from "../talos/kubernetesImages.ts";
 import { ConfigTextError } from "../talos/configTree.ts";
-import { kubernetesMinor, kubernetesReleasesBetween } from "../talos/kubernetesWay.ts";
+import { kubernetesMinor, kubernetesReleasesBetween } from "../talos/kubernetesPath.ts";
 import type { PlannedNode, RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { UpgradeContext } from "./context.ts";
-import { remainingHops, type Hop, type NodeWithHops } from "./hops/way.ts";
+import { remainingHops, type Hop, type NodeWithHops } from "./hops/path.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { componentsBehind, lookAtNode } from "./kubernetesUpgrade/look.ts";

@@ -4,7 +4,7 @@ import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import { reach, type Endpoints } from "../talos/endpoint.ts";
-import { findMissingHardware } from "../talos/hardware/misfits.ts";
+import { findMissingHardware } from "../talos/hardware/missingHardware.ts";
 import type { NamedHardware } from "../talos/hardware/named.ts";
 import type { Hardware } from "../talos/hardware/reported.ts";
 import type { CheckFailure } from "./check.ts";

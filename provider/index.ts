@@ -1,8 +1,8 @@
 import { realClock } from "./clock.ts";
 import { serveDetailedDiffs } from "./detailedDiff.ts";
-import { serveDeduplicatedOutputs } from "./oneCopy.ts";
+import { serveDeduplicatedOutputs } from "./deduplicatedOutputs.ts";
 import { defaultTimeouts } from "./context.ts";
-import { sealRealClients } from "./gate/acting.ts";
+import { sealRealClients } from "./gate/sealedClients.ts";
 import { TalosNodeProvider } from "./plugin.ts";
 
 // The engine's address is the first argument that is no flag.

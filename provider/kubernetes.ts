@@ -1,5 +1,5 @@
 import type { StorageReader } from "./storage/reader.ts";
-import type { WatchSource } from "./watched.ts";
+import type { WatchSource } from "./watchedObjects.ts";
 
 /** A node as Kubernetes sees it. */
 export interface KubernetesNode {

@@ -31,7 +31,7 @@ import { toKubernetesNode, toKubernetesPod } from "./kubernetesObjects.ts";
 import { PlainObjects, type RawRequest } from "./plainObjects.ts";
 import { ApiStorageReader } from "./storage/api.ts";
 import type { StorageReader } from "./storage/reader.ts";
-import type { WatchSource } from "./watched.ts";
+import type { WatchSource } from "./watchedObjects.ts";
 
 const requestMs = 10_000;
 /** Where runs take turns. */

@@ -1,11 +1,11 @@
-import { importRefused, unreadWarning } from "./unanswered.ts";
+import { importRefused, unreadWarning } from "./unansweredHint.ts";
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
-import { upgradePathAdvisories } from "./advice.ts";
+import { upgradePathAdvisories } from "./upgradeAdvisories.ts";
 import { checkNodeUpgrade, checkPreflight, hideSecretPropertyNames } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
-import { clientCredentials, clientCredentialsFunction } from "./certificates/function.ts";
-import { DeploymentChanges } from "./changedSoFar.ts";
+import { clientCredentials, clientCredentialsFunction } from "./certificates/clientCredentials.ts";
+import { DeploymentChanges } from "./deploymentChanges.ts";
 import { wallClockMs } from "./clock.ts";
 import type { UpgradeContext } from "./context.ts";
 import { approvalForNode } from "./approval.ts";
@@ -13,7 +13,7 @@ import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
 import { versionChangeVerb, readStableFacts } from "./facts.ts";
-import { SharedInputs } from "./handedOver.ts";
+import { SharedInputs } from "./sharedInputs.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import {
   checkConfiguration,
@@ -24,7 +24,7 @@ import {
   readNodeConfiguration,
 } from "./nodeConfiguration/resource.ts";
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
-import { shareConnections } from "./lingering.ts";
+import { shareConnections } from "./sharedConnections.ts";
 import { withoutRepeats } from "./quietStatus.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
@@ -37,7 +37,7 @@ import { Session, type Surroundings } from "./session.ts";
 import type { SavedSnapshot } from "./snapshot/folder.ts";
 import { alwaysSecret, inputsOf, observedInputs, observedOutputs } from "./state.ts";
 import { MembershipResource, membershipType } from "./membership/resource.ts";
-import type { PluginResource } from "./otherResource.ts";
+import type { PluginResource } from "./pluginResource.ts";
 import { StorageProbeResource, storageProbeType } from "./storage/probe/resource.ts";
 import { timelineAfter, toTimelineProperty } from "./timeline.ts";
 import { UnfinishedError } from "./unfinished.ts";
@@ -81,7 +81,7 @@ export class TalosNodeProvider implements DetailingProvider {
   // Arrow functions: the SDK's server takes the methods off the object in places.
   readonly check = async (urn: string, olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
-    if (type === nodeConfigurationType) return checkConfiguration(this.#applyCall(urn), olds, news);
+    if (type === nodeConfigurationType) return checkConfiguration(this.#call(urn), olds, news);
     const other = this.#others.get(type);
     if (other === undefined && type !== nodeUpgradeType && type !== preflightType) {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
@@ -165,7 +165,7 @@ export class TalosNodeProvider implements DetailingProvider {
       const id = String(unwrap(inputs).values["node"]);
       return { id, outs: await this.#track(this.#configure(urn, undefined, inputs)) };
     }
-    const { id, outputs } = await this.#track(this.#upgradeNode(urn, inputs));
+    const { id, outputs } = await this.#track(this.#upgrade(urn, inputs));
     return { id, outs: outputs };
   };
 
@@ -187,7 +187,7 @@ export class TalosNodeProvider implements DetailingProvider {
     }
     const { timeline, takenSnapshot } = unwrap(olds).values;
     return {
-      outs: (await this.#track(this.#upgradeNode(urn, news, { id, timeline, takenSnapshot }))).outputs,
+      outs: (await this.#track(this.#upgrade(urn, news, { id, timeline, takenSnapshot }))).outputs,
     };
   };
 
@@ -197,7 +197,7 @@ export class TalosNodeProvider implements DetailingProvider {
     state: Properties,
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     if (typeOf(urn) === nodeConfigurationType) {
-      const call = { ...this.#applyCall(urn), surroundings: this.#reading };
+      const call = { ...this.#call(urn), surroundings: this.#reading };
       return { id, ...(await readNodeConfiguration(call, state)) };
     }
     // A stack of 0.1.0 may be refreshed before it goes on with this version.
@@ -269,7 +269,7 @@ export class TalosNodeProvider implements DetailingProvider {
     this.#stop.abort();
   };
 
-  #applyCall(urn: string) {
+  #call(urn: string) {
     return { surroundings: this.#surroundings, urn, signal: this.#stop.signal };
   }
 
@@ -290,9 +290,7 @@ export class TalosNodeProvider implements DetailingProvider {
     last: { id: string; olds: Properties } | undefined,
     news: Properties,
   ): Promise<Properties> {
-    return deployConfiguration(this.#applyCall(urn), last, news, (name) =>
-      this.#changed.noteConfiguration(name),
-    );
+    return deployConfiguration(this.#call(urn), last, news, (name) => this.#changed.noteConfiguration(name));
   }
 
   async #track<T>(work: Promise<T>): Promise<T> {
@@ -314,7 +312,7 @@ export class TalosNodeProvider implements DetailingProvider {
     return wrap({ ...values, due, ...hops }, new Set([...secrets, ...alwaysSecret]));
   }
 
-  async #upgradeNode(
+  async #upgrade(
     urn: string,
     given: Properties,
     last?: { id: string; timeline: unknown; takenSnapshot: unknown },

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { approvalProperty } from "./approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
-import { previewRollout } from "./plan.ts";
+import { previewRollout } from "./rolloutPreview.ts";
 import { parsePolicy } from "./rollout/policy.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import type { Properties } from "./secrets.ts";

@@ -5,7 +5,7 @@ import type { AskedApproval } from "./approval.ts";
 import type { Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
 import { stepTimer, type Timeouts, type UpgradeContext } from "./context.ts";
-import type { SealedClients } from "./gate/acting.ts";
+import type { SealedClients } from "./gate/sealedClients.ts";
 import { Gate } from "./gate/gate.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";

@@ -12,7 +12,7 @@ import {
 } from "./errors.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
-import { describeCordon, readCordonState, uncordonIfOurs } from "./leftCordon.ts";
+import { describeCordon, readCordonState, uncordonIfOurs } from "./cordonAfterFailure.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { Refused } from "./gate/refused.ts";
 import { withinBudget } from "./rollout/budget.ts";
@@ -32,7 +32,7 @@ import {
 import { findEarlierInstall, noteInstall, refuseOtherInstall } from "./steps/installNote.ts";
 import { expectedApi, pull, type UpgradePath } from "./steps/pull.ts";
 import { awaitReboot, requestReboot, UpgradeFailed } from "./steps/reboot.ts";
-import { describeNodeAfterFailure } from "./whereabouts.ts";
+import { describeNodeAfterFailure } from "./nodeAfterFailure.ts";
 import { uncordon } from "./steps/uncordon.ts";
 import { awaitNotedStorage } from "./steps/storage.ts";
 import { verify } from "./steps/verify.ts";
@@ -189,7 +189,7 @@ async function prepareNode(
   if (path.api === "machine") return { api: "machine", pulled: true };
   // Before the image is in place: from then on any reboot, a power cut among them, starts the wanted etcd on the data that is there.
   context.timer.start();
-  await context.gate.inTurn(async () => prepareEtcdIfNeeded(context, journal, before));
+  await context.gate.inTurn(async () => ensureEtcdReady(context, journal, before));
   begin("install");
   await noteInstall(context, before, "begun");
   try {
@@ -204,11 +204,7 @@ async function prepareNode(
 }
 
 /** A snapshot, and data that the wanted etcd can read. Done already it costs a look. */
-async function prepareEtcdIfNeeded(
-  context: UpgradeContext,
-  journal: Journal,
-  before: NodeFacts,
-): Promise<void> {
+async function ensureEtcdReady(context: UpgradeContext, journal: Journal, before: NodeFacts): Promise<void> {
   await context.gate.require({ kind: "restart", bootId: before.bootId });
   const snapshot = await prepareEtcd(context);
   if (snapshot !== undefined) journal.snapshot = snapshot;
@@ -222,7 +218,7 @@ async function drainInstallReboot(
   prepared: PreparedUpgrade,
   begin: BeginStep,
 ): Promise<void> {
-  await prepareEtcdIfNeeded(context, journal, before);
+  await ensureEtcdReady(context, journal, before);
   begin("drain");
   await drain(context, before, ({ ours }) => {
     journal.cordoned = ours;

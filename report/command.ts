@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 import { DigestError } from "./digest/digest.ts";
-import { ignoreClosedOutput } from "../tools/closedOutput.ts";
+import { ignoreClosedOutput } from "../tools/ignoreClosedOutput.ts";
 import { ReportError } from "./reportError.ts";
 
 /** What both commands have in common. */

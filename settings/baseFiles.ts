@@ -5,7 +5,7 @@ import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { givesSource, readSource, type ReadFile, type Source } from "./files.ts";
 import { isRecord } from "../talos/values.ts";
 import { valueAt, listAt } from "./raw.ts";
-import { textIfParsable } from "./wellFormed.ts";
+import { textIfParsable } from "./parsable.ts";
 import { contractAtLeast, parseVersion, versionAtLeast } from "../talos/version.ts";
 
 type Role = "controlplane" | "worker";

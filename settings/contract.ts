@@ -1,7 +1,7 @@
 import { newestUsableContract } from "../talos/iscsi.ts";
 import { oldestOf, parseContract, parseVersion } from "../talos/version.ts";
 import { valueAt, listAt } from "./raw.ts";
-import { textIfParsable } from "./wellFormed.ts";
+import { textIfParsable } from "./parsable.ts";
 
 /** The contract of the settings: the one that they name, else that which a new cluster begins with. Undefined where they are not well formed, which is told elsewhere. */
 export function contractOfSettings(settings: unknown): string | undefined {

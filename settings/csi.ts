@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { namespacesSchema } from "../components/csi/namespaceSettings.ts";
 import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
 import type { Problem } from "../components/csi/problems.ts";
-import { parseRepaired } from "../components/csi/repair.ts";
+import { parseRepaired } from "../components/csi/parseRepaired.ts";
 import { advisories } from "../talos/advisories.ts";
 import { newestUsableContract } from "../talos/iscsi.ts";
 import { contractOfSettings } from "./contract.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { sectionSchema } from "../components/csi/fields.ts";
-import { must } from "./words.ts";
+import { must } from "./messages.ts";
 
 const diskTextSchema = (what: string, example: string) =>
   z

@@ -1,5 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { isWithin } from "../talos/patchReach.ts";
+import { isWithin } from "../talos/patchScope.ts";
 import { isRecord } from "../talos/values.ts";
 import { pathText, type Path, type Scalar } from "./secretValues.ts";
 

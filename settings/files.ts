@@ -1,5 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
-import { describeGiven } from "./words.ts";
+import { describeGiven } from "./messages.ts";
 
 /** How a file that the settings name is read: its text, or an Error. */
 export type ReadFile = (path: string) => string;

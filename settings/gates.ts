@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { sectionSchema } from "../components/csi/fields.ts";
 import { jsonPathProblem } from "../talos/jsonPath.ts";
-import { must } from "./words.ts";
+import { must } from "./messages.ts";
 
 /** The settings of `upgrade.gates`. */
 

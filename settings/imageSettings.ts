@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { sectionSchema } from "../components/csi/fields.ts";
 import { isUrl } from "./hosts.ts";
-import { flagSchema, must } from "./words.ts";
+import { flagSchema, must } from "./messages.ts";
 
 /** The shape of the images that nodes run: the one of the cluster, and further ones by name. */
 

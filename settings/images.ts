@@ -5,7 +5,7 @@ import { parseVersion, versionAtLeast } from "../talos/version.ts";
 import { defaultImage, imageSchema, type ImageSettings } from "./imageSettings.ts";
 import { isRecord } from "../talos/values.ts";
 import { valueAt, listAt } from "./raw.ts";
-import { iscsiTools, textIfParsable } from "./wellFormed.ts";
+import { iscsiTools, textIfParsable } from "./parsable.ts";
 
 /** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { sectionSchema } from "../components/csi/fields.ts";
-import { must } from "./words.ts";
+import { must } from "./messages.ts";
 
 /** How a node's network looks in the settings. The names are those of Talos's `machine.network`. */
 

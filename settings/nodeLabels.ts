@@ -3,7 +3,7 @@ import type { Problem } from "../components/csi/problems.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import { isRecord } from "../talos/values.ts";
 import { valueAt, listAt } from "./raw.ts";
-import { must } from "./words.ts";
+import { must } from "./messages.ts";
 
 /** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */
 

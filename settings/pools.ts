@@ -5,7 +5,7 @@ import { imageNameSchema } from "./imageSettings.ts";
 import { labelsSchema, taintsSchema } from "./nodeLabels.ts";
 import { isRecord } from "../talos/values.ts";
 import { valueAt, listAt } from "./raw.ts";
-import { flagSchema, must } from "./words.ts";
+import { flagSchema, must } from "./messages.ts";
 
 /** Pools: what nodes share, said once. */
 

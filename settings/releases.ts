@@ -1,10 +1,10 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { findBadRelease } from "../talos/extensions.ts";
-import { kubernetesMinor } from "../talos/kubernetesWay.ts";
+import { kubernetesMinor } from "../talos/kubernetesPath.ts";
 import { contractOf, parseVersion } from "../talos/version.ts";
 import { givenExtensions, givenImages } from "./images.ts";
 import { valueAt, listAt } from "./raw.ts";
-import { textIfParsable } from "./wellFormed.ts";
+import { textIfParsable } from "./parsable.ts";
 
 /** `upgrade.releases`: one of each minor release, none that is known to be bad, and none that no node goes through. */
 export function checkReleases(raw: unknown, problems: Problem[], warnings: Problem[]): void {

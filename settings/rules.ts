@@ -22,7 +22,7 @@ import type { ReadFile } from "./files.ts";
 import { readExistingSecrets, type ExistingSecrets } from "./secrets.ts";
 import type { Hidden } from "./secretValues.ts";
 import { checkVersions } from "./versions.ts";
-import { textIfParsable } from "./wellFormed.ts";
+import { textIfParsable } from "./parsable.ts";
 import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
 import { normalizeHost } from "../talos/endpoint.ts";
 import { parseContract } from "../talos/version.ts";

@@ -13,11 +13,11 @@ import {
   nodeEndpointSchema,
   renewCredentialsSchema,
   talosEndpointsSchema,
-} from "./reaching.ts";
+} from "./connections.ts";
 import { gatesSchema } from "./gates.ts";
-import { kubernetesReleasesSchema, releasesSchema, throughSchema } from "./through.ts";
+import { kubernetesReleasesSchema, releasesSchema, throughSchema } from "./upgradePath.ts";
 import { outsideWindowSchema, windowsSchema } from "./windows.ts";
-import { flagSchema, must, mustHidden } from "./words.ts";
+import { flagSchema, must, mustHidden } from "./messages.ts";
 
 /**
  * The shape of a stack's settings (`Pulumi.<stack>.yaml` without the project's prefix): keys, types, defaults and

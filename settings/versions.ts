@@ -1,7 +1,7 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { givenExtensions, givenImageOfNode, givenImages, imageNameOf } from "./images.ts";
 import { valueAt, listAt } from "./raw.ts";
-import { textIfParsable } from "./wellFormed.ts";
+import { textIfParsable } from "./parsable.ts";
 import { isGeneratedHere, newestGeneratedMinor } from "../talos/iscsi.ts";
 import { checkReleases } from "./releases.ts";
 import { findBadRelease, isExtensionAvailable, extensionName } from "../talos/extensions.ts";

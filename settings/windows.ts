@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { sectionSchema } from "../components/csi/fields.ts";
 import { weekdays } from "../talos/upgradeWindows.ts";
-import { must } from "./words.ts";
+import { must } from "./messages.ts";
 
 /** The settings of `upgrade.windows`. */
 

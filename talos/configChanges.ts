@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { configDifferences, type Difference } from "./configDiff.ts";
 import { parseConfig, type Leaf, type TreeMap } from "./configTree.ts";
-import { isWithin, patchScope } from "./patchReach.ts";
+import { isWithin, patchScope } from "./patchScope.ts";
 import { configRedactor, type ConfigRedactor } from "./redact.ts";
 import type { KnownSecret } from "./secrecy/known.ts";
 

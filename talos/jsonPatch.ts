@@ -1,7 +1,7 @@
 /** JSON patches (RFC 6902), which Talos takes for configurations of a single document, done as the library does it that Talos uses. */
 import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
 import { jsonValue, sameJson } from "./jsonForm.ts";
-import { PatchRefused } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchRefused.ts";
 
 type Change = (parent: Tree, key: string, path: string) => Tree;
 

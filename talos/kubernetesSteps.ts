@@ -1,4 +1,4 @@
-import { kubernetesMinor } from "./kubernetesWay.ts";
+import { kubernetesMinor } from "./kubernetesPath.ts";
 import { supportedKubernetesRange } from "./releases.ts";
 import { VersionError } from "./version.ts";
 

@@ -20,7 +20,7 @@ import { applyJsonPatch } from "./jsonPatch.ts";
 import { documentRule, NEWEST_LINE, type DocumentRule, type Line } from "./mergeRules.ts";
 import { mergeTree } from "./mergeTree.ts";
 import { applyDeletion, checkDocumentHead, splitDeletes, type Deletion } from "./patchDeletes.ts";
-import { PatchRefused } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchRefused.ts";
 
 /** A patch that cannot be put on a configuration. */
 export class MergeError extends Error {

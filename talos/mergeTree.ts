@@ -9,7 +9,7 @@ import {
   type Tree,
   type TreeMap,
 } from "./configTree.ts";
-import { PatchRefused } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchRefused.ts";
 import { mergeUrls } from "./mergeUrl.ts";
 import type { ItemsRule, LeafRule, Shape } from "./mergeRules.ts";
 import { isZero, yamlType } from "./scalars.ts";

@@ -1,6 +1,6 @@
 /** Two URLs merged as Talos does it: part by part, what the patch has over what is there. */
 import type { Leaf } from "./configTree.ts";
-import { PatchRefused } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchRefused.ts";
 
 // The parts that Go's net/url keeps apart.
 const PARTS =

@@ -3,7 +3,7 @@
  * (siderolabs/talos v1.14 pkg/machinery/config/types/network). Names are Talos's own.
  */
 import { stringify } from "yaml";
-import { readBaseLinks, type BaseLinks } from "./linksInBase.ts";
+import { readBaseLinks, type BaseLinks } from "./baseLinks.ts";
 import { contractAtLeast } from "./version.ts";
 
 /** Which link is meant, by what it is. A value may have `*` in it where Talos allows a glob. */

@@ -4,7 +4,7 @@
  */
 import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
 import { pathOf } from "./configLists.ts";
-import { PatchRefused } from "./patchMisfit.ts";
+import { PatchRefused } from "./patchRefused.ts";
 import type { Shape } from "./mergeRules.ts";
 import { goDuration, integerText } from "./scalars.ts";
 

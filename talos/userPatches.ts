@@ -1,13 +1,13 @@
 /**
  * The patches a user brings, looked at before a node sees them: as text, and then by what the configuration becomes. The rules for the result are those of
- * talos/judgeConfig.ts; here it is found out which patch brought it about. What only Talos can judge is left to Talos.
+ * talos/checkConfig.ts; here it is found out which patch brought it about. What only Talos can judge is left to Talos.
  */
 import { isMap, isScalar, isSeq, type Node } from "yaml";
 import { ConfigTextError, parseConfig, type TreeMap } from "./configTree.ts";
 import type { Finding, Place } from "./configuration.ts";
 import { KINDS_SINCE_1_14, KINDS_UP_TO_1_13 } from "./documentKinds.ts";
 import { exemptedNamespaces } from "./exemptions.ts";
-import { checkConfig } from "./judgeConfig.ts";
+import { checkConfig } from "./checkConfig.ts";
 import { pointerKeys } from "./jsonPatch.ts";
 import { MergeError, mergeConfig } from "./mergeConfig.ts";
 import { kindOf, nodeAt, PatchSource, type PatchDocument, type PatchProblem } from "./patchSource.ts";

@@ -4,8 +4,8 @@ import { Command, Option } from "commander";
 import { ToolError } from "../../tools/resolve.ts";
 import { drivers } from "./drivers.ts";
 import type { DriverName } from "./drivers.ts";
-import { removableParts } from "./missing.ts";
-import type { RemovablePart } from "./missing.ts";
+import { removableParts } from "./removableParts.ts";
+import type { RemovablePart } from "./removableParts.ts";
 import { processProblems, runProcesses } from "./processes.ts";
 import type { ProcessesReport } from "./processes.ts";
 

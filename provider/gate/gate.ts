@@ -8,33 +8,16 @@ import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPl
 import { readControlPlaneHealth, workerFindings } from "../guards/controlPlaneHealth.ts";
 import { joinProblems, waitLimit, type Finding } from "../guards/finding.ts";
 import { KubernetesError, type Manifest } from "../kubernetes.ts";
-import { approvalFindings, plannedActionByStake } from "../approval.ts";
-import { unsealClients, type ConfigurationRequest } from "./acting.ts";
-import { acquireClusterLock, type ClusterLock } from "./clusterTurn.ts";
-import { nodeDeletionFindings, findMachineAtAddress } from "./forget.ts";
+import { approvalFindings, plannedActions } from "../approval.ts";
+import { unsealClients, type ConfigurationRequest } from "./sealedClients.ts";
+import { acquireClusterLock, type ClusterLock } from "./clusterLock.ts";
+import { nodeDeletionFindings, findMachineAtAddress } from "./nodeDeletion.ts";
 import { NotRecovered, Refused } from "./refused.ts";
-import { formerMemberFindings, etcdLeaveFindings } from "./leave.ts";
+import { formerMemberFindings, etcdLeaveFindings } from "./etcdLeave.ts";
 import { namesakeFindings } from "./namesake.ts";
 import type { GateSite } from "./site.ts";
-import { inQueue } from "./turn.ts";
-
-/** The node as it was when its operation decided to go on. */
-export interface ExpectedNode {
-  readonly bootId: string | undefined;
-  /** Called when nothing stands against the action, right before it is asked for: from then on it may have happened. */
-  readonly onAct?: (() => void) | undefined;
-}
-
-/** What an action takes from the cluster, and so what a look has to find. */
-export type ActionStake =
-  /** The node goes down and comes back, or is made ready for that. */
-  | ({ kind: "restart" } & ExpectedNode)
-  /** The node leaves the cluster; its etcd member where it is known. */
-  | ({ kind: "leave"; etcdMember?: string | undefined } & Partial<ExpectedNode>)
-  /** etcd converts its data; all control planes have to be well, and none goes down. */
-  | { kind: "convert" }
-  /** Services of the node restart. Its own health is no obstacle: the change may be its cure. */
-  | { kind: "configure"; as?: "configuration" | "kubernetes" };
+import type { ActionStake, Expected } from "./stake.ts";
+import { inQueue } from "./clusterQueue.ts";
 
 /** An action that takes the node down for a while: its volumes have left it, and it does not lead etcd. */
 const down = { goesDown: true, forfeits: true };
@@ -120,7 +103,7 @@ export class Gate {
   async install(
     image: string,
     onMessage: (text: string) => void,
-    expected: ExpectedNode,
+    expected: Expected,
     call: CallOptions,
   ): Promise<number | undefined> {
     return this.#act({ kind: "restart", ...expected }, (talos) => talos.install(image, onMessage, call));
@@ -129,28 +112,25 @@ export class Gate {
   /** MachineService.Upgrade: installs and reboots. @returns the id that its events carry */
   async upgradeLegacy(
     request: { image: string; preserve: boolean },
-    expected: ExpectedNode,
+    expected: Expected,
     call: CallOptions,
   ): Promise<string> {
     return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call), down);
   }
 
   /** Moves etcd's leadership away, looks, and reboots: whoever goes down is a follower. */
-  async reboot(expected: ExpectedNode, call: CallOptions): Promise<void> {
+  async reboot(expected: Expected, call: CallOptions): Promise<void> {
     await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call), down);
   }
 
   /** After an upgrade that failed on the node and left its services stopped: nothing more can be taken from the cluster. */
-  async rebootStopped(expected: ExpectedNode, call: CallOptions): Promise<void> {
+  async rebootStopped(expected: Expected, call: CallOptions): Promise<void> {
     await this.#requireSameBoot({ kind: "restart", ...expected });
-    await this.#withActor((talos) => talos.reboot(call));
+    await this.#dial((talos) => talos.reboot(call));
   }
 
   /** MachineService.Reset. @returns the id that its events carry */
-  async reset(
-    expected: ExpectedNode & { etcdMember?: string | undefined },
-    call: CallOptions,
-  ): Promise<string> {
+  async reset(expected: Expected & { etcdMember?: string | undefined }, call: CallOptions): Promise<string> {
     const onAct = (): void => {
       this.#reset = true;
       expected.onAct?.();
@@ -212,7 +192,7 @@ export class Gate {
 
   /** Asks the node what a configuration would do. Changes nothing. */
   async tryConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
-    return this.#withActor((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
+    return this.#dial((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
   }
 
   /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
@@ -222,9 +202,7 @@ export class Gate {
   ): Promise<ApplyAnswer> {
     if (changes) this.requireApproval(as);
     const apply = (talos: TalosActor): Promise<ApplyAnswer> => talos.applyConfiguration(request, call);
-    return disturbs
-      ? this.#act({ kind: "configure", as }, apply, { goesDown: drained })
-      : this.#withActor(apply);
+    return disturbs ? this.#act({ kind: "configure", as }, apply, { goesDown: drained }) : this.#dial(apply);
   }
 
   /**
@@ -238,7 +216,7 @@ export class Gate {
     const findings = node.role === "controlplane" ? await formerMemberFindings(this.#site, look) : [];
     if (findings.length > 0) throw new Refused(findings);
     await this.#noNamesake(hostnameOf(data));
-    return this.#withActor((talos) => talos.applyFirstConfiguration(data, call), node.node, {
+    return this.#dial((talos) => talos.applyFirstConfiguration(data, call), node.node, {
       ...connectionTo(node.node),
       credentials: "maintenance",
     });
@@ -268,7 +246,7 @@ export class Gate {
 
   /** Starts a service that was stopped, which takes nothing from the cluster. */
   async startService(id: string, call: CallOptions): Promise<void> {
-    await this.#withActor((talos) => talos.startService(id, call));
+    await this.#dial((talos) => talos.startService(id, call));
   }
 
   async #act<T>(
@@ -276,9 +254,7 @@ export class Gate {
     action: (talos: TalosActor) => Promise<T>,
     { goesDown = false, forfeits = false }: { goesDown?: boolean; forfeits?: boolean } = {},
   ): Promise<T> {
-    this.requireApproval(
-      (stake.kind === "configure" ? stake.as : undefined) ?? plannedActionByStake[stake.kind],
-    );
+    this.requireApproval((stake.kind === "configure" ? stake.as : undefined) ?? plannedActions[stake.kind]);
     return this.inTurn(async () => {
       if (forfeits) await this.#moveEtcdLeaderAway();
       await this.require(stake, goesDown);
@@ -286,7 +262,7 @@ export class Gate {
       const taken = await this.#turn?.hold();
       if (taken !== undefined) throw new Refused([taken]);
       if ("onAct" in stake) stake.onAct?.();
-      const done = await this.#withActor(action);
+      const done = await this.#dial(action);
       if (stake.kind === "configure") await this.#awaitRecovery(before);
       return done;
     });
@@ -301,7 +277,7 @@ export class Gate {
       const { leader, memberId } = await reader(node.node).etcdStatus(call);
       if (leader !== memberId) return;
       if ((await reader(node.node).etcdMembers(call)).length > 1)
-        await this.#withActor((talos) => talos.forfeitLeadership(call));
+        await this.#dial((talos) => talos.forfeitLeadership(call));
     } catch (error) {
       // It is a courtesy: whether etcd is well is for the look that follows.
       if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
@@ -407,7 +383,7 @@ export class Gate {
   }
 
   /** A connection of its own for each action: one that was open before may be half open. */
-  async #withActor<T>(
+  async #dial<T>(
     action: (talos: TalosActor) => Promise<T>,
     address = this.#site.node.node,
     connection = this.#site.connectionTo(address),

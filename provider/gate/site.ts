@@ -5,7 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { Timeouts } from "../context.ts";
 import type { EtcdWanted } from "../guards/etcdStep.ts";
 import type { Finding } from "../guards/finding.ts";
-import type { SealedClients } from "./acting.ts";
+import type { SealedClients } from "./sealedClients.ts";
 
 /** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has found out. */
 export interface GateSite {

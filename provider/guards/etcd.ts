@@ -3,7 +3,7 @@ import type { EtcdAlarm, EtcdMember, EtcdStatus, MachineStatus } from "../../tal
 import { lacksOnlyServices } from "../facts.ts";
 import { quorumWithout, type LeaveKind } from "../gate/quorum.ts";
 import { removeMemberCommand, talosctlCommand } from "../talosctl.ts";
-import { hintForUnanswered } from "../unanswered.ts";
+import { hintForUnanswered } from "../unansweredHint.ts";
 import type { Finding } from "./finding.ts";
 
 /** What one control plane says of itself, or why it says nothing. */

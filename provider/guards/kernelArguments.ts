@@ -2,7 +2,7 @@ import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
 import { upgradeApiOf } from "../../talos/features.ts";
-import { installKernelArguments } from "../../talos/judgeConfig.ts";
+import { installKernelArguments } from "../../talos/checkConfig.ts";
 import { argumentsForSchematic, lostKernelArguments } from "../../talos/kernelArguments.ts";
 import { scrubSecrets } from "../../talos/secrecy/text.ts";
 import { VersionError } from "../../talos/version.ts";

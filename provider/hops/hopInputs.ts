@@ -1,6 +1,6 @@
 import { isRecord } from "../../talos/values.ts";
 import { parseVersion, VersionError } from "../../talos/version.ts";
-import type { Hop, KubernetesOnPath } from "./way.ts";
+import type { Hop, KubernetesOnPath } from "./path.ts";
 
 /** The input `hops` of what looks at all nodes: each way once, and which node goes it. */
 export interface HopsInput {

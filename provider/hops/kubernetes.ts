@@ -1,10 +1,10 @@
-import { kubernetesMinor, kubernetesStops, oldestKubernetesFor } from "../../talos/kubernetesWay.ts";
+import { kubernetesMinor, kubernetesStops, oldestKubernetesFor } from "../../talos/kubernetesPath.ts";
 import type { KubernetesUpgradeInputs } from "../kubernetesUpgrade/inputs.ts";
 import { lookAtCluster, releasesIn } from "../kubernetesUpgrade/look.ts";
 import { upgradeThroughMinors } from "../kubernetesUpgrade/upgrade.ts";
 import { Work } from "../kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../session.ts";
-import type { NodeWithHops } from "./way.ts";
+import type { NodeWithHops } from "./path.ts";
 
 /** What hops ask of the cluster's Kubernetes. */
 export interface KubernetesHopCall {

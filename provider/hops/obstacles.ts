@@ -2,7 +2,7 @@ import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { isExtensionAvailable, extensionName } from "../../talos/extensions.ts";
 import { etcdMinor, etcdVersionOf } from "../../talos/etcdVersions.ts";
 import { describeSteps, kubernetesSteps, releasesNotRunning } from "../../talos/kubernetesSteps.ts";
-import { kubernetesStops } from "../../talos/kubernetesWay.ts";
+import { kubernetesStops } from "../../talos/kubernetesPath.ts";
 import { supportedKubernetesRange } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import type { UpgradeContext } from "../context.ts";
@@ -13,7 +13,7 @@ import { joinHints, joinProblems, type Finding } from "../guards/finding.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
-import { missingMinors, upgradeLegs, type NodeWithHops, type UpgradeLeg } from "./way.ts";
+import { missingMinors, upgradeLegs, type NodeWithHops, type UpgradeLeg } from "./path.ts";
 
 /**
  * What would stop a node somewhere on its way, as far as that is known before: a way that ends in the middle is not begun. What stands against the next

@@ -10,9 +10,9 @@ import { withinBudget } from "../rollout/budget.ts";
 import { retryKubernetes, drain, findNode } from "../steps/drain.ts";
 import { awaitNotedStorage } from "../steps/storage.ts";
 import { releaseNode } from "../steps/uncordon.ts";
-import { noteStorage } from "../storage/remember.ts";
+import { noteStorage } from "../storage/storageNote.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import { setComponentImage } from "./configuration.ts";
+import { setComponentImage } from "./componentImage.ts";
 import { componentsBehind, kubeletRelease, type ClusterLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 

@@ -5,7 +5,7 @@ import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
 import { retryKubernetes } from "../steps/drain.ts";
-import { setComponentImage } from "./configuration.ts";
+import { setComponentImage } from "./componentImage.ts";
 import { foreignFinding, keepsInventory, readInventory, type InventoryLook } from "./inventory.ts";
 import type { ClusterLook } from "./look.ts";
 import { planManifestChange, manifestLabel, type ManifestChange } from "./manifestChange.ts";

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { compare, parse } from "semver";
 import { describeSteps, stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
-import { kubernetesReleasesBetween } from "../../talos/kubernetesWay.ts";
+import { kubernetesReleasesBetween } from "../../talos/kubernetesPath.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";

@@ -2,12 +2,12 @@ import { approvalProperty } from "../approval.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { changedInputs, type DetailedDiffResult } from "../detailedDiff.ts";
 import type { CheckFailure } from "../check.ts";
-import type { PluginResource } from "../otherResource.ts";
+import type { PluginResource } from "../pluginResource.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";
 import { alwaysSecret } from "../state.ts";
-import { kubernetesReleasesBetween } from "../../talos/kubernetesWay.ts";
+import { kubernetesReleasesBetween } from "../../talos/kubernetesPath.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { checkKubernetesUpgrade, kubernetesUpgradeInputs, type KubernetesUpgradeInputs } from "./inputs.ts";
 import {

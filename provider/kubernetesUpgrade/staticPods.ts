@@ -4,7 +4,7 @@ import { releaseOfImage, type staticPodComponents } from "../../talos/kubernetes
 import { pollUntil } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import { setComponentImage } from "./configuration.ts";
+import { setComponentImage } from "./componentImage.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 type Component = (typeof staticPodComponents)[number];

@@ -1,5 +1,5 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import { kubernetesReleasesBetween } from "../../talos/kubernetesWay.ts";
+import { kubernetesReleasesBetween } from "../../talos/kubernetesPath.ts";
 import { releaseOfImage, staticPodComponents } from "../../talos/kubernetesImages.ts";
 import { throwIfCancelled } from "../context.ts";
 import { Cancelled, EngineGone, NodeRebooted, endSentence, UpgradeError } from "../errors.ts";

@@ -1,10 +1,10 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { pollUntil } from "../context.ts";
-import { etcdSeenByOthers } from "../gate/leave.ts";
+import { etcdSeenByOthers } from "../gate/etcdLeave.ts";
 import { KubernetesError, resetAnnotation, type KubernetesNode } from "../kubernetes.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import { hintForUnanswered } from "../unanswered.ts";
+import { hintForUnanswered } from "../unansweredHint.ts";
 import { untrustedServerCertificate, isInMaintenanceMode } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
 import { RemovalError, type RemovalContext } from "./context.ts";

@@ -14,7 +14,7 @@ import {
   type MembershipInputs,
 } from "./members.ts";
 import { etcdFindings, refuseOtherNode, removeNode } from "./removal.ts";
-import { volumesAtRisk } from "../storage/leave.ts";
+import { volumesAtRisk } from "../storage/awaitDetached.ts";
 
 /** Some nodes could not be taken out; `members` is who is left to care for. */
 export class MembershipError extends Error {

@@ -1,10 +1,10 @@
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
 import { propertyPath } from "../rollout.ts";
-import { checkKubeconfigExpiry } from "../certificates/judge.ts";
+import { checkKubeconfigExpiry } from "../certificates/expiry.ts";
 import type { CheckFailure } from "../check.ts";
 import { wallClockMs } from "../clock.ts";
-import type { AddedInputs, PluginResource } from "../otherResource.ts";
+import type { AddedInputs, PluginResource } from "../pluginResource.ts";
 import { refusedProperty } from "../refusals.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { StatusSink } from "../progress.ts";

@@ -7,15 +7,15 @@ import { throwIfCancelled } from "../context.ts";
 import { Cancelled } from "../errors.ts";
 import { Gate } from "../gate/gate.ts";
 import { Refused } from "../gate/refused.ts";
-import { inQueue } from "../gate/turn.ts";
-import { fetchKubeconfig, fetchKubeconfigForLock } from "../givenKubeconfig.ts";
+import { inQueue } from "../gate/clusterQueue.ts";
+import { fetchKubeconfig, fetchKubeconfigForLock } from "../fetchKubeconfig.ts";
 import { drainInputs, nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import { askedApproval, type Surroundings } from "../session.ts";
 import { failedAfterApply, notApplied, refusedAfter } from "./applyErrors.ts";
-import { requireConfigurationApproval } from "./approved.ts";
-import { endDrain, toConfigurationError, openForDrain, whileDrained } from "./drained.ts";
+import { requireConfigurationApproval } from "./approval.ts";
+import { endDrain, toConfigurationError, openForDrain, whileDrained } from "./kubeletDrain.ts";
 import type { NodeConfigurationInputs } from "./inputs.ts";
 import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
 import { readKubeletStake, restartsKubelet } from "./kubelet.ts";
@@ -30,7 +30,7 @@ import {
   reinstallRefusal,
   type FoundConfiguration,
 } from "./look.ts";
-import { hintForUnanswered } from "../unanswered.ts";
+import { hintForUnanswered } from "../unansweredHint.ts";
 
 /** Who asks, and where its messages go. */
 export interface ApplyCall {

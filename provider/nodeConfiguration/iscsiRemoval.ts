@@ -1,10 +1,10 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { withoutIscsiLabel } from "../../talos/iscsi.ts";
-import { fetchKubeconfig } from "../givenKubeconfig.ts";
+import { fetchKubeconfig } from "../fetchKubeconfig.ts";
 import { nodeLabel } from "../inputs.ts";
 import { findNode } from "../steps/drain.ts";
 import { describeLeft, listFirst } from "../storage/describe.ts";
-import { ownDrivers } from "../storage/remember.ts";
+import { ownDrivers } from "../storage/storageNote.ts";
 import { isApiError, type KubeletLook } from "./kubelet.ts";
 
 /** Does the change give the node the label of `iscsi: false`? The DaemonSet controller then removes the drivers' pods from it at once. */

@@ -1,7 +1,7 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { Connections } from "../connections.ts";
-import { fetchKubeconfig } from "../givenKubeconfig.ts";
+import { fetchKubeconfig } from "../fetchKubeconfig.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
 import type { Surroundings } from "../session.ts";

@@ -2,7 +2,7 @@ import { laneCount } from "../../talos/lanes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
 import type { StepName } from "../errors.ts";
-import { inQueue } from "../gate/turn.ts";
+import { inQueue } from "../gate/clusterQueue.ts";
 import { describeMachine } from "../facts.ts";
 import { waitLimit, joinProblems, type Finding } from "../guards/finding.ts";
 import { cordonAnnotation, KubernetesError, type KubernetesNode } from "../kubernetes.ts";

@@ -11,9 +11,9 @@ import {
   type KubernetesNode,
   type KubernetesPod,
 } from "../kubernetes.ts";
-import { awaitVolumesDetached, warnOfVolumes } from "../storage/leave.ts";
-import { noteStorage, storageAnnotations } from "../storage/remember.ts";
-import { Watched } from "../watched.ts";
+import { awaitVolumesDetached, warnOfVolumes } from "../storage/awaitDetached.ts";
+import { noteStorage, storageAnnotations } from "../storage/storageNote.ts";
+import { Watched } from "../watchedObjects.ts";
 
 /** The node in Kubernetes, and whether the cordon on it is ours. */
 export interface Cordon {

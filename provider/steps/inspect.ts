@@ -4,7 +4,7 @@ import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import { reach } from "../../talos/endpoint.ts";
 import type { UpgradeError } from "../errors.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import { hintForUnanswered } from "../unanswered.ts";
+import { hintForUnanswered } from "../unansweredHint.ts";
 import { describeMachine, runsWantedImage, readFacts, type NodeFacts } from "../facts.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 

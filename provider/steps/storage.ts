@@ -1,7 +1,7 @@
 import type { UpgradeContext } from "../context.ts";
 import { storageAnnotation, type KubernetesNode } from "../kubernetes.ts";
-import { awaitStorageBack } from "../storage/back.ts";
-import { parseStorageNote } from "../storage/remember.ts";
+import { awaitStorageBack } from "../storage/awaitStorageBack.ts";
+import { parseStorageNote } from "../storage/storageNote.ts";
 import { retryKubernetes } from "./drain.ts";
 
 /** Step `storage`: the next node waits until this one's storage is well. Where nothing was noted before its drain, there is nothing to wait for. */

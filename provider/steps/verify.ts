@@ -16,7 +16,7 @@ import {
 import { etcdVersionAfter } from "../guards/etcdVersion.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import { hintForUnanswered } from "../unanswered.ts";
+import { hintForUnanswered } from "../unansweredHint.ts";
 
 interface Shortcoming {
   code: ErrorCode;

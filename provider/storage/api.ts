@@ -10,7 +10,7 @@ import type {
 } from "@kubernetes/client-node";
 import { KubernetesError, type KubernetesPod } from "../kubernetes.ts";
 import { toKubernetesPod } from "../kubernetesObjects.ts";
-import type { WatchSource } from "../watched.ts";
+import type { WatchSource } from "../watchedObjects.ts";
 import type { Attachment, Budget, StorageReader, Volume } from "./reader.ts";
 
 /** What the reader needs of the client library, and how this program asks. */

@@ -5,7 +5,7 @@ import type { Timeouts } from "../context.ts";
 import type { Finding } from "../guards/finding.ts";
 import type { NodeUpgradeInputs } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesNode } from "../kubernetes.ts";
-import { WakeSignal, Watched } from "../watched.ts";
+import { WakeSignal, Watched } from "../watchedObjects.ts";
 import { describeLeft, listFirst, type LeftOnNode } from "./describe.ts";
 import type { Attachment } from "./reader.ts";
 import { readIscsiSessions, readSessionIds } from "./sessions.ts";

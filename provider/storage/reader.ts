@@ -1,5 +1,5 @@
 import type { KubernetesPod } from "../kubernetes.ts";
-import type { WatchSource } from "../watched.ts";
+import type { WatchSource } from "../watchedObjects.ts";
 
 /** A volume that is attached to a node, or on its way there or away: a VolumeAttachment. */
 export interface Attachment {

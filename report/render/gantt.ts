@@ -3,7 +3,7 @@ import { timeAxis, type TimeAxis } from "../model/timeAxis.ts";
 import type { TimelineStep } from "../model/timeline.ts";
 import { h, Html } from "./html.ts";
 import { phaseOf, phases, type PhaseId } from "./steps.ts";
-import { formatClockTime, formatDuration, describeOutcome } from "./words.ts";
+import { formatClockTime, formatDuration, describeOutcome } from "./format.ts";
 
 /** A rollout drawn: a lane for each node, a bar for each step. Places are parts of the width, so that it fits any. */
 

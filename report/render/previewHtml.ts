@@ -16,7 +16,7 @@ import {
   rebootText,
   stagesOf,
 } from "./texts.ts";
-import { formatDuration, describeLastUpgrade, formatMoment } from "./words.ts";
+import { formatDuration, describeLastUpgrade, formatMoment } from "./format.ts";
 
 const levelText = {
   failed: "Preview failed",

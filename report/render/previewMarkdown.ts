@@ -15,7 +15,7 @@ import {
   rebootText,
   stagesOf,
 } from "./texts.ts";
-import { describeLastUpgrade, formatMoment } from "./words.ts";
+import { describeLastUpgrade, formatMoment } from "./format.ts";
 
 /** What a comment may have at GitHub, and so at most pages that cut one; a little is left for what a pipeline puts around it. */
 const markdownLimit = 62_000;

@@ -12,7 +12,7 @@ import {
   describeKubernetesUpgrade,
   formatMoment,
   describeOutcome,
-} from "./words.ts";
+} from "./format.ts";
 
 const looks = {
   done: { level: "nothing", label: "Rollout done" },

@@ -10,7 +10,7 @@ import {
   describeKubernetesUpgrade,
   formatMoment,
   describeOutcome,
-} from "./words.ts";
+} from "./format.ts";
 
 /** The last upgrades of a stack's nodes for a terminal: seconds by step, and what went wrong. */
 export function rolloutText(report: RolloutReport): string {

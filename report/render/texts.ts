@@ -3,7 +3,7 @@ import type { ConfigurationPlan } from "../model/configuration.ts";
 import type { DiffLine } from "../model/lineDiff.ts";
 import type { NodePlan } from "../model/nodes.ts";
 import { isRollback } from "../model/verdict.ts";
-import { formatDuration, formatImage } from "./words.ts";
+import { formatDuration, formatImage } from "./format.ts";
 
 /** Words that Markdown and HTML share. */
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { ownPatches, type MachineConfigPatchSpec } from "../../talos/machineConfigPatches.ts";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
-import { dropKnownParts } from "../../talos/newInBase.ts";
+import { dropKnownParts } from "../../talos/dropKnownParts.ts";
 import { securityPatch } from "../../talos/patches.ts";
 import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.ts";
 import { parseSecretsBundle } from "../../talos/secretsBundle.ts";

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { networkPatch } from "../../talos/networkPatch.ts";
-import { dropKnownParts } from "../../talos/newInBase.ts";
+import { dropKnownParts } from "../../talos/dropKnownParts.ts";
 import type { Line } from "../../talos/mergeRules.ts";
 import {
   hostnamePatch,

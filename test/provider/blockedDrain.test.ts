@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { drain } from "../../provider/steps/drain.ts";
-import type { WatchSource } from "../../provider/watched.ts";
+import type { WatchSource } from "../../provider/watchedObjects.ts";
 import { FakeFleet, type MachineTrouble } from "../unit/provider/fakeFleet.ts";
 import { openSession } from "../unit/provider/randomRollouts.ts";
 import { steppingClock } from "../unit/provider/steppingClock.ts";

@@ -47,7 +47,7 @@ afterEach(async () => {
 
 /** Another process that asks for the turn, says when it has it, and gives it back at the next line that it reads. */
 async function otherRun(): Promise<{ says: (word: string) => Promise<void>; end: () => void }> {
-  const module = join(import.meta.dirname, "../../provider/gate/clusterTurn.ts");
+  const module = join(import.meta.dirname, "../../provider/gate/clusterLock.ts");
   const url = `http://127.0.0.1:${(leases.address() as AddressInfo).port}`;
   const script = `
     const { clusterTurn } = await import(${JSON.stringify(module)});

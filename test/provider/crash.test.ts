@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { realClock } from "../../provider/clock.ts";
 import { defaultTimeouts } from "../../provider/context.ts";
-import { SealedClients } from "../../provider/gate/acting.ts";
+import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import type { KubernetesClient, NodeRemover } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import { connectActor } from "../../talos/api/actor.ts";

@@ -10,7 +10,7 @@ import {
   type ObjectSelection,
   type LockLease,
 } from "../../provider/kubernetes.ts";
-import type { WatchSource } from "../../provider/watched.ts";
+import type { WatchSource } from "../../provider/watchedObjects.ts";
 import { FakeObjects, FakeStorage } from "./fakeStorage.ts";
 
 type FakePod = KubernetesPod & { node: string };

@@ -1,6 +1,6 @@
 import type { KubernetesPod } from "../../provider/kubernetes.ts";
 import type { Attachment, Budget, StorageReader, Volume } from "../../provider/storage/reader.ts";
-import type { WatchEvent, WatchSource } from "../../provider/watched.ts";
+import type { WatchEvent, WatchSource } from "../../provider/watchedObjects.ts";
 
 /** Objects that are listed and watched, in memory. */
 export class FakeObjects<T extends { uid: string }> {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import type { FaultId } from "../../lab/node/machine/faults.ts";
 import { realClock } from "../../provider/clock.ts";
-import { SealedClients } from "../../provider/gate/acting.ts";
+import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import type { Gate } from "../../provider/gate/gate.ts";
 import { Refused } from "../../provider/gate/refused.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";

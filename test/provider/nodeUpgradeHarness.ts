@@ -1,6 +1,6 @@
 import { realClock, type Clock } from "../../provider/clock.ts";
 import { defaultTimeouts, type Timeouts } from "../../provider/context.ts";
-import { SealedClients } from "../../provider/gate/acting.ts";
+import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import type { Properties } from "../../provider/secrets.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { SealedClients } from "../../provider/gate/acting.ts";
+import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import { defaultTimeouts } from "../../provider/context.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { DeploymentChanges } from "../../provider/changedSoFar.ts";
+import { DeploymentChanges } from "../../provider/deploymentChanges.ts";
 import type { Clock } from "../../provider/clock.ts";
 import { defaultTimeouts } from "../../provider/context.ts";
-import { SealedClients } from "../../provider/gate/acting.ts";
+import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import { preflight } from "../../provider/preflight.ts";

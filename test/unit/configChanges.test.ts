@@ -6,7 +6,7 @@ import { configChanges, type ConfigComparison } from "../../talos/configChanges.
 import { canonicalText, sameMeaning } from "../../talos/configMeaning.ts";
 import { configText, parseConfig } from "../../talos/configTree.ts";
 import { mergeConfig, MergeError } from "../../talos/mergeConfig.ts";
-import { dropKnownParts } from "../../talos/newInBase.ts";
+import { dropKnownParts } from "../../talos/dropKnownParts.ts";
 import { modulePatch, securityPatch } from "../../talos/patches.ts";
 
 const base = `version: v1alpha1

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KNOWN_CONTRACTS, releasesBefore, versionSkew } from "../../talos/releases.ts";
-import { remainingHops } from "../../provider/hops/way.ts";
+import { remainingHops } from "../../provider/hops/path.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
 import { kubernetesSteps, releasesNotRunning } from "../../talos/kubernetesSteps.ts";
 import { findBadRelease } from "../../talos/extensions.ts";

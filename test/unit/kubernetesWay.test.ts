@@ -6,7 +6,7 @@ import {
   kubernetesStops,
   kubernetesReleasesBetween,
   type KubernetesStop,
-} from "../../talos/kubernetesWay.ts";
+} from "../../talos/kubernetesPath.ts";
 import { kubernetesProblem, releasesBefore } from "../../talos/releases.ts";
 
 const way = ["v1.9.6", "v1.10.9", "v1.11.6", "v1.12.11", "v1.13.9"] as const;

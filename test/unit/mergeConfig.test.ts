@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
-import { patchScope } from "../../talos/patchReach.ts";
+import { patchScope } from "../../talos/patchScope.ts";
 
 // What Talos's machinery gives for these is held in test/lab/mergeMachinery.test.ts.
 

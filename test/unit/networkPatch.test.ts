@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
-import { dropKnownParts } from "../../talos/newInBase.ts";
+import { dropKnownParts } from "../../talos/dropKnownParts.ts";
 import { installImagePatch } from "../../talos/patches.ts";
 import { networkPatch, type NetworkInterface } from "../../talos/networkPatch.ts";
 

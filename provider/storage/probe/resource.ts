@@ -2,7 +2,7 @@ import { isRecord } from "../../../talos/values.ts";
 import { coded } from "../../../talos/errorCodes.ts";
 import { secondsRule, showValue, textRule, type CheckFailure, type Rule } from "../../check.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../../detailedDiff.ts";
-import type { PluginResource } from "../../otherResource.ts";
+import type { PluginResource } from "../../pluginResource.ts";
 import { propertyPath } from "../../rollout.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../../secrets.ts";
 import type { Surroundings } from "../../session.ts";

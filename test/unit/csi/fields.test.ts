@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { describeValue } from "../../../components/csi/fields.ts";
-import { describeGiven } from "../../../settings/words.ts";
+import { describeGiven } from "../../../settings/messages.ts";
 
 /** A wrong value in an error: enough to find it in the file, and no secret that stands in the wrong place. */
 

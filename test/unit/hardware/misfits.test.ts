@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseAllDocuments, stringify } from "yaml";
-import { findMissingHardware } from "../../../talos/hardware/misfits.ts";
+import { findMissingHardware } from "../../../talos/hardware/missingHardware.ts";
 import { namedHardware } from "../../../talos/hardware/named.ts";
 import type { Hardware } from "../../../talos/hardware/reported.ts";
 

@@ -19,7 +19,7 @@ async function complaints(file: string, text: string): Promise<string[]> {
 const ways = [
   ["the acting client", 'import { connectActor } from "../talos/api/actor.ts";'],
   ["the acting client, loaded later", 'export const load = () => import("../../talos/api/actor.ts");'],
-  ["what the gate acts with", 'import { unsealClients } from "./gate/acting.ts";'],
+  ["what the gate acts with", 'import { unsealClients } from "./gate/sealedClients.ts";'],
   ["the acting client's type", 'import type { TalosActor } from "../talos/api/talosClient.ts";'],
   ["the remover of Node objects", 'import { connectNodeRemover } from "./kubernetesApi.ts";'],
   ["the remover's type", 'import type { NodeRemover } from "./kubernetes.ts";'],

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { defaultTimeouts } from "../../../provider/context.ts";
 import { NodeRebooted } from "../../../provider/errors.ts";
-import { SealedClients } from "../../../provider/gate/acting.ts";
+import { SealedClients } from "../../../provider/gate/sealedClients.ts";
 import { Gate } from "../../../provider/gate/gate.ts";
 import type { GateSite } from "../../../provider/gate/site.ts";
 import { NotRecovered, Refused } from "../../../provider/gate/refused.ts";

@@ -6,8 +6,8 @@ import { etcdFindings } from "../../../provider/guards/etcd.ts";
 import { releaseFindings } from "../../../provider/guards/release.ts";
 import { removeMemberCommand } from "../../../provider/talosctl.ts";
 import { timelineAfter } from "../../../provider/timeline.ts";
-import { hintForUnanswered } from "../../../provider/unanswered.ts";
-import { describeNodeAfterFailure } from "../../../provider/whereabouts.ts";
+import { hintForUnanswered } from "../../../provider/unansweredHint.ts";
+import { describeNodeAfterFailure } from "../../../provider/nodeAfterFailure.ts";
 
 const facts = (change: Partial<NodeFacts> = {}): NodeFacts => ({
   version: "v1.13.7",

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import { DeploymentChanges } from "../../../provider/changedSoFar.ts";
+import { DeploymentChanges } from "../../../provider/deploymentChanges.ts";
 import { EngineGone } from "../../../provider/errors.ts";
 import { preflight } from "../../../provider/preflight.ts";
 import { laneCount, planUpgradeLanes } from "../../../talos/lanes.ts";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import type { Clock } from "../../../provider/clock.ts";
 import { defaultTimeouts } from "../../../provider/context.ts";
-import { SealedClients } from "../../../provider/gate/acting.ts";
+import { SealedClients } from "../../../provider/gate/sealedClients.ts";
 import { cordonAnnotation, installAnnotation } from "../../../provider/kubernetes.ts";
 import { UpgradeError } from "../../../provider/errors.ts";
 import { nodeUpgradeInputs } from "../../../provider/inputs.ts";

@@ -3,8 +3,8 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { Cancelled } from "../../../provider/errors.ts";
-import { acquireClusterLock, type ClusterLock } from "../../../provider/gate/clusterTurn.ts";
-import { acquireHostLock } from "../../../provider/gate/hostTurn.ts";
+import { acquireClusterLock, type ClusterLock } from "../../../provider/gate/clusterLock.ts";
+import { acquireHostLock } from "../../../provider/gate/hostLock.ts";
 import { KubernetesError } from "../../../provider/kubernetes.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
 import { steppingClock } from "./steppingClock.ts";
@@ -18,7 +18,7 @@ afterEach(() => {
 
 /** Another process that takes the turn and keeps it. */
 async function otherProcess(cluster: string): Promise<ChildProcess> {
-  const module = join(import.meta.dirname, "../../../provider/gate/hostTurn.ts");
+  const module = join(import.meta.dirname, "../../../provider/gate/hostLock.ts");
   const script = `const { hostTurn } = await import(${JSON.stringify(module)});
     await hostTurn(${JSON.stringify(cluster)}, new AbortController().signal, () => {});
     console.log("mine");

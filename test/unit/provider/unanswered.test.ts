@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { hintForUnanswered } from "../../../provider/unanswered.ts";
+import { hintForUnanswered } from "../../../provider/unansweredHint.ts";
 
 const away = /Check that the node is on/;
 

@@ -1,7 +1,7 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import type { CheckFailure } from "../check.ts";
-import { fetchKubeconfig } from "../givenKubeconfig.ts";
+import { fetchKubeconfig } from "../fetchKubeconfig.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 import type { Surroundings } from "../session.ts";

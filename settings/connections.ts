@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { splitEndpoint } from "../talos/endpoint.ts";
 import { isHost } from "./hosts.ts";
-import { flagSchema, must } from "./words.ts";
+import { flagSchema, must } from "./messages.ts";
 
 const endpointText = "a host or host:port, such as 203.0.113.7:50021";
 

@@ -1,5 +1,5 @@
 import type { NodeFacts } from "../facts.ts";
-import { remainingHops, type NodeWithHops } from "./way.ts";
+import { remainingHops, type NodeWithHops } from "./path.ts";
 
 /** Drain, reboot and verification of a server. The program has no times of these nodes here: a report on the preview takes those of their last upgrades. */
 const assumedMinutes = 5;

@@ -6,25 +6,25 @@ import { NodeRebooted, problemLines, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdVersionAfter } from "./guards/etcdVersion.ts";
 import { joinProblems, type Finding } from "./guards/finding.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
-import { hopPreviewNotes } from "./hops/outlook.ts";
+import { hopPreviewNotes } from "./hops/previewNotes.ts";
 import { upgradePathProblem } from "./hops/obstacles.ts";
 import { describeKubernetesHops, kubernetesAtNextStep } from "./hops/kubernetes.ts";
-import { upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/way.ts";
-import { fetchKubeconfig } from "./givenKubeconfig.ts";
+import { upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
+import { fetchKubeconfig } from "./fetchKubeconfig.ts";
 import type { NodeUpgradeInputs } from "./inputs.ts";
 import { untrustedServerCertificate } from "./maintenance.ts";
-import { groupedAdvisories } from "./advice.ts";
+import { groupedAdvisories } from "./upgradeAdvisories.ts";
 import { preflightNodes } from "./preflight.ts";
 import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
-import { previewWaits } from "./rollout/outlook.ts";
+import { previewWaits } from "./rollout/previewWaits.ts";
 import { Session, type Surroundings } from "./session.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { guard } from "./steps/guard.ts";
 import { diagnoseRefusal, unreachableError } from "./steps/inspect.ts";
 import { initiatorAfterUpgrade, initiatorChangeWarnings } from "./storage/initiators.ts";
-import { volumesAtRisk } from "./storage/leave.ts";
-import { collectStorageWarnings } from "./storage/survey.ts";
+import { volumesAtRisk } from "./storage/awaitDetached.ts";
+import { collectStorageWarnings } from "./storage/previewWarnings.ts";
 
 /** What a rollout would do, as it stands now. */
 export interface RolloutPreview {

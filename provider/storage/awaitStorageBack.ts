@@ -2,9 +2,9 @@ import { coded } from "../../talos/errorCodes.ts";
 import { formatDuration } from "../clock.ts";
 import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesPod } from "../kubernetes.ts";
-import { Watched } from "../watched.ts";
+import { Watched } from "../watchedObjects.ts";
 import { listFirst } from "./describe.ts";
-import type { StorageBefore } from "./remember.ts";
+import type { StorageBefore } from "./storageNote.ts";
 
 /**
  * Step `storage`: waits until the storage that the node had before its upgrade is well again, on it or wherever its pods went. What was wrong

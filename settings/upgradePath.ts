@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { must } from "./words.ts";
+import { must } from "./messages.ts";
 
 /** How nodes that are several minor releases behind get to theirs. */
 

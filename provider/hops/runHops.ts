@@ -2,10 +2,10 @@ import { describeImage } from "../../talos/nodeOutlook.ts";
 import { versionChangeVerb, type NodeFacts } from "../facts.ts";
 import { nodeLabel } from "../inputs.ts";
 import { Session, type Surroundings } from "../session.ts";
-import { prefixStatusWithNode } from "../speakingFor.ts";
+import { prefixStatusWithNode } from "../prefixedStatus.ts";
 import { timelineAfter } from "../timeline.ts";
 import { upgradeNode } from "../upgrade.ts";
-import { nextHopStage, unverifiedHop, type NodeWithHops, type HopStage } from "./way.ts";
+import { nextHopStage, unverifiedHop, type NodeWithHops, type HopStage } from "./path.ts";
 
 /** One node's upgrade to a release on its way, as reports read it. */
 export interface CompletedHop {

@@ -1,7 +1,7 @@
 import type { TalosActor } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import type { NodeRemover } from "../kubernetes.ts";
-import { acquireHostLock } from "./hostTurn.ts";
+import { acquireHostLock } from "./hostLock.ts";
 
 /** How clients are made that can disturb a node or a cluster. */
 export interface ActingClients {
