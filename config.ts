@@ -41,7 +41,7 @@ export class SettingsError extends Error {
   constructor(problems: Problem[]) {
     const count = problems.length === 1 ? "1 mistake" : `${problems.length} mistakes`;
     super(
-      `the configuration has ${count}:\n${problems.map(({ path, reason }) => `  ${coded(problemCode(path), `${path === "" ? "" : `${path}: `}${reason}`)}`).join("\n")}`,
+      `the configuration has ${count}:\n${problems.map((problem) => `  ${coded(problemCode(problem), `${problem.path === "" ? "" : `${problem.path}: `}${problem.reason}`)}`).join("\n")}`,
     );
     this.name = "SettingsError";
     this.problems = problems;
@@ -88,8 +88,8 @@ export function parseSettings(
   return { ...completed.settings, warnings, hidden: collectHiddenValues(given.config, secret) };
 
   /** What a message quotes may be a secret in the wrong place. */
-  function discreet({ path, reason }: Problem): Problem {
-    return { path, reason: withoutValues(reason, secret) };
+  function discreet(problem: Problem): Problem {
+    return { ...problem, reason: withoutValues(problem.reason, secret) };
   }
 }
 

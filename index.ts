@@ -5,8 +5,8 @@ import { declareCluster } from "./components/iscsiCluster.ts";
 import { loadSettings } from "./config.ts";
 
 const settings = loadSettings();
-for (const { path, reason } of settings.warnings)
-  void pulumi.log.warn(coded(problemCode(path), `${path} ${reason}`));
+for (const warning of settings.warnings)
+  void pulumi.log.warn(coded(problemCode(warning), `${warning.path} ${warning.reason}`));
 
 /** The outputs of the stack; IscsiClusterOutputs says what each is. */
 export const {

@@ -338,8 +338,8 @@ export class IscsiCluster extends pulumi.ComponentResource {
   /** @param settings what `parseSettings` gave: it has checked them, and names every mistake at once. */
   constructor(name: string, settings: Settings, opts?: pulumi.ComponentResourceOptions) {
     super("talos-iscsi:index:IscsiCluster", name, {}, opts);
-    for (const { path, reason } of settings.warnings)
-      void pulumi.log.warn(coded(problemCode(path), `${path} ${reason}`), this);
+    for (const warning of settings.warnings)
+      void pulumi.log.warn(coded(problemCode(warning), `${warning.path} ${warning.reason}`), this);
     this.outputs = declareCluster(settings, this, (part) => `${name}-${part}`);
     this.registerOutputs(this.outputs);
   }

@@ -1,3 +1,4 @@
+import type { Problem } from "../components/csi/problems.ts";
 import { problemCode } from "../settings/problemCode.ts";
 import { coded } from "../talos/errorCodes.ts";
 import { readFileSync } from "node:fs";
@@ -79,12 +80,12 @@ interface KnownOutput {
   promise: () => Promise<unknown>;
 }
 
-function inputsError(found: readonly { path: string; reason: string }[]): pulumi.InputPropertiesError {
+function inputsError(found: readonly Problem[]): pulumi.InputPropertiesError {
   return new pulumi.InputPropertiesError({
     message: "the settings cannot be used",
-    errors: found.map(({ path, reason }) => ({
-      propertyPath: path,
-      reason: coded(problemCode(path), reason),
+    errors: found.map((problem) => ({
+      propertyPath: problem.path,
+      reason: coded(problemCode(problem), problem.reason),
     })),
   });
 }

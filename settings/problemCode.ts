@@ -1,3 +1,4 @@
+import type { Problem } from "../components/csi/problems.ts";
 import type { ErrorCode } from "../talos/errorCodes.ts";
 
 /** By the path of the setting; the first that fits. */
@@ -17,6 +18,6 @@ const families: readonly (readonly [RegExp, ErrorCode])[] = [
 ];
 
 /** The code of what is wrong with a setting. */
-export function problemCode(path: string): ErrorCode {
-  return families.find(([pattern]) => pattern.test(path))?.[1] ?? "settings";
+export function problemCode({ path, code }: Pick<Problem, "path" | "code">): ErrorCode {
+  return code ?? families.find(([pattern]) => pattern.test(path))?.[1] ?? "settings";
 }

@@ -134,6 +134,7 @@ export function plainSecretProblems(scalars: readonly Scalar[]): Problem[] {
     const place = pathText(path);
     return {
       path: place,
+      code: "plain-secret",
       reason: `is a secret in plain text: set it with \`pulumi config set --secret --path '${place}'\`, or take it from the environment (fromEnvironment). Also change it where it is used, since everyone who can read the file knows it`,
     };
   });

@@ -131,6 +131,7 @@ export const errorCodes = [
   "settings-patch",
   "settings-plan",
   "settings-secrets",
+  "plain-secret",
   "settings-upgrade",
   "settings-versions",
   "image-reference",

@@ -1,4 +1,4 @@
-import { coded } from "../../talos/errorCodes.ts";
+import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 
@@ -8,6 +8,8 @@ export interface Problem {
   path: string;
   /** What is wrong and what would be right. */
   reason: string;
+  /** Its code, where the path alone does not tell it. */
+  code?: ErrorCode;
 }
 
 /** Writes a path the way a reader of the stack's file would: `["pools", 0, "name"]` becomes `pools[0].name`. */

@@ -385,7 +385,7 @@ describe("a mistake is named by its path, with what is wrong and what would be r
     );
     expect(problems).toEqual([{ path: at, reason: expect.stringMatching(reason) as string }]);
     expect(message).toBe(
-      `the configuration has 1 mistake:\n  ${coded(problemCode(at), `${at}: ${problems[0]?.reason}`)}`,
+      `the configuration has 1 mistake:\n  ${coded(problemCode({ path: at }), `${at}: ${problems[0]?.reason}`)}`,
     );
   });
 

@@ -563,7 +563,7 @@ describe("what comes out of it", () => {
   it("a cluster without a control plane is refused with the property's name", async () => {
     await expect(make({ nodes: [node("w1", 21, "worker")] })).rejects.toMatchObject({
       propertyPath: "nodes",
-      reason: "has no control plane; at least one node needs role controlplane",
+      reason: expect.stringContaining("has no control plane") as string,
     });
   });
 });
