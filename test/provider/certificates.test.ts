@@ -146,7 +146,7 @@ describe("with a cluster", () => {
     const soon = await preview(310, year);
     expect(soon.reasons).toEqual([]);
     expect(soon.warnings[0]).toMatch(
-      /^the client certificate of the talosconfig expires on \d{4}-\d\d-\d\d, in 5\d days\./,
+      /^the client certificate of the talosconfig expires on \d{4}-\d\d-\d\d, in 5\d days \[certificate-expires\]/,
     );
     const over = await preview(366, year);
     expect(over.reasons).toHaveLength(1);
