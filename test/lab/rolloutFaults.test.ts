@@ -195,7 +195,7 @@ describe("from v1.13.6", () => {
     fault: "schematic-differs",
     says: /verify": .*runs v1\.13\.5 with schematic 376567988ad3/,
   });
-  stopsAt({ node: "cp2", fault: "iscsiadm-missing", says: /verify": .*not \/usr\/local\/sbin\/iscsiadm/ });
+  stopsAt({ node: "cp2", fault: "iscsiadm-missing", says: /verify": .*\[extension-incomplete\]/ });
   stopsAt({
     node: "cp3",
     fault: "stream-breaks-late",

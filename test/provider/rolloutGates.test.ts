@@ -119,10 +119,10 @@ describe("custom gates", () => {
     expect(result.failures).toEqual([]);
     const checked: unknown = result.inputs;
     const stops = "the rollout would wait right now, and then stop: ";
-    expect(own.warnings).toContain(
+    expect(own.warnings.join("\n")).toContain(
       `${stops}upgrade.gates[1]: CephCluster rook-ceph/rook-ceph cannot be read: the cluster has no kind CephCluster in ceph.rook.io/v1`,
     );
-    expect(own.warnings).toContain("upgrade.gates[0]: there is no Volume to check");
+    expect(own.warnings.join("\n")).toContain("upgrade.gates[0]: there is no Volume to check");
 
     // A cluster that is being adopted: the stack gets its kubeconfig in the deployment.
     const first = createHarness(kubernetes);
