@@ -50,11 +50,11 @@ async function otherRun(): Promise<{ says: (word: string) => Promise<void>; end:
   const module = join(import.meta.dirname, "../../provider/gate/clusterLock.ts");
   const url = `http://127.0.0.1:${(leases.address() as AddressInfo).port}`;
   const script = `
-    const { clusterTurn } = await import(${JSON.stringify(module)});
+    const { acquireClusterLock } = await import(${JSON.stringify(module)});
     const { realClock } = await import(${JSON.stringify(join(import.meta.dirname, "../../provider/clock.ts"))});
     const ask = async (path, body) =>
       (await (await fetch(${JSON.stringify(url)} + path, { method: "POST", body: JSON.stringify(body) })).json()).value;
-    const turn = await clusterTurn(
+    const turn = await acquireClusterLock(
       { turn: () => ask("/turn", {}), takeTurn: (holder, version) => ask("/takeTurn", { holder, version }) },
       {
         clock: realClock,

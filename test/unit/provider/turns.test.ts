@@ -19,8 +19,8 @@ afterEach(() => {
 /** Another process that takes the turn and keeps it. */
 async function otherProcess(cluster: string): Promise<ChildProcess> {
   const module = join(import.meta.dirname, "../../../provider/gate/hostLock.ts");
-  const script = `const { hostTurn } = await import(${JSON.stringify(module)});
-    await hostTurn(${JSON.stringify(cluster)}, new AbortController().signal, () => {});
+  const script = `const { acquireHostLock } = await import(${JSON.stringify(module)});
+    await acquireHostLock(${JSON.stringify(cluster)}, new AbortController().signal, () => {});
     console.log("mine");
     setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ["--no-warnings", "--input-type=module", "-e", script]);
