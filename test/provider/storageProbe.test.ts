@@ -173,7 +173,7 @@ describe("what does not work is told with its step, and all else is probed and r
   it.each<[string, (fake: FakeProbeCluster) => void, RegExp]>([
     ["other data than were written", (fake) => (fake.readBack = () => "rot"), /step "write".*SHA-256 rot/],
     ["other data on the second node", (fake) => (fake.damage = () => "rot"), /step "read".*SHA-256 rot/],
-    ["no data on the second node", (fake) => (fake.damage = () => ""), /step "read".*lost.*w1/],
+    ["no data on the second node", (fake) => (fake.damage = () => ""), /step "read".*data loss.*w1/],
     [
       "a volume that stays",
       (fake) => (fake.undeletable = true),
