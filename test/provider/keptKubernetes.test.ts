@@ -115,9 +115,8 @@ it("a machine that joins gets the release of the cluster, not that of the settin
   });
   await machine.start();
   try {
-    const text = setImages(cluster.node("w1").config?.text ?? "", {
-      kubelet: `ghcr.io/siderolabs/kubelet:${newRelease}`,
-    });
+    const ofPeer = (cluster.node("w1").config?.text ?? "").replace("hostname: w1", "hostname: w9");
+    const text = setImages(ofPeer, { kubelet: `ghcr.io/siderolabs/kubelet:${newRelease}` });
     const { provider } = own.provider();
     const change = { name: "w9", node: machine.address };
     await provider.create(urn, { ...inputsOf("w1", text), ...change });
