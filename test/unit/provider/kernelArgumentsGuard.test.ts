@@ -40,7 +40,7 @@ async function findings(change: Partial<Answers> = {}) {
     readText: tells(running),
     bootedWithUki: tells(bootedWithUki),
   } as unknown as TalosReader;
-  return kernelArgumentFindings("10.0.0.21", talos, version, {} as never);
+  return kernelArgumentFindings("10.0.0.21", talos, version, {});
 }
 
 const told = async (change: Partial<Answers> = {}): Promise<string[]> =>
