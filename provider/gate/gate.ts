@@ -292,18 +292,19 @@ export class Gate {
     const { clock, patience, signal, tell } = this.#site;
     const begun = clock.now();
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
-    let wellSince: number | undefined;
+    // A moment to reach, not a duration to measure: a sum of the pauses may be short of that by rounding, and no pause is short enough then.
+    let steadyAt: number | undefined;
     for (;;) {
       const findings = this.#withoutRestarting(await this.#healthAfterChange(), begun).filter(
         ({ problem }) => !before.some((one) => one.problem === problem),
       );
       const now = clock.now();
-      wellSince = findings.length === 0 ? (wellSince ?? now) : undefined;
-      if (wellSince !== undefined && now - wellSince >= patience.steadyMs) return;
-      if (wellSince === undefined && now - begun >= patience.recoveryMs)
+      steadyAt = findings.length === 0 ? (steadyAt ?? now + patience.steadyMs) : undefined;
+      if (steadyAt !== undefined && now >= steadyAt) return;
+      if (steadyAt === undefined && now - begun >= patience.recoveryMs)
         throw new NotRecovered(findings, now - begun);
       if (findings.length > 0) tell(`recovering: ${joinProblems(findings)}`);
-      const left = wellSince === undefined ? Infinity : wellSince + patience.steadyMs - now;
+      const left = steadyAt === undefined ? Infinity : steadyAt - now;
       await clock.sleep(Math.min(pause(), left), signal);
     }
   }
