@@ -1,6 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import type { DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
 import provproto from "@pulumi/pulumi/proto/provider_pb.js";
+import { canonicalJson } from "../talos/values.ts";
 import type { Properties } from "./secrets.ts";
 import { alwaysSecret } from "./state.ts";
 
@@ -127,16 +128,5 @@ export function changedInputs(
             ? ("delete" as const)
             : ("update" as const),
       ]),
-  );
-}
-
-/** The same for what is the same, in whatever order its keys came. */
-export function canonicalJson(value: unknown): string {
-  return (
-    JSON.stringify(value, (_key, part: unknown) =>
-      typeof part === "object" && part !== null && !Array.isArray(part)
-        ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-        : part,
-    ) ?? ""
   );
 }

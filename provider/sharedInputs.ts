@@ -1,6 +1,6 @@
 import { coded } from "../talos/errorCodes.ts";
 import { createHash } from "node:crypto";
-import { canonicalJson } from "./detailedDiff.ts";
+import { canonicalJson } from "../talos/values.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import { alwaysSecret } from "./state.ts";
 

@@ -1,6 +1,7 @@
 /** What a deployment would do to the nodes, as it is approved: in one form, without secrets, with a digest. */
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { canonicalJson } from "./values.ts";
 
 const nodeSchema = z.strictObject({
   address: z.string(),
@@ -168,19 +169,4 @@ function describeActions(
       ([component, from]) => `${label}: ${component} ${from} -> ${kubernetes?.to ?? ""}`,
     ),
   ];
-}
-
-/** JSON with sorted keys, and without those that are undefined. */
-function canonicalJson(value: unknown): string {
-  return (
-    JSON.stringify(value, (_key, part: unknown) =>
-      typeof part === "object" && part !== null && !Array.isArray(part)
-        ? Object.fromEntries(
-            Object.entries(part)
-              .filter(([, inner]) => inner !== undefined)
-              .sort(([a], [b]) => (a < b ? -1 : 1)),
-          )
-        : part,
-    ) ?? ""
-  );
 }

@@ -1,3 +1,5 @@
+import { isRecord } from "../../talos/values.ts";
+
 /** A parsed document of a machine configuration. */
 export type ConfigDocument = Record<string, unknown>;
 
@@ -79,7 +81,7 @@ function keyPair({ issuingCA }: ConfigDocument): Fields {
 
 /** A copy of an object; an empty one in place of anything else. */
 function copyFields(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+  return isRecord(value) ? { ...value } : {};
 }
 
 function list(value: unknown): unknown[] {

@@ -1,12 +1,13 @@
 /**
  * Values of resources as a report may show them. The engine marks secrets and leaves what is not known yet open; both become a mark here.
- * What is a secret by its name or its form is one whoever forgot to mark it: reports end up in mails and in tickets.
+ * What is a secret by its name or form is treated as one even if nobody marked it: reports end up in mails and tickets.
  */
 
 import { signatureKey, signatures, unknownValues } from "../../talos/secrecy/engineValues.ts";
 import { isLabelKey, isSecretName, isSecretSection } from "../../talos/secrecy/names.ts";
 import { isCertificate, isHarmlessValue, isPrivateKey } from "../../talos/secrecy/shapes.ts";
 import { secretSpans, withoutTokens } from "../../talos/secrecy/text.ts";
+import { isRecord } from "../../talos/values.ts";
 
 export type Value = string | number | boolean | null | Value[] | { [key: string]: Value };
 export type Properties = Record<string, Value>;
@@ -65,9 +66,7 @@ function isSecret(value: unknown, name: string): boolean {
   if (typeof value === "string") return isSecretName(name) && !isHarmlessValue(value);
   if (typeof value === "number") return isSecretName(name);
   // Lists of names: imagePullSecrets, the resources of a right.
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? isSecretSection(name, value as Record<string, unknown>)
-    : false;
+  return isRecord(value) && isSecretSection(name, value);
 }
 
 function redactText(value: string, name: string): string {

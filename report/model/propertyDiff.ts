@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { isRecord } from "../../talos/values.ts";
 import type { Properties, Value } from "../digest/values.ts";
 import { textDiff, type TextDiff } from "./lineDiff.ts";
 
@@ -82,7 +83,7 @@ function formatInline(value: Value): string {
 }
 
 function isMapping(value: Value | undefined): value is Properties {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isRecord(value);
 }
 
 function isText(value: Value | undefined): value is string {
