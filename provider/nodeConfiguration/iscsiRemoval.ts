@@ -1,11 +1,9 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { withoutIscsiLabel } from "../../talos/iscsi.ts";
-import { fetchKubeconfig } from "../fetchKubeconfig.ts";
 import { nodeLabel } from "../inputs.ts";
-import { findNode } from "../steps/drain.ts";
 import { describeLeft, listFirst } from "../storage/describe.ts";
 import { ownDrivers } from "../storage/storageNote.ts";
-import { isApiError, type KubeletLook } from "./kubelet.ts";
+import { isApiError, readAttachedVolumes, type KubeletLook } from "./kubelet.ts";
 
 /** Does the change give the node the label of `iscsi: false`? The DaemonSet controller then removes the drivers' pods from it at once. */
 function removesIscsi(lines: readonly string[]): boolean {
@@ -14,30 +12,16 @@ function removesIscsi(lines: readonly string[]): boolean {
 
 /** Why a node must keep its drivers: nothing else can unmount the volumes that are on it. Undefined where there are none. */
 export async function iscsiRemovalProblem(
-  { surroundings, signal, wanted, connections }: KubeletLook,
+  look: KubeletLook,
   lines: readonly string[],
 ): Promise<CodedText | undefined> {
   if (!removesIscsi(lines)) return undefined;
-  const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
-  const talos = connections.to(wanted.node);
-  const label = nodeLabel(wanted);
+  const label = nodeLabel(look.wanted);
   const change = "iscsi: false removes the CSI drivers from the node";
   try {
-    const [own, kubeconfig] = await Promise.all([
-      talos.kubernetesNode(call),
-      fetchKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
-    ]);
-    const kubernetes = await surroundings.connectKubernetes(kubeconfig);
-    const node = findNode(await kubernetes.nodes(), own, wanted.node)?.name ?? own ?? "";
-    const [attached, volumes, pods] = await Promise.all([
-      kubernetes.storage.attachments.list(),
-      kubernetes.storage.volumes(),
-      kubernetes.podsOn(node).list(),
-    ]);
-    const attachments = attached.objects.filter(
-      (one) => one.node === node && ownDrivers.includes(one.driver),
-    );
-    const entries = describeLeft({ attachments, inUse: [], sessions: [] }, volumes, pods.objects);
+    const { node, attachments, volumes, pods } = await readAttachedVolumes(look);
+    const own = attachments.filter(({ driver }) => ownDrivers.includes(driver));
+    const entries = describeLeft({ attachments: own, inUse: [], sessions: [] }, volumes, pods);
     if (entries.length === 0) return undefined;
     return coded(
       "iscsi-removal",

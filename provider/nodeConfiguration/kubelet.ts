@@ -42,35 +42,36 @@ export interface KubeletLook {
 }
 
 /**
- * What the kubelet of a node stages again. Kubernetes is asked with credentials that a control plane gives out, since the stack's own kubeconfig
- * comes after the configurations. Throws a TalosError or a KubernetesError where it cannot be told.
+ * What Kubernetes says of the volumes on a node. It is asked with credentials that a control plane gives out, since the stack's own kubeconfig
+ * comes after the configurations. Throws a TalosError or a KubernetesError where they cannot be read.
  */
-async function volumesAtStake({
-  surroundings,
-  signal,
-  wanted,
-  connections,
-}: KubeletLook): Promise<VolumesAtStake> {
+export async function readAttachedVolumes({ surroundings, signal, wanted, connections }: KubeletLook) {
   const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
-  const talos = connections.to(wanted.node);
-  const sessions = await readIscsiSessions(talos, call);
-  if (sessions.length === 0) return { entries: [], unsafe: [] };
   const [own, kubeconfig] = await Promise.all([
-    talos.kubernetesNode(call),
+    connections.to(wanted.node).kubernetesNode(call),
     fetchKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
   ]);
   const kubernetes = await surroundings.connectKubernetes(kubeconfig);
   const node = findNode(await kubernetes.nodes(), own, wanted.node)?.name ?? own ?? "";
-  const [attachments, volumes, pods] = await Promise.all([
+  const [attached, volumes, pods] = await Promise.all([
     kubernetes.storage.attachments.list(),
     kubernetes.storage.volumes(),
     kubernetes.podsOn(node).list(),
   ]);
-  const here = attachments.objects.filter((attachment) => attachment.node === node);
-  const found = volumesWithSessions({ attachments: here, inUse: [], sessions }, volumes, pods.objects);
+  const attachments = attached.objects.filter((attachment) => attachment.node === node);
+  return { kubernetes, kubeconfig, node, attachments, volumes, pods: pods.objects };
+}
+
+/** What the kubelet of a node stages again. Throws as `readAttachedVolumes` does. */
+async function volumesAtStake(look: KubeletLook): Promise<VolumesAtStake> {
+  const call = { deadlineMs: look.surroundings.patience.probeMs * 2, signal: look.signal };
+  const sessions = await readIscsiSessions(look.connections.to(look.wanted.node), call);
+  if (sessions.length === 0) return { entries: [], unsafe: [] };
+  const { kubernetes, kubeconfig, attachments, volumes, pods } = await readAttachedVolumes(look);
+  const found = volumesWithSessions({ attachments, inUse: [], sessions }, volumes, pods);
   // Whether or not a session can be told to be theirs.
   const suspects = [
-    ...new Set(here.map(({ driver }) => driver).filter((driver) => unsafeDriverNames.test(driver))),
+    ...new Set(attachments.map(({ driver }) => driver).filter((driver) => unsafeDriverNames.test(driver))),
   ];
   return {
     entries: found,
