@@ -52,7 +52,7 @@ export interface TalosClusterNode {
   baseConfiguration?: string | undefined;
 }
 
-/** Secrets of a cluster that was made elsewhere and is taken over. */
+/** Secrets of a cluster that was created elsewhere and is adopted. */
 export interface ExistingCluster {
   /** Its secrets, as `talosctl gen secrets` or its machine configurations hold them. */
   machineSecrets: pulumi.Input<MachineSecrets>;

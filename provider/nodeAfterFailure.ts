@@ -13,6 +13,10 @@ export interface NodeAfterFailure {
   readonly committed: boolean;
 }
 
+/** Said of a node that has the wanted image installed and has not rebooted. */
+export const installedNotice =
+  "The new image is installed and starts with the next reboot, whatever causes it.";
+
 /**
  * What has become of the node, in one sentence. It is read from the node after the failure: what a step expected of the node says nothing about
  * what the node did.
@@ -28,8 +32,6 @@ export function describeNodeAfterFailure({ before, after, installed, committed }
   const stage = after.machine.stage === "running" ? "" : `, and is ${after.machine.stage}`;
   if (before.bootId === undefined || after.bootId === undefined) return `It runs ${image}${stage}.`;
   if (before.bootId !== after.bootId) return `It has rebooted, and runs ${image}${stage}.`;
-  const next = installed
-    ? " The new image is installed and starts with the next reboot, whoever asks for it."
-    : "";
+  const next = installed ? ` ${installedNotice}` : "";
   return `It has not rebooted, and runs ${image}${stage}.${next}`;
 }

@@ -5,7 +5,7 @@ import { ReportError } from "./reportError.ts";
 
 /** What both commands have in common. */
 
-/** Runs a command and gives the exit code: 1 for what is the user's to mend, told in words; anything else with its stack trace. */
+/** Runs a command and gives the exit code: 1 with a message for a user's mistake; anything else keeps its stack trace. */
 export async function runCommand(command: () => Promise<number>): Promise<number> {
   try {
     return await command();

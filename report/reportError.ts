@@ -1,6 +1,6 @@
 import { coded } from "../talos/errorCodes.ts";
 
-/** Why there is no report, in words for whoever asked for it. */
+/** Why there is no report, for the person who asked for it. */
 export class ReportError extends Error {
   override readonly name = "ReportError";
 

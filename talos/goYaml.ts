@@ -268,7 +268,7 @@ function isIndicator(
 
 function writeLiteral(page: Page, text: string, indent: number): void {
   page.indicator("|", { spaceBefore: true });
-  // The hint is always the full indent, even where "- " indents by two only; later releases of the library mend that.
+  // The hint is always the full indent, even where "- " indents by two only; later releases of the library fix that.
   if (text.startsWith(" ")) page.indicator(String(INDENT), { spaceBefore: false });
   const tail = [...text].slice(-2);
   const endsInBreak = isBreak(tail.at(-1) ?? "");

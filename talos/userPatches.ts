@@ -1,6 +1,6 @@
 /**
- * The patches a user brings, looked at before a node sees them: as text, and then by what the configuration becomes. The rules for the result are those of
- * talos/checkConfig.ts; here it is found out which patch brought it about. What only Talos can judge is left to Talos.
+ * Checks the patches that users provide before a node sees them: first as text, then by the configuration that they produce. The rules for the result are those of
+ * talos/checkConfig.ts; this file finds the patch that causes each problem. What only Talos can judge is left to Talos.
  */
 import { isMap, isScalar, isSeq, type Node } from "yaml";
 import { ConfigTextError, parseConfig, type TreeMap } from "./configTree.ts";

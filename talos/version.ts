@@ -36,8 +36,10 @@ const CONTRACT = /^v(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})$/;
 export function parseVersion(text: string): TalosVersion {
   const match = RELEASE.exec(text);
   if (match === null) {
-    const mended = RELEASE.test(`v${text.trim()}`) ? ` Did you mean "v${text.trim()}"?` : "";
-    throw new VersionError(`"${text}" is not a Talos release such as "v1.13.9" or "v1.14.0-rc.1".${mended}`);
+    const suggestion = RELEASE.test(`v${text.trim()}`) ? ` Did you mean "v${text.trim()}"?` : "";
+    throw new VersionError(
+      `"${text}" is not a Talos release such as "v1.13.9" or "v1.14.0-rc.1".${suggestion}`,
+    );
   }
   const prerelease = match[4];
   return {
@@ -69,8 +71,8 @@ export function contractOf(version: string): Contract {
 export function parseContract(text: string): Contract {
   const match = CONTRACT.exec(text);
   if (match === null) {
-    const mended = /^v?(\d{1,4})\.(\d{1,4})(?:\.\d+.*)?$/.exec(text.trim());
-    const hint = mended === null ? "" : ` Did you mean "v${Number(mended[1])}.${Number(mended[2])}"?`;
+    const contract = /^v?(\d{1,4})\.(\d{1,4})(?:\.\d+.*)?$/.exec(text.trim());
+    const hint = contract === null ? "" : ` Did you mean "v${Number(contract[1])}.${Number(contract[2])}"?`;
     throw new VersionError(`"${text}" is not a configuration contract such as "v1.12".${hint}`);
   }
   return `v${Number(match[1])}.${Number(match[2])}`;

@@ -7,7 +7,7 @@ import type { EtcdWanted } from "../guards/etcdStep.ts";
 import type { Finding } from "../guards/finding.ts";
 import type { SealedClients } from "./sealedClients.ts";
 
-/** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has found out. */
+/** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has read. */
 export interface GateSite {
   readonly node: { name: string; node: string; role: "controlplane" | "worker" };
   /** Addresses of every control plane of the cluster; those that stay, where the node leaves it. */

@@ -37,7 +37,7 @@ export async function controlPlaneFindings(site: GuardSite, call: CallOptions): 
   ]);
   if ("error" in etcd) return [etcdSilentFinding(etcd.error, isControlPlane ? [node.node] : addresses)];
   const self = isControlPlane ? node.node : "";
-  const findings = etcdFindings({ self, ...etcd, mended: services, peers });
+  const findings = etcdFindings({ self, ...etcd, imageServices: services, peers });
   const versions =
     wanted === undefined || !isControlPlane ? [] : await etcdUpgradeFindings(site, wanted, peers, call);
   return [...findings, ...versions];
@@ -59,7 +59,7 @@ export async function etcdConfigureFindings(
   return etcdAtRiskFindings({
     self: isControlPlane ? node.node : "",
     ...etcd,
-    mended: [],
+    imageServices: [],
     peers: [...peers],
   });
 }

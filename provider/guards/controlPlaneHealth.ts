@@ -47,7 +47,7 @@ export async function readControlPlaneHealth(
     runs: etcd || silent,
     peers: seen.map(({ report }) => report),
     findings: [
-      ...peerFindings({ peers: others.map(({ report }) => report), self: self ?? "", mended: [] }),
+      ...peerFindings({ peers: others.map(({ report }) => report), self: self ?? "", imageServices: [] }),
       ...others.flatMap(({ findings }) => findings),
     ],
     restarting: others.flatMap(({ restarting }) => restarting),

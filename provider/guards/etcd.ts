@@ -19,8 +19,8 @@ export interface ControlPlaneReport {
   alarms: EtcdAlarm[];
   /** The control plane that told of them. Default: the one that is to be disturbed. */
   through?: string;
-  /** Services that come with the image: a control plane where only they fail does its work, and is mended when its turn comes. */
-  mended: readonly string[];
+  /** Services that come with the image: a control plane where only they fail does its work, and its own upgrade fixes them. */
+  imageServices: readonly string[];
   /** Every control plane, this node included. */
   peers: PeerReport[];
 }
@@ -126,14 +126,14 @@ function withoutAlarms<E extends EtcdStatus>(etcd: E, { alarms }: Pick<ControlPl
 export function peerFindings({
   peers,
   self,
-  mended,
-}: Pick<ControlPlaneReport, "peers" | "self" | "mended">): Finding[] {
+  imageServices,
+}: Pick<ControlPlaneReport, "peers" | "self" | "imageServices">): Finding[] {
   const findings: Finding[] = [];
   const wait = (code: ErrorCode, problem: string, hint: string): void => {
     findings.push({ code, problem, hint, mayPass: true, recovers: true });
   };
   for (const peer of peers) {
-    findings.push(...peerMachineFindings(peer, self, mended));
+    findings.push(...peerMachineFindings(peer, self, imageServices));
     if (peer.error !== undefined) continue;
     if ("error" in peer.etcd) {
       wait(
@@ -167,7 +167,7 @@ export function peerFindings({
 export function peerMachineFindings(
   peer: PeerReport,
   self: string | undefined,
-  mended: readonly string[],
+  imageServices: readonly string[],
 ): Finding[] {
   if (peer.error !== undefined) {
     return [
@@ -181,7 +181,10 @@ export function peerMachineFindings(
     ];
   }
   const { stage, ready, unmet } = peer.machine;
-  if (peer.address === self || (stage === "running" && (ready || lacksOnlyServices(peer.machine, mended))))
+  if (
+    peer.address === self ||
+    (stage === "running" && (ready || lacksOnlyServices(peer.machine, imageServices)))
+  )
     return [];
   const why = unmet.map(({ name, reason }) => `${name} ${reason}`.trim()).join(", ");
   return [

@@ -21,7 +21,7 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** What a node has, as far as it could be found out. */
+/** What a node has, as far as it could be read. */
 export type FoundConfiguration =
   | { state: "configured"; configuration: string }
   /** The machine lets anyone in, as Talos does before it has a configuration. */

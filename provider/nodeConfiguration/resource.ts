@@ -106,7 +106,7 @@ export async function checkConfiguration(
   return judged(answer([...history, ...foreseen.changes], foreseen.drift), foreseen.failures);
 }
 
-/** Nothing to ask about: the last look was about this configuration, and found out what it does. */
+/** Nothing to ask about: the last look compared this configuration. */
 function isLookUnneeded(before: Properties, inputs: Properties): boolean {
   return (
     isSameLook(before, inputs) &&

@@ -1,3 +1,4 @@
+import { installedNotice } from "../nodeAfterFailure.ts";
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import type { WindowState } from "../../talos/windowTimes.ts";
 import type { UpgradeContext } from "../context.ts";
@@ -25,9 +26,7 @@ export function describePostponed(
   installed: boolean,
   outsideWindow: "stop" | "fail",
 ): { text: string } | { seen: CodedText; hint: string } {
-  const image = installed
-    ? "The new image is installed and starts with the next reboot, whoever asks for it."
-    : "";
+  const image = installed ? installedNotice : "";
   const join = (...parts: string[]): string => parts.filter((part) => part !== "").join(" ");
   if (outsideWindow === "stop" && needed === undefined)
     return { text: join(`${message}.`, how, image || "The node runs its old image, untouched.") };

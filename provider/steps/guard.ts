@@ -119,7 +119,7 @@ async function machineStateFindings({ wanted, talos, patience, signal }: Upgrade
     .catch(throwRebootedIfTransient);
   // It was running when it was inspected: a request of an earlier run, that was on its way, has arrived.
   if (machine.stage !== "running") throw new NodeRebooted(`the machine is ${machine.stage}`);
-  // Services that come with the image are what the upgrade is there for: a node where only they fail is mended by it.
+  // Services that come with the image are what the upgrade is there for: a node where only they fail is fixed by it.
   if (machine.ready || lacksOnlyServices(machine, wanted.services)) return [];
   // Static pods and the Node object have their causes elsewhere, such as an API server that is away: a reboot is no cure.
   const stopped = machine.unmet.some(({ name }) => name === "services")

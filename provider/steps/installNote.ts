@@ -39,7 +39,7 @@ export async function findEarlierInstall(
       context,
       "install",
       coded("install-pending", `${installed} was installed in this boot and waits for a reboot`),
-      `Installing ${wanted.image} now would overwrite the running image, the only one to fall back to. Reboot the node first (${talosctlCommand("reboot", wanted.node)}), or wait for whoever installed it; then run \`pulumi up\` again.`,
+      `Installing ${wanted.image} now would overwrite the running image, the only one to fall back to. Reboot the node first (${talosctlCommand("reboot", wanted.node)}), or let the tool that installed it finish. Then run \`pulumi up\` again.`,
     );
   }
   const note = await readInstallNote(context, before);

@@ -295,7 +295,7 @@ describe("cancel", () => {
     expect(performance.now() - asked).toBeLessThan(1_000);
     expect(message).toBe(
       'w1 (127.44.5.21), step "drain": cancelled; steps left: drain, reboot, verify, uncordon, storage [cancelled]. ' +
-        "The next `pulumi up` continues from here. It has not rebooted, and runs v1.13.7 with no schematic. The new image is installed and starts with the next reboot, whoever asks for it. It was uncordoned.",
+        "The next `pulumi up` continues from here. It has not rebooted, and runs v1.13.7 with no schematic. The new image is installed and starts with the next reboot, whatever causes it. It was uncordoned.",
     );
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });

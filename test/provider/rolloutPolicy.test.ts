@@ -135,7 +135,7 @@ describe("upgrade windows", () => {
     expect(outs).toMatchObject({
       runningVersion: "v1.13.7",
       postponed: expect.stringContaining(
-        "The new image is installed and starts with the next reboot, whoever asks for it.",
+        "The new image is installed and starts with the next reboot, whatever causes it.",
       ) as string,
     });
     expect(kubernetes.log).toEqual([]);

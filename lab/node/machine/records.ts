@@ -22,7 +22,7 @@ export interface BootRecord {
   outcome: "booted" | "failed";
 }
 
-/** A configuration that was taken over, by its digest: the text holds secrets. */
+/** An accepted configuration, by its digest: the text holds secrets. */
 export interface AppliedConfig {
   at: string;
   mode: string;

@@ -17,7 +17,7 @@ function well(size: number): ControlPlaneReport {
       learner: false,
     })),
     alarms: [],
-    mended: ["ext-iscsid"],
+    imageServices: ["ext-iscsid"],
     peers: Array.from({ length: size }, (_, i) => healthyPeer(i)),
   };
 }

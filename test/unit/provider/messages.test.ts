@@ -125,7 +125,7 @@ describe("a control plane that does not answer", () => {
       self: "10.0.0.11",
       members: [{ id: "1", hostname: "cp1", addresses: ["10.0.0.11"], learner: false }],
       alarms: [],
-      mended: [],
+      imageServices: [],
       peers: [
         { address: "10.0.0.11", machine: facts().machine, etcd: etcd as never },
         { address: "10.0.0.12", error },
