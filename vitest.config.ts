@@ -28,6 +28,8 @@ const lab = {
 // Unit and provider tests run side by side, lab tests one file after the other when those are done.
 export default defineConfig({
   test: {
+    // Vitest leaves one core idle, which is half of a machine with two.
+    maxWorkers: "100%",
     // `npm run coverage`, by the unit and provider tests: the lab's run the program in processes of their own, which are not counted.
     coverage: {
       provider: "v8",
