@@ -31,7 +31,7 @@ export default tseslint.config(
       "reports/",
       "provider/pulumi-resource-talos-node",
       "plugin/pulumi-resource-talos-iscsi",
-      // Programs of other projects: test/unit/package.test.ts compiles them against the package.
+      // Programs of other projects: test/tools/package.test.ts compiles them against the package.
       "examples/programs/",
       "**/*.js",
       "**/*.cjs",

@@ -6,16 +6,19 @@ import { defineConfig } from "vitest/config";
 const night = [
   "test/lab/crash.test.ts",
   "test/lab/rolloutFaults.test.ts",
-  "test/lab/mergeFuzz.test.ts",
+  "test/tools/mergeFuzz.test.ts",
   "test/night/**/*.test.ts",
 ];
 
-// Lab tests with variants that only the night has time for. Each builds on the ones before it, so it runs the whole file.
-const labTests = join(import.meta.dirname, "test/lab");
-const withVariants = readdirSync(labTests)
-  .filter((name) => name.endsWith(".test.ts"))
-  .filter((name) => readFileSync(join(labTests, name), "utf8").includes('from "./nightly.ts"'))
-  .map((name) => `test/lab/${name}`);
+// Tests with variants that only the night has time for. Each builds on the ones before it, so it runs the whole file.
+const withVariants = ["test/lab", "test/tools"].flatMap((folder) =>
+  readdirSync(join(import.meta.dirname, folder))
+    .filter((name) => name.endsWith(".test.ts"))
+    .map((name) => `${folder}/${name}`)
+    .filter((path) =>
+      /from "[./a-z]*\/nightly\.ts"/.test(readFileSync(join(import.meta.dirname, path), "utf8")),
+    ),
+);
 
 // A lab needs the addresses to itself and may have to wait for tools to be built.
 const lab = {
@@ -25,7 +28,7 @@ const lab = {
   sequence: { groupOrder: 1 },
 };
 
-// Unit and provider tests run side by side, lab tests one file after the other when those are done.
+// Unit, provider and tool tests run side by side, lab tests one file after the other when those are done.
 export default defineConfig({
   test: {
     // Vitest leaves one core idle, which is half of a machine with two.
@@ -56,6 +59,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/unit/**/*.test.ts"],
+          // Loading the SDKs for each file anew takes longer than the tests. Each test leaves the process as it was.
+          isolate: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
@@ -66,6 +71,15 @@ export default defineConfig({
           include: ["test/provider/**/*.test.ts"],
           testTimeout: 180_000,
           hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: "tools",
+          include: ["test/tools/**/*.test.ts"],
+          exclude: night,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       { test: { name: "lab", include: ["test/lab/**/*.test.ts"], exclude: night, ...lab } },

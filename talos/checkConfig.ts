@@ -1,6 +1,6 @@
 /**
  * The rules that a node's whole machine configuration has to keep, beyond what merging refuses: looked at once, on the merged result, whatever form the
- * patches had that led to it. Pure; held against talosctl, the machinery of 1.14 and kube-apiserver in test/lab/judgeMachinery.test.ts.
+ * patches had that led to it. Pure; held against talosctl, the machinery of 1.14 and kube-apiserver in test/tools/judgeMachinery.test.ts.
  */
 import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
 import { sameMeaning } from "./configMeaning.ts";

@@ -3,7 +3,7 @@
  * writes the same). A schematic's ID is the hash of these bytes, so every quote and every space counts. JavaScript's
  * YAML writers quote, wrap and order differently, hence this one: only what a schematic can hold, only writing.
  *
- * test/lab/schematicDifferential.test.ts holds it against the factory's own package.
+ * test/tools/schematicDifferential.test.ts holds it against the factory's own package.
  */
 import { compareKeys } from "./goYamlKeys.ts";
 import { isBlank, isBreak, isPrintable, isSpaceForGo, plainMeansString } from "./goYamlScalar.ts";

@@ -5,7 +5,7 @@ import { commandPages, provesCommand, fencedCommands, proofs } from "../docsComm
 
 /**
  * Every command of the documentation is run by a test or says why it cannot be: `test/docsCommands.json` has which. The options are held against
- * the real tools in test/lab/docsCommands.test.ts.
+ * the real tools in test/tools/docsCommands.test.ts.
  */
 
 const root = join(import.meta.dirname, "../..");

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { skeletonConfig } from "../../talos/skeleton.ts";
 import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 
-// Settings whose result is wrong, whatever form the patch has; what the real ones say of each is in test/lab/judgeMachinery.test.ts.
+// Settings whose result is wrong, whatever form the patch has; what the real ones say of each is in test/tools/judgeMachinery.test.ts.
 
 function problemsOf(values: Record<string, unknown>, files: Record<string, string> = {}) {
   return parseOutcome(withValues(usualSettings(), values), files).problems;

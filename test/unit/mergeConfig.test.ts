@@ -3,7 +3,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
 import { patchScope } from "../../talos/patchScope.ts";
 
-// What Talos's machinery gives for these is held in test/lab/mergeMachinery.test.ts.
+// What Talos's machinery gives for these is held in test/tools/mergeMachinery.test.ts.
 
 const merged = (base: string, ...patches: string[]): unknown => parse(mergeConfig(base, patches));
 

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.ts";
 import { removedObjects } from "../../talos/removedApis.ts";
 import { runProgram } from "./components/program.ts";
@@ -19,11 +19,6 @@ const everyDriver = () =>
     },
     synology: { arrays: [{ host: "192.168.0.20", username: "kubernetes", password: canary }] },
   });
-
-vi.mock(import("../../talos/removedApis.ts"), async (load) => {
-  const real = await load();
-  return { removedObjects: vi.fn(real.removedObjects) };
-});
 
 it.each([
   ["kubernetes:batch/v1beta1:CronJob", "v1.25.0", ["CronJob of batch/v1beta1 (gone in v1.25)"]],
@@ -60,10 +55,17 @@ describe("a stack with every driver", () => {
   });
 
   it("has the resource that upgrades Kubernetes know what goes among all of its objects", async () => {
-    vi.mocked(removedObjects).mockImplementation((types) =>
-      [...types].filter((type) => /:(?:DaemonSet|StorageClass)$/.test(type)),
-    );
-    const { resources } = await runProgram(everyDriver());
+    vi.resetModules();
+    vi.doMock("../../talos/removedApis.ts", () => ({
+      removedObjects: (types: Iterable<string>) =>
+        [...types].filter((type) => /:(?:DaemonSet|StorageClass)$/.test(type)),
+    }));
+    onTestFinished(() => {
+      vi.doUnmock("../../talos/removedApis.ts");
+      vi.resetModules();
+    });
+    const program = await import("./components/program.ts");
+    const { resources } = await program.runProgram(everyDriver());
     const upgrade = onlyResource(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
     expect(ofType(resources, "kubernetes:apps/v1:DaemonSet").length).toBeGreaterThan(0);
     expect(upgrade.inputs["removedObjects"]).toEqual([

@@ -8,7 +8,7 @@ import { parseSettings } from "../../config.ts";
 import { nodePatch } from "../../talos/nodePatch.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { exampleNamed, settingsIn } from "../exampleStacks.ts";
-import { atNight } from "./nightly.ts";
+import { atNight } from "../lab/nightly.ts";
 import { PreviewProject, type Planned, type Preview, type PreviewTools } from "./examplePreview.ts";
 
 /** Every example, previewed by the real engine. No lab has to run, and one that runs is not touched. */

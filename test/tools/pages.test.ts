@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Browser, Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { digestFromText } from "../../../report/digest/read.ts";
-import { previewReport } from "../../../report/model/preview.ts";
-import { rolloutReport } from "../../../report/model/rollout.ts";
-import { previewHtml } from "../../../report/render/previewHtml.ts";
-import { rolloutHtml } from "../../../report/render/rolloutHtml.ts";
-import { unpackBundled, findBrowser, openBrowser } from "../../../tools/browser.ts";
+import { digestFromText } from "../../report/digest/read.ts";
+import { previewReport } from "../../report/model/preview.ts";
+import { rolloutReport } from "../../report/model/rollout.ts";
+import { previewHtml } from "../../report/render/previewHtml.ts";
+import { rolloutHtml } from "../../report/render/rolloutHtml.ts";
+import { unpackBundled, findBrowser, openBrowser } from "../../tools/browser.ts";
 import {
   driverSecret,
   nodeSteps,
@@ -18,13 +18,14 @@ import {
   timeline,
   urn,
   type FixtureNode,
-} from "./savedPreview.ts";
-import { nodeSeconds, savedState } from "./savedState.ts";
+} from "../unit/report/savedPreview.ts";
+import { nightly } from "../lab/nightly.ts";
+import { nodeSeconds, savedState } from "../unit/report/savedState.ts";
 
 /** The pages as a browser shows them. The pictures are left in reports/pictures, for a person to look at. */
 
 const at = Date.parse("2026-11-21T03:00:00Z");
-const pictures = join(import.meta.dirname, "../../../reports/pictures");
+const pictures = join(import.meta.dirname, "../../reports/pictures");
 const long = "x".repeat(300);
 
 const nodes: FixtureNode[] = [
@@ -207,13 +208,7 @@ const faint = `(() => {
 })()`;
 
 describe.each(Object.keys(pages))("%s", (name) => {
-  it.each([
-    [1200, "light"],
-    [1200, "dark"],
-    [390, "light"],
-    [390, "dark"],
-    [320, "light"],
-  ] as const)("fits a window of %i pixels, %s", async (width, scheme) => {
+  const fits = async (width: number, scheme: "light" | "dark"): Promise<void> => {
     const { page, complaints } = await open(name, width, scheme);
     await page.screenshot({ path: join(pictures, `${name}-${width}-${scheme}.png`), fullPage: true });
     const [needed, there] = (await page.evaluate(widths)) as [number, number];
@@ -227,7 +222,18 @@ describe.each(Object.keys(pages))("%s", (name) => {
       "solid",
     );
     await page.close();
-  });
+  };
+  const title = "fits a window of %i pixels, %s";
+  it.each([
+    [1200, "light"],
+    [320, "dark"],
+  ] as const)(title, fits);
+  nightly.each([
+    [1200, "dark"],
+    [390, "light"],
+    [390, "dark"],
+    [320, "light"],
+  ] as const)(title, fits);
 });
 
 describe("on paper", () => {

@@ -21,7 +21,7 @@ import {
 } from "../../tools/package/build.ts";
 import { bundlePlugin } from "../../tools/package/plugin.ts";
 import { PluginClient } from "../provider/pluginClient.ts";
-import { talosconfig } from "./settings/example.ts";
+import { talosconfig } from "../unit/settings/example.ts";
 
 // What npm gets, in a folder of a consumer that has nothing of this repository but the packages that npm would install with it.
 const root = join(import.meta.dirname, "..", "..");

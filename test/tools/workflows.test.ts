@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
-import { bundle, withValues, parseOutcome, talosconfig } from "./settings/example.ts";
+import { bundle, withValues, parseOutcome, talosconfig } from "../unit/settings/example.ts";
 import { changedStacks, groupByStage, mostStages, stacksIn } from "../../tools/stacks.ts";
 
 const root = join(import.meta.dirname, "../..");

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from "vitest";
 
 /** `npm run policy` as a person or a pipeline runs it. */
 
-const root = join(import.meta.dirname, "..", "..", "..");
+const root = join(import.meta.dirname, "..", "..");
 const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-policy-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
