@@ -18,6 +18,7 @@ import {
   type Origin,
   type Scalar,
 } from "./settings/secretValues.ts";
+import { pendingProblems } from "./settings/pendingValues.ts";
 import { valueAt } from "./settings/raw.ts";
 import { problemCode } from "./settings/problemCode.ts";
 import { coded } from "./talos/errorCodes.ts";
@@ -66,6 +67,8 @@ export function parseSettings(
 ): Settings {
   const bottomless = nestingProblems(config);
   if (bottomless.length > 0) throw new SettingsError(bottomless);
+  const pending = pendingProblems(config);
+  if (pending.length > 0) throw new SettingsError(pending);
   const flat = expandFlatKeys(config, origin);
   const given = resolveEnvironment(applyEnvironmentPlan(flat.config, environment), environment);
   const known = flat.origin;

@@ -1,6 +1,8 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { problemCode } from "../settings/problemCode.ts";
+import { pathText, type Path } from "../settings/secretValues.ts";
 import { coded } from "../talos/errorCodes.ts";
+import { isRecord } from "../talos/values.ts";
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import type { ConstructResult, Provider } from "@pulumi/pulumi/provider/provider.js";
@@ -48,29 +50,68 @@ function withPluginSource(
 
 /** The settings decide which resources there are, so they have to be known; which of them are secret stays known, too. */
 async function settingsFromInputs(inputs: pulumi.Inputs): Promise<Settings> {
-  const given: Record<string, unknown> = {};
-  const secretKeys = new Set<string>();
-  const unknown: string[] = [];
-  for (const [key, input] of Object.entries(inputs)) {
-    const output = pulumi.output(input as pulumi.Input<unknown>) as unknown as KnownOutput;
-    if (!(await output.isKnown)) unknown.push(key);
-    else given[key] = await output.promise();
-    if (await output.isSecret) secretKeys.add(key);
-  }
+  const { value, plain, secret, unknown } = await readInput(inputs, []);
   if (unknown.length > 0) {
     throw inputsError(
       unknown.map((path) => ({
-        path,
+        path: pathText(path),
         reason:
           "is not known yet: it comes from a resource that does not exist. Settings decide which resources are created; create that resource in its own stack and use its output",
       })),
     );
   }
   try {
-    return parseSettings(given, (path) => readFileSync(path, "utf8"), process.env, { secretKeys, file: {} });
+    return parseSettings(
+      value as Record<string, unknown>,
+      (path) => readFileSync(path, "utf8"),
+      process.env,
+      { secretKeys: new Set(secret.map(([key]) => String(key))), file: plain as Record<string, unknown> },
+    );
   } catch (error) {
     throw error instanceof SettingsError ? inputsError(error.problems) : error;
   }
+}
+
+/** An input as it was given. */
+interface ReadInput {
+  value: unknown;
+  /** The same, without what is a secret. */
+  plain: unknown;
+  /** Where the secrets are. */
+  secret: Path[];
+  /** Where it is not known. */
+  unknown: Path[];
+}
+
+/** Looks into lists and mappings, so that one secret does not hide what stands beside it, and what is unknown has its whole path. */
+async function readInput(input: unknown, path: Path): Promise<ReadInput> {
+  if (pulumi.Output.isInstance(input) || input instanceof Promise) {
+    const output = pulumi.output(input as pulumi.Input<unknown>) as unknown as KnownOutput;
+    if (!(await output.isKnown)) return { value: undefined, plain: undefined, secret: [], unknown: [path] };
+    const value = await output.promise();
+    return (await output.isSecret)
+      ? { value, plain: undefined, secret: [path], unknown: [] }
+      : { value, plain: value, secret: [], unknown: [] };
+  }
+  // A resource in place of a setting has its parent in it, and so on without an end.
+  if (pulumi.Resource.isInstance(input) || (!Array.isArray(input) && !isRecord(input)))
+    return { value: input, plain: input, secret: [], unknown: [] };
+  const parts = await Promise.all(
+    Object.entries(input).map(
+      async ([key, inner]) =>
+        [key, await readInput(inner, [...path, Array.isArray(input) ? Number(key) : key])] as const,
+    ),
+  );
+  const joined = (pick: (part: ReadInput) => unknown): unknown =>
+    Array.isArray(input)
+      ? parts.map(([, part]) => pick(part))
+      : Object.fromEntries(parts.map(([key, part]) => [key, pick(part)]));
+  return {
+    value: joined((part) => part.value),
+    plain: joined((part) => part.plain),
+    secret: parts.flatMap(([, part]) => part.secret),
+    unknown: parts.flatMap(([, part]) => part.unknown),
+  };
 }
 
 /** What the SDK's Output knows of itself and its type does not say. */

@@ -109,21 +109,75 @@ describe("construct", () => {
     ]);
   });
 
-  it("refuses a setting that is not known yet", async () => {
+  it.each<[string, (later: pulumi.Output<unknown>) => pulumi.Inputs, string[]]>([
+    ["a section", (later) => ({ ...usualSettings(), cluster: later }), ["cluster"]],
+    [
+      "values, each at its path",
+      (later) => ({
+        ...usualSettings(),
+        cluster: { ...(usualSettings()["cluster"] as object), name: later },
+        joviandss: joviandss(pulumi.secret(later)),
+      }),
+      ["cluster.name", "joviandss.endpoint.password"],
+    ],
+  ])("refuses %s that the preview does not know yet", async (_what, inputs, paths) => {
     const unknown = await record(
-      () =>
-        constructCluster(
-          ["prod", token, { ...usualSettings(), cluster: notKnown() }, {}],
-          "1.2.3",
-          undefined,
-        ),
-      {
-        ...providers,
-        preview: true,
-      },
+      () => constructCluster(["prod", token, inputs(notKnown()), {}], "1.2.3", undefined),
+      { ...providers, preview: true },
     ).catch((thrown: unknown) => thrown);
     const { errors = [] } = unknown as pulumi.InputPropertiesError;
-    expect(errors.map(({ propertyPath }) => propertyPath)).toEqual(["cluster"]);
+    expect(errors.map(({ propertyPath }) => propertyPath)).toEqual(paths);
+  });
+
+  it("hides the value that is a secret, and leaves readable what stands beside it", async () => {
+    const beside = {
+      ...joviandss(pulumi.secret(canary)),
+      controller: { replicas: 3 },
+      pools: [{ name: "Pool-0", storageClasses: [{ name: "fast", fsType: "xfs" }] }],
+    };
+    const plain = { ...beside, endpoint: { ...beside.endpoint, password: canary } };
+    const hidden = async (given: unknown) => {
+      const { resources } = await constructed({ ...usualSettings(), joviandss: given });
+      return ofType(resources, "kubernetes:apps/v1:Deployment").concat(
+        ofType(resources, "kubernetes:storage.k8s.io/v1:StorageClass"),
+      );
+    };
+    const shown = await hidden(beside);
+    expect(shown.length).toBeGreaterThan(1);
+    expect(leaksSecret(JSON.stringify(shown))).toBe(false);
+    expect(shown.map(({ inputs }) => inputs)).toEqual((await hidden(plain)).map(({ inputs }) => inputs));
+  });
+
+  it("makes two clusters at once, which share nothing", async () => {
+    const other = withValues(usualSettings(), {
+      "cluster.name": "other",
+      "cluster.endpoint": "https://10.1.0.10:6443",
+    });
+    const both = Object.entries({ first: usualSettings(), second: other });
+    const { resources } = await record(
+      () =>
+        Promise.all(
+          both.map(([name, inputs]) =>
+            constructCluster(
+              [name, token, { ...inputs, joviandss: joviandss(pulumi.secret(canary)) }, {}],
+              "1.2.3",
+              undefined,
+            ),
+          ),
+        ),
+      providers,
+    );
+    const urns = resources.map(({ parent, type, name }) => `${parent} ${type} ${name}`);
+    expect(urns.filter((urn, index) => urns.indexOf(urn) !== index)).toEqual([]);
+    for (const [name] of both) {
+      const own = resources.filter(
+        (resource) => resource.name === name || resource.name.startsWith(`${name}-`),
+      );
+      expect(own).toHaveLength(resources.filter(({ type }) => type !== "pulumi:pulumi:Stack").length / 2);
+      expect(own.flatMap(({ after }) => after).filter((needed) => !needed.startsWith(`${name}-`))).toEqual(
+        [],
+      );
+    }
   });
 
   it("refuses another component", async () => {

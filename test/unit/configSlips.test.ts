@@ -1,3 +1,4 @@
+import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { parseSettings, SettingsError } from "../../config.ts";
 
@@ -168,5 +169,43 @@ describe("releases, extensions, endpoint", () => {
     expect(warnings(settings({}, { nodes }))).toMatch(
       /even number of control planes \(2\).*no control plane can be upgraded/,
     );
+  });
+});
+
+describe("an Output among the settings", () => {
+  const node = (change: object) => [{ name: "cp1", address: "10.0.0.11", role: "controlplane", ...change }];
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ["for a section", { ...settings(), cluster: pulumi.output({ name: "dev" }) }, "cluster"],
+    ["for a value", settings({}, { name: pulumi.output("dev") }), "cluster.name"],
+    [
+      "for a secret",
+      { ...settings(), synology: { arrays: [{ password: pulumi.secret("p") }] } },
+      "synology.arrays[0].password",
+    ],
+    [
+      "for a label",
+      settings({}, { nodes: node({ labels: { rack: pulumi.output("r1") } }) }),
+      "cluster.nodes[0].labels.rack",
+    ],
+    [
+      "in a patch",
+      patched({ machine: { sysctls: { "vm.x": pulumi.output("1") } } }),
+      'cluster.patches.all[0].machine.sysctls["vm.x"]',
+    ],
+    ["and a Promise", settings({}, { vip: Promise.resolve("10.0.0.10") }), "cluster.vip"],
+  ])("%s is named at its path, and nothing else is complained of", (_what, config, path) => {
+    const [found = "", ...others] = mistakes(config);
+    expect(found).toMatch(/: is (an Output|a Promise), .*known when the program runs/);
+    expect(found.startsWith(`${path}: `), found).toBe(true);
+    expect(others).toEqual([]);
+  });
+
+  it("is named in every place at once, and where everything is one", () => {
+    const twice = settings({}, { name: pulumi.output("dev"), vip: pulumi.output("10.0.0.10") });
+    expect(mistakes(twice)).toHaveLength(2);
+    const [only = "", ...others] = mistakes(pulumi.output(settings()) as unknown as Record<string, unknown>);
+    expect(only).toMatch(/^: is an Output/);
+    expect(others).toEqual([]);
   });
 });
