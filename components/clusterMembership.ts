@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { memberSchema, membershipSchema } from "../talos/inputs/clusterMembership.ts";
+import type { NamedResourceInputs, ResourceInputs } from "./resourceInputs.ts";
 import { secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
@@ -46,13 +48,18 @@ export class ClusterMembership extends pulumi.CustomResource {
   declare readonly refused: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: ClusterMembershipArgs, opts?: pulumi.CustomResourceOptions) {
+    const inputs: ResourceInputs<typeof membershipSchema> & {
+      nodes: NamedResourceInputs<typeof memberSchema>;
+    } = {
+      ...args,
+      clientConfiguration: secretOnce(args.clientConfiguration),
+      ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
+    };
     super(
       "talos-node:index:ClusterMembership",
       name,
       {
-        ...args,
-        clientConfiguration: secretOnce(args.clientConfiguration),
-        ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
+        ...inputs,
         members: undefined,
         refused: undefined,
         ...(pulumi.runtime.isDryRun() ? { preview: true } : {}),

@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { confirmedSchematicSchema } from "../talos/inputs/confirmedSchematic.ts";
+import type { ResourceInputs } from "./resourceInputs.ts";
 
 export interface ConfirmedSchematicArgs {
   /** URL of the Image Factory, for the message. */
@@ -16,6 +18,7 @@ export interface ConfirmedSchematicArgs {
  */
 export class ConfirmedSchematic extends pulumi.CustomResource {
   constructor(name: string, args: ConfirmedSchematicArgs, opts?: pulumi.CustomResourceOptions) {
-    super("talos-node:index:ConfirmedSchematic", name, { ...args }, opts);
+    const inputs: ResourceInputs<typeof confirmedSchematicSchema> = { ...args };
+    super("talos-node:index:ConfirmedSchematic", name, inputs, opts);
   }
 }

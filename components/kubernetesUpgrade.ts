@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { kubernetesNodeSchema, kubernetesUpgradeSchema } from "../talos/inputs/kubernetesUpgrade.ts";
+import type { NamedResourceInputs, ResourceInputs } from "./resourceInputs.ts";
 import { definedOnly, secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { NodeUpgradeArgs, RolloutPolicyArgs } from "./nodeUpgrade.ts";
@@ -68,13 +70,18 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
   declare readonly postponed: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: KubernetesUpgradeArgs, opts?: pulumi.CustomResourceOptions) {
+    const inputs: ResourceInputs<typeof kubernetesUpgradeSchema> & {
+      nodes: NamedResourceInputs<typeof kubernetesNodeSchema>;
+    } = {
+      ...definedOnly(args),
+      clientConfiguration: secretOnce(args.clientConfiguration),
+      kubeconfig: secretOnce(args.kubeconfig),
+    };
     super(
       "talos-node:index:KubernetesUpgrade",
       name,
       {
-        ...definedOnly(args),
-        clientConfiguration: secretOnce(args.clientConfiguration),
-        kubeconfig: secretOnce(args.kubeconfig),
+        ...inputs,
         running: undefined,
         adopted: undefined,
         postponed: undefined,

@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { nodeConfigurationSchema } from "../talos/inputs/nodeConfiguration.ts";
+import type { ResourceInputs } from "./resourceInputs.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
 import { redactMachineConfig } from "../talos/redact.ts";
 import { definedOnly, secretOnce } from "./outputs.ts";
@@ -74,17 +76,20 @@ export class NodeConfiguration extends pulumi.CustomResource {
     const configuration = pulumi.unsecret(
       args.machineConfiguration.apply((text) => redactMachineConfig(text, { hidden: args.hidden })),
     );
+    const inputs: ResourceInputs<typeof nodeConfigurationSchema> = {
+      ...definedOnly(given),
+      // Absent where there is none, so that states without it stay as they are.
+      ...(hidden === undefined || hidden.length === 0 ? {} : { hidden: secretOnce(hidden) }),
+      clientConfiguration: secretOnce(args.clientConfiguration),
+      machineConfiguration: secretOnce(args.machineConfiguration),
+      patches: secretOnce(args.patches),
+      configuration,
+    };
     super(
       "talos-node:index:NodeConfiguration",
       name,
       {
-        ...definedOnly(given),
-        // Absent where there is none, so that states without it stay as they are.
-        ...(hidden === undefined || hidden.length === 0 ? {} : { hidden: secretOnce(hidden) }),
-        clientConfiguration: secretOnce(args.clientConfiguration),
-        machineConfiguration: secretOnce(args.machineConfiguration),
-        patches: secretOnce(args.patches),
-        configuration,
+        ...inputs,
         changes: undefined,
         changedByHand: undefined,
         refused: undefined,

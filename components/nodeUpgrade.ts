@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { nodeUpgradeSchema } from "../talos/inputs/nodeUpgrade.ts";
+import type { ResourceInputs } from "./resourceInputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
 import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
 import { secretOnce } from "./outputs.ts";
@@ -245,13 +247,16 @@ export class NodeUpgrade extends pulumi.CustomResource {
   declare readonly postponed: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: NodeUpgradeArgs, opts?: pulumi.CustomResourceOptions) {
+    const inputs: ResourceInputs<typeof nodeUpgradeSchema> = {
+      ...args,
+      clientConfiguration: secretOnce(args.clientConfiguration),
+      kubeconfig: args.kubeconfig === undefined ? undefined : secretOnce(args.kubeconfig),
+    };
     super(
       nodeUpgradeToken,
       name,
       {
-        ...args,
-        clientConfiguration: secretOnce(args.clientConfiguration),
-        kubeconfig: args.kubeconfig === undefined ? undefined : secretOnce(args.kubeconfig),
+        ...inputs,
         // Only the node knows these.
         runningVersion: undefined,
         runningSchematic: undefined,

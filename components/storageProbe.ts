@@ -1,6 +1,8 @@
 import { coded } from "../talos/errorCodes.ts";
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import type { storageProbeSchema } from "../talos/inputs/storageProbe.ts";
+import type { ResourceInputs } from "./resourceInputs.ts";
 import { inRegistry } from "./csi/imageReference.ts";
 import type { ProbeSettings } from "./csi/driverSettings.ts";
 import type { IscsiCsiDriver } from "./csi/iscsiCsiDriver.ts";
@@ -70,12 +72,15 @@ export class StorageProbe extends pulumi.CustomResource {
   declare readonly probed: pulumi.Output<string>;
 
   constructor(name: string, args: StorageProbeArgs, opts?: pulumi.CustomResourceOptions) {
+    const inputs: ResourceInputs<typeof storageProbeSchema> = {
+      ...args,
+      kubeconfig: pulumi.secret(args.kubeconfig),
+    };
     super(
       "talos-node:index:StorageProbe",
       name,
       {
-        ...args,
-        kubeconfig: pulumi.secret(args.kubeconfig),
+        ...inputs,
         result: undefined,
         volumes: undefined,
         skipped: undefined,

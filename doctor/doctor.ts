@@ -1,8 +1,9 @@
+import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import { realClock } from "../provider/clock.ts";
 import { Connections } from "../provider/connections.ts";
 import { defaultTimeouts } from "../provider/context.ts";
 import { SealedClients } from "../provider/gate/sealedClients.ts";
-import { nodeUpgradeInputs, type NodeUpgradeInputs } from "../provider/inputs.ts";
+import { nodeUpgradeInputs } from "../provider/inputs.ts";
 import { KubernetesError } from "../provider/kubernetes.ts";
 import { Session, type Surroundings } from "../provider/session.ts";
 import { connectTalos } from "../talos/api/client.ts";

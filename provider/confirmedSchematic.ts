@@ -1,6 +1,8 @@
 import { coded } from "../talos/errorCodes.ts";
 import type { DiffResult } from "@pulumi/pulumi/provider/provider.js";
-import type { CheckFailure } from "./check.ts";
+import { confirmedSchematicSchema } from "../talos/inputs/confirmedSchematic.ts";
+import { withDefaults } from "../talos/inputs/defaults.ts";
+import { inputFailures, type CheckFailure } from "./check.ts";
 import type { PluginResource } from "./pluginResource.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 
@@ -8,18 +10,13 @@ export const confirmedSchematicType = "talos-node:index:ConfirmedSchematic";
 
 /** Compares the schematic ID that the factory answered with the computed one. The resource holds nothing but what was compared. */
 export class ConfirmedSchematicResource implements PluginResource {
-  check({ factory, schematicId, registeredId }: Properties): CheckFailure[] {
-    if (hasUnknown(registeredId) || registeredId === schematicId) return [];
-    return [
-      {
-        property: "registeredId",
-        reason: schematicMismatchMessage({
-          factory: String(factory),
-          computed: String(schematicId),
-          answered: String(registeredId),
-        }),
-      },
-    ];
+  check(inputs: Properties): CheckFailure[] {
+    const failures = inputFailures("ConfirmedSchematic", confirmedSchematicSchema, inputs);
+    if (failures.length > 0 || hasUnknown(inputs["registeredId"])) return failures;
+    const { factory, schematicId, registeredId } = withDefaults(confirmedSchematicSchema, inputs);
+    if (registeredId === schematicId) return [];
+    const ids = { factory, computed: schematicId, answered: registeredId };
+    return [{ property: "registeredId", reason: schematicMismatchMessage(ids) }];
   }
 
   async diff(): Promise<DiffResult> {

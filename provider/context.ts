@@ -1,9 +1,10 @@
+import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import type { CodedText } from "../talos/errorCodes.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { Clock } from "./clock.ts";
 import { Cancelled, UpgradeError, type StepName } from "./errors.ts";
 import type { Gate } from "./gate/gate.ts";
-import { nodeLabel, type NodeUpgradeInputs } from "./inputs.ts";
+import { nodeLabel } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
 import type { Progress } from "./progress.ts";
 import type { NodeStorage } from "./storage/nodeStorage.ts";

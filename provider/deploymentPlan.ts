@@ -1,3 +1,5 @@
+import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
+import type { Hop } from "../talos/inputs/hops.ts";
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import { configChanges } from "../talos/configChanges.ts";
 import {
@@ -12,9 +14,8 @@ import { kubernetesMinor, kubernetesReleasesBetween } from "../talos/kubernetesP
 import type { PlannedNode, RolloutPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 import type { UpgradeContext } from "./context.ts";
-import { remainingHops, type Hop, type NodeWithHops } from "./hops/path.ts";
+import { remainingHops, type NodeWithHops } from "./hops/path.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
-import type { NodeUpgradeInputs } from "./inputs.ts";
 import { componentsBehind, lookAtNode } from "./kubernetesUpgrade/look.ts";
 import type { Departure } from "../talos/members.ts";
 import { preflightNodes } from "./preflight.ts";

@@ -1,3 +1,4 @@
+import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import type {
   CallOptions,
   InstalledExtension,
@@ -8,7 +9,6 @@ import type {
 import { canonicalExtension } from "../talos/extensions.ts";
 import { hasSchematicExtension } from "../talos/features.ts";
 import { compareVersions, parseVersion, VersionError } from "../talos/version.ts";
-import type { NodeUpgradeInputs } from "./inputs.ts";
 
 /** What a node says of itself at one moment. */
 export interface NodeFacts {

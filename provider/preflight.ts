@@ -11,7 +11,7 @@ import { kubernetesAtNextStep, upgradeKubernetesForHops } from "./hops/kubernete
 import { upgradePathProblem } from "./hops/obstacles.ts";
 import { runHops, type HopsOutcome } from "./hops/runHops.ts";
 import { nextHopStage, type NodeWithHops } from "./hops/path.ts";
-import { nodeUpgradeInputs, type NodeUpgradeInputs } from "./inputs.ts";
+import { nodeUpgradeInputs } from "./inputs.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { nodeBudget, requireBudgetRoom } from "./rollout/budget.ts";
@@ -227,7 +227,7 @@ class Survey {
   }
 
   /** @param mustAnswer nodes that are waited for; the others are asked once */
-  async inspect(mustAnswer: (node: NodeUpgradeInputs) => boolean = () => true): Promise<void> {
+  async inspect(mustAnswer: (node: UpgradeContext["wanted"]) => boolean = () => true): Promise<void> {
     await this.#forEachNode("inspect", this.nodes, Infinity, async (node) => {
       const { context } = node;
       const facts = mustAnswer(context.wanted) ? await inspect(context) : await readFactsOnce(context);

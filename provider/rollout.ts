@@ -3,7 +3,7 @@ import { approvalProperty } from "./approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import { previewRollout } from "./rolloutPreview.ts";
-import { parsePolicy } from "./rollout/policy.ts";
+import { rolloutPolicySchema } from "../talos/inputs/rolloutPolicy.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import type { Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
@@ -35,7 +35,8 @@ export async function rolloutPlanInput(
 
 /** A rollout with hops may have been left in the middle when its window closed. Inputs do not tell that, so the nodes are asked. */
 function mayBePostponed({ plan, hops }: Properties, news: Properties): boolean {
-  if (hops === undefined || parsePolicy(news["rollout"]).windows.length === 0) return false;
+  if (hops === undefined || (rolloutPolicySchema.safeParse(news["rollout"]).data?.windows ?? []).length === 0)
+    return false;
   return Object.values((planByNode(plan) ?? {}) as Properties).some((line) =>
     / reboots\b/.test(String(line)),
   );
@@ -79,7 +80,7 @@ function plannedInputs({ nodes, schematicId, rollout }: Properties): Properties 
   return {
     nodes: Object.fromEntries(nodesByName(nodes)),
     schematicId,
-    gates: parsePolicy(rollout).gates,
+    gates: rolloutPolicySchema.safeParse(rollout).data?.gates ?? [],
   };
 }
 

@@ -1,3 +1,4 @@
+import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import { approvalProperty } from "./approval.ts";
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import { outlookLine, type NodeOutlook, type OutlookImage } from "../talos/nodeOutlook.ts";
@@ -11,7 +12,6 @@ import { upgradePathProblem } from "./hops/obstacles.ts";
 import { describeKubernetesHops, kubernetesAtNextStep } from "./hops/kubernetes.ts";
 import { upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
 import { fetchKubeconfig } from "./fetchKubeconfig.ts";
-import type { NodeUpgradeInputs } from "./inputs.ts";
 import { untrustedServerCertificate } from "./maintenance.ts";
 import { groupedAdvisories } from "./upgradeAdvisories.ts";
 import { preflightNodes } from "./preflight.ts";

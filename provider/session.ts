@@ -1,3 +1,4 @@
+import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import { reach } from "../talos/endpoint.ts";
@@ -7,7 +8,6 @@ import { Connections } from "./connections.ts";
 import { stepTimer, type Timeouts, type UpgradeContext } from "./context.ts";
 import type { SealedClients } from "./gate/sealedClients.ts";
 import { Gate } from "./gate/gate.ts";
-import type { NodeUpgradeInputs } from "./inputs.ts";
 import type { KubernetesClient } from "./kubernetes.ts";
 import { StepProgress, type Progress, type StatusSink } from "./progress.ts";
 import { findNode } from "./steps/drain.ts";

@@ -1,7 +1,7 @@
+import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import { advisories } from "../talos/advisories.ts";
 import { contractOf, VersionError } from "../talos/version.ts";
 import type { NodeFacts } from "./facts.ts";
-import type { NodeUpgradeInputs } from "./inputs.ts";
 
 /**
  * What is known of the way from one release to another, one line each. Which contract the configuration has is not known here;

@@ -1,10 +1,10 @@
+import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { findBadRelease } from "../../talos/extensions.ts";
 import { describeSteps, stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
 import { kubernetesProblem, versionSkew } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import { versionChangeVerb } from "../facts.ts";
-import type { NodeUpgradeInputs } from "../inputs.ts";
 import type { Finding } from "./finding.ts";
 
 /** Is the way from the running release to the wanted one a good one? */

@@ -1,3 +1,5 @@
+import type { Hop, KubernetesOnPath } from "../../talos/inputs/hops.ts";
+import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import { compareEtcdMinors, etcdMinor, etcdVersionOf, isUnsafeBefore36 } from "../../talos/etcdVersions.ts";
 import {
   compareVersions,
@@ -6,27 +8,7 @@ import {
   VersionError,
   type Contract,
 } from "../../talos/version.ts";
-import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
 import { runsWantedImage, type NodeFacts } from "../facts.ts";
-import type { NodeUpgradeInputs } from "../inputs.ts";
-
-/** A release that a node goes through on its way to the wanted one, with what it runs and has to have there. */
-export interface Hop {
-  talosVersion: string;
-  image: string;
-  extensions: string[];
-  services: string[];
-  files: string[];
-}
-
-/** How Kubernetes is upgraded where a Talos release on the way needs a newer one. */
-export interface KubernetesOnPath {
-  /** One release of each minor, oldest first; the wanted one is the last. */
-  releases: string[];
-  /** Components that patches pin, by the node's name. */
-  pinned?: Record<string, KubernetesComponent[]>;
-  acceptRemovedApis?: boolean;
-}
 
 /** The inputs of one node's way. Absent: the node is to be refused where it is several minor releases behind. */
 export interface NodeWithHops extends NodeUpgradeInputs {

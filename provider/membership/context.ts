@@ -6,7 +6,7 @@ import { formatDuration } from "../clock.ts";
 import { Session, type Surroundings } from "../session.ts";
 import type { Member } from "../../talos/members.ts";
 import { memberLabel, type MembershipInputs } from "./members.ts";
-import { parsePolicy } from "../rollout/policy.ts";
+import { openPolicy } from "../../talos/inputs/rolloutPolicy.ts";
 
 /** The steps of a removal, in order. Progress lines and errors use these names. */
 export const removalSteps = ["look", "guard", "drain", "reset", "wait", "forget"] as const;
@@ -63,7 +63,7 @@ export async function openRemoval(
       timeoutSeconds: inputs.timeoutSeconds,
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
-      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: parsePolicy(undefined) },
+      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: openPolicy },
       storageGate: { enabled: false, timeoutSeconds: 1 },
     },
     signal,

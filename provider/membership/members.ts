@@ -1,42 +1,19 @@
-import type { TalosCredentials } from "../../talos/api/credentials.ts";
-import { drainInputs, type DrainInputs } from "../inputs.ts";
+import type { z } from "zod";
+import { membershipSchema } from "../../talos/inputs/clusterMembership.ts";
+import { withDefaults } from "../../talos/inputs/defaults.ts";
 import { reach, type Endpoints } from "../../talos/endpoint.ts";
-import {
-  departures,
-  knownMembers,
-  membersOf,
-  type Departure,
-  type Member,
-  type OnRemove,
-} from "../../talos/members.ts";
+import { departures, knownMembers, membersOf, type Departure, type Member } from "../../talos/members.ts";
 import type { Properties } from "../secrets.ts";
 import { talosctlCommand } from "../talosctl.ts";
 
 /** The inputs of a ClusterMembership as the steps use them: plain values, every default filled in. */
-export interface MembershipInputs {
+export interface MembershipInputs extends z.output<typeof membershipSchema> {
   nodes: Member[];
-  onRemove: OnRemove;
-  /** Where nodes are reached that are not at their own addresses. */
-  endpoints?: Endpoints;
-  clientConfiguration: TalosCredentials;
-  kubeconfig?: string;
-  drain: DrainInputs;
-  timeoutSeconds: number;
-  /** As for a NodeUpgrade. */
-  approval?: unknown;
 }
 
 /** Inputs that `checkMembership` has passed, with the defaults. */
 export function membershipInputs(checked: Properties): MembershipInputs {
-  const given = checked as unknown as Partial<MembershipInputs> &
-    Pick<MembershipInputs, "nodes" | "clientConfiguration">;
-  return {
-    onRemove: "keep",
-    timeoutSeconds: 1800,
-    ...given,
-    nodes: membersOf(given.nodes),
-    drain: drainInputs(given.drain),
-  };
+  return { ...withDefaults(membershipSchema, checked), nodes: membersOf(checked["nodes"]) };
 }
 
 /** Members as inputs and states have them: by their names. */

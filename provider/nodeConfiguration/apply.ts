@@ -1,3 +1,4 @@
+import type { NodeConfigurationInputs } from "../../talos/inputs/nodeConfiguration.ts";
 import { coded, framed } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, TalosReader } from "../../talos/api/talosClient.ts";
@@ -9,14 +10,13 @@ import { Gate } from "../gate/gate.ts";
 import { Refused } from "../gate/refused.ts";
 import { inQueue } from "../gate/clusterQueue.ts";
 import { fetchKubeconfig, fetchKubeconfigForLock } from "../fetchKubeconfig.ts";
-import { drainInputs, nodeLabel } from "../inputs.ts";
+import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import { askedApproval, type Surroundings } from "../session.ts";
 import { failedAfterApply, notApplied, refusedAfter } from "./applyErrors.ts";
 import { requireConfigurationApproval } from "./approval.ts";
 import { endDrain, toConfigurationError, openForDrain, whileDrained } from "./kubeletDrain.ts";
-import type { NodeConfigurationInputs } from "./inputs.ts";
 import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
 import { readKubeletStake, restartsKubelet } from "./kubelet.ts";
 import {
@@ -153,7 +153,7 @@ class ConfigurationApply {
     const { wanted } = this.#order;
     return inQueue(`${wanted.clientConfiguration.caCertificate}\0kubelet`, this.#call.signal, async () => {
       const stake = await readKubeletStake({ ...this.#call, wanted, connections: this.#connections });
-      const refused = stake.is === "unknown" || (stake.is === "drain" && !drainInputs(wanted.drain).enabled);
+      const refused = stake.is === "unknown" || (stake.is === "drain" && !wanted.drain.enabled);
       if (refused) throw new ConfigurationError(stake.reason);
       // What is staged restarts nothing.
       if (stake.is === "drain" && (await this.#chooseMode()) === "NO_REBOOT")

@@ -1,50 +1,16 @@
-import { isRecord } from "../../talos/values.ts";
-import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { withDefaults } from "../../talos/inputs/defaults.ts";
+import {
+  nodeConfigurationSchema,
+  type NodeConfigurationInputs,
+} from "../../talos/inputs/nodeConfiguration.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
-import type { Endpoints } from "../../talos/endpoint.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
 import { differOnlyInImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
-import { endpointsRule, type CheckFailure } from "../check.ts";
-import type { DrainInputs } from "../inputs.ts";
+import { inputFailures, type CheckFailure } from "../check.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
-
-/** The inputs of a NodeConfiguration: plain values, every default filled in. */
-export interface NodeConfigurationInputs {
-  /** For people: `cp1`. */
-  name: string;
-  node: string;
-  endpoint?: string;
-  /** Where nodes are reached that are not at their own addresses. */
-  endpoints?: Endpoints;
-  role: "controlplane" | "worker";
-  /** Addresses of all control planes, this node included if it is one. */
-  controlPlanes: string[];
-  clientConfiguration: TalosCredentials;
-  /** The configuration that the node is to have. */
-  machineConfiguration: string;
-  /** The same, redacted: for policies, reports and drift. */
-  configuration: string;
-  /** The patches in it. */
-  patches: string[];
-  /** Paths whose loss is accepted. */
-  acceptDropped: string[];
-  /** Values that no line shows, whatever their names. */
-  hidden?: KnownSecret[];
-  /** The contract that the configuration is made for, such as `v1.12`. */
-  contract: string;
-  /** The contract that the cluster's secrets were made for, if this stack made them. */
-  createdWith?: string;
-  timeoutSeconds: number;
-  /** How the node is drained where its kubelet must not restart under volumes. Absent: as an upgrade does by default. */
-  drain?: Partial<DrainInputs>;
-  /** How long storage may take to be back after that. Absent: as after an upgrade by default. */
-  storageGate?: { enabled?: boolean; timeoutSeconds?: number };
-  /** As for a NodeUpgrade. */
-  approval?: unknown;
-}
 
 /** Read when a change needs them: a change of theirs alone is no change of the node. */
 export const policyProperties = ["drain", "storageGate", "timeoutSeconds"];
@@ -76,64 +42,9 @@ export const lookProperties = [
   "hidden",
 ] as const;
 
-const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
-const isTextList = (value: unknown): boolean =>
-  Array.isArray(value) && value.every((item) => typeof item === "string");
-
-const inputRules: Record<string, { fits: (value: unknown) => boolean; what: string; optional?: boolean }> = {
-  name: { fits: isText, what: "a text" },
-  node: { fits: isText, what: "the address of the node" },
-  endpoint: { fits: isText, what: "a text", optional: true },
-  endpoints: {
-    fits: (value) => endpointsRule(value) === undefined,
-    what: "lists of endpoints by the node's address",
-    optional: true,
-  },
-  role: {
-    fits: (value) => value === "controlplane" || value === "worker",
-    what: '"controlplane" or "worker"',
-  },
-  controlPlanes: { fits: isTextList, what: "a list of addresses" },
-  clientConfiguration: { fits: isRecord, what: "the credentials of a talosconfig" },
-  machineConfiguration: { fits: isText, what: "a machine configuration" },
-  configuration: { fits: isText, what: "a text", optional: true },
-  patches: { fits: isTextList, what: "a list of texts" },
-  acceptDropped: { fits: isTextList, what: "a list of paths", optional: true },
-  hidden: {
-    fits: (value) => Array.isArray(value) && value.every(isRecord),
-    what: "a list of values",
-    optional: true,
-  },
-  contract: { fits: isText, what: 'a contract such as "v1.12"' },
-  createdWith: { fits: isText, what: 'a contract such as "v1.12"', optional: true },
-  approval: { fits: isRecord, what: "an object", optional: true },
-  timeoutSeconds: {
-    fits: (value) => typeof value === "number" && value > 0,
-    what: "a number of seconds greater than 0",
-    optional: true,
-  },
-  drain: { fits: isRecord, what: "the settings of a drain", optional: true },
-  storageGate: { fits: isRecord, what: "{ enabled, timeoutSeconds }", optional: true },
-};
-
-/** All that is wrong with the inputs. Values that only the deployment knows are left for it; no value is shown, since most are secret. */
+/** All that is wrong with the inputs. Values that only the deployment knows are left for it; no secret is shown. */
 export function checkConfigurationInputs(inputs: Properties): CheckFailure[] {
-  const failures = Object.entries(inputRules).flatMap(
-    ([property, { fits, what, optional }]): CheckFailure[] => {
-      const value = inputs[property];
-      if (hasUnknown(value) || (value === undefined && optional === true) || fits(value)) return [];
-      return [
-        { property, reason: `[${property}] ${value === undefined ? "is missing" : `must be ${what}`}` },
-      ];
-    },
-  );
-  const strange = Object.keys(inputs).filter(
-    (property) => !(property in inputRules) && !property.startsWith("__"),
-  );
-  return [
-    ...failures,
-    ...strange.map((property) => ({ property, reason: `[${property}] is no input of a NodeConfiguration` })),
-  ];
+  return inputFailures("NodeConfiguration", nodeConfigurationSchema, inputs);
 }
 
 /**
@@ -150,13 +61,9 @@ export function checkContract(olds: Properties, news: Properties): CheckFailure[
   return [];
 }
 
-type DefaultedProperty = "acceptDropped" | "timeoutSeconds";
-
 /** Inputs that `checkConfigurationInputs` has passed, with the defaults. */
 export function configurationInputs(checked: Properties): NodeConfigurationInputs {
-  const given = checked as unknown as Omit<NodeConfigurationInputs, DefaultedProperty> &
-    Partial<NodeConfigurationInputs>;
-  return { ...given, acceptDropped: given.acceptDropped ?? [], timeoutSeconds: given.timeoutSeconds ?? 600 };
+  return withDefaults(nodeConfigurationSchema, checked);
 }
 
 /** The inputs with the redacted configuration, which a program in another language than TypeScript does not make. */

@@ -1,3 +1,4 @@
+import type { NodeConfigurationInputs } from "../../talos/inputs/nodeConfiguration.ts";
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { Connections } from "../connections.ts";
@@ -8,7 +9,6 @@ import type { Surroundings } from "../session.ts";
 import { findNode } from "../steps/drain.ts";
 import { listFirst, volumesWithSessions } from "../storage/describe.ts";
 import { readIscsiSessions } from "../storage/sessions.ts";
-import type { NodeConfigurationInputs } from "./inputs.ts";
 
 /** Lines of a change that restart the kubelet: its section, its image and with it the Kubernetes release, and its documents. */
 const kubeletLine = /^[-+~] (machine\.kubelet\b|Kubelet[A-Za-z]*\[?)/;

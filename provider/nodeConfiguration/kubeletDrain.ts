@@ -1,10 +1,11 @@
+import type { NodeConfigurationInputs } from "../../talos/inputs/nodeConfiguration.ts";
 import { joinProblems } from "../guards/finding.ts";
 import { coded, framed } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
 import { EngineGone, UpgradeError } from "../errors.ts";
 import { Refused } from "../gate/refused.ts";
-import { drainInputs, nodeLabel } from "../inputs.ts";
+import { nodeLabel } from "../inputs.ts";
 import {
   cordonAnnotation,
   KubernetesError,
@@ -12,12 +13,11 @@ import {
   type KubernetesClient,
   type KubernetesNode,
 } from "../kubernetes.ts";
-import { parsePolicy } from "../rollout/policy.ts";
+import { openPolicy } from "../../talos/inputs/rolloutPolicy.ts";
 import { Session, type Surroundings } from "../session.ts";
 import { retryKubernetes, drain, findDrainTarget, findNode } from "../steps/drain.ts";
 import { awaitNotedStorage } from "../steps/storage.ts";
 import { talosctlCommand } from "../talosctl.ts";
-import type { NodeConfigurationInputs } from "./inputs.ts";
 import { ConfigurationError } from "./look.ts";
 
 /** By whom a node is cordoned whose kubelet is to restart: a later run gives back what a killed one has left, and nothing else. */
@@ -44,11 +44,11 @@ export async function openForDrain(
       ...{ name, node, role, controlPlanes, clientConfiguration, kubeconfig, timeoutSeconds },
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(endpoints === undefined ? {} : { endpoints }),
-      drain: drainInputs(wanted.drain),
-      storageGate: { timeoutSeconds: 300, ...wanted.storageGate },
+      drain: wanted.drain,
+      storageGate: wanted.storageGate,
       // What only an upgrade asks for.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
-      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: parsePolicy(undefined) },
+      ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: openPolicy },
     },
     signal,
   );

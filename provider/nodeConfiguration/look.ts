@@ -1,3 +1,4 @@
+import type { NodeConfigurationInputs } from "../../talos/inputs/nodeConfiguration.ts";
 import { coded, framed, type CodedText } from "../../talos/errorCodes.ts";
 import { alignConfig } from "../../talos/alignConfig.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
@@ -10,7 +11,6 @@ import { configRedactor, redactMachineConfig } from "../../talos/redact.ts";
 import { throwIfCancelled } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import type { Surroundings } from "../session.ts";
-import type { NodeConfigurationInputs } from "./inputs.ts";
 
 /** Why a configuration is not applied. One error for people. */
 export class ConfigurationError extends Error {

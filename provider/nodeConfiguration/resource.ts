@@ -7,7 +7,7 @@ import { Connections } from "../connections.ts";
 import { approvalProperty, approvalForNode } from "../approval.ts";
 import { refusedInput, refusedProperty } from "../refusals.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../detailedDiff.ts";
-import { drainInputs, nodeLabel } from "../inputs.ts";
+import { nodeLabel } from "../inputs.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, unwrap, wrap, type Properties } from "../secrets.ts";
 import { alwaysSecret } from "../state.ts";
@@ -150,10 +150,7 @@ async function lookBeforeApply(
         return { changes: [], drift, failures: [] };
       }
       if (restartsKubelet(lines)) {
-        const warning = await kubeletWarning(
-          { ...call, wanted, connections },
-          drainInputs(wanted.drain).enabled,
-        );
+        const warning = await kubeletWarning({ ...call, wanted, connections }, wanted.drain.enabled);
         if (warning !== undefined) sink.warn(warning);
       }
       const problem = refusal ?? (await iscsiRemovalProblem({ ...call, wanted, connections }, lines));

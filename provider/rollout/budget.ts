@@ -1,3 +1,4 @@
+import type { Budget } from "../../talos/inputs/rolloutPolicy.ts";
 import { laneCount } from "../../talos/lanes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
@@ -9,7 +10,6 @@ import { cordonAnnotation, KubernetesError, type KubernetesNode } from "../kuber
 import { untrustedServerCertificate } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
 import type { RolloutMember } from "../../talos/rolloutMembers.ts";
-import type { Budget } from "./policy.ts";
 
 /** Nodes that operations of this process have in hand, by cluster and group. It only makes others wait; nobody goes ahead because of it. */
 const nodesInProgress = new Map<string, Set<string>>();

@@ -1,26 +1,9 @@
+import type { CustomGate } from "../../talos/inputs/rolloutPolicy.ts";
 import { coded } from "../../talos/errorCodes.ts";
 import { formatDuration } from "../clock.ts";
 import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
 import type { StepName } from "../errors.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
-
-/** Something in the cluster that has to hold before the first node is taken down, and before each one after it. */
-export interface CustomGate {
-  apiVersion: string;
-  kind: string;
-  namespace?: string;
-  /** The one object; without it and without a selector all of the kind. */
-  name?: string;
-  labelSelector?: string;
-  /** `Ready`, or `Degraded=False`. */
-  condition?: string;
-  jsonPath?: string;
-  /** Any of these has to be found by the path. */
-  value?: Scalar | Scalar[];
-  timeoutSeconds: number;
-}
-
-type Scalar = string | number | boolean;
 
 interface GatedObject {
   metadata?: { name?: string; namespace?: string };

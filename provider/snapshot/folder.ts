@@ -1,3 +1,4 @@
+import type { SnapshotSettings } from "../../talos/inputs/fields.ts";
 import { createHash } from "node:crypto";
 import { open, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -5,17 +6,6 @@ import { pipeline } from "node:stream/promises";
 import { Readable } from "node:stream";
 import { Encrypter } from "age-encryption";
 import { SnapshotReader, type SnapshotFacts } from "../../talos/etcdSnapshot.ts";
-
-/** Where snapshots of etcd go, and how many stay. */
-export interface SnapshotSettings {
-  /** The cluster's name: the folder may be that of several. */
-  cluster: string;
-  directory: string;
-  /** How many of this cluster stay, the newest. */
-  keep: number;
-  /** Recipients in age's own notation, `age1…`. Empty: in plain text. */
-  ageRecipients: string[];
-}
 
 /** A snapshot in the folder. */
 export interface SavedSnapshot {

@@ -1,3 +1,4 @@
+import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { stepError, pollUntil, type UpgradeContext } from "../context.ts";
@@ -6,7 +7,6 @@ import type { UpgradeError } from "../errors.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import { hintForUnanswered } from "../unansweredHint.ts";
 import { describeMachine, runsWantedImage, readFacts, type NodeFacts } from "../facts.ts";
-import type { NodeUpgradeInputs } from "../inputs.ts";
 
 /**
  * Step `inspect`: version, schematic, extensions, services, machine stage, boot id. A node in the middle of a boot or

@@ -1,3 +1,4 @@
+import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { compareEtcdMinors, etcdMinor } from "../../talos/etcdVersions.ts";
@@ -14,7 +15,6 @@ import {
   type NodeFacts,
 } from "../facts.ts";
 import { etcdVersionAfter } from "../guards/etcdVersion.ts";
-import type { NodeUpgradeInputs } from "../inputs.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import { hintForUnanswered } from "../unansweredHint.ts";
 

@@ -1,10 +1,10 @@
+import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import { canonicalExtension } from "../../talos/extensions.ts";
 import { derivesInitiatorName } from "../../talos/features.ts";
 import { VersionError } from "../../talos/version.ts";
 import type { NodeFacts } from "../facts.ts";
-import type { NodeUpgradeInputs } from "../inputs.ts";
 
 /**
  * The initiator name that a node gets by its upgrade, where that changes it: Talos derives it from the machine ID from 1.10 on (siderolabs/talos v1.10.0

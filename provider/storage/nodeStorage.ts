@@ -1,9 +1,9 @@
+import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import type { Clock } from "../clock.ts";
 import type { Timeouts } from "../context.ts";
 import type { Finding } from "../guards/finding.ts";
-import type { NodeUpgradeInputs } from "../inputs.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesNode } from "../kubernetes.ts";
 import { WakeSignal, Watched } from "../watchedObjects.ts";
 import { describeLeft, listFirst, type LeftOnNode } from "./describe.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parsePolicy, rolloutPolicyRule } from "../../provider/rollout/policy.ts";
+import { rolloutPolicySchema } from "../../talos/inputs/rolloutPolicy.ts";
 import { formatMembers } from "../../talos/rolloutMembers.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
@@ -269,17 +269,18 @@ describe("how a rollout goes on is no property of a node", () => {
       { name: "w2", node: "fd00::22", talosVersion: "v1.12.7", schematicId: other },
     ];
     const budget = { group: "workers", setting: "a setting", maxUnavailable: 1 };
-    const listed = parsePolicy({ nodes, budgets: [{ ...budget, nodes: ["w1", "w2"] }] });
+    const listed = rolloutPolicySchema.parse({ nodes, budgets: [{ ...budget, nodes: ["w1", "w2"] }] });
     const text = formatMembers(nodes, own);
-    const { nodes: read, budgets } = parsePolicy({ nodes: text, budgets: [budget] });
+    const { nodes: read, budgets } = rolloutPolicySchema.parse({ nodes: text, budgets: [budget] });
     expect(read.map((node) => ({ ...own, ...node }))).toEqual(listed.nodes);
     expect(budgets).toEqual(listed.budgets);
-    expect(parsePolicy({ nodes: text, budgets: [{ ...budget, nodes: "w1, w2" }] }).budgets).toEqual(
-      listed.budgets,
-    );
-    expect(parsePolicy({ nodes: "", budgets: [] }).nodes).toEqual([]);
-    expect(rolloutPolicyRule({ nodes: text, budgets: [budget] })).toBeUndefined();
-    expect(rolloutPolicyRule({ nodes: 3 })).toMatch(/^nodes must be/);
+    expect(
+      rolloutPolicySchema.parse({ nodes: text, budgets: [{ ...budget, nodes: "w1, w2" }] }).budgets,
+    ).toEqual(listed.budgets);
+    expect(rolloutPolicySchema.parse({ nodes: "", budgets: [] }).nodes).toEqual([]);
+    expect(rolloutPolicySchema.safeParse({ nodes: 3 }).error?.issues).toMatchObject([
+      { path: ["nodes"], message: expect.stringMatching(/^must be a list or a text, not 3$/) as string },
+    ]);
   });
 
   it("another window, another node or a state from before these inputs change nothing by themselves", async () => {

@@ -1,15 +1,16 @@
 import { isRecord } from "../../../talos/values.ts";
 import { coded } from "../../../talos/errorCodes.ts";
-import { secondsRule, showValue, textRule, type CheckFailure, type Rule } from "../../check.ts";
+import { withDefaults } from "../../../talos/inputs/defaults.ts";
+import { storageProbeSchema } from "../../../talos/inputs/storageProbe.ts";
+import { inputFailures, type CheckFailure } from "../../check.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "../../detailedDiff.ts";
 import type { PluginResource } from "../../pluginResource.ts";
 import { propertyPath } from "../../rollout.ts";
-import { hasUnknown, wrap, type Properties, type Unwrapped } from "../../secrets.ts";
+import { wrap, type Properties, type Unwrapped } from "../../secrets.ts";
 import type { Surroundings } from "../../session.ts";
 import { alwaysSecret } from "../../state.ts";
 import { UnfinishedError } from "../../unfinished.ts";
 import type { ProbeCluster } from "./cluster.ts";
-import type { ProbeRequest, WantedClass } from "./plan.ts";
 import { runProbe } from "./probe.ts";
 import { probeProblems, type ProbeReport } from "./report.ts";
 
@@ -32,11 +33,7 @@ export class StorageProbeResource implements PluginResource {
   }
 
   check(inputs: Properties): CheckFailure[] {
-    return Object.entries(inputRules).flatMap(([property, rule]) => {
-      const value = inputs[property];
-      const reason = hasUnknown(value) ? undefined : rule(value);
-      return reason === undefined ? [] : [{ property, reason: `[${property}] ${reason}` }];
-    });
+    return inputFailures("StorageProbe", storageProbeSchema, inputs);
   }
 
   async diff(
@@ -79,10 +76,12 @@ export class StorageProbeResource implements PluginResource {
   async #probe(id: string, urn: string, { values, secrets }: Unwrapped): Promise<Properties> {
     const { clock } = this.#surroundings;
     const sink = this.#surroundings.statusOf(urn);
+    const { kubeconfig, storageClasses, image, size, ...others } = withDefaults(storageProbeSchema, values);
+    const { concurrency, timeoutSeconds, tolerations } = others;
     const site = { clock, signal: this.#stop, tell: (line: string) => sink.status(line) };
     const report = await runProbe(
-      await this.#connect(String(values["kubeconfig"])),
-      toProbeRequest(values),
+      await this.#connect(kubeconfig),
+      { classes: storageClasses, image, size, concurrency, timeoutSeconds, tolerations },
       site,
     );
     for (const namespace of report.removed)
@@ -135,33 +134,3 @@ function triggerDifferences(before: Properties, after: Properties): Details {
   }
   return details;
 }
-
-function toProbeRequest(values: Properties): ProbeRequest {
-  return {
-    classes: values["storageClasses"] as WantedClass[],
-    image: String(values["image"]),
-    size: String(values["size"]),
-    concurrency: Number(values["concurrency"] ?? 3),
-    timeoutSeconds: Number(values["timeoutSeconds"] ?? 300),
-    tolerations: (values["tolerations"] ?? []) as ProbeRequest["tolerations"],
-  };
-}
-
-const classesRule: Rule = (value) =>
-  Array.isArray(value) &&
-  value.length > 0 &&
-  value.every(
-    (item) =>
-      typeof item === "object" && item !== null && textRule((item as Properties)["name"]) === undefined,
-  )
-    ? undefined
-    : `must be a list of { name, driver, accessMode }, not ${showValue(value)}`;
-
-const inputRules: Readonly<Record<string, Rule>> = {
-  kubeconfig: (value) => (textRule(value) === undefined ? undefined : "must be a kubeconfig"),
-  storageClasses: classesRule,
-  image: textRule,
-  size: textRule,
-  concurrency: (value) => (value === undefined ? undefined : secondsRule(value)?.replace(" of seconds", "")),
-  timeoutSeconds: (value) => (value === undefined ? undefined : secondsRule(value)),
-};

@@ -1,3 +1,4 @@
+import type { SnapshotSettings } from "../../../talos/inputs/fields.ts";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -5,7 +6,7 @@ import { join } from "node:path";
 import { Decrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { snapshotFile } from "../../../lab/node/services/etcdSnapshot.ts";
-import { SnapshotError, SnapshotFolder, type SnapshotSettings } from "../../../provider/snapshot/folder.ts";
+import { SnapshotError, SnapshotFolder } from "../../../provider/snapshot/folder.ts";
 
 let directory: string;
 beforeEach(() => (directory = mkdtempSync(join(tmpdir(), "snapshots-"))));
