@@ -145,7 +145,7 @@ describe("a drain ends when the volumes have left", () => {
       kubernetes.down = method === "attachments" ? "connect ECONNREFUSED" : undefined;
     };
     const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
-    expect(message).toMatch(/connect ECONNREFUSED.*\[volumes-unknown\]/);
+    expect(message).toMatch(/step "drain": .*connect ECONNREFUSED.*\[volumes-unknown\]/);
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
   });
 });
