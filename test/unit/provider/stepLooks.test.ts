@@ -114,6 +114,27 @@ describe("before the installation", () => {
   });
 });
 
+describe("an upgrade up to Talos 1.12 that fails on the node", () => {
+  it("is a failed installation, when the node has rebooted by itself before it is asked to", async () => {
+    start("v1.12.7");
+    const machine = fleet.get("w1");
+    let failed = false;
+    let looks = 0;
+    instead["w1.upgradeLegacy"] = () => "the upgrade";
+    instead["w1.upgradeFailure"] = () => {
+      failed = true;
+      return "exit code 3";
+    };
+    instead["w1.bootId"] = (own) => {
+      // The first look sees the boot of before; the next one is the gate's.
+      if (failed && looks++ === 1) machine.boot += 1;
+      return own.bootId();
+    };
+    expect(await failedStep("w1")).toBe("install");
+    expect(machine.boot).toBe(1);
+  });
+});
+
 describe("before the installation of a control plane", () => {
   it("the snapshot is there", async () => {
     const directory = mkdtempSync(join(tmpdir(), "step-looks-"));
