@@ -1,0 +1,76 @@
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, relative } from "node:path";
+
+// `npm test`: first the tests that go side by side, then those of the lab. A lab needs its addresses to itself: where the machine allows it, each
+// of these files has a loopback network of its own, and as many run at a time as there are cores; elsewhere one after the other.
+// With `--shard=1/2` a part of all that; with other arguments of vitest they are vitest's, and nothing is arranged.
+const root = join(import.meta.dirname, "..");
+const vitest = [process.execPath, join(root, "node_modules", "vitest", "vitest.mjs")];
+const sideBySide = ["unit", "provider", "tools"];
+const given = process.argv.slice(2);
+const [, part = 1, parts = 1] = (/^--shard=(\d+)\/(\d+)$/.exec(given.join(" ")) ?? []).map(Number);
+const failed: string[] = [];
+
+const inProjects = (...names: string[]): string[] => names.flatMap((name) => ["--project", name]);
+
+/** Gives a command a network of its own, with nothing but loopback; undefined where this user may not. */
+function ownNetwork(): string[] | undefined {
+  const shell = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
+  return [["--net"], ["--net", "--map-root-user"]]
+    .map((options) => ["unshare", ...options, ...shell])
+    .find(
+      ([program = "", ...args]) => spawnSync(program, [...args, "true"], { stdio: "ignore" }).status === 0,
+    );
+}
+
+/** The longest first, as far as their size tells. */
+function labFiles(): string[] {
+  const [program = "", ...args] = [...vitest, "list", "--filesOnly", "--json", ...inProjects("lab")];
+  const listed = JSON.parse(execFileSync(program, args, { cwd: root, encoding: "utf8" })) as {
+    file: string;
+  }[];
+  return listed
+    .map(({ file }) => relative(root, file))
+    .sort((a, b) => statSync(join(root, b)).size - statSync(join(root, a)).size)
+    .filter((_, index) => index % parts === part - 1);
+}
+
+/** @param shown as it comes; else as a whole when it ends */
+function run(what: string, [program = "", ...args]: readonly string[], shown: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd: root, stdio: shown ? "inherit" : ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (chunk: Buffer) => (output += chunk.toString("utf8")));
+    child.once("error", (error) => (output += `${error.message}\n`));
+    child.once("close", (code) => {
+      if (code !== 0) failed.push(what);
+      process.stdout.write(output);
+      resolve();
+    });
+  });
+}
+
+async function runAll(): Promise<void> {
+  await run(sideBySide.join(", "), [...vitest, "run", ...inProjects(...sideBySide), ...given], true);
+  const network = ownNetwork();
+  const waiting = labFiles();
+  const worker = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+      await run(
+        file,
+        [...(network ?? []), ...vitest, "run", ...inProjects("lab"), file],
+        network === undefined,
+      );
+  };
+  await Promise.all(Array.from({ length: network === undefined ? 1 : availableParallelism() }, worker));
+}
+
+if (given.length === 0 || parts > 1) await runAll();
+else await run("vitest", [...vitest, "run", ...inProjects(...sideBySide, "lab"), ...given], true);
+if (failed.length > 0) {
+  process.stdout.write(`\nFailed: ${failed.join(", ")}. One file by itself: npx vitest run FILE\n`);
+  process.exitCode = 1;
+}
