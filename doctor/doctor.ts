@@ -1,7 +1,7 @@
 import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import { realClock } from "../provider/clock.ts";
 import { Connections } from "../provider/connections.ts";
-import { defaultTimeouts } from "../provider/context.ts";
+import { defaultTimeouts } from "../provider/timeouts.ts";
 import { SealedClients } from "../provider/gate/sealedClients.ts";
 import { nodeUpgradeInputs } from "../provider/inputs.ts";
 import { KubernetesError } from "../provider/kubernetes.ts";

@@ -1,7 +1,7 @@
 import { realClock } from "./clock.ts";
 import { serveDetailedDiffs } from "./detailedDiff.ts";
 import { serveDeduplicatedOutputs } from "./deduplicatedOutputs.ts";
-import { defaultTimeouts } from "./context.ts";
+import { defaultTimeouts } from "./timeouts.ts";
 import { sealRealClients } from "./gate/sealedClients.ts";
 import { TalosNodeProvider } from "./plugin.ts";
 

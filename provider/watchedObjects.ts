@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import { backoff, type Timeouts } from "./context.ts";
+import { backoff, type Timeouts } from "./timeouts.ts";
 
 /** What happened to an object. */
 export interface WatchEvent<T> {

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { realClock, type Clock } from "../clock.ts";
-import { backoff, type Timeouts } from "../context.ts";
+import { backoff, type Timeouts } from "../timeouts.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError, type LockLease, type LockLeases } from "../kubernetes.ts";
 

@@ -2,7 +2,7 @@ import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, CallOptions, TalosActor } from "../../talos/api/talosClient.ts";
 import { hostnameOf } from "../../talos/hostname.ts";
 import type { PlannedAction } from "../../talos/rolloutPlan.ts";
-import { backoff } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 import { NodeRebooted } from "../errors.ts";
 import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPlane.ts";
 import { readControlPlaneHealth, workerFindings } from "../guards/controlPlaneHealth.ts";

@@ -4,7 +4,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { realClock } from "../clock.ts";
-import { backoff } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 
 /**
  * Waits until no other process of this machine disturbs the cluster, such as a second plugin of one engine, or the `up` of another stack. Whoever listens on the

@@ -2,7 +2,7 @@ import type { TalosReader } from "../../talos/api/talosClient.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import type { AskedApproval } from "../approval.ts";
 import type { Clock } from "../clock.ts";
-import type { Timeouts } from "../context.ts";
+import type { Timeouts } from "../timeouts.ts";
 import type { EtcdWanted } from "../guards/etcdStep.ts";
 import type { Finding } from "../guards/finding.ts";
 import type { SealedClients } from "./sealedClients.ts";

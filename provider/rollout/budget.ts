@@ -1,7 +1,8 @@
 import type { Budget } from "../../talos/inputs/rolloutPolicy.ts";
 import { laneCount } from "../../talos/lanes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
-import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 import type { StepName } from "../errors.ts";
 import { inQueue } from "../gate/clusterQueue.ts";
 import { describeMachine } from "../facts.ts";

@@ -1,7 +1,8 @@
 import type { CustomGate } from "../../talos/inputs/rolloutPolicy.ts";
 import { coded } from "../../talos/errorCodes.ts";
 import { formatDuration } from "../clock.ts";
-import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 import type { StepName } from "../errors.ts";
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
 

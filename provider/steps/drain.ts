@@ -1,7 +1,8 @@
 import { normalizeHost } from "../../talos/endpoint.ts";
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { formatDuration } from "../clock.ts";
-import { backoff, stepError, throwIfCancelled, pollUntil, type UpgradeContext } from "../context.ts";
+import { stepError, throwIfCancelled, pollUntil, type UpgradeContext } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 import type { NodeFacts } from "../facts.ts";
 import { joinProblems, type Finding } from "../guards/finding.ts";
 import {

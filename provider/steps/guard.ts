@@ -1,7 +1,8 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
 import { readImages, releaseOfImage } from "../../talos/kubernetesImages.ts";
-import { backoff, type UpgradeContext } from "../context.ts";
+import type { UpgradeContext } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 import { NodeRebooted, UpgradeError } from "../errors.ts";
 import { describeMachine, lacksOnlyServices, type NodeFacts } from "../facts.ts";
 import { joinHints, joinProblems, waitLimit, type Finding } from "../guards/finding.ts";

@@ -1,7 +1,8 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { formatDuration } from "../clock.ts";
-import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import { describeSession, listFirst } from "./describe.ts";

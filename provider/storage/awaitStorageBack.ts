@@ -1,6 +1,7 @@
 import { coded } from "../../talos/errorCodes.ts";
 import { formatDuration } from "../clock.ts";
-import { backoff, stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { stepError, throwIfCancelled, type UpgradeContext } from "../context.ts";
+import { backoff } from "../timeouts.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesPod } from "../kubernetes.ts";
 import { Watched } from "../watchedObjects.ts";
 import { listFirst } from "./describe.ts";

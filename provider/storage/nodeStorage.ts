@@ -2,7 +2,7 @@ import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
 import type { Clock } from "../clock.ts";
-import type { Timeouts } from "../context.ts";
+import type { Timeouts } from "../timeouts.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError, type KubernetesClient, type KubernetesNode } from "../kubernetes.ts";
 import { WakeSignal, Watched } from "../watchedObjects.ts";

@@ -1,6 +1,6 @@
 import { afterAll, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import type { Timeouts } from "../../provider/context.ts";
+import type { Timeouts } from "../../provider/timeouts.ts";
 import type { TalosNodeProvider } from "../../provider/plugin.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { realClock } from "../../provider/clock.ts";
-import { defaultTimeouts } from "../../provider/context.ts";
+import { defaultTimeouts } from "../../provider/timeouts.ts";
 import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import type { KubernetesClient, NodeRemover } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";

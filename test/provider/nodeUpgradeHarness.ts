@@ -1,5 +1,5 @@
 import { realClock, type Clock } from "../../provider/clock.ts";
-import { defaultTimeouts, type Timeouts } from "../../provider/context.ts";
+import { defaultTimeouts, type Timeouts } from "../../provider/timeouts.ts";
 import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";

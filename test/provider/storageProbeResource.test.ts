@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { SealedClients } from "../../provider/gate/sealedClients.ts";
-import { defaultTimeouts } from "../../provider/context.ts";
+import { defaultTimeouts } from "../../provider/timeouts.ts";
 import { TalosNodeProvider } from "../../provider/plugin.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "../../provider/secrets.ts";

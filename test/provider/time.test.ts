@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { DeploymentChanges } from "../../provider/deploymentChanges.ts";
 import type { Clock } from "../../provider/clock.ts";
-import { defaultTimeouts } from "../../provider/context.ts";
+import { defaultTimeouts } from "../../provider/timeouts.ts";
 import { SealedClients } from "../../provider/gate/sealedClients.ts";
 import { nodeUpgradeInputs } from "../../provider/inputs.ts";
 import { KubernetesError } from "../../provider/kubernetes.ts";

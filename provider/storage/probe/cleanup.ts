@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import { backoff } from "../../context.ts";
+import { backoff } from "../../timeouts.ts";
 import { Cancelled } from "../../errors.ts";
 import { KubernetesError } from "../../kubernetes.ts";
 import type { ProbeCluster } from "./cluster.ts";

@@ -1,7 +1,7 @@
 import { coded } from "../../../talos/errorCodes.ts";
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
-import { backoff } from "../../context.ts";
+import { backoff } from "../../timeouts.ts";
 import { Cancelled } from "../../errors.ts";
 import { KubernetesError } from "../../kubernetes.ts";
 import { startHeartbeat, Leftovers, removeNamespace } from "./cleanup.ts";

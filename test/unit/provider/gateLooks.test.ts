@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { defaultTimeouts } from "../../../provider/context.ts";
+import { defaultTimeouts } from "../../../provider/timeouts.ts";
 import { NodeRebooted } from "../../../provider/errors.ts";
 import { SealedClients } from "../../../provider/gate/sealedClients.ts";
 import { Gate } from "../../../provider/gate/gate.ts";

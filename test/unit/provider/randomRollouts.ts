@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import type { Clock } from "../../../provider/clock.ts";
-import { defaultTimeouts } from "../../../provider/context.ts";
+import { defaultTimeouts } from "../../../provider/timeouts.ts";
 import { SealedClients } from "../../../provider/gate/sealedClients.ts";
 import { cordonAnnotation, installAnnotation } from "../../../provider/kubernetes.ts";
 import { UpgradeError } from "../../../provider/errors.ts";
