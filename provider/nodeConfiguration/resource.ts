@@ -206,13 +206,15 @@ export function diffConfiguration(
   );
   const others = changedInputs(before, after, [...told, ...same]);
   const changed = Object.keys(others);
-  if (changed.length === 0 && before[pendingProperty] === undefined) return { changes: false };
-  // What a refresh has found: the engine shows all that differs.
-  if (JSON.stringify(before[driftProperty]) !== JSON.stringify(after[driftProperty])) return {};
   const [history, lines] = [
     linesOfProperty(oldInputs, changesProperty),
     linesOfProperty(after, changesProperty),
   ];
+  // Outputs hold what the node was given, as the inputs do: only the new lines show what goes back.
+  const restores = isRestored(before, after) && lines.length > history.length;
+  if (changed.length === 0 && before[pendingProperty] === undefined && !restores) return { changes: false };
+  // What a refresh has found: the engine shows all that differs.
+  if (!restores && JSON.stringify(before[driftProperty]) !== JSON.stringify(after[driftProperty])) return {};
   const goesOn = history.every((line, index) => line === lines[index]);
   const details: Details = {};
   const show = (isShown: (line: string) => boolean): void => {
