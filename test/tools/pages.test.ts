@@ -236,6 +236,20 @@ describe.each(Object.keys(pages))("%s", (name) => {
   ] as const)(title, fits);
 });
 
+describe("a rollout on a phone", () => {
+  it.each([390, 320])("has each node's result in a window of %i pixels, without scrolling", async (width) => {
+    const { page } = await open("rollout-failed", width, "light");
+    const cells = `[...document.querySelectorAll("main tr:has(.tag)")].map((row) => {
+      const [tag, box] = [row.querySelector(".tag"), row.closest(".scroll")].map((element) => element.getBoundingClientRect());
+      return [row.querySelector("th").textContent, tag.left >= box.left && tag.right <= Math.min(box.right, window.innerWidth)];
+    })`;
+    const results = (await page.evaluate(cells)) as [string, boolean][];
+    expect(results.map(([name]) => name).sort()).toEqual(["cp1", "cp2", "cp3", "w1", "w2", "w3"]);
+    expect(results.filter(([, isSeen]) => !isSeen)).toEqual([]);
+    await page.close();
+  });
+});
+
 describe("on paper", () => {
   it("what is folded away is printed too, on white", async () => {
     const { page } = await open("preview-long", 1200, "dark");
