@@ -87,18 +87,51 @@ async function project(name: string, files: Record<string, string>): Promise<str
 }
 
 /** Previews a stack of it. */
-async function preview(folder: string, folders: string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> {
-  const made = await pulumi(folder, folders, ["stack", "init", `s${Date.now()}`], env);
-  expect(made.code, made.text).toBe(0);
+async function preview(
+  folder: string,
+  folders: string[],
+  env: NodeJS.ProcessEnv = {},
+  secrets: Record<string, string> = {},
+): Promise<Finished> {
+  const before = [
+    ["stack", "init", `s${Date.now()}`],
+    ...Object.entries(secrets).map(([key, value]) => ["config", "set", "--secret", key, value]),
+  ];
+  for (const command of before) {
+    const made = await pulumi(folder, folders, command, env);
+    expect(made.code, made.text).toBe(0);
+  }
   return pulumi(folder, folders, ["preview", "--json"], env);
 }
 
-/** Types of what a preview would make. */
-function typesIn({ code, text, stdout }: Finished): string[] {
-  expect(code, text).toBe(0);
-  const { steps } = JSON.parse(stdout) as { steps: { newState?: { type: string } }[] };
-  return steps.map(({ newState }) => newState?.type ?? "");
+interface PreviewedResource {
+  type: string;
+  inputs: Record<string, unknown>;
 }
+
+/** What a preview would make. */
+function resourcesIn({ code, text, stdout }: Finished): PreviewedResource[] {
+  expect(code, text).toBe(0);
+  const { steps } = JSON.parse(stdout) as { steps: { newState?: PreviewedResource }[] };
+  return steps.flatMap(({ newState }) => newState ?? []);
+}
+
+const typesIn = (finished: Finished): string[] => resourcesIn(finished).map(({ type }) => type);
+
+/** Settings of a cluster with a driver. */
+const settingsWith = (password: unknown) => ({
+  talosVersion: "v1.13.9",
+  cluster: {
+    ...{ name: "edge", endpoint: "https://10.0.0.10:6443" },
+    nodes: [{ name: "cp1", address: "10.0.0.11", role: "controlplane" }],
+  },
+  joviandss: {
+    image: "docker.io/opene/joviandss-csi:v1.0",
+    endpoint: { addresses: ["192.168.0.100"], user: "admin", password },
+    iscsi: { addresses: ["192.168.0.100"] },
+    pools: [{ name: "Pool-0", storageClasses: [{ name: "fast", fsType: "xfs" }] }],
+  },
+});
 
 const executable = (name: string): string =>
   join(root, name === "talos-node" ? "provider" : "plugin", `pulumi-resource-${name}`);
@@ -239,33 +272,108 @@ describe("a release on a server", () => {
     expect(refused.text).toContain("[node]");
   });
 
+  it("works in a program with an older SDK of Pulumi, each with its own", async () => {
+    const older = "3.200.0";
+    const folder = await project("older", {
+      "Pulumi.yaml": stringify({
+        ...{ name: "older", runtime: { name: "nodejs", options: { typescript: false } } },
+        config: { password: { type: "string", secret: true } },
+      }),
+      "package.json": JSON.stringify({
+        ...{ name: "older", type: "module", main: "index.js" },
+        dependencies: { "@pulumi/pulumi": older, "@pulumi/kubernetes": "4.34.2" },
+        devDependencies: { "@types/node": "22.20.7", typescript: "5.9.3" },
+      }),
+      "tsconfig.json": JSON.stringify({
+        compilerOptions: { strict: true, target: "es2022", module: "nodenext", skipLibCheck: true },
+        files: ["index.ts"],
+      }),
+      "index.ts": `
+import * as pulumi from "@pulumi/pulumi";
+import { IscsiCluster, parseSettings } from "talos-iscsi";
+const password = new pulumi.Config().require("password");
+const settings = parseSettings(${JSON.stringify(settingsWith("it")).replace('"it"', "password")});
+const edge = new IscsiCluster("edge", settings);
+export const kubeconfig = pulumi.secret(edge.outputs.kubeconfig);
+`,
+    });
+    const npm = ["install", "--no-audit", "--no-fund", "--prefer-offline"];
+    const installed = await run("npm", [...npm, join(out, `talos-iscsi-${version}.tgz`)], folder);
+    expect(installed.code, installed.text).toBe(0);
+    const sdkOf = (...path: string[]): string =>
+      readManifest(join(folder, "node_modules", ...path, "@pulumi", "pulumi", "package.json")).version;
+    expect(sdkOf()).toBe(older);
+    expect(sdkOf("talos-iscsi", "node_modules")).not.toBe(older);
+    const tsc = join(folder, "node_modules", "typescript", "bin", "tsc");
+    const compiled = await run(process.execPath, [tsc, "-p", "."], folder);
+    expect(compiled.code, compiled.text).toBe(0);
+    const host = join(root, "test", "lab", "languageHost");
+    const plugins = [join(root, "lab", "plugins", "talos"), kubernetes, dirname(executable("talos-node"))];
+    const seen = await preview(folder, [host, ...plugins], {}, { password: "of-the-array" });
+    expect(typesIn(seen)).toEqual(
+      expect.arrayContaining(["talos-iscsi:index:IscsiCluster", "kubernetes:apps/v1:DaemonSet", token]),
+    );
+    expect(seen.text).not.toContain("of-the-array");
+  });
+
   it("has both plugins for a program in YAML that names the server", async () => {
     asked.length = 0;
-    const settings = {
-      talosVersion: "v1.13.9",
-      cluster: {
-        ...{ name: "edge", endpoint: "https://10.0.0.10:6443" },
-        nodes: [{ name: "cp1", address: "10.0.0.11", role: "controlplane" }],
-      },
-    };
-    const folder = await project("edge", {
-      "Pulumi.yaml": stringify({
-        ...{ name: "edge", runtime: "yaml" },
+    const options = { pluginDownloadURL: url, version };
+    const program = (cluster: object, more: object = {}): string =>
+      stringify({
+        ...{ name: "edge", runtime: "yaml", config: { password: { type: "string", secret: true } } },
         resources: {
-          cluster: {
-            type: "talos-iscsi:IscsiCluster",
-            properties: settings,
-            options: { pluginDownloadURL: url, version },
-          },
+          ...more,
+          cluster: { type: "talos-iscsi:IscsiCluster", properties: cluster, options },
         },
-      }),
-    });
-    const talos = join(root, "lab", "plugins", "talos");
-    const seen = await preview(folder, [...path, talos, kubernetes], {
-      PULUMI_HOME: join(work, "edge-home"),
-    });
-    expect(typesIn(seen)).toEqual(expect.arrayContaining(["talos-iscsi:index:IscsiCluster", token]));
+        outputs: { kubeconfig: "${cluster.kubeconfig}" },
+      });
+    const settings = settingsWith("${password}");
+    const folder = await project("edge", { "Pulumi.yaml": program(settings) });
+    const folders = [...path, join(root, "lab", "plugins", "talos"), kubernetes];
+    const env = { PULUMI_HOME: join(work, "edge-home") };
+    const seen = await preview(folder, folders, env, { password: "of-the-array" });
+    const resources = resourcesIn(seen);
+    expect(resources.map(({ type }) => type)).toEqual(
+      expect.arrayContaining(["talos-iscsi:index:IscsiCluster", token]),
+    );
     for (const name of plugins.map(({ executable: file }) => file.replace("pulumi-resource-", "")))
       expect(asked.filter((file) => archive(name).test(file))).toHaveLength(1);
+    // One secret among the settings hides itself, and nothing beside it.
+    expect(seen.text).not.toContain("of-the-array");
+    const inputsOf = (type: string) => resources.find((resource) => resource.type === type)?.inputs;
+    expect(inputsOf("kubernetes:storage.k8s.io/v1:StorageClass")?.["parameters"]).toEqual({
+      "csi.storage.k8s.io/fstype": "xfs",
+    });
+    expect(JSON.stringify(inputsOf("kubernetes:apps/v1:Deployment"))).not.toContain("[secret]");
+
+    const refused = async (text: string): Promise<string> => {
+      await writeFile(join(folder, "Pulumi.yaml"), text);
+      const { code, text: said } = await pulumi(folder, folders, ["preview"], env);
+      expect(code, said).not.toBe(0);
+      return said;
+    };
+    const { cluster } = settings;
+    const slip = [{ ...cluster.nodes[0], adress: "10.0.0.12" }];
+    expect(await refused(program({ ...settings, cluster: { ...cluster, nodes: slip } }))).toMatch(
+      /adress[^]*address/,
+    );
+  });
+
+  it("has the SDK of one version for `pulumi package add`, once that plugin is installed", async () => {
+    const folder = await project("versioned", {
+      "Pulumi.yaml": stringify({ name: "versioned", runtime: "nodejs" }),
+      "package.json": JSON.stringify({ name: "versioned", main: "index.ts" }),
+    });
+    const env = { PULUMI_HOME: join(work, "versioned-home") };
+    const install = ["plugin", "install", "resource", "talos-iscsi", version, "--server", url];
+    const installed = await pulumi(folder, path, install, env);
+    expect(installed.code, installed.text).toBe(0);
+    const added = await pulumi(folder, path, ["package", "add", `talos-iscsi@${version}`], env);
+    expect(added.code, added.text).toBe(0);
+    const sdk = join(folder, "sdks", "talos-iscsi");
+    expect(await readFile(join(sdk, "iscsiCluster.ts"), "utf8")).toContain("talos-iscsi:index:IscsiCluster");
+    // So that a program with this SDK finds the plugin where the release is.
+    expect(readManifest(join(sdk, "package.json"))["pulumi"]).toMatchObject({ version, server: url });
   });
 });
