@@ -6,6 +6,7 @@ import { NodeRebooted, UpgradeError } from "../errors.ts";
 import { describeMachine, type NodeFacts } from "../facts.ts";
 import { nodeLabel } from "../inputs.ts";
 import { talosctlCommand } from "../talosctl.ts";
+import { hintForUnanswered } from "../unansweredHint.ts";
 import type { InstallOutcome } from "./install.ts";
 
 /** Step `reboot`, second half: waits until the boot id has changed. How the node is then is for `verify`. */
@@ -80,11 +81,13 @@ async function awaitNewBoot(
   let asked = begun;
   let gone = false;
   let last = "still in its old boot";
+  let refused: string | undefined;
   const back = await pollUntil(context, context.timer.end, async () => {
     if (failed.text !== undefined) throw await rebootAfterFailure(context, before, failed.text);
     try {
       const call = { deadlineMs: patience.probeMs, signal: context.signal };
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
+      refused = undefined;
       last = `${describeMachine(machine)}, still in its old boot`;
       progress.detail(gone ? "answering again" : machine.stage);
       // Without leave to read the boot id, having been away counts.
@@ -98,9 +101,10 @@ async function awaitNewBoot(
       if (!(error instanceof TalosError)) throw error;
       gone = true;
       last = `no answer: ${error.detail}`;
+      refused = error.kind === "certificate" ? error.detail : undefined;
       // A connection from before the reboot may look alive for minutes.
       if (error.kind === "timeout") talos.reconnect();
-      if (error.kind !== "cancelled") progress.detail("rebooting");
+      if (error.kind !== "cancelled") progress.detail(refused ?? "rebooting");
     }
     return undefined;
   });
@@ -114,6 +118,16 @@ async function awaitNewBoot(
         `the node was asked to reboot and did not go down within ${formatDuration(clock.now() - begun)}: ${last}`,
       ),
       `${talosctlCommand("dmesg", context.wanted.node)} and ${talosctlCommand("logs machined", context.wanted.node)} show what it waits for. Run \`pulumi up\` again: it asks again and does not install twice.`,
+    );
+  if (refused !== undefined)
+    throw stepError(
+      context,
+      "reboot",
+      coded(
+        "node-certificate",
+        `the node is up, but ${formatDuration(clock.now() - begun)} after the reboot its Talos API cannot be used: ${refused}`,
+      ),
+      `${hintForUnanswered(refused)} Then run \`pulumi up\` again: it continues from there, whichever image the node runs.`,
     );
   throw stepError(
     context,

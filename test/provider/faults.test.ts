@@ -275,3 +275,22 @@ describe("a fault that passes is lived with", () => {
     expect(cluster.node("cp1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });
 });
+
+describe("a node that comes back from its reboot with a wrong clock", () => {
+  it("is reported as up, with what to check: nobody walks to its console", async () => {
+    const cluster = await start("v1.13.7");
+    const node = cluster.node("cp1");
+    node.faults.set("slow-boot", { value: 5 });
+    const own = createHarness();
+    let hasEnded = false;
+    const inputs = inputsFor(cluster, "cp1", { timeoutSeconds: 20 });
+    const failed = expectFailure(own.provider.create(urn, inputs)).finally(() => (hasEnded = true));
+    while (!hasEnded && node.snapshot().reboots === 0)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    node.faults.set("clock-skewed");
+    const { message } = await failed;
+    expect(message).toMatch(/step "reboot": .*certificate has expired.*clocks/);
+    expect(message).not.toMatch(/no answer|did not come back|console/);
+    expectTrue(message, node.snapshot());
+  });
+});
