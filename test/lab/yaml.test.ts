@@ -88,6 +88,8 @@ test("up takes the cluster to iSCSI storage, and a second one changes nothing", 
   for (const node of nodes) expect(node).toMatchObject({ version: "v1.13.9", iscsid: "Running" });
   const again = await pulumi("up", "--yes", "--skip-preview", "--expect-no-changes");
   expect(again.code, again.text).toBe(0);
+  const outputs = await pulumi("stack", "output", "--json");
+  expect(JSON.parse(outputs.stdout)).toMatchObject({ kubeconfig: "[secret]", nodes: { cp1: {} } });
   expect(up.text).not.toContain(canary);
   expect(filesWith(join(lab.dir, ".lab", "state"), [canary])).toEqual([]);
 });
