@@ -6,7 +6,8 @@ import { parseRepaired } from "./components/csi/parseRepaired.ts";
 import { applyEnvironmentPlan } from "./settings/approvedPlan.ts";
 import { expandFlatKeys } from "./settings/flatKeys.ts";
 import { withoutMissing, resolveEnvironment, type Environment } from "./settings/environment.ts";
-import { completeSettings, settingsSchema, type ReadFile, type Settings } from "./settings/rules.ts";
+import { completeSettings, type ReadFile, type Settings } from "./settings/rules.ts";
+import { settingsSchema } from "./settings/settingsSchema.ts";
 import {
   collectHiddenValues,
   plainSecretProblems,
@@ -19,7 +20,6 @@ import {
   type Scalar,
 } from "./settings/secretValues.ts";
 import { pendingProblems } from "./settings/pendingValues.ts";
-import { valueAt } from "./settings/raw.ts";
 import { problemCode } from "./settings/problemCode.ts";
 import { coded } from "./talos/errorCodes.ts";
 import { readStackFile } from "./settings/stackFile.ts";
@@ -79,7 +79,7 @@ export function parseSettings(
   const rest = parsed.success ? undefined : parseRepaired(settingsSchema, given.config, issues, 1);
   const problems = [...issues, ...(rest?.issues ?? [])].flatMap(toProblems);
   const completed = completeSettings(given.config, parsed.data ?? rest?.data, readFile);
-  const strict = valueAt(given.config, "strictSecrets") === true;
+  const strict = given.config["strictSecrets"] === true;
   const others = withoutMissing(given.problems, [
     ...problems,
     ...completed.problems,

@@ -3,31 +3,32 @@ import { contractMismatch, identityProblems } from "../talos/clusterIdentity.ts"
 import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/configTree.ts";
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { givesSource, readSource, type ReadFile, type Source } from "./files.ts";
-import { isRecord } from "../talos/values.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenSettings } from "./given.ts";
 import { textIfParsable } from "./parsable.ts";
 import { contractAtLeast, parseVersion, versionAtLeast } from "../talos/version.ts";
 
 type Role = "controlplane" | "worker";
 
 /** Each node's machine configuration as its owner has it on file: its own, or that of its role. Undefined where one is to be generated. */
-export function readBaseFiles(raw: unknown, readFile: ReadFile, problems: Problem[]): (Source | undefined)[] {
-  const secrets = valueAt(raw, "cluster", "secrets");
-  const section = isRecord(secrets) ? secrets : {};
+export function readBaseFiles(
+  given: GivenSettings,
+  readFile: ReadFile,
+  problems: Problem[],
+): (Source | undefined)[] {
+  const secrets = given.cluster?.secrets;
+  const section = secrets ?? {};
   const read = new Map<string, Source | undefined>();
   const ofRole = (role: Role): Source | undefined => {
     // One file for many nodes is read once, and what is wrong with it is told once.
     if (!read.has(role)) read.set(role, readSource(section, role, "cluster.secrets", readFile, problems));
     return read.get(role);
   };
-  const nodes = listAt(raw, "cluster", "nodes");
+  const nodes = givenNodes(given);
   const bundle = givesSource(section, "bundle");
-  const files =
-    givesSource(section, "controlplane") ||
-    nodes.some((node) => isRecord(node) && givesSource(node, "config"));
+  const files = givesSource(section, "controlplane") || nodes.some((node) => givesSource(node, "config"));
   return nodes.map((node, index) => {
-    const role = valueAt(node, "role");
-    if (!isRecord(node) || (role !== "controlplane" && role !== "worker")) return undefined; // the schema says so
+    const { role } = node;
+    if (role === undefined) return undefined; // the schema says so
     const path = `cluster.nodes[${index}]`;
     if (givesSource(node, "config")) {
       if (secrets === undefined) {
@@ -48,15 +49,15 @@ export function readBaseFiles(raw: unknown, readFile: ReadFile, problems: Proble
 
 /** What is wrong with the nodes' machine configurations: the cluster they are of, their role, their contract. */
 export function checkBaseFiles(
-  raw: unknown,
+  given: GivenSettings,
   sources: readonly (Source | undefined)[],
   secrets: MachineSecrets | undefined,
   contract: string | undefined,
 ): Problem[] {
-  const nodes = listAt(raw, "cluster", "nodes");
+  const nodes = givenNodes(given);
   return sources.flatMap((source, index) => {
-    const role = valueAt(nodes[index], "role");
-    if (source === undefined || (role !== "controlplane" && role !== "worker")) return [];
+    const role = nodes[index]?.role;
+    if (source === undefined || role === undefined) return [];
     const say = (path: string, reason: string): Problem => ({
       path: source.path,
       reason: `${path}: ${reason}`,
@@ -69,10 +70,7 @@ export function checkBaseFiles(
       return [{ path: source.path, reason: error.message }];
     }
     // A release reads all of its documents; which ones a file has is its owner's choice, whatever contract the cluster began with.
-    const version = textIfParsable(
-      valueAt(nodes[index], "talosVersion") ?? valueAt(raw, "talosVersion"),
-      parseVersion,
-    );
+    const version = textIfParsable(nodes[index]?.talosVersion ?? given.talosVersion, parseVersion);
     const readsAll = version !== undefined && versionAtLeast(version, 14);
     const shape =
       contract === undefined || (readsAll && !contractAtLeast(contract, 14))
@@ -85,18 +83,18 @@ export function checkBaseFiles(
       ...(shape === undefined
         ? []
         : [{ path: "talosContract", reason: `is ${contract}, but ${source.path} ${shape}` }]),
-      ...endpointProblems(raw, documents, source),
+      ...endpointProblems(given, documents, source),
     ];
   });
 }
 
 /** Credentials, and nodes that are added, are made for the cluster that the settings name. */
-function endpointProblems(raw: unknown, documents: readonly TreeMap[], source: Source): Problem[] {
-  const wanted = valueAt(raw, "cluster", "endpoint");
+function endpointProblems(given: GivenSettings, documents: readonly TreeMap[], source: Source): Problem[] {
+  const wanted = given.cluster?.endpoint;
   const has = documents
     .map((document) => textOf(document, "cluster", "controlPlane", "endpoint"))
     .find(Boolean);
-  if (typeof wanted !== "string" || has === undefined || sameUrl(wanted, has)) return [];
+  if (wanted === undefined || has === undefined || sameUrl(wanted, has)) return [];
   // An address, and no secret.
   return [{ path: "cluster.endpoint", reason: `is ${wanted}, but ${source.path} has ${has}` }];
 }

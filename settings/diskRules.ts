@@ -1,17 +1,16 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { configurationForms } from "../talos/features.ts";
 import { contractOfSettings } from "./contract.ts";
-import { isRecord } from "../talos/values.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenSettings } from "./given.ts";
 
 /** Each node's disk is named in one way, and in the form of the cluster's contract. */
-export function checkDisks(raw: unknown, problems: Problem[]): void {
-  const contract = contractOfSettings(raw);
-  listAt(raw, "cluster", "nodes").forEach((node, index) => {
-    const selector = valueAt(node, "diskSelector");
-    if (!isRecord(selector)) return;
+export function checkDisks(given: GivenSettings, problems: Problem[]): void {
+  const contract = contractOfSettings(given);
+  givenNodes(given).forEach((node, index) => {
+    const selector = node.diskSelector;
+    if (selector === undefined || Object.keys(selector).length === 0) return;
     const path = `cluster.nodes[${index}].diskSelector`;
-    if (valueAt(node, "installDisk") !== undefined)
+    if (node.installDisk !== undefined)
       problems.push({
         path,
         reason: "conflicts with installDisk, which sets the same thing; set only one of them",

@@ -1,14 +1,14 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { normalizeHost } from "../talos/endpoint.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenSettings } from "./given.ts";
 
 /** Ports of a node's own Talos API. */
 const talosPorts = ["50000", "50001"];
 
 /** Endpoints that can be right, and are a slip nearly everywhere. */
-export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
-  const endpoint = valueAt(raw, "cluster", "endpoint");
-  if (typeof endpoint !== "string" || !/^https:\/\/[^/]+\/?$/i.test(endpoint)) return;
+export function checkEndpoint(given: GivenSettings, warnings: Problem[]): void {
+  const endpoint = given.cluster?.endpoint;
+  if (endpoint === undefined || !/^https:\/\/[^/]+\/?$/i.test(endpoint)) return;
   const url = URL.parse(endpoint);
   if (url === null) return;
   const path = "cluster.endpoint";
@@ -25,16 +25,12 @@ export function checkEndpoint(raw: unknown, warnings: Problem[]): void {
       reason: `is ${endpoint}, and ${url.port} is a port of the Talos API; Talos's kube-apiserver listens on 6443. Write ${host}:6443`,
     });
   const server = normalizeHost(url.hostname.replace(/^\[|\]$/g, ""));
-  const worker = listAt(raw, "cluster", "nodes").find((node) => {
-    const address = valueAt(node, "address");
-    return (
-      valueAt(node, "role") === "worker" && typeof address === "string" && normalizeHost(address) === server
-    );
-  });
+  const worker = givenNodes(given).find(
+    ({ role, address }) => role === "worker" && address !== undefined && normalizeHost(address) === server,
+  );
   if (worker === undefined) return;
-  const name = valueAt(worker, "name");
   warnings.push({
     path,
-    reason: `is ${endpoint}, the address of ${typeof name === "string" ? name : "a node"}, which is a worker and runs no kube-apiserver; use a control plane, a virtual IP or a load balancer`,
+    reason: `is ${endpoint}, the address of ${worker.name ?? "a node"}, which is a worker and runs no kube-apiserver; use a control plane, a virtual IP or a load balancer`,
   });
 }

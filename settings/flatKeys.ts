@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { isRecord } from "../talos/values.ts";
-import { settingsSchema } from "./rules.ts";
+import { settingsSchema } from "./settingsSchema.ts";
 import { schemasAt } from "./schemasAt.ts";
 import { pathText, type Origin, type Path } from "./secretValues.ts";
 

@@ -1,10 +1,10 @@
+import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { installerImage } from "../talos/image.ts";
 import { parseSchematic, schematicId, SchematicError, type Schematic } from "../talos/schematic.ts";
 import { parseVersion, versionAtLeast } from "../talos/version.ts";
 import { defaultImage, imageSchema, type ImageSettings } from "./imageSettings.ts";
-import { isRecord } from "../talos/values.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
 import { iscsiTools, textIfParsable } from "./parsable.ts";
 
 /** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */
@@ -16,48 +16,57 @@ export type CheckedImage = Omit<ImageSettings, "schematic"> & { schematic: Schem
 interface GivenImage {
   name: string;
   path: string;
-  given: unknown;
+  given: NonNullable<GivenSettings["image"]>;
   /** Where its schematic stands: that of `image` if it has none of its own. */
   schematicPath: string;
 }
 
 /** `image` and each of `images`. */
-export function givenImages(raw: unknown): GivenImage[] {
-  const base = valueAt(raw, "image");
-  const named = valueAt(raw, "images");
-  const shared = isRecord(base) ? base : {};
+export function givenImages({
+  image: base,
+  images: named,
+}: Pick<GivenSettings, "image" | "images">): GivenImage[] {
   return [
     { name: defaultImage, path: "image", given: base ?? {}, schematicPath: "image.schematic" },
-    ...Object.entries(isRecord(named) ? named : {}).map(([name, own]) => {
+    ...Object.entries(named ?? {}).map(([name, own]) => {
       const path = `images.${name}`;
-      const given = isRecord(own) ? { ...shared, ...own } : own;
-      const schematicPath = valueAt(own, "schematic") === undefined ? "image.schematic" : `${path}.schematic`;
+      const given = { ...base, ...own };
+      const schematicPath = own?.schematic === undefined ? "image.schematic" : `${path}.schematic`;
       return { name, path, given, schematicPath };
     }),
   ];
 }
 
 /** The name of the image that a node runs. */
-export function imageNameOf(node: unknown): string {
-  const name = valueAt(node, "image");
-  return typeof name === "string" ? name : defaultImage;
+export function imageNameOf({ image }: GivenNode): string {
+  return image ?? defaultImage;
 }
 
 /** The image that a node runs; undefined where the settings have none of that name, which is told elsewhere. */
-export function givenImageOfNode(raw: unknown, node: unknown): GivenImage | undefined {
-  return givenImages(raw).find(({ name }) => name === imageNameOf(node));
+export function givenImageOfNode(settings: GivenSettings, node: GivenNode): GivenImage | undefined {
+  return givenImages(settings).find(({ name }) => name === imageNameOf(node));
 }
 
 /** Does the node reach iSCSI storage? */
-export function usesIscsi(node: unknown): boolean {
-  return valueAt(node, "iscsi") !== false;
+export function usesIscsi({ iscsi }: GivenNode): boolean {
+  return iscsi !== false;
 }
+
+/** A schematic as far as it lists official extensions; `parseSchematic` says what is wrong with the rest. */
+const extensionsSchema = z.object({
+  customization: z
+    .object({
+      systemExtensions: z.object({ officialExtensions: z.array(z.unknown()).optional() }).optional(),
+    })
+    .optional(),
+});
 
 /** The names of official extensions that an image's schematic asks for; those of the default where it has none. */
 export function givenExtensions({ given }: GivenImage): string[] {
-  const extensions = listAt(given, "schematic", "customization", "systemExtensions", "officialExtensions");
-  const names = extensions.filter((name) => typeof name === "string");
-  return valueAt(given, "schematic") === undefined ? [iscsiTools] : names;
+  if (given.schematic === undefined) return [iscsiTools];
+  const { customization } = extensionsSchema.safeParse(given.schematic).data ?? {};
+  const extensions = customization?.systemExtensions?.officialExtensions ?? [];
+  return extensions.filter((name) => typeof name === "string");
 }
 
 /** The official extensions of a schematic. */
@@ -66,10 +75,10 @@ export function schematicExtensions({ customization }: Schematic): readonly stri
 }
 
 /** The installer image that the settings give a node; undefined where they are not well formed, which is told elsewhere. */
-export function givenInstaller(raw: unknown, node: unknown): string | undefined {
-  const given = givenImageOfNode(raw, node);
+export function givenInstaller(settings: GivenSettings, node: GivenNode): string | undefined {
+  const given = givenImageOfNode(settings, node);
   const image = given === undefined ? undefined : imageSchema.safeParse(given.given).data;
-  const version = textIfParsable(valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"), parseVersion);
+  const version = textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion);
   if (image === undefined || version === undefined) return undefined;
   try {
     return installerImage({ ...image, schematicId: schematicId(parseSchematic(image.schematic)), version });
@@ -81,12 +90,12 @@ export function givenInstaller(raw: unknown, node: unknown): string | undefined 
 
 /** Every image that is right, by name. What is wrong with the others, or with a node's choice of one, is added to the problems. */
 export function checkImages(
-  raw: unknown,
+  settings: GivenSettings,
   problems: Problem[],
   warnings: Problem[],
 ): Map<string, CheckedImage> {
-  const nodes = listAt(raw, "cluster", "nodes");
-  const images = givenImages(raw);
+  const nodes = givenNodes(settings);
+  const images = givenImages(settings);
   nodes.forEach((node, index) => {
     const name = imageNameOf(node);
     if (images.some((image) => image.name === name)) return;
@@ -110,19 +119,18 @@ export function checkImages(
     warnings.push(...boardWarnings(image, schematic));
     if (users.length === 0 && nodes.length > 0 && image.name !== defaultImage)
       warnings.push({ path: image.path, reason: "is used by no node" });
-    problems.push(...overlayProblems(image, schematic, raw, users));
-    const settings = imageSchema.safeParse(image.given).data;
-    if (settings !== undefined) checked.set(image.name, { ...settings, schematic });
+    problems.push(...overlayProblems(image, schematic, settings, users));
+    const whole = imageSchema.safeParse(image.given).data;
+    if (whole !== undefined) checked.set(image.name, { ...whole, schematic });
   }
   return checked;
 }
 
 /** The schematic; undefined where it is none, which is said here unless the schema says so. */
 function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]): Schematic | undefined {
-  const schematic = valueAt(given, "schematic") ?? {
+  const schematic = given.schematic ?? {
     customization: { systemExtensions: { officialExtensions: [iscsiTools] } },
   };
-  if (!isRecord(given) || !isRecord(schematic)) return undefined;
   try {
     return parseSchematic(schematic);
   } catch (error) {
@@ -139,8 +147,7 @@ function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]
 
 /** Overlays of siderolabs/overlays are for single-board computers, all of them arm64. */
 function boardWarnings({ path, given }: GivenImage, { overlay }: Schematic): Problem[] {
-  if (!/^siderolabs\/sbc-/.test(overlay?.image ?? "") || valueAt(given, "architecture") === "arm64")
-    return [];
+  if (!/^siderolabs\/sbc-/.test(overlay?.image ?? "") || given.architecture === "arm64") return [];
   return [
     {
       path: `${path}.architecture`,
@@ -153,11 +160,11 @@ function boardWarnings({ path, given }: GivenImage, { overlay }: Schematic): Pro
 function overlayProblems(
   { schematicPath }: GivenImage,
   { overlay }: Schematic,
-  raw: unknown,
-  users: readonly unknown[],
+  settings: GivenSettings,
+  users: readonly GivenNode[],
 ): Problem[] {
   if (overlay?.name === undefined || overlay.name === "") return [];
-  const releases = users.map((node) => valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"));
+  const releases = users.map((node) => node.talosVersion ?? settings.talosVersion);
   const old = releases
     .map((version) => textIfParsable(version, parseVersion))
     .find((version) => version !== undefined && !versionAtLeast(version, 7));

@@ -1,9 +1,15 @@
 import { parseAllDocuments } from "yaml";
+import { z } from "zod";
 import { hasWorkloadIsolation } from "../talos/features.ts";
 import { patchText } from "./patches.ts";
-import { isRecord } from "../talos/values.ts";
-import { valueAt } from "./raw.ts";
 import type { ClusterSettings } from "./schema.ts";
+
+/** As far as it is about isolation; what is wrong with it is told elsewhere. */
+const profileSchema = z.object({
+  kind: z.literal("SecurityProfileConfig"),
+  workloadIsolation: z.boolean().optional().catch(undefined),
+  $patch: z.string().optional().catch(undefined),
+});
 
 type Patches = ClusterSettings["patches"]["all"];
 
@@ -31,9 +37,7 @@ function isolationInPatch(text: string): boolean | undefined {
   if (!text.includes("SecurityProfileConfig")) return undefined;
   const documents = parseAllDocuments(text);
   const last = (Array.isArray(documents) ? documents : [])
-    .map((document) => document.toJS() as unknown)
-    .findLast((document) => isRecord(document) && document["kind"] === "SecurityProfileConfig");
-  const value = valueAt(last, "workloadIsolation");
-  if (valueAt(last, "$patch") === "delete") return false;
-  return typeof value === "boolean" ? value : undefined;
+    .map((document) => profileSchema.safeParse(document.toJS()).data)
+    .findLast((document) => document !== undefined);
+  return last?.$patch === "delete" ? false : last?.workloadIsolation;
 }

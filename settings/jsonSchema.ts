@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { introductions } from "./introductions.ts";
-import { settingsSchema } from "./rules.ts";
+import { settingsSchema } from "./settingsSchema.ts";
 
 /** The part of a JSON Schema that zod writes for the settings. */
 export interface JsonSchema {

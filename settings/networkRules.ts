@@ -2,7 +2,7 @@ import { BlockList, isIPv6 } from "node:net";
 import type { Problem } from "../components/csi/problems.ts";
 import { findVipLink, type NetworkInterface, type VirtualIp } from "../talos/networkPatch.ts";
 import { isIp, networkSchema, vipSchema } from "./network.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenSettings } from "./given.ts";
 
 /** What addresses, links and the virtual IP have to agree on, over all nodes. */
 
@@ -10,29 +10,24 @@ interface NetworkNode {
   path: string;
   name: string;
   address: string;
-  role: unknown;
+  role: "controlplane" | "worker" | undefined;
   /** Undefined where the settings say nothing of it, or nothing that fits the schema. */
   interfaces: NetworkInterface[] | undefined;
 }
 
 /** Checks as much as is well formed; the rest is the schema's matter. */
-export function checkNetwork(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const nodes = listAt(raw, "cluster", "nodes").map((node, index): NetworkNode => {
-    const parsed =
-      valueAt(node, "network") === undefined ? undefined : networkSchema.safeParse(valueAt(node, "network"));
-    return {
-      path: `cluster.nodes[${index}]`,
-      name: textAt(node, "name"),
-      address: textAt(node, "address"),
-      role: valueAt(node, "role"),
-      interfaces: parsed?.data?.interfaces,
-    };
-  });
+export function checkNetwork(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
+  const nodes = givenNodes(given).map(({ name = "", address = "", role, network }, index): NetworkNode => ({
+    path: `cluster.nodes[${index}]`,
+    name,
+    address,
+    role,
+    interfaces: networkSchema.safeParse(network).data?.interfaces,
+  }));
   for (const node of nodes) checkLinks(node, problems, warnings);
   checkAddresses(nodes, problems);
-  const given = valueAt(raw, "cluster", "vip");
-  const vip = given === undefined ? undefined : vipSchema.safeParse(given).data;
-  if (vip !== undefined) checkVip(vip, nodes, valueAt(raw, "cluster", "endpoint"), problems, warnings);
+  const vip = vipSchema.safeParse(given.cluster?.vip).data;
+  if (vip !== undefined) checkVip(vip, nodes, given.cluster?.endpoint, problems, warnings);
 }
 
 function checkLinks(
@@ -130,7 +125,7 @@ function checkAddresses(nodes: NetworkNode[], problems: Problem[]): void {
 function checkVip(
   vip: VirtualIp,
   nodes: NetworkNode[],
-  endpoint: unknown,
+  endpoint: string | undefined,
   problems: Problem[],
   warnings: Problem[],
 ): void {
@@ -170,8 +165,7 @@ function checkVip(
       );
     }
   }
-  const host =
-    typeof endpoint === "string" ? URL.parse(endpoint)?.hostname.replace(/^\[|\]$/g, "") : undefined;
+  const host = endpoint !== undefined ? URL.parse(endpoint)?.hostname.replace(/^\[|\]$/g, "") : undefined;
   if (host !== undefined && isIp(host) && !sameIp(host, vip.address)) {
     warnings.push({
       path: "cluster.endpoint",
@@ -197,9 +191,4 @@ function containsIp(network: string, ip: string): boolean {
   const family = isIPv6(base) ? "ipv6" : "ipv4";
   list.addSubnet(base, Number(prefix), family);
   return list.check(ip, family);
-}
-
-function textAt(value: unknown, key: string): string {
-  const text = valueAt(value, key);
-  return typeof text === "string" ? text : "";
 }

@@ -1,8 +1,7 @@
 import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
-import { isRecord } from "../talos/values.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
 import { must } from "./messages.ts";
 
 /** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */
@@ -54,13 +53,13 @@ function workerMayLabel(key: string): boolean {
   return !within("kubernetes.io") && !within("k8s.io");
 }
 
-/** What is wrong with the labels and taints of nodes. @param raw with every node complete */
-export function checkLabels(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const running = valueAt(raw, "cluster", "secrets") !== undefined;
+/** What is wrong with the labels and taints of nodes. @param given with every node complete */
+export function checkLabels(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
+  const running = given.cluster?.secrets !== undefined;
   const late: string[] = [];
-  listAt(raw, "cluster", "nodes").forEach((node, index) => {
+  givenNodes(given).forEach((node, index) => {
     const path = `cluster.nodes[${index}]`;
-    const worker = valueAt(node, "role") === "worker";
+    const worker = node.role === "worker";
     for (const [key, text] of entriesAt(node, "labels")) {
       const reason = labelProblem(key, text, worker);
       if (reason !== undefined) problems.push({ path: `${path}.labels.${key}`, reason });
@@ -69,8 +68,7 @@ export function checkLabels(raw: unknown, problems: Problem[], warnings: Problem
       const reason = taintProblem(key, text);
       if (reason !== undefined) problems.push({ path: `${path}.taints.${key}`, reason });
     }
-    if (worker && running && entriesAt(node, "taints").length > 0)
-      late.push(typeof valueAt(node, "name") === "string" ? String(valueAt(node, "name")) : path);
+    if (worker && running && entriesAt(node, "taints").length > 0) late.push(node.name ?? path);
   });
   if (late.length > 0)
     warnings.push({
@@ -99,8 +97,8 @@ function taintProblem(key: string, text: string): string | undefined {
     : "is not a valid taint value: at most 63 letters, digits, dashes, underscores and dots";
 }
 
-function entriesAt(node: unknown, key: "labels" | "taints"): [string, string][] {
-  const map = valueAt(node, key);
-  if (!isRecord(map)) return [];
-  return Object.entries(map).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+function entriesAt(node: GivenNode, key: "labels" | "taints"): [string, string][] {
+  return Object.entries(node[key] ?? {}).flatMap(([name, text]) =>
+    text === undefined ? [] : [[name, text]],
+  );
 }

@@ -4,6 +4,9 @@ import { isParsable } from "./schema.ts";
 export const iscsiTools = "siderolabs/iscsi-tools";
 
 /** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
-export function textIfParsable(value: unknown, parse: (text: string) => unknown): string | undefined {
-  return typeof value === "string" && isParsable(parse)(value) ? value : undefined;
+export function textIfParsable(
+  value: string | undefined,
+  parse: (text: string) => unknown,
+): string | undefined {
+  return value !== undefined && isParsable(parse)(value) ? value : undefined;
 }

@@ -9,8 +9,7 @@ import { documentProblems, type LocatedText, type OurDocuments } from "./documen
 import { networkSchema, vipSchema } from "./network.ts";
 import { givenInstaller, usesIscsi } from "./images.ts";
 import { contractOfSettings } from "./contract.ts";
-import { isRecord } from "../talos/values.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
 import { textIfParsable } from "./parsable.ts";
 import type { Source } from "./files.ts";
 import { advisories } from "../talos/advisories.ts";
@@ -32,26 +31,28 @@ export function patchText(patch: PatchSetting): string {
 
 /** Patches are judged together, as a node gets them: those of all, of its role, and its own; and by what they make of its configuration. */
 export function checkPatches(
-  raw: unknown,
+  settings: GivenSettings,
   problems: Problem[],
   warnings: Problem[],
   bases: readonly (Source | undefined)[] = [],
 ): void {
   const concerned = new Map<string, string[]>();
-  const nodes = listAt(raw, "cluster", "nodes");
+  const nodes = givenNodes(settings);
   nodes.forEach((node, index) => {
-    const role = valueAt(node, "role");
-    if (role !== "controlplane" && role !== "worker") return; // the schema says so
+    const { role } = node;
+    if (role === undefined) return; // the schema says so
     const level = (key: "documents" | "patches"): LocatedPatch[] => [
-      ...locatePatches(`cluster.${key}.all`, listAt(raw, "cluster", key, "all")),
-      ...locatePatches(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)),
-      ...locatePatches(`cluster.nodes[${index}].${key}`, listAt(node, key)),
+      ...locatePatches(`cluster.${key}.all`, settings.cluster?.[key]?.all),
+      ...locatePatches(`cluster.${key}.${role}`, settings.cluster?.[key]?.[role]),
+      ...locatePatches(`cluster.nodes[${index}].${key}`, node[key]),
     ];
     const documents = level("documents");
-    problems.push(...documentProblems(documents, programDocuments(raw, node, hostnameOf(raw, node))));
+    problems.push(
+      ...documentProblems(documents, programDocuments(settings, node, hostnameOf(settings, node))),
+    );
     const located = [...documents, ...level("patches")];
     const base = bases[index];
-    const verdict = evaluateNodePatches(raw, node, role, located, base);
+    const verdict = evaluateNodePatches(settings, node, role, located, base);
     problems.push(...placeProblems(verdict.problems, located));
     if (base !== undefined)
       // Whose file it is, and of which role, is told where the file is looked at.
@@ -62,20 +63,23 @@ export function checkPatches(
       );
     for (const warning of verdict.merged === undefined
       ? []
-      : kernelArgumentWarnings(raw, node, verdict.merged)) {
-      concerned.set(warning, [...(concerned.get(warning) ?? []), textAt(node, "name") ?? `nodes[${index}]`]);
+      : kernelArgumentWarnings(settings, node, verdict.merged)) {
+      concerned.set(warning, [...(concerned.get(warning) ?? []), node.name ?? `nodes[${index}]`]);
     }
   });
   for (const [warning, names] of concerned)
     warnings.push({ path: "cluster.nodes", reason: `${names.join(", ")}: ${warning}` });
-  problems.push(...unusedProblems(raw));
+  problems.push(...unusedProblems(settings));
 }
 
 type LocatedPatch = LocatedText & { isText: boolean };
 
-function locatePatches(path: string, list: readonly unknown[]): LocatedPatch[] {
-  return list.flatMap((patch, position) =>
-    typeof patch === "string" || isRecord(patch)
+function locatePatches(
+  path: string,
+  list: readonly (PatchSetting | undefined)[] | undefined,
+): LocatedPatch[] {
+  return (list ?? []).flatMap((patch, position) =>
+    patch !== undefined
       ? [{ path: `${path}[${position}]`, text: patchText(patch), isText: typeof patch === "string" }]
       : [],
   );
@@ -93,48 +97,47 @@ function placeProblems(found: readonly PatchProblem[], located: readonly Located
 }
 
 /** Patches that no node has yet, a role's or a pool's: the first node that gets them must not be the one that shows their mistakes. */
-function unusedProblems(raw: unknown): Problem[] {
-  const nodes = listAt(raw, "cluster", "nodes");
+function unusedProblems(settings: GivenSettings): Problem[] {
+  const nodes = givenNodes(settings);
   const isUsed = (key: "role" | "pool", name: string): boolean =>
-    nodes.length === 0 || nodes.some((node) => valueAt(node, key) === name);
+    nodes.length === 0 || nodes.some((node) => node[key] === name);
   const keys = ["documents", "patches"] as const;
-  const listed = (role: string): LocatedPatch[] =>
-    keys.flatMap((key) => locatePatches(`cluster.${key}.${role}`, listAt(raw, "cluster", key, role)));
+  const listed = (role: "all" | "controlplane" | "worker"): LocatedPatch[] =>
+    keys.flatMap((key) => locatePatches(`cluster.${key}.${role}`, settings.cluster?.[key]?.[role]));
   const ofRoles = (["controlplane", "worker"] as const).flatMap((role) => {
     const own = listed(role);
     if (isUsed("role", role) || own.length === 0) return [];
     const located = [...listed("all"), ...own];
-    return placeProblems(evaluateNodePatches(raw, { role }, role, located).problems, located).filter(
+    return placeProblems(evaluateNodePatches(settings, { role }, role, located).problems, located).filter(
       ({ path }) => own.some((patch) => patch.path === path),
     );
   });
-  const pools = valueAt(raw, "cluster", "pools");
   // Of which role its nodes are to be, nobody knows yet: their patches are judged as text.
-  const ofPools = Object.entries(isRecord(pools) ? pools : {}).flatMap(([name, pool]) => {
+  const ofPools = Object.entries(settings.cluster?.pools ?? {}).flatMap(([name, pool]) => {
     if (isUsed("pool", name)) return [];
-    const located = keys.flatMap((key) => locatePatches(`cluster.pools.${name}.${key}`, listAt(pool, key)));
-    return placeProblems(evaluateNodePatches(raw, pool, undefined, located).problems, located);
+    const located = keys.flatMap((key) => locatePatches(`cluster.pools.${name}.${key}`, pool?.[key]));
+    return placeProblems(evaluateNodePatches(settings, pool ?? {}, undefined, located).problems, located);
   });
   return [...ofRoles, ...ofPools];
 }
 
 /** Our own host name is set on new clusters, and where it is given. */
-function hostnameOf(raw: unknown, node: unknown): string | undefined {
-  const isNew = valueAt(raw, "cluster", "secrets") === undefined;
-  return textAt(node, "hostname") ?? (isNew ? textAt(node, "name") : undefined);
+function hostnameOf(settings: GivenSettings, node: GivenNode): string | undefined {
+  const isNew = settings.cluster?.secrets === undefined;
+  return node.hostname ?? (isNew ? node.name : undefined);
 }
 
 /** @param role absent: the patches are judged as text alone */
 function evaluateNodePatches(
-  raw: unknown,
-  node: unknown,
+  settings: GivenSettings,
+  node: GivenNode,
   role: "controlplane" | "worker" | undefined,
   located: readonly LocatedPatch[],
   base?: Source,
 ): PatchVerdict {
-  const contract = contractOfSettings(raw);
-  const namespaces = driverNamespaces(raw);
-  const hostname = hostnameOf(raw, node);
+  const contract = contractOfSettings(settings);
+  const namespaces = driverNamespaces(settings);
+  const hostname = hostnameOf(settings, node);
   return evaluatePatches(
     located.map(({ text }) => text),
     {
@@ -142,47 +145,42 @@ function evaluateNodePatches(
       contract,
       namespaces,
       hostname,
-      image: givenInstaller(raw, node),
-      talosVersion: textIfParsable(
-        valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"),
-        parseVersion,
-      ),
+      image: givenInstaller(settings, node),
+      talosVersion: textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion),
       base: base?.text,
       baseName: base?.path,
       generated:
         contract === undefined || role === undefined || base !== undefined
           ? undefined
-          : generatedConfiguration(raw, contract, role),
+          : generatedConfiguration(settings, contract, role),
       own:
         role === undefined
           ? []
-          : programPatches(raw, node, { role, contract, namespaces, hostname, base: base?.text }),
+          : programPatches(settings, node, { role, contract, namespaces, hostname, base: base?.text }),
     },
   );
 }
 
 /** The namespaces of the drivers that are asked for, as far as their settings can be read. */
-function driverNamespaces(raw: unknown): string[] {
-  const settings = <Driver extends "joviandss" | "synology">(
-    driver: Driver,
+function driverNamespaces(settings: GivenSettings): string[] {
+  const placed = (
+    driver: { namespace?: string | undefined } | undefined,
     schema: typeof joviandssSchema | typeof synologySchema,
   ) => {
     const namespace =
-      valueAt(raw, driver) === undefined
-        ? undefined
-        : schema.shape.namespace.safeParse(valueAt(raw, driver, "namespace")).data;
+      driver === undefined ? undefined : schema.shape.namespace.safeParse(driver.namespace).data;
     return namespace === undefined ? undefined : { namespace, healthPort: 0 };
   };
-  const jovian = settings("joviandss", joviandssSchema);
-  const pools = listAt(raw, "joviandss", "pools");
-  const synology = settings("synology", synologySchema);
+  const jovian = placed(settings.joviandss, joviandssSchema);
+  const pools = settings.joviandss?.pools ?? [];
+  const synology = placed(settings.synology, synologySchema);
   return [
     ...(jovian === undefined
       ? []
       : (pools.length > 0 ? pools : [{}]).map((pool, index) => {
-          const own = valueAt(pool, "driver");
-          const driver = own === undefined ? undefined : { name: textAt(own, "name") ?? "" };
-          return joviandssIdentity(jovian, { name: textAt(pool, "name") ?? "", driver }, index).namespace;
+          const own = pool?.driver;
+          const driver = own === undefined ? undefined : { name: own.name ?? "" };
+          return joviandssIdentity(jovian, { name: pool?.name ?? "", driver }, index).namespace;
         })),
     ...(synology === undefined ? [] : [synologyIdentity(synology).namespace]),
   ];
@@ -190,22 +188,22 @@ function driverNamespaces(raw: unknown): string[] {
 
 /** What a new node's configuration is generated as, as far as the settings say. */
 function generatedConfiguration(
-  raw: unknown,
+  settings: GivenSettings,
   contract: string,
   role: "controlplane" | "worker",
 ): string | undefined {
-  const endpoint = valueAt(raw, "cluster", "endpoint");
+  const { name, endpoint } = settings.cluster ?? {};
   return skeletonConfig(contract, role, {
-    clusterName: textAt(valueAt(raw, "cluster"), "name"),
-    endpoint: typeof endpoint === "string" && URL.canParse(endpoint) ? endpoint : undefined,
-    kubernetesVersion: textAt(raw, "kubernetesVersion"),
+    clusterName: name,
+    endpoint: endpoint !== undefined && URL.canParse(endpoint) ? endpoint : undefined,
+    kubernetesVersion: settings.kubernetesVersion,
   });
 }
 
 /** Our own patches, as far as the settings are well formed: what is not is told elsewhere. */
 function programPatches(
-  raw: unknown,
-  node: unknown,
+  settings: GivenSettings,
+  node: GivenNode,
   given: {
     role: "controlplane" | "worker";
     contract: string | undefined;
@@ -215,16 +213,11 @@ function programPatches(
   },
 ): string[] {
   const { contract, base, role, namespaces, hostname } = given;
-  const installerImage = givenInstaller(raw, node);
-  const talosVersion = textIfParsable(
-    valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"),
-    parseVersion,
-  );
+  const installerImage = givenInstaller(settings, node);
+  const talosVersion = textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion);
   if (contract === undefined || installerImage === undefined || talosVersion === undefined) return [];
   const subnets = (key: "podSubnets" | "serviceSubnets") =>
-    baseShape.cluster.shape[key].safeParse(valueAt(raw, "cluster", key)).data;
-  const vip = valueAt(raw, "cluster", "vip");
-  const network = valueAt(node, "network");
+    baseShape.cluster.shape[key].safeParse(settings.cluster?.[key]).data;
   try {
     const own = ownPatches(
       {
@@ -233,14 +226,14 @@ function programPatches(
         role,
         hostname,
         installerImage,
-        installDisk: textAt(node, "installDisk"),
-        diskSelector: diskSelectorSchema.safeParse(valueAt(node, "diskSelector")).data,
-        network: network === undefined ? undefined : networkSchema.safeParse(network).data,
-        vip: vip === undefined ? undefined : vipSchema.safeParse(vip).data,
+        installDisk: node.installDisk,
+        diskSelector: diskSelectorSchema.safeParse(node.diskSelector).data,
+        network: networkSchema.safeParse(node.network).data,
+        vip: vipSchema.safeParse(settings.cluster?.vip).data,
         exemptNamespaces: namespaces,
         kernelModules: usesIscsi(node) ? ["iscsi_tcp"] : [],
-        labels: textsAt(node, "labels"),
-        taints: textsAt(node, "taints"),
+        labels: definedTexts(node.labels),
+        taints: definedTexts(node.taints),
         podSubnets: subnets("podSubnets"),
         serviceSubnets: subnets("serviceSubnets"),
         user: [],
@@ -255,15 +248,19 @@ function programPatches(
 }
 
 /** What becomes of kernel arguments in `machine.install`; how a node boots is not known here, and the preflight refuses what it would lose. */
-function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly TreeMap[]): string[] {
+function kernelArgumentWarnings(
+  settings: GivenSettings,
+  node: GivenNode,
+  merged: readonly TreeMap[],
+): string[] {
   const { args, grubUseUKICmdline } = installKernelArguments(merged);
-  const version = textIfParsable(valueAt(node, "talosVersion") ?? valueAt(raw, "talosVersion"), parseVersion);
+  const version = textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion);
   if (args.length === 0 || grubUseUKICmdline || version === undefined) return [];
   return advisories({
     // A new machine is installed with them; what runs on another one is known in the preflight.
-    from: valueAt(raw, "cluster", "secrets") === undefined ? undefined : version,
+    from: settings.cluster?.secrets === undefined ? undefined : version,
     to: version,
-    contract: contractOfSettings(raw) ?? newestUsableContract(version),
+    contract: contractOfSettings(settings) ?? newestUsableContract(version),
     extensions: [],
     installKernelArgs: args,
   })
@@ -271,26 +268,23 @@ function kernelArgumentWarnings(raw: unknown, node: unknown, merged: readonly Tr
     .map(({ text, source }) => `${text} (${source})`);
 }
 
-function programDocuments(raw: unknown, node: unknown, hostname: string | undefined): OurDocuments {
-  const links = listAt(node, "network", "interfaces").map((link) => valueAt(link, "interface"));
+function programDocuments(
+  settings: GivenSettings,
+  node: GivenNode,
+  hostname: string | undefined,
+): OurDocuments {
+  const links = (node.network?.interfaces ?? []).map((link) => link?.interface);
   return {
     hostname: hostname !== undefined,
-    subnets: ["podSubnets", "serviceSubnets"].some((key) => valueAt(raw, "cluster", key) !== undefined),
-    nameservers: listAt(node, "network", "nameservers").length > 0,
-    vip: valueAt(raw, "cluster", "vip") !== undefined && valueAt(node, "role") === "controlplane",
-    links: links.filter((name) => typeof name === "string"),
+    subnets: (["podSubnets", "serviceSubnets"] as const).some((key) => settings.cluster?.[key] !== undefined),
+    nameservers: (node.network?.nameservers ?? []).length > 0,
+    vip: settings.cluster?.vip !== undefined && node.role === "controlplane",
+    links: links.filter((name) => name !== undefined),
   };
 }
 
-function textsAt(value: unknown, key: string): Record<string, string> {
-  const map = valueAt(value, key);
-  const entries = Object.entries(isRecord(map) ? map : {});
+function definedTexts(texts: GivenNode["labels"]): Record<string, string> {
   return Object.fromEntries(
-    entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+    Object.entries(texts ?? {}).flatMap(([key, text]) => (text === undefined ? [] : [[key, text]])),
   );
-}
-
-function textAt(value: unknown, key: string): string | undefined {
-  const text = valueAt(value, key);
-  return typeof text === "string" ? text : undefined;
 }

@@ -4,7 +4,7 @@ import type { Problem } from "../components/csi/problems.ts";
 import { imageNameSchema } from "./imageSettings.ts";
 import { labelsSchema, taintsSchema } from "./nodeLabels.ts";
 import { isRecord } from "../talos/values.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenSettings } from "./given.ts";
 import { flagSchema, must } from "./messages.ts";
 
 /** Pools: what nodes share, said once. */
@@ -45,6 +45,12 @@ export function poolsSchema<
     .describe("Settings shared by nodes. A node's own settings are added or take precedence.");
 }
 
+/** A cluster with pools, whatever its nodes look like: what a pool says is put into them before the schema judges them. */
+const clusterOfPools = z.looseObject({
+  pools: z.record(z.string(), z.unknown()),
+  nodes: z.array(z.unknown()).catch([]),
+});
+
 /** Where something of a node stands in the stack's file, when it does not stand at the node. */
 export interface ExpandedPools {
   /** The settings with every node complete, as if there were no pools. */
@@ -58,12 +64,13 @@ export interface ExpandedPools {
  * gives it one path whichever node shows it.
  */
 export function expandPools(raw: Record<string, unknown>): ExpandedPools {
-  const pools = valueAt(raw, "cluster", "pools");
-  if (!isRecord(pools)) return { raw, relocate: (path) => path };
+  const given = clusterOfPools.safeParse(raw["cluster"]).data;
+  if (given === undefined) return { raw, relocate: (path) => path };
+  const { pools } = given;
   const places = new Map<string, string>();
   const shifts = new Map<string, { path: string; length: number }>();
-  const nodes = listAt(raw, "cluster", "nodes").map((node, index) => {
-    const name = valueAt(node, "pool");
+  const nodes = given.nodes.map((node, index) => {
+    const name = isRecord(node) ? node["pool"] : undefined;
     const pool = typeof name === "string" ? pools[name] : undefined;
     if (!isRecord(node) || !isRecord(pool)) return node;
     const here = `cluster.nodes[${index}]`;
@@ -89,7 +96,7 @@ export function expandPools(raw: Record<string, unknown>): ExpandedPools {
     }
     return whole;
   });
-  const cluster = { ...(raw["cluster"] as Record<string, unknown>), nodes };
+  const cluster = { ...given, nodes };
   return { raw: { ...raw, cluster }, relocate };
 
   function relocate(path: string): string {
@@ -107,17 +114,13 @@ export function expandPools(raw: Record<string, unknown>): ExpandedPools {
 }
 
 /** Pools that nodes name and that are not there, and settings of pools that no node is in. */
-export function checkPools(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const nodes = listAt(raw, "cluster", "nodes");
-  const keysAt = (...path: string[]): string[] => {
-    const value = valueAt(raw, ...path);
-    return isRecord(value) ? Object.keys(value) : [];
-  };
-  const declared = keysAt("cluster", "pools");
-  const named = new Set(nodes.map((node) => valueAt(node, "pool")));
+export function checkPools(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
+  const nodes = givenNodes(given);
+  const declared = Object.keys(given.cluster?.pools ?? {});
+  const named = new Set(nodes.map(({ pool }) => pool));
   nodes.forEach((node, index) => {
-    const name = valueAt(node, "pool");
-    if (typeof name !== "string" || declared.includes(name)) return;
+    const name = node.pool;
+    if (name === undefined || declared.includes(name)) return;
     const known = declared.length === 0 ? "there are none" : `there are ${declared.join(", ")}`;
     problems.push({
       path: `cluster.nodes[${index}].pool`,
@@ -127,14 +130,11 @@ export function checkPools(raw: unknown, problems: Problem[], warnings: Problem[
   for (const name of declared)
     if (nodes.length > 0 && !named.has(name))
       warnings.push({ path: `cluster.pools.${name}`, reason: "has no nodes" });
-  for (const name of keysAt("upgrade", "pools")) {
+  for (const name of Object.keys(given.upgrade?.pools ?? {})) {
     const path = `upgrade.pools.${name}`;
     if (!declared.includes(name))
       problems.push({ path, reason: `is for an unknown pool; there is no cluster.pools.${name}` });
-    else if (
-      named.has(name) &&
-      !nodes.some((node) => valueAt(node, "pool") === name && valueAt(node, "role") === "worker")
-    )
+    else if (named.has(name) && !nodes.some(({ pool, role }) => pool === name && role === "worker"))
       warnings.push({
         path,
         reason: "has no effect: the pool has no workers, and control planes always go one at a time",

@@ -3,16 +3,13 @@ import { findBadRelease } from "../talos/extensions.ts";
 import { kubernetesMinor } from "../talos/kubernetesPath.ts";
 import { contractOf, parseVersion } from "../talos/version.ts";
 import { givenExtensions, givenImages } from "./images.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenSettings } from "./given.ts";
 import { textIfParsable } from "./parsable.ts";
 
 /** `upgrade.releases`: one of each minor release, none that is known to be bad, and none that no node goes through. */
-export function checkReleases(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const releases = listAt(raw, "upgrade", "releases").map((value) => textIfParsable(value, parseVersion));
-  const given = [
-    valueAt(raw, "talosVersion"),
-    ...listAt(raw, "cluster", "nodes").map((node) => valueAt(node, "talosVersion")),
-  ];
+export function checkReleases(settings: GivenSettings, problems: Problem[], warnings: Problem[]): void {
+  const releases = (settings.upgrade?.releases ?? []).map((value) => textIfParsable(value, parseVersion));
+  const given = [settings.talosVersion, ...givenNodes(settings).map((node) => node.talosVersion)];
   const minors = given.flatMap((value) => {
     const version = textIfParsable(value, parseVersion);
     return version === undefined ? [] : [parseVersion(version).minor];
@@ -29,7 +26,7 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
         path,
         reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; set one of each`,
       });
-    const bad = givenImages(raw)
+    const bad = givenImages(settings)
       .map((image) => findBadRelease(release, givenExtensions(image)))
       .find(Boolean);
     if (bad !== undefined)
@@ -40,15 +37,13 @@ export function checkReleases(raw: unknown, problems: Problem[], warnings: Probl
         reason: `has no effect: ${release} is not on the way to v1.${newest}; the last step is talosVersion`,
       });
   });
-  if (releases.length > 0 && valueAt(raw, "upgrade", "through") !== "automatic")
+  if (releases.length > 0 && settings.upgrade?.through !== "automatic")
     warnings.push({ path: "upgrade.releases", reason: "has no effect without upgrade.through: automatic" });
-  problems.push(...doubleKubernetes(listAt(raw, "upgrade", "kubernetes", "releases")));
+  problems.push(...doubleKubernetes(settings.upgrade?.kubernetes?.releases ?? []));
 }
 
-function doubleKubernetes(releases: readonly unknown[]): Problem[] {
-  const minors = releases.map((release) =>
-    typeof release === "string" ? kubernetesMinor(release) : undefined,
-  );
+function doubleKubernetes(releases: readonly (string | undefined)[]): Problem[] {
+  const minors = releases.map((release) => (release === undefined ? undefined : kubernetesMinor(release)));
   return minors.flatMap((minor, index): Problem[] => {
     const same = minors.indexOf(minor);
     if (minor === undefined || same === index) return [];

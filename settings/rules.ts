@@ -1,10 +1,5 @@
-import type { z } from "zod";
+import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
-import { joviandssSchema } from "../components/csi/joviandssSettings.ts";
-import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts";
-import { namespacesSchema } from "../components/csi/namespaceSettings.ts";
-import { synologySchema } from "../components/csi/synologySettings.ts";
-import { sectionSchema } from "../components/csi/fields.ts";
 import { baseShape, type ClusterSettings, type NodeSettings, type PatchSetting } from "./schema.ts";
 import { checkPatches, patchText } from "./patches.ts";
 import { checkLabels } from "./nodeLabels.ts";
@@ -13,7 +8,8 @@ import { checkEndpoint } from "./endpoint.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { checkImages, givenImages, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, wellTyped, type GivenSettings } from "./given.ts";
+import { settingsSchema, type Draft } from "./settingsSchema.ts";
 import { checkCsi, csiProblemsOfDraft, driversWithoutGuard } from "./csi.ts";
 import { addControlPlaneTolerations } from "./placement.ts";
 import { readApprovedPlan } from "./approvedPlan.ts";
@@ -32,16 +28,6 @@ import { checkDrain } from "./drainRules.ts";
 export type { ReadFile } from "./files.ts";
 
 /** The rules of a stack's settings that concern several keys, or what a value means rather than how it looks. */
-
-/** Everything that a stack's file may say. */
-export const settingsSchema = sectionSchema({
-  ...baseShape,
-  joviandss: joviandssSchema.optional().describe("JovianDSS driver. Absent: not deployed."),
-  namespaces: namespacesSchema,
-  snapshotController: snapshotControllerSchema.optional(),
-  synology: synologySchema.optional().describe("Synology driver. Absent: not deployed."),
-});
-type Draft = z.output<typeof settingsSchema>;
 
 /** A patch of a machine configuration as YAML text. */
 type Patches = string[];
@@ -83,7 +69,8 @@ export function completeSettings(
   // What is right at a pool is right at its nodes.
   const wholeDraft =
     draft === undefined || whole === raw ? draft : (settingsSchema.safeParse(whole).data ?? draft);
-  const { settings, problems } = checkAndComplete(whole, wholeDraft, readFile);
+  const given = wellTyped(settingsSchema, whole) ?? {};
+  const { settings, problems } = checkAndComplete(given, whole, wholeDraft, readFile);
   const moved = (problem: Problem): Problem => ({ ...problem, path: relocate(problem.path) });
   return {
     ...(settings === undefined ? {} : { settings: { ...settings, warnings: settings.warnings.map(moved) } }),
@@ -91,41 +78,42 @@ export function completeSettings(
   };
 }
 
+/** The secrets of a running cluster, where nothing is wrong with their form. */
+const secretsOnly = z.object({ cluster: z.object({ secrets: baseShape.cluster.shape.secrets }) });
+
+/** @param given what rules judge. @param raw the same as it was given, for the drivers' own schemas */
 function checkAndComplete(
+  given: GivenSettings,
   raw: Record<string, unknown>,
   draft: Draft | undefined,
   readFile: ReadFile,
 ): { settings?: Omit<Settings, "hidden">; problems: Problem[] } {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
-  checkNodes(raw, problems, warnings);
-  checkNetwork(raw, problems, warnings);
-  checkEndpoint(raw, warnings);
-  checkDrain(raw, problems);
-  checkDisks(raw, problems);
-  checkPools(raw, problems, warnings);
-  checkLabels(raw, problems, warnings);
-  const sources = readBaseFiles(raw, readFile, problems);
-  checkVersions(raw, problems, warnings, { generated: sources.some((source) => source === undefined) });
-  const images = checkImages(raw, problems, warnings);
-  checkPatches(raw, problems, warnings, sources);
-  const secretsGiven = valueAt(raw, "cluster", "secrets");
-  const parsedSecrets =
-    secretsGiven === undefined ? undefined : baseShape.cluster.shape.secrets.safeParse(secretsGiven);
+  checkNodes(given, problems, warnings);
+  checkNetwork(given, problems, warnings);
+  checkEndpoint(given, warnings);
+  checkDrain(given, problems);
+  checkDisks(given, problems);
+  checkPools(given, problems, warnings);
+  checkLabels(given, problems, warnings);
+  const sources = readBaseFiles(given, readFile, problems);
+  checkVersions(given, problems, warnings, { generated: sources.some((source) => source === undefined) });
+  const images = checkImages(given, problems, warnings);
+  checkPatches(given, problems, warnings, sources);
+  const nodes = givenNodes(given);
   const ownOfControlPlane = sources.find(
-    (source, index) =>
-      source !== undefined && valueAt(listAt(raw, "cluster", "nodes")[index], "role") === "controlplane",
+    (source, index) => source !== undefined && nodes[index]?.role === "controlplane",
   );
+  const secrets = secretsOnly.safeParse(raw).data?.cluster.secrets;
   const existing =
-    parsedSecrets?.data === undefined
-      ? undefined
-      : readExistingSecrets(parsedSecrets.data, readFile, ownOfControlPlane);
+    secrets === undefined ? undefined : readExistingSecrets(secrets, readFile, ownOfControlPlane);
   problems.push(...(existing?.problems ?? []));
-  const contract = textIfParsable(valueAt(raw, "talosContract"), parseContract);
-  problems.push(...checkBaseFiles(raw, sources, existing?.secrets?.machineSecrets, contract));
-  const approved = readApprovedPlan(valueAt(raw, "approvedPlan"), readFile, problems);
+  const contract = textIfParsable(given.talosContract, parseContract);
+  problems.push(...checkBaseFiles(given, sources, existing?.secrets?.machineSecrets, contract));
+  const approved = readApprovedPlan(given.approvedPlan, readFile, problems);
   const { [defaultImage]: image, ...others } = Object.fromEntries(images);
-  if (draft === undefined || image === undefined || images.size < givenImages(raw).length) {
+  if (draft === undefined || image === undefined || images.size < givenImages(given).length) {
     problems.push(...csiProblemsOfDraft(raw));
     return { problems };
   }
@@ -175,13 +163,13 @@ function withoutUnsupportedGuard(draft: Draft): Pick<Draft, "joviandss" | "synol
   );
 }
 
-function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): void {
-  const nodes = listAt(raw, "cluster", "nodes");
+function checkNodes(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
+  const nodes = givenNodes(given);
   for (const key of ["name", "address"] as const) {
     const first = new Map<string, number>();
     nodes.forEach((node, index) => {
-      const value = valueAt(node, key);
-      if (typeof value !== "string") return;
+      const value = node[key];
+      if (value === undefined) return;
       const other = first.get(normalizeHost(value));
       if (other === undefined) first.set(normalizeHost(value), index);
       else
@@ -191,8 +179,8 @@ function checkNodes(raw: unknown, problems: Problem[], warnings: Problem[]): voi
         });
     });
   }
-  const controlPlanes = nodes.filter((node) => valueAt(node, "role") === "controlplane").length;
-  const workers = nodes.filter((node) => valueAt(node, "role") === "worker").length;
+  const controlPlanes = nodes.filter((node) => node.role === "controlplane").length;
+  const workers = nodes.filter((node) => node.role === "worker").length;
   // With a role that cannot be read, nobody knows yet whether a control plane is missing.
   if (workers > 0 && workers === nodes.length) {
     problems.push({

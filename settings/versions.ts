@@ -1,6 +1,6 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { givenExtensions, givenImageOfNode, givenImages, imageNameOf } from "./images.ts";
-import { valueAt, listAt } from "./raw.ts";
+import { givenNodes, type GivenSettings } from "./given.ts";
 import { textIfParsable } from "./parsable.ts";
 import { isGeneratedHere, newestGeneratedMinor } from "../talos/iscsi.ts";
 import { checkReleases } from "./releases.ts";
@@ -11,29 +11,29 @@ import { contractAtLeast, contractOf, parseContract, parseVersion } from "../tal
 
 /** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */
 export function checkVersions(
-  raw: unknown,
+  settings: GivenSettings,
   problems: Problem[],
   warnings: Problem[],
   { generated }: { generated: boolean },
 ): void {
-  const contract = textIfParsable(valueAt(raw, "talosContract"), parseContract);
-  const running = valueAt(raw, "cluster", "secrets") !== undefined;
-  const kubernetes = valueAt(raw, "kubernetesVersion");
-  const nodes = listAt(raw, "cluster", "nodes");
-  const [image, ...named] = givenImages(raw);
+  const contract = textIfParsable(settings.talosContract, parseContract);
+  const running = settings.cluster?.secrets !== undefined;
+  const kubernetes = settings.kubernetesVersion;
+  const nodes = givenNodes(settings);
+  const [image, ...named] = givenImages(settings);
   const ofAll = named.filter(({ name }) =>
-    nodes.some((node) => imageNameOf(node) === name && valueAt(node, "talosVersion") === undefined),
+    nodes.some((node) => imageNameOf(node) === name && node.talosVersion === undefined),
   );
   const places = [
     {
       path: "talosVersion",
-      value: valueAt(raw, "talosVersion"),
+      value: settings.talosVersion,
       images: [...(image ? [image] : []), ...ofAll],
     },
     ...nodes.map((node, index) => ({
       path: `cluster.nodes[${index}].talosVersion`,
-      value: valueAt(node, "talosVersion"),
-      images: [givenImageOfNode(raw, node)].filter((given) => given !== undefined),
+      value: node.talosVersion,
+      images: [givenImageOfNode(settings, node)].filter((given) => given !== undefined),
     })),
   ];
   for (const { path, value, images } of places) {
@@ -67,14 +67,14 @@ export function checkVersions(
         reason: `is ${contract}, newer than ${path} (${version}); a release cannot read a newer machine configuration`,
       });
     }
-    if (typeof kubernetes === "string" && /^v\d+\.\d+\.\d+/.test(kubernetes)) {
+    if (kubernetes !== undefined && /^v\d+\.\d+\.\d+/.test(kubernetes)) {
       const unsupported = kubernetesProblem(version, kubernetes);
       if (unsupported !== undefined)
         problems.push({ path: "kubernetesVersion", reason: `does not fit ${path}: ${unsupported}` });
     }
   }
   const strange = new Map(
-    givenImages(raw).flatMap((given) =>
+    givenImages(settings).flatMap((given) =>
       givenExtensions(given).flatMap((extension): [string, Problem][] => {
         const reason = unknownExtensionMessage(extension);
         if (reason === undefined) return [];
@@ -84,7 +84,7 @@ export function checkVersions(
     ),
   );
   warnings.push(...strange.values());
-  checkReleases(raw, problems, warnings);
+  checkReleases(settings, problems, warnings);
   const judged = problems.some(({ path }) => path === "talosContract");
   if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGeneratedMinor + 1)) {
     problems.push({
@@ -105,7 +105,7 @@ export function checkVersions(
       reason: `is missing; with talosContract ${contract} the Talos provider, which has a default, does not generate the machine configuration. Set the Kubernetes release to run`,
     });
   }
-  if (running && valueAt(raw, "talosContract") === undefined) {
+  if (running && settings.talosContract === undefined) {
     problems.push({
       path: "talosContract",
       reason:
@@ -119,7 +119,7 @@ export function checkVersions(
         "is missing; a running cluster (cluster.secrets) needs it: the Kubernetes release it runs, or applying its configuration would change that",
     });
   }
-  const version = textIfParsable(valueAt(raw, "talosVersion"), parseVersion);
+  const version = textIfParsable(settings.talosVersion, parseVersion);
   if (!running && contract !== undefined && version !== undefined && contract !== contractOf(version)) {
     warnings.push({
       path: "talosContract",

@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { isRecord } from "../talos/values.ts";
+import { networkSchema, vipSchema } from "./network.ts";
+import type { settingsSchema } from "./settingsSchema.ts";
+
+/** A value as far as it has the types of its schema: any part may be absent. */
+export type Given<T> = T extends readonly (infer Item)[]
+  ? (Given<Item> | undefined)[]
+  : T extends object
+    ? { [Key in keyof T]?: Given<T[Key]> | undefined }
+    : T;
+
+/** The settings as they were given, without defaults and without what has another type than it must have: rules judge the rest even so. */
+export type GivenSettings = Given<z.input<typeof settingsSchema>>;
+export type GivenNode = NonNullable<NonNullable<NonNullable<GivenSettings["cluster"]>["nodes"]>[number]>;
+
+/** The nodes of a stack. One that is no mapping is empty: it keeps its place. */
+export function givenNodes({ cluster }: Pick<GivenSettings, "cluster">): GivenNode[] {
+  return (cluster?.nodes ?? []).map((node) => node ?? {});
+}
+
+/** Sections of which a part says nothing: a link without its `dhcp` is another link. */
+const indivisible: ReadonlySet<z.ZodType> = new Set<z.ZodType>([networkSchema, vipSchema]);
+
+/** The part of a value that has the types of its schema. The schema itself says what is wrong with the rest. */
+export function wellTyped<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+): Given<z.input<Schema>> | undefined {
+  return typedPart(schema, value) as Given<z.input<Schema>> | undefined;
+}
+
+function typedPart(schema: z.ZodType, value: unknown): unknown {
+  if (value === undefined) return undefined;
+  if (indivisible.has(schema)) return schema.safeParse(value).success ? value : undefined;
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodExactOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  )
+    return typedPart(schema.unwrap() as z.ZodType, value);
+  if (schema instanceof z.ZodPipe) return typedPart(schema.in as z.ZodType, value);
+  if (schema instanceof z.ZodObject) {
+    // A section of another type is there, too.
+    const given = isRecord(value) ? value : {};
+    const parts = Object.entries(schema.shape as Record<string, z.ZodType>);
+    return definedEntries(parts.map(([key, part]) => [key, typedPart(part, given[key])]));
+  }
+  if (schema instanceof z.ZodRecord) {
+    if (!isRecord(value)) return undefined;
+    const part = schema.valueType as z.ZodType;
+    return definedEntries(Object.entries(value).map(([key, item]) => [key, typedPart(part, item)]));
+  }
+  if (schema instanceof z.ZodArray)
+    return Array.isArray(value)
+      ? value.map((item) => typedPart(schema.element as z.ZodType, item))
+      : undefined;
+  if (schema instanceof z.ZodUnion)
+    return schema.options
+      .map((option) => typedPart(option as z.ZodType, value))
+      .find((part) => part !== undefined);
+  if (schema instanceof z.ZodString) return typeof value === "string" ? value : undefined;
+  if (schema instanceof z.ZodNumber) return typeof value === "number" ? value : undefined;
+  return schema.safeParse(value).success ? value : undefined;
+}
+
+function definedEntries(entries: [string, unknown][]): Record<string, unknown> {
+  return Object.fromEntries(entries.filter(([, part]) => part !== undefined));
+}
