@@ -1,20 +1,8 @@
-import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
-import { must } from "./messages.ts";
 
 /** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */
-
-const labelsText = "a mapping of labels to texts";
-const taintsText = "a mapping of taints to texts such as present:NoSchedule";
-
-/** `labels` of a node or pool. */
-export const labelsSchema = z.record(z.string(), z.string(must("a text")), must(labelsText)).default({});
-/** `taints` of a node or pool. */
-export const taintsSchema = z
-  .record(z.string(), z.string(must("a text such as present:NoSchedule")), must(taintsText))
-  .default({});
 
 // As Kubernetes has them (siderolabs/talos pkg/machinery/labels).
 const name = /^([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$/;

@@ -4,8 +4,8 @@ import { parseContract, parseVersion, VersionError } from "../talos/version.ts";
 import { isAgeRecipient } from "./age.ts";
 import { diskSelectorSchema } from "./disk.ts";
 import { imageSchema, imageNameSchema, namedImagesSchema } from "./imageSettings.ts";
-import { labelsSchema, taintsSchema } from "./nodeLabels.ts";
-import { byPoolSchema, poolNameSchema, poolsSchema } from "./pools.ts";
+import { labelsSchema, taintsSchema } from "./nodeLabelSchemas.ts";
+import { byPoolSchema, poolNameSchema, poolsSchema } from "./poolSchemas.ts";
 import { networkSchema, vipSchema } from "./network.ts";
 import { hostPattern, isHost, isUrl } from "./hosts.ts";
 import {
