@@ -98,7 +98,11 @@ function checkAndComplete(
   checkPools(given, problems, warnings);
   checkLabels(given, problems, warnings);
   const sources = readBaseFiles(given, readFile, problems);
-  checkVersions(given, problems, warnings, { generated: sources.some((source) => source === undefined) });
+  const absent = new Set(["talosContract", "kubernetesVersion"].filter((key) => raw[key] === undefined));
+  checkVersions(given, problems, warnings, {
+    generated: sources.some((source) => source === undefined),
+    absent,
+  });
   const images = checkImages(given, problems, warnings);
   checkPatches(given, problems, warnings, sources);
   const nodes = givenNodes(given);

@@ -9,12 +9,15 @@ import { unknownExtensionMessage } from "../talos/officialExtensions.ts";
 import { kubernetesProblem, unknownReleaseReason } from "../talos/releases.ts";
 import { contractAtLeast, contractOf, parseContract, parseVersion } from "../talos/version.ts";
 
-/** Releases, contract and Kubernetes: what does not fit together, and what is known to be bad. */
+/**
+ * Releases, contract and Kubernetes: what does not fit together, and what is known to be bad.
+ * @param absent keys that are not there at all: one of another type than it must have is no missing one
+ */
 export function checkVersions(
   settings: GivenSettings,
   problems: Problem[],
   warnings: Problem[],
-  { generated }: { generated: boolean },
+  { generated, absent }: { generated: boolean; absent: ReadonlySet<string> },
 ): void {
   const contract = textIfParsable(settings.talosContract, parseContract);
   const running = settings.cluster?.secrets !== undefined;
@@ -98,21 +101,21 @@ export function checkVersions(
     !judged &&
     contract !== undefined &&
     isGeneratedHere(contract) &&
-    kubernetes === undefined
+    absent.has("kubernetesVersion")
   ) {
     problems.push({
       path: "kubernetesVersion",
       reason: `is missing; with talosContract ${contract} the Talos provider, which has a default, does not generate the machine configuration. Set the Kubernetes release to run`,
     });
   }
-  if (running && settings.talosContract === undefined) {
+  if (running && absent.has("talosContract")) {
     problems.push({
       path: "talosContract",
       reason:
         "is missing; a running cluster (cluster.secrets) needs it: the Talos minor release it was created with, such as v1.12",
     });
   }
-  if (running && kubernetes === undefined) {
+  if (running && absent.has("kubernetesVersion")) {
     problems.push({
       path: "kubernetesVersion",
       reason:
