@@ -44,7 +44,7 @@ function typedPart(schema: z.ZodType, value: unknown): unknown {
   if (schema instanceof z.ZodObject) {
     // A section of another type is there, too.
     const given = isRecord(value) ? value : {};
-    const parts = Object.entries(schema.shape as Record<string, z.ZodType>);
+    const parts = Object.entries<z.ZodType>(schema.shape);
     return definedEntries(parts.map(([key, part]) => [key, typedPart(part, given[key])]));
   }
   if (schema instanceof z.ZodRecord) {
