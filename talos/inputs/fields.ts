@@ -18,7 +18,7 @@ export function mustHidden(right: string): { error: () => string } {
   return { error: () => `must be ${right}` };
 }
 
-export function showValue(value: unknown): string {
+function showValue(value: unknown): string {
   return value === undefined ? "nothing" : JSON.stringify(value);
 }
 
