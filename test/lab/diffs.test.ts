@@ -2,9 +2,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseDocument } from "yaml";
+import { labReport } from "../../lab/control.ts";
 import { LabProject, type Finished } from "./project.ts";
 
-/** What an operator reads of a change with the real engine: of nodes that come, and of a step back. */
+/** What an operator reads of a change with the real engine: of nodes that come, of a step back, and of what was changed by hand. */
 
 interface NodeEntry {
   name: string;
@@ -31,6 +32,15 @@ async function previewed(...args: string[]): Promise<string> {
   return stdout.split(/^\s*--outputs:--/m)[0] ?? "";
 }
 
+/** What the update would do after a refresh, without what the refresh found. */
+async function previewedAfterRefresh(): Promise<string> {
+  const { code, text, stdout } = await pulumi("preview", "--diff", "--refresh");
+  expect(code, text).toBe(0);
+  const update = stdout.split(/pulumi:pulumi:Stack: \((?!refresh)/)[1];
+  expect(update, text).toBeDefined();
+  return update ?? "";
+}
+
 /** The lines that change something: `+ cp4: …`, without the resources that they belong to. */
 const changes = (text: string): string[] =>
   (text.match(/^ +[~+-] .*$/gm) ?? []).map((line) => line.trim()).filter((line) => !/^. \S+:\S+:/.test(line));
@@ -46,6 +56,14 @@ const workers = (...sysctls: string[]): void =>
   set(["talos-iscsi:cluster", "patches"], {
     worker: sysctls.map((name) => ({ machine: { sysctls: { [name]: "1" } } })),
   });
+
+/** Applies and boots of every machine. */
+async function touched(): Promise<Record<string, { applies: number; boots: number }>> {
+  const report = await labReport(lab.file("lab.sock"));
+  return Object.fromEntries(
+    (report?.nodes ?? []).map(({ name, applies, boots }) => [name, { applies, boots }]),
+  );
+}
 
 async function configurationOf(node: string): Promise<string> {
   const spec = ["get", "machineconfig", "v1alpha1", "--output", "jsonpath={.spec}"];
@@ -100,4 +118,24 @@ test("a step back shows what it takes back, and nothing of the change before it"
   expect(shown.join("\n")).not.toContain("vm.first");
   await deploy("--skip-preview");
   expect(await configurationOf("127.10.0.21")).not.toContain("vm.second");
+});
+
+test("a managed value that was changed by hand is put back by up --refresh, and the preview asks first", async () => {
+  const before = await touched();
+  const patch = ["patch", "machineconfig", "--patch", "machine: { sysctls: { vm.first: '2' } }"];
+  await lab.tool("talosctl", "--nodes", "127.10.0.21", ...patch);
+  const byHand = await touched();
+  const shown = changes(await previewedAfterRefresh()).filter((line) => /"[~+-] /.test(line));
+  expect(shown).toContainEqual(
+    expect.stringMatching(/^\+ \[\d+\]: "~ machine\.sysctls\.vm\.first: 2 -> 1"$/),
+  );
+  expect(await touched()).toEqual(byHand);
+  expect(await configurationOf("127.10.0.21")).toMatch(/vm\.first: ["']?2/);
+
+  await deploy("--skip-preview", "--refresh");
+  expect(await configurationOf("127.10.0.21")).toMatch(/vm\.first: ["']?1/);
+  const applies = (byHand["w1"]?.applies ?? 0) + 1;
+  expect(await touched()).toEqual({ ...before, w1: { ...before["w1"], applies } });
+  // Once: there is nothing left to put back.
+  expect(changes(await previewedAfterRefresh()).filter((line) => /"[~+-] /.test(line))).toEqual([]);
 });
