@@ -1,4 +1,5 @@
 import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
+import type { ConfigurationToBe } from "../talos/inputs/rolloutReadiness.ts";
 import type { Hop } from "../talos/inputs/hops.ts";
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import { configChanges } from "../talos/configChanges.ts";
@@ -27,7 +28,7 @@ export interface PlanSources {
   /** Inputs as for a RolloutPreflight. */
   rollout: Properties;
   /** The machine configuration that each node is to have, and the patches in it, by the node's name. */
-  configurations: Record<string, Properties>;
+  configurations: Readonly<Record<string, ConfigurationToBe>>;
   /** Values that no line shows, whatever their names. */
   hidden?: KnownSecret[] | undefined;
   leaving: readonly Departure[];
@@ -89,15 +90,16 @@ async function planNode(
   const isKnown = known.has(wanted.name);
   try {
     const { facts, running } = await readFactsAndConfiguration(session.context);
-    const { text, patches } = configurations[wanted.name] ?? {};
-    if (typeof text !== "string" || hasUnknown([text, patches])) return "unknown";
+    const toBe = configurations[wanted.name];
+    if (toBe === undefined || hasUnknown(toBe)) return "unknown";
+    const { text, patches } = toBe;
     const upgrade = runsWantedImage(facts, wanted)
       ? undefined
       : plannedUpgrade(describeRunning(facts), wanted, remainingHops(facts, wanted));
     // A machine without a configuration lets anyone in, and has nothing of this cluster to tell.
     if (running === undefined) return isKnown ? unreadNode(wanted) : newNode(wanted);
-    const configuration = plannedConfiguration(running, text, hidden, patches as string[]);
-    const kubernetes = await plannedKubernetes(session.context, running, patches as string[], wanted);
+    const configuration = plannedConfiguration(running, text, hidden, patches);
+    const kubernetes = await plannedKubernetes(session.context, running, patches, wanted);
     if (upgrade === undefined && configuration === undefined && kubernetes === undefined) return undefined;
     return {
       ...addressAndRole(wanted),

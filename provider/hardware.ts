@@ -5,7 +5,8 @@ import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import { reach, type Endpoints } from "../talos/endpoint.ts";
 import { findMissingHardware } from "../talos/hardware/missingHardware.ts";
-import type { NamedHardware } from "../talos/hardware/named.ts";
+import { withDefaults } from "../talos/inputs/defaults.ts";
+import { readinessSchema, type HardwareInput } from "../talos/inputs/rolloutReadiness.ts";
 import type { Hardware } from "../talos/hardware/reported.ts";
 import type { CheckFailure } from "./check.ts";
 import { Connections } from "./connections.ts";
@@ -13,14 +14,6 @@ import { nodeLabel } from "./inputs.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
-
-/** The input of a RolloutReadiness: what the configurations name, and what to do where a machine does not have it. */
-export interface HardwareInput {
-  /** Absent: refuse for a machine without a configuration, warn for a running node. */
-  check?: "refuse" | "warn";
-  /** By the nodes' names. */
-  named: Record<string, NamedHardware[]>;
-}
 
 type HardwareCall = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
@@ -79,8 +72,8 @@ async function findMisfits(
   }
 }
 
-function hardwareInput({ hardware }: Properties): HardwareInput | undefined {
-  return hasUnknown(hardware) ? undefined : (hardware as HardwareInput | undefined);
+function hardwareInput(inputs: Properties): HardwareInput | undefined {
+  return hasUnknown(inputs["hardware"]) ? undefined : withDefaults(readinessSchema, inputs).hardware;
 }
 
 interface DueNode {

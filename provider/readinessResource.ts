@@ -8,9 +8,12 @@ import {
   type ApprovedPlan,
   type RolloutPlan,
 } from "../talos/rolloutPlan.ts";
+import { isRecord } from "../talos/values.ts";
 import { approvalInRun, approvalProperty, parseConfirmation, formatConfirmation } from "./approval.ts";
 import { approvedPlanMismatch } from "./approvedPlan.ts";
-import { checkPreflight, type CheckFailure } from "./check.ts";
+import { withDefaults } from "../talos/inputs/defaults.ts";
+import { configurationSchema, readinessSchema } from "../talos/inputs/rolloutReadiness.ts";
+import { checkPreflight, inputFailures, type CheckFailure } from "./check.ts";
 import { planDeployment } from "./deploymentPlan.ts";
 import { checkReleaseReadsContract } from "./contractFit.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
@@ -52,7 +55,10 @@ export class ReadinessResource implements PluginResource {
   }
 
   check(inputs: Properties): CheckFailure[] {
-    return checkPreflight(preflightInputs(inputs));
+    return [
+      ...inputFailures("RolloutReadiness", readinessSchema, inputs),
+      ...checkPreflight(preflightInputs(inputs)),
+    ];
   }
 
   /** Can the nodes be asked at all, and does anything stand against the deployment that the nodes' own guards do not look at? */
@@ -62,7 +68,7 @@ export class ReadinessResource implements PluginResource {
       ...checkTalosconfigExpiry(inputs, now, this.#surroundings.statusOf(urn)),
       ...checkReleaseReadsContract(before, inputs),
     ];
-    if (failures.length > 0 || inputs["preview"] === true) return failures;
+    if (failures.length > 0 || readinessInputs(inputs).preview) return failures;
     return (await this.#checkMachinesAndKubernetes(urn, before, inputs)).map(({ reason, ...failure }) => ({
       ...failure,
       reason: `${reason}\n${nothingDeployedYet}`,
@@ -88,7 +94,7 @@ export class ReadinessResource implements PluginResource {
    */
   async foresee(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
     const foreseen = await this.#addedInputs(urn, before, inputs);
-    if (inputs["preview"] !== true) return foreseen;
+    if (!readinessInputs(inputs).preview) return foreseen;
     // The preflight of this preview fails with it, together with what else is refused.
     const refusals = await this.#checkMachinesAndKubernetes(urn, before, inputs);
     return { ...foreseen, added: { ...foreseen.added, ...refusedInput(refusals) } };
@@ -97,13 +103,17 @@ export class ReadinessResource implements PluginResource {
   async #addedInputs(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
     const isListed = !hasUnknown(before["nodes"]) && !hasUnknown(inputs["nodes"]);
     const leaving = isListed ? findLeaving(before, inputs) : [];
-    const hashes = hashesOf(inputs["configurations"]);
+    const { approvedPlan, preview, run: program } = readinessInputs(inputs);
+    const hashes = isRecord(inputs["configurations"]) ? hashesOf(inputs["configurations"]) : undefined;
     const added: Properties = {
       drain: drainDisabled,
       ...(isListed ? memberInputs(inputs, leaving) : {}),
       ...(hashes === undefined ? {} : { configurations: hashes }),
     };
-    const approved = parseApprovedPlan(inputs["approvedPlan"]);
+    const approved: ApprovedPlan | undefined =
+      approvedPlan === undefined
+        ? undefined
+        : { digest: approvedPlan.digest, plan: planFromInput(approvedPlan.plan) };
     if (hashes === undefined && approved === undefined) return { added, dropped: [...notKept] };
     const isChanged =
       leaving.length > 0 ||
@@ -119,14 +129,13 @@ export class ReadinessResource implements PluginResource {
     added[digestProperty] = plan === undefined ? unknownValue : planDigest(plan);
     // A saved plan of a preview that approved nothing fits the deployment of the approved one: only that knows this value.
     if (approved !== undefined)
-      added[approvalProperty] =
-        inputs["preview"] === true
-          ? unknownValue
-          : formatConfirmation({
-              digest: approved.digest,
-              program: typeof inputs["run"] === "string" ? inputs["run"] : "",
-              run: this.#surroundings.run ?? "",
-            });
+      added[approvalProperty] = preview
+        ? unknownValue
+        : formatConfirmation({
+            digest: approved.digest,
+            program,
+            run: this.#surroundings.run ?? "",
+          });
     const reason =
       approved === undefined || plan === undefined ? undefined : approvedPlanMismatch(approved, plan);
     return {
@@ -201,14 +210,14 @@ export class ReadinessResource implements PluginResource {
     inputs: Properties,
     leaving: readonly Departure[],
   ): Promise<RolloutPlan | undefined> {
-    const { configurations, hidden } = inputs;
+    const { configurations = {}, hidden } = readinessInputs(inputs);
     return planDeployment(
       this.#surroundings,
       urn,
       {
         rollout: preflightInputs(inputs),
-        configurations: (configurations ?? {}) as Record<string, Properties>,
-        hidden: hidden as undefined,
+        configurations,
+        hidden,
         leaving,
         known: new Set(nodesByName(before["nodes"]).map(([name]) => name)),
       },
@@ -233,11 +242,7 @@ export class ReadinessResource implements PluginResource {
   }
 }
 
-function parseApprovedPlan(input: unknown): ApprovedPlan | undefined {
-  if (typeof input !== "object" || input === null) return undefined;
-  const { digest, plan } = input as Properties;
-  return { digest: String(digest), plan: planFromInput(plan) };
-}
+const readinessInputs = (inputs: Properties) => withDefaults(readinessSchema, inputs);
 
 function memberInputs(inputs: Properties, leaving: readonly Departure[]): Properties {
   const members = Object.fromEntries(
@@ -255,23 +260,23 @@ function memberInputs(inputs: Properties, leaving: readonly Departure[]): Proper
   };
 }
 
-/** A hash of each machine configuration, by the node's name; undefined where none is given. It is full of random keys, so that no guess can be tested. */
-function hashesOf(configurations: unknown): Properties | undefined {
-  if (typeof configurations !== "object" || configurations === null) return undefined;
+const textSchema = configurationSchema.pick({ text: true });
+
+/** A hash of each machine configuration, by the node's name. It is full of random keys, so that no guess can be tested. */
+function hashesOf(configurations: Properties): Properties {
   return Object.fromEntries(
-    Object.entries(configurations as Record<string, Properties>).map(([name, { text }]) => [
-      name,
-      typeof text === "string" && !hasUnknown(text)
-        ? createHash("sha256").update(text).digest("hex")
-        : unknownValue,
-    ]),
+    Object.entries(configurations).map(([name, configuration]) => {
+      const text = textSchema.safeParse(configuration).data?.text;
+      const isKnown = text !== undefined && !hasUnknown(text);
+      return [name, isKnown ? createHash("sha256").update(text).digest("hex") : unknownValue];
+    }),
   );
 }
 
 /** States of before know no configurations: that is no change. */
 function configurationsDiffer(before: unknown, hashes: Properties | undefined): boolean {
-  if (typeof before !== "object" || before === null || hashes === undefined) return false;
-  return Object.entries(hashes).some(([name, hash]) => (before as Properties)[name] !== hash);
+  if (!isRecord(before) || hashes === undefined) return false;
+  return Object.entries(hashes).some(([name, hash]) => before[name] !== hash);
 }
 
 /** What the nodes are to run, each image once: `v1.13.9 with schematic c9078f941996…`. Undefined while that is not known. */

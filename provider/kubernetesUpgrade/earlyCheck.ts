@@ -1,5 +1,6 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import type { KubernetesComponent } from "../../talos/kubernetesImages.ts";
+import { withDefaults } from "../../talos/inputs/defaults.ts";
+import { readinessSchema } from "../../talos/inputs/rolloutReadiness.ts";
 import type { CheckFailure } from "../check.ts";
 import { fetchKubeconfig } from "../fetchKubeconfig.ts";
 import { nodesByName } from "../../talos/nodesByName.ts";
@@ -9,14 +10,6 @@ import { kubernetesUpgradeInputs } from "./inputs.ts";
 import { lookAtCluster } from "./look.ts";
 import { findObstacles } from "./upgrade.ts";
 import { refusedError, Work } from "./work.ts";
-
-/** The input of a RolloutReadiness: what a KubernetesUpgrade has beside nodes and release. */
-export interface KubernetesReadinessInput {
-  /** Components that patches pin, by the nodes' names. */
-  pinned?: Record<string, KubernetesComponent[]>;
-  acceptRemovedApis?: boolean;
-  removedObjects?: string[];
-}
 
 type EarlyCheck = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
@@ -35,7 +28,7 @@ export async function checkKubernetesEarly(
   if (typeof kubernetesVersion !== "string" || typeof last !== "string" || last === kubernetesVersion)
     return [];
   if (hasUnknown([kubernetesVersion, nodes, clientConfiguration])) return [];
-  const { pinned, ...own } = (inputs["kubernetes"] ?? {}) as KubernetesReadinessInput;
+  const { pinned = {}, ...own } = withDefaults(readinessSchema, inputs).kubernetes ?? {};
   const wanted = kubernetesUpgradeInputs({
     ...{ kubernetesVersion, clientConfiguration, kubeconfig: "", timeoutSeconds },
     ...(endpoints === undefined ? {} : { endpoints }),
@@ -43,7 +36,7 @@ export async function checkKubernetesEarly(
     nodes: Object.fromEntries(
       nodesByName(nodes).map(([name, { node, role, talosVersion }]) => [
         name,
-        { node, role, talosVersion, ...(pinned?.[name] === undefined ? {} : { pinned: pinned[name] }) },
+        { node, role, talosVersion, ...(pinned[name] === undefined ? {} : { pinned: pinned[name] }) },
       ]),
     ),
   });
