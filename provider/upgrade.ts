@@ -1,3 +1,4 @@
+import { codedFailure, reportHint } from "./codedFailure.ts";
 import { coded, hasCode } from "../talos/errorCodes.ts";
 import { isUnimplemented, TalosError } from "../talos/api/errors.ts";
 import { stepError, throwIfCancelled, type UpgradeContext } from "./context.ts";
@@ -318,13 +319,7 @@ async function toFailedOutcome(context: UpgradeContext, journal: Journal, error:
 export function toUpgradeError(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
   if (error instanceof UpgradeError) return error;
   if (error instanceof Refused) return stepError(context, step, error.problems, error.hint);
-  const again = "Run `pulumi up` again once that is fixed: it continues from here.";
-  if (error instanceof TalosError)
-    return stepError(context, step, coded("talos-api", `${error.call}: ${error.detail}`), again);
-  if (error instanceof KubernetesError) {
-    const code = error.transient ? "kubernetes-unreachable" : "kubernetes-access";
-    return stepError(context, step, coded(code, `Kubernetes: ${error.message}`), again);
-  }
+  const again = "Fix this, then run `pulumi up` again: it continues from here.";
   if (error instanceof PreflightError)
     return stepError(context, step, error.text, "Once that is fixed, `pulumi up` continues from here.");
   if (error instanceof NodeRebooted) {
@@ -335,14 +330,8 @@ export function toUpgradeError(context: UpgradeContext, step: StepName, error: u
       "Something else restarts it: find the cause, then run `pulumi up` again.",
     );
   }
-  // Nobody foresaw this one. The node's state is kept all the same, and the next run looks what has become of it.
-  const seen = error instanceof Error ? error.message : String(error);
-  return stepError(
-    context,
-    step,
-    coded("unexpected", `an unexpected error: ${seen}`),
-    `${again} If it happens again, please report it.`,
-  );
+  // Or nobody foresaw this one: the node's state is kept all the same, and the next run looks what has become of it.
+  return stepError(context, step, codedFailure(error), `${again}${reportHint(error)}`);
 }
 
 function cancelledError(context: UpgradeContext, journal: Journal): UpgradeError {

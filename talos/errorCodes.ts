@@ -101,6 +101,7 @@ export const errorCodes = [
   "kubernetes-downgrade",
   "kubernetes-image-tag",
   "kubernetes-manifest-owner",
+  "kubernetes-not-running",
   "kubernetes-removed-apis",
   "kubernetes-skew",
   "kubernetes-step",

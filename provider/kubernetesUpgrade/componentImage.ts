@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { isTransient } from "../../talos/api/errors.ts";
 import {
   imageForRelease,
@@ -32,7 +33,7 @@ export async function setComponentImage(
   if (config === undefined)
     throw new KubernetesUpgradeError(
       where,
-      "the node has no machine configuration",
+      coded("config-unreadable", "the node has no machine configuration"),
       "Run `pulumi up` again.",
     );
   const image = readImages(config)[component];
@@ -42,11 +43,11 @@ export async function setComponentImage(
   const data = setImages(config, { [component]: imageForRelease(component, image ?? runs, target) });
   const { mode } = await gate.tryConfiguration(data, call);
   if (mode !== "NO_REBOOT") {
-    // The new image alone never needs one: something else waits for the next boot, and this would bring it along.
+    // The new image alone never needs one: something else waits for the next boot, and this change would take effect with it.
     throw new KubernetesUpgradeError(
       where,
-      "a change of its machine configuration waits for a reboot",
-      `Reboot the node at a time that suits (${talosctlCommand("reboot", node.node)}), then run \`pulumi up\` again.`,
+      coded("config-staged", "a change of its machine configuration waits for a reboot"),
+      `Reboot the node at a convenient time (${talosctlCommand("reboot", node.node)}), then run \`pulumi up\` again.`,
     );
   }
   onAct();
@@ -63,13 +64,16 @@ export async function setComponentImage(
   }
 }
 
-/** Nothing goes back by a minor release: another run, or a person, has taken the component further since this one looked at the cluster. */
+/** Nothing goes back by a minor release: another run, or a person, has upgraded the component further since this one looked at the cluster. */
 function requireNotAhead(where: string, image: string | undefined, target: string): void {
   const release = releaseOfImage(image);
   if (release === undefined || minorOf(release) <= minorOf(target)) return;
   throw new KubernetesUpgradeError(
     where,
-    `it has ${release} by now, and ${target} would take it back by a minor release`,
-    "Does another stack, or a person, upgrade this cluster at the same time? One of them has to stop; then set kubernetesVersion to what is to run, and run `pulumi up` again.",
+    coded(
+      "kubernetes-downgrade",
+      `it now runs ${release}, and ${target} would be a downgrade by a minor release`,
+    ),
+    "Is another stack or a person upgrading this cluster at the same time? Stop one of them, set kubernetesVersion to the wanted release, and run `pulumi up` again.",
   );
 }

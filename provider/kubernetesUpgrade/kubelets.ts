@@ -1,3 +1,4 @@
+import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { pollUntil } from "../context.ts";
 import { EngineGone } from "../errors.ts";
@@ -95,23 +96,27 @@ async function drainOrNote(work: Work, { node, context }: WorkNode, before: Kube
   if (!context.wanted.drain.enabled)
     throw new KubernetesUpgradeError(
       nodeLabel(node),
-      refusal ?? "a run before has cordoned it",
+      refusal ?? coded("kubelet-volumes", "an earlier run cordoned it"),
       withoutDrainHint,
     );
   work.part(`drain of ${name}`, `${nodeLabel(node)}, drain`);
   await drain(context, { kubernetesNode: before.name }, () => undefined);
   const still = await whyNoRestart(look);
   if (still !== undefined)
-    throw new KubernetesUpgradeError(nodeLabel(node), still, "Run `pulumi up` again: it goes on from here.");
+    throw new KubernetesUpgradeError(
+      nodeLabel(node),
+      still,
+      "Run `pulumi up` again: it continues from here.",
+    );
 }
 
 const withoutDrainHint =
   "Set upgrade.drain.enabled: true, or drain the node yourself before (`kubectl drain`) and uncordon it afterwards, or deploy the driver with this program first.";
 
 /** Why the kubelet must not restart now; undefined where it may. */
-async function whyNoRestart(look: KubeletLook): Promise<string | undefined> {
+async function whyNoRestart(look: KubeletLook): Promise<CodedText | undefined> {
   const stake = await readKubeletStake(look);
-  return stake.is === "free" ? undefined : stake.problem;
+  return stake.is === "free" ? undefined : coded("kubelet-volumes", stake.problem);
 }
 
 function kubeletLook({ surroundings, signal }: Work, { node, context }: WorkNode): KubeletLook {
@@ -178,8 +183,11 @@ async function awaitKubelet(
   if (found !== undefined) return found;
   throw new KubernetesUpgradeError(
     `${nodeLabel(node)}, kubelet`,
-    `it does not run ${target} within ${work.inputs.timeoutSeconds} s: ${last}`,
-    `No other node was touched after it. Look at ${talosctlCommand("logs kubelet", node.node)}; then run \`pulumi up\` again: it goes on from here.`,
+    coded(
+      "kubernetes-not-running",
+      `it does not run ${target} after ${work.inputs.timeoutSeconds} s: ${last}`,
+    ),
+    `No node after it was touched. Check ${talosctlCommand("logs kubelet", node.node)}; then run \`pulumi up\` again: it continues from here.`,
   );
 }
 
@@ -229,7 +237,7 @@ async function noteKeptCordon(
 function unknownNode({ node }: WorkNode): Error {
   return new KubernetesUpgradeError(
     `${nodeLabel(node)}, kubelet`,
-    "Kubernetes knows this node by neither its name nor its address",
-    "Look at `kubectl get nodes -o wide`: has it joined, and is the kubeconfig that of this cluster?",
+    coded("node-not-in-kubernetes", "Kubernetes has no node with this name or address"),
+    "Check `kubectl get nodes -o wide`: has it joined, and is this the cluster's kubeconfig?",
   );
 }

@@ -1,3 +1,5 @@
+import { codedFailure } from "../codedFailure.ts";
+import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { imageForRelease, readImages, releaseOfImage } from "../../talos/kubernetesImages.ts";
 import { pollUntil } from "../context.ts";
@@ -161,8 +163,8 @@ async function withManifestName<T>(manifest: Manifest, ask: () => Promise<T>): P
     if (!(error instanceof KubernetesError)) throw error;
     throw new KubernetesUpgradeError(
       `bootstrap manifest ${manifestLabel(manifest)}`,
-      `Kubernetes: ${error.message}`,
-      "No kubelet was touched. Run `pulumi up` again once that is fixed: it goes on from here.",
+      codedFailure(error),
+      "No kubelet was touched. Fix this, then run `pulumi up` again: it continues from here.",
       { cause: error },
     );
   }
@@ -207,8 +209,11 @@ async function awaitFreshManifests(work: Work, { node, context }: WorkNode): Pro
   if (found !== undefined) return found;
   throw new KubernetesUpgradeError(
     `${nodeLabel(node)}, bootstrap manifests`,
-    `Talos has not made them with ${image ?? ""} within ${work.inputs.timeoutSeconds} s`,
-    "Run `pulumi up` again: it goes on from here.",
+    coded(
+      "kubernetes-not-running",
+      `Talos did not render them with ${image ?? ""} within ${work.inputs.timeoutSeconds} s`,
+    ),
+    "Run `pulumi up` again: it continues from here.",
   );
 }
 

@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { isUnimplemented, TalosError } from "../../talos/api/errors.ts";
 import {
   imageForRelease,
@@ -31,8 +32,8 @@ export async function prePullImages(work: Work, looks: readonly NodeLook[]): Pro
   if (failures.length === 0) return;
   throw new KubernetesUpgradeError(
     "pull",
-    `images could not be fetched: ${failures.sort().join("; ")}`,
-    "Nothing was changed. Is it a release that exists, and can the nodes reach the registry (proxy, mirror, DNS)?",
+    coded("pull-failed", `images could not be pulled: ${failures.sort().join("; ")}`),
+    "Nothing was changed. Does the release exist, and can the nodes reach the registry (proxy, mirror, DNS)?",
   );
 }
 

@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { approvalProperty } from "../approval.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { changedInputs, type DetailedDiffResult } from "../detailedDiff.ts";
@@ -94,7 +95,9 @@ export class KubernetesUpgradeResource implements PluginResource {
     const wanted = String(values["kubernetesVersion"]);
     const look = await this.#look(urn, values);
     if (look.nodes.length === 0)
-      throw new Error(`what Kubernetes the cluster runs cannot be told: ${silentText(look)}`);
+      throw new Error(
+        coded("node-unreachable", `cannot determine which Kubernetes the cluster runs: ${silentText(look)}`),
+      );
     const outs: Properties = { ...values, running: releaseTable(look) };
     if (look.silent.length > 0)
       this.#surroundings.statusOf(urn).warn(`not every node could be read: ${silentText(look)}`);

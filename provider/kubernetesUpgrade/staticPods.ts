@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { StaticPod } from "../../talos/api/talosClient.ts";
 import { releaseOfImage, type staticPodComponents } from "../../talos/kubernetesImages.ts";
@@ -40,8 +41,11 @@ export async function upgradeStaticPod(work: Work, one: WorkNode, component: Com
     if (ready === true) return;
     throw new KubernetesUpgradeError(
       where,
-      `it does not run ${target} within ${work.inputs.timeoutSeconds} s: ${last}`,
-      `No other control plane was touched after it. Look at ${talosctlCommand("containers --kubernetes", node.node)} and at the log of ${component} there; then run \`pulumi up\` again: it goes on from here.`,
+      coded(
+        "kubernetes-not-running",
+        `it does not run ${target} after ${work.inputs.timeoutSeconds} s: ${last}`,
+      ),
+      `No control plane after it was touched. Check ${talosctlCommand("containers --kubernetes", node.node)} and the log of ${component} there; then run \`pulumi up\` again: it continues from here.`,
     );
   });
 }

@@ -1,8 +1,10 @@
+import { coded, type CodedText } from "../../talos/errorCodes.ts";
+import { codedFailure, reportHint } from "../codedFailure.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { kubernetesReleasesBetween } from "../../talos/kubernetesPath.ts";
 import { releaseOfImage, staticPodComponents } from "../../talos/kubernetesImages.ts";
 import { throwIfCancelled } from "../context.ts";
-import { Cancelled, EngineGone, NodeRebooted, endSentence, UpgradeError } from "../errors.ts";
+import { Cancelled, EngineGone, NodeRebooted, UpgradeError } from "../errors.ts";
 import { NotRecovered, Refused } from "../gate/refused.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError } from "../kubernetes.ts";
@@ -97,7 +99,7 @@ export async function upgradeThroughMinors(
       if (done.includes(next))
         throw new KubernetesUpgradeError(
           `Kubernetes ${next}`,
-          `a component still runs ${oldest} after the upgrade to it`,
+          coded("kubernetes-not-running", `a component still runs ${oldest} after the upgrade`),
           retryHint,
         );
       // A way that ends in the middle is not begun.
@@ -206,25 +208,20 @@ export async function findObstacles(work: Work, look: ClusterLook, planned: bool
   return findings;
 }
 
-const retryHint = "Run `pulumi up` again once that is fixed: it goes on from here.";
+const retryHint = "Fix this, then run `pulumi up` again: it continues from here.";
 
 /** One error for people, whatever was thrown: where, what was seen, and what to do. */
 function toUpgradeError(work: Work, error: unknown): Error {
   if (error instanceof KubernetesUpgradeError || error instanceof UpgradeError) return error;
-  const told = (seen: string, hint: string): Error =>
+  const failed = (seen: CodedText, hint: string): Error =>
     new KubernetesUpgradeError(work.place, seen, hint, { cause: error });
   if (error instanceof OutsideWindow)
-    return told(error.message, "Run `pulumi up` again when a window is open.");
-  if (error instanceof Refused || error instanceof NotRecovered)
-    return told(error.message, `${error.hint} ${retryHint}`);
+    return failed(coded("upgrade-window", error.message), "Run `pulumi up` again when a window is open.");
+  if (error instanceof Refused) return failed(error.problems, `${error.hint} ${retryHint}`);
+  if (error instanceof NotRecovered) return failed(error.text, `${error.hint} ${retryHint}`);
   if (error instanceof Cancelled || work.signal.aborted)
-    return told("cancelled", "The next `pulumi up` goes on from here.");
-  if (error instanceof TalosError) return told(`${error.node}: ${error.call}: ${error.detail}`, retryHint);
-  if (error instanceof KubernetesError) return told(`Kubernetes: ${error.message}`, retryHint);
-  if (error instanceof NodeRebooted || error instanceof EngineGone) return told(error.message, retryHint);
-  const seen = error instanceof Error ? error.message : String(error);
-  return told(
-    `an unexpected error: ${endSentence(seen)}`,
-    `${retryHint} If it comes again, please report it.`,
-  );
+    return failed(coded("cancelled", "cancelled"), "The next `pulumi up` continues from here.");
+  if (error instanceof NodeRebooted) return failed(coded("node-keeps-restarting", error.message), retryHint);
+  if (error instanceof EngineGone) return failed(coded("cancelled", error.message), retryHint);
+  return failed(codedFailure(error), `${retryHint}${reportHint(error)}`);
 }

@@ -1,3 +1,4 @@
+import type { CodedText } from "../../talos/errorCodes.ts";
 import { wallClockMs, formatDuration } from "../clock.ts";
 import type { UpgradeContext } from "../context.ts";
 import { endSentence } from "../errors.ts";
@@ -14,7 +15,7 @@ export class KubernetesUpgradeError extends Error {
   override readonly name = "KubernetesUpgradeError";
 
   /** @param where the node and the component, such as `cp1 (10.0.0.11), kube-apiserver` */
-  constructor(where: string, seen: string, hint: string, options?: ErrorOptions) {
+  constructor(where: string, seen: CodedText, hint: string, options?: ErrorOptions) {
     super(`${where}: ${endSentence(seen)} ${hint}`, options);
   }
 }

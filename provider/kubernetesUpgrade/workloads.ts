@@ -1,3 +1,4 @@
+import { coded } from "../../talos/errorCodes.ts";
 import { pollUntil } from "../context.ts";
 import { KubernetesError, type KubernetesClient, type Manifest } from "../kubernetes.ts";
 import { manifestLabel } from "./manifestChange.ts";
@@ -42,8 +43,11 @@ export async function awaitRollouts(
     if (done === true) continue;
     throw new KubernetesUpgradeError(
       label,
-      `its pods do not run as the manifest says within ${work.inputs.timeoutSeconds} s: ${last}`,
-      "No kubelet was touched. Look at its pods; then run `pulumi up` again: it goes on from here.",
+      coded(
+        "kubernetes-not-running",
+        `its pods do not match the manifest after ${work.inputs.timeoutSeconds} s: ${last}`,
+      ),
+      "No kubelet was touched. Check its pods; then run `pulumi up` again: it continues from here.",
     );
   }
 }

@@ -1,3 +1,4 @@
+import { codedFailure } from "../codedFailure.ts";
 import { coded, hasCode, type CodedText } from "../../talos/errorCodes.ts";
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { throwIfCancelled, pollUntil } from "../context.ts";
@@ -100,16 +101,10 @@ function toRemovalError(context: RemovalContext, step: RemovalStep, error: unkno
       : new RemovalError(error.member, error.step, error.seen, `${error.hint} ${now}`);
   if (error instanceof UpgradeError)
     return new RemovalError(member, step, error.seen, `${error.hint} ${now}`);
-  const again = `${now} Run \`pulumi up\` again once it is fixed: it continues from here.`;
-  if (error instanceof TalosError) {
-    return new RemovalError(member, step, coded("talos-api", `${error.call}: ${error.detail}`), again);
-  }
   if (error instanceof Refused) return new RemovalError(member, step, error.problems, `${error.hint} ${now}`);
-  if (error instanceof KubernetesError) {
-    const code = error.transient ? "kubernetes-unreachable" : "kubernetes-access";
-    return new RemovalError(member, step, coded(code, `Kubernetes: ${error.message}`), again);
-  }
-  return error;
+  if (!(error instanceof TalosError) && !(error instanceof KubernetesError)) return error;
+  const again = `${now} Fix this, then run \`pulumi up\` again: it continues from here.`;
+  return new RemovalError(member, step, codedFailure(error), again);
 }
 
 /** Machines may have changed their addresses: the one that says it is a node that stays is not wiped. */

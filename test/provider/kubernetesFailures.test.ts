@@ -91,7 +91,7 @@ describe.each([
     const { message, state, values } = await failed(connect, { timeoutSeconds: 1 });
     expect(message).toMatch(
       new RegExp(
-        `^cp1 \\(127\\.49\\.77\\.11\\), ${component}: it does not run ${newRelease} within 1 s: its pod is not ready\\. No other control plane was touched`,
+        `^cp1 \\(127\\.49\\.77\\.11\\), ${component}: it does not run ${newRelease} after 1 s: its pod is not ready \\[kubernetes-not-running\\]\\. No control plane after it`,
       ),
     );
     expect(own.configured()).toEqual({ cp1: moved(...reached), w1: componentReleases(oldRelease, "worker") });
@@ -116,7 +116,7 @@ it("kube-proxy's image that a node refuses stops the upgrade before the manifest
     };
   });
   const { message, state } = await failed(connect);
-  expect(message).toMatch(/^cp1 \(127\.49\.77\.11\), kube-proxy: .*a validator says no.*goes on from here/);
+  expect(message).toMatch(/^cp1 \(127\.49\.77\.11\), kube-proxy: .*a validator says no.*continues from here/);
   expect(own.configured()["cp1"]).toEqual(
     moved("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
   );
@@ -139,7 +139,7 @@ describe("bootstrap manifests", () => {
     expect(preview.warnings.join()).toContain(text);
     const { message, state, values } = await failed(undefined);
     expect(message).toContain(
-      `bootstrap manifest ${proxy}: Kubernetes: ${text}. No kubelet was touched. Run \`pulumi up\` again once that is fixed: it goes on from here. At ${newRelease} now: kube-apiserver on cp1;`,
+      `bootstrap manifest ${proxy}: Kubernetes: ${text} [kubernetes-access]. No kubelet was touched. Fix this, then run \`pulumi up\` again: it continues from here. At ${newRelease} now: kube-apiserver on cp1;`,
     );
     expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: oldRelease } } });
     own.kubernetes.refused.clear();
@@ -172,7 +172,7 @@ describe("bootstrap manifests", () => {
     own.kubernetes.others.set("DaemonSet", [manifest]);
     const { message, state } = await failed(undefined, { timeoutSeconds: 1 });
     expect(message).toMatch(
-      /^DaemonSet kube-system\/kube-proxy: its pods do not run .* within 1 s: 1 of 2 are updated, 0 are unavailable\. No kubelet was touched/,
+      /^DaemonSet kube-system\/kube-proxy: its pods do not match .* after 1 s: 1 of 2 are updated, 0 are unavailable \[kubernetes-not-running\]\. No kubelet was touched/,
     );
     const live = own.kubernetes.others.get("DaemonSet")?.[0] as unknown as Manifest;
     Object.assign(live, {
@@ -210,7 +210,7 @@ describe("a kubelet", () => {
     const { message, state, values } = await failed(undefined, { timeoutSeconds: 1 });
     expect(message).toMatch(
       new RegExp(
-        `^w1 .*, kubelet: it does not run ${newRelease} within 1 s: its kubelet reports ${oldRelease}\\. No other node`,
+        `^w1 .*, kubelet: it does not run ${newRelease} after 1 s: its kubelet reports ${oldRelease} \\[kubernetes-not-running\\]\\. No node after it`,
       ),
     );
     expect(values).toMatchObject({ unfinished: true, running: { w1: { kubelet: oldRelease } } });

@@ -232,7 +232,7 @@ describe("three control planes", () => {
       ),
     );
     const told = await expectFailure(provider.update("kubernetes", urn, state, own.inputs()));
-    expect(told.message).toContain("would take it back by a minor release");
+    expect(told.message).toContain("[kubernetes-downgrade]");
     expect(own.configured()["cp2"]?.["kube-apiserver"]).toBe("v1.37.0");
     expect(releaseOfImage(readImages(own.cluster.node("cp3").config?.text ?? "")["kube-apiserver"])).toBe(
       oldRelease,

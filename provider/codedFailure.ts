@@ -1,0 +1,27 @@
+import { TalosError } from "../talos/api/errors.ts";
+import { ConfigTextError } from "../talos/configTree.ts";
+import { coded, type CodedText } from "../talos/errorCodes.ts";
+import { VersionError } from "../talos/version.ts";
+import { KubernetesError } from "./kubernetes.ts";
+
+/** What went wrong, with its code, for errors that any call may throw. */
+export function codedFailure(error: unknown): CodedText {
+  if (error instanceof TalosError) return coded("talos-api", `${error.call}: ${error.detail}`);
+  if (error instanceof KubernetesError) {
+    const code = error.transient ? "kubernetes-unreachable" : "kubernetes-access";
+    return coded(code, `Kubernetes: ${error.message}`);
+  }
+  if (error instanceof ConfigTextError)
+    return coded("config-invalid", `the machine configuration: ${error.message}`);
+  if (error instanceof VersionError) return coded("release-unknown", error.message);
+  return coded(
+    "unexpected",
+    `an unexpected error: ${error instanceof Error ? error.message : String(error)}`,
+  );
+}
+
+/** What else to do after an error that nobody foresaw. */
+export function reportHint(error: unknown): string {
+  const foreseen = [TalosError, KubernetesError, ConfigTextError, VersionError];
+  return foreseen.some((one) => error instanceof one) ? "" : " If it happens again, please report it.";
+}
