@@ -128,6 +128,4 @@ export const etcdSnapshotSchema = sectionSchema({
   ageRecipients: textsSchema,
 });
 
-/** How a node is drained, every default filled in. */
-export type DrainInputs = z.output<typeof drainSchema>;
 export type SnapshotSettings = z.output<typeof etcdSnapshotSchema>;

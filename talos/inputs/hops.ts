@@ -43,6 +43,5 @@ export const hopsSchema = sectionSchema({
       });
 });
 
-export type Hops = z.output<typeof hopsSchema>;
 export type Hop = z.output<typeof hopSchema>;
 export type KubernetesOnPath = z.output<typeof kubernetesOnPathSchema>;

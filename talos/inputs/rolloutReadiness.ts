@@ -51,7 +51,9 @@ export const readinessSchema = z.object({
   contract: textSchema.exactOptional(),
   hidden: hiddenSchema.exactOptional(),
   /** The plan itself may be given as an object or as text. */
-  approvedPlan: z.object({ digest: textSchema, plan: z.unknown().optional() }, must("{ digest, plan }")).exactOptional(),
+  approvedPlan: z
+    .object({ digest: textSchema, plan: z.unknown().optional() }, must("{ digest, plan }"))
+    .exactOptional(),
   hardware: hardwareSchema.exactOptional(),
   kubernetes: kubernetesSchema.exactOptional(),
   preview: flagSchema.default(false),
