@@ -1,6 +1,5 @@
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
 import { codedFailure, reportHint } from "../codedFailure.ts";
-import { TalosError } from "../../talos/api/errors.ts";
 import { kubernetesReleasesBetween } from "../../talos/kubernetesPath.ts";
 import { releaseOfImage, staticPodComponents } from "../../talos/kubernetesImages.ts";
 import { throwIfCancelled } from "../context.ts";
