@@ -1,6 +1,6 @@
 import { codedFailure, reportHint } from "./codedFailure.ts";
 import { coded, hasCode } from "../talos/errorCodes.ts";
-import { isUnimplemented, TalosError } from "../talos/api/errors.ts";
+import { isUnimplemented } from "../talos/api/errors.ts";
 import { stepError, throwIfCancelled, type UpgradeContext } from "./context.ts";
 import { realClock } from "./clock.ts";
 import {
@@ -14,7 +14,6 @@ import {
 import { describeImage } from "../talos/nodeOutlook.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import { describeCordon, readCordonState, uncordonIfOurs } from "./cordonAfterFailure.ts";
-import { KubernetesError } from "./kubernetes.ts";
 import { Refused } from "./gate/refused.ts";
 import { withinBudget } from "./rollout/budget.ts";
 import { requireGates } from "./rollout/gates.ts";
