@@ -87,7 +87,9 @@ describe("Talos 1.13", () => {
     const { message, properties: left = {} } = await expectFailure(
       run.provider.update("kubernetes", urn, state, own.inputs()),
     );
-    expect(message).toContain(`bootstrap manifest ConfigMap kube-system/${inventory}: Kubernetes: refused [kubernetes-access]`);
+    expect(message).toContain(
+      `bootstrap manifest ConfigMap kube-system/${inventory}: Kubernetes: refused [kubernetes-access]`,
+    );
     own.kubernetes.before = () => undefined;
     await own.provider().provider.update("kubernetes", urn, left, own.inputs());
     expect(Object.keys(live("ConfigMap", inventory)["data"] as object).sort()).toEqual(proxyKeys);
