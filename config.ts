@@ -22,6 +22,7 @@ import {
 import { pendingProblems } from "./settings/pendingValues.ts";
 import { problemCode } from "./settings/problemCode.ts";
 import { coded } from "./talos/errorCodes.ts";
+import { isRecord } from "./talos/values.ts";
 import { readStackFile } from "./settings/stackFile.ts";
 import { suggestKey } from "./settings/suggestions.ts";
 
@@ -78,8 +79,9 @@ export function parseSettings(
   const issues = parsed.error?.issues ?? [];
   const rest = parsed.success ? undefined : parseRepaired(settingsSchema, given.config, issues, 1);
   const problems = [...issues, ...(rest?.issues ?? [])].flatMap(toProblems);
-  const completed = completeSettings(given.config, parsed.data ?? rest?.data, readFile);
-  const strict = given.config["strictSecrets"] === true;
+  const whole = isRecord(given.config) ? given.config : {};
+  const completed = completeSettings(whole, parsed.data ?? rest?.data, readFile);
+  const strict = whole["strictSecrets"] === true;
   const others = withoutMissing(given.problems, [
     ...problems,
     ...completed.problems,

@@ -6,7 +6,15 @@ import { install, pull } from "../disk/installer.ts";
 import { refreshServices } from "../services/bringUp.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { ServedMachine } from "./apid.ts";
-import { booted, goDown, newActorId, runSequence, stopServices, type Phase } from "../services/sequence.ts";
+import {
+  booted,
+  goDown,
+  newActorId,
+  beginSequence,
+  runSequence,
+  stopServices,
+  type Phase,
+} from "../services/sequence.ts";
 import type { Service } from "../machine/services.ts";
 
 interface UpgradeRequest {
@@ -93,7 +101,7 @@ export function registerMachineService(node: ServedMachine): void {
   handlers.unary(`${service}/Shutdown`, () => {
     const actorId = newActorId();
     booted(node).setStatus("shutting down", [], actorId);
-    void runSequence(node, "shutdown", actorId, [...stopServices(node, actorId), goDown(node, "off")]);
+    beginSequence(node, "shutdown", actorId, [...stopServices(node, actorId), goDown(node, "off")]);
     return { messages: [{ actorId }] };
   });
   handlers.unary(`${service}/Rollback`, () => {
@@ -179,7 +187,7 @@ function registerServiceControl(node: ServedMachine): void {
 /** Starts the reboot sequence; it goes on by itself. */
 export function reboot(node: Machine, actorId: string): void {
   booted(node).setStatus("rebooting", [], actorId);
-  void runSequence(node, "reboot", actorId, [...stopServices(node, actorId), goDown(node, "reboot")]);
+  beginSequence(node, "reboot", actorId, [...stopServices(node, actorId), goDown(node, "reboot")]);
 }
 
 function reset(node: Machine, request: ResetRequest, actorId: string): void {
@@ -206,7 +214,7 @@ function reset(node: Machine, request: ResetRequest, actorId: string): void {
       if (everything || labels.includes("EPHEMERAL")) await node.kubernetes.removed(identity);
     },
   };
-  void runSequence(node, "reset", actorId, [
+  beginSequence(node, "reset", actorId, [
     ...stopServices(node, actorId),
     wipe,
     goDown(node, request.reboot ? "reboot" : "off"),

@@ -67,6 +67,13 @@ export async function runSequence(
   }
 }
 
+/** Begins a sequence and does not wait for it: that another one is at work reaches the log alone, as with machined. */
+export function beginSequence(node: Machine, name: string, actorId: string, phases: Phase[]): void {
+  runSequence(node, name, actorId, phases).catch((error: unknown) =>
+    node.log(`${name}: ${error instanceof Error ? error.message : String(error)}`),
+  );
+}
+
 /** How much of a reboot's time goes by before the API is gone. */
 export const shareOfStopping = 0.3;
 
