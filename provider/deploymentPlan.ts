@@ -19,7 +19,7 @@ import { remainingHops, type NodeWithHops } from "./hops/path.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import { componentsBehind, lookAtNode } from "./kubernetesUpgrade/look.ts";
 import type { Departure } from "../talos/members.ts";
-import { preflightNodes } from "./preflight.ts";
+import { preflightNodes } from "./hops/hopInputs.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { Session, type Surroundings } from "./session.ts";
 

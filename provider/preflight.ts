@@ -6,13 +6,11 @@ import { throwIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeRebooted, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import type { Finding } from "./guards/finding.ts";
-import { hopsOfNode } from "./hops/hopInputs.ts";
+import { preflightNodes } from "./hops/hopInputs.ts";
 import { kubernetesAtNextStep, upgradeKubernetesForHops } from "./hops/kubernetes.ts";
 import { upgradePathProblem } from "./hops/obstacles.ts";
 import { runHops, type HopsOutcome } from "./hops/runHops.ts";
 import { nextHopStage, type NodeWithHops } from "./hops/path.ts";
-import { nodeUpgradeInputs } from "./inputs.ts";
-import { nodesByName } from "../talos/nodesByName.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { nodeBudget, requireBudgetRoom } from "./rollout/budget.ts";
 import { whyWindowClosed } from "./rollout/window.ts";
@@ -182,15 +180,6 @@ async function withSurvey<T>(
   } finally {
     for (const session of sessions) session.close();
   }
-}
-
-/** Each node's inputs as its NodeUpgrade has them: what is its own, and what all share; and the releases on its way. */
-export function preflightNodes(inputs: Record<string, unknown>): NodeWithHops[] {
-  const { nodes, hops, ...shared } = inputs;
-  return nodesByName(nodes).map(([name, node]) => ({
-    ...nodeUpgradeInputs({ ...shared, ...node }),
-    ...hopsOfNode(hops, name),
-  }));
 }
 
 /** A node, as far as the survey has come with it. */

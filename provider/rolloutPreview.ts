@@ -14,7 +14,7 @@ import { upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
 import { fetchKubeconfig } from "./fetchKubeconfig.ts";
 import { untrustedServerCertificate } from "./maintenance.ts";
 import { groupedAdvisories } from "./upgradeAdvisories.ts";
-import { preflightNodes } from "./preflight.ts";
+import { preflightNodes } from "./hops/hopInputs.ts";
 import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { previewWaits } from "./rollout/previewWaits.ts";

@@ -1,15 +1,38 @@
 import { hopsSchema, type Hop, type KubernetesOnPath } from "../../talos/inputs/hops.ts";
+import { givenInputs } from "../../talos/inputs/defaults.ts";
+import { nodeUpgradeSchema } from "../../talos/inputs/nodeUpgrade.ts";
+import { nodesByName } from "../../talos/nodesByName.ts";
+import { nodeUpgradeInputs } from "../inputs.ts";
+import type { NodeWithHops } from "./path.ts";
 
-/** A node's own way, of an input that was checked. */
-export function hopsOfNode(
-  given: unknown,
-  name: string,
-): { hops?: Hop[]; after?: string[]; kubernetes?: KubernetesOnPath } {
+/** Each node's inputs as its NodeUpgrade has them: what is its own, and what all share; and the releases on its way. */
+export function preflightNodes(inputs: Record<string, unknown>): NodeWithHops[] {
+  const { nodes, hops, ...shared } = inputs;
+  // What all share is as large as the cluster: it is read once, not once a node.
+  const ofAll = nodeUpgradeInputs(shared);
+  const hopsOf = hopsByNode(hops);
+  return nodesByName(nodes).map(([name, node]) => ({
+    ...ofAll,
+    ...givenInputs(nodeUpgradeSchema, node),
+    ...hopsOf(name),
+  }));
+}
+
+interface NodeHops {
+  hops?: Hop[];
+  after?: string[];
+  kubernetes?: KubernetesOnPath;
+}
+
+/** Each node's own way by its name, of an input that was checked. */
+function hopsByNode(given: unknown): (name: string) => NodeHops {
   const hops = hopsSchema.safeParse(given).data;
-  const own = hops !== undefined && Object.hasOwn(hops.nodes, name) ? hops.nodes[name] : undefined;
-  if (hops === undefined || own === undefined) return {};
-  return {
-    ...{ hops: hops.ways[own.way] ?? [], after: own.after },
-    ...(hops.kubernetes === undefined ? {} : { kubernetes: hops.kubernetes }),
+  return (name) => {
+    const own = hops !== undefined && Object.hasOwn(hops.nodes, name) ? hops.nodes[name] : undefined;
+    if (hops === undefined || own === undefined) return {};
+    return {
+      ...{ hops: hops.ways[own.way] ?? [], after: own.after },
+      ...(hops.kubernetes === undefined ? {} : { kubernetes: hops.kubernetes }),
+    };
   };
 }

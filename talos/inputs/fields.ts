@@ -84,15 +84,17 @@ export const endpointsSchema = z.record(
   must("lists of endpoints by the node's address"),
 );
 
+const hiddenText = mustHidden("a value and the keys that lead to it");
+
 /** Values that no line shows, whatever their names: each with the keys that lead to it. */
 export const hiddenSchema = z.array(
   z.object(
     {
-      value: z.string(mustHidden("a value and the keys that lead to it")),
-      keys: z.array(z.string(), mustHidden("a value and the keys that lead to it")),
-      kind: z.string(mustHidden("a value and the keys that lead to it")).exactOptional(),
+      value: z.string(hiddenText),
+      keys: z.array(z.string(), hiddenText),
+      kind: z.string(hiddenText).exactOptional(),
     },
-    mustHidden("a value and the keys that lead to it"),
+    hiddenText,
   ),
   mustHidden("a list of values"),
 );
