@@ -72,8 +72,10 @@ async function findMisfits(
   }
 }
 
+const hardwareSchema = readinessSchema.pick({ hardware: true });
+
 function hardwareInput(inputs: Properties): HardwareInput | undefined {
-  return hasUnknown(inputs["hardware"]) ? undefined : withDefaults(readinessSchema, inputs).hardware;
+  return hasUnknown(inputs["hardware"]) ? undefined : withDefaults(hardwareSchema, inputs).hardware;
 }
 
 interface DueNode {

@@ -210,7 +210,7 @@ export class ReadinessResource implements PluginResource {
     inputs: Properties,
     leaving: readonly Departure[],
   ): Promise<RolloutPlan | undefined> {
-    const { configurations = {}, hidden } = readinessInputs(inputs);
+    const { configurations = {}, hidden } = withDefaults(plannedSchema, inputs);
     return planDeployment(
       this.#surroundings,
       urn,
@@ -242,7 +242,10 @@ export class ReadinessResource implements PluginResource {
   }
 }
 
-const readinessInputs = (inputs: Properties) => withDefaults(readinessSchema, inputs);
+/** Configurations are as large as the cluster: only the plan reads them. */
+const plannedSchema = readinessSchema.pick({ configurations: true, hidden: true });
+const ownSchema = readinessSchema.pick({ approvedPlan: true, preview: true, run: true });
+const readinessInputs = (inputs: Properties) => withDefaults(ownSchema, inputs);
 
 function memberInputs(inputs: Properties, leaving: readonly Departure[]): Properties {
   const members = Object.fromEntries(

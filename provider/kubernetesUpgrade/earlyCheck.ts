@@ -11,6 +11,8 @@ import { lookAtCluster } from "./look.ts";
 import { findObstacles } from "./upgrade.ts";
 import { refusedError, Work } from "./work.ts";
 
+const kubernetesSchema = readinessSchema.pick({ kubernetes: true });
+
 type EarlyCheck = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
 /**
@@ -28,7 +30,7 @@ export async function checkKubernetesEarly(
   if (typeof kubernetesVersion !== "string" || typeof last !== "string" || last === kubernetesVersion)
     return [];
   if (hasUnknown([kubernetesVersion, nodes, clientConfiguration])) return [];
-  const { pinned = {}, ...own } = withDefaults(readinessSchema, inputs).kubernetes ?? {};
+  const { pinned = {}, ...own } = withDefaults(kubernetesSchema, inputs).kubernetes ?? {};
   const wanted = kubernetesUpgradeInputs({
     ...{ kubernetesVersion, clientConfiguration, kubeconfig: "", timeoutSeconds },
     ...(endpoints === undefined ? {} : { endpoints }),
