@@ -7,10 +7,8 @@ import { KubernetesError } from "./kubernetes.ts";
 /** What went wrong, with its code, for errors that any call may throw. */
 export function codedFailure(error: unknown): CodedText {
   if (error instanceof TalosError) return coded("talos-api", `${error.call}: ${error.detail}`);
-  if (error instanceof KubernetesError) {
-    const code = error.transient ? "kubernetes-unreachable" : "kubernetes-access";
-    return coded(code, `Kubernetes: ${error.message}`);
-  }
+  if (error instanceof KubernetesError)
+    return coded(kubernetesErrorCode(error), `Kubernetes: ${error.message}`);
   if (error instanceof ConfigTextError)
     return coded("config-invalid", `the machine configuration: ${error.message}`);
   if (error instanceof VersionError) return coded("release-unknown", error.message);
@@ -18,6 +16,10 @@ export function codedFailure(error: unknown): CodedText {
     "unexpected",
     `an unexpected error: ${error instanceof Error ? error.message : String(error)}`,
   );
+}
+
+export function kubernetesErrorCode({ transient }: KubernetesError) {
+  return transient ? "kubernetes-unreachable" : "kubernetes-access";
 }
 
 /** What else to do after an error that nobody foresaw. */

@@ -1,6 +1,7 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import { ConfigTextError } from "../../talos/configTree.ts";
 import { readImages, releaseOfImage } from "../../talos/kubernetesImages.ts";
+import { kubernetesErrorCode } from "../codedFailure.ts";
 import type { UpgradeContext } from "../context.ts";
 import { backoff } from "../timeouts.ts";
 import { NodeRebooted, UpgradeError } from "../errors.ts";
@@ -175,7 +176,7 @@ async function kubernetesFindings(
     return {
       findings: [
         {
-          code: error.transient ? "kubernetes-unreachable" : "kubernetes-access",
+          code: kubernetesErrorCode(error),
           problem: `the Kubernetes API does not answer: ${error.message}`,
           hint: "It is needed to drain the node. Check the control planes and the kubeconfig.",
           mayPass: error.transient,
