@@ -4,8 +4,8 @@ import { ConfigTextError, parseConfig, textOf, type TreeMap } from "../talos/con
 import type { MachineSecrets } from "../talos/secretsBundle.ts";
 import { givesSource, readSource, type ReadFile, type Source } from "./files.ts";
 import { givenNodes, type GivenSettings } from "./given.ts";
-import { textIfParsable } from "./parsable.ts";
-import { contractAtLeast, parseVersion, versionAtLeast } from "../talos/version.ts";
+import { releaseOfNode } from "./parsable.ts";
+import { contractAtLeast, versionAtLeast } from "../talos/version.ts";
 
 type Role = "controlplane" | "worker";
 
@@ -28,7 +28,7 @@ export function readBaseFiles(
   const files = givesSource(section, "controlplane") || nodes.some((node) => givesSource(node, "config"));
   return nodes.map((node, index) => {
     const { role } = node;
-    if (role === undefined) return undefined; // the schema says so
+    if (role === undefined) return undefined; // the schema reports it
     const path = `cluster.nodes[${index}]`;
     if (givesSource(node, "config")) {
       if (secrets === undefined) {
@@ -70,7 +70,7 @@ export function checkBaseFiles(
       return [{ path: source.path, reason: error.message }];
     }
     // A release reads all of its documents; which ones a file has is its owner's choice, whatever contract the cluster began with.
-    const version = textIfParsable(nodes[index]?.talosVersion ?? given.talosVersion, parseVersion);
+    const version = releaseOfNode(given, nodes[index] ?? {});
     const readsAll = version !== undefined && versionAtLeast(version, 14);
     const shape =
       contract === undefined || (readsAll && !contractAtLeast(contract, 14))

@@ -19,6 +19,13 @@ export function givenNodes({ cluster }: Pick<GivenSettings, "cluster">): GivenNo
   return (cluster?.nodes ?? []).map((node) => node ?? {});
 }
 
+/** A mapping to texts, such as a node's labels. */
+export function givenTexts(texts: Given<Record<string, string>> | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(texts ?? {}).flatMap(([key, text]) => (text === undefined ? [] : [[key, text]])),
+  );
+}
+
 /** Sections of which a part says nothing: a link without its `dhcp` is another link. */
 const indivisible: ReadonlySet<z.ZodType> = new Set<z.ZodType>([networkSchema, vipSchema]);
 

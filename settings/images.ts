@@ -2,10 +2,10 @@ import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { installerImage } from "../talos/image.ts";
 import { parseSchematic, schematicId, SchematicError, type Schematic } from "../talos/schematic.ts";
-import { parseVersion, versionAtLeast } from "../talos/version.ts";
+import { versionAtLeast } from "../talos/version.ts";
 import { defaultImage, imageSchema, type ImageSettings } from "./imageSettings.ts";
 import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
-import { iscsiTools, textIfParsable } from "./parsable.ts";
+import { iscsiTools, releaseOfNode } from "./parsable.ts";
 
 /** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */
 
@@ -78,7 +78,7 @@ export function schematicExtensions({ customization }: Schematic): readonly stri
 export function givenInstaller(settings: GivenSettings, node: GivenNode): string | undefined {
   const given = givenImageOfNode(settings, node);
   const image = given === undefined ? undefined : imageSchema.safeParse(given.given).data;
-  const version = textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion);
+  const version = releaseOfNode(settings, node);
   if (image === undefined || version === undefined) return undefined;
   try {
     return installerImage({ ...image, schematicId: schematicId(parseSchematic(image.schematic)), version });
@@ -164,9 +164,8 @@ function overlayProblems(
   users: readonly GivenNode[],
 ): Problem[] {
   if (overlay?.name === undefined || overlay.name === "") return [];
-  const releases = users.map((node) => node.talosVersion ?? settings.talosVersion);
-  const old = releases
-    .map((version) => textIfParsable(version, parseVersion))
+  const old = users
+    .map((node) => releaseOfNode(settings, node))
     .find((version) => version !== undefined && !versionAtLeast(version, 7));
   if (old === undefined) return [];
   return [

@@ -1,6 +1,6 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
-import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
+import { givenNodes, givenTexts, type GivenSettings } from "./given.ts";
 
 /** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */
 
@@ -48,15 +48,16 @@ export function checkLabels(given: GivenSettings, problems: Problem[], warnings:
   givenNodes(given).forEach((node, index) => {
     const path = `cluster.nodes[${index}]`;
     const worker = node.role === "worker";
-    for (const [key, text] of entriesAt(node, "labels")) {
+    const taints = givenTexts(node.taints);
+    for (const [key, text] of Object.entries(givenTexts(node.labels))) {
       const reason = labelProblem(key, text, worker);
       if (reason !== undefined) problems.push({ path: `${path}.labels.${key}`, reason });
     }
-    for (const [key, text] of entriesAt(node, "taints")) {
+    for (const [key, text] of Object.entries(taints)) {
       const reason = taintProblem(key, text);
       if (reason !== undefined) problems.push({ path: `${path}.taints.${key}`, reason });
     }
-    if (worker && running && entriesAt(node, "taints").length > 0) late.push(node.name ?? path);
+    if (worker && running && Object.keys(taints).length > 0) late.push(node.name ?? path);
   });
   if (late.length > 0)
     warnings.push({
@@ -83,10 +84,4 @@ function taintProblem(key: string, text: string): string | undefined {
   return value.test(first) && text.split(":").length <= 2
     ? undefined
     : "is not a valid taint value: at most 63 letters, digits, dashes, underscores and dots";
-}
-
-function entriesAt(node: GivenNode, key: "labels" | "taints"): [string, string][] {
-  return Object.entries(node[key] ?? {}).flatMap(([name, text]) =>
-    text === undefined ? [] : [[name, text]],
-  );
 }

@@ -1,7 +1,17 @@
+import { parseVersion } from "../talos/version.ts";
+import type { GivenNode, GivenSettings } from "./given.ts";
 import { isParsable } from "./schema.ts";
 
 /** The extension this program is about. */
 export const iscsiTools = "siderolabs/iscsi-tools";
+
+/** The Talos release that a node is to run; undefined where it cannot be reasoned about. */
+export function releaseOfNode(
+  { talosVersion }: Pick<GivenSettings, "talosVersion">,
+  node: GivenNode,
+): string | undefined {
+  return textIfParsable(node.talosVersion ?? talosVersion, parseVersion);
+}
 
 /** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
 export function textIfParsable(

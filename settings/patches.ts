@@ -9,8 +9,8 @@ import { documentProblems, type LocatedText, type OurDocuments } from "./documen
 import { networkSchema, vipSchema } from "./network.ts";
 import { givenInstaller, usesIscsi } from "./images.ts";
 import { contractOfSettings } from "./contract.ts";
-import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
-import { textIfParsable } from "./parsable.ts";
+import { givenNodes, givenTexts, type GivenNode, type GivenSettings } from "./given.ts";
+import { releaseOfNode } from "./parsable.ts";
 import type { Source } from "./files.ts";
 import { advisories } from "../talos/advisories.ts";
 import { ConfigTextError, type TreeMap } from "../talos/configTree.ts";
@@ -22,7 +22,6 @@ import { PatchError } from "../talos/patches.ts";
 import { skeletonConfig } from "../talos/skeleton.ts";
 import type { PatchProblem } from "../talos/patchSource.ts";
 import { evaluatePatches, type PatchVerdict } from "../talos/userPatches.ts";
-import { parseVersion } from "../talos/version.ts";
 
 /** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
 export function patchText(patch: PatchSetting): string {
@@ -40,7 +39,7 @@ export function checkPatches(
   const nodes = givenNodes(settings);
   nodes.forEach((node, index) => {
     const { role } = node;
-    if (role === undefined) return; // the schema says so
+    if (role === undefined) return; // the schema reports it
     const level = (key: "documents" | "patches"): LocatedPatch[] => [
       ...locatePatches(`cluster.${key}.all`, settings.cluster?.[key]?.all),
       ...locatePatches(`cluster.${key}.${role}`, settings.cluster?.[key]?.[role]),
@@ -146,7 +145,7 @@ function evaluateNodePatches(
       namespaces,
       hostname,
       image: givenInstaller(settings, node),
-      talosVersion: textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion),
+      talosVersion: releaseOfNode(settings, node),
       base: base?.text,
       baseName: base?.path,
       generated:
@@ -214,7 +213,7 @@ function programPatches(
 ): string[] {
   const { contract, base, role, namespaces, hostname } = given;
   const installerImage = givenInstaller(settings, node);
-  const talosVersion = textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion);
+  const talosVersion = releaseOfNode(settings, node);
   if (contract === undefined || installerImage === undefined || talosVersion === undefined) return [];
   const subnets = (key: "podSubnets" | "serviceSubnets") =>
     baseShape.cluster.shape[key].safeParse(settings.cluster?.[key]).data;
@@ -232,8 +231,8 @@ function programPatches(
         vip: vipSchema.safeParse(settings.cluster?.vip).data,
         exemptNamespaces: namespaces,
         kernelModules: usesIscsi(node) ? ["iscsi_tcp"] : [],
-        labels: definedTexts(node.labels),
-        taints: definedTexts(node.taints),
+        labels: givenTexts(node.labels),
+        taints: givenTexts(node.taints),
         podSubnets: subnets("podSubnets"),
         serviceSubnets: subnets("serviceSubnets"),
         user: [],
@@ -254,7 +253,7 @@ function kernelArgumentWarnings(
   merged: readonly TreeMap[],
 ): string[] {
   const { args, grubUseUKICmdline } = installKernelArguments(merged);
-  const version = textIfParsable(node.talosVersion ?? settings.talosVersion, parseVersion);
+  const version = releaseOfNode(settings, node);
   if (args.length === 0 || grubUseUKICmdline || version === undefined) return [];
   return advisories({
     // A new machine is installed with them; what runs on another one is known in the preflight.
@@ -281,10 +280,4 @@ function programDocuments(
     vip: settings.cluster?.vip !== undefined && node.role === "controlplane",
     links: links.filter((name) => name !== undefined),
   };
-}
-
-function definedTexts(texts: GivenNode["labels"]): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(texts ?? {}).flatMap(([key, text]) => (text === undefined ? [] : [[key, text]])),
-  );
 }
