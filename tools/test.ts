@@ -1,7 +1,8 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
+import { forEachInParallel, runCommand } from "./commands.ts";
 
 // `npm test`: first the tests that go side by side, then those of the lab. A lab needs its addresses to itself: where the machine allows it, each
 // of these files has a loopback network of its own, and as many run at a time as there are cores; elsewhere one after the other.
@@ -37,35 +38,18 @@ function labFiles(): string[] {
     .filter((_, index) => index % parts === part - 1);
 }
 
-/** @param shown as it comes; else as a whole when it ends */
-function run(what: string, [program = "", ...args]: readonly string[], shown: boolean): Promise<void> {
-  return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: root, stdio: shown ? "inherit" : ["ignore", "pipe", "pipe"] });
-    let output = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on("data", (chunk: Buffer) => (output += chunk.toString("utf8")));
-    child.once("error", (error) => (output += `${error.message}\n`));
-    child.once("close", (code) => {
-      if (code !== 0) failed.push(what);
-      process.stdout.write(output);
-      resolve();
-    });
-  });
+async function run(what: string, command: readonly string[], shown: boolean): Promise<void> {
+  const { code, output } = await runCommand(command, shown);
+  if (code !== 0) failed.push(what);
+  process.stdout.write(output);
 }
 
 async function runAll(): Promise<void> {
   await run(sideBySide.join(", "), [...vitest, "run", ...inProjects(...sideBySide), ...given], true);
   const network = ownNetwork();
-  const waiting = labFiles();
-  const worker = async (): Promise<void> => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
-      await run(
-        file,
-        [...(network ?? []), ...vitest, "run", ...inProjects("lab"), file],
-        network === undefined,
-      );
-  };
-  await Promise.all(Array.from({ length: network === undefined ? 1 : availableParallelism() }, worker));
+  await forEachInParallel(labFiles(), network === undefined ? 1 : availableParallelism(), (file) =>
+    run(file, [...(network ?? []), ...vitest, "run", ...inProjects("lab"), file], network === undefined),
+  );
 }
 
 if (given.length === 0 || parts > 1) await runAll();
