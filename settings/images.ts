@@ -5,6 +5,7 @@ import { parseSchematic, schematicId, SchematicError, type Schematic } from "../
 import { versionAtLeast } from "../talos/version.ts";
 import { defaultImage, imageSchema, type ImageSettings } from "./imageSettings.ts";
 import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
+import { poolsWithoutNodes } from "./pools.ts";
 import { iscsiTools, releaseOfNode } from "./parsable.ts";
 
 /** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */
@@ -96,15 +97,18 @@ export function checkImages(
 ): Map<string, CheckedImage> {
   const nodes = givenNodes(settings);
   const images = givenImages(settings);
-  nodes.forEach((node, index) => {
-    const name = imageNameOf(node);
-    if (images.some((image) => image.name === name)) return;
+  const choices = [
+    ...nodes.map((node, index) => ({ path: `cluster.nodes[${index}].image`, name: imageNameOf(node) })),
+    ...poolsWithoutNodes(settings).map(({ path, pool }) => ({
+      path: `${path}.image`,
+      name: imageNameOf(pool),
+    })),
+  ];
+  for (const { path, name } of choices) {
+    if (images.some((image) => image.name === name)) continue;
     const known = images.map((image) => image.name).join(", ");
-    problems.push({
-      path: `cluster.nodes[${index}].image`,
-      reason: `is ${name}, but there is no images.${name}; there are ${known}`,
-    });
-  });
+    problems.push({ path, reason: `is ${name}, but there is no images.${name}; there are ${known}` });
+  }
   const checked = new Map<string, CheckedImage>();
   for (const image of images) {
     const users = nodes.filter((node) => imageNameOf(node) === image.name);

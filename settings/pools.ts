@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Problem } from "../components/csi/problems.ts";
 import { isRecord } from "../talos/values.ts";
-import { givenNodes, type GivenSettings } from "./given.ts";
+import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
 
 /** Pools: what nodes share, said once. */
 
@@ -73,6 +73,18 @@ export function expandPools(raw: Record<string, unknown>): ExpandedPools {
   }
 }
 
+/** Pools that no node names, where nodes are given, with the path of each: they are checked by themselves. */
+export function poolsWithoutNodes(
+  given: Pick<GivenSettings, "cluster">,
+): { path: string; pool: GivenNode }[] {
+  const nodes = givenNodes(given);
+  if (nodes.length === 0) return [];
+  const named = new Set(nodes.map(({ pool }) => pool));
+  return Object.entries(given.cluster?.pools ?? {})
+    .filter(([name]) => !named.has(name))
+    .map(([name, pool]) => ({ path: `cluster.pools.${name}`, pool: pool ?? {} }));
+}
+
 /** Pools that nodes name and that are not there, and settings of pools that no node is in. */
 export function checkPools(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
   const nodes = givenNodes(given);
@@ -87,9 +99,7 @@ export function checkPools(given: GivenSettings, problems: Problem[], warnings: 
       reason: `is ${name}, but there is no cluster.pools.${name}; ${known}`,
     });
   });
-  for (const name of declared)
-    if (nodes.length > 0 && !named.has(name))
-      warnings.push({ path: `cluster.pools.${name}`, reason: "has no nodes" });
+  warnings.push(...poolsWithoutNodes(given).map(({ path }) => ({ path, reason: "has no nodes" })));
   for (const name of Object.keys(given.upgrade?.pools ?? {})) {
     const path = `upgrade.pools.${name}`;
     if (!declared.includes(name))

@@ -2,6 +2,7 @@ import type { Problem } from "../components/csi/problems.ts";
 import { givenExtensions, givenImageOfNode, givenImages, imageNameOf } from "./images.ts";
 import { givenNodes, type GivenSettings } from "./given.ts";
 import { textIfParsable } from "./parsable.ts";
+import { poolsWithoutNodes } from "./pools.ts";
 import { isGeneratedHere, newestGeneratedMinor } from "../talos/iscsi.ts";
 import { checkReleases } from "./releases.ts";
 import { findBadRelease, isExtensionAvailable, extensionName } from "../talos/extensions.ts";
@@ -37,6 +38,11 @@ export function checkVersions(
       path: `cluster.nodes[${index}].talosVersion`,
       value: node.talosVersion,
       images: [givenImageOfNode(settings, node)].filter((given) => given !== undefined),
+    })),
+    ...poolsWithoutNodes(settings).map(({ path, pool }) => ({
+      path: `${path}.talosVersion`,
+      value: pool.talosVersion,
+      images: [givenImageOfNode(settings, pool)].filter((given) => given !== undefined),
     })),
   ];
   for (const { path, value, images } of places) {

@@ -135,6 +135,15 @@ describe("pools in the settings", () => {
     expect(problems).toEqual([{ path, reason: expect.stringMatching(reason) as string }]);
   });
 
+  it.each([
+    ["an image is not there", { image: "pi" }, "image", /no images\.pi/],
+    ["a release is bad", { talosVersion: "v1.12.5" }, "talosVersion", /v1\.12\.5/],
+  ])("without nodes are refused as well, if %s", (_, spare, key, reason) => {
+    const { problems } = parseOutcome(pooled({ "cluster.pools.spare": spare }));
+    const path = `cluster.pools.spare.${key}`;
+    expect(problems).toEqual([{ path, reason: expect.stringMatching(reason) as string }]);
+  });
+
   it("warn of a pool without nodes, and of a budget that nothing has", () => {
     const { settings } = parseOutcome(
       pooled({
