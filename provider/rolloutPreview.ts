@@ -2,6 +2,7 @@ import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import { approvalProperty } from "./approval.ts";
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import { outlookLine, type NodeOutlook, type OutlookImage } from "../talos/nodeOutlook.ts";
+import { talosMinor } from "../talos/version.ts";
 import type { UpgradeContext } from "./context.ts";
 import { NodeRebooted, problemLines, UpgradeError } from "./errors.ts";
 import { describeEtcd, etcdVersionAfter } from "./guards/etcdVersion.ts";
@@ -212,17 +213,13 @@ function missingSnapshotWarnings(
     ({ context: { wanted }, facts }) =>
       wanted.role === "controlplane" &&
       wanted.etcdSnapshot === undefined &&
-      minorOf(facts.version) !== minorOf(wanted.talosVersion),
+      talosMinor(facts.version) !== talosMinor(wanted.talosVersion),
   );
   if (bare.length === 0) return [];
   const names = bare.map(({ context: { wanted } }) => wanted.name).join(", ");
   return [
     `${names}: no snapshot of etcd is taken before this step to another minor release. To take one, set upgrade.etcdSnapshot.`,
   ];
-}
-
-function minorOf(version: string): string {
-  return version.split(".").slice(0, 2).join(".");
 }
 
 interface NodePreview {

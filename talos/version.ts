@@ -51,6 +51,11 @@ export function parseVersion(text: string): TalosVersion {
   };
 }
 
+/** `v1.13.9` gives 13; undefined for a build of one's own, of which nothing is known. */
+export function talosMinor(text: string): number | undefined {
+  return RELEASE.test(text) && text.startsWith("v1.") ? parseVersion(text).minor : undefined;
+}
+
 /** Orders two releases, pre-releases before their final one. */
 export function compareVersions(a: string, b: string): -1 | 0 | 1 {
   return compareSemver(new SemVer(parseVersion(a).text), new SemVer(parseVersion(b).text));

@@ -1,13 +1,7 @@
 import type { Hop, KubernetesOnPath } from "../../talos/inputs/hops.ts";
 import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import { compareEtcdMinors, etcdMinor, etcdVersionOf, isUnsafeBefore36 } from "../../talos/etcdVersions.ts";
-import {
-  compareVersions,
-  contractOf,
-  parseVersion,
-  VersionError,
-  type Contract,
-} from "../../talos/version.ts";
+import { compareVersions, contractOf, talosMinor, type Contract } from "../../talos/version.ts";
 import { runsWantedImage, type NodeFacts } from "../facts.ts";
 
 /** The inputs of one node's way. Absent: the node is to be refused where it is several minor releases behind. */
@@ -22,30 +16,19 @@ export interface NodeWithHops extends NodeUpgradeInputs {
 
 type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;
 
-/** The minor release, or undefined for a build of one's own, of which nothing is known. */
-function minorOf(version: string): number | undefined {
-  try {
-    const { major, minor } = parseVersion(version);
-    return major === 1 ? minor : undefined;
-  } catch (error) {
-    if (error instanceof VersionError) return undefined;
-    throw error;
-  }
-}
-
 /**
  * The releases that a node has yet to go through before the wanted one: every minor between, and the last patch of its own minor where etcd asks for
  * that. None on the way back, and none where the two are neighbours.
  */
 export function remainingHops({ version }: Pick<RunningImage, "version">, node: NodeWithHops): Hop[] {
-  const [from, to] = [minorOf(version), minorOf(node.talosVersion)];
+  const [from, to] = [talosMinor(version), talosMinor(node.talosVersion)];
   const { hops = [] } = node;
   if (from === undefined || to === undefined || from >= to) return [];
   const between = hops.filter((hop) => {
-    const minor = minorOf(hop.talosVersion);
+    const minor = talosMinor(hop.talosVersion);
     return minor !== undefined && from < minor && minor < to;
   });
-  const own = hops.find((hop) => minorOf(hop.talosVersion) === from);
+  const own = hops.find((hop) => talosMinor(hop.talosVersion) === from);
   const next = between[0]?.talosVersion ?? node.talosVersion;
   const isNeeded =
     own !== undefined &&
@@ -64,16 +47,16 @@ function etcdNeedsPatch(version: string, next: string): boolean {
 
 /** The release on its way that a node runs already: it may have been stopped there before it was verified. */
 export function unverifiedHop(running: RunningImage, node: NodeWithHops): NodeWithHops | undefined {
-  const to = minorOf(node.talosVersion);
+  const to = talosMinor(node.talosVersion);
   const hop = node.hops?.find((one) => one.talosVersion === running.version);
-  if (hop === undefined || to === undefined || (minorOf(hop.talosVersion) ?? to) >= to) return undefined;
+  if (hop === undefined || to === undefined || (talosMinor(hop.talosVersion) ?? to) >= to) return undefined;
   const wanted = inputsForHop(node, hop);
   return runsWantedImage(running, wanted) ? wanted : undefined;
 }
 
 /** The minor releases between what runs and the wanted one that no hop is for: `v1.11`. */
 export function missingMinors(version: string, node: NodeWithHops): Contract[] {
-  const [from, to] = [minorOf(version), minorOf(node.talosVersion)];
+  const [from, to] = [talosMinor(version), talosMinor(node.talosVersion)];
   if (from === undefined || to === undefined || node.hops === undefined) return [];
   const there = new Set(remainingHops({ version }, node).map(({ talosVersion }) => contractOf(talosVersion)));
   return Array.from(
@@ -119,7 +102,7 @@ export function nextHopStage(
     return hop === undefined ? [] : [inputsForHop(node, hop)];
   });
   if (next.length === 0) return undefined;
-  const minor = Math.min(...next.map(({ talosVersion }) => minorOf(talosVersion) ?? Infinity));
-  const due = next.filter(({ talosVersion }) => minorOf(talosVersion) === minor);
+  const minor = Math.min(...next.map(({ talosVersion }) => talosMinor(talosVersion) ?? Infinity));
+  const due = next.filter(({ talosVersion }) => talosMinor(talosVersion) === minor);
   return { release: [...new Set(due.map(({ talosVersion }) => talosVersion))].join(", "), nodes: due };
 }
