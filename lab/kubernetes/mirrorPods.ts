@@ -25,6 +25,22 @@ export class MirrorPods {
     await Promise.all(pods.map((pod) => this.#mirror(node, uid, pod)));
   }
 
+  /** Names of the nodes whose mirrors somebody else has changed or deleted. */
+  async findChanged(
+    nodes: readonly { identity: NodeIdentity; staticPods: readonly RunningStaticPod[] }[],
+  ): Promise<string[]> {
+    const { items } = await this.#core.listNamespacedPod({ namespace, labelSelector: "tier=control-plane" });
+    const mirrors = new Map(items.map((pod) => [pod.metadata?.name, pod]));
+    return nodes
+      .filter(({ identity, staticPods }) =>
+        staticPods.some((pod) => {
+          const mirror = mirrors.get(`${pod.name}-${identity.name}`);
+          return mirror === undefined || isReady(mirror) !== pod.ready;
+        }),
+      )
+      .map(({ identity }) => identity.name);
+  }
+
   async #mirror(node: NodeIdentity, nodeUid: string, pod: RunningStaticPod): Promise<void> {
     const name = `${pod.name}-${node.name}`;
     const before = await ignoreMissing(this.#core.readNamespacedPod({ name, namespace }));
@@ -46,6 +62,10 @@ function isOf({ metadata, spec }: V1Pod, wanted: V1Pod): boolean {
     metadata?.annotations?.[configVersion] === wanted.metadata?.annotations?.[configVersion] &&
     spec?.containers[0]?.image === wanted.spec?.containers[0]?.image
   );
+}
+
+function isReady({ status }: V1Pod): boolean {
+  return status?.conditions?.find(({ type }) => type === "Ready")?.status === "True";
 }
 
 function mirrorOf(node: NodeIdentity, uid: string, pod: RunningStaticPod): V1Pod {

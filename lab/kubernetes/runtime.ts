@@ -28,6 +28,9 @@ export interface KubernetesRuntimeOptions {
 /** How long a node waits for its news to reach the API server before it goes on without. */
 const patienceMilliseconds = 5000;
 
+/** How often kubelets look after the mirrors of their static pods. A real one does it every 10 seconds (kubernetes pkg/kubelet/status/status_manager.go). */
+const mirrorSyncMilliseconds = 2000;
+
 /** The real Kubernetes of a lab: follows what happens to the simulated nodes. */
 export class KubernetesRuntime implements ClusterRuntime {
   readonly #options: KubernetesRuntimeOptions;
@@ -43,6 +46,7 @@ export class KubernetesRuntime implements ClusterRuntime {
   #work: Promise<void> = Promise.resolve();
   #failure: { message: string; fingerprint: string } | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #mirrorSync: NodeJS.Timeout | undefined;
 
   constructor(options: KubernetesRuntimeOptions) {
     this.#options = options;
@@ -141,6 +145,7 @@ export class KubernetesRuntime implements ClusterRuntime {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#retry);
+    clearTimeout(this.#mirrorSync);
     await this.#work;
     await this.#controlPlane?.stop();
   }
@@ -250,7 +255,29 @@ export class KubernetesRuntime implements ClusterRuntime {
       settings,
     );
     this.#registry = new NodeRegistry(readFileSync(controlPlane.adminKubeconfigFile, "utf8"));
+    this.#syncMirrorsLater();
     return controlPlane;
+  }
+
+  #syncMirrorsLater(): void {
+    clearTimeout(this.#mirrorSync);
+    if (this.#stopped) return;
+    this.#mirrorSync = setTimeout(() => {
+      void this.#syncMirrors()
+        .catch(() => undefined) // no API server answers
+        .then(() => this.#syncMirrorsLater());
+    }, mirrorSyncMilliseconds).unref();
+  }
+
+  /** Mirrors that somebody else has changed are reported again. */
+  async #syncMirrors(): Promise<void> {
+    if (this.#registry === undefined || this.#controlPlane?.running !== true) return;
+    const known = [...this.#nodes.values()].filter(
+      ({ kubelet, staticPods, reportedPods }) => kubelet && JSON.stringify(staticPods) === reportedPods,
+    );
+    const changed = await this.#registry.mirrorPods.findChanged(known);
+    for (const name of changed) Object.assign(this.#nodes.get(name) ?? {}, { reportedPods: "" });
+    if (changed.length > 0) void this.#reconcileSoon();
   }
 
   /**
