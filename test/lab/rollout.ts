@@ -13,6 +13,7 @@ export class RolloutLab {
    * @param upgrade further settings of `upgrade`, a line each
    * @param change of the stack's file before the lab is made
    * @param talosVersion that its cluster was made with
+   * @param more further arguments of `lab start`
    */
   static async start(
     nodeSeconds: number,
@@ -20,7 +21,8 @@ export class RolloutLab {
     {
       change = (text: string) => text,
       talosVersion,
-    }: { change?: (text: string) => string; talosVersion?: string } = {},
+      more = [],
+    }: { change?: (text: string) => string; talosVersion?: string; more?: readonly string[] } = {},
   ): Promise<RolloutLab> {
     const lab = new RolloutLab(await LabProject.make());
     try {
@@ -33,7 +35,7 @@ export class RolloutLab {
           ),
       );
       const made = talosVersion === undefined ? [] : ["--talos-version", talosVersion];
-      await lab.project.labOk("start", "--node-seconds", String(nodeSeconds), ...made);
+      await lab.project.labOk("start", "--node-seconds", String(nodeSeconds), ...made, ...more);
       return lab;
     } catch (error) {
       await lab.project.remove();
@@ -48,6 +50,11 @@ export class RolloutLab {
   /** Which release the nodes are to run from now on. */
   want(version: string): void {
     this.#edit((text) => text.replace(/talosVersion: \S+/, `talosVersion: ${version}`));
+  }
+
+  /** Which Kubernetes the cluster is to run from now on. */
+  wantKubernetes(version: string): void {
+    this.#edit((text) => text.replace(/kubernetesVersion: \S+/, `kubernetesVersion: ${version}`));
   }
 
   /** A name for every kube-apiserver's certificate, which restarts it. */
