@@ -1,5 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
+import type { hopsSchema } from "../talos/inputs/hops.ts";
+import type { nodeUpgradeSchema } from "../talos/inputs/nodeUpgrade.ts";
 
 type Known<T> = T extends (infer Item)[] | readonly (infer Item)[]
   ? readonly ResourceInput<Item>[]
@@ -18,3 +20,11 @@ export type NamedResourceInputs<Schema extends z.ZodType> = Record<
   string,
   Omit<ResourceInputs<Schema>, "name">
 >;
+
+type UpgradeInputs = Partial<ResourceInputs<typeof nodeUpgradeSchema>>;
+
+/** What a class that looks at all nodes gives its resource: what they share, and what is a node's own by its name. */
+export type RolloutResourceInputs = UpgradeInputs & {
+  nodes: Record<string, Omit<UpgradeInputs, "name">>;
+  hops?: ResourceInput<z.input<typeof hopsSchema>> | undefined;
+};

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { secretOnce } from "./outputs.ts";
 import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
+import type { RolloutResourceInputs } from "./resourceInputs.ts";
 import type { RolloutHops } from "./rolloutHops.ts";
 
 /** What is a node's own in a preflight; the rest is shared. */
@@ -49,13 +50,18 @@ export class RolloutPreflight extends pulumi.CustomResource {
   declare readonly postponed: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: RolloutPreflightArgs, opts?: pulumi.CustomResourceOptions) {
+    const { refusals, ...rollout } = args;
+    const inputs: RolloutResourceInputs = {
+      ...rollout,
+      clientConfiguration: secretOnce(args.clientConfiguration),
+      ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
+    };
     super(
       "talos-node:index:RolloutPreflight",
       name,
       {
-        ...args,
-        clientConfiguration: secretOnce(args.clientConfiguration),
-        ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
+        ...inputs,
+        refusals,
         due: undefined,
         plan: undefined,
         postponed: undefined,

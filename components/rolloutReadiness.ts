@@ -5,6 +5,8 @@ import type { ClusterMember } from "./clusterMembership.ts";
 import type { KubernetesUpgradeArgs } from "./kubernetesUpgrade.ts";
 import type { EtcdSnapshotArgs, NodeUpgradeArgs } from "./nodeUpgrade.ts";
 import type { RolloutHops } from "./rolloutHops.ts";
+import type { ResourceInputs, RolloutResourceInputs } from "./resourceInputs.ts";
+import type { readinessSchema } from "../talos/inputs/rolloutReadiness.ts";
 import type { PreflightNodeArgs } from "./rolloutPreflight.ts";
 import type { KubernetesComponent } from "../talos/kubernetesImages.ts";
 import type { NamedHardware } from "../talos/hardware/named.ts";
@@ -102,20 +104,23 @@ export class RolloutReadiness extends pulumi.CustomResource {
   constructor(name: string, args: RolloutReadinessArgs, opts?: pulumi.CustomResourceOptions) {
     // The engine's address may come again in a later run.
     const run = args.approvedPlan === undefined ? undefined : randomUUID();
+    const inputs: RolloutResourceInputs & ResourceInputs<typeof readinessSchema> = {
+      ...definedOnly(args),
+      ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(definedOnly(args.hardware)) }),
+      clientConfiguration: secretOnce(args.clientConfiguration),
+      ...(args.configurations === undefined
+        ? {}
+        : { configurations: combineConfigurations(args.configurations) }),
+      hidden:
+        args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),
+      ...(run === undefined ? {} : { run }),
+      ...(pulumi.runtime.isDryRun() ? { preview: true } : {}),
+    };
     super(
       "talos-node:index:RolloutReadiness",
       name,
       {
-        ...definedOnly(args),
-        ...(args.hardware === undefined ? {} : { hardware: pulumi.secret(definedOnly(args.hardware)) }),
-        clientConfiguration: secretOnce(args.clientConfiguration),
-        ...(args.configurations === undefined
-          ? {}
-          : { configurations: combineConfigurations(args.configurations) }),
-        hidden:
-          args.hidden === undefined || args.hidden.length === 0 ? undefined : pulumi.secret([...args.hidden]),
-        ...(run === undefined ? {} : { run }),
-        ...(pulumi.runtime.isDryRun() ? { preview: true } : {}),
+        ...inputs,
         refused: undefined,
         confirmed: undefined,
         planDigest: undefined,
