@@ -36,7 +36,7 @@ export interface Problem {
   reason: string;
 }
 
-/** A configuration that cannot be used. It lists every mistake, so that one correction is enough. */
+/** The configuration is invalid. Lists every mistake, so that one round of fixes is enough. */
 export class SettingsError extends Error {
   readonly problems: Problem[];
 
@@ -54,9 +54,9 @@ export class SettingsError extends Error {
  * The typed settings of a stack.
  *
  * @param config the keys of the stack's file without the project's prefix, structured values as objects. A key may be a path: `cluster.name`.
- * @param readFile how the files that the settings name are read; default: from the working folder.
+ * @param readFile reads the files that the settings name; default: relative to the working folder.
  * @param environment the variables that `{ fromEnvironment: NAME }` may name; default: those of this process.
- * @param origin which settings are Pulumi secrets, and what the stack's file has in plain text; default: not known, so nothing is said of it.
+ * @param origin which settings are Pulumi secrets, and what the stack's file has in plain text; default: unknown, so plain-text secrets are not reported.
  * @throws SettingsError with every mistake at once.
  * @example `parseSettings({ talosVersion: "v1.13.9", cluster: { name: "dev", endpoint: "https://10.0.0.10:6443", nodes: [...] } })`
  */
@@ -92,13 +92,13 @@ export function parseSettings(
   const warnings = [...completed.settings.warnings, ...(strict ? [] : plain)].map(discreet);
   return { ...completed.settings, warnings, hidden: collectHiddenValues(given.config, secret) };
 
-  /** What a message quotes may be a secret in the wrong place. */
+  /** A message may quote a secret that was set in the wrong place. */
   function discreet(problem: Problem): Problem {
     return { ...problem, reason: withoutValues(problem.reason, secret) };
   }
 }
 
-/** Secrets that nobody marked as such. A value that the environment is still to give is none. */
+/** Secrets that are not marked as such. A value still missing from the environment does not count. */
 function plainSecretProblemsIn(
   given: Record<string, unknown>,
   config: Record<string, unknown>,
@@ -113,7 +113,7 @@ function plainSecretProblemsIn(
 
 /**
  * The settings of the running program's stack: the one place that reads Pulumi's configuration.
- * @throws pulumi.RunError (which the engine shows as it is, without a stack trace) for a configuration that cannot be used.
+ * @throws pulumi.RunError (which the engine shows verbatim, without a stack trace) if the configuration is invalid.
  */
 export function loadSettings(): Settings {
   try {
@@ -124,13 +124,13 @@ export function loadSettings(): Settings {
   }
 }
 
-/** What to show a person for this error if it is a mistake in the configuration; undefined for any other. */
+/** The message to show for a configuration error; undefined for any other error. */
 export function settingsMessage(error: unknown, project = "talos-iscsi"): string | undefined {
   if (!(error instanceof SettingsError)) return undefined;
-  return `${error.message}\nCorrect them in Pulumi.<stack>.yaml (keys there begin with the project's name, \`${project}:\`) or with \`pulumi config set\`.`;
+  return `${error.message}\nFix them in Pulumi.<stack>.yaml (its keys start with the project's name, \`${project}:\`) or with \`pulumi config set\`.`;
 }
 
-/** What the schema says, with a hint for a key that is misspelt. */
+/** A schema issue as problems, with a suggestion for a misspelled key. */
 function toProblems(issue: z.core.$ZodIssue): Problem[] {
   return problemsFromIssues([issue]).map((problem, index) => {
     const key = issue.code === "unrecognized_keys" ? issue.keys[index] : undefined;
@@ -141,10 +141,10 @@ function toProblems(issue: z.core.$ZodIssue): Problem[] {
   });
 }
 
-/** Far deeper than any real settings, and far above where checks that call themselves run out of stack. */
+/** Far deeper than any real settings, and well short of where recursive checks overflow the stack. */
 const maxDepth = 100;
 
-/** The keys whose values are nested too deeply to look into; a value that contains itself has no end at all. */
+/** Keys whose values are nested too deeply to check; a value that contains itself never ends. */
 function nestingProblems(config: Record<string, unknown> | null | undefined): Problem[] {
   return Object.entries(config ?? {}).flatMap(([path, value]) => {
     let level = new Set<unknown>([value]);
@@ -160,7 +160,7 @@ function childValues(value: unknown): unknown[] {
   return typeof value === "object" && value !== null ? (Object.values(value) as unknown[]) : [];
 }
 
-/** What is a Pulumi secret: the engine tells the keys at the top, and the stack's file what stands there in plain text. */
+/** Which settings are Pulumi secrets: the engine knows the top-level keys, and the stack's file shows what is plain text. */
 function readOrigin(): Origin {
   const prefix = `${pulumi.getProject()}:`;
   const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret: (key: string) => boolean };
@@ -188,7 +188,7 @@ function parseStructured(value: string): unknown {
   try {
     return JSON.parse(value) as unknown;
   } catch {
-    return value; // a text that only begins like JSON; the schema says what it should have been
+    return value; // text that only starts like JSON; the schema reports what was expected
   }
 }
 

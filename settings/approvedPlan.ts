@@ -6,7 +6,7 @@ import type { ReadFile } from "./files.ts";
 /** Takes precedence over the stack's file: a pipeline knows the digest, and the file is what was reviewed. */
 const approvedPlanVariable = "TALOS_ISCSI_APPROVED_PLAN";
 
-/** The settings with the approved plan of the environment. A variable that is empty is a mistake: a pipeline has lost what was approved. */
+/** The settings with the approved plan of the environment. An empty variable is an error: the pipeline lost the approved digest. */
 export function applyEnvironmentPlan(
   config: Record<string, unknown>,
   environment: Environment,
@@ -15,7 +15,7 @@ export function applyEnvironmentPlan(
   return given === undefined ? config : { ...config, approvedPlan: given };
 }
 
-/** `<digest>`, `<digest>@<file>` or `none`; a text of another form is for the schema to refuse. */
+/** `<digest>`, `<digest>@<file>` or `none`; the schema refuses anything else. */
 export function readApprovedPlan(
   given: unknown,
   readFile: ReadFile,
@@ -31,14 +31,14 @@ export function readApprovedPlan(
     text = readFile(path);
   } catch (error) {
     return refuse(
-      `the plan's file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      `the plan file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
   const plan = parsePlanFile(text);
   if ("problem" in plan) return refuse(`${path} ${plan.problem}`);
   if (planDigest(plan) !== digest)
     return refuse(
-      `${path} has another plan, with the digest ${planDigest(plan)}, than the approved one, ${digest}`,
+      `${path} contains a plan with digest ${planDigest(plan)}, but digest ${digest} was approved`,
     );
   return { digest, plan };
 }

@@ -9,7 +9,7 @@ import { contractAtLeast, versionAtLeast } from "../talos/version.ts";
 
 type Role = "controlplane" | "worker";
 
-/** Each node's machine configuration as its owner has it on file: its own, or that of its role. Undefined where one is to be generated. */
+/** Each node's existing machine configuration: its own file, or its role's. Undefined where one is generated. */
 export function readBaseFiles(
   given: GivenSettings,
   readFile: ReadFile,
@@ -19,7 +19,7 @@ export function readBaseFiles(
   const section = secrets ?? {};
   const read = new Map<string, Source | undefined>();
   const ofRole = (role: Role): Source | undefined => {
-    // One file for many nodes is read once, and what is wrong with it is told once.
+    // A file shared by many nodes is read once, and its problems are reported once.
     if (!read.has(role)) read.set(role, readSource(section, role, "cluster.secrets", readFile, problems));
     return read.get(role);
   };
@@ -47,7 +47,7 @@ export function readBaseFiles(
   });
 }
 
-/** What is wrong with the nodes' machine configurations: the cluster they are of, their role, their contract. */
+/** Problems of the nodes' machine configurations: wrong cluster, role or contract. */
 export function checkBaseFiles(
   given: GivenSettings,
   sources: readonly (Source | undefined)[],
@@ -69,7 +69,7 @@ export function checkBaseFiles(
       if (!(error instanceof ConfigTextError)) throw error;
       return [{ path: source.path, reason: error.message }];
     }
-    // A release reads all of its documents; which ones a file has is its owner's choice, whatever contract the cluster began with.
+    // Talos 1.14 and newer read documents that are newer than the cluster's contract, so the file may contain them.
     const version = releaseOfNode(given, nodes[index] ?? {});
     const readsAll = version !== undefined && versionAtLeast(version, 14);
     const shape =
@@ -88,14 +88,14 @@ export function checkBaseFiles(
   });
 }
 
-/** Credentials, and nodes that are added, are made for the cluster that the settings name. */
+/** Credentials and new nodes use the endpoint of the settings, so the files have to agree with it. */
 function endpointProblems(given: GivenSettings, documents: readonly TreeMap[], source: Source): Problem[] {
   const wanted = given.cluster?.endpoint;
   const has = documents
     .map((document) => textOf(document, "cluster", "controlPlane", "endpoint"))
     .find(Boolean);
   if (wanted === undefined || has === undefined || sameUrl(wanted, has)) return [];
-  // An address, and no secret.
+  // An address, not a secret.
   return [{ path: "cluster.endpoint", reason: `is ${wanted}, but ${source.path} has ${has}` }];
 }
 

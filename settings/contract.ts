@@ -3,7 +3,7 @@ import { oldestOf, parseContract, parseVersion } from "../talos/version.ts";
 import { givenNodes, type GivenSettings } from "./given.ts";
 import { textIfParsable } from "./parsable.ts";
 
-/** The contract of the settings: the one that they name, else that which a new cluster begins with. Undefined where they are not well formed, which is told elsewhere. */
+/** The contract in the settings, else the one that a new cluster starts with. Undefined where the settings are malformed, which is reported elsewhere. */
 export function contractOfSettings(
   settings: Pick<GivenSettings, "talosContract" | "talosVersion" | "cluster">,
 ): string | undefined {

@@ -23,19 +23,19 @@ export function driversWithoutGuard(
   settings: CsiSettings & { kubernetesVersion?: string | undefined },
 ): (typeof drivers)[number][] {
   const { kubernetesVersion } = settings;
-  // Without a release the cluster is new and gets one that has them.
+  // Without a release, the cluster is new and gets one that supports them.
   if (kubernetesVersion === undefined || versionAtLeast(kubernetesVersion, 30)) return [];
   return drivers.filter((driver) => settings[driver]?.guardAccessModes === true);
 }
 
-/** What the drivers must not share, where the settings are mistaken elsewhere: each as far as it can be read. */
+/** Conflicts between the drivers when the settings have other mistakes: checks whatever can be parsed. */
 export function csiProblemsOfDraft(raw: unknown): Problem[] {
   if (!isRecord(raw)) return [];
   const { joviandss, synology, snapshotController, namespaces } = raw;
   return csiProblems({
     joviandss: parseOrUndefined(joviandssForm, joviandss),
     synology: parseOrUndefined(synologyForm, synology),
-    // One with a mistake in it is there, too.
+    // One with a mistake still counts as present.
     snapshotController:
       snapshotController === undefined
         ? undefined
@@ -51,7 +51,7 @@ function parseOrUndefined<T>(schema: z.ZodType<T>, value: unknown): T | undefine
   return read.success ? read.data : parseRepaired(schema, value, read.error.issues).data;
 }
 
-/** What the drivers need of each other and of the cluster. */
+/** Checks the drivers against each other and against the cluster. */
 export function checkCsi(
   settings: CsiSettings & {
     talosVersion: string;
@@ -71,9 +71,9 @@ export function checkCsi(
         schematic,
       }).map((advice) => ({ ...advice, path: name === defaultImage ? "talosVersion" : `images.${name}` })),
     )
-    // What holds for the release holds for all of its images.
+    // Advice about a release applies to all of its images; report it once.
     .filter(({ text }, index, all) => all.findIndex((other) => other.text === text) === index)
-    // Its refusals are told by the rules for versions, images and patches, with the key they concern.
+    // The rules for versions, images and patches report refusals, at the key that causes them.
     .filter(({ severity }) => severity === "warning")
     .map(({ text, source, path }) => ({ path, reason: `${text} (${source})` }));
   const own = settings.joviandss === undefined ? [] : joviandssWarnings(settings.joviandss);
@@ -96,7 +96,7 @@ export function checkCsi(
       ...synology.map(({ path, reason }) => ({ path: `synology.${path}`, reason })),
       ...driversWithoutGuard(settings).map((driver) => ({
         path: `${driver}.guardAccessModes`,
-        reason: `has no effect on Kubernetes ${settings.kubernetesVersion}: ValidatingAdmissionPolicies exist from v1.30 on. Until then, claims that two nodes could mount are not refused`,
+        reason: `has no effect on Kubernetes ${settings.kubernetesVersion}, because ValidatingAdmissionPolicies need v1.30 or newer; claims that two nodes could mount are not refused`,
       })),
       ...known,
     ],

@@ -4,12 +4,12 @@ import { must } from "./messages.ts";
 
 const diskTextSchema = (what: string, example: string) =>
   z
-    .string(must(`a text such as ${example}`))
-    .min(1, must(`a text such as ${example}`))
+    .string(must(`a string such as ${example}`))
+    .min(1, must(`a string such as ${example}`))
     .optional()
     .describe(what);
 
-/** `cluster.nodes[].diskSelector`: the fields of `machine.install.diskSelector`, and `match` of contracts from v1.14 on. */
+/** `cluster.nodes[].diskSelector`: the fields of `machine.install.diskSelector`, and `match`, which needs contract v1.14 or newer. */
 export const diskSelectorSchema = sectionSchema({
   size: z
     .string(must('a size such as ">= 100GB"'))
@@ -24,7 +24,10 @@ export const diskSelectorSchema = sectionSchema({
   wwid: diskTextSchema("WWID.", "eui.0025*"),
   type: z.enum(["ssd", "hdd", "nvme", "sd"], must("ssd, hdd, nvme or sd")).optional().describe("Disk type."),
   busPath: diskTextSchema("Bus path.", "/pci0000:00/*"),
-  match: diskTextSchema("CEL expression, contract v1.14 or newer, alone.", 'disk.transport == "nvme"'),
+  match: diskTextSchema(
+    "CEL expression instead of other keys (contract v1.14 or newer).",
+    'disk.transport == "nvme"',
+  ),
 }).refine(
   (selector) => Object.values(selector).some((value) => value !== undefined),
   must("a mapping with at least one property of the disk, such as size or type"),

@@ -3,7 +3,7 @@ import { configurationForms } from "../talos/features.ts";
 import { contractOfSettings } from "./contract.ts";
 import { givenNodes, type GivenSettings } from "./given.ts";
 
-/** Each node's disk is named in one way, and in the form of the cluster's contract. */
+/** Each node's disk must be selected in one way only, in the form that the cluster's contract uses. */
 export function checkDisks(given: GivenSettings, problems: Problem[]): void {
   const contract = contractOfSettings(given);
   givenNodes(given).forEach((node, index) => {
@@ -18,18 +18,18 @@ export function checkDisks(given: GivenSettings, problems: Problem[]): void {
     const { match, ...properties } = selector;
     const others = Object.keys(properties);
     if (match !== undefined && others.length > 0)
-      problems.push({ path, reason: `has match and ${others.join(", ")}; an expression must be alone` });
+      problems.push({ path, reason: `has match and ${others.join(", ")}; match excludes all other keys` });
     if (contract === undefined) return;
     const documents = configurationForms(contract).install === "UnattendedInstallConfig";
     if (documents && match === undefined)
       problems.push({
         path,
-        reason: `has ${others.join(", ")}; contract ${contract} takes an expression alone: match, such as disk.transport == "nvme"`,
+        reason: `has ${others.join(", ")}; contract ${contract} takes only match with an expression, such as disk.transport == "nvme"`,
       });
     if (!documents && match !== undefined)
       problems.push({
         path: `${path}.match`,
-        reason: `is for contracts from v1.14 on; contract ${contract} takes properties of the disk, such as size and type`,
+        reason: `needs contract v1.14 or newer; contract ${contract} takes properties of the disk, such as size and type`,
       });
   });
 }

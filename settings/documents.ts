@@ -1,11 +1,11 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { kindOf, nodeAt, PatchSource, type PatchDocument } from "../talos/patchSource.ts";
 
-/** Whole documents that a node's machine configuration gets beside its own: what makes one ours, or none. */
+/** Extra documents of a node's machine configuration: each must be a whole document, and not one that this program writes. */
 
-/** What this program writes into the configuration of the node itself. */
+/** What this program writes into a node's configuration. */
 export interface OurDocuments {
-  /** Set where the host name is. */
+  /** Whether the host name is set. */
   hostname: boolean;
   subnets: boolean;
   nameservers: boolean;
@@ -19,7 +19,7 @@ export interface LocatedText {
   text: string;
 }
 
-/** Everything that keeps a text from being a document of its own. What Talos itself thinks of it is judged with the patches. */
+/** Why texts cannot be used as documents. Talos's own rules are checked together with the patches. */
 export function documentProblems(given: readonly LocatedText[], ours: OurDocuments): Problem[] {
   const problems: Problem[] = [];
   const seen = new Map<string, string>();
@@ -32,7 +32,7 @@ export function documentProblems(given: readonly LocatedText[], ours: OurDocumen
       if (kind === "") {
         say(
           undefined,
-          "has no kind, so it is not a document; changes of the main configuration belong under patches",
+          "has no kind, so it is not a document; changes to the main configuration belong under patches",
         );
         continue;
       }
@@ -50,7 +50,7 @@ export function documentProblems(given: readonly LocatedText[], ours: OurDocumen
       const key = typeof name === "string" ? `${kind} ${name}` : kind;
       const other = seen.get(key);
       if (other === undefined) seen.set(key, path);
-      else say(node, `document ${key} is given by ${other} too; Talos takes each once`);
+      else say(node, `document ${key} is also in ${other}; Talos accepts each document only once`);
     }
   });
   return problems;
@@ -64,11 +64,9 @@ function settingFor(kind: string, name: string, ours: OurDocuments): string | un
     case "UnattendedInstallConfig":
       return "talosVersion, image, and the node's installDisk or diskSelector";
     case "KubeAdmissionControlConfig":
-      return name === "PodSecurity"
-        ? "the namespaces of the drivers, or a patch for more of them"
-        : undefined;
+      return name === "PodSecurity" ? "the drivers' namespaces, or a patch for other namespaces" : undefined;
     case "KernelModuleConfig":
-      return name === "iscsi_tcp" ? "nothing: it is always there" : undefined;
+      return name === "iscsi_tcp" ? "the node's iscsi" : undefined;
     case "KubeNetworkConfig":
       return ours.subnets ? "cluster.podSubnets and cluster.serviceSubnets" : undefined;
     case "ResolverConfig":

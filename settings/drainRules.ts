@@ -2,7 +2,7 @@ import type { Problem } from "../components/csi/problems.ts";
 import type { GivenSettings } from "./given.ts";
 import { parseDuration } from "./schema.ts";
 
-/** A pod that is deleted after its drain has ended is never deleted. */
+/** With a `blockedTimeout` as long as the drain itself, no pod would ever be deleted. */
 export function checkDrain(given: GivenSettings, problems: Problem[]): void {
   const drain = given.upgrade?.drain;
   if (drain?.whenBlocked !== "delete") return;
@@ -13,6 +13,6 @@ export function checkDrain(given: GivenSettings, problems: Problem[]): void {
   if (blocked === undefined || whole === undefined || blocked < whole) return;
   problems.push({
     path: "upgrade.drain.blockedTimeout",
-    reason: "is not less than upgrade.drain.timeout: the drain would end before it deletes a pod",
+    reason: "must be less than upgrade.drain.timeout; otherwise the drain would end before it deletes a pod",
   });
 }

@@ -5,7 +5,7 @@ import { givenNodes, type GivenSettings } from "./given.ts";
 /** Ports of a node's own Talos API. */
 const talosPorts = ["50000", "50001"];
 
-/** Endpoints that can be right, and are a slip nearly everywhere. */
+/** Endpoints that are valid but almost always a mistake. */
 export function checkEndpoint(given: GivenSettings, warnings: Problem[]): void {
   const endpoint = given.cluster?.endpoint;
   if (endpoint === undefined || !/^https:\/\/[^/]+\/?$/i.test(endpoint)) return;
@@ -13,16 +13,16 @@ export function checkEndpoint(given: GivenSettings, warnings: Problem[]): void {
   if (url === null) return;
   const path = "cluster.endpoint";
   const host = `https://${url.hostname}`;
-  // A URL has no port where it is the default one, written or not.
+  // `url.port` is empty for the default port even if it was written.
   if (!/:\d+\/?$/.test(endpoint))
     warnings.push({
       path,
-      reason: `is ${endpoint}, without a port, so that clients use 443; Talos's kube-apiserver listens on 6443. Write ${host}:6443, or ${host}:443 where a load balancer listens there`,
+      reason: `is ${endpoint}, without a port, so clients use 443; Talos's kube-apiserver listens on 6443. Use ${host}:6443, or ${host}:443 if a load balancer listens there`,
     });
   if (talosPorts.includes(url.port))
     warnings.push({
       path,
-      reason: `is ${endpoint}, and ${url.port} is a port of the Talos API; Talos's kube-apiserver listens on 6443. Write ${host}:6443`,
+      reason: `is ${endpoint}, but ${url.port} is a port of the Talos API; Talos's kube-apiserver listens on 6443. Use ${host}:6443`,
     });
   const server = normalizeHost(url.hostname.replace(/^\[|\]$/g, ""));
   const worker = givenNodes(given).find(

@@ -6,17 +6,17 @@ import { pathText, type Path, type Scalar } from "./secretValues.ts";
 /** Environment variables by name, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Settings with the values of environment variables in their places, and the variables that are not there. */
+/** Settings with environment variables resolved, and a problem for each missing variable. */
 export interface ResolvedSettings {
   readonly config: Record<string, unknown>;
   readonly problems: Problem[];
-  /** The values, and where they are: secret, whatever they are. */
+  /** The resolved values and their paths; all of them are secret. */
   readonly taken: Scalar[];
 }
 
 /**
- * Puts the values of environment variables where the settings name them: `{ fromEnvironment: JOVIANDSS_PASSWORD }` may stand in the place of any text.
- * That is for secrets which a CI system keeps and hands over this way.
+ * Replaces `{ fromEnvironment: JOVIANDSS_PASSWORD }`, which may stand for any text, with the variable's value. Meant for secrets that a CI system
+ * provides as environment variables.
  */
 export function resolveEnvironment(
   config: Record<string, unknown>,
@@ -49,14 +49,14 @@ export function resolveEnvironment(
   return { config: resolveValue(config, []) as Record<string, unknown>, problems, taken };
 }
 
-/** The variable that a value names in place of a text. Anything else that looks like it is left for the schema to refuse. */
+/** The variable that a `fromEnvironment` value names; undefined for anything else, which the schema refuses. */
 function variableIn(value: Record<string, unknown>): string | undefined {
   const { fromEnvironment: name, ...others } = value;
   if (typeof name !== "string" || Object.keys(others).length > 0) return undefined;
   return /^[A-Za-z_]\w*$/.test(name) ? name : undefined;
 }
 
-/** Without complaints about a value that is only not there yet. */
+/** Drops problems at paths whose environment variable is missing. */
 export function withoutMissing(missing: readonly Problem[], problems: readonly Problem[]): Problem[] {
   return problems.filter(({ path }) => !missing.some((one) => isWithin(path, one.path)));
 }

@@ -1,7 +1,7 @@
 import type { Problem } from "../components/csi/problems.ts";
 import { describeGiven } from "./messages.ts";
 
-/** How a file that the settings name is read: its text, or an Error. */
+/** Returns the text of a file that the settings name, or throws. */
 export type ReadFile = (path: string) => string;
 
 /** A file's text, and where in the settings it comes from. */
@@ -11,8 +11,8 @@ export interface Source {
 }
 
 /**
- * The text that a section gives under a key, or names under the same key with `File` behind it. Undefined where neither is there, and where it cannot
- * be read, which is told.
+ * The text set under a key, or in the file set under the key plus `File`. Undefined where neither is set, and where the file cannot be read, which is
+ * added to the problems.
  */
 export function readSource(
   section: Readonly<Record<string, unknown>>,
@@ -43,7 +43,7 @@ export function readSource(
       code === "ENOENT"
         ? "there is no such file"
         : code === "EACCES"
-          ? "this user may not read it"
+          ? "this user has no permission to read it"
           : `it cannot be read (${code ?? String(error)})`;
     const reason = `is ${describeGiven(file)}, but ${why}; paths are relative to the project's folder`;
     problems.push({ path, reason });
@@ -51,7 +51,7 @@ export function readSource(
   }
 }
 
-/** Does a section give or name a file? */
+/** Does a section set a text or its file? */
 export function givesSource(section: Readonly<Record<string, unknown>>, key: string): boolean {
   return section[key] !== undefined || section[`${key}File`] !== undefined;
 }

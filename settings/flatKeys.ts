@@ -6,19 +6,19 @@ import { schemasAt } from "./schemasAt.ts";
 import { pathText, type Origin, type Path } from "./secretValues.ts";
 
 /**
- * Keys that are paths, such as `cluster.nodes[0].address`: `pulumi new` asks for single values, and saves each under a key of its own.
+ * Keys that are paths, such as `cluster.nodes[0].address`: `pulumi new` asks for single values and saves each under its own key.
  */
 
 type Container = Record<string, unknown> | unknown[];
 
-/** The settings with each value in its place, and the keys whose place is taken or does not exist. */
+/** The settings with each value in its place, and a problem for each key whose place is taken or does not exist. */
 interface ExpandedSettings {
   readonly config: Record<string, unknown>;
   readonly problems: Problem[];
   readonly origin: Origin | undefined;
 }
 
-/** Puts the values of keys that are paths where the paths lead. What has no such key is left as it is. */
+/** Moves the values of keys that are paths to those paths. Settings without such keys are returned unchanged. */
 export function expandFlatKeys(
   config: Record<string, unknown>,
   origin: Origin | undefined,
@@ -45,7 +45,7 @@ function expandKeys(
 ): { expanded: Record<string, unknown>; problems: Problem[] } {
   const flat = flatKeys(config);
   const keys = new Set(flat.map(({ key }) => key));
-  // A copy: what the caller has given stays as it is.
+  // A copy: the caller's settings stay unchanged.
   const expanded = structuredClone(
     Object.fromEntries(Object.entries(config).filter(([key]) => !keys.has(key))),
   );
@@ -58,7 +58,7 @@ function expandKeys(
 
 /** In their natural order: a list's first item comes before its second. */
 function flatKeys(config: Readonly<Record<string, unknown>>): { key: string; path: Path }[] {
-  // What is no mapping at all is for the schema to refuse.
+  // The schema refuses anything that is not a mapping.
   return Object.keys(isRecord(config) ? config : {})
     .flatMap((key) => {
       const path = pathOf(key);
@@ -79,12 +79,12 @@ function putAt(config: Record<string, unknown>, path: Path, value: unknown): str
   for (const [depth, key] of path.entries()) {
     const place = pathText(path.slice(0, depth));
     if (typeof key === "number" && !Array.isArray(inner))
-      return `is set as a separate key, but \`${place}\` is no list; set it in one place only`;
+      return `is set as a separate key, but \`${place}\` is not a list; set it in one place only`;
     if (typeof key === "string" && Array.isArray(inner))
       return `is set as a separate key, but \`${place}\` is a list; set it in one place only`;
     const found: unknown = Object.hasOwn(inner, key) ? Reflect.get(inner, key) : undefined;
     if (typeof key === "number" && Array.isArray(inner) && key > inner.length)
-      return `is set, but \`${place}[${inner.length}]\` is not; the items of a list are counted from [0]`;
+      return `is set, but \`${place}[${inner.length}]\` is not; list indexes start at [0] and have no gaps`;
     if (depth === last) {
       if (found !== undefined)
         return `is set twice, as a separate key and in \`${String(path[0])}\`; remove one of them`;
@@ -100,7 +100,7 @@ function putAt(config: Record<string, unknown>, path: Path, value: unknown): str
   return undefined;
 }
 
-/** A value under such a key is always text, and stays one where the setting is: a node may be named `1`. Elsewhere it becomes what `--path` makes of it. */
+/** The value of such a key is always text. It stays text where the setting is text (a node may be named `1`); elsewhere it is converted as `--path` does. */
 function asSetting(value: unknown, path: Path): unknown {
   const schemas = schemasAt(settingsSchema, path);
   if (schemas.length > 0 && schemas.every(isText)) return value;

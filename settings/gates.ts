@@ -50,7 +50,7 @@ export const gatesSchema = (duration: (byDefault: string) => z.ZodType<number, s
               z.boolean(),
               z.array(z.union([z.string(), z.number(), z.boolean()])).min(1),
             ],
-            must("a value, or a list of the values that are well"),
+            must("a value, or a list of accepted values"),
           )
           .optional()
           .describe("Accepted value, or list of values."),
@@ -58,7 +58,7 @@ export const gatesSchema = (duration: (byDefault: string) => z.ZodType<number, s
       })
         .refine(({ name, labelSelector }) => name === undefined || labelSelector === undefined, {
           path: ["labelSelector"],
-          error: () => "and name exclude each other; set only one of them",
+          error: () => "conflicts with name; set only one of them",
         })
         .refine(({ condition, jsonPath }) => (condition === undefined) !== (jsonPath === undefined), {
           error: () => "needs either condition or jsonPath with value",

@@ -3,18 +3,18 @@ import { isRecord } from "../talos/values.ts";
 import { networkSchema, vipSchema } from "./network.ts";
 import type { settingsSchema } from "./settingsSchema.ts";
 
-/** A value as far as it has the types of its schema: any part may be absent. */
+/** A value of which any part may be absent. */
 export type Given<T> = T extends readonly (infer Item)[]
   ? (Given<Item> | undefined)[]
   : T extends object
     ? { [Key in keyof T]?: Given<T[Key]> | undefined }
     : T;
 
-/** The settings as they were given, without defaults and without what has another type than it must have: rules judge the rest even so. */
+/** The settings as written, without defaults and without wrongly typed parts, so that rules can check the rest. */
 export type GivenSettings = Given<z.input<typeof settingsSchema>>;
 export type GivenNode = NonNullable<NonNullable<NonNullable<GivenSettings["cluster"]>["nodes"]>[number]>;
 
-/** The nodes of a stack. One that is no mapping is empty: it keeps its place. */
+/** The nodes of a stack. One that is not a mapping becomes empty, so that indexes stay right. */
 export function givenNodes({ cluster }: Pick<GivenSettings, "cluster">): GivenNode[] {
   return (cluster?.nodes ?? []).map((node) => node ?? {});
 }
@@ -26,10 +26,10 @@ export function givenTexts(texts: Given<Record<string, string>> | undefined): Re
   );
 }
 
-/** Sections of which a part says nothing: a link without its `dhcp` is another link. */
+/** Sections that mean nothing in part: a link without its `dhcp` would be a different link. */
 const indivisible: ReadonlySet<z.ZodType> = new Set<z.ZodType>([networkSchema, vipSchema]);
 
-/** The part of a value that has the types of its schema. The schema itself says what is wrong with the rest. */
+/** The part of a value that has the types of its schema. The schema reports the rest. */
 export function wellTyped<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
@@ -49,7 +49,7 @@ function typedPart(schema: z.ZodType, value: unknown): unknown {
     return typedPart(schema.unwrap() as z.ZodType, value);
   if (schema instanceof z.ZodPipe) return typedPart(schema.in as z.ZodType, value);
   if (schema instanceof z.ZodObject) {
-    // A section of another type is there, too.
+    // A wrongly typed section still counts as present.
     const given = isRecord(value) ? value : {};
     const parts = Object.entries<z.ZodType>(schema.shape);
     return definedEntries(parts.map(([key, part]) => [key, typedPart(part, given[key])]));

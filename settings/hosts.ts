@@ -1,8 +1,8 @@
 import { z } from "zod";
 
-/** What names a machine or a service: hosts and URLs. */
+/** Hosts and URLs. */
 
-/** Scheme, host and perhaps a port, nothing else: no user, path or query. */
+/** Scheme, host and an optional port, nothing else: no user, path or query. */
 export function isUrl(text: string, schemes: string[]): boolean {
   const match = /^([a-z]+):\/\/(?:\[([^\]]+)\]|([^:[\]]+?))(?::(\d{1,5}))?\/?$/i.exec(text);
   if (match === null) return false;

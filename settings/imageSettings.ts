@@ -4,13 +4,13 @@ import { sectionSchema } from "../components/csi/fields.ts";
 import { isUrl } from "./hosts.ts";
 import { flagSchema, must } from "./messages.ts";
 
-/** The shape of the images that nodes run: the one of the cluster, and further ones by name. */
+/** Schemas of `image` and `images`. */
 
 const factorySchema = z
   .string(must("the Image Factory's URL"))
   .refine(
     (text) => isUrl(text, ["https", "http"]),
-    must("a URL of scheme and host alone, such as https://factory.talos.dev"),
+    must("a URL with only scheme and host, such as https://factory.talos.dev"),
   );
 const platformSchema = z
   .string(must("a Talos platform such as metal"))
@@ -25,10 +25,10 @@ const describedAs = {
   secureBoot: "Use SecureBoot images.",
   schematic: "Image Factory schematic: extensions, kernel arguments, overlay.",
 } as const;
-/** How a further image's key is described: like that of `image`, whose value it has by default. */
-const describeLikeImage = "Default: as `image`.";
+/** Describes a key of a named image, which defaults to that of `image`. */
+const describeLikeImage = "Default: from `image`.";
 
-/** `image`: what every node runs whose settings name no other. */
+/** `image`: the image of every node that names no other. */
 export const imageSchema = sectionSchema({
   factory: factorySchema.default("https://factory.talos.dev").describe(describedAs.factory),
   platform: platformSchema.default("metal").describe(describedAs.platform),
@@ -39,17 +39,17 @@ export const imageSchema = sectionSchema({
     .describe(describedAs.schematic),
 });
 
-/** The name that stands for `image` in messages and outputs; no other image has it. */
+/** The name of `image` in messages and outputs; no other image may use it. */
 export const defaultImage = "default";
 
-const nameText = "an image's name: lower-case letters, digits and dashes, at most 40";
+const nameText = "an image's name: lowercase letters, digits and dashes, at most 40";
 
 /** The name of one of `images`. */
 export const imageNameSchema = z
   .string(must(nameText))
   .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, must(nameText));
 
-/** `images`: further images by name. */
+/** `images`: additional images by name. */
 export const namedImagesSchema = z
   .record(
     imageNameSchema.refine((name) => name !== defaultImage),
@@ -65,7 +65,7 @@ export const namedImagesSchema = z
         code !== "invalid_key"
           ? must("a mapping of images by name").error({ input })
           : isDeepStrictEqual(input, defaultImage)
-            ? `${defaultImage} is the name of image itself; choose another name`
+            ? `${defaultImage} is reserved for image; choose another name`
             : must(nameText).error({ input }),
     },
   )

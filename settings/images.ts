@@ -8,17 +8,17 @@ import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
 import { poolsWithoutNodes } from "./pools.ts";
 import { iscsiTools, releaseOfNode } from "./parsable.ts";
 
-/** Which images there are, and which node runs which. On settings as they were given, so that one run shows all mistakes. */
+/** The images, and which node runs which. Works on settings as written, so that one run reports all mistakes. */
 
-/** An image with its schematic read. */
+/** An image with its parsed schematic. */
 export type CheckedImage = Omit<ImageSettings, "schematic"> & { schematic: Schematic };
 
-/** Where an image is in the settings, and what it says with that of `image` for the rest. */
+/** An image's path in the settings, and its values with those of `image` as defaults. */
 interface GivenImage {
   name: string;
   path: string;
   given: NonNullable<GivenSettings["image"]>;
-  /** Where its schematic stands: that of `image` if it has none of its own. */
+  /** The path of its schematic: that of `image` if it has none. */
   schematicPath: string;
 }
 
@@ -43,17 +43,17 @@ export function imageNameOf({ image }: GivenNode): string {
   return image ?? defaultImage;
 }
 
-/** The image that a node runs; undefined where the settings have none of that name, which is told elsewhere. */
+/** The image that a node runs; undefined where there is none of that name, which is reported elsewhere. */
 export function givenImageOfNode(settings: GivenSettings, node: GivenNode): GivenImage | undefined {
   return givenImages(settings).find(({ name }) => name === imageNameOf(node));
 }
 
-/** Does the node reach iSCSI storage? */
+/** Does the node use iSCSI storage? */
 export function usesIscsi({ iscsi }: GivenNode): boolean {
   return iscsi !== false;
 }
 
-/** A schematic as far as it lists official extensions; `parseSchematic` says what is wrong with the rest. */
+/** The part of a schematic that lists official extensions; `parseSchematic` validates the whole. */
 const extensionsSchema = z.object({
   customization: z
     .object({
@@ -62,7 +62,7 @@ const extensionsSchema = z.object({
     .optional(),
 });
 
-/** The names of official extensions that an image's schematic asks for; those of the default where it has none. */
+/** The official extensions in an image's schematic; those of the default schematic if it has none. */
 export function givenExtensions({ given }: GivenImage): string[] {
   if (given.schematic === undefined) return [iscsiTools];
   const { customization } = extensionsSchema.safeParse(given.schematic).data ?? {};
@@ -75,7 +75,7 @@ export function schematicExtensions({ customization }: Schematic): readonly stri
   return customization?.systemExtensions?.officialExtensions ?? [];
 }
 
-/** The installer image that the settings give a node; undefined where they are not well formed, which is told elsewhere. */
+/** A node's installer image; undefined where its settings are malformed, which is reported elsewhere. */
 export function givenInstaller(settings: GivenSettings, node: GivenNode): string | undefined {
   const given = givenImageOfNode(settings, node);
   const image = given === undefined ? undefined : imageSchema.safeParse(given.given).data;
@@ -89,7 +89,7 @@ export function givenInstaller(settings: GivenSettings, node: GivenNode): string
   }
 }
 
-/** Every image that is right, by name. What is wrong with the others, or with a node's choice of one, is added to the problems. */
+/** Every valid image by name. Problems with other images, or with a node's choice of one, are added to `problems`. */
 export function checkImages(
   settings: GivenSettings,
   problems: Problem[],
@@ -122,7 +122,7 @@ export function checkImages(
       });
     warnings.push(...boardWarnings(image, schematic));
     if (users.length === 0 && nodes.length > 0 && image.name !== defaultImage)
-      warnings.push({ path: image.path, reason: "is used by no node" });
+      warnings.push({ path: image.path, reason: "is not used by any node" });
     problems.push(...overlayProblems(image, schematic, settings, users));
     const whole = imageSchema.safeParse(image.given).data;
     if (whole !== undefined) checked.set(image.name, { ...whole, schematic });
@@ -130,7 +130,7 @@ export function checkImages(
   return checked;
 }
 
-/** The schematic; undefined where it is none, which is said here unless the schema says so. */
+/** The schematic; undefined where it is invalid, which is reported here unless the schema reports it. */
 function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]): Schematic | undefined {
   const schematic = given.schematic ?? {
     customization: { systemExtensions: { officialExtensions: [iscsiTools] } },
@@ -155,12 +155,12 @@ function boardWarnings({ path, given }: GivenImage, { overlay }: Schematic): Pro
   return [
     {
       path: `${path}.architecture`,
-      reason: `is amd64, and the overlay ${overlay?.name ?? ""} is for arm64 boards, so that its ISO, iPXE script and disk image would not boot; set it to arm64`,
+      reason: `is amd64, but the overlay ${overlay?.name ?? ""} is for arm64 boards, so the ISO, iPXE script and disk image would not boot; set it to arm64`,
     },
   ];
 }
 
-/** The factory builds images with an overlay from Talos 1.7 on (siderolabs/image-factory internal/profile). */
+/** The factory supports overlays from Talos 1.7 (siderolabs/image-factory internal/profile). */
 function overlayProblems(
   { schematicPath }: GivenImage,
   { overlay }: Schematic,
@@ -175,7 +175,7 @@ function overlayProblems(
   return [
     {
       path: `${schematicPath}.overlay`,
-      reason: `needs Talos v1.7 or newer; the factory builds no ${old} with an overlay`,
+      reason: `needs Talos v1.7 or newer; the factory cannot build ${old} with an overlay`,
     },
   ];
 }

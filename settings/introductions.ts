@@ -1,9 +1,9 @@
-/** For sections that say nothing about themselves in the schema. */
+/** Descriptions of sections that have none in the schema. */
 export const introductions: Readonly<Record<string, string>> = {
   image: "The image that nodes run.",
-  "cluster.pools.NAME": "One entry, by name.",
+  "cluster.pools.NAME": "A pool.",
   "upgrade.pools.NAME": "A pool.",
-  "images.NAME": "One entry, by name.",
+  "images.NAME": "An image.",
   cluster: "The cluster.",
   "cluster.patches.all": "For all nodes.",
   "cluster.patches.controlplane": "For control planes.",
@@ -13,7 +13,7 @@ export const introductions: Readonly<Record<string, string>> = {
   "cluster.documents.worker": "For workers.",
   upgrade: "How nodes are upgraded.",
   outputs: "Optional stack outputs.",
-  "upgrade.drain": "How pods and volumes leave a node.",
+  "upgrade.drain": "How nodes are drained.",
   "upgrade.kubernetes": "Kubernetes upgrades.",
   "upgrade.storageGate": "Wait for storage before the next node.",
   "upgrade.workers": "Control planes always go one at a time.",

@@ -4,7 +4,7 @@ import { hasWorkloadIsolation } from "../talos/features.ts";
 import { patchText } from "./patches.ts";
 import type { ClusterSettings } from "./schema.ts";
 
-/** As far as it is about isolation; what is wrong with it is told elsewhere. */
+/** The fields about isolation; mistakes in it are reported elsewhere. */
 const profileSchema = z.object({
   kind: z.literal("SecurityProfileConfig"),
   workloadIsolation: z.boolean().optional().catch(undefined),
@@ -14,8 +14,8 @@ const profileSchema = z.object({
 type Patches = ClusterSettings["patches"]["all"];
 
 /**
- * Whether the pods of some node are kept from seeing what runs beside them: the contract says so, and not every node has a patch that
- * switches it off (SecurityProfileConfig, `workloadIsolation: false`).
+ * Whether any node isolates its workloads: the contract enables it, and not every node has a patch that turns it off (SecurityProfileConfig,
+ * `workloadIsolation: false`).
  */
 export function isolatesWorkloads(cluster: ClusterSettings, contract: string): boolean {
   return cluster.nodes.some(({ role, documents, patches }) => {
@@ -32,7 +32,7 @@ export function isolatesWorkloads(cluster: ClusterSettings, contract: string): b
   });
 }
 
-/** What a patch says of it; undefined if nothing. One that is no YAML is told elsewhere. */
+/** A patch's value; undefined if it has none. Invalid YAML is reported elsewhere. */
 function isolationInPatch(text: string): boolean | undefined {
   if (!text.includes("SecurityProfileConfig")) return undefined;
   const documents = parseAllDocuments(text);

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { introductions } from "./introductions.ts";
 import { settingsSchema } from "./settingsSchema.ts";
 
-/** The part of a JSON Schema that zod writes for the settings. */
+/** The subset of JSON Schema that zod writes for the settings. */
 export interface JsonSchema {
   type?: string | string[];
   description?: string;
@@ -12,7 +12,7 @@ export interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   required?: string[];
   items?: JsonSchema;
-  /** What every value of a mapping is, or whether there may be others. */
+  /** The schema of a mapping's values, or whether other keys are allowed. */
   additionalProperties?: JsonSchema | boolean;
   anyOf?: JsonSchema[];
   oneOf?: JsonSchema[];
@@ -21,21 +21,21 @@ export interface JsonSchema {
   [keyword: string]: unknown;
 }
 
-/** The settings as JSON Schema of what a person may write (before defaults), with a description at every key. */
+/** JSON Schema of the settings as written (before defaults), with a description of every key. */
 export function jsonSchemaOfSettings(): JsonSchema {
   const schema = z.toJSONSchema(settingsSchema, { io: "input", target: "draft-7", reused: "inline" });
   return withIntroductions(schema as JsonSchema, "");
 }
 
-/** What a name that a person chooses is called in paths: `images.NAME.schematic`. */
+/** The placeholder in paths for a name that the user chooses: `images.NAME.schematic`. */
 export const anyName = "NAME";
 
-/** What the values of a mapping by name are; undefined for anything else. */
+/** The schema of a mapping's values; undefined for anything else. */
 export function valueSchema({ additionalProperties }: JsonSchema): JsonSchema | undefined {
   return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
-/** The schema with the introductions of sections that say nothing about themselves. */
+/** Adds introductions to sections without a description. */
 function withIntroductions(schema: JsonSchema, path: string): JsonSchema {
   const description = schema.description ?? introductions[path];
   const byName = valueSchema(schema);

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { describeText } from "../components/csi/fields.ts";
 
-/** How the settings say what a value must look like. */
+/** Error messages for invalid values. */
 
-/** Says what would be right, and tells "not there" from "there, but wrong". */
+/** Says what is expected, and tells a missing value from a wrong one. */
 export function must(right: string): { error: (issue: { input?: unknown }) => string } {
   return {
     error: ({ input }) =>
@@ -13,14 +13,14 @@ export function must(right: string): { error: (issue: { input?: unknown }) => st
   };
 }
 
-/** For values that may hold a secret, wherever they are put by mistake: says what would be right, and shows nothing. */
+/** For values that may contain a secret, even one set in the wrong place: says what is expected without showing the value. */
 export function mustHidden(right: string): { error: (issue: { input?: unknown }) => string } {
   return {
     error: ({ input }) => (input === undefined ? `is missing; it must be ${right}` : `must be ${right}`),
   };
 }
 
-/** A wrong value as a person wrote it if it is short and plain, else only what it is: see `describeText`. */
+/** A wrong value verbatim if it is short and plain, else only its kind: see `describeText`. */
 export function describeGiven(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
@@ -30,5 +30,5 @@ export function describeGiven(value: unknown): string {
   return describeText(value);
 }
 
-/** A switch. */
+/** A boolean. */
 export const flagSchema = () => z.boolean(must("true or false"));

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { sectionSchema } from "../components/csi/fields.ts";
 import { must } from "./messages.ts";
 
-/** How a node's network looks in the settings. The names are those of Talos's `machine.network`. */
+/** Schemas of a node's network. The names are those of Talos's `machine.network`. */
 
 const ipSchema = (example: string) =>
   z
@@ -19,9 +19,9 @@ function isPrefix(text: string): boolean {
 
 const linkNameSchema = z
   .string(must("a link's name such as enp1s0"))
-  .regex(/^[A-Za-z0-9._-]{1,15}$/, must("a link's name such as enp1s0, at most 15 letters"));
+  .regex(/^[A-Za-z0-9._-]{1,15}$/, must("a link's name such as enp1s0, at most 15 characters"));
 
-const selectorText = "a text such as 00:1a:2b:*";
+const selectorText = "a string such as 00:1a:2b:*";
 const selectorFieldSchema = (what: string) =>
   z.string(must(selectorText)).min(1, must(selectorText)).optional().describe(what);
 
@@ -37,8 +37,8 @@ const deviceSelectorSchema = sectionSchema({
 );
 
 const addressSchema = z
-  .string(must("an address with its prefix, such as 10.0.0.11/24"))
-  .refine(isPrefix, must("an address with its prefix, such as 10.0.0.11/24"));
+  .string(must("an address with a prefix, such as 10.0.0.11/24"))
+  .refine(isPrefix, must("an address with a prefix, such as 10.0.0.11/24"));
 
 const routeSchema = sectionSchema({
   network: z
@@ -59,7 +59,7 @@ const interfaceSchema = sectionSchema({
   interface: linkNameSchema.optional().describe("Link name, or use `deviceSelector`."),
   deviceSelector: deviceSelectorSchema.optional().describe("Select exactly one link."),
   addresses: z
-    .array(addressSchema, must("a list of addresses with their prefixes"))
+    .array(addressSchema, must("a list of addresses with prefixes"))
     .default([])
     .describe("Addresses with prefixes."),
   routes: z.array(routeSchema, must("a list of routes")).default([]).describe("Static routes."),

@@ -4,18 +4,18 @@ import { findVipLink, type NetworkInterface, type VirtualIp } from "../talos/net
 import { isIp, networkSchema, vipSchema } from "./network.ts";
 import { givenNodes, type GivenSettings } from "./given.ts";
 
-/** What addresses, links and the virtual IP have to agree on, over all nodes. */
+/** Checks addresses, links and the virtual IP across all nodes. */
 
 interface NetworkNode {
   path: string;
   name: string;
   address: string;
   role: "controlplane" | "worker" | undefined;
-  /** Undefined where the settings say nothing of it, or nothing that fits the schema. */
+  /** Undefined where the settings have none, or none that fit the schema. */
   interfaces: NetworkInterface[] | undefined;
 }
 
-/** Checks as much as is well formed; the rest is the schema's matter. */
+/** Checks what is well formed; the schema reports the rest. */
 export function checkNetwork(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
   const nodes = givenNodes(given).map(({ name = "", address = "", role, network }, index): NetworkNode => ({
     path: `cluster.nodes[${index}]`,
@@ -58,7 +58,7 @@ function checkLinks(
       if (network !== undefined && isIPv6(network.split("/")[0] ?? "") !== isIPv6(gateway)) {
         problems.push({
           path: route,
-          reason: `has a gateway (${gateway}) of a different family than its network (${network})`,
+          reason: `has a gateway (${gateway}) of a different address family than its network (${network})`,
         });
       }
       const sameFamily = link.addresses.filter((own) => isIPv6(own.split("/")[0] ?? "") === isIPv6(gateway));
@@ -66,7 +66,7 @@ function checkLinks(
       if (!linkLocal && !link.dhcp && !sameFamily.some((own) => containsIp(own, gateway))) {
         problems.push({
           path: `${route}.gateway`,
-          reason: `is ${gateway}, which is in no network of the link's addresses (${link.addresses.join(", ") || "none"})`,
+          reason: `is ${gateway}, which is outside the networks of the link's addresses (${link.addresses.join(", ") || "none"})`,
         });
       }
     }
@@ -79,13 +79,13 @@ function checkLinks(
     if (interfaces.some(({ addresses }) => addresses.some((own) => containsIp(own, address)))) {
       problems.push({
         path: place,
-        reason: `${what}: the node could not be reached once it has this configuration`,
+        reason: `${what}: the node would be unreachable with this configuration`,
       });
     } else {
-      // Behind NAT, or through a VPN, a node is reached at an address of another network, which none of its links has.
+      // Behind NAT or a VPN, a node is reached at an address that none of its links has.
       warnings.push({
         path: place,
-        reason: `${what}: make sure that ${address} still reaches the node, by NAT or VPN, once it has this configuration`,
+        reason: `${what}: make sure that ${address} still reaches the node with this configuration, through NAT or a VPN`,
       });
     }
   }
@@ -102,7 +102,7 @@ function requireOneLink(
     problems.push({ path, reason: "names no link: set interface, such as enp1s0, or deviceSelector" });
 }
 
-/** Every static address once, and none that another node is reached at. */
+/** No static address may appear twice or be another node's address. */
 function checkAddresses(nodes: NetworkNode[], problems: Problem[]): void {
   const owners = nodes.flatMap(({ address, path }) => (isIp(address) ? [{ ip: address, path }] : []));
   for (const { path, interfaces = [] } of nodes) {
@@ -113,7 +113,7 @@ function checkAddresses(nodes: NetworkNode[], problems: Problem[]): void {
         if (other !== undefined) {
           problems.push({
             path: `${path}.network.interfaces[${link}].addresses[${position}]`,
-            reason: `is ${address}, which ${other.path} has; an address can belong to one node only`,
+            reason: `is ${address}, which is also an address of ${other.path}; an address can belong to only one node`,
           });
         }
         owners.push({ ip, path });
@@ -150,7 +150,7 @@ function checkVip(
       say(
         named
           ? `is on a link that ${node}.network.interfaces does not list; list it there with the same selector`
-          : `names no link, and ${node} lists ${interfaces.length}; set interface or deviceSelector`,
+          : `names no link, but ${node} lists ${interfaces.length}; set interface or deviceSelector`,
       );
     } else if (link === undefined && !named) {
       say(`names no link, and ${node} lists none; set interface, such as enp1s0, or deviceSelector`);
@@ -160,7 +160,7 @@ function checkVip(
       !link.addresses.some((own) => containsIp(own, vip.address))
     ) {
       say(
-        `is ${vip.address}, which is in no network of that link's addresses on ${node} (${link.addresses.join(", ")})`,
+        `is ${vip.address}, which is outside the networks of that link's addresses on ${node} (${link.addresses.join(", ")})`,
         `${path}.address`,
       );
     }
@@ -169,7 +169,7 @@ function checkVip(
   if (host !== undefined && isIp(host) && !sameIp(host, vip.address)) {
     warnings.push({
       path: "cluster.endpoint",
-      reason: `is at ${host}, and cluster.vip is ${vip.address}; a virtual IP that is not the endpoint is unused`,
+      reason: `is at ${host}, but cluster.vip is ${vip.address}; the virtual IP is unused unless it is the endpoint`,
     });
   }
 }
@@ -178,7 +178,7 @@ function hostOf(address: string): string {
   return address.split("/")[0] ?? address;
 }
 
-/** `fd00::1` and `fd00:0::1` are one address. */
+/** `fd00::1` and `fd00:0::1` are the same address. */
 function sameIp(a: string, b: string): boolean {
   if (!isIp(a) || !isIp(b) || isIPv6(a) !== isIPv6(b)) return false;
   return containsIp(`${a}/${isIPv6(a) ? 128 : 32}`, b);

@@ -1,14 +1,14 @@
 import { z } from "zod";
 import { must } from "./messages.ts";
 
-/** How labels and taints of nodes and pools look in the settings; `nodeLabels.ts` checks what they say. */
+/** Schemas of the labels and taints of nodes and pools; `nodeLabels.ts` checks their contents. */
 
-const labelsText = "a mapping of labels to texts";
-const taintsText = "a mapping of taints to texts such as present:NoSchedule";
+const labelsText = "a mapping of labels to strings";
+const taintsText = "a mapping of taints to strings such as present:NoSchedule";
 
 /** `labels` of a node or pool. */
-export const labelsSchema = z.record(z.string(), z.string(must("a text")), must(labelsText)).default({});
+export const labelsSchema = z.record(z.string(), z.string(must("a string")), must(labelsText)).default({});
 /** `taints` of a node or pool. */
 export const taintsSchema = z
-  .record(z.string(), z.string(must("a text such as present:NoSchedule")), must(taintsText))
+  .record(z.string(), z.string(must("a string such as present:NoSchedule")), must(taintsText))
   .default({});

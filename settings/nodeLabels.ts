@@ -2,9 +2,9 @@ import type { Problem } from "../components/csi/problems.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import { givenNodes, givenTexts, type GivenSettings } from "./given.ts";
 
-/** Labels and taints of Kubernetes nodes, which Talos gives to its own node: what it can give, and what Kubernetes refuses. */
+/** Labels and taints that Talos sets on its own Kubernetes node: what it can set, and what Kubernetes refuses. */
 
-// As Kubernetes has them (siderolabs/talos pkg/machinery/labels).
+// Kubernetes's own patterns (siderolabs/talos pkg/machinery/labels).
 const name = /^([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$/;
 const prefix = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const value = /^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$/;
@@ -17,7 +17,7 @@ function isQualifiedName(key: string): boolean {
   );
 }
 
-// What a kubelet may give to its own node in the domains of Kubernetes (kubernetes plugin/pkg/admission/noderestriction).
+// Labels in Kubernetes domains that a kubelet may set on its own node (kubernetes plugin/pkg/admission/noderestriction).
 const allowedLabels = new Set([
   "kubernetes.io/hostname",
   "kubernetes.io/arch",
@@ -32,7 +32,7 @@ const allowedLabels = new Set([
   "topology.kubernetes.io/zone",
 ]);
 
-/** May a worker give this label to its own node? Talos labels a worker with the rights of its kubelet, and NodeRestriction judges those. */
+/** May a worker set this label on its own node? Talos uses the worker's kubelet credentials, which NodeRestriction limits. */
 function workerMayLabel(key: string): boolean {
   const [domain = ""] = key.includes("/") ? key.split("/") : [];
   const within = (suffix: string) => domain === suffix || domain.endsWith(`.${suffix}`);
@@ -41,7 +41,7 @@ function workerMayLabel(key: string): boolean {
   return !within("kubernetes.io") && !within("k8s.io");
 }
 
-/** What is wrong with the labels and taints of nodes. @param given with every node complete */
+/** Checks the labels and taints of nodes. @param given settings with pools expanded */
 export function checkLabels(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
   const running = given.cluster?.secrets !== undefined;
   const late: string[] = [];
@@ -62,25 +62,25 @@ export function checkLabels(given: GivenSettings, problems: Problem[], warnings:
   if (late.length > 0)
     warnings.push({
       path: "cluster.nodes",
-      reason: `${late.join(", ")}: a worker gets its taints when it joins and may not change them later (NodeRestriction); while they differ, Talos cannot change its labels either. Set the same taints on a running worker with \`kubectl taint nodes\``,
+      reason: `${late.join(", ")}: a worker sets its taints when it joins and cannot change them later (NodeRestriction); until they match, Talos cannot change its labels either. Set the same taints on running workers with \`kubectl taint nodes\``,
     });
 }
 
 function labelProblem(key: string, text: string, worker: boolean): string | undefined {
-  if (!isQualifiedName(key)) return "is not a label name such as example.com/rack";
+  if (!isQualifiedName(key)) return "is not a valid label name, such as example.com/rack";
   if (!value.test(text))
     return "is not a valid label value: at most 63 letters, digits, dashes, underscores and dots";
-  if (key === withoutIscsiLabel.key) return "is set by this program; use the node's iscsi";
+  if (key === withoutIscsiLabel.key) return "is set by this program; use the node's iscsi setting";
   if (worker && !workerMayLabel(key))
-    return "is in a Kubernetes domain in which a worker may not label itself (NodeRestriction), so Talos could not change any of its labels; use another domain, or kubectl label";
+    return "is in a Kubernetes domain where a worker may not set its own labels (NodeRestriction), so Talos could not change any of its labels; use another domain, or kubectl label";
   return undefined;
 }
 
 function taintProblem(key: string, text: string): string | undefined {
-  if (!isQualifiedName(key)) return "is not a taint name such as example.com/dedicated";
+  if (!isQualifiedName(key)) return "is not a valid taint name, such as example.com/dedicated";
   const [first = "", second] = text.includes(":") ? text.split(":", 2) : ["", text];
   if (!effects.includes(second ?? ""))
-    return `must end in an effect, such as present:NoSchedule (${effects.join(", ")})`;
+    return `must end with an effect, such as present:NoSchedule (${effects.join(", ")})`;
   return value.test(first) && text.split(":").length <= 2
     ? undefined
     : "is not a valid taint value: at most 63 letters, digits, dashes, underscores and dots";

@@ -2,7 +2,7 @@ import { parseVersion } from "../talos/version.ts";
 import type { GivenNode, GivenSettings } from "./given.ts";
 import { isParsable } from "./schema.ts";
 
-/** The extension this program is about. */
+/** The extension that nodes need for iSCSI. */
 export const iscsiTools = "siderolabs/iscsi-tools";
 
 /** The Talos release that a node is to run; undefined where it cannot be reasoned about. */
@@ -13,7 +13,7 @@ export function releaseOfNode(
   return textIfParsable(node.talosVersion ?? talosVersion, parseVersion);
 }
 
-/** The value if it is a release or contract that can be reasoned about; its form is the schema's matter. */
+/** The value if it parses as a release or contract; the schema reports one that does not. */
 export function textIfParsable(
   value: string | undefined,
   parse: (text: string) => unknown,

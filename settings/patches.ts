@@ -23,12 +23,12 @@ import { skeletonConfig } from "../talos/skeleton.ts";
 import type { PatchProblem } from "../talos/patchSource.ts";
 import { evaluatePatches, type PatchVerdict } from "../talos/userPatches.ts";
 
-/** A patch as YAML text: what a mapping in the stack's file says, or the text itself. */
+/** A patch as YAML text, whether the stack's file has a text or a mapping. */
 export function patchText(patch: PatchSetting): string {
   return typeof patch === "string" ? patch : stringify(patch);
 }
 
-/** Patches are judged together, as a node gets them: those of all, of its role, and its own; and by what they make of its configuration. */
+/** Checks patches together, in the order that a node gets them (all nodes', its role's, its own), and the configuration that results. */
 export function checkPatches(
   settings: GivenSettings,
   problems: Problem[],
@@ -54,7 +54,7 @@ export function checkPatches(
     const verdict = evaluateNodePatches(settings, node, role, located, base);
     problems.push(...placeProblems(verdict.problems, located));
     if (base !== undefined)
-      // Whose file it is, and of which role, is told where the file is looked at.
+      // `checkBaseFiles` reports a file of the wrong cluster or role.
       problems.push(
         ...verdict.ofBase
           .filter(({ rule }) => rule !== "role")
@@ -86,7 +86,7 @@ function locatePatches(
 
 function placeProblems(found: readonly PatchProblem[], located: readonly LocatedPatch[]): Problem[] {
   return found.map(({ patch, line, reason }) => {
-    // A mapping has no lines of its own in the stack's file.
+    // A mapping's lines are not those of the stack's file.
     const hasLines = line !== undefined && located[patch]?.isText === true;
     return {
       path: located[patch]?.path ?? "cluster.patches",
@@ -95,7 +95,7 @@ function placeProblems(found: readonly PatchProblem[], located: readonly Located
   });
 }
 
-/** Patches that no node has yet, a role's or a pool's: the first node that gets them must not be the one that shows their mistakes. */
+/** Checks the patches of roles and pools that have no nodes yet, so that mistakes show before the first node is added. */
 function unusedProblems(settings: GivenSettings): Problem[] {
   const nodes = givenNodes(settings);
   const isUsed = (key: "role" | "pool", name: string): boolean =>
@@ -111,7 +111,7 @@ function unusedProblems(settings: GivenSettings): Problem[] {
       ({ path }) => own.some((patch) => patch.path === path),
     );
   });
-  // Of which role its nodes are to be, nobody knows yet: their patches are judged as text.
+  // The role of a pool's future nodes is unknown, so its patches are checked as text only.
   const ofPools = Object.entries(settings.cluster?.pools ?? {}).flatMap(([name, pool]) => {
     if (isUsed("pool", name)) return [];
     const located = keys.flatMap((key) => locatePatches(`cluster.pools.${name}.${key}`, pool?.[key]));
@@ -120,13 +120,13 @@ function unusedProblems(settings: GivenSettings): Problem[] {
   return [...ofRoles, ...ofPools];
 }
 
-/** Our own host name is set on new clusters, and where it is given. */
+/** This program sets the host name on new clusters, and wherever the settings have one. */
 function hostnameOf(settings: GivenSettings, node: GivenNode): string | undefined {
   const isNew = settings.cluster?.secrets === undefined;
   return node.hostname ?? (isNew ? node.name : undefined);
 }
 
-/** @param role absent: the patches are judged as text alone */
+/** @param role absent: the patches are checked as text only */
 function evaluateNodePatches(
   settings: GivenSettings,
   node: GivenNode,
@@ -160,7 +160,7 @@ function evaluateNodePatches(
   );
 }
 
-/** The namespaces of the drivers that are asked for, as far as their settings can be read. */
+/** The namespaces of the configured drivers, as far as their settings are readable. */
 function driverNamespaces(settings: GivenSettings): string[] {
   const placed = (
     driver: { namespace?: string | undefined } | undefined,
@@ -185,7 +185,7 @@ function driverNamespaces(settings: GivenSettings): string[] {
   ];
 }
 
-/** What a new node's configuration is generated as, as far as the settings say. */
+/** The configuration generated for a new node, as far as the settings determine it. */
 function generatedConfiguration(
   settings: GivenSettings,
   contract: string,
@@ -199,7 +199,7 @@ function generatedConfiguration(
   });
 }
 
-/** Our own patches, as far as the settings are well formed: what is not is told elsewhere. */
+/** This program's own patches, as far as the settings are well formed; the rest is reported elsewhere. */
 function programPatches(
   settings: GivenSettings,
   node: GivenNode,
@@ -246,7 +246,7 @@ function programPatches(
   }
 }
 
-/** What becomes of kernel arguments in `machine.install`; how a node boots is not known here, and the preflight refuses what it would lose. */
+/** Warnings about kernel arguments in `machine.install`. How a node boots is unknown here; the preflight refuses arguments that it would lose. */
 function kernelArgumentWarnings(
   settings: GivenSettings,
   node: GivenNode,
@@ -256,7 +256,7 @@ function kernelArgumentWarnings(
   const version = releaseOfNode(settings, node);
   if (args.length === 0 || grubUseUKICmdline || version === undefined) return [];
   return advisories({
-    // A new machine is installed with them; what runs on another one is known in the preflight.
+    // A new machine is installed with them; only the preflight knows what an existing one runs.
     from: settings.cluster?.secrets === undefined ? undefined : version,
     to: version,
     contract: contractOfSettings(settings) ?? newestUsableContract(version),

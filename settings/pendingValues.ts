@@ -3,15 +3,15 @@ import { isRecord } from "../talos/values.ts";
 import { pathText, type Path } from "./secretValues.ts";
 
 /**
- * Values that a program does not have yet: Outputs of Pulumi, and Promises. Where a patch may have any key, one would pass for a mapping and end up in a
- * machine configuration.
+ * Refuses Pulumi Outputs and Promises, whose values are not known yet. A patch may have any key, so one would pass for a mapping and end up in a machine
+ * configuration.
  *
- * @param config settings without a value that contains itself.
+ * @param config settings without cycles.
  */
 export function pendingProblems(config: unknown, path: Path = []): Problem[] {
   const what = pendingKind(config);
   if (what !== undefined) {
-    const reason = `is ${what}, but settings decide which resources exist, so they must be known when the program runs. Give a plain value; for a secret, name an environment variable: { fromEnvironment: NAME }`;
+    const reason = `is ${what}, but settings decide which resources exist, so they must be known when the program runs. Use a plain value or, for a secret, an environment variable: { fromEnvironment: NAME }`;
     return [{ path: pathText(path), reason }];
   }
   if (Array.isArray(config))
@@ -20,7 +20,7 @@ export function pendingProblems(config: unknown, path: Path = []): Problem[] {
   return Object.entries(config).flatMap(([key, value]) => pendingProblems(value, [...path, key]));
 }
 
-/** This folder knows nothing of Pulumi: an Output is recognized as its own `Output.isInstance` does, also one of another copy of the SDK. */
+/** This folder does not import Pulumi. Like `Output.isInstance`, this also recognizes an Output of another copy of the SDK. */
 function pendingKind(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   if ("__pulumiOutput" in value) return "an Output";

@@ -1,7 +1,7 @@
 import type { CsiSettings } from "../components/csi/csiProblems.ts";
 import type { ClusterSettings } from "./schema.ts";
 
-/** The taint that Talos gives to control planes unless `cluster.allowSchedulingOnControlPlanes` is set. */
+/** The taint that Talos sets on control planes unless `cluster.allowSchedulingOnControlPlanes` is set. */
 const controlPlaneTaint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" } as const;
 
 interface Toleration {
@@ -11,8 +11,8 @@ interface Toleration {
 }
 
 /**
- * The drivers' settings with controllers, and pods of the storage probe, that find a node to run on. In a cluster without workers, or with tainted ones alone, that is a control plane, so they tolerate its
- * taint: otherwise their pods stay Pending and `pulumi up` waits for them in vain.
+ * Lets driver controllers and storage probe pods run on control planes if the cluster has no workers or only tainted ones. Otherwise the pods would stay
+ * Pending and `pulumi up` would wait for them in vain.
  */
 export function addControlPlaneTolerations(
   settings: CsiSettings & { cluster: ClusterSettings },
@@ -28,12 +28,12 @@ export function addControlPlaneTolerations(
   };
 }
 
-/** Does a node with these taints run no pod that does not ask for it? */
+/** Do these taints keep pods without a toleration off the node? */
 function keepsPodsOff(taints: Readonly<Record<string, string>>): boolean {
   return Object.values(taints).some((taint) => !taint.endsWith("PreferNoSchedule"));
 }
 
-/** The probe's pods have no other node to run on either. */
+/** The probe's pods need the toleration too. */
 function withDriverTolerations<
   Driver extends { controller: TolerantWorkload; probe?: TolerantWorkload | undefined },
 >(driver: Driver): Driver {

@@ -3,15 +3,15 @@ import type { Problem } from "../components/csi/problems.ts";
 import { isRecord } from "../talos/values.ts";
 import { givenNodes, type GivenNode, type GivenSettings } from "./given.ts";
 
-/** Pools: what nodes share, said once. */
+/** Pools: settings that nodes share. */
 
-/** A cluster with pools, whatever its nodes look like: what a pool says is put into them before the schema judges them. */
+/** A cluster with pools and unchecked nodes: the settings of pools are copied into nodes before the schema checks them. */
 const clusterOfPools = z.looseObject({
   pools: z.record(z.string(), z.unknown()),
   nodes: z.array(z.unknown()).catch([]),
 });
 
-/** Where something of a node stands in the stack's file, when it does not stand at the node. */
+/** Settings with pools expanded into nodes, and the way back to paths in the stack's file. */
 export interface ExpandedPools {
   /** The settings with every node complete, as if there were no pools. */
   raw: Record<string, unknown>;
@@ -20,8 +20,8 @@ export interface ExpandedPools {
 }
 
 /**
- * The settings with what its pool says in every node. Rules see nodes alone; what is wrong with a pool is told once, where it stands, since `relocate`
- * gives it one path whichever node shows it.
+ * Copies each pool's settings into its nodes, so that rules see only nodes. `relocate` maps the path of a problem back to the pool, so that a mistake in
+ * a pool is reported once, whichever nodes show it.
  */
 export function expandPools(raw: Record<string, unknown>): ExpandedPools {
   const given = clusterOfPools.safeParse(raw["cluster"]).data;
@@ -85,7 +85,7 @@ export function poolsWithoutNodes(
     .map(([name, pool]) => ({ path: `cluster.pools.${name}`, pool: pool ?? {} }));
 }
 
-/** Pools that nodes name and that are not there, and settings of pools that no node is in. */
+/** Checks for nodes of unknown pools, and for settings of pools without nodes. */
 export function checkPools(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
   const nodes = givenNodes(given);
   const declared = Object.keys(given.cluster?.pools ?? {});
@@ -93,7 +93,7 @@ export function checkPools(given: GivenSettings, problems: Problem[], warnings: 
   nodes.forEach((node, index) => {
     const name = node.pool;
     if (name === undefined || declared.includes(name)) return;
-    const known = declared.length === 0 ? "there are none" : `there are ${declared.join(", ")}`;
+    const known = declared.length === 0 ? "no pools are set" : `available: ${declared.join(", ")}`;
     problems.push({
       path: `cluster.nodes[${index}].pool`,
       reason: `is ${name}, but there is no cluster.pools.${name}; ${known}`,

@@ -1,7 +1,7 @@
 import type { Problem } from "../components/csi/problems.ts";
 import type { ErrorCode } from "../talos/errorCodes.ts";
 
-/** By the path of the setting; the first that fits. */
+/** By the path of the setting; the first match wins. */
 const families: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^approvedPlan/, "settings-plan"],
   [/(^|\.)(patches|documents|acceptDropped)\b/, "settings-patch"],
@@ -17,7 +17,7 @@ const families: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^cluster\.(nodes|pools)\b/, "settings-nodes"],
 ];
 
-/** The code of what is wrong with a setting. */
+/** The error code of a problem with a setting. */
 export function problemCode({ path, code }: Pick<Problem, "path" | "code">): ErrorCode {
   return code ?? families.find(([pattern]) => pattern.test(path))?.[1] ?? "settings";
 }

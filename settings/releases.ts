@@ -6,7 +6,7 @@ import { givenExtensions, givenImages } from "./images.ts";
 import { givenNodes, type GivenSettings } from "./given.ts";
 import { textIfParsable } from "./parsable.ts";
 
-/** `upgrade.releases`: one of each minor release, none that is known to be bad, and none that no node goes through. */
+/** `upgrade.releases`: one per minor release, none that is known to be bad, and none that no node goes through. */
 export function checkReleases(settings: GivenSettings, problems: Problem[], warnings: Problem[]): void {
   const releases = (settings.upgrade?.releases ?? []).map((value) => textIfParsable(value, parseVersion));
   const given = [settings.talosVersion, ...givenNodes(settings).map((node) => node.talosVersion)];
@@ -24,7 +24,7 @@ export function checkReleases(settings: GivenSettings, problems: Problem[], warn
     if (same < index)
       problems.push({
         path,
-        reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; set one of each`,
+        reason: `is ${release}, of the same minor release as upgrade.releases[${same}]; list one per minor release`,
       });
     const bad = givenImages(settings)
       .map((image) => findBadRelease(release, givenExtensions(image)))
@@ -34,7 +34,7 @@ export function checkReleases(settings: GivenSettings, problems: Problem[], warn
     if (minors.length > 0 && parseVersion(release).minor >= newest)
       warnings.push({
         path,
-        reason: `has no effect: ${release} is not on the way to v1.${newest}; the last step is talosVersion`,
+        reason: `has no effect: ${release} is not older than v1.${newest}, and the last step is always talosVersion`,
       });
   });
   if (releases.length > 0 && settings.upgrade?.through !== "automatic")
@@ -51,7 +51,7 @@ function doubleKubernetes(releases: readonly (string | undefined)[]): Problem[] 
     return [
       {
         path: `upgrade.kubernetes.releases[${index}]`,
-        reason: `is ${String(releases[index])}, of the same minor release as ${first}; set one of each`,
+        reason: `is ${String(releases[index])}, of the same minor release as ${first}; list one per minor release`,
       },
     ];
   });

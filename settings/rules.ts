@@ -27,38 +27,38 @@ import { checkDrain } from "./drainRules.ts";
 
 export type { ReadFile } from "./files.ts";
 
-/** The rules of a stack's settings that concern several keys, or what a value means rather than how it looks. */
+/** Rules that involve several keys, or what a value means rather than its form. */
 
 /** A patch of a machine configuration as YAML text. */
 type Patches = string[];
 
 /** Checked settings with every default filled in. */
 export interface Settings extends Omit<Draft, "image" | "images" | "cluster" | "approvedPlan"> {
-  /** The plan that was approved. Absent: none has to be. */
+  /** The approved plan. Absent: no approval is required. */
   approvedPlan?: ApprovedPlan;
   image: CheckedImage;
-  /** Further images by name, complete: what one leaves out is that of `image`. */
+  /** Additional images by name, with missing values taken from `image`. */
   images: Record<string, CheckedImage>;
   cluster: Omit<ClusterSettings, "nodes" | "secrets" | "documents" | "patches"> & {
     nodes: (Omit<NodeSettings, "documents" | "patches" | "talosVersion" | "config" | "configFile"> & {
       patches: Patches;
       talosVersion: string;
-      /** The machine configuration that the node has, as its owner has it on file. Absent: one is generated. */
+      /** The node's existing machine configuration. Absent: one is generated. */
       baseConfiguration?: string;
     })[];
     patches: { all: Patches; controlplane: Patches; worker: Patches };
     /** Secrets of a running cluster. Absent: the cluster is new. */
     secrets?: ExistingSecrets;
   };
-  /** What is allowed but probably not meant; shown in the preview. */
+  /** What is allowed but probably unintended; shown in the preview. */
   warnings: Problem[];
-  /** Values that were set with --secret or taken from the environment: shown nowhere, whatever their names. */
+  /** Values set with --secret or taken from the environment; never shown, whatever their names. */
   hidden: Hidden;
 }
 
 /**
- * Checks what the schema cannot, on as much as is well formed, so that one run shows all mistakes.
- * @param raw the settings as given. @param draft what the schema made of them, if they fit it.
+ * Checks what the schema cannot, as far as settings are well formed, so that one run reports all mistakes.
+ * @param raw the settings as written. @param draft the schema's output, if they fit it.
  */
 export function completeSettings(
   raw: Record<string, unknown>,
@@ -66,7 +66,7 @@ export function completeSettings(
   readFile: ReadFile,
 ): { settings?: Omit<Settings, "hidden">; problems: Problem[] } {
   const { raw: whole, relocate } = expandPools(raw);
-  // What is right at a pool is right at its nodes.
+  // What is valid in a pool is valid in its nodes.
   const wholeDraft =
     draft === undefined || whole === raw ? draft : (settingsSchema.safeParse(whole).data ?? draft);
   const given = wellTyped(settingsSchema, whole) ?? {};
@@ -78,10 +78,10 @@ export function completeSettings(
   };
 }
 
-/** The secrets of a running cluster, where nothing is wrong with their form. */
+/** The secrets of a running cluster, if they are well formed. */
 const secretsOnly = z.object({ cluster: z.object({ secrets: baseShape.cluster.shape.secrets }) });
 
-/** @param given what rules judge. @param raw the same as it was given, for the drivers' own schemas */
+/** @param given for the rules. @param raw the same settings as written, for the drivers' schemas */
 function checkAndComplete(
   given: GivenSettings,
   raw: Record<string, unknown>,
@@ -125,7 +125,7 @@ function checkAndComplete(
   problems.push(...csi.problems);
   warnings.push(...csi.warnings);
   const { secrets: _secrets, documents, ...cluster } = draft.cluster;
-  // A document is merged as a patch is: one that is not there yet is added.
+  // A document is merged like a patch; a new one is added.
   const merged = (own: PatchSetting[], patches: PatchSetting[]): Patches =>
     [...own, ...patches].map(patchText);
   const { approvedPlan: _approved, ...plainly } = draft;
@@ -160,7 +160,7 @@ function checkAndComplete(
   return { settings, problems };
 }
 
-/** The drivers without the guard that their Kubernetes does not have, so that the stack deploys all the same. */
+/** The drivers without a guard that their Kubernetes does not support, so that the stack still deploys. */
 function withoutUnsupportedGuard(draft: Draft): Pick<Draft, "joviandss" | "synology"> {
   return Object.fromEntries(
     driversWithoutGuard(draft).map((driver) => [driver, { ...draft[driver], guardAccessModes: false }]),
@@ -179,13 +179,13 @@ function checkNodes(given: GivenSettings, problems: Problem[], warnings: Problem
       else
         problems.push({
           path: `cluster.nodes[${index}].${key}`,
-          reason: `is "${value}", as is that of cluster.nodes[${other}]; every node needs its own ${key}`,
+          reason: `is "${value}", the same as cluster.nodes[${other}].${key}; every node needs its own ${key}`,
         });
     });
   }
   const controlPlanes = nodes.filter((node) => node.role === "controlplane").length;
   const workers = nodes.filter((node) => node.role === "worker").length;
-  // With a role that cannot be read, nobody knows yet whether a control plane is missing.
+  // If a role is invalid, it is unknown whether a control plane is missing.
   if (workers > 0 && workers === nodes.length) {
     problems.push({
       path: "cluster.nodes",
@@ -195,7 +195,7 @@ function checkNodes(given: GivenSettings, problems: Problem[], warnings: Problem
   if (controlPlanes > 0 && controlPlanes % 2 === 0) {
     const advice =
       controlPlanes === 2
-        ? "with two, the loss of either stops the cluster, and no control plane can be upgraded: etcd would lose its majority"
+        ? "with two, losing either one stops the cluster, and neither can be upgraded, because etcd would lose its quorum"
         : `${controlPlanes} tolerate no more failures than ${controlPlanes - 1}`;
     warnings.push({
       path: "cluster.nodes",

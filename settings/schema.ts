@@ -67,13 +67,13 @@ const durationSchema = (byDefault: string) =>
 
 const talosVersionSchema = z
   .string(must("a Talos release such as v1.13.9"))
-  .refine(isParsable(parseVersion), must("a Talos release in full and with its v, such as v1.13.9"));
+  .refine(isParsable(parseVersion), must("a full Talos release with the v, such as v1.13.9"));
 
 const kubernetesVersionSchema = z
   .string(must("a Kubernetes release such as v1.35.4"))
   .regex(
     /^v(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(-(alpha|beta|rc)\.\d+)?$/,
-    must("a Kubernetes release in full and with its v, such as v1.35.4"),
+    must("a full Kubernetes release with the v, such as v1.35.4"),
   );
 
 function isCidr(text: string): boolean {
@@ -87,9 +87,9 @@ const cidrsSchema = z
   )
   .min(1, must("a list of at least one CIDR"));
 
-const patchText = "a machine configuration patch: a YAML text or a mapping";
+const patchText = "a machine configuration patch: YAML text or a mapping";
 
-/** A patch as a person writes it (a YAML text or a mapping); `rules.ts` checks what it says. */
+/** A patch as written in the stack's file (YAML text or a mapping); `patches.ts` checks its contents. */
 const patchSchema = z.union(
   [
     z.string(),
@@ -99,9 +99,9 @@ const patchSchema = z.union(
 );
 const patchesSchema = z.array(patchSchema, mustHidden("a list of machine configuration patches")).default([]);
 
-const documentText = "a machine configuration document: a YAML text or a mapping with a kind";
+const documentText = "a machine configuration document: YAML text or a mapping with a kind";
 
-/** A document as a person writes it; `documents.ts` checks what it says. */
+/** A document as written in the stack's file; `documents.ts` checks its contents. */
 const documentsSchema = z
   .array(
     z.union(
@@ -121,7 +121,7 @@ const onRemoveSchema = z.enum(["keep", "reset"], must("keep or reset"));
 
 const fileSchema = (what: string) =>
   z
-    .string(must(`the path of ${what}, from the project's folder`))
+    .string(must(`the path of ${what}, relative to the project's folder`))
     .min(1, must(`the path of ${what}`))
     .optional();
 /** Contents that may be secret: the value never appears in a message. */
@@ -133,7 +133,7 @@ const nodeSchema = sectionSchema({
     .string(must("the node's name, such as cp1"))
     .regex(
       /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
-      must("a host name: lower-case letters, digits and dashes, at most 63"),
+      must("a host name: lowercase letters, digits and dashes, at most 63"),
     )
     .describe("Host name, and part of resource names."),
   address: z
@@ -196,7 +196,7 @@ const clusterSchema = sectionSchema({
     .string(must("the Kubernetes API's URL, such as https://10.0.0.10:6443"))
     .refine(
       (text) => isUrl(text, ["https"]),
-      must("an https URL of host and port alone, such as https://10.0.0.10:6443"),
+      must("an https URL with only host and port, such as https://10.0.0.10:6443"),
     )
     .describe("Kubernetes API URL."),
   nodes: z
@@ -244,7 +244,7 @@ const shareText =
 
 const shareSchema = z
   .union([z.number(), z.string()], must(shareText))
-  // Not inside of the union: a union shows the complaint of the one member whose type fits, in words of its own.
+  // Not inside the union, which would show the matching member's own message instead.
   .refine(
     (value) =>
       typeof value === "number" ? Number.isSafeInteger(value) && value >= 1 : percentageSchema.test(value),
@@ -254,12 +254,12 @@ const shareSchema = z
 const upgradeSchema = sectionSchema({
   prePull: flagSchema().default(true).describe("Pull the image on all nodes before the first drain."),
   drain: sectionSchema({
-    enabled: flagSchema().default(true).describe("Drain nodes (never a single node)."),
-    timeout: durationSchema("5m").describe("Limit for pods and volumes to leave."),
+    enabled: flagSchema().default(true).describe("Drain nodes. Single-node clusters are never drained."),
+    timeout: durationSchema("5m").describe("Limit for draining pods and volumes."),
     whenBlocked: z
       .enum(["stop", "delete"], must("stop or delete"))
       .default("stop")
-      .describe("`delete` deletes pods that a budget holds, after `blockedTimeout`. **Can lose data.**"),
+      .describe("`delete` deletes pods blocked by a budget, after `blockedTimeout`. **Can lose data.**"),
     blockedTimeout: durationSchema("2m").describe("For `whenBlocked: delete`."),
     leftoverSessions: z
       .enum(["refuse", "warn"], must("refuse or warn"))
@@ -273,13 +273,13 @@ const upgradeSchema = sectionSchema({
   }).prefault({}),
   pools: byPoolSchema(
     sectionSchema({
-      maxUnavailable: shareSchema.optional().describe("Default: as `workers`."),
-      order: z.int(must("a whole number")).default(0).describe("Lower goes first; no pool is 0."),
+      maxUnavailable: shareSchema.optional().describe("Default: from `workers`."),
+      order: z.int(must("a whole number")).default(0).describe("Lower goes first; without a pool: 0."),
     }),
     "a mapping of pools by name",
   )
     .default({})
-    .describe("Per pool, one after the other."),
+    .describe("Per pool; pools go one at a time."),
   gates: gatesSchema(durationSchema),
   windows: windowsSchema,
   outsideWindow: outsideWindowSchema,
@@ -287,7 +287,7 @@ const upgradeSchema = sectionSchema({
     enabled: flagSchema().optional().describe("Default: with JovianDSS or Synology."),
     timeout: durationSchema("5m").describe("Limit for storage to recover."),
   }).prefault({}),
-  timeout: durationSchema("30m").describe("Limit for each step of a node."),
+  timeout: durationSchema("30m").describe("Limit for each step on a node."),
   configurationTimeout: durationSchema("10m").describe(
     "Limit for control planes to be healthy before and after a configuration change.",
   ),
@@ -320,7 +320,7 @@ const upgradeSchema = sectionSchema({
     .optional()
     .describe("Snapshot of etcd before a rollout disturbs the first control plane."),
   kubernetes: sectionSchema({
-    acceptRemovedApis: flagSchema().default(false).describe("Upgrade although removed APIs are still used."),
+    acceptRemovedApis: flagSchema().default(false).describe("Upgrade even if removed APIs are in use."),
     releases: kubernetesReleasesSchema(kubernetesVersionSchema),
   }).prefault({}),
   etcdDowngrade: flagSchema().default(false).describe("Convert etcd's data for a rollback to an older etcd."),
@@ -331,7 +331,7 @@ export const baseShape = {
   talosVersion: talosVersionSchema.describe("Talos release of all nodes; a node may override it."),
   talosContract: z
     .string(must("a machine configuration contract such as v1.12"))
-    .refine(isParsable(parseContract), must("major and minor release only and with its v, such as v1.12"))
+    .refine(isParsable(parseContract), must("only the major and minor release, with the v, such as v1.12"))
     .optional()
     .describe("Talos minor release that the cluster was created with. Never raise it."),
   kubernetesVersion: kubernetesVersionSchema

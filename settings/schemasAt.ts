@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What the value at a path may be: several schemas where there is a choice, none where the path leads nowhere. */
+/** The schemas of the value at a path: several for a union, none if the path does not exist. */
 export function schemasAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodType[] {
   const inner = unwrapped(schema);
   if (inner instanceof z.ZodUnion)
@@ -8,7 +8,7 @@ export function schemasAt(schema: z.ZodType, path: readonly PropertyKey[]): z.Zo
   const [first, ...rest] = path;
   if (first === undefined) return [inner];
   if (inner instanceof z.ZodArray) return schemasAt(inner.element as z.ZodType, rest);
-  // Names in a mapping are anybody's; what is below them is known.
+  // A mapping may have any name; the schema below it is known.
   if (inner instanceof z.ZodRecord) return schemasAt(inner.valueType as z.ZodType, rest);
   if (!(inner instanceof z.ZodObject)) return [];
   const child = Object.entries(inner.shape).find(([name]) => name === first);

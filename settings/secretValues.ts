@@ -7,23 +7,22 @@ import { countPlainSecrets } from "../talos/redact.ts";
 import { isRecord } from "../talos/values.ts";
 
 /**
- * What of the settings is secret because its owner says so: set with `--secret`, or taken from the environment. And the reverse: secrets that nobody
- * marked as such.
+ * Settings that are secret because they were set with `--secret` or taken from the environment. And the reverse: secrets that are not marked as such.
  */
 
-/** Where settings come from, as far as the engine and the stack's file tell. */
+/** Where settings come from, as far as the engine and the stack's file show. */
 export interface Origin {
-  /** Keys at the top in which something is a Pulumi secret. The engine does not say what. */
+  /** Top-level keys that contain a Pulumi secret. The engine does not say where. */
   readonly secretKeys: ReadonlySet<string>;
-  /** The stack's file, without the project's prefix: what stands there in plain text is no secret. Undefined where it cannot be read. */
+  /** The stack's file, without the project's prefix: plain text in it is not secret. Undefined where it cannot be read. */
   readonly file: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Values that are shown nowhere. They are in memory only, and in inputs that are secret as a whole. */
+/** Values that are never shown. They exist only in memory, and in inputs that are secret as a whole. */
 export interface Hidden {
   /** For machine configurations: what is secret in them, and where. */
   readonly configurations: readonly KnownSecret[];
-  /** Scalars of all other settings, but for those that name and address things: the names of resources consist of them. */
+  /** Scalars of all other settings, except names and addresses, which resource names contain. */
   readonly values: readonly string[];
 }
 
@@ -44,7 +43,7 @@ export function scalarsIn(value: unknown, path: Path = []): Scalar[] {
   return [{ path, value: String(value) }];
 }
 
-/** The scalars that are Pulumi secrets: all of a key that has one, but for what the stack's file has in plain text at the same place. */
+/** The scalars that are Pulumi secrets: all scalars of a key that has one, except those that are plain text in the stack's file. */
 export function secretScalars(
   config: Readonly<Record<string, unknown>>,
   { secretKeys, file }: Origin,
@@ -62,7 +61,7 @@ export function secretScalars(
   });
 }
 
-/** What is secret for whom. @param scalars those of `--secret` and of the environment */
+/** Sorts secrets by where they must be hidden. @param scalars those of `--secret` and of the environment */
 export function collectHiddenValues(
   config: Readonly<Record<string, unknown>>,
   scalars: readonly Scalar[],
@@ -87,19 +86,19 @@ export function collectHiddenValues(
 
 const namedPath = (path: Path): string[] => path.filter((key) => typeof key === "string");
 
-// cluster.secrets.controlplane, cluster.nodes[0].config: told to be set with --secret for what is secret in them, and known as configurations.
+// cluster.secrets.controlplane, cluster.nodes[0].config: set with --secret because they contain secrets, and handled as configurations.
 function isWholeConfiguration(path: Path): boolean {
   return path[0] === "cluster" && (path[1] === "secrets" || (path[1] === "nodes" && path[3] === "config"));
 }
 
-/** How long the path of the patch or document is that a path leads into. */
+/** The length of the part of a path that leads to a patch or document; undefined for other paths. */
 function patchPathLength(path: Path): number | undefined {
   const at = path.findIndex((key) => key === "patches" || key === "documents");
   if (path[0] !== "cluster" || at < 0) return undefined;
   return at + (path[1] === "nodes" || path[1] === "pools" ? 2 : 3);
 }
 
-/** Does the setting name or address something? Resources, their IDs and images consist of it, so it cannot be hidden. */
+/** Does the setting name or address something? Resource names, IDs and images contain it, so it cannot be hidden. */
 function isPublic(path: Path): boolean {
   const [section, key] = path;
   const last = namedPath(path).at(-1) ?? "";
@@ -113,7 +112,7 @@ function isPublic(path: Path): boolean {
   );
 }
 
-/** Secrets of the settings that are in plain text where they come from. @param config with marks in place of those that are not */
+/** Secrets that are plain text in their source. @param config with marks in place of values that are not */
 export function findPlainSecrets(config: Readonly<Record<string, unknown>>): Scalar[] {
   return scalarsIn(config).filter(({ path, value }) => {
     if (value === "" || isMark(value) || isHarmlessValue(value)) return false;
@@ -128,14 +127,14 @@ export function findPlainSecrets(config: Readonly<Record<string, unknown>>): Sca
   });
 }
 
-/** Complaints about them, with the command that helps. */
+/** Problems for plain-text secrets, with the command that fixes them. */
 export function plainSecretProblems(scalars: readonly Scalar[]): Problem[] {
   return scalars.map(({ path }) => {
     const place = pathText(path);
     return {
       path: place,
       code: "plain-secret",
-      reason: `is a secret in plain text: set it with \`pulumi config set --secret --path '${place}'\`, or take it from the environment (fromEnvironment). Also change it where it is used, since everyone who can read the file knows it`,
+      reason: `is a plain-text secret: set it with \`pulumi config set --secret --path '${place}'\`, or take it from the environment (fromEnvironment). Rotate it as well, since anyone who can read the file knows it`,
     };
   });
 }
@@ -148,7 +147,7 @@ export function pathText(path: Path): string {
   }, "");
 }
 
-/** A copy of the settings with other values in some places. */
+/** A copy of the settings with some scalars replaced. */
 export function replaceScalars(config: unknown, scalars: readonly Scalar[], by: string): unknown {
   const places = new Set(scalars.map(({ path }) => JSON.stringify(path)));
   const copy = (value: unknown, path: Path): unknown => {
@@ -162,7 +161,7 @@ export function replaceScalars(config: unknown, scalars: readonly Scalar[], by: 
   return copy(config, []);
 }
 
-/** A message without these values. What looks like a release or an address stays: it is what the message is about. */
+/** A message with these values replaced. Whatever looks like a release or an IP address stays, because the message is about it. */
 export function withoutValues(text: string, scalars: readonly Scalar[]): string {
   return scalars
     .map(({ value }) => value)

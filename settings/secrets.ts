@@ -12,7 +12,7 @@ import {
   type MachineSecrets,
 } from "../talos/secretsBundle.ts";
 
-/** The secrets of a running cluster, read and taken apart. */
+/** The parsed secrets of a running cluster. */
 export interface ExistingSecrets {
   machineSecrets: MachineSecrets;
   clientConfiguration: ClientCredentials;
@@ -21,8 +21,8 @@ export interface ExistingSecrets {
 const base = "cluster.secrets";
 
 /**
- * Reads what `cluster.secrets` gives or names. No message ever has a value of a secret in it.
- * @param own a control plane's own machine configuration, which has the secrets where nothing else is given
+ * Reads `cluster.secrets`, inline or from files. Messages never contain a secret's value.
+ * @param own a control plane's machine configuration, which provides the secrets if nothing else does
  */
 export function readExistingSecrets(
   setting: SecretsSetting,
@@ -90,11 +90,11 @@ function acceptedAuthoritiesOf(config: Source | undefined): string[] {
   }
 }
 
-/** Why a text could not be taken apart. Nothing of the text itself is in the reasons. */
+/** Why a text could not be parsed. The reasons never quote it. */
 function unusableReasons(error: unknown): string[] {
   if (error instanceof SecretsError) return error.problems.map(({ path, reason }) => `${path}: ${reason}`);
-  // The YAML library's own limits: aliases without end, nesting without end.
+  // The YAML library's own limits: aliases without an anchor, too many aliases, too deep nesting.
   if (error instanceof ReferenceError || error instanceof RangeError)
-    return ["has endless aliases or nesting, so talosctl did not write it"];
+    return ["has aliases or nesting that cannot be resolved, so talosctl did not write it"];
   throw error;
 }

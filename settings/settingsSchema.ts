@@ -6,7 +6,7 @@ import { snapshotControllerSchema } from "../components/csi/snapshotsSettings.ts
 import { synologySchema } from "../components/csi/synologySettings.ts";
 import { baseShape } from "./schema.ts";
 
-/** Everything that a stack's file may say. */
+/** All settings that a stack's file may have. */
 export const settingsSchema = sectionSchema({
   ...baseShape,
   joviandss: joviandssSchema.optional().describe("JovianDSS driver. Absent: not deployed."),
@@ -14,5 +14,5 @@ export const settingsSchema = sectionSchema({
   snapshotController: snapshotControllerSchema.optional(),
   synology: synologySchema.optional().describe("Synology driver. Absent: not deployed."),
 });
-/** The settings as the schema reads them. */
+/** The schema's output. */
 export type Draft = z.output<typeof settingsSchema>;

@@ -3,8 +3,8 @@ import type { ReadFile } from "./files.ts";
 import { isRecord } from "../talos/values.ts";
 
 /**
- * The settings in a stack's file as they are written there, encrypted ones as `{ secure: … }`. The engine decrypts them and does not tell which were.
- * Undefined where the file is elsewhere (`--config-file`, `stackConfigDir`) or cannot be read: then nothing is taken for plain.
+ * The settings as written in a stack's file, encrypted ones as `{ secure: … }`. The engine decrypts them without saying which were encrypted.
+ * Undefined where the file is elsewhere (`--config-file`, `stackConfigDir`) or cannot be read; then nothing counts as plain text.
  */
 export function readStackFile(
   project: string,
@@ -27,7 +27,7 @@ export function readStackFile(
   return undefined;
 }
 
-/** A structured value may stand in the file as JSON text. */
+/** A structured value may be stored in the file as JSON text. */
 function parseStructured(value: unknown): unknown {
   if (typeof value !== "string" || !/^\s*[[{]/.test(value)) return value;
   return parseOrUndefined(() => JSON.parse(value) as unknown) ?? value;

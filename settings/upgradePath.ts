@@ -1,20 +1,20 @@
 import { z } from "zod";
 import { must } from "./messages.ts";
 
-/** How nodes that are several minor releases behind get to theirs. */
+/** Settings for upgrades across several minor releases. */
 
 /** `upgrade.through` */
 export const throughSchema = z
   .enum(["refuse", "automatic"], must("refuse or automatic"))
   .default("refuse")
-  .describe("Several Talos minor releases behind: `refuse`, or `automatic`: a rollout for each.");
+  .describe("Nodes several minor releases behind: `refuse`, or `automatic`: one rollout per release.");
 
 /** `upgrade.releases` */
 export function releasesSchema<Version extends z.ZodType>(talosVersion: Version) {
   return z
     .array(talosVersion, must("a list of Talos releases"))
     .default([])
-    .describe("For `through: automatic`; otherwise the newest known patches (docs/compatibility.md).");
+    .describe("Steps of `through: automatic`. Default: newest known patches (docs/compatibility.md).");
 }
 
 /** `upgrade.kubernetes.releases` */
@@ -22,5 +22,5 @@ export function kubernetesReleasesSchema<Version extends z.ZodType>(kubernetesVe
   return z
     .array(kubernetesVersion, must("a list of Kubernetes releases"))
     .default([])
-    .describe("For `through: automatic`; otherwise the newest known patches.");
+    .describe("Steps of `through: automatic`. Default: newest known patches.");
 }

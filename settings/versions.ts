@@ -11,8 +11,8 @@ import { kubernetesProblem, unknownReleaseReason } from "../talos/releases.ts";
 import { contractAtLeast, contractOf, parseContract, parseVersion } from "../talos/version.ts";
 
 /**
- * Releases, contract and Kubernetes: what does not fit together, and what is known to be bad.
- * @param absent keys that are not there at all: one of another type than it must have is no missing one
+ * Checks Talos releases, contract and Kubernetes against each other, and against releases that are known to be bad.
+ * @param absent keys that are not set at all; a wrongly typed one is not missing
  */
 export function checkVersions(
   settings: GivenSettings,
@@ -98,7 +98,7 @@ export function checkVersions(
   if (generated && !judged && contract !== undefined && contractAtLeast(contract, newestGeneratedMinor + 1)) {
     problems.push({
       path: "talosContract",
-      reason: `is ${contract}, but machine configurations can be generated up to v1.${newestGeneratedMinor} only; nodes run newer releases with an older contract, so keep the contract the cluster was created with`,
+      reason: `is ${contract}, but machine configurations can only be generated up to v1.${newestGeneratedMinor}; nodes run newer releases with an older contract, so keep the contract the cluster was created with`,
     });
   }
   if (
@@ -111,7 +111,7 @@ export function checkVersions(
   ) {
     problems.push({
       path: "kubernetesVersion",
-      reason: `is missing; with talosContract ${contract} the Talos provider, which has a default, does not generate the machine configuration. Set the Kubernetes release to run`,
+      reason: `is missing; with talosContract ${contract}, the Talos provider and its default are not used to generate the machine configuration. Set the Kubernetes release to run`,
     });
   }
   if (running && absent.has("talosContract")) {
@@ -125,14 +125,14 @@ export function checkVersions(
     problems.push({
       path: "kubernetesVersion",
       reason:
-        "is missing; a running cluster (cluster.secrets) needs it: the Kubernetes release it runs, or applying its configuration would change that",
+        "is missing; a running cluster (cluster.secrets) needs it: the Kubernetes release it runs now; otherwise applying the configuration would change it",
     });
   }
   const version = textIfParsable(settings.talosVersion, parseVersion);
   if (!running && contract !== undefined && version !== undefined && contract !== contractOf(version)) {
     warnings.push({
       path: "talosContract",
-      reason: `is ${contract} while talosVersion is ${version}; right for a cluster that was created with ${contract}; otherwise remove it`,
+      reason: `is ${contract}, but talosVersion is ${version}; keep it only if the cluster was created with ${contract}`,
     });
   }
 }

@@ -10,7 +10,7 @@ const zoneText = "an IANA time zone such as Europe/Berlin or UTC";
 
 const clockSchema = z.string(must(clockText)).regex(/^([01]\d|2[0-3]):[0-5]\d$/, must(clockText));
 
-/** Offsets such as +01:00 are known to Intl too, but they have no daylight saving: nobody means them. */
+/** Intl also accepts offsets such as +01:00, but they ignore daylight saving time, so they are almost certainly a mistake. */
 function isTimeZone(name: string): boolean {
   if (!/^[A-Za-z]/.test(name)) return false;
   try {
@@ -29,7 +29,7 @@ const windowSchema = sectionSchema({
     .array(z.enum(weekdays, must(`one of ${weekdays.join(", ")}`)), must(daysText))
     .min(1, must(`${daysText}, at least one`))
     .default([...weekdays])
-    .describe("Days on which it opens."),
+    .describe("Days it opens."),
   from: clockSchema.describe("Opening time."),
   to: z
     .string(must(`${clockText}, or 24:00`))
@@ -38,10 +38,10 @@ const windowSchema = sectionSchema({
   timeZone: z.string(must(zoneText)).refine(isTimeZone, must(zoneText)).describe("IANA time zone."),
 }).refine(({ from, to }) => from !== to, {
   path: ["to"],
-  error: () => "is the same as from; a whole day is from 00:00 to 24:00",
+  error: () => "is the same as from; for a whole day, use 00:00 to 24:00",
 });
 
-/** When nodes may be taken down. */
+/** When nodes may be disrupted. */
 export const windowsSchema = z
   .array(windowSchema, must("a list of windows: days, from, to and timeZone"))
   .default([])

@@ -167,7 +167,7 @@ test("what keeps a report from being made is told in words", async () => {
   lab.want("latest");
   const mistaken = await report("preview", "--stack", "dev");
   expect(mistaken.text).toContain("The preview failed with 1 error");
-  expect(mistaken.text).toContain("it must be a Talos release in full");
+  expect(mistaken.text).toContain("it must be a full Talos release");
   expect(mistaken.code).toBe(2);
-  expect(read("preview-dev.md")).toContain("it must be a Talos release in full");
+  expect(read("preview-dev.md")).toContain("it must be a full Talos release");
 });

@@ -77,7 +77,7 @@ const pages: Record<string, () => string> = {
         diagnostics: [
           {
             severity: "error",
-            message: `the configuration has 1 mistake:\n  talosVersion: is "latest"; it must be a Talos release in full\n${long}`,
+            message: `the configuration has 1 mistake:\n  talosVersion: is "latest"; it must be a full Talos release\n${long}`,
           },
         ],
       }),

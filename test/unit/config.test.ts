@@ -167,14 +167,14 @@ const mistakes: Mistake[] = [
   [
     "cluster.patches.all",
     [7],
-    /^must be a machine configuration patch: a YAML text or a mapping$/,
+    /^must be a machine configuration patch: YAML text or a mapping$/,
     "cluster.patches.all[0]",
   ],
   ["cluster.nodes[0].patches", [{}], /^must be a machine configuration patch/, "cluster.nodes[0].patches[0]"],
   ["cluster.nodes[0].patches", ["  "], /^line 1: is empty$/, "cluster.nodes[0].patches[0]"],
   // Names and addresses.
   ["cluster.name", "a b", /^is "a b"; it must be letters, digits, dashes, dots and underscores, at most 63$/],
-  ["cluster.nodes[0].name", "CP_1", /^is "CP_1"; it must be a host name: lower-case letters/],
+  ["cluster.nodes[0].name", "CP_1", /^is "CP_1"; it must be a host name: lowercase letters/],
   ["cluster.nodes[0].name", "a".repeat(64), /it must be a host name.*at most 63$/],
   [
     "cluster.nodes[0].address",
@@ -189,9 +189,9 @@ const mistakes: Mistake[] = [
   [
     "cluster.nodes[1].name",
     "cp1",
-    /^is "cp1", as is that of cluster\.nodes\[0\]; every node needs its own name$/,
+    /^is "cp1", the same as cluster\.nodes\[0\]\.name; every node needs its own name$/,
   ],
-  ["cluster.nodes[4].address", "10.0.0.11", /^is "10\.0\.0\.11", as is that of cluster\.nodes\[0\]/],
+  ["cluster.nodes[4].address", "10.0.0.11", /^is "10\.0\.0\.11", the same as cluster\.nodes\[0\]\.address/],
   [
     "cluster.nodes[0].installDisk",
     "sda",
@@ -201,14 +201,14 @@ const mistakes: Mistake[] = [
   [
     "talosVersion",
     "1.13.9",
-    /^is "1\.13\.9"; it must be a Talos release in full and with its v, such as v1\.13\.9$/,
+    /^is "1\.13\.9"; it must be a full Talos release with the v, such as v1\.13\.9$/,
   ],
-  ["talosVersion", "latest", /^is "latest"; it must be a Talos release in full/],
-  ["talosVersion", "v1.13", /^is "v1\.13"; it must be a Talos release in full/],
-  ["talosVersion", "v99999999999999999999999.0.0", /in full and with its v/],
-  ["talosVersion", "v1.13.09", /in full and with its v/],
-  ["talosVersion", "v1.13.9-dirty", /in full and with its v/],
-  ["talosVersion", " v1.13.9", /in full and with its v/],
+  ["talosVersion", "latest", /^is "latest"; it must be a full Talos release/],
+  ["talosVersion", "v1.13", /^is "v1\.13"; it must be a full Talos release/],
+  ["talosVersion", "v99999999999999999999999.0.0", /a full .* release with the v/],
+  ["talosVersion", "v1.13.09", /a full .* release with the v/],
+  ["talosVersion", "v1.13.9-dirty", /a full .* release with the v/],
+  ["talosVersion", " v1.13.9", /a full .* release with the v/],
   ["talosVersion", "v1.5.5", /^is v1\.5\.5, which has no extension iscsi-tools; choose a newer release/],
   [
     "talosVersion",
@@ -217,13 +217,13 @@ const mistakes: Mistake[] = [
   ],
   ["talosVersion", "v1.13.8", /^is v1\.13\.8: .*; v1\.13\.9 does not have this defect \(/],
   ["cluster.nodes[1].talosVersion", "v1.13.8", /^is v1\.13\.8: .*; v1\.13\.9 does not have this defect \(/],
-  ["cluster.nodes[1].talosVersion", "1.13", /in full and with its v/],
+  ["cluster.nodes[1].talosVersion", "1.13", /a full .* release with the v/],
   [
     "talosContract",
     "v1.12.3",
-    /^is "v1\.12\.3"; it must be major and minor release only and with its v, such as v1\.12$/,
+    /^is "v1\.12\.3"; it must be only the major and minor release, with the v, such as v1\.12$/,
   ],
-  ["talosContract", "1.12", /with its v, such as v1\.12$/],
+  ["talosContract", "1.12", /with the v, such as v1\.12$/],
   [
     "talosContract",
     "v1.14",
@@ -232,9 +232,9 @@ const mistakes: Mistake[] = [
   [
     "kubernetesVersion",
     "1.35.4",
-    /^is "1\.35\.4"; it must be a Kubernetes release in full and with its v, such as v1\.35\.4$/,
+    /^is "1\.35\.4"; it must be a full Kubernetes release with the v, such as v1\.35\.4$/,
   ],
-  ["kubernetesVersion", "stable", /in full and with its v/],
+  ["kubernetesVersion", "stable", /a full .* release with the v/],
   [
     "kubernetesVersion",
     "v1.30.0",
@@ -249,26 +249,26 @@ const mistakes: Mistake[] = [
   [
     "cluster.endpoint",
     "http://10.0.0.10:6443",
-    /^is "http:\/\/10\.0\.0\.10:6443"; it must be an https URL of host and port alone/,
+    /^is "http:\/\/10\.0\.0\.10:6443"; it must be an https URL with only host and port/,
   ],
   ["cluster.endpoint", "10.0.0.10:6443", /it must be an https URL/],
   ["cluster.endpoint", "https://", /it must be an https URL/],
   ["cluster.endpoint", "https://:6443", /it must be an https URL/],
   ["cluster.endpoint", "https://10.0.0.999:6443", /it must be an https URL/],
   ["cluster.endpoint", "https://10.0.0.10:99999", /it must be an https URL/],
-  ["cluster.endpoint", "https://10.0.0.10:6443/api", /of host and port alone/],
+  ["cluster.endpoint", "https://10.0.0.10:6443/api", /with only host and port/],
   [
     "cluster.endpoint",
     "https://admin:hunter2@10.0.0.10:6443",
-    /^is "https:\/\/…@10\.0\.0\.10:6443"; it must be an https URL of host and port alone/,
+    /^is "https:\/\/…@10\.0\.0\.10:6443"; it must be an https URL with only host and port/,
   ],
   [
     "image.factory",
     "factory.talos.dev",
-    /^is "factory\.talos\.dev"; it must be a URL of scheme and host alone, such as https:\/\/factory\.talos\.dev$/,
+    /^is "factory\.talos\.dev"; it must be a URL with only scheme and host, such as https:\/\/factory\.talos\.dev$/,
   ],
-  ["image.factory", "ftp://factory.talos.dev", /of scheme and host alone/],
-  ["image.factory", "https://factory.talos.dev/image?arch=amd64", /of scheme and host alone/],
+  ["image.factory", "ftp://factory.talos.dev", /with only scheme and host/],
+  ["image.factory", "https://factory.talos.dev/image?arch=amd64", /with only scheme and host/],
   ["image.platform", "Metal!", /^is "Metal!"; it must be a Talos platform such as metal, nocloud or vmware$/],
   [
     "cluster.podSubnets",
@@ -292,7 +292,7 @@ const mistakes: Mistake[] = [
   [
     "upgrade.drain",
     { whenBlocked: "delete", timeout: "1m" },
-    /^is not less than upgrade\.drain\.timeout/,
+    /^must be less than upgrade\.drain\.timeout/,
     "upgrade.drain.blockedTimeout",
   ],
   ["upgrade.drain.timeout", "5 minutes", /it must be a duration/],
@@ -318,7 +318,7 @@ const mistakes: Mistake[] = [
   [
     "upgrade.windows",
     [{ from: "22:00", to: "22:00", timeZone: "UTC" }],
-    /^is the same as from; a whole day is from 00:00 to 24:00$/,
+    /^is the same as from; for a whole day, use 00:00 to 24:00$/,
     "upgrade.windows[0].to",
   ],
   [
@@ -342,7 +342,7 @@ const mistakes: Mistake[] = [
   [
     "upgrade.gates",
     [{ apiVersion: "v1", kind: "Pod", name: "a", labelSelector: "b=c", condition: "Ready" }],
-    /^and name exclude each other; set only one of them$/,
+    /^conflicts with name; set only one of them$/,
     "upgrade.gates[0].labelSelector",
   ],
   ["upgrade.outsideWindow", "wait", /it must be stop or fail$/],
@@ -510,7 +510,7 @@ describe("what is allowed but probably not meant", () => {
   it.each([
     [
       2,
-      "with two, the loss of either stops the cluster, and no control plane can be upgraded: etcd would lose its majority",
+      "with two, losing either one stops the cluster, and neither can be upgraded, because etcd would lose its quorum",
     ],
     [4, "4 tolerate no more failures than 3"],
   ])("%i control planes are an even number: a warning, no mistake", (count, advice) => {
@@ -549,7 +549,7 @@ describe("what is allowed but probably not meant", () => {
     expect(warnings({ talosContract: "v1.11" })).toEqual([
       {
         path: "talosContract",
-        reason: expect.stringMatching(/^is v1\.11 while talosVersion is v1\.13\.9/) as string,
+        reason: expect.stringMatching(/^is v1\.11, but talosVersion is v1\.13\.9/) as string,
       },
     ]);
   });

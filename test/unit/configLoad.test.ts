@@ -38,16 +38,16 @@ describe("loadSettings", () => {
     expect(settings.cluster.nodes[0]).toMatchObject({ name: "cp1", role: "controlplane" });
   });
 
-  it("a mistake becomes an error that the engine shows as it is: every mistake, where to mend it, no stack", () => {
+  it("a mistake becomes an error that the engine shows verbatim: every mistake, where to fix it, no stack", () => {
     configure({ ...minimalSettings(), talosVersion: "latest", nonsense: "yes" });
     const error = failure();
     expect(pulumi.RunError.isInstance(error)).toBe(true);
     const message = (error as Error).message;
     expect(message.split("\n")).toEqual([
       "the configuration has 2 mistakes:",
-      '  talosVersion: is "latest"; it must be a Talos release in full and with its v, such as v1.13.9 [settings-versions]',
+      '  talosVersion: is "latest"; it must be a full Talos release with the v, such as v1.13.9 [settings-versions]',
       expect.stringMatching(/^ {2}nonsense: unknown key; known here are talosVersion/),
-      "Correct them in Pulumi.<stack>.yaml (keys there begin with the project's name, `talos-iscsi:`) or with `pulumi config set`.",
+      "Fix them in Pulumi.<stack>.yaml (its keys start with the project's name, `talos-iscsi:`) or with `pulumi config set`.",
     ]);
     expect(message).not.toMatch(/^\s+at /m);
   });

@@ -78,7 +78,7 @@ describe("a node's network", () => {
     [
       "without the node's own address",
       links({ interface: "eth0", addresses: ["10.0.0.99/24"] }),
-      "cluster.nodes[0].network.interfaces: have 10.0.0.99, but not 10.0.0.11, the node's own address: the node could not be reached once it has this configuration",
+      "cluster.nodes[0].network.interfaces: have 10.0.0.99, but not 10.0.0.11, the node's own address: the node would be unreachable with this configuration",
     ],
     [
       "by name and by selector",
@@ -111,17 +111,17 @@ describe("a node's network", () => {
     [
       "without a prefix",
       links({ interface: "eth0", addresses: ["10.0.0.11"] }),
-      'cluster.nodes[0].network.interfaces[0].addresses[0]: is "10.0.0.11"; it must be an address with its prefix, such as 10.0.0.11/24',
+      'cluster.nodes[0].network.interfaces[0].addresses[0]: is "10.0.0.11"; it must be an address with a prefix, such as 10.0.0.11/24',
     ],
     [
       "with a gateway that is nowhere",
       links({ interface: "eth0", addresses: ["10.0.0.11/24"], routes: [{ gateway: "10.9.0.1" }] }),
-      "cluster.nodes[0].network.interfaces[0].routes[0].gateway: is 10.9.0.1, which is in no network of the link's addresses (10.0.0.11/24)",
+      "cluster.nodes[0].network.interfaces[0].routes[0].gateway: is 10.9.0.1, which is outside the networks of the link's addresses (10.0.0.11/24)",
     ],
     [
       "with an address of another node",
       links({ interface: "eth0", addresses: ["10.0.0.11/24", "10.0.0.12/24"] }),
-      "cluster.nodes[0].network.interfaces[0].addresses[1]: is 10.0.0.12/24, which cluster.nodes[1] has; an address can belong to one node only",
+      "cluster.nodes[0].network.interfaces[0].addresses[1]: is 10.0.0.12/24, which is also an address of cluster.nodes[1]; an address can belong to only one node",
     ],
   ])("%s is refused", (_, change, says) => {
     expect(mistakes(settings([node("cp1", 11, change), node("w1", 12)]))).toContain(says);
@@ -145,7 +145,7 @@ describe("the virtual IP", () => {
       "in another network than its link",
       { address: "10.1.0.10" },
       three,
-      "cluster.vip.address: is 10.1.0.10, which is in no network of that link's addresses on cluster.nodes[0] (10.0.0.11/24)",
+      "cluster.vip.address: is 10.1.0.10, which is outside the networks of that link's addresses on cluster.nodes[0] (10.0.0.11/24)",
     ],
     [
       "on a link that is not listed",
@@ -168,7 +168,7 @@ describe("the virtual IP", () => {
     expect(warnings).toContainEqual({
       path: "cluster.endpoint",
       reason:
-        "is at 10.0.0.10, and cluster.vip is 10.0.0.50; a virtual IP that is not the endpoint is unused",
+        "is at 10.0.0.10, but cluster.vip is 10.0.0.50; the virtual IP is unused unless it is the endpoint",
     });
   });
 });
@@ -185,7 +185,7 @@ describe("the disk", () => {
       { installDisk: "/dev/sda", diskSelector: { type: "ssd" } },
       "conflicts with installDisk, which sets the same thing; set only one of them",
     ],
-    [{ diskSelector: { match: "x", type: "ssd" } }, "has match and type; an expression must be alone"],
+    [{ diskSelector: { match: "x", type: "ssd" } }, "has match and type; match excludes all other keys"],
     [
       { diskSelector: {} },
       "is a mapping; it must be a mapping with at least one property of the disk, such as size or type",
@@ -196,7 +196,7 @@ describe("the disk", () => {
 
   it("is an expression from contract v1.14 on alone, and a wrong size or type is told", () => {
     expect(disk({ diskSelector: { match: 'disk.transport == "nvme"' } })).toEqual([
-      "cluster.nodes[0].diskSelector.match: is for contracts from v1.14 on; contract v1.13 takes properties of the disk, such as size and type",
+      "cluster.nodes[0].diskSelector.match: needs contract v1.14 or newer; contract v1.13 takes properties of the disk, such as size and type",
     ]);
     expect(disk({ diskSelector: { size: "big", type: "tape" } })).toEqual([
       'cluster.nodes[0].diskSelector.size: is "big"; it must be a size such as ">= 100GB"',
@@ -234,7 +234,7 @@ describe("documents", () => {
     [
       "a patch",
       { machine: { sysctls: {} } },
-      "line 1: has no kind, so it is not a document; changes of the main configuration belong under patches",
+      "line 1: has no kind, so it is not a document; changes to the main configuration belong under patches",
     ],
     [
       "a deletion",
@@ -268,7 +268,7 @@ describe("documents", () => {
   it("are given once, over all levels", () => {
     const config = settings([node("cp1", 11, { documents: [volume] })], { documents: { all: [volume] } });
     expect(mistakes(config)).toEqual([
-      "cluster.nodes[0].documents[0]: line 2: document UserVolumeConfig data is given by cluster.documents.all[0] too; Talos takes each once",
+      "cluster.nodes[0].documents[0]: line 2: document UserVolumeConfig data is also in cluster.documents.all[0]; Talos accepts each document only once",
     ]);
   });
 

@@ -167,7 +167,7 @@ describe("releases, extensions, endpoint", () => {
       role: "controlplane",
     }));
     expect(warnings(settings({}, { nodes }))).toMatch(
-      /even number of control planes \(2\).*no control plane can be upgraded/,
+      /even number of control planes \(2\).*neither can be upgraded/,
     );
   });
 });

@@ -201,7 +201,7 @@ describe("a stack's file", () => {
       },
     });
     const { warnings } = parsed(config, { secretKeys: new Set(), file: undefined });
-    const plainOnes = warnings.filter(({ reason }) => reason.startsWith("is a secret in plain text"));
+    const plainOnes = warnings.filter(({ reason }) => reason.startsWith("is a plain-text secret"));
     expect(plainOnes.map(({ path }) => path).sort()).toEqual([
       "cluster.patches.all[0].machine.env.DB_PASS",
       "cluster.patches.all[1]",

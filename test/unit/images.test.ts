@@ -66,7 +66,7 @@ describe("images of the settings", () => {
       [
         {
           path: "cluster.nodes[3].image",
-          reason: /is gpus, but there is no images\.gpus; there are default, gpu, pi/,
+          reason: /is gpus, but there is no images\.gpus; available: default, gpu, pi/,
         },
       ],
     ],
@@ -83,7 +83,7 @@ describe("images of the settings", () => {
     [
       "one has the name of image itself",
       { "images.default": { schematic: gpu } },
-      [{ path: "images.default", reason: /default is the name of image itself/ }],
+      [{ path: "images.default", reason: /default is reserved for image/ }],
     ],
     [
       "a schematic is none",
@@ -116,7 +116,7 @@ describe("images of the settings", () => {
       [
         {
           path: "images.pi.schematic.overlay",
-          reason: /needs Talos v1\.7 or newer; the factory builds no v1\.6\.7/,
+          reason: /needs Talos v1\.7 or newer; the factory cannot build v1\.6\.7/,
         },
       ],
     ],
@@ -138,7 +138,7 @@ describe("images of the settings", () => {
 
   it("warn of one that no node runs", () => {
     const { settings } = parseOutcome(mixed({ "cluster.nodes[4].image": undefined }));
-    expect(settings?.warnings).toContainEqual({ path: "images.pi", reason: "is used by no node" });
+    expect(settings?.warnings).toContainEqual({ path: "images.pi", reason: "is not used by any node" });
   });
 });
 
@@ -150,7 +150,7 @@ describe("an overlay for a single-board computer", () => {
     expect(warned({ "images.pi.architecture": undefined })).toEqual([
       {
         path: "images.pi.architecture",
-        reason: expect.stringMatching(/is amd64, and the overlay rpi_generic is for arm64/) as string,
+        reason: expect.stringMatching(/is amd64, but the overlay rpi_generic is for arm64/) as string,
       },
     ]);
     expect(warned({})).toEqual([]);

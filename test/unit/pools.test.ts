@@ -79,7 +79,7 @@ describe("pools in the settings", () => {
       "a node names none of them",
       { "cluster.nodes[6].pool": "gpus" },
       "cluster.nodes[6].pool",
-      /no cluster\.pools\.gpus; there are gpu, edge/,
+      /no cluster\.pools\.gpus; available: gpu, edge/,
     ],
     [
       "a budget is of none of them",
@@ -123,7 +123,7 @@ describe("pools in the settings", () => {
       "upgrade.pools.gpu.maxUnavailable",
       /at least 1/,
     ],
-    ["a name is none", { "cluster.pools.GPU": {} }, "cluster.pools.GPU", /lower-case letters/],
+    ["a name is none", { "cluster.pools.GPU": {} }, "cluster.pools.GPU", /lowercase letters/],
     [
       "a key is misspelt",
       { "cluster.pools.gpu.label": {} },
@@ -191,14 +191,14 @@ describe("labels and taints", () => {
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([
-    ["labels.-x", { labels: { "-x": "1" } }, /not a label name/],
-    ["labels.a/b/c", { labels: { "a/b/c": "1" } }, /not a label name/],
+    ["labels.-x", { labels: { "-x": "1" } }, /not a valid label name/],
+    ["labels.a/b/c", { labels: { "a/b/c": "1" } }, /not a valid label name/],
     [`labels.x`, { labels: { x: "y".repeat(64) } }, /not a valid label value/],
     ["labels.talos-iscsi/iscsi", { labels: { "talos-iscsi/iscsi": "true" } }, /use the node's iscsi/],
-    ["taints.x", { taints: { x: "present" } }, /must end in an effect/],
-    ["taints.x", { taints: { x: "present:Never" } }, /must end in an effect/],
-    ["taints.x", { taints: { x: "a:b:NoSchedule" } }, /must end in an effect|not a valid taint value/],
-    ["taints.-x", { taints: { "-x": "NoSchedule" } }, /not a taint name/],
+    ["taints.x", { taints: { x: "present" } }, /must end with an effect/],
+    ["taints.x", { taints: { x: "present:Never" } }, /must end with an effect/],
+    ["taints.x", { taints: { x: "a:b:NoSchedule" } }, /must end with an effect|not a valid taint value/],
+    ["taints.-x", { taints: { "-x": "NoSchedule" } }, /not a valid taint name/],
   ])("of the wrong form are refused: %s", (path, own, reason) => {
     const entries = Object.entries(own).map(([key, value]) => [`cluster.nodes[0].${key}`, value]);
     const { problems } = parseOutcome(
