@@ -111,7 +111,7 @@ function duplicateProblems(values: { value: string; path: string; what: string }
   return values.flatMap(({ value, path, what }) => {
     const other = first.get(value);
     if (other !== undefined)
-      return [{ path, reason: `${what} ${value} is taken by ${other}; every driver needs its own` }];
+      return [{ path, reason: `${what} ${value} is already used by ${other}; every driver needs its own` }];
     first.set(value, path);
     return [];
   });
@@ -121,7 +121,7 @@ function defaultClassProblems(drivers: DriverUse[]): Problem[] {
   const [first, ...more] = drivers.flatMap(({ classes }) => classes).filter((entry) => entry.default);
   return more.map(({ path }) => ({
     path: `${path}.default`,
-    reason: `${first?.name} is the default StorageClass already; a cluster has one`,
+    reason: `${first?.name} is already the default StorageClass; a cluster can have only one`,
   }));
 }
 
@@ -138,7 +138,7 @@ function nsenterProblems(
 function snapshotProblems({ joviandss, synology, snapshotController }: CsiSettings): Problem[] {
   if (snapshotController !== undefined) return [];
   const reason =
-    "needs the snapshot CRDs and controller, which nothing here installs; add `snapshotController: {}`, or `snapshotController: { install: false }` if the cluster has them";
+    "needs the snapshot CRDs and controller, which these settings do not install; add `snapshotController: {}`, or `snapshotController: { install: false }` if the cluster has them";
   return Object.entries({ joviandss, synology })
     .filter(([, settings]) => settings?.snapshots.enabled)
     .map(([driver]) => ({ path: `${driver}.snapshots.enabled`, reason }));

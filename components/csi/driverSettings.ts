@@ -30,7 +30,7 @@ const iscsiadmSchema = z
         strategy: z
           .literal("chroot")
           .default("chroot")
-          .describe("chroot into the node's root; right for every Talos."),
+          .describe("chroot into the node's root; works on every Talos."),
         path: iscsiadmPath,
       }),
       sectionSchema({
@@ -55,12 +55,12 @@ export const imagesSchema = sectionSchema(
   Object.fromEntries(
     sidecarNames.map((name) => [
       name,
-      imageSchema(sidecarImages[name]).optional().describe(`In place of ${sidecarImages[name]}.`),
+      imageSchema(sidecarImages[name]).optional().describe(`Instead of ${sidecarImages[name]}.`),
     ]),
   ) as Record<Sidecar, z.ZodOptional<ReturnType<typeof imageSchema>>>,
 )
   .prefault({})
-  .describe("Override single images.");
+  .describe("Override individual images.");
 
 /** `registry`: one mirror for all images. */
 export const registrySchema = textSchema(
@@ -69,7 +69,7 @@ export const registrySchema = textSchema(
 )
   .refine((value) => /^[A-Za-z0-9.-]+(:\d{1,5})?(\/[a-z0-9._/-]+)?$/.test(value), {
     error: (issue) =>
-      `${describeValue(issue.input)} is not a registry; give host[:port][/path] without scheme, such as registry.example.com/mirror`,
+      `${describeValue(issue.input)} is not a registry; use host[:port][/path] without a scheme, such as registry.example.com/mirror`,
   })
   .optional()
   .describe("Registry for all images; paths and tags stay.");
@@ -100,7 +100,7 @@ const controllerSchema = sectionSchema({
   replicas: countSchema("a number of replicas", 1, 5)
     .default(1)
     .describe("More than one: failover within seconds."),
-  hostNetwork: flagSchema().default(false).describe("For storage that only nodes reach."),
+  hostNetwork: flagSchema().default(false).describe("If only nodes reach the storage."),
   nodeSelector: labels.default({}).describe("Node labels."),
   tolerations: controllerTolerations,
 })
@@ -130,13 +130,13 @@ const nodeSchema = sectionSchema({
 
 /** `probe`: whether and how `pulumi up` proves that the driver's volumes work. */
 const probeSchema = sectionSchema({
-  enabled: flagSchema().default(true).describe("`false` switches it off."),
+  enabled: flagSchema().default(true).describe("`false` turns it off."),
   image: imageSchema(probeImage)
     .optional()
     .describe(`Image with a shell and busybox. Default: ${probeImage}.`),
   size: textSchema("a size", "1Gi")
     .refine((value) => /^[1-9]\d*(\.\d+)?([KMGT]i?|k)?$/.test(value), {
-      error: (issue) => `${describeValue(issue.input)} is not a size of a volume; give one such as 1Gi`,
+      error: (issue) => `${describeValue(issue.input)} is not a volume size; use one such as 1Gi`,
     })
     .default("1Gi")
     .describe("Volume size."),
@@ -194,5 +194,5 @@ export const driverShape = (defaults: { namespace: string; healthPort: number })
   healthPort: portSchema()
     .max(65500, { error: "leaves no room above it; use a port up to 65500" })
     .default(defaults.healthPort)
-    .describe("First of three loopback ports (three more per further pool), unique per driver."),
+    .describe("First of three loopback ports (three more per additional pool), unique per driver."),
 });

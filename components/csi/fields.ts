@@ -8,20 +8,20 @@ export function sectionSchema<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code === "unrecognized_keys")
-        return `unknown key; known here are ${Object.keys(shape).join(", ")}`;
+        return `unknown key; known keys: ${Object.keys(shape).join(", ")}`;
       if (issue.input === undefined)
-        return `missing; give an object with the keys ${Object.keys(shape).join(", ")}`;
+        return `missing; set an object with the keys ${Object.keys(shape).join(", ")}`;
       return `must be an object with the keys ${Object.keys(shape).join(", ")}`;
     },
   });
 }
 
-/** A text that may not be empty. `example` shows a right one in the error. */
+/** A non-empty text. The error shows `example`. */
 export function textSchema(what: string, example: string) {
   return z
     .string({
       error: (issue) =>
-        `${issue.input === undefined ? "missing" : "must be text"}; give ${what}, such as ${example}`,
+        `${issue.input === undefined ? "missing" : "must be text"}; set ${what}, such as ${example}`,
     })
     .refine((value) => value.trim() !== "", {
       error: `is empty; give ${what}, such as ${example}`,
@@ -34,7 +34,7 @@ export function listSchema<Item extends z.ZodType>(item: Item, what: string, exa
   return z
     .array(item, {
       error: (issue) =>
-        `${issue.input === undefined ? "missing" : "must be a list"}; give ${what}, such as ${example}`,
+        `${issue.input === undefined ? "missing" : "must be a list"}; set ${what}, such as ${example}`,
     })
     .min(1, { error: `is empty; give ${what}, such as ${example}` });
 }
@@ -42,13 +42,13 @@ export function listSchema<Item extends z.ZodType>(item: Item, what: string, exa
 /** One of a few words. */
 export function choiceSchema<const Words extends readonly [string, ...string[]]>(words: Words) {
   return z.enum(words, {
-    error: (issue) => `${describeValue(issue.input)} is not known here; use ${joinChoices(words)}`,
+    error: (issue) => `${describeValue(issue.input)} is not supported; use ${joinChoices(words)}`,
   });
 }
 
 /** A switch. */
 export function flagSchema() {
-  return z.boolean({ error: (issue) => `${describeValue(issue.input)} is not a switch; use true or false` });
+  return z.boolean({ error: (issue) => `${describeValue(issue.input)} is not a boolean; use true or false` });
 }
 
 /** A whole number within bounds. */
@@ -75,8 +75,8 @@ export function ipv4AddressSchema() {
     {
       error: (issue) =>
         ipv6.safeParse(stripBrackets(issue.input)).success
-          ? `${describeValue(issue.input)} is an IPv6 address, which the driver does not support; give an IPv4 address or a host name that resolves to one`
-          : `${describeValue(issue.input)} is not an address; give an IPv4 address or a host name without scheme or port, such as 192.168.0.100`,
+          ? `${describeValue(issue.input)} is an IPv6 address, which the driver does not support; use an IPv4 address or a host name that resolves to one`
+          : `${describeValue(issue.input)} is not an address; use an IPv4 address or a host name without scheme or port, such as 192.168.0.100`,
     },
   );
 }
@@ -93,7 +93,7 @@ const dnsSubdomain = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-
 export function namespaceNameSchema() {
   return textSchema("a namespace", "joviandss-csi").refine((value) => dnsLabel.test(value), {
     error: (issue) =>
-      `${describeValue(issue.input)} is not a namespace name; use up to 63 small letters, digits and "-", such as joviandss-csi`,
+      `${describeValue(issue.input)} is not a namespace name; use up to 63 lowercase letters, digits and "-", such as joviandss-csi`,
   });
 }
 
@@ -101,7 +101,7 @@ export function namespaceNameSchema() {
 export function objectNameSchema(example: string) {
   return textSchema("a name", example).refine((value) => dnsSubdomain.test(value), {
     error: (issue) =>
-      `${describeValue(issue.input)} is not a Kubernetes name; use small letters, digits, "-" and ".", such as ${example}`,
+      `${describeValue(issue.input)} is not a Kubernetes name; use lowercase letters, digits, "-" and ".", such as ${example}`,
   });
 }
 
@@ -118,7 +118,7 @@ export function absolutePathSchema(example: string) {
   return textSchema("an absolute path", example).refine(
     (value) => /^(\/[A-Za-z0-9._-]+)+$/.test(value) && !value.split("/").includes(".."),
     {
-      error: (issue) => `${describeValue(issue.input)} is not an absolute path; give one such as ${example}`,
+      error: (issue) => `${describeValue(issue.input)} is not an absolute path; use one such as ${example}`,
     },
   );
 }
@@ -128,12 +128,12 @@ export function absolutePathSchema(example: string) {
  * place: several lines (a pasted file), more than anyone writes by hand, what `secrecy/` takes for a secret, or a word that may be a password.
  */
 export function describeText(value: string): string {
-  if (value.length > 80 || /[\r\n]/.test(value)) return `a text of ${value.length} letters`;
+  if (value.length > 80 || /[\r\n]/.test(value)) return `a text of ${value.length} characters`;
   // A user name and a password in a URL: nobody needs to see them to find the mistake.
   const bare = value.replace(/\/\/.*@/, "//…@");
   const suspicious = looksRandom(bare) || secretSpans(bare, true).length > 0;
   return suspicious || bare.split(/[^\p{L}\p{N}+=!$%^&*~]+/u).some(mayBePassword)
-    ? `a text of ${value.length} letters`
+    ? `a text of ${value.length} characters`
     : JSON.stringify(bare);
 }
 

@@ -46,12 +46,11 @@ export function parseImageReference(reference: string): ImageReference | undefin
 export function imageProblem(reference: string): string | undefined {
   const parsed = parseImageReference(reference);
   if (parsed === undefined)
-    return `"${reference}" is not an image reference; give host/path:tag or host/path@sha256:<64 hex digits>`;
+    return `"${reference}" is not an image reference; use host/path:tag or host/path@sha256:<64 hex digits>`;
   if (parsed.digest !== undefined) return undefined;
   if (parsed.tag === undefined)
-    return `"${reference}" has neither tag nor digest, which means :latest; give the one that was tested`;
-  if (parsed.tag === "latest")
-    return `"${reference}" may become another image at any time; give a version's tag or a digest`;
+    return `"${reference}" has neither tag nor digest, which means :latest; set the version that you tested`;
+  if (parsed.tag === "latest") return `"${reference}" can change at any time; use a version tag or a digest`;
   return undefined;
 }
 

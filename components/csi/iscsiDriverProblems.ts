@@ -14,14 +14,17 @@ export function driverProblems(driver: IscsiDriver, workloadIsolation: boolean):
   if (belongsToKubernetes(driver.namespace)) {
     problems.push({
       path: "namespace",
-      reason: `${driver.namespace} belongs to Kubernetes and would be deleted with the driver; give the driver one of its own`,
+      reason: `${driver.namespace} belongs to Kubernetes and would be deleted with the driver; use a dedicated namespace`,
     });
   }
   for (const part of ["controller", "node"] as const) {
     for (const [index, { name }] of (driver[part].plugin.volumes ?? []).entries()) {
       const path = `${part}.plugin.volumes[${index}].name`;
       if (ownVolumes.includes(name)) {
-        problems.push({ path, reason: `${name} is a volume that every driver has; use another name` });
+        problems.push({
+          path,
+          reason: `${name} is a volume name that every driver already uses; use another name`,
+        });
       }
     }
   }
@@ -40,4 +43,4 @@ const ownVolumes = [
 
 /** Why nsenter cannot work with workload isolation. */
 export const nsenterReason =
-  "nsenter needs to see the process iscsid, and with workload isolation (clusters made with Talos 1.14 or newer) no pod can, hostPID or not. Two ways out: use chroot; or, if the driver cannot, switch the isolation off on every node with a patch (kind: SecurityProfileConfig, workloadIsolation: false)";
+  "nsenter needs to see the process iscsid, but with workload isolation (clusters created with Talos 1.14 or newer) no pod can, even with hostPID. Use chroot or, if the driver does not support it, turn isolation off on every node with a patch (kind: SecurityProfileConfig, workloadIsolation: false)";

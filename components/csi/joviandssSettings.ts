@@ -24,7 +24,7 @@ const endpoint = sectionSchema({
     ipv4AddressSchema(),
     "the addresses of the JovianDSS REST API",
     "[192.168.0.100]",
-  ).describe("REST addresses; the driver uses the first only."),
+  ).describe("REST addresses; the driver uses only the first."),
   port: portSchema().default(82).describe("REST port."),
   protocol: choiceSchema(["https", "http"])
     .default("https")
@@ -40,7 +40,7 @@ const endpoint = sectionSchema({
   idleTimeout: textSchema("a duration", "30s")
     .refine((value) => /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(value), {
       error: (issue) =>
-        `${describeValue(issue.input)} is not a Go duration; give one such as 30s. The driver would crash on its first call`,
+        `${describeValue(issue.input)} is not a Go duration; use one such as 30s. The driver would crash on its first call`,
     })
     .default("30s")
     .describe("Idle limit, as a Go duration."),
@@ -48,13 +48,13 @@ const endpoint = sectionSchema({
   .refine((value) => value.protocol === "https" || value.allowHttp, {
     path: ["protocol"],
     error:
-      "http would send the password in clear text; use https, or say allowHttp: true if the network is yours alone",
+      "http would send the password in clear text; use https, or set allowHttp: true if the network is private",
   })
   .describe("REST API.");
 
 const iscsi = sectionSchema({
   addresses: listSchema(ipv4AddressSchema(), "the iSCSI portal addresses", "[192.168.0.100]").describe(
-    "Portal addresses; the driver uses the first only.",
+    "Portal addresses; the driver uses only the first.",
   ),
   port: z
     .literal(3260, {
@@ -66,7 +66,7 @@ const iscsi = sectionSchema({
   targetPrefix: textSchema("the first part of target names", "iqn.csi.2019-04")
     .refine((value) => /^iqn\.[a-z0-9.:-]+$/.test(value), {
       error: (issue) =>
-        `${describeValue(issue.input)} is not the start of an iSCSI name; give one such as iqn.csi.2019-04 (small letters, digits, ".", ":" and "-")`,
+        `${describeValue(issue.input)} is not the start of an iSCSI name; use one such as iqn.csi.2019-04 (lowercase letters, digits, ".", ":" and "-")`,
     })
     .default("iqn.csi.2019-04")
     .describe("Target name prefix. Never change it while volumes are in use."),
@@ -81,9 +81,9 @@ export const joviandssStorageClassSchema = sectionSchema({
   accessModes: listSchema(
     z.enum(["ReadWriteOnce", "ReadWriteOncePod"], {
       error: (issue) =>
-        `${describeValue(issue.input)} is not possible: the driver does not check access modes, and two nodes that mount one file system destroy it. Use ReadWriteOnce or ReadWriteOncePod`,
+        `${describeValue(issue.input)} is not supported: the driver does not check access modes, and two nodes that mount the same file system destroy it. Use ReadWriteOnce or ReadWriteOncePod`,
     }),
-    "the access modes claims may ask for",
+    "the access modes that claims may request",
     "[ReadWriteOnce]",
   )
     .default(["ReadWriteOnce", "ReadWriteOncePod"])
@@ -91,7 +91,7 @@ export const joviandssStorageClassSchema = sectionSchema({
   volumeMode: z
     .literal("Filesystem", {
       error: (issue) =>
-        `${describeValue(issue.input)} is not possible: the driver would format and mount the volume all the same. Use Filesystem`,
+        `${describeValue(issue.input)} is not supported: the driver would still format and mount the volume. Use Filesystem`,
     })
     .default("Filesystem")
     .describe("Always Filesystem."),
@@ -101,7 +101,7 @@ const pool = sectionSchema({
   name: textSchema("a JovianDSS pool", "Pool-0")
     .refine((value) => /^(?=.*[A-Za-z0-9])[A-Za-z0-9_.:-]{1,40}$/.test(value), {
       error: (issue) =>
-        `${describeValue(issue.input)} is not a pool name; give it as JovianDSS shows it (up to 40 letters, digits and _ . : -), such as Pool-0`,
+        `${describeValue(issue.input)} is not a pool name; write it as JovianDSS shows it (up to 40 letters, digits and _ . : -), such as Pool-0`,
     })
     .describe("Pool name."),
   storageClasses: listSchema(
@@ -110,13 +110,13 @@ const pool = sectionSchema({
     "[{ name: joviandss-sc }]",
   )
     .optional()
-    .describe("Default: joviandss-sc (joviandss-sc-<pool> for further pools)."),
+    .describe("Default: joviandss-sc (joviandss-sc-<pool> for additional pools)."),
   driver: sectionSchema({
     name: objectNameSchema("pool-1.csi.joviandss.open-e.com").describe("Built-in driver name."),
     image: imageSchema(imageExample).describe("That image."),
   })
     .optional()
-    .describe("Further pools only: each needs an image built with its own driver name."),
+    .describe("Additional pools only: each needs an image built with its own driver name."),
 });
 
 /** `joviandss` without the rules about several of its values. */
@@ -162,7 +162,7 @@ export function joviandssWarnings(settings: JovianDssSettings): Problem[] {
       : [
           {
             path,
-            reason: `the released driver uses ${list[0]} alone and does not fail over to ${list.slice(1).join(", ")}; give a virtual IP for ${what}`,
+            reason: `the released driver uses only ${list[0]} and does not fail over to ${list.slice(1).join(", ")}; use a virtual IP for ${what}`,
           },
         ];
   return [
@@ -170,13 +170,13 @@ export function joviandssWarnings(settings: JovianDssSettings): Problem[] {
     ...unused(settings.iscsi.addresses, "iscsi.addresses", "the iSCSI portal"),
     ...(settings.image.includes("@sha256:")
       ? []
-      : [{ path: "image", reason: `${settings.image} is a tag, which can be moved; a digest cannot` }]),
+      : [{ path: "image", reason: `${settings.image} is a tag, which can change; a digest cannot` }]),
     ...(settings.snapshots.enabled
       ? [
           {
             path: "snapshots.enabled",
             reason:
-              "snapshots can be taken and deleted, but not restored, and claims cannot be cloned: the driver does not name the source of a volume, so the provisioner deletes the copy and tries again, forever",
+              "snapshots can be taken and deleted, but not restored, and claims cannot be cloned: the driver does not report the source of a volume, so the provisioner deletes the copy and retries forever",
           },
         ]
       : []),
@@ -195,14 +195,14 @@ function poolProblems(pools: readonly JovianDssPool[]): { path: (string | number
       const path =
         entry.driver === undefined ? ["pools", index, "driver"] : ["pools", index, "driver", "name"];
       const reason =
-        `driver ${driver} already serves pools[${other}] (${pools[other]?.name}), and two controllers of one name would both answer every claim; ` +
-        "give this pool driver.name and driver.image of an image built with another name (docs/joviandss.md)";
+        `driver ${driver} already serves pools[${other}] (${pools[other]?.name}), and two controllers with the same name would both answer every claim; ` +
+        "set this pool's driver.name and driver.image to an image built with another name (docs/joviandss.md)";
       problems.push({ path, reason });
     } else drivers.set(driver, index);
     // Names in the cluster are made of the pool's, and keep fewer characters apart.
     const twin = names.get(slug(entry.name));
     if (twin !== undefined) {
-      const reason = `pool ${entry.name} cannot be told from pools[${twin}] (${pools[twin]?.name}) in names of Kubernetes objects`;
+      const reason = `pool ${entry.name} cannot be distinguished from pools[${twin}] (${pools[twin]?.name}) in names of Kubernetes objects`;
       problems.push({ path: ["pools", index, "name"], reason });
     } else names.set(slug(entry.name), index);
     for (const [position, { name }] of (entry.storageClasses ?? []).entries()) {

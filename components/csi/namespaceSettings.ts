@@ -11,7 +11,7 @@ const namespaceSchema = sectionSchema({
   name: namespaceNameSchema()
     .refine((name) => !belongsToKubernetes(name), {
       error: (issue) =>
-        `${describeValue(issue.input)} belongs to Kubernetes and exists already; give the driver a namespace of its own`,
+        `${describeValue(issue.input)} belongs to Kubernetes and already exists; use a dedicated namespace for the driver`,
     })
     .describe("Namespace name."),
   labels: labels.default({}).describe("More labels."),
@@ -20,7 +20,7 @@ const namespaceSchema = sectionSchema({
 
 /** `namespaces` in a stack's file. */
 export const namespacesSchema = z
-  .array(namespaceSchema, { error: "must be a list; give namespaces such as [{ name: longhorn-system }]" })
+  .array(namespaceSchema, { error: "must be a list of namespaces such as [{ name: longhorn-system }]" })
   .default([])
   .describe("Privileged namespaces for other drivers. Kept when removed here.");
 

@@ -33,7 +33,7 @@ const array = sectionSchema({
 }).refine((value) => value.https || value.allowHttp, {
   path: ["https"],
   error:
-    "false would send the password in clear text; use https, or say allowHttp: true if the network is yours alone",
+    "false would send the password in clear text; use https, or set allowHttp: true if the network is private",
 });
 
 /** `synology` without the rules about several of its values. */
@@ -97,12 +97,12 @@ export function synologyWarnings(settings: SynologySettings, extensions: readonl
   const classes = settings.storageClasses.flatMap((entry, index): Problem[] => {
     const path = `storageClasses[${index}]`;
     if (entry.protocol === "iscsi" && entry.fsType === "btrfs" && lacks("siderolabs/btrfs")) {
-      const reason = `is btrfs, which the kernel of Talos mounts with the extension siderolabs/btrfs only${addIt("siderolabs/btrfs")}`;
+      const reason = `is btrfs, which Talos mounts only with the extension siderolabs/btrfs${addIt("siderolabs/btrfs")}`;
       return [{ path: `${path}.fsType`, reason }];
     }
     const unlocked = entry.protocol === "nfs" && entry.nfsVersion === "3";
     if (unlocked && lacks("siderolabs/nfs-utils") && !entry.mountOptions.includes("nolock")) {
-      const reason = `is 3, and file locks of NFS 3 need rpc.statd on the node${addIt("siderolabs/nfs-utils")}, mount with nolock, or use nfsVersion "4.1"`;
+      const reason = `is 3, and NFS 3 file locks need rpc.statd on the node${addIt("siderolabs/nfs-utils")}, mount with nolock, or use nfsVersion "4.1"`;
       return [{ path: `${path}.nfsVersion`, reason }];
     }
     return [];
@@ -145,7 +145,7 @@ function combinationProblems({
         : [
             {
               path: ["storageClasses", index, "array"],
-              reason: `${host} is not among arrays; use ${hosts.join(" or ")}`,
+              reason: `${host} is not in arrays; use ${hosts.join(" or ")}`,
             },
           ],
     ),

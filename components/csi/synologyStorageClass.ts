@@ -41,7 +41,7 @@ const iscsiClass = sectionSchema({
 }).refine((value) => value.spaceReclamation !== true || value.thinProvisioning, {
   path: ["spaceReclamation"],
   error:
-    "is for thin LUNs only, and the driver refuses every claim otherwise; set thinProvisioning: true or leave it out",
+    "works only with thin LUNs; otherwise the driver refuses every claim. Set thinProvisioning: true, or remove it",
 });
 
 const smbClass = sectionSchema({
@@ -60,7 +60,7 @@ const nfsClass = sectionSchema({
   mountPermissions: textSchema("octal permissions", '"0750"')
     .refine((value) => /^0?[0-7]{3,4}$/.test(value), {
       error: (issue) =>
-        `${describeValue(issue.input)} is not an octal mode; give one in quotes such as "0750"`,
+        `${describeValue(issue.input)} is not an octal mode; use one in quotes such as "0750"`,
     })
     .optional()
     .describe('Octal mode, in quotes. Driver default: "0750".'),
@@ -73,7 +73,7 @@ const nfsClass = sectionSchema({
 export const synologyStorageClassSchema = z.discriminatedUnion("protocol", [iscsiClass, smbClass, nfsClass], {
   error: (issue) =>
     typeof issue.input === "object" && issue.input !== null && "protocol" in issue.input
-      ? `${describeValue(issue.input.protocol)} is not a protocol of this driver; use ${joinChoices(["iscsi", "smb", "nfs"])}`
+      ? `${describeValue(issue.input.protocol)} is not a protocol that this driver supports; use ${joinChoices(["iscsi", "smb", "nfs"])}`
       : "must be an object with a name",
 });
 

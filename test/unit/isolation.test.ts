@@ -51,6 +51,6 @@ describe("workload isolation", () => {
     });
     const [problem] = csiProblems({ joviandss }, { workloadIsolation: true });
     expect(problem?.path).toBe("joviandss.iscsiadm.strategy");
-    expect(problem?.reason).toMatch(/Two ways out: use chroot; or.*workloadIsolation: false/);
+    expect(problem?.reason).toMatch(/Use chroot or, if.*workloadIsolation: false/);
   });
 });

@@ -20,19 +20,19 @@ describe("both drivers on one cluster", () => {
       "a namespace",
       { synology: { namespace: "joviandss-csi" } },
       "synology.namespace",
-      /namespace joviandss-csi is taken by joviandss.namespace/,
+      /namespace joviandss-csi is already used by joviandss.namespace/,
     ],
     [
       "a health port",
       { synology: { healthPort: 29808 } },
       "synology.healthPort",
-      /health port 29810 is taken by joviandss.healthPort/,
+      /health port 29810 is already used by joviandss.healthPort/,
     ],
     [
       "a StorageClass",
       { synology: { storageClasses: [{ name: "joviandss-sc" }] } },
       "synology.storageClasses[0].name",
-      /is taken by joviandss.pools\[0\].storageClasses\[0\].name/,
+      /is already used by joviandss.pools\[0\].storageClasses\[0\].name/,
     ],
     [
       "the default",
@@ -41,7 +41,7 @@ describe("both drivers on one cluster", () => {
         synology: { storageClasses: [{ name: "s", default: true }] },
       },
       "synology.storageClasses[0].default",
-      /j is the default StorageClass already/,
+      /j is already the default StorageClass/,
     ],
   ])("may not share %s", (_, more, where, reason) => {
     expect(csiProblems(both(more))).toEqual([

@@ -224,5 +224,5 @@ test("nsenter with workload isolation is refused", () => {
         iscsiadm: { strategy: "nsenter" },
         workloadIsolation: true,
       }),
-  ).toThrow(/iscsiadm\.strategy: .*use chroot/);
+  ).toThrow(/iscsiadm\.strategy: .*Use chroot/);
 });

@@ -11,14 +11,8 @@ test("the least that is needed is enough", () => {
 // Each row: what is changed, the path that is named, and what the reason says (what was seen, what would be right).
 describe("JovianDSS refuses", () => {
   test.each<[string, Path, unknown, string, RegExp]>([
-    ["no image", ["image"], undefined, "image", /missing; give an image with a tag or, better, a digest/],
-    [
-      "the tag latest",
-      ["image"],
-      "opene/joviandss-csi:latest",
-      "image",
-      /may become another image at any time/,
-    ],
+    ["no image", ["image"], undefined, "image", /missing; set an image with a tag or, better, a digest/],
+    ["the tag latest", ["image"], "opene/joviandss-csi:latest", "image", /can change at any time/],
     ["no tag", ["image"], "opene/joviandss-csi", "image", /neither tag nor digest, which means :latest/],
     [
       "something that is no image",
@@ -33,14 +27,14 @@ describe("JovianDSS refuses", () => {
       ["endpoint"],
       undefined,
       "endpoint",
-      /missing; give an object with the keys addresses, port/,
+      /missing; set an object with the keys addresses, port/,
     ],
     [
       "no address",
       ["endpoint", "addresses"],
       undefined,
       "endpoint.addresses",
-      /missing; give the addresses of the JovianDSS REST API/,
+      /missing; set the addresses of the JovianDSS REST API/,
     ],
     ["an empty list of addresses", ["endpoint", "addresses"], [], "endpoint.addresses", /is empty/],
     [
@@ -70,7 +64,7 @@ describe("JovianDSS refuses", () => {
       ["endpoint", "password"],
       undefined,
       "endpoint.password",
-      /missing; give the REST user's password/,
+      /missing; set the REST user's password/,
     ],
     ["an empty password", ["endpoint", "password"], "", "endpoint.password", /is empty/],
     [
@@ -94,7 +88,7 @@ describe("JovianDSS refuses", () => {
       ["endpoint", "protocol"],
       "ftp",
       "endpoint.protocol",
-      /"ftp" is not known here; use https or http/,
+      /"ftp" is not supported; use https or http/,
     ],
     [
       "a time the driver cannot read",
@@ -124,7 +118,7 @@ describe("JovianDSS refuses", () => {
       "iscsi.targetPrefix",
       /is not the start of an iSCSI name/,
     ],
-    ["no pool", ["pools"], undefined, "pools", /missing; give the pools/],
+    ["no pool", ["pools"], undefined, "pools", /missing; set the pools/],
     ["an empty list of pools", ["pools"], [], "pools", /is empty/],
     ["a pool with a slash", ["pools", 0, "name"], "Pool/0", "pools[0].name", /is not a pool name/],
     [
@@ -132,21 +126,21 @@ describe("JovianDSS refuses", () => {
       ["pools", 0, "storageClasses"],
       [{ name: "a", accessModes: ["ReadWriteMany"] }],
       "pools[0].storageClasses[0].accessModes[0]",
-      /"ReadWriteMany" is not possible.*two nodes.*ReadWriteOnce/,
+      /"ReadWriteMany" is not supported.*two nodes.*ReadWriteOnce/,
     ],
     [
       "ReadOnlyMany",
       ["pools", 0, "storageClasses"],
       [{ name: "a", accessModes: ["ReadWriteOnce", "ReadOnlyMany"] }],
       "pools[0].storageClasses[0].accessModes[1]",
-      /"ReadOnlyMany" is not possible/,
+      /"ReadOnlyMany" is not supported/,
     ],
     [
       "raw block volumes",
       ["pools", 0, "storageClasses"],
       [{ name: "a", volumeMode: "Block" }],
       "pools[0].storageClasses[0].volumeMode",
-      /"Block" is not possible/,
+      /"Block" is not supported/,
     ],
     [
       "a file system the image cannot make",
@@ -181,14 +175,14 @@ describe("JovianDSS refuses", () => {
       ["pools"],
       [{ name: "P" }, { name: "P", driver: { name: "p.example.com", image: `example.com/p@${digest}` } }],
       "pools[1].name",
-      /pool P cannot be told from pools\[0\] \(P\)/,
+      /pool P cannot be distinguished from pools\[0\] \(P\)/,
     ],
     [
       "an unknown key",
       ["endpoint", "adresses"],
       ["10.0.0.1"],
       "endpoint.adresses",
-      /unknown key; known here are addresses, port/,
+      /unknown key; known keys: addresses, port/,
     ],
     ["an unknown strategy", ["iscsiadm"], { strategy: "ssh" }, "iscsiadm.strategy", /chroot or nsenter/],
     [
@@ -199,7 +193,7 @@ describe("JovianDSS refuses", () => {
       /is not an absolute path/,
     ],
     ["a namespace that is none", ["namespace"], "Joviandss", "namespace", /is not a namespace name/],
-    ["a registry with a scheme", ["registry"], "https://mirror.example.com", "registry", /without scheme/],
+    ["a registry with a scheme", ["registry"], "https://mirror.example.com", "registry", /without a scheme/],
     [
       "a sidecar without a version",
       ["images"],
@@ -212,7 +206,7 @@ describe("JovianDSS refuses", () => {
       ["images"],
       { healthmonitor: "a:1" },
       "images.healthmonitor",
-      /unknown key; known here are provisioner/,
+      /unknown key; known keys: provisioner/,
     ],
     [
       "no nodes at all during a rollout",
@@ -226,7 +220,7 @@ describe("JovianDSS refuses", () => {
       ["guardAccessModes"],
       "yes",
       "guardAccessModes",
-      /"yes" is not a switch; use true or false/,
+      /"yes" is not a boolean; use true or false/,
     ],
   ])("%s", (_, path, value, where, reason) => {
     const problems = problemsOf(joviandssSchema, withChange(joviandss, path, value));

@@ -16,13 +16,13 @@ test("http is allowed to those who say so", () => {
 describe("Synology refuses", () => {
   const storageClass = (entry: object) => ({ ...synology, storageClasses: [{ name: "a", ...entry }] });
   test.each<[string, object, string, RegExp]>([
-    ["no arrays", {}, "arrays", /missing; give the Synology arrays/],
+    ["no arrays", {}, "arrays", /missing; set the Synology arrays/],
     ["an empty list of arrays", { arrays: [] }, "arrays", /is empty/],
     [
       "an array without a host",
       withChange(synology, ["arrays", 0, "host"], undefined),
       "arrays[0].host",
-      /missing; give an address/,
+      /missing; set an address/,
     ],
     [
       "an array without a password",
@@ -52,25 +52,25 @@ describe("Synology refuses", () => {
       "the tag latest",
       { ...synology, image: "synology/synology-csi:latest" },
       "image",
-      /may become another image/,
+      /can change at any time/,
     ],
     [
       "another protocol",
       storageClass({ protocol: "fc" }),
       "storageClasses[0].protocol",
-      /"fc" is not a protocol of this driver; use iscsi, smb or nfs/,
+      /"fc" is not a protocol that this driver supports; use iscsi, smb or nfs/,
     ],
     [
       "an array it does not know",
       storageClass({ array: "10.9.9.9" }),
       "storageClasses[0].array",
-      /10.9.9.9 is not among arrays; use 192.168.0.20/,
+      /10.9.9.9 is not in arrays; use 192.168.0.20/,
     ],
     [
       "reclamation of thick LUNs",
       storageClass({ thinProvisioning: false, spaceReclamation: true }),
       "storageClasses[0].spaceReclamation",
-      /thin LUNs only/,
+      /works only with thin LUNs/,
     ],
     [
       "SMB without credentials",

@@ -72,6 +72,6 @@ test("a volume with a name of the base's own is refused", async () => {
   const volumes = [{ name: "config", mountPath: "/x", source: { emptyDir: true } }] as const;
   const driver = { ...acme, node: { ...acme.node, plugin: { ...plugin, volumes: [...volumes] } } };
   await expect(record(() => new IscsiCsiDriver("acme", { driver }))).rejects.toThrow(
-    "config is a volume that every driver has; use another name",
+    "config is a volume name that every driver already uses; use another name",
   );
 });
