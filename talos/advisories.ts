@@ -1,6 +1,6 @@
 /**
- * What is known of Talos releases and of the way from one to another, as data with a source: shown in the preview as a
- * warning, or refused. Nothing here is about the state of a node; the guards of an upgrade look at that.
+ * Known facts about Talos releases and upgrades between them, as data with a source: shown in the preview as a warning,
+ * or refused. Nothing here depends on the state of a node; the guards of an upgrade check that.
  */
 import type { Schematic } from "./schematic.ts";
 import { installerPartsOf } from "./image.ts";
@@ -17,25 +17,25 @@ import { hasSchematicExtension } from "./features.ts";
 import { lostKernelArguments } from "./kernelArguments.ts";
 import { compareVersions, contractAtLeast, contractOf, parseVersion, versionAtLeast } from "./version.ts";
 
-/** What the advisories are asked about. */
+/** The upgrade that advisories are about. */
 export interface AdvisoryQuestion {
-  /** The release that runs; absent for a machine that is new. */
+  /** The release that runs; absent for a new machine. */
   readonly from?: string | undefined;
-  /** The release that shall run. */
+  /** The release to upgrade to. */
   readonly to: string;
   /** The contract of the machine configuration. */
   readonly contract: string;
-  /** The extensions that are wanted, `iscsi-tools` or `siderolabs/iscsi-tools`. */
+  /** The extensions of the image, `iscsi-tools` or `siderolabs/iscsi-tools`. */
   readonly extensions: readonly string[];
   /** The schematic of the image. */
   readonly schematic?: Schematic | undefined;
   /** The installer image. */
   readonly image?: string | undefined;
-  /** Kernel arguments in `machine.install.extraKernelArgs`, from whatever patch. */
+  /** Kernel arguments in `machine.install.extraKernelArgs`, from any patch. */
   readonly installKernelArgs?: readonly string[] | undefined;
 }
 
-/** One thing to know before going on. */
+/** Something to know before an upgrade. */
 export interface Advisory {
   /** Stable: `initiator-name-changes`. */
   readonly id: string;
@@ -43,7 +43,7 @@ export interface Advisory {
   readonly severity: "warning" | "refuse";
   /** What happens and what to do about it. */
   readonly text: string;
-  /** Where this is known from. */
+  /** The source of this fact. */
   readonly source: string;
 }
 
@@ -68,10 +68,10 @@ const ROWS: readonly Row[] = [
       if (from === undefined || !wantsExtension(question, ISCSI) || !initiatorNameChanges(from, to))
         return undefined;
       return initiatorNameSource(to) === "machine-id"
-        ? `from ${from} to ${to} every node's iSCSI initiator name becomes iqn.2017-11.dev.talos:<machine id>; ` +
-            "before the upgrade allow the new names on the array (they are outputs of this stack afterwards), " +
-            "or volumes will not attach"
-        : `from ${from} to ${to} every node's iSCSI initiator name is generated anew; allow the new names on the array`;
+        ? `from ${from} to ${to}, every node's iSCSI initiator name changes to iqn.2017-11.dev.talos:<machine id>; ` +
+            "allow the new names on the array before the upgrade, or volumes will not attach " +
+            "(afterwards, the names are outputs of this stack)"
+        : `from ${from} to ${to}, every node's iSCSI initiator name is regenerated; allow the new names on the array`;
     },
   },
   {
@@ -83,7 +83,7 @@ const ROWS: readonly Row[] = [
       const applies = from !== undefined && wantsExtension(question, ISCSI) && hasTgtd(from) && !hasTgtd(to);
       return messageIf(
         applies,
-        `${to} has no ext-tgtd any more; checks and monitoring that expect the service will fail`,
+        `${to} no longer has ext-tgtd; checks and monitoring that expect the service will fail`,
       );
     },
   },
@@ -100,8 +100,8 @@ const ROWS: readonly Row[] = [
         versionAtLeast(to, 10);
       return messageIf(
         applies,
-        `${to} has neither /usr/local/etc/iscsi nor /system/iscsi; a CSI driver that mounts one of them must be changed ` +
-          "to /etc/iscsi and /var/lib/iscsi first",
+        `${to} has neither /usr/local/etc/iscsi nor /system/iscsi; a CSI driver that mounts one of them must first be ` +
+          "changed to /etc/iscsi and /var/lib/iscsi",
       );
     },
   },
@@ -118,8 +118,8 @@ const ROWS: readonly Row[] = [
         compareVersions(to, "v1.13.8") >= 0;
       return messageIf(
         applies,
-        `${to} carries open-iscsi 2.1.12. Node records in /var/lib/iscsi were written by an older one, and a CSI driver ` +
-          "that brings its own iscsiadm must match it: if logins fail after the upgrade, discover the targets again",
+        `${to} ships open-iscsi 2.1.12. Node records in /var/lib/iscsi were written by an older version, and a CSI driver ` +
+          "that ships its own iscsiadm must match it: if logins fail after the upgrade, rediscover the targets",
       );
     },
   },
@@ -158,7 +158,7 @@ const ROWS: readonly Row[] = [
       return messageIf(
         old.length > 0,
         `the schematic uses old extension names: ${renamed.join(", ")}. The factory still builds them, and nodes are checked for ` +
-          "either name. Another name is another schematic ID: rename them with the next upgrade",
+          "either name. Renaming changes the schematic ID, so rename them with the next upgrade",
       );
     },
   },
@@ -185,10 +185,10 @@ const ROWS: readonly Row[] = [
       messageIf(
         installKernelArgs.length > 0 && versionAtLeast(to, 10),
         `nodes that boot with systemd-boot ignore machine.install.extraKernelArgs (${installKernelArgs.join(" ")}); ` +
-          "put them into the schematic, customization.extraKernelArgs" +
+          "put them in the schematic (customization.extraKernelArgs)" +
           // Older releases refuse the key.
           (versionAtLeast(from ?? to, 12)
-            ? ", and for nodes that boot with GRUB set machine.install.grubUseUKICmdline: true in place of machine.install.extraKernelArgs"
+            ? ", and for nodes that boot with GRUB set machine.install.grubUseUKICmdline: true instead of machine.install.extraKernelArgs"
             : ""),
       ),
   },
@@ -200,9 +200,9 @@ const ROWS: readonly Row[] = [
       const lost = lostKernelArguments(installKernelArgs);
       return messageIf(
         from !== undefined && lost.length > 0 && versionAtLeast(from, 13),
-        `${from} upgrades through LifecycleService, which does not pass machine.install.extraKernelArgs on: nodes that ` +
+        `${from} upgrades through LifecycleService, which does not pass on machine.install.extraKernelArgs: nodes that ` +
           `boot with GRUB would lose ${lost.join(" ")}, and the upgrade of such a node is refused. Put ` +
-          `${installKernelArgs.join(" ")} into the schematic, customization.extraKernelArgs, remove ` +
+          `${installKernelArgs.join(" ")} in the schematic (customization.extraKernelArgs), remove ` +
           "machine.install.extraKernelArgs and set machine.install.grubUseUKICmdline: true; without it, GRUB ignores the schematic's arguments",
       );
     },
@@ -231,7 +231,7 @@ const ROWS: readonly Row[] = [
         .find((version) => !versionAtLeast(version, minor));
       return (
         behind &&
-        `contract ${contract} has documents that ${behind} does not know; use ${contractOf(behind)} or older`
+        `contract ${contract} has documents that ${behind} does not support; use ${contractOf(behind)} or older`
       );
     },
   },
@@ -244,7 +244,7 @@ const ROWS: readonly Row[] = [
         image !== undefined &&
           versionAtLeast(to, 14) &&
           installerPartsOf(image)?.registry === "ghcr.io/siderolabs",
-        `ghcr.io/siderolabs/installer is not published for ${to} any more; use the factory's installer`,
+        `ghcr.io/siderolabs/installer is no longer published for ${to}; use the factory's installer`,
       ),
   },
   {
@@ -259,7 +259,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-/** Everything that is known about the question, refusals first. */
+/** All advisories for an upgrade, refusals first. */
 export function advisories(question: AdvisoryQuestion): readonly Advisory[] {
   const found = ROWS.flatMap(({ id, severity, source, applies }): Advisory[] => {
     const message = applies(question);

@@ -1,6 +1,6 @@
 /**
- * The rules that a node's whole machine configuration has to keep, beyond what merging refuses: looked at once, on the merged result, whatever form the
- * patches had that led to it. Pure; held against talosctl, the machinery of 1.14 and kube-apiserver in test/tools/judgeMachinery.test.ts.
+ * Rules for a node's whole machine configuration, beyond what merging refuses: checked once, on the merged result, whatever form its patches have. Pure;
+ * compared with talosctl, the machinery of 1.14 and kube-apiserver in test/tools/judgeMachinery.test.ts.
  */
 import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
 import { sameMeaning } from "./configMeaning.ts";
@@ -11,13 +11,13 @@ import { podSecurityFindings } from "./podSecurity.ts";
 /** What the configuration is for, and what the settings say about it. */
 export interface ConfigExpectations {
   readonly role: "controlplane" | "worker";
-  /** The installer image that the settings give. */
+  /** The installer image from the settings. */
   readonly image?: string | undefined;
-  /** The host name that the settings give. */
+  /** The host name from the settings. */
   readonly hostname?: string | undefined;
-  /** Who exempts a namespace already: `Talos exempts it by itself`. */
+  /** Who already exempts a namespace: `Talos already exempts it`. */
   readonly exempter?: ((namespace: string) => string) | undefined;
-  /** The configuration before the patches of the user: its secrets stay. */
+  /** The configuration before the user's patches, which must not change its secrets. */
   readonly before?: readonly TreeMap[] | undefined;
 }
 
@@ -36,7 +36,7 @@ const roleRule: Rule = (config, { role: wanted }) => {
   const type = config.text("machine", "type");
   const types = wanted === "worker" ? ["worker"] : ["controlplane", "init"];
   if (type === undefined || types.includes(type)) return [];
-  const reason = `machine.type ${JSON.stringify(type)} contradicts the node's role, ${wanted}`;
+  const reason = `machine.type ${JSON.stringify(type)} conflicts with the node's role, ${wanted}`;
   return [{ rule: "role", reason, places: [inMainDocument("machine", "type")] }];
 };
 
@@ -54,7 +54,7 @@ const SECRETS: readonly (readonly string[])[] = [
   ["cluster", "etcd", "ca"],
 ];
 
-// Contracts from v1.14 on: the documents, and in them what the cluster's secrets give.
+// Contract v1.14 and newer: the fields of documents that come from the cluster's secrets.
 const SECRET_DOCUMENTS: readonly Place[] = [
   { kind: "DiscoveryIdentityConfig", keys: [] },
   { kind: "KubeAPIServerCAConfig", keys: ["issuingCA"] },
@@ -71,7 +71,7 @@ const secretsRule: Rule = (config, { before }) => {
     .filter((place) => !sameMeaning(value(old, place), value(config, place)))
     .map((place) => ({
       rule: "secrets",
-      reason: `${[...(place.kind === "" ? [] : [place.kind]), ...place.keys].join(".")} belongs to the cluster's secrets; bring them along by cluster.secrets`,
+      reason: `${[...(place.kind === "" ? [] : [place.kind]), ...place.keys].join(".")} is part of the cluster's secrets; set it through cluster.secrets`,
       places: [place],
     }));
 };
@@ -106,7 +106,7 @@ const installSectionsRule: Rule = (config) =>
         {
           rule: "install",
           reason:
-            "machine.install cannot be used with the UnattendedInstallConfig document that the configuration has; patch that one",
+            "machine.install cannot be used with the UnattendedInstallConfig document of the configuration; patch that document instead",
           places: [inMainDocument("machine", "install"), { kind: "UnattendedInstallConfig", keys: ["kind"] }],
         },
       ];
@@ -128,14 +128,14 @@ const imageRule: Rule = (config, { image: wanted }) => {
       : [
           {
             rule: "image",
-            reason: `${place.keys.join(".")} ${found} contradicts the installer image of the settings, ${wanted}; set talosVersion or image instead`,
+            reason: `${place.keys.join(".")} ${found} conflicts with the installer image of the settings, ${wanted}; set talosVersion or image instead`,
             places: [place],
           },
         ],
   );
 };
 
-/** The kernel arguments of `machine.install`, and whether GRUB takes those of the image instead (siderolabs/talos v1.13 grub/install.go). */
+/** The kernel arguments of `machine.install`, and whether GRUB uses those of the image instead (siderolabs/talos v1.13 grub/install.go). */
 export function installKernelArguments(documents: readonly TreeMap[]): {
   args: string[];
   grubUseUKICmdline: boolean;
@@ -146,7 +146,7 @@ export function installKernelArguments(documents: readonly TreeMap[]): {
     args: isTreeList(list) ? list.flatMap((item) => (isLeaf(item) ? [item.text] : [])) : [],
     grubUseUKICmdline:
       flagAt(config, "machine", "install", "grubUseUKICmdline") ||
-      // Without machine.install the image's are taken (siderolabs/talos v1.14 78e378a48).
+      // Without machine.install, those of the image are used (siderolabs/talos v1.14 78e378a48).
       config.of("UnattendedInstallConfig").length > 0,
   };
 }
@@ -159,7 +159,7 @@ const kernelArgumentsRule: Rule = (config) => {
       rule: "kernel-arguments",
       reason:
         "machine.install.extraKernelArgs cannot be used together with grubUseUKICmdline, which the configuration sets; " +
-        "put the arguments into the schematic, customization.extraKernelArgs",
+        "put the arguments in the schematic (customization.extraKernelArgs)",
       places: [
         inMainDocument("machine", "install", "extraKernelArgs"),
         inMainDocument("machine", "install", "grubUseUKICmdline"),
@@ -176,7 +176,7 @@ const hostnameRule: Rule = (config, { hostname: wanted }) => {
     void findings.push({ rule: "hostname", reason, places });
   const other = (name: string | undefined, place: Place): void => {
     if (wanted !== undefined && name !== undefined && name !== wanted)
-      say(`hostname ${JSON.stringify(name)} contradicts the node's own, ${wanted}`, place);
+      say(`hostname ${JSON.stringify(name)} conflicts with the node's own, ${wanted}`, place);
   };
   other(config.text("machine", "network", "hostname"), old);
   for (const document of config.of("HostnameConfig")) {
@@ -185,13 +185,13 @@ const hostnameRule: Rule = (config, { hostname: wanted }) => {
     other(name, inDocument);
     // Unlike YAML 1.1, Talos reads `off` as text.
     if (name !== undefined && auto !== undefined && auto !== "off")
-      say(`hostname excludes the auto: ${auto} of the same document; add auto: "off"`, inDocument, {
+      say(`hostname conflicts with auto: ${auto} in the same document; add auto: "off"`, inDocument, {
         kind: "HostnameConfig",
         keys: ["auto"],
       });
     if (config.text("machine", "network", "hostname") !== undefined)
       say(
-        "machine.network.hostname cannot be used with the HostnameConfig document that the configuration has; patch that one",
+        "machine.network.hostname cannot be used with the HostnameConfig document of the configuration; patch that document instead",
         old,
         { kind: "HostnameConfig", keys: ["kind"] },
       );

@@ -56,7 +56,7 @@ export function identityProblems(
     ...problems,
     ...foreign.map(([path]) => ({
       path,
-      reason: "is not that of the cluster's secrets: the file belongs to another cluster",
+      reason: "does not match the cluster's secrets: the file belongs to another cluster",
     })),
   ];
 }
@@ -72,9 +72,9 @@ export function contractMismatch(documents: readonly TreeMap[], contract: string
   const kinds = documents.flatMap((document) => textOf(document, "kind") ?? []);
   const newer = kinds.find((kind) => KINDS_SINCE_1_14.has(kind));
   const inDocuments = configurationForms(contract).install === "UnattendedInstallConfig";
-  if (newer !== undefined && !inDocuments) return `has a document ${newer}, which begins with v1.14`;
+  if (newer !== undefined && !inDocuments) return `has a document ${newer}, which exists only since v1.14`;
   const install = documents.some((document) => treeAt(document, "machine", "install") !== undefined);
-  return inDocuments && install ? "has machine.install, which ends with v1.13" : undefined;
+  return inDocuments && install ? "has machine.install, which exists only up to v1.13" : undefined;
 }
 
 function parseCertificate(base64: string): X509Certificate | undefined {

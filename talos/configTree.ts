@@ -81,7 +81,7 @@ export function parseConfig(text: string): readonly TreeMap[] {
 function readConfig(text: string): TreeMap[] {
   return parseTree(text).map((tree) => {
     if (!isTreeMap(tree))
-      throw new ConfigTextError("line 1: is not a YAML mapping, as a machine configuration is");
+      throw new ConfigTextError("line 1: is not a YAML mapping, like a machine configuration");
     return tree;
   });
 }
@@ -121,7 +121,7 @@ export function documentLabel(document: TreeMap): string {
 }
 
 function toTree(node: Node, document: Document.Parsed, budget: { nodes: number }): Tree {
-  if (--budget.nodes < 0) throw new ConfigTextError("line 1: has aliases without end");
+  if (--budget.nodes < 0) throw new ConfigTextError("line 1: has too many nested aliases");
   if (isAlias(node)) {
     const target = node.resolve(document);
     if (target === undefined) throw new ConfigTextError("line 1: has an alias without its anchor");

@@ -1,31 +1,31 @@
 import { coded, type CodedText } from "./errorCodes.ts";
 import { textOf, treeAt, type TreeMap } from "./configTree.ts";
 
-/** The configuration contract stays where the cluster was created. */
+/** The configuration contract stays the one that the cluster was created with. */
 
 /**
- * Why a contract must not change: undefined if it does not. Either direction is refused: a newer contract generates other encryption settings, an
- * older one takes them back, and either way kube-apiserver can no longer read its Secrets (siderolabs/talos#13885).
- * @param before the contract so far, such as `v1.12`
- * @param wanted the one that the settings ask for
+ * Why a contract must not change: undefined if it does not. Either direction is refused: a newer contract generates different encryption settings, an
+ * older one removes them, and either way kube-apiserver can no longer read its Secrets (siderolabs/talos#13885).
+ * @param before the current contract, such as `v1.12`
+ * @param wanted the one in the settings
  */
 export function contractChange(before: string, wanted: string): CodedText | undefined {
   if (before === wanted) return undefined;
   return coded(
     "contract-change",
     `the configuration contract would change from ${before} to ${wanted}`,
-    "It stays where the cluster was created: another contract generates other encryption settings, and kube-apiserver could no longer read its " +
-      `Secrets (siderolabs/talos#13885). Set talosContract: ${before}; talosVersion alone moves the OS.`,
+    "It must stay the one that the cluster was created with: another contract generates different encryption settings, and kube-apiserver could no " +
+      `longer read its Secrets (siderolabs/talos#13885). Set talosContract: ${before}; to upgrade the OS, change only talosVersion.`,
   );
 }
 
 const encryptionKeys = ["aescbcEncryptionSecret", "secretboxEncryptionSecret"];
 
 /**
- * Why a configuration must not reach a control plane: it takes away a key that kube-apiserver needs to read its Secrets. Undefined if it does not.
- * This is what a changed contract comes to, and it holds without knowing the contract so far. A key that is only added is fine.
- * @param has the configuration that the node has
- * @param gets the one that it is to get
+ * Why a configuration must not reach a control plane: it removes a key that kube-apiserver needs to read its Secrets. Undefined if it does not.
+ * This is the effect of a changed contract, and can be checked without knowing the current one. A key that is only added is fine.
+ * @param has the node's current configuration
+ * @param gets the new configuration
  */
 export function encryptionLoss(has: readonly TreeMap[], gets: readonly TreeMap[]): CodedText | undefined {
   const lost = encryptionKeys.filter((key) => {

@@ -27,7 +27,7 @@ const BAD_RELEASES: readonly BadRelease[] = [
   {
     version: "v1.13.8",
     extension: "iscsi-tools",
-    reason: "its iscsi-tools carries open-iscsi 2.1.12 in a build that rejects the node records of 2.1.11",
+    reason: "its iscsi-tools has a build of open-iscsi 2.1.12 that rejects node records of 2.1.11",
     instead: "v1.13.9",
     source: "siderolabs/extensions#1182",
   },

@@ -74,7 +74,7 @@ export function kernelArgumentPlace(contract: string, version?: string): KernelA
   if (contractAtLeast(contract, 12)) {
     return {
       place: "schematic",
-      reason: `contract ${contract} sets install.grubUseUKICmdline, which cannot be used together with install.extraKernelArgs`,
+      reason: `contract ${contract} sets install.grubUseUKICmdline, which cannot be combined with install.extraKernelArgs`,
     };
   }
   if (version !== undefined && versionAtLeast(version, 13)) {

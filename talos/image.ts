@@ -117,7 +117,7 @@ export function installerPartsOf(reference: string): InstallerReference | undefi
 
 function validateSpec(spec: FactoryImageSpec): FactoryImageSpec {
   if (!isSchematicId(spec.schematicId)) {
-    throw new ImageError(`"${spec.schematicId}" is not a schematic ID: 64 hexadecimal digits are wanted`);
+    throw new ImageError(`"${spec.schematicId}" is not a schematic ID, which has 64 hexadecimal digits`);
   }
   if (!PLATFORM.test(spec.platform)) {
     throw new ImageError(`"${spec.platform}" is not a platform such as "metal" or "vmware"`);

@@ -14,7 +14,7 @@ const YAML_NULL: Tree = { text: "null", plain: true };
  */
 export function applyJsonPatch(document: TreeMap, operations: readonly Tree[], json: boolean): TreeMap {
   const result = operations.reduce<Tree>((tree, operation) => applyOne(tree, operation, json), document);
-  if (!isTreeMap(result)) throw new PatchRefused("leaves no machine configuration");
+  if (!isTreeMap(result)) throw new PatchRefused("does not result in a machine configuration");
   return result;
 }
 
@@ -39,9 +39,9 @@ function applyOne(document: Tree, operation: Tree, json: boolean): Tree {
       return path === "" ? wanted() : changeAt(document, path, replacing(wanted()));
     case "copy":
     case "move": {
-      if (from === undefined) throw new PatchRefused(`${op} ${path} does not say from where`);
+      if (from === undefined) throw new PatchRefused(`${op} ${path} has no from`);
       const moved = valueAt(document, from);
-      if (moved === undefined && op === "move") throw new PatchRefused(`${from} is not there`);
+      if (moved === undefined && op === "move") throw new PatchRefused(`${from} does not exist`);
       return changeAt(
         op === "move" ? changeAt(document, from, removing) : document,
         path,
@@ -50,11 +50,11 @@ function applyOne(document: Tree, operation: Tree, json: boolean): Tree {
     }
     case "test":
       if (!passesTest(valueAt(document, path), value, json))
-        throw new PatchRefused(`test ${path} fails: another value is there`);
+        throw new PatchRefused(`test ${path} fails: the value is different`);
       return document;
     default:
       throw new PatchRefused(
-        `has the operation "${op}"; there are add, remove, replace, move, copy and test`,
+        `has the unknown operation "${op}"; use add, remove, replace, move, copy or test`,
       );
   }
 }
@@ -101,19 +101,20 @@ function valueAt(document: Tree, path: string): Tree | undefined {
   const keys = pointerKeys(path);
   const last = keys.pop() ?? "";
   const parent = keys.reduce<Tree | undefined>(childOf, document);
-  if (parent === undefined || isLeaf(parent)) throw new PatchRefused(`${path} is not there`);
+  if (parent === undefined || isLeaf(parent)) throw new PatchRefused(`${path} does not exist`);
   const found = childOf(parent, last);
-  if (found === undefined && isTreeList(parent)) throw new PatchRefused(`${path} is not there`);
+  if (found === undefined && isTreeList(parent)) throw new PatchRefused(`${path} does not exist`);
   return found;
 }
 
 function changeAt(document: Tree, path: string, make: Change): Tree {
-  if (!path.includes("/")) throw new PatchRefused(`"${path}" is no path: it has to begin with /`);
+  if (!path.includes("/")) throw new PatchRefused(`"${path}" is not a path: it must start with /`);
   const into = (tree: Tree, keys: readonly string[]): Tree => {
     const [key = "", ...rest] = keys;
     if (rest.length === 0) return make(tree, key, path);
     const inner = childOf(tree, key);
-    if (inner === undefined || isLeaf(inner) || isNull(inner)) throw new PatchRefused(`${path} is not there`);
+    if (inner === undefined || isLeaf(inner) || isNull(inner))
+      throw new PatchRefused(`${path} does not exist`);
     return replacing(into(inner, rest))(tree, key, path);
   };
   return into(document, pointerKeys(path));
@@ -127,7 +128,7 @@ const adding =
       const at = key === "-" ? parent.length : indexIn(parent, key, parent.length + 1);
       if (at !== undefined) return parent.toSpliced(at, 0, value);
     }
-    throw new PatchRefused(`${path} is no place to add to`);
+    throw new PatchRefused(`cannot add to ${path}`);
   };
 
 const replacing =
@@ -135,12 +136,12 @@ const replacing =
   (parent, key, path) => {
     if (isTreeMap(parent)) return new Map(parent).set(key, value);
     const at = isTreeList(parent) ? indexIn(parent, key, parent.length) : undefined;
-    if (!isTreeList(parent) || at === undefined) throw new PatchRefused(`${path} is not there`);
+    if (!isTreeList(parent) || at === undefined) throw new PatchRefused(`${path} does not exist`);
     return parent.with(at, value);
   };
 
 const removing: Change = (parent, key, path) => {
-  if (childOf(parent, key) === undefined) throw new PatchRefused(`${path} is not there`);
+  if (childOf(parent, key) === undefined) throw new PatchRefused(`${path} does not exist`);
   if (isTreeMap(parent)) return new Map([...parent].filter(([name]) => name !== key));
   const list = parent as readonly Tree[];
   return list.toSpliced(indexIn(list, key, list.length) ?? 0, 1);

@@ -78,17 +78,17 @@ export function kubernetesStops(
       const next = known.find((one) => kubernetesMinor(one) === minor);
       if (next === undefined)
         return {
-          problem: `no release of Kubernetes v1.${minor} is known to go through before Talos ${release}`,
+          problem: `no release of Kubernetes v1.${minor} is known, which is needed before Talos ${release}`,
         };
       if (!runsKubernetes(here, next))
         return {
-          problem: `Talos ${release} needs Kubernetes v1.${minor}, which Talos ${here} before it does not run`,
+          problem: `Talos ${release} needs Kubernetes v1.${minor}, which the Talos release before it, ${here}, does not support`,
         };
       stops.push({ kubernetes: next, before: release });
       runs = next;
     }
     if (!runsKubernetes(release, runs))
-      return { problem: `Talos ${release} does not run Kubernetes ${runs}` };
+      return { problem: `Talos ${release} does not support Kubernetes ${runs}` };
   }
   return stops;
 }

@@ -73,7 +73,7 @@ export function describeSteps(steps: readonly UpgradePathStep[]): string {
     .map((step, index) =>
       "talosVersion" in step
         ? `${index + 1}) set talosVersion to ${step.talosVersion} and run \`pulumi up\``
-        : `${index + 1}) set kubernetesVersion to ${step.kubernetesMinor}, one minor release for each \`pulumi up\``,
+        : `${index + 1}) set kubernetesVersion to ${step.kubernetesMinor}, one minor release per \`pulumi up\``,
     )
     .join("; ");
 }

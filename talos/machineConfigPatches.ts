@@ -31,7 +31,7 @@ export interface DiskSelector {
 export interface MachineConfigPatchSpec {
   /** The contract that the configuration is generated for, `v1.12`. */
   contract: string;
-  /** The release that the node is to run, `v1.13.9`: from 1.10 on kernel arguments belong into the schematic. */
+  /** The release that the node is to run, `v1.13.9`: from 1.10, kernel arguments belong in the schematic. */
   talosVersion: string;
   role: "controlplane" | "worker";
   /** Host name to set. Absent: the configuration's own. */

@@ -89,7 +89,7 @@ function applyPatch(state: State, parts: readonly Tree[], json: boolean, line: L
   if (isTreeList(first)) {
     if (others.length > 0)
       throw new PatchRefused(
-        "is a JSON patch (RFC 6902) with more behind it; give each as a patch of its own",
+        "is a JSON patch (RFC 6902) followed by another document; make each a separate patch",
       );
     return { documents: applyJsonPatchTo(state, first, json, line), read: false };
   }
@@ -104,7 +104,9 @@ function applyJsonPatchTo(
 ): TreeMap[] {
   const [only, ...more] = documents;
   if (only === undefined || more.length > 0)
-    throw new PatchRefused("a JSON patch (RFC 6902) cannot be put on a configuration of several documents");
+    throw new PatchRefused(
+      "a JSON patch (RFC 6902) cannot be applied to a configuration with several documents",
+    );
   const shape = ruleOf(only, line)?.shape;
   const form = read ? asTalosWrites(only, shape) : asYaml11(only);
   return [applyJsonPatch(form as TreeMap, operations, json)];
@@ -135,8 +137,8 @@ function stepsOf(part: Tree, line: Line): Step[] {
   if (!isTreeMap(part)) {
     throw new PatchRefused(
       isTreeList(part)
-        ? "has a JSON patch (RFC 6902) behind a document; give each as a patch of its own"
-        : "is not a mapping, as a machine configuration is",
+        ? "has a JSON patch (RFC 6902) after a document; make each a separate patch"
+        : "is not a mapping, like a machine configuration",
     );
   }
   const id = documentId(part, line);
@@ -160,12 +162,12 @@ function applyStep(documents: TreeMap[], { id, document, deletion }: Step, line:
     // The older line leaves a document behind that no node takes.
     if (line === NEWEST_LINE) return documents;
     throw new PatchRefused(
-      `deletes ${documentLabel(document) || "from the main configuration"}, which is not there`,
+      `deletes ${documentLabel(document) || "from the main configuration"}, which does not exist`,
     );
   }
   if (deletion.keys.length > 0) return documents.with(at, applyDeletion(present, deletion, shape));
   if (textOf(document, "kind") === undefined)
-    throw new PatchRefused("deletes the main configuration, which Talos does not do");
+    throw new PatchRefused("deletes the main configuration, which Talos does not support");
   return documents.toSpliced(at, 1);
 }
 
@@ -190,7 +192,7 @@ function checkConflicts(documents: readonly TreeMap[], line: Line): void {
       const other = documents.find((one) => textOf(one, "kind") === kind && textOf(one, "name") === name);
       if (other !== undefined)
         throw new PatchRefused(
-          `leaves ${documentLabel(document)} beside ${documentLabel(other)}: Talos takes only one of the two`,
+          `leaves both ${documentLabel(document)} and ${documentLabel(other)}: Talos accepts only one of them`,
         );
     }
   }

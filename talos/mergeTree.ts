@@ -66,12 +66,12 @@ function mergeLeaves(base: Value, patch: Value, rule: LeafRule, shape: Shape, wh
       return patch;
     case "never":
       throw new PatchRefused(
-        `cannot be merged: Talos refuses to merge a section that has ${where.path} into one that is there (delete that one first, in a patch before this one)`,
+        `cannot be merged: Talos refuses to merge a section that has ${where.path} into an existing one (delete that one first, in an earlier patch)`,
       );
     case "once":
       if (!sets) return base ?? patch;
       throw new PatchRefused(
-        `cannot set ${where.path}: Talos refuses to merge that value into a section that is there (delete the section first, in a patch before this one)`,
+        `cannot set ${where.path}: Talos refuses to merge that value into an existing section (delete the section first, in an earlier patch)`,
       );
     case "size":
       return !sets || (has && !isPercent(base) && isPercent(patch)) ? (base ?? patch) : patch;

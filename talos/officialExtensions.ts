@@ -32,6 +32,6 @@ export function unknownExtensionMessage(reference: string): string | undefined {
   if (isOfficial ? isKnown : nearestName(["siderolabs"], publisher) === undefined) return undefined;
   const meant = nearestName(OFFERED, name.replaceAll("_", "-"));
   return meant === undefined
-    ? `${reference} is no official extension that is known here; check that the Image Factory has it for this release`
-    : `${reference} is no official extension that is known here; did you mean siderolabs/${meant}?`;
+    ? `${reference} is not a known official extension; check that the Image Factory offers it for this release`
+    : `${reference} is not a known official extension; did you mean siderolabs/${meant}?`;
 }

@@ -75,19 +75,19 @@ function parseDeletion(
   if (parent !== "list") {
     if (list < 0) return { keys };
     throw new PatchRefused(
-      `deletes ${showPath(keys)}, which is inside of an item of a list; only sections outside of lists and whole items can be deleted`,
+      `deletes ${showPath(keys)}, which is inside a list item; only whole items, and sections outside lists, can be deleted`,
     );
   }
   const place = keys.slice(0, -1);
   if (place.some((key) => key.startsWith("[")))
     throw new PatchRefused(
-      `deletes an item of ${showPath(place)}, a list inside of an item of another one, which Talos does not do; delete the outer item and give it anew`,
+      `deletes an item of ${showPath(place)}, a list inside another list's item, which Talos does not support; delete the outer item and add it again`,
     );
   const [key, value] =
     [...tree].find(([name, leaf]) => !(name === DELETE && isLeaf(leaf) && leaf.text === "delete")) ?? [];
   if (key === undefined || value === undefined)
     throw new PatchRefused(
-      `deletes an item of ${showPath(place)} and does not say which: give a field of it, such as its name`,
+      `deletes an item of ${showPath(place)} without saying which; add a field that identifies it, such as its name`,
     );
   return { keys: place, item: { key, text: isLeaf(value) ? value.text : "" } };
 }
@@ -105,7 +105,7 @@ export function applyDeletion(
 ): TreeMap {
   const missing = (): never => {
     const what = item === undefined ? showPath(keys) : `${showPath(keys)}[${item.key}: ${item.text}]`;
-    throw new PatchRefused(`deletes ${what}, which is not there`);
+    throw new PatchRefused(`deletes ${what}, which does not exist`);
   };
   const deleteAt = (
     tree: Tree | undefined,
@@ -137,7 +137,7 @@ export function applyDeletion(
     const inner = of?.kind === "struct" ? of.fields.get(key)?.shape : of?.kind === "map" ? of.of : of;
     if (of?.kind === "map" && !inner?.pointer && (inner?.kind === "struct" || inner?.kind === "list"))
       throw new PatchRefused(
-        `deletes ${pathOf(path, key)} in part, which Talos does not do; delete it as a whole`,
+        `deletes part of ${pathOf(path, key)}, which Talos does not support; delete it as a whole`,
       );
     result.set(key, deleteAt(map.get(key), inner, rest, pathOf(path, key)));
     return result;

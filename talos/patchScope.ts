@@ -1,4 +1,4 @@
-/** Which values of a machine configuration a set of patches means to set: those may differ from what a node has. */
+/** Which values of a machine configuration a set of patches changes on purpose: those may differ from what a node has. */
 import { configDifferences, type Difference } from "./configDiff.ts";
 import { itemLabel, pathOf } from "./configLists.ts";
 import {
@@ -14,7 +14,7 @@ import { pointerKeys } from "./jsonPatch.ts";
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 import { isDeletion } from "./patchDeletes.ts";
 
-/** Tells whether a difference is meant by one of the patches. */
+/** Tells whether one of the patches makes a difference on purpose. */
 export function patchScope(
   patches: readonly string[],
 ): (difference: Pick<Difference, "path" | "change">) => boolean {
@@ -43,7 +43,7 @@ export function patchScope(
   }
   return ({ path, change }) => {
     if (sections.some((section) => isWithin(path, section))) return true;
-    // A list only grows by what a patch adds to it, so that excuses the loss of nothing; a value that became a list, or a section, is excused.
+    // A patch only adds to a list, so it never explains a loss inside one. It does explain a value that became a list or a section.
     if (change === "lost") return [...values].some((value) => value !== path && isWithin(value, path));
     return values.has(path);
   };
@@ -54,7 +54,7 @@ export function isWithin(path: string, section: string): boolean {
   return path === section || (path.startsWith(section) && /^[.[]/.test(path.slice(section.length)));
 }
 
-/** Sections that a patch takes away, or replaces as a whole. */
+/** Sections that a patch removes or replaces as a whole. */
 function replacedSections(tree: Tree, path: string, shape: Shape | undefined): string[] {
   if (isDeletion(tree)) return [path];
   if (isTreeList(tree))

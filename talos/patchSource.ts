@@ -1,11 +1,11 @@
-/** A patch as text, taken apart so that every finding has its line. */
+/** Parses the text of a patch so that every problem has a line number. */
 import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from "yaml";
 
-/** One thing that is wrong with a patch. */
+/** A problem with a patch. */
 export interface PatchProblem {
-  /** Its place in the list, from 0. */
+  /** Its index in the list, from 0. */
   readonly patch: number;
-  /** The line in the patch, from 1; absent where the text does not tell. */
+  /** The line in the patch, from 1; absent where it is unknown. */
   readonly line?: number | undefined;
   readonly reason: string;
 }
@@ -16,7 +16,7 @@ export interface PatchDocument {
   readonly problem: (node: Node | undefined, reason: string) => PatchProblem;
 }
 
-/** A patch as text: its documents, and what is wrong with it before anyone looks at what it says. */
+/** The text of a patch: its documents, and syntax problems. */
 export class PatchSource {
   readonly problems: PatchProblem[] = [];
   readonly #text: string;
@@ -62,13 +62,13 @@ export function kindOf({ root }: PatchDocument): { kind: string; node: Node | un
   return { kind: isScalar(node) ? String(node.value) : "", node: isScalar(node) ? node : undefined };
 }
 
-/** Where in the text a field stands. */
+/** The node of a field in the text. */
 export function nodeAt({ root }: PatchDocument, path: readonly string[]): Node | undefined {
   const node = root.getIn(path, true);
   return isMap(node) || isSeq(node) || isScalar(node) ? node : undefined;
 }
 
-/** A parser's complaint without the part of the text that it quotes, which may be a secret. */
+/** A parser's message without the text that it quotes, which may be a secret. */
 function withoutQuotedText(message: string): string {
   return message.split(/: |"/)[0] ?? "";
 }

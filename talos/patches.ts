@@ -1,5 +1,5 @@
 /**
- * The patches this program puts into machine configurations, right for the contract: YAML text for
+ * The patches that this program adds to machine configurations, in the form of the contract: YAML text for
  * `talosctl machineconfig patch` and the provider's `configPatches`. Lists in a patch are appended to what is there
  * (siderolabs/talos pkg/machinery/config/merge), so a patch names only what is new, and is applied once.
  */
@@ -7,7 +7,7 @@ import { coded } from "./errorCodes.ts";
 import { stringify } from "yaml";
 import { configurationForms, kernelArgumentPlace, type ConfigurationForms } from "./features.ts";
 
-/** Arguments that no configuration could be made of. */
+/** Arguments that cannot be turned into a valid configuration. */
 export class PatchError extends Error {
   override readonly name = "PatchError";
 
@@ -16,7 +16,7 @@ export class PatchError extends Error {
   }
 }
 
-/** Which forms a patch is written in. */
+/** The forms that a patch is written in. */
 interface Shape {
   /** The contract of the configuration, `v1.12`. */
   readonly contract: string;
@@ -28,7 +28,7 @@ function formsOf({ contract, forms }: Shape): ConfigurationForms {
   return forms ?? configurationForms(contract);
 }
 
-/** The one namespace that Talos exempts by itself. Naming it twice stops kube-apiserver (siderolabs/talos#14397). */
+/** The only namespace that Talos exempts by default. If it is listed twice, kube-apiserver does not start (siderolabs/talos#14397). */
 export const EXEMPT_BY_TALOS = "kube-system";
 
 /**
@@ -44,7 +44,7 @@ export function securityPatch({
   const wanted = distinct(namespaces).filter((name) => name !== EXEMPT_BY_TALOS);
   const bad = wanted.filter((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name));
   if (bad.length > 0)
-    throw new PatchError(`not a namespace's name: ${bad.map((name) => `"${name}"`).join(", ")}`);
+    throw new PatchError(`not a valid namespace name: ${bad.map((name) => `"${name}"`).join(", ")}`);
   if (wanted.length === 0) return undefined;
 
   const configuration = { exemptions: { namespaces: wanted } };
@@ -64,14 +64,14 @@ export function securityPatch({
 /** A kernel module by its name, or with parameters, `{ name: "nvme_core", parameters: ["multipath=N"] }`. */
 export type KernelModule = string | { readonly name: string; readonly parameters?: readonly string[] };
 
-// Asking for iscsi_tcp always comes with this argument in JovianDSS's own instructions for Talos 1.6. Talos has the
-// module built in, so neither does harm or good there (siderolabs/pkgs CONFIG_ISCSI_TCP=y).
+// JovianDSS's own instructions for Talos 1.6 always load iscsi_tcp with this argument. Talos has the module built in,
+// so neither has any effect there (siderolabs/pkgs CONFIG_ISCSI_TCP=y).
 const ARGUMENTS_OF_MODULES: Readonly<Record<string, readonly string[]>> = { iscsi_tcp: ["iscsi_tcp=1"] };
 
 /**
- * Loads kernel modules at boot, for both roles. Kernel arguments are written where `install.extraKernelArgs` is
- * honoured; elsewhere those of the modules are left out, and arguments given by name are an error, because they belong
- * into the schematic. Undefined where there is nothing to patch.
+ * Loads kernel modules at boot, for both roles. Kernel arguments are written where Talos honors `install.extraKernelArgs`.
+ * Elsewhere those of the modules are left out, and explicit arguments are an error, because they belong in the schematic.
+ * Undefined where there is nothing to patch.
  */
 export function modulePatch({
   modules,
@@ -81,7 +81,7 @@ export function modulePatch({
   kernelArgs,
 }: {
   readonly modules: readonly KernelModule[];
-  /** The release that runs, where it is known: from 1.10 on kernel arguments belong into the schematic. */
+  /** The release that runs, where it is known: from 1.10, kernel arguments belong in the schematic. */
   readonly talosVersion?: string | undefined;
   /** Kernel arguments. Default: those that belong to the modules (`iscsi_tcp=1` for `iscsi_tcp`). */
   readonly kernelArgs?: readonly string[] | undefined;
@@ -90,7 +90,7 @@ export function modulePatch({
   if (kernelArgs !== undefined && kernelArgs.length > 0 && place === "schematic") {
     throw new PatchError(
       `kernel arguments ${kernelArgs.join(" ")} would not take effect: ${reason}. ` +
-        "Put them into the schematic, customization.extraKernelArgs.",
+        "Put them in the schematic (customization.extraKernelArgs).",
     );
   }
   const wanted = distinctModules(modules);
@@ -113,7 +113,7 @@ export function modulePatch({
   });
 }
 
-/** Where to install to: a device, or what tells the disk, in the contract's own form. */
+/** Where to install: a device, or a disk selector in the form of the contract. */
 export type InstallDisk =
   | { readonly disk?: string | undefined; readonly diskSelector?: undefined; readonly diskMatch?: undefined }
   | {
@@ -125,11 +125,11 @@ export type InstallDisk =
   | {
       readonly disk?: undefined;
       readonly diskSelector?: undefined;
-      /** The expression of contracts from v1.14 on, `disk.transport == "nvme"`. */
+      /** An expression, for contract v1.14 or newer, `disk.transport == "nvme"`. */
       readonly diskMatch: string;
     };
 
-/** Sets the installer image, and where given the disk to install to; undefined where neither is given. */
+/** Sets the installer image and the install disk; undefined where neither is given. */
 export function installImagePatch({
   image,
   contract,
@@ -149,7 +149,7 @@ export function installImagePatch({
   if (formsOf({ contract, forms }).install === "UnattendedInstallConfig") {
     if (diskSelector !== undefined) {
       throw new PatchError(
-        `contract ${contract} has no diskSelector of properties: give diskMatch, an expression`,
+        `contract ${contract} does not support diskSelector with properties; use diskMatch with an expression`,
       );
     }
     const match = diskMatch ?? (disk === undefined ? undefined : `disk.dev_path == ${JSON.stringify(disk)}`);
@@ -166,7 +166,7 @@ export function installImagePatch({
   }
   if (diskMatch !== undefined) {
     throw new PatchError(
-      `contract ${contract} has no disk expression: give diskSelector, a mapping of properties`,
+      `contract ${contract} does not support diskMatch with an expression; use diskSelector with properties`,
     );
   }
   return yamlDocuments({
@@ -182,8 +182,8 @@ export function installImagePatch({
 }
 
 /**
- * Sets a static hostname. From v1.12 on a HostnameConfig document says `auto: stable`, which excludes a name of one's
- * own, so the patch switches it off.
+ * Sets a static host name. From v1.12, a HostnameConfig document has `auto: stable`, which conflicts with an explicit
+ * name, so the patch turns it off.
  */
 export function hostnamePatch({
   name,
@@ -197,14 +197,14 @@ export function hostnamePatch({
       name,
     )
   ) {
-    throw new PatchError(`"${name}" is not a hostname`);
+    throw new PatchError(`"${name}" is not a valid host name`);
   }
   return formsOf(shape).hostname === "HostnameConfig"
     ? yamlDocuments({ apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: name })
     : yamlDocuments({ machine: { network: { hostname: name } } });
 }
 
-/** Sets the subnets of pods and services, which replace what is there; undefined where neither is given. */
+/** Sets the subnets of pods and services, replacing existing ones; undefined where neither is given. */
 export function subnetPatch({
   podSubnets = [],
   serviceSubnets = [],
@@ -231,7 +231,7 @@ function distinctModules(modules: readonly KernelModule[]): { name: string; para
   const byName = new Map<string, { name: string; parameters?: string[] }>();
   for (const module of modules) {
     const { name, parameters = [] } = typeof module === "string" ? { name: module } : module;
-    if (!/^[\w-]+$/.test(name)) throw new PatchError(`"${name}" is not a kernel module's name`);
+    if (!/^[\w-]+$/.test(name)) throw new PatchError(`"${name}" is not a valid kernel module name`);
     const all = distinct([...(byName.get(name)?.parameters ?? []), ...parameters]);
     byName.set(name, { name, ...(all.length === 0 ? {} : { parameters: all }) });
   }

@@ -50,7 +50,7 @@ export function podSecurityFindings(
     isTreeList(list) && list.length > 0 && config.of("KubeAdmissionControlConfig").length > 0
       ? [
           podSecurityFinding(
-            "cluster.apiServer.admissionControl cannot be used with the KubeAdmissionControlConfig document that the configuration has; patch that one",
+            "cluster.apiServer.admissionControl cannot be used with the KubeAdmissionControlConfig document of the configuration; patch that document instead",
             [
               { kind: "", keys: inApiServer },
               { kind: "KubeAdmissionControlConfig", keys: ["kind"] },
@@ -63,7 +63,7 @@ export function podSecurityFindings(
     plugins.length > 1
       ? [
           podSecurityFinding(
-            `${POD_SECURITY} is configured ${plugins.length} times; kube-apiserver takes one`,
+            `${POD_SECURITY} is configured ${plugins.length} times; kube-apiserver accepts only one`,
             plugins.map(({ place }) => place),
           ),
         ]
@@ -83,12 +83,12 @@ function pluginFindings(
   const missing = ["apiVersion", "kind"].filter((key) => textOf(configuration, key) === undefined);
   if (missing.length > 0) {
     say(
-      `the configuration of ${POD_SECURITY} has no ${missing.join(" and no ")}: kube-apiserver would not start. Give all of it, ` +
-        "apiVersion: pod-security.admission.config.k8s.io/v1, kind: PodSecurityConfiguration, defaults and exemptions, or take the plugin out",
+      `the configuration of ${POD_SECURITY} has no ${missing.join(" and no ")}: kube-apiserver would not start. Set all of it, ` +
+        "apiVersion: pod-security.admission.config.k8s.io/v1, kind: PodSecurityConfiguration, defaults and exemptions, or remove the plugin",
     );
   } else if (textOf(configuration, "kind") !== "PodSecurityConfiguration") {
     say(
-      `the configuration of ${POD_SECURITY} is of kind ${textOf(configuration, "kind")}, not PodSecurityConfiguration: kube-apiserver would not start`,
+      `the configuration of ${POD_SECURITY} has kind ${textOf(configuration, "kind")}, not PodSecurityConfiguration: kube-apiserver would not start`,
     );
   }
   for (const mode of ["enforce", "audit", "warn"]) {
@@ -124,7 +124,7 @@ function pluginFindings(
     if (key !== "namespaces") continue;
     for (const name of names.filter((other) => !/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(other))) {
       say(
-        `exempts ${JSON.stringify(name)}, which is not a namespace's name: kube-apiserver would not start`,
+        `exempts ${JSON.stringify(name)}, which is not a valid namespace name: kube-apiserver would not start`,
         name,
       );
     }

@@ -104,7 +104,7 @@ export function versionSkew(from: string, to: string): VersionSkew {
 
   if (direction === "same") return verdict(true, `the node already runs ${to}`);
   if (host.major !== target.major) {
-    return verdict(false, `${from} to ${to} changes the major version; nothing is known of such a step`);
+    return verdict(false, `${from} to ${to} changes the major version, which this program does not support`);
   }
   const facts = factsOf(target);
   if (facts === undefined) {
@@ -115,7 +115,7 @@ export function versionSkew(from: string, to: string): VersionSkew {
         )
       : verdict(
           false,
-          `${contractOf(to)} is not known to this program, so only its neighbours can reach it.${path}`,
+          `${contractOf(to)} is not known to this program, so it can only be reached from an adjacent minor.${path}`,
         );
   }
   if (host.minor < facts.oldestHost) {
@@ -137,8 +137,8 @@ export function versionSkew(from: string, to: string): VersionSkew {
     );
   return verdict(
     true,
-    `${from} to ${to} skips ${via.join(", ")}; Talos tests adjacent minors only. ` +
-      `Go through ${via.length === 1 ? "it" : "them"}, or set the override for skew if you accept the risk.`,
+    `${from} to ${to} skips ${via.join(", ")}; Talos tests only adjacent minors. ` +
+      `Go through ${via.length === 1 ? "it" : "them"}, or set upgrade.allowSkew: true if you accept the risk.`,
   );
 }
 
@@ -146,7 +146,7 @@ export function versionSkew(from: string, to: string): VersionSkew {
 export function unknownReleaseReason(version: string): string | undefined {
   if (!isNewerThanKnown(version)) return undefined;
   const newest = KNOWN_CONTRACTS.at(-1) ?? "";
-  return `newer than what this version of the program knows (up to ${newest}): it can judge neither the way there nor etcd's; use a release of ${newest}, or a newer version of the program`;
+  return `newer than this version of the program supports (up to ${newest}): neither the upgrade path nor etcd's can be checked; use a release of ${newest}, or a newer version of the program`;
 }
 
 /** The Kubernetes minors a Talos release runs, both ends included; undefined for a line this program does not know. */

@@ -86,7 +86,7 @@ export function parsePlanFile(text: string): RolloutPlan | { problem: string } {
     return { problem: "is not JSON" };
   }
   const read = written.safeParse(given);
-  return read.success ? read.data.plan : { problem: "is not a plan that a preview's report has written" };
+  return read.success ? read.data.plan : { problem: "is not a plan written by a preview report" };
 }
 
 /** A plan from an input of a resource, as it is or as its text; undefined where it is none. */
@@ -120,7 +120,7 @@ export function planLines(plan: RolloutPlan): string[] {
 /** How what would be done now differs from what was approved; empty where it does not. */
 export function planDifferences(approved: RolloutPlan, now: RolloutPlan): string[] {
   const stack =
-    approved.stack === now.stack ? [] : [`it was approved for the stack ${approved.stack}, not ${now.stack}`];
+    approved.stack === now.stack ? [] : [`it was approved for stack ${approved.stack}, not ${now.stack}`];
   const nodes = [...new Set([...affectedNames(approved), ...affectedNames(now)])].sort().flatMap((name) => {
     if (canonicalJson(nodePart(name, approved)) === canonicalJson(nodePart(name, now))) return [];
     const [before, after] = [describeNode(name, approved), describeNode(name, now)];
@@ -129,9 +129,7 @@ export function planDifferences(approved: RolloutPlan, now: RolloutPlan): string
     const told = [...gone.map((line) => `approved: ${line}`), ...added.map((line) => `now: ${line}`)];
     if (after.length === 0) told.push(`now: ${name}: nothing to do`);
     // Lines are cut where they are long; their digest is not.
-    return told.length > 0
-      ? told
-      : [`${name}: its machine configuration differs in what the lines are too short to show`];
+    return told.length > 0 ? told : [`${name}: its machine configuration differs beyond what the lines show`];
   });
   return [...stack, ...nodes];
 }

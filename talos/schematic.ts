@@ -97,8 +97,7 @@ type Check = (value: unknown, path: string, report: Report) => unknown;
 
 const checkText: Check = (value, path, report) => {
   if (typeof value !== "string") report(path, `must be text, not ${describeKind(value)}`);
-  else if (!value.isWellFormed())
-    report(path, "has half of a surrogate pair, so it is no valid Unicode text");
+  else if (!value.isWellFormed()) report(path, "has half of a surrogate pair, so it is not valid Unicode");
   return value;
 };
 
@@ -146,7 +145,8 @@ function checkObject(fields: Readonly<Record<string, Check>>, required: readonly
     const present = Object.entries(value).filter(([, item]) => item !== undefined);
     const checked = present.map(([key, item]) => {
       const check = Object.hasOwn(fields, key) ? fields[key] : undefined;
-      if (check === undefined) report(at(key), `is not known; known here: ${Object.keys(fields).join(", ")}`);
+      if (check === undefined)
+        report(at(key), `is not a known key; known keys: ${Object.keys(fields).join(", ")}`);
       else if (item === null && required.includes(key)) report(at(key), "is missing");
       else if (item !== null) return [key, check(item, at(key), report)] as const;
       return [key, undefined] as const;
@@ -169,8 +169,7 @@ const checkOption: Check = (value, path, report) => {
 const checkOptions: Check = (value, path, report) => {
   if (!isMapping(value)) return void report(path, `must be a mapping, not ${describeKind(value)}`);
   const present = Object.entries(value).filter(([, item]) => item !== undefined);
-  for (const [key] of present)
-    if (!key.isWellFormed()) report(path, "has a key that is no valid Unicode text");
+  for (const [key] of present) if (!key.isWellFormed()) report(path, "has a key that is not valid Unicode");
   // A key such as __proto__ must stay a key.
   return Object.fromEntries(
     present.map(([key, item]) => [key, checkOption(item, `${path}.${key}`, report)] as const),
@@ -181,7 +180,7 @@ const checkOptions: Check = (value, path, report) => {
 const checkOptionNumber: Check = (value, path, report) => {
   const number = value as number;
   if (Number.isInteger(number) && !Number.isSafeInteger(number) && Math.abs(number) < 2 ** 64) {
-    report(path, "is too large to be exact as a number; give it as text");
+    report(path, "is too large to be an exact number; write it as text");
   }
   return value;
 };

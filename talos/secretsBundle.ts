@@ -99,13 +99,13 @@ export function parseTalosconfig(text: string, context?: string): ClientCredenti
   const name = context ?? root["context"];
   const contexts = isRecord(root["contexts"]) ? Object.keys(root["contexts"]) : [];
   if (typeof name !== "string" || name === "") {
-    const known = contexts.length === 0 ? "" : ` (it has ${contexts.join(", ")})`;
+    const known = contexts.length === 0 ? "" : ` (available: ${contexts.join(", ")})`;
     throw new SecretsError(what, [
       { path: "context", reason: `is not set, so no context is current${known}` },
     ]);
   }
   if (!contexts.includes(name)) {
-    const known = contexts.length === 0 ? "it has none" : `it has ${contexts.join(", ")}`;
+    const known = contexts.length === 0 ? "there are none" : `available: ${contexts.join(", ")}`;
     throw new SecretsError(what, [{ path: `contexts.${name}`, reason: `no such context; ${known}` }]);
   }
   const read = new Reader(what, (root["contexts"] as Mapping)[name], `contexts.${name}.`);
@@ -136,7 +136,7 @@ export function secretsFromMachineConfig(text: string): MachineSecrets {
     throw new SecretsError(what, [
       {
         path: "machine.type",
-        reason: "is worker; a worker's configuration lacks the authorities' keys, give a control plane's",
+        reason: "is worker; a worker's configuration lacks the CA keys, so use a control plane's",
       },
     ]);
   }

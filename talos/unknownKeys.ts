@@ -43,7 +43,7 @@ export function findUnknownKeys(part: PatchDocument, talosVersion: string | unde
     const names = known.flatMap((shape) => (shape.kind === "struct" ? [...shape.fields.keys()] : []));
     const meant = nearestName(names, name);
     if (meant === undefined && !strict) return;
-    const hint = meant === undefined ? `; known here are ${listNames(names)}` : `; did you mean ${meant}?`;
+    const hint = meant === undefined ? `; known keys: ${listNames(names)}` : `; did you mean ${meant}?`;
     problems.push(part.problem(node, `unknown key ${place}${hint}`));
   }
 }

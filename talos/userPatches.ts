@@ -18,9 +18,9 @@ import { contractAtLeast, versionAtLeast } from "./version.ts";
 
 /** What the patches are for, and what this program sets itself. */
 export interface UserPatchContext {
-  /** Absent for patches of both roles: they are judged as text alone. */
+  /** Absent for patches of both roles: they are checked as text only. */
   readonly role?: "controlplane" | "worker" | undefined;
-  /** Absent where it is not known: what only some contracts refuse is passed over. */
+  /** Absent where it is unknown: rules that only some contracts have are skipped. */
   readonly contract?: string | undefined;
   /** The installer image that is set by settings. */
   readonly image?: string | undefined;
@@ -28,29 +28,29 @@ export interface UserPatchContext {
   readonly hostname?: string | undefined;
   /** The namespaces that are exempted by settings. */
   readonly namespaces?: readonly string[] | undefined;
-  /** The configuration that the node has, as its owner has it on file. Absent: what is generated for the contract. */
+  /** The node's existing configuration. Absent: the one generated for the contract. */
   readonly base?: string | undefined;
-  /** Where that one stands, for people. */
+  /** The path of that configuration in the settings, for messages. */
   readonly baseName?: string | undefined;
-  /** What is generated for the contract, with what the settings say filled in. Default: with marks for all of it. */
+  /** The configuration generated for the contract, with values from the settings. Default: with placeholders for all of them. */
   readonly generated?: string | undefined;
   /** The patches of this program, which come first. */
   readonly own?: readonly string[] | undefined;
-  /** The release that the node is to run; it knows more documents than its contract generates. */
+  /** The release that the node is to run; it may know more documents than its contract generates. */
   readonly talosVersion?: string | undefined;
 }
 
-/** What is wrong with a node's configuration. */
+/** The problems of a node's configuration. */
 export interface PatchVerdict {
   /** In the order of the patches; they are applied in this order. */
   readonly problems: readonly PatchProblem[];
-  /** What was wrong before the user's patches. */
+  /** Problems that were there before the user's patches. */
   readonly ofBase: readonly Finding[];
-  /** The configuration with all patches; absent where they cannot be put on it. */
+  /** The configuration with all patches; absent where they cannot be applied. */
   readonly merged?: readonly TreeMap[];
 }
 
-/** Judges a node's patches by their text, and by what they make of its configuration. */
+/** Checks the text of a node's patches, and the configuration that results from them. */
 export function evaluatePatches(patches: readonly string[], context: UserPatchContext): PatchVerdict {
   const sources = patches.map((text, patch) => new PatchSource(text, patch));
   const parts = sources.map((source) => source.parts());
@@ -59,7 +59,7 @@ export function evaluatePatches(patches: readonly string[], context: UserPatchCo
     ...parts.flat().flatMap((part) => textProblems(part, context)),
   ];
   const unreadable = new Set(asText.map(({ patch }) => patch));
-  // What cannot be read is left out, so that one run shows all mistakes.
+  // Unreadable patches are left out, so that one run reports all mistakes.
   const readable = patches.map((text, patch) => (unreadable.has(patch) ? undefined : text));
   const { problems, ...verdict } = evaluateResult(readable, parts, context);
   return {
@@ -68,12 +68,12 @@ export function evaluatePatches(patches: readonly string[], context: UserPatchCo
   };
 }
 
-/** What is wrong with one document of a patch, whatever it is put on. */
+/** Problems of one document of a patch, regardless of the configuration that it is applied to. */
 function textProblems(part: PatchDocument, context: UserPatchContext): PatchProblem[] {
   const { contents } = part.root;
   if (isSeq(contents)) return [];
   if (!isMap(contents))
-    return [part.problem(contents ?? undefined, "must be a mapping, as a machine configuration is")];
+    return [part.problem(contents ?? undefined, "must be a mapping, like a machine configuration")];
   const ofForm = part.root.has("kind") ? documentProblems(part, context) : sectionProblems(part);
   return [...ofForm, ...findUnknownKeys(part, context.talosVersion)];
 }
@@ -83,13 +83,13 @@ function documentProblems(part: PatchDocument, context: UserPatchContext): Patch
   const say = (reason: string): PatchProblem[] => [part.problem(node, reason)];
   if (part.root.get("apiVersion") !== "v1alpha1") return say(`document ${kind} needs apiVersion: v1alpha1`);
   if (!KINDS_UP_TO_1_13.has(kind) && !KINDS_SINCE_1_14.has(kind))
-    return say(`document kind ${kind} is not known to Talos up to v1.14`);
+    return say(`document kind ${kind} does not exist in Talos v1.14 or older`);
   const { contract, base, talosVersion } = context;
   if (!KINDS_SINCE_1_14.has(kind) || contract === undefined || contractAtLeast(contract, 14)) return [];
-  // A release reads all of its documents, and a file of the owner's may have any of them; what is generated has the contract's alone.
+  // A release reads all of its documents, and the user's file may have any of them; a generated configuration has only those of the contract.
   if (base !== undefined && talosVersion !== undefined && versionAtLeast(talosVersion, 14)) return [];
   return say(
-    `document kind ${kind} exists from v1.14 on; contract ${contract} has its content in the v1alpha1 document`,
+    `document kind ${kind} needs contract v1.14 or newer; with contract ${contract}, its settings belong in the v1alpha1 document`,
   );
 }
 
@@ -100,7 +100,7 @@ function sectionProblems(part: PatchDocument): PatchProblem[] {
   return contents.items.flatMap(({ key }) => {
     const name = isScalar(key) ? String(key.value) : "";
     if (known.includes(name)) return [];
-    const reason = `${name} is no section of a machine configuration (machine, cluster)`;
+    const reason = `${name} is not a section of a machine configuration (machine, cluster)`;
     return [part.problem(isScalar(key) ? key : undefined, reason)];
   });
 }
@@ -113,7 +113,7 @@ function evaluateResult(
   context: UserPatchContext,
 ): PatchVerdict {
   const { role, contract } = context;
-  // What is generated, with nothing but our own patches on it, has no problems: held against Talos for every contract.
+  // A generated configuration with only this program's patches has no problems, which a test checks against Talos for every contract.
   if (role === undefined || (context.base === undefined && patches.length === 0))
     return { problems: [], ofBase: [] };
   const start =
@@ -125,7 +125,7 @@ function evaluateResult(
   try {
     text = mergeConfig(start, context.own ?? []);
   } catch (error) {
-    // Told where the file, or what our patches are made of, is looked at.
+    // Reported where the file, or the input of this program's patches, is checked.
     if (error instanceof ConfigTextError || error instanceof MergeError) return { problems: [], ofBase: [] };
     throw error;
   }
@@ -173,7 +173,7 @@ function evaluateResult(
   };
 }
 
-/** The patch since which a finding is there. */
+/** The patch that caused a finding. */
 function findCulprit({ rule, reason }: Finding, steps: readonly Step[]): number {
   const clean = steps.findLastIndex(
     ({ findings }) => !findings.some((other) => other.rule === rule && other.reason === reason),
@@ -184,11 +184,11 @@ function findCulprit({ rule, reason }: Finding, steps: readonly Step[]): number 
 function describeExempter(name: string, { base, baseName, namespaces = [] }: UserPatchContext): string {
   if (base !== undefined && exemptedNamespaces(base).includes(name))
     return `${baseName ?? "the node's own configuration"} exempts it`;
-  if (base === undefined && name === EXEMPT_BY_TALOS) return "Talos exempts it by itself";
-  return namespaces.includes(name) ? "the settings exempt it" : "another patch exempts it";
+  if (base === undefined && name === EXEMPT_BY_TALOS) return "Talos already exempts it";
+  return namespaces.includes(name) ? "the settings already exempt it" : "another patch already exempts it";
 }
 
-/** The line of a patch that a finding comes from; undefined where it cannot be told. */
+/** The line of a patch that a finding comes from; undefined where it is unknown. */
 function lineOfFinding({ places }: Finding, parts: readonly PatchDocument[]): number | undefined {
   for (const place of places) {
     for (const part of parts.toReversed()) {

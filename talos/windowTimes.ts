@@ -29,7 +29,7 @@ export function windowStateAt(windows: readonly UpgradeWindow[], now: number): W
     .map((span) => span.opens)
     .filter((opens) => !isBefore(opens, now))
     .sort(compareTimes);
-  if (next === undefined) throw new Error("an upgrade window opens on no day");
+  if (next === undefined) throw new Error("an upgrade window does not open on any day");
   return { open: false, opens: formatTime(next), now: told };
 }
 

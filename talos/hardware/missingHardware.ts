@@ -66,7 +66,9 @@ function missingLink(named: NamedLink, links: readonly ReportedLink[]): string |
     const verdicts = links.filter(isPhysical).map((link) => matchesLinkExpression(linkMatch, link));
     if (verdicts.every((verdict) => verdict === false)) return `no link matches \`${linkMatch}\``;
     const count = verdicts.filter((verdict) => verdict === true).length;
-    return isOne && count > 1 ? `${count} links match \`${linkMatch}\`, and an alias is for one` : undefined;
+    return isOne && count > 1
+      ? `${count} links match \`${linkMatch}\`, but an alias must match exactly one`
+      : undefined;
   }
   const { linkSelector } = named;
   const isMet = links.some((link) => matchesLink(linkSelector, link) !== false);

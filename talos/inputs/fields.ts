@@ -4,16 +4,16 @@ import type { TalosCredentials } from "../api/credentials.ts";
 import { isRecord } from "../values.ts";
 import { parseVersion, VersionError } from "../version.ts";
 
-/** What several resources of the plugin `talos-node` have among their inputs. A schema's error says what would be right and what was given. */
+/** Inputs that several resources of the plugin `talos-node` share. Errors say what is expected and what was given. */
 
 type Issue = { readonly input?: unknown };
 
-/** Says what would be right, and shows what was given. */
+/** Says what is expected, and shows what was given. */
 export function must(right: string): { error: (issue: Issue) => string } {
   return { error: ({ input }) => `must be ${right}, not ${showValue(input)}` };
 }
 
-/** The same for secrets: nothing of the value is shown. */
+/** The same for secrets: the value is not shown. */
 export function mustHidden(right: string): { error: () => string } {
   return { error: () => `must be ${right}` };
 }
@@ -22,13 +22,13 @@ function showValue(value: unknown): string {
   return value === undefined ? "nothing" : JSON.stringify(value);
 }
 
-/** An object with these keys and no others. @param shown how the error shows a right one */
+/** An object with these keys and no others. @param shown how the error describes a valid one */
 export function sectionSchema<Shape extends z.ZodRawShape>(shape: Shape, shown?: string) {
   const keys = Object.keys(shape);
   return z.strictObject(shape, {
     error: (issue) =>
       issue.code === "unrecognized_keys"
-        ? `has no ${issue.keys.join(", ")}; there are ${keys.slice(0, -1).join(", ")} and ${keys.at(-1)}`
+        ? `has unknown keys: ${issue.keys.join(", ")}; known keys: ${keys.join(", ")}`
         : `must be ${shown ?? `{ ${keys.join(", ")} }`}, not ${showValue(issue.input)}`,
   });
 }

@@ -112,7 +112,7 @@ describe("an upgrade that is asked about", () => {
   it("to a release that the settings do not take is refused as they do it", async () => {
     const newer = await look({ to: "v1.15.0" });
     expect(newer.nodes.every(({ refused }) => refused?.length === 1)).toBe(true);
-    expect(problems(newer)[0]?.text).toMatch(/newer than what this version of the program knows/);
+    expect(problems(newer)[0]?.text).toMatch(/newer than this version of the program supports/);
     expect(verdictText(newer)).not.toContain("would begin");
     // Nothing is said twice, and nothing ends twice.
     for (const { text } of (await look({ to: "v1.11.6" })).findings) expect(text).not.toMatch(/\.[.;]/);

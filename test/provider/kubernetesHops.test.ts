@@ -141,7 +141,7 @@ it("stops where Kubernetes cannot be upgraded, and is refused before the first h
   const gap = inputsTo("v1.13.9", { kubernetes: { releases: ["v1.31.2"] } });
   const refused = await expectFailure(run().provider.create(urn, gap));
   expect(refused.message).toMatch(
-    /no release of Kubernetes v1\.30 is known to go through before Talos v1\.12\.11/,
+    /no release of Kubernetes v1\.30 is known, which is needed before Talos v1\.12\.11/,
   );
   expect(upgrades()).toEqual([0, 0]);
 

@@ -77,7 +77,7 @@ it("names the steps to take where Talos comes first, and more than one of Kubern
     ),
   );
   expect(told.message).toMatch(
-    /1\) set talosVersion to v1\.14\.1 .*; 2\) set kubernetesVersion to v1\.37, one minor release for each/,
+    /1\) set talosVersion to v1\.14\.1 .*; 2\) set kubernetesVersion to v1\.37, one minor release per/,
   );
   expect(own.applies()).toEqual({ cp1: 0 });
 });

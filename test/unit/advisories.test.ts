@@ -33,7 +33,7 @@ const cases: Case[] = [
     severity: "warning",
     speaks: { from: "v1.9.5", to: "v1.10.9", contract: "v1.6" },
     silent: { from: "v1.10.0", to: "v1.10.9", contract: "v1.6" },
-    says: /no ext-tgtd/,
+    says: /no longer has ext-tgtd/,
   },
   {
     id: "iscsi-paths-gone",
@@ -47,7 +47,7 @@ const cases: Case[] = [
     severity: "warning",
     speaks: { from: "v1.12.7", to: "v1.13.9" },
     silent: { from: "v1.13.9", to: "v1.14.1" },
-    says: /open-iscsi 2\.1\.12.*discover the targets again/,
+    says: /open-iscsi 2\.1\.12.*rediscover the targets/,
   },
   {
     id: "bad-release",
@@ -109,14 +109,14 @@ const cases: Case[] = [
     severity: "warning",
     speaks: { from: "v1.9.5", to: "v1.10.0", contract: "v1.9", installKernelArgs: ["quiet"] },
     silent: { from: "v1.8.0", to: "v1.9.5", contract: "v1.8", installKernelArgs: ["quiet"] },
-    says: /systemd-boot.*schematic, customization\.extraKernelArgs$/,
+    says: /systemd-boot.*schematic \(customization\.extraKernelArgs\)$/,
   },
   {
     id: "kernel-arguments-ignored",
     severity: "warning",
     speaks: { from: "v1.12.0", to: "v1.13.7", contract: "v1.9", installKernelArgs: ["quiet"] },
     silent: { from: "v1.12.0", to: "v1.13.7", contract: "v1.9" },
-    says: /set machine\.install\.grubUseUKICmdline: true in place of machine\.install\.extraKernelArgs$/,
+    says: /set machine\.install\.grubUseUKICmdline: true instead of machine\.install\.extraKernelArgs$/,
   },
   {
     id: "kernel-arguments-dropped",
@@ -131,7 +131,7 @@ const cases: Case[] = [
     // Talos keeps net.ifnames, until GRUB takes the image's arguments.
     speaks: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["quiet", "net.ifnames=0"] },
     silent: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["net.ifnames=0"] },
-    says: /would lose quiet, .*Put quiet net\.ifnames=0 into the schematic/,
+    says: /would lose quiet, .*Put quiet net\.ifnames=0 in the schematic/,
   },
   {
     id: "schematic-kernel-arguments-lost",
@@ -145,7 +145,7 @@ const cases: Case[] = [
     severity: "refuse",
     speaks: { contract: "v1.13" },
     silent: { contract: "v1.12" },
-    says: /v1\.12\.7 does not know; use v1\.12 or older/,
+    says: /v1\.12\.7 does not support; use v1\.12 or older/,
   },
   {
     id: "installer-not-published",

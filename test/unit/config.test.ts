@@ -129,7 +129,7 @@ type Mistake = [path: string, value: unknown, reason: RegExp, at?: string];
 const mistakes: Mistake[] = [
   // Missing keys.
   ["talosVersion", undefined, /^is missing; it must be a Talos release such as v1\.13\.9$/],
-  ["cluster", undefined, /^missing; give an object with the keys name, endpoint, nodes/],
+  ["cluster", undefined, /^missing; set an object with the keys name, endpoint, nodes/],
   ["cluster.name", undefined, /^is missing; it must be the cluster's name$/],
   ["cluster.endpoint", undefined, /^is missing; it must be .* such as https:\/\/10\.0\.0\.10:6443$/],
   ["cluster.nodes", undefined, /^is missing; it must be a list of nodes$/],
@@ -137,15 +137,15 @@ const mistakes: Mistake[] = [
   ["cluster.nodes[0].address", undefined, /^is missing; it must be an IP address or DNS name/],
   ["cluster.nodes[0].role", undefined, /^is missing; it must be controlplane or worker$/],
   // Unknown keys, at every level.
-  ["talosVerson", "v1.13.9", /^unknown key; known here are talosVersion, .*Did you mean talosVersion\?$/],
+  ["talosVerson", "v1.13.9", /^unknown key; known keys: talosVersion, .*Did you mean talosVersion\?$/],
   ["kubernetesversion", "v1.35.4", /Did you mean kubernetesVersion\?$/],
-  ["image.platfrom", "metal", /^unknown key; known here are factory, .*Did you mean platform\?$/],
+  ["image.platfrom", "metal", /^unknown key; known keys: factory, .*Did you mean platform\?$/],
   ["cluster.ednpoint", "x", /Did you mean endpoint\?$/],
   ["cluster.nodes[0].adress", "10.0.0.11", /Did you mean address\?$/],
   [
     "cluster.nodes[0].colour",
     "red",
-    /^unknown key; known here are name, address, endpoint, role.*patches, onRemove$/,
+    /^unknown key; known keys: name, address, endpoint, role.*patches, onRemove$/,
   ],
   ["cluster.patches.workers", [], /Did you mean worker\?$/],
   ["upgrade.drian", {}, /Did you mean drain\?$/],
@@ -360,9 +360,13 @@ const mistakes: Mistake[] = [
   [
     "image.schematic.extensions",
     ["siderolabs/iscsi-tools"],
-    /^is not known; known here: owner, overlay, customization$/,
+    /^is not a known key; known keys: owner, overlay, customization$/,
   ],
-  ["image.schematic.customization.systemExtension", {}, /^is not known; known here: .*systemExtensions/],
+  [
+    "image.schematic.customization.systemExtension",
+    {},
+    /^is not a known key; known keys: .*systemExtensions/,
+  ],
   ["image.schematic.customization.extraKernelArgs", "quiet", /^must be a list, not text$/],
   [
     "image.schematic.customization.systemExtensions.officialExtensions",

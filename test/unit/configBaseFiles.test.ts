@@ -98,17 +98,17 @@ describe("machine configurations of a running cluster", () => {
     [
       "another cluster, by its id",
       worker.replace(`${canary}id=`, `${canary}other=`),
-      /^cluster\.id: is not that of the cluster's secrets: the file belongs to another cluster$/,
+      /^cluster\.id: does not match the cluster's secrets: the file belongs to another cluster$/,
     ],
     [
       "another cluster, by its token",
       worker.replace(`${canary}.trustd`, `${canary}.other`),
-      /^machine\.token: is not that/,
+      /^machine\.token: does not match/,
     ],
     [
       "another cluster, by its CA",
       worker.replace(pem("CERTIFICATE"), pem("CERTIFICATE", "other")),
-      /^machine\.ca\.crt: is not that/,
+      /^machine\.ca\.crt: does not match/,
     ],
     ["no configuration", "a: b", /^machine: no document with a machine section$/],
     ["no YAML", "machine: [", /^line 1: is not YAML/],
@@ -143,7 +143,7 @@ describe("machine configurations of a running cluster", () => {
       {
         path: "talosContract",
         reason:
-          "is v1.12, but cluster.secrets.workerFile has a document KubeletConfig, which begins with v1.14",
+          "is v1.12, but cluster.secrets.workerFile has a document KubeletConfig, which exists only since v1.14",
       },
     ]);
     // With files nothing is generated, so a contract is fine that the provider cannot generate.
@@ -153,7 +153,7 @@ describe("machine configurations of a running cluster", () => {
     expect(problems(release, { "worker.yaml": old })).toEqual([
       {
         path: "talosContract",
-        reason: "is v1.14, but cluster.secrets.workerFile has machine.install, which ends with v1.13",
+        reason: "is v1.14, but cluster.secrets.workerFile has machine.install, which exists only up to v1.13",
       },
     ]);
   });
@@ -166,7 +166,7 @@ describe("machine configurations of a running cluster", () => {
     ).toEqual([
       {
         path: "cluster.patches.worker[0]",
-        reason: matching(/deletes machine\.sysctls\.vm\.other, which is not there/),
+        reason: matching(/deletes machine\.sysctls\.vm\.other, which does not exist/),
       },
     ]);
   });
@@ -199,7 +199,7 @@ describe("patches that contradict what is there", () => {
       {
         path: "cluster.nodes[0].patches[0]",
         reason: matching(
-          /^line 3: machine\.install\.image ghcr\.io\/siderolabs\/installer:v1\.13\.9 contradicts the installer image of the settings, factory\.talos\.dev\/metal-installer\/c9078f94\w+:v1\.13\.9; set talosVersion or image instead$/,
+          /^line 3: machine\.install\.image ghcr\.io\/siderolabs\/installer:v1\.13\.9 conflicts with the installer image of the settings, factory\.talos\.dev\/metal-installer\/c9078f94\w+:v1\.13\.9; set talosVersion or image instead$/,
         ),
       },
     ]);

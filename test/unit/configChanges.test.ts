@@ -375,12 +375,15 @@ describe("our own patches on a configuration that was patched by hand", () => {
 describe("a patch that does not fit", () => {
   it.each([
     ["[{ op: add, path: /machine/a }]", /^add \/machine\/a has no value$/],
-    ["[{ op: bend, path: /machine/a }]", /^has the operation "bend"/],
+    ["[{ op: bend, path: /machine/a }]", /^has the unknown operation "bend"/],
     [
       "machine: { certSANs: [{ $patch: delete }] }",
-      /^deletes an item of machine\.certSANs and does not say which/,
+      /^deletes an item of machine\.certSANs without saying which/,
     ],
-    ["machine: { udev: { rules: { $patch: delete } } }", /^deletes machine\.udev\.rules, which is not there/],
+    [
+      "machine: { udev: { rules: { $patch: delete } } }",
+      /^deletes machine\.udev\.rules, which does not exist/,
+    ],
     ["machine: [", /^line 1: is not YAML/],
     ["text", /^is not a mapping/],
   ])("%s is named by its number with the reason", (patch, reason) => {

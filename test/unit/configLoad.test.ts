@@ -46,7 +46,7 @@ describe("loadSettings", () => {
     expect(message.split("\n")).toEqual([
       "the configuration has 2 mistakes:",
       '  talosVersion: is "latest"; it must be a full Talos release with the v, such as v1.13.9 [settings-versions]',
-      expect.stringMatching(/^ {2}nonsense: unknown key; known here are talosVersion/),
+      expect.stringMatching(/^ {2}nonsense: unknown key; known keys: talosVersion/),
       "Fix them in Pulumi.<stack>.yaml (its keys start with the project's name, `talos-iscsi:`) or with `pulumi config set`.",
     ]);
     expect(message).not.toMatch(/^\s+at /m);

@@ -259,7 +259,7 @@ describe("documents", () => {
     [
       "a kind that Talos does not know",
       { apiVersion: "v1alpha1", kind: "DiskConfig" },
-      "document kind DiskConfig is not known to Talos up to v1.14",
+      "document kind DiskConfig does not exist in Talos v1.14 or older",
     ],
   ])("%s is refused", (_, document, says) => {
     expect(mistakes(withDocuments([document]))).toContain(`cluster.nodes[0].documents[0]: ${says}`);
@@ -277,7 +277,7 @@ describe("documents", () => {
       documents: { worker: [{ apiVersion: "v1alpha1", kind: "KubeProxyConfig" }] },
     });
     expect(mistakes(config)[0]).toMatch(
-      /cluster\.documents\.worker\[0\]: document kind KubeProxyConfig exists from v1\.14 on/,
+      /cluster\.documents\.worker\[0\]: document kind KubeProxyConfig needs contract v1\.14/,
     );
   });
 });

@@ -34,7 +34,7 @@ describe("patches in the settings are judged before a node sees them", () => {
 
   it("a patch of all nodes that is wrong for all is reported once, not once a node", () => {
     expect(problemsOf({ "cluster.patches.all": [{}, { machin: {} }].slice(1) })).toEqual([
-      { path: "cluster.patches.all[0]", reason: expect.stringMatching(/machin is no section/) as string },
+      { path: "cluster.patches.all[0]", reason: expect.stringMatching(/machin is not a section/) as string },
     ]);
   });
 
@@ -51,7 +51,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     ).toEqual([
       {
         path: "cluster.nodes[3].patches[1]",
-        reason: expect.stringContaining("contradicts the node's role, worker") as string,
+        reason: expect.stringContaining("conflicts with the node's role, worker") as string,
       },
     ]);
   });
@@ -61,7 +61,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     expect(problemsOf({ "cluster.patches.controlplane": [patch] })).toEqual([
       {
         path: "cluster.patches.controlplane[0]",
-        reason: expect.stringMatching(/exists from v1\.14 on; contract v1\.13/) as string,
+        reason: expect.stringMatching(/needs contract v1\.14 or newer; with contract v1\.13/) as string,
       },
     ]);
   });
@@ -91,7 +91,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     expect(problemsOf({ "cluster.nodes[0].patches": [patch] })).toEqual([
       {
         path: "cluster.nodes[0].patches[0]",
-        reason: expect.stringContaining('hostname "other" contradicts the node\'s own, cp1') as string,
+        reason: expect.stringContaining('hostname "other" conflicts with the node\'s own, cp1') as string,
       },
     ]);
   });

@@ -128,7 +128,7 @@ describe("the secrets of a running cluster", () => {
     expect(problemsWith({ bundleFile: bundle, talosconfig })).toEqual([
       {
         path: "cluster.secrets.bundleFile",
-        reason: `is not a path but a text of ${bundle.length} letters; if this is the file's content, set it under bundle`,
+        reason: `is not a path but a text of ${bundle.length} characters; if this is the file's content, set it under bundle`,
       },
     ]);
   });
@@ -188,7 +188,7 @@ describe("the secrets of a running cluster", () => {
     expect(problemsWith({ controlplane: wrong, worker, talosconfig })).toEqual([
       {
         path: "cluster.secrets.controlplane",
-        reason: expect.stringMatching(/^machine\.type: is worker; .*give a control plane's$/) as string,
+        reason: expect.stringMatching(/^machine\.type: is worker; .*use a control plane's$/) as string,
       },
     ]);
   });
@@ -198,7 +198,7 @@ describe("the secrets of a running cluster", () => {
     expect(problemsWith({ bundle, talosconfig: none })).toEqual([
       {
         path: "cluster.secrets.talosconfig",
-        reason: "context: is not set, so no context is current (it has dev)",
+        reason: "context: is not set, so no context is current (available: dev)",
       },
     ]);
   });

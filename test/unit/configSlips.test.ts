@@ -68,7 +68,7 @@ describe("an unknown key of a patch", () => {
     const found = mistakes(patched({ machine: { wibble: 1, sysctl: {} } }, { cluster: { netwrok: {} } }));
     expect(found).toHaveLength(3);
     expect(found[0]).toMatch(
-      /^cluster\.patches\.all\[0\]: unknown key machine\.wibble; known here are .*and \d+ more$/,
+      /^cluster\.patches\.all\[0\]: unknown key machine\.wibble; known keys: .*and \d+ more$/,
     );
     expect(found[2]).toBe("cluster.patches.all[1]: unknown key cluster.netwrok; did you mean network?");
   });
@@ -99,7 +99,7 @@ describe("releases, extensions, endpoint", () => {
   it("a release that this program does not know", () => {
     expect(mistakes(settings({ talosVersion: "v1.15.0" }))).toEqual([
       expect.stringMatching(
-        /^talosVersion: is v1\.15\.0, newer than what this version of the program knows \(up to v1\.14\)/,
+        /^talosVersion: is v1\.15\.0, newer than this version of the program supports \(up to v1\.14\)/,
       ),
     ]);
     expect(mistakes(settings({ talosVersion: "v1.14.1", kubernetesVersion: "v1.36.0" }))).toEqual([]);
@@ -109,10 +109,10 @@ describe("releases, extensions, endpoint", () => {
     settings({ image: { schematic: { customization: { systemExtensions: { officialExtensions } } } } });
   it("a slip in an extension's name is a warning with the right one", () => {
     expect(warnings(withExtensions("siderolabs/iscsi-tools", "siderolabs/qemu-guest-agnet"))).toContain(
-      "image.schematic.customization.systemExtensions.officialExtensions: siderolabs/qemu-guest-agnet is no official extension that is known here; did you mean siderolabs/qemu-guest-agent?",
+      "image.schematic.customization.systemExtensions.officialExtensions: siderolabs/qemu-guest-agnet is not a known official extension; did you mean siderolabs/qemu-guest-agent?",
     );
     expect(warnings(withExtensions("siderolabs/iscsi-tools", "siderolabs/brand-new"))).toMatch(
-      /brand-new.*check that the Image Factory has it/,
+      /brand-new.*check that the Image Factory offers it/,
     );
     for (const known of [
       "siderolabs/qemu-guest-agent",

@@ -135,7 +135,8 @@ describe("upgrade.through", () => {
     ).toEqual([
       {
         path: "upgrade.kubernetes.releases[2]",
-        reason: "is v1.34.2, of the same minor release as upgrade.kubernetes.releases[0]; set one of each",
+        reason:
+          "is v1.34.2, of the same minor release as upgrade.kubernetes.releases[0]; list one per minor release",
       },
     ]);
   });
@@ -154,7 +155,7 @@ describe("upgrade.through", () => {
     [
       "of the minor of talosVersion, or newer",
       { "upgrade.releases": ["v1.11.6", "v1.13.1", "v1.14.0"] },
-      [/v1\.13\.1 is not on the way/, /v1\.14\.0 is not on the way/],
+      [/v1\.13\.1 is not older than v1\.13/, /v1\.14\.0 is not older than v1\.13/],
     ],
     [
       "without through: automatic",

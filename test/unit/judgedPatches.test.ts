@@ -35,7 +35,7 @@ describe("a namespace that is exempted twice", () => {
       {
         path: "cluster.patches.controlplane[0]",
         reason: matching(
-          /namespace joviandss-csi-pool-1 must not be exempted again \(the settings exempt it\)/,
+          /namespace joviandss-csi-pool-1 must not be exempted again \(the settings already exempt it\)/,
         ),
       },
     ]);
@@ -78,7 +78,7 @@ describe("what would fail in the deployment of a new cluster is refused in its p
   it("a JSON patch of what is not generated", () => {
     const json = '- op: replace\n  path: /machine/sysctls/a\n  value: "1"\n';
     expect(problemsOf({ talosContract: "v1.11", "cluster.patches.worker": [json] })).toEqual([
-      { path: "cluster.patches.worker[0]", reason: matching(/\/machine\/sysctls\/a is not there/) },
+      { path: "cluster.patches.worker[0]", reason: matching(/\/machine\/sysctls\/a does not exist/) },
     ]);
   });
 
@@ -88,7 +88,7 @@ describe("what would fail in the deployment of a new cluster is refused in its p
     expect(problems).toEqual([
       {
         path: "cluster.patches.all[0]",
-        reason: matching(/^line 1: machine\.token belongs to the cluster's secrets/),
+        reason: matching(/^line 1: machine\.token is part of the cluster's secrets/),
       },
     ]);
     expect(JSON.stringify(problems)).not.toContain(canary);

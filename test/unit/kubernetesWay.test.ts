@@ -40,7 +40,12 @@ describe("Kubernetes on a way of Talos releases", () => {
   });
 
   it.each([
-    ["is too new for a release on it", "v1.34.1", way, /^Talos v1\.10\.9 does not run Kubernetes v1\.34\.1$/],
+    [
+      "is too new for a release on it",
+      "v1.34.1",
+      way,
+      /^Talos v1\.10\.9 does not support Kubernetes v1\.34\.1$/,
+    ],
     [
       "needs a minor that is not known",
       "v1.29.6",
@@ -53,7 +58,7 @@ describe("Kubernetes on a way of Talos releases", () => {
       "jumps too far",
       "v1.24.1",
       ["v1.6.8", "v1.14.1"],
-      /^Talos v1\.14\.1 needs Kubernetes v1\.30, which Talos v1\.6\.8 /,
+      /^Talos v1\.14\.1 needs Kubernetes v1\.30, which the Talos release before it, v1\.6\.8, /,
     ],
   ] as const)(
     "that %s",

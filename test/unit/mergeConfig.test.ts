@@ -40,10 +40,10 @@ describe("deletes", () => {
   it.each([
     [
       interfaces("{ interface: eth9, $patch: delete }"),
-      /deletes machine\.network\.interfaces\[interface: eth9\], which is not there/,
+      /deletes machine\.network\.interfaces\[interface: eth9\], which does not exist/,
     ],
-    [interfaces("{ interface: eth0, routes: { $patch: delete } }"), /inside of an item of a list/],
-    ["cluster: { network: { $patch: delete } }", /deletes cluster\.network, which is not there/],
+    [interfaces("{ interface: eth0, routes: { $patch: delete } }"), /inside a list item/],
+    ["cluster: { network: { $patch: delete } }", /deletes cluster\.network, which does not exist/],
     ["kind: HostnameConfig\n$patch: delete\n", /only one of apiVersion and kind/],
   ])("of what is not there are refused: %s", (patch, reason) => {
     expect(() => mergeConfig(base, [patch])).toThrow(reason);
@@ -52,7 +52,7 @@ describe("deletes", () => {
   it("of a document that is not there: nothing for Talos 1.14, refused for 1.13", () => {
     const patch = "apiVersion: v1alpha1\nkind: HostnameConfig\n$patch: delete\n";
     expect(mergeConfig(base, [patch])).toBe(mergeConfig(base, []));
-    expect(() => mergeConfig(base, [patch], "v1.13")).toThrow(/deletes HostnameConfig, which is not there/);
+    expect(() => mergeConfig(base, [patch], "v1.13")).toThrow(/deletes HostnameConfig, which does not exist/);
   });
 });
 

@@ -178,7 +178,7 @@ describe("a document that is no schematic", () => {
       'must be one of none, dual-boot, sd-boot, grub, not "auto"',
     );
     expect(problems.find(({ path }) => path === "customisation")?.reason).toBe(
-      "is not known; known here: owner, overlay, customization",
+      "is not a known key; known keys: owner, overlay, customization",
     );
   });
 
@@ -189,7 +189,7 @@ describe("a document that is no schematic", () => {
   test("numbers that lose digits are refused, others are exact", () => {
     const option = (value: number | bigint): Schematic => ({ overlay: { name: "n", options: { value } } });
     expect(problemsOf(option(2 ** 53))).toEqual([
-      { path: "overlay.options.value", reason: "is too large to be exact as a number; give it as text" },
+      { path: "overlay.options.value", reason: "is too large to be an exact number; write it as text" },
     ]);
     expect(problemsOf(option(2n ** 64n))).toHaveLength(1);
     expect(schematicYaml(option(2n ** 64n - 1n))).toContain("value: 18446744073709551615\n");

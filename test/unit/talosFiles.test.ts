@@ -184,7 +184,7 @@ describe("a talosconfig", () => {
 
   test("what is wrong with it", () => {
     expect(thrown(() => parseTalosconfig(stringify(talosconfig), "stage")).message).toContain(
-      "it has prod, test",
+      "available: prod, test",
     );
     expect(thrown(() => parseTalosconfig(stringify({ ...talosconfig, context: "" }))).problems[0]?.path).toBe(
       "context",
@@ -201,7 +201,7 @@ describe("a talosconfig", () => {
 test("a machine configuration without a machine, and a worker's", () => {
   expect(thrown(() => secretsFromMachineConfig("cluster: {}")).problems[0]?.path).toBe("machine");
   expect(thrown(() => secretsFromMachineConfig("machine: { type: worker }")).message).toContain(
-    "give a control plane's",
+    "use a control plane's",
   );
 });
 

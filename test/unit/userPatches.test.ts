@@ -42,7 +42,7 @@ describe("a patch that cannot work", () => {
       cp("v1.13"),
       0,
       2,
-      /machnie is no section/,
+      /machnie is not a section/,
     ],
     [
       "the role",
@@ -50,7 +50,7 @@ describe("a patch that cannot work", () => {
       cp("v1.13"),
       0,
       2,
-      /"worker" contradicts the node's role, controlplane/,
+      /"worker" conflicts with the node's role, controlplane/,
     ],
     [
       "a secret",
@@ -58,7 +58,7 @@ describe("a patch that cannot work", () => {
       cp("v1.13"),
       0,
       2,
-      /machine\.token belongs to the cluster's secrets/,
+      /machine\.token is part of the cluster's secrets/,
     ],
     [
       "etcd on a worker",
@@ -82,7 +82,7 @@ describe("a patch that cannot work", () => {
       cp("v1.14"),
       0,
       2,
-      /KubeMagicConfig is not known/,
+      /KubeMagicConfig does not exist/,
     ],
     [
       "a document of a later contract",
@@ -90,7 +90,7 @@ describe("a patch that cannot work", () => {
       cp("v1.13"),
       0,
       2,
-      /from v1\.14 on/,
+      /needs contract v1\.14/,
     ],
     [
       "a document without apiVersion",
@@ -106,7 +106,7 @@ describe("a patch that cannot work", () => {
       cp("v1.13", { image: "y" }),
       0,
       3,
-      /contradicts the installer image/,
+      /conflicts with the installer image/,
     ],
     [
       "the old install section",
@@ -139,10 +139,10 @@ describe("a patch that cannot work", () => {
       cp("v1.11", { hostname: "b" }),
       0,
       3,
-      /contradicts the node's own, b/,
+      /conflicts with the node's own, b/,
     ],
     ["the old admission control", [admission("x")], cp("v1.14"), 0, 4, /KubeAdmissionControlConfig/],
-    ["kube-system again", [admission("x", "kube-system")], cp("v1.13"), 0, 9, /Talos exempts it by itself/],
+    ["kube-system again", [admission("x", "kube-system")], cp("v1.13"), 0, 9, /Talos already exempts it/],
     [
       "a namespace of the settings again",
       [admission("a", "b")],
@@ -152,7 +152,7 @@ describe("a patch that cannot work", () => {
       }),
       0,
       9,
-      /the settings exempt it/,
+      /the settings already exempt it/,
     ],
     [
       "a namespace in two patches",
@@ -160,7 +160,7 @@ describe("a patch that cannot work", () => {
       cp("v1.13"),
       1,
       8,
-      /another patch exempts it/,
+      /another patch already exempts it/,
     ],
     [
       "a namespace again, in the new form",
@@ -170,7 +170,7 @@ describe("a patch that cannot work", () => {
       cp("v1.14"),
       0,
       6,
-      /Talos exempts it by itself/,
+      /Talos already exempts it/,
     ],
   ])("%s", (_, patches, context, patch, line, says) => {
     const { problems } = evaluatePatches(patches, context);

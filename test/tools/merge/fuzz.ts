@@ -41,7 +41,7 @@ export function describeDivergence(
   line: Line,
 ): string | undefined {
   // Talos 1.13 leaves a broken document where it should delete one that is not there, and heals it when a later patch deletes that.
-  if (line === "v1.13" && /: deletes (?!from)\S+, which is not there \[patch\]$/.test(refused ?? ""))
+  if (line === "v1.13" && /: deletes (?!from)\S+, which does not exist \[patch\]$/.test(refused ?? ""))
     return undefined;
   // What makes talosctl end in a panic has no right result: an item deleted by a URL that another item has not.
   if (answer.refused?.startsWith("panic: ") === true) return undefined;

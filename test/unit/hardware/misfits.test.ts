@@ -186,7 +186,7 @@ describe("what a configuration names and the machine does not have", () => {
     const machine = { disks: [], links: [card("eno1"), card("eno2")] };
     const configuration = alias('link.driver == "ice"');
     expect(misfitsOf(configuration, machine)).toEqual([
-      'LinkAliasConfig net0: 2 links match `link.driver == "ice"`, and an alias is for one; the node has eno1 (ice), eno2 (ice).',
+      'LinkAliasConfig net0: 2 links match `link.driver == "ice"`, but an alias must match exactly one; the node has eno1 (ice), eno2 (ice).',
     ]);
     expect(misfitsOf(alias('link.driver == "ice"', "net%d"), machine)).toEqual([]);
   });

@@ -49,7 +49,7 @@ describe("inputs of a NodeUpgrade", () => {
       /^\[controlPlanes\] must hold the address of every control plane.*"10\.0\.0\.11"/,
     ],
     ["timeoutSeconds", 0, /^\[timeoutSeconds\] must be a number of seconds greater than 0, not 0/],
-    ["drain", { enable: true }, /^\[drain\] has no enable; there are enabled, timeoutSeconds, /],
+    ["drain", { enable: true }, /^\[drain\] has unknown keys: enable; known keys: enabled, timeoutSeconds, /],
     ["drain", { leftoverSessions: "ignore" }, /^\[drain\] leftoverSessions must be "refuse" or "warn", not/],
     ["drain", { timeoutSeconds: "5m" }, /^\[drain\] timeoutSeconds must be a number of seconds/],
     ["allowSkew", "yes", /^\[allowSkew\] must be true or false, not "yes"/],
