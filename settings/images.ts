@@ -107,7 +107,7 @@ export function checkImages(
   for (const { path, name } of choices) {
     if (images.some((image) => image.name === name)) continue;
     const known = images.map((image) => image.name).join(", ");
-    problems.push({ path, reason: `is ${name}, but there is no images.${name}; there are ${known}` });
+    problems.push({ path, reason: `is ${name}, but there is no images.${name}; available: ${known}` });
   }
   const checked = new Map<string, CheckedImage>();
   for (const image of images) {
