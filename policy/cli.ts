@@ -9,16 +9,16 @@ import { readResources } from "./resources.ts";
 import { PolicyRunError } from "./runError.ts";
 
 /**
- * `npm run policy`: the pack's policies over an exported state or a saved preview, without an engine, a network or a passphrase. Ends with 0 where
- * nothing mandatory was found, 1 where something was, 2 where it could not be run.
+ * `npm run policy`: runs the pack's policies on an exported state or a saved preview, without an engine, a network or a passphrase. Exit code 0: no
+ * mandatory violations; 1: mandatory violations; 2: the policies could not run.
  */
 
 const usage = `Usage: npm run policy -- --from <file> | --stack <name>  [--config <file>] [--json]
 
-  --from <file>    what "pulumi stack export" or "pulumi preview --json --show-sames" wrote; - for standard input
-  --stack <name>   the state of this stack; pulumi exports it
+  --from <file>    output of "pulumi stack export" or "pulumi preview --json --show-sames"; - for standard input
+  --stack <name>   check the state of this stack, exported by pulumi
   --config <file>  levels and settings of the policies, as for --policy-pack-config (docs/policy.md); default: policy/config.json
-  --json           the violations as data; call it as "npm run -s policy", or npm prints lines of its own before them
+  --json           print violations as JSON; use "npm run -s policy", or npm prints its own lines first
 `;
 
 interface Options {

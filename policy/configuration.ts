@@ -2,7 +2,7 @@ import type { EnforcementLevel, Policies } from "@pulumi/policy";
 import { PolicyRunError } from "./runError.ts";
 import { isRecord } from "../talos/values.ts";
 
-/** What one policy is told: how a violation counts, and its own settings. */
+/** The settings of one policy: its enforcement level and its own options. */
 export interface PolicySettings {
   level: EnforcementLevel;
   config: Record<string, unknown>;
@@ -11,15 +11,15 @@ export interface PolicySettings {
 const levels: readonly string[] = ["advisory", "mandatory", "remediate", "disabled"];
 
 /**
- * The settings of every policy, from a file as `--policy-pack-config` takes it: a level, or an object with settings and perhaps `enforcementLevel`,
- * by the policy's name or `all`.
+ * The settings of every policy, from a file in the format of `--policy-pack-config`: by the policy's name or `all`, a level, or an object with settings
+ * and an optional `enforcementLevel`.
  */
 export function policySettings(policies: Policies, text: string): Map<string, PolicySettings> {
   const given = text.trim() === "" ? {} : parseJson(text);
   const known = ["all", ...policies.map(({ name }) => name)];
   const problems = Object.keys(given)
     .filter((name) => !known.includes(name))
-    .map((name) => `"${name}" is no policy of this pack; there are ${known.join(", ")}`);
+    .map((name) => `"${name}" is not a policy of this pack; available: ${known.join(", ")}`);
   const settings = new Map<string, PolicySettings>();
   const all = parseEntry("all", given["all"], problems);
   for (const { name, enforcementLevel, configSchema } of policies) {
@@ -32,7 +32,7 @@ export function policySettings(policies: Policies, text: string): Map<string, Po
       const wanted = properties[key]?.type;
       if (wanted === undefined)
         problems.push(
-          `${name} has no setting "${key}"; there are ${Object.keys(properties).join(", ") || "none"}`,
+          `${name} has no setting "${key}"; available: ${Object.keys(properties).join(", ") || "none"}`,
         );
       else if (!hasType(value, wanted))
         problems.push(`${name}.${key} must be ${levelDescriptions[String(wanted)] ?? String(wanted)}`);
@@ -41,7 +41,7 @@ export function policySettings(policies: Policies, text: string): Map<string, Po
     settings.set(name, { level: own.level ?? all.level ?? enforcementLevel ?? "advisory", config });
   }
   if (problems.length > 0)
-    throw new PolicyRunError(`The policies' configuration is wrong:\n  ${problems.join("\n  ")}`);
+    throw new PolicyRunError(`The policies' configuration is invalid:\n  ${problems.join("\n  ")}`);
   return settings;
 }
 

@@ -5,10 +5,10 @@ import { nodeUpgradeType } from "./types.ts";
 export const oddControlPlanes: StackValidationPolicy = {
   name: "odd-control-planes",
   displayName: "An odd number of control planes",
-  description: "etcd keeps its majority through as many failures with three members as with four.",
+  description: "etcd tolerates as many failures with three members as with four.",
   enforcementLevel: "mandatory",
   severity: "medium",
-  remediationSteps: "Give cluster.nodes one control plane more or one less: 1, 3 or 5 in all.",
+  remediationSteps: "Add or remove a control plane in cluster.nodes: 1, 3 or 5 in total.",
   validateStack: ({ resources }, reportViolation) => {
     const names = resources
       .filter(({ type, props }) => type === nodeUpgradeType && props["role"] === "controlplane")

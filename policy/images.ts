@@ -13,10 +13,13 @@ export const imagesPinned: ResourceValidationPolicy = {
   description: "Every container and installer image has a tag or, better, a digest.",
   enforcementLevel: "mandatory",
   severity: "high",
-  remediationSteps: "Give the image the tag of a release or the digest that was tested.",
+  remediationSteps: "Set the tag of a release, or the digest that you tested.",
   configSchema: {
     properties: {
-      digest: { type: "boolean", description: "Demand a digest for container images: a tag can be moved." },
+      digest: {
+        type: "boolean",
+        description: "Require a digest for container images, since a tag can change.",
+      },
     },
   },
   validateResource: (args, reportViolation) => {
@@ -25,36 +28,34 @@ export const imagesPinned: ResourceValidationPolicy = {
       const parsed = parseImageReference(value);
       if (parsed === undefined) {
         reportViolation(
-          `${path}: "${value}" is not an image reference; give host/path:tag or host/path@sha256:<64 hex digits>.`,
+          `${path}: "${value}" is not an image reference; use host/path:tag or host/path@sha256:<64 hex digits>.`,
         );
       } else if (parsed.tag === undefined && parsed.digest === undefined) {
         reportViolation(
-          `${path}: "${value}" has neither tag nor digest, which means :latest; give the one that was tested.`,
+          `${path}: "${value}" has neither tag nor digest, which means :latest; set the version that you tested.`,
         );
       } else if (digest && parsed.digest === undefined && args.type.startsWith("kubernetes:")) {
         reportViolation(
-          `${path}: "${value}" is a tag, which can be moved; give its digest (${parsed.path}@sha256:…).`,
+          `${path}: "${value}" is a tag, which can change; use its digest (${parsed.path}@sha256:…).`,
         );
       }
     }
   },
 };
 
-/** `:latest` is a tag like any other to the runtime, and the one that is sure to move. */
+/** To the runtime, `:latest` is a tag like any other, but it is certain to change. */
 export const noLatest: ResourceValidationPolicy = {
   name: "no-latest",
   displayName: "No :latest",
   description: "No image has the tag latest.",
   enforcementLevel: "mandatory",
   severity: "high",
-  remediationSteps: "Give the tag of a release, or a digest, in place of latest.",
+  remediationSteps: "Use the tag of a release, or a digest, instead of latest.",
   validateResource: (args, reportViolation) => {
     for (const { path, value } of findImages(args)) {
       const parsed = parseImageReference(value);
       if (parsed?.tag === "latest" && parsed.digest === undefined)
-        reportViolation(
-          `${path}: "${value}" may become another image at any time; give a release's tag or a digest.`,
-        );
+        reportViolation(`${path}: "${value}" can change at any time; use a release tag or a digest.`);
     }
   },
 };
@@ -68,18 +69,18 @@ export const installerFromFactory: ResourceValidationPolicy = {
   enforcementLevel: "mandatory",
   severity: "high",
   remediationSteps:
-    "Set image.factory in the stack's settings to the agreed factory and take other installer images out of the patches, or configure the policy's factory.",
+    "Set image.factory in the stack's settings to the approved factory and remove other installer images from the patches, or configure the policy's factory.",
   configSchema: {
     properties: {
       factory: {
         type: "string",
-        description: "URL of the Image Factory, as image.factory has it.",
+        description: "URL of the Image Factory, as in image.factory.",
         default: PUBLIC_FACTORY,
       },
       others: {
         type: "array",
         items: { type: "string" },
-        description: "URLs of further factories that may build images, as images.NAME.factory has them.",
+        description: "URLs of additional factories that may build images, as in images.NAME.factory.",
       },
     },
   },

@@ -7,7 +7,7 @@ import { machineConfigurationType, namespaceType, isOfCsiDriver } from "./types.
 const allowed = {
   type: "array",
   items: { type: "string" },
-  description: "Further namespaces that may be privileged.",
+  description: "Additional namespaces that may be privileged.",
 } as const;
 
 interface Config {
@@ -49,7 +49,7 @@ export const podSecurityExemptions: StackValidationPolicy = {
   enforcementLevel: "mandatory",
   severity: "high",
   remediationSteps:
-    "Take the namespace out of the exemptions in cluster.patches, or add it to `allowed` in the policy's configuration.",
+    "Remove the namespace from the exemptions in cluster.patches, or add it to `allowed` in the policy's configuration.",
   configSchema: { properties: { allowed } },
   validateStack: (args, reportViolation) => {
     const { resources } = args;
@@ -67,7 +67,7 @@ export const podSecurityExemptions: StackValidationPolicy = {
         if (fine.has(namespace)) continue;
         reportViolation(
           `PodSecurity exempts the namespace ${namespace}, where any pod may then be root on its node. ` +
-            "Take it out of the exemptions, or allow the name in this policy's configuration.",
+            "Remove it from the exemptions, or allow the name in this policy's configuration.",
           urn,
         );
       }

@@ -40,7 +40,7 @@ export function hideSecrets(): void {
   const module = require("@pulumi/policy/deserialize.js") as Deserialize;
   if (typeof module.deserializeProperties !== "function")
     throw new Error(
-      "This release of @pulumi/policy keeps secrets in another way; the pack is written for 1.21.",
+      "This release of @pulumi/policy handles secrets differently; the pack is written for 1.21.",
     );
   module.deserializeProperties = (struct) => viewForPolicies(struct.toJavaScript());
 }

@@ -15,7 +15,7 @@ const configSchema: PolicyConfigSchema = {
       type: "array",
       items: { type: "string" },
       description:
-        "Texts that may stand nowhere in plain text, such as a marked test password (a canary). Not real secrets: this file is read by many.",
+        "Strings that must not appear anywhere in plain text, such as a marked test password (a canary). Not real secrets: many people can read this file.",
     },
     ignore: {
       type: "array",
@@ -32,7 +32,7 @@ interface Config {
 }
 
 const whatToDo =
-  "Mark it as a secret (pulumi config set --secret, pulumi.secret), and change it where it was in use: what was shown once is known.";
+  "Mark it as a secret (pulumi config set --secret, pulumi.secret), and rotate it: it may have been read.";
 
 export const noPlaintextSecrets: ResourceValidationPolicy = {
   name: "no-plaintext-secrets",
@@ -52,7 +52,7 @@ export const noPlaintextSecrets: ResourceValidationPolicy = {
 export const noPlaintextOutputs: StackValidationPolicy = {
   name: "no-plaintext-outputs",
   displayName: "No plaintext secrets in outputs",
-  description: "No secret stands in plain text in what a resource or the stack gives out.",
+  description: "No output of a resource or of the stack holds a secret in plain text.",
   enforcementLevel: "mandatory",
   severity: "critical",
   remediationSteps: whatToDo,
@@ -122,13 +122,13 @@ function secretsInTexts(props: Record<string, unknown>, texts: readonly string[]
 function kindOfSecret(name: string, text: string, texts: readonly string[]): string | undefined {
   if (!isPlain(text) || text === "") return undefined;
   if (texts.some((canary) => canary !== "" && text.includes(canary)))
-    return "a text that this policy was told to look for";
+    return "a string that this policy is configured to look for";
   if (isPrivateKey(text)) return "a private key";
   if (isCertificate(text)) return undefined;
   if (isYaml(text)) {
     const secrets = countPlainSecrets(text);
     if (secrets > 0)
-      return `a configuration with ${secrets === 1 ? "a secret" : `${secrets} secrets`} (a kubeconfig, a talosconfig or a machine configuration, perhaps)`;
+      return `a configuration with ${secrets === 1 ? "a secret" : `${secrets} secrets`} (perhaps a kubeconfig, talosconfig or machine configuration)`;
     return undefined;
   }
   // A digest or an ID looks random and is none, so only what is known by its form or its name counts.

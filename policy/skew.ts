@@ -16,7 +16,7 @@ export const upgradeSkew: StackValidationPolicy = {
   enforcementLevel: "mandatory",
   severity: "high",
   remediationSteps:
-    "Set talosVersion to a release of the next minor, finish that rollout, and go on from there.",
+    "Set talosVersion to a release of the next minor, finish that rollout, and continue from there.",
   validateStack: ({ resources }, reportViolation) => {
     const nodes = resources
       .filter(({ type }) => type === nodeUpgradeType)
@@ -34,7 +34,7 @@ export const upgradeSkew: StackValidationPolicy = {
       if (step.via.length > 0 && step.via.every((contract) => ways.get(name)?.has(contract))) continue;
       const way = step.via.length === 0 ? "" : ` Go through ${step.via.join(", ")}, one rollout each.`;
       reportViolation(
-        `${name} runs ${running} and shall run ${wanted}: ${withoutAdvice(step.reason)}.${way}`,
+        `${name} runs ${running} and would run ${wanted}: ${withoutAdvice(step.reason)}.${way}`,
         urn,
       );
     }
@@ -46,12 +46,12 @@ export const upgradeSkew: StackValidationPolicy = {
     );
     if (apart !== undefined)
       reportViolation(
-        `${apart[0].name} shall run ${apart[0].wanted} and ${apart[1].name} ${apart[1].wanted}: more than one minor release apart in one cluster. Bring the older one up first.`,
+        `${apart[0].name} would run ${apart[0].wanted} and ${apart[1].name} ${apart[1].wanted}, more than one minor release apart in one cluster. Upgrade the older one first.`,
       );
   },
 };
 
-/** Kubernetes goes one minor release up at a time, and none down. What runs is known from a state, or a saved preview. */
+/** Kubernetes is upgraded one minor release at a time, and never downgraded. The running release is known from a state or a saved preview. */
 function kubernetesProblems({ kubernetesVersion, running }: Record<string, unknown>): string[] {
   const wanted = kubernetesRelease(kubernetesVersion);
   if (wanted === undefined || !isRecord(running)) return [];
@@ -64,11 +64,11 @@ function kubernetesProblems({ kubernetesVersion, running }: Record<string, unkno
   const [oldest, newest] = [releases[0], releases.at(-1)];
   if (oldest === undefined || newest === undefined) return [];
   if (minor(wanted) < minor(newest))
-    return [`Kubernetes runs ${newest} and shall run ${wanted}: a minor release back is not possible.`];
+    return [
+      `Kubernetes would go from ${newest} to ${wanted}: downgrades by a minor release are not possible.`,
+    ];
   return minor(wanted) > minor(oldest) + 1
-    ? [
-        `Kubernetes runs ${oldest} and shall run ${wanted}: more than one minor release. Go through each of them.`,
-      ]
+    ? [`Kubernetes would go from ${oldest} to ${wanted}, skipping minor releases. Go through each of them.`]
     : [];
 }
 

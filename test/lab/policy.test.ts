@@ -107,7 +107,7 @@ test("a saved preview: a step back by one is fine, one by two is found against w
       );
       const found = await policy("--from", file, "--config", labFactory);
       expect(found.text.match(/^mandatory: .*upgrade-skew/gm)).toHaveLength(5);
-      expect(found.text).toMatch(/cp1 runs v1\.13\.9 and shall run v1\.11\.6/);
+      expect(found.text).toMatch(/cp1 runs v1\.13\.9 and would run v1\.11\.6/);
       expect(found.code).toBe(1);
     },
   );

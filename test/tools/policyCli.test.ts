@@ -117,7 +117,7 @@ describe("exit codes", () => {
       "--config",
       config,
     );
-    expect(stderr).toContain('"odd-controlplanes" is no policy of this pack');
+    expect(stderr).toContain('"odd-controlplanes" is not a policy of this pack');
     expect(stderr).toContain("no-latest: a level is one of advisory, mandatory, remediate, disabled");
     expect(stderr).toContain("installer-from-factory.factory must be text");
     expect(stderr).toContain('installer-from-factory has no setting "registry"');

@@ -199,7 +199,7 @@ describe("no-plaintext-secrets", () => {
     const config = { "no-plaintext-secrets": { texts: ["canary-4711"], ignore: ["password"] } };
     const violations = await found("no-plaintext-secrets", leaky, config);
     expect(violations.map(({ message }) => message)).toEqual([
-      expect.stringContaining("note holds a text that this policy was told to look for") as string,
+      expect.stringContaining("note holds a string that this policy is configured to look for") as string,
     ]);
   });
 
@@ -333,7 +333,7 @@ describe("upgrade-skew", () => {
       node("cp1", { runningVersion, talosVersion, allowSkew: true }),
     ]);
     expect(violations).toHaveLength(1);
-    expect(violations[0]?.message).toContain(`cp1 runs ${runningVersion} and shall run ${talosVersion}`);
+    expect(violations[0]?.message).toContain(`cp1 runs ${runningVersion} and would run ${talosVersion}`);
     expect(violations[0]?.message).toContain(message);
   });
 
@@ -355,7 +355,7 @@ describe("upgrade-skew", () => {
   test("nodes of one cluster more than a minor apart", async () => {
     const violations = await found("upgrade-skew", [node("cp1"), node("w1", { talosVersion: "v1.11.6" })]);
     expect(violations.map(({ message }) => message)).toEqual([
-      expect.stringContaining("cp1 shall run v1.13.9 and w1 v1.11.6") as string,
+      expect.stringContaining("cp1 would run v1.13.9 and w1 v1.11.6") as string,
     ]);
   });
 
