@@ -76,7 +76,7 @@ export async function runAcceptance(
         ? "No CSI driver with a StorageClass is deployed."
         : up
           ? "An earlier step failed."
-          : "It makes a volume, so it takes --up.",
+          : "It creates a volume, so it needs --up.",
     );
   return run.finished(stack, up, started);
 }
@@ -120,33 +120,28 @@ class AcceptanceRun {
       "second up",
       finished,
       "A second `up` changed nothing.",
-      "A second `up` is not unchanged.",
+      "A second `up` changed something.",
     );
     const boots = bootsBetween(before, await this.#world.look(wanted, outputs));
-    this.#record(
-      "no reboot",
-      boots,
-      boots.length === 0 ? "No node was rebooted by it." : "Nodes were rebooted.",
-    );
+    this.#record("no reboot", boots, boots.length === 0 ? "It rebooted no node." : "Nodes were rebooted.");
   }
 
   async drift(): Promise<void> {
     const finished = await this.#pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff");
-    this.#recordCommand(
-      "no drift",
-      finished,
-      "The cluster is what the stack's state says.",
-      "There is drift.",
-    );
+    this.#recordCommand("no drift", finished, "The cluster matches the stack's state.", "There is drift.");
   }
 
   async lookAt(wanted: readonly WantedNode[], outputs: StackOutputs): Promise<void> {
     this.#world.say("reading the nodes");
     this.#nodes = await this.#world.look(wanted, outputs);
     const problems = this.#nodes.flatMap(({ name, problems: own }) => own.map((text) => `${name} ${text}`));
-    const sound = `Release, schematic, extensions, services and files of ${this.#nodes.length} nodes are as wanted.`;
-    const none = this.#nodes.length === 0 ? ["The stack's state has no node."] : [];
-    this.#record("nodes", [...none, ...problems], problems.length === 0 ? sound : "Nodes are not as wanted.");
+    const sound = `Release, schematic, extensions, services and files of ${this.#nodes.length} nodes are as expected.`;
+    const none = this.#nodes.length === 0 ? ["The stack's state has no nodes."] : [];
+    this.#record(
+      "nodes",
+      [...none, ...problems],
+      problems.length === 0 ? sound : "Nodes are not as expected.",
+    );
   }
 
   async probe(outputs: StackOutputs): Promise<void> {

@@ -28,26 +28,18 @@ Exit codes:
 
 const command = new Command("accept")
   .description(
-    "Checks a stack and its cluster: preview, drift, every node; with --up it deploys first, and probes its storage.",
+    "Checks a stack and its cluster: preview, drift, every node. With --up, deploys it first and probes its storage.",
   )
   .requiredOption("-s, --stack <name>", "the stack")
-  .option(
-    "--up",
-    "deploy the stack, deploy it a second time, and use its storage; without it nothing is changed",
-    false,
-  )
+  .option("--up", "deploy the stack twice and use its storage; without it, nothing is changed", false)
   .option("-o, --out <folder>", "where the report goes, as Markdown and JSON", "reports")
   .option("--image <reference>", "image of the storage probe's pods; default: that of the stack")
-  .option(
-    "--storage-timeout <seconds>",
-    "how long a volume may take for each step; default: 300",
-    parsePositive,
-  )
+  .option("--storage-timeout <seconds>", "limit for each step of a volume; default: 300", parsePositive)
   .addHelpText("after", exitCodes);
 
 function parsePositive(text: string): number {
   const number = Number(text);
-  if (!Number.isFinite(number) || number <= 0) throw new InvalidArgumentError("Give a number of seconds.");
+  if (!Number.isFinite(number) || number <= 0) throw new InvalidArgumentError("Must be a number of seconds.");
   return number;
 }
 

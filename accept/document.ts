@@ -30,7 +30,7 @@ export function acceptanceMarkdown(run: Acceptance): string {
     ...(run.nodes.length === 0
       ? []
       : [
-          "## Nodes as they are",
+          "## Nodes",
           markdownTable(
             ["Node", "Address", "Talos", "Schematic", ""],
             run.nodes.map(({ name, address, version, schematicId, problems }) => [

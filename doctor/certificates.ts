@@ -31,7 +31,7 @@ export function certificateFindings(certificates: readonly Certificate[]): Findi
       {
         severity: "warning",
         nodes: [],
-        text: `the client certificate of the ${of} expires on ${date}, in ${days} days. Make a new one before then: after it, only the cluster's secrets let you in`,
+        text: `the client certificate of the ${of} expires on ${date}, in ${days} days. Renew it before then: afterwards, only the cluster's secrets give you access`,
       },
     ];
   });

@@ -26,22 +26,20 @@ Exit codes:
   2  the cluster could not be examined`;
 
 const command = new Command("doctor")
-  .description("Looks at a Talos cluster, changes nothing, and says what stands against an upgrade.")
+  .description("Examines a Talos cluster without changing it, and reports what blocks an upgrade.")
   .requiredOption("--talosconfig <file>", "credentials for the Talos API")
   .option("--context <name>", "context of the talosconfig; default: the current one")
-  .option("--kubeconfig <file>", "credentials for Kubernetes: finds all nodes, and judges drains and storage")
-  .option("--nodes <addresses>", "the nodes to examine, separated by commas", (list: string) =>
-    list.split(","),
-  )
+  .option("--kubeconfig <file>", "credentials for Kubernetes: finds all nodes, and checks drains and storage")
+  .option("--nodes <addresses>", "the nodes to examine, comma-separated", (list: string) => list.split(","))
   .option(
     "--endpoints <addresses>",
-    "Talos APIs to reach the nodes through, separated by commas; default: those of the talosconfig",
+    "Talos APIs that forward to the nodes, comma-separated; default: those of the talosconfig",
     (list: string) => list.split(","),
   )
-  .option("--to <release>", "the Talos release to judge an upgrade for, such as v1.14.1")
-  .option("--to-kubernetes <release>", "the Kubernetes release to judge an upgrade for, such as v1.36.1")
-  .option("--allow-skew", "accept a step over more than one minor release, as upgrade.allowSkew does", false)
-  .option("--json", "the verdict as data", false)
+  .option("--to <release>", "check an upgrade to this Talos release, such as v1.14.1")
+  .option("--to-kubernetes <release>", "check an upgrade to this Kubernetes release, such as v1.36.1")
+  .option("--allow-skew", "allow skipping minor releases, like upgrade.allowSkew", false)
+  .option("--json", "print the verdict as JSON", false)
   .addHelpText("after", exitCodes);
 
 function readFileOption(option: string, path: string): string {

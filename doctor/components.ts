@@ -69,20 +69,20 @@ export async function examineComponents(
     const findings = look.silent.map(({ node, reason }): Finding => ({
       severity: toKubernetes === undefined ? "warning" : "problem",
       nodes: [node.name],
-      text: `what it runs of Kubernetes could not be read (os:reader may not): ${reason}`,
+      text: `its Kubernetes components could not be read (os:reader is not permitted to): ${reason}`,
     }));
     const releases = releasesIn(look);
     if (releases.length > 1)
       findings.push({
         severity: "warning",
         nodes: [],
-        text: `the components of Kubernetes are of several releases: ${releases.join(", ")}`,
+        text: `Kubernetes components run different releases: ${releases.join(", ")}`,
       });
     if (toKubernetes !== undefined && kubeconfig === "")
       findings.push({
         severity: "warning",
         nodes: [],
-        text: "removed APIs, kubelets and nodes that are not examined were not judged: give --kubeconfig",
+        text: "removed APIs, kubelets and unexamined nodes were not checked: set --kubeconfig",
       });
     const planned = to !== undefined;
     const against = toKubernetes === undefined ? [] : await findObstacles(work, look, planned);

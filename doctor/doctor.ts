@@ -152,7 +152,7 @@ async function findNodes(
       findings.push({
         severity: "warning",
         nodes: [],
-        text: "only the endpoints of the talosconfig were examined: give --kubeconfig, or --nodes, for the others",
+        text: "only the endpoints of the talosconfig were examined: set --kubeconfig or --nodes for the others",
       });
     return { addresses: requireAddresses(named) };
   }
@@ -171,7 +171,7 @@ async function findNodes(
     findings.push({
       severity: "problem",
       nodes: [],
-      text: `the Kubernetes API could not be read, so storage and drains were not judged: ${error.message}`,
+      text: `the Kubernetes API could not be read, so storage and drains were not checked: ${error.message}`,
     });
     return { addresses: requireAddresses(named), ...signIn };
   }
@@ -272,20 +272,20 @@ function clusterFindings(nodes: readonly NodeVerdict[]): Finding[] {
     findings.push({
       severity: "warning",
       nodes: [],
-      text: `the nodes run several releases of Talos: ${versions.join(", ")}`,
+      text: `nodes run different releases of Talos: ${versions.join(", ")}`,
     });
   if (members.length > 1 && members.length % 2 === 0)
     findings.push({
       severity: "warning",
       nodes: [],
-      text: `${members.length} control planes: etcd survives no more failures than with ${members.length - 1}`,
+      text: `${members.length} control planes: etcd tolerates no more failures than with ${members.length - 1}`,
     });
   const renamed = nodes.filter((node) => node.initiatorNameChanges && node.initiatorName !== undefined);
   if (renamed.length > 0)
     findings.push({
       severity: "warning",
       nodes: renamed.map(({ name }) => name),
-      text: "the upgrade changes the initiator name: allow the new one on the array first, or volumes do not attach",
+      text: "the upgrade changes the initiator name: allow the new one on the array first, or volumes will not attach",
     });
   return findings;
 }

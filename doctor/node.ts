@@ -125,7 +125,7 @@ async function describeUpgradePath(
 function stopsText(stops: ReturnType<typeof kubernetesStops>): string {
   if ("problem" in stops || stops.length === 0) return "";
   const steps = stops.map(({ kubernetes, before }) => `to ${kubernetes} before Talos ${before}`);
-  return `, and Kubernetes goes ${steps.join(", ")}`;
+  return `, and Kubernetes is upgraded ${steps.join(", ")}`;
 }
 
 /** Why a stack with this release, and the extensions that the node has, would not get as far as a rollout. */
@@ -140,7 +140,7 @@ function settingsRefusal({ extensions }: NodeFacts, to: string): string | undefi
     : `${to} has no extension ${gone.map(({ name }) => name).join(", ")}. Choose a newer release.`;
 }
 
-/** What is wrong with a node as it runs. */
+/** Problems of a node in its current state. */
 function runningNodeFindings({ name, extensions, version }: NodeVerdict, facts: NodeFacts): Finding[] {
   const problem = (text: string): Finding => ({ severity: "problem", nodes: [name], text });
   // On its way down a machine says that it is ready.
@@ -152,7 +152,9 @@ function runningNodeFindings({ name, extensions, version }: NodeVerdict, facts: 
     const services = [...(unlessCustomBuild(() => iscsiServices(version)) ?? [])];
     for (const id of failingServices(facts, { services }))
       findings.push(
-        problem(`the service ${describeService(id, facts)} does not run: iSCSI volumes cannot be used there`),
+        problem(
+          `the service ${describeService(id, facts)} is not running: iSCSI volumes cannot be used there`,
+        ),
       );
   }
   const bad = unlessCustomBuild(() => findBadRelease(version, extensions));

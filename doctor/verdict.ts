@@ -1,4 +1,4 @@
-/** What the doctor found, in no form yet. */
+/** What the doctor found, as data. */
 export interface Verdict {
   /** When it was made, ISO 8601. */
   made: string;
@@ -21,7 +21,7 @@ export interface Verdict {
   findings: Finding[];
 }
 
-/** A node, as it answered. What it did not tell is undefined. */
+/** A node's answers. What it did not report is undefined. */
 export interface NodeVerdict {
   /** Name in Kubernetes, or the address. */
   name: string;
@@ -69,7 +69,7 @@ export interface Certificate {
   days: number;
 }
 
-/** `problem`: something that does not work, or would be refused. `warning`: something to know before it hurts. */
+/** `problem`: something that does not work, or would be refused. `warning`: something that may cause trouble later. */
 export interface Finding {
   severity: "problem" | "warning";
   /** Nodes that it concerns; empty for the cluster. */

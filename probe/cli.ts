@@ -34,18 +34,18 @@ Exit codes:
 
 const command = new Command("storage:probe")
   .description(
-    "Proves that volumes work: each StorageClass of a stack, on each node that runs its driver, is written there and\n" +
-      "read on another node. What it makes is removed, also after a failure or Ctrl-C.",
+    "Proves that volumes work: for each StorageClass of a stack and each node that runs its driver, writes a volume there and\n" +
+      "reads it on another node. Cleans up afterwards, even after a failure or Ctrl-C.",
   )
   .requiredOption("-s, --stack <name>", "the stack, which has been deployed")
-  .option("--class <names>", "these StorageClasses alone, separated by commas", parseList)
-  .option("--node <names>", "these nodes alone, separated by commas", parseList)
-  .option("--image <reference>", "image of the pods, with a shell and busybox's programs")
+  .option("--class <names>", "only these StorageClasses, comma-separated", parseList)
+  .option("--node <names>", "only these nodes, comma-separated", parseList)
+  .option("--image <reference>", "image of the pods, with a shell and busybox")
   .option("--size <quantity>", "size of each volume")
   .option("--concurrency <number>", "how many volumes at a time", parsePositive)
-  .option("--timeout <seconds>", "how long each step of a volume may take", parsePositive)
-  .option("--tolerate <keys>", "keys of taints that the pods tolerate, separated by commas", parseList)
-  .option("--json", "the report as data", false)
+  .option("--timeout <seconds>", "limit for each step of a volume", parsePositive)
+  .option("--tolerate <keys>", "keys of taints that the pods tolerate, comma-separated", parseList)
+  .option("--json", "print the report as JSON", false)
   .addHelpText("after", exitCodes);
 
 function parseList(text: string): string[] {
@@ -55,7 +55,7 @@ function parseList(text: string): string[] {
 function parsePositive(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number <= 0)
-    throw new InvalidArgumentError("Give a whole number from 1 up.");
+    throw new InvalidArgumentError("Must be a whole number, at least 1.");
   return number;
 }
 

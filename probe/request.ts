@@ -58,7 +58,7 @@ export async function probeRequests(
   const strange = (only ?? []).filter((name) => !storageClasses.includes(name));
   if (strange.length > 0)
     throw new AcceptError(
-      `the stack has no StorageClass ${strange.join(", ")}; it has ${storageClasses.join(", ")}`,
+      `the stack has no StorageClass ${strange.join(", ")}; available: ${storageClasses.join(", ")}`,
     );
   const wanted = storageClasses.filter((name) => only?.includes(name) ?? true);
   const own = await readDeclaredProbes(pulumi);

@@ -32,7 +32,7 @@ export function abortOnInterrupt(tell: (line: string) => void): AbortSignal {
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const)
     process.once(name, () => {
-      tell("stopping: what was made is being removed");
+      tell("stopping: cleaning up");
       stop.abort();
     });
   return stop.signal;

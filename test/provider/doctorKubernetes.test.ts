@@ -93,7 +93,7 @@ it("tells where Kubernetes is upgraded on a way of Talos hops", async () => {
     const { findings } = await look({ to: "v1.13.9", toKubernetes: "v1.31.2" }, far);
     expect(findings.map(({ text }) => text)).toContain(
       "with upgrade.through: automatic, an upgrade to v1.13.9 goes through v1.11.6, v1.12.11, with 3 reboots of each node, " +
-        "and Kubernetes goes to v1.30.14 before Talos v1.12.11, to v1.31.2 before Talos v1.13.9",
+        "and Kubernetes is upgraded to v1.30.14 before Talos v1.12.11, to v1.31.2 before Talos v1.13.9",
     );
   } finally {
     await far.stop();
@@ -108,7 +108,7 @@ it("names removed APIs that are in use, and components that are apart", async ()
   const verdict = await look({ toKubernetes: newRelease });
   expect(verdict.kubernetesRefused?.join()).toContain("cronjobs of batch/v1beta1 (gone in v1.36)");
   expect(verdict.findings.map(({ text }) => text)).toContain(
-    `the components of Kubernetes are of several releases: v1.34.2, ${oldRelease}`,
+    `Kubernetes components run different releases: v1.34.2, ${oldRelease}`,
   );
 });
 
