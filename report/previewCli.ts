@@ -13,20 +13,20 @@ Exit codes:
   4  --refuse-storage-loss, and something of the storage is deleted or replaced`;
 
 const command = new Command("preview:report")
-  .description("A preview of a stack as Markdown, for a comment, and as one HTML page.")
+  .description("Writes a preview of a stack as Markdown, for a comment, and as a single HTML page.")
   .option("-s, --stack <name>", "the stack to preview")
   .option(
     "--from <file>",
-    "a saved `pulumi preview --json` instead, or the engine's events; - for the standard input",
+    "use a saved `pulumi preview --json` or engine events instead; - for standard input",
   )
-  .option("-o, --out <folder>", "where the files go", "reports")
+  .option("-o, --out <folder>", "output folder", "reports")
   .option(
     "--variables <file>",
     "add TALOS_ISCSI_CHANGES and TALOS_ISCSI_APPROVED_PLAN to a file of KEY=value lines",
   )
   .option("-r, --refresh", "compare with the live cluster first", false)
   .option("--expect-no-changes", "exit code 3 if anything changes", false)
-  .option("--refuse-storage-loss", "exit code 4 if something of the storage is deleted or replaced", false)
+  .option("--refuse-storage-loss", "exit code 4 if storage is deleted or replaced", false)
   .addHelpText("after", exitCodes);
 await command.parseAsync();
 process.exitCode = await runCommand(() => runPreviewReport(command.opts<PreviewOptions>()));

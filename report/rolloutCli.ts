@@ -11,10 +11,10 @@ Exit codes:
   2  the report is made, and the last rollout failed`;
 
 const command = new Command("rollout:report")
-  .description("How the last upgrade of each node went: a table, and one HTML page with a drawing.")
+  .description("Shows how the last upgrade of each node went: a table, and a single HTML page with a chart.")
   .option("-s, --stack <name>", "the stack")
-  .option("--from <file>", "a saved `pulumi stack export` instead; - for the standard input")
-  .option("-o, --out <folder>", "where the page goes", "reports")
+  .option("--from <file>", "use a saved `pulumi stack export` instead; - for standard input")
+  .option("-o, --out <folder>", "output folder", "reports")
   .addHelpText("after", exitCodes);
 await command.parseAsync();
 process.exitCode = await runCommand(() => runRolloutReport(command.opts<RolloutOptions>()));

@@ -116,7 +116,7 @@ export function digestOf(raw: RawPreview, names?: { project: string; stack: stri
   const [, stack, project] = /^urn:pulumi:(.*?)::(.*?)::/.exec(raw.steps[0]?.urn ?? "") ?? [];
   const found = names ?? (stack === undefined || project === undefined ? undefined : { project, stack });
   if (found === undefined && messages.length === 0)
-    throw new DigestError("it names no resource and no error");
+    throw new DigestError("it has no resources and no errors");
   return {
     project: found?.project ?? "",
     stack: found?.stack ?? "",

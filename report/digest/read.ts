@@ -58,7 +58,7 @@ export function digestFromText(text: string): Digest {
     const lines = text.split("\n").filter((line) => line.trim() !== "");
     const events = lines.map(parseJsonOrUndefined);
     if (lines.length === 0)
-      throw new DigestError("it is empty; `pulumi preview --json` prints nothing where it cannot begin");
+      throw new DigestError("it is empty; `pulumi preview --json` prints nothing if it cannot start");
     if (events.includes(undefined)) throw new DigestError("it is neither JSON nor a JSON value on each line");
     return digestFromEvents(events);
   }

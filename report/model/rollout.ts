@@ -191,7 +191,7 @@ function addKubernetesVerdict(
 ): Pick<RolloutReport, "result" | "verdict"> {
   if (kubernetes === undefined || kubernetes.ended === "upgraded") return told;
   const { to, ended } = kubernetes;
-  const what = ended === "postponed" ? "waits for a later `pulumi up`" : "has not come to its end";
+  const what = ended === "postponed" ? "waits for a later `pulumi up`" : "did not finish";
   return {
     result: ended === "postponed" ? told.result : "failed",
     verdict: `${told.verdict} The upgrade of Kubernetes to ${to} ${what}.`,
@@ -205,10 +205,10 @@ function rolloutVerdict(
   const troubled = nodes.filter(({ problems }) => problems.length > 0);
   if (latest === undefined) {
     const verdict =
-      nodes.length === 0 ? "This stack has no node yet." : "No node of this stack was ever upgraded by it.";
+      nodes.length === 0 ? "This stack has no nodes yet." : "This stack has never upgraded any of its nodes.";
     return troubled.length === 0
       ? { result: "none", verdict }
-      : { result: "failed", verdict: `${listNames(troubled)} could not be brought to the end.` };
+      : { result: "failed", verdict: `${listNames(troubled)} could not be finished.` };
   }
   const failed = latest.nodes.filter(({ timeline }) => timeline.result !== "upgraded");
   const done = latest.nodes.filter(({ timeline }) => timeline.result === "upgraded");
@@ -222,13 +222,13 @@ function rolloutVerdict(
     const where = failed
       .map(
         ({ name, timeline }) =>
-          `${name} ${timeline.result === "cancelled" ? "was stopped" : "failed"} at the step ${timeline.failedStep ?? "unknown"}`,
+          `${name} ${timeline.result === "cancelled" ? "was stopped" : "failed"} at step ${timeline.failedStep ?? "unknown"}`,
       )
       .join(", ");
     const rest =
       waiting.length === 0
         ? ""
-        : `; ${listNames(waiting)} ${waiting.length === 1 ? "was" : "were"} not begun`;
+        : `; ${listNames(waiting)} ${waiting.length === 1 ? "was" : "were"} not started`;
     return {
       result: "failed",
       verdict: `${where}: ${done.length} of ${formatCount(nodes.length, "node")} reached ${to}${rest}.`,

@@ -1,7 +1,7 @@
 import type { NodePlan } from "./nodes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 
-/** Something whose loss is felt by those who have data on the cluster, and what its loss means. */
+/** Something whose loss affects data on the cluster, and what its loss means. */
 export interface StorageLoss {
   /** `StorageClass joviandss-sc` */
   what: string;
@@ -21,72 +21,72 @@ const lossMeanings: readonly LossMeaning[] = [
   {
     type: /^talos:machine\/secrets:Secrets$/,
     deleted:
-      "With the cluster's secrets goes the only way into it: no node can be configured or joined any more.",
-    replaced: "New secrets are those of another cluster: every node of this one refuses them.",
+      "The cluster's secrets are the only way into it: without them, no node can be configured or joined.",
+    replaced: "Every node of the cluster rejects the new secrets.",
   },
   {
     type: /^talos:machine\/bootstrap:Bootstrap$/,
-    deleted: "Only the record of the bootstrap goes; etcd stays as it is.",
+    deleted: "Only the record of the bootstrap is deleted; etcd is not affected.",
     replaced:
-      "Bootstrapping again makes a second, empty etcd if the node it names has none: two clusters of one name.",
+      "Bootstrapping again creates a second, empty etcd if the named node has none: two clusters with the same name.",
   },
   {
     type: /^kubernetes:core\/v1:PersistentVolume$/,
-    deleted: "The cluster forgets the volume; with reclaim policy Delete the array deletes its data.",
-    replaced: "The volume is taken away and made again: what is mounted from it loses it.",
+    deleted: "The cluster forgets the volume; with reclaim policy Delete, the array deletes its data.",
+    replaced: "The volume is deleted and created again: pods that mount it lose it.",
   },
   {
     type: /^kubernetes:core\/v1:PersistentVolumeClaim$/,
-    deleted: "The claim releases its volume; with reclaim policy Delete the array deletes the data.",
+    deleted: "The claim releases its volume; with reclaim policy Delete, the array deletes the data.",
     replaced: "The claim releases its volume and gets a new, empty one.",
   },
   {
     type: /^kubernetes:storage\.k8s\.io\/v1:StorageClass$/,
-    deleted:
-      "Volumes of this class stay; claims that name it stay pending, and volumes of it can no longer be expanded.",
+    deleted: "Volumes of this class stay, but can no longer be expanded; new claims stay pending.",
     replaced:
-      "Its parameters cannot be changed in place: it is deleted and made again. Volumes stay; claims made in between wait.",
+      "Its parameters cannot be changed in place: it is deleted and created again. Volumes stay; new claims wait in the meantime.",
   },
   {
     type: /^kubernetes:snapshot\.storage\.k8s\.io\/\w+:VolumeSnapshotClass$/,
-    deleted: "Snapshots that were made with it stay; new ones cannot be made with it.",
-    replaced: "It is deleted and made again; snapshots that were made with it stay.",
+    deleted: "Snapshots taken with it stay; no new ones can be taken.",
+    replaced: "It is deleted and created again; snapshots taken with it stay.",
   },
   {
     type: /^kubernetes:snapshot\.storage\.k8s\.io\/\w+:VolumeSnapshot(Content)?$/,
-    deleted: "With deletion policy Delete the snapshot's data goes from the array.",
-    replaced: "With deletion policy Delete the old snapshot's data goes from the array.",
+    deleted: "With deletion policy Delete, the array deletes the snapshot's data.",
+    replaced: "With deletion policy Delete, the array deletes the old snapshot's data.",
   },
   {
     type: /^kubernetes:apiextensions\.k8s\.io\/v1:CustomResourceDefinition$/,
-    deleted: "Kubernetes deletes every object of this kind in the whole cluster with it.",
-    replaced: "Kubernetes deletes every object of this kind in the whole cluster in between.",
+    deleted: "Kubernetes also deletes every object of this kind in the whole cluster.",
+    replaced:
+      "Kubernetes deletes every object of this kind in the whole cluster before it creates the definition again.",
   },
   {
     type: /^kubernetes:storage\.k8s\.io\/v1:CSIDriver$/,
     deleted:
       "Pods with volumes of this driver can no longer start, and volumes cannot be attached or detached.",
-    replaced: "While it is away pods with volumes of this driver cannot start.",
+    replaced: "Until it is created again, pods with volumes of this driver cannot start.",
   },
   {
     type: /^kubernetes:core\/v1:Namespace$/,
-    deleted: "Everything in the namespace goes with it, what others put there included.",
-    replaced: "Everything in the namespace goes with it, what others put there included.",
+    deleted: "Everything in the namespace is deleted, including objects of others.",
+    replaced: "Everything in the namespace is deleted, including objects of others.",
   },
   {
     type: /^kubernetes:apps\/v1:(DaemonSet|StatefulSet|Deployment)$/,
-    deleted:
-      "Its pods end: volumes that are mounted stay mounted, but nothing is attached, mounted or detached any more.",
-    replaced: "Its pods end and new ones start: in between nothing is attached, mounted or detached.",
+    deleted: "Its pods stop: mounted volumes stay mounted, but nothing can be attached, mounted or detached.",
+    replaced:
+      "Its pods stop and new ones start: in the meantime, nothing can be attached, mounted or detached.",
   },
   {
     type: /^kubernetes:core\/v1:Secret$/,
     deleted: "The driver loses its access to the array.",
-    replaced: "While it is away the driver has no access to the array.",
+    replaced: "Until it is created again, the driver has no access to the array.",
   },
 ];
 
-/** Deletions and replacements that may cost data or access to it, the gravest kinds first. */
+/** Deletions and replacements that may lose data or access to it, the most severe first. */
 export function storageLosses({ steps }: Digest): StorageLoss[] {
   return lossMeanings.flatMap(({ type, deleted, replaced }) =>
     steps.flatMap((step) => {
@@ -111,12 +111,12 @@ export function machineLosses(nodes: readonly NodePlan[]): StorageLoss[] {
     .map(({ name, address, role }) => ({
       what: `Machine ${name} (${address})`,
       operation: "reset",
-      meaning: `Its disk is wiped: what pods keep on the node itself is lost.${role === "controlplane" ? " One member less in etcd." : ""}`,
+      meaning: `Its disk is wiped: local data of pods is lost.${role === "controlplane" ? " etcd loses a member." : ""}`,
       protected: false,
     }));
 }
 
-/** A driver of this program, and what becomes of it. */
+/** A driver of this program, and what happens to it. */
 export interface DriverPlan {
   name: string;
   fate: "stays" | "new" | "changes" | "goes";

@@ -31,7 +31,7 @@ export interface TimelineStep {
 
 const momentSchema = z.string().transform((text, context) => {
   const at = Date.parse(text);
-  if (Number.isNaN(at)) context.addIssue("is no point in time");
+  if (Number.isNaN(at)) context.addIssue("is not a timestamp");
   return at;
 });
 const secondsSchema = z.number().nonnegative();

@@ -4,10 +4,10 @@ import type { KubernetesChange } from "./kubernetes.ts";
 import type { DriverPlan, StorageLoss } from "./storage.ts";
 import type { NodePlan } from "./nodes.ts";
 
-/** What a reader has to know before anything else. */
+/** What a reader needs to know first. */
 export interface Verdict {
   /**
-   * - `failed`: the preview could not be made to its end
+   * - `failed`: the preview did not finish
    * - `danger`: data, or the access to it, may be lost
    * - `careful`: nodes reboot, or may, or their Kubernetes is upgraded
    * - `calm`: something changes, no node goes down
@@ -36,7 +36,7 @@ export function verdictOf(facts: VerdictFacts): Verdict {
     const errors = facts.errors === 0 ? "" : ` with ${formatCount(facts.errors, "error")}`;
     return {
       level: "failed",
-      text: `The preview failed${errors}: what is shown here is not all that would happen. Do not approve it.`,
+      text: `The preview failed${errors}: this report does not show everything that would happen. Do not approve it.`,
     };
   }
   const { create, update, replace, delete: deleted } = facts.counts;
@@ -67,19 +67,19 @@ function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
   const parts: string[] = [];
   if (upgraded.length > 0)
     parts.push(
-      `${formatCount(upgraded.length, "node")} will be ${upgraded.every(isRollback) ? "taken back" : "upgraded"}${describeReleases(upgraded)} and ${upgraded.length === 1 ? "reboots" : "reboot"}${describeTimes(upgraded)}${describePace(upgraded)}`,
+      `${formatCount(upgraded.length, "node")} will be ${upgraded.every(isRollback) ? "rolled back" : "upgraded"}${describeReleases(upgraded)} and ${upgraded.length === 1 ? "reboots" : "reboot"}${describeTimes(upgraded)}${describePace(upgraded)}`,
     );
   if (looked.length > 0 && isNewCluster) {
-    parts.push(`a new cluster of ${formatCount(looked.length, "node")} is made`);
+    parts.push(`a new cluster of ${formatCount(looked.length, "node")} is created`);
   } else if (looked.length > 0) {
     const releases = releasesOf(looked);
     const one = looked.length === 1;
     parts.push(
-      `${formatCount(looked.length, "node")} ${one ? "comes" : "come"} into the stack: ${one ? "it reboots if it does" : "each reboots if it does"} not run ${releases} already${describePace(looked)}`,
+      `${formatCount(looked.length, "node")} ${one ? "joins" : "join"} the stack: ${one ? "it reboots unless it already runs" : "each reboots unless it already runs"} ${releases}${describePace(looked)}`,
     );
   }
   if (joining.length > 0 && isNewCluster)
-    parts.push(`a new cluster of ${formatCount(joining.length, "node")} is made`);
+    parts.push(`a new cluster of ${formatCount(joining.length, "node")} is created`);
   else if (joining.length > 0)
     parts.push(`${listNames(joining)} ${joining.length === 1 ? "joins" : "join"} the cluster`);
   if (wiped.length > 0)

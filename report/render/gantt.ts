@@ -58,7 +58,7 @@ function describeBreaks({ breaks }: TimeAxis): string {
   const seconds = breaks.reduce((sum, each) => sum + each.seconds, 0);
   return seconds === 0
     ? ""
-    : ` ${formatDuration(seconds)} in which nobody worked are left out where the dotted lines are.`;
+    : ` ${formatDuration(seconds)} without activity are left out at the dotted lines.`;
 }
 
 function drawTick(at: number, text: string, height: number): Html {
@@ -66,7 +66,7 @@ function drawTick(at: number, text: string, height: number): Html {
 }
 
 function drawGap(at: number, seconds: number, height: number): Html {
-  return h`<svg x="${at}%" y="0" overflow="visible"><title>Nobody worked for ${formatDuration(seconds)}</title><path class="idle" d="M-3 16V${height}M3 16V${height}"/></svg>`;
+  return h`<svg x="${at}%" y="0" overflow="visible"><title>No activity for ${formatDuration(seconds)}</title><path class="idle" d="M-3 16V${height}M3 16V${height}"/></svg>`;
 }
 
 function drawLane({ name, timeline }: UpgradedNode, axis: TimeAxis, y: number): Html {

@@ -20,7 +20,7 @@ import { formatDuration, describeLastUpgrade, formatMoment } from "./format.ts";
 
 const levelText = {
   failed: "Preview failed",
-  danger: "Storage at stake",
+  danger: "Storage at risk",
   careful: "Nodes go down",
   calm: "No node goes down",
   nothing: "No changes",
@@ -108,9 +108,9 @@ function renderLosses({ losses: found }: PreviewReport): Html {
   if (found.length === 0) return h``;
   const items = found.map(
     ({ what, operation, meaning, protected: kept }) =>
-      h`<li><h3>${lossText[operation]}: ${what}</h3><p>${meaning}${kept ? " It is protected: the engine refuses, and up stops there." : ""}</p></li>`,
+      h`<li><h3>${lossText[operation]}: ${what}</h3><p>${meaning}${kept ? " It is protected: the engine refuses, and `pulumi up` stops there." : ""}</p></li>`,
   );
-  return h`<section><h2>Storage at stake</h2><div class="card loud"><ul>${items}</ul></div></section>`;
+  return h`<section><h2>Storage at risk</h2><div class="card loud"><ul>${items}</ul></div></section>`;
 }
 
 function renderOrder({ nodes, lastTook }: PreviewReport): Html {
@@ -120,12 +120,12 @@ function renderOrder({ nodes, lastTook }: PreviewReport): Html {
   if (nodes.length === 0) return h``;
   const due = nodes.some(({ action }) => action === "upgrade" || action === "look");
   return h`<section>
-    <h2>Nodes, in the order it will happen</h2>
+    <h2>Nodes, in order</h2>
     ${
       due
         ? h`<p class="soft">
-            First every node that is due is looked at and fetches its image. The first failure stops all that
-            come after it${lastTook === undefined ? "." : h`. The nodes take ${estimateText(lastTook)}.`}
+            First, every due node is checked and pulls its image. The first failure stops all later
+            nodes${lastTook === undefined ? "." : h`. The nodes take ${estimateText(lastTook)}.`}
           </p>`
         : ""
     }
@@ -189,7 +189,7 @@ function renderConfigurationBody(
   const { onNode } = configuration;
   const running = onNode === undefined ? "" : linesBlock(onNodeLines(onNode), "What changes on the node");
   if (configuration.kind === "changed") {
-    const asked = h`<details class="resource"><summary>Asked, the ${nodes.length === 1 ? "node says" : "nodes say"} that this changes there</summary><div>${running}</div></details>`;
+    const asked = h`<details class="resource"><summary>What this changes on the ${nodes.length === 1 ? "node" : "nodes"}</summary><div>${running}</div></details>`;
     return h`${diffBlock(configuration.diff)}${onNode === undefined ? "" : asked}`;
   }
   const lines = formatCount(configuration.text.trimEnd().split("\n").length, "line");

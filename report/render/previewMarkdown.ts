@@ -44,7 +44,7 @@ export function previewMarkdown(report: PreviewReport, limit: number = markdownL
     parts,
     limit,
     (left) =>
-      `*${formatCount(left, "part")} left out, since a comment may not be longer: the HTML page has all.*`,
+      `*${formatCount(left, "part")} left out because of the comment size limit: the HTML page has everything.*`,
   );
 }
 
@@ -64,7 +64,7 @@ function renderLosses({ losses: found }: PreviewReport): string {
     inlineCode(what),
     `${escapeMarkdown(meaning)}${kept ? " It is protected: the engine refuses." : ""}`,
   ]);
-  return `### 🛑 Storage at stake\n\n${markdownTable(["", "What", "What it means"], rows)}`;
+  return `### 🛑 Storage at risk\n\n${markdownTable(["", "What", "What it means"], rows)}`;
 }
 
 function renderOrder({ nodes, lastTook }: PreviewReport): string {
@@ -91,13 +91,13 @@ function renderOrder({ nodes, lastTook }: PreviewReport): string {
     node.unfinished.map((reason) => `- Not finished: ${escapeMarkdown(reason)}`),
   );
   return [
-    "### Nodes, in the order it will happen",
+    "### Nodes, in order",
     rows.length === 0 ? "" : markdownTable(["Node", "Role", "What", "Reboot", "Last time"], rows),
     unfinished.join("\n"),
     ...leaving.map((node) => `${inlineCode(node.name)} ${escapeMarkdown(actionText(node))}.`),
     lastTook === undefined
       ? ""
-      : `In all ${estimateText(lastTook)}. The first failure stops all that come after it.`,
+      : `In total ${estimateText(lastTook)}. The first failure stops all later nodes.`,
     still.length === 0 ? "" : `Not touched: ${still.join(", ")}.`,
   ]
     .filter((part) => part !== "")
@@ -127,7 +127,7 @@ function renderConfigurationBody(plan: ConfigurationGroup["configuration"]): str
   if (plan.kind === "changed")
     return [
       renderDiff(plan.diff),
-      ...(onNode === "" ? [] : [`Asked, the nodes say that this changes there:\n\n${onNode}`]),
+      ...(onNode === "" ? [] : [`What this changes on the nodes:\n\n${onNode}`]),
     ];
   return [onNode === "" ? codeBlock(plan.text, "yaml") : onNode];
 }

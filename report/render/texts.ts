@@ -5,19 +5,19 @@ import type { NodePlan } from "../model/nodes.ts";
 import { isRollback } from "../model/verdict.ts";
 import { formatDuration, formatImage } from "./format.ts";
 
-/** Words that Markdown and HTML share. */
+/** Texts that Markdown and HTML share. */
 
 /** What is done with a node, in a few words. */
 export function actionText(node: NodePlan): string {
   const [from, to] = [formatImage(node.from, node.to), formatImage(node.to, node.from)];
   const through = node.hops.length === 0 ? "" : ` through ${node.hops.join(", ")}`;
   if (node.action === "upgrade")
-    return `${isRollback(node) ? "taken back" : "upgraded"} from ${from}${through} to ${to}`;
-  if (node.action === "look") return `looked at; upgraded if it does not run ${to}`;
+    return `${isRollback(node) ? "rolled back" : "upgraded"} from ${from}${through} to ${to}`;
+  if (node.action === "look") return `checked; upgraded unless it runs ${to}`;
   if (node.action === "verify") return `verified on ${to}`;
   if (node.action === "join") return `joins the cluster, installed with ${to}`;
   if (node.action === "reset")
-    return "leaves the cluster: drained, taken out of etcd if it is a control plane, then its machine is WIPED";
+    return "leaves the cluster: drained, removed from etcd if it is a control plane, then its machine is WIPED";
   if (node.action === "leave") return "leaves the stack; its machine is left alone";
   return `stays on ${to}`;
 }
@@ -28,10 +28,10 @@ export function rebootText({ reboot, hops }: Pick<NodePlan, "reboot" | "hops">):
   return hops.length === 0 ? "reboots" : `${hops.length + 1} reboots`;
 }
 
-/** Why a node may reboot or not, where that is no matter of course. */
+/** Why a node may or may not reboot, where that is not obvious. */
 export function rebootReason(node: NodePlan): string {
   if (node.action === "upgrade") return "";
-  if (node.action === "look") return "A node that runs the wanted image already is not rebooted.";
+  if (node.action === "look") return "A node that already runs the wanted image is not rebooted.";
   return "";
 }
 
@@ -39,23 +39,23 @@ export function rebootReason(node: NodePlan): string {
 export function configurationText(configuration: ConfigurationPlan, nodes: readonly NodePlan[]): string {
   const upgraded = nodes.every(({ action }) => action === "upgrade");
   const when = upgraded
-    ? "Applied at once; what needs a reboot waits for the one of the upgrade."
-    : "Applied at once; what needs a reboot waits for the node's next boot.";
+    ? "Applied at once; changes that need a reboot wait for the upgrade's reboot."
+    : "Applied at once; changes that need a reboot wait for the node's next reboot.";
   switch (configuration.kind) {
     case "changed":
       return when;
     case "first":
       return configuration.onNode === undefined
-        ? `The first that this stack applies: what the node has now is not known here, and what stands below takes its place. ${when}`
-        : `The first that this stack applies. The nodes were asked what they have, and this is what it changes there. ${when}`;
+        ? `The first configuration that this stack applies: the node's current one is unknown, and the one below replaces it. ${when}`
+        : `The first configuration that this stack applies. Compared with the nodes' current one, it changes this. ${when}`;
     case "unknown":
-      return "Known only when the cluster's secrets are made, in the first up. What was asked for stands with the cluster, below.";
+      return "Known only after the first `pulumi up` has generated the cluster's secrets. The requested settings are with the cluster, below.";
     case "unseen":
-      return `Applied anew without a readable change: a secret in it. ${when}`;
+      return `Applied again without a visible change: a secret in it changed. ${when}`;
     case "same":
       return "Unchanged.";
     case "gone":
-      return "No longer looked after by this stack; the node keeps what it has.";
+      return "No longer managed by this stack; the node keeps its configuration.";
   }
 }
 
@@ -63,8 +63,8 @@ export function configurationText(configuration: ConfigurationPlan, nodes: reado
 export function estimateText({ seconds, known, due }: Estimate): string {
   const of =
     known === due
-      ? "by the last upgrade of these nodes"
-      : `by the last upgrade of ${known} of the ${due} nodes`;
+      ? "based on the last upgrade of these nodes"
+      : `based on the last upgrade of ${known} of the ${due} nodes`;
   return `about ${formatDuration(seconds)}, ${of}`;
 }
 
@@ -107,12 +107,12 @@ export const operationSign = {
   import: "=",
 } as const;
 
-/** What becomes of something of the storage. */
+/** What happens to a storage object. */
 export const lossText = { delete: "Deleted", replace: "Replaced", reset: "Wiped" } as const;
 
 /** What a configuration changes on a node as it runs, with a colour for what is gained and lost. */
 export function onNodeLines(lines: readonly string[]): DiffLine[] {
-  if (lines.length === 0) return [{ kind: "kept", text: "nothing: the node has all of it" }];
+  if (lines.length === 0) return [{ kind: "kept", text: "nothing: the node already has all of it" }];
   return lines.map((line) => ({
     kind: line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "kept",
     text: line,

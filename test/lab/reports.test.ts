@@ -52,13 +52,13 @@ test("a preview has the order, the last time and the changed lines, and no secre
   expect((await report("preview", "--stack", "dev", "--expect-no-changes")).code).toBe(0);
   lab.want("v1.13.7");
   const preview = await report("preview", "--stack", "dev", "--expect-no-changes");
-  expect(preview.text).toContain("5 nodes will be taken back from v1.13.9 to v1.13.7 and reboot");
+  expect(preview.text).toContain("5 nodes will be rolled back from v1.13.9 to v1.13.7 and reboot");
   expect(preview.code).toBe(3);
 
   const markdown = read("preview-dev.md");
-  expect(markdown.split("\n")[0]).toContain("5 nodes will be taken back");
+  expect(markdown.split("\n")[0]).toContain("5 nodes will be rolled back");
   expect(markdown).toMatch(
-    /^\| `cp1` \| control plane \| taken back from v1\.13\.9 to v1\.13\.7 \| \*\*reboots\*\* \| .* on \d{4}-/m,
+    /^\| `cp1` \| control plane \| rolled back from v1\.13\.9 to v1\.13\.7 \| \*\*reboots\*\* \| .* on \d{4}-/m,
   );
   expect(markdown).toMatch(/^-\s+image: .*:v1\.13\.9\n\+\s+image: .*:v1\.13\.7$/m);
   expect(markdown).toContain("cp1, cp2, cp3");
@@ -81,7 +81,7 @@ test("a preview has the order, the last time and the changed lines, and no secre
 test("with a language host the engine runs the program itself, to the same end", async () => {
   const host = join(lab.project.dir, "test", "lab", "languageHost");
   const preview = await reportWith([host], "preview", "--stack", "dev", "--out", "hosted");
-  expect(preview.text).toContain("5 nodes will be taken back from v1.13.9 to v1.13.7 and reboot");
+  expect(preview.text).toContain("5 nodes will be rolled back from v1.13.9 to v1.13.7 and reboot");
   expect(preview.code).toBe(0);
 });
 
@@ -101,17 +101,17 @@ test("a report counts what the engine counts", async () => {
   expect(/^.* to create, .*$/m.exec(report)?.[0]).toContain(line);
 });
 
-test("a rollout that stops at a node says where and why, and which node was not begun", async () => {
+test("a rollout that stops at a node says where and why, and which node was not started", async () => {
   await lab.fault({ node: "w1", fault: "falls-back" });
   const up = await lab.up();
   expect(up.code).not.toBe(0);
   expect(up.stdout).toMatch(/│ w1 .*│ failed at verify/);
-  expect(up.stdout).toContain("w1 failed at the step verify: 3 of 5 nodes reached v1.13.7");
+  expect(up.stdout).toContain("w1 failed at step verify: 3 of 5 nodes reached v1.13.7");
 
   const rollout = await report("rollout", "--stack", "dev");
   expect(rollout.code).toBe(2);
   expect(rollout.text).toContain(
-    "w1 failed at the step verify: 3 of 5 nodes reached v1.13.7; w2 was not begun.",
+    "w1 failed at step verify: 3 of 5 nodes reached v1.13.7; w2 was not started.",
   );
   expect(rollout.text).toContain("runs its old image again");
   const page = read("rollout-dev.html");
@@ -121,7 +121,7 @@ test("a rollout that stops at a node says where and why, and which node was not 
 
   const preview = await report("preview", "--stack", "dev", "--refresh", "--expect-no-changes");
   expect(preview.code).toBe(3);
-  expect(preview.text).toContain("2 nodes will be taken back");
+  expect(preview.text).toContain("2 nodes will be rolled back");
   expect(read("preview-dev.md")).toContain("Not finished: w1");
 });
 

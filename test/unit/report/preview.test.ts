@@ -50,13 +50,13 @@ describe("the verdict on a preview", () => {
       "the way back",
       savedPreview(nodeSteps(cluster(0, { running: "v1.13.9", wanted: "v1.12.7" }))),
       "careful",
-      "3 nodes will be taken back from v1.13.9 to v1.12.7 and reboot, one control plane at a time.",
+      "3 nodes will be rolled back from v1.13.9 to v1.12.7 and reboot, one control plane at a time.",
     ],
     [
       "nodes that nobody knows yet",
       savedPreview(nodeSteps([{ name: "cp1", role: "controlplane", wanted: "v1.13.9" }])),
       "careful",
-      "1 node comes into the stack: it reboots if it does not run v1.13.9 with the wanted schematic already.",
+      "1 node joins the stack: it reboots unless it already runs v1.13.9 with the wanted schematic.",
     ],
     [
       "a secret of the driver",
@@ -91,7 +91,7 @@ describe("the verdict on a preview", () => {
         diagnostics: [{ severity: "error", message: "error: no answer" }],
       }),
       "failed",
-      "The preview failed with 1 error: what is shown here is not all that would happen. Do not approve it.",
+      "The preview failed with 1 error: this report does not show everything that would happen. Do not approve it.",
     ],
   ])("of %s", (_, text, level, sentence) => {
     expect(report(text).verdict).toEqual({ level, text: sentence });
@@ -146,7 +146,7 @@ describe("the nodes of a preview", () => {
       ["look", "maybe", undefined],
     ]);
     expect(verdict.text).toMatch(
-      /^1 node will be upgraded from v1\.12\.7 to v1\.13\.9 and reboots; 2 nodes come into/,
+      /^1 node will be upgraded from v1\.12\.7 to v1\.13\.9 and reboots; 2 nodes join the stack/,
     );
   });
 

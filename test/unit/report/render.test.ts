@@ -223,11 +223,11 @@ describe("Markdown", () => {
     );
     expect(text.length).toBeLessThan(64_000);
     expect(text.split("\n")[0]).toContain(`${size} nodes will be upgraded`);
-    expect(text.slice(0, 2_000)).toContain("Storage at stake");
+    expect(text.slice(0, 2_000)).toContain("Storage at risk");
     expect(text.match(/<details>/g)?.length ?? 0).toBe(text.match(/<\/details>/g)?.length ?? 0);
     expect((text.match(/^```/gm)?.length ?? 0) % 2).toBe(0);
     if (size > 5)
-      expect(text).toMatch(/left out, since a comment may not be longer: the HTML page has all\.\*\n$/);
+      expect(text).toMatch(/left out because of the comment size limit: the HTML page has everything\.\*\n$/);
   });
 
   it("is never longer than its limit, and says what was left out", () => {

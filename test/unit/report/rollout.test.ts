@@ -54,8 +54,7 @@ describe("a rollout report", () => {
     const failed = state({});
     expect(failed).toMatchObject({
       result: "failed",
-      verdict:
-        "1 node reached v1.13.9, none failed. The upgrade of Kubernetes to v1.36.1 has not come to its end.",
+      verdict: "1 node reached v1.13.9, none failed. The upgrade of Kubernetes to v1.36.1 did not finish.",
     });
     for (const text of [rolloutText(failed), rolloutHtml(failed)]) {
       expect(text).toContain("Kubernetes v1.35.4 to v1.36.1: failed after 4 min 14 s.");
@@ -82,7 +81,7 @@ describe("a rollout report", () => {
     const found = report([...nodes, failed, waiting]);
     expect(found).toMatchObject({
       result: "failed",
-      verdict: "w1 failed at the step reboot: 3 of 5 nodes reached v1.13.9; w2 was not begun.",
+      verdict: "w1 failed at step reboot: 3 of 5 nodes reached v1.13.9; w2 was not started.",
     });
     const text = rolloutText(found);
     expect(text).toContain("failed at reboot");
@@ -98,7 +97,7 @@ describe("a rollout report", () => {
     };
     const { rollouts, verdict } = report([...before, failed]);
     expect(rollouts.map(({ to }) => to.map(({ version }) => version))).toEqual([["v1.13.9"], ["v1.12.8"]]);
-    expect(verdict).toMatch(/^cp1 failed at the step install: 0 of 3 nodes reached v1\.13\.9/);
+    expect(verdict).toMatch(/^cp1 failed at step install: 0 of 3 nodes reached v1\.13\.9/);
   });
 
   it("tells of a node that was upgraded and could not be verified since", () => {
@@ -137,11 +136,11 @@ describe("a rollout report", () => {
   it("has words for a stack without nodes, and for what is no state", () => {
     expect(rolloutReport({ deployment: {} }, at)).toMatchObject({
       result: "none",
-      verdict: "This stack has no node yet.",
+      verdict: "This stack has no nodes yet.",
     });
     expect(report([{ name: "w1" }])).toMatchObject({
       result: "none",
-      verdict: "No node of this stack was ever upgraded by it.",
+      verdict: "This stack has never upgraded any of its nodes.",
     });
     for (const odd of [null, [], {}, { deployment: { resources: [{}] } }])
       expect(() => rolloutReport(odd, at)).toThrow(/not what `pulumi stack export` prints/);
