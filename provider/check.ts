@@ -58,7 +58,7 @@ export function inputFailures(
   );
   return [
     ...failures,
-    ...strange.map((property) => ({ property, reason: `[${property}] is no input of a ${resource}` })),
+    ...strange.map((property) => ({ property, reason: `[${property}] is not an input of a ${resource}` })),
   ];
 }
 
@@ -116,7 +116,7 @@ function checkCombinations(inputs: Properties): CheckFailure[] {
   if (isDrained && kubeconfig === undefined) {
     failures.push({
       property: "kubeconfig",
-      reason: "[kubeconfig] is needed to drain the node; give it, or set [drain] to { enabled: false }",
+      reason: "[kubeconfig] is needed to drain the node; set it, or set [drain] to { enabled: false }",
     });
   }
   return failures;

@@ -29,7 +29,7 @@ export function checkReleaseReadsContract(before: Properties, inputs: Properties
       reason: coded(
         "contract-too-new",
         `the cluster's machine configurations have the contract ${contract}, which an older Talos release cannot read: ${old.join(", ")} would not come back`,
-        `Set their talosVersion to ${contract}.x or newer; the contract stays where the cluster was created.`,
+        `Set their talosVersion to ${contract}.x or newer; the contract stays the one that the cluster was created with.`,
       ),
     },
   ];

@@ -29,7 +29,7 @@ export async function readCordonState(
     return node?.annotations[cordonAnnotation] === undefined ? "none" : "kept";
   } catch (error) {
     context.progress.detail(
-      `whether it is cordoned is not known: ${error instanceof Error ? error.message : String(error)}`,
+      `could not determine whether it is cordoned: ${error instanceof Error ? error.message : String(error)}`,
     );
     return "unread";
   }

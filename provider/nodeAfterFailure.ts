@@ -24,8 +24,8 @@ export const installedNotice =
 export function describeNodeAfterFailure({ before, after, installed, committed }: NodeAfterFailure): string {
   if (after === undefined) {
     const asked = committed
-      ? "It may be on its way into the new image"
-      : "Whether it has rebooted is not known";
+      ? "It may be rebooting into the new image"
+      : "It is unknown whether it has rebooted";
     return `${asked}: it could not be read after that.`;
   }
   const image = describeImage(after.version, after.schematicId);

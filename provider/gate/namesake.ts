@@ -11,8 +11,8 @@ export function namesakeFindings(address: string, object: KubernetesNode | undef
   return [
     {
       code: "node-name-taken",
-      problem: `the machine at ${address} would join as ${name}, and Kubernetes has a Ready node of that name (${addresses.join(", ")}): both machines would run its pods and write to its volumes`,
-      hint: `Turn the other machine off or reset it, and \`kubectl delete node ${name}\`; or give this one another name and hostname. Then run \`pulumi up\` again.`,
+      problem: `the machine at ${address} would join as ${name}, but Kubernetes already has a Ready node of that name (${addresses.join(", ")}): both machines would run its pods and write to its volumes`,
+      hint: `Turn off or reset the other machine and run \`kubectl delete node ${name}\`, or change this one's name and hostname. Then run \`pulumi up\` again.`,
       // A kubelet that is gone shows within a minute.
       mayPass: true,
     },

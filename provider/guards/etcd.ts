@@ -221,7 +221,7 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
   for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
     findings.push({
       code: "etcd-unknown-member",
-      problem: `etcd member ${member.hostname} runs on none of the control planes ${[...ids.values()].join(", ")}`,
+      problem: `etcd member ${member.hostname} does not run on any of the control planes ${[...ids.values()].join(", ")}`,
       hint: `Add its control plane to the settings, or remove the member with ${removeMemberCommand(member.id, through)}.`,
       mayPass: false,
       stray: true,

@@ -55,7 +55,7 @@ function lostArgumentFindings(facts: KernelArgumentFacts): Finding[] {
 function lostArgumentHint(node: string, args: readonly string[], staged: boolean): string {
   const list = args.map((arg) => JSON.stringify(quoteArgument(arg))).join(", ");
   return (
-    `Put them into the schematic: image.schematic.customization.extraKernelArgs: [${list}]. ` +
+    `Put them in the schematic: image.schematic.customization.extraKernelArgs: [${list}]. ` +
     (staged
       ? `The configuration that removes them from machine.install.extraKernelArgs is staged: reboot the node first so that the installer reads it (${talosctlCommand("reboot", node)}).`
       : "In the machine configuration, remove machine.install.extraKernelArgs and set machine.install.grubUseUKICmdline: true: without it, GRUB ignores the " +

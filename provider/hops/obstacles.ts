@@ -45,7 +45,7 @@ function permanentFinding(code: ErrorCode, problem: string, hint: string): Findi
 function gapFinding(version: string, { talosVersion }: NodeWithHops, gaps: readonly string[]): Finding {
   return permanentFinding(
     "release-unknown",
-    `no release of ${gaps.join(", ")} is known to go through from ${version} to ${talosVersion}`,
+    `no known release of ${gaps.join(", ")} to go through from ${version} to ${talosVersion}`,
     "Add a release of each to upgrade.releases.",
   );
 }

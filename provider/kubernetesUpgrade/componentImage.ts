@@ -46,7 +46,7 @@ export async function setComponentImage(
     // The new image alone never needs one: something else waits for the next boot, and this change would take effect with it.
     throw new KubernetesUpgradeError(
       where,
-      coded("config-staged", "a change of its machine configuration waits for a reboot"),
+      coded("config-staged", "a change to its machine configuration is waiting for a reboot"),
       `Reboot the node at a convenient time (${talosctlCommand("reboot", node.node)}), then run \`pulumi up\` again.`,
     );
   }

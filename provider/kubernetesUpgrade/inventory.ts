@@ -52,7 +52,7 @@ export function foreignFinding(label: string, object: Manifest | undefined): Fin
   return {
     code: "kubernetes-manifest-owner",
     problem: `${label} is a bootstrap manifest of Talos, but belongs to the inventory ${owner}`,
-    hint: `Take it out of one of the two: out of the manifests of the machine configuration, or out of ${owner} (its annotation ${ownerAnnotation}).`,
+    hint: `Remove it from one of the two: the manifests of the machine configuration, or ${owner} (its annotation ${ownerAnnotation}).`,
     mayPass: false,
   };
 }

@@ -111,7 +111,7 @@ async function drainOrNote(work: Work, { node, context }: WorkNode, before: Kube
 }
 
 const withoutDrainHint =
-  "Set upgrade.drain.enabled: true, or drain the node yourself before (`kubectl drain`) and uncordon it afterwards, or deploy the driver with this program first.";
+  "Set upgrade.drain.enabled: true, or drain the node yourself first (`kubectl drain`) and uncordon it afterwards, or deploy the driver with this program first.";
 
 /** Why the kubelet must not restart now; undefined where it may. */
 async function whyNoRestart(look: KubeletLook): Promise<CodedText | undefined> {
@@ -194,7 +194,7 @@ async function awaitKubelet(
 async function kubeletTrouble({ context }: WorkNode, signal: AbortSignal): Promise<string | undefined> {
   const services = await context.talos.services({ deadlineMs: context.patience.probeMs * 2, signal });
   const kubelet = services.find(({ id }) => id === "kubelet");
-  if (kubelet?.state !== "Running") return `the service kubelet is ${kubelet?.state ?? "not there"}`;
+  if (kubelet?.state !== "Running") return `the service kubelet is ${kubelet?.state ?? "missing"}`;
   return kubelet.health === "unhealthy" ? "the service kubelet is not healthy" : undefined;
 }
 
@@ -226,10 +226,10 @@ async function noteKeptCordon(
 ): Promise<void> {
   try {
     if ((await find())?.annotations[cordonAnnotation] !== undefined)
-      work.note(`${node.name} stays cordoned until a later \`pulumi up\` has seen its kubelet well.`);
+      work.note(`${node.name} stays cordoned until a later \`pulumi up\` has seen its kubelet healthy.`);
   } catch (error) {
     context.progress.detail(
-      `whether it is cordoned is not known: ${error instanceof Error ? error.message : String(error)}`,
+      `could not determine whether it is cordoned: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
 }

@@ -179,7 +179,7 @@ function inventoryLines({ due, missing }: InventoryLook): string[] {
 function warnOfLeftovers(work: Work, leftovers: readonly string[]): void {
   if (leftovers.length > 0)
     work.warn(
-      `the inventory of bootstrap manifests has what Talos no longer makes: ${leftovers.join(", ")}. It stays in the cluster. Delete what is not needed with kubectl.`,
+      `the inventory of bootstrap manifests has objects that Talos no longer generates: ${leftovers.join(", ")}. They stay in the cluster. Delete unneeded ones with kubectl.`,
     );
 }
 

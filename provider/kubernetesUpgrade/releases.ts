@@ -52,15 +52,15 @@ export function stepFindings(
         permanentFinding(
           "kubernetes-downgrade",
           `the cluster runs ${runs}, and Kubernetes cannot go back to the minor release of ${target}: kube-apiserver has written objects that an older one cannot read`,
-          `Set kubernetesVersion to a release of v1.${minorOf(newest)}. A patch release back within it is possible.`,
+          `Set kubernetesVersion to a release of v1.${minorOf(newest)}. Going back to an earlier patch release of it is possible.`,
         ),
       );
     } else if (isPrerelease(target) && compareReleases(newest, target) > 0 && !isPrerelease(newest)) {
       findings.push(
         permanentFinding(
           "kubernetes-downgrade",
-          `the cluster runs ${runs}, and ${target} is a pre-release before it: what its kube-apiserver reads is not promised`,
-          `Set kubernetesVersion to a release of v1.${minorOf(newest)} that is none.`,
+          `the cluster runs ${runs}, and ${target} is an earlier pre-release: its kube-apiserver may not be able to read the stored objects`,
+          `Set kubernetesVersion to a release of v1.${minorOf(newest)} that is not a pre-release.`,
         ),
       );
     } else if (kubernetesReleasesBetween(oldest, target, through) === undefined) {
@@ -69,8 +69,8 @@ export function stepFindings(
           "kubernetes-step",
           `${target} is more than one minor release away from ${oldest}, which ${describeWhoRuns(look, oldest)} runs`,
           through.length > 0
-            ? "Add a release of each minor between to upgrade.kubernetes.releases."
-            : `Set upgrade.through: automatic to go through the releases between. ${stepsHint(look, oldest, target)}`,
+            ? "Add a release of each minor in between to upgrade.kubernetes.releases."
+            : `Set upgrade.through: automatic to go through the releases in between. ${stepsHint(look, oldest, target)}`,
         ),
       );
     }
@@ -117,7 +117,7 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
     permanentFinding(
       "kubernetes-release",
       `${nodes.join(", ")}: ${problem}`,
-      "Choose a talosVersion and a kubernetesVersion that go together. Both may change in one `pulumi up`: Talos goes first.",
+      "Choose a talosVersion and a kubernetesVersion that work together. Both may change in one `pulumi up`: Talos goes first.",
     ),
   );
 }

@@ -96,7 +96,10 @@ export class KubernetesUpgradeResource implements PluginResource {
     const look = await this.#look(urn, values);
     if (look.nodes.length === 0)
       throw new Error(
-        coded("node-unreachable", `cannot determine which Kubernetes the cluster runs: ${silentText(look)}`),
+        coded(
+          "node-unreachable",
+          `cannot determine which Kubernetes release the cluster runs: ${silentText(look)}`,
+        ),
       );
     const outs: Properties = { ...values, running: releaseTable(look) };
     if (look.silent.length > 0)
@@ -106,9 +109,9 @@ export class KubernetesUpgradeResource implements PluginResource {
       this.#surroundings
         .statusOf(urn)
         .warn(
-          `the cluster runs Kubernetes ${describeReleases(look) ?? "of an unknown release"}, and kubernetesVersion is ${wanted}: it is left as it is until that setting changes` +
+          `the cluster runs Kubernetes ${describeReleases(look) ?? "of an unknown release"}, but kubernetesVersion is ${wanted}: Kubernetes is not changed until that setting changes` +
             (releasesIn(look).includes(wanted)
-              ? ". An upgrade to it has begun: `pulumi refresh`, and the next `pulumi up` ends it"
+              ? ". An upgrade to it has started: run `pulumi refresh`, and the next `pulumi up` finishes it"
               : ""),
         );
     }
@@ -210,7 +213,9 @@ export class KubernetesUpgradeResource implements PluginResource {
     try {
       const look = await lookAtCluster(work.nodes);
       if (look.nodes.length === 0) {
-        work.warn(`what Kubernetes the cluster runs cannot be told from here: ${silentText(look)}`);
+        work.warn(
+          `cannot determine from here which Kubernetes release the cluster runs: ${silentText(look)}`,
+        );
         return;
       }
       const findings = await findObstacles(work, look, true);
@@ -294,7 +299,7 @@ async function manifestLines(work: Work, look: ClusterLook): Promise<string[]> {
     return await previewManifests(work, look);
   } catch (error) {
     if (!(error instanceof Error) || (error instanceof TalosError && error.kind === "cancelled")) throw error;
-    work.warn(`what changes in the bootstrap manifests cannot be told: ${error.message}`);
+    work.warn(`cannot determine what changes in the bootstrap manifests: ${error.message}`);
     return [];
   }
 }

@@ -24,8 +24,8 @@ export function skewFindings({ nodes, strangers }: ClusterLook, target: string):
         return [
           {
             code: "kubernetes-skew",
-            problem: `${name} is a control plane of this cluster, and not among its nodes here: its kube-apiserver would stay behind the kubelets`,
-            hint: "Add it to cluster.nodes. If the machine is gone, take its Node object away (`kubectl delete node`).",
+            problem: `${name} is a control plane of this cluster, but not among its nodes here: its kube-apiserver would stay behind the kubelets`,
+            hint: "Add it to cluster.nodes. If the machine is gone, delete its Node object (`kubectl delete node`).",
             mayPass: true,
           },
         ];
@@ -35,8 +35,8 @@ export function skewFindings({ nodes, strangers }: ClusterLook, target: string):
         : [
             {
               code: "kubernetes-skew",
-              problem: `${name} is a node of this cluster, and not among its nodes here: ${problem}`,
-              hint: "Add it to cluster.nodes, or upgrade its kubelet first. If the machine is gone, take its Node object away (`kubectl delete node`).",
+              problem: `${name} is a node of this cluster, but not among its nodes here: ${problem}`,
+              hint: "Add it to cluster.nodes, or upgrade its kubelet first. If the machine is gone, delete its Node object (`kubectl delete node`).",
               mayPass: true,
             },
           ];
@@ -53,8 +53,8 @@ function pinnedFindings({ node, runs }: NodeLook, target: string): Finding[] {
         : [
             permanentFinding(
               "kubernetes-skew",
-              `${nodeLabel(node)}: a patch pins kube-apiserver to ${release ?? ""}, so that it does not follow kubernetesVersion ${target}`,
-              "Take cluster.apiServer.image out of the patches, or set it to the wanted release.",
+              `${nodeLabel(node)}: a patch pins kube-apiserver to ${release ?? ""}, so it does not follow kubernetesVersion ${target}`,
+              "Remove cluster.apiServer.image from the patches, or set it to the wanted release.",
             ),
           ];
     const problem = skewProblem(component, release, target);
@@ -64,7 +64,7 @@ function pinnedFindings({ node, runs }: NodeLook, target: string): Finding[] {
           permanentFinding(
             "kubernetes-skew",
             `${nodeLabel(node)}: a patch pins ${component}: ${problem}`,
-            "Take the image out of the patches, or set it to a release that goes with the wanted one.",
+            "Remove the image from the patches, or set it to a release that is compatible with the wanted one.",
           ),
         ];
   });
@@ -78,7 +78,7 @@ function unknownReleaseFindings({ node, nameless }: NodeLook): Finding[] {
       : [
           permanentFinding(
             "kubernetes-image-tag",
-            `${nodeLabel(node)}: the image ${image} does not tell which release of ${component} runs`,
+            `${nodeLabel(node)}: the image ${image} does not show which release of ${component} runs`,
             "Name the release in its tag (`…:v1.35.4@sha256:…`), on the node as it runs now, or pin the component with a patch.",
           ),
         ],

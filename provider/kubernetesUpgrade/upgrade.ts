@@ -69,7 +69,7 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
     if (error instanceof OutsideWindow && inputs.rollout.outsideWindow === "stop")
       return {
         ok: true,
-        postponed: `${error.message}. What is left goes on with the next \`pulumi up\` in a window.`,
+        postponed: `${error.message}. The next \`pulumi up\` in a window continues.`,
       };
     const told = toUpgradeError(work, error);
     return { ok: false, error: told, notes: work.notes };
@@ -134,7 +134,7 @@ async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
     findings.push({
       code: "node-unreachable",
       problem: `not every node answers (${silentText(look)})`,
-      hint: "An upgrade begins when all nodes can be read.",
+      hint: "An upgrade starts only when all nodes can be read.",
       mayPass: true,
     });
   if (findings.length > 0) throw refusedError(work, findings);
@@ -180,7 +180,7 @@ export async function findObstacles(work: Work, look: ClusterLook, planned: bool
   if (inputs.removedObjects.length > 0)
     findings.push({
       code: "kubernetes-removed-apis",
-      problem: `this stack has objects of APIs that ${inputs.kubernetesVersion} does not have: ${inputs.removedObjects.join(", ")}`,
+      problem: `this stack uses APIs that ${inputs.kubernetesVersion} does not have: ${inputs.removedObjects.join(", ")}`,
       hint: "Declare them with the newer API first, or accept it with upgrade.kubernetes.acceptRemovedApis.",
       mayPass: false,
     });
@@ -192,15 +192,15 @@ export async function findObstacles(work: Work, look: ClusterLook, planned: bool
       findings.push({
         code: "kubernetes-removed-apis",
         problem: `something still uses APIs that ${inputs.kubernetesVersion} does not have: ${used.join(", ")}`,
-        hint: "Find out what asks for them (the audit log names it) and move it to the newer API, or accept it with upgrade.kubernetes.acceptRemovedApis.",
+        hint: "Find the clients that use them (in the audit log) and move them to the newer API, or accept it with upgrade.kubernetes.acceptRemovedApis.",
         mayPass: false,
       });
   } catch (error) {
     if (!(error instanceof KubernetesError)) throw error;
     findings.push({
       code: "kubernetes-access",
-      problem: `whether removed APIs are still used cannot be told: ${error.message}`,
-      hint: "The kubeconfig has to be allowed to read /metrics of kube-apiserver; upgrade.kubernetes.acceptRemovedApis goes on without it.",
+      problem: `could not determine whether removed APIs are still in use: ${error.message}`,
+      hint: "The kubeconfig needs permission to read /metrics of kube-apiserver; upgrade.kubernetes.acceptRemovedApis skips this check.",
       mayPass: true,
     });
   }

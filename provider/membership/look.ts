@@ -126,7 +126,7 @@ function unverifiedMachineError(
     member,
     "look",
     coded("machine-unverified", cause),
-    `It cannot be verified, so nothing was reset or deleted. To reset it: ${verify}, and run \`pulumi up\` again. To leave it is: make sure that it is off or wiped, then ${manualRemovalHint(context)}`,
+    `It cannot be verified, so nothing was reset or deleted. To reset it: ${verify}, and run \`pulumi up\` again. To leave it as it is: make sure that it is off or wiped, then ${manualRemovalHint(context)}`,
   );
 }
 

@@ -80,7 +80,7 @@ export class SnapshotFolder {
         throw new SnapshotError(
           facts.hash === "missing"
             ? `the snapshot ended after ${facts.size} bytes, without the hash that etcd puts at its end`
-            : "the snapshot's hash is not that of its content: it was damaged on its way",
+            : "the snapshot's hash does not match its content: it was damaged in transit",
         );
       }
       const saved: SavedSnapshot = {

@@ -310,7 +310,7 @@ describe("cancel", () => {
     const { message } = await work;
     expect(performance.now() - asked).toBeLessThan(1_000);
     expect(message).toMatch(
-      /step "reboot": cancelled; steps left: reboot, verify, uncordon, storage \[cancelled\]\. .*(It may be on its way into the new image|It has (not )?rebooted)/,
+      /step "reboot": cancelled; steps left: reboot, verify, uncordon, storage \[cancelled\]\. .*(It may be rebooting into the new image|It has (not )?rebooted)/,
     );
     expect(message).toMatch(/It stays cordoned until a later `pulumi up` has verified it\.$/);
 

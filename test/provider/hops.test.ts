@@ -231,7 +231,7 @@ describe("nodes that are several minor releases behind", () => {
     const gap = inputsTo("v1.12.11", {}, ["v1.10.9"]);
     const { message } = await expectFailure(patient().provider.create(urn, gap));
     expect(message).toMatch(
-      /no release of v1\.11 .*v1\.9\.6 to v1\.12\.11 \[release-unknown\]\. .* upgrade\.releases/,
+      /no known release of v1\.11 .*v1\.9\.6 to v1\.12\.11 \[release-unknown\]\. .* upgrade\.releases/,
     );
     const { hops: _hops, ...none } = inputsTo("v1.12.11");
     const refused = await expectFailure(patient().provider.create(urn, none));

@@ -110,7 +110,7 @@ describe("Talos 1.13", () => {
       },
     ]);
     const said =
-      "the inventory of bootstrap manifests has what Talos no longer makes: ClusterRole system:old, DaemonSet gone/cni.";
+      "the inventory of bootstrap manifests has objects that Talos no longer generates: ClusterRole system:old, DaemonSet gone/cni.";
     expect((await preview()).warnings.join()).toContain(said);
     expect((await upgraded()).join()).toContain(said);
     expect(Object.keys(live("ConfigMap", inventory)["data"] as object)).toEqual(keys);

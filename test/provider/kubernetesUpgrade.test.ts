@@ -77,7 +77,7 @@ describe("with one worker", () => {
     const { outs } = await run.provider.create(urn, own.inputs());
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
     expect(run.warnings[0]).toContain(
-      `the cluster runs Kubernetes ${oldRelease}, and kubernetesVersion is ${newRelease}`,
+      `the cluster runs Kubernetes ${oldRelease}, but kubernetesVersion is ${newRelease}`,
     );
     const same = await run.provider.diff("kubernetes", urn, outs, own.inputs(), own.inputs());
     expect(same.changes).toBe(false);

@@ -112,7 +112,7 @@ describe("one control plane and one worker", () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const told = await expectFailure(provider.update("kubernetes", urn, state, own.inputs()));
-    expect(told.message).toContain("does not tell which release of kube-scheduler runs");
+    expect(told.message).toContain("does not show which release of kube-scheduler runs");
     expect(own.applies()).toEqual({ cp1: 1, w1: 1 });
 
     await byHand("cp1", images({ "kube-scheduler": `mirror:5000/kube-scheduler:${oldRelease}${digest}` }));

@@ -239,7 +239,9 @@ describe("a worker", () => {
         expect(up.message).toBe(preview.message);
         expect(listed(up.properties)).toEqual(["cp1", "w1", "w2"]);
         expect(kubernetes.log).toEqual([]);
-        expect(up.message).toMatch(/To reset it: .*To leave it is: .*onRemove: keep.*kubectl delete node w2/);
+        expect(up.message).toMatch(
+          /To reset it: .*To leave it as it is: .*onRemove: keep.*kubectl delete node w2/,
+        );
         return up.message;
       };
       expect(await refused(stranger())).toMatch(

@@ -69,7 +69,7 @@ describe("the schema of the plugin talos-node", () => {
   it("is held against what the plugin does refuse", async () => {
     const { failures } = await check("talos-node:index:NodeUpgrade", { strange: 1 });
     expect(failures.map(({ reason }) => reason)).toContainEqual(
-      expect.stringContaining("[strange] is no input of a NodeUpgrade"),
+      expect.stringContaining("[strange] is not an input of a NodeUpgrade"),
     );
   });
 

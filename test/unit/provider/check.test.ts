@@ -54,7 +54,7 @@ describe("inputs of a NodeUpgrade", () => {
     ["drain", { timeoutSeconds: "5m" }, /^\[drain\] timeoutSeconds must be a number of seconds/],
     ["allowSkew", "yes", /^\[allowSkew\] must be true or false, not "yes"/],
     ["image", "", /^\[image\] must be a text/],
-    ["nodes", [], /^\[nodes\] is no input of a NodeUpgrade/],
+    ["nodes", [], /^\[nodes\] is not an input of a NodeUpgrade/],
     [
       "clientConfiguration",
       { clientKey: "hunter2" },

@@ -105,7 +105,7 @@ describe("may a control plane leave for a reboot?", () => {
     [
       "a member of a machine that is gone",
       (r) => r.members.push({ id: "9", hostname: "old", addresses: ["10.0.0.99"], learner: false }),
-      /^etcd member old runs on none of the control planes 10\.0\.0\.11, 10\.0\.0\.12, 10\.0\.0\.13$/,
+      /^etcd member old does not run on any of the control planes 10\.0\.0\.11, 10\.0\.0\.12, 10\.0\.0\.13$/,
       false,
     ],
     [

@@ -50,7 +50,7 @@ describe("a node that boots with GRUB, with arguments in its machine configurati
   it("is not upgraded, and both steps are told with every argument that the schematic needs", async () => {
     expect(await told()).toEqual([
       "the upgrade would lose the kernel arguments pcie_aspm=off of machine.install.extraKernelArgs: the node boots with GRUB, and LifecycleService " +
-        "does not pass them to the installer (siderolabs/talos#13967). Put them into the schematic: image.schematic.customization.extraKernelArgs: " +
+        "does not pass them to the installer (siderolabs/talos#13967). Put them in the schematic: image.schematic.customization.extraKernelArgs: " +
         '["pcie_aspm=off", "net.ifnames=0"]. In the machine configuration, remove machine.install.extraKernelArgs and set ' +
         "machine.install.grubUseUKICmdline: true: without it, GRUB ignores the schematic's arguments as well. A preview reads the node's " +
         "current configuration.",

@@ -63,8 +63,8 @@ describe("what has become of a node", () => {
       told(facts({ bootId: "two" }), true),
       /^It has rebooted, and runs v1\.13\.7 with no schematic\.$/,
     ],
-    ["away", told(undefined), /Whether it has rebooted is not known/],
-    ["away after the request", told(undefined, true, true), /may be on its way into the new image/],
+    ["away", told(undefined), /It is unknown whether it has rebooted/],
+    ["away after the request", told(undefined, true, true), /may be rebooting into the new image/],
     [
       "on its way down",
       told(facts({ machine: { stage: "rebooting", ready: true, unmet: [] } }), true, true),

@@ -70,7 +70,7 @@ describe("a snapshot", () => {
       (content: Buffer) => content.subarray(0, 8192),
       /ended after 8192 bytes, without the hash/,
     ],
-    ["that was damaged", (content: Buffer) => flipped(content), /hash is not that of its content/],
+    ["that was damaged", (content: Buffer) => flipped(content), /hash does not match its content/],
     ["that is empty", () => Buffer.alloc(0), /ended after 0 bytes/],
   ])("%s is refused and leaves nothing behind", async (_, change, message) => {
     const saving = folder().save(chunks(change(snapshotFile(1))), "v1.13.9", at(0));
